@@ -1,0 +1,181 @@
+"""The interface of the one ordered log that everything is read from, and appended to.
+
+A log has topics; a topic has partitions; a partition has records at increasing offsets (not consecutive: retention,
+compaction and transactions leave holes). Two implementations exist (`mesaya_ws.eventlog`), held to one contract suite.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+DOMAINS = (
+    "restaurants",
+    "sections",
+    "tables",
+    "objects",
+    "section-objects",
+    "menus",
+    "reviews",
+    "images",
+    "reservations",
+    "payments",
+    "subscriptions",
+    "auth",
+    "owner-upgrade",
+    "announcements",
+)
+
+
+def topic_of(domain: str) -> str:
+    """Return the name of the topic that carries the events of `domain` (one of `DOMAINS`)."""
+    return f"mesa-ya.{domain}.events"
+
+
+TOPICS = tuple(map(topic_of, DOMAINS))
+
+
+class Partition(NamedTuple):
+    """The name of a partition; its order is the tie-break of records with equal timestamps."""
+
+    topic: str
+    number: int
+
+
+class Record(NamedTuple):
+    """One record of the log.
+
+    `timestamp` is the log's own (append or producer time), in milliseconds since the epoch; `value` is None in a tombstone.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class NewRecord(NamedTuple):
+    """What a producer hands to `EventLog.append`."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+
+
+class Appended(NamedTuple):
+    """Where the log has put an acknowledged record."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class Extent(NamedTuple):
+    """What a partition holds now: offsets `begin <= offset < end`, in the incarnation `topic_id` of its topic.
+
+    A topic that is deleted and created again has the same name and re-uses offsets; only the id tells.
+    """
+
+    begin: int
+    end: int
+    topic_id: str
+
+
+# What a follower is told. A *source* is a sequence of records whose inner order never changes: one partition of Kafka;
+# the whole embedded log, which has one order over all of its topics.
+
+Source = Partition | None
+"""A partition, or None for a log that hands out all of its partitions in one order."""
+
+
+class Batch(NamedTuple):
+    """The next records of one source; the source is known to hold `lag` more behind them."""
+
+    source: Source
+    records: Sequence[Record]
+    lag: int
+
+
+class Sources(NamedTuple):
+    """A look at the whole log: told first, then every few seconds, and when topics or partitions appear.
+
+    `lags` says of every source how many records are known that have not been handed over yet.
+    """
+
+    extents: Mapping[Partition, Extent]
+    lags: Mapping[Source, int]
+
+
+class Gap(NamedTuple):
+    """Retention removed the records `first <= offset < next` of a partition before this follower could read them."""
+
+    partition: Partition
+    first: int
+    next: int
+
+
+class Replaced(NamedTuple):
+    """A topic was deleted and created again: its offsets count anew, under another id."""
+
+    topic: str
+    topic_id: str
+
+
+class Outage(NamedTuple):
+    """The log stopped answering, for a `reason` that a person can act on; following goes on when it is back."""
+
+    reason: str
+
+
+class Restored(NamedTuple):
+    """The log answers again; nothing was skipped."""
+
+
+News = Batch | Sources | Gap | Replaced | Outage | Restored
+
+
+class LogUnavailableError(Exception):
+    """The log did not acknowledge in time. The records may or may not have been appended: a repeat can double them."""
+
+
+class RecordRefusedError(Exception):
+    """The log will never take this record (too large, unknown topic, not authorised); the others are not affected."""
+
+
+class OffsetGoneError(Exception):
+    """The records asked for lie before the beginning of the partition, or in another incarnation of the topic."""
+
+
+class EventLog(Protocol):
+    """An ordered log of records by topic; safe to use from many tasks of one Trio run.
+
+    Implementations are asynchronous context managers: blocking work happens in threads that end with the context.
+    """
+
+    async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
+        """Append all `records` in their order; return when the log has acknowledged every one.
+
+        Raises `LogUnavailableError` (outcome unknown) or `RecordRefusedError` (that record was not appended; those before
+        it were).
+        """
+        ...
+
+    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+        """Hand everything that the log holds and will hold to `deliver`, from the beginning, until cancelled.
+
+        The first item is a `Sources`. A `deliver` that waits holds up the reading (the log is the buffer); a batch holds
+        at most a few hundred records. An unreachable log never ends this: it says `Outage`, and later `Restored`.
+        """
+        ...
+
+    async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
+        """Return up to `limit` records of `partition` from offset `start` on; an empty list at its end.
+
+        Raises `OffsetGoneError` when `start` lies before the beginning, `LogUnavailableError` when the log does not answer.
+        """
+        ...
+
+    async def extents(self) -> Mapping[Partition, Extent]:
+        """Return what every configured topic that exists holds now. Raises `LogUnavailableError`."""
+        ...

@@ -1,0 +1,242 @@
+"""Everything that can be set, in one place: names, defaults, units, and what each is for.
+
+A setting is read from the environment variable of the same name in capitals, or from `.env` in the working directory;
+the environment wins. An empty value counts as not set.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import typed_settings as ts
+from dotenv import dotenv_values
+from typed_settings.converters import TSConverter
+from typed_settings.exceptions import InvalidSettingsError
+from typed_settings.loaders import DictLoader
+
+from mesaya_ws.core.event_log import TOPICS
+
+MIB = 1024 * 1024
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; `problems` holds one sentence for each thing that is wrong."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def within(low: float, high: float) -> Callable[[object, "attrs.Attribute[Any]", float], None]:
+    """Return an attrs validator for numbers from `low` to `high`."""
+
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"{attribute.name.upper()} must be from {low} to {high}, not {value}")
+
+    return check
+
+
+def one_of(*words: str) -> Callable[[object, "attrs.Attribute[Any]", str], None]:
+    """Return an attrs validator for a word out of a fixed set."""
+
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+        if value not in words:
+            raise ValueError(f"{attribute.name.upper()} must be one of {', '.join(words)}, not {value!r}")
+
+    return check
+
+
+@ts.settings(frozen=True)
+class Settings:
+    """All settings of the service; `help` texts are the documentation that the README's table is made of."""
+
+    # The server
+    host: str = ts.option(default="0.0.0.0", help="Address to listen on.")  # noqa: S104 - a server in a container
+    port: int = ts.option(default=8080, validator=within(0, 65535), help="TCP port to listen on; 0 takes a free one.")
+    allowed_origins: tuple[str, ...] = ts.option(
+        default=("http://localhost:4200", "http://localhost:3000"),
+        help="Web origins whose pages may use the service, separated by commas; `*` allows all. Programs that send no "
+        "Origin are not concerned.",
+    )
+    drain_seconds: float = ts.option(
+        default=5.0,
+        validator=within(0, 3600),
+        help="Over how many seconds clients are moved away at shutdown.",
+    )
+    log_level: str = ts.option(
+        default="info",
+        validator=one_of("debug", "info", "warning", "error"),
+        help="Least level that is logged.",
+    )
+    log_format: str = ts.option(
+        default="auto",
+        validator=one_of("auto", "text", "json"),
+        help="`auto`: text on a terminal, JSON elsewhere.",
+    )
+
+    # The event log
+    event_log: Path = ts.option(
+        default=Path("mesaya-ws.sqlite3"),
+        help="File of the embedded log; used when KAFKA_BROKERS is not set.",
+    )
+    kafka_brokers: tuple[str, ...] = ts.option(
+        default=(), help="Kafka bootstrap servers, `host:port` separated by commas."
+    )
+    kafka_group_id: str = ts.option(
+        default="mesaya-ws-group",
+        help="Name of this deployment towards Kafka (client id). It does not split the stream.",
+    )
+    kafka_topics: tuple[str, ...] = ts.option(default=TOPICS, help="Topics to follow, separated by commas.")
+    kafka_security_protocol: str = ts.option(
+        default="PLAINTEXT",
+        validator=one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        help="How to speak to the brokers.",
+    )
+    kafka_sasl_mechanism: str = ts.option(
+        default="PLAIN", validator=one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), help="SASL mechanism."
+    )
+    kafka_sasl_username: str = ts.option(default="", help="SASL user.")
+    kafka_sasl_password: ts.SecretStr = ts.secret(default=ts.SecretStr(""), help="SASL password.")
+    kafka_ssl_cafile: str = ts.option(default="", help="PEM file of the brokers' authority; none: the system's.")
+    kafka_ssl_certfile: str = ts.option(default="", help="PEM file of our client certificate, for mutual TLS.")
+    kafka_ssl_keyfile: str = ts.option(default="", help="PEM file of that certificate's key.")
+    kafka_ssl_check_hostname: bool = ts.option(
+        default=True, help="Whether the brokers' certificates must name their hosts."
+    )
+    parent_wait: float = ts.option(
+        default=1.0,
+        validator=within(0, 60),
+        help="How many seconds a record waits for its parent (a table for its section) before it counts as an orphan.",
+    )
+
+    # Who may do what
+    auth: bool = ts.option(
+        default=True,
+        help="`off` opens private channels (`user:…`, `restaurant:…:reservations`) to everybody: for development only.",
+    )
+    publish_token: ts.SecretStr = ts.secret(
+        default=ts.SecretStr(""),
+        help="Bearer token for POST /publish and /broadcast; without it both are closed.",
+    )
+
+    # Limits
+    max_connections: int = ts.option(
+        default=50_000, validator=within(1, 10_000_000), help="Open TCP connections; more are answered 503."
+    )
+    max_head_bytes: int = ts.option(
+        default=16_384,
+        validator=within(1024, MIB),
+        help="Size of a request's head, in bytes; larger ones are answered 431.",
+    )
+    max_body_bytes: int = ts.option(
+        default=MIB, validator=within(1024, 64 * MIB), help="Size of an HTTP request's body, in bytes."
+    )
+    handshake_timeout: float = ts.option(
+        default=10.0,
+        validator=within(0.1, 600),
+        help="Seconds for a request's head, and for the WebSocket handshake.",
+    )
+    max_message_bytes: int = ts.option(
+        default=65_536,
+        validator=within(256, 64 * MIB),
+        help="Size of a client's message, in bytes; larger ones close with 1009.",
+    )
+    max_subscriptions: int = ts.option(
+        default=100, validator=within(1, 1_000_000), help="Channels that one connection may be subscribed to."
+    )
+    messages_per_second: int = ts.option(
+        default=50,
+        validator=within(1, 1_000_000),
+        help="Frames that a client may send per second, on average over ten seconds; more close with 4029.",
+    )
+    outbox_messages: int = ts.option(
+        default=2048,
+        validator=within(1, 10_000_000),
+        help="Writes that may wait for one slow client; more close with 4008.",
+    )
+    outbox_bytes: int = ts.option(
+        default=MIB,
+        validator=within(1024, 1024 * MIB),
+        help="Bytes that may wait for one slow client; more close with 4008.",
+    )
+    ping_interval: float = ts.option(
+        default=25.0,
+        validator=within(0.1, 3600),
+        help="Seconds of a client's silence after which it is pinged.",
+    )
+    ping_timeout: float = ts.option(
+        default=20.0,
+        validator=within(0.1, 3600),
+        help="Seconds without an answer to a ping after which it is dropped.",
+    )
+    close_timeout: float = ts.option(
+        default=5.0, validator=within(0.1, 600), help="Seconds that a client has to take part in a close."
+    )
+    window_seconds: float = ts.option(
+        default=300.0,
+        validator=within(0, 86_400),
+        help="Age in seconds up to which publications are kept in memory.",
+    )
+    window_bytes: int = ts.option(
+        default=64 * MIB,
+        validator=within(0, 64 * 1024 * MIB),
+        help="Bytes of publications that are kept in memory.",
+    )
+
+
+def load_settings(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
+    """Read the settings from `environ` (default: the process's) and from `.env` in `directory` (default: the working one).
+
+    Raises `SettingsError` with a sentence for every value that cannot be used.
+    """
+    dotenv = dotenv_values((directory or Path.cwd()) / ".env")
+    given = {**dotenv, **(os.environ if environ is None else environ)}
+    names = [field.name for field in attrs.fields(Settings)]
+    values = {name: value for name in names if (value := (given.get(name.upper()) or "").strip())}
+    try:
+        settings = ts.load_settings(Settings, [DictLoader(values)], converter=TSConverter(strlist_sep=_words))
+    except InvalidSettingsError as error:
+        raise SettingsError([_sentence(cause) for cause in _leaves(error)]) from None
+    problems = list(_contradictions(settings))
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _words(text: str) -> list[str]:
+    return [word for part in text.split(",") if (word := part.strip())]
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _leaves(part)
+    else:
+        yield error
+
+
+_CONVERSION = re.compile(r"Could not convert value (?P<value>.*) for option '(?P<name>\w+)'", re.DOTALL)
+_KINDS = {int: "a whole number", float: "a number", bool: "`on` or `off`"}
+
+
+def _sentence(error: BaseException) -> str:
+    """Say what is wrong with a value, as typed-settings found it."""
+    match = _CONVERSION.match(str(error))
+    if match is None:
+        return str(error)
+    field = attrs.fields_dict(Settings)[match["name"]]
+    return f"{match['name'].upper()} must be {_KINDS.get(field.type, 'text')}, not {match['value']}"
+
+
+def _contradictions(settings: Settings) -> Iterator[str]:
+    if settings.kafka_security_protocol.startswith("SASL") and not settings.kafka_sasl_username:
+        yield f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+    if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
+        yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
+    for broker in settings.kafka_brokers:
+        if not re.fullmatch(r".+:\d{1,5}", broker):
+            yield f"KAFKA_BROKERS must be host:port separated by commas, not {broker!r}"
