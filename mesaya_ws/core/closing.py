@@ -1,0 +1,83 @@
+"""Every way in which the service says no: error codes in answers, and close codes of connections.
+
+Close codes below 4000 are those of RFC 6455, 7.4.1 and its IANA registry; 4000–4999 are private to this service.
+"""
+
+from attrs import frozen
+
+
+@frozen
+class CloseCode:
+    """Why a connection is closed; `reconnect` tells a client whether coming back makes sense."""
+
+    code: int
+    name: str
+    meaning: str
+    reconnect: bool
+
+
+@frozen
+class ErrorCode:
+    """Why a message was not obeyed; the connection goes on."""
+
+    name: str
+    meaning: str
+
+
+NORMAL = CloseCode(1000, "normal", "The client asked for the end.", reconnect=False)
+UNSUPPORTED_DATA = CloseCode(
+    1003, "unsupported_data", "A binary frame came; messages are JSON in text frames.", reconnect=False
+)
+TOO_BIG = CloseCode(1009, "too_big", "A message was larger than MAX_MESSAGE_BYTES.", reconnect=False)
+INTERNAL = CloseCode(1011, "internal", "The service met a fault of its own; it has been logged.", reconnect=True)
+RESTART = CloseCode(
+    1012, "restart", "This instance is going away; another takes over. Resume with your positions.", reconnect=True
+)
+SLOW = CloseCode(
+    4008,
+    "slow",
+    "The client read too slowly and its outbox was full. Nothing is lost: resume with your positions.",
+    reconnect=True,
+)
+SILENT = CloseCode(4009, "silent", "Nothing came from the client within PING_TIMEOUT of a ping.", reconnect=True)
+FLOOD = CloseCode(4029, "flood", "The client sent more than MESSAGES_PER_SECOND.", reconnect=False)
+
+CLOSE_CODES = {
+    close.code: close
+    for close in (
+        NORMAL,
+        CloseCode(1002, "protocol_error", "The client broke the WebSocket protocol (RFC 6455).", reconnect=False),
+        UNSUPPORTED_DATA,
+        CloseCode(1006, "abnormal", "The connection broke without a close; only ever seen locally.", reconnect=True),
+        CloseCode(1007, "invalid_data", "A text frame was not UTF-8.", reconnect=False),
+        TOO_BIG,
+        INTERNAL,
+        RESTART,
+        SLOW,
+        SILENT,
+        FLOOD,
+    )
+}
+"""All close codes that a client can meet, by number."""
+
+BAD_JSON = ErrorCode("bad_json", "The message is not a JSON object.")
+BAD_MESSAGE = ErrorCode("bad_message", "A field is missing, or of the wrong type.")
+UNKNOWN_TYPE = ErrorCode("unknown_type", "No message of this type exists.")
+BAD_CHANNEL = ErrorCode("bad_channel", "No channel can have this name.")
+UNAUTHORIZED = ErrorCode("unauthorized", "This channel is not open to you.")
+TOO_MANY_SUBSCRIPTIONS = ErrorCode("too_many_subscriptions", "The connection holds MAX_SUBSCRIPTIONS already.")
+NOT_SUBSCRIBED = ErrorCode("not_subscribed", "The connection is not subscribed to this channel.")
+
+ERROR_CODES = {
+    error.name: error
+    for error in (
+        BAD_JSON,
+        BAD_MESSAGE,
+        UNKNOWN_TYPE,
+        BAD_CHANNEL,
+        UNAUTHORIZED,
+        TOO_MANY_SUBSCRIPTIONS,
+        NOT_SUBSCRIBED,
+    )
+}
+"""All error codes of answers, by name."""
