@@ -62,6 +62,8 @@ GLOBAL_KINDS = {
         _kind("announcements", Audience.PUBLIC, "announcements"),
     )
 }
+KINDS = RESTAURANT_KINDS | USER_KINDS | GLOBAL_KINDS
+"""All kinds by the last part of their channels' names, which is unique."""
 
 
 @frozen

@@ -1,0 +1,155 @@
+"""One TCP port, two protocols: reads a request's head, and gives the connection to WebSocket or to HTTP."""
+
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import trio
+
+from mesaya_ws.core.head import END, HeadError, parse_head, websocket_head
+from mesaya_ws.logs import get_logger
+from mesaya_ws.metrics import Metrics
+from mesaya_ws.settings import Settings
+
+log = get_logger(__name__)
+
+ServeWebSocket = Callable[[str, trio.SocketStream, bytes, bytes], Awaitable[None]]
+"""Serves a client, given an id for the connection, its stream, the handshake's head, and the bytes behind it."""
+
+ServeHttp = Callable[[trio.abc.HalfCloseableStream], Awaitable[None]]
+
+
+class ReplayedStream(trio.abc.HalfCloseableStream):
+    """A stream that first gives again what has already been read of it."""
+
+    def __init__(self, stream: trio.SocketStream, seen: bytes) -> None:
+        self._stream = stream
+        self._seen = seen
+        self.socket = stream.socket
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Return what was seen, then what the stream brings."""
+        if self._seen:
+            await trio.lowlevel.checkpoint()
+            size = len(self._seen) if max_bytes is None else max_bytes
+            seen, self._seen = self._seen[:size], self._seen[size:]
+            return seen
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send `data`."""
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until sending makes sense."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        """End the sending side."""
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()
+
+
+class Acceptor:
+    """Takes accepted TCP streams; whatever a client does, only its own connection ends by it.
+
+    While it is `draining`, no new WebSocket is begun; HTTP goes on, so that `/health` can be asked.
+    """
+
+    def __init__(
+        self, settings: Settings, metrics: Metrics, serve_websocket: ServeWebSocket, serve_http: ServeHttp
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._serve_websocket = serve_websocket
+        self._serve_http = serve_http
+        self._open = 0
+        self.draining = False
+        # Ids tell connections apart in the logs of all instances.
+        self._instance = secrets.token_hex(3)
+        self._serial = itertools.count(1)
+
+    async def handle(self, stream: trio.SocketStream) -> None:
+        """Serve one client to the end of its connection; never raises, but when cancelled."""
+        self._open += 1
+        try:
+            async with stream:
+                await self._serve(stream)
+        except* (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # the client is gone
+        except* Exception:
+            log.exception("a connection ended by a fault of ours")
+        finally:
+            self._open -= 1
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        try:
+            handshake, rest = await self._admit(stream)
+        except HeadError as error:
+            self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
+            await self._refuse(stream, error)
+        else:
+            if handshake:
+                await self._serve_websocket(f"{self._instance}-{next(self._serial):x}", stream, handshake, rest)
+            elif rest:
+                await self._serve_http(ReplayedStream(stream, rest))
+
+    async def _admit(self, stream: trio.SocketStream) -> tuple[bytes, bytes]:
+        """Return the head of a WebSocket handshake and what follows it; or no head and all that was read."""
+        if self._open > self._settings.max_connections:
+            raise _TOO_MANY
+        seen = await self._read_head(stream)
+        if not seen:
+            return b"", b""
+        end = seen.index(END)
+        head = parse_head(seen[:end])
+        if not head.upgrades_to_websocket:
+            return b"", seen
+        handshake = websocket_head(head, self._settings.allowed_origins)
+        if self.draining:
+            raise _DRAINING
+        return handshake, seen[end + len(END) :]
+
+    async def _read_head(self, stream: trio.SocketStream) -> bytes:
+        """Return what came up to the end of the head, and a little behind it; nothing when the client says nothing."""
+        seen = bytearray()
+        with trio.move_on_after(self._settings.handshake_timeout) as patience:
+            while END not in seen:
+                if len(seen) > self._settings.max_head_bytes:
+                    raise _TOO_LARGE
+                data = await stream.receive_some()
+                if not data:
+                    return b""
+                seen += data
+        if patience.cancelled_caught:
+            raise _TOO_LATE
+        return bytes(seen)
+
+    async def _refuse(self, stream: trio.SocketStream, error: HeadError) -> None:
+        """Answer, and wait for the client to hang up, lest an answer be lost in a reset (RFC 9112, 9.6)."""
+        with trio.move_on_after(self._settings.close_timeout):
+            await stream.send_all(error.response)
+            await stream.send_eof()
+            async for _ in stream:
+                pass
+
+
+_TOO_MANY = HeadError(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "too_many_connections",
+    "The service holds as many connections as it may (MAX_CONNECTIONS); try again later.",
+    ("Retry-After", "5"),
+)
+_DRAINING = HeadError(
+    HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This instance is going away; connect again.", ("Retry-After", "1")
+)
+_TOO_LARGE = HeadError(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The head of the request is too large (MAX_HEAD_BYTES)."
+)
+_TOO_LATE = HeadError(
+    HTTPStatus.REQUEST_TIMEOUT, "head_too_late", "The head of the request took too long (HANDSHAKE_TIMEOUT)."
+)

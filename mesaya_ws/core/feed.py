@@ -1,0 +1,124 @@
+"""From the log to the channels: the records in their one order, understood, and published as frames.
+
+The feed is the moving window over the log. Everything here is decided without waiting: whoever owns the feed tells it
+what the log says (`hear`), lets it work (`take`), and writes what the hub has gathered in between.
+"""
+
+from collections.abc import Callable, Iterator
+
+import orjson
+
+from mesaya_ws.core.channels import KINDS, Channel
+from mesaya_ws.core.event_log import Batch, Gap, News, Partition, Record, Replaced, Sources
+from mesaya_ws.core.frames import text_frame
+from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.ordering import Merge
+from mesaya_ws.core.position import Cursor
+from mesaya_ws.core.projections import Projections
+from mesaya_ws.core.records import Event, Unreadable, understand
+from mesaya_ws.core.routing import Message, Outcome, missing_parent, route
+from mesaya_ws.core.window import Window
+
+TURN = 100
+"""Records that are taken in one go: at some 20 µs each, others run every few milliseconds."""
+
+Understood = tuple[Record, Event | Unreadable]
+
+
+class Feed:
+    """What the log says up to now, and its publication to the hub.
+
+    `report` is told what became of every record. The feed is `live` when everything that the log held at the start has
+    been taken; until then its channels are history, not news.
+    """
+
+    def __init__(
+        self, hub: Hub, window: Window, parent_wait: float, report: Callable[[Record, Outcome], None]
+    ) -> None:
+        self.hub = hub
+        self.window = window
+        self.cursor = Cursor()
+        self.live = False
+        self.time = 0
+        self._projections = Projections()
+        self._merge: Merge[Understood] = Merge(self._missing, round(parent_wait * 1000))
+        self._report = report
+        self._known = False
+
+    def hear(self, news: News) -> None:
+        """Take note of what the log tells; what follows from it happens in `take`."""
+        match news:
+            case Batch(source, records, lag):
+                self._merge.push(source, [(record, understand(record)) for record in records], lag)
+            case Sources(extents, lags):
+                for partition, extent in extents.items():
+                    if partition not in self.cursor.next:
+                        self.window.raise_floor(partition, extent.begin)
+                self.cursor.found(extents)
+                self._merge.lags(lags)
+                self._known = True
+            case Gap(partition, _, next_offset):
+                self.window.raise_floor(partition, next_offset)
+                self.cursor.advance(partition, next_offset)
+            case Replaced(topic, topic_id):
+                for partition in [known for known in self.cursor.next if known.topic == topic]:
+                    self.window.forget(partition)
+                self.cursor.replaced(topic, topic_id)
+
+    def take(self, now: int) -> Iterator[None]:
+        """Take all records whose turn has come at the time `now` (ms since the epoch).
+
+        Yields after every few of them, and at the end, so that what was gathered can be written.
+        """
+        self.window.expire(now)
+        taken = 0
+        for record, event in self._merge.take(now):
+            self._take(record, event)
+            taken += 1
+            if taken % TURN == 0:
+                yield
+        if not self.live and self._known and self._merge.caught_up:
+            self.live = True
+        yield
+
+    def _take(self, record: Record, event: Event | Unreadable) -> None:
+        partition = Partition(record.topic, record.partition)
+        self.cursor.advance(partition, record.offset + 1)
+        self.time = record.timestamp
+        outcome = route(event, self._projections)
+        self._report(record, outcome)
+        data: object = None
+        for message in outcome.messages:
+            # The same data on several channels is encoded once.
+            if message.data is not data:
+                data, encoded = message.data, orjson.Fragment(orjson.dumps(message.data))
+            self._publish(record, partition, message, encoded)
+
+    def _publish(self, record: Record, partition: Partition, message: Message, data: orjson.Fragment) -> None:
+        channel = message.channel
+        frame = text_frame(
+            orjson.dumps(
+                {
+                    "type": message.type,
+                    "channel": channel,
+                    "position": self.cursor.position(channel, KINDS[channel.rpartition(":")[2]]),
+                    "timestamp": message.timestamp,
+                    "data": data,
+                }
+            )
+        )
+        self.window.add(channel, partition, record.offset, record.timestamp, frame)
+        if self.live:
+            self.hub.publish(channel, frame, record.timestamp)
+
+    def wake_at(self) -> int | None:
+        """Return when `take` must be called though the log says nothing (ms since the epoch), or None."""
+        return self._merge.wake_at()
+
+    def position(self, channel: Channel) -> str:
+        """Return the place up to which everything on `channel` has been published."""
+        return self.cursor.position(channel.name, channel.kind)
+
+    def _missing(self, item: Understood) -> str | None:
+        event = item[1]
+        return missing_parent(event, self._projections) if isinstance(event, Event) else None

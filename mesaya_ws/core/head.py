@@ -1,0 +1,127 @@
+"""The head of a request (RFC 9112), as far as the choice between HTTP and WebSocket needs it.
+
+A WebSocket handshake (RFC 6455, 4.2.1) is judged here completely, and handed on as a head of our own making: the
+libraries behind it never see a client's header values.
+"""
+
+import re
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Collection
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+import orjson
+from attrs import frozen
+
+END = b"\r\n\r\n"
+WEBSOCKET_PATH = "/ws"
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01])")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
+
+
+class HeadError(Exception):
+    """A request that is refused before any protocol takes it; `response` is the whole HTTP answer."""
+
+    def __init__(self, status: HTTPStatus, code: str, sentence: str, *headers: tuple[str, str]) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.response = refusal(status, code, sentence, *headers)
+
+
+@frozen
+class Head:
+    """A parsed head; header names in lower case, values as sent (Latin-1), repeated ones joined by commas."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def upgrades_to_websocket(self) -> bool:
+        """Whether the client asks for a WebSocket, on whatever path."""
+        return "websocket" in _tokens(self.headers.get("upgrade", ""))
+
+
+def parse_head(data: bytes) -> Head:
+    """Parse a head, given without the empty line that ends it. Raises `HeadError` when it is none."""
+    first, *lines = data.split(b"\r\n")
+    match = _REQUEST_LINE.fullmatch(first)
+    if match is None:
+        raise HeadError(HTTPStatus.BAD_REQUEST, "bad_request", "The request does not begin with an HTTP/1.1 request line.")
+    headers: dict[str, str] = {}
+    for line in lines:
+        header = _HEADER.fullmatch(line)
+        if header is None:
+            raise HeadError(HTTPStatus.BAD_REQUEST, "bad_request", "The request has a line that is no header.")
+        name, value = header[1].decode("ascii").lower(), header[2].decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Head(match[1].decode("ascii"), match[2].decode("ascii"), headers)
+
+
+def websocket_head(head: Head, allowed_origins: Collection[str]) -> bytes:
+    """Return a head for the WebSocket library that asks for what `head` asks for, and nothing else.
+
+    Raises `HeadError` when the handshake is not one of RFC 6455, or its page may not use the service.
+    """
+    headers = head.headers
+    if head.path != WEBSOCKET_PATH:
+        raise HeadError(HTTPStatus.NOT_FOUND, "not_found", f"WebSockets are served at {WEBSOCKET_PATH}.")
+    if head.method != "GET" or "upgrade" not in _tokens(headers.get("connection", "")) or "host" not in headers:
+        raise HeadError(
+            HTTPStatus.BAD_REQUEST, "bad_handshake", "A WebSocket handshake is a GET with Host and Connection: Upgrade."
+        )
+    if headers.get("sec-websocket-version") != "13":
+        raise HeadError(
+            HTTPStatus.UPGRADE_REQUIRED,
+            "bad_version",
+            "This service speaks version 13 of the WebSocket protocol.",
+            ("Sec-WebSocket-Version", "13"),
+        )
+    key = headers.get("sec-websocket-key", "")
+    if not _is_key(key):
+        raise HeadError(HTTPStatus.BAD_REQUEST, "bad_handshake", "Sec-WebSocket-Key must be 16 bytes in base64.")
+    origin = headers.get("origin")
+    if origin is not None and not may_use(origin, headers["host"], allowed_origins):
+        raise HeadError(
+            HTTPStatus.FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect; see ALLOWED_ORIGINS."
+        )
+    return (
+        f"GET {WEBSOCKET_PATH} HTTP/1.1\r\nHost: mesaya-ws\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    ).encode("ascii")
+
+
+def may_use(origin: str, host: str, allowed: Collection[str]) -> bool:
+    """Return whether a page of `origin` (RFC 6454) may use the service: one that is listed, or our own at `host`."""
+    return "*" in allowed or origin in allowed or urlsplit(origin).netloc == host
+
+
+def refusal(status: HTTPStatus, code: str, sentence: str, *headers: tuple[str, str]) -> bytes:
+    """Return a whole HTTP answer that says no in JSON, and ends the connection."""
+    body = orjson.dumps({"error": {"code": code, "message": sentence}})
+    lines = [
+        f"HTTP/1.1 {status} {status.phrase}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
+    return "\r\n".join(lines).encode("ascii") + END + body
+
+
+def _tokens(value: str) -> list[str]:
+    return [token.strip().lower() for token in value.split(",")]
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(b64decode(key.encode("ascii"), validate=True)) == 16
+    except (Base64Error, UnicodeEncodeError):
+        return False

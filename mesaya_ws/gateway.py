@@ -1,0 +1,162 @@
+"""The composition root: builds everything, owns the nurseries, and the order of the end."""
+
+import math
+import random
+import signal
+from collections.abc import Iterable
+from functools import partial
+from time import time
+
+import trio
+
+from mesaya_ws.acceptor import Acceptor
+from mesaya_ws.core import closing
+from mesaya_ws.core.event_log import Batch, News, Outage, Record, Restored, Sources
+from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.hub import Delivered, Hub
+from mesaya_ws.core.routing import Outcome
+from mesaya_ws.core.status import Status
+from mesaya_ws.core.window import Window
+from mesaya_ws.eventlog import open_event_log
+from mesaya_ws.http_api.app import create_app
+from mesaya_ws.http_api.serving import serve_http
+from mesaya_ws.logs import get_logger
+from mesaya_ws.metrics import Metrics, watch_loop
+from mesaya_ws.settings import Settings
+from mesaya_ws.websocket.connection import Connection, Surroundings
+
+log = get_logger(__name__)
+
+NEWS_AHEAD = 16
+"""Batches of the log that may wait for the feed; behind them, the log waits."""
+
+
+async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+    """Run the gateway until SIGTERM or SIGINT; a second signal ends it without farewell.
+
+    Reports the port that it listens on. Raises `OSError` when it cannot listen there.
+    """
+    metrics, status = Metrics(), Status()
+    window = Window(settings.window_seconds, settings.window_bytes)
+    feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
+    connections: set[Connection] = set()
+    around = Surroundings(settings, feed, metrics, connections)
+
+    async def serve_websocket(id: str, stream: trio.SocketStream, head: bytes, early: bytes) -> None:
+        await Connection(id, stream, head, early, around).run()
+
+    async with open_event_log(settings) as event_log, trio.open_nursery() as services:
+        deliver, news = trio.open_memory_channel[News](NEWS_AHEAD)
+        services.start_soon(watch_loop, metrics)
+        services.start_soon(event_log.follow, deliver.send)
+        services.start_soon(_pump, news, around, status)
+        app = create_app(settings, event_log, metrics, status)
+        acceptor = Acceptor(settings, metrics, serve_websocket, partial(serve_http, app))
+        async with trio.open_nursery() as clients:
+            listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
+            async with trio.open_nursery() as listening:
+                listening.start_soon(
+                    partial(trio.serve_listeners, acceptor.handle, listeners, handler_nursery=clients)
+                )
+                task_status.started(listeners[0].socket.getsockname()[1])
+                with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                    await anext(signals)
+                    listening.start_soon(_end_at_once, signals, services)
+                    acceptor.draining = status.draining = True
+                    log.info("draining", connections=len(connections), seconds=settings.drain_seconds)
+                    await _drain(connections, settings.drain_seconds)
+                    listening.cancel_scope.cancel()
+            clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
+        services.cancel_scope.cancel()
+
+
+async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, status: Status) -> None:
+    """Carry what the log says to the feed, and what the feed publishes to the clients."""
+    feed = around.feed
+    while True:
+        wake_at = feed.wake_at()
+        with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
+            _hear(await news.receive(), around, status)
+            # What waits already goes into the same writes.
+            for _ in range(NEWS_AHEAD):
+                try:
+                    item = news.receive_nowait()
+                except trio.WouldBlock:
+                    break
+                _hear(item, around, status)
+        was_live = feed.live
+        for _ in feed.take(round(time() * 1000)):
+            await _write(feed.hub.fan_out(), around.metrics)
+        if feed.live and not was_live:
+            await _go_live(around, status)
+        around.metrics.window_messages, around.metrics.window_bytes = len(feed.window), feed.window.bytes
+        around.metrics.subscriptions, around.metrics.channels = feed.hub.subscriptions, feed.hub.channels
+
+
+def _hear(news: News, around: Surroundings, status: Status) -> None:
+    match news:
+        case Outage(reason):
+            status.log_down(reason)
+            around.metrics.log_up = False
+            log.warning("the event log does not answer", reason=reason)
+        case Restored():
+            status.log_back()
+            around.metrics.log_up = True
+            log.info("the event log answers again")
+        case _:
+            around.feed.hear(news)
+
+
+async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
+    """Fan out what was gathered, and let others run on the way."""
+    for delivered in steps:
+        if delivered is None:
+            await trio.lowlevel.checkpoint()
+            continue
+        metrics.messages_out += delivered.messages
+        metrics.bytes_out += delivered.size
+        now = time()
+        for timestamp in delivered.timestamps:
+            metrics.delivery.observe(now - timestamp / 1000, delivered.subscribers)
+    await trio.lowlevel.checkpoint()
+
+
+async def _go_live(around: Surroundings, status: Status) -> None:
+    """Answer the subscriptions that came while history was being read."""
+    status.caught_up = True
+    log.info("live: all that the event log held has been read", publications=len(around.feed.window))
+    for connection in list(around.connections):
+        connection.session.release()
+        await trio.lowlevel.checkpoint()
+
+
+async def _drain(connections: set[Connection], seconds: float) -> None:
+    """Send all clients away within `seconds`, each at a moment of its own, so that they do not come back all at once."""
+    leaving = list(connections)
+    random.shuffle(leaving)
+    start = trio.current_time()
+    for number, connection in enumerate(leaving):
+        await trio.sleep_until(start + seconds * number / len(leaving))
+        connection.close(closing.RESTART)
+
+
+async def _end_at_once(signals, services: trio.Nursery) -> None:
+    """Cancel everything at the second signal."""
+    await anext(signals)
+    log.warning("ending at once")
+    services.cancel_scope.cancel()
+
+
+def _count(metrics: Metrics, record: Record, outcome: Outcome) -> None:
+    """Enter what became of a record into the books; log what could not be understood."""
+    key = record.topic, outcome.reason
+    metrics.records[key] = metrics.records.get(key, 0) + 1
+    if outcome.detail:
+        log.warning(
+            "record skipped",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=outcome.reason,
+            detail=outcome.detail,
+        )

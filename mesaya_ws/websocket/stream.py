@@ -1,0 +1,70 @@
+"""The stream under a WebSocket: where all of its bytes pass, in and out."""
+
+from collections.abc import Callable
+
+import trio
+
+from mesaya_ws.core.frames import FrameWatch, Violation
+from mesaya_ws.websocket.outbox import Outbox
+
+
+class WatchedStream(trio.abc.Stream):
+    """A client's socket as trio-websocket sees it.
+
+    What it sends goes through the outbox, in order with the frames of events. What it receives begins with `head`, a
+    handshake; what follows, first `early` and then the socket's bytes, is watched: a client that breaks a limit is reported
+    once to `violated`, and not listened to any more.
+    """
+
+    __slots__ = ("_early", "_head", "_outbox", "_stream", "_violated", "_watch", "heard_at")
+
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        head: bytes,
+        early: bytes,
+        outbox: Outbox,
+        watch: FrameWatch,
+        violated: Callable[[Violation], None],
+    ) -> None:
+        self._stream = stream
+        self._head = head
+        self._early = early
+        self._outbox = outbox
+        self._watch: FrameWatch | None = watch
+        self._violated = violated
+        self.heard_at = trio.current_time()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """Return the next bytes of the client; `b""` at their end."""
+        if self._head:
+            await trio.lowlevel.checkpoint()
+            head, self._head = self._head, b""
+            return head
+        while data := self._early or await self._stream.receive_some(max_bytes):
+            self._early = b""
+            self.heard_at = trio.current_time()
+            if self._watch is None:
+                continue
+            violation = self._watch.feed(bytes(data), self.heard_at)
+            if violation is None:
+                return data
+            self._watch = None
+            self._violated(violation)
+        return b""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Hand `data` to the outbox. Raises `BrokenResourceError` when the client is gone."""
+        await trio.lowlevel.checkpoint()
+        self._outbox.offer(bytes(data), 1)
+        if self._outbox.broken:
+            raise trio.BrokenResourceError
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Return at once: the outbox never blocks."""
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Close the socket; what waits in the outbox is lost."""
+        self._outbox.close()
+        await self._stream.aclose()
