@@ -148,7 +148,9 @@ _DRAINING = HeadError(
     HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This instance is going away; connect again.", ("Retry-After", "1")
 )
 _TOO_LARGE = HeadError(
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "The head of the request is too large (MAX_HEAD_BYTES)."
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head_too_large",
+    "The head of the request is too large (MAX_HEAD_BYTES).",
 )
 _TOO_LATE = HeadError(
     HTTPStatus.REQUEST_TIMEOUT, "head_too_late", "The head of the request took too long (HANDSHAKE_TIMEOUT)."

@@ -11,10 +11,11 @@ import trio
 
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.core import closing
-from mesaya_ws.core.event_log import Batch, News, Outage, Record, Restored, Sources
+from mesaya_ws.core.event_log import News, Outage, Record, Restored
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Delivered, Hub
 from mesaya_ws.core.routing import Outcome
+from mesaya_ws.core.session import Limits
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
 from mesaya_ws.eventlog import open_event_log
@@ -39,8 +40,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
-    connections: set[Connection] = set()
-    around = Surroundings(settings, feed, metrics, connections)
+    around = Surroundings(settings, Limits(settings.auth, settings.max_subscriptions), feed, metrics)
 
     async def serve_websocket(id: str, stream: trio.SocketStream, head: bytes, early: bytes) -> None:
         await Connection(id, stream, head, early, around).run()
@@ -55,16 +55,14 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         async with trio.open_nursery() as clients:
             listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
             async with trio.open_nursery() as listening:
-                listening.start_soon(
-                    partial(trio.serve_listeners, acceptor.handle, listeners, handler_nursery=clients)
-                )
+                listening.start_soon(partial(trio.serve_listeners, acceptor.handle, listeners, handler_nursery=clients))
                 task_status.started(listeners[0].socket.getsockname()[1])
                 with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                     await anext(signals)
                     listening.start_soon(_end_at_once, signals, services)
                     acceptor.draining = status.draining = True
-                    log.info("draining", connections=len(connections), seconds=settings.drain_seconds)
-                    await _drain(connections, settings.drain_seconds)
+                    log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
+                    await _drain(around.connections, settings.drain_seconds)
                     listening.cancel_scope.cancel()
             clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
         services.cancel_scope.cancel()
@@ -88,7 +86,10 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, sta
         for _ in feed.take(round(time() * 1000)):
             await _write(feed.hub.fan_out(), around.metrics)
         if feed.live and not was_live:
-            await _go_live(around, status)
+            status.caught_up = True
+            log.info("live: all that the event log held has been read", publications=len(feed.window))
+        if feed.live and around.holding:
+            await _release(around.holding)
         around.metrics.window_messages, around.metrics.window_bytes = len(feed.window), feed.window.bytes
         around.metrics.subscriptions, around.metrics.channels = feed.hub.subscriptions, feed.hub.channels
 
@@ -121,12 +122,12 @@ async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
     await trio.lowlevel.checkpoint()
 
 
-async def _go_live(around: Surroundings, status: Status) -> None:
-    """Answer the subscriptions that came while history was being read."""
-    status.caught_up = True
-    log.info("live: all that the event log held has been read", publications=len(around.feed.window))
-    for connection in list(around.connections):
+async def _release(holding: set[Connection]) -> None:
+    """Answer the subscriptions for which the feed has come far enough."""
+    for connection in list(holding):
         connection.session.release()
+        if not connection.session.holding:
+            holding.discard(connection)
         await trio.lowlevel.checkpoint()
 
 

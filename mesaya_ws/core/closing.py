@@ -1,6 +1,6 @@
 """Every way in which the service says no: error codes in answers, and close codes of connections.
 
-Close codes below 4000 are those of RFC 6455, 7.4.1 and its IANA registry; 4000–4999 are private to this service.
+Close codes below 4000 are those of RFC 6455, 7.4.1 and its IANA registry; 4000-4999 are private to this service.
 """
 
 from attrs import frozen

@@ -43,7 +43,8 @@ class Partition(NamedTuple):
 class Record(NamedTuple):
     """One record of the log.
 
-    `timestamp` is the log's own (append or producer time), in milliseconds since the epoch; `value` is None in a tombstone.
+    `timestamp` is the log's own (append or producer time), in milliseconds since the epoch; `value` is None in a
+    tombstone.
     """
 
     topic: str
@@ -156,23 +157,24 @@ class EventLog(Protocol):
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
         """Append all `records` in their order; return when the log has acknowledged every one.
 
-        Raises `LogUnavailableError` (outcome unknown) or `RecordRefusedError` (that record was not appended; those before
-        it were).
+        Raises `LogUnavailableError` (outcome unknown) or `RecordRefusedError` (that record was not appended; those
+        before it were).
         """
         ...
 
     async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
         """Hand everything that the log holds and will hold to `deliver`, from the beginning, until cancelled.
 
-        The first item is a `Sources`. A `deliver` that waits holds up the reading (the log is the buffer); a batch holds
-        at most a few hundred records. An unreachable log never ends this: it says `Outage`, and later `Restored`.
+        The first item is a `Sources`. A `deliver` that waits holds up the reading (the log is the buffer); a batch
+        holds at most a few hundred records. An unreachable log never ends this: it says `Outage`, and later `Restored`.
         """
         ...
 
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """Return up to `limit` records of `partition` from offset `start` on; an empty list at its end.
 
-        Raises `OffsetGoneError` when `start` lies before the beginning, `LogUnavailableError` when the log does not answer.
+        Raises `OffsetGoneError` when `start` lies before the beginning, `LogUnavailableError` when the log does not
+        answer.
         """
         ...
 

@@ -13,9 +13,10 @@ from mesaya_ws.core.event_log import Batch, Gap, News, Partition, Record, Replac
 from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import Merge
-from mesaya_ws.core.position import Cursor
+from mesaya_ws.core.position import Cursor, Vector
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import Event, Unreadable, understand
+from mesaya_ws.core.resume import Ahead, Lost, Missed, Parentage, judge
 from mesaya_ws.core.routing import Message, Outcome, missing_parent, route
 from mesaya_ws.core.window import Window
 
@@ -32,18 +33,18 @@ class Feed:
     been taken; until then its channels are history, not news.
     """
 
-    def __init__(
-        self, hub: Hub, window: Window, parent_wait: float, report: Callable[[Record, Outcome], None]
-    ) -> None:
+    def __init__(self, hub: Hub, window: Window, parent_wait: float, report: Callable[[Record, Outcome], None]) -> None:
         self.hub = hub
         self.window = window
         self.cursor = Cursor()
         self.live = False
         self.time = 0
+        self.looks = 0
+        self._ends: dict[Partition, int] = {}
+        self._parentage = Parentage()
         self._projections = Projections()
         self._merge: Merge[Understood] = Merge(self._missing, round(parent_wait * 1000))
         self._report = report
-        self._known = False
 
     def hear(self, news: News) -> None:
         """Take note of what the log tells; what follows from it happens in `take`."""
@@ -56,7 +57,8 @@ class Feed:
                         self.window.raise_floor(partition, extent.begin)
                 self.cursor.found(extents)
                 self._merge.lags(lags)
-                self._known = True
+                self._ends = {partition: extent.end for partition, extent in extents.items()}
+                self.looks += 1
             case Gap(partition, _, next_offset):
                 self.window.raise_floor(partition, next_offset)
                 self.cursor.advance(partition, next_offset)
@@ -77,7 +79,7 @@ class Feed:
             taken += 1
             if taken % TURN == 0:
                 yield
-        if not self.live and self._known and self._merge.caught_up:
+        if not self.live and self.looks and self._merge.caught_up:
             self.live = True
         yield
 
@@ -88,6 +90,8 @@ class Feed:
         outcome = route(event, self._projections)
         self._report(record, outcome)
         data: object = None
+        for restaurant in outcome.reparented:
+            self._parentage.changed(restaurant, partition, record.offset, self.cursor)
         for message in outcome.messages:
             # The same data on several channels is encoded once.
             if message.data is not data:
@@ -118,6 +122,14 @@ class Feed:
     def position(self, channel: Channel) -> str:
         """Return the place up to which everything on `channel` has been published."""
         return self.cursor.position(channel.name, channel.kind)
+
+    def judge(self, channel: Channel, position: str) -> Missed | Ahead | Lost:
+        """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""
+        return judge(position, channel, self.cursor, self.window, self._parentage)
+
+    def exists(self, vector: Vector) -> bool:
+        """Return whether the log, when it was last looked at, reached as far as `vector`."""
+        return all(offset <= self._ends.get(partition, 0) for partition, offset in vector.items())
 
     def _missing(self, item: Understood) -> str | None:
         event = item[1]

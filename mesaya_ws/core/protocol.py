@@ -117,7 +117,9 @@ def parse(text: str) -> ClientMessage:
     if not isinstance(kind, str):
         _refuse(fields, closing.BAD_MESSAGE, 'A message needs a "type", which is text.')
     if kind not in TYPES:
-        _refuse(fields, closing.UNKNOWN_TYPE, f"No message of type {kind[:64]!r} exists; there are: {', '.join(TYPES)}.")
+        _refuse(
+            fields, closing.UNKNOWN_TYPE, f"No message of type {kind[:64]!r} exists; there are: {', '.join(TYPES)}."
+        )
     try:
         return _CONVERTER.structure(fields, TYPES[kind])
     except ClassValidationError as error:

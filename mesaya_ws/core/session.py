@@ -1,6 +1,6 @@
 """One client's rules: what it asks, what it may, what it is answered, and what it has missed."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 from attrs import define, field, frozen
 
@@ -10,11 +10,19 @@ from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Subscriber
 from mesaya_ws.core.permissions import may_subscribe
-from mesaya_ws.core.position import BadPositionError, ReplacedTopicError, Vector
+from mesaya_ws.core.position import Vector
 from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
+from mesaya_ws.core.resume import Ahead, Lost, Missed
 
 PAGE_BYTES = 65_536
 """How much of a replay is handed to an outbox at a time; the next page waits until that one is written."""
+
+
+class Outbox(Subscriber, Protocol):
+    """What a session needs of an outbox besides taking frames."""
+
+    behind: bool
+    """Whether something waits to be written."""
 
 
 @frozen
@@ -33,19 +41,28 @@ class _Replay:
     serial: int
 
 
+@frozen
+class _Held:
+    """A subscription that cannot be answered yet; `looks` is how often the log had been looked at when it came."""
+
+    message: Subscribe
+    looks: int
+
+
 @define(eq=False)
 class Session:
     """The rules of one connection. Answers and events go to `outbox`; nothing here waits.
 
-    A subscription made before the feed is live is answered when it is.
+    A subscription is held back while this instance has not read as far as the log, or as the client, has come:
+    whoever owns the session calls `release` when the feed has moved on, as long as `holding` is true.
     """
 
     id: str
     feed: Feed
-    outbox: Subscriber
+    outbox: Outbox
     limits: Limits
     _channels: dict[str, Channel] = field(factory=dict)
-    _held: dict[str, Subscribe] = field(factory=dict)
+    _held: dict[str, _Held] = field(factory=dict)
     _replays: dict[str, _Replay] = field(factory=dict)
 
     def welcome(self) -> None:
@@ -82,37 +99,84 @@ class Session:
         self._held.clear()
         self._replays.clear()
 
+    @property
+    def holding(self) -> bool:
+        """Whether there are subscriptions that wait for the feed to move on."""
+        return bool(self._held)
+
     def release(self) -> None:
-        """Answer the subscriptions that waited for the feed to be live."""
+        """Answer the subscriptions for which the feed has come far enough."""
         held, self._held = self._held, {}
-        for message in held.values():
-            channel = self._channels.get(message.channel)
-            if channel is not None:
-                self._open(message, channel)
+        for name, waiting in held.items():
+            self._open(waiting, self._channels[name])
+
+    def go_on(self) -> None:
+        """Hand over more of what the client missed; to be called whenever the outbox is idle.
+
+        Raises `Overtaken` when the client was too slow and its place is gone from the window.
+        """
+        while self._replays and not self.outbox.behind:
+            name, replay = next(iter(self._replays.items()))
+            missed = self.feed.window.after(name, replay.vector, replay.serial)
+            frames, size = [], 0
+            for publication in missed:
+                if size >= PAGE_BYTES:
+                    replay.serial = publication.serial - 1
+                    break
+                frames.append(publication.frame)
+                size += len(publication.frame)
+            else:
+                del self._replays[name]
+                self.feed.hub.subscribe(name, self.outbox)
+            if frames:
+                self.outbox.offer(b"".join(frames), len(frames))
 
     def _subscribe(self, message: Subscribe) -> None:
         name = message.channel
-        refuse: Callable[[closing.ErrorCode, str], Refusal] = lambda error, sentence: Refusal(  # noqa: E731
-            error, sentence, id=message.id, channel=name
-        )
+
+        def refusal(error: closing.ErrorCode, sentence: str) -> Refusal:
+            return Refusal(error, sentence, id=message.id, channel=name)
+
         channel = parse_channel(name)
         if channel is None:
-            raise refuse(closing.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
+            raise refusal(closing.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
         if not may_subscribe(channel, auth=self.limits.auth):
-            raise refuse(closing.UNAUTHORIZED, f"The channel {name!r} is private.")
+            raise refusal(closing.UNAUTHORIZED, f"The channel {name!r} is private.")
         if name not in self._channels and len(self._channels) >= self.limits.max_subscriptions:
             most = self.limits.max_subscriptions
-            raise refuse(closing.TOO_MANY_SUBSCRIPTIONS, f"A connection can hold {most} subscriptions; leave one first.")
+            raise refusal(
+                closing.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one."
+            )
         self._channels[name] = channel
-        if self.feed.live:
-            self._open(message, channel)
-        else:
-            self._held[name] = message
+        self._replays.pop(name, None)
+        self.feed.hub.unsubscribe(name, self.outbox)
+        self._open(_Held(message, self.feed.looks), channel)
 
-    def _open(self, message: Subscribe, channel: Channel) -> None:
-        self._replays.pop(channel.name, None)
-        self.feed.hub.subscribe(channel.name, self.outbox)
-        self._say("subscribed", channel=channel.name, id=message.id, position=self.feed.position(channel))
+    def _open(self, asked: _Held, channel: Channel) -> None:
+        """Begin a subscription, from now on or from the position that the client brought; or hold it back."""
+        feed, message = self.feed, asked.message
+        if not feed.live:
+            self._held[channel.name] = asked
+            return
+        verdict = None if message.position is None else feed.judge(channel, message.position)
+        if isinstance(verdict, Ahead):
+            if feed.exists(verdict.vector) or feed.looks == asked.looks:
+                self._held[channel.name] = asked
+                return
+            verdict = Lost.AHEAD
+        answer = {"channel": channel.name, "id": message.id, "position": feed.position(channel)}
+        match verdict:
+            case Missed(vector):
+                count = len(feed.window.after(channel.name, vector))
+                self._say("subscribed", **answer, recovered=True, replayed=count)
+                self._replays[channel.name] = _Replay(vector, feed.window.evicted)
+                self.go_on()
+                return
+            case Lost():
+                self._say("subscribed", **answer, recovered=False, reason=verdict)
+            case None:
+                self._say("subscribed", **answer)
+        feed.hub.subscribe(channel.name, self.outbox)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         name = message.channel

@@ -25,7 +25,7 @@ class Overtaken(Exception):  # noqa: N818 - the window moving on is its nature
 class Window:
     """Publications not older than `seconds` and not larger than `max_bytes` in all, in the order they were made.
 
-    Of every partition it is complete from its floor on: all that was made of the records at `offset >= floor`.
+    `serial` is that of the latest publication, `evicted` that of the latest one that has gone. Of every partition it is complete from its floor on: all that was made of the records at `offset >= floor`.
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
@@ -34,7 +34,7 @@ class Window:
         self._order: deque[tuple[str, Publication]] = deque()
         self._channels: dict[str, deque[Publication]] = {}
         self._floor: dict[Partition, int] = {}
-        self._evicted = 0
+        self.evicted = 0
         self.serial = 0
         self.bytes = 0
 
@@ -47,7 +47,7 @@ class Window:
 
     def forget(self, partition: Partition) -> None:
         """Promise nothing of a partition whose topic was created anew, and begin it again at 0."""
-        self._evicted = self.serial
+        self.evicted = self.serial
         self._order = deque(entry for entry in self._order if entry[1].partition != partition)
         for channel, publications in list(self._channels.items()):
             kept = deque(entry for entry in publications if entry.partition != partition)
@@ -83,19 +83,21 @@ class Window:
         if not publications:
             del self._channels[channel]
         self._floor[publication.partition] = publication.offset + 1
-        self._evicted = publication.serial
+        self.evicted = publication.serial
         self.bytes -= len(publication.frame)
 
     def holds(self, partitions: Iterable[Partition], vector: Vector) -> bool:
         """Return whether everything after `vector` in `partitions` is here; a partition left out counts from 0."""
         return all(vector.get(partition, 0) >= self._floor.get(partition, 0) for partition in partitions)
 
-    def after(self, channel: str, vector: Vector, serial: int = 0) -> list[Publication]:
+    def after(self, channel: str, vector: Vector, serial: int | None = None) -> list[Publication]:
         """Return the publications on `channel` after the place `vector`, and after the one called `serial`.
 
-        Raises `Overtaken` when publications after `serial` (not 0) have gone meanwhile.
+        Raises `Overtaken` when publications after `serial` have gone meanwhile.
         """
-        if 0 < serial < self._evicted:
+        if serial is None:
+            serial = self.evicted
+        elif serial < self.evicted:
             raise Overtaken
         return [
             publication

@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
 from mesaya_ws.core import closing
@@ -11,6 +11,7 @@ from mesaya_ws.core.closing import CloseCode
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import PING, FrameWatch, Violation, close_frame
 from mesaya_ws.core.session import Limits, Session
+from mesaya_ws.core.window import Overtaken
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -31,12 +32,14 @@ _VERDICTS = {
 
 @frozen
 class Surroundings:
-    """What all connections share."""
+    """What all connections share; those in `holding` have subscriptions that wait for the feed to move on."""
 
     settings: Settings
+    limits: Limits
     feed: Feed
     metrics: Metrics
-    connections: "set[Connection]"
+    connections: "set[Connection]" = field(factory=set)
+    holding: "set[Connection]" = field(factory=set)
 
 
 class Connection:
@@ -52,20 +55,31 @@ class Connection:
         self._around = around
         self._scope = trio.CancelScope()
         self._verdict: CloseCode | None = None
-        self._outbox = Outbox(
-            stream.socket, settings.outbox_messages, settings.outbox_bytes, lambda: self.close(closing.SLOW)
-        )
+        self._outbox = Outbox(stream.socket, settings.outbox_messages, settings.outbox_bytes, self)
         watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
-        self._stream = WatchedStream(
-            stream, head, early, self._outbox, watch, lambda violation: self.close(_VERDICTS[violation])
-        )
-        self.session = Session(id, around.feed, self._outbox, Limits(settings.auth, settings.max_subscriptions))
+        self._stream = WatchedStream(stream, head, early, self._outbox, watch, self)
+        self.session = Session(id, around.feed, self._outbox, around.limits)
 
     def close(self, verdict: CloseCode) -> None:
         """End the connection, telling the client why; the first reason counts."""
         if self._verdict is None:
             self._verdict = verdict
             self._scope.cancel()
+
+    def overflowed(self) -> None:
+        """End the connection of a client that reads too slowly; the log still has what it misses."""
+        self.close(closing.SLOW)
+
+    def idle(self) -> None:
+        """Hand over more of what the client missed while it was away."""
+        try:
+            self.session.go_on()
+        except Overtaken:
+            self.close(closing.SLOW)
+
+    def violated(self, violation: Violation) -> None:
+        """End the connection of a client that breaks a limit."""
+        self.close(_VERDICTS[violation])
 
     async def run(self) -> None:
         """Serve the client until either side ends the connection."""
@@ -105,6 +119,7 @@ class Connection:
         finally:
             self.session.leave()
             self._around.connections.discard(self)
+            self._around.holding.discard(self)
             metrics.connections_open -= 1
             metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
             log.debug("closed", connection=self.session.id, code=code)
@@ -114,9 +129,11 @@ class Connection:
         counts = self._around.metrics.client_messages
         try:
             while True:
-                text = await websocket.get_message()
+                text = str(await websocket.get_message())  # never bytes: the stream lets no binary frame pass
                 kind = self.session.receive(text)
                 counts[kind] = counts.get(kind, 0) + 1
+                if self.session.holding:
+                    self._around.holding.add(self)
         except ConnectionClosed as closed:
             return closed.reason.code if closed.reason else ABNORMAL
 

@@ -1,7 +1,7 @@
 """What waits for one client: written at once while the client keeps up, queued within bounds when it does not."""
 
 import os
-from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
@@ -9,12 +9,24 @@ JOIN = 65_536
 """Queued frames are joined up to about this many bytes for one write."""
 
 
+class Owner(Protocol):
+    """Whoever an outbox works for."""
+
+    def overflowed(self) -> None:
+        """Hear that the client reads too slowly, and that the outbox takes nothing more."""
+        ...
+
+    def idle(self) -> None:
+        """Hear that all that waited has been written."""
+        ...
+
+
 class Outbox:
     """The only way of bytes to a client's socket.
 
     While nothing waits, `offer` writes without blocking and without a task switch. What the kernel does not take goes into
-    a memory channel, which the send task (`drain`) empties. Past the bounds, `overflow` is called, once, and nothing more
-    is taken but a last word (`finish`).
+    a memory channel, which the send task (`drain`) empties. Past the bounds nothing more is taken but a last word
+    (`finish`). `behind` says that something waits; `broken`, that nothing will ever be written again.
     """
 
     __slots__ = (
@@ -22,7 +34,7 @@ class Outbox:
         "_finished",
         "_max_bytes",
         "_max_messages",
-        "_overflow",
+        "_owner",
         "_put",
         "_rest",
         "_sealed",
@@ -31,19 +43,16 @@ class Outbox:
         "_waiting_messages",
         "behind",
         "broken",
-        "idle",
         "waiting_bytes",
     )
 
-    def __init__(
-        self, socket: trio.socket.SocketType, max_messages: int, max_bytes: int, overflow: Callable[[], None]
-    ) -> None:
+    def __init__(self, socket: trio.socket.SocketType, max_messages: int, max_bytes: int, owner: Owner) -> None:
         self._socket = socket
         # os.write, since Trio's sockets have no public way to send without awaiting.
         self._fd = socket.fileno()
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._overflow = overflow
+        self._owner: Owner | None = owner
         self._put, self._take = trio.open_memory_channel[tuple[bytes, int]](max_messages + 2)
         self._rest = memoryview(b"")
         self._finished = False
@@ -52,7 +61,6 @@ class Outbox:
         self.behind = False
         self.broken = False
         self.waiting_bytes = 0
-        self.idle: Callable[[], None] | None = None
 
     def offer(self, data: bytes, messages: int) -> None:
         """Write `data`, which holds that many whole frames, or queue what cannot be written now."""
@@ -79,7 +87,8 @@ class Outbox:
         self._waiting_messages += messages
         if self.waiting_bytes > self._max_bytes or self._waiting_messages > self._max_messages:
             self._sealed = True
-            self._overflow()
+            if self._owner is not None:
+                self._owner.overflowed()
         else:
             self._put.send_nowait((data, messages))
 
@@ -112,8 +121,8 @@ class Outbox:
     def _caught_up(self) -> None:
         if self._finished:
             self._socket.shutdown(trio.socket.SHUT_WR)
-        elif self.idle is not None:
-            self.idle()
+        elif self._owner is not None:
+            self._owner.idle()
 
     async def _write(self) -> None:
         while self._rest:
@@ -150,3 +159,4 @@ class Outbox:
         self._sealed = self.broken = True
         self._put.close()
         self._fd = -1
+        self._owner = None  # which breaks a cycle: the garbage collector is not needed for it

@@ -1,6 +1,6 @@
 """The stream under a WebSocket: where all of its bytes pass, in and out."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
@@ -8,15 +8,23 @@ from mesaya_ws.core.frames import FrameWatch, Violation
 from mesaya_ws.websocket.outbox import Outbox
 
 
+class Owner(Protocol):
+    """Whoever a stream works for."""
+
+    def violated(self, violation: Violation) -> None:
+        """Hear that the client has broken a limit, and is not listened to any more."""
+        ...
+
+
 class WatchedStream(trio.abc.Stream):
     """A client's socket as trio-websocket sees it.
 
     What it sends goes through the outbox, in order with the frames of events. What it receives begins with `head`, a
-    handshake; what follows, first `early` and then the socket's bytes, is watched: a client that breaks a limit is reported
-    once to `violated`, and not listened to any more.
+    handshake; what follows, first `early` and then the socket's bytes, is watched: a client that breaks a limit is
+    reported once to `owner`, and not listened to any more.
     """
 
-    __slots__ = ("_early", "_head", "_outbox", "_stream", "_violated", "_watch", "heard_at")
+    __slots__ = ("_early", "_head", "_outbox", "_owner", "_stream", "_watch", "heard_at")
 
     def __init__(
         self,
@@ -25,14 +33,14 @@ class WatchedStream(trio.abc.Stream):
         early: bytes,
         outbox: Outbox,
         watch: FrameWatch,
-        violated: Callable[[Violation], None],
+        owner: Owner,
     ) -> None:
         self._stream = stream
         self._head = head
         self._early = early
         self._outbox = outbox
         self._watch: FrameWatch | None = watch
-        self._violated = violated
+        self._owner: Owner | None = owner
         self.heard_at = trio.current_time()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -50,7 +58,8 @@ class WatchedStream(trio.abc.Stream):
             if violation is None:
                 return data
             self._watch = None
-            self._violated(violation)
+            if self._owner is not None:
+                self._owner.violated(violation)
         return b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -67,4 +76,5 @@ class WatchedStream(trio.abc.Stream):
     async def aclose(self) -> None:
         """Close the socket; what waits in the outbox is lost."""
         self._outbox.close()
+        self._owner = None
         await self._stream.aclose()

@@ -1,0 +1,155 @@
+"""What the records up to now mean: the entities as they are last known, who belongs to whom, and what users are called."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mesaya_ws.core.entities import CASCADES, ENTITIES, Data, Entity
+from mesaya_ws.core.records import AUTH, Event
+
+_NONE: Mapping[str, None] = {}
+
+
+class Shelf:
+    """All entities of one kind: the `alive`, and of the deleted ones (`gone`) what was known of them last."""
+
+    __slots__ = ("_children", "alive", "entity", "gone")
+
+    def __init__(self, entity: Entity) -> None:
+        self.entity = entity
+        self.alive: dict[str, Data] = {}
+        self.gone: dict[str, Data] = {}
+        # By field, by parent, in the order in which they came.
+        self._children: dict[str, dict[str, dict[str, None]]] = {field: {} for field in entity.parents}
+
+    def knows(self, id: str) -> bool:
+        """Return whether the entity exists, or did."""
+        return id in self.alive or id in self.gone
+
+    def last(self, id: str | None) -> Data | None:
+        """Return the entity as it is, or as it was when it was deleted; None when it was never heard of."""
+        if id is None:
+            return None
+        return self.alive.get(id) or self.gone.get(id)
+
+    def under(self, field: str, parent: str) -> Collection[str]:
+        """Return the ids of those alive whose `field` (one of `Entity.parents`) is `parent`."""
+        return self._children[field].get(parent, _NONE)
+
+    def put(self, id: str, data: Data) -> None:
+        """Keep an entity as it is now. The data is not copied, and never changed again."""
+        self._move(id, self.alive.get(id), data)
+        self.alive[id] = data
+        self.gone.pop(id, None)
+
+    def bury(self, id: str, data: Data) -> None:
+        """Keep the last that is known of a deleted entity."""
+        self._move(id, self.alive.pop(id, None), None)
+        self.gone[id] = data
+
+    def _move(self, id: str, old: Data | None, new: Data | None) -> None:
+        for field, children in self._children.items():
+            before = old.get(field) if old is not None else None
+            after = new.get(field) if new is not None else None
+            if before == after:
+                continue
+            if before is not None:
+                siblings = children[before]
+                del siblings[id]
+                if not siblings:
+                    del children[before]
+            if after is not None:
+                children.setdefault(after, {})[id] = None
+
+
+class Projections:
+    """The fold of all records. `shelves` are the entities by their kind's name."""
+
+    def __init__(self) -> None:
+        self.shelves = {name: Shelf(entity) for name, entity in ENTITIES.items()}
+        self.names: dict[str, str] = {}
+        """What users are called, by `auth` or by their reviews, whichever spoke last."""
+        self.roles: dict[str, tuple[str, ...]] = {}
+        self._restaurants = self.shelves["restaurant"]
+        self._sections = self.shelves["section"]
+        self._tables = self.shelves["table"]
+
+    def fold(self, event: Event) -> Data:
+        """Take in an event; return the entity with what the event left out filled in from what was known.
+
+        A deleted entity takes with it what the platform's database deletes with it.
+        """
+        entity, what, id, data, *_ = event
+        if entity == AUTH:
+            self._fold_user(event)
+            return data
+        shelf = self.shelves[entity]
+        deleted = what == "deleted"
+        old = shelf.last(id) if deleted else shelf.alive.get(id)
+        if old is not None:
+            absent = [name for name in shelf.entity.absent if name not in data] if "createdAt" in data else ()
+            data = old | data
+            for name in absent:
+                data.pop(name, None)
+        if deleted:
+            self._bury(shelf, id, data)
+        else:
+            shelf.put(id, data)
+            if entity == "review":
+                self._name(data.get("userId"), data.get("userName"))
+            elif entity == "owner_upgrade":
+                self._fold_upgrade(data)
+        return data
+
+    def _fold_user(self, event: Event) -> None:
+        self._name(event.id, event.data.get("name"))
+        if "roles" in event.data:
+            self.roles[event.id] = event.data["roles"]
+
+    def _name(self, user: str | None, name: str | None) -> None:
+        if user and name and name.strip():
+            self.names[user] = name.strip()
+
+    def _fold_upgrade(self, request: Data) -> None:
+        """Give an approved owner the restaurant: the platform does so without telling of the restaurant."""
+        restaurant, user = request.get("assignedRestaurantId"), request.get("userId")
+        if request.get("status") != "approved" or not restaurant or not user or restaurant in self._restaurants.gone:
+            return
+        known = self._restaurants.alive.get(restaurant, {"restaurantId": restaurant})
+        self._restaurants.put(restaurant, known | {"ownerId": user})
+
+    def _bury(self, shelf: Shelf, id: str, data: Data) -> None:
+        shelf.bury(id, data)
+        for name in CASCADES.get(shelf.entity.name, ()):
+            children = self.shelves[name]
+            for child in list(children.under(shelf.entity.id_field, id)):
+                self._bury(children, child, children.alive[child])
+
+    def owner(self, restaurant: str | None) -> str | None:
+        """Return who owns a restaurant, or owned it when it was deleted."""
+        known = self._restaurants.last(restaurant)
+        return known.get("ownerId") if known is not None else None
+
+    def is_open(self, restaurant: str | None) -> bool:
+        """Return whether there is a restaurant whose channels can be spoken on: its deletion was their last word."""
+        return restaurant is not None and restaurant not in self._restaurants.gone
+
+    def place(self, entity: str, data: Mapping[str, Any] | None) -> str | None:
+        """Return the restaurant that an entity belongs to now, directly or by what it is a part of; None if unknown."""
+        if data is None:
+            return None
+        if entity == "image":
+            restaurant = self._place_of_any(data.get("entityId"))
+        elif entity in ("table", "section_object"):
+            section = self._sections.alive.get(data.get("sectionId", ""))
+            restaurant = section.get("restaurantId") if section is not None else None
+        else:
+            restaurant = data.get("restaurantId")
+        return restaurant if self.is_open(restaurant) else None
+
+    def _place_of_any(self, id: str | None) -> str | None:
+        if id is None:
+            return None
+        for name in ("restaurant", "section", "table", "menu", "dish"):
+            if id in self.shelves[name].alive:
+                return self.place(name, self.shelves[name].alive[id])
+        return None
