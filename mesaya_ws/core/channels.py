@@ -39,7 +39,7 @@ RESTAURANT_KINDS = {
     kind.name: kind
     for kind in (
         _kind("reservations", Audience.OWNER, "reservations", "payments", "restaurants"),
-        _kind("tables", Audience.PUBLIC, "tables", "sections", "section-objects", "restaurants"),
+        _kind("tables", Audience.PUBLIC, "tables", "sections", "section-objects", "objects", "restaurants"),
         _kind("menu", Audience.PUBLIC, "menus", "restaurants"),
         _kind("reviews", Audience.PUBLIC, "reviews", "restaurants"),
         _kind("info", Audience.PUBLIC, "restaurants", "images"),

@@ -1,110 +1,34 @@
 """What the platform's records are about: every kind of entity, its fields and their types, and what belongs to what.
 
 The backend's documents and its running code are the source of this page. A field of another type than said here is left
-out, one that is not known here passes as it came; but what nobody may see is never kept, wherever a record hides it.
+out, one that is not known here passes as it came, unless it must not be kept (`fields.withheld`).
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
 
-from mesaya_ws.core.channels import IDENTIFIER
 from mesaya_ws.core.event_log import topic_of
+from mesaya_ws.core.fields import (
+    DROPPED,
+    FieldType,
+    flag,
+    listing,
+    mapping,
+    moment,
+    never,
+    number,
+    optional,
+    reference,
+    text,
+    whatever,
+    withheld,
+    word,
+)
 
 Data = dict[str, Any]
 """An entity as messages show it: its id under `Entity.id_field`, status words in lower case."""
-
-FieldType = Callable[[Any], Any]
-"""Takes a value of a record, returns what is kept of it, or `DROPPED`."""
-
-DROPPED: Any = object()
-
-PRIVATE = frozenset({"ownerId", "adminNote", "userNote", "storagePath", "subscriptionId"})
-"""Fields that leave only on channels of those whom they concern: kept for the entities that declare them, and no others."""
-
-_SECRET = re.compile(r"passw|pwd|hash|token|secret|mail", re.IGNORECASE)
-_DEEPEST = 32  # orjson reads 1024 levels and writes 254
-
-
-def text(value: Any) -> Any:
-    """Accept a string."""
-    return value if type(value) is str else DROPPED
-
-
-def number(value: Any) -> Any:
-    """Accept a number (money too: the platform writes it as one)."""
-    return value if type(value) is int or type(value) is float else DROPPED
-
-
-def flag(value: Any) -> Any:
-    """Accept true or false."""
-    return value if type(value) is bool else DROPPED
-
-
-def word(value: Any) -> Any:
-    """Accept a status word, and write it in lower case as the clients know it."""
-    return value.lower() if type(value) is str else DROPPED
-
-
-def reference(value: Any) -> Any:
-    """Accept the id of an entity: anything that may stand in a channel's name."""
-    return value if type(value) is str and IDENTIFIER.fullmatch(value) else DROPPED
-
-
-def mapping(value: Any) -> Any:
-    """Accept an object."""
-    return whatever(value) if type(value) is dict else DROPPED
-
-
-def listing(value: Any) -> Any:
-    """Accept a list."""
-    return whatever(value) if type(value) is list else DROPPED
-
-
-def whatever(value: Any, depth: int = 0) -> Any:
-    """Accept any JSON, without what is secret in it and without what is nested absurdly deep."""
-    if type(value) is dict:
-        if depth == _DEEPEST:
-            return DROPPED
-        return {
-            name: kept
-            for name, item in value.items()
-            if not withheld(name) and (kept := whatever(item, depth + 1)) is not DROPPED
-        }
-    if type(value) is list:
-        if depth == _DEEPEST:
-            return DROPPED
-        return [kept for item in value if (kept := whatever(item, depth + 1)) is not DROPPED]
-    return value
-
-
-def optional(kind: FieldType) -> FieldType:
-    """Accept null, or what `kind` accepts."""
-    return lambda value: None if value is None else kind(value)
-
-
-def each(entity: str) -> FieldType:
-    """Accept a list of whole entities, each cleaned like one that comes alone; those without an id are left out."""
-
-    def kept(value: Any) -> Any:
-        if type(value) is not list:
-            return DROPPED
-        kind = ENTITIES[entity]
-        ids = ((item, kind.id_in(item)) for item in value if type(item) is dict)
-        return [kind.clean(id, item) for item, id in ids if id is not DROPPED]
-
-    return kept
-
-
-def withheld(name: str) -> bool:
-    """Return whether a field of that name, declared nowhere, must not be kept."""
-    return name in PRIVATE or _SECRET.search(name) is not None
-
-
-def _never(_: Any) -> Any:
-    return DROPPED
 
 
 @frozen
@@ -147,10 +71,23 @@ class Entity:
         return cleaned
 
 
+def each(entity: str) -> FieldType:
+    """Accept a list of whole entities, each cleaned like one that comes alone; those without an id are left out."""
+
+    def kept(value: Any) -> Any:
+        if type(value) is not list:
+            return DROPPED
+        kind = ENTITIES[entity]
+        items = [(kind.id_in(item), item) for item in value if type(item) is dict]
+        return [kind.clean(identifier, item) for identifier, item in items if identifier is not DROPPED]
+
+    return kept
+
+
 def _entity(name: str, id_field: str, *, status: str | None = None, **more: Any) -> Entity:
     fields = {"createdAt": text, "updatedAt": text} | more.pop("fields")
     # The id is found first; a previous status belongs to one event, not to the entity.
-    fields |= {"id": _never, id_field: _never, "previousStatus": _never}
+    fields |= {"id": never, id_field: never, "previousStatus": never}
     aliases = more.pop("aliases", {}) | ({"newStatus": status} if status else {})
     if status:
         fields[status] = word
@@ -187,6 +124,7 @@ ENTITIES: Mapping[str, Entity] = {
             "sectionId",
             status="status",
             parents=("restaurantId",),
+            absent=("tables",),
             fields={
                 **_GEOMETRY,
                 "restaurantId": reference,
@@ -285,8 +223,8 @@ ENTITIES: Mapping[str, Entity] = {
                 "userId": reference,
                 "tableId": reference,
                 "userName": text,
-                "reservationDate": text,
-                "reservationTime": text,
+                "reservationDate": moment,
+                "reservationTime": moment,
                 "numberOfGuests": number,
             },
         ),
@@ -344,12 +282,13 @@ OF_TOPIC: Mapping[str, tuple[Entity, ...]] = {
         "tables": ("table",),
         "objects": ("object",),
         "section-objects": ("section_object",),
-        "menus": ("menu", "dish"),
+        # Where the envelope does not tell them apart, the first whose id is there: a dish names its menu, and a
+        # subscription its plan, but not the other way round.
+        "menus": ("dish", "menu"),
         "reviews": ("review",),
         "images": ("image",),
         "reservations": ("reservation",),
         "payments": ("payment",),
-        # A subscription names its plan, a plan no subscription: whoever asks looks for a subscription first.
         "subscriptions": ("subscription", "plan"),
         "owner-upgrade": ("owner_upgrade",),
         "announcements": ("announcement",),

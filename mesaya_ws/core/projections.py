@@ -1,4 +1,4 @@
-"""What the records up to now mean: the entities as they are last known, who belongs to whom, and what users are called."""
+"""What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -78,25 +78,25 @@ class Projections:
 
         A deleted entity takes with it what the platform's database deletes with it.
         """
-        entity, what, id, data, *_ = event
-        if entity == AUTH:
+        if event.entity == AUTH:
             self._fold_user(event)
-            return data
-        shelf = self.shelves[entity]
-        deleted = what == "deleted"
-        old = shelf.last(id) if deleted else shelf.alive.get(id)
+            return event.data
+        data = event.data
+        shelf = self.shelves[event.entity]
+        deleted = event.what == "deleted"
+        old = shelf.last(event.id) if deleted else shelf.alive.get(event.id)
         if old is not None:
             absent = [name for name in shelf.entity.absent if name not in data] if "createdAt" in data else ()
             data = old | data
             for name in absent:
                 data.pop(name, None)
         if deleted:
-            self._bury(shelf, id, data)
+            self._bury(shelf, event.id, data)
         else:
-            shelf.put(id, data)
-            if entity == "review":
-                self._name(data.get("userId"), data.get("userName"))
-            elif entity == "owner_upgrade":
+            shelf.put(event.id, data)
+            if event.entity == "review":
+                self._name(data.get("userId"), event.data.get("userName"))
+            elif event.entity == "owner_upgrade":
                 self._fold_upgrade(data)
         return data
 

@@ -1,4 +1,4 @@
-"""The envelopes of the log's records: bytes that anybody may have produced, and what they say, or why they say nothing."""
+"""The envelopes of the log's records: bytes that anybody may have produced, and what they say, or why nothing."""
 
 import re
 from collections.abc import Mapping
@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mesaya_ws.core.entities import DROPPED, OF_TOPIC, Data, Entity, reference
+from mesaya_ws.core.entities import OF_TOPIC, Data, Entity
 from mesaya_ws.core.event_log import Record, topic_of
+from mesaya_ws.core.fields import DROPPED, reference
 
 
 class Reason(StrEnum):
@@ -35,8 +36,8 @@ class Reason(StrEnum):
 class Event(NamedTuple):
     """A record that is understood: `what` happened to the entity called `id`, a kind of which `entity` is the name.
 
-    `data` is the entity as messages show it, as far as the record tells, and never holds a secret; `previous` is the status
-    before, if the record names it; `timestamp` is the envelope's. Of `auth`, `data` is only `name` and `roles` of the user.
+    `data` is the entity as messages show it, as far as the record tells, without secrets; `previous` is the status
+    before, if the record names it; `timestamp` is the envelope's. Of `auth`, `data` is only `name` and `roles`.
     """
 
     entity: str
@@ -61,8 +62,8 @@ _AUTH_TOPIC = topic_of("auth")
 _PAYMENTS_TOPIC = topic_of("payments")
 _ANNOUNCEMENTS_TOPIC = topic_of("announcements")
 _WHATS = frozenset({"created", "updated", "deleted", "status_changed"})
-_ANY_WHAT = re.compile(r"[a-z_]{1,64}")
-_NO_METADATA: Mapping[str, Any] = {}
+_WORD = re.compile(r"[a-z_]{1,64}")
+_BAD_ID = "The id is missing, or is not 1-128 of A-Z a-z 0-9 . _ ~ -."
 _NOTHING: Mapping[str, Any] = {}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -97,65 +98,50 @@ def understand(record: Record) -> Event | Unreadable:
     elif type(data) is not dict:
         return Unreadable(Reason.NOT_OBJECT, "The envelope's data is not an object.")
     what = envelope.get("event_type")
-    subtype = envelope.get("entity_subtype")
+    subtype = envelope.get("entity_subtype") if len(entities) > 1 else None
     if what is None and type(action := envelope.get("action")) is str:
         subtype, _, what = action.rpartition(".")
         subtype = subtype.replace("-", "_")
-        if subtype not in [entity.name for entity in entities]:
-            return Unreadable(Reason.UNKNOWN_ENTITY, f"The action {action[:64]!r} does not belong to this topic.")
-    if what not in _WHATS if topic != _ANNOUNCEMENTS_TOPIC else not _is_word(what):
+    if type(what) is not str or not (what in _WHATS or (topic == _ANNOUNCEMENTS_TOPIC and _WORD.fullmatch(what))):
         if topic == _PAYMENTS_TOPIC and _is_stripe(record, envelope):
             return Unreadable(Reason.STRIPE)
-        return Unreadable(Reason.UNKNOWN_EVENT_TYPE, f"No rule knows the event type {str(what)[:64]!r}.")
-    entity = entities[0] if len(entities) == 1 else _which(entities, subtype, data)
+        return Unreadable(Reason.UNKNOWN_EVENT_TYPE, f"No rule knows the event type {_shown(what)}.")
+    entity = _which(entities, subtype, data)
     if entity is None:
-        return Unreadable(Reason.UNKNOWN_ENTITY, f"The entity_subtype {str(subtype)[:64]!r} is none of this topic's.")
+        return Unreadable(Reason.UNKNOWN_ENTITY, f"This topic does not speak of {_shown(subtype)}.")
 
-    id = envelope.get("entity_id", envelope.get("entityId"))
-    id = entity.id_in(data) if id is None else reference(id)
-    if id is DROPPED:
-        return Unreadable(Reason.BAD_ID, "The entity's id is missing, or is not 1-128 of A-Z a-z 0-9 . _ ~ -.")
+    subject = envelope.get("entity_id", envelope.get("entityId"))
+    subject = entity.id_in(data) if subject is None else reference(subject)
+    if subject is DROPPED:
+        return Unreadable(Reason.BAD_ID, _BAD_ID)
     metadata = envelope.get("metadata")
     if type(metadata) is not dict:
-        metadata = _NO_METADATA
-    previous = data.get("previousStatus")
-    cleaned = entity.clean(id, data)
-    if metadata.get("action") == OWNER_REASSIGNED and "ownerId" not in cleaned:
+        metadata = _NOTHING
+    cleaned = entity.clean(subject, data)
+    if metadata.get("action") == OWNER_REASSIGNED and "ownerId" not in cleaned and entity.name == "restaurant":
         # In this record alone, `user_id` is not who acted but the new owner.
         owner = reference(metadata.get("user_id"))
-        if owner is not DROPPED and "ownerId" in entity.fields:
+        if owner is not DROPPED:
             cleaned["ownerId"] = owner
+    previous = data.get("previousStatus")
     return Event(
-        entity.name,
-        what,
-        id,
-        cleaned,
-        metadata,
-        timestamp,
-        previous.lower() if type(previous) is str else None,
+        entity.name, what, subject, cleaned, metadata, timestamp, previous.lower() if type(previous) is str else None
     )
 
 
 def _which(entities: tuple[Entity, ...], subtype: object, data: Mapping[str, Any]) -> Entity | None:
-    """Tell what a record of a topic with several entities is about; a missing subtype is seen by the id that is there."""
-    for entity in entities:
-        if subtype == entity.name:
-            return entity
-    if subtype is not None:
-        return None
-    # A dish names its menu, so the more particular one is looked for first.
-    for entity in sorted(entities, key=lambda entity: entity.name):
-        if entity.id_field in data:
-            return entity
-    return None
+    """Tell what a record is about: of a topic with several entities it says so, or else the id that is there does."""
+    if subtype is None:
+        return entities[0] if len(entities) == 1 else next((kind for kind in entities if kind.id_field in data), None)
+    return next((kind for kind in entities if kind.name == subtype), None)
 
 
-def _is_word(what: object) -> bool:
-    return type(what) is str and _ANY_WHAT.fullmatch(what) is not None
+def _shown(word: object) -> str:
+    return repr(word[:64]) if isinstance(word, str) else "nothing" if word is None else "that is no text"
 
 
 def _is_stripe(record: Record, envelope: Mapping[str, Any]) -> bool:
-    """Tell the webhook that the backend passes on as it came: the one kind of record with a key, and without an entity."""
+    """Tell what the backend passes on from Stripe: the one record with a key, and not about an entity of ours."""
     return "payment_intent_id" in envelope or (record.key is not None and "entity_id" not in envelope)
 
 
@@ -166,9 +152,9 @@ def _understand_auth(envelope: Mapping[str, Any], timestamp: str) -> Event | Unr
     user = envelope.get("payload", envelope.get("data", envelope.get("entity")))
     if type(user) is not dict:
         return Unreadable(Reason.NOT_OBJECT, "The envelope holds no user.")
-    id = reference(user.get("userId", user.get("id", envelope.get("entity_id", envelope.get("entityId")))))
-    if id is DROPPED:
-        return Unreadable(Reason.BAD_ID, "The user's id is missing, or is not 1-128 of A-Z a-z 0-9 . _ ~ -.")
+    subject = reference(user.get("userId", user.get("id", envelope.get("entity_id", envelope.get("entityId")))))
+    if subject is DROPPED:
+        return Unreadable(Reason.BAD_ID, _BAD_ID)
     data: Data = {}
     names = [name.strip() for key in ("firstName", "lastName") if type(name := user.get(key)) is str]
     if any(names):
@@ -176,7 +162,7 @@ def _understand_auth(envelope: Mapping[str, Any], timestamp: str) -> Event | Unr
     roles = user.get("roles")
     if type(roles) is list:
         data["roles"] = tuple(role for role in roles if type(role) is str)
-    return Event(AUTH, what, id, data, _NO_METADATA, timestamp)
+    return Event(AUTH, what, subject, data, _NOTHING, timestamp)
 
 
 def _iso(milliseconds: int) -> str:

@@ -4,45 +4,24 @@ What happened is judged by what is known, not by the record's word: `created` of
 with another status is a change of status.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, time
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
 
 from mesaya_ws.core.channels import RESTAURANT_KINDS, restaurant_channel, user_channel
-from mesaya_ws.core.entities import ENTITIES, PRIVATE, Data
+from mesaya_ws.core.entities import ENTITIES, Data
+from mesaya_ws.core.fields import PRIVATE
+from mesaya_ws.core.floor_plan import route_object, route_section
+from mesaya_ws.core.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.projections import Projections, Shelf
 from mesaya_ws.core.records import AUTH, OWNER_REASSIGNED, Event, Reason, Unreadable
+from mesaya_ws.core.reservations import show_reservation
 
-_LISTS = "global:restaurants"
-_ANNOUNCEMENTS = "global:announcements"
-
-
-class Message(NamedTuple):
-    """What a record says on one channel. Messages of one record share their `data` where it is the same."""
-
-    channel: str
-    type: str
-    timestamp: str
-    data: Data
-
-
-class Outcome(NamedTuple):
-    """What became of a record.
-
-    `detail` is a sentence for the log, of a record that could not be understood. `reparented` are the restaurants whose
-    floor plan changed its parts by this record: who resumes there from before cannot be served from after.
-    """
-
-    messages: Sequence[Message]
-    reason: Reason
-    detail: str = ""
-    reparented: tuple[str, ...] = ()
+__all__ = ["Message", "Outcome", "missing_parent", "route"]
 
 
 def missing_parent(event: Event, projections: Projections) -> str | None:
-    """Return what must be known before it can be said whom an event concerns, as `<entity>:<id>`; None if nothing is missing.
+    """Return what must be known before it can be said whom an event concerns, as `<entity>:<id>`, or None.
 
-    A parent that is known to be deleted is not waited for.
+    A parent that is known to be deleted is not missing: waiting would not bring it back.
     """
     shelves = projections.shelves
     entity = event.entity
@@ -76,18 +55,17 @@ def route(event: Event | Unreadable, projections: Projections) -> Outcome:
     return _ROUTES[event.entity](event, projections)
 
 
-def _sent(messages: Sequence[Message], otherwise: Reason = Reason.ORPHAN, reparented: Iterable[str] = ()) -> Outcome:
-    return Outcome(messages, Reason.SENT if messages else otherwise, "", tuple(reparented))
-
-
 def _judge(event: Event, before: Data | None, data: Data) -> tuple[str, str | None]:
-    """Return what really happened to an entity that has a status, and its previous status where that is what changed."""
-    status = data.get(ENTITIES[event.entity].status or "")
+    """Return what really happened to an entity that has a status, and its previous status if that is what changed.
+
+    A record that names the previous status is believed.
+    """
     if event.what == "deleted" or (event.what == "created" and before is None):
         return event.what, None
-    previous = event.previous
+    field = ENTITIES[event.entity].status or ""
+    status, previous = data.get(field), event.previous
     if previous is None and before is not None:
-        previous = before.get(ENTITIES[event.entity].status or "")
+        previous = before.get(field)
     if status is not None and (previous != status if previous is not None else event.what == "status_changed"):
         return "status_changed", previous
     return "updated", None
@@ -101,8 +79,8 @@ def _told(what: str, previous: str | None, data: Data) -> Data:
 
 
 def _route_restaurant(event: Event, projections: Projections) -> Outcome:
-    id, timestamp = event.id, event.timestamp
-    before = projections.shelves["restaurant"].alive.get(id)
+    timestamp = event.timestamp
+    before = projections.shelves["restaurant"].alive.get(event.id)
     data = projections.fold(event)
     what, previous = _judge(event, before, data)
     told = _told(what, previous, data)
@@ -110,10 +88,10 @@ def _route_restaurant(event: Event, projections: Projections) -> Outcome:
     kinds: Iterable[str] = RESTAURANT_KINDS if what == "deleted" else ("info",)
     messages = [
         Message(channel, f"restaurant.{what}", timestamp, public)
-        for channel in [*(restaurant_channel(id, kind) for kind in kinds), _LISTS]
+        for channel in [*(restaurant_channel(event.id, kind) for kind in kinds), "global:restaurants"]
     ]
     if what == "deleted":
-        return _sent(messages, reparented=(id,))
+        return outcome_of(messages, reparented=(event.id,))
     owner, former = data.get("ownerId"), before.get("ownerId") if before is not None else None
     if event.metadata.get("action") == OWNER_REASSIGNED or (former is not None and former != owner):
         messages += [
@@ -123,89 +101,20 @@ def _route_restaurant(event: Event, projections: Projections) -> Outcome:
         ]
     elif what == "status_changed" and owner is not None:
         messages.append(Message(user_channel(owner), "restaurant.status_changed", timestamp, told))
-    return _sent(messages)
-
-
-# The floor plan
-
-
-def _route_section(event: Event, projections: Projections) -> Outcome:
-    id, timestamp = event.id, event.timestamp
-    before = projections.shelves["section"].alive.get(id)
-    # A deletion takes them along, so they are asked for first.
-    tables = list(projections.shelves["table"].under("sectionId", id))
-    objects = list(projections.shelves["section_object"].under("sectionId", id))
-    left = projections.place("section", before)
-    data = projections.fold(event)
-    here = projections.place("section", data)
-
-    def gone(restaurant: str, data: Data) -> Message:
-        listed = (table["tableId"] for table in data.get("tables", ()))
-        ids = list(dict.fromkeys((*listed, *tables)))
-        told = data | {"tableIds": ids} | ({"sectionObjectIds": objects} if objects else {})
-        return Message(restaurant_channel(restaurant, "tables"), "section.deleted", timestamp, told)
-
-    def come(restaurant: str, what: str) -> Message:
-        told = data | _whole(projections.shelves["table"], "tables", tables)
-        told |= _whole(projections.shelves["section_object"], "sectionObjects", objects)
-        return Message(restaurant_channel(restaurant, "tables"), f"section.{what}", timestamp, told)
-
-    if event.what == "deleted":
-        places = [place for place in dict.fromkeys((left, here)) if place is not None]
-        return _sent([gone(place, data) for place in places], reparented=places)
-    if here is None:
-        return _sent(())
-    if before is not None and left is not None and left != here:
-        moved = come(here, "created")
-        moved.data.setdefault("tables", [])
-        return _sent([gone(left, before), moved], reparented=(left, here))
-    what = "created" if event.what == "created" and before is None else "updated"
-    if left is None:
-        # What was folded before its section came has been said to nobody yet.
-        return _sent([come(here, what)], reparented=(here,))
-    return _sent([Message(restaurant_channel(here, "tables"), f"section.{what}", timestamp, data)])
-
-
-def _whole(shelf: Shelf, name: str, ids: Collection[str]) -> Data:
-    return {name: [shelf.alive[id] for id in ids]} if ids else {}
-
-
-def _route_object(event: Event, projections: Projections) -> Outcome:
-    """Route a piece of the shared catalogue to every floor plan that it stands in."""
-    placed = projections.shelves["section_object"]
-    ids: dict[str, list[str]] = {}
-    for child in placed.under("objectId", event.id):
-        restaurant = projections.place("section_object", placed.alive[child])
-        if restaurant is not None:
-            ids.setdefault(restaurant, []).append(child)
-    known = event.id in projections.shelves["object"].alive
-    data = projections.fold(event)
-    what = event.what if event.what == "deleted" or (event.what == "created" and not known) else "updated"
-    return _sent(
-        [
-            Message(
-                restaurant_channel(restaurant, "tables"),
-                f"object.{what}",
-                event.timestamp,
-                data | {"sectionObjectIds": children} if what == "deleted" else data,
-            )
-            for restaurant, children in ids.items()
-        ],
-        otherwise=Reason.UNPLACED,
-    )
+    return outcome_of(messages)
 
 
 def _part(kind: str, otherwise: Reason = Reason.ORPHAN) -> Callable[[Event, Projections], Outcome]:
     """Return the rule for what belongs to one restaurant, which sees it on its channel of that kind."""
 
     def rule(event: Event, projections: Projections) -> Outcome:
-        entity, what, id, _, _, timestamp, _ = event
-        before = projections.shelves[entity].alive.get(id)
+        entity, what, timestamp = event.entity, event.what, event.timestamp
+        before = projections.shelves[entity].alive.get(event.id)
         left = projections.place(entity, before)
         data = projections.fold(event)
         here = projections.place(entity, data)
         if what == "deleted":
-            return _sent(
+            return outcome_of(
                 [
                     Message(restaurant_channel(place, kind), f"{entity}.deleted", timestamp, data)
                     for place in dict.fromkeys((left, here))
@@ -214,17 +123,17 @@ def _part(kind: str, otherwise: Reason = Reason.ORPHAN) -> Callable[[Event, Proj
                 otherwise,
             )
         if here is None:
-            return _sent((), otherwise)
+            return outcome_of((), otherwise)
         channel = restaurant_channel(here, kind)
         if before is not None and left is not None and left != here:
-            return _sent(
+            return outcome_of(
                 [
                     Message(restaurant_channel(left, kind), f"{entity}.deleted", timestamp, before),
                     Message(channel, f"{entity}.created", timestamp, data),
                 ]
             )
         what = "created" if what == "created" and before is None else "updated"
-        return _sent([Message(channel, f"{entity}.{what}", timestamp, data)])
+        return outcome_of([Message(channel, f"{entity}.{what}", timestamp, data)])
 
     return rule
 
@@ -247,59 +156,7 @@ def _route_reservation(event: Event, projections: Projections) -> Outcome:
     if before is not None and (left := projections.place("reservation", before)) is not None and left != here:
         lost = show_reservation(before, projections.names)
         messages.append(Message(restaurant_channel(left, "reservations"), "reservation.deleted", timestamp, lost))
-    return _sent(messages)
-
-
-_CONSUMED = frozenset({"userName", "reservationDate", "reservationTime"})
-
-
-def show_reservation(data: Data, names: Mapping[str, str]) -> Data:
-    """Return a folded reservation as clients see it: always all of its fields, null where nothing is known.
-
-    `names` are what users are called, for a reservation that does not say it itself.
-    """
-    known = data.get
-    shown = {
-        "reservationId": data["reservationId"],
-        "restaurantId": known("restaurantId"),
-        "tableId": known("tableId"),
-        "userId": known("userId"),
-        "clientName": known("userName") or names.get(known("userId", "")),
-        "date": compose_date(known("reservationTime"), known("reservationDate")),
-        "numberOfGuests": known("numberOfGuests"),
-        "status": known("status"),
-        "createdAt": known("createdAt"),
-        "updatedAt": known("updatedAt"),
-    }
-    for name in data.keys() - shown.keys() - _CONSUMED:
-        shown[name] = data[name]
-    return shown
-
-
-def compose_date(when: str | None, day: str | None) -> str | None:
-    """Return when a reservation begins, as `YYYY-MM-DDTHH:MM:SSZ`, or None where that cannot be told.
-
-    `when` is an instant, or else a time of day on `day` (a day, or any instant of it). Times are UTC.
-    """
-    if when is None:
-        return None
-    try:
-        moment = _instant(when)
-        if moment is None:
-            if day is None:
-                return None
-            clock = time.fromisoformat(when)
-            moment = datetime.combine((_instant(day) or date.fromisoformat(day)), clock)
-        if moment.tzinfo is not None and moment.tzinfo is not UTC:
-            moment = moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return moment.replace(tzinfo=None, microsecond=0).isoformat() + "Z"
-
-
-def _instant(text: str) -> datetime | None:
-    """Return the instant that a text gives; None where it is only a day or a time of day."""
-    return datetime.fromisoformat(text) if len(text) > 10 and text[10] in "T " else None
+    return outcome_of(messages)
 
 
 def _route_payment(event: Event, projections: Projections) -> Outcome:
@@ -320,7 +177,7 @@ def _route_payment(event: Event, projections: Projections) -> Outcome:
         if (owner := projections.owner(subscription.get("restaurantId"))) is not None:
             channels.append(user_channel(owner))
         told = data
-    return _sent([Message(channel, f"payment.{what}", event.timestamp, told) for channel in channels])
+    return outcome_of([Message(channel, f"payment.{what}", event.timestamp, told) for channel in channels])
 
 
 def _route_subscription(event: Event, projections: Projections) -> Outcome:
@@ -337,16 +194,16 @@ def _route_owner_upgrade(event: Event, projections: Projections) -> Outcome:
 
 def _to_user(event: Event, known: bool, user: str | None, data: Data) -> Outcome:
     if user is None:
-        return _sent(())
+        return outcome_of(())
     what = "updated" if known and event.what == "created" else event.what
-    return _sent([Message(user_channel(user), f"{event.entity}.{what}", event.timestamp, data)])
+    return outcome_of([Message(user_channel(user), f"{event.entity}.{what}", event.timestamp, data)])
 
 
 # The rest
 
 
 def _route_announcement(event: Event, _: Projections) -> Outcome:
-    return _sent([Message(_ANNOUNCEMENTS, f"announcement.{event.what}", event.timestamp, event.data)])
+    return outcome_of([Message("global:announcements", f"announcement.{event.what}", event.timestamp, event.data)])
 
 
 def _route_plan(_: Event, __: Projections) -> Outcome:
@@ -360,9 +217,9 @@ def _route_auth(event: Event, projections: Projections) -> Outcome:
 
 _ROUTES: Mapping[str, Callable[[Event, Projections], Outcome]] = {
     "restaurant": _route_restaurant,
-    "section": _route_section,
+    "section": route_section,
     "table": _part("tables"),
-    "object": _route_object,
+    "object": route_object,
     "section_object": _part("tables"),
     "menu": _part("menu"),
     "dish": _part("menu"),

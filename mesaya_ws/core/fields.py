@@ -1,0 +1,90 @@
+"""The types of the fields of a record: what is kept of a value, and what is never kept, wherever a record hides it."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from mesaya_ws.core.channels import IDENTIFIER
+
+FieldType = Callable[[Any], Any]
+"""Takes a value of a record, returns what is kept of it, or `DROPPED`."""
+
+DROPPED: Any = object()
+
+PRIVATE = frozenset({"ownerId", "adminNote", "userNote", "storagePath", "subscriptionId"})
+"""Fields that leave only on channels of those whom they concern: kept only for the entities that declare them."""
+
+_SECRET = re.compile(r"passw|pwd|hash|token|secret|mail", re.IGNORECASE)
+_DEEPEST = 32  # orjson reads 1024 levels and writes 254
+
+
+def text(value: Any) -> Any:
+    """Accept a string."""
+    return value if type(value) is str else DROPPED
+
+
+def moment(value: Any) -> Any:
+    """Accept a string that may be a time or a day: nothing of the kind is longer than 64 characters."""
+    return value if type(value) is str and len(value) <= 64 else DROPPED
+
+
+def number(value: Any) -> Any:
+    """Accept a number (money too: the platform writes it as one)."""
+    return value if type(value) is int or type(value) is float else DROPPED
+
+
+def flag(value: Any) -> Any:
+    """Accept true or false."""
+    return value if type(value) is bool else DROPPED
+
+
+def word(value: Any) -> Any:
+    """Accept a status word, and write it in lower case as the clients know it."""
+    return value.lower() if type(value) is str else DROPPED
+
+
+def reference(value: Any) -> Any:
+    """Accept the id of an entity: anything that may stand in a channel's name."""
+    return value if type(value) is str and IDENTIFIER.fullmatch(value) else DROPPED
+
+
+def mapping(value: Any) -> Any:
+    """Accept an object."""
+    return whatever(value) if type(value) is dict else DROPPED
+
+
+def listing(value: Any) -> Any:
+    """Accept a list."""
+    return whatever(value) if type(value) is list else DROPPED
+
+
+def whatever(value: Any, depth: int = 0) -> Any:
+    """Accept any JSON, without what is secret in it and without what is nested absurdly deep."""
+    if type(value) is dict:
+        if depth == _DEEPEST:
+            return DROPPED
+        return {
+            name: kept
+            for name, item in value.items()
+            if not withheld(name) and (kept := whatever(item, depth + 1)) is not DROPPED
+        }
+    if type(value) is list:
+        if depth == _DEEPEST:
+            return DROPPED
+        return [kept for item in value if (kept := whatever(item, depth + 1)) is not DROPPED]
+    return value
+
+
+def optional(kind: FieldType) -> FieldType:
+    """Accept null, or what `kind` accepts."""
+    return lambda value: None if value is None else kind(value)
+
+
+def withheld(name: str) -> bool:
+    """Return whether a field of that name, declared nowhere, must not be kept."""
+    return name in PRIVATE or _SECRET.search(name) is not None
+
+
+def never(_: Any) -> Any:
+    """Accept nothing."""
+    return DROPPED

@@ -1,0 +1,36 @@
+"""What became of a record: the messages that it is, or why it is none."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mesaya_ws.core.entities import Data
+from mesaya_ws.core.records import Reason
+
+
+class Message(NamedTuple):
+    """What a record says on one channel. Messages of one record share their `data` where it is the same."""
+
+    channel: str
+    type: str
+    timestamp: str
+    data: Data
+
+
+class Outcome(NamedTuple):
+    """What became of a record.
+
+    `detail` is a sentence for the log, of a record that could not be understood. `reparented` are the restaurants whose
+    floor plan changed its parts by this record: who resumes there from before cannot be served from after.
+    """
+
+    messages: Sequence[Message]
+    reason: Reason
+    detail: str = ""
+    reparented: tuple[str, ...] = ()
+
+
+def outcome_of(
+    messages: Sequence[Message], otherwise: Reason = Reason.ORPHAN, reparented: Iterable[str] = ()
+) -> Outcome:
+    """Return the outcome of a record that was understood, whose reason is `otherwise` if it is no message."""
+    return Outcome(messages, Reason.SENT if messages else otherwise, "", tuple(reparented))

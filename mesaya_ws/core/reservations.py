@@ -1,0 +1,59 @@
+"""A reservation as clients see it."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
+
+from mesaya_ws.core.entities import ENTITIES, Data
+
+_KNOWN = frozenset(ENTITIES["reservation"].fields)
+
+
+def show_reservation(data: Data, names: Mapping[str, str]) -> Data:
+    """Return a folded reservation as clients see it: always all of its fields, null where nothing is known.
+
+    `names` are what users are called, for a reservation that does not say it itself.
+    """
+    known = data.get
+    shown = {
+        "reservationId": data["reservationId"],
+        "restaurantId": known("restaurantId"),
+        "tableId": known("tableId"),
+        "userId": known("userId"),
+        "clientName": known("userName") or names.get(known("userId", "")),
+        "date": compose_date(known("reservationTime"), known("reservationDate")),
+        "numberOfGuests": known("numberOfGuests"),
+        "status": known("status"),
+        "createdAt": known("createdAt"),
+        "updatedAt": known("updatedAt"),
+    }
+    if not data.keys() <= _KNOWN:
+        shown |= {name: value for name, value in data.items() if name not in _KNOWN}
+    return shown
+
+
+# Tables are booked for the same hours again and again, and a reservation is told several times.
+@lru_cache(maxsize=4096)
+def compose_date(when: str | None, day: str | None) -> str | None:
+    """Return when a reservation begins, as `YYYY-MM-DDTHH:MM:SSZ`, or None where that cannot be told.
+
+    `when` is an instant, or else a time of day on `day` (a day, or any instant of it). Times are UTC.
+    """
+    if when is None:
+        return None
+    try:
+        start = _instant(when)
+        if start is None and day is not None:
+            start = _utc(datetime.combine(_instant(day) or date.fromisoformat(day), time.fromisoformat(when)))
+    except (ValueError, OverflowError):
+        return None
+    return None if start is None else start.isoformat(timespec="seconds") + "Z"
+
+
+def _instant(text: str) -> datetime | None:
+    """Return the instant that a text gives; None where it is only a day or a time of day. Raises ValueError."""
+    return _utc(datetime.fromisoformat(text)) if text[10:11] in ("T", " ") else None
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,144 @@
+import pytest
+
+from mesaya_ws.core.projections import Projections
+from tests.core.events import event, user
+
+
+@pytest.fixture
+def platform():
+    return Projections()
+
+
+def fold(platform, *events):
+    return [platform.fold(each) for each in events][-1]
+
+
+def test_what_a_record_leaves_out_is_filled_in(platform):
+    fold(platform, event("reservation.created", "r", restaurantId="R", tableId="t", status="PENDING"))
+    whole = {"reservationId": "r", "restaurantId": "R", "tableId": "t", "status": "confirmed"}
+    assert fold(platform, event("reservation.status_changed", "r", status="CONFIRMED")) == whole
+    assert fold(platform, event("reservation.deleted", "r")) == whole
+
+
+def test_what_a_whole_record_leaves_out_has_no_value(platform):
+    fold(platform, event("dish.created", "d", restaurantId="R", menuId="m", imageId="i", createdAt="…"))
+    assert "menuId" not in fold(platform, event("dish.updated", "d", restaurantId="R", createdAt="…"))
+    fold(platform, event("dish.updated", "d", menuId="m"))
+    assert fold(platform, event("dish.updated", "d", price=2))["menuId"] == "m"
+
+
+def test_what_was_folded_is_never_changed_again(platform):
+    first = fold(platform, event("table.created", "t", sectionId="s", capacity=2))
+    fold(platform, event("table.updated", "t", capacity=4))
+    assert first["capacity"] == 2
+
+
+def test_children_are_found_by_their_parent(platform):
+    tables = platform.shelves["table"]
+    fold(platform, *(event("table.created", id, sectionId="s") for id in ("t2", "t1", "t3")))
+    fold(platform, event("table.updated", "t2", sectionId="other"), event("table.deleted", "t1"))
+    assert list(tables.under("sectionId", "s")) == ["t3"]
+    assert list(tables.under("sectionId", "other")) == ["t2"]
+    assert list(tables.under("sectionId", "unheard of")) == []
+
+
+def test_the_deletion_of_a_restaurant_takes_what_is_in_it(platform):
+    fold(
+        platform,
+        event("restaurant.created", "R"),
+        event("section.created", "s", restaurantId="R"),
+        event("table.created", "t", sectionId="s"),
+        event("section_object.created", "so", sectionId="s", objectId="o"),
+        event("reservation.created", "r", restaurantId="R", tableId="t"),
+        event("review.created", "v", restaurantId="R"),
+        event("subscription.created", "b", restaurantId="R"),
+        event("menu.created", "m", restaurantId="R"),
+        event("table.created", "elsewhere", sectionId="x"),
+        event("restaurant.deleted", "R"),
+    )
+    alive = {name: list(shelf.alive) for name, shelf in platform.shelves.items() if shelf.alive}
+    assert alive == {"menu": ["m"], "table": ["elsewhere"]}
+    assert platform.shelves["table"].knows("t")
+
+
+def test_a_reservation_outlives_its_table(platform):
+    fold(platform, event("table.created", "t"), event("reservation.created", "r", restaurantId="R", tableId="t"))
+    fold(platform, event("table.deleted", "t"))
+    assert "r" in platform.shelves["reservation"].alive
+
+
+def test_furniture_goes_with_its_model(platform):
+    fold(platform, event("section_object.created", "so", sectionId="s", objectId="o"), event("object.deleted", "o"))
+    assert not platform.shelves["section_object"].alive
+
+
+def test_what_comes_again_after_its_deletion_begins_anew(platform):
+    fold(platform, event("table.created", "t", sectionId="s", capacity=2), event("table.deleted", "t"))
+    assert fold(platform, event("table.created", "t", sectionId="s")) == {"tableId": "t", "sectionId": "s"}
+    assert "t" not in platform.shelves["table"].gone
+
+
+def test_a_deletion_that_follows_a_cascade_still_knows_what_it_was(platform):
+    fold(platform, event("restaurant.created", "R"), event("subscription.created", "b", restaurantId="R"))
+    fold(platform, event("restaurant.deleted", "R"))
+    assert fold(platform, event("subscription.deleted", "b"))["restaurantId"] == "R"
+
+
+@pytest.mark.parametrize(
+    ("entity", "data"),
+    [
+        ("section", {"restaurantId": "R"}),
+        ("table", {"sectionId": "s"}),
+        ("section_object", {"sectionId": "s"}),
+        ("menu", {"restaurantId": "R"}),
+        ("image", {"entityId": "R"}),
+        ("image", {"entityId": "s"}),
+        ("image", {"entityId": "t"}),
+        ("image", {"entityId": "m"}),
+        ("image", {"entityId": "d"}),
+    ],
+)
+def test_the_place_of_things(platform, entity, data):
+    fold(
+        platform,
+        event("restaurant.created", "R"),
+        event("section.created", "s", restaurantId="R"),
+        event("table.created", "t", sectionId="s"),
+        event("menu.created", "m", restaurantId="R"),
+        event("dish.created", "d", restaurantId="R"),
+    )
+    assert platform.place(entity, data) == "R"
+    fold(platform, event("restaurant.deleted", "R"))
+    assert platform.place(entity, data) is None
+
+
+@pytest.mark.parametrize("data", [None, {}, {"entityId": None}, {"entityId": "x"}, {"sectionId": "s"}])
+def test_the_place_of_what_belongs_nowhere(platform, data):
+    for entity in ("image", "table", "menu"):
+        assert platform.place(entity, data) is None
+
+
+def test_users_are_called_what_was_said_last(platform):
+    fold(platform, user("u", "Ana", "Loor"))
+    assert platform.names == {"u": "Ana Loor"}
+    fold(platform, event("review.created", "v", userId="u", userName="Ana L."))
+    fold(platform, user("u"), event("review.updated", "v", userName=None))
+    assert platform.names == {"u": "Ana L."}
+    fold(platform, user("u", "Ana", ""), event("review.updated", "v", rating=2))
+    assert platform.names == {"u": "Ana"}
+
+
+def test_roles(platform):
+    fold(platform, user("u", roles=("USER", "OWNER")))
+    assert platform.roles == {"u": ("USER", "OWNER")}
+
+
+def test_an_approved_owner_has_the_restaurant(platform):
+    fold(platform, event("restaurant.created", "R", ownerId="old"), event("owner_upgrade.created", "q", userId="u"))
+    assert platform.owner("R") == "old"
+    fold(platform, event("owner_upgrade.status_changed", "q", status="REJECTED", assignedRestaurantId="R"))
+    assert platform.owner("R") == "old"
+    fold(platform, event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="R"))
+    assert platform.owner("R") == "u"
+    fold(platform, event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="seeded"))
+    assert platform.owner("seeded") == "u"

@@ -1,0 +1,257 @@
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.event_log import TOPICS, Record, topic_of
+from mesaya_ws.core.records import Event, Reason, Unreadable, understand
+
+
+def record(domain, value, key=None, timestamp=1_769_000_000_123):
+    raw = value if value is None or isinstance(value, bytes) else orjson.dumps(value)
+    return Record(topic_of(domain), 0, 0, timestamp, key, raw)
+
+
+def envelope(what, data, **more):
+    return {"timestamp": "2026-01-20T15:00:00.000Z", "event_type": what, "entity_id": "e", "data": data, **more}
+
+
+def read(domain, value, **more):
+    event = understand(record(domain, value, **more))
+    assert isinstance(event, Event), event
+    return event
+
+
+def reason(domain, value, **more):
+    problem = understand(record(domain, value, **more))
+    assert isinstance(problem, Unreadable), problem
+    return problem.reason
+
+
+def test_the_current_envelope():
+    event = read("tables", envelope("updated", {"id": "e", "capacity": 4, "status": "AVAILABLE"}, metadata={"a": 1}))
+    assert event == Event(
+        "table",
+        "updated",
+        "e",
+        {"tableId": "e", "capacity": 4, "status": "available"},
+        {"a": 1},
+        "2026-01-20T15:00:00.000Z",
+    )
+
+
+def test_the_older_envelope_says_the_same():
+    older = {
+        "action": "reservation.updated",
+        "entity": {"id": "r", "numberOfGuests": 2},
+        "entityId": "r",
+        "timestamp": "2025-11-01T00:00:00.000Z",
+    }
+    event = read("reservations", older)
+    assert event[:4] == ("reservation", "updated", "r", {"reservationId": "r", "numberOfGuests": 2})
+    del older["entityId"]
+    assert read("reservations", older) == event
+
+
+@pytest.mark.parametrize("action", ["section-object.updated", "section_object.updated"])
+def test_the_older_envelope_names_entities_of_two_words(action):
+    assert read("section-objects", {"action": action, "entity": {"id": "x"}}).entity == "section_object"
+
+
+def test_an_action_of_another_topic_is_not_understood():
+    assert reason("tables", {"action": "dish.updated", "entity": {"id": "x"}}) == "unknown_entity"
+    assert reason("tables", {"action": "table.selecting", "entity": {"id": "x"}}) == "unknown_event_type"
+
+
+@pytest.mark.parametrize(
+    ("domain", "subtype", "data", "entity"),
+    [
+        ("menus", "menu", {"menuId": "e"}, "menu"),
+        ("menus", "dish", {"dishId": "e", "menuId": "m"}, "dish"),
+        ("menus", None, {"dishId": "e", "menuId": "m"}, "dish"),
+        ("menus", None, {"menuId": "e"}, "menu"),
+        ("subscriptions", "subscription", {"subscriptionId": "e"}, "subscription"),
+        ("subscriptions", "plan", {"subscriptionPlanId": "e"}, "plan"),
+        ("subscriptions", None, {"subscriptionId": "e", "subscriptionPlanId": "p"}, "subscription"),
+        ("subscriptions", None, {"subscriptionPlanId": "e"}, "plan"),
+        ("owner-upgrade", None, {"userId": "u"}, "owner_upgrade"),
+        ("tables", "of whatever kind", {}, "table"),
+    ],
+)
+def test_what_a_record_is_about(domain, subtype, data, entity):
+    value = envelope("created", data) | ({"entity_subtype": subtype} if subtype else {})
+    assert read(domain, value).entity == entity
+
+
+@pytest.mark.parametrize("subtype", ["category", 5, {"menu": 1}])
+def test_a_subtype_that_nobody_knows(subtype):
+    assert reason("menus", envelope("created", {"menuId": "e"}, entity_subtype=subtype)) == "unknown_entity"
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "expected"),
+    [
+        ("tables", b"not json", "not_json"),
+        ("tables", b"", "not_json"),
+        ("tables", b'{"a": "\xff"}', "not_json"),
+        ("tables", b"[" * 2000, "not_json"),
+        ("tables", b"null", "not_object"),
+        ("tables", [1, 2], "not_object"),
+        ("tables", "text", "not_object"),
+        ("tables", envelope("updated", "text"), "not_object"),
+        ("auth", {"type": "user.created", "payload": [1]}, "not_object"),
+        ("tables", {}, "unknown_event_type"),
+        ("tables", envelope("moved", {}), "unknown_event_type"),
+        ("tables", envelope(["updated"], {}), "unknown_event_type"),
+        ("auth", {"payload": {"userId": "u"}}, "unknown_event_type"),
+        ("announcements", envelope("Maintenance!", {}), "unknown_event_type"),
+        ("tables", {"event_type": "updated", "data": {}}, "bad_id"),
+        ("tables", {"event_type": "updated", "entity_id": 5, "data": {"id": "t"}}, "bad_id"),
+        ("tables", {"event_type": "updated", "entity_id": "a:b", "data": {}}, "bad_id"),
+        ("tables", {"event_type": "updated", "entity_id": "x" * 129, "data": {}}, "bad_id"),
+        ("auth", {"type": "user.created", "payload": {"userId": None}}, "bad_id"),
+    ],
+)
+def test_poison_is_told_with_a_reason_and_a_sentence(domain, value, expected):
+    problem = understand(record(domain, value))
+    assert problem.reason == expected
+    assert problem.detail.endswith(".")
+
+
+def test_another_topic():
+    assert understand(Record("mesa-ya.webhooks.delivery", 0, 0, 0, None, b"{}")).reason == Reason.UNKNOWN_TOPIC
+
+
+def test_a_tombstone_is_silent():
+    assert understand(record("tables", None)) == Unreadable(Reason.TOMBSTONE)
+
+
+def test_what_stripe_says_is_silent():
+    hook = {"event_type": "payment_intent.succeeded", "payment_intent_id": "pi", "data": {"object": {"id": "pi"}}}
+    assert understand(record("payments", hook, key=b"pi")) == Unreadable(Reason.STRIPE)
+    assert reason("payments", {"event_type": "charge.refunded", "data": {}}, key=b"pi") == "stripe"
+    assert reason("payments", {"event_type": "charge.refunded", "data": {}}) == "unknown_event_type"
+
+
+def test_a_key_alone_does_not_make_it_stripes():
+    assert read("payments", envelope("created", {"amount": 5}), key=b"k").entity == "payment"
+
+
+def test_the_id_may_stand_in_the_data_alone():
+    for data in ({"id": "r"}, {"reservationId": "r"}):
+        assert read("reservations", {"event_type": "deleted", "data": data}).id == "r"
+
+
+def test_a_record_may_hold_its_id_alone():
+    assert read("menus", {"event_type": "deleted", "entity_id": "m", "entity_subtype": "menu"}).data == {"menuId": "m"}
+
+
+def test_a_missing_timestamp_is_the_logs():
+    for odd in (None, 5, {"a": 1}):
+        value = envelope("updated", {}) | {"timestamp": odd}
+        assert read("tables", value).timestamp == "2026-01-21T12:53:20.123Z"
+    assert read("tables", envelope("updated", {}) | {"timestamp": None}, timestamp=2**62).timestamp.startswith("1970")
+
+
+def test_a_field_of_the_wrong_type_is_dropped_alone():
+    data = {"id": 7, "capacity": "four", "number": True, "sectionId": 9, "isAvailable": 1, "status": None, "posX": 1.5}
+    assert read("tables", envelope("updated", data)).data == {"tableId": "e", "posX": 1.5}
+
+
+def test_null_stays_where_it_means_something():
+    data = {"description": None, "imageId": None, "name": None}
+    assert read("restaurants", envelope("updated", data)).data == {
+        "restaurantId": "e",
+        "description": None,
+        "imageId": None,
+    }
+
+
+def test_a_field_that_nobody_knows_passes_as_it_came():
+    data = {"shape": {"kind": "ROUND", "corners": [None, 1]}}
+    assert read("tables", envelope("updated", data)).data == {"tableId": "e", **data}
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "passwordHash", "hash", "refreshToken", "clientSecret", "userEmail", "email", "ownerId"]
+)
+def test_what_nobody_may_see_is_never_kept(name):
+    hidden = {name: "x", "more": {"kept": 1, name: "x", "deep": [{name: "x"}]}}
+    assert read("tables", envelope("updated", hidden)).data == {"tableId": "e", "more": {"kept": 1, "deep": [{}]}}
+
+
+def test_what_is_nested_absurdly_deep_is_dropped():
+    value = envelope("updated", {"name": "n"})
+    raw = orjson.dumps(value).replace(b'"n"', b'"n","deep":' + b"[" * 1000 + b"]" * 1000)
+    assert orjson.dumps(read("sections", raw).data).startswith(b'{"sectionId":"e","name":"n","deep":[[[')
+
+
+def test_entities_within_entities_are_cleaned_like_the_others():
+    table = {"id": "t", "status": "AVAILABLE", "capacity": "four", "password": "x"}
+    section = {"id": "s", "status": "ACTIVE", "tables": [table, {"id": 5}, "no table"]}
+    assert read("restaurants", envelope("deleted", {"sections": [section, 5]})).data["sections"] == [
+        {"sectionId": "s", "status": "active", "tables": [{"tableId": "t", "status": "available"}]}
+    ]
+
+
+def test_a_reservation_as_the_documents_show_it_to_clients():
+    data = {
+        "reservationId": "e",
+        "clientName": "Juan Pérez",
+        "date": "2026-01-20T19:00:00Z",
+        "newStatus": "CONFIRMED",
+        "previousStatus": "PENDING",
+    }
+    event = read("reservations", envelope("status_changed", data))
+    assert event.previous == "pending"
+    assert event.data == {
+        "reservationId": "e",
+        "userName": "Juan Pérez",
+        "reservationTime": "2026-01-20T19:00:00Z",
+        "status": "confirmed",
+    }
+
+
+def test_the_new_owner_is_named_by_the_metadata_where_the_data_does_not():
+    metadata = {"action": "owner_reassigned", "user_id": "new"}
+    assert read("restaurants", envelope("updated", {}, metadata=metadata)).data["ownerId"] == "new"
+    assert read("restaurants", envelope("updated", {"ownerId": "o"}, metadata=metadata)).data["ownerId"] == "o"
+    assert "ownerId" not in read("tables", envelope("updated", {}, metadata=metadata)).data
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {
+            "type": "user.created",
+            "payload": {"userId": "u", "email": "a@b", "firstName": "Ana", "lastName": "Loor ", "roles": ["USER", 5]},
+        },
+        envelope(
+            "user_signed_up",
+            {
+                "id": "u",
+                "email": "a@b",
+                "firstName": "Ana",
+                "lastName": "Loor",
+                "passwordHash": "$2",
+                "roles": ["USER"],
+            },
+        ),
+    ],
+)
+def test_of_a_user_only_name_and_roles_are_kept(value):
+    assert read("auth", value).data == {"name": "Ana Loor", "roles": ("USER",)}
+
+
+def test_of_a_user_who_logged_in_there_may_be_nothing_to_keep():
+    assert read("auth", {"type": "user.logged-in", "payload": {"userId": "u"}}).data == {}
+
+
+def test_an_announcement_may_be_of_any_kind():
+    event = read("announcements", envelope("maintenance", {"id": "e", "text": "…"}))
+    assert event[:4] == ("announcement", "maintenance", "e", {"announcementId": "e", "text": "…"})
+
+
+@given(st.sampled_from(TOPICS), st.binary(), st.none() | st.binary(), st.integers(-(2**63), 2**63 - 1))
+def test_any_bytes_are_an_event_or_unreadable(topic, value, key, timestamp):
+    assert isinstance(understand(Record(topic, 0, 0, timestamp, key, value)), Event | Unreadable)

@@ -1,0 +1,460 @@
+import pytest
+
+from mesaya_ws.core.outcome import Message
+from mesaya_ws.core.records import Reason, Unreadable
+from mesaya_ws.core.routing import missing_parent, route
+from tests.core.events import TIME, Platform, event, user
+
+INFO, LISTS = "restaurant:R:info", "global:restaurants"
+TABLES, RESERVATIONS = "restaurant:R:tables", "restaurant:R:reservations"
+OWNER, GUEST = "user:owner:notifications", "user:guest:notifications"
+
+
+@pytest.fixture
+def platform():
+    """A platform with a restaurant `R` of `owner`, in it a section `s` with a table `t`, and an empty one, `R2`."""
+    platform = Platform()
+    platform.says("restaurant.created", "R", ownerId="owner", status="ACTIVE", adminNote="n", subscriptionId="b")
+    platform.says("restaurant.created", "R2", ownerId="owner2", status="ACTIVE")
+    platform.says("section.created", "s", restaurantId="R", name="Terraza")
+    platform.says("table.created", "t", sectionId="s", capacity=4)
+    return platform
+
+
+def types(messages):
+    return {channel: message.type for channel, message in messages.items()}
+
+
+# Reservations
+
+BOOKING = {
+    "restaurantId": "R",
+    "userId": "guest",
+    "tableId": "t",
+    "reservationDate": "2026-01-20T00:00:00.000Z",
+    "reservationTime": "2026-01-20T19:00:00.000Z",
+    "numberOfGuests": 2,
+    "status": "PENDING",
+    "createdAt": "2026-01-01T00:00:00.000Z",
+    "updatedAt": "2026-01-02T00:00:00.000Z",
+}
+SHOWN = {
+    "reservationId": "r",
+    "restaurantId": "R",
+    "tableId": "t",
+    "userId": "guest",
+    "clientName": None,
+    "date": "2026-01-20T19:00:00Z",
+    "numberOfGuests": 2,
+    "status": "pending",
+    "createdAt": "2026-01-01T00:00:00.000Z",
+    "updatedAt": "2026-01-02T00:00:00.000Z",
+}
+
+
+def test_a_reservation_goes_to_the_restaurant_and_the_guest(platform):
+    messages = platform.says("reservation.created", "r", **BOOKING)
+    assert messages == {
+        channel: Message(channel, "reservation.created", TIME, SHOWN) for channel in (RESERVATIONS, GUEST)
+    }
+    assert messages[RESERVATIONS].data is messages[GUEST].data
+    assert platform.outcome.reason == Reason.SENT
+
+
+def test_the_shape_of_a_reservation_is_always_whole(platform):
+    known = {"reservationId": "r", "restaurantId": "R"}
+    data = platform.says("reservation.updated", "r", restaurantId="R")[RESERVATIONS].data
+    assert data == dict.fromkeys(SHOWN) | known
+
+
+def test_fields_that_nobody_knows_pass_and_the_email_does_not(platform):
+    data = platform.says("reservation.created", "r", **BOOKING, occasion="cena", userEmail="a@example.com")[GUEST].data
+    assert data == SHOWN | {"occasion": "cena"}
+
+
+def test_the_clients_name(platform):
+    def name(**more):
+        return platform.says("reservation.updated", "r", **BOOKING, **more)[GUEST].data["clientName"]
+
+    assert name() is None
+    platform.says("review.created", "v", restaurantId="R", userId="guest", userName="Ana")
+    assert name() == "Ana"
+    platform.hears(user("guest", "Ana", "Loor"))
+    assert name() == "Ana Loor"
+    assert name(userName="Sra. Loor") == "Sra. Loor"
+    assert name() == "Sra. Loor", "the reservation itself said so before"
+
+
+def test_another_status_is_a_change_whatever_the_word(platform):
+    for number, what in enumerate(("updated", "status_changed", "created")):
+        id = f"r{number}"
+        platform.says("reservation.created", id, **BOOKING)
+        message = platform.says(f"reservation.{what}", id, **BOOKING | {"status": "CONFIRMED"})[GUEST]
+        assert message.type == "reservation.status_changed"
+        told = {"reservationId": id, "status": "confirmed", "newStatus": "confirmed", "previousStatus": "pending"}
+        assert message.data == SHOWN | told
+
+
+def test_the_same_status_is_an_update_whatever_the_word(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    for what in ("updated", "status_changed", "created"):
+        message = platform.says(f"reservation.{what}", "r", **BOOKING)[GUEST]
+        assert (message.type, message.data) == ("reservation.updated", SHOWN)
+
+
+def test_a_status_that_was_unknown_before(platform):
+    assert platform.says("reservation.updated", "r1", **BOOKING)[GUEST].type == "reservation.updated"
+    message = platform.says("reservation.status_changed", "r2", **BOOKING)[GUEST]
+    assert message.type == "reservation.status_changed"
+    assert (message.data["newStatus"], message.data["previousStatus"]) == ("pending", None)
+
+
+def test_a_previous_status_that_is_named_is_believed(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    message = platform.says("reservation.updated", "r", newStatus="PENDING", previousStatus="NO_SHOW")[GUEST]
+    assert message.type == "reservation.status_changed"
+    assert (message.data["newStatus"], message.data["previousStatus"]) == ("pending", "no_show")
+    assert "previousStatus" not in platform.says("reservation.updated", "r", numberOfGuests=3)[GUEST].data
+
+
+def test_a_minimal_change_of_status_still_tells_everything(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    data = platform.says("reservation.status_changed", "r", status="CONFIRMED")[RESERVATIONS].data
+    told = {"status": "confirmed", "newStatus": "confirmed", "previousStatus": "pending"}
+    assert data == SHOWN | told
+
+
+def test_a_deletion_is_filled_from_what_was_known(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    assert platform.says("reservation.deleted", "r")[GUEST] == Message(GUEST, "reservation.deleted", TIME, SHOWN)
+    assert platform.says("reservation.created", "r", **BOOKING)[GUEST].type == "reservation.created"
+
+
+def test_nothing_can_be_told_of_what_was_never_heard_of(platform):
+    for kind in ("reservation.deleted", "reservation.status_changed", "dish.deleted", "payment.deleted"):
+        assert platform.says(kind, "x") == {}
+        assert platform.outcome.reason == Reason.ORPHAN
+
+
+def test_a_reservation_that_moves_to_another_restaurant(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    assert types(platform.says("reservation.updated", "r", restaurantId="R2")) == {
+        "restaurant:R2:reservations": "reservation.updated",
+        RESERVATIONS: "reservation.deleted",
+        GUEST: "reservation.updated",
+    }
+
+
+# Restaurants
+
+
+def test_a_restaurant_is_public_but_for_its_owners_affairs(platform):
+    messages = platform.says("restaurant.updated", "R", name="La Mesa", sections=[])
+    assert types(messages) == {INFO: "restaurant.updated", LISTS: "restaurant.updated"}
+    assert messages[INFO].data == {"restaurantId": "R", "status": "active", "name": "La Mesa", "sections": []}
+    assert messages[INFO].data is messages[LISTS].data
+
+
+@pytest.mark.parametrize("what", ["status_changed", "updated", "created"])
+def test_a_restaurants_change_of_status_is_told_to_its_owner_too(platform, what):
+    messages = platform.says(f"restaurant.{what}", "R", status="SUSPENDED")
+    assert types(messages) == dict.fromkeys((INFO, LISTS, OWNER), "restaurant.status_changed")
+    told = {"restaurantId": "R", "status": "suspended", "newStatus": "suspended", "previousStatus": "active"}
+    assert messages[LISTS].data == told
+    assert messages[OWNER].data == told | {"ownerId": "owner", "adminNote": "n", "subscriptionId": "b"}
+
+
+def test_a_restaurants_status_that_does_not_change(platform):
+    assert types(platform.says("restaurant.status_changed", "R", status="ACTIVE"))[INFO] == "restaurant.updated"
+
+
+REASSIGNED = {"action": "owner_reassigned", "user_id": "new"}
+
+
+def test_a_new_owner_is_told_to_both_and_to_nobody_else(platform):
+    messages = platform.says("restaurant.updated", "R", REASSIGNED, ownerId="new")
+    assert types(messages) == {
+        INFO: "restaurant.updated",
+        LISTS: "restaurant.updated",
+        OWNER: "restaurant.owner_changed",
+        "user:new:notifications": "restaurant.owner_changed",
+    }
+    assert messages[OWNER].data["ownerId"] == "new"
+    assert "ownerId" not in messages[INFO].data
+
+
+def test_a_new_owner_is_seen_though_the_record_does_not_say_so(platform):
+    assert types(platform.says("restaurant.updated", "R", ownerId="new"))[OWNER] == "restaurant.owner_changed"
+    assert types(platform.says("restaurant.updated", "seeded", REASSIGNED)) == {
+        "restaurant:seeded:info": "restaurant.updated",
+        LISTS: "restaurant.updated",
+        "user:new:notifications": "restaurant.owner_changed",
+    }
+
+
+def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    section = {"id": "s", "tables": [{"id": "t"}]}
+    messages = platform.says("restaurant.deleted", "R", ownerId=None, sections=[section])
+    kinds = ("reservations", "tables", "menu", "reviews", "info")
+    assert types(messages) == dict.fromkeys([*(f"restaurant:R:{kind}" for kind in kinds), LISTS], "restaurant.deleted")
+    assert messages[LISTS].data["sections"] == [{"sectionId": "s", "tables": [{"tableId": "t"}]}]
+    assert platform.outcome.reparented == ("R",)
+    assert platform.says("table.updated", "t", sectionId="s") == {}
+    assert platform.says("menu.created", "m", restaurantId="R") == {}
+    assert types(platform.says("reservation.deleted", "r")) == {GUEST: "reservation.deleted"}
+    assert types(platform.says("restaurant.created", "R"))[INFO] == "restaurant.created"
+
+
+# The floor plan
+
+
+def test_a_table_is_placed_by_its_section(platform):
+    assert platform.says("table.created", "t2", sectionId="s", status="AVAILABLE") == {
+        TABLES: Message(TABLES, "table.created", TIME, {"tableId": "t2", "sectionId": "s", "status": "available"})
+    }
+
+
+@pytest.mark.parametrize("what", ["updated", "status_changed", "created"])
+def test_whatever_happens_to_a_known_table_is_an_update(platform, what):
+    assert platform.says(f"table.{what}", "t", status="OCCUPIED")[TABLES][1:] == (
+        "table.updated",
+        TIME,
+        {"tableId": "t", "sectionId": "s", "capacity": 4, "status": "occupied"},
+    )
+
+
+def test_a_table_that_moves_within_its_restaurant_is_updated(platform):
+    platform.says("section.created", "s2", restaurantId="R")
+    assert types(platform.says("table.updated", "t", sectionId="s2")) == {TABLES: "table.updated"}
+
+
+def test_a_table_that_moves_to_another_restaurant_goes_here_and_comes_there(platform):
+    platform.says("section.created", "s2", restaurantId="R2")
+    assert platform.says("table.updated", "t", sectionId="s2", capacity=6) == {
+        TABLES: Message(TABLES, "table.deleted", TIME, {"tableId": "t", "sectionId": "s", "capacity": 4}),
+        "restaurant:R2:tables": Message(
+            "restaurant:R2:tables", "table.created", TIME, {"tableId": "t", "sectionId": "s2", "capacity": 6}
+        ),
+    }
+
+
+def test_a_table_is_deleted_by_its_id_alone(platform):
+    assert platform.says("table.deleted", "t")[TABLES].data == {"tableId": "t", "sectionId": "s", "capacity": 4}
+
+
+def test_a_table_whose_section_has_not_come_is_told_with_the_section(platform):
+    assert platform.says("table.created", "early", sectionId="late") == {}
+    assert platform.outcome.reason == Reason.ORPHAN
+    platform.says("section_object.created", "so", sectionId="late", objectId="o")
+    assert platform.says("section.created", "late", restaurantId="R")[TABLES].data == {
+        "sectionId": "late",
+        "restaurantId": "R",
+        "tables": [{"tableId": "early", "sectionId": "late"}],
+        "sectionObjects": [{"sectionObjectId": "so", "sectionId": "late", "objectId": "o"}],
+    }
+    assert platform.outcome.reparented == ("R",)
+    assert "tables" not in platform.says("section.updated", "late", name="n")[TABLES].data
+    assert platform.outcome.reparented == ()
+
+
+def test_a_section_that_moves_takes_its_tables_along(platform):
+    messages = platform.says("section.updated", "s", restaurantId="R2")
+    assert messages == {
+        TABLES: Message(
+            TABLES,
+            "section.deleted",
+            TIME,
+            {"sectionId": "s", "restaurantId": "R", "name": "Terraza", "tableIds": ["t"]},
+        ),
+        "restaurant:R2:tables": Message(
+            "restaurant:R2:tables",
+            "section.created",
+            TIME,
+            {
+                "sectionId": "s",
+                "restaurantId": "R2",
+                "name": "Terraza",
+                "tables": [{"tableId": "t", "sectionId": "s", "capacity": 4}],
+            },
+        ),
+    }
+    assert platform.outcome.reparented == ("R", "R2")
+    assert list(platform.says("table.updated", "t", capacity=2)) == ["restaurant:R2:tables"]
+
+
+def test_an_empty_section_that_moves_says_that_it_is_empty(platform):
+    platform.says("table.deleted", "t")
+    messages = platform.says("section.updated", "s", restaurantId="R2")
+    assert messages[TABLES].data["tableIds"] == []
+    assert messages["restaurant:R2:tables"].data["tables"] == []
+
+
+def test_a_deleted_section_names_all_its_tables(platform):
+    platform.says("section_object.created", "so", sectionId="s", objectId="o")
+    data = platform.says("section.deleted", "s", tables=[{"id": "seeded"}, {"id": "t"}])[TABLES].data
+    assert data["tableIds"] == ["seeded", "t"]
+    assert data["sectionObjectIds"] == ["so"]
+    assert platform.outcome.reparented == ("R",)
+    assert platform.says("table.updated", "t", sectionId="s") == {}
+
+
+def test_a_section_is_deleted_by_its_id_alone(platform):
+    data = {"sectionId": "s", "restaurantId": "R", "name": "Terraza", "tableIds": ["t"]}
+    assert platform.says("section.deleted", "s") == {TABLES: Message(TABLES, "section.deleted", TIME, data)}
+
+
+def test_furniture(platform):
+    platform.says("object.created", "o", width=5)
+    assert platform.outcome.reason == Reason.UNPLACED
+    for id in ("so1", "so2"):
+        data = platform.says("section_object.created", id, sectionId="s", objectId="o")[TABLES].data
+        assert data == {"sectionObjectId": id, "sectionId": "s", "objectId": "o"}
+    data = {"objectId": "o", "width": 6}
+    assert platform.says("object.updated", "o", width=6) == {TABLES: Message(TABLES, "object.updated", TIME, data)}
+    data["sectionObjectIds"] = ["so1", "so2"]
+    assert platform.says("object.deleted", "o") == {TABLES: Message(TABLES, "object.deleted", TIME, data)}
+    assert platform.says("object.created", "o") == {}
+
+
+# Menus, reviews, images
+
+
+def test_menus_and_dishes(platform):
+    channel = "restaurant:R:menu"
+    menu = platform.says("menu.created", "m", restaurantId="R", dishes=[{"dishId": "d", "price": 5}])
+    data = {"menuId": "m", "restaurantId": "R", "dishes": [{"dishId": "d", "price": 5}]}
+    assert menu == {channel: Message(channel, "menu.created", TIME, data)}
+    assert types(platform.says("dish.created", "d", restaurantId="R")) == {channel: "dish.created"}
+    assert platform.says("dish.deleted", "d")[channel].data == {"dishId": "d", "restaurantId": "R"}
+    assert platform.says("menu.deleted", "m")[channel].data == data
+
+
+def test_a_review_that_replaces_another_updates_it(platform):
+    review = {"restaurantId": "R", "userId": "guest", "userName": "Ana", "rating": 5}
+    channel = "restaurant:R:reviews"
+    assert types(platform.says("review.created", "v", **review)) == {channel: "review.created"}
+    message = platform.says("review.created", "v", **review | {"rating": 4})[channel]
+    assert (message.type, message.data) == ("review.updated", {"reviewId": "v", **review, "rating": 4})
+
+
+def test_an_image_goes_where_it_belongs_without_its_storage_path(platform):
+    for owner in ("R", "s", "t"):
+        data = platform.says("image.created", f"i{owner}", entityId=owner, url="u", storagePath="p")[INFO].data
+        assert data == {"imageId": f"i{owner}", "entityId": owner, "url": "u"}
+    assert platform.says("image.created", "i", entityId="nothing known") == {}
+    assert platform.outcome.reason == Reason.UNPLACED
+    assert types(platform.says("image.updated", "iR", entityId="R2")) == {
+        INFO: "image.deleted",
+        "restaurant:R2:info": "image.created",
+    }
+
+
+# Payments, subscriptions, requests
+
+
+def test_a_payment_goes_to_the_guest_and_to_the_restaurant(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    payment = {"reservationId": "r", "amount": 25.5, "paymentStatus": "PENDING", "date": "2026-01-20T15:00:00.000Z"}
+    told = {"paymentId": "p", **payment, "paymentStatus": "pending"}
+    assert platform.says("payment.created", "p", **payment, subscriptionId="b") == {
+        channel: Message(channel, "payment.created", TIME, told) for channel in (RESERVATIONS, GUEST)
+    }
+    messages = platform.says("payment.status_changed", "p", **payment | {"paymentStatus": "COMPLETED"})
+    assert types(messages) == dict.fromkeys((RESERVATIONS, GUEST), "payment.status_changed")
+    assert platform.says("payment.deleted", "p")[GUEST].data["paymentStatus"] == "completed"
+
+
+def test_a_payment_outlives_its_reservation(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    platform.says("reservation.deleted", "r")
+    assert list(platform.says("payment.status_changed", "p", reservationId="r")) == [RESERVATIONS, GUEST]
+
+
+def test_a_payment_for_a_subscription_goes_to_the_owner(platform):
+    assert types(platform.says("subscription.created", "b", restaurantId="R")) == {OWNER: "subscription.created"}
+    messages = platform.says("payment.created", "p", subscriptionId="b", amount=10, paymentStatus="COMPLETED")
+    data = {"paymentId": "p", "subscriptionId": "b", "amount": 10, "paymentStatus": "completed"}
+    assert messages == {OWNER: Message(OWNER, "payment.created", TIME, data)}
+    assert platform.says("payment.created", "p2", subscriptionId="unheard of") == {}
+    assert platform.outcome.reason == Reason.ORPHAN
+
+
+def test_a_subscription_concerns_the_owner(platform):
+    platform.says("subscription.created", "b", restaurantId="R", stateSubscription="ACTIVE")
+    message = platform.says("subscription.status_changed", "b", stateSubscription="INACTIVE")[OWNER]
+    data = {"subscriptionId": "b", "restaurantId": "R", "stateSubscription": "inactive"}
+    assert (message.type, message.data) == ("subscription.status_changed", data)
+    assert types(platform.says("subscription.created", "b")) == {OWNER: "subscription.updated"}
+    assert types(platform.says("subscription.deleted", "b")) == {OWNER: "subscription.deleted"}
+
+
+def test_a_plan_concerns_nobody(platform):
+    assert platform.says("plan.created", "p", price=5) == {}
+    assert platform.outcome.reason == Reason.PLAN
+
+
+def test_a_request_to_become_an_owner_concerns_who_asked(platform):
+    platform.says("owner_upgrade.created", "q", userId="guest", status="PENDING", userNote="please")
+    decided = {"userId": "guest", "status": "APPROVED", "decision": "APPROVED", "assignedRestaurantId": "R"}
+    message = platform.says("owner_upgrade.status_changed", "q", **decided)[GUEST]
+    assert message.type == "owner_upgrade.status_changed"
+    told = {"requestId": "q", "userNote": "please", "status": "approved", "decision": "approved"}
+    assert message.data == decided | told
+    assert list(platform.says("restaurant.status_changed", "R", status="SUSPENDED")) == [INFO, LISTS, GUEST]
+
+
+# The rest
+
+
+def test_announcements(platform):
+    channel = "global:announcements"
+    data = {"announcementId": "a", "text": "…"}
+    assert platform.says("announcement.maintenance", "a", text="…") == {
+        channel: Message(channel, "announcement.maintenance", TIME, data)
+    }
+
+
+def test_auth_is_never_sent(platform):
+    assert platform.hears(user("u", "Ana")) == {}
+    assert platform.outcome.reason == Reason.AUTH
+
+
+def test_what_is_unreadable_is_told_by_its_reason(platform):
+    outcome = route(Unreadable(Reason.NOT_JSON, "A sentence."), platform.projections)
+    assert outcome == ((), Reason.NOT_JSON, "A sentence.", ())
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "missing"),
+    [
+        ("table.created", {"sectionId": "x"}, "section:x"),
+        ("table.created", {"sectionId": "s"}, None),
+        ("table.created", {}, None),
+        ("section_object.updated", {"sectionId": "x"}, "section:x"),
+        ("payment.created", {"reservationId": "x"}, "reservation:x"),
+        ("payment.created", {"reservationId": "r", "subscriptionId": "x"}, None),
+        ("payment.created", {"subscriptionId": "x"}, "subscription:x"),
+        ("payment.created", {"subscriptionId": "b"}, None),
+        ("payment.deleted", {}, None),
+        ("subscription.created", {"restaurantId": "x"}, "restaurant:x"),
+        ("subscription.created", {"restaurantId": "R"}, None),
+        ("reservation.created", {"restaurantId": "x"}, None),
+        ("section.created", {"restaurantId": "x"}, None),
+        ("image.created", {"entityId": "x"}, None),
+    ],
+)
+def test_what_must_be_known_first(platform, kind, data, missing):
+    platform.says("reservation.created", "r", **BOOKING)
+    platform.says("subscription.created", "b", restaurantId="R")
+    assert missing_parent(event(kind, "new", **data), platform.projections) == missing
+
+
+def test_what_is_known_to_be_deleted_is_not_waited_for(platform):
+    platform.says("section.deleted", "s")
+    assert missing_parent(event("table.updated", "t", sectionId="s"), platform.projections) is None
+
+
+def test_what_was_folded_tells_the_parent_too(platform):
+    platform.says("table.created", "early", sectionId="late")
+    assert missing_parent(event("table.deleted", "early"), platform.projections) == "section:late"
