@@ -7,8 +7,7 @@ out, one that is not known here passes as it came, unless it must not be kept (`
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
-
+from mesaya_ws.core.entity import Entity
 from mesaya_ws.core.event_log import topic_of
 from mesaya_ws.core.fields import (
     DROPPED,
@@ -22,53 +21,8 @@ from mesaya_ws.core.fields import (
     optional,
     reference,
     text,
-    whatever,
-    withheld,
     word,
 )
-
-Data = dict[str, Any]
-"""An entity as messages show it: its id under `Entity.id_field`, status words in lower case."""
-
-
-@frozen
-class Entity:
-    """A kind of entity: its `name` begins the types of its messages, `status` names the field with its status.
-
-    `parents` are the fields by which it is found as a child. Of `absent`, a whole record leaves out those that have no
-    value. `aliases` are other names that the platform's documents use for a field.
-    """
-
-    name: str
-    id_field: str
-    fields: Mapping[str, FieldType]
-    status: str | None = None
-    parents: tuple[str, ...] = ()
-    absent: tuple[str, ...] = ()
-    aliases: Mapping[str, str] = {}
-
-    def id_in(self, data: Mapping[str, Any]) -> Any:
-        """Return the id that an entity's data holds, or `DROPPED`."""
-        return reference(data.get(self.id_field, data.get("id")))
-
-    def clean(self, id: str, data: Mapping[str, Any]) -> Data:
-        """Return a record's data as messages show it."""
-        fields = self.fields
-        cleaned = {self.id_field: id}
-        for name, value in data.items():
-            kind = fields.get(name)
-            if kind is not None:
-                kept = kind(value)
-                if kept is not DROPPED:
-                    cleaned[name] = kept
-            elif name in self.aliases:
-                meant = self.aliases[name]
-                kept = fields[meant](value)
-                if kept is not DROPPED:
-                    cleaned.setdefault(meant, kept)
-            elif not withheld(name) and (kept := whatever(value)) is not DROPPED:
-                cleaned[name] = kept
-        return cleaned
 
 
 def each(entity: str) -> FieldType:

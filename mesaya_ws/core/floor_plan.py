@@ -1,7 +1,7 @@
 """What becomes of the records about sections and furniture: whole pieces of a floor plan come, go and move at once."""
 
 from mesaya_ws.core.channels import restaurant_channel
-from mesaya_ws.core.entities import Data
+from mesaya_ws.core.entity import Data
 from mesaya_ws.core.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import Event, Reason

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mesaya_ws.core.entities import Data
+from mesaya_ws.core.entity import Data
 from mesaya_ws.core.records import Reason
 
 

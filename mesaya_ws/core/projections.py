@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mesaya_ws.core.entities import CASCADES, ENTITIES, Data, Entity
+from mesaya_ws.core.entities import CASCADES, ENTITIES
+from mesaya_ws.core.entity import Data, Entity
 from mesaya_ws.core.records import AUTH, Event
 
 _NONE: Mapping[str, None] = {}

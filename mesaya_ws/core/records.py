@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mesaya_ws.core.entities import OF_TOPIC, Data, Entity
+from mesaya_ws.core.entities import OF_TOPIC
+from mesaya_ws.core.entity import Data, Entity
 from mesaya_ws.core.event_log import Record, topic_of
 from mesaya_ws.core.fields import DROPPED, reference
 

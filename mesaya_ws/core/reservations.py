@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from functools import lru_cache
 
-from mesaya_ws.core.entities import ENTITIES, Data
+from mesaya_ws.core.entities import ENTITIES
+from mesaya_ws.core.entity import Data
 
 _KNOWN = frozenset(ENTITIES["reservation"].fields)
 

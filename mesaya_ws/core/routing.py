@@ -7,7 +7,8 @@ with another status is a change of status.
 from collections.abc import Callable, Iterable, Mapping
 
 from mesaya_ws.core.channels import RESTAURANT_KINDS, restaurant_channel, user_channel
-from mesaya_ws.core.entities import ENTITIES, Data
+from mesaya_ws.core.entities import ENTITIES
+from mesaya_ws.core.entity import Data
 from mesaya_ws.core.fields import PRIVATE
 from mesaya_ws.core.floor_plan import route_object, route_section
 from mesaya_ws.core.outcome import Message, Outcome, outcome_of
