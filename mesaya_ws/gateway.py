@@ -14,7 +14,7 @@ from mesaya_ws.core import closing
 from mesaya_ws.core.event_log import News, Outage, Record, Restored
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Delivered, Hub
-from mesaya_ws.core.routing import Outcome
+from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.session import Limits
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
@@ -132,7 +132,7 @@ async def _release(holding: set[Connection]) -> None:
 
 
 async def _drain(connections: set[Connection], seconds: float) -> None:
-    """Send all clients away within `seconds`, each at a moment of its own, so that they do not come back all at once."""
+    """Send all clients away within `seconds`, each at its own moment, so that they do not come back all at once."""
     leaving = list(connections)
     random.shuffle(leaving)
     start = trio.current_time()

@@ -13,11 +13,12 @@ from mesaya_ws.core.event_log import Batch, Gap, News, Partition, Record, Replac
 from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import Merge
+from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.position import Cursor, Vector
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import Event, Unreadable, understand
 from mesaya_ws.core.resume import Ahead, Lost, Missed, Parentage, judge
-from mesaya_ws.core.routing import Message, Outcome, missing_parent, route
+from mesaya_ws.core.routing import missing_parent, route
 from mesaya_ws.core.window import Window
 
 TURN = 100
@@ -73,10 +74,8 @@ class Feed:
         Yields after every few of them, and at the end, so that what was gathered can be written.
         """
         self.window.expire(now)
-        taken = 0
-        for record, event in self._merge.take(now):
+        for taken, (record, event) in enumerate(self._merge.take(now), 1):
             self._take(record, event)
-            taken += 1
             if taken % TURN == 0:
                 yield
         if not self.live and self.looks and self._merge.caught_up:

@@ -39,9 +39,9 @@ class _Pending:
 class Hub:
     """Subscriptions by channel, and publications on their way to subscribers.
 
-    Publications are gathered (`publish`) and then written (`fan_out`), so that those of one poll of the log on one channel
-    are joined into one write for each subscriber. A subscription counts from the moment it is made: what was published
-    before, but is not written yet, is not for it.
+    Publications are gathered (`publish`) and then written (`fan_out`), so that those of one poll of the log on one
+    channel are joined into one write for each subscriber. A subscription counts from the moment it is made: what was
+    published before, but is not written yet, is not for it.
     """
 
     def __init__(self) -> None:

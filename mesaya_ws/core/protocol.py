@@ -52,7 +52,10 @@ class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
 
 
 def strict_converter() -> Converter:
-    """Return a cattrs converter that takes JSON's types for what they are (cattrs itself makes "5" of 5, and 5 of 5.9)."""
+    """Return a cattrs converter that takes JSON's types for what they are.
+
+    cattrs itself makes text of any value, and whole numbers of fractions.
+    """
     converter = Converter(detailed_validation=True, prefer_attrib_converters=False)
     for wanted in (str, int, float, bool, dict, list):
         converter.register_structure_hook(wanted, _exactly(wanted))
@@ -94,7 +97,7 @@ _CONVERTER = strict_converter()
 
 
 def first_problem(error: ClassValidationError) -> str:
-    """Say in a few words what the first thing is that kept cattrs from structuring an object: `channel must be text…`."""
+    """Say in a few words what first kept cattrs from structuring an object: `channel must be text…`."""
     cause = error.exceptions[0]
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]

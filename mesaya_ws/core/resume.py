@@ -1,7 +1,7 @@
 """Whether a client that comes back with a position can be told exactly what it missed.
 
-A position is a cut through the partitions that feed a channel. It is a clean cut here when this instance, too, could have
-stood there: all that lies before it is known to have been told, all that lies behind it is still at hand.
+A position is a cut through the partitions that feed a channel. It is a clean cut here when this instance, too, could
+have stood there: all that lies before it is known to have been told, all that lies behind it is still at hand.
 """
 
 from collections import deque

@@ -13,6 +13,7 @@ from mesaya_ws.core.permissions import may_subscribe
 from mesaya_ws.core.position import Vector
 from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
 from mesaya_ws.core.resume import Ahead, Lost, Missed
+from mesaya_ws.core.window import Overtaken
 
 PAGE_BYTES = 65_536
 """How much of a replay is handed to an outbox at a time; the next page waits until that one is written."""
@@ -35,10 +36,14 @@ class Limits:
 
 @define
 class _Replay:
-    """A subscription that is still being told what it missed: all after `vector` and after the publication `serial`."""
+    """A subscription that is still being told what it missed: all after `vector` and after the publication `serial`.
+
+    A vector means nothing in another `era` of the window.
+    """
 
     vector: Vector
     serial: int
+    era: int
 
 
 @frozen
@@ -117,6 +122,8 @@ class Session:
         """
         while self._replays and not self.outbox.behind:
             name, replay = next(iter(self._replays.items()))
+            if replay.era != self.feed.window.era:
+                raise Overtaken
             missed = self.feed.window.after(name, replay.vector, replay.serial)
             frames, size = [], 0
             for publication in missed:
@@ -169,7 +176,7 @@ class Session:
             case Missed(vector):
                 count = len(feed.window.after(channel.name, vector))
                 self._say("subscribed", **answer, recovered=True, replayed=count)
-                self._replays[channel.name] = _Replay(vector, feed.window.evicted)
+                self._replays[channel.name] = _Replay(vector, feed.window.evicted, feed.window.era)
                 self.go_on()
                 return
             case Lost():

@@ -25,7 +25,9 @@ class Overtaken(Exception):  # noqa: N818 - the window moving on is its nature
 class Window:
     """Publications not older than `seconds` and not larger than `max_bytes` in all, in the order they were made.
 
-    `serial` is that of the latest publication, `evicted` that of the latest one that has gone. Of every partition it is complete from its floor on: all that was made of the records at `offset >= floor`.
+    `serial` is that of the latest publication, `evicted` that of the latest one that has gone; a new era begins when a
+    topic was created anew. Of every partition the window is complete from its floor on: it holds all that was made of
+    the records at `offset >= floor`.
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
@@ -35,6 +37,7 @@ class Window:
         self._channels: dict[str, deque[Publication]] = {}
         self._floor: dict[Partition, int] = {}
         self.evicted = 0
+        self.era = 0
         self.serial = 0
         self.bytes = 0
 
@@ -47,7 +50,7 @@ class Window:
 
     def forget(self, partition: Partition) -> None:
         """Promise nothing of a partition whose topic was created anew, and begin it again at 0."""
-        self.evicted = self.serial
+        self.era += 1
         self._order = deque(entry for entry in self._order if entry[1].partition != partition)
         for channel, publications in list(self._channels.items()):
             kept = deque(entry for entry in publications if entry.partition != partition)

@@ -45,7 +45,7 @@ class Surroundings:
 class Connection:
     """A client, from its accepted handshake to the end of its socket.
 
-    Three tasks of ours live in its nursery: one receives, one drains the outbox, one tells whether the client still lives.
+    Three tasks of ours live in it: one receives, one drains the outbox, one tells whether the client is still there.
     """
 
     __slots__ = ("_around", "_outbox", "_scope", "_stream", "_verdict", "session")

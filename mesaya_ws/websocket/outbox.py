@@ -24,8 +24,8 @@ class Owner(Protocol):
 class Outbox:
     """The only way of bytes to a client's socket.
 
-    While nothing waits, `offer` writes without blocking and without a task switch. What the kernel does not take goes into
-    a memory channel, which the send task (`drain`) empties. Past the bounds nothing more is taken but a last word
+    While nothing waits, `offer` writes without blocking and without a task switch. What the kernel does not take goes
+    into a memory channel, which the send task (`drain`) empties. Past the bounds nothing more is taken but a last word
     (`finish`). `behind` says that something waits; `broken`, that nothing will ever be written again.
     """
 

@@ -1,0 +1,191 @@
+import pytest
+import trio
+
+from mesaya_ws.websocket.outbox import Outbox
+
+
+class Owner:
+    """Whoever the outbox works for: keeps what it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def overflowed(self):
+        self.told.append("overflowed")
+
+    def idle(self):
+        self.told.append("idle")
+
+
+@pytest.fixture
+def wire():
+    """The two ends of a connection whose kernel buffers are small."""
+    ours, theirs = trio.socket.socketpair()
+    for end in (ours, theirs):
+        end.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 4096)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def fill(outbox, frame=b"x" * 1000):
+    """Offer until something waits; return how much was offered."""
+    size = 0
+    while not outbox.behind:
+        outbox.offer(frame, 1)
+        size += len(frame)
+    return size
+
+
+async def read(socket, size):
+    data = b""
+    while len(data) < size:
+        part = await socket.recv(size - len(data))
+        assert part
+        data += part
+    return data
+
+
+async def test_a_client_that_keeps_up_is_written_to_at_once(wire):
+    ours, theirs = wire
+    outbox, owner = Outbox(ours, 10, 10_000, Owner()), Owner()
+    outbox.offer(b"one", 1)
+    outbox.offer(b"two", 1)
+    assert not outbox.behind
+    assert await theirs.recv(100) == b"onetwo"
+    assert owner.told == []
+
+
+async def test_what_the_kernel_does_not_take_follows_in_order(wire, nursery):
+    ours, theirs = wire
+    owner = Owner()
+    outbox = Outbox(ours, 1000, 1_000_000, owner)
+    nursery.start_soon(outbox.drain)
+    size = fill(outbox)
+    for number in range(100):
+        outbox.offer(b"%03d" % number, 1)
+    assert outbox.waiting_bytes > 300
+    data = await read(theirs, size + 300)
+    assert data[:size] == b"x" * size
+    assert data[size:] == b"".join(b"%03d" % number for number in range(100))
+    await trio.testing.wait_all_tasks_blocked()
+    assert (outbox.behind, outbox.waiting_bytes, owner.told) == (False, 0, ["idle"])
+    outbox.offer(b"direct", 1)
+    assert await read(theirs, 6) == b"direct"
+
+
+@pytest.mark.parametrize("bounds", [(5, 1_000_000), (1000, 5000)])
+async def test_past_the_bounds_the_owner_is_told_once_and_nothing_more_is_taken(wire, bounds):
+    ours, _ = wire
+    owner = Owner()
+    outbox = Outbox(ours, *bounds, owner)
+    fill(outbox)
+    for _ in range(20):
+        outbox.offer(b"y" * 1000, 1)
+    assert owner.told == ["overflowed"]
+    assert outbox.waiting_bytes <= 5000 + 1000 + 1000
+
+
+async def test_one_write_may_hold_many_messages_and_all_of_them_count(wire):
+    ours, _ = wire
+    owner = Owner()
+    outbox = Outbox(ours, 10, 1_000_000, owner)
+    fill(outbox)
+    outbox.offer(b"y" * 8, 8)
+    assert owner.told == []
+    outbox.offer(b"y" * 3, 3)
+    assert owner.told == ["overflowed"]
+
+
+async def test_the_bounds_are_free_again_when_the_client_has_read(wire, nursery):
+    ours, theirs = wire
+    owner = Owner()
+    outbox = Outbox(ours, 10, 1_000_000, owner)
+    nursery.start_soon(outbox.drain)
+    for _ in range(5):
+        size = fill(outbox)
+        outbox.offer(b"y" * 9, 9)
+        await read(theirs, size + 9)
+        await trio.testing.wait_all_tasks_blocked()
+    assert "overflowed" not in owner.told
+
+
+async def test_the_last_word_comes_behind_whole_frames_and_ends_the_stream(wire, nursery):
+    ours, theirs = wire
+    outbox = Outbox(ours, 1000, 1_000_000, Owner())
+    nursery.start_soon(outbox.drain)
+    size = fill(outbox)
+    for _ in range(10):
+        outbox.offer(b"never", 1)
+    outbox.finish(b"bye")
+    outbox.offer(b"too late", 1)
+    assert await read(theirs, size + 3) == b"x" * size + b"bye"
+    assert await theirs.recv(1) == b""
+
+
+async def test_the_last_word_to_a_client_that_keeps_up(wire):
+    ours, theirs = wire
+    outbox = Outbox(ours, 1000, 1_000_000, Owner())
+    outbox.finish(b"bye")
+    outbox.finish(b"again")
+    assert await theirs.recv(100) == b"bye"
+    assert await theirs.recv(1) == b""
+
+
+async def test_after_an_overflow_there_is_still_a_last_word(wire, nursery):
+    ours, theirs = wire
+    owner = Owner()
+    outbox = Outbox(ours, 3, 1_000_000, owner)
+    size = fill(outbox)
+    for _ in range(5):
+        outbox.offer(b"never", 1)
+    assert owner.told == ["overflowed"]
+    outbox.finish(b"bye")
+    nursery.start_soon(outbox.drain)
+    assert await read(theirs, size + 3) == b"x" * size + b"bye"
+
+
+async def test_a_client_that_is_gone(wire, nursery):
+    ours, theirs = wire
+    outbox = Outbox(ours, 1000, 1_000_000, Owner())
+    fill(outbox)
+    theirs.close()
+    await outbox.drain()
+    assert outbox.broken
+    outbox.offer(b"x", 1)
+    outbox.finish(b"bye")
+
+
+async def test_a_client_that_is_gone_before_a_direct_write(wire):
+    ours, theirs = wire
+    outbox = Outbox(ours, 1000, 1_000_000, Owner())
+    theirs.close()
+    outbox.offer(b"x", 1)
+    outbox.offer(b"x", 1)
+    assert outbox.broken
+
+
+async def test_a_closed_outbox_ends_its_task_and_touches_no_descriptor(wire):
+    ours, theirs = wire
+    outbox = Outbox(ours, 1000, 1_000_000, Owner())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.drain)
+        await trio.testing.wait_all_tasks_blocked()
+        outbox.close()
+    outbox.offer(b"x", 1)
+    with pytest.raises(BlockingIOError), trio.fail_after(1):
+        theirs._sock.recv(1)
+
+
+async def test_cancelling_the_send_task_keeps_frames_whole(wire):
+    ours, theirs = wire
+    outbox = Outbox(ours, 1000, 1_000_000, Owner())
+    size = fill(outbox, b"0123456789" * 100)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.drain)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.drain)
+        outbox.finish(b"bye")
+        assert await read(theirs, size + 3) == b"0123456789" * (size // 10) + b"bye"
+        outbox.close()
