@@ -1,0 +1,801 @@
+"""What must become of the records of the log: a second, slow reading of the rules, to compare the product with.
+
+It shares no code with the package. Every record is read in the order given, with everything before it already known:
+ordering and waiting for parents are not its business. The sentences in quotation marks are the rules themselves.
+
+`python -m tests.oracle` says whether the expected files in `tests/data` are what this oracle says now; `--write`
+writes them anew.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeGuard
+
+Data = dict[str, Any]
+Message = dict[str, Any]
+
+DATA = Path(__file__).parent / "data"
+SAMPLES = ("captured", "events")
+
+
+class RecordLike(Protocol):
+    """What the oracle reads of a record."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class SampleRecord(NamedTuple):
+    """A line of a sample file, as the record that it stands for."""
+
+    topic: str
+    partition: int
+    offset: int
+    value: bytes | None
+
+
+class Outcome(NamedTuple):
+    """The messages that a record becomes, in the order of their channels' names; the reason when there are none."""
+
+    messages: list[Message]
+    reason: str | None
+
+
+class Delivery(NamedTuple):
+    """A message, and the record that it comes from."""
+
+    topic: str
+    partition: int
+    offset: int
+    message: Message
+
+
+def outcomes(records: Iterable[RecordLike]) -> list[Outcome]:
+    """Return what becomes of each of `records`, an ordered log from its beginning."""
+    oracle = Oracle()
+    return [oracle.read(record) for record in records]
+
+
+def expected(records: Iterable[RecordLike]) -> list[list[Message]]:
+    """Return the messages `{"channel", "type", "timestamp", "data"}` that each record becomes."""
+    return [outcome.messages for outcome in outcomes(records)]
+
+
+def why(records: Iterable[RecordLike]) -> list[str | None]:
+    """Return for each record why it becomes nothing, or None when it becomes something.
+
+    `tombstone`, `unreadable`, `auth` (folded only), `stripe`, `orphan` (its parent is not known), `unconcerned`
+    (it concerns nobody).
+    """
+    return [outcome.reason for outcome in outcomes(records)]
+
+
+def deliveries(records: Iterable[RecordLike]) -> dict[str, list[Delivery]]:
+    """Return what every subscriber of a channel must have received, by channel, in order."""
+    found: dict[str, list[Delivery]] = {}
+    records = list(records)
+    for record, messages in zip(records, expected(records), strict=True):
+        for message in messages:
+            delivery = Delivery(record.topic, record.partition, record.offset, message)
+            found.setdefault(message["channel"], []).append(delivery)
+    return found
+
+
+def sample(name: str) -> Iterator[SampleRecord]:
+    """Yield the records of `tests/data/{name}.jsonl`, each topic with offsets of its own in one partition."""
+    ends: dict[str, int] = {}
+    with (DATA / f"{name}.jsonl").open(encoding="utf-8") as lines:
+        for line in lines:
+            topic, value = (record := json.loads(line))["topic"], record["value"]
+            offset = ends.get(topic, 0)
+            ends[topic] = offset + 1
+            # "a string value is a record that is no JSON object; null is a tombstone"
+            match value:
+                case None:
+                    raw = None
+                case str():
+                    raw = value.encode()
+                case _:
+                    raw = json.dumps(value, ensure_ascii=False).encode()
+            yield SampleRecord(topic, 0, offset, raw)
+
+
+# -- the shapes of the platform's entities ("data by domain") ----------------------------------------------------------
+
+
+class Shape(NamedTuple):
+    """The fields of an entity (its own id apart): their types, and which of them may be absent or null."""
+
+    types: dict[str, tuple[type, ...]]
+    optional: frozenset[str]
+    nullable: frozenset[str]
+
+    @property
+    def required(self) -> set[str]:
+        return self.types.keys() - self.optional
+
+
+def shape(
+    *,
+    text: str = "",
+    number: str = "",
+    truth: str = "",
+    list_: str = "",
+    object_: str = "",
+    optional: str = "",
+    nullable: str = "",
+) -> Shape:
+    kinds: tuple[tuple[str, tuple[type, ...]], ...] = (
+        (text, (str,)),
+        (number, (int, float)),
+        (truth, (bool,)),
+        (list_, (list,)),
+        (object_, (dict,)),
+    )
+    types = {name: types for names, types in kinds for name in names.split()}
+    return Shape(types, frozenset(optional.split()), frozenset(nullable.split()))
+
+
+SHAPES = {
+    "reservation": shape(
+        text="restaurantId userId tableId reservationDate reservationTime status createdAt updatedAt "
+        "userName userEmail",
+        number="numberOfGuests",
+        optional="userName userEmail",
+    ),
+    "table": shape(
+        text="sectionId tableImageId chairImageId status createdAt updatedAt",
+        number="number capacity posX posY width height",
+        truth="isAvailable",
+    ),
+    "section": shape(
+        text="restaurantId name description status createdAt updatedAt",
+        number="width height posX posY",
+        list_="tables",
+        object_="layoutMetadata",
+        optional="tables",
+        nullable="description",
+    ),
+    "restaurant": shape(
+        text="name description openTime closeTime subscriptionId imageId status adminNote ownerId createdAt updatedAt",
+        number="totalCapacity",
+        truth="active",
+        list_="daysOpen sections",
+        object_="location",
+        nullable="description imageId adminNote ownerId",
+    ),
+    "menu": shape(
+        text="restaurantId name description imageId createdAt updatedAt",
+        number="price",
+        list_="dishes",
+        optional="dishes",
+        nullable="imageId",
+    ),
+    "dish": shape(
+        text="restaurantId name description imageId menuId categoryId categoryName categoryDescription "
+        "createdAt updatedAt",
+        number="price categoryOrder",
+        optional="imageId menuId",
+        nullable="categoryId categoryName categoryDescription categoryOrder",
+    ),
+    "review": shape(
+        text="restaurantId userId userName comment createdAt updatedAt", number="rating", nullable="userName comment"
+    ),
+    "image": shape(text="url storagePath title description entityId createdAt updatedAt"),
+    "object": shape(text="imageId createdAt updatedAt", number="posX posY width height"),
+    "section_object": shape(text="sectionId objectId createdAt updatedAt"),
+    "payment": shape(
+        text="reservationId subscriptionId date paymentStatus createdAt updatedAt",
+        number="amount",
+        optional="reservationId subscriptionId",
+    ),
+    "subscription": shape(
+        text="subscriptionPlanId restaurantId subscriptionStartDate stateSubscription createdAt updatedAt"
+    ),
+    "plan": shape(text="name subscriptionPeriod stateSubscriptionPlan createdAt updatedAt", number="price"),
+    "owner_upgrade": shape(
+        text="userId status statusKey restaurantName restaurantLocation restaurantDescription "
+        "preferredSubscriptionPlanId userNote adminNote assignedRestaurantId processedBy processedAt "
+        "createdAt updatedAt",
+        nullable="restaurantDescription preferredSubscriptionPlanId userNote adminNote assignedRestaurantId "
+        "processedBy processedAt",
+    ),
+    "announcement": shape(),
+}
+
+KINDS = {  # by domain; where there are two, `entity_subtype` tells them apart
+    "restaurants": ("restaurant",),
+    "sections": ("section",),
+    "tables": ("table",),
+    "objects": ("object",),
+    "section-objects": ("section_object",),
+    "menus": ("menu", "dish"),
+    "reviews": ("review",),
+    "images": ("image",),
+    "reservations": ("reservation",),
+    "payments": ("payment",),
+    "subscriptions": ("subscription", "plan"),
+    "owner-upgrade": ("owner_upgrade",),
+    "announcements": ("announcement",),
+}
+
+# "its id as `reservationId`, `tableId`, … (never a bare `id`)"
+ID_NAMES = {
+    "reservation": "reservationId",
+    "table": "tableId",
+    "section": "sectionId",
+    "restaurant": "restaurantId",
+    "menu": "menuId",
+    "dish": "dishId",
+    "review": "reviewId",
+    "image": "imageId",
+    "object": "objectId",
+    "section_object": "sectionObjectId",
+    "payment": "paymentId",
+    "subscription": "subscriptionId",
+    "plan": "subscriptionPlanId",
+    "owner_upgrade": "requestId",
+    "announcement": "announcementId",
+}
+
+# What routing needs of a record, beside its own id: all of them ids.
+NEEDED = {
+    "reservation": ("restaurantId", "userId"),
+    "table": ("sectionId",),
+    "section": ("restaurantId",),
+    "section_object": ("sectionId",),
+    "menu": ("restaurantId",),
+    "dish": ("restaurantId",),
+    "review": ("restaurantId",),
+    "image": ("entityId",),
+    "payment": ("reservationId", "subscriptionId"),
+    "subscription": ("restaurantId",),
+    "owner_upgrade": ("userId",),
+    "restaurant": ("ownerId",),
+}
+
+NESTED = {"sections": "section", "tables": "table", "dishes": "dish"}
+
+STATUSES = {"status", "paymentStatus", "stateSubscription", "newStatus", "previousStatus", "decision"}
+
+PRIVATE = {"ownerId", "adminNote", "userNote", "storagePath", "subscriptionId"}
+
+WORDS = ("created", "updated", "deleted", "status_changed")
+
+# Whose types the rules name a `status_changed` for; for all others it is an `updated`: "A table's status is part of
+# `table.updated`, as in the seed."
+WITH_STATUS = ("reservation", "restaurant", "payment", "subscription", "owner_upgrade")
+
+# "**reservation**: …"
+RESERVATION = (
+    *("reservationId", "restaurantId", "tableId", "userId", "clientName", "date", "numberOfGuests", "status"),
+    *("createdAt", "updatedAt"),
+)
+
+AUTH_TYPES = {
+    *("user.signed-up", "user.created", "user.updated", "user.logged-in", "user.logged-out"),
+    *("user_signed_up", "user_logged_in", "roles_updated", "permissions_updated"),
+}
+
+
+# -- reading a record --------------------------------------------------------------------------------------------------
+
+
+class NothingError(Exception):
+    """The record becomes nothing, for this reason."""
+
+
+def nothing(reason: str) -> NoReturn:
+    raise NothingError(reason)
+
+
+class Event(NamedTuple):
+    """A record that was understood: `what` happened to the entity `id` of a `kind`, and what the record says of it."""
+
+    kind: str
+    what: str
+    id: str
+    said: Data
+    """The fields of the right type, statuses and ids included, its own id under the name that it will have."""
+    mistyped: set[str]
+    metadata: Data
+    timestamp: str | None
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    # "ids: 1–128 of `A–Z a–z 0–9 . _ ~ -`"
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._~-]{1,128}", value) is not None
+
+
+def json_object(value: bytes) -> Data:
+    # "Cannot be understood (no JSON, no object, …)"
+    try:
+        found = json.loads(value.decode("utf-8"), parse_constant=lambda _: nothing("unreadable"))
+        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+    except (ValueError, RecursionError):
+        nothing("unreadable")
+    return found if isinstance(found, dict) else nothing("unreadable")
+
+
+def clean(kind: str, data: Data, entity_id: str) -> tuple[Data, set[str]]:
+    """Return the fields that have the right type, the own id renamed; and the names of the others."""
+    # "A field of the wrong type that routing does not need is dropped from `data`, never a reason to lose the rest."
+    own = ID_NAMES[kind]
+    right: Data = {own: entity_id}
+    wrong = set()
+    for name, value in data.items():
+        if name in ("id", own):
+            continue
+        if fits(kind, name, value):
+            right[name] = value
+        else:
+            wrong.add(name)
+    return right, wrong
+
+
+def fits(kind: str, name: str, value: object) -> bool:
+    types, _, nullable = SHAPES[kind]
+    if name in ("newStatus", "previousStatus", "decision"):
+        return isinstance(value, str)
+    if name not in types:
+        return True  # "the rest as it came"
+    if value is None:
+        return name in nullable
+    if name in NEEDED.get(kind, ()):
+        return is_id(value)
+    if isinstance(value, bool):
+        return types[name] == (bool,)
+    return isinstance(value, types[name])
+
+
+def understand(domain: str, envelope: Data) -> Event:
+    """Return the event that an envelope holds; raise `NothingError` ("unreadable") when it cannot be understood."""
+    kinds = KINDS[domain]
+    if "event_type" in envelope:
+        what, data = envelope["event_type"], envelope.get("data")
+        # "`entity_subtype`: in `menus` `menu` or `dish`; in `subscriptions` `subscription` or `plan`."
+        kind = kinds[0] if len(kinds) == 1 else envelope.get("entity_subtype")
+        entity_id = envelope.get("entity_id")
+    else:
+        # "**Older envelope** `{action, entity, entityId, timestamp}`: `action` is `<entity>.<what>`; then the same
+        # rules."
+        action = envelope.get("action")
+        kind, _, what = action.partition(".") if isinstance(action, str) else (None, "", None)
+        kind = kind.replace("-", "_") if kind else None
+        data, entity_id = envelope.get("entity"), envelope.get("entityId")
+    # "Cannot be understood (no JSON, no object, unknown `event_type`, missing or mistyped id)"
+    if kind not in kinds or what not in WORDS:
+        nothing("unreadable")
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        nothing("unreadable")
+    ids = [found for found in (entity_id, data.get(ID_NAMES[kind]), data.get("id")) if is_id(found)]
+    if not ids:
+        nothing("unreadable")
+    said, mistyped = clean(kind, data, ids[0])
+    metadata, timestamp = envelope.get("metadata"), envelope.get("timestamp")
+    return Event(
+        kind,
+        what,
+        ids[0],
+        said,
+        mistyped,
+        metadata if isinstance(metadata, dict) else {},
+        timestamp if isinstance(timestamp, str) else None,
+    )
+
+
+# -- writing a message -------------------------------------------------------------------------------------------------
+
+
+def shown(entity: Data) -> Data:
+    """Return an entity as it is sent: statuses in lower case, nested entities with ids of the same names."""
+    found: Data = {}
+    for name, value in entity.items():
+        if name in STATUSES and isinstance(value, str):
+            found[name] = value.lower()  # "status words in lower case"
+        elif name in NESTED and isinstance(value, list):
+            found[name] = [shown(child) for child in children(entity, name)]
+        else:
+            found[name] = value
+    return found
+
+
+def children(entity: Data, name: str) -> list[Data]:
+    """Return the entities in the list `name` of an entity, their own ids renamed; those without an id left out."""
+    kind = NESTED[name]
+    own = ID_NAMES[kind]
+    found = []
+    for child in entity.get(name) or ():
+        if isinstance(child, dict):
+            ids = [i for i in (child.get(own), child.get("id")) if is_id(i)]
+            if ids:
+                found.append(clean(kind, child, ids[0])[0])
+    return found
+
+
+def without_private(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {name: without_private(value) for name, value in data.items() if name not in PRIVATE}
+    if isinstance(data, list):
+        return [without_private(value) for value in data]
+    return data
+
+
+def is_public(channel: str) -> bool:
+    # The table of channels: `restaurant:{id}:reservations` is for "owner, ADMIN", `user:{id}:notifications` for "that
+    # user, ADMIN", all others are "public".
+    return not (channel.startswith("user:") or channel.endswith(":reservations"))
+
+
+def date_of(time: object, day: object) -> str | None:
+    # "`date` = `reservationTime` as `YYYY-MM-DDTHH:MM:SSZ` (it is an instant; when it is only a time of day, the day of
+    # `reservationDate`)." "Times are UTC"
+    if isinstance(time, str) and re.fullmatch(r"\d\d:\d\d(:\d\d(\.\d+)?)?Z?", time):
+        if not isinstance(day, str) or (start := instant(day)) is None:
+            return None
+        time = f"{start:%Y-%m-%d}T{time}"
+    if not isinstance(time, str) or "T" not in time or (start := instant(time)) is None:
+        return None
+    return f"{start:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def instant(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+class Oracle:
+    """All that the records so far have said, and what the next one becomes."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, dict[str, Data]] = {kind: {} for kind in SHAPES}
+        self.owners: dict[str, str] = {}
+        self.names: dict[str, str] = {}
+
+    def read(self, record: RecordLike) -> Outcome:
+        try:
+            messages = list(self.messages(record))
+        except NothingError as error:
+            return Outcome([], str(error))
+        for message in messages:
+            # "`ownerId`, `adminNote`, `userNote`, `storagePath` and `subscriptionId` leave only on channels of those
+            # whom they concern."
+            if is_public(message["channel"]):
+                message["data"] = without_private(message["data"])
+        channels = [message["channel"] for message in messages]
+        # "**One record becomes at most one message on any one channel.**"
+        assert len(channels) == len(set(channels)), record
+        return Outcome(sorted(messages, key=lambda message: message["channel"]), None)
+
+    def messages(self, record: RecordLike) -> Iterable[Message]:
+        if record.value is None:
+            nothing("tombstone")  # "a tombstone (null) is counted and silent"
+        envelope = json_object(record.value)
+        domain = record.topic.removeprefix("mesa-ya.").removesuffix(".events")
+        if domain == "auth":
+            self.fold_auth(envelope)
+            nothing("auth")  # "`auth` is folded (names, roles) and **never** forwarded"
+        if domain == "payments" and "payment_intent_id" in envelope:
+            nothing("stripe")  # "Keyed Stripe records: counted, not sent."
+        event = understand(domain, envelope)
+        if event.kind in ("plan", "object"):
+            # "What concerns nobody (plans, unplaced objects, …)"; and no channel is fed by `object.*`, placed or not.
+            nothing("unconcerned")
+        try:
+            interpret = getattr(self, event.kind)
+            return interpret(event)  # type: ignore[no-any-return]
+        except NothingError:
+            # What routing needs and cannot find, because it has the wrong type, is a "mistyped id".
+            if event.mistyped & set(NEEDED.get(event.kind, ())):
+                nothing("unreadable")
+            raise
+
+    # -- the fold
+
+    def fold_auth(self, envelope: Data) -> None:
+        kind = envelope.get("type", envelope.get("event_type"))
+        said = envelope.get("payload", envelope.get("data"))
+        if kind not in AUTH_TYPES or not isinstance(said, dict):
+            nothing("unreadable")
+        ids = [i for i in (said.get("userId"), said.get("id"), envelope.get("entity_id")) if is_id(i)]
+        if not ids:
+            nothing("unreadable")
+        parts = [said.get("firstName"), said.get("lastName")]
+        if name := " ".join(part.strip() for part in parts if isinstance(part, str) and part.strip()):
+            self.names[ids[0]] = name
+
+    def fold(self, event: Event) -> tuple[str, Data | None, Data]:
+        """Take in an event; return what happened, the entity before (None when not known) and the entity now."""
+        known = self.known[event.kind]
+        before = known.get(event.id)
+        said = {k: v for k, v in event.said.items() if k not in ("newStatus", "previousStatus")}
+        if event.kind in ("reservation", "restaurant") and "newStatus" in event.said:
+            said["status"] = event.said["newStatus"]
+        # "What a minimal record leaves out is filled from the fold". A record that has all that is never absent is not
+        # minimal: what it leaves out has no value any more.
+        minimal = not SHAPES[event.kind].required <= said.keys()
+        now = {**(before or {}), **said} if minimal else said
+        # "**What happened is judged by the fold, not by the word**: `created` of an id that is known and not deleted →
+        # `updated`."
+        what = "updated" if event.what == "created" and before is not None else event.what
+        if what == "status_changed" and event.kind not in WITH_STATUS:
+            what = "updated"
+        if what == "deleted":
+            # "A `deleted` that brings only an id is filled from the fold"
+            known.pop(event.id, None)
+        else:
+            known[event.id] = now
+        return what, before, now
+
+    def status_news(self, event: Event, what: str, before: Data | None, now: Data) -> tuple[str, Data]:
+        """Return what happened, judged by the status, and the fields that tell it."""
+        if what not in ("updated", "status_changed"):
+            return what, {}
+        # "a record that names `previousStatus` itself is believed"
+        previous = event.said.get("previousStatus") or (before or {}).get("status")
+        status = now.get("status")
+        if previous is not None:
+            # "an `updated` or `status_changed` whose status differs from the folded one → `reservation.status_changed`
+            # with `newStatus` and `previousStatus` beside the whole entity"; "The same status → `reservation.updated`."
+            differs = status is not None and status.lower() != previous.lower()
+            what = "status_changed" if differs else "updated"
+        # "Status unknown before: `status_changed` → `reservation.status_changed` with `previousStatus: null`, `updated`
+        # → `reservation.updated`."
+        return what, {"newStatus": status, "previousStatus": previous} if what == "status_changed" else {}
+
+    def home(self, section_id: object) -> str | None:
+        """Return the restaurant of a section ("`sectionId` → section → restaurant")."""
+        section = self.known["section"].get(section_id) if isinstance(section_id, str) else None
+        return section.get("restaurantId") if section else None
+
+    def placed_in(self, kind: str, section_id: str) -> list[Data]:
+        return [entity for entity in self.known[kind].values() if entity.get("sectionId") == section_id]
+
+    def forget(self, kind: str, name: str, value: str) -> None:
+        gone = [key for key, entity in self.known[kind].items() if entity.get(name) == value]
+        for key in gone:
+            del self.known[kind][key]
+
+    # -- the channels, one method for a kind of entity
+
+    def reservation(self, event: Event) -> Iterator[Message]:
+        what, before, now = self.fold(event)
+        what, news = self.status_news(event, what, before, now)
+        user = now.get("userId")
+        # "`clientName` = the record's `userName`, else the name folded from `auth` or `reviews`, else null. The e-mail
+        # is not sent."
+        told = {
+            **now,
+            "clientName": now.get("userName") or self.names.get(user or ""),
+            "date": date_of(now.get("reservationTime"), now.get("reservationDate")),
+        }
+        data = shown({name: told.get(name) for name in RESERVATION} | news)
+        return send(event, f"reservation.{what}", data, restaurant(now, "reservations"), user_channel(user))
+
+    def payment(self, event: Event) -> Iterator[Message]:
+        # "`payment.created`, `payment.status_changed`, `payment.deleted`"
+        what, _, now = self.fold(event)
+        # "`paymentId, reservationId?, subscriptionId?, amount, paymentStatus, date`"
+        names = ("paymentId", "reservationId", "subscriptionId", "amount", "paymentStatus", "date")
+        optional = ("reservationId", "subscriptionId")
+        data = shown({n: now.get(n) for n in names if n not in optional or n in now})
+        # "to the guest and to the restaurant of its reservation, or to the owner for a subscription"
+        if "reservationId" in now:
+            parent = self.known["reservation"].get(now["reservationId"], {})
+            # A subscription does not concern a guest.
+            for_guest = {n: v for n, v in data.items() if n != "subscriptionId"}
+            guest, owner = user_channel(parent.get("userId")), restaurant(parent, "reservations")
+            messages = [message(event, f"payment.{what}", for_guest, guest)] if guest else []
+            messages += [message(event, f"payment.{what}", data, owner)] if owner else []
+            return iter(messages or nothing("orphan"))
+        parent = self.known["subscription"].get(now.get("subscriptionId", ""), {})
+        return send(event, f"payment.{what}", data, self.owner_channel(parent.get("restaurantId")))
+
+    def subscription(self, event: Event) -> Iterator[Message]:
+        # `user:{id}:notifications`: "subscription.*, … of the owner"
+        what, _, now = self.fold(event)
+        return send(event, f"subscription.{what}", shown(now), self.owner_channel(now.get("restaurantId")))
+
+    def owner_upgrade(self, event: Event) -> Iterator[Message]:
+        # `user:{id}:notifications`: "reservation.* and payment.* of the guest; owner_upgrade.*"
+        what, _, now = self.fold(event)
+        assigned, user = now.get("assignedRestaurantId"), now.get("userId")
+        if (now.get("status") or "").upper() == "APPROVED" and is_id(assigned) and user:
+            # "approving an owner-upgrade sets `restaurants.ownerId` with no `restaurants` event"
+            self.owners[assigned] = user
+            if assigned in self.known["restaurant"]:
+                self.known["restaurant"][assigned]["ownerId"] = user
+        return send(event, f"owner_upgrade.{what}", shown(now), user_channel(user))
+
+    def restaurant(self, event: Event) -> Iterator[Message]:
+        old_owner = self.owners.get(event.id)
+        what, before, now = self.fold(event)
+        what, news = self.status_news(event, what, before, now)
+        reassigned = event.metadata.get("action") == "owner_reassigned" and event.what == "updated"
+        if reassigned and "ownerId" not in event.said and is_id(event.metadata.get("user_id")):
+            now["ownerId"] = event.metadata["user_id"]  # "where it is the **new owner**"
+        if now.get("ownerId"):
+            self.owners[event.id] = now["ownerId"]
+        # "`global:restaurants` | public | restaurant.* (for lists)"; `:info`: "restaurant.*"
+        public = [f"restaurant:{event.id}:info", "global:restaurants"]
+        if reassigned:
+            # "**owner_reassigned** → `restaurant.owner_changed` (to the old and the new owner; `:info` and lists get
+            # `restaurant.updated` without owners)."
+            owners = {user_channel(old_owner), self.owner_channel(event.id)} - {None}
+            changed = [message(event, "restaurant.owner_changed", shown(now), owner) for owner in owners if owner]
+            return iter(changed + [message(event, "restaurant.updated", shown(now), channel) for channel in public])
+        if what == "deleted":
+            return self.restaurant_deleted(event, now, public)
+        # To the owner only "restaurant.status_changed and restaurant.owner_changed of the owner".
+        owner = self.owner_channel(event.id) if what == "status_changed" else None
+        return send(event, f"restaurant.{what}", shown(now | news), *public, owner)
+
+    def restaurant_deleted(self, event: Event, now: Data, public: list[str]) -> Iterator[Message]:
+        # "deleting a parent deletes its sections, tables, section-objects, reservations, reviews, subscriptions without
+        # events"
+        for section_id in [i for i in self.known["section"] if self.home(i) == event.id]:
+            self.forget("table", "sectionId", section_id)
+            self.forget("section_object", "sectionId", section_id)
+        for kind in ("section", "reservation", "review", "subscription"):
+            self.forget(kind, "restaurantId", event.id)
+        self.owners.pop(event.id, None)
+        # "`restaurant.deleted` goes to every channel of that restaurant as its last word."
+        others = [f"restaurant:{event.id}:{kind}" for kind in ("reservations", "tables", "menu", "reviews")]
+        return send(event, "restaurant.deleted", shown(now), *public, *others)
+
+    def section(self, event: Event) -> Iterator[Message]:
+        what, before, now = self.fold(event)
+        was_in, is_in = (before or {}).get("restaurantId"), now.get("restaurantId")
+        tables, objects = self.placed_in("table", event.id), self.placed_in("section_object", event.id)
+        contents = {"tables": [shown(table) for table in tables]}
+        if objects:
+            contents["sectionObjects"] = [shown(placed) for placed in objects]
+        if what == "deleted":
+            # "`section.deleted` always names its `tableIds`": those that the record names, and those that we know of.
+            named = [table["tableId"] for table in children(now, "tables")]
+            ids = list(dict.fromkeys(named + [table["tableId"] for table in tables]))
+            for table_id in ids:
+                self.known["table"].pop(table_id, None)
+            self.forget("section_object", "sectionId", event.id)
+            return send(event, "section.deleted", shown(now) | {"tableIds": ids}, restaurant(now, "tables"))
+        if was_in and is_in != was_in:
+            # "**A section that moves** to another restaurant: `section.deleted` with `tableIds` on the old channel,
+            # `section.created` with `tables` on the new one." What leaves is told as it was.
+            assert before is not None
+            left = shown(before) | {"tableIds": [table["tableId"] for table in tables]}
+            return iter(
+                [
+                    message(event, "section.deleted", left, f"restaurant:{was_in}:tables"),
+                    message(event, "section.created", shown(now) | contents, f"restaurant:{is_in}:tables"),
+                ]
+            )
+        # "When the parent comes, its own message carries what was folded (`section.created` with `tables`)."
+        carries = what == "created" or (was_in is None and (tables or objects))
+        return send(event, f"section.{what}", shown(now) | (contents if carries else {}), restaurant(now, "tables"))
+
+    def table(self, event: Event) -> Iterator[Message]:
+        what, before, now = self.fold(event)
+        was_in, is_in = self.home((before or {}).get("sectionId")), self.home(now.get("sectionId"))
+        if is_in is None:
+            nothing("orphan")  # "after that such records are orphans: counted, folded, not sent"
+        if before is not None and what != "deleted" and was_in is not None and was_in != is_in:
+            # "**A table that moves** within a restaurant: `table.updated`; to another one: `table.deleted` there,
+            # `table.created` here." What leaves is told as it was. A section-object is no different.
+            return iter(
+                [
+                    message(event, f"{event.kind}.deleted", shown(before), f"restaurant:{was_in}:tables"),
+                    message(event, f"{event.kind}.created", shown(now), f"restaurant:{is_in}:tables"),
+                ]
+            )
+        return send(event, f"{event.kind}.{what}", shown(now), f"restaurant:{is_in}:tables")
+
+    section_object = table
+
+    def menu(self, event: Event) -> Iterator[Message]:
+        # `restaurant:{id}:menu`: "menu.*, dish.*"
+        what, _, now = self.fold(event)
+        for dish in children(event.said, "dishes"):
+            # A dish may be told of only here, and its `deleted` brings "the id alone".
+            known = self.known["dish"].get(dish["dishId"], {})
+            self.known["dish"][dish["dishId"]] = {"restaurantId": now.get("restaurantId")} | known | dish
+        return send(event, f"menu.{what}", shown(now), restaurant(now, "menu"))
+
+    def dish(self, event: Event) -> Iterator[Message]:
+        what, _, now = self.fold(event)
+        return send(event, f"dish.{what}", shown(now), restaurant(now, "menu"))
+
+    def review(self, event: Event) -> Iterator[Message]:
+        # `restaurant:{id}:reviews`: "review.*"
+        what, _, now = self.fold(event)
+        if now.get("userName") and now.get("userId"):
+            self.names[now["userId"]] = now["userName"]  # "the name folded from `auth` or `reviews`"
+        return send(event, f"review.{what}", shown(now), restaurant(now, "reviews"))
+
+    def image(self, event: Event) -> Iterator[Message]:
+        # `restaurant:{id}:info`: "image.* of it or its parts"
+        what, _, now = self.fold(event)
+        channel = self.owner_of_image(now.get("entityId"))
+        if channel is None:
+            nothing("unconcerned")  # "What concerns nobody (plans, unplaced objects, images of unknown things, …)"
+        return send(event, f"image.{what}", shown(now), channel)
+
+    def owner_of_image(self, entity_id: object) -> str | None:
+        # "`entityId` is an unchecked id of unsaid kind (restaurant, section, table, menu, dish, or nothing known)."
+        for kind in ("restaurant", "section", "menu", "dish"):
+            if entity := self.known[kind].get(str(entity_id)):
+                return restaurant(entity, "info")
+        home = self.home(self.known["table"].get(str(entity_id), {}).get("sectionId"))
+        return f"restaurant:{home}:info" if home else None
+
+    def announcement(self, event: Event) -> Iterator[Message]:
+        # `global:announcements`: "announcement.* (topic `mesa-ya.announcements.events`, and `POST /publish`)"
+        what, _, now = self.fold(event)
+        return send(event, f"announcement.{what}", shown(now), "global:announcements")
+
+    def owner_channel(self, restaurant_id: object) -> str | None:
+        return user_channel(self.owners.get(restaurant_id)) if isinstance(restaurant_id, str) else None
+
+
+def restaurant(entity: Data, kind: str) -> str | None:
+    restaurant_id = entity.get("restaurantId")
+    return f"restaurant:{restaurant_id}:{kind}" if restaurant_id else None
+
+
+def user_channel(user_id: object) -> str | None:
+    return f"user:{user_id}:notifications" if user_id else None
+
+
+def message(event: Event, type_: str, data: Data, channel: str) -> Message:
+    # "`{"type": "<entity>.<what>", "channel", "position", "timestamp" (the envelope's), "data"}`"
+    return {"channel": channel, "type": type_, "timestamp": event.timestamp, "data": data}
+
+
+def send(event: Event, type_: str, data: Data, *channels: str | None) -> Iterator[Message]:
+    """Return the same message for each channel; "orphan" when what the record belongs to is not known."""
+    messages = [message(event, type_, data, channel) for channel in channels if channel]
+    return iter(messages or nothing("orphan"))
+
+
+# -- the expected files ------------------------------------------------------------------------------------------------
+
+
+def expected_lines(name: str) -> Iterator[str]:
+    """Yield the lines of `tests/data/expected_{name}.jsonl`: `{"n", "messages"}`, and the `reason` of no messages."""
+    for n, (messages, reason) in enumerate(outcomes(sample(name)), start=1):
+        line: Data = {"n": n, "messages": messages}
+        if reason is not None:
+            line["reason"] = reason
+        yield json.dumps(line, ensure_ascii=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.oracle", description="The expected files of the samples.")
+    parser.add_argument("--write", action="store_true", help="write them anew, instead of comparing")
+    write = parser.parse_args().write
+    for name in SAMPLES:
+        path = DATA / f"expected_{name}.jsonl"
+        text = "".join(f"{line}\n" for line in expected_lines(name))
+        if write:
+            path.write_text(text, encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != text:
+            sys.exit(f"{path} differs from what the oracle says. Read the difference before you use --write.")
+
+
+if __name__ == "__main__":
+    main()
