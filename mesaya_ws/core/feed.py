@@ -19,6 +19,7 @@ from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import Event, Unreadable, understand
 from mesaya_ws.core.resume import Ahead, Lost, Missed, Parentage, judge
 from mesaya_ws.core.routing import missing_parent, route
+from mesaya_ws.core.snapshots import State, is_known, snapshot
 from mesaya_ws.core.window import Window
 
 TURN = 100
@@ -41,7 +42,10 @@ class Feed:
         self.live = False
         self.time = 0
         self.looks = 0
+        self._now = 0
         self._ends: dict[Partition, int] = {}
+        # Topics whose first records were gone before they could be read.
+        self._unread: set[str] = set()
         self._parentage = Parentage()
         self._projections = Projections()
         self._merge: Merge[Understood] = Merge(self._missing, round(parent_wait * 1000))
@@ -56,6 +60,8 @@ class Feed:
                 for partition, extent in extents.items():
                     if partition not in self.cursor.next:
                         self.window.raise_floor(partition, extent.begin)
+                        if extent.begin:
+                            self._unread.add(partition.topic)
                 self.cursor.found(extents)
                 self._merge.lags(lags)
                 self._ends = {partition: extent.end for partition, extent in extents.items()}
@@ -63,6 +69,7 @@ class Feed:
             case Gap(partition, _, next_offset):
                 self.window.raise_floor(partition, next_offset)
                 self.cursor.advance(partition, next_offset)
+                self._unread.add(partition.topic)
             case Replaced(topic, topic_id):
                 for partition in [known for known in self.cursor.next if known.topic == topic]:
                     self.window.forget(partition)
@@ -73,6 +80,7 @@ class Feed:
 
         Yields after every few of them, and at the end, so that what was gathered can be written.
         """
+        self._now = now
         self.window.expire(now)
         for taken, (record, event) in enumerate(self._merge.take(now), 1):
             self._take(record, event)
@@ -121,6 +129,14 @@ class Feed:
     def position(self, channel: Channel) -> str:
         """Return the place up to which everything on `channel` has been published."""
         return self.cursor.position(channel.name, channel.kind)
+
+    def snapshot(self, channel: Channel) -> State:
+        """Return the state of `channel` as of its present position (see `snapshots`)."""
+        return snapshot(channel, self._projections, self.window, self._now)
+
+    def complete(self, channel: Channel) -> bool:
+        """Return whether the log has told all of what feeds `channel`, from the first record on."""
+        return is_known(channel, self._projections) and self._unread.isdisjoint(channel.kind.topics)
 
     def judge(self, channel: Channel, position: str) -> Missed | Ahead | Lost:
         """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""

@@ -20,6 +20,11 @@ def text_frame(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8) + payload
 
 
+def payload_of(frame: bytes) -> bytes:
+    """Return the payload of a frame that `text_frame` made."""
+    return frame[{126: 4, 127: 10}.get(frame[1], 2) :]
+
+
 def close_frame(code: int, reason: str) -> bytes:
     """Return a close frame (RFC 6455, 5.5.1); `reason` is cut to the 123 bytes of UTF-8 that it may have."""
     payload = code.to_bytes(2) + reason.encode()[:123].decode(errors="ignore").encode()

@@ -12,11 +12,15 @@ from mesaya_ws.core import closing
 
 @frozen
 class Subscribe:
-    """`{"type": "subscribe", "channel": …}`; with the `position` of the last event seen, to go on from there."""
+    """`{"type": "subscribe", "channel": …}`.
+
+    With the `position` of the last event seen, to go on from there; with `snapshot: true`, to be told the state first.
+    """
 
     channel: str
     id: str | None = None
     position: str | None = None
+    snapshot: bool = False
 
 
 @frozen

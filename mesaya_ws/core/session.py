@@ -172,17 +172,24 @@ class Session:
                 return
             verdict = Lost.AHEAD
         answer = {"channel": channel.name, "id": message.id, "position": feed.position(channel)}
-        match verdict:
-            case Missed(vector):
-                count = len(feed.window.after(channel.name, vector))
-                self._say("subscribed", **answer, recovered=True, replayed=count)
-                self._replays[channel.name] = _Replay(vector, feed.window.evicted, feed.window.era)
-                self.go_on()
-                return
-            case Lost():
-                self._say("subscribed", **answer, recovered=False, reason=verdict)
-            case None:
-                self._say("subscribed", **answer)
+        if isinstance(verdict, Missed):
+            missed = feed.window.after(channel.name, verdict.vector)
+            self._say("subscribed", **answer, recovered=True, replayed=len(missed))
+            self._replays[channel.name] = _Replay(verdict.vector, feed.window.evicted, feed.window.era)
+            self.go_on()
+            return
+        if verdict is None:
+            self._say("subscribed", **answer)
+        else:
+            self._say("subscribed", **answer, recovered=False, reason=verdict)
+        if verdict is not None or message.snapshot:
+            self._say(
+                "snapshot",
+                channel=channel.name,
+                position=answer["position"],
+                complete=feed.complete(channel),
+                data=feed.snapshot(channel),
+            )
         feed.hub.subscribe(channel.name, self.outbox)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:

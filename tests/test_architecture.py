@@ -1,0 +1,84 @@
+"""The shape of the code: imports go one way, and what is fenced stays behind its fence."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mesaya_ws"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# cli → gateway → {acceptor, websocket, http_api, eventlog} → core; the leaves may be used by all but core.
+LEVELS = {
+    "core": set(),
+    "settings": {"core"},
+    "logs": set(),
+    "metrics": {"core"},
+    "client": {"core"},
+    "eventlog": {"core", "settings", "logs", "metrics"},
+    "websocket": {"core", "settings", "logs", "metrics"},
+    "http_api": {"core", "settings", "logs", "metrics"},
+    "acceptor": {"core", "settings", "logs", "metrics"},
+    "history": {"core", "settings", "logs", "metrics"},
+}
+TOP = {"gateway", "cli", "__main__", "__init__"}
+
+FENCES = {
+    "hypercorn": {"http_api/serving.py"},
+    "starlette": {"http_api"},
+    "trio_websocket": {"websocket", "client.py"},
+    "kafka": {"eventlog/kafka"},
+    "sqlite3": {"eventlog/sqlite.py"},
+    "prometheus_client": {"metrics.py"},
+    "structlog": {"logs.py"},
+    "click": {"cli.py"},
+}
+NOT_IN_CORE = {"trio", "socket", "os", "time", "asyncio", "threading", "random", "logging", "structlog"}
+
+
+def imports(path):
+    """Return the names of all modules that a file imports."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names if node.module == "mesaya_ws"}
+    return found
+
+
+def room(path):
+    """Return the folder or the module, one step below the package, that a file is in."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_there_is_something_to_look_at():
+    assert len(MODULES) > 20
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    if room(path) in TOP:
+        return
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("mesaya_ws.")} - {"__version__"}
+    assert used <= LEVELS[room(path)] | {room(path)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_fences(path):
+    inside = path.relative_to(PACKAGE).as_posix()
+    for name in {name.split(".")[0] for name in imports(path)} & FENCES.keys():
+        assert any(inside == fence or inside.startswith(f"{fence}/") for fence in FENCES[name]), name
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: path.name)
+def test_core_knows_no_io_no_trio_and_no_clock(path):
+    assert not {name.split(".")[0] for name in imports(path)} & NOT_IN_CORE
+    calls = {
+        ast.unparse(node.func).rpartition(".")[2]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    }
+    assert not calls & {"now", "utcnow", "today", "open", "print", "input"}
