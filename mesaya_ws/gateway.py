@@ -3,7 +3,7 @@
 import math
 import random
 import signal
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from time import time
 
@@ -19,6 +19,7 @@ from mesaya_ws.core.session import Limits
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
 from mesaya_ws.eventlog import open_event_log
+from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
 from mesaya_ws.http_api.serving import serve_http
 from mesaya_ws.logs import get_logger
@@ -40,16 +41,19 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
-    around = Surroundings(settings, Limits(settings.auth, settings.max_subscriptions), feed, metrics)
-
-    async def serve_websocket(id: str, stream: trio.SocketStream, head: bytes, early: bytes) -> None:
-        await Connection(id, stream, head, early, around).run()
-
     async with open_event_log(settings) as event_log, trio.open_nursery() as services:
+        historian = Historian(event_log, feed, settings)
+        limits = Limits(settings.auth, settings.max_subscriptions)
+        around = Surroundings(settings, limits, feed, metrics, historian.ask)
+
+        async def serve_websocket(id: str, stream: trio.SocketStream, head: bytes, early: bytes) -> None:
+            await Connection(id, stream, head, early, around).run()
+
         deliver, news = trio.open_memory_channel[News](NEWS_AHEAD)
         services.start_soon(watch_loop, metrics)
         services.start_soon(event_log.follow, deliver.send)
         services.start_soon(_pump, news, around, status)
+        services.start_soon(historian.run)
         app = create_app(settings, event_log, metrics, status)
         acceptor = Acceptor(settings, metrics, serve_websocket, partial(serve_http, app))
         async with trio.open_nursery() as clients:
@@ -89,7 +93,7 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, sta
             status.caught_up = True
             log.info("live: all that the event log held has been read", publications=len(feed.window))
         if feed.live and around.holding:
-            await _release(around.holding)
+            await _release(around)
         around.metrics.window_messages, around.metrics.window_bytes = len(feed.window), feed.window.bytes
         around.metrics.subscriptions, around.metrics.channels = feed.hub.subscriptions, feed.hub.channels
 
@@ -122,12 +126,14 @@ async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
     await trio.lowlevel.checkpoint()
 
 
-async def _release(holding: set[Connection]) -> None:
+async def _release(around: Surroundings) -> None:
     """Answer the subscriptions for which the feed has come far enough."""
-    for connection in list(holding):
-        connection.session.release()
-        if not connection.session.holding:
-            holding.discard(connection)
+    for session in list(around.holding):
+        session.release()
+        if not session.holding:
+            around.holding.discard(session)
+        if session.asking:
+            around.ask(session)
         await trio.lowlevel.checkpoint()
 
 
@@ -141,7 +147,7 @@ async def _drain(connections: set[Connection], seconds: float) -> None:
         connection.close(closing.RESTART)
 
 
-async def _end_at_once(signals, services: trio.Nursery) -> None:
+async def _end_at_once(signals: AsyncIterator[int], services: trio.Nursery) -> None:
     """Cancel everything at the second signal."""
     await anext(signals)
     log.warning("ending at once")

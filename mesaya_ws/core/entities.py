@@ -1,6 +1,7 @@
 """What the platform's records are about: every kind of entity, its fields and their types, and what belongs to what.
 
-The backend's documents and its running code are the source of this page. A field of another type than said here is left
+The backend's documents and its running code are the source of this page. An id is a `reference` where routing needs it,
+and otherwise any text. A field of another type than said here is left
 out, one that is not known here passes as it came, unless it must not be kept (`fields.withheld`).
 """
 
@@ -65,8 +66,8 @@ ENTITIES: Mapping[str, Entity] = {
                 "closeTime": text,
                 "daysOpen": listing,
                 "totalCapacity": number,
-                "subscriptionId": reference,
-                "imageId": optional(reference),
+                "subscriptionId": text,
+                "imageId": optional(text),
                 "adminNote": optional(text),
                 "active": flag,
                 "ownerId": reference,
@@ -98,12 +99,12 @@ ENTITIES: Mapping[str, Entity] = {
                 "sectionId": reference,
                 "number": number,
                 "capacity": number,
-                "tableImageId": optional(reference),
-                "chairImageId": optional(reference),
+                "tableImageId": text,
+                "chairImageId": text,
                 "isAvailable": flag,
             },
         ),
-        _entity("object", "objectId", fields={**_GEOMETRY, "imageId": optional(reference)}),
+        _entity("object", "objectId", fields={**_GEOMETRY, "imageId": text}),
         _entity(
             "section_object",
             "sectionObjectId",
@@ -118,9 +119,9 @@ ENTITIES: Mapping[str, Entity] = {
             fields={
                 "restaurantId": reference,
                 "name": text,
-                "description": optional(text),
+                "description": text,
                 "price": number,
-                "imageId": optional(reference),
+                "imageId": optional(text),
                 "dishes": each("dish"),
             },
         ),
@@ -132,11 +133,11 @@ ENTITIES: Mapping[str, Entity] = {
             fields={
                 "restaurantId": reference,
                 "name": text,
-                "description": optional(text),
+                "description": text,
                 "price": number,
-                "imageId": optional(reference),
-                "menuId": optional(reference),
-                "categoryId": optional(reference),
+                "imageId": text,
+                "menuId": text,
+                "categoryId": optional(text),
                 "categoryName": optional(text),
                 "categoryDescription": optional(text),
                 "categoryOrder": optional(number),
@@ -148,7 +149,7 @@ ENTITIES: Mapping[str, Entity] = {
             parents=("restaurantId",),
             fields={
                 "restaurantId": reference,
-                "userId": reference,
+                "userId": text,
                 "userName": optional(text),
                 "rating": number,
                 "comment": optional(text),
@@ -160,9 +161,9 @@ ENTITIES: Mapping[str, Entity] = {
             parents=("entityId",),
             fields={
                 "url": text,
-                "title": optional(text),
-                "description": optional(text),
-                "entityId": optional(reference),
+                "title": text,
+                "description": text,
+                "entityId": reference,
             },
         ),
         _entity(
@@ -170,12 +171,13 @@ ENTITIES: Mapping[str, Entity] = {
             "reservationId",
             status="status",
             parents=("restaurantId",),
+            absent=("userName",),
             # So does the shape call them that clients see, which the platform's documents give for producers too.
             aliases={"clientName": "userName", "date": "reservationTime"},
             fields={
                 "restaurantId": reference,
                 "userId": reference,
-                "tableId": reference,
+                "tableId": text,
                 "userName": text,
                 "reservationDate": moment,
                 "reservationTime": moment,
@@ -199,7 +201,7 @@ ENTITIES: Mapping[str, Entity] = {
             status="stateSubscription",
             parents=("restaurantId",),
             fields={
-                "subscriptionPlanId": reference,
+                "subscriptionPlanId": text,
                 "restaurantId": reference,
                 "subscriptionStartDate": text,
             },
@@ -209,6 +211,7 @@ ENTITIES: Mapping[str, Entity] = {
             "owner_upgrade",
             "requestId",
             status="status",
+            absent=("decision",),
             fields={
                 "userId": reference,
                 "decision": word,
@@ -216,11 +219,11 @@ ENTITIES: Mapping[str, Entity] = {
                 "restaurantName": text,
                 "restaurantLocation": text,
                 "restaurantDescription": optional(text),
-                "preferredSubscriptionPlanId": optional(reference),
+                "preferredSubscriptionPlanId": optional(text),
                 "userNote": optional(text),
                 "adminNote": optional(text),
                 "assignedRestaurantId": optional(reference),
-                "processedBy": optional(reference),
+                "processedBy": optional(text),
                 "processedAt": optional(text),
             },
         ),

@@ -4,12 +4,12 @@ The feed is the moving window over the log. Everything here is decided without w
 what the log says (`hear`), lets it work (`take`), and writes what the hub has gathered in between.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import orjson
 
 from mesaya_ws.core.channels import KINDS, Channel
-from mesaya_ws.core.event_log import Batch, Gap, News, Partition, Record, Replaced, Sources
+from mesaya_ws.core.event_log import Batch, Extent, Gap, News, Partition, Record, Replaced, Sources
 from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import Merge
@@ -17,7 +17,7 @@ from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.position import Cursor, Vector
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import Event, Unreadable, understand
-from mesaya_ws.core.resume import Ahead, Lost, Missed, Parentage, judge
+from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, is_ahead, judge
 from mesaya_ws.core.routing import missing_parent, route
 from mesaya_ws.core.snapshots import State, is_known, snapshot
 from mesaya_ws.core.window import Window
@@ -31,11 +31,19 @@ Understood = tuple[Record, Event | Unreadable]
 class Feed:
     """What the log says up to now, and its publication to the hub.
 
-    `report` is told what became of every record. The feed is `live` when everything that the log held at the start has
-    been taken; until then its channels are history, not news.
+    `report` is told what became of every record; channels that are not among `only` are not published. The feed is `live`
+    when everything that the log held at the start has been taken; until then its channels are history, not news. `time` is
+    that of the last record (ms since the epoch); `looks` counts how often the whole log was looked at.
     """
 
-    def __init__(self, hub: Hub, window: Window, parent_wait: float, report: Callable[[Record, Outcome], None]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        window: Window,
+        parent_wait: float,
+        report: Callable[[Record, Outcome], None] = lambda record, outcome: None,
+        only: Collection[str] | None = None,
+    ) -> None:
         self.hub = hub
         self.window = window
         self.cursor = Cursor()
@@ -43,13 +51,14 @@ class Feed:
         self.time = 0
         self.looks = 0
         self._now = 0
-        self._ends: dict[Partition, int] = {}
+        self._extents: Mapping[Partition, Extent] = {}
         # Topics whose first records were gone before they could be read.
         self._unread: set[str] = set()
         self._parentage = Parentage()
         self._projections = Projections()
         self._merge: Merge[Understood] = Merge(self._missing, round(parent_wait * 1000))
         self._report = report
+        self._only = only
 
     def hear(self, news: News) -> None:
         """Take note of what the log tells; what follows from it happens in `take`."""
@@ -64,7 +73,7 @@ class Feed:
                             self._unread.add(partition.topic)
                 self.cursor.found(extents)
                 self._merge.lags(lags)
-                self._ends = {partition: extent.end for partition, extent in extents.items()}
+                self._extents = extents
                 self.looks += 1
             case Gap(partition, _, next_offset):
                 self.window.raise_floor(partition, next_offset)
@@ -100,6 +109,8 @@ class Feed:
         for restaurant in outcome.reparented:
             self._parentage.changed(restaurant, partition, record.offset, self.cursor)
         for message in outcome.messages:
+            if self._only is not None and message.channel not in self._only:
+                continue
             # The same data on several channels is encoded once.
             if message.data is not data:
                 data, encoded = message.data, orjson.Fragment(orjson.dumps(message.data))
@@ -138,13 +149,34 @@ class Feed:
         """Return whether the log has told all of what feeds `channel`, from the first record on."""
         return is_known(channel, self._projections) and self._unread.isdisjoint(channel.kind.topics)
 
-    def judge(self, channel: Channel, position: str) -> Missed | Ahead | Lost:
+    def judge(self, channel: Channel, position: str) -> Missed | Earlier | Ahead | Lost:
         """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""
         return judge(position, channel, self.cursor, self.window, self._parentage)
 
-    def exists(self, vector: Vector) -> bool:
+    def reaches(self, vector: Vector) -> bool:
         """Return whether the log, when it was last looked at, reached as far as `vector`."""
-        return all(offset <= self._ends.get(partition, 0) for partition, offset in vector.items())
+        return all(offset <= self._end(partition) for partition, offset in vector.items())
+
+    def reaches_back(self, channel: Channel, vector: Vector) -> bool:
+        """Return whether the log, when it was last looked at, still held all that came after `vector` on `channel`."""
+        return all(
+            vector.get(partition, 0) >= extent.begin
+            for partition, extent in self._extents.items()
+            if partition.topic in channel.kind.topics
+        )
+
+    def holds(self, channel: Channel, vector: Vector) -> bool:
+        """Return whether the window holds all that was published after `vector` on `channel`, a clean cut."""
+        feeding = (known for known in self.cursor.next if known.topic in channel.kind.topics)
+        return self.window.holds(feeding, vector) and self._parentage.clean(channel, vector)
+
+    def continues(self, past: "Feed") -> bool:
+        """Return whether this feed's window begins where `past` stands, or before, and this feed stands further on."""
+        place = past.cursor.next
+        return self.window.holds(self.cursor.next, place) and not is_ahead(place, self.cursor)
+
+    def _end(self, partition: Partition) -> int:
+        return self._extents[partition].end if partition in self._extents else 0
 
     def _missing(self, item: Understood) -> str | None:
         event = item[1]

@@ -27,12 +27,12 @@ def route_section(event: Event, projections: Projections) -> Outcome:
     if here is None:
         return outcome_of(())
     if before is not None and left is not None and left != here:
-        going, coming = _going(before, tables, objects), _coming(data | {"tables": []}, tables, objects)
+        going, coming = _going(before, tables, objects), _coming("created", data, tables, objects)
         return outcome_of([say(left, "deleted", going), say(here, "created", coming)], reparented=(left, here))
     what = "created" if event.what == "created" and before is None else "updated"
     if left is None:
         # What was folded before its section came has been told to nobody yet.
-        return outcome_of([say(here, what, _coming(data, tables, objects))], reparented=(here,))
+        return outcome_of([say(here, what, _coming(what, data, tables, objects))], reparented=(here,))
     return outcome_of([say(here, what, data)])
 
 
@@ -48,8 +48,8 @@ def _going(section: Data, tables: dict[str, Data], objects: dict[str, Data]) -> 
     return going | {"sectionObjectIds": list(objects)} if objects else going
 
 
-def _coming(section: Data, tables: dict[str, Data], objects: dict[str, Data]) -> Data:
-    if tables:
+def _coming(what: str, section: Data, tables: dict[str, Data], objects: dict[str, Data]) -> Data:
+    if tables or what == "created":
         section = section | {"tables": list(tables.values())}
     return section | {"sectionObjects": list(objects.values())} if objects else section
 

@@ -45,7 +45,7 @@ class Shelf:
     def bury(self, id: str, data: Data) -> None:
         """Keep the last that is known of a deleted entity."""
         self._move(id, self.alive.pop(id, None), None)
-        self.gone[id] = data
+        self.gone[id] = self.gone.get(id, {}) | data
 
     def _move(self, id: str, old: Data | None, new: Data | None) -> None:
         for field, children in self._children.items():
@@ -85,7 +85,7 @@ class Projections:
         data = event.data
         shelf = self.shelves[event.entity]
         deleted = event.what == "deleted"
-        old = shelf.last(event.id) if deleted else shelf.alive.get(event.id)
+        old = shelf.alive.get(event.id)
         if old is not None:
             absent = [name for name in shelf.entity.absent if name not in data] if "createdAt" in data else ()
             data = old | data
@@ -93,12 +93,16 @@ class Projections:
                 data.pop(name, None)
         if deleted:
             self._bury(shelf, event.id, data)
+            for table in data.get("tables", ()) if event.entity == "section" else ():
+                self._bury(self._tables, table["tableId"], table)
         else:
             shelf.put(event.id, data)
-            if event.entity == "review":
-                self._name(data.get("userId"), event.data.get("userName"))
-            elif event.entity == "owner_upgrade":
+            if event.entity == "owner_upgrade":
                 self._fold_upgrade(data)
+            elif event.entity == "menu":
+                self._fold_dishes(event.data, data.get("restaurantId"))
+        if event.entity == "review":
+            self._name(data.get("userId"), event.data.get("userName"))
         return data
 
     def _fold_user(self, event: Event) -> None:
@@ -117,6 +121,13 @@ class Projections:
             return
         known = self._restaurants.alive.get(restaurant, {"restaurantId": restaurant})
         self._restaurants.put(restaurant, known | {"ownerId": user})
+
+    def _fold_dishes(self, menu: Data, restaurant: str | None) -> None:
+        """Take in the dishes that come with their menu: the event that deletes one brings its id alone."""
+        dishes = self.shelves["dish"]
+        for dish in menu.get("dishes", ()):
+            known = dishes.alive.get(dish["dishId"], {"restaurantId": restaurant} if restaurant else {})
+            dishes.put(dish["dishId"], known | dish)
 
     def _bury(self, shelf: Shelf, id: str, data: Data) -> None:
         shelf.bury(id, data)

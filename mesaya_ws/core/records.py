@@ -93,6 +93,8 @@ def understand(record: Record) -> Event | Unreadable:
     if entities is None:
         return Unreadable(Reason.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
 
+    if topic == _PAYMENTS_TOPIC and _is_stripe(record, envelope):
+        return Unreadable(Reason.STRIPE)
     data = envelope.get("data", envelope.get("entity"))
     if data is None:
         data = _NOTHING
@@ -104,8 +106,6 @@ def understand(record: Record) -> Event | Unreadable:
         subtype, _, what = action.rpartition(".")
         subtype = subtype.replace("-", "_")
     if type(what) is not str or not (what in _WHATS or (topic == _ANNOUNCEMENTS_TOPIC and _WORD.fullmatch(what))):
-        if topic == _PAYMENTS_TOPIC and _is_stripe(record, envelope):
-            return Unreadable(Reason.STRIPE)
         return Unreadable(Reason.UNKNOWN_EVENT_TYPE, f"No rule knows the event type {_shown(what)}.")
     entity = _which(entities, subtype, data)
     if entity is None:
@@ -143,7 +143,7 @@ def _shown(word: object) -> str:
 
 def _is_stripe(record: Record, envelope: Mapping[str, Any]) -> bool:
     """Tell what the backend passes on from Stripe: the one record with a key, and not about an entity of ours."""
-    return "payment_intent_id" in envelope or (record.key is not None and "entity_id" not in envelope)
+    return "payment_intent_id" in envelope or (record.key is not None and envelope.get("event_type") not in _WHATS)
 
 
 def _understand_auth(envelope: Mapping[str, Any], timestamp: str) -> Event | Unreadable:

@@ -5,7 +5,6 @@ have stood there: all that lies before it is known to have been told, all that l
 """
 
 from collections import deque
-from collections.abc import Iterable
 from enum import StrEnum
 
 from attrs import frozen
@@ -39,6 +38,13 @@ class Lost(StrEnum):
 @frozen
 class Missed:
     """All that was published at or after `vector` is at hand, in the window."""
+
+    vector: Vector
+
+
+@frozen
+class Earlier:
+    """What was published after `vector` has left the window; the log may still have it."""
 
     vector: Vector
 
@@ -87,7 +93,9 @@ class Parentage:
         )
 
 
-def judge(text: str, channel: Channel, cursor: Cursor, window: Window, parentage: Parentage) -> Missed | Ahead | Lost:
+def judge(
+    text: str, channel: Channel, cursor: Cursor, window: Window, parentage: Parentage
+) -> Missed | Earlier | Ahead | Lost:
     """Say what can be done for a client that was at the position `text` of `channel`."""
     try:
         vector = cursor.read(text, channel)
@@ -97,17 +105,11 @@ def judge(text: str, channel: Channel, cursor: Cursor, window: Window, parentage
         return Lost.REPLACED
     if is_ahead(vector, cursor):
         return Ahead(vector)
-    if not window.holds(_feeding(channel, cursor), vector):
-        return Lost.EXPIRED
-    if not parentage.clean(channel, vector):
-        return Lost.UNSURE
-    return Missed(vector)
+    if not window.holds((known for known in cursor.next if known.topic in channel.kind.topics), vector):
+        return Earlier(vector)
+    return Missed(vector) if parentage.clean(channel, vector) else Lost.UNSURE
 
 
 def is_ahead(vector: Vector, cursor: Cursor) -> bool:
     """Return whether a place lies behind what `cursor` has taken."""
     return any(offset > cursor.next.get(partition, 0) for partition, offset in vector.items())
-
-
-def _feeding(channel: Channel, cursor: Cursor) -> Iterable[Partition]:
-    return (partition for partition in cursor.next if partition.topic in channel.kind.topics)

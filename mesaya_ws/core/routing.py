@@ -4,9 +4,9 @@ What happened is judged by what is known, not by the record's word: `created` of
 with another status is a change of status.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from mesaya_ws.core.channels import RESTAURANT_KINDS, restaurant_channel, user_channel
+from mesaya_ws.core.channels import RESTAURANT_KINDS, Audience, restaurant_channel, user_channel
 from mesaya_ws.core.entities import ENTITIES
 from mesaya_ws.core.entity import Data
 from mesaya_ws.core.fields import PRIVATE
@@ -86,11 +86,10 @@ def _route_restaurant(event: Event, projections: Projections) -> Outcome:
     what, previous = _judge(event, before, data)
     told = _told(what, previous, data)
     public = {name: value for name, value in told.items() if name not in PRIVATE}
-    kinds: Iterable[str] = RESTAURANT_KINDS if what == "deleted" else ("info",)
-    messages = [
-        Message(channel, f"restaurant.{what}", timestamp, public)
-        for channel in [*(restaurant_channel(event.id, kind) for kind in kinds), "global:restaurants"]
-    ]
+    messages = [Message("global:restaurants", f"restaurant.{what}", timestamp, public)]
+    for kind in RESTAURANT_KINDS.values() if what == "deleted" else (RESTAURANT_KINDS["info"],):
+        suited = public if kind.audience == Audience.PUBLIC else told
+        messages.append(Message(restaurant_channel(event.id, kind.name), f"restaurant.{what}", timestamp, suited))
     if what == "deleted":
         return outcome_of(messages, reparented=(event.id,))
     owner, former = data.get("ownerId"), before.get("ownerId") if before is not None else None
@@ -165,6 +164,9 @@ def _route_payment(event: Event, projections: Projections) -> Outcome:
     before = shelves["payment"].alive.get(event.id)
     data = projections.fold(event)
     what = "status_changed" if event.what == "status_changed" else _judge(event, before, data)[0]
+    # A payment has its `date`; and it always tells what it is about.
+    told = dict.fromkeys(("amount", "paymentStatus", "date")) | data
+    hidden = ["createdAt", "updatedAt"]
     channels = []
     if (reservation := data.get("reservationId")) is not None:
         booked = shelves["reservation"].last(reservation) or {}
@@ -172,12 +174,13 @@ def _route_payment(event: Event, projections: Projections) -> Outcome:
             channels.append(restaurant_channel(restaurant, "reservations"))
         if (guest := booked.get("userId")) is not None:
             channels.append(user_channel(guest))
-        told = {name: value for name, value in data.items() if name != "subscriptionId"}
+        hidden.append("subscriptionId")
     else:
         subscription = shelves["subscription"].last(data.get("subscriptionId")) or {}
         if (owner := projections.owner(subscription.get("restaurantId"))) is not None:
             channels.append(user_channel(owner))
-        told = data
+    for name in hidden:
+        told.pop(name, None)
     return outcome_of([Message(channel, f"payment.{what}", event.timestamp, told) for channel in channels])
 
 
@@ -203,8 +206,12 @@ def _to_user(event: Event, known: bool, user: str | None, data: Data) -> Outcome
 # The rest
 
 
-def _route_announcement(event: Event, _: Projections) -> Outcome:
-    return outcome_of([Message("global:announcements", f"announcement.{event.what}", event.timestamp, event.data)])
+def _route_announcement(event: Event, projections: Projections) -> Outcome:
+    what = (
+        "updated" if event.what == "created" and event.id in projections.shelves["announcement"].alive else event.what
+    )
+    data = projections.fold(event)
+    return outcome_of([Message("global:announcements", f"announcement.{what}", event.timestamp, data)])
 
 
 def _route_plan(_: Event, __: Projections) -> Outcome:

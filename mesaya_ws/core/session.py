@@ -1,5 +1,7 @@
 """One client's rules: what it asks, what it may, what it is answered, and what it has missed."""
 
+from collections import deque
+from collections.abc import Collection
 from typing import Protocol
 
 from attrs import define, field, frozen
@@ -12,8 +14,8 @@ from mesaya_ws.core.hub import Subscriber
 from mesaya_ws.core.permissions import may_subscribe
 from mesaya_ws.core.position import Vector
 from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
-from mesaya_ws.core.resume import Ahead, Lost, Missed
-from mesaya_ws.core.window import Overtaken
+from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
+from mesaya_ws.core.window import Overtaken, Publication
 
 PAGE_BYTES = 65_536
 """How much of a replay is handed to an outbox at a time; the next page waits until that one is written."""
@@ -38,12 +40,13 @@ class Limits:
 class _Replay:
     """A subscription that is still being told what it missed: all after `vector` and after the publication `serial`.
 
-    A vector means nothing in another `era` of the window.
+    What is `past` comes first. A vector means nothing in another `era` of the window.
     """
 
     vector: Vector
     serial: int
     era: int
+    past: deque[Publication]
 
 
 @frozen
@@ -68,6 +71,7 @@ class Session:
     limits: Limits
     _channels: dict[str, Channel] = field(factory=dict)
     _held: dict[str, _Held] = field(factory=dict)
+    _earlier: dict[str, tuple[_Held, Vector]] = field(factory=dict)
     _replays: dict[str, _Replay] = field(factory=dict)
 
     def welcome(self) -> None:
@@ -102,6 +106,7 @@ class Session:
             self.feed.hub.unsubscribe(name, self.outbox)
         self._channels.clear()
         self._held.clear()
+        self._earlier.clear()
         self._replays.clear()
 
     @property
@@ -115,6 +120,21 @@ class Session:
         for name, waiting in held.items():
             self._open(waiting, self._channels[name])
 
+    @property
+    def asking(self) -> Collection[str]:
+        """The channels whose past must be read from the log, because it has left the window."""
+        return self._earlier.keys()
+
+    def recall(self, past: Feed | None) -> None:
+        """Go on with what was asked for: `past` has published it, as far as the window; None when it cannot be had."""
+        earlier, self._earlier = self._earlier, {}
+        for name, (asked, vector) in earlier.items():
+            channel = self._channels[name]
+            if past is None or not past.holds(channel, vector):
+                self._begin(asked.message, channel, Lost.EXPIRED)
+            else:
+                self._replay(asked.message, channel, past.cursor.next, deque(past.window.after(name, vector)))
+
     def go_on(self) -> None:
         """Hand over more of what the client missed; to be called whenever the outbox is idle.
 
@@ -122,21 +142,30 @@ class Session:
         """
         while self._replays and not self.outbox.behind:
             name, replay = next(iter(self._replays.items()))
-            if replay.era != self.feed.window.era:
-                raise Overtaken
-            missed = self.feed.window.after(name, replay.vector, replay.serial)
-            frames, size = [], 0
-            for publication in missed:
-                if size >= PAGE_BYTES:
-                    replay.serial = publication.serial - 1
-                    break
-                frames.append(publication.frame)
-                size += len(publication.frame)
-            else:
-                del self._replays[name]
-                self.feed.hub.subscribe(name, self.outbox)
+            frames = self._page(name, replay)
             if frames:
                 self.outbox.offer(b"".join(frames), len(frames))
+
+    def _page(self, name: str, replay: _Replay) -> list[bytes]:
+        """Return the next frames of a replay; with the last of them, the channel is subscribed to."""
+        if replay.era != self.feed.window.era:
+            raise Overtaken
+        recent = self.feed.window.after(name, replay.vector, replay.serial)
+        frames: list[bytes] = []
+        size = 0
+        while replay.past and size < PAGE_BYTES:
+            frames.append(replay.past.popleft().frame)
+            size += len(frames[-1])
+        for publication in recent:
+            if size >= PAGE_BYTES:
+                replay.serial = publication.serial - 1
+                return frames
+            frames.append(publication.frame)
+            size += len(publication.frame)
+        if not replay.past:
+            del self._replays[name]
+            self.feed.hub.subscribe(name, self.outbox)
+        return frames
 
     def _subscribe(self, message: Subscribe) -> None:
         name = message.channel
@@ -154,9 +183,8 @@ class Session:
             raise refusal(
                 closing.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one."
             )
+        self._drop(name)
         self._channels[name] = channel
-        self._replays.pop(name, None)
-        self.feed.hub.unsubscribe(name, self.outbox)
         self._open(_Held(message, self.feed.looks), channel)
 
     def _open(self, asked: _Held, channel: Channel) -> None:
@@ -166,31 +194,47 @@ class Session:
             self._held[channel.name] = asked
             return
         verdict = None if message.position is None else feed.judge(channel, message.position)
-        if isinstance(verdict, Ahead):
-            if feed.exists(verdict.vector) or feed.looks == asked.looks:
+        match verdict:
+            case Missed(vector):
+                self._replay(message, channel, vector, deque())
+            case Earlier(vector) if feed.reaches_back(channel, vector):
+                self._earlier[channel.name] = asked, vector
+            case Earlier():
+                self._begin(message, channel, Lost.EXPIRED)
+            case Ahead(vector) if feed.reaches(vector) or feed.looks == asked.looks:
                 self._held[channel.name] = asked
-                return
-            verdict = Lost.AHEAD
-        answer = {"channel": channel.name, "id": message.id, "position": feed.position(channel)}
-        if isinstance(verdict, Missed):
-            missed = feed.window.after(channel.name, verdict.vector)
-            self._say("subscribed", **answer, recovered=True, replayed=len(missed))
-            self._replays[channel.name] = _Replay(verdict.vector, feed.window.evicted, feed.window.era)
-            self.go_on()
-            return
-        if verdict is None:
-            self._say("subscribed", **answer)
-        else:
-            self._say("subscribed", **answer, recovered=False, reason=verdict)
-        if verdict is not None or message.snapshot:
-            self._say(
-                "snapshot",
-                channel=channel.name,
-                position=answer["position"],
-                complete=feed.complete(channel),
-                data=feed.snapshot(channel),
-            )
+            case Ahead():
+                self._begin(message, channel, Lost.AHEAD)
+            case _:
+                self._begin(message, channel, verdict)
+
+    def _begin(self, message: Subscribe, channel: Channel, lost: Lost | None) -> None:
+        """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`."""
+        feed = self.feed
+        position = feed.position(channel)
+        recovered = None if lost is None else False
+        self._say(
+            "subscribed", channel=channel.name, id=message.id, position=position, recovered=recovered, reason=lost
+        )
+        if lost is not None or message.snapshot:
+            state, complete = feed.snapshot(channel), feed.complete(channel)
+            self._say("snapshot", channel=channel.name, position=position, complete=complete, data=state)
         feed.hub.subscribe(channel.name, self.outbox)
+
+    def _replay(self, message: Subscribe, channel: Channel, vector: Vector, past: deque[Publication]) -> None:
+        """Subscribe from a place on: what is `past`, and then what the window holds after `vector`."""
+        window = self.feed.window
+        missed = len(past) + len(window.after(channel.name, vector))
+        self._say(
+            "subscribed",
+            channel=channel.name,
+            id=message.id,
+            position=self.feed.position(channel),
+            recovered=True,
+            replayed=missed,
+        )
+        self._replays[channel.name] = _Replay(vector, window.evicted, window.era, past)
+        self.go_on()
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         name = message.channel
@@ -201,10 +245,14 @@ class Session:
                 id=message.id,
                 channel=name,
             )
-        self._held.pop(name, None)
-        self._replays.pop(name, None)
-        self.feed.hub.unsubscribe(name, self.outbox)
+        self._drop(name)
         self._say("unsubscribed", channel=name, id=message.id)
+
+    def _drop(self, name: str) -> None:
+        """Forget a subscription, in whatever state it is."""
+        for states in (self._held, self._earlier, self._replays):
+            states.pop(name, None)
+        self.feed.hub.unsubscribe(name, self.outbox)
 
     def _say(self, kind: str, **fields: object) -> None:
         self.outbox.offer(text_frame(encode(kind, **fields)), 1)

@@ -1,5 +1,6 @@
 """One client's connection: its tasks, and its end."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import trio
@@ -32,14 +33,18 @@ _VERDICTS = {
 
 @frozen
 class Surroundings:
-    """What all connections share; those in `holding` have subscriptions that wait for the feed to move on."""
+    """What all connections share.
+
+    Sessions in `holding` have subscriptions that wait for the feed to move on; `ask` has the past read for a session.
+    """
 
     settings: Settings
     limits: Limits
     feed: Feed
     metrics: Metrics
+    ask: Callable[[Session], None]
     connections: "set[Connection]" = field(factory=set)
-    holding: "set[Connection]" = field(factory=set)
+    holding: set[Session] = field(factory=set)
 
 
 class Connection:
@@ -119,7 +124,7 @@ class Connection:
         finally:
             self.session.leave()
             self._around.connections.discard(self)
-            self._around.holding.discard(self)
+            self._around.holding.discard(self.session)
             metrics.connections_open -= 1
             metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
             log.debug("closed", connection=self.session.id, code=code)
@@ -133,7 +138,9 @@ class Connection:
                 kind = self.session.receive(text)
                 counts[kind] = counts.get(kind, 0) + 1
                 if self.session.holding:
-                    self._around.holding.add(self)
+                    self._around.holding.add(self.session)
+                if self.session.asking:
+                    self._around.ask(self.session)
         except ConnectionClosed as closed:
             return closed.reason.code if closed.reason else ABNORMAL
 
