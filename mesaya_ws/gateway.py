@@ -109,7 +109,7 @@ def _hear(news: News, around: Surroundings, status: Status) -> None:
             around.metrics.log_up = True
             log.info("the event log answers again")
         case _:
-            around.feed.hear(news)
+            around.feed.hear(news, round(time() * 1000))
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:

@@ -62,7 +62,7 @@ class Historian:
                 nursery.start_soon(self._event_log.follow, deliver.send)
                 async for item in news:
                     if not isinstance(item, Outage | Restored):
-                        past.hear(item)
+                        past.hear(item, round(time() * 1000))
                     for _ in past.take(round(time() * 1000)):
                         await trio.lowlevel.checkpoint()
                     if self._feed.continues(past):

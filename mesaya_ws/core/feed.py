@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import orjson
 
 from mesaya_ws.core.channels import KINDS, Channel
-from mesaya_ws.core.event_log import Batch, Extent, Gap, News, Partition, Record, Replaced, Sources
+from mesaya_ws.core.event_log import Batch, Extent, Gap, News, Partition, Record, Replaced, Source, Sources
 from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import Merge
@@ -50,6 +50,8 @@ class Feed:
         self.live = False
         self.time = 0
         self.looks = 0
+        self._heard_at = 0
+        self._lags: dict[Source, int] = {}
         self._now = 0
         self._extents: Mapping[Partition, Extent] = {}
         # Topics whose first records were gone before they could be read.
@@ -60,10 +62,12 @@ class Feed:
         self._report = report
         self._only = only
 
-    def hear(self, news: News) -> None:
-        """Take note of what the log tells; what follows from it happens in `take`."""
+    def hear(self, news: News, now: int) -> None:
+        """Take note of what the log tells at the time `now` (ms since the epoch); what follows happens in `take`."""
+        self._heard_at = now
         match news:
             case Batch(source, records, lag):
+                self._lags[source] = lag
                 self._merge.push(source, [(record, understand(record)) for record in records], lag)
             case Sources(extents, lags):
                 for partition, extent in extents.items():
@@ -73,6 +77,7 @@ class Feed:
                             self._unread.add(partition.topic)
                 self.cursor.found(extents)
                 self._merge.lags(lags)
+                self._lags.update(lags)
                 self._extents = extents
                 self.looks += 1
             case Gap(partition, _, next_offset):
@@ -140,6 +145,14 @@ class Feed:
     def position(self, channel: Channel) -> str:
         """Return the place up to which everything on `channel` has been published."""
         return self.cursor.position(channel.name, channel.kind)
+
+    def freshness(self) -> dict[str, object]:
+        """Return how complete the channels are: all that happened before `asOf` (ms since the epoch) has been published.
+
+        `lag` is how many records are known to be in the log but not taken yet; `live` is as said of the feed.
+        """
+        lag = sum(self._lags.values())
+        return {"live": self.live, "asOf": self.time if lag else self._heard_at, "lag": lag}
 
     def snapshot(self, channel: Channel) -> State:
         """Return the state of `channel` as of its present position (see `snapshots`)."""

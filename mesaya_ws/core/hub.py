@@ -47,6 +47,7 @@ class Hub:
     def __init__(self) -> None:
         self._channels: dict[str, dict[Subscriber, int]] = {}
         self._pending: dict[str, _Pending] = {}
+        self._writing: dict[str, _Pending] = {}
         self._serial = 0
         self.subscriptions = 0
 
@@ -81,14 +82,18 @@ class Hub:
         pending.frames.append(frame)
         pending.timestamps.append(timestamp)
 
+    def is_settled(self, channel: str) -> bool:
+        """Return whether everything that was published on `channel` has been written."""
+        return channel not in self._pending and channel not in self._writing
+
     def fan_out(self) -> Iterator[Delivered | None]:
         """Write what was gathered; yield what was done for each channel, and None whenever others should run.
 
         Between steps, subscriptions may come and go.
         """
-        gathered, self._pending = self._pending, {}
+        self._writing, self._pending = self._pending, {}
         steps = 0
-        for channel, pending in gathered.items():
+        for channel, pending in list(self._writing.items()):
             frames = pending.frames
             data = frames[0] if len(frames) == 1 else b"".join(frames)
             messages, latest, reached = len(frames), pending.latest, 0
@@ -104,4 +109,5 @@ class Hub:
                     steps = 0
                     yield None
                     current = self._channels.get(channel, {})
+            del self._writing[channel]
             yield Delivered(messages * reached, len(data) * reached, reached, pending.timestamps)

@@ -76,7 +76,7 @@ class Session:
 
     def welcome(self) -> None:
         """Greet the client, before it has said anything."""
-        self._say("welcome", connection=self.id, live=self.feed.live, timestamp=self.feed.time or None)
+        self._say("welcome", connection=self.id, **self.feed.freshness())
 
     def receive(self, text: str) -> str:
         """Obey a client's message, or answer why not; return its type, or the code of the error, for the books."""
@@ -88,7 +88,7 @@ class Session:
                 case Unsubscribe():
                     self._unsubscribe(message)
                 case Ping():
-                    self._say("pong", id=message.id, timestamp=self.feed.time or None)
+                    self._say("pong", id=message.id, **self.feed.freshness(), positions=self._positions())
         except Refusal as refusal:
             self._say(
                 "error",
@@ -247,6 +247,15 @@ class Session:
             )
         self._drop(name)
         self._say("unsubscribed", channel=name, id=message.id)
+
+    def _positions(self) -> dict[str, str]:
+        """Return how far the client has been told everything, so that its places on quiet channels move on, too."""
+        unsettled = self._held.keys() | self._earlier.keys() | self._replays.keys()
+        return {
+            name: self.feed.position(channel)
+            for name, channel in self._channels.items()
+            if name not in unsettled and self.feed.hub.is_settled(name)
+        }
 
     def _drop(self, name: str) -> None:
         """Forget a subscription, in whatever state it is."""
