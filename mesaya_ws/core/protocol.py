@@ -91,8 +91,8 @@ def _optional_text(value: object, _: object) -> str | None:
 
 _NAMES: dict[type, str] = {
     str: "text",
-    int: "a number",
-    float: "a number",
+    int: "a whole number",
+    float: "a fraction",
     bool: "true or false",
     dict: "an object",
     list: "a list",

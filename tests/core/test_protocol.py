@@ -1,0 +1,144 @@
+import orjson
+import pytest
+from attrs import asdict, frozen
+from cattrs.errors import ClassValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core import closing
+from mesaya_ws.core.protocol import (
+    Ping,
+    Refusal,
+    Subscribe,
+    Unsubscribe,
+    encode,
+    first_problem,
+    parse,
+    strict_converter,
+)
+
+CHANNEL = "restaurant:123:reservations"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"type":"subscribe","channel":"c"}', Subscribe("c")),
+        ('{"type":"subscribe","channel":"c","id":"1","position":"p"}', Subscribe("c", "1", "p")),
+        ('{"type":"subscribe","channel":"c","snapshot":true}', Subscribe("c", snapshot=True)),
+        ('{"type":"subscribe","channel":"c","position":null}', Subscribe("c")),
+        ('{"type":"subscribe","channel":"c","later":[1]}', Subscribe("c")),
+        ('{"type":"unsubscribe","channel":"c"}', Unsubscribe("c")),
+        ('{"type":"ping"}', Ping()),
+        (' {"id": "x", "type": "ping"} ', Ping("x")),
+    ],
+)
+def test_what_clients_say(text, message):
+    assert parse(text) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "sentence"),
+    [
+        ("", "bad_json", "not JSON"),
+        ("{", "bad_json", "not JSON"),
+        ('{"type":"ping"} x', "bad_json", "not JSON"),
+        ("[1]", "bad_json", "JSON object"),
+        ("null", "bad_json", "JSON object"),
+        ('{"type":"ping","id":"\\ud800"}', "bad_json", "not JSON"),
+        ("{}", "bad_message", "type"),
+        ('{"type":1}', "bad_message", "type"),
+        ('{"type":"shout"}', "unknown_type", "there are: subscribe, unsubscribe, ping"),
+        ('{"type":"subscribe"}', "bad_message", "channel is missing"),
+        ('{"type":"subscribe","channel":5}', "bad_message", "channel must be text, not a whole number"),
+        ('{"type":"subscribe","channel":null}', "bad_message", "channel must be text, not null"),
+        ('{"type":"subscribe","channel":"c","position":{}}', "bad_message", "position must be text, not an object"),
+        (
+            '{"type":"subscribe","channel":"c","snapshot":1}',
+            "bad_message",
+            "snapshot must be true or false, not a whole number",
+        ),
+        ('{"type":"ping","id":7}', "bad_message", "id must be text, not a whole number"),
+    ],
+)
+def test_what_is_refused(text, error, sentence):
+    with pytest.raises(Refusal) as caught:
+        parse(text)
+    assert caught.value.error.name == error
+    assert sentence in caught.value.sentence
+
+
+def test_a_refusal_echoes_what_the_message_held():
+    with pytest.raises(Refusal) as caught:
+        parse('{"type":"subscribe","channel":"c","id":"7","position":1}')
+    assert (caught.value.id, caught.value.channel) == ("7", "c")
+    with pytest.raises(Refusal) as caught:
+        parse('{"type":"subscribe","channel":3,"id":[]}')
+    assert (caught.value.id, caught.value.channel) == (None, None)
+
+
+json = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+fields = st.sampled_from(["type", "channel", "id", "position", "snapshot", "x"])
+
+
+@given(
+    st.text()
+    | st.dictionaries(fields, json | st.sampled_from(["subscribe", CHANNEL])).map(lambda d: orjson.dumps(d).decode())
+)
+def test_any_text_is_understood_or_refused(text):
+    try:
+        message = parse(text)
+    except Refusal as refusal:
+        assert refusal.error.name in closing.ERROR_CODES
+    else:
+        assert all(value is None or type(value) in (str, bool) for value in asdict(message).values())
+
+
+def test_answers_leave_out_what_is_not_there():
+    assert orjson.loads(encode("subscribed", channel="c", id=None, recovered=False)) == {
+        "type": "subscribed",
+        "channel": "c",
+        "recovered": False,
+    }
+
+
+@frozen
+class Sample:
+    number: int
+    amount: float
+    flag: bool
+    data: dict
+    note: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("number", 5.9, "number must be a whole number, not a fraction"),
+        ("number", True, "number must be a whole number, not true or false"),
+        ("number", "5", "number must be a whole number, not text"),
+        ("amount", "5", "amount must be a number, not text"),
+        ("flag", "on", "flag must be true or false, not text"),
+        ("data", [], "data must be an object, not a list"),
+        ("note", 5, "note must be text, not a whole number"),
+    ],
+)
+def test_the_converter_takes_types_for_what_they_are(name, value, problem):
+    good = {"number": 1, "amount": 2, "flag": True, "data": {}}
+    assert strict_converter().structure(good, Sample) == Sample(1, 2, True, {})
+    with pytest.raises(ClassValidationError) as caught:
+        strict_converter().structure(good | {name: value}, Sample)
+    assert first_problem(caught.value) == problem
+
+
+def test_close_codes_are_those_that_rfc_6455_allows():
+    assert all(1000 <= code <= 1014 or 4000 <= code <= 4999 for code in closing.CLOSE_CODES)
+    assert all(len(close.name.encode()) <= 123 for close in closing.CLOSE_CODES.values())
