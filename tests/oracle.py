@@ -375,14 +375,17 @@ def understand(domain: str, envelope: Data) -> Event:
         kind = kind.replace("-", "_") if kind else None
         data, entity_id = envelope.get("entity"), envelope.get("entityId")
     # "Cannot be understood (no JSON, no object, unknown `event_type`, missing or mistyped id)"
-    if kind not in kinds or what not in WORDS:
+    # An announcement is "announcement.*": any word.
+    known = what in WORDS or (domain == "announcements" and re.fullmatch(r"[a-z_]{1,64}", str(what)))
+    if kind not in kinds or not known:
         nothing("unreadable")
     if data is None:
         data = {}
     if not isinstance(data, dict):
         nothing("unreadable")
-    ids = [found for found in (entity_id, data.get(ID_NAMES[kind]), data.get("id")) if is_id(found)]
-    if not ids:
+    # "missing or mistyped id": the envelope's, or where it has none (`entityId?`) that of the entity.
+    ids = [found for found in (entity_id, data.get(ID_NAMES[kind]), data.get("id")) if found is not None]
+    if not ids or not is_id(ids[0]):
         nothing("unreadable")
     said, mistyped = clean(kind, data, ids[0])
     metadata, timestamp = envelope.get("metadata"), envelope.get("timestamp")
@@ -467,6 +470,7 @@ class Oracle:
         self.known: dict[str, dict[str, Data]] = {kind: {} for kind in SHAPES}
         self.owners: dict[str, str] = {}
         self.names: dict[str, str] = {}
+        self.closed: set[str] = set()
 
     def read(self, record: RecordLike) -> Outcome:
         try:
@@ -479,6 +483,14 @@ class Oracle:
             if is_public(message["channel"]):
                 message["data"] = without_private(message["data"])
         channels = [message["channel"] for message in messages]
+        open_ = [channel for channel in channels if channel.split(":")[1] not in self.closed]
+        messages = [message for message in messages if message["channel"] in open_]
+        if not messages:
+            return Outcome([], "orphan")
+        for message in messages:
+            # "`restaurant.deleted` goes to every channel of that restaurant as its last word."
+            if message["type"] == "restaurant.deleted":
+                self.closed.add(message["data"]["restaurantId"])
         # "**One record becomes at most one message on any one channel.**"
         assert len(channels) == len(set(channels)), record
         return Outcome(sorted(messages, key=lambda message: message["channel"]), None)
@@ -494,9 +506,8 @@ class Oracle:
         if domain == "payments" and "payment_intent_id" in envelope:
             nothing("stripe")  # "Keyed Stripe records: counted, not sent."
         event = understand(domain, envelope)
-        if event.kind in ("plan", "object"):
-            # "What concerns nobody (plans, unplaced objects, …)"; and no channel is fed by `object.*`, placed or not.
-            nothing("unconcerned")
+        if event.kind == "plan":
+            nothing("unconcerned")  # "What concerns nobody (plans, …)"
         try:
             interpret = getattr(self, event.kind)
             return interpret(event)  # type: ignore[no-any-return]
@@ -624,6 +635,7 @@ class Oracle:
         return send(event, f"owner_upgrade.{what}", shown(now), user_channel(user))
 
     def restaurant(self, event: Event) -> Iterator[Message]:
+        self.closed.discard(event.id)
         old_owner = self.owners.get(event.id)
         what, before, now = self.fold(event)
         what, news = self.status_news(event, what, before, now)
@@ -666,6 +678,7 @@ class Oracle:
         contents = {"tables": [shown(table) for table in tables]}
         if objects:
             contents["sectionObjects"] = [shown(placed) for placed in objects]
+        standing = {"sectionObjectIds": [placed["sectionObjectId"] for placed in objects]} if objects else {}
         if what == "deleted":
             # "`section.deleted` always names its `tableIds`": those that the record names, and those that we know of.
             named = [table["tableId"] for table in children(now, "tables")]
@@ -673,12 +686,12 @@ class Oracle:
             for table_id in ids:
                 self.known["table"].pop(table_id, None)
             self.forget("section_object", "sectionId", event.id)
-            return send(event, "section.deleted", shown(now) | {"tableIds": ids}, restaurant(now, "tables"))
+            return send(event, "section.deleted", shown(now) | {"tableIds": ids} | standing, restaurant(now, "tables"))
         if was_in and is_in != was_in:
             # "**A section that moves** to another restaurant: `section.deleted` with `tableIds` on the old channel,
             # `section.created` with `tables` on the new one." What leaves is told as it was.
             assert before is not None
-            left = shown(before) | {"tableIds": [table["tableId"] for table in tables]}
+            left = shown(before) | {"tableIds": [table["tableId"] for table in tables]} | standing
             return iter(
                 [
                     message(event, "section.deleted", left, f"restaurant:{was_in}:tables"),
@@ -750,6 +763,23 @@ class Oracle:
 
     def owner_channel(self, restaurant_id: object) -> str | None:
         return user_channel(self.owners.get(restaurant_id)) if isinstance(restaurant_id, str) else None
+
+    def object(self, event: Event) -> Iterator[Message]:
+        # "What concerns nobody (…, unplaced objects, …)"; those that are placed concern, "by look-up: … objects
+        # (section-objects)", whoever looks at "the floor plan".
+        standing = [(i, self.home(e.get("sectionId"))) for i, e in self.placements(event.id)]
+        what, _, now = self.fold(event)
+        if what == "deleted":
+            self.forget("section_object", "objectId", event.id)
+        found = []
+        for home in dict.fromkeys(home for _, home in standing if home):
+            # "Cascades are carried inside one message".
+            ids = {"sectionObjectIds": [i for i, at in standing if at == home]} if what == "deleted" else {}
+            found.append(message(event, f"object.{what}", shown(now) | ids, f"restaurant:{home}:tables"))
+        return iter(found or nothing("unconcerned"))
+
+    def placements(self, object_id: str) -> list[tuple[str, Data]]:
+        return [(i, e) for i, e in self.known["section_object"].items() if e.get("objectId") == object_id]
 
 
 def restaurant(entity: Data, kind: str) -> str | None:

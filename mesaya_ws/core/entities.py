@@ -39,14 +39,33 @@ def each(entity: str) -> FieldType:
     return kept
 
 
-def _entity(name: str, id_field: str, *, status: str | None = None, **more: Any) -> Entity:
-    fields = {"createdAt": text, "updatedAt": text} | more.pop("fields")
-    # The id is found first; a previous status belongs to one event, not to the entity.
-    fields |= {"id": never, id_field: never, "previousStatus": never}
-    aliases = more.pop("aliases", {}) | ({"newStatus": status} if status else {})
-    if status:
+def _entity(
+    name: str,
+    id_field: str,
+    fields: Mapping[str, FieldType],
+    *,
+    status: str | None = None,
+    parents: tuple[str, ...] = (),
+    absent: tuple[str, ...] = (),
+    aliases: Mapping[str, str] | None = None,
+) -> Entity:
+    fields = {**fields, "createdAt": text, "updatedAt": text}
+    aliases = dict(aliases or {})
+    if status is not None:
         fields[status] = word
-    return Entity(name, id_field, fields, status, aliases=aliases, **more)
+        aliases["newStatus"] = status
+    return Entity(
+        name,
+        id_field,
+        # The id is found first; a previous status belongs to one event, not to the entity.
+        {**fields, "id": never, id_field: never, "previousStatus": never},
+        status,
+        parents=parents,
+        references=tuple(field for field, kind in fields.items() if kind is reference),
+        required=frozenset(fields).difference(absent),
+        absent=absent,
+        aliases=aliases,
+    )
 
 
 _GEOMETRY = {"posX": number, "posY": number, "width": number, "height": number}
@@ -104,7 +123,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "isAvailable": flag,
             },
         ),
-        _entity("object", "objectId", fields={**_GEOMETRY, "imageId": text}),
+        _entity("object", "objectId", {**_GEOMETRY, "imageId": text}),
         _entity(
             "section_object",
             "sectionObjectId",
@@ -206,7 +225,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "subscriptionStartDate": text,
             },
         ),
-        _entity("plan", "subscriptionPlanId", fields={}),
+        _entity("plan", "subscriptionPlanId", {}),
         _entity(
             "owner_upgrade",
             "requestId",
@@ -227,7 +246,7 @@ ENTITIES: Mapping[str, Entity] = {
                 "processedAt": optional(text),
             },
         ),
-        _entity("announcement", "announcementId", fields={}),
+        _entity("announcement", "announcementId", {}),
     )
 }
 

@@ -15,8 +15,9 @@ Data = dict[str, Any]
 class Entity:
     """A kind of entity: its `name` begins the types of its messages, `status` names the field with its status.
 
-    `parents` are the fields by which it is found as a child. Of `absent`, a whole record leaves out those that have no
-    value. `aliases` are other names that the platform's documents use for a field.
+    `parents` are the fields by which it is found as a child, `references` those by which it is routed. A whole record
+    holds all of `required`, and of `absent` those that have a value. `aliases` are other names that the platform's
+    documents use for a field.
     """
 
     name: str
@@ -25,6 +26,8 @@ class Entity:
     status: str | None = None
     parents: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    required: frozenset[str] = frozenset()
+    references: tuple[str, ...] = ()
     aliases: Mapping[str, str] = {}
 
     def id_in(self, data: Mapping[str, Any]) -> Any:

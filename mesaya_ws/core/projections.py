@@ -87,10 +87,10 @@ class Projections:
         deleted = event.what == "deleted"
         old = shelf.alive.get(event.id)
         if old is not None:
-            absent = [name for name in shelf.entity.absent if name not in data] if "createdAt" in data else ()
             data = old | data
-            for name in absent:
-                data.pop(name, None)
+            for name in shelf.entity.absent:
+                if name in old and name not in event.data and shelf.entity.required <= event.data.keys():
+                    del data[name]  # what a whole record leaves out has no value any more
         if deleted:
             self._bury(shelf, event.id, data)
             for table in data.get("tables", ()) if event.entity == "section" else ():
@@ -141,22 +141,19 @@ class Projections:
         known = self._restaurants.last(restaurant)
         return known.get("ownerId") if known is not None else None
 
-    def is_open(self, restaurant: str | None) -> bool:
-        """Return whether there is a restaurant whose channels can be spoken on: its deletion was their last word."""
-        return restaurant is not None and restaurant not in self._restaurants.gone
+    def is_open(self, restaurant: str) -> bool:
+        """Return whether a restaurant's channels can be spoken on: its deletion was their last word."""
+        return restaurant not in self._restaurants.gone
 
     def place(self, entity: str, data: Mapping[str, Any] | None) -> str | None:
         """Return the restaurant that an entity belongs to now, directly or by what it is a part of; None if unknown."""
         if data is None:
             return None
         if entity == "image":
-            restaurant = self._place_of_any(data.get("entityId"))
-        elif entity in ("table", "section_object"):
-            section = self._sections.alive.get(data.get("sectionId", ""))
-            restaurant = section.get("restaurantId") if section is not None else None
-        else:
-            restaurant = data.get("restaurantId")
-        return restaurant if self.is_open(restaurant) else None
+            return self._place_of_any(data.get("entityId"))
+        if entity in ("table", "section_object"):
+            data = self._sections.alive.get(data.get("sectionId", ""))
+        return data.get("restaurantId") if data is not None else None
 
     def _place_of_any(self, id: str | None) -> str | None:
         if id is None:

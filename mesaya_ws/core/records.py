@@ -38,7 +38,8 @@ class Event(NamedTuple):
     """A record that is understood: `what` happened to the entity called `id`, a kind of which `entity` is the name.
 
     `data` is the entity as messages show it, as far as the record tells, without secrets; `previous` is the status
-    before, if the record names it; `timestamp` is the envelope's. Of `auth`, `data` is only `name` and `roles`.
+    before, if the record names it; `mistyped` is a field that routing needs and that was dropped; `timestamp` is the
+    envelope's. Of `auth`, `data` is only `name` and `roles`.
     """
 
     entity: str
@@ -48,6 +49,7 @@ class Event(NamedTuple):
     metadata: Mapping[str, Any]
     timestamp: str
     previous: str | None = None
+    mistyped: str | None = None
 
 
 class Unreadable(NamedTuple):
@@ -125,9 +127,12 @@ def understand(record: Record) -> Event | Unreadable:
         if owner is not DROPPED:
             cleaned["ownerId"] = owner
     previous = data.get("previousStatus")
-    return Event(
-        entity.name, what, subject, cleaned, metadata, timestamp, previous.lower() if type(previous) is str else None
-    )
+    previous = previous.lower() if type(previous) is str else None
+    mistyped = None
+    for name in entity.references:
+        if name not in cleaned and data.get(name) is not None:
+            mistyped = name
+    return Event(entity.name, what, subject, cleaned, metadata, timestamp, previous, mistyped)
 
 
 def _which(entities: tuple[Entity, ...], subtype: object, data: Mapping[str, Any]) -> Entity | None:
@@ -153,8 +158,9 @@ def _understand_auth(envelope: Mapping[str, Any], timestamp: str) -> Event | Unr
     user = envelope.get("payload", envelope.get("data", envelope.get("entity")))
     if type(user) is not dict:
         return Unreadable(Reason.NOT_OBJECT, "The envelope holds no user.")
-    subject = reference(user.get("userId", user.get("id", envelope.get("entity_id", envelope.get("entityId")))))
-    if subject is DROPPED:
+    named = (user.get("userId"), user.get("id"), envelope.get("entity_id"), envelope.get("entityId"))
+    subject = next((value for value in named if reference(value) is not DROPPED), None)
+    if subject is None:
         return Unreadable(Reason.BAD_ID, _BAD_ID)
     data: Data = {}
     names = [name.strip() for key in ("firstName", "lastName") if type(name := user.get(key)) is str]

@@ -53,7 +53,22 @@ def route(event: Event | Unreadable, projections: Projections) -> Outcome:
     """Fold an event into `projections`, and return what is to be sent. Raises nothing, whatever the record was."""
     if isinstance(event, Unreadable):
         return Outcome((), event.reason, event.detail)
-    return _ROUTES[event.entity](event, projections)
+    outcome = _ROUTES[event.entity](event, projections)
+    if event.entity != "restaurant" and projections.shelves["restaurant"].gone:
+        outcome = _without_the_closed(outcome, projections)
+    if event.mistyped is not None and not outcome.messages:
+        return Outcome((), Reason.BAD_ID, f"The {event.mistyped} is no id, and without it nobody is concerned.")
+    return outcome
+
+
+def _without_the_closed(outcome: Outcome, projections: Projections) -> Outcome:
+    """Keep silent on the channels of a restaurant that is deleted: that was their last word."""
+    open_ones = []
+    for message in outcome.messages:
+        scope, subject, *_ = message.channel.split(":")
+        if scope != "restaurant" or projections.is_open(subject):
+            open_ones.append(message)
+    return outcome if len(open_ones) == len(outcome.messages) else outcome_of(open_ones)
 
 
 def _judge(event: Event, before: Data | None, data: Data) -> tuple[str, str | None]:
@@ -67,13 +82,13 @@ def _judge(event: Event, before: Data | None, data: Data) -> tuple[str, str | No
     status, previous = data.get(field), event.previous
     if previous is None and before is not None:
         previous = before.get(field)
-    if status is not None and (previous != status if previous is not None else event.what == "status_changed"):
-        return "status_changed", previous
-    return "updated", None
+    if previous is None:
+        return ("status_changed" if event.what == "status_changed" else "updated"), None
+    return ("status_changed" if status is not None and status != previous else "updated"), previous
 
 
 def _told(what: str, previous: str | None, data: Data) -> Data:
-    return data | {"newStatus": data["status"], "previousStatus": previous} if what == "status_changed" else data
+    return data | {"newStatus": data.get("status"), "previousStatus": previous} if what == "status_changed" else data
 
 
 # Restaurants

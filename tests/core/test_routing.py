@@ -74,7 +74,9 @@ def test_fields_that_nobody_knows_pass_and_the_email_does_not(platform):
 
 def test_the_clients_name(platform):
     def name(**more):
-        return platform.says("reservation.updated", "r", **BOOKING, **more)[GUEST].data["clientName"]
+        return platform.says("reservation.updated", "r", **more)[GUEST].data["clientName"]
+
+    platform.says("reservation.created", "r", **BOOKING)
 
     assert name() is None
     platform.says("review.created", "v", restaurantId="R", userId="guest", userName="Ana")
@@ -82,7 +84,8 @@ def test_the_clients_name(platform):
     platform.hears(user("guest", "Ana", "Loor"))
     assert name() == "Ana Loor"
     assert name(userName="Sra. Loor") == "Sra. Loor"
-    assert name() == "Sra. Loor", "the reservation itself said so before"
+    assert name(numberOfGuests=3) == "Sra. Loor"
+    assert name(**BOOKING) == "Ana Loor", "a whole record without a name has none"
 
 
 def test_another_status_is_a_change_whatever_the_word(platform):
@@ -198,15 +201,37 @@ def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platf
     messages = platform.says("restaurant.deleted", "R", ownerId=None, sections=[section])
     kinds = ("reservations", "tables", "menu", "reviews", "info")
     assert types(messages) == dict.fromkeys([*(f"restaurant:R:{kind}" for kind in kinds), LISTS], "restaurant.deleted")
+    assert messages[RESERVATIONS].data["ownerId"] == "owner"
+    assert not {"ownerId", "adminNote", "subscriptionId"} & messages[TABLES].data.keys()
     assert messages[LISTS].data["sections"] == [{"sectionId": "s", "tables": [{"tableId": "t"}]}]
     assert platform.outcome.reparented == ("R",)
     assert platform.says("table.updated", "t", sectionId="s") == {}
     assert platform.says("menu.created", "m", restaurantId="R") == {}
-    assert types(platform.says("reservation.deleted", "r")) == {GUEST: "reservation.deleted"}
+    assert platform.outcome.reason == Reason.ORPHAN
+    assert types(platform.says("reservation.deleted", "r", **BOOKING)) == {GUEST: "reservation.deleted"}
     assert types(platform.says("restaurant.created", "R"))[INFO] == "restaurant.created"
+    assert types(platform.says("menu.created", "m2", restaurantId="R")) == {"restaurant:R:menu": "menu.created"}
+
+
+def test_what_moves_to_a_deleted_restaurant_still_leaves_the_other(platform):
+    platform.says("restaurant.deleted", "R2")
+    assert types(platform.says("section.updated", "s", restaurantId="R2")) == {TABLES: "section.deleted"}
+
+
+def test_a_mistyped_id_that_is_needed_is_told(platform):
+    assert platform.says("table.created", "new", sectionId=5) == {}
+    assert platform.outcome.reason == Reason.BAD_ID
+    assert platform.outcome.detail == "The sectionId is no id, and without it nobody is concerned."
+    assert types(platform.says("table.updated", "t", sectionId=5)) == {TABLES: "table.updated"}
 
 
 # The floor plan
+
+
+def test_a_new_section_says_what_stands_in_it(platform):
+    data = {"sectionId": "s2", "restaurantId": "R", "tables": []}
+    assert platform.says("section.created", "s2", restaurantId="R")[TABLES].data == data
+    assert "tables" not in platform.says("section.updated", "s2", name="n")[TABLES].data
 
 
 def test_a_table_is_placed_by_its_section(platform):
@@ -325,8 +350,11 @@ def test_menus_and_dishes(platform):
     menu = platform.says("menu.created", "m", restaurantId="R", dishes=[{"dishId": "d", "price": 5}])
     data = {"menuId": "m", "restaurantId": "R", "dishes": [{"dishId": "d", "price": 5}]}
     assert menu == {channel: Message(channel, "menu.created", TIME, data)}
-    assert types(platform.says("dish.created", "d", restaurantId="R")) == {channel: "dish.created"}
-    assert platform.says("dish.deleted", "d")[channel].data == {"dishId": "d", "restaurantId": "R"}
+    assert types(platform.says("dish.created", "d2", restaurantId="R")) == {channel: "dish.created"}
+    assert types(platform.says("dish.created", "d2", price=3)) == {channel: "dish.updated"}
+    assert platform.says("dish.deleted", "d2")[channel].data == {"dishId": "d2", "restaurantId": "R", "price": 3}
+    # One that came with its menu is known too.
+    assert platform.says("dish.deleted", "d")[channel].data == {"dishId": "d", "restaurantId": "R", "price": 5}
     assert platform.says("menu.deleted", "m")[channel].data == data
 
 
@@ -342,7 +370,7 @@ def test_an_image_goes_where_it_belongs_without_its_storage_path(platform):
     for owner in ("R", "s", "t"):
         data = platform.says("image.created", f"i{owner}", entityId=owner, url="u", storagePath="p")[INFO].data
         assert data == {"imageId": f"i{owner}", "entityId": owner, "url": "u"}
-    assert platform.says("image.created", "i", entityId="nothing known") == {}
+    assert platform.says("image.created", "i", entityId="unknown") == {}
     assert platform.outcome.reason == Reason.UNPLACED
     assert types(platform.says("image.updated", "iR", entityId="R2")) == {
         INFO: "image.deleted",
@@ -357,7 +385,7 @@ def test_a_payment_goes_to_the_guest_and_to_the_restaurant(platform):
     platform.says("reservation.created", "r", **BOOKING)
     payment = {"reservationId": "r", "amount": 25.5, "paymentStatus": "PENDING", "date": "2026-01-20T15:00:00.000Z"}
     told = {"paymentId": "p", **payment, "paymentStatus": "pending"}
-    assert platform.says("payment.created", "p", **payment, subscriptionId="b") == {
+    assert platform.says("payment.created", "p", **payment, subscriptionId="b", createdAt="…", updatedAt="…") == {
         channel: Message(channel, "payment.created", TIME, told) for channel in (RESERVATIONS, GUEST)
     }
     messages = platform.says("payment.status_changed", "p", **payment | {"paymentStatus": "COMPLETED"})
@@ -374,9 +402,9 @@ def test_a_payment_outlives_its_reservation(platform):
 def test_a_payment_for_a_subscription_goes_to_the_owner(platform):
     assert types(platform.says("subscription.created", "b", restaurantId="R")) == {OWNER: "subscription.created"}
     messages = platform.says("payment.created", "p", subscriptionId="b", amount=10, paymentStatus="COMPLETED")
-    data = {"paymentId": "p", "subscriptionId": "b", "amount": 10, "paymentStatus": "completed"}
+    data = {"paymentId": "p", "subscriptionId": "b", "amount": 10, "paymentStatus": "completed", "date": None}
     assert messages == {OWNER: Message(OWNER, "payment.created", TIME, data)}
-    assert platform.says("payment.created", "p2", subscriptionId="unheard of") == {}
+    assert platform.says("payment.created", "p2", subscriptionId="unknown") == {}
     assert platform.outcome.reason == Reason.ORPHAN
 
 
@@ -401,7 +429,7 @@ def test_a_request_to_become_an_owner_concerns_who_asked(platform):
     assert message.type == "owner_upgrade.status_changed"
     told = {"requestId": "q", "userNote": "please", "status": "approved", "decision": "approved"}
     assert message.data == decided | told
-    assert list(platform.says("restaurant.status_changed", "R", status="SUSPENDED")) == [INFO, LISTS, GUEST]
+    assert list(platform.says("restaurant.status_changed", "R", status="SUSPENDED")) == [LISTS, INFO, GUEST]
 
 
 # The rest
@@ -413,6 +441,8 @@ def test_announcements(platform):
     assert platform.says("announcement.maintenance", "a", text="…") == {
         channel: Message(channel, "announcement.maintenance", TIME, data)
     }
+    for what in ("created", "updated"):
+        assert types(platform.says("announcement.created", "b", text="…")) == {channel: f"announcement.{what}"}
 
 
 def test_auth_is_never_sent(platform):
