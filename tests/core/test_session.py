@@ -1,0 +1,390 @@
+import orjson
+import pytest
+
+from mesaya_ws.core.event_log import Batch, Extent, Gap, Partition, Record, Replaced, Sources, topic_of
+from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.frames import payload_of
+from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.session import PAGE_BYTES, Limits, Session
+from mesaya_ws.core.window import Overtaken, Window
+
+NOW = 1_800_000_000_000
+REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)
+CHANNEL = "restaurant:r1:reviews"
+
+
+class FakeOutbox:
+    """Keeps what it is offered; tests say when it is behind."""
+
+    def __init__(self):
+        self.behind = False
+        self.frames = []
+
+    def offer(self, data, messages):
+        count = 0
+        while data:
+            size = (
+                data[1]
+                if data[1] < 126
+                else int.from_bytes(data[2:4])
+                if data[1] == 126
+                else int.from_bytes(data[2:10])
+            )
+            end = size + {126: 4, 127: 10}.get(data[1], 2)
+            self.frames.append(data[:end])
+            data, count = data[end:], count + 1
+        assert count == messages
+
+    def said(self):
+        """Return the messages since the last call."""
+        frames, self.frames = self.frames, []
+        return [orjson.loads(payload_of(frame)) for frame in frames]
+
+
+class World:
+    """A log with reviews and tables, an instance that follows it, and its clients."""
+
+    def __init__(self, seconds=300, max_bytes=1 << 20, live=True):
+        self.offsets = {REVIEWS: 0, TABLES: 0}
+        self.ids = {REVIEWS: "a", TABLES: "b"}
+        self.feed = Feed(Hub(), Window(seconds, max_bytes), 1.0)
+        if live:
+            self.look()
+            self.work()
+
+    def look(self, *, begin=0, lag=0):
+        """Let the instance look at the whole log, which holds `lag` more reviews than it was told of."""
+        lags = {REVIEWS: lag, TABLES: 0}
+        extents = {p: Extent(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
+        self.feed.hear(Sources(extents, lags), NOW)
+
+    def work(self):
+        for _ in self.feed.take(NOW):
+            for _ in self.feed.hub.fan_out():
+                pass
+
+    def review(self, number, *, size=0, restaurant="r1", lag=0):
+        value = {
+            "timestamp": "2027-01-15T08:00:00.000Z",
+            "event_type": "created",
+            "entity_id": f"v{number}",
+            "data": {"id": f"v{number}", "restaurantId": restaurant, "userId": "u1", "comment": "x" * size},
+        }
+        offset = self.offsets[REVIEWS]
+        self.offsets[REVIEWS] += 1
+        self.feed.hear(Batch(REVIEWS, [Record(*REVIEWS, offset, NOW, None, orjson.dumps(value))], lag), NOW)
+        self.work()
+
+    def client(self, *, auth=True, most=3):
+        return Session("c1", self.feed, FakeOutbox(), Limits(auth, most))
+
+
+def ask(session, kind="subscribe", **fields):
+    session.receive(orjson.dumps({"type": kind, **fields}).decode())
+    return session.outbox.said()
+
+
+def reviews(messages):
+    return [message["data"]["reviewId"] for message in messages if message["type"].startswith("review.")]
+
+
+def test_a_client_is_greeted():
+    session = World().client()
+    session.welcome()
+    assert session.outbox.said() == [{"type": "welcome", "connection": "c1", "live": True, "asOf": NOW, "lag": 0}]
+
+
+def test_subscribe_and_hear_and_unsubscribe():
+    world = World()
+    session = world.client()
+    [answer] = ask(session, channel=CHANNEL, id="7")
+    assert answer.pop("position")
+    assert answer == {"type": "subscribed", "channel": CHANNEL, "id": "7"}
+    world.review(1)
+    [event] = session.outbox.said()
+    assert (event["type"], event["channel"], event["data"]["reviewId"]) == ("review.created", CHANNEL, "v1")
+    assert event["timestamp"] == "2027-01-15T08:00:00.000Z"
+    assert ask(session, "unsubscribe", channel=CHANNEL) == [{"type": "unsubscribed", "channel": CHANNEL}]
+    world.review(2)
+    assert session.outbox.said() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"channel": "nonsense"}, "bad_channel"),
+        ({"channel": "restaurant:r1:reservations"}, "unauthorized"),
+        ({"channel": "user:u1:notifications"}, "unauthorized"),
+        ({"channel": CHANNEL, "position": 1}, "bad_message"),
+        ({"kind": "unsubscribe", "channel": CHANNEL}, "not_subscribed"),
+        ({"kind": "shout"}, "unknown_type"),
+    ],
+)
+def test_errors_are_answered(fields, code):
+    session = World().client()
+    [answer] = ask(session, id="7", **fields)
+    assert (answer["type"], answer["code"], answer["id"]) == ("error", code, "7")
+    assert answer["message"].endswith(".")
+    assert answer.get("channel") == fields.get("channel")
+
+
+def test_private_channels_are_open_when_auth_is_off():
+    session = World().client(auth=False)
+    assert [
+        ask(session, channel=f"{name}")[0]["type"] for name in ("restaurant:r1:reservations", "user:u1:notifications")
+    ] == ["subscribed"] * 2
+
+
+def test_subscriptions_are_limited():
+    session = World().client(most=2)
+    assert [ask(session, channel=f"restaurant:{n}:menu")[0]["type"] for n in (1, 2, 1, 3)] == ["subscribed"] * 3 + [
+        "error"
+    ]
+    ask(session, "unsubscribe", channel="restaurant:1:menu")
+    assert ask(session, channel="restaurant:3:menu")[0]["type"] == "subscribed"
+
+
+def test_pong_tells_how_far_quiet_channels_have_been_told():
+    world = World()
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    world.review(1, restaurant="another")
+    [pong] = ask(session, "ping", id="1")
+    assert {name: pong[name] for name in ("type", "id", "live", "asOf", "lag")} == {
+        "type": "pong",
+        "id": "1",
+        "live": True,
+        "asOf": NOW,
+        "lag": 0,
+    }
+    later = world.client()
+    assert ask(later, channel=CHANNEL, position=pong["positions"][CHANNEL])[0]["replayed"] == 0
+
+
+def test_leaving_ends_all_subscriptions():
+    world = World()
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    session.leave()
+    assert (world.feed.hub.channels, world.feed.hub.subscriptions) == (0, 0)
+
+
+def test_before_the_feed_is_live_a_subscription_is_held():
+    world = World(live=False)
+    world.look(lag=1)
+    session = world.client()
+    assert ask(session, channel=CHANNEL) == []
+    assert session.holding
+    world.review(1)
+    assert world.feed.live
+    session.release()
+    assert [message["type"] for message in session.outbox.said()] == ["subscribed"]
+    assert not session.holding
+    world.review(2)
+    assert reviews(session.outbox.said()) == ["v2"]
+
+
+def test_a_held_subscription_can_be_left():
+    world = World(live=False)
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    assert ask(session, "unsubscribe", channel=CHANNEL)[0]["type"] == "unsubscribed"
+    assert not session.holding
+
+
+# Coming back
+
+
+def test_what_was_missed_is_told_once_and_in_order():
+    world = World()
+    first = world.client()
+    ask(first, channel=CHANNEL)
+    world.review(1)
+    [event] = first.outbox.said()
+    first.leave()
+    for number in (2, 3):
+        world.review(number)
+    second = world.client()
+    answer, *missed = ask(second, channel=CHANNEL, position=event["position"])
+    assert (answer["recovered"], answer["replayed"], reviews(missed)) == (True, 2, ["v2", "v3"])
+    world.review(4)
+    assert reviews(second.outbox.said()) == ["v4"]
+
+
+def test_every_position_of_a_stream_goes_on_right_behind_its_event():
+    world = World()
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    for number in range(5):
+        world.review(number)
+    events = session.outbox.said()
+    for index, event in enumerate(events):
+        back = world.client()
+        answer, *missed = ask(back, channel=CHANNEL, position=event["position"])
+        assert reviews(missed) == reviews(events)[index + 1 :]
+        assert answer["replayed"] == len(missed)
+
+
+def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
+    world = World(max_bytes=10 * PAGE_BYTES)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    for number in range(20):
+        world.review(number, size=PAGE_BYTES // 5)
+    session = world.client()
+    session.outbox.behind = True
+    [answer] = ask(session, channel=CHANNEL, position=start)
+    assert (answer["recovered"], answer["replayed"]) == (True, 20)
+    world.review(20)
+    assert session.outbox.said() == []
+    session.outbox.behind = False
+    session.go_on()
+    world.review(21)
+    assert reviews(session.outbox.said()) == [f"v{number}" for number in range(22)]
+
+
+def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
+    world = World(max_bytes=2 * PAGE_BYTES)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1, size=PAGE_BYTES)
+    session = world.client()
+    session.outbox.behind = True
+    ask(session, channel=CHANNEL, position=start)
+    for number in range(2, 5):
+        world.review(number, size=PAGE_BYTES)
+    session.outbox.behind = False
+    with pytest.raises(Overtaken):
+        session.go_on()
+
+
+@pytest.mark.parametrize("position", ["", "rubbish", "A" * 60])
+def test_what_is_no_position_gives_the_state_instead(position):
+    answer, snapshot = ask(World().client(), channel=CHANNEL, position=position)
+    assert (answer["recovered"], answer["reason"]) == (False, "damaged")
+    assert (snapshot["type"], snapshot["data"], snapshot["position"]) == (
+        "snapshot",
+        {"reviews": []},
+        answer["position"],
+    )
+
+
+def test_a_position_of_another_channel_brings_nothing_of_this_one():
+    world = World()
+    position = ask(world.client(), channel="restaurant:r2:reviews")[0]["position"]
+    world.review(1)
+    answer, _ = ask(world.client(), channel=CHANNEL, position=position)
+    assert answer["reason"] == "damaged"
+
+
+def test_a_topic_that_was_created_again_is_told():
+    world = World()
+    position = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1)
+    world.offsets[REVIEWS], world.ids[REVIEWS] = 0, "another"
+    world.feed.hear(Replaced(REVIEWS.topic, "another"), NOW)
+    world.look()
+    answer, *_ = ask(world.client(), channel=CHANNEL, position=position)
+    assert (answer["recovered"], answer["reason"]) == (False, "replaced")
+
+
+def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
+    ahead, behind = World(), World()
+    for number in (1, 2):
+        ahead.review(number)
+    position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
+    session = behind.client()
+    assert ask(session, channel=CHANNEL, position=position) == []
+    behind.review(1)
+    session.release()
+    assert session.holding
+    behind.review(2)
+    session.release()
+    [answer] = session.outbox.said()
+    assert (answer["recovered"], answer["replayed"]) == (True, 0)
+
+
+def test_a_position_that_the_log_does_not_reach_is_lost():
+    ahead, world = World(), World()
+    for number in (1, 2):
+        ahead.review(number)
+    position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
+    session = world.client()
+    assert ask(session, channel=CHANNEL, position=position) == []
+    world.look()
+    session.release()
+    answer, snapshot = session.outbox.said()
+    assert (answer["reason"], snapshot["type"]) == ("ahead", "snapshot")
+
+
+def past_of(world, *names, begin=0):
+    """Return a feed that has read all of a world's reviews again."""
+    past = Feed(Hub(), Window(300, 1 << 20), 1.0, only=names)
+    past.hear(Sources({REVIEWS: Extent(begin, world.offsets[REVIEWS], "a"), TABLES: Extent(0, 0, "b")}, {}), NOW)
+    return past
+
+
+def test_what_has_left_the_window_is_asked_for_and_recalled():
+    world = World(max_bytes=500)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    values = []
+    hear = world.feed.hear
+    world.feed.hear = lambda news, now: (values.append(news), hear(news, now))
+    for number in range(5):
+        world.review(number)
+    session = world.client()
+    assert ask(session, channel=CHANNEL, position=start) == []
+    assert list(session.asking) == [CHANNEL]
+    past = past_of(world, CHANNEL)
+    for news in values[:-1]:
+        past.hear(news, NOW)
+        list(past.take(NOW))
+    assert world.feed.continues(past)
+    session.recall(past)
+    answer, *missed = session.outbox.said()
+    assert (answer["recovered"], answer["replayed"]) == (True, 5)
+    assert reviews(missed) == [f"v{number}" for number in range(5)]
+    world.review(5)
+    assert reviews(session.outbox.said()) == ["v5"]
+
+
+def test_what_cannot_be_recalled_is_lost():
+    world = World(max_bytes=1)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1)
+    session = world.client()
+    ask(session, channel=CHANNEL, position=start)
+    session.recall(None)
+    answer, snapshot = session.outbox.said()
+    assert (answer["recovered"], answer["reason"]) == (False, "expired")
+    assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
+    assert snapshot["complete"] is False, "the restaurant itself was never told of"
+
+
+def test_what_retention_has_passed_is_lost_at_once():
+    world = World(max_bytes=1)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1)
+    world.look(begin=1)
+    answer, _ = ask(world.client(), channel=CHANNEL, position=start)
+    assert answer["reason"] == "expired"
+
+
+def test_what_retention_took_before_it_was_read_is_lost():
+    world = World()
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.feed.hear(Gap(REVIEWS, 0, 5), NOW)
+    world.offsets[REVIEWS] = 5
+    world.look(begin=5)
+    answer, snapshot = ask(world.client(), channel=CHANNEL, position=start)
+    assert (answer["reason"], snapshot["complete"]) == ("expired", False)
+
+
+def test_a_snapshot_is_the_state_as_of_the_position():
+    world = World()
+    world.review(1)
+    session = world.client()
+    answer, snapshot = ask(session, channel=CHANNEL, snapshot=True, id="s")
+    assert "recovered" not in answer
+    assert snapshot["position"] == answer["position"]
+    assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
+    world.review(2)
+    assert reviews(session.outbox.said()) == ["v2"]
