@@ -1,0 +1,184 @@
+"""The one order in which the records of many sources are taken, as Kafka Streams does it (KIP-353, KIP-695).
+
+Among the heads of all sources the one with the smallest (timestamp, topic, partition) is next. A source that is known
+to hold more, of which nothing has come yet, is waited for; a source at its end is not. So whoever reads the history of
+a log takes it in the order in which those did who were there. Within a source the order never changes.
+
+A record whose parent is unknown holds its own source, and no other, until the parent has come; or until all that the
+others hold up to `wait` later has been taken, and as much time has passed. This happens once for each parent.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from mesaya_ws.core.event_log import Partition, Record, Source
+
+GIVEN_UP = 100_000
+"""Parents that are remembered as not worth another wait."""
+
+Item = TypeVar("Item", bound=tuple[Record, Any])
+"""A record, and what the caller has made of it."""
+
+
+@attrs.define(eq=False)
+class _Queue(Generic[Item]):
+    """What has come of one source and has not been taken; behind it the source holds `lag` more."""
+
+    place: Partition
+    items: deque[Item] = attrs.field(factory=deque)
+    lag: int = 0
+    parent: str | None = None
+    """What the head waits for, since the time `since`; None when it does not wait."""
+    since: int = 0
+
+    @property
+    def starved(self) -> bool:
+        """Whether the head is still to come."""
+        return self.lag > 0 and not self.items
+
+    @property
+    def timestamp(self) -> int:
+        return self.items[0][0].timestamp
+
+
+class Merge(Generic[Item]):
+    """The sources of a log, made one. All times are in milliseconds since the epoch.
+
+    `missing` names the parent without which an item should not be taken, or None; it is asked right before, and again
+    after other items have been taken. `wait` (ms) is how long the parent is waited for.
+    """
+
+    def __init__(self, missing: Callable[[Item], str | None], wait: int) -> None:
+        self._missing = missing
+        self._wait = wait
+        self._queues: dict[Source, _Queue[Item]] = {}
+        self._held: list[_Queue[Item]] = []
+        # The other queues that have items, as a heap, and how many are starved; to be made anew when disarranged.
+        self._heads: list[tuple[int, Partition, _Queue[Item]]] = []
+        self._starved = 0
+        self._disarranged = False
+        self._given_up: dict[str, None] = {}
+
+    def push(self, source: Source, items: Sequence[Item], lag: int) -> None:
+        """Add the next items of a source, which is known to hold `lag` more behind them."""
+        queue = self._queue(source)
+        is_new_head = bool(items) and not queue.items
+        self._starved -= queue.starved
+        queue.items.extend(items)
+        queue.lag = lag
+        self._starved += queue.starved
+        if is_new_head:
+            heappush(self._heads, (queue.timestamp, queue.place, queue))
+
+    def lags(self, lags: Mapping[Source, int]) -> None:
+        """Take note of how many items each source holds behind those pushed; one that is not named is no more."""
+        for source, queue in self._queues.items():
+            queue.lag = lags.get(source, 0)
+        for source, lag in lags.items():
+            self._queue(source).lag = lag
+        self._disarranged = True
+
+    def _queue(self, source: Source) -> _Queue[Item]:
+        if source not in self._queues:
+            self._queues[source] = _Queue(source or Partition("", 0))
+        return self._queues[source]
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that is known of has been taken."""
+        return not any(queue.items or queue.lag for queue in self._queues.values())
+
+    def take(self, now: int) -> Iterator[Item]:
+        """Yield items in their order, as long as there is one that can be taken at the time `now`.
+
+        An item counts as taken when it is yielded. Between two items anything may be pushed, and the iterator may be
+        dropped.
+        """
+        # No other source could bring the parent of an item of the only one.
+        while len(self._queues) == 1:
+            (queue,) = self._queues.values()
+            if not queue.items:
+                return
+            self._disarranged = True
+            yield queue.items.popleft()
+        while True:
+            if self._disarranged:
+                self._arrange()
+            if self._starved:
+                return
+            if self._held:
+                self._release(now)
+            if not self._heads:
+                return
+            queue = self._heads[0][2]
+            if not self._must_wait(queue, now):
+                yield self._pop(queue)
+
+    def wake_at(self) -> int | None:
+        """Return when `take` must be called though nothing was pushed, because a wait ends; None: not at all."""
+        if self._disarranged:
+            self._arrange()
+        if self._starved or not self._held:
+            return None
+        return min(map(self._end_of_wait, self._held))
+
+    def _arrange(self) -> None:
+        """Order the heads anew."""
+        self._disarranged = False
+        queues = self._queues.values()
+        self._starved = sum(queue.starved for queue in queues)
+        self._heads = [
+            (queue.timestamp, queue.place, queue) for queue in queues if queue.items and queue.parent is None
+        ]
+        heapify(self._heads)
+
+    def _pop(self, queue: _Queue[Item]) -> Item:
+        """Take the first of the heads off its queue."""
+        item = queue.items.popleft()
+        if queue.items:
+            heapreplace(self._heads, (queue.timestamp, queue.place, queue))
+        else:
+            heappop(self._heads)
+            self._starved += queue.starved
+        return item
+
+    def _must_wait(self, queue: _Queue[Item], now: int) -> bool:
+        """Hold the queue of the first head back if it has to wait for a parent; say whether it has to."""
+        parent = self._missing(queue.items[0])
+        if parent is None or parent in self._given_up:
+            return False
+        heappop(self._heads)
+        queue.parent, queue.since = parent, now
+        self._held.append(queue)
+        return True
+
+    def _release(self, now: int) -> None:
+        """Let the first go on whose parent has come, or has been waited for long enough."""
+        for queue in sorted(self._held, key=lambda queue: (queue.timestamp, queue.place)):
+            parent = self._missing(queue.items[0])
+            if parent is not None and parent == queue.parent and parent not in self._given_up:
+                if not self._is_over(queue, now):
+                    continue
+                self._give_up(parent)
+            self._held.remove(queue)
+            queue.parent = None
+            heappush(self._heads, (queue.timestamp, queue.place, queue))
+            # Only one: taking it may bring what the others wait for.
+            return
+
+    def _is_over(self, queue: _Queue[Item], now: int) -> bool:
+        others_are_behind = bool(self._heads) and self._heads[0][0] <= queue.timestamp + self._wait
+        return not others_are_behind and now >= self._end_of_wait(queue)
+
+    def _end_of_wait(self, queue: _Queue[Item]) -> int:
+        """Return until when a held queue waits at most; for what lies in the past, that is over."""
+        return min(queue.since, queue.timestamp) + self._wait
+
+    def _give_up(self, parent: str) -> None:
+        self._given_up[parent] = None
+        if len(self._given_up) > GIVEN_UP:
+            del self._given_up[next(iter(self._given_up))]
