@@ -17,7 +17,7 @@ from mesaya_ws.core.window import Window
 REMEMBERED = 100_000
 """Changes of parentage that are remembered; positions older than the oldest are older than any sensible window."""
 
-_DEPENDENT = frozenset(map(topic_of, ("tables", "section-objects")))
+_DEPENDENT = frozenset(map(topic_of, ("tables", "section-objects", "objects")))
 
 
 class Lost(StrEnum):
