@@ -71,7 +71,7 @@ class Merge(Generic[Item]):
         queue.items.extend(items)
         queue.lag = lag
         self._starved += queue.starved
-        if is_new_head:
+        if is_new_head and not self._disarranged:
             heappush(self._heads, (queue.timestamp, queue.place, queue))
 
     def lags(self, lags: Mapping[Source, int]) -> None:

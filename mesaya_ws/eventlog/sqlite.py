@@ -17,7 +17,7 @@ from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from math import inf
 from pathlib import Path
 from time import monotonic, sleep, time_ns
-from typing import Any, NamedTuple, Never, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import uuid4
 
 import attrs
@@ -97,11 +97,16 @@ async def open_sqlite_log(path: Path, topics: Sequence[str]) -> AsyncIterator[Ev
     await trio.to_thread.run_sync(_prepare, path, topics)
     log = SqliteLog(path, topics)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(log._keep_writing)
+        nursery.start_soon(_in_own_thread, log._write, f"append to {path.name}")
         try:
             yield log
         finally:
             log._requests.put(None)
+
+
+async def _in_own_thread(job: Callable[[], None], name: str) -> None:
+    """Run a job that lasts: it takes none of the threads that others wait for."""
+    await trio.to_thread.run_sync(job, thread_name=name, limiter=trio.CapacityLimiter(1))
 
 
 @attrs.define(eq=False)
@@ -202,8 +207,7 @@ class SqliteLog:
                     if db is None or db.moved:
                         connections.close()
                         db = connections.enter_context(closing(_connect(self.path, APPEND_PATIENCE)))
-                        with _transaction(db, "IMMEDIATE"):
-                            _add_topics(db, self.topics)
+                        _fit_out(db, self.topics)
                     _commit(db, requests)
                     self.trouble = None
                 except sqlite3.Error as error:
@@ -221,11 +225,10 @@ class SqliteLog:
         try:
             request = self._requests.get(timeout=RETRY_INTERVAL if self.trouble else None)
             while request is not None:
-                if not request.withdrawn:
-                    requests.append(request)
-                    records += len(request.records)
-                    if records >= GROUP_RECORDS:
-                        return requests
+                requests.append(request)
+                records += len(request.records)
+                if records >= GROUP_RECORDS:
+                    return requests
                 request = self._requests.get_nowait()
         except queue.Empty:
             return requests
@@ -262,14 +265,14 @@ class _Follower:
                     self._read_on(db)
             except sqlite3.Error as error:
                 self._tell_state(_reason(self._log.path, error))
-            trio.from_thread.run(trio.sleep, RETRY_INTERVAL)
+                trio.from_thread.run(trio.sleep, RETRY_INTERVAL)
 
-    def _read_on(self, db: "_Connection") -> Never:
+    def _read_on(self, db: "_Connection") -> None:
+        """Hand over what the log holds and what comes, until another file is in its place."""
         version = None
-        while True:
+        while not db.moved:
             trio.from_thread.check_cancelled()
             self.wake.clear()
-            db.check_place()
             # Changes when any other connection, of this process or another, has committed something.
             (latest,) = db.execute("PRAGMA data_version").fetchone()
             if latest != version or monotonic() >= self._look_at:
@@ -392,9 +395,10 @@ def _connect(path: Path, patience: float, *, create: bool = False) -> _Connectio
 
 def _check_kind(db: _Connection, *, empty_is_fine: bool) -> None:
     """See that the file is an event log that we understand. Raises `sqlite3.DatabaseError`."""
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (format,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    with _transaction(db):  # another process may be making the file right now
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (format,) = db.execute("PRAGMA user_version").fetchone()
     if application != _APPLICATION_ID and not (empty_is_fine and application == tables == 0):
         raise _WrongFileError("is not an event log of mesaya-ws, but another program's: choose another file")
     if format > _FORMAT:
@@ -420,14 +424,22 @@ def _prepare(path: Path, topics: Iterable[str]) -> None:
     """Create what is missing of the file, its tables and topics. Raises `SettingsError`."""
     try:
         with closing(_connect(path, APPEND_PATIENCE, create=True)) as db:
-            _use_wal(db)
-            with _transaction(db, "IMMEDIATE"):
-                if db.execute("PRAGMA user_version").fetchone() == (0,):
-                    for statement in _SCHEMA:
-                        db.execute(statement)
-                _add_topics(db, topics)
+            _fit_out(db, topics)
     except sqlite3.Error as error:
         raise SettingsError([f"EVENT_LOG: {_reason(path, error)}"]) from error
+
+
+def _fit_out(db: _Connection, topics: Iterable[str]) -> None:
+    """Add what is missing of tables and topics. Raises `sqlite3.Error`."""
+    _use_wal(db)
+    with _transaction(db, "IMMEDIATE"):
+        if db.execute("PRAGMA user_version").fetchone() == (0,):
+            for statement in _SCHEMA:
+                db.execute(statement)
+        db.executemany(
+            "INSERT INTO topic (name, uuid, next) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
+            [(name, str(uuid4())) for name in topics],
+        )
 
 
 def _use_wal(db: _Connection) -> None:
@@ -447,13 +459,6 @@ def _use_wal(db: _Connection) -> None:
             break
     if mode != "wal":
         raise _WrongFileError("is where SQLite cannot share memory between processes: choose a local disk")
-
-
-def _add_topics(db: _Connection, names: Iterable[str]) -> None:
-    db.executemany(
-        "INSERT INTO topic (name, uuid, next) VALUES (?, ?, 0) ON CONFLICT DO NOTHING",
-        [(name, str(uuid4())) for name in names],
-    )
 
 
 class _Topic(NamedTuple):
@@ -482,7 +487,7 @@ def _commit(db: _Connection, requests: Sequence[_Request]) -> None:
         now = time_ns() // 1_000_000
         rows = []
         for request in requests:
-            for topic, value, key in request.records:
+            for topic, value, key in () if request.withdrawn else request.records:
                 offset = ends[topic]
                 ends[topic] = offset + 1
                 rows.append((ids[topic], offset, now, key, value))

@@ -1,19 +1,40 @@
 """The embedded log: the contract, and what is its own."""
 
+import resource
 import sqlite3
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
+from subprocess import PIPE
 
 import attrs
 import pytest
+import trio
+import trio.testing
 
-from mesaya_ws.core.event_log import EventLog, Partition
+from mesaya_ws.core.event_log import (
+    Batch,
+    EventLog,
+    Gap,
+    LogUnavailableError,
+    NewRecord,
+    Outage,
+    Partition,
+    Replaced,
+    Restored,
+    Sources,
+)
+from mesaya_ws.eventlog import open_event_log, sqlite
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
+from mesaya_ws.settings import Settings, SettingsError
 
-from .contract import LogContract
+from .contract import PATIENCE, LogContract, SlowEar, by_partition, following, numbered, read_all
 
 TOPICS = ("a.events", "b.events", "c.events")
+A, B, C = (Partition(topic, 0) for topic in TOPICS)
 
 
 @attrs.frozen
@@ -30,6 +51,13 @@ class SqliteStore:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as db:
             yield db
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep everybody from appending, as a program in the middle of a transaction does."""
+        with self.database() as db:
+            db.execute("BEGIN IMMEDIATE")
+            yield
+
     async def remove_before(self, partition: Partition, offset: int) -> None:
         with self.database() as db:
             db.execute(
@@ -45,3 +73,374 @@ def store(tmp_path: Path) -> SqliteStore:
 
 class TestSqliteLog(LogContract):
     pass
+
+
+# The order
+
+
+async def test_all_topics_have_one_order(store: SqliteStore):
+    async with store.open() as log:
+        new = [NewRecord(TOPICS[number % 3], b"%d" % number) for number in range(1000)]
+        for start in range(0, 1000, 100):
+            await log.append(new[start : start + 100])
+        async with following(log) as ear:
+            await ear.until_held(1000)
+    assert [int(record.value) for record in ear.records] == list(range(1000))
+    assert {batch.source for batch in ear.all(Batch)} == {None}
+    assert ear.news[0].lags == {None: 1000}
+
+
+async def test_what_waits_is_committed_together_and_in_order(store: SqliteStore):
+    async with store.open() as log, following(log) as ear, trio.open_nursery() as nursery:
+        with store.locked():
+            for number in range(50):
+                nursery.start_soon(log.append, [NewRecord(TOPICS[number % 3], b"%d" % number)])
+                await trio.testing.wait_all_tasks_blocked()
+        await ear.until_held(50)
+    assert [int(record.value) for record in ear.records] == list(range(50))
+    assert len({record.timestamp for record in ear.records}) <= 2, "the first, and all the others"
+
+
+async def test_what_is_cancelled_while_it_waits_is_not_appended(store: SqliteStore):
+    async with store.open() as log, following(log) as ear, trio.open_nursery() as nursery:
+        with store.locked():
+            nursery.start_soon(log.append, [NewRecord(TOPICS[0], b"being written")])
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(0.05) as waiting:
+                await log.append([NewRecord(TOPICS[0], b"waiting")])
+            assert waiting.cancelled_caught
+        await log.append([NewRecord(TOPICS[0], b"later")])
+        await ear.until_held(2)
+    assert [record.value for record in ear.records] == [b"being written", b"later"]
+
+
+async def test_a_log_has_only_the_topics_that_it_was_opened_for(store: SqliteStore):
+    async with store.open() as all_topics, open_sqlite_log(store.path, TOPICS[:1]) as one_topic:
+        await all_topics.append(numbered(TOPICS[0], 600) + numbered(TOPICS[1], 600) + numbered(TOPICS[0], 1))
+        assert set(await one_topic.extents()) == {A}
+        async with following(one_topic) as ear:
+            await ear.until_held(601)
+        assert ear.news[0].lags == {None: 601}
+        assert set(by_partition(ear.records)) == {A}
+
+
+async def test_a_page_of_large_records_is_short(store: SqliteStore):
+    async with store.open() as log:
+        await log.append([NewRecord(TOPICS[0], bytes(1_000_000)) for _ in range(12)])
+        assert 0 < len(await log.read(A, 0)) < 10
+        assert len(await read_all(log, A, 0, 500)) == 12
+        async with following(log) as ear:
+            await ear.until_held(12)
+    assert max(len(batch.records) for batch in ear.all(Batch)) < 10
+
+
+async def test_a_follower_looks_at_the_log_now_and_then(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sqlite, "LOOK_INTERVAL", 0.05)
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(TOPICS[0], 3))
+        await ear.until(lambda: len(ear.all(Sources)) >= 3 and ear.all(Sources)[-1].extents[A].end == 3)
+        assert ear.all(Sources)[-1].lags == {None: 0}
+
+
+async def test_topics_that_appear_are_told(store: SqliteStore):
+    async with store.open() as log:
+        with store.database() as db:
+            db.execute("DELETE FROM topic WHERE name = ?", TOPICS[:1])
+        async with following(log) as ear:
+            await ear.until(lambda: bool(ear.news))
+            async with store.open() as other:
+                await ear.until(lambda: len(ear.news) == 2)
+                await other.append(numbered(TOPICS[0], 3))
+                await ear.until_held(3)
+    assert [set(news.extents) for news in ear.all(Sources)] == [{B, C}, {A, B, C}]
+    assert ear.all(Replaced) == []
+
+
+# Retention
+
+
+async def test_a_follower_is_told_of_what_was_removed_before_it_came_there(store: SqliteStore):
+    async with store.open() as log, trio.open_nursery() as nursery:
+        await log.append(numbered(TOPICS[0], 500) + numbered(TOPICS[0], 10) + numbered(TOPICS[1], 10))
+        slow = SlowEar()
+        nursery.start_soon(log.follow, slow.deliver)
+        await slow.until(lambda: len(slow.records) == 500)
+        await store.remove_before(A, 505)
+        await store.remove_before(B, 10)
+        slow.gate.set()
+        await slow.until_held(505)
+        assert slow.all(Gap) == [Gap(A, 500, 505), Gap(B, 0, 10)]
+        assert [record.offset for record in slow.records[500:]] == [505, 506, 507, 508, 509]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_was_read_before_it_was_removed_is_no_gap(store: SqliteStore):
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(TOPICS[0], 10))
+        await ear.until_held(10)
+        await store.remove_before(A, 10)
+        await log.append(numbered(TOPICS[0], 1))
+        await ear.until_held(11)
+        assert ear.records[-1].offset == 10
+        assert ear.all(Gap) == []
+
+
+# Trouble with the file
+
+
+async def test_a_file_that_is_gone_is_an_outage_until_it_is_back(store: SqliteStore, tmp_path: Path):
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(TOPICS[0], 3))
+        await ear.until_held(3)
+        store.path.rename(tmp_path / "elsewhere")
+        await ear.until(lambda: bool(ear.all(Outage)))
+        assert str(store.path) in ear.all(Outage)[0].reason
+        with pytest.raises(LogUnavailableError, match=store.path.name):
+            await log.append(numbered(TOPICS[0], 1))
+        with pytest.raises(LogUnavailableError, match=store.path.name):
+            await log.read(A, 0)
+        with pytest.raises(LogUnavailableError, match=store.path.name):
+            await log.extents()
+        assert not store.path.exists(), "only the start of a log makes a file"
+        (tmp_path / "elsewhere").rename(store.path)
+        await ear.until(lambda: bool(ear.all(Restored)))
+        (appended,) = await log.append([NewRecord(TOPICS[0], b"3")])
+        await ear.until(lambda: bool(ear.records) and ear.records[-1].offset == appended.offset)
+        assert len(ear.all(Outage)) == len(ear.all(Restored)) == 1
+        assert ear.all(Replaced) == []
+        assert [record.offset for record in ear.records] == list(range(len(ear.records)))
+
+
+async def test_a_new_file_in_place_of_the_old_one_is_read_from_its_beginning(store: SqliteStore):
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(TOPICS[0], 3))
+        await ear.until_held(3)
+        store.path.unlink()
+        async with store.open() as fresh:
+            await fresh.append(numbered(TOPICS[1], 2) + numbered(TOPICS[0], 1))
+            await ear.until_held(6)
+            assert {news.topic for news in ear.all(Replaced)} == set(TOPICS)
+            assert ear.all(Sources)[-1].extents == await fresh.extents()
+            assert [(record.topic, record.offset) for record in ear.records[3:]] == [
+                (TOPICS[1], 0),
+                (TOPICS[1], 1),
+                (TOPICS[0], 0),
+            ]
+            await log.append(numbered(TOPICS[2], 1))
+            await ear.until_held(7)
+
+
+async def test_an_older_copy_in_place_of_the_file_is_not_taken_for_it(store: SqliteStore, tmp_path: Path):
+    copy = tmp_path / "copy"
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(TOPICS[0], 3))
+        with store.database() as db:
+            db.execute("VACUUM INTO ?", (str(copy),))
+        await log.append(numbered(TOPICS[0], 3))
+        await ear.until_held(6)
+        with store.database() as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        store.path.unlink()
+        copy.rename(store.path)
+        await ear.until(lambda: any("holds less" in news.reason for news in ear.all(Outage)))
+
+
+async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sqlite, "APPEND_PATIENCE", 0.1)
+    async with store.open() as log, following(log) as ear:
+        with store.locked():
+            with pytest.raises(LogUnavailableError, match="locked by another program"):
+                await log.append(numbered(TOPICS[0], 1))
+            await ear.until(lambda: bool(ear.all(Outage)))
+        await ear.until(lambda: bool(ear.all(Restored)))
+        await log.append(numbered(TOPICS[0], 1))
+        await ear.until_held(1)
+
+
+async def test_a_full_disk_is_an_outage_until_there_is_room(store: SqliteStore):
+    """A limit on the size of files stands for the end of the disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(TOPICS[0], 1))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (256 * 1024, hard))
+        try:
+            with pytest.raises(LogUnavailableError, match=store.path.name):
+                await log.append([NewRecord(TOPICS[0], bytes(1_000_000))])
+            await ear.until(lambda: bool(ear.all(Outage)))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        await ear.until(lambda: bool(ear.all(Restored)))
+        (appended,) = await log.append(numbered(TOPICS[0], 1))
+        await ear.until_held(2)
+    assert appended.offset == 1
+
+
+def test_every_trouble_is_told_in_a_sentence_that_names_the_file(tmp_path: Path):
+    path = tmp_path / "log"
+    codes = ["BUSY", "LOCKED", "READONLY", "FULL", "CANTOPEN", "IOERR", "NOTADB", "CORRUPT", "ERROR"]
+    reasons = set()
+    for code in codes:
+        error = sqlite3.OperationalError("what SQLite says")
+        error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{code}")
+        reasons.add(reason := sqlite._reason(path, error))
+        assert reason.startswith(f"{path} ")
+        assert reason.endswith(".")
+    assert len(reasons) == len(codes) - 1, "locked is locked"
+
+
+# At the start
+
+
+async def refusal(path: Path) -> str:
+    with pytest.raises(SettingsError) as caught:
+        async with open_sqlite_log(path, TOPICS):
+            pass
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database at all, but longer than a header of one: " + "-" * 100)
+    before = path.read_bytes()
+    assert "is not an event log" in await refusal(path)
+    assert path.read_bytes() == before
+
+
+async def test_the_database_of_another_program_is_refused_and_left_as_it_is(tmp_path: Path):
+    path = tmp_path / "other.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE cats (name)")
+    before = path.read_bytes()
+    assert "another program" in await refusal(path)
+    assert path.read_bytes() == before
+
+
+async def test_a_file_of_a_newer_version_is_refused(store: SqliteStore):
+    async with store.open():
+        pass
+    with store.database() as db:
+        db.execute("PRAGMA user_version = 2")
+    assert "newer version" in await refusal(store.path)
+
+
+async def test_a_path_where_no_file_can_be_is_refused(tmp_path: Path):
+    await refusal(tmp_path / "missing" / "log.sqlite3")
+    await refusal(tmp_path)
+
+
+async def test_an_empty_file_and_a_strange_name_are_fine(tmp_path: Path):
+    path = tmp_path / "50% of what? #1 é.sqlite3"
+    path.touch()
+    async with open_sqlite_log(path, TOPICS) as log:
+        await log.append(numbered(TOPICS[0], 1))
+    assert path.stat().st_size > 0
+
+
+async def test_many_may_open_a_new_file_at_once(store: SqliteStore):
+    ids = []
+
+    async def open_and_append(number: int) -> None:
+        async with store.open() as log:
+            await log.append([NewRecord(TOPICS[0], b"%d" % number)])
+            ids.append({extent.topic_id for extent in (await log.extents()).values()})
+
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(open_and_append, number)
+    assert all(these == ids[0] for these in ids)
+
+
+async def test_without_brokers_the_log_is_the_file_of_the_settings(store: SqliteStore):
+    async with open_event_log(Settings(event_log=store.path, kafka_topics=TOPICS)) as log:
+        await log.append(numbered(TOPICS[0], 1))
+    async with store.open() as log:
+        assert (await log.extents())[A].end == 1
+
+
+# The end
+
+
+def open_files() -> list[str]:
+    """Name the files that this process has open."""
+    return [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+
+
+async def test_no_thread_and_no_open_file_is_left(store: SqliteStore):
+    async with store.open() as log:
+        async with following(log) as ear:
+            await log.append(numbered(TOPICS[0], 3))
+            await ear.until_held(3)
+            assert [name for name in open_files() if name.startswith(str(store.path))]
+            assert f"follow {store.path.name}" in {thread.name for thread in threading.enumerate()}
+        assert f"follow {store.path.name}" not in {thread.name for thread in threading.enumerate()}
+    assert not [thread.name for thread in threading.enumerate() if store.path.name in thread.name]
+    assert not [name for name in open_files() if name.startswith(str(store.path))]
+
+
+# Other processes
+
+WRITER = """
+import sys, trio
+from pathlib import Path
+from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.eventlog.sqlite import open_sqlite_log
+
+async def append(log, topic):
+    for number in range(int(sys.argv[2])):
+        (appended,) = await log.append([NewRecord(topic, b"%d" % number)])
+        print(topic, appended.offset, flush=True)
+
+async def main():
+    topics = sys.argv[3:]
+    async with open_sqlite_log(Path(sys.argv[1]), topics) as log, trio.open_nursery() as nursery:
+        for topic in topics:
+            nursery.start_soon(append, log, topic)
+
+trio.run(main)
+"""
+
+
+def writer(store: SqliteStore, count: int, *topics: str) -> list[str]:
+    return [sys.executable, "-c", WRITER, str(store.path), str(count), *topics]
+
+
+async def test_several_processes_append_and_are_followed_in_one_order(store: SqliteStore):
+    async with store.open() as log, following(log) as ear, trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(trio.run_process, writer(store, 50, *TOPICS))
+        await ear.until_held(450)
+    held = by_partition(ear.records)
+    assert {partition: [record.offset for record in records] for partition, records in held.items()} == {
+        partition: list(range(150)) for partition in (A, B, C)
+    }
+
+
+async def test_what_was_acknowledged_survives_a_killed_writer(store: SqliteStore):
+    acknowledged = 0
+    async with store.open() as log, following(log) as ear:
+        for _ in range(5):
+            async with trio.open_nursery() as nursery:
+                run = partial(trio.run_process, writer(store, 10**9, *TOPICS), stdout=PIPE, check=False)
+                process = await nursery.start(run)
+                said = b""
+                with trio.fail_after(PATIENCE):
+                    while said.count(b"\n") < 30:
+                        said += await process.stdout.receive_some()
+                process.kill()
+                async for more in process.stdout:
+                    said += more
+            lines = [line.split() for line in said.decode().split("\n")[:-1]]
+            extents = await log.extents()
+            for topic, offset in lines:
+                assert int(offset) < extents[Partition(topic, 0)].end
+            acknowledged += len(lines)
+            with store.database() as db:
+                assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            await log.append(numbered(TOPICS[0], 1))
+        await ear.until_held(acknowledged + 5)
+        extents = await log.extents()
+        await ear.until_held(sum(extent.end for extent in extents.values()))
+    for partition, records in by_partition(ear.records).items():
+        assert [record.offset for record in records] == list(range(extents[partition].end))
