@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import trio
 
-from mesaya_ws.core.head import END, HeadError, parse_head, websocket_head
+from mesaya_ws.core.head import END, HeadError, accept_websocket, parse_head
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -15,7 +15,7 @@ from mesaya_ws.settings import Settings
 log = get_logger(__name__)
 
 ServeWebSocket = Callable[[str, trio.SocketStream, bytes, bytes], Awaitable[None]]
-"""Serves a client, given an id for the connection, its stream, the handshake's head, and the bytes behind it."""
+"""Serves a client, given an id for the connection, its stream, the answer that opens it, and what it said already."""
 
 ServeHttp = Callable[[trio.abc.HalfCloseableStream], Awaitable[None]]
 
@@ -88,18 +88,18 @@ class Acceptor:
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         try:
-            handshake, rest = await self._admit(stream)
+            answer, rest = await self._admit(stream)
         except HeadError as error:
             self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
             await self._refuse(stream, error)
         else:
-            if handshake:
-                await self._serve_websocket(f"{self._instance}-{next(self._serial):x}", stream, handshake, rest)
+            if answer:
+                await self._serve_websocket(f"{self._instance}-{next(self._serial):x}", stream, answer, rest)
             elif rest:
                 await self._serve_http(ReplayedStream(stream, rest))
 
     async def _admit(self, stream: trio.SocketStream) -> tuple[bytes, bytes]:
-        """Return the head of a WebSocket handshake and what follows it; or no head and all that was read."""
+        """Return the answer that opens a WebSocket, and what came behind the head; or nothing, and all that came."""
         if self._open > self._settings.max_connections:
             raise _TOO_MANY
         seen = await self._read_head(stream)
@@ -109,10 +109,10 @@ class Acceptor:
         head = parse_head(seen[:end])
         if not head.upgrades_to_websocket:
             return b"", seen
-        handshake = websocket_head(head, self._settings.allowed_origins)
+        answer = accept_websocket(head, self._settings.allowed_origins)
         if self.draining:
             raise _DRAINING
-        return handshake, seen[end + len(END) :]
+        return answer, seen[end + len(END) :]
 
     async def _read_head(self, stream: trio.SocketStream) -> bytes:
         """Return what came up to the end of the head, and a little behind it; nothing when the client says nothing."""

@@ -3,7 +3,7 @@
 import math
 import random
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from functools import partial
 from time import time
 
@@ -25,7 +25,7 @@ from mesaya_ws.http_api.serving import serve_http
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, watch_loop
 from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.connection import Connection, Surroundings
+from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive
 
 log = get_logger(__name__)
 
@@ -46,14 +46,17 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         limits = Limits(settings.auth, settings.max_subscriptions)
         around = Surroundings(settings, limits, feed, metrics, historian.ask)
 
-        async def serve_websocket(id: str, stream: trio.SocketStream, head: bytes, early: bytes) -> None:
-            await Connection(id, stream, head, early, around).run()
+        async def serve_websocket(id: str, stream: trio.SocketStream, answer: bytes, early: bytes) -> None:
+            await Connection(id, stream, early, around).run(answer)
 
+        stopping = trio.Event()
+        services.start_soon(_heed_signals, stopping, services.cancel_scope)
         deliver, news = trio.open_memory_channel[News](NEWS_AHEAD)
         services.start_soon(watch_loop, metrics)
         services.start_soon(event_log.follow, deliver.send)
         services.start_soon(_pump, news, around, status)
         services.start_soon(historian.run)
+        services.start_soon(keep_alive, around.connections, settings)
         app = create_app(settings, event_log, metrics, status)
         acceptor = Acceptor(settings, metrics, serve_websocket, partial(serve_http, app))
         async with trio.open_nursery() as clients:
@@ -61,13 +64,11 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             async with trio.open_nursery() as listening:
                 listening.start_soon(partial(trio.serve_listeners, acceptor.handle, listeners, handler_nursery=clients))
                 task_status.started(listeners[0].socket.getsockname()[1])
-                with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                    await anext(signals)
-                    listening.start_soon(_end_at_once, signals, services)
-                    acceptor.draining = status.draining = True
-                    log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
-                    await _drain(around.connections, settings.drain_seconds)
-                    listening.cancel_scope.cancel()
+                await stopping.wait()
+                acceptor.draining = status.draining = True
+                log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
+                await _drain(around.connections, settings.drain_seconds)
+                listening.cancel_scope.cancel()
             clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
         services.cancel_scope.cancel()
 
@@ -147,11 +148,14 @@ async def _drain(connections: set[Connection], seconds: float) -> None:
         connection.close(closing.RESTART)
 
 
-async def _end_at_once(signals: AsyncIterator[int], services: trio.Nursery) -> None:
-    """Cancel everything at the second signal."""
-    await anext(signals)
-    log.warning("ending at once")
-    services.cancel_scope.cancel()
+async def _heed_signals(stopping: trio.Event, everything: trio.CancelScope) -> None:
+    """Begin the end at the first signal; cancel everything at the second."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        await anext(signals)
+        stopping.set()
+        await anext(signals)
+        log.warning("ending at once")
+        everything.cancel()
 
 
 def _count(metrics: Metrics, record: Record, outcome: Outcome) -> None:

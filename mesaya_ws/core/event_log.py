@@ -116,6 +116,15 @@ class Gap(NamedTuple):
     next: int
 
 
+class Skipped(NamedTuple):
+    """Of the records `first <= offset < next` of a partition, the log holds some that cannot be read, for a `reason`."""
+
+    partition: Partition
+    first: int
+    next: int
+    reason: str
+
+
 class Replaced(NamedTuple):
     """A topic was deleted and created again: its offsets count anew, under another id."""
 
@@ -133,7 +142,7 @@ class Restored(NamedTuple):
     """The log answers again; nothing was skipped."""
 
 
-News = Batch | Sources | Gap | Replaced | Outage | Restored
+News = Batch | Sources | Gap | Skipped | Replaced | Outage | Restored
 
 
 class LogUnavailableError(Exception):
@@ -165,8 +174,9 @@ class EventLog(Protocol):
     async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
         """Hand everything that the log holds and will hold to `deliver`, from the beginning, until cancelled.
 
-        The first item is a `Sources`. A `deliver` that waits holds up the reading (the log is the buffer); a batch
-        holds at most a few hundred records. An unreachable log never ends this: it says `Outage`, and later `Restored`.
+        The first item is a `Sources`, unless the log does not answer from the start. A `deliver` that waits holds up the
+        reading (the log is the buffer); a batch holds at most a few hundred records. An unreachable log never ends this:
+        it says `Outage`, and later `Restored`.
         """
         ...
 

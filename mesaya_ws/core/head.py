@@ -1,13 +1,14 @@
 """The head of a request (RFC 9112), as far as the choice between HTTP and WebSocket needs it.
 
-A WebSocket handshake (RFC 6455, 4.2.1) is judged here completely, and handed on as a head of our own making: the
-libraries behind it never see a client's header values.
+A WebSocket handshake (RFC 6455, 4.2) is judged and answered here completely: no library behind it ever sees a client's
+header values, and none keeps them for as long as the connection lasts.
 """
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Collection
+from hashlib import sha1
 from http import HTTPStatus
 
 import orjson
@@ -16,6 +17,7 @@ from attrs import frozen
 END = b"\r\n\r\n"
 WEBSOCKET_PATH = "/ws"
 
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01])")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
 
@@ -66,8 +68,8 @@ def parse_head(data: bytes) -> Head:
     return Head(match[1].decode("ascii"), match[2].decode("ascii"), headers)
 
 
-def websocket_head(head: Head, allowed_origins: Collection[str]) -> bytes:
-    """Return a head for the WebSocket library that asks for what `head` asks for, and nothing else.
+def accept_websocket(head: Head, allowed_origins: Collection[str]) -> bytes:
+    """Return the answer that opens the WebSocket which `head` asks for (RFC 6455, 4.2.2).
 
     Raises `HeadError` when the handshake is not one of RFC 6455, or its page may not use the service.
     """
@@ -93,10 +95,12 @@ def websocket_head(head: Head, allowed_origins: Collection[str]) -> bytes:
         raise HeadError(
             HTTPStatus.FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect; see ALLOWED_ORIGINS."
         )
+    proof = b64encode(sha1(f"{key}{_GUID}".encode("ascii"), usedforsecurity=False).digest())
     return (
-        f"GET {WEBSOCKET_PATH} HTTP/1.1\r\nHost: mesaya-ws\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-    ).encode("ascii")
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + proof
+        + END
+    )
 
 
 def may_use(origin: str, host: str, allowed: Collection[str]) -> bool:

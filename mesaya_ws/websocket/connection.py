@@ -1,21 +1,23 @@
 """One client's connection: its tasks, and its end."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Set
 from contextlib import suppress
 
 import trio
 from attrs import field, frozen
-from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_stream
 
 from mesaya_ws.core import closing
 from mesaya_ws.core.closing import CloseCode
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import PING, FrameWatch, Violation, close_frame
+from mesaya_ws.core.hub import PACE
 from mesaya_ws.core.session import Limits, Session
 from mesaya_ws.core.window import Overtaken
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
+from mesaya_ws.websocket.library import ConnectionClosed, WebSocketConnection, open_websocket
 from mesaya_ws.websocket.outbox import Outbox
 from mesaya_ws.websocket.stream import WatchedStream
 
@@ -23,6 +25,9 @@ log = get_logger(__name__)
 
 ABNORMAL = 1006
 """What RFC 6455, 7.1.5 calls a connection that broke without a close frame."""
+
+_PROTOCOL_ERRORS = {code: closing.CLOSE_CODES[code] for code in (1002, 1007)}
+"""What trio-websocket finds wrong; it leaves it to us to say so."""
 
 _VERDICTS = {
     Violation.TOO_BIG: closing.TOO_BIG,
@@ -48,21 +53,20 @@ class Surroundings:
 
 
 class Connection:
-    """A client, from its accepted handshake to the end of its socket.
+    """A client, from the answer that opens its WebSocket to the end of its socket."""
 
-    Three tasks of ours live in it: one receives, one drains the outbox, one tells whether the client is still there.
-    """
+    __slots__ = ("_around", "_outbox", "_pinged_at", "_scope", "_stream", "_tcp", "_verdict", "session")
 
-    __slots__ = ("_around", "_outbox", "_scope", "_stream", "_verdict", "session")
-
-    def __init__(self, id: str, stream: trio.SocketStream, head: bytes, early: bytes, around: Surroundings) -> None:
+    def __init__(self, id: str, stream: trio.SocketStream, early: bytes, around: Surroundings) -> None:
         settings = around.settings
         self._around = around
+        self._tcp = stream
         self._scope = trio.CancelScope()
+        self._pinged_at = -math.inf
         self._verdict: CloseCode | None = None
         self._outbox = Outbox(stream.socket, settings.outbox_messages, settings.outbox_bytes, self)
         watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
-        self._stream = WatchedStream(stream, head, early, self._outbox, watch, self)
+        self._stream = WatchedStream(stream, early, self._outbox, watch, self)
         self.session = Session(id, around.feed, self._outbox, around.limits)
 
     def close(self, verdict: CloseCode) -> None:
@@ -86,81 +90,90 @@ class Connection:
         """End the connection of a client that breaks a limit."""
         self.close(_VERDICTS[violation])
 
-    async def run(self) -> None:
-        """Serve the client until either side ends the connection."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._outbox.drain)
-                websocket = await self._shake_hands(nursery)
-                if websocket is not None:
-                    nursery.start_soon(self._watch_over)
-                    await self._serve(websocket)
-                nursery.cancel_scope.cancel()
-        finally:
-            await trio.aclose_forcefully(self._stream)
+    def check(self, now: float) -> None:
+        """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2)."""
+        settings, heard_at = self._around.settings, self._stream.heard_at
+        if self._pinged_at > heard_at:
+            if now - self._pinged_at >= settings.ping_timeout:
+                self.close(closing.SILENT)
+        elif now - heard_at >= settings.ping_interval:
+            self._pinged_at = now
+            self._outbox.offer(PING, 1)
 
-    async def _shake_hands(self, nursery: trio.Nursery) -> WebSocketConnection | None:
-        settings = self._around.settings
-        with trio.move_on_after(settings.handshake_timeout), suppress(ConnectionClosed):
-            request = await wrap_server_stream(
-                nursery, self._stream, message_queue_size=1, max_message_size=settings.max_message_bytes
-            )
-            return await request.accept()
-        return None
+    async def run(self, answer: bytes) -> None:
+        """Send the `answer` that opens the WebSocket, and serve the client until either side ends the connection.
 
-    async def _serve(self, websocket: WebSocketConnection) -> None:
+        One task receives, one drains the outbox, and one of trio-websocket reads frames; `keep_alive` watches over all.
+        """
         metrics = self._around.metrics
         metrics.connections_open += 1
         metrics.connections_total += 1
         self._around.connections.add(self)
-        self.session.welcome()
         code = ABNORMAL
         try:
-            with self._scope:
-                code = await self._receive(websocket)
-            if self._verdict is not None:
-                code = self._verdict.code
-                await self._part(websocket, self._verdict)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._outbox.drain)
+                self._outbox.offer(answer, 1)
+                self.session.welcome()
+                code = await self._serve(open_websocket(self._stream, nursery, self._around.settings.max_message_bytes))
+                nursery.cancel_scope.cancel()
         finally:
-            self.session.leave()
-            self._around.connections.discard(self)
-            self._around.holding.discard(self.session)
+            self._leave()
+            self._outbox.close()
+            await trio.aclose_forcefully(self._tcp)
             metrics.connections_open -= 1
             metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
             log.debug("closed", connection=self.session.id, code=code)
 
+    async def _serve(self, websocket: WebSocketConnection) -> int:
+        """Serve the client; return the code that the connection was closed with."""
+        code = ABNORMAL
+        with self._scope:
+            code = await self._receive(websocket)
+            self._verdict = _PROTOCOL_ERRORS.get(code)
+        if self._verdict is not None:
+            code = self._verdict.code
+            await self._part(websocket, self._verdict)
+        return code
+
     async def _receive(self, websocket: WebSocketConnection) -> int:
         """Obey the client's messages until it closes; return the close code."""
-        counts = self._around.metrics.client_messages
+        session, counts = self.session, self._around.metrics.client_messages
         try:
             while True:
                 text = str(await websocket.get_message())  # never bytes: the stream lets no binary frame pass
-                kind = self.session.receive(text)
+                kind = session.receive(text)
                 counts[kind] = counts.get(kind, 0) + 1
-                if self.session.holding:
-                    self._around.holding.add(self.session)
-                if self.session.asking:
-                    self._around.ask(self.session)
+                if session.holding:
+                    self._around.holding.add(session)
+                if session.asking:
+                    self._around.ask(session)
         except ConnectionClosed as closed:
             return closed.reason.code if closed.reason else ABNORMAL
 
-    async def _watch_over(self) -> None:
-        """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2)."""
-        settings, stream = self._around.settings, self._stream
-        while True:
-            heard_at = stream.heard_at
-            await trio.sleep_until(heard_at + settings.ping_interval)
-            if stream.heard_at == heard_at:
-                self._outbox.offer(PING, 1)
-                await trio.sleep(settings.ping_timeout)
-                if stream.heard_at == heard_at:
-                    self.close(closing.SILENT)
-                    return
-
     async def _part(self, websocket: WebSocketConnection, verdict: CloseCode) -> None:
-        """Send the close frame, and wait a little for the client to take its leave."""
-        self.session.leave()
+        """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""
+        self._leave()
         self._outbox.finish(close_frame(verdict.code, verdict.name))
-        with trio.move_on_after(self._around.settings.close_timeout), suppress(ConnectionClosed):
-            while True:
-                await websocket.get_message()
+        with trio.move_on_after(self._around.settings.close_timeout), suppress(trio.BrokenResourceError):
+            with suppress(ConnectionClosed):
+                while True:
+                    await websocket.get_message()
+            async for _ in self._tcp:
+                pass
+
+    def _leave(self) -> None:
+        self.session.leave()
+        self._around.connections.discard(self)
+        self._around.holding.discard(self.session)
+
+
+async def keep_alive(connections: Set[Connection], settings: Settings) -> None:
+    """Check, for ever, whether the clients are still there: one task for all, as one for each costs 3 kB."""
+    period = min(1.0, settings.ping_interval / 4, settings.ping_timeout / 4)
+    while True:
+        await trio.sleep(period)
+        for number, connection in enumerate(list(connections), 1):
+            connection.check(trio.current_time())
+            if number % PACE == 0:
+                await trio.lowlevel.checkpoint()

@@ -17,38 +17,30 @@ class Owner(Protocol):
 
 
 class WatchedStream(trio.abc.Stream):
-    """A client's socket as trio-websocket sees it.
+    """A client's socket as trio-websocket sees it, from the end of the handshake on.
 
-    What it sends goes through the outbox, in order with the frames of events. What it receives begins with `head`, a
-    handshake; what follows, first `early` and then the socket's bytes, is watched: a client that breaks a limit is
-    reported once to `owner`, and not listened to any more.
+    What it sends goes through the outbox, in order with the frames of events. What it receives, first `early` and then
+    the socket's bytes, is watched: a client that breaks a limit is reported once to `owner`, and not listened to any
+    more. Closing it ends what trio-websocket can do, and leaves the socket to its owner.
     """
 
-    __slots__ = ("_early", "_head", "_outbox", "_owner", "_stream", "_watch", "heard_at")
+    __slots__ = ("_closed", "_early", "_outbox", "_owner", "_stream", "_watch", "heard_at")
 
     def __init__(
-        self,
-        stream: trio.SocketStream,
-        head: bytes,
-        early: bytes,
-        outbox: Outbox,
-        watch: FrameWatch,
-        owner: Owner,
+        self, stream: trio.SocketStream, early: bytes, outbox: Outbox, watch: FrameWatch, owner: Owner
     ) -> None:
         self._stream = stream
-        self._head = head
         self._early = early
         self._outbox = outbox
         self._watch: FrameWatch | None = watch
-        self._owner: Owner | None = owner
+        self._owner = owner
+        self._closed = False
         self.heard_at = trio.current_time()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Return the next bytes of the client; `b""` at their end."""
-        if self._head:
-            await trio.lowlevel.checkpoint()
-            head, self._head = self._head, b""
-            return head
+        if self._closed:
+            raise trio.ClosedResourceError
         while data := self._early or await self._stream.receive_some(max_bytes):
             self._early = b""
             self.heard_at = trio.current_time()
@@ -58,13 +50,14 @@ class WatchedStream(trio.abc.Stream):
             if violation is None:
                 return data
             self._watch = None
-            if self._owner is not None:
-                self._owner.violated(violation)
+            self._owner.violated(violation)
         return b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Hand `data` to the outbox. Raises `BrokenResourceError` when the client is gone."""
         await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError
         self._outbox.offer(bytes(data), 1)
         if self._outbox.broken:
             raise trio.BrokenResourceError
@@ -74,7 +67,6 @@ class WatchedStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        """Close the socket; what waits in the outbox is lost."""
-        self._outbox.close()
-        self._owner = None
-        await self._stream.aclose()
+        """End the use of the stream."""
+        self._closed = True
+        await trio.lowlevel.checkpoint()
