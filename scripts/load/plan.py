@@ -1,0 +1,193 @@
+"""What a run does: who connects, to which channels, what is fed into them, and how it is disturbed."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import orjson
+from attrs import frozen
+
+Record = tuple[str, bytes]
+"""A topic, and the value of a record; or a channel, and the message for it."""
+
+
+class Due(NamedTuple):
+    """An event: its channel's number, its own number there (from 1 on), and when it is due (ns since the epoch)."""
+
+    channel: int
+    number: int
+    at: int
+
+    @property
+    def stamp(self) -> str:
+        """What the event says about itself (see `wire.STAMP`)."""
+        return f"{self.channel}.{self.number}.{self.at}"
+
+
+@frozen
+class Audience:
+    """A kind of channel, and the records that make events on it."""
+
+    channel: str
+    topic: str
+    setup: Callable[[str], list[Record]]
+    event: Callable[[str, str], dict[str, object]]
+
+
+def _record(topic: str, what: str, id: str, data: dict[str, object], at: int) -> Record:
+    envelope = {"timestamp": _iso(at), "event_type": what, "entity_id": id, "data": {"id": id, **data}}
+    return f"mesa-ya.{topic}.events", orjson.dumps(envelope)
+
+
+def _iso(nanoseconds: int) -> str:
+    moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _floor_plan(subject: str) -> list[Record]:
+    """Return the section that the table of a restaurant belongs to."""
+    section = {"restaurantId": subject, "name": "Terraza", "width": 800, "height": 600, "status": "ACTIVE"}
+    return [_record("sections", "created", f"{subject}-s", section, 0)]
+
+
+def _table(subject: str, stamp: str) -> dict[str, object]:
+    return {"sectionId": f"{subject}-s", "number": 1, "capacity": 4, "status": "OCCUPIED", "stamp": stamp}
+
+
+def _reservation(subject: str, stamp: str) -> dict[str, object]:
+    at = "2026-11-28T13:00:00.000Z"
+    return {"userId": subject, "reservationTime": at, "numberOfGuests": 2, "status": "PENDING", "stamp": stamp}
+
+
+TABLES = Audience("restaurant:{}:tables", "tables", _floor_plan, _table)
+
+
+def _nothing(_: str) -> list[Record]:
+    return []
+
+
+TABLES = Audience("restaurant:{}:tables", "tables", _floor_plan, _table)
+USERS = Audience("user:{}:notifications", "reservations", _nothing, _reservation)
+
+
+@frozen(kw_only=True)
+class Plan:
+    """All of a run. Times in seconds, rates per second, in all processes together.
+
+    A `rate` of None saturates: the next events are fed as soon as no more than `outstanding` of them have not been
+    received everywhere. Disturbances: with `cut_every`, each client is cut that often; with `storm`, all but the
+    `bystanders` are cut at once in the middle of the run. Who was cut is `away` for a while, and resumes.
+    """
+
+    run: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    path: str = "/ws"
+    dialect: str = "mesaya"
+    audience: Audience = TABLES
+    connections: int = 1000
+    channels: int = 1
+    rate: float | None = 100.0
+    outstanding: int = 200
+    duration: float = 10.0
+    ramp: float | None = None
+    concurrency: int = 256
+    sources: int = 8
+    processes: int = 1
+    watch: str | None = None
+    storm: bool = False
+    cut_every: float | None = None
+    away: float = 1.0
+    bystanders: int = 0
+
+    def subject(self, channel: int) -> str:
+        """Return the id that a channel is about; no other run uses it."""
+        return f"load-{self.run}-{channel}"
+
+    def channel(self, number: int) -> str:
+        """Return the name of a channel."""
+        return self.watch or self.audience.channel.format(self.subject(number))
+
+    def setup(self) -> list[Record]:
+        """Return the records that must be there before the first event."""
+        return [record for number in range(self.channels) for record in self.audience.setup(self.subject(number))]
+
+    def record(self, due: Due) -> Record:
+        """Return the record that becomes the event `due` on its channel."""
+        subject = self.subject(due.channel)
+        data = self.audience.event(subject, due.stamp)
+        return _record(self.audience.topic, "updated", f"{subject}-e", data, due.at)
+
+    def message(self, due: Due) -> Record:
+        """Return the event `due` as a finished message, for servers that only pass messages on.
+
+        It is what this service's clients get, with a position as long as theirs.
+        """
+        subject = self.subject(due.channel)
+        channel = self.audience.channel.format(subject)
+        message = {
+            "type": f"{self.audience.topic.rstrip('s')}.updated",
+            "channel": channel,
+            "position": "ERiuAAAAnk8BAAAAAAAAoUZ3",
+            "timestamp": _iso(due.at),
+            "data": {"tableId": f"{subject}-e", **self.audience.event(subject, due.stamp), "restaurantId": subject},
+        }
+        return channel, orjson.dumps(message)
+
+    def events(self, first: int, count: int, at: Callable[[int], int]) -> Iterator[Due]:
+        """Return `count` events from the one with the serial number `first` on, in turn over all channels."""
+        for serial in range(first, first + count):
+            yield Due(serial % self.channels, serial // self.channels + 1, at(serial))
+
+    def fed(self, count: int) -> list[int]:
+        """Return how many of the first `count` events are on each channel."""
+        whole, rest = divmod(count, self.channels)
+        return [whole + (channel < rest) for channel in range(self.channels)]
+
+
+@frozen
+class Profile:
+    """A named choice of a plan's values; the command line overrides them."""
+
+    name: str
+    meaning: str
+    values: dict[str, object]
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("hot", "everybody on one channel", {"connections": 1000, "channels": 1, "rate": 100.0}),
+        Profile("restaurants", "many restaurants, one each", {"connections": 5000, "channels": 1000, "rate": 1000.0}),
+        Profile(
+            "users",
+            "a private channel for each",
+            {"audience": USERS, "connections": 2000, "channels": 2000, "rate": 1000.0},
+        ),
+        Profile(
+            "storm",
+            "all are cut at once, and resume",
+            {
+                "connections": 10_000,
+                "channels": 1000,
+                "rate": 500.0,
+                "storm": True,
+                "away": 2.0,
+                "bystanders": 100,
+                "duration": 30.0,
+            },
+        ),
+        Profile(
+            "cut",
+            "each is cut every 15 s, and resumes",
+            {
+                "connections": 10_000,
+                "channels": 1000,
+                "rate": 500.0,
+                "cut_every": 15.0,
+                "bystanders": 100,
+                "duration": 60.0,
+            },
+        ),
+    )
+}

@@ -1,0 +1,93 @@
+"""What Linux tells about a process and its children: processor time and memory (proc(5))."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import frozen
+
+_TICK = 1 / os.sysconf("SC_CLK_TCK")
+_LISTEN = "0A"
+
+
+@frozen
+class Observed:
+    """A process that is watched, with all its descendants."""
+
+    pid: int
+
+    def cpu(self) -> float:
+        """Return the seconds of processor time that it has used; 0 when it has gone."""
+        return sum(_cpu(pid) for pid in family(self.pid))
+
+    def memory(self) -> int:
+        """Return the bytes that it holds; pages that several processes share are divided among them."""
+        return sum(_memory(pid) for pid in family(self.pid))
+
+
+def listening(port: int) -> Observed | None:
+    """Return the process that listens on a TCP port of this machine, as far as we may see it."""
+    inodes = {
+        f"socket:[{fields[9]}]"
+        for table in ("/proc/net/tcp", "/proc/net/tcp6")
+        for fields in map(str.split, _lines(Path(table))[1:])
+        if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port
+    }
+    holders = {pid for pid in _processes() if inodes and not inodes.isdisjoint(_sockets(pid))}
+    # Workers inherit the socket of their parent.
+    parents = [pid for pid in holders if _parent(pid) not in holders]
+    return Observed(min(parents)) if parents else None
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for other in _processes():
+        children.setdefault(_parent(other), []).append(other)
+    found = [pid]
+    for member in found:
+        found += children.get(member, [])
+    return found
+
+
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except OSError:  # gone, or another user's
+        return []
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of `stat` from the third on; the second one, the name, may hold anything."""
+    lines = _lines(Path(f"/proc/{pid}/stat"))
+    return lines[0].rpartition(")")[2].split() if lines else []
+
+
+def _parent(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _cpu(pid: int) -> float:
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) * _TICK if fields else 0.0
+
+
+def _memory(pid: int) -> int:
+    for line in _lines(Path(f"/proc/{pid}/smaps_rollup")):
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _sockets(pid: int) -> set[str]:
+    found = set()
+    with suppress(OSError):  # gone, or another user's
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found.add(os.readlink(entry))
+    return found

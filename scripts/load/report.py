@@ -1,0 +1,123 @@
+"""What people see of a run: a display while it goes, a table at its end, and the same as JSON."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from attrs import asdict
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from load.histogram import Histogram
+from load.plan import Plan
+from load.run import Result, Tally, Watcher
+
+PERCENTILES = (50, 90, 99)
+
+
+def milliseconds(microseconds: int | None) -> str:
+    """Return a latency as people read it."""
+    return "–" if microseconds is None else f"{microseconds / 1000:,.1f} ms"
+
+
+@contextmanager
+def display(console: Console, plan: Plan) -> Iterator[Watcher]:
+    """Show how a run is going; nothing where the console is no terminal."""
+    began = time.monotonic()
+
+    def show(phase: str, tally: Tally) -> Text:
+        moment = tally.moments[-1] if tally.moments else None
+        words = [
+            f"{time.monotonic() - began:5.1f} s  {phase:<16}",
+            f"{tally.open_now:,} of {plan.connections:,} connected",
+            f"{moment.deliveries if moment else 0:,.0f} deliveries/s",
+            f"p50 {milliseconds(moment.p50 if moment else None)}",
+            f"p99 {milliseconds(moment.p99 if moment else None)}",
+        ]
+        if tally.failures:
+            words.append(f"{sum(tally.failures.values()):,} failures")
+        return Text("  ·  ".join(words), no_wrap=True, overflow="ellipsis")
+
+    if not console.is_terminal:
+        yield lambda phase, tally: None
+        return
+    with Live(console=console, refresh_per_second=8, transient=True) as live:
+        yield lambda phase, tally: live.update(show(phase, tally))
+
+
+def table(plan: Plan, result: Result) -> Table:
+    """Return the table of all that was measured."""
+    rows = Table(box=None, show_header=False, pad_edge=False, title_justify="left")
+    rows.add_column(style="bold")
+    rows.add_column(justify="right")
+    rows.add_column(style="dim")
+
+    def row(name: str, value: str, remark: str = "") -> None:
+        rows.add_row(name, value, remark)
+
+    row("connections", f"{result.connections:,}", f"of {plan.connections:,}")
+    row("connections/s", f"{result.connections_per_second:,.0f}", _spread(result.opening, "to the answer, "))
+    row("events", f"{result.events:,}", f"on {plan.channels:,} channels")
+    row("deliveries", f"{result.deliveries:,}", f"of {result.expected:,}" if result.expected else "")
+    row("deliveries/s", f"{result.deliveries_per_second:,.0f}")
+    row("lost", f"{result.lost:,}")
+    row("twice", f"{result.duplicates:,}")
+    if result.late or result.misrouted:
+        row("out of order", f"{result.late:,}")
+        row("on a wrong channel", f"{result.misrouted:,}")
+    for percent in PERCENTILES:
+        row(f"latency p{percent}", milliseconds(result.latency.percentile(percent)))
+    row("latency max", milliseconds(result.latency.maximum if result.latency.total else None))
+    if result.recovered or result.unrecovered:
+        row("resumed", f"{result.recovered:,}", f"{result.unrecovered:,} in vain; {result.replayed:,} events replayed")
+    if result.storm_seconds is not None:
+        row("storm answered in", f"{result.storm_seconds:.1f} s")
+    if result.cpu_share is not None:
+        row("server CPU", f"{result.cpu_share:.0%}", "of a core")
+    if result.cpu_per_delivery is not None:
+        row("CPU per delivery", f"{result.cpu_per_delivery * 1e6:.2f} µs", "of the server")
+    if result.memory_per_connection is not None:
+        row("memory per connection", f"{result.memory_per_connection / 1000:.1f} kB", "of the server, idle")
+    row("load test CPU", f"{result.client_cpu_share:.0%}", f"its busiest process; the feed {result.feed_cpu_share:.0%}")
+    for reason, count in sorted(result.failures.items(), key=lambda failure: -failure[1])[:5]:
+        row("cut", f"{count:,}", reason)
+    return rows
+
+
+def warnings(result: Result) -> list[str]:
+    """Return what must be known before the figures are believed."""
+    found = []
+    if result.client_limits:
+        found.append(
+            "The load test itself was too busy: its CPU is what limits. Spread it with --processes, or ask for less."
+        )
+    if result.misrouted:
+        found.append("Events came on channels that they do not belong to.")
+    return found
+
+
+def as_json(result: Result) -> dict[str, object]:
+    """Return the result as JSON's types; histograms as their percentiles, in microseconds."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, Histogram):
+            return {
+                **{f"p{percent}": value.percentile(percent) for percent in (*PERCENTILES, 99.9)},
+                "max": value.maximum if value.total else None,
+                "count": value.total,
+            }
+        return value
+
+    fields = asdict(result, recurse=False)
+    return {name: plain(value) for name, value in fields.items() if name != "moments"} | {
+        "client_limits": result.client_limits,
+        "moments": [asdict(moment) for moment in result.moments],
+    }
+
+
+def _spread(histogram: Histogram, prefix: str) -> str:
+    if not histogram.total:
+        return ""
+    return f"{prefix}p50 {milliseconds(histogram.percentile(50))}, p99 {milliseconds(histogram.percentile(99))}"

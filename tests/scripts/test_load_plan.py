@@ -1,0 +1,61 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from load.feed import Pace
+from load.plan import USERS, Due, Plan
+from load.wire import Chunk
+
+from mesaya_ws.core.channels import parse_channel
+from mesaya_ws.core.event_log import Record
+from mesaya_ws.core.frames import text_frame
+from mesaya_ws.core.projections import Projections
+from mesaya_ws.core.records import understand
+from mesaya_ws.core.routing import route
+
+
+def messages(records):
+    projections, found = Projections(), []
+    for offset, (topic, value) in enumerate(records):
+        found += route(understand(Record(topic, 0, offset, 0, None, value)), projections).messages
+    return found
+
+
+@pytest.mark.parametrize("plan", [Plan(run="x", channels=2), Plan(run="x", channels=2, audience=USERS)])
+def test_a_record_becomes_a_message_on_its_channel_with_its_stamp(plan):
+    due = Due(1, 5, 123_456_789_000_000_000)
+    (message,) = messages([*plan.setup(), plan.record(due)])[len(plan.setup()) :]
+    assert message.channel == plan.channel(1)
+    assert parse_channel(message.channel) is not None
+    assert message.data["stamp"] == "1.5.123456789000000000"
+
+
+def test_a_finished_message_is_one_that_clients_understand():
+    channel, text = Plan(run="x").message(Due(0, 5, 77))
+    chunk = Chunk(text_frame(text))
+    assert channel == "restaurant:load-x-0:tables"
+    assert chunk.plain
+    assert chunk.stamps == [(0, 5, 77)]
+    assert chunk.position is not None
+
+
+@given(st.integers(1, 7), st.integers(0, 50))
+def test_events_are_numbered_on_their_channel_and_counted_alike(channels, count):
+    plan = Plan(run="x", channels=channels)
+    events = list(plan.events(0, count, lambda serial: serial))
+    for channel, fed in enumerate(plan.fed(count)):
+        assert [event.number for event in events if event.channel == channel] == list(range(1, fed + 1))
+
+
+def test_a_saturating_feed_waits_for_its_audience():
+    received = [0, 0]
+    pace = Pace(Plan(run="x", connections=10, channels=2, rate=None, outstanding=4), received)
+    assert pace.due() == 4
+    pace.taken = 4
+    assert pace.due() == 0
+    received[1] = 10  # two events, by the five clients of each channel
+    assert pace.due() == 2
+
+
+def test_an_event_is_due_when_its_turn_comes_not_when_it_is_sent():
+    pace = Pace(Plan(run="x", rate=1000.0), [0])
+    assert pace.at(5) - pace.at(0) == 5_000_000
