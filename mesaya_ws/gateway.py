@@ -25,7 +25,7 @@ from mesaya_ws.http_api.serving import serve_http
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, watch_loop
 from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive
+from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive, serve_websocket
 
 log = get_logger(__name__)
 
@@ -46,9 +46,6 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         limits = Limits(settings.auth, settings.max_subscriptions)
         around = Surroundings(settings, limits, feed, metrics, historian.ask)
 
-        async def serve_websocket(id: str, stream: trio.SocketStream, answer: bytes, early: bytes) -> None:
-            await Connection(id, stream, early, around).run(answer)
-
         stopping = trio.Event()
         services.start_soon(_heed_signals, stopping, services.cancel_scope)
         deliver, news = trio.open_memory_channel[News](NEWS_AHEAD)
@@ -58,7 +55,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         services.start_soon(historian.run)
         services.start_soon(keep_alive, around.connections, settings)
         app = create_app(settings, event_log, metrics, status)
-        acceptor = Acceptor(settings, metrics, serve_websocket, partial(serve_http, app))
+        acceptor = Acceptor(settings, metrics, partial(serve_websocket, around), partial(serve_http, app))
         async with trio.open_nursery() as clients:
             listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
             async with trio.open_nursery() as listening:

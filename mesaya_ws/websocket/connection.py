@@ -26,7 +26,7 @@ log = get_logger(__name__)
 ABNORMAL = 1006
 """What RFC 6455, 7.1.5 calls a connection that broke without a close frame."""
 
-_PROTOCOL_ERRORS = {code: closing.CLOSE_CODES[code] for code in (1002, 1007)}
+_PROTOCOL_ERRORS = (1002, 1007)
 """What trio-websocket finds wrong; it leaves it to us to say so."""
 
 _VERDICTS = {
@@ -55,16 +55,21 @@ class Surroundings:
 class Connection:
     """A client, from the answer that opens its WebSocket to the end of its socket."""
 
-    __slots__ = ("_around", "_outbox", "_pinged_at", "_scope", "_stream", "_tcp", "_verdict", "session")
+    __slots__ = ("_around", "_nursery", "_outbox", "_pinged_at", "_scope", "_stream", "_tcp", "_verdict", "session")
 
-    def __init__(self, id: str, stream: trio.SocketStream, early: bytes, around: Surroundings) -> None:
+    def __init__(
+        self, id: str, stream: trio.SocketStream, early: bytes, nursery: trio.Nursery, around: Surroundings
+    ) -> None:
         settings = around.settings
         self._around = around
         self._tcp = stream
+        self._nursery = nursery
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
         self._verdict: CloseCode | None = None
-        self._outbox = Outbox(stream.socket, settings.outbox_messages, settings.outbox_bytes, self)
+        self._outbox = Outbox(
+            stream.socket, nursery, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
+        )
         watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
         self._stream = WatchedStream(stream, early, self._outbox, watch, self)
         self.session = Session(id, around.feed, self._outbox, around.limits)
@@ -100,37 +105,16 @@ class Connection:
             self._pinged_at = now
             self._outbox.offer(PING, 1)
 
-    async def run(self, answer: bytes) -> None:
-        """Send the `answer` that opens the WebSocket, and serve the client until either side ends the connection.
-
-        One task receives, one drains the outbox, and one of trio-websocket reads frames; `keep_alive` watches over all.
-        """
-        metrics = self._around.metrics
-        metrics.connections_open += 1
-        metrics.connections_total += 1
-        self._around.connections.add(self)
-        code = ABNORMAL
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._outbox.drain)
-                self._outbox.offer(answer, 1)
-                self.session.welcome()
-                code = await self._serve(open_websocket(self._stream, nursery, self._around.settings.max_message_bytes))
-                nursery.cancel_scope.cancel()
-        finally:
-            self._leave()
-            self._outbox.close()
-            await trio.aclose_forcefully(self._tcp)
-            metrics.connections_open -= 1
-            metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
-            log.debug("closed", connection=self.session.id, code=code)
-
-    async def _serve(self, websocket: WebSocketConnection) -> int:
-        """Serve the client; return the code that the connection was closed with."""
+    async def run(self, answer: bytes) -> int:
+        """Send the `answer` that opens the WebSocket, serve the client, and return the code that it was closed with."""
+        self._outbox.offer(answer, 1)
+        self.session.welcome()
+        websocket = open_websocket(self._stream, self._nursery, self._around.settings.max_message_bytes)
         code = ABNORMAL
         with self._scope:
             code = await self._receive(websocket)
-            self._verdict = _PROTOCOL_ERRORS.get(code)
+            if code in _PROTOCOL_ERRORS:
+                self.close(closing.CLOSE_CODES[code])
         if self._verdict is not None:
             code = self._verdict.code
             await self._part(websocket, self._verdict)
@@ -153,7 +137,7 @@ class Connection:
 
     async def _part(self, websocket: WebSocketConnection, verdict: CloseCode) -> None:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""
-        self._leave()
+        self.leave()
         self._outbox.finish(close_frame(verdict.code, verdict.name))
         with trio.move_on_after(self._around.settings.close_timeout), suppress(trio.BrokenResourceError):
             with suppress(ConnectionClosed):
@@ -162,10 +146,44 @@ class Connection:
             async for _ in self._tcp:
                 pass
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Give up all subscriptions, and be known to nobody."""
         self.session.leave()
         self._around.connections.discard(self)
         self._around.holding.discard(self.session)
+
+    def abandon(self) -> None:
+        """Let nothing be written any more."""
+        self._outbox.close()
+
+
+async def serve_websocket(
+    around: Surroundings, id: str, stream: trio.SocketStream, answer: bytes, early: bytes
+) -> None:
+    """Serve a client on `stream` until either side ends the connection, and close the stream.
+
+    `answer` opens the WebSocket, and `early` is what the client sent behind its handshake. In the nursery here live the
+    receiving task, trio-websocket's reader of frames, and, while the client lags behind, a send task.
+    """
+    metrics = around.metrics
+    metrics.connections_open += 1
+    metrics.connections_total += 1
+    code = ABNORMAL
+    try:
+        async with trio.open_nursery() as nursery:
+            connection = Connection(id, stream, early, nursery, around)
+            around.connections.add(connection)
+            try:
+                code = await connection.run(answer)
+            finally:
+                connection.leave()
+                connection.abandon()
+            nursery.cancel_scope.cancel()
+    finally:
+        await trio.aclose_forcefully(stream)
+        metrics.connections_open -= 1
+        metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
+        log.debug("closed", connection=id, code=code)
 
 
 async def keep_alive(connections: Set[Connection], settings: Settings) -> None:

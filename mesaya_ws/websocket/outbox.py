@@ -21,39 +21,52 @@ class Owner(Protocol):
         ...
 
 
+_Channel = tuple[trio.MemorySendChannel[tuple[bytes, int]], trio.MemoryReceiveChannel[tuple[bytes, int]]]
+
+
 class Outbox:
     """The only way of bytes to a client's socket.
 
-    While nothing waits, `offer` writes without blocking and without a task switch. What the kernel does not take goes
-    into a memory channel, which the send task (`drain`) empties. Past the bounds nothing more is taken but a last word
-    (`finish`). `behind` says that something waits; `broken`, that nothing will ever be written again.
+    While nothing waits, `offer` writes without blocking and without a task switch. When the kernel does not take all, a
+    send task is started in `nursery` for as long as something waits, in a memory channel; most clients never need them,
+    and they are a sixth of what a connection costs. Past the bounds nothing more is taken but a last word (`finish`).
+    `behind` says that something waits; `broken`, that nothing will ever be written again.
     """
 
     __slots__ = (
+        "_channel",
         "_fd",
         "_finished",
         "_max_bytes",
         "_max_messages",
+        "_nursery",
         "_owner",
-        "_put",
         "_rest",
         "_sealed",
         "_socket",
-        "_take",
         "_waiting_messages",
         "behind",
         "broken",
         "waiting_bytes",
     )
 
-    def __init__(self, socket: trio.socket.SocketType, max_messages: int, max_bytes: int, owner: Owner) -> None:
+    def __init__(
+        self,
+        socket: trio.socket.SocketType,
+        nursery: trio.Nursery,
+        owner: Owner,
+        *,
+        max_messages: int,
+        max_bytes: int,
+    ) -> None:
         self._socket = socket
         # os.write, since Trio's sockets have no public way to send without awaiting.
         self._fd = socket.fileno()
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._owner: Owner | None = owner
-        self._put, self._take = trio.open_memory_channel[tuple[bytes, int]](max_messages + 2)
+        self._nursery = nursery
+        self._channel: _Channel | None = None
         self._rest = memoryview(b"")
         self._finished = False
         self._sealed = False
@@ -80,7 +93,7 @@ class Outbox:
             self.behind = True
             self._rest = memoryview(data)[written:]
             self.waiting_bytes = len(self._rest)
-            self._put.send_nowait((b"", 0))
+            self._nursery.start_soon(self._drain)
 
     def _queue(self, data: bytes, messages: int) -> None:
         self.waiting_bytes += len(data)
@@ -90,41 +103,51 @@ class Outbox:
             if self._owner is not None:
                 self._owner.overflowed()
         else:
-            self._put.send_nowait((data, messages))
+            self._put(data, messages)
 
-    async def drain(self) -> None:
-        """Write what is queued whenever the client takes it; the send task of a connection."""
+    def _put(self, data: bytes, messages: int) -> None:
+        if self._channel is None:
+            # One place more than there can be messages, for the last word.
+            self._channel = trio.open_memory_channel(self._max_messages + 1)
+        self._channel[0].send_nowait((data, messages))
+
+    async def _drain(self) -> None:
+        """Write what waits as the client takes it: the send task of a connection."""
         try:
-            async for queued in self._take:
+            await self._write()
+            while data := self._join():
+                self._rest = memoryview(data)
                 await self._write()
-                self._rest = memoryview(self._join(*queued))
-                await self._write()
-                if self.waiting_bytes == 0:
-                    self.behind = False
-                    self._caught_up()
         except (OSError, trio.ClosedResourceError):
             self._sealed = self.broken = True
+            return
+        self.behind = False
+        self._caught_up()
 
-    def _join(self, data: bytes, messages: int) -> bytes:
-        parts, size = [data], len(data)
+    def _join(self) -> bytes:
+        """Take what is queued, up to `JOIN` bytes."""
+        parts: list[bytes] = []
+        size = 0
         while size < JOIN:
-            try:
-                data, more = self._take.receive_nowait()
-            except trio.WouldBlock:
+            queued = self._take()
+            if queued is None:
                 break
+            data, messages = queued
             parts.append(data)
             size += len(data)
-            messages += more
-        self._waiting_messages -= messages
+            self._waiting_messages -= messages
         return b"".join(parts)
 
-    def _caught_up(self) -> None:
-        if self._finished:
-            self._socket.shutdown(trio.socket.SHUT_WR)
-        elif self._owner is not None:
-            self._owner.idle()
+    def _take(self) -> tuple[bytes, int] | None:
+        if self._channel is None:
+            return None
+        try:
+            return self._channel[1].receive_nowait()
+        except trio.WouldBlock:
+            return None
 
     async def _write(self) -> None:
+        """Write all of what has begun to be written, however long the client takes."""
         while self._rest:
             try:
                 written = os.write(self._fd, self._rest)
@@ -134,20 +157,23 @@ class Outbox:
             self._rest = self._rest[written:]
             self.waiting_bytes -= written
 
+    def _caught_up(self) -> None:
+        if self._finished:
+            self._socket.shutdown(trio.socket.SHUT_WR)
+        elif self._owner is not None:
+            self._owner.idle()
+
     def finish(self, last_word: bytes) -> None:
         """Drop whatever has not begun to be written, send `last_word`, and end the sending side of the connection."""
         if self._finished or self.broken:
             return
-        while True:
-            try:
-                self._take.receive_nowait()
-            except trio.WouldBlock:
-                break
+        while self._take():
+            pass
         self.waiting_bytes, self._waiting_messages = len(self._rest), 0
         self._sealed = False
         if self.behind:
             self.waiting_bytes += len(last_word)
-            self._put.send_nowait((last_word, 0))
+            self._put(last_word, 0)
         else:
             self.offer(last_word, 1)
         self._finished = self._sealed = True
@@ -157,6 +183,5 @@ class Outbox:
     def close(self) -> None:
         """Never touch the socket again: its descriptor may soon be another one's."""
         self._sealed = self.broken = True
-        self._put.close()
         self._fd = -1
         self._owner = None  # which breaks a cycle: the garbage collector is not needed for it
