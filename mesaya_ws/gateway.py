@@ -99,11 +99,11 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, sta
 def _hear(news: News, around: Surroundings, status: Status) -> None:
     match news:
         case Outage(reason):
-            status.log_down(reason)
+            status.outage = reason
             around.metrics.log_up = False
             log.warning("the event log does not answer", reason=reason)
         case Restored():
-            status.log_back()
+            status.outage = None
             around.metrics.log_up = True
             log.info("the event log answers again")
         case _:

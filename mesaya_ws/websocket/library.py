@@ -18,7 +18,10 @@ def open_websocket(stream: trio.abc.Stream, nursery: trio.Nursery, max_message_s
     Larger messages than `max_message_size` (characters) are not taken.
     """
     websocket = WebSocketConnection(
-        stream, Connection(ConnectionType.SERVER), message_queue_size=1, max_message_size=max_message_size
+        stream,
+        Connection(ConnectionType.SERVER),  # type: ignore[arg-type]  # a WSConnection does just the same when it is open
+        message_queue_size=1,
+        max_message_size=max_message_size,
     )
     nursery.start_soon(websocket._reader_task)
     return websocket

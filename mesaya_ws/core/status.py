@@ -1,0 +1,27 @@
+"""Whether this instance should be given clients, and why not."""
+
+from attrs import define
+
+
+@define
+class Status:
+    """What decides on readiness; the gateway keeps it true.
+
+    `outage` says why the event log does not answer, or is None; `caught_up`, that the log's history has been read.
+    """
+
+    outage: str | None = None
+    caught_up: bool = False
+    draining: bool = False
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why this instance is not ready; nothing when it is."""
+        reasons = []
+        if self.draining:
+            reasons.append("This instance is going away.")
+        if self.outage is not None:
+            reasons.append(f"The event log does not answer: {self.outage}")
+        elif not self.caught_up:
+            reasons.append("The history in the event log is still being read.")
+        return reasons
