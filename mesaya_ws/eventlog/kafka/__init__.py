@@ -1,0 +1,60 @@
+"""The event log on Apache Kafka. All that knows the client, kafka-python, is in this package."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from mesaya_ws.core.event_log import Appended, EventLog, Extent, NewRecord, News, Partition, Record
+from mesaya_ws.eventlog.kafka.clients import Options, connection_options
+from mesaya_ws.eventlog.kafka.follower import Follower
+from mesaya_ws.eventlog.kafka.producer import Producer
+from mesaya_ws.eventlog.kafka.reader import Reader
+from mesaya_ws.eventlog.kafka.reasons import listen
+from mesaya_ws.settings import Settings
+
+
+@asynccontextmanager
+async def open_kafka_log(settings: Settings) -> AsyncIterator[EventLog]:
+    """Open the log on KAFKA_BROKERS; whether they answer is found out by what is asked of it.
+
+    Raises `SettingsError` when a file for TLS cannot be used.
+    """
+    listen()
+    log = KafkaLog(connection_options(settings), settings.kafka_topics)
+    try:
+        yield log
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(log.close)
+
+
+class KafkaLog:
+    """An `EventLog` on Kafka; made by `open_kafka_log`. Each partition is a source."""
+
+    def __init__(self, options: Options, topics: Collection[str]) -> None:
+        self._options = options
+        self._topics = topics
+        self._producer = Producer(options, topics)
+        self._reader = Reader(options, topics)
+
+    async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
+        """See `EventLog.append`. A record is put where its key says; one without a key, anywhere."""
+        return await self._producer.append(records)
+
+    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+        """See `EventLog.follow`. Topics and partitions that are new are read a few seconds after they were created."""
+        await Follower(self._options, self._topics, deliver).run()
+
+    async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
+        """See `EventLog.read`."""
+        return await self._reader.read(partition, start, limit)
+
+    async def extents(self) -> Mapping[Partition, Extent]:
+        """See `EventLog.extents`."""
+        return await self._reader.extents()
+
+    def close(self) -> None:
+        """End the threads of producer and reader (a follower ends its own). Takes a few seconds at most."""
+        self._producer.close()
+        self._reader.close()

@@ -1,0 +1,98 @@
+"""Questions to the log beside the stream: what it holds, and the records from one place on."""
+
+from collections.abc import Callable, Collection, Mapping
+from time import monotonic
+from typing import TypeVar
+
+import trio
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import OffsetOutOfRangeError
+
+from mesaya_ws.core.event_log import Extent, LogUnavailableError, OffsetGoneError, Partition, Record
+from mesaya_ws.eventlog.kafka.clients import (
+    BATCH_RECORDS,
+    Clients,
+    Options,
+    PoisonError,
+    place,
+    records_of,
+    run_in_thread,
+)
+from mesaya_ws.eventlog.kafka.reasons import reason
+from mesaya_ws.eventlog.kafka.survey import take_survey
+
+READ_PATIENCE = 10.0
+"""Seconds in which a question must be answered."""
+
+_Answer = TypeVar("_Answer")
+
+
+class Reader:
+    """Asks one question after the other, each in a thread; its clients stay open between them."""
+
+    def __init__(self, options: Options, topics: Collection[str]) -> None:
+        self._options = options
+        self._topics = topics
+        self._turn = trio.Lock()
+        self._clients: Clients | None = None
+        self._admin: KafkaAdminClient
+        self._consumer: KafkaConsumer
+
+    async def extents(self) -> Mapping[Partition, Extent]:
+        """See `EventLog.extents`."""
+        return await self._ask(lambda: take_survey(self._admin, self._topics).extents)
+
+    async def read(self, partition: Partition, start: int, limit: int) -> list[Record]:
+        """See `EventLog.read`. Records that cannot be read are left out."""
+        return await self._ask(lambda: self._read(partition, start, limit))
+
+    def close(self) -> None:
+        """Close the clients; nothing may be asked any more."""
+        if self._clients is not None:
+            self._clients.close()
+            self._clients = None
+
+    async def _ask(self, question: Callable[[], _Answer]) -> _Answer:
+        started = monotonic()
+        with trio.move_on_after(READ_PATIENCE):
+            async with self._turn:
+                clients = self._clients or Clients(self._options)
+                return await run_in_thread(lambda: self._answer(clients, question), clients.free)
+        raise LogUnavailableError(reason(self._options, started))
+
+    def _answer(self, clients: Clients, question: Callable[[], _Answer]) -> _Answer:
+        started = monotonic()
+        try:
+            if self._clients is None:
+                self._admin, self._consumer = clients.admin(), clients.consumer()
+                self._clients = clients
+            return question()
+        except OffsetGoneError:
+            raise
+        except BaseException as error:
+            # Also when cancelled, in the middle of an answer.
+            self._clients = None
+            clients.close()
+            if isinstance(error, Exception):
+                raise LogUnavailableError(reason(self._options, started)) from error
+            raise
+
+    def _read(self, partition: Partition, start: int, limit: int) -> list[Record]:
+        extent = take_survey(self._admin, [partition.topic]).extents.get(partition)
+        if extent is None or start < extent.begin:
+            raise OffsetGoneError(f"{partition.topic} does not hold offset {start} of partition {partition.number}.")
+        at = TopicPartition(*partition)
+        self._consumer.assign([at])
+        self._consumer.seek(at, start)
+        records: list[Record] = []
+        while len(records) < limit and place(self._consumer, at) < extent.end:
+            trio.from_thread.check_cancelled()
+            try:
+                polled = self._consumer.poll(200, max_records=min(BATCH_RECORDS, limit - len(records)))
+            except OffsetOutOfRangeError:
+                raise OffsetGoneError(f"{partition.topic} no longer holds offset {start}.") from None
+            except PoisonError as error:
+                self._consumer.seek(at, error.poison.offset + 1)
+                continue
+            records += records_of(polled.get(at, ()))
+        return records

@@ -1,0 +1,44 @@
+"""What tests of several folders use."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let kafka-python read its own files as it does; all other warnings are errors."""
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(scope="session")
+def kafka_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Kafka: KAFKA_TEST_BROKERS, or else a broker that runs for the session.
+
+    Other tests use it at the same time: topics have names of their own, and nobody stops it. A test that cannot have it
+    fails.
+    """
+    if given := os.environ.get("KAFKA_TEST_BROKERS"):
+        yield given
+        return
+    broker = _broker(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker.address
+    broker.stop()
+
+
+@pytest.fixture(scope="module")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory):
+    """A `Broker` to stop, kill, freeze and start again; one for each module, always there at the start of a test."""
+    broker = _broker(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+def _broker(folder: Path):
+    # Only who needs a broker needs what starts one.
+    from tests.kafka_broker import Broker
+
+    return Broker(folder)

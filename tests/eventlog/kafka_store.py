@@ -1,0 +1,87 @@
+"""A place on a Kafka for one test: topics with names of their own, and what an administrator does to them."""
+
+from contextlib import AbstractAsyncContextManager, closing
+from functools import partial
+from itertools import count
+from time import monotonic, sleep
+from typing import Any
+from uuid import uuid4
+
+import attrs
+import trio
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+
+from mesaya_ws.core.event_log import EventLog, Partition
+from mesaya_ws.eventlog.kafka import open_kafka_log
+from mesaya_ws.settings import Settings
+
+PARTITIONS = 2
+
+
+@attrs.frozen
+class KafkaStore:
+    """Three topics; they exist after `create`."""
+
+    brokers: str
+    topics: tuple[str, ...] = attrs.field(factory=lambda: tuple(f"test.{name}.{uuid4().hex}" for name in "abc"))
+    foreign: str = "test.foreign"
+
+    def settings(self, **others: Any) -> Settings:
+        return Settings(**{"kafka_brokers": (self.brokers,), "kafka_topics": self.topics} | others)
+
+    def open(self) -> AbstractAsyncContextManager[EventLog]:
+        return open_kafka_log(self.settings())
+
+    async def remove_before(self, partition: Partition, offset: int) -> None:
+        await self.administer(lambda admin: admin.delete_records({TopicPartition(*partition): offset}))
+
+    async def create(self, *topics: str, partitions: int = PARTITIONS, **configs: str) -> None:
+        """Create topics; one that is being deleted, as soon as it is gone."""
+        of = {name.replace("_", "."): value for name, value in configs.items()}
+
+        def create(admin: KafkaAdminClient) -> None:
+            for topic in topics or self.topics:
+                for _ in count():
+                    try:
+                        admin.create_topics(
+                            {topic: {"num_partitions": partitions, "replication_factor": 1, "configs": of}}
+                        )
+                        break
+                    except TopicAlreadyExistsError:
+                        sleep(0.05)
+
+        await self.administer(create)
+
+    async def administer(self, act: Any) -> Any:
+        """Let `act` do something with an admin client, in a thread."""
+
+        def administer() -> Any:
+            with closing(KafkaAdminClient(bootstrap_servers=self.brokers, bootstrap_timeout_ms=10_000)) as admin:
+                return act(admin)
+
+        return await trio.to_thread.run_sync(administer)
+
+    async def delete(self, topic: str) -> None:
+        """Delete a topic, and wait until it is gone."""
+
+        def delete(admin: KafkaAdminClient) -> None:
+            admin.delete_topics([topic])
+            deadline = monotonic() + 10
+            while not admin.describe_topics([topic])[0]["error_code"]:
+                assert monotonic() < deadline
+                sleep(0.02)
+
+        await self.administer(delete)
+
+    async def produce(self, topic: str, values: list[bytes], **options: Any) -> None:
+        """Produce as another program does, with another client's settings."""
+        await trio.to_thread.run_sync(partial(self._produce, topic, values, **options))
+
+    def _produce(self, topic: str, values: list[bytes], headers: Any = None, **options: Any) -> None:
+        with closing(KafkaProducer(bootstrap_servers=self.brokers, **options)) as producer:
+            for future in [producer.send(topic, value, partition=0, headers=headers) for value in values]:
+                future.get(10)
+
+
+__all__ = ["PARTITIONS", "KafkaStore", "UnknownTopicOrPartitionError"]
