@@ -1,0 +1,1 @@
+"""The benchmark set: this service and its peers, in turns, under the same load."""

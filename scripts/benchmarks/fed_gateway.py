@@ -1,0 +1,85 @@
+"""The gateway with a log that has no storage: what the feed sends is a record that has been read.
+
+So its hot path can be set against servers that have no log. All else is the real thing: records are understood,
+routed, kept in the window, and written to clients.
+
+Arguments: the port of the feed (lines of `topic TAB value`). The settings come from the environment, as always.
+"""
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from mesaya_ws import gateway
+from mesaya_ws.core.event_log import (
+    TOPICS,
+    Appended,
+    Batch,
+    EventLog,
+    Extent,
+    NewRecord,
+    News,
+    Partition,
+    Record,
+    Sources,
+)
+from mesaya_ws.settings import Settings, load_settings
+
+PORT = int(sys.argv[1])
+BATCH = 500
+"""Records that a batch holds at most, as in the real logs."""
+
+
+class LineLog:
+    """An `EventLog` that only goes forward."""
+
+    def __init__(self) -> None:
+        self._offsets = {topic: itertools.count() for topic in TOPICS}
+
+    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+        """Hand over what comes, in its order."""
+        await deliver(Sources(await self.extents(), {None: 0}))
+
+        async def feed(stream: trio.SocketStream) -> None:
+            rest = b""
+            async for data in stream:
+                *lines, rest = (rest + data).split(b"\n")
+                timestamp = round(time.time() * 1000)
+                for first in range(0, len(lines), BATCH):
+                    batch = lines[first : first + BATCH]
+                    lag = len(lines) - first - len(batch)
+                    await deliver(Batch(None, [self._record(line, timestamp) for line in batch], lag))
+
+        await trio.serve_tcp(feed, PORT, host="127.0.0.1")
+
+    def _record(self, line: bytes, timestamp: int) -> Record:
+        name, _, value = line.partition(b"\t")
+        topic = name.decode()
+        return Record(topic, 0, next(self._offsets[topic]), timestamp, None, value)
+
+    async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
+        """Take nothing."""
+        raise NotImplementedError("This log is only fed.")
+
+    async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
+        """Remember nothing."""
+        return []
+
+    async def extents(self) -> Mapping[Partition, Extent]:
+        """Hold nothing."""
+        return {Partition(topic, 0): Extent(0, 0, "line") for topic in TOPICS}
+
+
+@asynccontextmanager
+async def open_line_log(_: Settings) -> AsyncIterator[EventLog]:
+    """Stand in for `mesaya_ws.eventlog.open_event_log`."""
+    yield LineLog()
+
+
+gateway.open_event_log = open_line_log
+trio.run(gateway.serve, load_settings(os.environ))
