@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 import trio
 
-from mesaya_ws.core.head import END, HeadError, accept_websocket, parse_head
+from mesaya_ws.core.head import END, HeadError, accept_websocket, parse_head, without_upgrade
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -108,7 +108,7 @@ class Acceptor:
         end = seen.index(END)
         head = parse_head(seen[:end])
         if not head.upgrades_to_websocket:
-            return b"", seen
+            return b"", without_upgrade(seen) if "upgrade" in head.headers else seen
         answer = accept_websocket(head, self._settings.allowed_origins)
         if self.draining:
             raise _DRAINING

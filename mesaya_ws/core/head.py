@@ -68,6 +68,17 @@ def parse_head(data: bytes) -> Head:
     return Head(match[1].decode("ascii"), match[2].decode("ascii"), headers)
 
 
+def without_upgrade(data: bytes) -> bytes:
+    """Return a request that does not ask for another protocol; a server may ignore that wish (RFC 9110, 7.8).
+
+    Hypercorn would grant HTTP/2, whose requests no acceptor would see.
+    """
+    head, end, rest = data.partition(END)
+    lines = head.split(b"\r\n")
+    kept = [line for line in lines if not line.lower().startswith((b"upgrade:", b"http2-settings:"))]
+    return b"\r\n".join(kept) + end + rest
+
+
 def accept_websocket(head: Head, allowed_origins: Collection[str]) -> bytes:
     """Return the answer that opens the WebSocket which `head` asks for (RFC 6455, 4.2.2).
 

@@ -65,6 +65,10 @@ def strict_converter() -> Converter:
         converter.register_structure_hook(wanted, _exactly(wanted))
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(lambda wanted: wanted == str | None, _optional_text)
+    converter.register_structure_hook_func(
+        lambda wanted: wanted == float | None, lambda value, _: None if value is None else _number(value, _)
+    )
+    converter.register_structure_hook_func(lambda wanted: wanted == dict[str, Any], _exactly(dict))
     return converter
 
 

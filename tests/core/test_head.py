@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 
-from mesaya_ws.core.head import END, HeadError, may_use, parse_head, accept_websocket
+from mesaya_ws.core.head import END, HeadError, accept_websocket, may_use, parse_head, without_upgrade
 
 ORIGINS = ("http://localhost:4200",)
 HANDSHAKE = (
@@ -96,6 +96,11 @@ def test_the_answer_of_the_rfc():
 def test_handshakes_that_are_refused(old, new, answer):
     assert old in HANDSHAKE
     assert refused(HANDSHAKE.replace(old, new, 1)) == answer
+
+
+def test_http2_is_not_asked_for():
+    asked = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nConnection: Upgrade\r\n\r\nbody"
+    assert without_upgrade(asked) == b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\r\nbody"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,72 @@
+"""The HTTP application: its routes, and what holds for all of them."""
+
+from http import HTTPStatus
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mesaya_ws import __version__
+from mesaya_ws.core.event_log import EventLog
+from mesaya_ws.core.status import Status
+from mesaya_ws.http_api.broadcast import broadcast_route
+from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
+from mesaya_ws.http_api.health import health_routes
+from mesaya_ws.http_api.publish import publish_route
+from mesaya_ws.metrics import CONTENT_TYPE, Metrics, registry, render
+from mesaya_ws.settings import Settings
+
+
+def create_app(settings: Settings, event_log: EventLog, metrics: Metrics, status: Status) -> Starlette:
+    """Return the application that answers everything but WebSockets."""
+    books = registry(metrics, __version__)
+    return Starlette(
+        routes=[
+            Route("/", _describe),
+            Route("/ws", _tell_to_upgrade),
+            *health_routes(metrics, status),
+            Route("/metrics", _metrics(books)),
+            publish_route(settings, event_log),
+            broadcast_route(settings, event_log),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+            )
+        ],
+        exception_handlers={
+            ApiError: answer_api_error,
+            HTTPException: answer_http_exception,
+            Exception: answer_fault,
+        },
+    )
+
+
+async def _describe(_: Request) -> Response:
+    return JSONResponse(
+        {"service": "mesaya-ws", "version": __version__, "websocket": "/ws", "health": "/health", "metrics": "/metrics"}
+    )
+
+
+async def _tell_to_upgrade(_: Request) -> Response:
+    raise ApiError(
+        HTTPStatus.UPGRADE_REQUIRED,
+        "upgrade_required",
+        "This is where WebSockets are opened; connect with a WebSocket client.",
+        Upgrade="websocket",
+    )
+
+
+def _metrics(books: CollectorRegistry):  # type: ignore[no-untyped-def]  # an endpoint, as starlette takes them
+    async def endpoint(_: Request) -> Response:
+        return Response(render(books), media_type=CONTENT_TYPE)
+
+    return endpoint

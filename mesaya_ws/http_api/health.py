@@ -1,0 +1,42 @@
+"""Whether the service lives, and whether it should be given clients."""
+
+from http import HTTPStatus
+from time import monotonic
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mesaya_ws import __version__
+from mesaya_ws.core.status import Status
+from mesaya_ws.metrics import Metrics
+
+
+def health_routes(metrics: Metrics, status: Status) -> list[Route]:
+    """Return `/health`, which answers 200 as long as the process lives, and `/health/ready`, 503 while it is not ready.
+
+    Both say the same: an instance that waits for its log must not be restarted for it, but should not be given clients.
+    """
+    started = monotonic()
+
+    def report() -> dict[str, object]:
+        reasons = status.reasons
+        return {
+            "status": "ok" if not reasons else "not_ready",
+            "live": True,
+            "ready": not reasons,
+            "reasons": reasons,
+            "log": {"up": status.outage is None, "lag": sum(metrics.lag.values())},
+            "connections": metrics.connections_open,
+            "version": __version__,
+            "uptime_seconds": round(monotonic() - started, 1),
+        }
+
+    async def health(_: Request) -> Response:
+        return JSONResponse(report())
+
+    async def ready(_: Request) -> Response:
+        code = HTTPStatus.SERVICE_UNAVAILABLE if status.reasons else HTTPStatus.OK
+        return JSONResponse(report(), code)
+
+    return [Route("/health", health), Route("/health/ready", ready)]
