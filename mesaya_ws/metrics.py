@@ -6,7 +6,8 @@ when somebody scrapes.
 
 import gc
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -141,15 +142,10 @@ def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
     return HistogramMetricFamily(f"mesaya_{name}", text, buckets=buckets, sum_value=histogram.sum)
 
 
-def registry(metrics: Metrics, version: str) -> CollectorRegistry:
-    """Return a registry with these books, and with what Prometheus tells of processes and of Python."""
-    made = CollectorRegistry()
-    made.register(_Books(metrics, version))
-    prometheus_client.ProcessCollector(registry=made)
-    prometheus_client.PlatformCollector(registry=made)
-    return made
-
-
-def render(books: CollectorRegistry) -> bytes:
-    """Return everything as text in the format of `CONTENT_TYPE`."""
-    return generate_latest(books)
+def exposition(metrics: Metrics, version: str) -> Callable[[], bytes]:
+    """Return what renders these books, and what Prometheus tells of processes and of Python, as `CONTENT_TYPE`."""
+    books = CollectorRegistry()
+    books.register(_Books(metrics, version))
+    prometheus_client.ProcessCollector(registry=books)
+    prometheus_client.PlatformCollector(registry=books)
+    return partial(generate_latest, books)

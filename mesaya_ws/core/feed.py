@@ -31,9 +31,9 @@ Understood = tuple[Record, Event | Unreadable]
 class Feed:
     """What the log says up to now, and its publication to the hub.
 
-    `report` is told what became of every record; channels that are not among `only` are not published. The feed is `live`
-    when everything that the log held at the start has been taken; until then its channels are history, not news. `time` is
-    that of the last record (ms since the epoch); `looks` counts how often the whole log was looked at.
+    `report` is told what became of every record; channels that are not among `only` are not published. The feed is
+    `live` when everything that the log held at the start has been taken; until then its channels are history, not news.
+    `time` is that of the last record (ms since the epoch); `looks` counts how often the whole log was looked at.
     """
 
     def __init__(

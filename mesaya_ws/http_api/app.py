@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 
-from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,19 +17,23 @@ from mesaya_ws.http_api.broadcast import broadcast_route
 from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
 from mesaya_ws.http_api.health import health_routes
 from mesaya_ws.http_api.publish import publish_route
-from mesaya_ws.metrics import CONTENT_TYPE, Metrics, registry, render
+from mesaya_ws.metrics import CONTENT_TYPE, Metrics, exposition
 from mesaya_ws.settings import Settings
 
 
 def create_app(settings: Settings, event_log: EventLog, metrics: Metrics, status: Status) -> Starlette:
     """Return the application that answers everything but WebSockets."""
-    books = registry(metrics, __version__)
+    render = exposition(metrics, __version__)
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(render(), media_type=CONTENT_TYPE)
+
     return Starlette(
         routes=[
             Route("/", _describe),
             Route("/ws", _tell_to_upgrade),
             *health_routes(metrics, status),
-            Route("/metrics", _metrics(books)),
+            Route("/metrics", show_metrics),
             publish_route(settings, event_log),
             broadcast_route(settings, event_log),
         ],
@@ -63,10 +66,3 @@ async def _tell_to_upgrade(_: Request) -> Response:
         "This is where WebSockets are opened; connect with a WebSocket client.",
         Upgrade="websocket",
     )
-
-
-def _metrics(books: CollectorRegistry):  # type: ignore[no-untyped-def]  # an endpoint, as starlette takes them
-    async def endpoint(_: Request) -> Response:
-        return Response(render(books), media_type=CONTENT_TYPE)
-
-    return endpoint
