@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from mesaya_ws import gateway
+from mesaya_ws import gateway, logs
 from mesaya_ws.core.event_log import (
     TOPICS,
     Appended,
@@ -82,4 +82,6 @@ async def open_line_log(_: Settings) -> AsyncIterator[EventLog]:
 
 
 gateway.open_event_log = open_line_log
-trio.run(gateway.serve, load_settings(os.environ))
+settings = load_settings(os.environ)
+logs.configure(settings.log_level, settings.log_format)
+trio.run(gateway.serve, settings)

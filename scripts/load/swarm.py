@@ -29,6 +29,10 @@ RETRY = 1.0
 _NO_PORT_YET = 24  # IP_BIND_ADDRESS_NO_PORT, ip(7): one source port serves several destinations
 _KNOWN_CHUNKS = 20_000
 
+HASHED = 160
+"""Bytes by which a chunk is looked up; the channel and the position are among them."""
+
+
 
 class State(Enum):
     """Where a client is on its way."""
@@ -116,7 +120,8 @@ class Swarm:
         self._buffer = bytearray(READ)
         self._view = memoryview(self._buffer)
         self._by_fd: dict[int, Client] = {}
-        self._chunks: dict[bytes, Chunk] = {}
+        self._chunks: dict[tuple[int, bytes], Chunk] = {}
+        self._fresh: list[Chunk] = []
         self._counts = _Counts()
         self._open = 0
         self._under_way = 0
@@ -186,7 +191,7 @@ class Swarm:
             now = time.monotonic()
             if busy:
                 self._move(now)
-            if now >= report_at or len(self._chunks) > _KNOWN_CHUNKS:
+            if now >= report_at or len(self._fresh) > _KNOWN_CHUNKS:
                 self._report()
                 report_at = now + REPORT_INTERVAL
             if self._pipe.poll():
@@ -197,7 +202,7 @@ class Swarm:
         """Take what came; nearly all of it passes through the first half of this loop."""
         by_fd, chunks, clock, opened = self._by_fd, self._chunks, time.time_ns, State.OPEN
         buffer, view = self._buffer, self._view
-        total = 0
+        total, fresh = 0, self._fresh
         for fd, _ in ready:
             client = by_fd.get(fd)
             if client is None:
@@ -206,23 +211,23 @@ class Swarm:
                 self._connected(client)
                 continue
             try:
-                data = bytes(view[: client.link.recv_into(buffer)])
+                size = client.link.recv_into(buffer)
             except BlockingIOError:
                 continue
             except OSError as error:
                 self._gone(client, error.strerror or "broken")
                 continue
-            chunk = chunks.get(data)
-            if chunk is None and not client.rest and client.state is opened:
-                chunk = chunks[data] = Chunk(data)
-            if (
-                chunk is not None
-                and chunk.plain
-                and chunk.first == client.next
-                and chunk.channel == client.channel
-                and not client.rest
-                and not client.replaying
-            ):
+            data = bytes(view[:size])
+            if client.rest or client.replaying or client.state is not opened:
+                self._take(client, data)
+                continue
+            # To compare is far cheaper than to hash: only the beginning of a long chunk is hashed.
+            key = size, data[:HASHED]
+            chunk = chunks.get(key)
+            if chunk is None or chunk.data != data:
+                chunk = chunks[key] = Chunk(data)
+                fresh.append(chunk)
+            if chunk.plain and chunk.first == client.next and chunk.channel == client.channel:
                 count = len(chunk.stamps)
                 client.next += count
                 client.position = chunk.position
@@ -390,11 +395,12 @@ class Swarm:
     def _report(self) -> None:
         counts, self._counts = self._counts, _Counts()
         latency = counts.latency
-        for chunk in self._chunks.values():
+        for chunk in self._fresh:
             for stamp in chunk.stamps if chunk.arrivals else ():
                 for tick, times in chunk.arrivals.items():
                     latency.record((((2 * tick + 1) << (TICK - 1)) - stamp.due) // 1000, times)
         self._chunks.clear()
+        self._fresh.clear()
         self._pipe.send(
             Sample(
                 time.time(),

@@ -77,9 +77,10 @@ class Chunk:
     counts by time, in units of 2**TICK ns.
     """
 
-    __slots__ = ("arrivals", "channel", "first", "others", "plain", "position", "rest", "stamps")
+    __slots__ = ("arrivals", "channel", "data", "first", "others", "plain", "position", "rest", "stamps")
 
     def __init__(self, data: bytes) -> None:
+        self.data = data
         frames, self.rest = split(data)
         self.stamps: list[Stamp] = []
         self.others: list[tuple[int, bytes]] = []
