@@ -1,0 +1,22 @@
+"""What the end-to-end tests share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.gateway import Gateway, running
+
+
+@pytest.fixture
+def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """Start gateways with the given settings; those of one test work in the same folder, on the same embedded log."""
+    numbers = count(1)
+    with ExitStack() as stack:
+
+        def start(*, ready: bool = True, **settings: str) -> Gateway:
+            return stack.enter_context(running(tmp_path, ready=ready, name=f"gateway-{next(numbers)}", **settings))
+
+        yield start
