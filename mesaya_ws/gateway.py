@@ -64,7 +64,9 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
             listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
             async with trio.open_nursery() as listening:
                 listening.start_soon(partial(trio.serve_listeners, acceptor.handle, listeners, handler_nursery=clients))
-                task_status.started(listeners[0].socket.getsockname()[1])
+                port = listeners[0].socket.getsockname()[1]
+                log.info("listening", host=settings.host, port=port)
+                task_status.started(port)
                 await stopping.wait()
                 acceptor.draining = status.draining = True
                 log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
