@@ -70,6 +70,7 @@ class Projections:
         self.names: dict[str, str] = {}
         """What users are called, by `auth` or by their reviews, whichever spoke last."""
         self.roles: dict[str, tuple[str, ...]] = {}
+        self._assigned: dict[str, str] = {}  # owners of restaurants that were never heard of
         self._restaurants = self.shelves["restaurant"]
         self._sections = self.shelves["section"]
         self._tables = self.shelves["table"]
@@ -117,10 +118,12 @@ class Projections:
     def _fold_upgrade(self, request: Data) -> None:
         """Give an approved owner the restaurant: the platform does so without telling of the restaurant."""
         restaurant, user = request.get("assignedRestaurantId"), request.get("userId")
-        if request.get("status") != "approved" or not restaurant or not user or restaurant in self._restaurants.gone:
+        if request.get("status") != "approved" or not restaurant or not user:
             return
-        known = self._restaurants.alive.get(restaurant, {"restaurantId": restaurant})
-        self._restaurants.put(restaurant, known | {"ownerId": user})
+        if known := self._restaurants.alive.get(restaurant):
+            self._restaurants.put(restaurant, known | {"ownerId": user})
+        else:
+            self._assigned[restaurant] = user
 
     def _fold_dishes(self, menu: Data, restaurant: str | None) -> None:
         """Take in the dishes that come with their menu: the event that deletes one brings its id alone."""
@@ -139,7 +142,7 @@ class Projections:
     def owner(self, restaurant: str | None) -> str | None:
         """Return who owns a restaurant, or owned it when it was deleted."""
         known = self._restaurants.last(restaurant)
-        return known.get("ownerId") if known is not None else None
+        return known.get("ownerId") if known is not None else self._assigned.get(restaurant or "")
 
     def is_open(self, restaurant: str) -> bool:
         """Return whether a restaurant's channels can be spoken on: its deletion was their last word."""

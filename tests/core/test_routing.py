@@ -488,3 +488,9 @@ def test_what_is_known_to_be_deleted_is_not_waited_for(platform):
 def test_what_was_folded_tells_the_parent_too(platform):
     platform.says("table.created", "early", sectionId="late")
     assert missing_parent(event("table.deleted", "early"), platform.projections) == "section:late"
+
+
+def test_a_restaurant_that_was_only_heard_of_by_an_upgrade_is_still_created_by_its_first_record(platform):
+    platform.says("owner_upgrade.status_changed", "q", userId="guest", status="APPROVED", assignedRestaurantId="seeded")
+    messages = platform.says("restaurant.created", "seeded", ownerId="another", status="ACTIVE")
+    assert {message.type for message in messages.values()} == {"restaurant.created"}
