@@ -205,6 +205,8 @@ def running(folder: Path, *, ready: bool = True, name: str = "gateway", **settin
         yield gateway
         if gateway.process.poll() is None:
             assert gateway.stop() == 0, gateway.output
-        assert "Traceback" not in gateway.output and '"exception"' not in gateway.output, gateway.output
+        printed = gateway.output
+        assert "Traceback" not in printed, printed
+        assert '"exception"' not in printed, printed
     finally:
         gateway.kill()
