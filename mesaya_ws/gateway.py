@@ -21,7 +21,7 @@ from mesaya_ws.core.window import Window
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
-from mesaya_ws.http_api.serving import HttpServer
+from mesaya_ws.http_api.serving import serve_http
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, watch_loop
 from mesaya_ws.settings import Settings
@@ -54,12 +54,8 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         services.start_soon(_pump, news, around, status)
         services.start_soon(historian.run)
         services.start_soon(keep_alive, around.connections, settings)
-        http = HttpServer(
-            create_app(settings, event_log, metrics, status),
-            max_head_bytes=settings.max_head_bytes,
-            idle_seconds=settings.handshake_timeout,
-        )
-        acceptor = Acceptor(settings, metrics, partial(serve_websocket, around), http.serve)
+        app = create_app(settings, event_log, metrics, status)
+        acceptor = Acceptor(settings, metrics, partial(serve_websocket, around), partial(serve_http, app))
         async with trio.open_nursery() as clients:
             listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
             async with trio.open_nursery() as listening:
@@ -72,7 +68,6 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
                 log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
                 await _drain(around.connections, settings.drain_seconds)
                 listening.cancel_scope.cancel()
-            await http.terminate()
             clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
         services.cancel_scope.cancel()
 

@@ -229,7 +229,7 @@ class Session:
             "subscribed",
             channel=channel.name,
             id=message.id,
-            position=self.feed.position(channel),
+            position=message.position,  # not the present one: a client that keeps it must not lose what follows now
             recovered=True,
             replayed=missed,
         )

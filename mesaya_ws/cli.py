@@ -1,0 +1,215 @@
+"""The commands."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from importlib import resources
+from itertools import islice
+from typing import IO, Any, NoReturn
+
+import attrs
+import click
+import orjson
+import trio
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from mesaya_ws import __version__
+from mesaya_ws.client import Event, RefusedError, connect
+from mesaya_ws.core.event_log import Extent, LogUnavailableError, NewRecord, Partition, RecordRefusedError
+from mesaya_ws.eventlog import open_event_log
+from mesaya_ws.gateway import serve as serve_gateway
+from mesaya_ws.logs import configure
+from mesaya_ws.settings import Settings, SettingsError, load_settings
+
+CHUNK = 200
+"""Records that are appended, and acknowledged, together."""
+
+PATIENCE = 10.0
+"""Seconds that `check` waits for the log."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mesaya-ws")
+def main() -> None:
+    """Real-time gateway of MesaYA: the platform's events to WebSocket clients."""
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        for problem in error.problems:
+            click.echo(f"mesaya-ws: {problem}.", err=True)
+        sys.exit(2)
+
+
+def _fail(sentence: str) -> NoReturn:
+    click.echo(f"mesaya-ws: {sentence}", err=True)
+    sys.exit(1)
+
+
+@main.command()
+def serve() -> None:
+    """Run the gateway until SIGTERM or SIGINT."""
+    settings = _settings()
+    configure(settings.log_level, settings.log_format)
+    try:
+        trio.run(serve_gateway, settings)
+    except* SettingsError as group:
+        _fail(str(_first(group)))
+    except* OSError as group:
+        error = _first(group)
+        _fail(f"cannot listen on {settings.host}:{settings.port}: {getattr(error, 'strerror', None) or error}.")
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+@main.command()
+@click.argument("source", type=click.File("rb"), required=False)
+@click.option("--sample", is_flag=True, help="Produce the records that ship with the service, instead of a file.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="Records per second; without it, all at once."
+)
+def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
+    """Append records to the configured log: lines {"topic", "key", "value"} of FILE, or of standard input with `-`.
+
+    A value that is an object is written as JSON, text as it stands, null as a tombstone.
+    """
+    if sample == (source is not None):
+        raise click.UsageError("Name a file, or - for standard input, or say --sample.")
+    settings = _settings()
+    lines: Iterable[bytes]
+    if source is None:
+        lines = resources.files("mesaya_ws").joinpath("samples/captured.jsonl").read_bytes().splitlines()
+    else:
+        lines = source
+    try:
+        count = trio.run(_produce, settings, _records(lines), rate)
+    except* ValueError as group:
+        _fail(str(_first(group)))
+    except* (RecordRefusedError, LogUnavailableError, SettingsError, OSError) as group:
+        _fail(f"{_first(group)}")
+    else:
+        click.echo(f"{count} records appended.", err=True)
+
+
+def _records(lines: Iterable[bytes]) -> Iterator[NewRecord]:
+    """Understand the lines of a file. Raises `ValueError` with the number of a line that is none."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            fields = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise ValueError(f"line {number} is not JSON: {error}.") from None
+        if not isinstance(fields, dict) or not isinstance(fields.get("topic"), str) or "value" not in fields:
+            raise ValueError(f'line {number} is not {{"topic", "key", "value"}}.')
+        key, value = fields.get("key"), fields["value"]
+        if key is not None and not isinstance(key, str):
+            raise ValueError(f"line {number} has a key that is not text.")
+        if value is not None:
+            value = value.encode() if isinstance(value, str) else orjson.dumps(value)
+        yield NewRecord(fields["topic"], value, None if key is None else key.encode())
+
+
+async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float | None) -> int:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.completed} records"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown = progress.add_task("", total=None)
+        count = 0
+        async with open_event_log(settings) as event_log:
+            start = trio.current_time()
+            while chunk := list(islice(records, CHUNK if rate is None else 1)):
+                if rate is not None:
+                    await trio.sleep_until(start + count / rate)
+                await event_log.append(chunk)
+                count += len(chunk)
+                progress.update(shown, completed=count)
+        return count
+
+
+@main.command()
+@click.argument("channels", nargs=-1, required=True)
+@click.option("--url", help="Where the gateway is; by default on this machine, at PORT.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
+@click.option("--snapshot", is_flag=True, help="Begin with the state of the channels.")
+def tail(channels: tuple[str, ...], url: str | None, as_json: bool, snapshot: bool) -> None:
+    """Subscribe to CHANNELS and print what arrives, until interrupted."""
+    url = url or f"ws://127.0.0.1:{_settings().port}/ws"
+    with suppress(KeyboardInterrupt):
+        try:
+            trio.run(partial(_tail, channels, url, as_json=as_json, snapshot=snapshot))
+        except* RefusedError as group:
+            _fail(str(_first(group)))
+        except* BrokenPipeError:
+            # Whoever read us has gone; Python would say so once more when it closes the stream.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+async def _tail(channels: tuple[str, ...], url: str, *, as_json: bool, snapshot: bool) -> None:
+    console = Console()
+    async with connect(url) as session:
+        for channel in channels:
+            await session.subscribe(channel, snapshot=snapshot)
+        async for event in session:
+            if as_json or not console.is_terminal:
+                click.echo(json.dumps(attrs.asdict(event), ensure_ascii=False))
+            else:
+                _print(console, event)
+
+
+def _print(console: Console, event: Event) -> None:
+    console.print(f"[dim]{event.timestamp or ''}[/] [bold]{event.type}[/] [cyan]{event.channel}[/]", highlight=False)
+    console.print_json(data=event.data)
+
+
+@main.command()
+def check() -> None:
+    """Say what is configured, whether the log answers, and what is missing."""
+    settings = _settings()
+    console = Console()
+    table = Table("setting", "value", title="Settings", title_justify="left")
+    for field in attrs.fields(type(settings)):
+        value = getattr(settings, field.name)
+        shown = (
+            ", ".join(map(str, value))
+            if isinstance(value, tuple)
+            else repr(value)
+            if "SecretStr" in str(type(value))
+            else str(value)
+        )
+        table.add_row(field.name.upper(), shown)
+    console.print(table)
+    extents: dict[Partition, Extent] = {}
+    try:
+        extents = trio.run(_look, settings)
+    except* (LogUnavailableError, SettingsError, OSError) as group:
+        _fail(f"the event log does not answer: {_first(group)}")
+    table = Table("topic", "partition", "first", "next", title="Event log", title_justify="left")
+    for partition, extent in sorted(extents.items()):
+        table.add_row(partition.topic, str(partition.number), str(extent.begin), str(extent.end))
+    console.print(table)
+    missing = set(settings.kafka_topics) - {partition.topic for partition in extents}
+    if missing:
+        _fail(f"these topics do not exist (yet): {', '.join(sorted(missing))}.")
+    if not settings.auth:
+        click.echo("mesaya-ws: AUTH=off, so private channels are open to everybody.", err=True)
+    click.echo("All is well.")
+
+
+async def _look(settings: Settings) -> dict[Partition, Extent]:
+    with trio.move_on_after(PATIENCE):
+        async with open_event_log(settings) as event_log:
+            return dict(await event_log.extents())
+    raise LogUnavailableError(f"no answer within {PATIENCE:.0f} s.")
