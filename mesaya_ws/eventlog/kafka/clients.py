@@ -12,15 +12,18 @@ from typing import Any, NamedTuple, TypeVar
 import trio
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.net.compat import KafkaNetClient
-from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 
 from mesaya_ws.core.event_log import Record
+from mesaya_ws.eventlog.kafka.connections import Connections
 from mesaya_ws.settings import Settings, SettingsError
 
 BATCH_RECORDS = 200
 """Records that one poll hands over at most. They die before the garbage collector counts enough of them to look at the
 whole heap, which would stop the event loop."""
+
+CONNECT_PATIENCE = 5.0
+"""Seconds in which a new client must have found a broker."""
 
 GRACE = 0.3
 """Seconds that a cancelled thread has to end by itself, before its clients are closed under it."""
@@ -48,7 +51,7 @@ def connection_options(settings: Settings) -> Options:
         "bootstrap_servers": list(settings.kafka_brokers),
         "client_id": settings.kafka_group_id,
         "security_protocol": settings.kafka_security_protocol,
-        "bootstrap_timeout_ms": 5_000,
+        "bootstrap_timeout_ms": round(CONNECT_PATIENCE * 1000),
         # The default, 30 s, is how long a client would look away after a broker has come back.
         "reconnect_backoff_max_ms": 1_000,
         # How soon a broker that hangs is given up, and new leaders and re-created topics are noticed.
@@ -86,8 +89,7 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
 class Clients:
     """The clients that one thread works with, and the way to get that thread out of them.
 
-    Making one takes up to `bootstrap_timeout_ms`, and then raises `KafkaTimeoutError`; with TLS to a peer that stays
-    silent, it takes until `free` is called.
+    Making one takes up to `CONNECT_PATIENCE`, and then raises `KafkaTimeoutError`.
     """
 
     def __init__(self, options: Options) -> None:
@@ -111,19 +113,23 @@ class Clients:
         return KafkaProducer(**self._options, **options, kafka_client=self._connect)
 
     def free(self) -> None:
-        """Close all connections, from another thread: whatever this one waits for in a client raises at once."""
+        """Close all connections, from another thread: whatever this one waits for in a client raises soon."""
         self.closed = True
         for net in self._nets:
             with suppress(Exception):  # it may be closing at this moment, in its own thread
-                net.close()
+                if net._net._io_thread is None:
+                    # A producer's connections are worked on by whoever waits for it, and may only be closed there.
+                    net._manager.call_soon(net._manager.close)
+                else:
+                    net.close()
 
     def close(self) -> None:
         """Close everything; the threads of the clients end."""
-        for client in self._opened:
+        self.closed = True
+        # A constructor that failed leaves its connections, and the thread that works on them.
+        for client in (*self._opened, *self._nets):
             with suppress(Exception):
                 client.close()
-        # A constructor that failed leaves its thread behind.
-        self.free()
 
     def _keep(self, client: Any) -> Any:
         self._opened.append(client)
@@ -134,25 +140,11 @@ class Clients:
         if self.closed:
             raise RuntimeError("the clients of this thread have been closed")
         selector = NetworkSelector(**options)
-        net = KafkaNetClient(net=selector, manager=_Connections(selector, **options), **options)
+        net = KafkaNetClient(net=selector, manager=Connections(selector, **options), **options)
         # The consumer's own option of that name is ignored: reading a topic that does not exist would create it.
         net.cluster.config["allow_auto_create_topics"] = False
         self._nets.append(net)
         return net
-
-
-class _Connections(KafkaConnectionManager):  # type: ignore[misc]  # kafka-python has no types
-    """Waits between two attempts also for a peer that accepts connections and closes them.
-
-    A load balancer with nothing behind it is one: without this, 1,500 connections a second are made to it.
-    """
-
-    def reset_backoff(self, node_id: Any) -> None:
-        connection = self._conns.get(node_id)
-        if node_id != "metadata" and (connection is None or not connection.connected):
-            self.update_backoff(node_id)
-        else:
-            super().reset_backoff(node_id)
 
 
 class Poison(NamedTuple):

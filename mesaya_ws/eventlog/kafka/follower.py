@@ -51,7 +51,7 @@ RENEW_AFTER = 15.0
 they do not find a cluster all of whose addresses are new."""
 
 HUNG_AFTER = 20.0
-"""Seconds without a sign of life after which the clients are closed: TLS to a silent peer waits for ever."""
+"""Seconds without a sign of life after which the clients are closed: not everything in them has a timeout."""
 
 POLL_MS = 200
 """How long a poll waits at most, and so how soon a cancelled follower ends; a record that arrives ends the waiting."""

@@ -112,7 +112,11 @@ class _Line:
         """
         promises: list[_Promise] = []
         if records and self._producer is None:
-            self._producer = self.clients.producer(**_PRODUCER, key_serializer=_Keys())
+            try:
+                self._producer = self.clients.producer(**_PRODUCER, key_serializer=_Keys())
+            except BaseException:
+                self.clients.close()
+                raise
         for record in records:
             try:
                 promises.append(self._send(record))

@@ -107,9 +107,6 @@ def _cause(complaints: str, authenticates: bool) -> str:
             return sentence
     if not _CLOSED.search(complaints):
         return "there is no answer in time: see whether the broker is well, and the way to it"
-    # A broker that refuses a password mostly closes the connection before its answer has been read.
     if authenticates:
-        return (
-            "it closes the connection: the credentials are wrong, or KAFKA_SECURITY_PROTOCOL and the port do not match"
-        )
+        return "it closes the connection: wrong credentials, or KAFKA_SECURITY_PROTOCOL and the port do not match"
     return "it closes the connection: see whether KAFKA_SECURITY_PROTOCOL ({security_protocol}) and the port match"

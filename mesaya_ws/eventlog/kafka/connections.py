@@ -1,0 +1,107 @@
+"""The connections of Kafka's clients: what kafka-python leaves open, waits for without end, or tries too often.
+
+Its names that begin with an underscore are those of release 3.0.12, which is pinned.
+"""
+
+import ssl
+from typing import Any
+
+from kafka.errors import KafkaConnectionError
+from kafka.net.inet import KafkaNetSocket, create_connection
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
+
+_DIRECT = "direct"
+
+
+class ClosingSocket(KafkaNetSocket):  # type: ignore[misc]  # kafka-python has no types
+    """Makes connections, and closes a socket that does not get one.
+
+    Otherwise it stays open until the garbage collector comes by: several a second in an outage.
+    """
+
+    SCHEMES = (_DIRECT,)
+
+    async def sock_connect(self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None) -> Any:
+        """Return `sock`, connected. Raises `KafkaError`."""
+        try:
+            return await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+        except BaseException:
+            sock.close()
+            raise
+
+
+class _Attentive:
+    """Hands over what arrives together with the end of a connection; otherwise that is thrown away.
+
+    It is why a broker closes: that it refuses the credentials.
+    """
+
+    def _sock_recv(self) -> tuple[bytes, Exception | None]:
+        received, error = super()._sock_recv()  # type: ignore[misc]
+        # The next call meets the end again.
+        return received, None if received else error
+
+
+class TcpTransport(_Attentive, KafkaTCPTransport):  # type: ignore[misc]
+    """A connection without encryption."""
+
+
+class TlsTransport(_Attentive, KafkaSSLTransport):  # type: ignore[misc]
+    """A connection with TLS; it gives up a handshake that is not answered until `timeout_at`.
+
+    Otherwise it would wait for ever.
+    """
+
+    timeout_at: float | None = None
+
+    async def handshake(self) -> None:
+        """Shake hands. Raises `ssl.SSLError`, `OSError` or `KafkaTimeoutError`."""
+        while True:
+            try:
+                self._sock.do_handshake()
+            except ssl.SSLWantReadError:
+                await self._net.wait_read(self._sock, timeout_at=self.timeout_at)
+            except ssl.SSLWantWriteError:
+                await self._net.wait_write(self._sock, timeout_at=self.timeout_at)
+            else:
+                return
+
+
+class Connections(KafkaConnectionManager):  # type: ignore[misc]
+    """All connections of one client."""
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        sock = await create_connection(
+            self._net,
+            node.host,
+            node.port,
+            self.config["socket_options"],
+            proxy_url=f"{_DIRECT}://",
+            timeout_at=timeout_at,
+        )
+        if self.ssl_enabled:
+            transport = TlsTransport(self._net, sock, host=node.host, ssl_context=self.config["ssl_context"])
+            transport.timeout_at = timeout_at
+        else:
+            transport = TcpTransport(self._net, sock, host=node.host)
+        try:
+            await transport.handshake()
+        except BaseException as error:
+            transport.close()
+            if isinstance(error, Exception):
+                raise KafkaConnectionError(f"Handshake failed: {error}") from error
+            raise
+        return transport
+
+    def reset_backoff(self, node_id: Any) -> None:
+        """Forget failures of a node, but only when there is a connection to it.
+
+        Otherwise one that accepts connections and closes them (a load balancer with nothing behind it) would be tried
+        1,500 times a second.
+        """
+        connection = self._conns.get(node_id)
+        if node_id != "metadata" and (connection is None or not connection.connected):
+            self.update_backoff(node_id)
+        else:
+            super().reset_backoff(node_id)

@@ -1,0 +1,474 @@
+"""What happens to Kafka, and what a follower is told of it; on a broker that these tests have for themselves."""
+
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from itertools import count
+from pathlib import Path
+
+import pytest
+import trio
+from kafka import KafkaProducer
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
+
+from mesaya_ws.core.event_log import (
+    Batch,
+    EventLog,
+    Gap,
+    LogUnavailableError,
+    NewRecord,
+    Outage,
+    Partition,
+    RecordRefusedError,
+    Replaced,
+    Restored,
+    Skipped,
+    Sources,
+)
+from mesaya_ws.eventlog.kafka import clients, follower, open_kafka_log
+from mesaya_ws.settings import SettingsError
+from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
+
+from .contract import PATIENCE, Ear, SlowEar, following, numbered
+from .kafka_store import KafkaStore
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def store(kafka_broker: Broker) -> KafkaStore:
+    store = KafkaStore(kafka_broker.address)
+    await store.create()
+    return store
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look, and give up, sooner than in production."""
+    monkeypatch.setattr(follower, "LOOK_INTERVAL", 0.2)
+    monkeypatch.setattr(follower, "OUTAGE_AFTER", 1.0)
+    monkeypatch.setattr(clients, "CONNECT_PATIENCE", 1.5)
+
+
+class Writer:
+    """Appends numbers one after the other, and keeps those that were acknowledged."""
+
+    def __init__(self, log: EventLog, topic: str) -> None:
+        self.log, self.topic = log, topic
+        self.acknowledged: list[int] = []
+        self._news = trio.Event()
+
+    async def run(self) -> None:
+        for number in count():
+            try:
+                await self.log.append([NewRecord(self.topic, b"%d" % number, b"one")])
+                self.acknowledged.append(number)
+                self._news.set()
+            except LogUnavailableError:
+                pass
+            # At the pace of a busy platform.
+            await trio.sleep(0.005)
+
+    async def until(self, number: int) -> None:
+        with trio.fail_after(PATIENCE):
+            while len(self.acknowledged) < number:
+                self._news = trio.Event()
+                await self._news.wait()
+
+
+@asynccontextmanager
+async def writing(log: EventLog, topic: str) -> AsyncIterator[Writer]:
+    writer = Writer(log, topic)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        yield writer
+        nursery.cancel_scope.cancel()
+
+
+def check_complete(ear: Ear, writer: Writer) -> None:
+    """Every offset once and in order; all that was acknowledged, in order. A repeat may have doubled one record."""
+    offsets = [record.offset for record in ear.records]
+    assert offsets == list(range(len(offsets)))
+    numbers = list(dict.fromkeys(int(record.value or b"") for record in ear.records))
+    assert numbers == sorted(numbers)
+    assert set(writer.acknowledged) <= set(numbers)
+    assert len(offsets) - len(numbers) <= 1
+
+
+async def until_complete(ear: Ear, writer: Writer) -> None:
+    last = b"%d" % writer.acknowledged[-1]
+    await ear.until(lambda: any(record.value == last for record in ear.records))
+
+
+def kinds(ear: Ear) -> list[type]:
+    """Return what happened, without the looks and the records."""
+    return [type(news) for news in ear.news if not isinstance(news, Sources | Batch)]
+
+
+# Topics that come and go
+
+
+async def test_a_topic_that_is_created_later_is_read_from_its_beginning(kafka_broker: Broker, hurry: None):
+    store = KafkaStore(kafka_broker.address)
+    async with store.open() as log, following(log) as ear:
+        await ear.until(lambda: bool(ear.news))
+        assert ear.news == [Sources({}, {})]
+        await store.create(store.topics[1])
+        await log.append(numbered(store.topics[1], 5))
+        await ear.until_held(5)
+    assert [record.value for record in ear.records] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_partitions_that_are_added_are_read_from_their_beginning(store: KafkaStore, hurry: None):
+    topic = store.topics[0]
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(topic, 5))
+        await ear.until_held(5)
+        await store.administer(lambda admin: admin.create_partitions({topic: 8}))
+        await ear.until(lambda: isinstance(ear.news[-1], Sources) and len(ear.news[-1].extents) == 12)
+        for number in range(8):
+            await store.produce(topic, [b"%d" % number], partition=number)
+        await ear.until_held(13)
+    assert [record.partition for record in sorted(ear.records[5:])] == list(range(8))
+
+
+@pytest.mark.parametrize("count", [2, 30], ids=["shorter", "longer"])
+async def test_a_topic_that_is_created_again_is_read_from_its_new_beginning(store: KafkaStore, hurry: None, count: int):
+    topic = store.topics[0]
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(topic, 10))
+        await ear.until_held(10)
+        await store.delete(topic)
+        await store.create(topic)
+        await log.append(numbered(topic, count))
+        await ear.until_held(10 + count)
+        ids = {at.topic: extent.topic_id for at, extent in (await log.extents()).items()}
+    assert ear.all(Replaced) == [Replaced(topic, ids[topic])]
+    told = ear.news.index(Replaced(topic, ids[topic]))
+    assert sum(len(news.records) for news in ear.news[:told] if isinstance(news, Batch)) == 10
+    assert [record.offset for record in ear.records[10:]] == list(range(count))
+
+
+async def test_a_topic_that_does_not_exist_is_refused_at_once_and_not_created(kafka_broker: Broker):
+    store = KafkaStore(kafka_broker.address)
+    async with store.open() as log:
+        with trio.fail_after(5), pytest.raises(RecordRefusedError, match="create it"):
+            await log.append([NewRecord(store.topics[0], b"a")])
+        assert await log.extents() == {}
+
+
+# What cannot be read
+
+
+async def test_what_retention_removed_under_a_slow_follower_is_told(store: KafkaStore, hurry: None):
+    topic = store.topics[0]
+    at = Partition(topic, 0)
+    async with store.open() as log, trio.open_nursery() as nursery:
+        slow = SlowEar()
+        nursery.start_soon(log.follow, slow.deliver)
+        await store.produce(topic, [b"%d" % number + bytes(10_000) for number in range(1000)])
+        await slow.until(lambda: bool(slow.records))
+        await store.remove_before(at, 990)
+        slow.gate.set()
+        await slow.until(lambda: bool(slow.records) and slow.records[-1].offset == 999)
+        nursery.cancel_scope.cancel()
+    (gap,) = slow.all(Gap)
+    offsets = [record.offset for record in slow.records]
+    assert gap.partition == at
+    assert gap.next == 990
+    assert offsets == [*range(gap.first), *range(990, 1000)]
+
+
+class NotText(str):
+    """A header's name that other clients can send: bytes that are not UTF-8."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff"
+
+
+async def test_records_that_the_client_cannot_read_are_skipped_and_told(store: KafkaStore, hurry: None):
+    topic = store.topics[0]
+    at = Partition(topic, 0)
+    await store.produce(topic, [b"a"])
+    await store.produce(topic, [b"x", b"y"], headers=[(NotText("h"), b"")])
+    await store.produce(topic, [b"b"])
+    async with store.open() as log:
+        async with following(log) as ear:
+            await ear.until_held(2)
+            await log.append(numbered(store.topics[1], 1))
+            await ear.until_held(3)
+            await store.produce(topic, [b"z"], headers=[(NotText("h"), b"")])
+            await ear.until(lambda: len(ear.all(Skipped)) == 2)
+        assert [record.value for record in await log.read(at, 0)] == [b"a", b"b"]
+        assert await log.read(at, 4) == []
+    first, second = ear.all(Skipped)
+    assert (first.partition, first.first, first.next) == (at, 1, 3)
+    assert (second.partition, second.first, second.next) == (at, 4, 5)
+    assert "UnicodeDecodeError" in first.reason
+    assert [record.value for record in ear.records] == [b"a", b"b", b"0"]
+
+
+async def test_a_batch_that_is_damaged_on_disk_is_skipped_and_told(
+    kafka_broker: Broker, store: KafkaStore, hurry: None
+):
+    topic = store.topics[0]
+    await store.produce(topic, [b"before"])
+    await store.produce(topic, [b"to be damaged"])
+    await store.produce(topic, [b"after"])
+    await trio.to_thread.run_sync(kafka_broker.stop)
+    segment = kafka_broker.data / f"{topic}-0" / f"{0:020}.log"
+    segment.write_bytes(segment.read_bytes().replace(b"to be damaged", b"has been hurt"))
+    await trio.to_thread.run_sync(kafka_broker.start)
+    async with store.open() as log, following(log) as ear:
+        await ear.until_held(2)
+    (skipped,) = ear.all(Skipped)
+    assert (skipped.first, skipped.next) == (1, 2)
+    assert "crc" in skipped.reason
+    assert [record.value for record in ear.records] == [b"before", b"after"]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_codec_is_read(store: KafkaStore, codec: str):
+    values = [b"%d" % number * 100 for number in range(50)]
+    await store.produce(store.topics[0], values, compression_type=codec, linger_ms=50)
+    async with store.open() as log, following(log) as ear:
+        await ear.until_held(50)
+    assert [record.value for record in ear.records] == values
+
+
+async def test_only_committed_records_of_transactions_are_read(store: KafkaStore):
+    topic = store.topics[0]
+
+    def produce(producer: KafkaProducer, *values: bytes) -> None:
+        for value in values:
+            producer.send(topic, value, partition=0).get(10)
+
+    def act(producer: KafkaProducer) -> None:
+        producer.init_transactions()
+        producer.begin_transaction()
+        produce(producer, b"committed")
+        producer.commit_transaction()
+        producer.begin_transaction()
+        produce(producer, b"aborted")
+        producer.abort_transaction()
+        producer.begin_transaction()
+        produce(producer, b"open")
+
+    with closing(KafkaProducer(bootstrap_servers=store.brokers, transactional_id=topic)) as producer:
+        await trio.to_thread.run_sync(act, producer)
+        async with store.open() as log, following(log) as ear:
+            await ear.until_held(1)
+            assert sum(ear.news[0].lags.values()) == 4, "two records and two marks"
+            assert ear.all(Batch)[0].lag == 0
+            await trio.to_thread.run_sync(producer.commit_transaction)
+            await ear.until_held(2)
+    assert [record.value for record in ear.records] == [b"committed", b"open"]
+
+
+# Outages
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(
+    kafka_broker: Broker, store: KafkaStore, hurry: None, end: str
+):
+    topic = store.topics[0]
+    async with store.open() as log, following(log) as ear:
+        async with writing(log, topic) as writer:
+            await writer.until(50)
+            await trio.to_thread.run_sync(getattr(kafka_broker, end))
+            await ear.until(lambda: bool(ear.all(Outage)))
+            await trio.to_thread.run_sync(kafka_broker.start)
+            await ear.until(lambda: bool(ear.all(Restored)))
+            await writer.until(len(writer.acknowledged) + 50)
+        await until_complete(ear, writer)
+    assert kinds(ear) == [Outage, Restored]
+    (outage,) = ear.all(Outage)
+    assert (
+        outage.reason == f"Kafka does not answer at {kafka_broker.address}: nothing listens there: start the broker, "
+        "or see KAFKA_BROKERS."
+    )
+    check_complete(ear, writer)
+
+
+async def test_nothing_is_lost_when_the_broker_hangs(kafka_broker: Broker, store: KafkaStore, hurry: None):
+    topic = store.topics[0]
+    async with store.open() as log, following(log) as ear:
+        async with writing(log, topic) as writer:
+            await writer.until(50)
+            kafka_broker.freeze()
+            try:
+                await ear.until(lambda: bool(ear.all(Outage)))
+            finally:
+                kafka_broker.thaw()
+            await ear.until(lambda: bool(ear.all(Restored)))
+            await writer.until(len(writer.acknowledged) + 50)
+        await until_complete(ear, writer)
+    assert kinds(ear) == [Outage, Restored]
+    assert "there is no answer in time" in ear.all(Outage)[0].reason
+    check_complete(ear, writer)
+
+
+async def test_a_broker_that_is_missing_at_the_start_is_waited_for(
+    kafka_broker: Broker, store: KafkaStore, hurry: None
+):
+    await store.produce(store.topics[0], [b"a"])
+    await trio.to_thread.run_sync(kafka_broker.stop)
+    async with store.open() as log, following(log) as ear:
+        with pytest.raises(LogUnavailableError, match="nothing listens there"):
+            await log.append([NewRecord(store.topics[0], b"b")])
+        with pytest.raises(LogUnavailableError, match="nothing listens there"):
+            await log.extents()
+        await ear.until(lambda: bool(ear.news))
+        await trio.to_thread.run_sync(kafka_broker.start)
+        await ear.until_held(1)
+        await log.append([NewRecord(store.topics[0], b"c")])
+        await ear.until_held(2)
+    assert [type(news) for news in ear.news[:3]] == [Outage, Restored, Sources]
+
+
+async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
+    tmp_path: Path, hurry: None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(follower, "RENEW_AFTER", 2.0)
+    old, new = Broker(tmp_path / "old"), Broker(tmp_path / "new")
+    try:
+        await trio.to_thread.run_sync(old.start)
+        store = KafkaStore(old.address)
+        await store.create()
+        await store.produce(store.topics[0], [b"old"])
+        settings = store.settings(kafka_brokers=(old.address, new.address))
+        async with open_kafka_log(settings) as log, following(log) as ear:
+            await ear.until_held(1)
+            await trio.to_thread.run_sync(old.kill)
+            await trio.to_thread.run_sync(new.start)
+            moved = KafkaStore(new.address, store.topics)
+            await moved.create()
+            await moved.produce(store.topics[0], [b"new"])
+            await ear.until(lambda: len(ear.records) == 2)
+    finally:
+        await trio.to_thread.run_sync(old.kill)
+        await trio.to_thread.run_sync(new.kill)
+    assert [record.value for record in ear.records] == [b"old", b"new"]
+    assert {news.topic for news in ear.all(Replaced)} == set(store.topics)
+
+
+# Who we are
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+async def test_sasl(kafka_broker: Broker, store: KafkaStore, mechanism: str):
+    sasl = sasl_settings(kafka_broker, mechanism, SASL_PASSWORD)
+    async with open_kafka_log(store.settings(**sasl)) as log, following(log) as ear:
+        await log.append(numbered(store.topics[0], 3))
+        await ear.until_held(3)
+
+
+def sasl_settings(broker: Broker, mechanism: str, password: str) -> dict[str, object]:
+    return {
+        "kafka_brokers": (broker.sasl_address,),
+        "kafka_security_protocol": "SASL_PLAINTEXT",
+        "kafka_sasl_mechanism": mechanism,
+        "kafka_sasl_username": SASL_USER,
+        "kafka_sasl_password": password,
+    }
+
+
+async def test_a_topic_that_may_not_be_read_is_told_and_the_others_go_on(
+    kafka_broker: Broker, store: KafkaStore, hurry: None
+):
+    allowed, forbidden, _ = store.topics
+    rule = ACL(
+        principal="User:bob",
+        host="*",
+        operation=ACLOperation.ALL,
+        permission_type=ACLPermissionType.ALLOW,
+        resource_pattern=ResourcePattern(ResourceType.TOPIC, forbidden),
+    )
+    await store.administer(lambda admin: admin.create_acls([rule]))
+    sasl = sasl_settings(kafka_broker, "PLAIN", SASL_PASSWORD)
+    async with open_kafka_log(store.settings(**sasl)) as log, following(log) as ear:
+        await ear.until(lambda: bool(ear.all(Outage)))
+        with pytest.raises(RecordRefusedError, match="allow WRITE"):
+            await log.append([NewRecord(forbidden, b"a")])
+        await log.append([NewRecord(allowed, b"a")])
+        await ear.until(lambda: len(ear.records) == 1)
+        await store.administer(lambda admin: admin.delete_acls([rule]))
+        await ear.until(lambda: bool(ear.all(Restored)))
+    assert f"let us read {forbidden}" in ear.all(Outage)[0].reason
+
+
+async def first_reason(store: KafkaStore, **others: object) -> str:
+    """Return why a follower with other settings than it needs is told that there is an outage."""
+    ear = Ear()
+    async with open_kafka_log(store.settings(**others)) as log, trio.open_nursery() as nursery:
+        nursery.start_soon(log.follow, ear.deliver)
+        await ear.until(lambda: bool(ear.news))
+        nursery.cancel_scope.cancel()
+    (outage,) = ear.news
+    assert isinstance(outage, Outage)
+    return outage.reason
+
+
+async def test_what_is_wrong_with_the_connection_is_told(kafka_broker: Broker, store: KafkaStore, hurry: None):
+    wrong = [
+        ("refuses the credentials", sasl_settings(kafka_broker, "PLAIN", "a wrong password")),
+        ("refuses the credentials", sasl_settings(kafka_broker, "SCRAM-SHA-256", "a wrong password")),
+        ("does not offer this way to authenticate", sasl_settings(kafka_broker, "SCRAM-SHA-512", SASL_PASSWORD)),
+        ("nothing listens there", {"kafka_brokers": ("127.0.0.1:9",)}),
+        ("cannot be resolved", {"kafka_brokers": ("nowhere.invalid:9092",)}),
+        ("does not speak TLS", {"kafka_security_protocol": "SSL"}),
+        ("KAFKA_SECURITY_PROTOCOL (PLAINTEXT)", {"kafka_brokers": (kafka_broker.sasl_address,)}),
+    ]
+    for words, settings in wrong:
+        reason = await first_reason(store, **settings)
+        assert words in reason
+        assert "a wrong password" not in reason
+
+
+async def test_files_for_tls_are_looked_at_before_anything_else(tmp_path: Path):
+    tls = {"kafka_security_protocol": "SSL"}
+    nowhere = str(tmp_path / "nowhere.pem")
+    store = KafkaStore("127.0.0.1:9")
+    with pytest.raises(SettingsError, match="KAFKA_SSL_CAFILE"):
+        async with open_kafka_log(store.settings(kafka_ssl_cafile=nowhere, **tls)):
+            pass
+    with pytest.raises(SettingsError, match="KAFKA_SSL_CERTFILE"):
+        async with open_kafka_log(store.settings(kafka_ssl_certfile=nowhere, kafka_ssl_keyfile=nowhere, **tls)):
+            pass
+
+
+# Threads
+
+
+def kafka_threads() -> set[threading.Thread]:
+    """Return the threads that are not Trio's idle ones."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith("Trio thread")}
+
+
+async def test_no_thread_is_left(store: KafkaStore):
+    before = kafka_threads()
+    async with store.open() as log:
+        await log.append(numbered(store.topics[0], 10))
+        await log.extents()
+        async with following(log) as ear:
+            await ear.until_held(10)
+        assert kafka_threads() > before
+    assert kafka_threads() == before
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
+async def test_a_peer_that_stays_silent_holds_nobody_up(protocol: str):
+    before = kafka_threads()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        store = KafkaStore(f"127.0.0.1:{silent.getsockname()[1]}")
+        async with open_kafka_log(store.settings(kafka_security_protocol=protocol)) as log:
+            for ask in (
+                log.extents,
+                lambda: log.append([NewRecord(store.topics[0], b"a")]),
+                lambda: log.follow(Ear().deliver),
+            ):
+                with trio.fail_after(3), trio.move_on_after(0.5):
+                    await ask()
+    assert kafka_threads() == before
