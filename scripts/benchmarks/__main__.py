@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
 from load.plan import Plan
 from load.report import display, warnings
 from load.run import RunError, running
@@ -14,7 +16,8 @@ from rich.console import Console
 
 from benchmarks.cases import CASES
 from benchmarks.figures import Figures, change, figures_of, remember, remembered, table
-from benchmarks.servers import CACHE, CENTRIFUGO_TOPIC, SERVERS, Target, raise_limit
+from benchmarks.servers import CACHE, SERVERS, Target, raise_limit
+from mesaya_ws.core.event_log import TOPICS
 
 QUICK_SERVERS = ("mesaya-ws", "floor")
 """The floor tells how fast the machine is today."""
@@ -70,7 +73,7 @@ class _Kafka:
         self._address = ""
 
     def address(self) -> str:
-        """Return where it listens, with the topics of this service and Centrifugo's in it."""
+        """Return where it listens; the topics of this service exist."""
         if not self._address:
             # Only who needs a broker needs what starts one.
             from tests.kafka_broker import Broker
@@ -84,13 +87,8 @@ class _Kafka:
 
 
 def _create_topics(address: str) -> None:
-    from kafka import KafkaAdminClient
-    from kafka.admin import NewTopic
-
-    from mesaya_ws.core.event_log import TOPICS
-
     admin = KafkaAdminClient(bootstrap_servers=address)
-    admin.create_topics([NewTopic(name, 1, 1) for name in (*TOPICS, CENTRIFUGO_TOPIC)])
+    admin.create_topics([NewTopic(name, 1, 1) for name in TOPICS])
     admin.close()
 
 

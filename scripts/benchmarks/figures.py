@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 from attrs import frozen
+from load.histogram import Histogram
 from load.run import Result
 from rich.table import Table
 
@@ -21,12 +22,9 @@ class Figure:
     smaller_is_better: bool = True
 
 
-def _in_milliseconds(percent: float) -> Callable[[Result], float | None]:
-    def of(result: Result) -> float | None:
-        microseconds = result.latency.percentile(percent)
-        return None if microseconds is None else microseconds / 1000
-
-    return of
+def _percentile(latency: Histogram, percent: float) -> float | None:
+    microseconds = latency.percentile(percent)
+    return None if microseconds is None else microseconds / 1000
 
 
 FIGURES = {
@@ -34,11 +32,12 @@ FIGURES = {
     for figure in (
         Figure("CPU µs/delivery", lambda r: r.cpu_per_delivery and r.cpu_per_delivery * 1e6, "{:.2f}"),
         Figure("deliveries/s", lambda r: r.deliveries_per_second if r.deliveries else None, "{:,.0f}", False),
-        Figure("p50 ms", _in_milliseconds(50), "{:.2f}"),
-        Figure("p99 ms", _in_milliseconds(99), "{:.2f}"),
+        Figure("p50 ms", lambda r: _percentile(r.latency, 50), "{:.2f}"),
+        Figure("p99 ms", lambda r: _percentile(r.latency, 99), "{:.2f}"),
         Figure("kB/connection", lambda r: r.memory_per_connection and r.memory_per_connection / 1000, "{:.1f}"),
         Figure("connections/s", lambda r: r.connections_per_second, "{:,.0f}", False),
         Figure("storm s", lambda r: r.storm_seconds, "{:.1f}"),
+        Figure("p99 in it ms", lambda r: _percentile(r.storm_latency, 99), "{:.1f}"),
         Figure("lost", lambda r: float(r.lost), "{:,.0f}"),
         Figure("load CPU", lambda r: max(r.client_cpu_share, r.feed_cpu_share), "{:.0%}"),
     )

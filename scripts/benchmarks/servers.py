@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 
 import orjson
 from attrs import field, frozen
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
 from load.feed import Feed, LineFeed, LogFeed
 from load.gateway import free_port, serving
 from load.process import Observed
@@ -25,7 +27,6 @@ CACHE = HERE.parents[1] / ".cache"
 CENTRIFUGO = "github.com/centrifugal/centrifugo/v6@v6.9.1"
 BUILD_PATIENCE = 600.0
 START_PATIENCE = 20.0
-CENTRIFUGO_TOPIC = "centrifugo"
 
 
 @frozen
@@ -33,7 +34,7 @@ class Target:
     """A server that runs: its process, what it is fed by, and what a plan must say to reach it."""
 
     observed: Observed
-    feed: Feed | KafkaFeed
+    feed: Feed
     reach: dict[str, object] = field(factory=dict)
 
 
@@ -94,11 +95,18 @@ def centrifugo(brokers: str) -> Iterator[Target]:
     if not (CACHE / "centrifugo").exists():
         _go("install", CENTRIFUGO, folder=HERE, GOBIN=str(CACHE))
     port = free_port()
+    topic = f"centrifugo-{port}"
+    admin = KafkaAdminClient(bootstrap_servers=brokers)
+    admin.create_topics([NewTopic(topic, 1, 1)])
+    admin.close()
     config = {
         "http_server": {"address": "127.0.0.1", "port": port},
         "log": {"level": "error"},
         "client": {"insecure": True},
-        "channel": {"without_namespace": {"allow_subscribe_for_anonymous": True, "allow_subscribe_for_client": True}},
+        "channel": {
+            "namespace_boundary": "/",  # the colon of our channels is none
+            "without_namespace": {"allow_subscribe_for_client": True, "allow_subscribe_for_anonymous": True},
+        },
         "consumers": [
             {
                 "enabled": True,
@@ -106,7 +114,7 @@ def centrifugo(brokers: str) -> Iterator[Target]:
                 "type": "kafka",
                 "kafka": {
                     "brokers": [brokers],
-                    "topics": [CENTRIFUGO_TOPIC],
+                    "topics": [topic],
                     "consumer_group": f"bench-{port}",
                     "fetch_max_wait": "500ms",
                     "publication_data_mode": {"enabled": True, "channels_header": "centrifugo-channels"},
@@ -119,7 +127,7 @@ def centrifugo(brokers: str) -> Iterator[Target]:
         path.write_bytes(orjson.dumps(config))
         with _process((str(CACHE / "centrifugo"), "-c", str(path)), [port]) as observed:
             reach = {"port": port, "path": "/connection/websocket", "dialect": "centrifugo"}
-            yield Target(observed, KafkaFeed(brokers, CENTRIFUGO_TOPIC), reach)
+            yield Target(observed, KafkaFeed(brokers, topic), reach)
 
 
 SERVERS: dict[str, Start] = {

@@ -7,8 +7,9 @@ the machine, must not hide the wait (what Gil Tene calls coordinated omission).
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableSequence, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from multiprocessing.connection import Connection as Pipe
+from typing import Protocol
 
 import trio
 from attrs import frozen
@@ -26,11 +27,25 @@ _LOOK = 0.0003
 Append = Callable[[Sequence[Record]], Awaitable[object]]
 
 
+class Feed(Protocol):
+    """Where events are put: as records, or as finished messages."""
+
+    @property
+    def messages(self) -> bool:
+        """Whether it takes finished messages."""
+        ...
+
+    def open(self) -> AbstractAsyncContextManager[Append]:
+        """Open it, in the process that feeds; what it gives returns when it has taken what it was given."""
+        ...
+
+
 @frozen
 class LogFeed:
     """Appends to the event log that `environ` names, as the service's settings do."""
 
     environ: dict[str, str]
+    messages: bool = False
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Append]:
@@ -63,9 +78,6 @@ class LineFeed:
                 await stream.send_all(b"".join(b"%b\t%b\n" % (name.encode(), text) for name, text in records))
 
             yield append
-
-
-Feed = LogFeed | LineFeed
 
 
 class Pace:
@@ -103,9 +115,9 @@ class Pace:
 
 
 async def _feed(plan: Plan, feed: Feed, pipe: Pipe, received: MutableSequence[int]) -> None:
-    make = plan.message if isinstance(feed, LineFeed) and feed.messages else plan.record
+    make = plan.message if feed.messages else plan.record
     async with feed.open() as append:
-        if make == plan.record and (setup := plan.setup()):
+        if not feed.messages and (setup := plan.setup()):
             for first in range(0, len(setup), GROUP):
                 await append(setup[first : first + GROUP])
         pipe.send("ready")

@@ -15,7 +15,7 @@ svg { background: #fff; font: 13px system-ui, sans-serif; fill: #444 }
 .grid { stroke: #e6e6e6 } .axis { stroke: #999 } .title { font-size: 17px; font-weight: 600; fill: #111 }
 .panel { font-weight: 600; fill: #111 } .line { fill: none; stroke-width: 2; stroke-linejoin: round }
 """
-_SERIES = (("max", "#d9d9d9"), ("p99", "#d1495b"), ("p50", "#2e6f95"))
+_SERIES = (("max", "#aaaaaa"), ("p99", "#d1495b"), ("p50", "#2e6f95"))
 _STEPS = (1, 2, 2.5, 5, 10)
 
 

@@ -73,7 +73,8 @@ def table(plan: Plan, result: Result) -> Table:
     if result.recovered or result.unrecovered:
         row("resumed", f"{result.recovered:,}", f"{result.unrecovered:,} in vain; {result.replayed:,} events replayed")
     if result.storm_seconds is not None:
-        row("storm answered in", f"{result.storm_seconds:.1f} s")
+        meanwhile = milliseconds(result.storm_latency.percentile(99))
+        row("storm answered in", f"{result.storm_seconds:.1f} s", f"live events meanwhile: p99 {meanwhile}")
     if result.cpu_share is not None:
         row("server CPU", f"{result.cpu_share:.0%}", "of a core")
     if result.cpu_per_delivery is not None:

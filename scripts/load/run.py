@@ -70,6 +70,7 @@ class Result:
     unrecovered: int
     replayed: int
     storm_seconds: float | None
+    storm_latency: Histogram
     moments: list[Moment]
 
     @property
@@ -92,6 +93,8 @@ class Tally:
     failures: dict[str, int] = field(factory=dict)
     latency: Histogram = field(factory=Histogram)
     opening: Histogram = field(factory=Histogram)
+    in_storm: bool = False
+    storm_latency: Histogram = field(factory=Histogram)
     open: dict[int, int] = field(factory=dict)
     cpu: dict[int, float] = field(factory=dict)
     moments: list[Moment] = field(factory=list)
@@ -108,6 +111,8 @@ class Tally:
         for reason, count in sample.failures.items():
             self.failures[reason] = self.failures.get(reason, 0) + count
         self.latency.merge(sample.latency)
+        if self.in_storm:
+            self.storm_latency.merge(sample.latency)
         self.opening.merge(sample.opening)
         self.last = max(self.last, sample.last)
         self.open[swarm], self.cpu[swarm] = sample.open, sample.cpu
@@ -229,6 +234,7 @@ class Run:
             unrecovered=tally.unrecovered,
             replayed=tally.replayed,
             storm_seconds=storm_seconds,
+            storm_latency=tally.storm_latency,
             moments=tally.moments,
         )
 
@@ -247,10 +253,10 @@ class Run:
         self._pass("before the storm", plan.duration / 3)
         self._order("cut_all")
         self._pass("away", plan.away)
-        began = time.time()
+        began, tally.in_storm = time.time(), True
         self._order("come_back")
         self._until_all_are_back("storm")
-        took = time.time() - began
+        took, tally.in_storm = time.time() - began, False
         self._pass("after the storm", max(0.0, plan.duration * 2 / 3 - took))
         return took if tally.open_now >= plan.connections else None
 

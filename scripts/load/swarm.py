@@ -33,7 +33,6 @@ HASHED = 160
 """Bytes by which a chunk is looked up; the channel and the position are among them."""
 
 
-
 class State(Enum):
     """Where a client is on its way."""
 
@@ -352,7 +351,9 @@ class Swarm:
             self._counts.latency.record(int((time.time() - _seconds(told[1])) * 1e6))
 
     def _answered(self, client: Client, payload: bytes) -> None:
-        if _READY[self._plan.dialect] in payload:
+        if b'"error":' in payload or b'"type":"error"' in payload:
+            self._gone(client, payload.decode(errors="replace"))
+        elif _READY[self._plan.dialect] in payload:
             client.state = State.OPEN
             self._under_way -= 1
             self._open += 1
@@ -365,8 +366,6 @@ class Swarm:
                 self._counts.unrecovered += answer.get("recovered") is not True
             if not client.replaying and (position := POSITION.search(payload)):
                 client.position = position[1]
-        elif b'"error"' in payload:
-            self._gone(client, payload.decode(errors="replace"))
 
     def _account(self, client: Client, stamp: Stamp, now: int) -> None:
         """Enter one event into the books."""

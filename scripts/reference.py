@@ -1,15 +1,16 @@
-#!/usr/bin/env python3
-"""Write the tables of README.md that say what the code says: settings, close codes, error codes."""
+"""Write what says the same as the code: the tables of README.md (settings, close and error codes), and .env.example."""
 
 import re
 from pathlib import Path
+from textwrap import wrap
 
 import attrs
 
 from mesaya_ws.core.closing import CLOSE_CODES, ERROR_CODES
 from mesaya_ws.settings import Settings
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README, EXAMPLE = ROOT / "README.md", ROOT / ".env.example"
 
 
 def table(heads, rows):
@@ -58,5 +59,18 @@ def rewritten(text):
     return text
 
 
+def example():
+    """Return `.env.example`: every setting with its meaning and default, commented out."""
+    lines = ["# Settings of mesaya-ws. Copy to .env, and change what you want; the environment wins."]
+    for name, default, meaning in settings_rows():
+        lines += [
+            "",
+            *wrap(meaning, 110, initial_indent="# ", subsequent_indent="# "),
+            f"#{name.strip('`')}={default.strip('`')}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
 if __name__ == "__main__":
     README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+    EXAMPLE.write_text(example(), encoding="utf-8")
