@@ -1,94 +1,197 @@
 """Stand-ins for what tests do not want to run for real."""
 
-from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from time import time
 
 import trio
+from attrs import Factory, define
 
 from mesaya_ws.core.event_log import (
     TOPICS,
     Appended,
     Batch,
+    EventLog,
     Extent,
+    Gap,
     LogUnavailableError,
+    NewRecord,
+    News,
     OffsetGoneError,
     Outage,
     Partition,
     Record,
     RecordRefusedError,
+    Replaced,
     Restored,
     Sources,
 )
 
+BATCH = 500
+LARGEST = 1024 * 1024
+
 
 class FakeLog:
-    """An event log in memory, of one partition a topic, that can be told to fail (`outage`)."""
+    """An event log in memory that can be told to misbehave; one partition a topic, one order over all of them.
 
-    def __init__(self, topics=TOPICS):
+    It keeps the promises of an `EventLog` (`test_fakes.py`), and is the store of its records, too. `appended` holds
+    everything that was ever appended, in order; `outage` is why the log does not answer, or None.
+    """
+
+    foreign = "foreign.events"
+
+    def __init__(self, topics: Sequence[str] = TOPICS, clock: Callable[[], float] = time):
         self.topics = topics
-        self.records = defaultdict(list)
-        self.order = []
-        self.outage = None
+        self.appended: list[Record] = []
+        self.outage: str | None = None
+        self._loses_acknowledgements = False
+        self._clock = clock
+        self._held: list[tuple[int, Record]] = []
+        self._extents = {Partition(topic, 0): Extent(0, 0, f"{topic}#1") for topic in topics}
         self._changed = trio.Event()
 
-    def _tell(self):
-        self._changed.set()
-        self._changed = trio.Event()
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[EventLog]:
+        """Open the log, as the real ones are; it is the same one every time."""
+        yield self
 
-    def fail(self, reason):
+    # What a test can do to it
+
+    def fail(self, reason: str = "the fake log is out of order") -> None:
         """Answer nobody from now on."""
         self.outage = reason
         self._tell()
 
-    def recover(self):
+    def recover(self) -> None:
         """Answer again."""
         self.outage = None
         self._tell()
 
-    async def append(self, records):
+    @contextmanager
+    def failing(self, reason: str = "the fake log is out of order") -> Iterator[None]:
+        """Answer nobody for the time of the context."""
+        self.fail(reason)
+        yield
+        self.recover()
+
+    @contextmanager
+    def losing_acknowledgements(self) -> Iterator[None]:
+        """Take records for the time of the context, without that anybody hears of it."""
+        self._loses_acknowledgements = True
+        yield
+        self._loses_acknowledgements = False
+
+    async def remove_before(self, partition: Partition, offset: int) -> None:
+        """Remove the records of `partition` before `offset`, as retention does."""
         await trio.lowlevel.checkpoint()
-        if self.outage:
-            raise LogUnavailableError(self.outage)
-        places = []
-        for topic, value, key in records:
-            if topic not in self.topics:
-                raise RecordRefusedError(f"{topic} is not a topic of this log.")
-            record = Record(topic, 0, len(self.records[topic]), 1_800_000_000_000 + len(self.order), key, value)
-            self.records[topic].append(record)
-            self.order.append(record)
-            places.append(Appended(topic, 0, record.offset, record.timestamp))
-        self._tell()
+        self._extents[partition] = self._extents[partition]._replace(begin=offset)
+        self._forget(lambda record: Partition(record.topic, record.partition) == partition and record.offset < offset)
+
+    def replace(self, topic: str) -> None:
+        """Delete a topic, and create it again: empty, with another id."""
+        partition = Partition(topic, 0)
+        number = int(self._extents[partition].topic_id.rpartition("#")[2]) + 1
+        self._extents[partition] = Extent(0, 0, f"{topic}#{number}")
+        self._forget(lambda record: record.topic == topic)
+
+    # EventLog
+
+    async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
+        """See `EventLog.append`."""
+        await self._answer()
+        places = [self._append(*record) for record in records]
+        if self._loses_acknowledgements:
+            raise LogUnavailableError("the acknowledgement was lost")
         return places
 
-    async def extents(self):
-        await trio.lowlevel.checkpoint()
-        if self.outage:
-            raise LogUnavailableError(self.outage)
-        return {Partition(topic, 0): Extent(0, len(self.records[topic]), f"id of {topic}") for topic in self.topics}
-
-    async def read(self, partition, start, limit=500):
-        await trio.lowlevel.checkpoint()
-        if self.outage:
-            raise LogUnavailableError(self.outage)
-        if start < 0:
-            raise OffsetGoneError
-        return self.records[partition.topic][start : start + limit]
-
-    async def follow(self, deliver):
-        told, down = 0, False
-        if not self.outage:
-            await deliver(Sources(await self.extents(), {None: len(self.order)}))
+    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+        """See `EventLog.follow`. There is one source: the whole log."""
+        place = _Place()
         while True:
             changed = self._changed
-            if self.outage and not down:
-                down = True
-                await deliver(Outage(self.outage))
-            elif not self.outage:
-                if down:
-                    down = False
-                    await deliver(Restored())
-                    await deliver(Sources(await self.extents(), {None: len(self.order) - told}))
-                if fresh := self.order[told : told + 200]:
-                    told += len(fresh)
-                    await deliver(Batch(None, fresh, len(self.order) - told))
-                    continue
-            await changed.wait()
+            news = self._news(place)
+            for item in news:
+                await deliver(item)
+            if not news:
+                await changed.wait()
+
+    async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
+        """See `EventLog.read`."""
+        await self._answer()
+        if start < self._extents[partition].begin:
+            raise OffsetGoneError(f"{partition} begins at {self._extents[partition].begin}")
+        held = [record for _, record in self._held if (record.topic, record.partition) == partition]
+        return [record for record in held if record.offset >= start][:limit]
+
+    async def extents(self) -> Mapping[Partition, Extent]:
+        """See `EventLog.extents`."""
+        await self._answer()
+        return dict(self._extents)
+
+    # Inside
+
+    def _append(self, topic: str, value: bytes | None, key: bytes | None) -> Appended:
+        extent = self._extents.get(Partition(topic, 0))
+        if extent is None:
+            raise RecordRefusedError(f"{topic} is not a topic of this log.")
+        if len(key or b"") + len(value or b"") > LARGEST:
+            raise RecordRefusedError(f"A record for {topic} is too large.")
+        record = Record(topic, 0, extent.end, round(self._clock() * 1000), key, value)
+        self._extents[Partition(topic, 0)] = extent._replace(end=extent.end + 1)
+        self._held.append((len(self.appended), record))
+        self.appended.append(record)
+        self._tell()
+        return Appended(topic, 0, record.offset, record.timestamp)
+
+    def _forget(self, gone: Callable[[Record], bool]) -> None:
+        self._held = [(serial, record) for serial, record in self._held if not gone(record)]
+        self._tell()
+
+    def _news(self, place: "_Place") -> list[News]:
+        """Return what a follower is to be told next, and move it on; nothing when it knows all."""
+        if self.outage is not None:
+            news: list[News] = [] if place.is_down else [Outage(self.outage)]
+            place.is_down = True
+            return news
+        news = [Restored()] if place.is_down else []
+        place.is_down = False
+        waiting = [(serial, record) for serial, record in self._held if serial >= place.serial]
+        gaps: list[News] = []
+        is_news = not place.ids
+        for partition, extent in self._extents.items():
+            if place.ids.get(partition) != extent.topic_id:
+                if partition in place.ids:
+                    news.append(Replaced(partition.topic, extent.topic_id))
+                    is_news = True
+                place.ids[partition], place.next[partition] = extent.topic_id, extent.begin
+            elif place.next[partition] < extent.begin:
+                gaps.append(Gap(partition, place.next[partition], extent.begin))
+                place.next[partition] = extent.begin
+        if is_news:
+            news.append(Sources(dict(self._extents), {None: len(waiting)}))
+        news += gaps
+        if batch := waiting[:BATCH]:
+            place.serial = batch[-1][0] + 1
+            for _, record in batch:
+                place.next[Partition(record.topic, 0)] = record.offset + 1
+            news.append(Batch(None, [record for _, record in batch], len(waiting) - len(batch)))
+        return news
+
+    async def _answer(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.outage is not None:
+            raise LogUnavailableError(self.outage)
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+@define
+class _Place:
+    """How far a follower has come, and what it knows."""
+
+    serial: int = 0
+    ids: dict[Partition, str] = Factory(dict)
+    next: dict[Partition, int] = Factory(dict)
+    is_down: bool = False

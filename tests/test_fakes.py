@@ -1,0 +1,68 @@
+"""The fakes keep the promises of what they stand for."""
+
+import pytest
+import trio
+
+from mesaya_ws.core.event_log import Batch, Gap, LogUnavailableError, NewRecord, Outage, Partition, Replaced, Restored
+
+from .eventlog.contract import LogContract, SlowEar, following, numbered
+from .fakes import FakeLog
+
+TOPICS = ("a.events", "b.events", "c.events")
+A = Partition("a.events", 0)
+
+
+@pytest.fixture
+def store() -> FakeLog:
+    return FakeLog(TOPICS)
+
+
+class TestFakeLog(LogContract):
+    pass
+
+
+async def test_an_outage_is_told_and_loses_nothing(store: FakeLog):
+    async with following(store) as ear:
+        await store.append(numbered("a.events", 2))
+        await ear.until_held(2)
+        with store.failing("the cable is out"):
+            await ear.until(lambda: bool(ear.all(Outage)))
+            for question in (store.append(numbered("a.events", 1)), store.read(A, 0), store.extents()):
+                with pytest.raises(LogUnavailableError, match="the cable is out"):
+                    await question
+        await store.append(numbered("a.events", 1))
+        await ear.until_held(3)
+    assert [type(news) for news in ear.news[-3:]] == [Outage, Restored, Batch]
+    assert ear.all(Outage) == [Outage("the cable is out")]
+
+
+async def test_a_lost_acknowledgement(store: FakeLog):
+    with store.losing_acknowledgements(), pytest.raises(LogUnavailableError):
+        await store.append([NewRecord("a.events", b"x")])
+    assert [record.value for record in store.appended] == [b"x"]
+
+
+async def test_retention_and_replaced_topics_are_told(store: FakeLog):
+    await store.append(numbered("a.events", 1))
+    ear = SlowEar()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(store.follow, ear.deliver)
+        await ear.until_held(1)
+        await store.append(numbered("a.events", 3))
+        await store.remove_before(A, 2)
+        ear.gate.set()
+        await ear.until_held(3)
+        store.replace("a.events")
+        await store.append(numbered("a.events", 1))
+        await ear.until_held(4)
+        nursery.cancel_scope.cancel()
+    assert ear.all(Gap) == [Gap(A, 1, 2)]
+    assert ear.all(Replaced) == [Replaced("a.events", "a.events#2")]
+    assert [record.offset for record in ear.records] == [0, 2, 3, 0]
+
+
+async def test_a_silent_log_waits(store: FakeLog, autojump_clock: trio.testing.MockClock):
+    with trio.move_on_after(3600):
+        async with following(store) as ear:
+            await trio.sleep_forever()
+    assert len(ear.news) == 1
