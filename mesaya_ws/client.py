@@ -1,23 +1,29 @@
 """A client of the gateway: events of channels, across disconnects, without a gap and without a repetition."""
 
 import random
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import trio
-from attrs import Factory, define, field, frozen
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, connect_websocket_url
+from attrs import Factory, define, frozen
+from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from mesaya_ws.core.closing import CLOSE_CODES
 
 LONGEST_PAUSE = 30.0
 """Seconds between attempts to connect, at the most."""
 
+LARGEST = 2**30
+"""Characters that a message may have: a snapshot can be large."""
+
 PULSE = 30.0
 """How often, in seconds, the places on quiet channels are asked for."""
+
+
+_Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
 class RefusedError(Exception):
@@ -47,64 +53,90 @@ class Event:
 
 @define(eq=False)
 class Session:
-    """Subscriptions that outlive connections. Iterate over it to receive events, in one task.
+    """Subscriptions that outlive connections. Iterate over it, in one task, to receive events.
 
-    The place on each channel is kept in `positions`, which may be given to a later session.
+    The place on each channel is kept in `positions`: that of the last event that was received.
     """
 
     url: str
-    positions: dict[str, str] = Factory(dict)
-    _nursery: trio.Nursery = field(kw_only=True)
+    positions: dict[str, str]
+    _deliver: trio.MemorySendChannel[Event | RefusedError]
+    _events: trio.MemoryReceiveChannel[Event | RefusedError]
     _channels: dict[str, bool] = Factory(dict)
     _websocket: WebSocketConnection | None = None
-    _ready: deque[Event] = Factory(deque)
     _failures: int = 0
 
     async def subscribe(self, channel: str, *, snapshot: bool = False) -> None:
         """Subscribe now, and again after every reconnection: from the known place on, or else with the state first."""
         self._channels[channel] = snapshot
-        if self._websocket is not None:
-            await self._say(self._websocket, self._subscription(channel))
+        await self._say(self._subscription(channel))
 
     async def unsubscribe(self, channel: str) -> None:
         """Receive nothing more of a channel, and forget the place on it."""
         self._channels.pop(channel, None)
         self.positions.pop(channel, None)
-        if self._websocket is not None:
-            await self._say(self._websocket, {"type": "unsubscribe", "channel": channel})
+        await self._say({"type": "unsubscribe", "channel": channel})
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
-        """Return the next event, connecting and reconnecting as needed. Raises `RefusedError`."""
-        while not self._ready:
+        """Return the next event. Raises `RefusedError`, after which there is nothing more."""
+        event = await self._events.receive()
+        if isinstance(event, RefusedError):
+            raise event
+        if event.position is not None:
+            self.positions[event.channel] = event.position
+        return event
+
+    async def _run(self) -> None:
+        """Be connected, for as long as the gateway will have us."""
+        while True:
+            refused = None
             try:
-                if self._websocket is None:
-                    self._websocket = await self._connect()
-                await self._receive(self._websocket)
+                async with await _open_stream(self.url) as stream:
+                    refused = await self._converse(stream)
+            except* (OSError, trio.BrokenResourceError):
+                pass  # nobody there, or no longer
+            if refused is not None:
+                await self._deliver.send(refused)
+                return
+            # Full jitter, so that the clients of one instance do not come back all at once.
+            longest = min(LONGEST_PAUSE, 0.5 * 2 ** min(self._failures, 10))
+            self._failures += 1
+            await trio.sleep(random.uniform(0, longest))  # noqa: S311 - not for secrets
+
+    async def _converse(self, stream: _Stream) -> RefusedError | None:
+        """Open a WebSocket on `stream` and use it to its end; return why there should not be another one."""
+        parts = urlsplit(self.url)
+        async with trio.open_nursery() as nursery:
+            refused = None
+            try:
+                self._websocket = await wrap_client_stream(
+                    nursery, stream, parts.netloc, parts.path or "/", max_message_size=LARGEST
+                )
+                for channel in self._channels:
+                    await self._say(self._subscription(channel))
+                while True:
+                    await self._take(orjson.loads(await self._websocket.get_message()))
+            except RefusedError as error:
+                refused = error
             except ConnectionClosed as closed:
-                self._websocket = None
-                close = CLOSE_CODES.get(closed.reason.code if closed.reason else 1006)
+                close = CLOSE_CODES.get(closed.reason.code) if closed.reason else None
                 if close is not None and not close.reconnect:
-                    raise RefusedError(close.name, close.meaning) from None
-                await self._pause()
-            except (HandshakeError, OSError, trio.BrokenResourceError):
+                    refused = RefusedError(close.name, close.meaning)
+            except HandshakeError:
+                pass
+            finally:
                 self._websocket = None
-                await self._pause()
-        return self._ready.popleft()
+            nursery.cancel_scope.cancel()
+        return refused
 
-    async def _pause(self) -> None:
-        """Wait before the next attempt: full jitter, so that clients of one instance do not come back all at once."""
-        longest = min(LONGEST_PAUSE, 0.5 * 2**self._failures)
-        self._failures += 1
-        await trio.sleep(random.uniform(0, longest))  # noqa: S311 - not for secrets
-
-    async def _connect(self) -> WebSocketConnection:
-        websocket = await connect_websocket_url(self._nursery, self.url, max_message_size=2**30)
-        for channel in self._channels:
-            await self._say(websocket, self._subscription(channel))
-        return websocket
+    async def _pulse(self) -> None:
+        """Have the places on quiet channels move on, lest the log forgets them."""
+        while True:
+            await trio.sleep(PULSE)
+            await self._say({"type": "ping"})
 
     def _subscription(self, channel: str) -> dict[str, Any]:
         message: dict[str, Any] = {"type": "subscribe", "channel": channel}
@@ -114,13 +146,13 @@ class Session:
             message["snapshot"] = True
         return message
 
-    async def _say(self, websocket: WebSocketConnection, message: dict[str, Any]) -> None:
-        with suppress(ConnectionClosed):  # receiving hears of it, too, and connects again
-            await websocket.send_message(orjson.dumps(message).decode())
+    async def _say(self, message: dict[str, Any]) -> None:
+        if self._websocket is not None:
+            with suppress(ConnectionClosed):  # receiving hears of it, too, and connects again
+                await self._websocket.send_message(orjson.dumps(message).decode())
 
-    async def _receive(self, websocket: WebSocketConnection) -> None:
-        """Take the next message; it becomes an event, or is about the connection itself."""
-        message = orjson.loads(await websocket.get_message())
+    async def _take(self, message: dict[str, Any]) -> None:
+        """Take a message of the gateway; it becomes an event, or is about the connection itself."""
         kind, channel = message["type"], message.get("channel", "")
         match kind:
             case "welcome":
@@ -130,32 +162,34 @@ class Session:
             case "error":
                 raise RefusedError(message["code"], message["message"])
             case "subscribed":
-                self.positions[channel] = message["position"]
                 if message.get("recovered") is False:
-                    self._ready.append(Event(channel, "lost", message["reason"]))
-            case "unsubscribed":
-                pass
-            case _:
+                    await self._deliver.send(Event(channel, "lost", message["reason"]))
                 self.positions[channel] = message["position"]
+            case "unsubscribed":
+                self.positions.pop(channel, None)
+            case _:
                 event = Event(channel, kind, message["data"], message.get("timestamp"), message["position"])
-                self._ready.append(event)
+                await self._deliver.send(event)
 
-    async def _pulse(self) -> None:
-        """Have the places on quiet channels move on, lest the log forgets them."""
-        while True:
-            await trio.sleep(PULSE)
-            if self._websocket is not None:
-                await self._say(self._websocket, {"type": "ping"})
+
+async def _open_stream(url: str) -> _Stream:
+    parts = urlsplit(url)
+    host = parts.hostname or "localhost"
+    if parts.scheme == "wss":
+        return await trio.open_ssl_over_tcp_stream(host, parts.port or 443, https_compatible=True)
+    return await trio.open_tcp_stream(host, parts.port or 80)
 
 
 @asynccontextmanager
 async def connect(url: str, positions: dict[str, str] | None = None) -> AsyncIterator[Session]:
-    """Open a session with the gateway at `url` (`ws://…/ws`); it connects when it is first asked for an event.
+    """Open a session with the gateway at `url` (`ws://…/ws`), and keep it connected until the end of the context.
 
     `positions` are those of an earlier session, to go on where it ended.
     """
+    deliver, events = trio.open_memory_channel[Event | RefusedError](0)
     async with trio.open_nursery() as nursery:
-        session = Session(url, dict(positions or {}), nursery=nursery)
+        session = Session(url, dict(positions or {}), deliver, events)
+        nursery.start_soon(session._run)
         nursery.start_soon(session._pulse)
         yield session
         nursery.cancel_scope.cancel()

@@ -1,0 +1,184 @@
+"""The client against a gateway of a few lines, which says what a test has written down for it."""
+
+import json
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import pytest
+import trio
+from trio_websocket import ConnectionClosed, serve_websocket
+
+from mesaya_ws import client
+from mesaya_ws.client import Event, RefusedError, connect
+
+CHANNEL = "restaurant:1:tables"
+
+
+class Gateway:
+    """Serves scripted connections, one after another; keeps what clients said, one list a connection."""
+
+    def __init__(self, *scripts):
+        self.scripts = list(scripts)
+        self.heard = []
+
+    @asynccontextmanager
+    async def serving(self):
+        """Serve, and give the url."""
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(partial(serve_websocket, self._serve, "127.0.0.1", 0, ssl_context=None))
+            yield f"ws://127.0.0.1:{server.port}/ws"
+            nursery.cancel_scope.cancel()
+
+    async def _serve(self, request):
+        if not self.scripts:
+            await request.reject(503)
+            return
+        websocket = await request.accept()
+        self.heard.append([])
+        with suppress(ConnectionClosed):
+            await self.scripts.pop(0)(websocket, self.heard[-1])
+
+
+async def say(websocket, **message):
+    await websocket.send_message(json.dumps(message))
+
+
+async def hear(websocket, heard):
+    heard.append(json.loads(await websocket.get_message()))
+    return heard[-1]
+
+
+def event(number):
+    return {"type": "table.updated", "channel": CHANNEL, "timestamp": "t", "position": f"p{number}", "data": number}
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Reconnect without a pause."""
+    monkeypatch.setattr(client, "LONGEST_PAUSE", 0.0)
+
+
+async def test_events_arrive():
+    async def script(websocket, heard):
+        await say(websocket, type="welcome")
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert await anext(session) == Event(CHANNEL, "table.updated", 1, "t", "p1")
+        assert session.positions == {CHANNEL: "p1"}
+    assert gateway.heard == [[{"type": "subscribe", "channel": CHANNEL}]]
+
+
+async def test_it_comes_back_with_its_position(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, **event(1))
+        await websocket.aclose(1012, "restart")
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p1", recovered=True, replayed=1)
+        await say(websocket, **event(2))
+        await trio.sleep_forever()
+
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL, snapshot=True)
+        with trio.fail_after(5):
+            assert [(await anext(session)).data for _ in range(2)] == [1, 2]
+    assert [messages[0].get("position") for messages in gateway.heard] == [None, "p1"]
+    assert gateway.heard[0][0]["snapshot"] is True
+
+
+async def test_a_session_can_go_on_where_an_earlier_one_ended():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p7", recovered=False, reason="expired")
+        await say(websocket, type="snapshot", channel=CHANNEL, position="p7", complete=True, data={"tables": []})
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url, {CHANNEL: "p3"}) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            lost, snapshot = await anext(session), await anext(session)
+    assert (lost.type, lost.data, snapshot.type, snapshot.data) == ("lost", "expired", "snapshot", {"tables": []})
+    assert gateway.heard[0][0]["position"] == "p3"
+
+
+async def test_what_is_refused_is_raised():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="error", code="unauthorized", message="Private.", channel=CHANNEL)
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5), pytest.raises(RefusedError, match="Private") as caught:
+            await anext(session)
+    assert caught.value.code == "unauthorized"
+
+
+@pytest.mark.parametrize(("code", "name"), [(4029, "flood"), (1009, "too_big")])
+async def test_a_close_for_good_is_raised(code, name):
+    async def script(websocket, heard):
+        await websocket.aclose(code, name)
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        with trio.fail_after(5), pytest.raises(RefusedError) as caught:
+            await anext(session)
+    assert caught.value.code == name
+
+
+async def test_it_keeps_trying_while_nobody_answers(at_once):
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    async with connect(f"ws://127.0.0.1:{port}/ws") as session:
+        await session.subscribe(CHANNEL)
+        with trio.move_on_after(0.2) as scope:
+            await anext(session)
+        assert scope.cancelled_caught
+
+
+async def test_places_on_quiet_channels_move_on(monkeypatch):
+    monkeypatch.setattr(client, "PULSE", 0.01)
+
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        assert (await hear(websocket, heard))["type"] == "ping"
+        await say(websocket, type="pong", positions={CHANNEL: "p9"})
+        await say(websocket, type="unsubscribed", channel="other")
+        await say(websocket, **(event(1) | {"channel": "another"}))
+        await trio.sleep_forever()
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            await anext(session)
+        assert session.positions[CHANNEL] == "p9"
+
+
+async def test_unsubscribing_forgets_the_place(at_once):
+    async def script(websocket, heard):
+        for _ in range(2):
+            await hear(websocket, heard)
+        await say(websocket, **(event(1) | {"channel": "another"}))
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        await session.subscribe("another")
+        with trio.fail_after(5):
+            await anext(session)
+        session.positions[CHANNEL] = "p"
+        await session.unsubscribe(CHANNEL)
+        assert session.positions == {"another": "p1"}

@@ -1,0 +1,49 @@
+"""The wheel holds what the service needs, and nothing else."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The names of the files in the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT],
+        check=True,
+        capture_output=True,
+    )
+    [path] = folder.glob("*.whl")
+    return set(ZipFile(path).namelist())
+
+
+def test_every_module_is_there(wheel):
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "mesaya_ws").rglob("*.py")}
+    assert modules <= wheel
+
+
+def test_so_is_what_is_not_code(wheel):
+    assert {"mesaya_ws/py.typed", "mesaya_ws/samples/captured.jsonl"} <= wheel
+    assert any(name.endswith("licenses/LICENSE") for name in wheel)
+
+
+def test_nothing_else_is(wheel):
+    assert {name.split("/")[0].split("-")[0] for name in wheel} == {"mesaya_ws"}
+
+
+def test_the_lock_names_every_dependency_and_no_registry():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lock.splitlines() if "==" in line}
+    for requirement in wanted:
+        name = requirement.split("[")[0].split("=")[0].split(">")[0].strip().lower()
+        assert name in pinned, name
+    assert "://" not in lock
