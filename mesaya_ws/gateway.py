@@ -11,7 +11,7 @@ import trio
 
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.core import closing
-from mesaya_ws.core.event_log import News, Outage, Record, Restored
+from mesaya_ws.core.event_log import Batch, News, Outage, Record, Restored, Sources
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Delivered, Hub
 from mesaya_ws.core.outcome import Outcome
@@ -101,14 +101,18 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, sta
 def _hear(news: News, around: Surroundings, status: Status) -> None:
     match news:
         case Outage(reason):
-            status.outage = reason
+            status.outage, status.since = reason, time()
             around.metrics.log_up = False
             log.warning("the event log does not answer", reason=reason)
         case Restored():
-            status.outage = None
+            status.outage, status.since = None, time()
             around.metrics.log_up = True
             log.info("the event log answers again")
         case _:
+            if isinstance(news, Batch):
+                around.metrics.lag[news.source] = news.lag
+            elif isinstance(news, Sources):
+                around.metrics.lag.update(news.lags)
             around.feed.hear(news, round(time() * 1000))
 
 

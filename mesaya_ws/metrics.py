@@ -6,25 +6,36 @@ when somebody scrapes.
 
 import gc
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
+from itertools import accumulate
 from time import perf_counter
 from typing import Any
 
 import prometheus_client
 import trio
 from attrs import Factory, define
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+from mesaya_ws.core.closing import CLOSE_CODES
+from mesaya_ws.core.event_log import Source
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+"""The format that every scraper reads; our names need no newer one."""
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of histogram buckets, in seconds."""
 
 PROBE_SECONDS = 0.1
 """How often the loop's lag is looked at."""
+
+_CODES = {*CLOSE_CODES, 1001, 1005}
+"""Close codes that are counted each for itself: those that we send, and with which browsers leave (RFC 6455, 7.4.1)."""
 
 Counts = dict[str, int]
 
@@ -37,7 +48,8 @@ class Histogram:
     sum: float = 0.0
 
     def observe(self, seconds: float, count: int = 1) -> None:
-        """Enter `count` equal durations."""
+        """Enter `count` equal durations; less than none, as clocks that differ may tell, is none."""
+        seconds = max(seconds, 0.0)
         self.counts[bisect_left(BOUNDS, seconds)] += count
         self.sum += seconds * count
 
@@ -61,35 +73,42 @@ class Metrics:
     refusals: Counts = Factory(dict)
     """Requests refused before any protocol took them, by the code of the error."""
     log_up: bool = True
-    lag: dict[tuple[str, str], int] = Factory(dict)
-    """Records known to be in the log but not read yet, by topic and partition."""
+    lag: dict[Source, int] = Factory(dict)
+    """Records known to be in the log but not read yet, by partition; None is all of the embedded log."""
     delivery: Histogram = Factory(Histogram)
     """From the moment the log took a record to the moment its message was written to a client."""
     loop_lag: Histogram = Factory(Histogram)
-    gc_pauses: Histogram = Factory(Histogram)
+    gc_pauses: tuple[Histogram, ...] = Factory(lambda: (Histogram(), Histogram(), Histogram()))
+    """Of the garbage collector, by generation; how many there are says how often each was collected."""
     window_messages: int = 0
     window_bytes: int = 0
 
-    def time_collections(self) -> None:
-        """Have the garbage collector's pauses entered, from now on."""
-        started = 0.0
-
-        def note(phase: str, _: Mapping[str, Any]) -> None:
-            nonlocal started
-            if phase == "start":
-                started = perf_counter()
-            else:
-                self.gc_pauses.observe(perf_counter() - started)
-
-        gc.callbacks.append(note)
-
 
 async def watch_loop(metrics: Metrics) -> None:
-    """Measure, for ever, how late the loop wakes a task that is due."""
-    while True:
-        due = trio.current_time() + PROBE_SECONDS
-        await trio.sleep_until(due)
-        metrics.loop_lag.observe(trio.current_time() - due)
+    """Measure, for ever, how late the loop wakes a task that is due, and how long the garbage collector stops it."""
+    with _timed_collections(metrics.gc_pauses):
+        while True:
+            due = trio.current_time() + PROBE_SECONDS
+            await trio.sleep_until(due)
+            metrics.loop_lag.observe(trio.current_time() - due)
+
+
+@contextmanager
+def _timed_collections(pauses: tuple[Histogram, ...]) -> Iterator[None]:
+    started = 0.0
+
+    def note(phase: str, info: Mapping[str, int]) -> None:
+        nonlocal started
+        if phase == "start":
+            started = perf_counter()
+        else:
+            pauses[info["generation"]].observe(perf_counter() - started)
+
+    gc.callbacks.append(note)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(note)
 
 
 class _Books(Collector):
@@ -110,15 +129,19 @@ class _Books(Collector):
         )
         yield CounterMetricFamily("mesaya_messages_sent", "Event messages handed to clients.", m.messages_out)
         yield CounterMetricFamily("mesaya_sent_bytes", "Bytes of those.", m.bytes_out)
-        yield _by("closes", "Connections ended, by close code.", "code", m.closes)
+        yield _by("closes", "Connections ended, by close code.", "code", _known_codes(m.closes))
         yield _by("refusals", "Requests refused before any protocol took them.", "code", m.refusals)
         yield GaugeMetricFamily("mesaya_log_up", "Whether the event log answers.", int(m.log_up))
         yield _labelled(
-            GaugeMetricFamily, "log_lag_records", "Records known but not read.", ("topic", "partition"), m.lag
+            GaugeMetricFamily,
+            "log_lag_records",
+            "Records known but not read; of the embedded log, all together.",
+            ("topic", "partition"),
+            {source or ("all", "all"): lag for source, lag in m.lag.items()},
         )
         yield _histogram("delivery_seconds", "From the log's append to the write to a client.", m.delivery)
         yield _histogram("loop_lag_seconds", "How late the event loop wakes a task.", m.loop_lag)
-        yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", m.gc_pauses)
+        yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
         yield GaugeMetricFamily("mesaya_window_messages", "Publications kept for resuming.", m.window_messages)
         yield GaugeMetricFamily("mesaya_window_bytes", "Bytes of those.", m.window_bytes)
 
@@ -134,12 +157,22 @@ def _by(name: str, text: str, label: str, counts: Counts) -> Metric:
     return _labelled(CounterMetricFamily, name, text, (label,), {(key,): count for key, count in counts.items()})
 
 
-def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
-    buckets, total = [], 0
-    for bound, count in zip((*map(str, BOUNDS), "+Inf"), histogram.counts, strict=True):
-        total += count
-        buckets.append((bound, total))
-    return HistogramMetricFamily(f"mesaya_{name}", text, buckets=buckets, sum_value=histogram.sum)
+def _known_codes(closes: Counts) -> Counts:
+    """Put codes of the clients' own making together: they must not make up series."""
+    known: Counter[str] = Counter()
+    for code, count in closes.items():
+        known[code if int(code) in _CODES else "other"] += count
+    return known
+
+
+def _histogram(name: str, text: str, *histograms: Histogram, label: str = "") -> Metric:
+    """Return a family of one histogram, or of several, which `label` numbers."""
+    family = HistogramMetricFamily(f"mesaya_{name}", text, labels=[label] if label else [])
+    for number, histogram in enumerate(histograms):
+        cumulative = accumulate(histogram.counts)
+        buckets = list(zip((*map(str, BOUNDS), "+Inf"), cumulative, strict=True))
+        family.add_metric([str(number)] if label else [], buckets, histogram.sum)
+    return family
 
 
 def exposition(metrics: Metrics, version: str) -> Callable[[], bytes]:

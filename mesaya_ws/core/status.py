@@ -7,10 +7,12 @@ from attrs import define
 class Status:
     """What decides on readiness; the gateway keeps it true.
 
-    `outage` says why the event log does not answer, or is None; `caught_up`, that the log's history has been read.
+    `outage` says why the event log does not answer, or is None; `since`, when that changed last (seconds since the
+    epoch; None: never); `caught_up`, that the log's history has been read.
     """
 
     outage: str | None = None
+    since: float | None = None
     caught_up: bool = False
     draining: bool = False
 

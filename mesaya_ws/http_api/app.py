@@ -28,7 +28,7 @@ def create_app(settings: Settings, event_log: EventLog, metrics: Metrics, status
     async def show_metrics(_: Request) -> Response:
         return Response(render(), media_type=CONTENT_TYPE)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", _describe),
             Route("/ws", _tell_to_upgrade),
@@ -51,6 +51,9 @@ def create_app(settings: Settings, event_log: EventLog, metrics: Metrics, status
             Exception: answer_fault,
         },
     )
+    # A redirection would name the wrong scheme behind a proxy that speaks TLS.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _describe(_: Request) -> Response:
@@ -65,4 +68,5 @@ async def _tell_to_upgrade(_: Request) -> Response:
         "upgrade_required",
         "This is where WebSockets are opened; connect with a WebSocket client.",
         Upgrade="websocket",
+        Connection="Upgrade",
     )

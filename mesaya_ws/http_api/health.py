@@ -1,5 +1,6 @@
 """Whether the service lives, and whether it should be given clients."""
 
+from datetime import UTC, datetime
 from http import HTTPStatus
 from time import monotonic
 
@@ -11,6 +12,8 @@ from mesaya_ws import __version__
 from mesaya_ws.core.status import Status
 from mesaya_ws.metrics import Metrics
 
+_FRESH = {"Cache-Control": "no-store"}
+
 
 def health_routes(metrics: Metrics, status: Status) -> list[Route]:
     """Return `/health`, which answers 200 as long as the process lives, and `/health/ready`, 503 while it is not ready.
@@ -21,22 +24,22 @@ def health_routes(metrics: Metrics, status: Status) -> list[Route]:
 
     def report() -> dict[str, object]:
         reasons = status.reasons
+        since = None if status.since is None else datetime.fromtimestamp(status.since, UTC).isoformat("T", "seconds")
         return {
-            "status": "ok" if not reasons else "not_ready",
+            "status": "not_ready" if reasons else "ok",
             "live": True,
             "ready": not reasons,
             "reasons": reasons,
-            "log": {"up": status.outage is None, "lag": sum(metrics.lag.values())},
+            "log": {"up": status.outage is None, "since": since, "lag": sum(metrics.lag.values())},
             "connections": metrics.connections_open,
             "version": __version__,
             "uptime_seconds": round(monotonic() - started, 1),
         }
 
     async def health(_: Request) -> Response:
-        return JSONResponse(report())
+        return JSONResponse(report(), headers=_FRESH)
 
     async def ready(_: Request) -> Response:
-        code = HTTPStatus.SERVICE_UNAVAILABLE if status.reasons else HTTPStatus.OK
-        return JSONResponse(report(), code)
+        return JSONResponse(report(), HTTPStatus.SERVICE_UNAVAILABLE if status.reasons else HTTPStatus.OK, _FRESH)
 
     return [Route("/health", health), Route("/health/ready", ready)]

@@ -1,10 +1,14 @@
 """What the ways in have in common: who may use them, reading a body, and appending to the log."""
 
 import hmac
+from collections.abc import Collection
+from contextlib import aclosing
 from http import HTTPStatus
+from time import time
 from typing import Any, TypeVar
 
 import orjson
+import trio
 from cattrs.errors import ClassValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -14,6 +18,12 @@ from mesaya_ws.core.protocol import first_problem, strict_converter
 from mesaya_ws.core.records import Unreadable, understand
 from mesaya_ws.http_api.errors import ApiError
 from mesaya_ws.settings import Settings
+
+BODY_SECONDS = 20.0
+"""Time for a body to arrive."""
+
+APPEND_SECONDS = 25.0
+"""Time for the log to acknowledge: longer than its own patience, which knows better what is wrong."""
 
 Body = TypeVar("Body")
 _CONVERTER = strict_converter()
@@ -26,7 +36,9 @@ def authorize(request: Request, settings: Settings) -> None:
             HTTPStatus.FORBIDDEN, "publish_disabled", "Publishing by HTTP is off; set PUBLISH_TOKEN to turn it on."
         )
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), settings.publish_token.encode()):
+    # Headers are read as Latin-1, which gives the bytes back.
+    given, wanted = token.strip().encode("latin-1"), settings.publish_token.encode()
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given, wanted):
         raise ApiError(
             HTTPStatus.UNAUTHORIZED,
             "unauthorized",
@@ -37,11 +49,10 @@ def authorize(request: Request, settings: Settings) -> None:
 
 async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
     """Return the JSON object that the body holds. Raises `ApiError`."""
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > settings.max_body_bytes:
-            raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "The body is too large (MAX_BODY_BYTES).")
+    with trio.move_on_after(BODY_SECONDS) as patience:
+        body = await _read_body(request, settings.max_body_bytes)
+    if patience.cancelled_caught:
+        raise ApiError(HTTPStatus.REQUEST_TIMEOUT, "body_too_late", "The body of the request took too long.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -51,31 +62,72 @@ async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
     return value
 
 
+async def _read_body(request: Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    length = int(request.headers.get("content-length", "0"))
+    async with aclosing(request.stream()) as parts:
+        while length <= max_bytes:
+            try:
+                body += await anext(parts)
+            except StopAsyncIteration:
+                return bytes(body)
+            length = max(length, len(body))
+    raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large (MAX_BODY_BYTES).")
+
+
 def structure(value: dict[str, Any], kind: type[Body]) -> Body:
     """Return `value` as an instance of `kind`. Raises `ApiError` that says which field is wrong."""
     try:
         return _CONVERTER.structure(value, kind)
     except ClassValidationError as error:
-        problem = first_problem(error)
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_message", f"In the body, {problem}.") from None
+        raise bad_message(f"In the body, {first_problem(error)}.") from None
 
 
-async def append(event_log: EventLog, topic: str, value: dict[str, Any], key: str | None = None) -> Response:
-    """Append a platform record, and answer with its place once the log has acknowledged it.
+def bad_message(sentence: str) -> ApiError:
+    """Return the error of a body that is JSON, but does not say what it should."""
+    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_message", sentence)
 
-    A record that this service would not understand when it reads it back is refused here.
+
+async def append(
+    event_log: EventLog, topics: Collection[str], topic: str, value: dict[str, Any], key: str | None = None
+) -> Response:
+    """Append a platform record, and answer 201 with its place once the log has acknowledged it.
+
+    What would come to nothing is refused: a topic that is none of `topics`, a record that this service would not
+    understand when it reads it back. Raises `ApiError`.
     """
-    encoded = orjson.dumps(value)
-    coded_key = None if key is None else key.encode()
-    meaning = understand(Record(topic, 0, 0, 0, coded_key, encoded))
-    if isinstance(meaning, Unreadable):
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "not_understood", meaning.detail or str(meaning.reason))
+    if topic not in topics:
+        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_topic", f"{topic!r} is none of KAFKA_TOPICS.")
+    record = NewRecord(topic, _encode(value), None if key is None else key.encode())
+    _expect_sense(record)
     try:
-        [place] = await event_log.append([NewRecord(topic, encoded, coded_key)])
+        with trio.fail_after(APPEND_SECONDS):
+            [place] = await event_log.append([record])
     except RecordRefusedError as error:
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "refused", str(error)) from None
-    except LogUnavailableError as error:
+    except (LogUnavailableError, trio.TooSlowError) as error:
         sentence = f"The event log did not acknowledge; the record may or may not have been appended. {error}"
         raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "log_unavailable", sentence.strip()) from None
     answer = {"topic": place.topic, "partition": place.partition, "offset": place.offset}
     return JSONResponse(answer, HTTPStatus.CREATED)
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # it has been read as JSON
+        raise bad_message("The value is nested too deeply.") from None
+
+
+def _expect_sense(record: NewRecord) -> None:
+    meaning = understand(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
+    if isinstance(meaning, Unreadable):
+        code, sentence = (
+            str(meaning.reason),
+            meaning.detail or f"Such a record is not sent to anybody: {meaning.reason}.",
+        )
+    elif meaning.mistyped is not None:
+        code, sentence = "bad_id", f"The {meaning.mistyped} is no id; without it nobody is concerned."
+    else:
+        return
+    raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, code, sentence)

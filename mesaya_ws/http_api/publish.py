@@ -1,8 +1,6 @@
 """`POST /publish`: a platform record, or an announcement, for services that do not speak Kafka."""
 
-import re
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
@@ -12,12 +10,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mesaya_ws.core.event_log import EventLog, topic_of
-from mesaya_ws.http_api.errors import ApiError
-from mesaya_ws.http_api.ingress import append, authorize, read_object, structure
+from mesaya_ws.http_api.ingress import append, authorize, bad_message, read_object, structure
 from mesaya_ws.settings import Settings
 
 ANNOUNCEMENTS = "global:announcements"
-_ANNOUNCEMENT_TYPE = re.compile(r"announcement\.([a-z_]{1,64})")
 
 
 @frozen
@@ -45,33 +41,26 @@ def publish_route(settings: Settings, event_log: EventLog) -> Route:
         authorize(request, settings)
         body = await read_object(request, settings)
         if "channel" in body:
-            return await append(event_log, *_announced(structure(body, Announcement)))
+            topic, value = _announced(structure(body, Announcement))
+            return await append(event_log, settings.kafka_topics, topic, value)
         record = structure(body, PlatformRecord)
-        if record.topic not in settings.kafka_topics:
-            raise ApiError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "unknown_topic",
-                f"{record.topic!r} is none of KAFKA_TOPICS.",
-            )
-        return await append(event_log, record.topic, record.value, record.key)
+        return await append(event_log, settings.kafka_topics, record.topic, record.value, record.key)
 
     return Route("/publish", publish, methods=["POST"])
 
 
 def _announced(message: Announcement) -> tuple[str, dict[str, Any]]:
     """Return topic and record of an announcement; one without `announcementId` gets a new one."""
-    kind = _ANNOUNCEMENT_TYPE.fullmatch(message.type)
-    if message.channel != ANNOUNCEMENTS or kind is None:
-        raise ApiError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            "bad_message",
+    entity, _, word = message.type.partition(".")
+    if message.channel != ANNOUNCEMENTS or entity != "announcement":
+        raise bad_message(
             f"Messages are published on {ANNOUNCEMENTS}, with a type such as announcement.created; "
-            "what concerns other channels is published as a platform record.",
+            "what concerns other channels is published as a platform record."
         )
     record = {
         "timestamp": now(),
-        "event_type": kind[1],
-        "entity_id": message.data.get("announcementId") or str(uuid4()),
+        "event_type": word,
+        "entity_id": message.data.get("announcementId", str(uuid4())),
         "data": message.data,
     }
     return topic_of("announcements"), record
