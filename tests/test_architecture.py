@@ -28,7 +28,7 @@ FENCES = {
     "starlette": {"http_api"},
     "trio_websocket": {"websocket", "client.py"},
     "kafka": {"eventlog/kafka"},
-    "sqlite3": {"eventlog/sqlite.py"},
+    "sqlite3": {"eventlog/sqlite/file.py"},
     "prometheus_client": {"metrics.py"},
     "structlog": {"logs.py"},
     "click": {"cli.py"},

@@ -1,0 +1,246 @@
+"""The file of the embedded log: its tables, what is asked of them, and what can be wrong with it.
+
+The file is in WAL mode with `synchronous=FULL`, so a commit that has returned is on the disk
+(https://sqlite.org/wal.html, https://sqlite.org/pragma.html#pragma_synchronous). All records have one order, their
+`seq`; inside of it each topic counts offsets of its own (`place`), from 0 and without holes. Records are only ever
+removed from the beginning of a topic. Neither `seq` nor offsets are used twice, whatever is removed.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from time import monotonic, sleep, time_ns
+from typing import NamedTuple
+from uuid import uuid4
+
+from mesaya_ws.core.event_log import Appended, NewRecord, Record
+
+PAGE_RECORDS, PAGE_BYTES = 500, 4 * 1024 * 1024
+"""A page ends with the record that reaches either."""
+
+_APPLICATION_ID = 0x4D595753
+_FORMAT = 1
+_SCHEMA = (
+    "CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL, next INTEGER NOT NULL)",
+    """CREATE TABLE record (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL REFERENCES topic, place INTEGER NOT NULL,
+        timestamp INTEGER NOT NULL, key BLOB, value BLOB)""",
+    "CREATE UNIQUE INDEX record_place ON record (topic, place)",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_FORMAT}",
+)
+_ADD_TOPIC = "INSERT INTO topic (name, uuid, next) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
+_TOPICS = """
+    SELECT name, uuid, coalesce((SELECT min(place) FROM record WHERE record.topic = topic.id), next), next FROM topic"""
+_ADD_RECORD = "INSERT INTO record (topic, place, timestamp, key, value) VALUES (?, ?, ?, ?, ?)"
+_PAGE = """
+    SELECT seq, name, 0, place, timestamp, key, value FROM record JOIN topic ON topic.id = record.topic
+    WHERE seq > ? ORDER BY seq LIMIT ?"""
+_READ = """
+    SELECT seq, name, 0, place, timestamp, key, value FROM record JOIN topic ON topic.id = record.topic
+    WHERE record.topic = (SELECT id FROM topic WHERE name = ?) AND place >= ? ORDER BY place LIMIT ?"""
+
+
+class LogFileError(Exception):
+    """Something is wrong with the file; the message is a sentence that names it, and says what to do."""
+
+
+class Topic(NamedTuple):
+    """A topic as it is now: it holds the offsets `begin <= offset < end`."""
+
+    uuid: str
+    begin: int
+    end: int
+
+
+class Page(NamedTuple):
+    """Records in one order; `seq` is that of the last; there may be more behind them."""
+
+    records: list[Record]
+    seq: int
+    more: bool
+
+
+class LogFile:
+    """A connection to the file, for one thread; to be closed there. `path` is absolute.
+
+    What others have locked is waited for, `patience` seconds at most. Everything raises `LogFileError`.
+    """
+
+    def __init__(self, path: Path, patience: float, *, create: bool = False) -> None:
+        self.path = path
+        self._patience = patience
+        with self._errors_explained():
+            self._db = sqlite3.connect(
+                f"{path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=patience, isolation_level=None
+            )
+        try:
+            self._file = self._file_at_path()
+            self._check_kind(empty_is_fine=create)
+            self._check_place()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is undone."""
+        self._db.close()
+
+    @property
+    def moved(self) -> bool:
+        """Whether the file at the path no longer is the opened one."""
+        return self._file_at_path() != self._file
+
+    def _file_at_path(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check_place(self) -> None:
+        if self.moved:
+            raise LogFileError(f"{self.path} has been removed or replaced: put it back, or restart to begin a new one.")
+
+    def _check_kind(self, *, empty_is_fine: bool) -> None:
+        with self._transaction():  # another process may be making the file right now
+            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (application,) = self._db.execute("PRAGMA application_id").fetchone()
+            (format,) = self._db.execute("PRAGMA user_version").fetchone()
+        if application != _APPLICATION_ID and not (empty_is_fine and application == tables == 0):
+            raise LogFileError(f"{self.path} belongs to another program: choose another file.")
+        if format > _FORMAT:
+            raise LogFileError(
+                f"{self.path} was written by a newer version of mesaya-ws (format {format}, this one knows {_FORMAT}): "
+                "run that version, or choose another file."
+            )
+
+    def fit_out(self, topics: Iterable[str]) -> None:
+        """Add what is missing of tables and topics, and make sure that commits are durable."""
+        self._use_wal()
+        with self._errors_explained():
+            self._db.execute("PRAGMA synchronous = FULL")
+        with self._transaction("IMMEDIATE"):
+            if self._db.execute("PRAGMA user_version").fetchone() == (0,):
+                for statement in _SCHEMA:
+                    self._db.execute(statement)
+            self._db.executemany(_ADD_TOPIC, [(name, str(uuid4())) for name in topics])
+
+    def _use_wal(self) -> None:
+        """Make the file one that can be read while it is written; this stays with the file."""
+        deadline = monotonic() + self._patience
+        with self._errors_explained():
+            while True:
+                try:
+                    (mode,) = self._db.execute("PRAGMA journal_mode = WAL").fetchone()
+                    break
+                except sqlite3.OperationalError as error:
+                    # SQLite itself does not wait for others that do the same at this moment.
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                        raise
+                    sleep(0.02)
+        if mode != "wal":
+            raise LogFileError(f"{self.path} is where processes cannot share memory: choose a local disk.")
+
+    def append(self, groups: Iterable[Iterable[NewRecord]]) -> list[list[Appended]]:
+        """Append all records in one transaction; when it returns they are on the disk, at the places returned.
+
+        What they are is asked when nobody else can append any more. Even when there are none, the file is written.
+        """
+        places: list[list[Appended]] = []
+        with self._transaction("IMMEDIATE"):
+            ids = dict(self._db.execute("SELECT name, id FROM topic"))
+            ends = dict(self._db.execute("SELECT name, next FROM topic"))
+            now = time_ns() // 1_000_000
+            rows = []
+            for group in groups:
+                appended = []
+                for topic, value, key in group:
+                    offset = ends[topic]
+                    ends[topic] = offset + 1
+                    rows.append((ids[topic], offset, now, key, value))
+                    appended.append(Appended(topic, 0, offset, now))
+                places.append(appended)
+            self._db.executemany(_ADD_RECORD, rows)
+            self._db.executemany(
+                "UPDATE topic SET next = ? WHERE id = ?", [(ends[name], id) for name, id in ids.items()]
+            )
+        self._check_place()  # else the others do not see what was committed
+        return places
+
+    def version(self) -> int:
+        """Return a number that changes when another connection, of whatever process, has committed something."""
+        with self._errors_explained():
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    def topics(self) -> dict[str, Topic]:
+        """Return all topics by name."""
+        with self._transaction():
+            return self._topics()
+
+    def after(self, seq: int) -> tuple[dict[str, Topic], Page]:
+        """Return all topics, and a page of the records of all of them behind `seq`, at one moment."""
+        with self._transaction():
+            return self._topics(), self._page(_PAGE, (seq, PAGE_RECORDS))
+
+    def read(self, topic: str, start: int, limit: int) -> tuple[Topic | None, Page]:
+        """Return a topic, if it exists, and a page of its records from offset `start` on, at one moment."""
+        with self._transaction():
+            return self._topics().get(topic), self._page(_READ, (topic, start, limit))
+
+    def _topics(self) -> dict[str, Topic]:
+        return {name: Topic(uuid, begin, end) for name, uuid, begin, end in self._db.execute(_TOPICS)}
+
+    def _page(self, query: str, arguments: tuple[str | int, ...]) -> Page:
+        records: list[Record] = []
+        seq = size = 0
+        with closing(self._db.execute(query, arguments)) as rows:
+            for seq, *record in rows:
+                records.append(Record(*record))
+                size += len(record[-1] or b"") + len(record[-2] or b"")
+                if len(records) >= PAGE_RECORDS or size >= PAGE_BYTES:
+                    return Page(records, seq, True)
+        return Page(records, seq, False)
+
+    @contextmanager
+    def _transaction(self, kind: str = "DEFERRED") -> Iterator[None]:
+        with self._errors_explained():
+            self._db.execute(f"BEGIN {kind}")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LogFileError(f"{self.path} {explain(error)}.") from error
+
+
+def explain(error: sqlite3.Error) -> str:
+    """Say of a file what is wrong with it and what to do: the rest of a sentence."""
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the other bits are details (https://sqlite.org/rescode.html)
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return "is locked by another program: end that one, or wait for it"
+        case sqlite3.SQLITE_READONLY:
+            return "cannot be written: see the rights of the file and its directory, and whether the disk is read-only"
+        case sqlite3.SQLITE_FULL:
+            return "cannot grow, the disk is full: make room"
+        case sqlite3.SQLITE_CANTOPEN:
+            return "is not there or cannot be opened: see its directory, and the rights of both"
+        case sqlite3.SQLITE_IOERR:
+            return f"cannot be read or written ({error}): see the disk, and the room that is left on it"
+        case sqlite3.SQLITE_NOTADB:
+            return "is not an event log of mesaya-ws: choose another file"
+        case sqlite3.SQLITE_CORRUPT:
+            return "is damaged: put a sound copy in its place"
+        case _:
+            return f"cannot be used: {error}"

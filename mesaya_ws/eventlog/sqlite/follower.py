@@ -1,0 +1,152 @@
+"""Following the embedded log: everything that it holds, and what any process appends."""
+
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import closing
+from math import inf
+from pathlib import Path
+from time import monotonic
+
+import trio
+
+from mesaya_ws.core.event_log import (
+    Batch,
+    Extent,
+    Gap,
+    News,
+    Outage,
+    Partition,
+    Record,
+    Replaced,
+    Restored,
+    Sources,
+)
+from mesaya_ws.eventlog.sqlite.file import LogFile, LogFileError, Page, Topic
+
+POLL_INTERVAL = 0.02
+"""Seconds between two looks at whether other processes have appended; each costs some 10 µs, and waking up."""
+
+LOOK_INTERVAL = 3.0
+"""Seconds between two `Sources`."""
+
+RETRY_INTERVAL = 0.5
+"""Seconds between two tries to reach a file that is out of reach."""
+
+READ_PATIENCE = 1.0
+"""Seconds to wait for a file that another program has locked."""
+
+
+def extents(topics: Mapping[str, Topic]) -> dict[Partition, Extent]:
+    """Return what the topics hold; each has one partition."""
+    return {Partition(name, 0): Extent(topic.begin, topic.end, topic.uuid) for name, topic in topics.items()}
+
+
+class Follower:
+    """One follower's place in the log. All of it runs in a thread of its own, except for `deliver`.
+
+    `trouble` says why the log cannot be appended to, or None. Setting `wake` makes it look at once.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        topics: frozenset[str],
+        deliver: Callable[[News], Awaitable[None]],
+        trouble: Callable[[], str | None],
+    ) -> None:
+        self.wake = threading.Event()
+        self._path = path
+        self._topics = topics
+        self._deliver = deliver
+        self._trouble = trouble
+        self._seq = 0
+        self._known: dict[str, str] = {}
+        self._next: dict[str, int] = {}
+        self._look_at = -inf
+        self._down = False
+
+    def run(self) -> None:
+        """Read for ever, on one connection after the other; cancellation ends it."""
+        while True:
+            try:
+                with closing(LogFile(self._path, READ_PATIENCE)) as file:
+                    self._read_on(file)
+            except LogFileError as error:
+                self._tell_state(str(error))
+                trio.from_thread.run(trio.sleep, RETRY_INTERVAL)
+
+    def _read_on(self, file: LogFile) -> None:
+        """Hand over what the log holds and what comes, until another file is in its place."""
+        version = None
+        while not file.moved:
+            trio.from_thread.check_cancelled()
+            self.wake.clear()
+            news: list[News] = []
+            latest = file.version()
+            if latest != version or monotonic() >= self._look_at:
+                news, more = self._next_news(*file.after(self._seq))
+                version = None if more else latest
+            else:
+                self.wake.wait(POLL_INTERVAL)
+            self._tell_state(self._trouble())
+            for item in news:
+                trio.from_thread.run(self._deliver, item)
+
+    def _tell_state(self, trouble: str | None) -> None:
+        if trouble and not self._down:
+            trio.from_thread.run(self._deliver, Outage(trouble))
+        elif self._down and not trouble:
+            trio.from_thread.run(self._deliver, Restored())
+        self._down = bool(trouble)
+
+    def _next_news(self, all_topics: Mapping[str, Topic], page: Page) -> tuple[list[News], bool]:
+        """Return what is to be told of a page behind our place, and whether there may be more."""
+        topics = {name: topic for name, topic in all_topics.items() if name in self._topics}
+        self._check_age(topics)
+        news: list[News] = []
+        for name in topics.keys() - self._known.keys():
+            self._begin(name, topics[name])
+        if replaced := [name for name, topic in topics.items() if self._known[name] != topic.uuid]:
+            # It is another file: its order is to be read from the beginning.
+            self._seq, page = 0, Page([], 0, True)
+            for name in replaced:
+                self._begin(name, topics[name])
+                news.append(Replaced(name, topics[name].uuid))
+        if monotonic() >= self._look_at:
+            self._look_at = monotonic() + LOOK_INTERVAL
+            news.append(Sources(extents(topics), {None: self._lag(topics)}))
+        for name, topic in topics.items():
+            if self._next[name] < topic.begin:
+                news.append(Gap(Partition(name, 0), self._next[name], topic.begin))
+                self._next[name] = topic.begin
+        records = self._take(page.records)
+        self._seq = page.seq or self._seq
+        if not page.more:
+            self._next.update((name, topic.end) for name, topic in topics.items())
+        if records:
+            news.append(Batch(None, records, self._lag(topics)))
+        return news, page.more
+
+    def _check_age(self, topics: Mapping[str, Topic]) -> None:
+        for name, topic in topics.items():
+            if self._known.get(name) == topic.uuid and self._next[name] > topic.end:
+                raise LogFileError(
+                    f"{self._path} holds less than has been read from it: put the newer file back, or restart."
+                )
+
+    def _begin(self, name: str, topic: Topic) -> None:
+        self._known[name], self._next[name] = topic.uuid, topic.begin
+        self._look_at = -inf
+
+    def _take(self, records: Iterable[Record]) -> list[Record]:
+        """Move on behind `records`, and return those that are to be handed over."""
+        taken = []
+        for record in records:
+            topic = record.topic
+            if topic in self._next and record.offset >= self._next[topic]:
+                self._next[topic] = record.offset + 1
+                taken.append(record)
+        return taken
+
+    def _lag(self, topics: Mapping[str, Topic]) -> int:
+        return sum(topic.end - max(topic.begin, self._next[name]) for name, topic in topics.items())

@@ -1,0 +1,200 @@
+"""The embedded log as an `EventLog`: a writer for all who append, a follower for each who follows.
+
+A connection lives and dies in one thread: the writer has one, each follower has one, and each read opens its own.
+"""
+
+import queue
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import trio
+
+from mesaya_ws.core.event_log import (
+    Appended,
+    EventLog,
+    Extent,
+    LogUnavailableError,
+    NewRecord,
+    News,
+    OffsetGoneError,
+    Partition,
+    Record,
+    RecordRefusedError,
+)
+from mesaya_ws.eventlog.sqlite.file import PAGE_RECORDS, LogFile, LogFileError
+from mesaya_ws.eventlog.sqlite.follower import READ_PATIENCE, RETRY_INTERVAL, Follower, extents
+from mesaya_ws.settings import SettingsError
+
+RECORD_BYTES = 1024 * 1024
+"""Size of key and value together that a record may have; Kafka's producers have the same bound by default."""
+
+GROUP_RECORDS = 5000
+"""Records after which a transaction takes in no more waiting appends."""
+
+APPEND_PATIENCE = 5.0
+"""Seconds to wait for a file that another program has locked."""
+
+_Answer = TypeVar("_Answer")
+
+
+@asynccontextmanager
+async def open_sqlite_log(path: Path, topics: Sequence[str]) -> AsyncIterator[EventLog]:
+    """Open the log in the file `path`, which is created when it is missing, for the given topics.
+
+    Raises `SettingsError` when the file cannot be used.
+    """
+    path = path.absolute()  # noqa: ASYNC240 - asks for the working directory, and no disk
+    await trio.to_thread.run_sync(_prepare, path, topics)
+    log = SqliteLog(path, topics)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_in_own_thread, log._write, f"append to {path.name}")
+        try:
+            yield log
+        finally:
+            log._requests.put(None)
+
+
+def _prepare(path: Path, topics: Sequence[str]) -> None:
+    try:
+        with closing(LogFile(path, APPEND_PATIENCE, create=True)) as file:
+            file.fit_out(topics)
+    except LogFileError as error:
+        raise SettingsError([f"EVENT_LOG: {error}"]) from error
+
+
+async def _in_own_thread(job: Callable[[], None], name: str) -> None:
+    """Run a job that lasts: it takes none of the threads that others wait for."""
+    await trio.to_thread.run_sync(job, thread_name=name, limiter=trio.CapacityLimiter(1))
+
+
+@attrs.define(eq=False)
+class _Request:
+    """Records that wait to be appended, and what became of them: `appended`, or a `failure`."""
+
+    records: Sequence[NewRecord]
+    done: trio.Event = attrs.field(factory=trio.Event)
+    withdrawn: bool = False
+    appended: list[Appended] = attrs.field(factory=list)
+    failure: str | None = None
+
+
+class SqliteLog:
+    """An `EventLog` in a file; made by `open_sqlite_log`."""
+
+    def __init__(self, path: Path, topics: Sequence[str]) -> None:
+        self._path = path
+        self._topics = frozenset(topics)
+        self._trouble: str | None = None
+        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._wakers: set[threading.Event] = set()
+        self._readers = trio.CapacityLimiter(4)
+        self._token = trio.lowlevel.current_trio_token()
+
+    async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
+        """See `EventLog.append`. What is cancelled before it was written is not written."""
+        refused = next(((n, why) for n, record in enumerate(records) if (why := self._refusal(record))), None)
+        request = _Request(records[: refused[0]] if refused else records)
+        if request.records:
+            self._requests.put(request)
+            try:
+                await request.done.wait()
+            finally:
+                request.withdrawn = True
+        else:
+            await trio.lowlevel.checkpoint()
+        if request.failure:
+            raise LogUnavailableError(request.failure)
+        if refused:
+            raise RecordRefusedError(refused[1])
+        return request.appended
+
+    def _refusal(self, record: NewRecord) -> str | None:
+        if record.topic not in self._topics:
+            return f"{record.topic} is not one of the configured topics (KAFKA_TOPICS)."
+        if (size := len(record.key or b"") + len(record.value or b"")) > RECORD_BYTES:
+            return f"A record of {size} bytes for {record.topic} is too large: {RECORD_BYTES} are allowed."
+        return None
+
+    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+        """See `EventLog.follow`. There is one source: the whole log."""
+        follower = Follower(self._path, self._topics, deliver, lambda: self._trouble)
+        self._wakers.add(follower.wake)
+        try:
+            await _in_own_thread(follower.run, f"follow {self._path.name}")
+        finally:
+            self._wakers.discard(follower.wake)
+
+    async def read(self, partition: Partition, start: int, limit: int = PAGE_RECORDS) -> list[Record]:
+        """See `EventLog.read`. A page may hold fewer records than there are, when they are large."""
+        topic, page = await self._ask(lambda file: file.read(partition.topic, start, limit))
+        if topic is None or partition.number != 0 or start < topic.begin:
+            raise OffsetGoneError(f"{partition.topic} does not hold offset {start} of partition {partition.number}.")
+        return page.records
+
+    async def extents(self) -> Mapping[Partition, Extent]:
+        """See `EventLog.extents`."""
+        topics = await self._ask(LogFile.topics)
+        return extents({name: topic for name, topic in topics.items() if name in self._topics})
+
+    async def _ask(self, question: Callable[[LogFile], _Answer]) -> _Answer:
+        """Ask the file something, in a thread and on a connection of its own."""
+
+        def ask() -> _Answer:
+            with closing(LogFile(self._path, READ_PATIENCE)) as file:
+                return question(file)
+
+        try:
+            return await trio.to_thread.run_sync(ask, limiter=self._readers)
+        except LogFileError as error:
+            raise LogUnavailableError(str(error)) from error
+
+    def _write(self) -> None:
+        """Append what is asked for, in order; all that waits goes into one transaction. Runs in the writer's thread."""
+        with ExitStack() as opened:
+            file: LogFile | None = None
+            while (requests := self._gather()) is not None:
+                try:
+                    if file is None or file.moved:
+                        opened.close()
+                        file = opened.enter_context(closing(LogFile(self._path, APPEND_PATIENCE)))
+                        file.fit_out(self._topics)
+                    places = file.append(() if request.withdrawn else request.records for request in requests)
+                    for request, appended in zip(requests, places, strict=True):
+                        request.appended = appended
+                    self._trouble = None
+                except LogFileError as error:
+                    opened.close()
+                    file = None
+                    self._trouble = str(error)
+                self._token.run_sync_soon(_answer, requests, self._trouble)
+                for waker in tuple(self._wakers):
+                    waker.set()
+
+    def _gather(self) -> list[_Request] | None:
+        """Wait for requests and return all that wait: none of them, to try whether trouble is over; None at the end."""
+        requests: list[_Request] = []
+        records = 0
+        try:
+            request = self._requests.get(timeout=RETRY_INTERVAL if self._trouble else None)
+            while request is not None:
+                requests.append(request)
+                records += len(request.records)
+                if records >= GROUP_RECORDS:
+                    return requests
+                request = self._requests.get_nowait()
+        except queue.Empty:
+            return requests
+        if not requests:
+            return None
+        self._requests.put(None)  # for the next time
+        return requests
+
+
+def _answer(requests: Sequence[_Request], failure: str | None) -> None:
+    for request in requests:
+        request.failure = failure
+        request.done.set()
