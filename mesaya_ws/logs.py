@@ -1,13 +1,27 @@
-"""Logging: structured, readable on a terminal, JSON elsewhere; one stream for our events and those of the libraries."""
+"""Logging: structured, readable on a terminal, JSON elsewhere; one stream for our events and those of the libraries.
+
+Events hold names, places, sizes and reasons, never a message's body or a token. Tracebacks come without the values of
+variables, since those hold both.
+"""
 
 import logging
 import sys
 from typing import Any, TextIO
 
+import orjson
 import structlog
+from structlog.contextvars import bound_contextvars
 from structlog.typing import Processor
 
+__all__ = ["LEVELS", "about", "configure", "get_logger"]
+
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+about = bound_contextvars
+"""A context in which every event of this task, and of those that it starts, carries the given keywords."""
+
+# What these say at INFO is told better by our own events; at DEBUG, passwords and messages pass through them.
+_TALKATIVE = ("trio-websocket", "hypercorn", "kafka")
 
 
 def get_logger(name: str) -> Any:
@@ -15,15 +29,17 @@ def get_logger(name: str) -> Any:
     return structlog.stdlib.get_logger(name)
 
 
-def configure(level: str = "info", form: str = "auto", stream: TextIO = sys.stderr) -> None:
-    """Send everything that is logged to `stream`: from `level` on, as `text`, `json`, or whichever suits (`auto`)."""
-    as_text = form == "text" or (form == "auto" and stream.isatty())
+def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
+    """Send everything that is logged to `stream` (default: standard error).
+
+    From `level` on (one of `LEVELS`), as `text`, `json`, or whichever suits the stream (`auto`).
+    """
+    stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.ExtraAdder(),
     ]
     structlog.configure(
         processors=[
@@ -33,23 +49,34 @@ def configure(level: str = "info", form: str = "auto", stream: TextIO = sys.stde
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,
     )
-    last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
-        if as_text
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    )
+    is_text = form == "text" or (form == "auto" and stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_text(colors=stream.isatty()) if is_text else _json()),
+            ],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(LEVELS[level])
-    # What these say at INFO is told better by our own events; kafka's DEBUG shows passwords (SASL PLAIN).
-    for name in ("trio-websocket", "hypercorn.access", "hypercorn.error", "kafka"):
+    for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, LEVELS[level]))
+
+
+def _text(*, colors: bool) -> list[Processor]:
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]
+
+
+def _json() -> list[Processor]:
+    tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(tracebacks), structlog.processors.JSONRenderer(_dumps)]
+
+
+def _dumps(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()

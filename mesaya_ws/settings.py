@@ -9,13 +9,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 import typed_settings as ts
 from dotenv import dotenv_values
 from typed_settings.converters import TSConverter
-from typed_settings.exceptions import InvalidSettingsError
-from typed_settings.loaders import DictLoader
 
 from mesaya_ws.core.event_log import TOPICS
 
@@ -181,6 +180,16 @@ class Settings:
         validator=within(0, 86_400),
         help="Age in seconds up to which publications are kept in memory.",
     )
+    replay_seconds: float = ts.option(
+        default=30.0,
+        validator=within(0, 3600),
+        help="Seconds that reading the log may take for clients whose position is older than the window.",
+    )
+    replay_bytes: int = ts.option(
+        default=64 * MIB,
+        validator=within(0, 64 * 1024 * MIB),
+        help="Bytes of publications that such a reading may keep.",
+    )
     window_bytes: int = ts.option(
         default=64 * MIB,
         validator=within(0, 64 * 1024 * MIB),
@@ -189,54 +198,79 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
-    """Read the settings from `environ` (default: the process's) and from `.env` in `directory` (default: the working one).
+    """Read the settings from `environ` (default: the process's) and `.env` in `directory` (default: the working one).
 
     Raises `SettingsError` with a sentence for every value that cannot be used.
     """
-    dotenv = dotenv_values((directory or Path.cwd()) / ".env")
-    given = {**dotenv, **(os.environ if environ is None else environ)}
-    names = [field.name for field in attrs.fields(Settings)]
-    values = {name: value for name in names if (value := (given.get(name.upper()) or "").strip())}
-    try:
-        settings = ts.load_settings(Settings, [DictLoader(values)], converter=TSConverter(strlist_sep=_words))
-    except InvalidSettingsError as error:
-        raise SettingsError([_sentence(cause) for cause in _leaves(error)]) from None
-    problems = list(_contradictions(settings))
+    given = given_values(environ, directory)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for field in attrs.fields(Settings):
+        if text := given.get(field.name.upper()):
+            try:
+                values[field.name] = _value(field, text)
+            except ValueError as error:
+                problems.append(str(error))
+    if not problems:
+        settings = Settings(**values)
+        problems.extend(_contradictions(settings))
     if problems:
         raise SettingsError(problems)
     return settings
 
 
-def _words(text: str) -> list[str]:
-    return [word for part in text.split(",") if (word := part.strip())]
+def given_values(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> dict[str, str]:
+    """Return all that is given, as text by name, whether a setting or not; what is empty is left out.
+
+    Arguments and errors are those of `load_settings`.
+    """
+    path = (directory or Path.cwd()) / ".env"
+    try:
+        dotenv = dotenv_values(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"{path} cannot be read: {error}"]) from None
+    sources = (dotenv, os.environ if environ is None else environ)
+    return {name: text.strip() for source in sources for name, text in source.items() if text and text.strip()}
 
 
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions:
-            yield from _leaves(part)
-    else:
-        yield error
-
-
-_CONVERSION = re.compile(r"Could not convert value (?P<value>.*) for option '(?P<name>\w+)'", re.DOTALL)
+_CONVERTER = TSConverter(strlist_sep=lambda text: [word for part in text.split(",") if (word := part.strip())])
 _KINDS = {int: "a whole number", float: "a number", bool: "`on` or `off`"}
 
 
-def _sentence(error: BaseException) -> str:
-    """Say what is wrong with a value, as typed-settings found it."""
-    match = _CONVERSION.match(str(error))
-    if match is None:
-        return str(error)
-    field = attrs.fields_dict(Settings)[match["name"]]
-    return f"{match['name'].upper()} must be {_KINDS.get(field.type, 'text')}, not {match['value']}"
+def _value(field: "attrs.Attribute[Any]", text: str) -> object:
+    """Convert and validate what was given for `field`. Raises `ValueError` with a sentence."""
+    wanted: type = field.type or str
+    try:
+        value: object = _CONVERTER.structure(text, wanted)
+    except (ValueError, TypeError):
+        kind = _KINDS.get(wanted, "text")
+        raise ValueError(f"{field.name.upper()} must be {kind}, not {text!r}") from None
+    if field.validator is not None:
+        field.validator(None, field, value)
+    return value
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:
-    if settings.kafka_security_protocol.startswith("SASL") and not settings.kafka_sasl_username:
-        yield f"KAFKA_SECURITY_PROTOCOL={settings.kafka_security_protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+    """Say what is wrong with values that are fine each by itself, or each of a list."""
+    if settings.kafka_security_protocol.startswith("SASL") and not (
+        settings.kafka_sasl_username and settings.kafka_sasl_password
+    ):
+        protocol = settings.kafka_security_protocol
+        yield f"KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
     if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
         yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
     for broker in settings.kafka_brokers:
-        if not re.fullmatch(r".+:\d{1,5}", broker):
+        if not re.fullmatch(r"[^\s/@]+:\d{1,5}", broker):
             yield f"KAFKA_BROKERS must be host:port separated by commas, not {broker!r}"
+    for origin in settings.allowed_origins:
+        if origin not in ("*", "null") and not _is_origin(origin):
+            yield f"ALLOWED_ORIGINS must be origins such as https://app.example:8443, or `*`, not {origin!r}"
+
+
+def _is_origin(text: str) -> bool:
+    """Return whether `text` is an origin as browsers send it (RFC 6454, 6.2)."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(parts.scheme and parts.netloc) and text == f"{parts.scheme}://{parts.netloc}" and "@" not in text

@@ -117,7 +117,7 @@ class Gap(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """Of the records `first <= offset < next` of a partition, the log holds some that cannot be read, for a `reason`."""
+    """Of the records `first <= offset < next` of a partition, some are there that cannot be read, for a `reason`."""
 
     partition: Partition
     first: int
@@ -174,9 +174,9 @@ class EventLog(Protocol):
     async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
         """Hand everything that the log holds and will hold to `deliver`, from the beginning, until cancelled.
 
-        The first item is a `Sources`, unless the log does not answer from the start. A `deliver` that waits holds up the
-        reading (the log is the buffer); a batch holds at most a few hundred records. An unreachable log never ends this:
-        it says `Outage`, and later `Restored`.
+        The first item is a `Sources`, unless the log does not answer from the start. A `deliver` that waits holds up
+        the reading (the log is the buffer); a batch holds at most a few hundred records. An unreachable log never ends
+        this: it says `Outage`, and later `Restored`.
         """
         ...
 

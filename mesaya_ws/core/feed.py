@@ -147,7 +147,7 @@ class Feed:
         return self.cursor.position(channel.name, channel.kind)
 
     def freshness(self) -> dict[str, object]:
-        """Return how complete the channels are: all that happened before `asOf` (ms since the epoch) has been published.
+        """Return how fresh the channels are: all that happened before `asOf` (ms since the epoch) has been published.
 
         `lag` is how many records are known to be in the log but not taken yet; `live` is as said of the feed.
         """
