@@ -1,7 +1,7 @@
 """What the end-to-end tests share."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
 
@@ -20,3 +20,14 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
             return stack.enter_context(running(tmp_path, ready=ready, name=f"gateway-{next(numbers)}", **settings))
 
         yield start
+
+
+@pytest.fixture
+def platform_kafka(kafka_broker) -> str:
+    """The address of a Kafka that has none of the platform's topics yet; they may be used under their own names."""
+    from kafka import KafkaAdminClient
+
+    with closing(KafkaAdminClient(bootstrap_servers=kafka_broker.address)) as admin:
+        if topics := admin.list_topics():
+            admin.delete_topics(topics)
+    return kafka_broker.address

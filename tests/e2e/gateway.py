@@ -5,33 +5,18 @@ Everything here is synchronous; under Trio, what waits belongs into a thread (`t
 
 import http.client
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.e2e.command import MESAYA_WS, environment
+
 START_PATIENCE, END_PATIENCE = 30.0, 20.0
 """Seconds for a gateway to become ready (it takes about one), and to end."""
-
-COMMAND = (
-    sys.executable,
-    "-c",
-    """
-import trio
-from mesaya_ws.gateway import serve
-from mesaya_ws.logs import configure
-from mesaya_ws.settings import load_settings
-
-settings = load_settings()
-configure(settings.log_level, settings.log_format)
-trio.run(serve, settings)
-""",
-)
 
 Answer = TypeVar("Answer")
 
@@ -60,15 +45,13 @@ class Gateway:
     def __init__(self, folder: Path, settings: dict[str, str], name: str = "gateway") -> None:
         self.folder = folder
         self.log = folder / f"{name}.log"
-        inherited = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
         defaults = {"HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", "AUTH": "off", "DRAIN_SECONDS": "0"}
-        chosen = {key: value for key, value in (defaults | settings).items() if value}
         with self.log.open("ab") as log:
             self._begin = log.tell()
             self.process = subprocess.Popen(
-                COMMAND,
+                [*MESAYA_WS, "serve"],
                 cwd=folder,
-                env={**inherited, "PYTHONUNBUFFERED": "1", **chosen},
+                env=environment(defaults | settings),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -8,7 +8,7 @@ import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,13 @@ class Program:
             if name in told:
                 return told[name]
             passed.append(told)
+
+    def say(self, lines: Iterable[object]) -> None:
+        """Write lines of JSON to its standard input."""
+        assert self.process.stdin is not None
+        for line in lines:
+            self.process.stdin.write(f"{json.dumps(line)}\n")
+        self.process.stdin.flush()
 
     def close(self) -> None:
         """End it, and let go of all that it held."""

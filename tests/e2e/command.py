@@ -1,0 +1,41 @@
+"""The command `mesaya-ws`, in processes of its own that see nothing of the tests' environment."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+MESAYA_WS = (sys.executable, "-m", "mesaya_ws")
+
+PATIENCE = 30.0
+"""Seconds for a command to end."""
+
+
+def environment(settings: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a process that is to have these settings, and no others; empty ones are left out."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    chosen = {name: value for name, value in settings.items() if value}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **chosen}
+
+
+def run(folder: Path, *arguments: str, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in `folder` to its end, and return how it ended and what it printed."""
+    return subprocess.run(
+        [*MESAYA_WS, *arguments],
+        cwd=folder,
+        env=environment(settings),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def produce(folder: Path, records: Iterable[object], **settings: str) -> None:
+    """Append records `{"topic", "key", "value"}` to the log, by default the embedded one in `folder`."""
+    lines = "".join(f"{json.dumps(record)}\n" for record in records)
+    done = run(folder, "produce", "-", stdin=lines, **settings)
+    assert done.returncode == 0, done.stderr
