@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks.cases import CASES
 from benchmarks.figures import Figures, change, figures_of, remember, remembered, table
+from benchmarks.ingest import ingest
 from benchmarks.servers import CACHE, SERVERS, Target, raise_limit
 from mesaya_ws.core.event_log import TOPICS
 
@@ -95,6 +96,8 @@ def _create_topics(address: str) -> None:
 def _run(server: str, values: dict[str, object], kafka: _Kafka) -> Figures:
     """Run one case on one server."""
     brokers = kafka.address() if "kafka" in server else ""
+    if records := values.get("records"):
+        return ingest(brokers, int(records))
     with ExitStack() as stack:
         target: Target = stack.enter_context(SERVERS[server](brokers))
         plan = Plan(run=secrets.token_hex(3), **{**values, **target.reach})

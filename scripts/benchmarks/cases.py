@@ -8,7 +8,10 @@ KAFKA = ("mesaya-ws kafka", "centrifugo kafka")
 
 @frozen
 class Case:
-    """A load that all `servers` get in turn. `values` are those of a `Plan`; with --quick, `quick` is added to them."""
+    """A load that all `servers` get in turn. `values` are those of a `Plan`; with --quick, `quick` is added to them.
+
+    A case with `records` is none of clients: so many of them are read.
+    """
 
     name: str
     meaning: str
@@ -60,6 +63,12 @@ CASES = {
             (*HOT_PATH, "centrifugo kafka"),
             {"connections": 10_000, "rate": 0.0, "duration": 1.0},
             {"connections": 4000},
+        ),
+        Case(
+            "ingest",
+            "a log that is read from its beginning, with nobody listening",
+            ("mesaya-ws sqlite", "mesaya-ws kafka"),
+            {"records": 200_000},
         ),
         Case(
             "end-to-end",

@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory
 from load.process import Observed
 from load.run import RunError
 
-START_PATIENCE = 20.0
+START_PATIENCE = 120.0
+"""Seconds; a gateway is ready when it has read its log, which may be long."""
 
 COMMAND = (str(Path(sys.executable).with_name("mesaya-ws")), "serve")
 
@@ -47,7 +48,7 @@ def serving(command: Sequence[str] = COMMAND, **settings: str) -> Iterator[tuple
         }
         process = subprocess.Popen(command, cwd=directory, env={**os.environ, **chosen})
         try:
-            _wait(process, f"http://127.0.0.1:{chosen['PORT']}/health")
+            _wait(process, f"http://127.0.0.1:{chosen['PORT']}/health/ready")
             yield Observed(process.pid), chosen
         finally:
             process.terminate()
