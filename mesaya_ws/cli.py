@@ -67,6 +67,11 @@ def serve() -> None:
         _fail(f"cannot listen on {settings.host}:{settings.port}: {getattr(error, 'strerror', None) or error}.")
 
 
+def _log_name(settings: Settings) -> str:
+    """Name the configured log: whoever works in another directory than the service means another file."""
+    return ", ".join(settings.kafka_brokers) or str(settings.event_log.absolute())
+
+
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
@@ -100,7 +105,7 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
     except* (RecordRefusedError, LogUnavailableError, SettingsError, OSError) as group:
         _fail(f"{_first(group)}")
     else:
-        click.echo(f"{count} records appended.", err=True)
+        click.echo(f"{count} records appended to {_log_name(settings)}.", err=True)
 
 
 def _records(lines: Iterable[bytes]) -> Iterator[NewRecord]:
