@@ -28,7 +28,7 @@ from mesaya_ws.core.event_log import (
     Sources,
 )
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a promise counts as broken; far more than any log needs."""
 
 

@@ -4,6 +4,7 @@ Its names that begin with an underscore are those of release 3.0.12, which is pi
 """
 
 import ssl
+import weakref
 from typing import Any
 
 from kafka.errors import KafkaConnectionError
@@ -70,6 +71,22 @@ class TlsTransport(_Attentive, KafkaSSLTransport):  # type: ignore[misc]
 
 class Connections(KafkaConnectionManager):  # type: ignore[misc]
     """All connections of one client."""
+
+    def __init__(self, net: Any, **options: Any) -> None:
+        super().__init__(net, **options)
+        addresses = self.cluster.bootstrap_brokers()
+        # Weak, as kafka-python has it: whoever drops a client does not leave it to the garbage collector.
+        manager = weakref.proxy(self)
+
+        def worth_trying() -> list[Any]:
+            """Return the addresses that may be tried soonest.
+
+            One of all would be chosen by lot, and waited for while it is in disgrace, though another one may be well.
+            """
+            delays = [manager.connection_delay(address.node_id) for address in addresses]
+            return [address for address, delay in zip(addresses, delays, strict=True) if delay == min(delays)]
+
+        self.cluster.bootstrap_brokers = worth_trying
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         sock = await create_connection(
