@@ -8,6 +8,7 @@ import trio
 from attrs import Factory, define
 
 from mesaya_ws.core.event_log import (
+    BEGINNING,
     TOPICS,
     Appended,
     Batch,
@@ -20,6 +21,7 @@ from mesaya_ws.core.event_log import (
     OffsetGoneError,
     Outage,
     Partition,
+    Place,
     Record,
     RecordRefusedError,
     Replaced,
@@ -104,9 +106,14 @@ class FakeLog:
             raise LogUnavailableError("the acknowledgement was lost")
         return places
 
-    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+    async def follow(
+        self, deliver: Callable[[News], Awaitable[None]], start: Mapping[Partition, Place] = BEGINNING
+    ) -> None:
         """See `EventLog.follow`. There is one source: the whole log."""
-        place = _Place()
+        place = _Progress(
+            ids={partition: known.topic_id for partition, known in start.items()},
+            next={partition: known.next for partition, known in start.items()},
+        )
         while True:
             changed = self._changed
             news = self._news(place)
@@ -147,7 +154,7 @@ class FakeLog:
         self._held = [(serial, record) for serial, record in self._held if not gone(record)]
         self._tell()
 
-    def _news(self, place: "_Place") -> list[News]:
+    def _news(self, place: "_Progress") -> list[News]:
         """Return what a follower is to be told next, and move it on; nothing when it knows all."""
         if self.outage is not None:
             news: list[News] = [] if place.is_down else [Outage(self.outage)]
@@ -155,9 +162,9 @@ class FakeLog:
             return news
         news = [Restored()] if place.is_down else []
         place.is_down = False
-        waiting = [(serial, record) for serial, record in self._held if serial >= place.serial]
         gaps: list[News] = []
-        is_news = not place.ids
+        is_news = not place.has_begun
+        place.has_begun = True
         for partition, extent in self._extents.items():
             if place.ids.get(partition) != extent.topic_id:
                 if partition in place.ids:
@@ -167,6 +174,11 @@ class FakeLog:
             elif place.next[partition] < extent.begin:
                 gaps.append(Gap(partition, place.next[partition], extent.begin))
                 place.next[partition] = extent.begin
+        waiting = [
+            (serial, record)
+            for serial, record in self._held
+            if serial >= place.serial and record.offset >= place.next[Partition(record.topic, 0)]
+        ]
         if is_news:
             news.append(Sources(dict(self._extents), {None: len(waiting)}))
         news += gaps
@@ -188,10 +200,11 @@ class FakeLog:
 
 
 @define
-class _Place:
+class _Progress:
     """How far a follower has come, and what it knows."""
 
     serial: int = 0
     ids: dict[Partition, str] = Factory(dict)
     next: dict[Partition, int] = Factory(dict)
+    has_begun: bool = False
     is_down: bool = False

@@ -83,6 +83,17 @@ class Extent(NamedTuple):
     topic_id: str
 
 
+class Place(NamedTuple):
+    """A place in a partition, of the incarnation `topic_id` of its topic: all before the offset `next` is known."""
+
+    topic_id: str
+    next: int
+
+
+BEGINNING: Mapping[Partition, Place] = {}
+"""Where a follower starts that knows nothing."""
+
+
 # What a follower is told. A *source* is a sequence of records whose inner order never changes: one partition of Kafka;
 # the whole embedded log, which has one order over all of its topics.
 
@@ -171,12 +182,17 @@ class EventLog(Protocol):
         """
         ...
 
-    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
-        """Hand everything that the log holds and will hold to `deliver`, from the beginning, until cancelled.
+    async def follow(
+        self, deliver: Callable[[News], Awaitable[None]], start: Mapping[Partition, Place] = BEGINNING
+    ) -> None:
+        """Hand everything that the log holds and will hold to `deliver`, until cancelled.
 
-        The first item is a `Sources`, unless the log does not answer from the start. A `deliver` that waits holds up
-        the reading (the log is the buffer); a batch holds at most a few hundred records. An unreachable log never ends
-        this: it says `Outage`, and later `Restored`.
+        Partitions are read from their place in `start` on, and those that have none there from their beginning. It is
+        as if this follower had read up to there: what was removed or replaced since is told as a `Gap` or `Replaced`.
+
+        The first item is a `Sources`, unless something was replaced, or the log does not answer from the start. A
+        `deliver` that waits holds up the reading (the log is the buffer); a batch holds at most a few hundred records.
+        An unreachable log never ends this: it says `Outage`, and later `Restored`.
         """
         ...
 

@@ -5,7 +5,7 @@ of each partition, in their order.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from time import time
 from typing import Protocol
@@ -14,16 +14,20 @@ import pytest
 import trio
 
 from mesaya_ws.core.event_log import (
+    BEGINNING,
     Appended,
     Batch,
     EventLog,
     Extent,
+    Gap,
     NewRecord,
     News,
     OffsetGoneError,
     Partition,
+    Place,
     Record,
     RecordRefusedError,
+    Replaced,
     Source,
     Sources,
 )
@@ -101,11 +105,11 @@ class SlowEar(Ear):
 
 
 @asynccontextmanager
-async def following(log: EventLog) -> AsyncIterator[Ear]:
+async def following(log: EventLog, start: Mapping[Partition, Place] = BEGINNING) -> AsyncIterator[Ear]:
     """Follow `log` for the time of the context."""
     ear = Ear()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(log.follow, ear.deliver)
+        nursery.start_soon(log.follow, ear.deliver, start)
         yield ear
         nursery.cancel_scope.cancel()
 
@@ -119,6 +123,16 @@ def by_partition(records: Sequence[Record]) -> dict[Partition, list[Record]]:
 
 def place(appended: Appended) -> Partition:
     return Partition(appended.topic, appended.partition)
+
+
+def places(extents: Mapping[Partition, Extent]) -> dict[Partition, Place]:
+    """Return where a follower is that has read everything."""
+    return {partition: Place(extent.topic_id, extent.end) for partition, extent in extents.items()}
+
+
+def is_before(record: Record, cut: Mapping[Partition, Place]) -> bool:
+    known = cut.get(Partition(record.topic, record.partition))
+    return known is not None and record.offset < known.next
 
 
 def numbered(topic: str, count: int, key: bytes | None = b"one") -> list[NewRecord]:
@@ -343,6 +357,60 @@ class LogContract:
         async with store.open() as log:
             with trio.fail_after(PATIENCE), pytest.raises(LookupError, match="a bug in the follower"):
                 await log.follow(fail)
+
+    # follow, from a place on
+
+    async def test_a_follower_can_go_on_from_where_another_one_was(self, store: Store):
+        first, second, third = store.topics
+        async with store.open() as log:
+            await log.append(numbered(first, 5) + numbered(second, 700))
+            cut = places(await log.extents())
+            del cut[next(partition for partition in cut if partition.topic == third)]
+            await log.append(numbered(second, 3) + numbered(third, 600) + numbered(first, 2))
+            async with following(log) as all_of_it, following(log, cut) as rest:
+                await all_of_it.until_held(1310)
+                await rest.until_held(605)
+                await log.append(numbered(first, 1))
+                await all_of_it.until_held(1311)
+                await rest.until_held(606)
+        assert sum(rest.news[0].lags.values()) == 605
+        whole = by_partition(all_of_it.records)
+        for partition, records in by_partition(rest.records).items():
+            assert records == [record for record in whole[partition] if not is_before(record, cut)]
+
+    async def test_at_the_end_there_is_nothing_to_go_on_with(self, store: Store):
+        async with store.open() as log:
+            await log.append(numbered(store.topics[0], 5))
+            async with following(log, places(await log.extents())) as ear:
+                await ear.until(lambda: bool(ear.news))
+                assert not any(ear.news[0].lags.values())
+                await log.append(numbered(store.topics[0], 1))
+                await ear.until_held(1)
+        assert [record.value for record in ear.records] == [b"0"]
+        assert ear.all(Gap) == ear.all(Replaced) == []
+
+    async def test_what_was_removed_after_that_place_is_told(self, store: Store):
+        async with store.open() as log:
+            appended = await log.append(numbered(store.topics[0], 10))
+            partition = place(appended[0])
+            cut = places(await log.extents()) | {partition: Place((await log.extents())[partition].topic_id, 3)}
+            await store.remove_before(partition, 6)
+            async with following(log, cut) as ear:
+                await ear.until_held(4)
+            assert ear.all(Gap) == [Gap(partition, 3, 6)]
+            assert [record.offset for record in ear.records] == [6, 7, 8, 9]
+
+    async def test_a_place_in_a_topic_that_was_replaced_is_none(self, store: Store):
+        async with store.open() as log:
+            appended = await log.append(numbered(store.topics[0], 3) + numbered(store.topics[1], 3))
+            extents = await log.extents()
+            former = place(appended[0])
+            cut = places(extents) | {former: Place("00000000-0000-0000-0000-000000000000", 7)}
+            async with following(log, cut) as ear:
+                await ear.until_held(3)
+        assert ear.all(Replaced) == [Replaced(former.topic, extents[former].topic_id)]
+        assert [record.offset for record in ear.records] == [0, 1, 2]
+        assert {record.topic for record in ear.records} == {former.topic}
 
     # read, extents, retention
 

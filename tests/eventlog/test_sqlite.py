@@ -33,7 +33,7 @@ from mesaya_ws.eventlog.sqlite import log as sqlite_log
 from mesaya_ws.eventlog.sqlite.file import explain
 from mesaya_ws.settings import Settings, SettingsError
 
-from .contract import PATIENCE, LogContract, SlowEar, by_partition, following, numbered, read_all
+from .contract import PATIENCE, LogContract, SlowEar, by_partition, following, numbered, places, read_all
 
 TOPICS = ("a.events", "b.events", "c.events")
 A, B, C = (Partition(topic, 0) for topic in TOPICS)
@@ -90,6 +90,21 @@ async def test_all_topics_have_one_order(store: SqliteStore):
     assert [int(record.value) for record in ear.records] == list(range(1000))
     assert {batch.source for batch in ear.all(Batch)} == {None}
     assert ear.news[0].lags == {None: 1000}
+
+
+async def test_going_on_from_a_place_keeps_the_order(store: SqliteStore):
+    async with store.open() as log:
+        first = [NewRecord(TOPICS[number % 3], b"%d" % number) for number in range(300)]
+        await log.append(first)
+        cut = places(await log.extents())
+        await log.append([NewRecord(TOPICS[number % 2], b"%d" % number) for number in range(300, 1300)])
+        async with following(log, cut) as ear:
+            await ear.until_held(1000)
+        behind = cut | {A: cut[A]._replace(next=0)}
+        async with following(log, behind) as other:
+            await other.until_held(1100)
+    assert [int(record.value) for record in ear.records] == list(range(300, 1300))
+    assert [int(record.value) for record in other.records] == [*range(0, 300, 3), *range(300, 1300)]
 
 
 async def test_what_waits_is_committed_together_and_in_order(store: SqliteStore):

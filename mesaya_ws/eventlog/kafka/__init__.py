@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from mesaya_ws.core.event_log import Appended, EventLog, Extent, NewRecord, News, Partition, Record
+from mesaya_ws.core.event_log import BEGINNING, Appended, EventLog, Extent, NewRecord, News, Partition, Place, Record
 from mesaya_ws.eventlog.kafka.clients import Options, connection_options
 from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.producer import Producer
@@ -42,9 +42,11 @@ class KafkaLog:
         """See `EventLog.append`. A record is put where its key says; one without a key, anywhere."""
         return await self._producer.append(records)
 
-    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+    async def follow(
+        self, deliver: Callable[[News], Awaitable[None]], start: Mapping[Partition, Place] = BEGINNING
+    ) -> None:
         """See `EventLog.follow`. Topics and partitions that are new are read a few seconds after they were created."""
-        await Follower(self._options, self._topics, deliver).run()
+        await Follower(self._options, self._topics, deliver, start).run()
 
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """See `EventLog.read`."""

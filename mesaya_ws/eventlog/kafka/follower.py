@@ -27,6 +27,7 @@ from mesaya_ws.core.event_log import (
     News,
     Outage,
     Partition,
+    Place,
     Replaced,
     Restored,
     Skipped,
@@ -67,16 +68,22 @@ POLL_MS = 200
 
 
 class Follower:
-    """Follows `topics` from their beginning, and hands over to `deliver`."""
+    """Follows `topics` from `start` on (see `EventLog.follow`), and hands over to `deliver`."""
 
-    def __init__(self, options: Options, topics: Collection[str], deliver: Callable[[News], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        topics: Collection[str],
+        deliver: Callable[[News], Awaitable[None]],
+        start: Mapping[Partition, Place],
+    ) -> None:
         self._options = options
         self._topics = topics
         self._deliver = deliver
         self._clients = Clients(options)
-        self._next: dict[TopicPartition, int] = {}
+        self._next = {TopicPartition(*partition): place.next for partition, place in start.items()}
         # The ids of the topics that the places in `_next` belong to.
-        self._ids: dict[str, str] = {}
+        self._ids = {partition.topic: place.topic_id for partition, place in start.items()}
         # What could not be read since the last record that could: its first offset, and why.
         self._poisoned: dict[TopicPartition, tuple[int, str]] = {}
         # Where the broker said that the place is not valid, with the offset up to which the log agrees, if it said so.

@@ -8,7 +8,7 @@ removed from the beginning of a topic. Neither `seq` nor offsets are used twice,
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic, sleep, time_ns
@@ -41,6 +41,11 @@ _PAGE = """
 _READ = """
     SELECT seq, name, 0, place, timestamp, key, value FROM record JOIN topic ON topic.id = record.topic
     WHERE record.topic = (SELECT id FROM topic WHERE name = ?) AND place >= ? ORDER BY place LIMIT ?"""
+
+_FIRST = """
+    SELECT seq FROM record
+    WHERE topic = (SELECT id FROM topic WHERE name = ?) AND place >= ? ORDER BY place LIMIT 1"""
+_LAST = "SELECT coalesce(max(seq), 0) FROM record"
 
 
 class LogFileError(Exception):
@@ -180,6 +185,12 @@ class LogFile:
         """Return all topics by name."""
         with self._transaction():
             return self._topics()
+
+    def seq_before(self, places: Mapping[str, int]) -> int:
+        """Return a `seq` behind which lies all that the topics in `places` hold at or behind their offsets there."""
+        with self._transaction():
+            firsts = [row[0] for place in places.items() if (row := self._db.execute(_FIRST, place).fetchone())]
+            return min(firsts) - 1 if firsts else int(self._db.execute(_LAST).fetchone()[0])
 
     def after(self, seq: int) -> tuple[dict[str, Topic], Page]:
         """Return all topics, and a page of the records of all of them behind `seq`, at one moment."""

@@ -16,6 +16,7 @@ from mesaya_ws.core.event_log import (
     News,
     Outage,
     Partition,
+    Place,
     Record,
     Replaced,
     Restored,
@@ -52,6 +53,7 @@ class Follower:
         path: Path,
         topics: frozenset[str],
         deliver: Callable[[News], Awaitable[None]],
+        start: Mapping[Partition, Place],
         trouble: Callable[[], str | None],
     ) -> None:
         self.wake = threading.Event()
@@ -59,9 +61,10 @@ class Follower:
         self._topics = topics
         self._deliver = deliver
         self._trouble = trouble
-        self._seq = 0
-        self._known: dict[str, str] = {}
-        self._next: dict[str, int] = {}
+        self._seq: int | None = None
+        places = {partition.topic: place for partition, place in start.items() if partition.topic in topics}
+        self._known = {topic: place.topic_id for topic, place in places.items()}
+        self._next = {topic: place.next for topic, place in places.items()}
         self._look_at = -inf
         self._down = False
 
@@ -78,6 +81,8 @@ class Follower:
     def _read_on(self, file: LogFile) -> None:
         """Hand over what the log holds and what comes, until another file is in its place."""
         version = None
+        if self._seq is None:
+            self._seq = file.seq_before(dict.fromkeys(self._topics, 0) | self._next)
         while not file.moved:
             trio.from_thread.check_cancelled()
             self.wake.clear()

@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from mesaya_ws.core.event_log import (
+    BEGINNING,
     Appended,
     EventLog,
     Extent,
@@ -22,6 +23,7 @@ from mesaya_ws.core.event_log import (
     News,
     OffsetGoneError,
     Partition,
+    Place,
     Record,
     RecordRefusedError,
 )
@@ -119,9 +121,11 @@ class SqliteLog:
             return f"A record of {size} bytes for {record.topic} is too large: {RECORD_BYTES} are allowed."
         return None
 
-    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+    async def follow(
+        self, deliver: Callable[[News], Awaitable[None]], start: Mapping[Partition, Place] = BEGINNING
+    ) -> None:
         """See `EventLog.follow`. There is one source: the whole log."""
-        follower = Follower(self._path, self._topics, deliver, lambda: self._trouble)
+        follower = Follower(self._path, self._topics, deliver, start, lambda: self._trouble)
         self._wakers.add(follower.wake)
         try:
             await _in_own_thread(follower.run, f"follow {self._path.name}")
