@@ -224,7 +224,7 @@ class Session:
     def _replay(self, message: Subscribe, channel: Channel, vector: Vector, past: deque[Publication]) -> None:
         """Subscribe from a place on: what is `past`, and then what the window holds after `vector`."""
         window = self.feed.window
-        missed = len(past) + len(window.after(channel.name, vector))
+        missed = len(past) + window.count(channel.name, vector)
         self._say(
             "subscribed",
             channel=channel.name,

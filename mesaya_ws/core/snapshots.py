@@ -1,5 +1,6 @@
 """The state of a channel, as of a position: what a client starts from, before the events that change it."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -102,7 +103,7 @@ def _announcements(_: Channel, projections: Projections, __: Window, ___: int) -
 
 
 def _notifications(channel: Channel, _: Projections, window: Window, __: int) -> State:
-    latest = window.after(channel.name, {})[-LATEST:]
+    latest = deque(window.after(channel.name, {}), maxlen=LATEST)
     return {"events": [orjson.Fragment(payload_of(publication.frame)) for publication in latest]}
 
 

@@ -1,7 +1,10 @@
 """The recent publications, by channel: what a client that comes back has missed, without asking the log."""
 
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from operator import attrgetter
 from typing import NamedTuple
 
 from mesaya_ws.core.event_log import Partition
@@ -18,8 +21,41 @@ class Publication(NamedTuple):
     frame: bytes
 
 
+_GONE = Publication(0, Partition("", 0), 0, 0, b"")
+_serial, _offset = attrgetter("serial"), attrgetter("offset")
+
+
 class Overtaken(Exception):  # noqa: N818 - the window moving on is its nature
     """The window does not hold that place any more."""
+
+
+class _Line:
+    """The publications on one channel of one partition's records, in their order; those before `start` have gone.
+
+    Serials and offsets both increase, so any place is found by bisection: thousands of clients may come back at once.
+    """
+
+    __slots__ = ("entries", "start")
+
+    def __init__(self) -> None:
+        self.entries: list[Publication] = []
+        self.start = 0
+
+    def drop_first(self) -> None:
+        self.entries[self.start] = _GONE
+        self.start += 1
+        if self.start * 2 > len(self.entries):
+            del self.entries[: self.start]
+            self.start = 0
+
+    def between(self, first: int, end: int | None) -> tuple[int, int]:
+        """Return where the publications of the records `first <= offset < end` lie among the entries."""
+        start = bisect_left(self.entries, first, self.start, key=_offset)
+        return start, len(self.entries) if end is None else bisect_left(self.entries, end, start, key=_offset)
+
+    def run(self, serial: int, start: int, stop: int) -> Iterator[Publication]:
+        start = bisect_right(self.entries, serial, start, stop, key=_serial)
+        return map(self.entries.__getitem__, range(start, stop))
 
 
 class Window:
@@ -34,7 +70,7 @@ class Window:
         self._milliseconds = seconds * 1000
         self._max_bytes = max_bytes
         self._order: deque[tuple[str, Publication]] = deque()
-        self._channels: dict[str, deque[Publication]] = {}
+        self._channels: dict[str, dict[Partition, _Line]] = {}
         self._floor: dict[Partition, int] = {}
         self.evicted = 0
         self.era = 0
@@ -45,18 +81,16 @@ class Window:
         return len(self._order)
 
     def raise_floor(self, partition: Partition, offset: int) -> None:
-        """Promise nothing of `partition` before `offset`: it was never read."""
+        """Promise nothing of `partition` before `offset`: not all of it could be published."""
         self._floor[partition] = max(offset, self._floor.get(partition, 0))
 
     def forget(self, partition: Partition) -> None:
         """Promise nothing of a partition whose topic was created anew, and begin it again at 0."""
         self.era += 1
         self._order = deque(entry for entry in self._order if entry[1].partition != partition)
-        for channel, publications in list(self._channels.items()):
-            kept = deque(entry for entry in publications if entry.partition != partition)
-            if kept:
-                self._channels[channel] = kept
-            else:
+        for channel, lines in list(self._channels.items()):
+            lines.pop(partition, None)
+            if not lines:
                 del self._channels[channel]
         self.bytes = sum(len(entry.frame) for _, entry in self._order)
         self._floor[partition] = 0
@@ -66,10 +100,13 @@ class Window:
         self.serial += 1
         publication = Publication(self.serial, partition, offset, timestamp, frame)
         self._order.append((channel, publication))
-        publications = self._channels.get(channel)
-        if publications is None:
-            publications = self._channels[channel] = deque()
-        publications.append(publication)
+        lines = self._channels.get(channel)
+        if lines is None:
+            lines = self._channels[channel] = {}
+        line = lines.get(partition)
+        if line is None:
+            line = lines[partition] = _Line()
+        line.entries.append(publication)
         self.bytes += len(frame)
         while self.bytes > self._max_bytes:
             self._evict()
@@ -81,11 +118,14 @@ class Window:
 
     def _evict(self) -> None:
         channel, publication = self._order.popleft()
-        publications = self._channels[channel]
-        publications.popleft()
-        if not publications:
-            del self._channels[channel]
-        self._floor[publication.partition] = publication.offset + 1
+        lines = self._channels[channel]
+        line = lines[publication.partition]
+        line.drop_first()
+        if not line.entries:
+            del lines[publication.partition]
+            if not lines:
+                del self._channels[channel]
+        self.raise_floor(publication.partition, publication.offset + 1)
         self.evicted = publication.serial
         self.bytes -= len(publication.frame)
 
@@ -93,17 +133,28 @@ class Window:
         """Return whether everything after `vector` in `partitions` is here; a partition left out counts from 0."""
         return all(vector.get(partition, 0) >= self._floor.get(partition, 0) for partition in partitions)
 
-    def after(self, channel: str, vector: Vector, serial: int | None = None) -> list[Publication]:
-        """Return the publications on `channel` after the place `vector`, and after the one called `serial`.
+    def count(self, channel: str, vector: Vector, end: Vector | None = None) -> int:
+        """Return how many publications there are on `channel` after the place `vector`, up to `end`."""
+        places = (
+            line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0))
+            for partition, line in self._channels.get(channel, {}).items()
+        )
+        return sum(stop - start for start, stop in places)
 
-        Raises `Overtaken` when publications after `serial` have gone meanwhile.
+    def after(
+        self, channel: str, vector: Vector, serial: int | None = None, end: Vector | None = None
+    ) -> Iterator[Publication]:
+        """Iterate over the publications on `channel` after the place `vector` and up to `end`, in their order.
+
+        Those up to the one called `serial` are left out; raises `Overtaken` when some after it have gone meanwhile.
+        The iterator is good until the window changes.
         """
         if serial is None:
             serial = self.evicted
         elif serial < self.evicted:
             raise Overtaken
-        return [
-            publication
-            for publication in self._channels.get(channel, ())
-            if publication.serial > serial and publication.offset >= vector.get(publication.partition, 0)
+        runs = [
+            line.run(serial, *line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0)))
+            for partition, line in self._channels.get(channel, {}).items()
         ]
+        return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)

@@ -69,7 +69,7 @@ def test_a_slow_replay_is_overtaken():
     window.add("a", P, 1, 0, b"1234")
     assert frames(window.after("a", {}, serial=1)) == [b"1234"]
     window.add("a", P, 2, 0, b"1234")
-    assert len(window.after("a", {}, serial=1)) == 2
+    assert frames(window.after("a", {}, serial=1)) == [b"1234"] * 2
     window.add("a", P, 3, 0, b"1234")
     with pytest.raises(Overtaken):
         window.after("a", {}, serial=1)
@@ -87,18 +87,76 @@ def test_a_topic_that_was_created_anew_is_forgotten():
     assert frames(window.after("a", {P: 0, Q: 1})) == [b"new"]
 
 
-@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([P, Q]), st.integers(1, 9))), st.integers(0, 40))
-def test_whatever_it_holds_is_complete(publications, max_bytes):
+def test_in_the_order_they_were_made_whatever_the_partition():
+    window = Window(60, 1000)
+    for partition, offset, frame in ((Q, 5, b"1"), (P, 0, b"2"), (Q, 6, b"3"), (P, 1, b"4")):
+        window.add("a", partition, offset, 0, frame)
+    assert frames(window.after("a", {})) == [b"1", b"2", b"3", b"4"]
+    assert frames(window.after("a", {}, end={P: 1, Q: 6})) == [b"1", b"2"]
+    assert frames(window.after("a", {Q: 6}, end={Q: 7})) == [b"3"], "of a partition left out, the end is 0"
+    assert (window.count("a", {}), window.count("a", {P: 1}, end={P: 9}), window.count("b", {})) == (4, 1, 0)
+
+
+def test_the_floor_is_never_lowered():
+    window = Window(60, 4)
+    window.add("a", P, 0, 0, b"1234")
+    window.raise_floor(P, 5)
+    window.add("b", Q, 0, 0, b"1234")
+    assert not window.holds([P], {P: 4})
+
+
+offsets = st.integers(0, 12)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([P, Q]), st.integers(1, 9), st.integers(1, 3))),
+    st.integers(0, 60),
+    st.fixed_dictionaries({P: offsets, Q: offsets}),
+    st.none() | st.fixed_dictionaries({P: offsets, Q: offsets}),
+    st.integers(0, 20),
+)
+def test_whatever_it_holds_is_complete_and_found(publications, max_bytes, vector, end, serial):
     window, offsets, made = Window(60, max_bytes), {P: 0, Q: 0}, []
-    for channel, partition, size in publications:
-        frame = bytes(size)
-        window.add(channel, partition, offsets[partition], 0, frame)
-        made.append((channel, partition, offsets[partition], frame))
-        offsets[partition] += 1
+    for number, (channel, partition, size, step) in enumerate(publications, 1):
+        window.add(channel, partition, offsets[partition], 0, bytes(size))
+        made.append((channel, number, partition, offsets[partition]))
+        offsets[partition] += step  # offsets are not consecutive
     assert window.bytes <= max_bytes
-    for start in range(max(offsets.values()) + 1):
-        vector = {P: start, Q: start}
+    assert len(window) == window.serial - window.evicted
+    for channel in "ab":
+        wanted = [
+            (number, partition, offset)
+            for name, number, partition, offset in made
+            if name == channel and offset >= vector[partition] and (end is None or offset < end[partition])
+        ]
+        kept = [entry[:3] for entry in window.after(channel, vector, end=end)]
+        assert kept == [entry for entry in wanted if entry[0] > window.evicted]
+        assert len(kept) == window.count(channel, vector, end)
         if window.holds([P, Q], vector):
-            for channel in "ab":
-                kept = [(entry.partition, entry.offset) for entry in window.after(channel, vector)]
-                assert kept == [(p, offset) for name, p, offset, _ in made if name == channel and offset >= start]
+            assert kept == wanted
+        if serial >= window.evicted:
+            assert [entry[:3] for entry in window.after(channel, vector, serial, end)] == [
+                entry for entry in wanted if entry[0] > serial
+            ]
+
+
+def test_a_place_in_a_long_line_is_found_without_walking_there():
+    looked_at = 0
+
+    class Counted(int):
+        def __lt__(self, other):
+            nonlocal looked_at
+            looked_at += 1
+            return int(self) < other
+
+        def __gt__(self, other):
+            nonlocal looked_at
+            looked_at += 1
+            return int(self) > other
+
+    window = Window(60, 1_000_000)
+    for offset in range(10_000):
+        window.add("a", P, Counted(offset), 0, b"x")
+    assert window.count("a", {P: Counted(5_000)}) == 5_000
+    assert next(window.after("a", {P: Counted(5_000)}, 9_000)).serial == 9_001
+    assert looked_at < 100
