@@ -8,7 +8,7 @@ from http import HTTPStatus
 import trio
 
 from mesaya_ws.core.head import END, HeadError, accept_websocket, parse_head, without_upgrade
-from mesaya_ws.logs import get_logger
+from mesaya_ws.logs import about, get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 
@@ -23,10 +23,9 @@ ServeHttp = Callable[[trio.abc.HalfCloseableStream], Awaitable[None]]
 class ReplayedStream(trio.abc.HalfCloseableStream):
     """A stream that first gives again what has already been read of it."""
 
-    def __init__(self, stream: trio.SocketStream, seen: bytes) -> None:
+    def __init__(self, stream: trio.abc.HalfCloseableStream, seen: bytes) -> None:
         self._stream = stream
         self._seen = seen
-        self.socket = stream.socket
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """Return what was seen, then what the stream brings."""
@@ -75,10 +74,12 @@ class Acceptor:
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one client to the end of its connection; never raises, but when cancelled."""
+        id = f"{self._instance}-{next(self._serial):x}"
+        about(connection=id)
         self._open += 1
         try:
             async with stream:
-                await self._serve(stream)
+                await self._serve(id, stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client is gone
         except* Exception:
@@ -86,15 +87,16 @@ class Acceptor:
         finally:
             self._open -= 1
 
-    async def _serve(self, stream: trio.SocketStream) -> None:
+    async def _serve(self, id: str, stream: trio.SocketStream) -> None:
         try:
             answer, rest = await self._admit(stream)
         except HeadError as error:
             self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
+            log.debug("refused", code=error.code)
             await self._refuse(stream, error)
         else:
             if answer:
-                await self._serve_websocket(f"{self._instance}-{next(self._serial):x}", stream, answer, rest)
+                await self._serve_websocket(id, stream, answer, rest)
             elif rest:
                 await self._serve_http(ReplayedStream(stream, rest))
 

@@ -10,15 +10,15 @@ from typing import Any, TextIO
 
 import orjson
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 from structlog.typing import Processor
 
 __all__ = ["LEVELS", "about", "configure", "get_logger"]
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-about = bound_contextvars
-"""A context in which every event of this task, and of those that it starts, carries the given keywords."""
+about = bind_contextvars
+"""Have every further event of this task, and of those that it starts from now on, carry the given keywords."""
 
 # What these say at INFO is told better by our own events; at DEBUG, passwords and messages pass through them.
 _TALKATIVE = ("trio-websocket", "hypercorn", "kafka")

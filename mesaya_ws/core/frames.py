@@ -9,6 +9,9 @@ from attrs import define
 
 PING = b"\x89\x00"
 
+CLOSE = 0x88
+"""The first byte of a close frame."""
+
 
 def text_frame(payload: bytes) -> bytes:
     """Return `payload` (UTF-8) as one unmasked, final text frame."""
@@ -28,7 +31,7 @@ def payload_of(frame: bytes) -> bytes:
 def close_frame(code: int, reason: str) -> bytes:
     """Return a close frame (RFC 6455, 5.5.1); `reason` is cut to the 123 bytes of UTF-8 that it may have."""
     payload = code.to_bytes(2) + reason.encode()[:123].decode(errors="ignore").encode()
-    return b"\x88" + len(payload).to_bytes() + payload
+    return CLOSE.to_bytes() + len(payload).to_bytes() + payload
 
 
 class Violation(Enum):

@@ -113,7 +113,7 @@ class Connection:
         code = ABNORMAL
         with self._scope:
             code = await self._receive(websocket)
-            if code in _PROTOCOL_ERRORS:
+            if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
                 self.close(closing.CLOSE_CODES[code])
         if self._verdict is not None:
             code = self._verdict.code
@@ -133,7 +133,7 @@ class Connection:
                 if session.asking:
                     self._around.ask(session)
         except ConnectionClosed as closed:
-            return closed.reason.code if closed.reason else ABNORMAL
+            return int(closed.reason.code) if closed.reason else ABNORMAL
 
     async def _part(self, websocket: WebSocketConnection, verdict: CloseCode) -> None:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""
@@ -180,10 +180,10 @@ async def serve_websocket(
                 connection.abandon()
             nursery.cancel_scope.cancel()
     finally:
-        await trio.aclose_forcefully(stream)
         metrics.connections_open -= 1
         metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
-        log.debug("closed", connection=id, code=code)
+        log.debug("closed", code=code)
+        await trio.aclose_forcefully(stream)
 
 
 async def keep_alive(connections: Set[Connection], settings: Settings) -> None:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 import trio
 
-from mesaya_ws.core.frames import FrameWatch, Violation
+from mesaya_ws.core.frames import CLOSE, FrameWatch, Violation
 from mesaya_ws.websocket.outbox import Outbox
 
 
@@ -21,10 +21,11 @@ class WatchedStream(trio.abc.Stream):
 
     What it sends goes through the outbox, in order with the frames of events. What it receives, first `early` and then
     the socket's bytes, is watched: a client that breaks a limit is reported once to `owner`, and not listened to any
-    more. Closing it ends what trio-websocket can do, and leaves the socket to its owner.
+    more. `has_parted` says that trio-websocket has sent a close frame. Closing it ends what trio-websocket can do, and
+    leaves the socket to its owner.
     """
 
-    __slots__ = ("_closed", "_early", "_outbox", "_owner", "_stream", "_watch", "heard_at")
+    __slots__ = ("_closed", "_early", "_outbox", "_owner", "_stream", "_watch", "has_parted", "heard_at")
 
     def __init__(
         self, stream: trio.SocketStream, early: bytes, outbox: Outbox, watch: FrameWatch, owner: Owner
@@ -35,6 +36,7 @@ class WatchedStream(trio.abc.Stream):
         self._watch: FrameWatch | None = watch
         self._owner = owner
         self._closed = False
+        self.has_parted = False
         self.heard_at = trio.current_time()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -58,6 +60,7 @@ class WatchedStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise trio.ClosedResourceError
+        self.has_parted = data[0] == CLOSE
         self._outbox.offer(bytes(data), 1)
         if self._outbox.broken:
             raise trio.BrokenResourceError

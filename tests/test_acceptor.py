@@ -1,0 +1,275 @@
+"""Who is let in, and to whom; the two protocols behind it are stand-ins."""
+
+from functools import partial
+
+import pytest
+import trio
+import trio.testing
+
+from mesaya_ws.acceptor import Acceptor, ReplayedStream
+from mesaya_ws.core.head import END
+from mesaya_ws.metrics import Metrics
+from mesaya_ws.settings import Settings
+from tests.http_api.client import read_answer
+from tests.wire import handshake
+
+GET = b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+class World:
+    """An acceptor, and what it has handed on: `websockets` and `requests` hold what came with them."""
+
+    def __init__(self, nursery, **changed):
+        self.settings = Settings(**changed)
+        self.metrics = Metrics()
+        self.websockets, self.requests = [], []
+        self.acceptor = Acceptor(self.settings, self.metrics, self._serve_websocket, self._serve_http)
+        self._nursery = nursery
+        self._serve = None
+
+    def connect(self):
+        """Return the client's end of an accepted connection; `ended` tells that it has been served."""
+        client, ours = trio.testing.memory_stream_pair()
+        client.ended = trio.Event()
+
+        async def handle():
+            await self.acceptor.handle(ours)
+            client.ended.set()
+
+        self._nursery.start_soon(handle)
+        return client
+
+    async def send(self, *parts):
+        """Return a client that has sent something, part by part."""
+        client = self.connect()
+        for part in parts:
+            await client.send_all(part)
+            await trio.testing.wait_all_tasks_blocked()
+        return client
+
+    async def refusal(self, *parts):
+        """Send something, and return status and code of the answer."""
+        client = await self.send(*parts)
+        answer = await read_answer(client)
+        assert answer.headers["connection"] == "close"
+        assert answer.sentence.endswith(".")
+        await client.aclose()
+        await client.ended.wait()
+        return answer.status, answer.error
+
+    def serve_by(self, serve):
+        """Have both protocols served by `serve`, instead of only taking note."""
+        self._serve = serve
+
+    async def _serve_websocket(self, id, stream, answer, early):
+        self.websockets.append((id, answer, early))
+        if self._serve:
+            await self._serve(stream)
+
+    async def _serve_http(self, stream):
+        self.requests.append(bytes(await stream.receive_some()))
+        if self._serve:
+            await self._serve(stream)
+
+
+@pytest.fixture
+def world(nursery):
+    return World(nursery)
+
+
+# Two protocols
+
+
+async def test_a_handshake_goes_to_websocket_with_what_came_behind_it(world):
+    client = await world.send(handshake() + b"early")
+    [(_, answer, early)] = world.websockets
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert answer.endswith(END)
+    assert early == b"early"
+    assert await client.receive_some() == b"", "and the stream is closed when it has been served"
+
+
+async def test_everything_else_goes_to_http_as_it_came(world):
+    await world.send(GET + b"body")
+    assert world.requests == [GET + b"body"]
+
+
+async def test_it_does_not_matter_in_which_parts_a_head_comes(world):
+    await world.send(*(bytes((byte,)) for byte in handshake()))
+    await world.send(*(bytes((byte,)) for byte in GET))
+    assert len(world.websockets) == len(world.requests) == 1
+
+
+async def test_a_wish_for_another_protocol_is_not_passed_on(world):
+    await world.send(b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
+    assert world.requests == [b"GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\r\n"]
+
+
+async def test_connections_have_ids_of_their_own(world):
+    other = World(world._nursery)
+    for one in (world, world, other):
+        await one.send(handshake())
+    ids = [id for id, _, _ in world.websockets + other.websockets]
+    assert len(set(ids)) == 3
+    assert ids[0].partition("-")[0] == ids[1].partition("-")[0] != ids[2].partition("-")[0]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("head", "refusal"),
+    [
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, "bad_request")),
+        (b"\x16\x03\x01\x02\x00\r\n\r\n", (400, "bad_request")),
+        (handshake(line=b"GET /elsewhere HTTP/1.1"), (404, "not_found")),
+        (handshake({b"Sec-WebSocket-Version": b"8"}), (426, "bad_version")),
+        (handshake({b"Origin": b"http://evil.example"}), (403, "origin_not_allowed")),
+    ],
+)
+async def test_what_is_refused_is_answered_and_counted(world, head, refusal):
+    assert await world.refusal(head) == refusal
+    assert world.metrics.refusals == {refusal[1]: 1}
+    assert world.websockets == world.requests == []
+
+
+async def test_a_head_that_has_no_end_is_refused_when_it_is_too_large(nursery):
+    world = World(nursery, max_head_bytes=1024)
+    assert await world.refusal(b"GET / HTTP/1.1\r\n", b"X: " + b"x" * 1022) == (431, "head_too_large")
+
+
+async def test_a_head_may_be_as_large_as_the_limit(nursery):
+    world = World(nursery, max_head_bytes=1024)
+    head = b"GET / HTTP/1.1\r\nX: "
+    await world.send(head + b"x" * (1024 - len(head)), END)
+    assert len(world.requests) == 1
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", GET[:-2]])
+async def test_a_head_that_does_not_come_is_refused(nursery, autojump_clock, sent):
+    world = World(nursery, handshake_timeout=7)
+    client = world.connect()
+    if sent:
+        await client.send_all(sent)
+    assert (await read_answer(client)).error == "head_too_late"
+    assert trio.current_time() == pytest.approx(7)
+
+
+async def test_a_trickle_does_not_buy_time(nursery, autojump_clock):
+    world = World(nursery, handshake_timeout=7)
+    client = world.connect()
+    for byte in GET[:8]:
+        await client.send_all(bytes((byte,)))
+        await trio.sleep(1)
+    assert (await read_answer(client)).status == 408
+
+
+async def test_more_connections_than_there_may_be(nursery):
+    world = World(nursery, max_connections=2)
+    first, _ = world.connect(), world.connect()
+    await trio.testing.wait_all_tasks_blocked()
+    assert await world.refusal() == (503, "too_many_connections")
+    await first.aclose()
+    await first.ended.wait()
+    await world.send(GET)
+    assert len(world.requests) == 1
+
+
+async def test_while_it_drains_only_http_goes_on(world):
+    world.acceptor.draining = True
+    assert await world.refusal(handshake()) == (503, "draining")
+    assert await world.refusal(handshake(line=b"GET /elsewhere HTTP/1.1")) == (404, "not_found")
+    await world.send(GET)
+    assert world.requests == [GET]
+
+
+async def test_whoever_is_refused_has_some_time_to_hang_up(nursery, autojump_clock):
+    world = World(nursery, close_timeout=3)
+    client = await world.send(b"nonsense" + END)
+    started = trio.current_time()
+    nursery.start_soon(partial(client.send_all, bytes(100_000)))
+    await client.ended.wait()
+    assert trio.current_time() - started == pytest.approx(3)
+
+
+# Clients that leave, and faults of ours
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT"])
+async def test_a_client_that_leaves_before_it_has_asked(world, sent, logged):
+    client = await world.send(sent)
+    await client.aclose()
+    await client.ended.wait()
+    assert world.metrics.refusals == {}
+    assert logged() == []
+
+
+@pytest.mark.parametrize("sent", [GET, handshake()])
+@pytest.mark.parametrize(
+    ("fault", "is_ours"),
+    [
+        (trio.BrokenResourceError(), False),
+        (trio.ClosedResourceError(), False),
+        (ExceptionGroup("", [trio.BrokenResourceError()]), False),
+        (LookupError("a bug"), True),
+        (ExceptionGroup("", [trio.BrokenResourceError(), LookupError("a bug")]), True),
+    ],
+)
+async def test_whatever_happens_only_its_own_connection_ends(world, logged, sent, fault, is_ours):
+    async def fail(stream):
+        raise fault
+
+    world.serve_by(fail)
+    client = await world.send(sent)
+    await client.ended.wait()
+    assert await client.receive_some() == b""
+    assert [event["event"] for event in logged()] == (["a connection ended by a fault of ours"] if is_ours else [])
+
+
+async def test_events_about_a_connection_carry_its_id(world, logged):
+    async def fail(stream):
+        raise LookupError("a bug")
+
+    world.serve_by(fail)
+    await world.send(handshake())
+    await world.send(handshake())
+    await world.send(b"nonsense" + END)
+    *ids, third = [event["connection"] for event in logged()]
+    assert ids == [id for id, _, _ in world.websockets]
+    assert third not in ids
+
+
+async def test_cancellation_goes_through():
+    async def forever(stream):
+        await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        world = World(nursery)
+        world.serve_by(forever)
+        clients = [await world.send(part) for part in (b"", b"GET", GET, handshake(), b"nonsense" + END)]
+        nursery.cancel_scope.cancel()
+    assert [client.ended.is_set() for client in clients] == [False] * 5
+    with pytest.raises(trio.BrokenResourceError):
+        await clients[0].send_all(b"x")
+
+
+# What has been read already
+
+
+async def test_a_replayed_stream_gives_first_what_was_seen():
+    theirs, ours = trio.testing.memory_stream_pair()
+    stream = ReplayedStream(ours, b"seen")
+    await theirs.send_all(b"new")
+    assert [await stream.receive_some(3), await stream.receive_some(), await stream.receive_some(100)] == [
+        b"see",
+        b"n",
+        b"new",
+    ]
+    await stream.send_all(b"answer")
+    assert await theirs.receive_some() == b"answer"
+    await stream.wait_send_all_might_not_block()
+    await stream.send_eof()
+    assert await theirs.receive_some() == b""
+    await stream.aclose()
+    with pytest.raises(trio.BrokenResourceError):
+        await theirs.send_all(b"x")

@@ -1,0 +1,361 @@
+"""One client on a real socket, from the answer that opens its WebSocket to the end."""
+
+import socket
+import struct
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesaya_ws.core import closing
+from mesaya_ws.core.event_log import Extent, Partition, Sources, topic_of
+from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.frames import text_frame
+from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.session import Limits
+from mesaya_ws.core.window import Window
+from mesaya_ws.metrics import Metrics
+from mesaya_ws.settings import Settings
+from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive, serve_websocket
+from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame, split
+
+PATIENCE = 10.0
+NOW = 1_800_000_000_000
+CHANNEL = "restaurant:r1:menu"
+ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+
+
+class Client:
+    """The client's end of a connection; `ended` tells that nobody serves it any more."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.ended = trio.Event()
+        self._data = b""
+        self._frames = []
+
+    async def send(self, *data):
+        await self.stream.send_all(b"".join(data))
+
+    async def ask(self, **message):
+        await self.send(frame(orjson.dumps(message)))
+        return await self.message()
+
+    async def read_answer(self):
+        """Read the answer that opens the WebSocket."""
+        with trio.fail_after(PATIENCE):
+            while ANSWER not in self._data:
+                self._data += await self.stream.receive_some()
+        assert self._data.startswith(ANSWER)
+        self._data = self._data.removeprefix(ANSWER)
+
+    async def frame(self):
+        """Return the next (opcode, payload); None at the end."""
+        with trio.fail_after(PATIENCE):
+            while not self._frames:
+                self._frames, self._data = split(self._data)
+                if not self._frames:
+                    data = await self.stream.receive_some()
+                    if not data:
+                        assert self._data == b""
+                        return None
+                    self._data += data
+        return self._frames.pop(0)
+
+    async def message(self):
+        opcode, payload = await self.frame()
+        assert opcode == TEXT
+        return orjson.loads(payload)
+
+    async def closed_with(self):
+        """Return code and reason of the close frame, and see that it is the last; what comes before is passed over."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                assert await self.frame() is None
+                return int.from_bytes(payload[:2]), payload[2:].decode()
+
+
+class World:
+    """A gateway without a log: all that connections share, and clients that are served in `nursery`."""
+
+    def __init__(self, nursery, changed):
+        self.settings = Settings(**{"close_timeout": PATIENCE, **changed})
+        self.metrics = Metrics()
+        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+        menus = Partition(topic_of("menus"), 0)
+        self.feed.hear(Sources({menus: Extent(0, 0, "a")}, {menus: 0}), NOW)
+        list(self.feed.take(NOW))
+        limits = Limits(self.settings.auth, self.settings.max_subscriptions)
+        self.asking = []
+        self.around = Surroundings(self.settings, limits, self.feed, self.metrics, self.asking.append)
+        self.nursery = nursery
+        self.clients = []
+
+    def connect(self, early=b""):
+        """Begin to serve a client."""
+        pair = socket.socketpair()
+        for end in pair:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        theirs, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in pair)
+        client = Client(theirs)
+        self.clients.append(client)
+        self.nursery.start_soon(self._serve, client, ours, early)
+        return client
+
+    async def _serve(self, client, stream, early):
+        try:
+            await serve_websocket(self.around, "c1", stream, ANSWER, early)
+        finally:
+            client.ended.set()
+
+    async def client(self, early=b""):
+        """Return a client that has been greeted."""
+        client = self.connect(early)
+        await client.read_answer()
+        assert (await client.message())["type"] == "welcome"
+        return client
+
+    async def subscribed(self):
+        client = await self.client()
+        assert (await client.ask(type="subscribe", channel=CHANNEL))["type"] == "subscribed"
+        return client
+
+    @property
+    def connection(self) -> Connection:
+        """The one connection that there is."""
+        [connection] = self.around.connections
+        return connection
+
+    def publish(self, *payloads):
+        for payload in payloads:
+            self.feed.hub.publish(CHANNEL, text_frame(payload), NOW)
+        list(self.feed.hub.fan_out())
+
+    async def until_nobody_is_left(self):
+        """Wait for the end of all connections, and see that nothing of them is left."""
+        with trio.fail_after(PATIENCE):
+            for client in self.clients:
+                await client.ended.wait()
+        assert self.metrics.connections_open == 0
+        assert self.around.connections == self.around.holding == set()
+        assert (self.feed.hub.channels, self.feed.hub.subscriptions) == (0, 0)
+
+
+@asynccontextmanager
+async def gateway(**changed):
+    """Serve clients, with the given settings, for the time of the context."""
+    async with trio.open_nursery() as nursery:
+        world = World(nursery, changed)
+        try:
+            yield world
+        finally:
+            for client in world.clients:
+                client.stream.socket.close()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def world():
+    async with gateway() as world:
+        yield world
+
+
+async def test_a_client_is_let_in_greeted_and_counted(world):
+    client = world.connect()
+    await client.read_answer()
+    assert (await client.message()).items() >= {"type": "welcome", "connection": "c1", "live": True}.items()
+    assert (world.metrics.connections_open, world.metrics.connections_total) == (1, 1)
+    await client.send(close(1000))
+    assert await client.closed_with() == (1000, "")
+    await world.until_nobody_is_left()
+    assert world.metrics.connections_total == 1
+    assert world.metrics.closes == {"1000": 1}
+
+
+async def test_what_it_said_behind_its_handshake_is_heard(world):
+    client = await world.client(early=frame(b'{"type": "ping", "id": "7"}'))
+    assert (await client.message())["id"] == "7"
+
+
+async def test_messages_are_answered_and_counted(world):
+    client = await world.client()
+    assert (await client.ask(type="ping"))["type"] == "pong"
+    assert (await client.ask(type="shout"))["code"] == "unknown_type"
+    assert (await client.ask(type="ping"))["type"] == "pong"
+    assert world.metrics.client_messages == {"ping": 2, "unknown_type": 1}
+
+
+async def test_events_and_what_the_protocol_asks_come_in_one_order(world):
+    client = await world.subscribed()
+    await client.send(frame(b"here?", PING))
+    assert await client.frame() == (PONG, b"here?")
+    world.publish(b"1", b"2")
+    assert [await client.frame() for _ in range(2)] == [(TEXT, b"1"), (TEXT, b"2")]
+
+
+async def test_subscriptions_that_wait_are_made_known():
+    async with gateway() as world:
+        world.feed.live = False
+        client = await world.client()
+        await client.send(frame(orjson.dumps({"type": "subscribe", "channel": CHANNEL})))
+        assert (await client.ask(type="ping"))["type"] == "pong"
+        assert world.around.holding == {world.connection.session}
+        await client.send(close(1000))
+        await world.until_nobody_is_left()
+
+
+@pytest.mark.parametrize(
+    ("sent", "verdict"),
+    [
+        (frame(b"x", BINARY), (1003, "unsupported_data")),
+        (frame(b"x" * 300), (1009, "too_big")),
+        (frame(b"x" * 200, final=False) + frame(b"x" * 200, 0), (1009, "too_big")),
+        (frame(b"", announced=1 << 62), (1009, "too_big")),
+        (frame(b"{}") * 11, (4029, "flood")),
+        (frame(b"", final=False) + frame(b"", 0, final=False) * 10, (4029, "flood")),
+        (frame(b"\xff"), (1007, "invalid_data")),
+        (frame(b"x", mask=None), (1002, "protocol_error")),
+    ],
+)
+async def test_who_breaks_a_rule_is_told_which(sent, verdict):
+    async with gateway(max_message_bytes=256, messages_per_second=1) as world:
+        client = await world.client()
+        await client.send(sent)
+        assert await client.closed_with() == verdict
+        await client.stream.aclose()
+        await world.until_nobody_is_left()
+        assert world.metrics.closes == {str(verdict[0]): 1}
+
+
+async def test_a_client_that_closes_with_a_code_of_faults_is_answered_once(world):
+    client = await world.client()
+    await client.send(close(1002))
+    assert await client.closed_with() == (1002, "")
+
+
+async def test_a_connection_can_be_ended_and_the_first_reason_counts(world):
+    client = await world.subscribed()
+    world.connection.close(closing.RESTART)
+    world.connection.close(closing.SLOW)
+    world.publish(b"too late")
+    assert await client.closed_with() == (1012, "restart")
+    await client.send(close(1012))
+    await client.stream.aclose()
+    await world.until_nobody_is_left()
+    assert world.metrics.closes == {"1012": 1}
+
+
+async def test_it_ends_even_if_the_client_does_not_take_part():
+    async with gateway(close_timeout=0.1) as world:
+        client = await world.client()
+        world.connection.close(closing.RESTART)
+        await world.until_nobody_is_left()
+        assert await client.closed_with() == (1012, "restart")
+
+
+async def test_a_client_that_does_not_read_is_sent_away_and_may_read_why():
+    async with gateway(outbox_messages=10) as world:
+        slow, other = await world.subscribed(), await world.subscribed()
+        messages = [b"%d" % number * 1000 for number in range(100)]
+        for message in messages:
+            world.publish(message)
+            assert await other.frame() == (TEXT, message)
+        received = []
+        while (got := await slow.frame())[0] == TEXT:
+            received.append(got[1])
+        assert received == messages[: len(received)], "what it gets is whole and in order"
+        assert len(received) < len(messages)
+        assert got == (CLOSE, (4008).to_bytes(2) + b"slow")
+        await slow.stream.aclose()
+        world.publish(b"last")
+        assert await other.frame() == (TEXT, b"last")
+        with trio.fail_after(PATIENCE):
+            await slow.ended.wait()
+        assert world.metrics.closes == {"4008": 1}
+
+
+async def test_a_silent_client_is_pinged_and_stays_when_it_answers(world):
+    client = await world.client()
+    now, settings = trio.current_time(), world.settings
+    world.connection.check(now + settings.ping_interval - 1)
+    world.connection.check(now + settings.ping_interval)
+    world.connection.check(now + settings.ping_interval + 1)
+    assert await client.frame() == (PING, b"")
+    await client.send(frame(b"", PONG), frame(b"and", PING))
+    assert await client.frame() == (PONG, b"and"), "and there was one ping only"
+
+
+async def test_a_client_that_stays_silent_is_given_up(world):
+    client = await world.client()
+    now, settings = trio.current_time() + world.settings.ping_interval, world.settings
+    world.connection.check(now)
+    world.connection.check(now + settings.ping_timeout - 1)
+    assert await client.frame() == (PING, b"")
+    world.connection.check(now + settings.ping_timeout)
+    assert await client.closed_with() == (4009, "silent")
+
+
+async def test_all_connections_are_checked_again_and_again():
+    async with gateway(ping_interval=0.1) as world:
+        clients = [await world.client() for _ in range(3)]
+        world.nursery.start_soon(keep_alive, world.around.connections, world.settings)
+        for client in clients:
+            assert await client.frame() == (PING, b"")
+
+
+async def test_a_client_that_vanishes(world):
+    client = await world.subscribed()
+    client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.stream.socket.close()
+    await world.until_nobody_is_left()
+    assert world.metrics.closes == {"1006": 1}
+
+
+async def test_cancellation_leaves_nothing_behind():
+    async with gateway() as world:
+        client, _ = await world.subscribed(), world.connect()
+        world.nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await world.until_nobody_is_left()
+            assert world.metrics.closes == {"1006": 2}
+            assert await client.frame() is None
+
+
+HEADERS = st.builds(
+    frame,
+    st.binary(max_size=40)
+    | st.just(b'{"type": "ping"}')
+    | st.sampled_from([1000, 1002, 999]).map(lambda n: n.to_bytes(2)),
+    st.sampled_from([0x0, 0x1, 0x2, 0x3, 0x8, 0x9, 0xA, 0xB]),
+    final=st.sampled_from([True, True, False]),
+    reserved=st.sampled_from([0, 0, 0, 1, 4]),
+    mask=st.sampled_from([b"\x01\x02\x03\x04", b"\0\0\0\0", None]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(frames=st.lists(HEADERS, max_size=8), cut=st.integers(0, 100), leaves=st.booleans())
+def test_whatever_a_client_sends_only_its_own_connection_ends(frames, cut, leaves):
+    async def scenario():
+        async with gateway() as world:
+            bystander = await world.subscribed()
+            client = await world.client()
+            data = b"".join(frames)
+            await client.send(data[:cut])
+            await trio.testing.wait_all_tasks_blocked()
+            await client.send(data[cut:])
+            if leaves:
+                await client.stream.aclose()
+            else:
+                await client.stream.send_eof()
+                while await client.frame() is not None:
+                    pass
+            world.publish(b"still here")
+            assert await bystander.frame() == (TEXT, b"still here")
+
+    trio.run(scenario)
