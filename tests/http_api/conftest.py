@@ -1,0 +1,8 @@
+import pytest
+
+from .service import Service
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()

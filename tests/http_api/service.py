@@ -1,0 +1,37 @@
+"""The application, with a log in memory behind it."""
+
+from typing import Any
+
+import typed_settings as ts
+
+from mesaya_ws.core.event_log import Record
+from mesaya_ws.core.status import Status
+from mesaya_ws.http_api.app import create_app
+from mesaya_ws.metrics import Metrics
+from mesaya_ws.settings import Settings
+from tests.fakes import FakeLog
+
+from .client import Answer, get, post
+
+TOKEN = "a token of the tests"
+
+
+class Service:
+    """An application and all that it answers from."""
+
+    def __init__(self, *, token: str = TOKEN, **settings: Any) -> None:
+        self.log, self.metrics, self.status = FakeLog(), Metrics(), Status(caught_up=True)
+        self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
+        self.app = create_app(self.settings, self.log, self.metrics, self.status)
+
+    @property
+    def records(self) -> list[Record]:
+        """What has been appended."""
+        return self.log.appended
+
+    async def get(self, target: str, *headers: tuple[str, str]) -> Answer:
+        return await get(self.app, target, *headers)
+
+    async def post(self, target: str, body: Any) -> Answer:
+        """Post with the token."""
+        return await post(self.app, target, body, ("Authorization", f"Bearer {TOKEN}"))

@@ -1,0 +1,104 @@
+"""What holds for all that is served by HTTP: which paths there are, and which pages may use them."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from mesaya_ws import __version__
+
+from .client import ask, request
+from .service import Service
+
+ORIGIN = "http://localhost:4200"
+
+
+async def test_the_root_says_what_this_is_and_where_to_go(service):
+    answer = await service.get("/")
+    assert answer.status == 200
+    assert answer.json == {
+        "service": "mesaya-ws",
+        "version": __version__,
+        "websocket": "/ws",
+        "health": "/health",
+        "metrics": "/metrics",
+    }
+
+
+async def test_metrics_are_those_of_prometheus(service):
+    service.metrics.connections_open = 7
+    answer = await service.get("/metrics")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    values = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(answer.body.decode())
+        for sample in family.samples
+    }
+    assert values["mesaya_connections"] == 7
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("GET", "/health/", 404, "not_found"),
+        ("GET", "/%00%ff", 404, "not_found"),
+        ("GET", "*", 404, "not_found"),
+        ("POST", "/health", 405, "method_not_allowed"),
+        ("GET", "/publish", 405, "method_not_allowed"),
+        ("DELETE", "/broadcast", 405, "method_not_allowed"),
+        ("GET", "/ws", 426, "upgrade_required"),
+    ],
+)
+async def test_what_there_is_not_is_said_in_json(service, method, target, status, code):
+    answer = await ask(service.app, request(method, target), method=method)
+    assert (answer.status, answer.error) == (status, code)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.sentence.endswith(".")
+
+
+async def test_the_methods_that_there_are_and_the_protocol_to_use_are_named(service):
+    assert (await service.get("/publish")).headers["allow"] == "POST"
+    assert (await service.get("/ws")).headers["upgrade"] == "websocket"
+
+
+async def test_a_fault_of_ours_is_answered_and_logged_without_its_details(service, logged):
+    service.metrics.records = {"broken": "books"}
+    answer = await service.get("/metrics")
+    assert (answer.status, answer.error) == (500, "internal")
+    assert "broken" not in answer.body.decode()
+    [event] = logged()
+    assert event["logger"] == "hypercorn.error"
+    assert event["exception"]
+
+
+@pytest.mark.parametrize("target", ["/health", "/metrics", "/", "/nothing"])
+async def test_pages_of_allowed_origins_may_read(service, target):
+    answer = await service.get(target, ("Origin", ORIGIN))
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+    assert "Origin" in answer.headers["vary"]
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:5000", "https://localhost:4200", "null", ""])
+async def test_pages_of_other_origins_may_not(service, origin):
+    answer = await service.get("/health", ("Origin", origin))
+    assert answer.status == 200
+    assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_all_may_when_all_are_allowed():
+    answer = await Service(allowed_origins=("*",)).get("/health", ("Origin", "http://anywhere.example"))
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize(("origin", "status"), [(ORIGIN, 200), ("http://evil.example", 400)])
+async def test_pages_ask_before_they_publish(service, origin, status):
+    asked = (("Origin", origin), ("Access-Control-Request-Method", "POST"))
+    headers = ("Access-Control-Request-Headers", "authorization, content-type")
+    answer = await ask(service.app, request("OPTIONS", "/publish", *asked, headers), method="OPTIONS")
+    assert answer.status == status
+    if status == 200:
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert "POST" in answer.headers["access-control-allow-methods"]
+        assert {"authorization", "content-type"} <= {
+            name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")
+        }

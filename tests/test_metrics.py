@@ -1,0 +1,135 @@
+import gc
+
+import pytest
+import trio
+import trio.testing
+from prometheus_client.parser import text_string_to_metric_families
+
+from mesaya_ws.core.event_log import Partition
+from mesaya_ws.metrics import BOUNDS, PROBE_SECONDS, Histogram, Metrics, exposition, watch_loop
+
+
+def families(metrics):
+    """Return what a scraper reads, by name."""
+    text = exposition(metrics, "1.2.3")().decode()
+    return {family.name: family for family in text_string_to_metric_families(text)}
+
+
+def values(family):
+    """Return the samples of a family by the values of their labels, in the order of the labels' names."""
+    return {tuple(sample.labels.values()): sample.value for sample in family.samples}
+
+
+def full_books():
+    return Metrics(
+        connections_open=3,
+        connections_total=9,
+        subscriptions=5,
+        channels=4,
+        client_messages={"subscribe": 7, "bad_json": 1},
+        records={("mesa-ya.reviews.events", "published"): 6, ("mesa-ya.reviews.events", "not_json"): 2},
+        messages_out=100,
+        bytes_out=20_000,
+        closes={"1000": 2, "4008": 1},
+        refusals={"bad_version": 8},
+        lag={Partition("mesa-ya.reviews.events", 1): 11, None: 12},
+        window_messages=13,
+        window_bytes=14,
+    )
+
+
+def test_what_has_been_counted_is_told():
+    told = families(full_books())
+    assert values(told["mesaya_build_info"]) == {("1.2.3",): 1}
+    assert values(told["mesaya_connections"]) == {(): 3}
+    assert values(told["mesaya_connections_opened"]) == {(): 9}
+    assert values(told["mesaya_subscriptions"]) == {(): 5}
+    assert values(told["mesaya_channels"]) == {(): 4}
+    assert values(told["mesaya_client_messages"]) == {("subscribe",): 7, ("bad_json",): 1}
+    assert values(told["mesaya_records"]) == {
+        ("published", "mesa-ya.reviews.events"): 6,
+        ("not_json", "mesa-ya.reviews.events"): 2,
+    }
+    assert values(told["mesaya_messages_sent"]) == {(): 100}
+    assert values(told["mesaya_sent_bytes"]) == {(): 20_000}
+    assert values(told["mesaya_closes"]) == {("1000",): 2, ("4008",): 1}
+    assert values(told["mesaya_refusals"]) == {("bad_version",): 8}
+    assert values(told["mesaya_log_up"]) == {(): 1}
+    assert values(told["mesaya_log_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
+    assert values(told["mesaya_window_messages"]) == {(): 13}
+    assert values(told["mesaya_window_bytes"]) == {(): 14}
+
+
+@pytest.mark.parametrize("books", [Metrics(), full_books()], ids=["empty", "full"])
+def test_names_and_types_are_as_prometheus_wants_them(books):
+    told = {name: family for name, family in families(books).items() if name.startswith("mesaya_")}
+    assert len(told) > 15
+    for name, family in told.items():
+        assert family.documentation.endswith(".")
+        match family.type:
+            case "counter":
+                assert {sample.name for sample in family.samples} <= {f"{name}_total"}
+            case "histogram":
+                assert name.endswith("_seconds")
+            case "gauge":
+                assert not name.endswith("_total")
+            case other:
+                raise AssertionError(other)
+
+
+def test_processes_and_python_are_told_of():
+    told = families(Metrics())
+    assert values(told["process_open_fds"])[()] > 0
+    assert "python_info" in told
+
+
+def test_close_codes_of_the_clients_own_making_are_put_together():
+    closes = families(Metrics(closes={"1000": 1, "1001": 2, "1006": 3, "3999": 4, "4999": 5}))["mesaya_closes"]
+    assert values(closes) == {("1000",): 1, ("1001",): 2, ("1006",): 3, ("other",): 9}
+
+
+def test_a_histogram_counts_by_bounds_that_are_within():
+    histogram = Histogram()
+    for seconds, count in ((-1.0, 1), (0.0005, 2), (0.0006, 1), (10.0, 1), (11.0, 3)):
+        histogram.observe(seconds, count)
+    assert (histogram.counts[0], histogram.counts[1], histogram.counts[-2], histogram.counts[-1]) == (3, 1, 1, 3)
+    assert histogram.sum == pytest.approx(0.001 + 0.0006 + 10 + 33)
+
+
+def test_histograms_are_cumulative():
+    metrics = Metrics()
+    metrics.delivery.observe(0.003, 5)
+    metrics.delivery.observe(100, 2)
+    metrics.gc_pauses[2].observe(0.2)
+    told = families(metrics)
+    buckets = {s.labels["le"]: s.value for s in told["mesaya_delivery_seconds"].samples if "le" in s.labels}
+    assert len(buckets) == len(BOUNDS) + 1
+    assert (buckets["0.0025"], buckets["0.005"], buckets["10.0"], buckets["+Inf"]) == (0, 5, 5, 7)
+    rest = {s.name: s.value for s in told["mesaya_delivery_seconds"].samples if "le" not in s.labels}
+    assert rest == {"mesaya_delivery_seconds_count": 7, "mesaya_delivery_seconds_sum": pytest.approx(200.015)}
+    counts = {
+        s.labels["generation"]: s.value for s in told["mesaya_gc_pause_seconds"].samples if s.name.endswith("_count")
+    }
+    assert counts == {"0": 0, "1": 0, "2": 1}
+
+
+async def test_the_loop_is_watched(nursery, autojump_clock):
+    metrics = Metrics()
+    nursery.start_soon(watch_loop, metrics)
+    await trio.sleep(3.5 * PROBE_SECONDS)
+    assert metrics.loop_lag.counts == [3] + [0] * len(BOUNDS)
+
+
+async def test_collections_are_timed_and_only_while_somebody_watches():
+    metrics = Metrics()
+    before = list(gc.callbacks)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_loop, metrics)
+        await trio.testing.wait_all_tasks_blocked()
+        gc.collect()
+        gc.collect(0)
+        nursery.cancel_scope.cancel()
+    assert gc.callbacks == before
+    youngest, _, oldest = (sum(pause.counts) for pause in metrics.gc_pauses)
+    assert youngest >= 1
+    assert oldest >= 1
