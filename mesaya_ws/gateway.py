@@ -8,6 +8,7 @@ from functools import partial
 from time import time
 
 import trio
+from attrs import evolve
 
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.core import closing
@@ -18,6 +19,7 @@ from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.session import Limits
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
+from mesaya_ws.descriptors import allow_connections
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
@@ -38,6 +40,10 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
 
     Reports the port that it listens on. Raises `OSError` when it cannot listen there.
     """
+    possible = allow_connections(settings.max_connections)
+    if possible < settings.max_connections:
+        log.warning("MAX_CONNECTIONS needs more open files than the system allows (ulimit -Hn)", possible=possible)
+        settings = evolve(settings, max_connections=possible)
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
@@ -54,7 +60,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
         services.start_soon(_pump, news, around, status)
         services.start_soon(historian.run)
         services.start_soon(keep_alive, around.connections, settings)
-        app = create_app(settings, event_log, metrics, status)
+        app = create_app(settings, event_log, feed, metrics, status)
         acceptor = Acceptor(settings, metrics, partial(serve_websocket, around), partial(serve_http, app))
         async with trio.open_nursery() as clients:
             listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
@@ -94,8 +100,6 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, sta
             log.info("live: all that the event log held has been read", publications=len(feed.window))
         if feed.live and around.holding:
             await _release(around)
-        around.metrics.window_messages, around.metrics.window_bytes = len(feed.window), feed.window.bytes
-        around.metrics.subscriptions, around.metrics.channels = feed.hub.subscriptions, feed.hub.channels
 
 
 def _hear(news: News, around: Surroundings, status: Status) -> None:

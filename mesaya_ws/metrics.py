@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from mesaya_ws.core.closing import CLOSE_CODES
 from mesaya_ws.core.event_log import Source
+from mesaya_ws.core.feed import Feed
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """The format that every scraper reads; our names need no newer one."""
@@ -60,8 +61,6 @@ class Metrics:
 
     connections_open: int = 0
     connections_total: int = 0
-    subscriptions: int = 0
-    channels: int = 0
     client_messages: Counts = Factory(dict)
     """By type, or by the code of the error that they were answered with."""
     records: dict[tuple[str, str], int] = Factory(dict)
@@ -80,8 +79,6 @@ class Metrics:
     loop_lag: Histogram = Factory(Histogram)
     gc_pauses: tuple[Histogram, ...] = Factory(lambda: (Histogram(), Histogram(), Histogram()))
     """Of the garbage collector, by generation; how many there are says how often each was collected."""
-    window_messages: int = 0
-    window_bytes: int = 0
 
 
 async def watch_loop(metrics: Metrics) -> None:
@@ -112,8 +109,10 @@ def _timed_collections(pauses: tuple[Histogram, ...]) -> Iterator[None]:
 
 
 class _Books(Collector):
-    def __init__(self, metrics: Metrics, version: str) -> None:
+    def __init__(self, metrics: Metrics, feed: Feed, version: str) -> None:
         self._metrics = metrics
+        self._hub = feed.hub
+        self._window = feed.window
         self._version = version
 
     def collect(self) -> Iterator[Metric]:
@@ -121,8 +120,8 @@ class _Books(Collector):
         yield _labelled(GaugeMetricFamily, "build_info", "The version that runs.", ("version",), {(self._version,): 1})
         yield GaugeMetricFamily("mesaya_connections", "Open WebSocket connections.", m.connections_open)
         yield CounterMetricFamily("mesaya_connections_opened", "WebSocket connections so far.", m.connections_total)
-        yield GaugeMetricFamily("mesaya_subscriptions", "Subscriptions of all connections.", m.subscriptions)
-        yield GaugeMetricFamily("mesaya_channels", "Channels with at least one subscription.", m.channels)
+        yield GaugeMetricFamily("mesaya_subscriptions", "Subscriptions of all connections.", self._hub.subscriptions)
+        yield GaugeMetricFamily("mesaya_channels", "Channels with at least one subscription.", self._hub.channels)
         yield _by("client_messages", "Messages of clients, by type or error code.", "type", m.client_messages)
         yield _labelled(
             CounterMetricFamily, "records", "Records read, by topic and outcome.", ("topic", "outcome"), m.records
@@ -142,8 +141,8 @@ class _Books(Collector):
         yield _histogram("delivery_seconds", "From the log's append to the write to a client.", m.delivery)
         yield _histogram("loop_lag_seconds", "How late the event loop wakes a task.", m.loop_lag)
         yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
-        yield GaugeMetricFamily("mesaya_window_messages", "Publications kept for resuming.", m.window_messages)
-        yield GaugeMetricFamily("mesaya_window_bytes", "Bytes of those.", m.window_bytes)
+        yield GaugeMetricFamily("mesaya_window_messages", "Publications kept for resuming.", len(self._window))
+        yield GaugeMetricFamily("mesaya_window_bytes", "Bytes of those.", self._window.bytes)
 
 
 def _labelled(family: type[Any], name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, int]) -> Metric:
@@ -175,10 +174,13 @@ def _histogram(name: str, text: str, *histograms: Histogram, label: str = "") ->
     return family
 
 
-def exposition(metrics: Metrics, version: str) -> Callable[[], bytes]:
-    """Return what renders these books, and what Prometheus tells of processes and of Python, as `CONTENT_TYPE`."""
+def exposition(metrics: Metrics, feed: Feed, version: str) -> Callable[[], bytes]:
+    """Return what renders these books, what `feed` holds now, and what Prometheus tells of processes and of Python.
+
+    What is rendered is of the type `CONTENT_TYPE`.
+    """
     books = CollectorRegistry()
-    books.register(_Books(metrics, version))
+    books.register(_Books(metrics, feed, version))
     prometheus_client.ProcessCollector(registry=books)
     prometheus_client.PlatformCollector(registry=books)
     return partial(generate_latest, books)

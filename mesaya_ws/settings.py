@@ -124,7 +124,9 @@ class Settings:
 
     # Limits
     max_connections: int = ts.option(
-        default=50_000, validator=within(1, 10_000_000), help="Open TCP connections; more are answered 503."
+        default=50_000,
+        validator=within(1, 10_000_000),
+        help="Open TCP connections, as far as the system allows open files; more are answered 503.",
     )
     max_head_bytes: int = ts.option(
         default=16_384,

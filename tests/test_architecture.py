@@ -13,6 +13,7 @@ LEVELS = {
     "core": set(),
     "settings": {"core"},
     "logs": set(),
+    "descriptors": set(),
     "metrics": {"core"},
     "client": {"core"},
     "eventlog": {"core", "settings", "logs", "metrics"},

@@ -6,12 +6,19 @@ import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
 from mesaya_ws.core.event_log import Partition
+from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.window import Window
 from mesaya_ws.metrics import BOUNDS, PROBE_SECONDS, Histogram, Metrics, exposition, watch_loop
 
 
-def families(metrics):
+def quiet_feed():
+    return Feed(Hub(), Window(300, 1000), 1.0)
+
+
+def families(metrics, feed=None):
     """Return what a scraper reads, by name."""
-    text = exposition(metrics, "1.2.3")().decode()
+    text = exposition(metrics, feed or quiet_feed(), "1.2.3")().decode()
     return {family.name: family for family in text_string_to_metric_families(text)}
 
 
@@ -24,8 +31,6 @@ def full_books():
     return Metrics(
         connections_open=3,
         connections_total=9,
-        subscriptions=5,
-        channels=4,
         client_messages={"subscribe": 7, "bad_json": 1},
         records={("mesa-ya.reviews.events", "published"): 6, ("mesa-ya.reviews.events", "not_json"): 2},
         messages_out=100,
@@ -33,8 +38,6 @@ def full_books():
         closes={"1000": 2, "4008": 1},
         refusals={"bad_version": 8},
         lag={Partition("mesa-ya.reviews.events", 1): 11, None: 12},
-        window_messages=13,
-        window_bytes=14,
     )
 
 
@@ -43,8 +46,6 @@ def test_what_has_been_counted_is_told():
     assert values(told["mesaya_build_info"]) == {("1.2.3",): 1}
     assert values(told["mesaya_connections"]) == {(): 3}
     assert values(told["mesaya_connections_opened"]) == {(): 9}
-    assert values(told["mesaya_subscriptions"]) == {(): 5}
-    assert values(told["mesaya_channels"]) == {(): 4}
     assert values(told["mesaya_client_messages"]) == {("subscribe",): 7, ("bad_json",): 1}
     assert values(told["mesaya_records"]) == {
         ("published", "mesa-ya.reviews.events"): 6,
@@ -56,8 +57,18 @@ def test_what_has_been_counted_is_told():
     assert values(told["mesaya_refusals"]) == {("bad_version",): 8}
     assert values(told["mesaya_log_up"]) == {(): 1}
     assert values(told["mesaya_log_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
-    assert values(told["mesaya_window_messages"]) == {(): 13}
-    assert values(told["mesaya_window_bytes"]) == {(): 14}
+
+
+def test_what_is_held_now_is_told():
+    feed = quiet_feed()
+    for channel, subscriber in (("a", object()), ("a", object()), ("b", object())):
+        feed.hub.subscribe(channel, subscriber)
+    feed.window.add("a", Partition("t", 0), 0, 0, b"12345")
+    told = families(Metrics(), feed)
+    assert values(told["mesaya_subscriptions"]) == {(): 3}
+    assert values(told["mesaya_channels"]) == {(): 2}
+    assert values(told["mesaya_window_messages"]) == {(): 1}
+    assert values(told["mesaya_window_bytes"]) == {(): 5}
 
 
 @pytest.mark.parametrize("books", [Metrics(), full_books()], ids=["empty", "full"])

@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from mesaya_ws import __version__
 from mesaya_ws.core.event_log import EventLog
+from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.status import Status
 from mesaya_ws.http_api.broadcast import broadcast_route
 from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
@@ -21,9 +22,9 @@ from mesaya_ws.metrics import CONTENT_TYPE, Metrics, exposition
 from mesaya_ws.settings import Settings
 
 
-def create_app(settings: Settings, event_log: EventLog, metrics: Metrics, status: Status) -> Starlette:
+def create_app(settings: Settings, event_log: EventLog, feed: Feed, metrics: Metrics, status: Status) -> Starlette:
     """Return the application that answers everything but WebSockets."""
-    render = exposition(metrics, __version__)
+    render = exposition(metrics, feed, __version__)
 
     async def show_metrics(_: Request) -> Response:
         return Response(render(), media_type=CONTENT_TYPE)

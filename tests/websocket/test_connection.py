@@ -21,63 +21,12 @@ from mesaya_ws.core.window import Window
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive, serve_websocket
-from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame, split
+from tests.websocket.client import PATIENCE, Client
+from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 
-PATIENCE = 10.0
 NOW = 1_800_000_000_000
 CHANNEL = "restaurant:r1:menu"
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
-
-
-class Client:
-    """The client's end of a connection; `ended` tells that nobody serves it any more."""
-
-    def __init__(self, stream):
-        self.stream = stream
-        self.ended = trio.Event()
-        self._data = b""
-        self._frames = []
-
-    async def send(self, *data):
-        await self.stream.send_all(b"".join(data))
-
-    async def ask(self, **message):
-        await self.send(frame(orjson.dumps(message)))
-        return await self.message()
-
-    async def read_answer(self):
-        """Read the answer that opens the WebSocket."""
-        with trio.fail_after(PATIENCE):
-            while ANSWER not in self._data:
-                self._data += await self.stream.receive_some()
-        assert self._data.startswith(ANSWER)
-        self._data = self._data.removeprefix(ANSWER)
-
-    async def frame(self):
-        """Return the next (opcode, payload); None at the end."""
-        with trio.fail_after(PATIENCE):
-            while not self._frames:
-                self._frames, self._data = split(self._data)
-                if not self._frames:
-                    data = await self.stream.receive_some()
-                    if not data:
-                        assert self._data == b""
-                        return None
-                    self._data += data
-        return self._frames.pop(0)
-
-    async def message(self):
-        opcode, payload = await self.frame()
-        assert opcode == TEXT
-        return orjson.loads(payload)
-
-    async def closed_with(self):
-        """Return code and reason of the close frame, and see that it is the last; what comes before is passed over."""
-        while True:
-            opcode, payload = await self.frame()
-            if opcode == CLOSE:
-                assert await self.frame() is None
-                return int.from_bytes(payload[:2]), payload[2:].decode()
 
 
 class World:
@@ -116,7 +65,7 @@ class World:
     async def client(self, early=b""):
         """Return a client that has been greeted."""
         client = self.connect(early)
-        await client.read_answer()
+        assert await client.read_answer() == ANSWER
         assert (await client.message())["type"] == "welcome"
         return client
 
@@ -167,7 +116,7 @@ async def world():
 
 async def test_a_client_is_let_in_greeted_and_counted(world):
     client = world.connect()
-    await client.read_answer()
+    assert await client.read_answer() == ANSWER
     assert (await client.message()).items() >= {"type": "welcome", "connection": "c1", "live": True}.items()
     assert (world.metrics.connections_open, world.metrics.connections_total) == (1, 1)
     await client.send(close(1000))
