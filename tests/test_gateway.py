@@ -1,0 +1,213 @@
+"""The whole gateway in this process, with a log in memory; the processes of real ones are in `tests/e2e`."""
+
+import json
+import signal
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+import trio
+
+from mesaya_ws import gateway
+from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.gateway import serve
+from mesaya_ws.settings import Settings
+from tests.fakes import FakeLog
+from tests.http_api.client import read_answer, request
+from tests.websocket.client import PATIENCE, Client
+from tests.wire import close, frame, handshake
+
+CHANNEL = "global:announcements"
+
+
+def announced(number):
+    """Return the record of an announcement."""
+    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": f"a{number}", "data": {}}
+    return NewRecord("mesa-ya.announcements.events", json.dumps(value).encode())
+
+
+class Running:
+    """A gateway that runs."""
+
+    def __init__(self, port, stack):
+        self.port = port
+        self.ended = trio.Event()
+        self._stack = stack
+
+    async def connect(self):
+        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        return await self._stack.enter_async_context(stream)
+
+    async def client(self):
+        """Return a client that has been greeted."""
+        client = Client(await self.connect())
+        await client.send(handshake())
+        assert (await client.read_answer()).startswith(b"HTTP/1.1 101 ")
+        assert (await client.message())["type"] == "welcome"
+        return client
+
+    async def subscribed(self):
+        client = await self.client()
+        assert (await client.ask(type="subscribe", channel=CHANNEL))["type"] == "subscribed"
+        return client
+
+    async def get(self, target):
+        stream = await self.connect()
+        await stream.send_all(request("GET", target))
+        return await read_answer(stream)
+
+    async def until(self, target, is_so):
+        """Return an answer that is as it should be, once it is."""
+        with trio.fail_after(PATIENCE):
+            while True:
+                answer = await self.get(target)
+                if is_so(answer):
+                    return answer
+
+
+@pytest.fixture
+def log(monkeypatch):
+    log = FakeLog()
+    monkeypatch.setattr(gateway, "open_event_log", lambda settings: log.open())
+    return log
+
+
+@asynccontextmanager
+async def running(**settings):
+    """Run a gateway; it is cancelled at the end, unless it has ended before."""
+    chosen = Settings(**{"host": "127.0.0.1", "port": 0, "drain_seconds": 0} | settings)
+
+    async def run(*, task_status):
+        await serve(chosen, task_status=task_status)
+        running.ended.set()
+
+    async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+        running = Running(await nursery.start(run), stack)
+        yield running
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_the_log_holds_and_gets_arrives(log):
+    await log.append([announced(1)])
+    async with running() as gateway:
+        client = await gateway.client()
+        answer, snapshot = await client.ask(type="subscribe", channel=CHANNEL, snapshot=True), await client.message()
+        assert answer["type"] == "subscribed"
+        assert [it["announcementId"] for it in snapshot["data"]["announcements"]] == ["a1"]
+        await log.append([announced(2), announced(3)])
+        events = [await client.message() for _ in range(2)]
+        assert [event["data"]["announcementId"] for event in events] == ["a2", "a3"]
+
+
+async def test_http_is_served_on_the_same_port(log):
+    async with running() as gateway:
+        assert (await gateway.until("/health/ready", lambda answer: answer.status == 200)).json["ready"]
+        await gateway.subscribed()
+        assert (await gateway.get("/health")).json["connections"] == 1
+        books = (await gateway.get("/metrics")).body.decode()
+        assert "\nmesaya_subscriptions 1.0\n" in books
+
+
+async def test_records_that_cannot_be_understood_are_logged_and_counted_and_the_stream_goes_on(log, logged):
+    topic = "mesa-ya.reviews.events"
+    async with running() as gateway:
+        client = await gateway.subscribed()
+        await log.append([NewRecord(topic, b"nonsense"), NewRecord(topic, None), announced(1)])
+        assert (await client.message())["data"]["announcementId"] == "a1"
+        [event] = [event for event in logged() if event["event"] == "record skipped"]
+        assert event.items() >= {"topic": topic, "partition": 0, "offset": 0, "reason": "not_json"}.items()
+        books = (await gateway.get("/metrics")).body.decode()
+        assert f'mesaya_records_total{{outcome="not_json",topic="{topic}"}} 1.0' in books
+        assert f'mesaya_records_total{{outcome="tombstone",topic="{topic}"}} 1.0' in books
+
+
+async def test_a_log_that_does_not_answer_is_told_of_and_waited_for(log, logged):
+    async with running() as gateway:
+        client = await gateway.subscribed()
+        log.fail("The cable is out.")
+        answer = await gateway.until("/health/ready", lambda answer: answer.status == 503)
+        assert answer.json["reasons"] == ["The event log does not answer: The cable is out."]
+        assert (await gateway.get("/health")).status == 200
+        assert "\nmesaya_log_up 0.0\n" in (await gateway.get("/metrics")).body.decode()
+        log.recover()
+        await log.append([announced(1)])
+        assert (await client.message())["data"]["announcementId"] == "a1"
+        answer = await gateway.until("/health/ready", lambda answer: answer.status == 200)
+        assert answer.json["log"]["since"]
+    told = [event["event"] for event in logged()]
+    assert told.count("the event log does not answer") == told.count("the event log answers again") == 1
+
+
+async def test_at_the_start_it_is_not_ready_and_subscriptions_wait(log):
+    log.fail()
+    async with running() as gateway:
+        assert (await gateway.get("/health/ready")).status == 503
+        client = await gateway.client()
+        await client.send(frame(json.dumps({"type": "subscribe", "channel": CHANNEL}).encode()))
+        assert (await client.ask(type="ping"))["type"] == "pong"
+        log.recover()
+        assert (await client.message())["type"] == "subscribed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_sends_clients_away_and_ends_it(log, number):
+    async with running(close_timeout=PATIENCE) as gateway:
+        clients = [await gateway.subscribed() for _ in range(5)]
+        signal.raise_signal(number)
+        for client in clients:
+            assert await client.closed_with() == (1012, "restart")
+            await client.send(close(1012))
+            await client.stream.aclose()
+        with trio.fail_after(PATIENCE):
+            await gateway.ended.wait()
+        with pytest.raises(OSError, match="connect"):
+            await gateway.connect()
+
+
+async def test_while_clients_are_sent_away_health_can_be_asked_and_nobody_is_let_in(log):
+    async with running(drain_seconds=3600) as gateway:
+        await gateway.subscribed()
+        await gateway.subscribed()
+        signal.raise_signal(signal.SIGTERM)
+        answer = await gateway.until("/health/ready", lambda answer: answer.status == 503)
+        assert answer.json["reasons"] == ["This instance is going away."]
+        stream = await gateway.connect()
+        await stream.send_all(handshake())
+        assert (await read_answer(stream)).error == "draining"
+
+
+async def test_a_second_signal_ends_it_without_farewell(log):
+    async with running(drain_seconds=3600) as gateway:
+        clients = [await gateway.subscribed() for _ in range(3)]
+        signal.raise_signal(signal.SIGTERM)
+        await gateway.until("/health/ready", lambda answer: answer.status == 503)
+        signal.raise_signal(signal.SIGTERM)
+        with trio.fail_after(PATIENCE):
+            await gateway.ended.wait()
+        ends = [await client.frame() for client in clients]
+        assert None in ends
+
+
+async def test_a_client_that_does_not_hang_up_does_not_hold_up_the_end(log):
+    async with running(close_timeout=0.1) as gateway:
+        await gateway.subscribed()
+        stream = await gateway.connect()
+        await stream.send_all(b"half a head")
+        signal.raise_signal(signal.SIGTERM)
+        with trio.fail_after(PATIENCE):
+            await gateway.ended.wait()
+
+
+async def test_a_port_that_is_taken_is_an_error(log):
+    async with running() as gateway:
+        with pytest.raises(ExceptionGroup) as caught:
+            await serve(Settings(host="127.0.0.1", port=gateway.port))
+        assert caught.group_contains(OSError, match="in use")
+
+
+async def test_more_connections_than_files_can_be_open_are_not_promised(log, logged, monkeypatch):
+    monkeypatch.setattr(gateway, "allow_connections", lambda wanted: 1)
+    async with running() as running_gateway:
+        await running_gateway.client()
+        stream = await running_gateway.connect()
+        assert (await read_answer(stream)).error == "too_many_connections"
+    assert logged()[0].items() >= {"level": "warning", "possible": 1}.items()
