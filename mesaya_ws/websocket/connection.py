@@ -138,6 +138,8 @@ class Connection:
     async def _part(self, websocket: WebSocketConnection, verdict: CloseCode) -> None:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""
         self.leave()
+        if verdict is closing.SLOW:
+            self._outbox.drop()  # it comes back for more than that
         self._outbox.finish(close_frame(verdict.code, verdict.name))
         with trio.move_on_after(self._around.settings.close_timeout), suppress(trio.BrokenResourceError):
             with suppress(ConnectionClosed):

@@ -29,8 +29,9 @@ class Outbox:
 
     While nothing waits, `offer` writes without blocking and without a task switch. When the kernel does not take all, a
     send task is started in `nursery` for as long as something waits, in a memory channel; most clients never need them,
-    and they are a sixth of what a connection costs. Past the bounds nothing more is taken but a last word (`finish`).
-    `behind` says that something waits; `broken`, that nothing will ever be written again.
+    and they are a sixth of what a connection costs. What waits behind the write that has begun is bounded; past the
+    bounds nothing more is taken but a last word (`finish`). `behind` says that something waits; `broken`, that nothing
+    will ever be written again.
     """
 
     __slots__ = (
@@ -96,9 +97,9 @@ class Outbox:
             self._nursery.start_soon(self._drain)
 
     def _queue(self, data: bytes, messages: int) -> None:
-        self.waiting_bytes += len(data)
-        self._waiting_messages += messages
-        if self.waiting_bytes > self._max_bytes or self._waiting_messages > self._max_messages:
+        # What has begun to be written does not count: a snapshot may be larger than what may wait behind it.
+        waiting = self.waiting_bytes - len(self._rest) + len(data)
+        if waiting > self._max_bytes or self._waiting_messages + messages > self._max_messages:
             self._sealed = True
             if self._owner is not None:
                 self._owner.overflowed()
@@ -106,6 +107,8 @@ class Outbox:
             self._put(data, messages)
 
     def _put(self, data: bytes, messages: int) -> None:
+        self.waiting_bytes += len(data)
+        self._waiting_messages += messages
         if self._channel is None:
             # One place more than there can be messages, for the last word.
             self._channel = trio.open_memory_channel(self._max_messages + 1)
@@ -163,16 +166,18 @@ class Outbox:
         elif self._owner is not None:
             self._owner.idle()
 
-    def finish(self, last_word: bytes) -> None:
-        """Drop whatever has not begun to be written, send `last_word`, and end the sending side of the connection."""
-        if self._finished or self.broken:
-            return
+    def drop(self) -> None:
+        """Forget whatever has not begun to be written."""
         while self._take():
             pass
         self.waiting_bytes, self._waiting_messages = len(self._rest), 0
+
+    def finish(self, last_word: bytes) -> None:
+        """Write what waits, then `last_word`, and end the sending side of the connection."""
+        if self._finished or self.broken:
+            return
         self._sealed = False
         if self.behind:
-            self.waiting_bytes += len(last_word)
             self._put(last_word, 0)
         else:
             self.offer(last_word, 1)

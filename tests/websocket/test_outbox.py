@@ -81,7 +81,19 @@ async def test_past_the_bounds_the_owner_is_told_once_and_nothing_more_is_taken(
     for _ in range(20):
         outbox.offer(b"y" * 1000, 1)
     assert owner.told == ["overflowed"]
-    assert outbox.waiting_bytes <= 5000 + 1000 + 1000
+    assert outbox.waiting_bytes <= 5000 + 1000
+
+
+async def test_what_is_being_written_may_be_larger_than_what_may_wait_behind_it(wire, nursery):
+    ours, theirs = wire
+    owner = Owner()
+    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    outbox.offer(b"x" * 1_000_000, 1)
+    outbox.offer(b"y" * 1000, 1)
+    assert owner.told == []
+    assert await read(theirs, 1_001_000) == b"x" * 1_000_000 + b"y" * 1000
+    await trio.testing.wait_all_tasks_blocked()
+    assert owner.told == ["idle"]
 
 
 async def test_one_write_may_hold_many_messages_and_all_of_them_count(wire, nursery):
@@ -107,14 +119,27 @@ async def test_the_bounds_are_free_again_when_the_client_has_read(wire, nursery)
     assert "overflowed" not in owner.told
 
 
-async def test_the_last_word_comes_behind_whole_frames_and_ends_the_stream(wire, nursery):
+async def test_the_last_word_comes_behind_all_that_waits_and_ends_the_stream(wire, nursery):
+    ours, theirs = wire
+    outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+    size = fill(outbox)
+    outbox.offer(b"still", 1)
+    outbox.finish(b"bye")
+    outbox.offer(b"too late", 1)
+    assert await read(theirs, size + 8) == b"x" * size + b"stillbye"
+    assert await theirs.recv(1) == b""
+
+
+async def test_what_waits_can_be_dropped_but_not_in_the_middle_of_a_frame(wire, nursery):
     ours, theirs = wire
     outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
     size = fill(outbox)
     for _ in range(10):
         outbox.offer(b"never", 1)
+    rest = outbox.waiting_bytes - 50
+    outbox.drop()
+    assert outbox.waiting_bytes == rest
     outbox.finish(b"bye")
-    outbox.offer(b"too late", 1)
     assert await read(theirs, size + 3) == b"x" * size + b"bye"
     assert await theirs.recv(1) == b""
 
@@ -137,7 +162,7 @@ async def test_after_an_overflow_there_is_still_a_last_word(wire, nursery):
         outbox.offer(b"never", 1)
     assert owner.told == ["overflowed"]
     outbox.finish(b"bye")
-    assert await read(theirs, size + 3) == b"x" * size + b"bye"
+    assert await read(theirs, size + 18) == b"x" * size + b"never" * 3 + b"bye"
 
 
 async def test_a_client_that_is_gone(wire, nursery):
