@@ -49,7 +49,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
     feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
     async with open_event_log(settings) as event_log, trio.open_nursery() as services:
         historian = Historian(event_log, feed, settings)
-        limits = Limits(settings.auth, settings.max_subscriptions)
+        limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
         around = Surroundings(settings, limits, feed, metrics, historian.ask)
 
         stopping = trio.Event()

@@ -157,12 +157,18 @@ class Settings:
     outbox_messages: int = ts.option(
         default=2048,
         validator=within(1, 10_000_000),
-        help="Writes that may wait for one slow client; more close with 4008.",
+        help="Messages that may wait for one slow client; more close with 4008.",
     )
     outbox_bytes: int = ts.option(
         default=MIB,
         validator=within(1024, 1024 * MIB),
         help="Bytes that may wait for one slow client; more close with 4008.",
+    )
+    slow_tables: str = ts.option(
+        default="close",
+        validator=one_of("close", "fold"),
+        help="What a slow client meets on `restaurant:…:tables`. `close`: it is closed with 4008, like everywhere. "
+        "`fold`: nothing is queued, and when it has caught up it is told the newest state of each table.",
     )
     ping_interval: float = ts.option(
         default=25.0,

@@ -10,6 +10,7 @@ import orjson
 
 from mesaya_ws.core.channels import KINDS, Channel
 from mesaya_ws.core.event_log import Batch, Extent, Gap, News, Partition, Record, Replaced, Source, Sources
+from mesaya_ws.core.folding import state_of
 from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import Merge
@@ -134,9 +135,10 @@ class Feed:
                 }
             )
         )
-        self.window.add(channel, partition, record.offset, record.timestamp, frame)
+        window = self.window
+        window.add(channel, partition, record.offset, record.timestamp, frame, state_of(message))
         if self.live:
-            self.hub.publish(channel, frame, record.timestamp)
+            self.hub.publish(channel, frame, record.timestamp, window.serial)
 
     def wake_at(self) -> int | None:
         """Return when `take` must be called though the log says nothing (ms since the epoch), or None."""

@@ -15,6 +15,13 @@ class Subscriber(Protocol):
         ...
 
 
+class Outbox(Subscriber, Protocol):
+    """A subscriber that queues what it cannot write."""
+
+    behind: bool
+    """Whether something waits to be written."""
+
+
 class Delivered(NamedTuple):
     """What one step of a fan-out has done: the frames of one channel, handed to so many subscribers."""
 
@@ -25,15 +32,19 @@ class Delivered(NamedTuple):
 
 
 class _Pending:
-    """Frames of one channel that wait for the next fan-out, for those who were subscribed when the first one came."""
+    """Frames of one channel that wait for the next fan-out, for those who were subscribed when the first one came.
 
-    __slots__ = ("frames", "latest", "subscribers", "timestamps")
+    `first` is the serial of the first publication, `latest` that of the latest subscription before it.
+    """
 
-    def __init__(self, subscribers: list[Subscriber], latest: int) -> None:
+    __slots__ = ("first", "frames", "latest", "subscribers", "timestamps")
+
+    def __init__(self, subscribers: list[Subscriber], latest: int, first: int) -> None:
         self.frames: list[bytes] = []
         self.timestamps: list[int] = []
         self.subscribers = subscribers
         self.latest = latest
+        self.first = first
 
 
 class Hub:
@@ -71,20 +82,27 @@ class Hub:
             if not subscribers:
                 del self._channels[channel]
 
-    def publish(self, channel: str, frame: bytes, timestamp: int) -> None:
-        """Gather a frame for the subscribers of `channel`; `timestamp` is when the log took it (ms since the epoch)."""
+    def publish(self, channel: str, frame: bytes, timestamp: int, serial: int) -> None:
+        """Gather a frame for the subscribers of `channel`.
+
+        `timestamp` is when the log took it (ms since the epoch); `serial` is the publication's (see `Window`).
+        """
         pending = self._pending.get(channel)
         if pending is None:
             subscribers = self._channels.get(channel)
             if subscribers is None:
                 return
-            pending = self._pending[channel] = _Pending(list(subscribers), self._serial)
+            pending = self._pending[channel] = _Pending(list(subscribers), self._serial, serial)
         pending.frames.append(frame)
         pending.timestamps.append(timestamp)
 
     def is_settled(self, channel: str) -> bool:
         """Return whether everything that was published on `channel` has been written."""
         return channel not in self._pending and channel not in self._writing
+
+    def written(self, channel: str) -> int:
+        """Return the serial up to which a subscriber has been written to, that is just being offered more."""
+        return self._writing[channel].first - 1
 
     def fan_out(self) -> Iterator[Delivered | None]:
         """Write what was gathered; yield what was done for each channel, and None whenever others should run.

@@ -2,51 +2,30 @@
 
 from collections import deque
 from collections.abc import Collection
-from typing import Protocol
 
 from attrs import define, field, frozen
 
 from mesaya_ws.core import closing
 from mesaya_ws.core.channels import Channel, parse_channel
 from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.folding import Foldable, can_fold
 from mesaya_ws.core.frames import text_frame
-from mesaya_ws.core.hub import Subscriber
+from mesaya_ws.core.hub import Outbox, Subscriber
 from mesaya_ws.core.permissions import may_subscribe
 from mesaya_ws.core.position import Vector
 from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
+from mesaya_ws.core.replay import Replay
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
 from mesaya_ws.core.window import Overtaken, Publication
-
-PAGE_BYTES = 65_536
-"""How much of a replay is handed to an outbox at a time; the next page waits until that one is written."""
-
-
-class Outbox(Subscriber, Protocol):
-    """What a session needs of an outbox besides taking frames."""
-
-    behind: bool
-    """Whether something waits to be written."""
 
 
 @frozen
 class Limits:
-    """What one client may use."""
+    """What one client may use; with `fold`, channels that can be folded are, while it is behind (see `folding`)."""
 
     auth: bool
     max_subscriptions: int
-
-
-@define
-class _Replay:
-    """A subscription that is still being told what it missed: all after `vector` and after the publication `serial`.
-
-    What is `past` comes first. A vector means nothing in another `era` of the window.
-    """
-
-    vector: Vector
-    serial: int
-    era: int
-    past: deque[Publication]
+    fold: bool = False
 
 
 @frozen
@@ -72,7 +51,9 @@ class Session:
     _channels: dict[str, Channel] = field(factory=dict)
     _held: dict[str, _Held] = field(factory=dict)
     _earlier: dict[str, tuple[_Held, Vector]] = field(factory=dict)
-    _replays: dict[str, _Replay] = field(factory=dict)
+    _to_show: dict[str, tuple[_Held, Lost | None]] = field(factory=dict)
+    _replays: dict[str, Replay] = field(factory=dict)
+    _foldable: dict[str, Foldable] = field(factory=dict)
 
     def welcome(self) -> None:
         """Greet the client, before it has said anything."""
@@ -103,10 +84,11 @@ class Session:
     def leave(self) -> None:
         """End all subscriptions: the connection is closing."""
         for name in self._channels:
-            self.feed.hub.unsubscribe(name, self.outbox)
+            self._turn_off(name)
         self._channels.clear()
         self._held.clear()
         self._earlier.clear()
+        self._to_show.clear()
         self._replays.clear()
 
     @property
@@ -131,41 +113,32 @@ class Session:
         for name, (asked, vector) in earlier.items():
             channel = self._channels[name]
             if past is None or not past.holds(channel, vector):
-                self._begin(asked.message, channel, Lost.EXPIRED)
+                self._begin(asked, channel, Lost.EXPIRED)
             else:
                 self._replay(asked.message, channel, past.cursor.next, deque(past.window.after(name, vector)))
 
     def go_on(self) -> None:
-        """Hand over more of what the client missed; to be called whenever the outbox is idle.
+        """Hand over more of what the client missed or asked for; to be called whenever the outbox is idle.
 
         Raises `Overtaken` when the client was too slow and its place is gone from the window.
         """
+        while self._to_show and not self.outbox.behind:
+            name = next(iter(self._to_show))
+            asked, lost = self._to_show.pop(name)
+            self._begin(asked, self._channels[name], lost)
         while self._replays and not self.outbox.behind:
             name, replay = next(iter(self._replays.items()))
-            frames = self._page(name, replay)
+            try:
+                frames, done = replay.page(name, self.feed.window)
+            except Overtaken:
+                if not self._folds(name):
+                    raise
+                self._start_over(name)
+                continue
+            if done:
+                self._go_live(name)
             if frames:
                 self.outbox.offer(b"".join(frames), len(frames))
-
-    def _page(self, name: str, replay: _Replay) -> list[bytes]:
-        """Return the next frames of a replay; with the last of them, the channel is subscribed to."""
-        if replay.era != self.feed.window.era:
-            raise Overtaken
-        recent = self.feed.window.after(name, replay.vector, replay.serial)
-        frames: list[bytes] = []
-        size = 0
-        while replay.past and size < PAGE_BYTES:
-            frames.append(replay.past.popleft().frame)
-            size += len(frames[-1])
-        for publication in recent:
-            if size >= PAGE_BYTES:
-                replay.serial = publication.serial - 1
-                return frames
-            frames.append(publication.frame)
-            size += len(publication.frame)
-        if not replay.past:
-            del self._replays[name]
-            self.feed.hub.subscribe(name, self.outbox)
-        return frames
 
     def _subscribe(self, message: Subscribe) -> None:
         name = message.channel
@@ -200,26 +173,31 @@ class Session:
             case Earlier(vector) if feed.reaches_back(channel, vector):
                 self._earlier[channel.name] = asked, vector
             case Earlier():
-                self._begin(message, channel, Lost.EXPIRED)
+                self._begin(asked, channel, Lost.EXPIRED)
             case Ahead(vector) if feed.reaches(vector) or feed.looks == asked.looks:
                 self._held[channel.name] = asked
             case Ahead():
-                self._begin(message, channel, Lost.AHEAD)
+                self._begin(asked, channel, Lost.AHEAD)
             case _:
-                self._begin(message, channel, verdict)
+                self._begin(asked, channel, verdict)
 
-    def _begin(self, message: Subscribe, channel: Channel, lost: Lost | None) -> None:
-        """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`."""
-        feed = self.feed
+    def _begin(self, asked: _Held, channel: Channel, lost: Lost | None) -> None:
+        """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`.
+
+        A state can be large: it waits here until the outbox is idle, rather than there.
+        """
+        feed, message = self.feed, asked.message
+        if (lost is not None or message.snapshot) and self.outbox.behind:
+            self._to_show[channel.name] = asked, lost
+            return
         position = feed.position(channel)
         recovered = None if lost is None else False
         self._say(
             "subscribed", channel=channel.name, id=message.id, position=position, recovered=recovered, reason=lost
         )
         if lost is not None or message.snapshot:
-            state, complete = feed.snapshot(channel), feed.complete(channel)
-            self._say("snapshot", channel=channel.name, position=position, complete=complete, data=state)
-        feed.hub.subscribe(channel.name, self.outbox)
+            self._show(channel)
+        self._go_live(channel.name)
 
     def _replay(self, message: Subscribe, channel: Channel, vector: Vector, past: deque[Publication]) -> None:
         """Subscribe from a place on: what is `past`, and then what the window holds after `vector`."""
@@ -233,8 +211,40 @@ class Session:
             recovered=True,
             replayed=missed,
         )
-        self._replays[channel.name] = _Replay(vector, window.evicted, window.era, past)
+        self._replays[channel.name] = Replay(vector, window.evicted, window.era, past)
         self.go_on()
+
+    def _show(self, channel: Channel, **why: object) -> None:
+        """Tell the state of a channel."""
+        feed = self.feed
+        state, complete, position = feed.snapshot(channel), feed.complete(channel), feed.position(channel)
+        self._say("snapshot", channel=channel.name, position=position, **why, complete=complete, data=state)
+
+    def _go_live(self, name: str) -> None:
+        """Hand over what is published on a channel from now on."""
+        self._replays.pop(name, None)
+        subscriber: Subscriber = self.outbox
+        if self._folds(name):
+            subscriber = self._foldable.setdefault(name, Foldable(name, self.outbox, self._fold))
+        self.feed.hub.subscribe(name, subscriber)
+
+    def _folds(self, name: str) -> bool:
+        return self.limits.fold and can_fold(self._channels[name])
+
+    def _turn_off(self, name: str) -> None:
+        """Hand over nothing more that is published on a channel."""
+        self.feed.hub.unsubscribe(name, self._foldable.pop(name, self.outbox))
+
+    def _fold(self, name: str) -> None:
+        """Go back from live to a replay, instead of queueing what is being offered."""
+        window, hub = self.feed.window, self.feed.hub
+        self._replays[name] = Replay({}, hub.written(name), window.era, deque(), folds=True)
+        hub.unsubscribe(name, self._foldable[name])
+
+    def _start_over(self, name: str) -> None:
+        """Tell the state instead of what came after a place that is gone, and say so."""
+        self._show(self._channels[name], recovered=False, reason=Lost.EXPIRED)
+        self._go_live(name)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         name = message.channel
@@ -250,7 +260,7 @@ class Session:
 
     def _positions(self) -> dict[str, str]:
         """Return how far the client has been told everything, so that its places on quiet channels move on, too."""
-        unsettled = self._held.keys() | self._earlier.keys() | self._replays.keys()
+        unsettled = self._held.keys() | self._earlier.keys() | self._to_show.keys() | self._replays.keys()
         return {
             name: self.feed.position(channel)
             for name, channel in self._channels.items()
@@ -259,9 +269,9 @@ class Session:
 
     def _drop(self, name: str) -> None:
         """Forget a subscription, in whatever state it is."""
-        for states in (self._held, self._earlier, self._replays):
+        for states in (self._held, self._earlier, self._to_show, self._replays):
             states.pop(name, None)
-        self.feed.hub.unsubscribe(name, self.outbox)
+        self._turn_off(name)
 
     def _say(self, kind: str, **fields: object) -> None:
         self.outbox.offer(text_frame(encode(kind, **fields)), 1)

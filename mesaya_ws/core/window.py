@@ -12,13 +12,17 @@ from mesaya_ws.core.position import Vector
 
 
 class Publication(NamedTuple):
-    """A frame on a channel, and the record that it was made of; `serial` counts all publications of this instance."""
+    """A frame on a channel, and the record that it was made of; `serial` counts all publications of this instance.
+
+    `state_of` is the id of what it tells the whole state of, so that earlier ones of that are superseded by it.
+    """
 
     serial: int
     partition: Partition
     offset: int
     timestamp: int
     frame: bytes
+    state_of: str | None = None
 
 
 _GONE = Publication(0, Partition("", 0), 0, 0, b"")
@@ -95,10 +99,18 @@ class Window:
         self.bytes = sum(len(entry.frame) for _, entry in self._order)
         self._floor[partition] = 0
 
-    def add(self, channel: str, partition: Partition, offset: int, timestamp: int, frame: bytes) -> None:
+    def add(
+        self,
+        channel: str,
+        partition: Partition,
+        offset: int,
+        timestamp: int,
+        frame: bytes,
+        state_of: str | None = None,
+    ) -> None:
         """Keep a publication; the oldest ones give way to it. `timestamp` in milliseconds since the epoch."""
         self.serial += 1
-        publication = Publication(self.serial, partition, offset, timestamp, frame)
+        publication = Publication(self.serial, partition, offset, timestamp, frame, state_of)
         self._order.append((channel, publication))
         lines = self._channels.get(channel)
         if lines is None:

@@ -5,7 +5,8 @@ from mesaya_ws.core.event_log import Batch, Extent, Gap, Partition, Record, Repl
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
-from mesaya_ws.core.session import PAGE_BYTES, Limits, Session
+from mesaya_ws.core.replay import PAGE_BYTES
+from mesaya_ws.core.session import Limits, Session
 from mesaya_ws.core.window import Overtaken, Window
 
 NOW = 1_800_000_000_000
@@ -388,3 +389,46 @@ def test_a_snapshot_is_the_state_as_of_the_position():
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
     world.review(2)
     assert reviews(session.outbox.said()) == ["v2"]
+
+
+def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
+    world = World()
+    session = world.client()
+    session.outbox.behind = True
+    assert ask(session, channel=CHANNEL, snapshot=True, id="s") == []
+    assert ask(session, channel="restaurant:r2:reviews", position="rubbish") == []
+    assert ask(session, channel="restaurant:r3:reviews", snapshot=True) == []
+    assert ask(session, "unsubscribe", channel="restaurant:r3:reviews")[0]["type"] == "unsubscribed"
+    assert ask(session, "ping")[0]["positions"] == {}
+    world.review(1)
+    assert session.outbox.said() == []
+    session.outbox.behind = False
+    session.go_on()
+    answer, snapshot, other, another = session.outbox.said()
+    assert (answer["type"], answer["id"], answer["position"]) == ("subscribed", "s", snapshot["position"])
+    assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
+    assert (other["reason"], another["type"]) == ("damaged", "snapshot")
+    world.review(2)
+    assert reviews(session.outbox.said()) == ["v2"]
+
+
+def test_snapshots_are_handed_over_one_at_a_time():
+    world = World()
+    session = world.client()
+    offer = session.outbox.offer
+
+    def offer_and_fall_behind(data, messages):
+        offer(data, messages)
+        session.outbox.behind = b'"snapshot"' in data
+
+    session.outbox.offer = offer_and_fall_behind
+    names = [f"restaurant:r{number}:reviews" for number in range(3)]
+    said = [[message["type"] for message in ask(session, channel=name, snapshot=True)] for name in names]
+    assert said == [["subscribed", "snapshot"], [], []]
+    for name in names[1:]:
+        session.outbox.behind = False
+        session.go_on()
+        assert [(message["type"], message["channel"]) for message in session.outbox.said()] == [
+            ("subscribed", name),
+            ("snapshot", name),
+        ]

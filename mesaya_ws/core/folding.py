@@ -1,0 +1,55 @@
+"""For clients that read too slowly: of the states of one thing, only the newest is told.
+
+What is queued for such a client is old when it arrives, and its bound is soon reached. A subscription that folds leaves
+the hub instead, and nothing is kept for it but its place; when the client has caught up, it is told from the window
+what came after that place, without the states that have been superseded.
+"""
+
+from collections.abc import Callable, Iterable
+
+from mesaya_ws.core.channels import Channel
+from mesaya_ws.core.hub import Outbox
+from mesaya_ws.core.outcome import Message
+from mesaya_ws.core.window import Publication
+
+
+def can_fold(channel: Channel) -> bool:
+    """Return whether a channel has states, and its snapshot all of them."""
+    return channel.kind.name == "tables"
+
+
+def state_of(message: Message) -> str | None:
+    """Return the id of the thing whose whole state a message tells; None when nothing later can stand for it.
+
+    A client may tell `created` and `deleted` from updates, so those are no mere states.
+    """
+    return message.data["tableId"] if message.type == "table.updated" else None
+
+
+def newest(publications: Iterable[Publication]) -> list[Publication]:
+    """Leave out the states of things of which a later one follows; all the rest stays, in its order."""
+    publications = list(publications)
+    latest = {publication.state_of: publication.serial for publication in publications}
+    return [
+        publication
+        for publication in publications
+        if publication.state_of is None or latest[publication.state_of] == publication.serial
+    ]
+
+
+class Foldable:
+    """A subscriber in the place of an outbox that must not queue what comes on `channel`: it calls `fold` instead."""
+
+    __slots__ = ("_channel", "_fold", "_outbox")
+
+    def __init__(self, channel: str, outbox: Outbox, fold: Callable[[str], None]) -> None:
+        self._channel = channel
+        self._outbox = outbox
+        self._fold = fold
+
+    def offer(self, data: bytes, messages: int) -> None:
+        """Hand `data` on if it can be written at once."""
+        if self._outbox.behind:
+            self._fold(self._channel)
+        else:
+            self._outbox.offer(data, messages)
