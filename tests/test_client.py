@@ -52,6 +52,30 @@ def event(number):
     return {"type": "table.updated", "channel": CHANNEL, "timestamp": "t", "position": f"p{number}", "data": number}
 
 
+async def never_mind(websocket, heard):
+    """Serve a connection that says nothing, and lasts."""
+    await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def answering(*answers):
+    """Listen, say the next of the answers to each who connects, and hang up; give the url, and the end of answers."""
+    answers, out_of_answers = list(answers), trio.Event()
+
+    async def answer(stream):
+        await stream.receive_some()
+        if answers:
+            await stream.send_all(answers.pop(0))
+        else:
+            out_of_answers.set()
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        yield f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws", out_of_answers
+        nursery.cancel_scope.cancel()
+
+
 @pytest.fixture
 def at_once(monkeypatch):
     """Reconnect without a pause."""
@@ -147,20 +171,128 @@ async def test_it_keeps_trying_while_nobody_answers(at_once):
         assert scope.cancelled_caught
 
 
-async def test_places_on_quiet_channels_move_on(monkeypatch):
-    monkeypatch.setattr(client, "PULSE", 0.01)
+async def test_a_connection_that_ends_in_its_handshake_is_no_end(at_once):
+    busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
+    async with answering(b"", b"HTTP/1.1 101", busy) as (url, out_of_answers), connect(url):
+        with trio.fail_after(5):
+            await out_of_answers.wait()
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "words"),
+    [
+        (b'{"error": {"code": "origin_not_allowed", "message": "Not you."}}', "origin_not_allowed", "Not you"),
+        (b"no JSON", "http_403", "403"),
+    ],
+)
+async def test_a_handshake_that_is_refused_for_good_is_raised(body, code, words):
+    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with answering(answer) as (url, _), connect(url) as session:
+        with trio.fail_after(5):
+            with pytest.raises(RefusedError, match=words) as caught:
+                await anext(session)
+            assert [event async for event in session] == [], "there is nothing more"
+    assert caught.value.code == code
+
+
+async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch):
+    monkeypatch.setattr(client, "CONNECT_PATIENCE", 0.05)
+    came = trio.Event()
+
+    async def stay_silent(stream):
+        if came.is_set():
+            nursery.cancel_scope.cancel()
+        came.set()
+        await trio.sleep_forever()
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            (listener,) = await nursery.start(partial(trio.serve_tcp, stay_silent, 0, host="127.0.0.1"))
+            async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws"):
+                await trio.sleep_forever()
+
+
+async def test_a_connection_that_has_fallen_silent_is_given_up(at_once, monkeypatch):
+    monkeypatch.setattr(client, "PULSE", 0.05)
 
     async def script(websocket, heard):
         await hear(websocket, heard)
+        await say(websocket, **event(2))
+        await trio.sleep_forever()
+
+    gateway = Gateway(never_mind, script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 2
+
+
+async def test_a_snapshot_that_did_not_arrive_is_asked_for_again(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p1")
+        await websocket.aclose(1012)
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p2")
+        await say(websocket, type="snapshot", channel=CHANNEL, position="p2", complete=False, data="all")
+        await websocket.aclose(1012)
+
+    async def third(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p3", recovered=False, reason="expired")
+        await websocket.aclose(1012)
+
+    gateway = Gateway(first, second, third, third, never_mind)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL, snapshot=True)
+        with trio.fail_after(5):
+            snapshot, lost, lost_again = [await anext(session) for _ in range(3)]
+    assert (snapshot.data, snapshot.complete) == ("all", False)
+    assert lost.type == lost_again.type == "lost"
+    asked = [messages[0] for messages in gateway.heard[:4]]
+    assert [("snapshot" in message, message.get("position")) for message in asked] == [
+        (True, None),
+        (True, None),
+        (False, "p2"),
+        (False, "p2"),
+    ]
+
+
+async def test_channels_may_be_left_and_joined_while_it_comes_back(at_once):
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="error", code="not_subscribed", channel=CHANNEL, message="Not subscribed.")
+        await say(websocket, **event(1))
+        await say(websocket, type="pong", positions={CHANNEL: "p1", "another": "p2"})
+        await say(websocket, **(event(2) | {"channel": "another"}))
+        await trio.sleep_forever()
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        await session.subscribe("another")
+        await session.unsubscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).channel == "another"
+        assert session.positions == {"another": "p2"}
+
+
+async def test_places_on_quiet_channels_move_on(monkeypatch):
+    monkeypatch.setattr(client, "PULSE", 0.2)
+
+    async def script(websocket, heard):
+        for _ in range(2):
+            await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         assert (await hear(websocket, heard))["type"] == "ping"
         await say(websocket, type="pong", positions={CHANNEL: "p9"})
-        await say(websocket, type="unsubscribed", channel="other")
         await say(websocket, **(event(1) | {"channel": "another"}))
         await trio.sleep_forever()
 
     async with Gateway(script).serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
+        await session.subscribe("another")
         with trio.fail_after(5):
             await anext(session)
         assert session.positions[CHANNEL] == "p9"
