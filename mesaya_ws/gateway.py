@@ -24,6 +24,7 @@ from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
 from mesaya_ws.http_api.serving import serve_http
+from mesaya_ws.interpreter import keep, short_collections
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, watch_loop
 from mesaya_ws.settings import Settings
@@ -47,7 +48,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
-    async with open_event_log(settings) as event_log, trio.open_nursery() as services:
+    async with short_collections(), open_event_log(settings) as event_log, trio.open_nursery() as services:
         historian = Historian(event_log, feed, settings)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
         around = Surroundings(settings, limits, feed, metrics, historian.ask)
@@ -97,6 +98,7 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, sta
             await _write(feed.hub.fan_out(), around.metrics)
         if feed.live and not was_live:
             status.caught_up = True
+            keep()
             log.info("live: all that the event log held has been read", publications=len(feed.window))
         if feed.live and around.holding:
             await _release(around)

@@ -12,6 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     "core": set(),
     "settings": {"core"},
+    "interpreter": set(),
     "logs": set(),
     "descriptors": set(),
     "metrics": {"core"},

@@ -157,6 +157,7 @@ class Connection:
     def abandon(self) -> None:
         """Let nothing be written any more."""
         self._outbox.close()
+        self._stream.abandon()
 
 
 async def serve_websocket(

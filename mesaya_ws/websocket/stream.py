@@ -34,7 +34,7 @@ class WatchedStream(trio.abc.Stream):
         self._early = early
         self._outbox = outbox
         self._watch: FrameWatch | None = watch
-        self._owner = owner
+        self._owner: Owner | None = owner
         self._closed = False
         self.has_parted = False
         self.heard_at = trio.current_time()
@@ -52,7 +52,8 @@ class WatchedStream(trio.abc.Stream):
             if violation is None:
                 return data
             self._watch = None
-            self._owner.violated(violation)
+            if self._owner is not None:
+                self._owner.violated(violation)
         return b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -73,3 +74,7 @@ class WatchedStream(trio.abc.Stream):
         """End the use of the stream."""
         self._closed = True
         await trio.lowlevel.checkpoint()
+
+    def abandon(self) -> None:
+        """Tell the owner nothing any more."""
+        self._owner = None  # which breaks a cycle: the garbage collector is not needed for it

@@ -1,5 +1,6 @@
 """One client on a real socket, from the answer that opens its WebSocket to the end."""
 
+import gc
 import socket
 import struct
 from contextlib import asynccontextmanager, suppress
@@ -311,3 +312,21 @@ def test_whatever_a_client_sends_only_its_own_connection_ends(frames, cut, leave
             assert await bystander.frame() == (TEXT, b"still here")
 
     trio.run(scenario)
+
+
+@pytest.mark.parametrize("parting", ["close", "reset", "verdict"])
+async def test_a_connection_that_has_ended_leaves_nothing_to_the_garbage_collector(world, parting):
+    gc.collect()
+    gc.disable()
+    try:
+        client = await world.subscribed()
+        if parting == "close":
+            await client.send(close(1000))
+        elif parting == "verdict":
+            world.connection.close(closing.SILENT)
+            await client.closed_with()
+        await client.stream.aclose()
+        await world.until_nobody_is_left()
+        assert [it for it in gc.get_objects() if isinstance(it, Connection)] == []
+    finally:
+        gc.enable()
