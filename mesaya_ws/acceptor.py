@@ -118,17 +118,17 @@ class Acceptor:
 
     async def _read_head(self, stream: trio.SocketStream) -> bytes:
         """Return what came up to the end of the head, and a little behind it; nothing when the client says nothing."""
-        seen = bytearray()
+        seen, most = bytearray(), self._settings.max_head_bytes
         with trio.move_on_after(self._settings.handshake_timeout) as patience:
-            while END not in seen:
-                if len(seen) > self._settings.max_head_bytes:
-                    raise _TOO_LARGE
+            while END not in seen and len(seen) <= most:
                 data = await stream.receive_some()
                 if not data:
                     return b""
                 seen += data
         if patience.cancelled_caught:
             raise _TOO_LATE
+        if not 0 <= seen.find(END) <= most:
+            raise _TOO_LARGE
         return bytes(seen)
 
     async def _refuse(self, stream: trio.SocketStream, error: HeadError) -> None:

@@ -138,6 +138,13 @@ async def test_a_head_that_has_no_end_is_refused_when_it_is_too_large(nursery):
     assert await world.refusal(b"GET / HTTP/1.1\r\n", b"X: " + b"x" * 1022) == (431, "head_too_large")
 
 
+async def test_a_head_that_is_too_large_is_refused_even_if_it_comes_at_once(nursery):
+    world = World(nursery, max_head_bytes=1024)
+    assert await world.refusal(b"GET / HTTP/1.1\r\nX: " + b"x" * 1022 + END) == (431, "head_too_large")
+    await world.send(GET + b"x" * 2000)
+    assert len(world.requests) == 1, "what comes behind a head does not belong to it"
+
+
 async def test_a_head_may_be_as_large_as_the_limit(nursery):
     world = World(nursery, max_head_bytes=1024)
     head = b"GET / HTTP/1.1\r\nX: "

@@ -20,6 +20,7 @@ WEBSOCKET_PATH = "/ws"
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([01])")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
+_HOST = re.compile(r"[!-+\--~]*")  # printable ASCII, but no comma, which joins repeated headers (RFC 9112, 3.2)
 
 
 class HeadError(Exception):
@@ -65,6 +66,8 @@ def parse_head(data: bytes) -> Head:
             raise HeadError(HTTPStatus.BAD_REQUEST, "bad_request", "The request has a line that is no header.")
         name, value = header[1].decode("ascii").lower(), header[2].decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    if not _HOST.fullmatch(headers.get("host", "")):
+        raise HeadError(HTTPStatus.BAD_REQUEST, "bad_request", "The request's Host is no host, or there are several.")
     return Head(match[1].decode("ascii"), match[2].decode("ascii"), headers)
 
 

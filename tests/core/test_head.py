@@ -45,6 +45,9 @@ def test_a_head_is_parsed():
         b"GET / HTTP/1.1\r\nno header",
         b"GET / HTTP/1.1\r\n folded: x",
         b"GET / HTTP/1.1\r\nbad name: x",
+        b"GET / HTTP/1.1\r\nHost: caf\xe9",
+        b"GET / HTTP/1.1\r\nHost: two words",
+        b"GET / HTTP/1.1\r\nHost: a\r\nhost: b",
         b"\x16\x03\x01\x02\x00",
     ],
 )

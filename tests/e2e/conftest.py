@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.client import Client, connected
 from tests.e2e.gateway import Gateway, running
 
 
@@ -20,6 +21,21 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
             return stack.enter_context(running(tmp_path, ready=ready, name=f"gateway-{next(numbers)}", **settings))
 
         yield start
+
+
+@pytest.fixture
+def bystander(gateway: Gateway) -> Iterator[Client]:
+    """A client of the module's `gateway`, which needs a PUBLISH_TOKEN.
+
+    Whatever a test does there, this one hears afterwards what is said, and has heard nothing else.
+    """
+    with connected(gateway.url) as client:
+        client.subscribe("global:announcements")
+        yield client
+        assert gateway.announce("nothing has happened") == 201
+        assert client.receive()["data"]["title"] == "nothing has happened"
+    assert "Traceback" not in gateway.output
+    assert '"exception"' not in gateway.output
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ class Gateway:
 
     def __init__(self, folder: Path, settings: dict[str, str], name: str = "gateway") -> None:
         self.folder = folder
+        self.settings = settings
         self.log = folder / f"{name}.log"
         defaults = {"HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", "AUTH": "off", "DRAIN_SECONDS": "0"}
         with self.log.open("ab") as log:
@@ -126,6 +127,17 @@ class Gateway:
             return answer.status, {name.lower(): text for name, text in answer.getheaders()}, answer.read()
         finally:
             connection.close()
+
+    def publish(self, body: object, path: str = "/publish") -> tuple[int, dict[str, Any]]:
+        """Post to one of the ways in, with the token that is set; return status and answer."""
+        bearer = f"Bearer {self.settings['PUBLISH_TOKEN']}"
+        status, _, answer = self.request(path, method="POST", body=body, Authorization=bearer)
+        return status, json.loads(answer)
+
+    def announce(self, title: str) -> int:
+        """Publish an announcement, and return the status."""
+        message = {"channel": "global:announcements", "type": "announcement.created", "data": {"title": title}}
+        return self.publish(message)[0]
 
     def health(self) -> dict[str, Any]:
         """Return what `/health` says."""
