@@ -297,7 +297,7 @@ def _start(folder: Path, port: int, pid: int | None) -> None:
         assert broker.process is not None
         pid = broker.process.pid
         (folder / "pid").write_text(str(pid))
-        _create_topics(broker.address)
+        create_topics(broker.address)
         broker.process.returncode = 0  # Python is not to wait for it.
     print(
         f"Kafka serves 127.0.0.1:{port} (process {pid}); its data and log are in {folder}.\n"
@@ -307,7 +307,8 @@ def _start(folder: Path, port: int, pid: int | None) -> None:
     )
 
 
-def _create_topics(address: str) -> None:
+def create_topics(address: str) -> None:
+    """Create the topics of the platform that do not exist, as its backend would."""
     from mesaya_ws.settings import load_settings
 
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=address)) as admin:

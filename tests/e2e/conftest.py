@@ -38,12 +38,32 @@ def bystander(gateway: Gateway) -> Iterator[Client]:
     assert '"exception"' not in gateway.output
 
 
+@pytest.fixture(scope="package")
+def platform_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Kafka for all tests here, which nobody stops: starting one takes seconds."""
+    from tests.kafka_broker import Broker
+
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker.address
+    broker.stop()
+
+
 @pytest.fixture
-def platform_kafka(kafka_broker) -> str:
+def platform_kafka(platform_broker: str) -> str:
     """The address of a Kafka that has none of the platform's topics yet; they may be used under their own names."""
     from kafka import KafkaAdminClient
 
-    with closing(KafkaAdminClient(bootstrap_servers=kafka_broker.address)) as admin:
+    with closing(KafkaAdminClient(bootstrap_servers=platform_broker)) as admin:
         if topics := admin.list_topics():
             admin.delete_topics(topics)
-    return kafka_broker.address
+    return platform_broker
+
+
+@pytest.fixture
+def platform_topics(platform_kafka: str) -> str:
+    """The address of a Kafka that has all of the platform's topics, empty."""
+    from tests.kafka_broker import create_topics
+
+    create_topics(platform_kafka)
+    return platform_kafka
