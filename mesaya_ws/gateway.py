@@ -1,7 +1,6 @@
 """The composition root: builds everything, owns the nurseries, and the order of the end."""
 
 import math
-import random
 import signal
 from collections.abc import Iterable
 from functools import partial
@@ -11,7 +10,6 @@ import trio
 from attrs import evolve
 
 from mesaya_ws.acceptor import Acceptor
-from mesaya_ws.core import closing
 from mesaya_ws.core.event_log import Batch, News, Outage, Record, Restored, Sources
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Delivered, Hub
@@ -28,7 +26,8 @@ from mesaya_ws.interpreter import keep, short_collections
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, watch_loop
 from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive, serve_websocket
+from mesaya_ws.websocket.connection import Surroundings, keep_alive, serve_websocket
+from mesaya_ws.websocket.drain import drain
 
 log = get_logger(__name__)
 
@@ -73,7 +72,7 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
                 await stopping.wait()
                 acceptor.draining = status.draining = True
                 log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
-                await _drain(around.connections, settings.drain_seconds)
+                await drain(around.connections, settings.drain_seconds)
                 listening.cancel_scope.cancel()
             clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
         services.cancel_scope.cancel()
@@ -145,16 +144,6 @@ async def _release(around: Surroundings) -> None:
         if session.asking:
             around.ask(session)
         await trio.lowlevel.checkpoint()
-
-
-async def _drain(connections: set[Connection], seconds: float) -> None:
-    """Send all clients away within `seconds`, each at its own moment, so that they do not come back all at once."""
-    leaving = list(connections)
-    random.shuffle(leaving)
-    start = trio.current_time()
-    for number, connection in enumerate(leaving):
-        await trio.sleep_until(start + seconds * number / len(leaving))
-        connection.close(closing.RESTART)
 
 
 async def _heed_signals(stopping: trio.Event, everything: trio.CancelScope) -> None:

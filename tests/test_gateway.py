@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from mesaya_ws import gateway
+from mesaya_ws.core import closing
 from mesaya_ws.core.event_log import NewRecord
 from mesaya_ws.gateway import serve
 from mesaya_ws.settings import Settings
@@ -173,6 +174,36 @@ async def test_while_clients_are_sent_away_health_can_be_asked_and_nobody_is_let
         stream = await gateway.connect()
         await stream.send_all(handshake())
         assert (await read_answer(stream)).error == "draining"
+
+
+async def test_events_arrive_up_to_the_close(log, monkeypatch):
+    leaving, left = trio.Event(), trio.Event()
+
+    async def drain(connections, seconds):
+        for connection in connections:
+            connection.announce(seconds)
+        leaving.set()
+        await left.wait()
+        for connection in list(connections):
+            connection.close(closing.RESTART)
+
+    monkeypatch.setattr(gateway, "drain", drain)
+    async with running(close_timeout=PATIENCE, drain_seconds=7) as gateway_:
+        clients = [await gateway_.subscribed() for _ in range(5)]
+        signal.raise_signal(signal.SIGTERM)
+        await leaving.wait()
+        await log.append([announced(number) for number in range(100)])
+        for client in clients:
+            assert await client.message() == {"type": "moving", "within": 7}
+            assert (await client.message())["data"]["announcementId"] == "a0"
+        left.set()
+        for client in clients:
+            events = [(await client.message())["data"]["announcementId"] for _ in range(99)]
+            assert events == [f"a{number}" for number in range(1, 100)]
+            assert await client.closed_with() == (1012, "restart")
+            await client.stream.aclose()
+        with trio.fail_after(PATIENCE):
+            await gateway_.ended.wait()
 
 
 async def test_a_second_signal_ends_it_without_farewell(log):

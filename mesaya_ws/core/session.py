@@ -59,6 +59,10 @@ class Session:
         """Greet the client, before it has said anything."""
         self._say("welcome", connection=self.id, **self.feed.freshness())
 
+    def announce(self, within: float) -> None:
+        """Ask the client to move to another instance, before this one closes the connection in so many seconds."""
+        self._say("moving", within=within)
+
     def receive(self, text: str) -> str:
         """Obey a client's message, or answer why not; return its type, or the code of the error, for the books."""
         try:

@@ -80,6 +80,10 @@ class Connection:
             self._verdict = verdict
             self._scope.cancel()
 
+    def announce(self, within: float) -> None:
+        """Tell the client that it will be closed in so many seconds, because this instance is going away."""
+        self.session.announce(within)
+
     def overflowed(self) -> None:
         """End the connection of a client that reads too slowly; the log still has what it misses."""
         self.close(closing.SLOW)

@@ -1,4 +1,4 @@
-"""A client that stops reading, among others: what it costs, whom it holds up (nobody), and what it learns in the end."""
+"""A client that stops reading, among others: what it costs, that it holds up nobody, and what it learns in the end."""
 
 import socket
 from contextlib import asynccontextmanager
