@@ -113,12 +113,11 @@ def _hear(news: News, around: Surroundings, status: Status) -> None:
             status.outage, status.since = None, time()
             around.metrics.log_up = True
             log.info("the event log answers again")
-        case _:
-            if isinstance(news, Batch):
-                around.metrics.lag[news.source] = news.lag
-            elif isinstance(news, Sources):
-                around.metrics.lag.update(news.lags)
-            around.feed.hear(news, round(time() * 1000))
+        case Batch(source, _, lag):
+            around.metrics.lag[source] = lag
+        case Sources(_, lags):
+            around.metrics.lag.update(lags)
+    around.feed.hear(news, round(time() * 1000))
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:

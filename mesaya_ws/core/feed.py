@@ -9,9 +9,21 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 import orjson
 
 from mesaya_ws.core.channels import KINDS, Channel
-from mesaya_ws.core.event_log import Batch, Extent, Gap, News, Partition, Record, Replaced, Source, Sources
+from mesaya_ws.core.event_log import (
+    Batch,
+    Extent,
+    Gap,
+    News,
+    Outage,
+    Partition,
+    Record,
+    Replaced,
+    Restored,
+    Sources,
+)
 from mesaya_ws.core.folding import state_of
 from mesaya_ws.core.frames import text_frame
+from mesaya_ws.core.freshness import Freshness
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import Merge
 from mesaya_ws.core.outcome import Message, Outcome
@@ -51,8 +63,7 @@ class Feed:
         self.live = False
         self.time = 0
         self.looks = 0
-        self._heard_at = 0
-        self._lags: dict[Source, int] = {}
+        self._freshness = Freshness(round(parent_wait * 1000))
         self._now = 0
         self._extents: Mapping[Partition, Extent] = {}
         # Topics whose first records were gone before they could be read.
@@ -65,10 +76,12 @@ class Feed:
 
     def hear(self, news: News, now: int) -> None:
         """Take note of what the log tells at the time `now` (ms since the epoch); what follows happens in `take`."""
-        self._heard_at = now
         match news:
+            case Outage():
+                self._freshness.answers(False)
+            case Restored():
+                self._freshness.answers(True)
             case Batch(source, records, lag):
-                self._lags[source] = lag
                 self._merge.push(source, [(record, understand(record)) for record in records], lag)
             case Sources(extents, lags):
                 for partition, extent in extents.items():
@@ -78,8 +91,8 @@ class Feed:
                             self._unread.add(partition.topic)
                 self.cursor.found(extents)
                 self._merge.lags(lags)
-                self._lags.update(lags)
                 self._extents = extents
+                self._freshness.looked(now)
                 self.looks += 1
             case Gap(partition, _, next_offset):
                 self.window.raise_floor(partition, next_offset)
@@ -104,6 +117,8 @@ class Feed:
         if not self.live and self.looks and self._merge.caught_up:
             self.live = True
         yield
+        # Now it has been written, too.
+        self._freshness.published(all=self._merge.caught_up, time=self.time)
 
     def _take(self, record: Record, event: Event | Unreadable) -> None:
         partition = Partition(record.topic, record.partition)
@@ -153,8 +168,7 @@ class Feed:
 
         `lag` is how many records are known to be in the log but not taken yet; `live` is as said of the feed.
         """
-        lag = sum(self._lags.values())
-        return {"live": self.live, "asOf": self.time if lag else self._heard_at, "lag": lag}
+        return {"live": self.live, "asOf": self._freshness.as_of, "lag": self._merge.remaining}
 
     def snapshot(self, channel: Channel) -> State:
         """Return the state of `channel` as of its present position (see `snapshots`)."""

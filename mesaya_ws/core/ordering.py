@@ -92,6 +92,11 @@ class Merge(Generic[Item]):
         """Whether everything that is known of has been taken."""
         return not any(queue.items or queue.lag for queue in self._queues.values())
 
+    @property
+    def remaining(self) -> int:
+        """How many items are known of, here or still to come, and have not been taken."""
+        return sum(len(queue.items) + queue.lag for queue in self._queues.values())
+
     def take(self, now: int) -> Iterator[Item]:
         """Yield items in their order, as long as there is one that can be taken at the time `now`.
 

@@ -1,0 +1,162 @@
+"""What clients are told of how fresh their channels are, in every state that the log can be in."""
+
+import orjson
+import pytest
+
+from mesaya_ws.core.event_log import Batch, Extent, Outage, Partition, Record, Restored, Sources, topic_of
+from mesaya_ws.core.feed import TURN, Feed
+from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.window import Window
+
+NOW = 1_800_000_000_000
+SECOND = 1000
+SECTIONS, TABLES = Partition(topic_of("sections"), 0), Partition(topic_of("tables"), 0)
+SECTION = {"event_type": "created", "entity_id": "s1", "data": {"restaurantId": "r1"}}
+TABLE = {"event_type": "updated", "entity_id": "t1", "data": {"sectionId": "s1"}}
+
+
+class Log:
+    """A log of two partitions, and a feed that waits a second for parents; times are in seconds from NOW."""
+
+    def __init__(self):
+        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+        self.next = dict.fromkeys((SECTIONS, TABLES), 0)
+
+    def look(self, at, *, sections=0, tables=0):
+        """Let it look at the log, which holds so many records more of each."""
+        lags = {SECTIONS: sections, TABLES: tables}
+        extents = {partition: Extent(0, end + lags[partition], "id") for partition, end in self.next.items()}
+        self.hear(Sources(extents, lags), at)
+
+    def batch(self, partition, value, at, *times, lag=0):
+        """Let it read records that were appended at such times."""
+        first = self.next[partition]
+        self.next[partition] += len(times)
+        records = [
+            Record(*partition, first + number, round(NOW + time * SECOND), None, orjson.dumps(value))
+            for number, time in enumerate(times)
+        ]
+        self.hear(Batch(partition, records, lag), at)
+
+    def hear(self, news, at):
+        self.feed.hear(news, round(NOW + at * SECOND))
+        self.work(at)
+
+    def work(self, at):
+        for _ in self.feed.take(round(NOW + at * SECOND)):
+            list(self.feed.hub.fan_out())
+
+    @property
+    def told(self):
+        """What clients are told: up to which second the channels are complete, the lag, and whether it is live."""
+        told = self.feed.freshness()
+        return (told["asOf"] - NOW) / SECOND, told["lag"], told["live"]
+
+
+@pytest.fixture
+def log():
+    log = Log()
+    log.look(0)
+    return log
+
+
+def test_of_a_log_that_has_never_answered_nothing_is_known():
+    assert Log().feed.freshness() == {"live": False, "asOf": 0, "lag": 0}
+
+
+def test_a_quiet_log_is_complete_as_of_the_last_look(log):
+    log.look(3)
+    assert log.told == (3, 0, True)
+    log.look(6)
+    assert log.told == (6, 0, True)
+
+
+def test_while_the_log_does_not_answer_time_stands_still(log):
+    log.hear(Outage("The cable is out."), 5)
+    log.work(60)
+    assert log.told == (0, 0, True)
+    log.hear(Restored(), 70)
+    assert log.told == (0, 0, True)
+    log.look(71, tables=1)
+    assert log.told == (0, 1, True)
+    log.batch(SECTIONS, SECTION, 72, 60)
+    log.batch(TABLES, TABLE, 72, 61)
+    assert log.told == (71, 0, True)
+
+
+def test_a_part_of_the_log_that_still_answers_does_not_move_time_on(log):
+    log.hear(Outage("Partition 0 of mesa-ya.tables.events has no leader."), 5)
+    log.look(6)
+    log.batch(SECTIONS, SECTION, 7, 7)
+    assert log.told == (0, 0, True)
+
+
+def test_what_one_source_brings_says_nothing_of_the_others(log):
+    log.batch(SECTIONS, SECTION, 2, 2)
+    assert log.told == (0, 0, True)
+
+
+def test_catching_up_it_is_as_fresh_as_what_has_been_read():
+    log = Log()
+    log.look(0, sections=2, tables=2)
+    assert log.told[1:] == (4, False)
+    log.batch(SECTIONS, SECTION, 0, -3600, -1800, lag=0)
+    assert log.told[1:] == (4, False), "the tables are waited for"
+    log.batch(TABLES, TABLE, 0, -2000, lag=1)
+    assert log.told == (-2000 - 1, 2, False), "but for what may wait for a parent"
+    log.batch(TABLES, TABLE, 0, -1000)
+    assert log.told == (0, 0, True)
+
+
+def test_falling_behind_does_not_turn_time_back(log):
+    log.look(3)
+    log.batch(SECTIONS, SECTION, 4, -100, lag=5)
+    assert log.told == (3, 5, True)
+    log.look(6, sections=50)
+    log.batch(SECTIONS, SECTION, 6, 5, lag=50)
+    assert log.told == (4, 50, True)
+
+
+def test_a_producer_whose_clock_is_fast_does_not_make_the_future_known(log):
+    log.look(3, sections=2)
+    log.batch(SECTIONS, SECTION, 4, 3600, lag=1)
+    assert log.told == (3, 1, True)
+
+
+def test_what_waits_for_its_parent_is_not_published(log):
+    log.batch(TABLES, TABLE, 1, 0.5)
+    log.look(1)
+    assert log.told == (0, 1, True)
+    log.batch(SECTIONS, SECTION, 1.2, 1.1)
+    assert log.told == (1, 0, True)
+
+
+def test_what_is_read_but_not_written_yet_is_not_published(log):
+    log.look(3)
+    log.feed.hub.subscribe("restaurant:r1:tables", Silent())
+    value = {**SECTION, "event_type": "updated"}
+    records = [Record(*SECTIONS, number, NOW, None, orjson.dumps(value)) for number in range(TURN + 1)]
+    log.feed.hear(Batch(SECTIONS, records, 0), NOW)
+    extents = {SECTIONS: Extent(0, len(records), "id"), TABLES: Extent(0, 0, "id")}
+    log.feed.hear(Sources(extents, {SECTIONS: 0, TABLES: 0}), NOW + 6 * SECOND)
+    turns = log.feed.take(NOW + 6 * SECOND)
+    next(turns)
+    assert log.told == (3, 1, True)
+    list(log.feed.hub.fan_out())
+    next(turns)
+    assert log.told == (3, 0, True)
+    list(log.feed.hub.fan_out())
+    assert list(turns) == []
+    assert log.told == (6, 0, True)
+
+
+class Silent:
+    def offer(self, data, messages):
+        pass
+
+
+def test_a_topic_that_is_gone_is_not_waited_for(log):
+    log.look(3, tables=2)
+    assert log.told == (0, 2, True)
+    log.hear(Sources({SECTIONS: Extent(0, 0, "id")}, {SECTIONS: 0}), 6)
+    assert log.told == (6, 0, True)
