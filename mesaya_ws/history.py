@@ -1,21 +1,19 @@
 """What lies further back than the window: read again from the log, for clients that come back after a long time.
 
-A reader of history is a replica for a moment: it reads the log from its beginning by the same rules as the feed, keeps
-what the channels in question published, and stops where the window begins. Those who ask meanwhile share the next
-reading.
+Those who ask while the log is being read share the next reading.
 """
 
-import math
 from collections.abc import Collection
+from math import inf
 from time import time
 
 import trio
 
+from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.event_log import EventLog, News, Outage, Restored
 from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.past import Past
 from mesaya_ws.core.session import Session
-from mesaya_ws.core.window import Window
 from mesaya_ws.logs import get_logger
 from mesaya_ws.settings import Settings
 
@@ -44,28 +42,35 @@ class Historian:
             self._asked = trio.Event()
             asking, self._asking = self._asking, set()
             started = trio.current_time()
-            past = await self._read({name for session in asking for name in session.asking})
-            log.info(
-                "history read", sessions=len(asking), found=past is not None, seconds=trio.current_time() - started
-            )
+            past = await self._read({channel for session in asking for channel in session.asking})
+            seconds = trio.current_time() - started
+            log.info("history read", sessions=len(asking), found=past.has_arrived, seconds=seconds)
             for session in asking:
                 session.recall(past)
                 await trio.lowlevel.checkpoint()
 
-    async def _read(self, channels: Collection[str]) -> Feed | None:
-        """Return a feed that has published on `channels` what lies before the window; None when it takes too long."""
+    async def _read(self, channels: Collection[Channel]) -> Past:
+        """Return the past of `channels`, which has not arrived when reading it took too long.
+
+        An outage of the log does not count: nothing is lost by it, and the clients wait for what they missed.
+        """
         settings = self._settings
-        past = Feed(Hub(), Window(math.inf, settings.replay_bytes), settings.parent_wait, only=frozenset(channels))
-        with trio.move_on_after(settings.replay_seconds):
+        past = Past(channels, self._feed, settings.parent_wait, settings.replay_bytes)
+        with trio.move_on_after(settings.replay_seconds) as patience:
             async with trio.open_nursery() as nursery:
                 deliver, news = trio.open_memory_channel[News](0)
                 nursery.start_soon(self._event_log.follow, deliver.send)
-                async for item in news:
-                    if not isinstance(item, Outage | Restored):
-                        past.hear(item, round(time() * 1000))
-                    for _ in past.take(round(time() * 1000)):
+                while not past.has_arrived:
+                    wake_at = past.feed.wake_at()
+                    with trio.move_on_after(inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
+                        match await news.receive():
+                            case Outage():
+                                patience.deadline = inf
+                            case Restored():
+                                patience.deadline = trio.current_time() + settings.replay_seconds
+                            case item:
+                                past.feed.hear(item, round(time() * 1000))
+                    for _ in past.feed.take(round(time() * 1000)):
                         await trio.lowlevel.checkpoint()
-                    if self._feed.continues(past):
-                        nursery.cancel_scope.cancel()
-                        return past
-        return None
+                nursery.cancel_scope.cancel()
+        return past

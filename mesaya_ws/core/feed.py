@@ -29,8 +29,8 @@ from mesaya_ws.core.ordering import Merge
 from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.position import Cursor, Vector
 from mesaya_ws.core.projections import Projections
-from mesaya_ws.core.records import Event, Unreadable, understand
-from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, is_ahead, judge
+from mesaya_ws.core.records import NOBODYS, Event, Unreadable, understand
+from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, judge
 from mesaya_ws.core.routing import missing_parent, route
 from mesaya_ws.core.snapshots import State, is_known, snapshot
 from mesaya_ws.core.window import Window
@@ -44,7 +44,8 @@ Understood = tuple[Record, Event | Unreadable]
 class Feed:
     """What the log says up to now, and its publication to the hub.
 
-    `report` is told what became of every record; channels that are not among `only` are not published. The feed is
+    `report` is told what became of every record. With `only`, other channels are not published, and nothing is promised
+    of which those who read the log in time may have been told otherwise (see `past`). The feed is
     `live` when everything that the log held at the start has been taken; until then its channels are history, not news.
     `time` is that of the last record (ms since the epoch); `looks` counts how often the whole log was looked at.
     """
@@ -124,14 +125,19 @@ class Feed:
         partition = Partition(record.topic, record.partition)
         self.cursor.advance(partition, record.offset + 1)
         self.time = record.timestamp
+        is_clear = self._only is None or not self._unread or self._projections.can_judge(event)
         outcome = route(event, self._projections)
         self._report(record, outcome)
         data: object = None
         for restaurant in outcome.reparented:
             self._parentage.changed(restaurant, partition, record.offset, self.cursor)
-        for message in outcome.messages:
-            if self._only is not None and message.channel not in self._only:
-                continue
+        messages = outcome.messages
+        if self._only is not None:
+            messages = [message for message in messages if message.channel in self._only]
+            if self._unread and (outcome.reason in NOBODYS or (messages and not is_clear)):
+                # It may have been another message, or one at all, to those who knew what the log has lost.
+                self.window.raise_floor(partition, record.offset + 1)
+        for message in messages:
             # The same data on several channels is encoded once.
             if message.data is not data:
                 data, encoded = message.data, orjson.Fragment(orjson.dumps(message.data))
@@ -198,11 +204,6 @@ class Feed:
         """Return whether the window holds all that was published after `vector` on `channel`, a clean cut."""
         feeding = (known for known in self.cursor.next if known.topic in channel.kind.topics)
         return self.window.holds(feeding, vector) and self._parentage.clean(channel, vector)
-
-    def continues(self, past: "Feed") -> bool:
-        """Return whether this feed's window begins where `past` stands, or before, and this feed stands further on."""
-        place = past.cursor.next
-        return self.window.holds(self.cursor.next, place) and not is_ahead(place, self.cursor)
 
     def _end(self, partition: Partition) -> int:
         return self._extents[partition].end if partition in self._extents else 0

@@ -5,7 +5,7 @@ from typing import Any
 
 from mesaya_ws.core.entities import CASCADES, ENTITIES
 from mesaya_ws.core.entity import Data, Entity
-from mesaya_ws.core.records import AUTH, Event
+from mesaya_ws.core.records import AUTH, Event, Unreadable
 
 _NONE: Mapping[str, None] = {}
 
@@ -74,6 +74,12 @@ class Projections:
         self._restaurants = self.shelves["restaurant"]
         self._sections = self.shelves["section"]
         self._tables = self.shelves["table"]
+
+    def can_judge(self, event: Event | Unreadable) -> bool:
+        """Return whether it can be said what an event changes: not if it is about something never heard of before."""
+        if isinstance(event, Unreadable) or event.what == "created" or event.entity == AUTH:
+            return True
+        return self.shelves[event.entity].knows(event.id)
 
     def fold(self, event: Event) -> Data:
         """Take in an event; return the entity with what the event left out filled in from what was known.

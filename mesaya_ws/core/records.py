@@ -34,6 +34,10 @@ class Reason(StrEnum):
     BAD_ID = "bad_id"
 
 
+NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED})
+"""Why a record that is understood is told to nobody, though it might be if more were known."""
+
+
 class Event(NamedTuple):
     """A record that is understood: `what` happened to the entity called `id`, a kind of which `entity` is the name.
 

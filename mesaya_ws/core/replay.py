@@ -1,51 +1,92 @@
-"""What a subscription is still to be told before it is live: what was published on its channel meanwhile, in pages."""
+"""What one client is still to be told of one channel before it is live, page by page: what it missed, or put off."""
 
 from collections import deque
-from collections.abc import Iterable
-
-from attrs import define
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from mesaya_ws.core.folding import newest
 from mesaya_ws.core.position import Vector
 from mesaya_ws.core.window import Overtaken, Publication, Window
 
 PAGE_BYTES = 65_536
-"""How much of a replay is handed to an outbox at a time; the next page waits until that one is written."""
+"""How much of a replay is handed over at a time; the next page waits until that one is written."""
 
 
-@define
-class Replay:
-    """A subscription that is still being told what it missed: all after `vector` and after the publication `serial`.
+class Stretch:
+    """The publications of `window` on `channel` after the place `vector`, and up to `end` where one is given.
 
-    What is `past` comes first. A vector means nothing in another `era` of the window. With `folds`, of the states of
-    one thing only the newest is told.
+    Those up to the one with the serial `told` have been told. It holds no publications, only a place among them: a
+    client that is long in reading costs no memory. A vector means nothing in another era of the window.
     """
 
-    vector: Vector
-    serial: int
-    era: int
-    past: deque[Publication]
-    folds: bool = False
+    __slots__ = ("_channel", "_end", "_era", "_told", "_vector", "_window")
 
-    def page(self, channel: str, window: Window) -> tuple[list[bytes], bool]:
-        """Return the next frames, and whether they are the last: then the channel is to be subscribed to.
+    def __init__(
+        self, window: Window, channel: str, vector: Vector, end: Vector | None = None, told: int | None = None
+    ) -> None:
+        self._window = window
+        self._channel = channel
+        self._vector = vector
+        self._end = end
+        self._era = window.era
+        self._told = window.evicted if told is None else told
+        if told is None:
+            self.wait()
 
-        Raises `Overtaken` when its place is gone from the window.
-        """
-        if self.era != window.era:
+    @property
+    def count(self) -> int:
+        """How many publications there are, told or not."""
+        return self._window.count(self._channel, self._vector, self._end)
+
+    def rest(self) -> Iterator[Publication]:
+        """Iterate over what has not been told. Raises `Overtaken` when some of it has left the window."""
+        if self._era != self._window.era:
             raise Overtaken
-        recent: Iterable[Publication] = window.after(channel, self.vector, self.serial)
-        if self.folds:
-            recent = newest(recent)
+        return self._window.after(self._channel, self._vector, self._told, self._end)
+
+    def wait(self) -> None:
+        """Keep up with the window as long as nothing happens on the channel. Raises `Overtaken` as `rest` does."""
+        self.told_before(next(self.rest(), None))
+
+    def told_before(self, following: Publication | None) -> None:
+        """Note that everything before the publication `following` has been told; all that there is, if it is None."""
+        self._told = self._window.serial if following is None else following.serial - 1
+
+
+class Replay:
+    """What lies in some stretches, one after the other; the last of them is open, and goes on to the present.
+
+    With `folds`, of the states of one thing only the newest is told (see `folding`).
+    """
+
+    def __init__(self, *stretches: Stretch, folds: bool = False) -> None:
+        self._stretches = deque(stretches)
+        self._folds = folds
+
+    @property
+    def count(self) -> int:
+        """How many publications there are as yet; to be asked before the first page is taken."""
+        return sum(stretch.count for stretch in self._stretches)
+
+    @property
+    def done(self) -> bool:
+        """Whether all has been told that there was when the last page was taken."""
+        return not self._stretches
+
+    def page(self) -> list[bytes]:
+        """Return the next frames. Raises `Overtaken` when the client was too slow and its place has left the window."""
         frames: list[bytes] = []
         size = 0
-        while self.past and size < PAGE_BYTES:
-            frames.append(self.past.popleft().frame)
-            size += len(frames[-1])
-        for publication in recent:
-            if size >= PAGE_BYTES:
-                self.serial = publication.serial - 1
-                return frames, False
-            frames.append(publication.frame)
-            size += len(publication.frame)
-        return frames, not self.past
+        while self._stretches:
+            stretch = self._stretches[0]
+            rest: Iterable[Publication] = stretch.rest()
+            for publication in newest(rest) if self._folds else rest:
+                if size >= PAGE_BYTES:
+                    stretch.told_before(publication)
+                    for later in islice(self._stretches, 1, None):
+                        later.wait()
+                    return frames
+                frames.append(publication.frame)
+                size += len(publication.frame)
+            self._stretches.popleft()
+        return frames

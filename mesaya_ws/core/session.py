@@ -1,6 +1,5 @@
 """One client's rules: what it asks, what it may, what it is answered, and what it has missed."""
 
-from collections import deque
 from collections.abc import Collection
 
 from attrs import define, field, frozen
@@ -11,12 +10,12 @@ from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.folding import Foldable, can_fold
 from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Outbox, Subscriber
+from mesaya_ws.core.past import Past
 from mesaya_ws.core.permissions import may_subscribe
-from mesaya_ws.core.position import Vector
 from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
-from mesaya_ws.core.replay import Replay
+from mesaya_ws.core.replay import Replay, Stretch
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
-from mesaya_ws.core.window import Overtaken, Publication
+from mesaya_ws.core.window import Overtaken
 
 
 @frozen
@@ -50,7 +49,7 @@ class Session:
     limits: Limits
     _channels: dict[str, Channel] = field(factory=dict)
     _held: dict[str, _Held] = field(factory=dict)
-    _earlier: dict[str, tuple[_Held, Vector]] = field(factory=dict)
+    _earlier: dict[str, _Held] = field(factory=dict)
     _to_show: dict[str, tuple[_Held, Lost | None]] = field(factory=dict)
     _replays: dict[str, Replay] = field(factory=dict)
     _foldable: dict[str, Foldable] = field(factory=dict)
@@ -107,19 +106,19 @@ class Session:
             self._open(waiting, self._channels[name])
 
     @property
-    def asking(self) -> Collection[str]:
+    def asking(self) -> Collection[Channel]:
         """The channels whose past must be read from the log, because it has left the window."""
-        return self._earlier.keys()
+        return [self._channels[name] for name in self._earlier]
 
-    def recall(self, past: Feed | None) -> None:
-        """Go on with what was asked for: `past` has published it, as far as the window; None when it cannot be had."""
-        earlier, self._earlier = self._earlier, {}
-        for name, (asked, vector) in earlier.items():
-            channel = self._channels[name]
-            if past is None or not past.holds(channel, vector):
-                self._begin(asked, channel, Lost.EXPIRED)
-            else:
-                self._replay(asked.message, channel, past.cursor.next, deque(past.window.after(name, vector)))
+    def recall(self, past: Past) -> None:
+        """Go on with what was asked for, on the channels whose `past` has been read, as far as it could be."""
+        for name in [name for name in self._earlier if name in past.names]:
+            asked, channel = self._earlier.pop(name), self._channels[name]
+            match past.judge(channel, asked.message.position or ""):
+                case Missed(vector):
+                    self._replay(asked.message, channel, past.replay(channel, vector))
+                case lost:
+                    self._begin(asked, channel, lost)
 
     def go_on(self) -> None:
         """Hand over more of what the client missed or asked for; to be called whenever the outbox is idle.
@@ -133,13 +132,13 @@ class Session:
         while self._replays and not self.outbox.behind:
             name, replay = next(iter(self._replays.items()))
             try:
-                frames, done = replay.page(name, self.feed.window)
+                frames = replay.page()
             except Overtaken:
                 if not self._folds(name):
                     raise
                 self._start_over(name)
                 continue
-            if done:
+            if replay.done:
                 self._go_live(name)
             if frames:
                 self.outbox.offer(b"".join(frames), len(frames))
@@ -173,9 +172,9 @@ class Session:
         verdict = None if message.position is None else feed.judge(channel, message.position)
         match verdict:
             case Missed(vector):
-                self._replay(message, channel, vector, deque())
+                self._replay(message, channel, Replay(Stretch(feed.window, channel.name, vector)))
             case Earlier(vector) if feed.reaches_back(channel, vector):
-                self._earlier[channel.name] = asked, vector
+                self._earlier[channel.name] = asked
             case Earlier():
                 self._begin(asked, channel, Lost.EXPIRED)
             case Ahead(vector) if feed.reaches(vector) or feed.looks == asked.looks:
@@ -203,10 +202,9 @@ class Session:
             self._show(channel)
         self._go_live(channel.name)
 
-    def _replay(self, message: Subscribe, channel: Channel, vector: Vector, past: deque[Publication]) -> None:
-        """Subscribe from a place on: what is `past`, and then what the window holds after `vector`."""
-        window = self.feed.window
-        missed = len(past) + window.count(channel.name, vector)
+    def _replay(self, message: Subscribe, channel: Channel, replay: Replay) -> None:
+        """Tell what was missed, and subscribe behind it."""
+        missed = replay.count
         self._say(
             "subscribed",
             channel=channel.name,
@@ -215,8 +213,12 @@ class Session:
             recovered=True,
             replayed=missed,
         )
-        self._replays[channel.name] = Replay(vector, window.evicted, window.era, past)
-        self.go_on()
+        if missed:
+            self._replays[channel.name] = replay
+            self.go_on()
+        else:
+            # At once, however much is still to be told of other channels: the window may move on before it is.
+            self._go_live(channel.name)
 
     def _show(self, channel: Channel, **why: object) -> None:
         """Tell the state of a channel."""
@@ -242,7 +244,7 @@ class Session:
     def _fold(self, name: str) -> None:
         """Go back from live to a replay, instead of queueing what is being offered."""
         window, hub = self.feed.window, self.feed.hub
-        self._replays[name] = Replay({}, hub.written(name), window.era, deque(), folds=True)
+        self._replays[name] = Replay(Stretch(window, name, {}, told=hub.written(name)), folds=True)
         hub.unsubscribe(name, self._foldable[name])
 
     def _start_over(self, name: str) -> None:

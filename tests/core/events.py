@@ -1,16 +1,21 @@
 """Short ways to write down what the log says, and to ask what became of it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
-from mesaya_ws.core.event_log import Record, topic_of
+from mesaya_ws.core.event_log import TOPICS, Batch, Extent, Partition, Record, Sources, topic_of
+from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import Event, understand
 from mesaya_ws.core.routing import route
 
 TIME = "2026-01-20T15:00:00.000Z"
+NOW = 1_800_000_000_000
+LATER = NOW + 60_000
+"""When nobody waits for parents any more."""
 
 _DOMAINS = {
     "restaurant": "restaurants",
@@ -31,13 +36,27 @@ _DOMAINS = {
 }
 
 
-def event(kind: str, id: str, metadata: dict[str, Any] | None = None, **data: Any) -> Event:
-    """Understand a record of the kind `<entity>.<what>`, in the current envelope."""
+def record(
+    kind: str,
+    id: str,
+    metadata: dict[str, Any] | None = None,
+    *,
+    partition: int = 0,
+    offset: int = 0,
+    timestamp: int = 0,
+    **data: Any,
+) -> Record:
+    """Return a record of the kind `<entity>.<what>`, in the current envelope."""
     entity, _, what = kind.partition(".")
     value = {"timestamp": TIME, "event_type": what, "entity_id": id, "data": data, "metadata": metadata}
     if entity in ("menu", "dish", "subscription", "plan"):
         value["entity_subtype"] = entity
-    understood = understand(Record(topic_of(_DOMAINS[entity]), 0, 0, 0, None, orjson.dumps(value)))
+    return Record(topic_of(_DOMAINS[entity]), partition, offset, timestamp, None, orjson.dumps(value))
+
+
+def event(kind: str, id: str, metadata: dict[str, Any] | None = None, **data: Any) -> Event:
+    """Understand a record of the kind `<entity>.<what>`."""
+    understood = understand(record(kind, id, metadata, **data))
     assert isinstance(understood, Event), understood
     return understood
 
@@ -66,3 +85,52 @@ class Platform:
         messages = {message.channel: message for message in self.outcome.messages}
         assert len(messages) == len(self.outcome.messages), "two messages on one channel"
         return messages
+
+
+class Log:
+    """Records in their partitions, and what a follower is told of them; each partition is a source of its own.
+
+    `records` are in the order in which they came, `begins` is what retention has left.
+    """
+
+    def __init__(self, partitions: int = 1) -> None:
+        self.records: list[Record] = []
+        self.ends = {Partition(topic, number): 0 for topic in TOPICS for number in range(partitions)}
+        self.begins: dict[Partition, int] = {}
+        self.ids: dict[str, str] = {}
+
+    def says(
+        self,
+        kind: str,
+        id: str,
+        metadata: dict[str, Any] | None = None,
+        *,
+        partition: int = 0,
+        timestamp: int = NOW,
+        **data: Any,
+    ) -> Record:
+        said = record(kind, id, metadata, partition=partition, timestamp=timestamp, **data)
+        place = Partition(said.topic, partition)
+        said = said._replace(offset=self.ends[place])
+        self.ends[place] += 1
+        self.records.append(said)
+        return said
+
+    def sources(self) -> Sources:
+        """Return a look at the log, by one who has been told of everything."""
+        extents = {
+            place: Extent(self.begins.get(place, 0), end, self.ids.get(place.topic, "id"))
+            for place, end in self.ends.items()
+        }
+        return Sources(extents, dict.fromkeys(extents, 0))
+
+    def tell(self, feed: Feed, records: Iterable[Record] | None = None) -> Feed:
+        """Tell a feed what the log holds, or just some records, one after the other; have it take all of it."""
+        feed.hear(self.sources(), LATER)
+        list(feed.take(LATER))
+        for said in self.records if records is None else records:
+            place = Partition(said.topic, said.partition)
+            if said.offset >= self.begins.get(place, 0):
+                feed.hear(Batch(place, [said], 0), LATER)
+                list(feed.take(LATER))
+        return feed

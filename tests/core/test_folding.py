@@ -12,7 +12,7 @@ from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.session import Limits, Session
 from mesaya_ws.core.window import Publication, Window
-from tests.core.test_session import NOW, FakeOutbox, ask
+from tests.core.world import NOW, FakeOutbox, ask
 
 CHANNEL, MENU = "restaurant:r1:tables", "restaurant:r1:menu"
 DOMAINS = {"restaurant": "restaurants", "section": "sections", "table": "tables", "menu": "menus"}

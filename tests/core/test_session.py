@@ -1,92 +1,9 @@
-import orjson
 import pytest
 
-from mesaya_ws.core.event_log import Batch, Extent, Gap, Partition, Record, Replaced, Sources, topic_of
-from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.frames import payload_of
-from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.event_log import Gap, Replaced
 from mesaya_ws.core.replay import PAGE_BYTES
-from mesaya_ws.core.session import Limits, Session
-from mesaya_ws.core.window import Overtaken, Window
-
-NOW = 1_800_000_000_000
-REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)
-CHANNEL = "restaurant:r1:reviews"
-
-
-class FakeOutbox:
-    """Keeps what it is offered; tests say when it is behind."""
-
-    def __init__(self):
-        self.behind = False
-        self.frames = []
-
-    def offer(self, data, messages):
-        count = 0
-        while data:
-            size = (
-                data[1]
-                if data[1] < 126
-                else int.from_bytes(data[2:4])
-                if data[1] == 126
-                else int.from_bytes(data[2:10])
-            )
-            end = size + {126: 4, 127: 10}.get(data[1], 2)
-            self.frames.append(data[:end])
-            data, count = data[end:], count + 1
-        assert count == messages
-
-    def said(self):
-        """Return the messages since the last call."""
-        frames, self.frames = self.frames, []
-        return [orjson.loads(payload_of(frame)) for frame in frames]
-
-
-class World:
-    """A log with reviews and tables, an instance that follows it, and its clients."""
-
-    def __init__(self, seconds=300, max_bytes=1 << 20, live=True):
-        self.offsets = {REVIEWS: 0, TABLES: 0}
-        self.ids = {REVIEWS: "a", TABLES: "b"}
-        self.feed = Feed(Hub(), Window(seconds, max_bytes), 1.0)
-        if live:
-            self.look()
-            self.work()
-
-    def look(self, *, begin=0, lag=0):
-        """Let the instance look at the whole log, which holds `lag` more reviews than it was told of."""
-        lags = {REVIEWS: lag, TABLES: 0}
-        extents = {p: Extent(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
-        self.feed.hear(Sources(extents, lags), NOW)
-
-    def work(self):
-        for _ in self.feed.take(NOW):
-            for _ in self.feed.hub.fan_out():
-                pass
-
-    def review(self, number, *, size=0, restaurant="r1", lag=0):
-        value = {
-            "timestamp": "2027-01-15T08:00:00.000Z",
-            "event_type": "created",
-            "entity_id": f"v{number}",
-            "data": {"id": f"v{number}", "restaurantId": restaurant, "userId": "u1", "comment": "x" * size},
-        }
-        offset = self.offsets[REVIEWS]
-        self.offsets[REVIEWS] += 1
-        self.feed.hear(Batch(REVIEWS, [Record(*REVIEWS, offset, NOW, None, orjson.dumps(value))], lag), NOW)
-        self.work()
-
-    def client(self, *, auth=True, most=3):
-        return Session("c1", self.feed, FakeOutbox(), Limits(auth, most))
-
-
-def ask(session, kind="subscribe", **fields):
-    session.receive(orjson.dumps({"type": kind, **fields}).decode())
-    return session.outbox.said()
-
-
-def reviews(messages):
-    return [message["data"]["reviewId"] for message in messages if message["type"].startswith("review.")]
+from mesaya_ws.core.window import Overtaken
+from tests.core.world import CHANNEL, NOW, REVIEWS, World, ask, reviews
 
 
 def test_a_client_is_greeted():
@@ -243,6 +160,26 @@ def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
     assert reviews(session.outbox.said()) == [f"v{number}" for number in range(22)]
 
 
+def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels():
+    world = World(max_bytes=4 * PAGE_BYTES)
+    names = CHANNEL, "restaurant:quiet:reviews", "restaurant:r2:reviews"
+    starts = {name: ask(world.client(), channel=name)[0]["position"] for name in names}
+    world.review(0, size=PAGE_BYTES, restaurant="another")
+    world.review(1, size=PAGE_BYTES)
+    world.review(2, restaurant="r2")
+    session = world.client()
+    session.outbox.behind = True
+    for name, start in starts.items():
+        ask(session, channel=name, position=start)
+    world.review(3, size=PAGE_BYTES, restaurant="another")
+    world.review(4, size=PAGE_BYTES, restaurant="another")
+    assert world.feed.window.evicted == 1
+    session.outbox.behind = False
+    session.go_on()
+    world.review(5, restaurant="quiet")
+    assert reviews(session.outbox.said()) == ["v1", "v2", "v5"]
+
+
 def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
     world = World(max_bytes=2 * PAGE_BYTES)
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
@@ -316,35 +253,58 @@ def test_a_position_that_the_log_does_not_reach_is_lost():
     assert (answer["reason"], snapshot["type"]) == ("ahead", "snapshot")
 
 
-def past_of(world, *names, begin=0):
-    """Return a feed that has read all of a world's reviews again."""
-    past = Feed(Hub(), Window(300, 1 << 20), 1.0, only=names)
-    past.hear(Sources({REVIEWS: Extent(begin, world.offsets[REVIEWS], "a"), TABLES: Extent(0, 0, "b")}, {}), NOW)
-    return past
-
-
 def test_what_has_left_the_window_is_asked_for_and_recalled():
     world = World(max_bytes=500)
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
-    values = []
-    hear = world.feed.hear
-    world.feed.hear = lambda news, now: (values.append(news), hear(news, now))
     for number in range(5):
         world.review(number)
     session = world.client()
     assert ask(session, channel=CHANNEL, position=start) == []
-    assert list(session.asking) == [CHANNEL]
-    past = past_of(world, CHANNEL)
-    for news in values[:-1]:
-        past.hear(news, NOW)
-        list(past.take(NOW))
-    assert world.feed.continues(past)
-    session.recall(past)
-    answer, *missed = session.outbox.said()
-    assert (answer["recovered"], answer["replayed"]) == (True, 5)
-    assert reviews(missed) == [f"v{number}" for number in range(5)]
+    assert [channel.name for channel in session.asking] == [CHANNEL]
+    past = world.past(CHANNEL)
     world.review(5)
-    assert reviews(session.outbox.said()) == ["v5"]
+    world.tell(past)
+    session.recall(past)
+    assert not session.asking
+    answer, *missed = session.outbox.said()
+    assert (answer["recovered"], answer["replayed"]) == (True, 6)
+    assert reviews(missed) == [f"v{number}" for number in range(6)]
+    world.review(6)
+    assert reviews(session.outbox.said()) == ["v6"]
+
+
+def test_what_is_asked_for_during_a_reading_waits_for_the_next():
+    world = World(max_bytes=1)
+    other = "restaurant:r2:reviews"
+    start, start_there = (ask(world.client(), channel=name)[0]["position"] for name in (CHANNEL, other))
+    world.review(1)
+    world.review(2, restaurant="r2")
+    session = world.client()
+    ask(session, channel=CHANNEL, position=start)
+    past = world.past(CHANNEL)
+    ask(session, channel=other, position=start_there)
+    world.tell(past)
+    session.recall(past)
+    assert reviews(session.outbox.said()) == ["v1"]
+    assert [channel.name for channel in session.asking] == [other]
+    past = world.past(other)
+    world.tell(past)
+    session.recall(past)
+    assert reviews(session.outbox.said()) == ["v2"]
+
+
+def test_who_leaves_during_a_reading_is_told_nothing():
+    world = World(max_bytes=1)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1)
+    session = world.client()
+    ask(session, channel=CHANNEL, position=start)
+    past = world.past(CHANNEL)
+    ask(session, "unsubscribe", channel=CHANNEL)
+    world.tell(past)
+    session.recall(past)
+    assert session.outbox.said() == []
+    assert world.feed.hub.subscriptions == 1, "that of the first client"
 
 
 def test_what_cannot_be_recalled_is_lost():
@@ -353,7 +313,7 @@ def test_what_cannot_be_recalled_is_lost():
     world.review(1)
     session = world.client()
     ask(session, channel=CHANNEL, position=start)
-    session.recall(None)
+    session.recall(world.past(CHANNEL))
     answer, snapshot = session.outbox.said()
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]

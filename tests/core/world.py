@@ -1,0 +1,105 @@
+"""A small world for the rules of clients: a log of reviews, an instance that follows it, and its clients."""
+
+import orjson
+
+from mesaya_ws.core.channels import parse_channel
+from mesaya_ws.core.event_log import Batch, Extent, Partition, Record, Sources, topic_of
+from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.frames import payload_of
+from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.past import Past
+from mesaya_ws.core.session import Limits, Session
+from mesaya_ws.core.window import Window
+from tests.core.events import NOW
+
+REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)
+CHANNEL = "restaurant:r1:reviews"
+
+
+class FakeOutbox:
+    """Keeps what it is offered; tests say when it is behind."""
+
+    def __init__(self):
+        self.behind = False
+        self.frames = []
+
+    def offer(self, data, messages):
+        count = 0
+        while data:
+            size = (
+                data[1]
+                if data[1] < 126
+                else int.from_bytes(data[2:4])
+                if data[1] == 126
+                else int.from_bytes(data[2:10])
+            )
+            end = size + {126: 4, 127: 10}.get(data[1], 2)
+            self.frames.append(data[:end])
+            data, count = data[end:], count + 1
+        assert count == messages
+
+    def said(self):
+        """Return the messages since the last call."""
+        frames, self.frames = self.frames, []
+        return [orjson.loads(payload_of(frame)) for frame in frames]
+
+
+class World:
+    """A log with reviews and tables, an instance that follows it, and its clients."""
+
+    def __init__(self, seconds=300, max_bytes=1 << 20, live=True):
+        self.offsets = {REVIEWS: 0, TABLES: 0}
+        self.ids = {REVIEWS: "a", TABLES: "b"}
+        self.batches = []
+        self.feed = Feed(Hub(), Window(seconds, max_bytes), 1.0)
+        if live:
+            self.look()
+            self.work()
+
+    def look(self, *, begin=0, lag=0):
+        """Let the instance look at the whole log, which holds `lag` more reviews than it was told of."""
+        lags = {REVIEWS: lag, TABLES: 0}
+        extents = {p: Extent(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
+        self.feed.hear(Sources(extents, lags), NOW)
+
+    def work(self):
+        for _ in self.feed.take(NOW):
+            for _ in self.feed.hub.fan_out():
+                pass
+
+    def review(self, number, *, size=0, restaurant="r1", lag=0):
+        value = {
+            "timestamp": "2027-01-15T08:00:00.000Z",
+            "event_type": "created",
+            "entity_id": f"v{number}",
+            "data": {"id": f"v{number}", "restaurantId": restaurant, "userId": "u1", "comment": "x" * size},
+        }
+        offset = self.offsets[REVIEWS]
+        self.offsets[REVIEWS] += 1
+        self.batches.append(Batch(REVIEWS, [Record(*REVIEWS, offset, NOW, None, orjson.dumps(value))], lag))
+        self.feed.hear(self.batches[-1], NOW)
+        self.work()
+
+    def client(self, *, auth=True, most=3):
+        return Session("c1", self.feed, FakeOutbox(), Limits(auth, most))
+
+    def past(self, *names):
+        """Return the past of channels up to now, which is still to be read."""
+        return Past([parse_channel(name) for name in names], self.feed, 1.0, 1 << 20)
+
+    def tell(self, past, *, begin=0, records=None):
+        """Tell a past what the log holds from `begin` on, so many `records` of it."""
+        extents = {p: Extent(begin if p == REVIEWS else 0, end, self.ids[p]) for p, end in self.offsets.items()}
+        past.feed.hear(Sources(extents, {}), NOW)
+        for batch in self.batches[begin:][:records]:
+            past.feed.hear(batch, NOW)
+        list(past.feed.take(NOW))
+
+
+def ask(session, kind="subscribe", **fields):
+    session.receive(orjson.dumps({"type": kind, **fields}).decode())
+    return session.outbox.said()
+
+
+def reviews(messages):
+    return [message["data"]["reviewId"] for message in messages if message["type"].startswith("review.")]
