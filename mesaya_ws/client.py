@@ -1,8 +1,8 @@
 """A client of the gateway: events of channels, across disconnects, without a gap and without a repetition."""
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -215,27 +215,24 @@ class Session:
 
 
 class _Stream(trio.abc.Stream):
-    """A stream whose end is an error until it is `opened`: a handshake would wait for its answer for ever."""
+    """A stream whose end is a `HandshakeError` until it is `opened`: trio-websocket would wait for an answer for ever."""
 
     def __init__(self, socket: _Socket) -> None:
         self._socket = socket
         self.opened = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Return what comes. Raises `HandshakeError` when it ends too early."""
-        try:
+        """Return what comes."""
+        with self._end_told():
             data = await self._socket.receive_some(max_bytes)
-        except trio.BrokenResourceError:
-            if self.opened:
-                raise
-            data = b""
-        if not data and not self.opened:
-            raise HandshakeError("the connection ended before it was open")
+            if not data and not self.opened:
+                raise trio.BrokenResourceError
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data`."""
-        await self._socket.send_all(data)
+        with self._end_told():
+            await self._socket.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until sending makes sense."""
@@ -244,6 +241,15 @@ class _Stream(trio.abc.Stream):
     async def aclose(self) -> None:
         """Close it, without a farewell."""
         await trio.aclose_forcefully(self._socket)
+
+    @contextmanager
+    def _end_told(self) -> Iterator[None]:
+        try:
+            yield
+        except trio.BrokenResourceError as error:
+            if self.opened:
+                raise
+            raise HandshakeError("the connection ended before it was open") from error
 
 
 async def _open_socket(url: str) -> _Socket:

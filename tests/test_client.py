@@ -1,8 +1,11 @@
 """The client against a gateway of a few lines, which says what a test has written down for it."""
 
 import json
+import socket
+import struct
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import count
 
 import pytest
 import trio
@@ -169,6 +172,24 @@ async def test_it_keeps_trying_while_nobody_answers(at_once):
         with trio.move_on_after(0.2) as scope:
             await anext(session)
         assert scope.cancelled_caught
+
+
+async def test_a_connection_that_is_reset_at_once_is_no_end(at_once):
+    came = trio.Event()
+
+    async def reset(stream):
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await stream.aclose()
+        if next(numbers) == 20:
+            came.set()
+
+    numbers = count(1)
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, reset, 0, host="127.0.0.1"))
+        async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws"):
+            with trio.fail_after(5):
+                await came.wait()
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_connection_that_ends_in_its_handshake_is_no_end(at_once):
