@@ -215,7 +215,7 @@ class Session:
 
 
 class _Stream(trio.abc.Stream):
-    """A stream whose end is a `HandshakeError` until it is `opened`: trio-websocket would wait for an answer for ever."""
+    """A stream whose end is an error until it is `opened`: trio-websocket would wait for its answer for ever."""
 
     def __init__(self, socket: _Socket) -> None:
         self._socket = socket
