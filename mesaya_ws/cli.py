@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from importlib import resources
 from itertools import islice
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import attrs
@@ -25,6 +27,9 @@ from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.gateway import serve as serve_gateway
 from mesaya_ws.logs import configure
 from mesaya_ws.settings import Settings, SettingsError, load_settings
+from mesaya_ws.workers.pool import Pool
+from mesaya_ws.workers.post import WorkerPost
+from mesaya_ws.workers.supervisor import GaveUpError, supervise
 
 CHUNK = 200
 """Records that are appended, and acknowledged, together."""
@@ -39,9 +44,9 @@ def main() -> None:
     """Real-time gateway of MesaYA: the platform's events to WebSocket clients."""
 
 
-def _settings() -> Settings:
+def _settings(load: Callable[[], Settings] = load_settings) -> Settings:
     try:
-        return load_settings()
+        return load()
     except SettingsError as error:
         for problem in error.problems:
             click.echo(f"mesaya-ws: {problem}.", err=True)
@@ -54,13 +59,40 @@ def _fail(sentence: str) -> NoReturn:
 
 
 @main.command()
-def serve() -> None:
-    """Run the gateway until SIGTERM or SIGINT."""
-    settings = _settings()
+@click.option("--workers", type=click.IntRange(1), help="Processes that share the port, rather than WORKERS.")
+def serve(workers: int | None) -> None:
+    """Run the gateway until SIGTERM or SIGINT. With several workers, SIGHUP replaces them without a pause."""
+
+    def load() -> Settings:
+        settings = load_settings()
+        return settings if workers is None else attrs.evolve(settings, workers=workers)
+
+    settings = _settings(load)
     configure(settings.log_level, settings.log_format)
+    if settings.workers == 1:
+        _run(settings, serve_gateway, settings)
+    else:
+        _run(settings, supervise, settings, load)
+
+
+@main.command(hidden=True)
+@click.option("--number", type=int, required=True)
+@click.option("--folder", type=click.Path(path_type=Path), required=True)
+@click.option("--socket", "sockets", type=int, multiple=True)
+@click.option("--relieves", is_flag=True)
+def worker(number: int, folder: Path, sockets: tuple[int, ...], relieves: bool) -> None:
+    """Serve a port together with others; what `serve` starts."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent, whomever it was sent to
+    settings = _settings()
+    configure(settings.log_level, settings.log_format, worker=number)
+    _run(settings, serve_gateway, settings, WorkerPost(sockets, Pool(folder, number), relieves=relieves))
+
+
+def _run(settings: Settings, service: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Run a service to its end, and say what it could not do."""
     try:
-        trio.run(serve_gateway, settings)
-    except* SettingsError as group:
+        trio.run(service, *arguments)
+    except* (SettingsError, GaveUpError) as group:
         _fail(str(_first(group)))
     except* OSError as group:
         error = _first(group)

@@ -1,7 +1,6 @@
 """The composition root: builds everything, owns the nurseries, and the order of the end."""
 
 import math
-import signal
 from collections.abc import Iterable
 from functools import partial
 from time import time
@@ -9,6 +8,7 @@ from time import time
 import trio
 from attrs import evolve
 
+from mesaya_ws import __version__
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.core.event_log import Batch, News, Outage, Record, Restored, Sources
 from mesaya_ws.core.feed import Feed
@@ -24,10 +24,11 @@ from mesaya_ws.http_api.app import create_app
 from mesaya_ws.http_api.serving import serve_http
 from mesaya_ws.interpreter import keep, short_collections
 from mesaya_ws.logs import get_logger
-from mesaya_ws.metrics import Metrics, watch_loop
+from mesaya_ws.metrics import Metrics, exposition, watch_loop
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.connection import Surroundings, keep_alive, serve_websocket
 from mesaya_ws.websocket.drain import drain
+from mesaya_ws.workers.post import Post
 
 log = get_logger(__name__)
 
@@ -35,11 +36,14 @@ NEWS_AHEAD = 16
 """Batches of the log that may wait for the feed; behind them, the log waits."""
 
 
-async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
-    """Run the gateway until SIGTERM or SIGINT; a second signal ends it without farewell.
+async def serve(
+    settings: Settings, post: Post | None = None, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run the gateway until it is told to go, which is by a signal, unless its `post` says otherwise.
 
     Reports the port that it listens on. Raises `OSError` when it cannot listen there.
     """
+    post = post or Post()
     possible = allow_connections(settings.max_connections)
     if possible < settings.max_connections:
         log.warning("MAX_CONNECTIONS needs more open files than the system allows (ulimit -Hn)", possible=possible)
@@ -50,37 +54,57 @@ async def serve(settings: Settings, *, task_status: trio.TaskStatus[int] = trio.
     async with short_collections(), open_event_log(settings) as event_log, trio.open_nursery() as services:
         historian = Historian(event_log, feed, settings)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
-        around = Surroundings(settings, limits, feed, metrics, historian.ask)
+        around = Surroundings(settings, limits, feed, metrics, historian.ask, status)
 
-        stopping = trio.Event()
-        services.start_soon(_heed_signals, stopping, services.cancel_scope)
+        live, stopping = trio.Event(), trio.Event()
+        services.start_soon(post.heed, stopping, services.cancel_scope)
         deliver, news = trio.open_memory_channel[News](NEWS_AHEAD)
         services.start_soon(watch_loop, metrics)
         services.start_soon(event_log.follow, deliver.send)
-        services.start_soon(_pump, news, around, status)
+        services.start_soon(_pump, news, around, live)
         services.start_soon(historian.run)
         services.start_soon(keep_alive, around.connections, settings)
-        app = create_app(settings, event_log, feed, metrics, status)
+        render = exposition(metrics, feed, __version__)
+        services.start_soon(post.share, render)
+        app = create_app(settings, event_log, metrics, status, partial(post.tell, render))
         acceptor = Acceptor(settings, metrics, partial(serve_websocket, around), partial(serve_http, app))
         async with trio.open_nursery() as clients:
-            listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
-            async with trio.open_nursery() as listening:
-                listening.start_soon(partial(trio.serve_listeners, acceptor.handle, listeners, handler_nursery=clients))
-                port = listeners[0].socket.getsockname()[1]
-                log.info("listening", host=settings.host, port=port)
-                task_status.started(port)
-                await stopping.wait()
-                acceptor.draining = status.draining = True
-                log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
-                await drain(around.connections, settings.drain_seconds)
-                listening.cancel_scope.cancel()
+            listeners = await post.listeners(settings)
+            door = trio.CancelScope()
+            clients.start_soon(_let_in, post, live, listeners, acceptor, clients, door)
+            task_status.started(listeners[0].socket.getsockname()[1])
+            await stopping.wait()
+            log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
+            status.draining = True
+            if post.shares_port:
+                door.cancel()
+            else:
+                acceptor.draining = True
+            await drain(around.connections, settings.drain_seconds)
+            door.cancel()
             clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
         services.cancel_scope.cancel()
 
 
-async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, status: Status) -> None:
+async def _let_in(
+    post: Post,
+    live: trio.Event,
+    listeners: list[trio.SocketListener],
+    acceptor: Acceptor,
+    clients: trio.Nursery,
+    door: trio.CancelScope,
+) -> None:
+    """Take connections, each to be served in `clients`, until `door` is cancelled."""
+    with door:
+        await post.enter(live)
+        host, port, *_ = listeners[0].socket.getsockname()
+        log.info("listening", host=host, port=port)
+        await trio.serve_listeners(acceptor.handle, listeners, handler_nursery=clients)
+
+
+async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, live: trio.Event) -> None:
     """Carry what the log says to the feed, and what the feed publishes to the clients."""
-    feed = around.feed
+    feed, status = around.feed, around.status
     while True:
         wake_at = feed.wake_at()
         with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
@@ -97,6 +121,7 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, sta
             await _write(feed.hub.fan_out(), around.metrics)
         if feed.live and not was_live:
             status.caught_up = True
+            live.set()
             keep()
             log.info("live: all that the event log held has been read", publications=len(feed.window))
         if feed.live and around.holding:
@@ -143,16 +168,6 @@ async def _release(around: Surroundings) -> None:
         if session.asking:
             around.ask(session)
         await trio.lowlevel.checkpoint()
-
-
-async def _heed_signals(stopping: trio.Event, everything: trio.CancelScope) -> None:
-    """Begin the end at the first signal; cancel everything at the second."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        await anext(signals)
-        stopping.set()
-        await anext(signals)
-        log.warning("ending at once")
-        everything.cancel()
 
 
 def _count(metrics: Metrics, record: Record, outcome: Outcome) -> None:

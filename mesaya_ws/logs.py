@@ -29,13 +29,15 @@ def get_logger(name: str) -> Any:
     return structlog.stdlib.get_logger(name)
 
 
-def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None) -> None:
-    """Send everything that is logged to `stream` (default: standard error).
+def configure(level: str = "info", form: str = "auto", stream: TextIO | None = None, **always: object) -> None:
+    """Send everything that is logged to `stream` (default: standard error), with the keywords `always`.
 
     From `level` on (one of `LEVELS`), as `text`, `json`, or whichever suits the stream (`auto`).
     """
     stream = stream or sys.stderr
     shared: list[Processor] = [
+        # No context variable: the threads of libraries have none.
+        lambda _, __, event: {**event, **always},
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

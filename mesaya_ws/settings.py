@@ -61,6 +61,16 @@ class Settings:
         help="Web origins whose pages may use the service, separated by commas; `*` allows all. Programs that send no "
         "Origin are not concerned.",
     )
+    workers: int = ts.option(
+        default=1,
+        validator=within(1, 256),
+        help="Processes that share the port; what is said of one process below holds for each of them.",
+    )
+    reload_seconds: float = ts.option(
+        default=120.0,
+        validator=within(0.1, 86_400),
+        help="Seconds that a new worker has to read the log at a reload (SIGHUP); else the old ones stay.",
+    )
     drain_seconds: float = ts.option(
         default=5.0,
         validator=within(0, 3600),

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mesaya_ws"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# cli → gateway → {acceptor, websocket, http_api, eventlog} → core; the leaves may be used by all but core.
+# cli → gateway → {acceptor, websocket, http_api, eventlog, workers} → core; the leaves may be used by all but core.
 LEVELS = {
     "core": set(),
     "settings": {"core"},
@@ -21,6 +21,7 @@ LEVELS = {
     "websocket": {"core", "settings", "logs", "metrics"},
     "http_api": {"core", "settings", "logs", "metrics"},
     "acceptor": {"core", "settings", "logs", "metrics"},
+    "workers": {"core", "settings", "logs"},
     "history": {"core", "settings", "logs", "metrics"},
 }
 TOP = {"gateway", "cli", "__main__", "__init__"}

@@ -1,5 +1,6 @@
 """The HTTP application: its routes, and what holds for all of them."""
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -12,22 +13,22 @@ from starlette.routing import Route
 
 from mesaya_ws import __version__
 from mesaya_ws.core.event_log import EventLog
-from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.status import Status
 from mesaya_ws.http_api.broadcast import broadcast_route
 from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
 from mesaya_ws.http_api.health import health_routes
 from mesaya_ws.http_api.publish import publish_route
-from mesaya_ws.metrics import CONTENT_TYPE, Metrics, exposition
+from mesaya_ws.metrics import CONTENT_TYPE, Metrics
 from mesaya_ws.settings import Settings
 
 
-def create_app(settings: Settings, event_log: EventLog, feed: Feed, metrics: Metrics, status: Status) -> Starlette:
-    """Return the application that answers everything but WebSockets."""
-    render = exposition(metrics, feed, __version__)
+def create_app(
+    settings: Settings, event_log: EventLog, metrics: Metrics, status: Status, tell: Callable[[], Awaitable[bytes]]
+) -> Starlette:
+    """Return the application that answers everything but WebSockets; `tell` what is to be told of the metrics."""
 
     async def show_metrics(_: Request) -> Response:
-        return Response(render(), media_type=CONTENT_TYPE)
+        return Response(await tell(), media_type=CONTENT_TYPE)
 
     app = Starlette(
         routes=[

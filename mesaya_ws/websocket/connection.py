@@ -13,6 +13,7 @@ from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import PING, FrameWatch, Violation, close_frame
 from mesaya_ws.core.hub import PACE
 from mesaya_ws.core.session import Limits, Session
+from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Overtaken
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
@@ -41,6 +42,7 @@ class Surroundings:
     """What all connections share.
 
     Sessions in `holding` have subscriptions that wait for the feed to move on; `ask` has the past read for a session.
+    Who comes while the `status` is draining is sent on at once.
     """
 
     settings: Settings
@@ -48,6 +50,7 @@ class Surroundings:
     feed: Feed
     metrics: Metrics
     ask: Callable[[Session], None]
+    status: Status = field(factory=Status)
     connections: "set[Connection]" = field(factory=set)
     holding: set[Session] = field(factory=set)
 
@@ -180,6 +183,8 @@ async def serve_websocket(
         async with trio.open_nursery() as nursery:
             connection = Connection(id, stream, early, nursery, around)
             around.connections.add(connection)
+            if around.status.draining:
+                connection.close(closing.RESTART)
             try:
                 code = await connection.run(answer)
             finally:

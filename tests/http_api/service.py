@@ -1,17 +1,20 @@
 """The application, with a log in memory behind it."""
 
+from functools import partial
 from typing import Any
 
 import typed_settings as ts
 
+from mesaya_ws import __version__
 from mesaya_ws.core.event_log import Record
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
 from mesaya_ws.http_api.app import create_app
-from mesaya_ws.metrics import Metrics
+from mesaya_ws.metrics import Metrics, exposition
 from mesaya_ws.settings import Settings
+from mesaya_ws.workers.post import Post
 from tests.fakes import FakeLog
 
 from .client import Answer, get, post
@@ -24,9 +27,9 @@ class Service:
 
     def __init__(self, *, token: str = TOKEN, **settings: Any) -> None:
         self.log, self.metrics, self.status = FakeLog(), Metrics(), Status(caught_up=True)
-        feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+        render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
         self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
-        self.app = create_app(self.settings, self.log, feed, self.metrics, self.status)
+        self.app = create_app(self.settings, self.log, self.metrics, self.status, partial(Post().tell, render))
 
     @property
     def records(self) -> list[Record]:

@@ -1,0 +1,1 @@
+"""Several processes that share a port: the parent, and what a worker has of it and of the others."""

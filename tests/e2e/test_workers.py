@@ -1,0 +1,183 @@
+"""Several workers that share a port, as an operator runs them."""
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.e2e.client import Client, connected
+from tests.e2e.command import produce, run
+from tests.e2e.gateway import START_PATIENCE, Gateway, until
+
+CHANNEL = "global:announcements"
+
+
+def announced(number: int) -> dict[str, object]:
+    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": f"a{number}", "data": {}}
+    return {"topic": "mesa-ya.announcements.events", "key": None, "value": value}
+
+
+def heard(client: Client, count: int) -> list[str]:
+    """Return the ids of the next announcements."""
+    return [client.receive()["data"]["announcementId"] for _ in range(count)]
+
+
+def lives(pid: int) -> bool:
+    """Return whether a process runs; one that has ended and waits to be noticed does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def ready(gateway: Gateway) -> dict[int, int]:
+    """Return the processes of the workers that take connections, by their numbers."""
+    pids = {entry["worker"]: entry["pid"] for entry in gateway.logged("worker started")}
+    count = Counter(entry["worker"] for entry in gateway.logged("worker ready"))
+    for event in ("worker ended", "worker ended by itself"):
+        count.subtract(entry["worker"] for entry in gateway.logged(event))
+    return {number: pids[number] for number in count if count[number]}
+
+
+def wait_for_workers(gateway: Gateway, count: int) -> dict[int, int]:
+    """Return what `ready` does, once there are so many."""
+    gateway.until(lambda: len(ready(gateway)) == count, START_PATIENCE, f"{count} workers are ready")
+    return ready(gateway)
+
+
+@pytest.fixture
+def gateway(start_gateway) -> Gateway:
+    """A gateway with two workers that are ready."""
+    gateway: Gateway = start_gateway(WORKERS="2")
+    wait_for_workers(gateway, 2)
+    return gateway
+
+
+@contextmanager
+def clients_of_both(gateway: Gateway) -> Iterator[dict[int, list[Client]]]:
+    """Connect until both workers have a client that hears announcements; yield the clients by worker."""
+    clients: dict[int, list[Client]] = {1: [], 2: []}
+
+    def open_now(number: int) -> float:
+        return gateway.metric("mesaya_connections", worker=str(number))
+
+    with ExitStack() as stack:
+
+        def one_more() -> bool:
+            client = stack.enter_context(connected(gateway.url))
+            client.subscribe(CHANNEL)
+            [number] = gateway.until(
+                lambda: [number for number in clients if open_now(number) > len(clients[number])],
+                10,
+                "it is known whose client it is",
+            )
+            clients[number].append(client)
+            return all(clients.values())
+
+        until(one_more, START_PATIENCE, "both workers have a client")
+        yield clients
+
+
+def test_all_workers_show_everything_and_their_metrics_add_up(gateway, tmp_path):
+    with clients_of_both(gateway) as by_worker:
+        clients = [client for some in by_worker.values() for client in some]
+        produce(tmp_path, map(announced, range(3)))
+        assert [heard(client, 3) for client in clients] == [["a0", "a1", "a2"]] * len(clients)
+        sent = 3 * len(clients)
+        gateway.until(lambda: gateway.metric("mesaya_messages_sent_total") == sent, 10, "all messages are counted")
+        assert gateway.metric("mesaya_connections") == gateway.metric("mesaya_connections_opened_total") == len(clients)
+        for number, some in by_worker.items():
+            assert gateway.metric("mesaya_messages_sent_total", worker=str(number)) == 3 * len(some)
+
+
+def test_a_worker_that_is_killed_comes_back_and_the_clients_of_the_other_notice_nothing(gateway, tmp_path):
+    first = ready(gateway)
+    with clients_of_both(gateway) as by_worker:
+        os.kill(first[1], signal.SIGKILL)
+        assert [client.closed_with() for client in by_worker[1]] == [1006] * len(by_worker[1])
+        produce(tmp_path, [announced(1)])
+        assert [heard(client, 1) for client in by_worker[2]] == [["a1"]] * len(by_worker[2])
+        second = wait_for_workers(gateway, 2)
+        assert second[1] != first[1]
+        assert second[2] == first[2]
+        gateway.until(lambda: gateway.metric("mesaya_connections", worker="1") == 0, 10, "the new one counts anew")
+        assert [client.ask(type="ping")["type"] for client in by_worker[2]] == ["pong"] * len(by_worker[2])
+
+
+def test_a_reload_replaces_all_workers_and_refuses_nobody(gateway, tmp_path):
+    before = ready(gateway)
+    (tmp_path / ".env").write_text("MAX_SUBSCRIPTIONS=1\n")
+    enough = threading.Event()
+    outcomes: Counter[str] = Counter()
+
+    def come_and_go() -> None:
+        while not enough.is_set():
+            try:
+                with connected(gateway.url) as client:
+                    client.subscribe(CHANNEL)
+                outcomes["served"] += 1
+            except ConnectionClosed as closed:  # its worker went meanwhile
+                outcomes[f"closed with {closed.rcvd and closed.rcvd.code}"] += 1
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody should meet it
+                outcomes[repr(error)] += 1
+
+    comers = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for comer in comers:
+        comer.start()
+    try:
+        gateway.send_signal(signal.SIGHUP)
+        gateway.event("reloaded", 2 * START_PATIENCE)
+        gateway.until(lambda: outcomes["served"] > 20, START_PATIENCE, "some were served")
+    finally:
+        enough.set()
+        for comer in comers:
+            comer.join()
+    assert set(outcomes) <= {"served", "closed with 1012"}, outcomes
+    after = ready(gateway)
+    assert len(after) == 2
+    assert set(after.values()).isdisjoint(before.values())
+    assert not any(map(lives, before.values()))
+    with connected(gateway.url) as client:
+        client.subscribe(CHANNEL)
+        assert client.ask(type="subscribe", channel="global:restaurants")["code"] == "too_many_subscriptions"
+
+
+def test_when_it_is_told_to_end_its_workers_send_their_clients_away(gateway):
+    workers = ready(gateway)
+    with clients_of_both(gateway) as by_worker:
+        gateway.send_signal(signal.SIGTERM)
+        for some in by_worker.values():
+            assert [client.closed_with() for client in some] == [1012] * len(some)
+    assert gateway.wait() == 0
+    assert not any(map(lives, workers.values()))
+
+
+def test_when_it_is_killed_its_workers_end(gateway):
+    workers = ready(gateway)
+    with clients_of_both(gateway) as by_worker:
+        gateway.kill()
+        for some in by_worker.values():
+            assert [client.closed_with() for client in some] == [1012] * len(some)
+    until(lambda: not any(map(lives, workers.values())), START_PATIENCE, "the workers have ended")
+
+
+def test_one_worker_is_one_process(start_gateway):
+    gateway = start_gateway(WORKERS="1")
+    assert Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text() == ""
+    assert "worker=" not in gateway.request("/metrics")[2].decode()
+
+
+def test_what_keeps_workers_from_serving_is_told(tmp_path):
+    (tmp_path / "mesaya-ws.sqlite3").write_text("these are not the bytes of a database" * 50)
+    done = run(tmp_path, "serve", "--workers", "2", PORT="0", LOG_LEVEL="error")
+    assert done.returncode == 1
+    assert "is not an event log of mesaya-ws" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "mesaya-ws: The worker ended before it could serve anybody (exit code 1); what it said is above."
+    )

@@ -1,0 +1,289 @@
+"""The parent, with workers that are small scripts; real ones are in `tests/e2e`."""
+
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import attrs
+import pytest
+import trio
+
+from mesaya_ws.core import restarts
+from mesaya_ws.settings import Settings, SettingsError
+from mesaya_ws.workers import supervisor
+from mesaya_ws.workers.supervisor import GaveUpError, supervise
+
+PATIENCE = 20.0
+
+WORKER = """
+import os, signal, sys
+behaviour = open("behaviour").read()
+with open("arguments", "a") as arguments:
+    print(*sys.argv[1:], file=arguments)
+if behaviour == "dies":
+    sys.exit(3)
+if behaviour != "is slow":
+    os.write(1, b"accepting\\n")
+if behaviour == "dies later":
+    sys.exit(4)
+while os.read(0, 100):
+    pass
+while behaviour == "is deaf":
+    signal.pause()
+"""
+"""What a worker does is said in a file of the working directory."""
+
+
+class Parent:
+    """A parent that runs: what it has logged, and the settings that it will find next."""
+
+    def __init__(self, settings, logged):
+        self.settings = settings
+        self.ended = trio.Event()
+        self._logged = logged
+
+    def load(self):
+        if isinstance(self.settings, Exception):
+            raise self.settings
+        return self.settings
+
+    def events(self, event):
+        return [entry for entry in self._logged() if entry["event"] == event]
+
+    async def until(self, event, count=1):
+        """Return what has been logged under that name, once it is so much."""
+        await self.until_true(lambda: len(self.events(event)) >= count)
+        return self.events(event)
+
+    async def until_true(self, condition):
+        with trio.fail_after(PATIENCE):
+            while not condition():  # noqa: ASYNC110 - the log sets no events
+                await trio.sleep(0.005)
+
+    async def until_ended(self):
+        with trio.fail_after(PATIENCE):
+            await self.ended.wait()
+
+    def story(self):
+        """Return the names of all events, each with the worker that it is about."""
+        return [(entry["event"], entry.get("worker")) for entry in self._logged()]
+
+    @property
+    def numbers(self):
+        """The numbers of the workers that live."""
+        started = [entry["worker"] for entry in self.events("worker started")]
+        for event in ("worker ended", "worker ended by itself"):
+            for entry in self.events(event):
+                started.remove(entry["worker"])
+        return sorted(started)
+
+
+@pytest.fixture
+def workers(tmp_path, monkeypatch):
+    """Decide how workers behave that start from now on."""
+    monkeypatch.chdir(tmp_path)
+
+    def behave(behaviour):
+        (tmp_path / "behaviour").write_text(behaviour)
+
+    behave("serves")
+    return behave
+
+
+@pytest.fixture(autouse=True)
+def _without_delays(monkeypatch):
+    monkeypatch.setattr(restarts, "DELAYS", (0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def supervised(workers, logged):
+    """Run parents; those that have not ended are ended at once."""
+
+    @asynccontextmanager
+    async def run(command=(sys.executable, "-S", "-c", WORKER), **settings):
+        parent = Parent(Settings(**{"host": "127.0.0.1", "port": 0, "drain_seconds": 0} | settings), logged)
+
+        async def run(*, task_status):
+            try:
+                await supervise(parent.settings, parent.load, command, task_status=task_status)
+            finally:
+                parent.ended.set()
+
+        async with trio.open_nursery() as nursery:
+            parent.port = await nursery.start(run)
+            yield parent
+            nursery.cancel_scope.cancel()
+
+    return run
+
+
+def told(caught):
+    """Return the sentence with which a parent gave up."""
+    [error] = caught.value.exceptions
+    assert isinstance(error, GaveUpError)
+    return str(error)
+
+
+async def test_there_are_as_many_workers_as_wanted_and_they_end_with_the_parent(supervised):
+    async with supervised(workers=3) as parent:
+        ready = await parent.until("worker ready", 3)
+        assert sorted(entry["worker"] for entry in ready) == [1, 2, 3]
+        signal.raise_signal(signal.SIGTERM)
+        await parent.until_ended()
+        assert {entry["how"] for entry in parent.events("worker ended")} == {"exit code 0"}
+        assert parent.numbers == []
+        with pytest.raises(OSError, match="connect"):
+            await trio.open_tcp_stream("127.0.0.1", parent.port)
+
+
+async def test_a_port_that_is_taken_is_an_error(supervised):
+    async with supervised(workers=2) as parent:
+        with pytest.raises(OSError, match="in use"):
+            await supervise(Settings(host="127.0.0.1", port=parent.port), parent.load)
+
+
+async def test_a_worker_that_ends_by_itself_is_followed_by_another(supervised):
+    async with supervised(workers=2) as parent:
+        await parent.until("worker ready", 2)
+        victim = parent.events("worker started")[0]
+        os.kill(victim["pid"], signal.SIGKILL)
+        [ended] = await parent.until("worker ended by itself")
+        assert ended.items() >= {"worker": victim["worker"], "how": "killed by SIGKILL", "level": "error"}.items()
+        await parent.until("worker ready", 3)
+        assert parent.numbers == [1, 2]
+
+
+async def test_who_comes_when_others_serve_first_gets_ready(supervised, tmp_path):
+    async with supervised(workers=1) as parent:
+        await parent.until("worker ready")
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("reloaded")
+        first, second = (arguments.split() for arguments in (tmp_path / "arguments").read_text().splitlines())
+        assert [first[0], second[0]] == ["--number=1", "--number=2"]
+        assert ("--relieves" in first, "--relieves" in second) == (False, True)
+
+
+async def test_when_workers_end_as_soon_as_they_serve_it_gives_up(supervised, workers):
+    workers("dies later")
+    with pytest.raises(ExceptionGroup) as caught:
+        async with supervised(workers=1) as parent:
+            await parent.until_ended()
+    assert told(caught) == "The workers keep ending as soon as they have been started (the last one: exit code 4)."
+    assert len(parent.events("worker started")) == 1 + len(restarts.DELAYS)
+
+
+async def test_when_it_gives_up_the_others_are_let_go(supervised, workers):
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - the error comes at the end of the context
+        async with supervised(workers=2) as parent:
+            await parent.until("worker ready", 2)
+            workers("dies")
+            os.kill(parent.events("worker started")[0]["pid"], signal.SIGKILL)
+            await parent.until_ended()
+    assert "exit code 3" in told(caught)
+    assert [entry["how"] for entry in parent.events("worker ended")] == ["exit code 0"]
+    assert parent.numbers == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+async def test_when_no_worker_has_ever_served_it_gives_up_at_once(supervised, workers, count):
+    workers("dies")
+    with pytest.raises(ExceptionGroup) as caught:
+        async with supervised(workers=count) as parent:
+            await parent.until_ended()
+    assert told(caught) == "The worker ended before it could serve anybody (exit code 3); what it said is above."
+    assert len(parent.events("worker started")) == count
+
+
+async def test_a_worker_that_cannot_even_be_started_is_told_of(supervised):
+    with pytest.raises(ExceptionGroup) as caught:
+        async with supervised(command=("/does/not/exist",), workers=1) as parent:
+            await parent.until_ended()
+    assert "it could not be started: No such file" in told(caught)
+
+
+async def test_a_second_signal_ends_all_at_once(supervised, workers):
+    workers("is deaf")
+    async with supervised(workers=2, drain_seconds=3600) as parent:
+        await parent.until("worker ready", 2)
+        signal.raise_signal(signal.SIGINT)
+        await parent.until("ending")
+        signal.raise_signal(signal.SIGINT)
+        await parent.until_ended()
+
+
+async def test_a_worker_that_does_not_end_is_killed(supervised, workers, monkeypatch):
+    monkeypatch.setattr(supervisor, "LAST_PATIENCE", 0.01)
+    workers("is deaf")
+    async with supervised(close_timeout=0.1) as parent:
+        await parent.until("worker ready")
+        signal.raise_signal(signal.SIGTERM)
+        await parent.until_ended()
+        assert parent.events("worker ended")[0]["how"] == "killed by SIGKILL"
+
+
+async def test_a_reload_replaces_one_worker_after_the_other(supervised):
+    async with supervised(workers=2) as parent:
+        await parent.until("worker ready", 2)
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("reloaded")
+        story = parent.story()
+        assert story[story.index(("reloading", None)) :] == [
+            ("reloading", None),
+            ("worker started", 3),
+            ("worker ready", 3),
+            ("worker ended", 1),
+            ("worker started", 1),
+            ("worker ready", 1),
+            ("worker ended", 2),
+            ("reloaded", None),
+        ]
+        assert parent.numbers == [1, 3]
+
+
+async def test_a_reload_can_change_how_many_there_are_but_not_the_port(supervised):
+    async with supervised(workers=2) as parent:
+        await parent.until("worker ready", 2)
+        for round, count in enumerate((3, 1), 1):
+            parent.settings = Settings(host="127.0.0.1", port=1, workers=count)
+            signal.raise_signal(signal.SIGHUP)
+            await parent.until("reloaded", round)
+            assert len(parent.numbers) == count
+        assert len(parent.events("HOST and PORT stay as they were: they need a restart")) == 1
+        await (await trio.open_tcp_stream("127.0.0.1", parent.port)).aclose()
+
+
+@pytest.mark.parametrize(("behaviour", "seconds"), [("dies", 100), ("is slow", 0.2)])
+async def test_a_reload_whose_worker_does_not_get_ready_changes_nothing(supervised, workers, behaviour, seconds):
+    async with supervised(workers=2) as parent:
+        await parent.until("worker ready", 2)
+        workers(behaviour)
+        parent.settings = attrs.evolve(parent.settings, reload_seconds=seconds)
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("reload given up: the new worker did not get ready, the others stay")
+        await parent.until_true(lambda: parent.numbers == [1, 2])
+        workers("serves")
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("reloaded")
+
+
+async def test_a_reload_with_settings_that_are_wrong_changes_nothing(supervised):
+    async with supervised() as parent:
+        await parent.until("worker ready")
+        parent.settings = SettingsError(["PORT must be a number"])
+        signal.raise_signal(signal.SIGHUP)
+        [told] = await parent.until("no reload: the settings cannot be used")
+        assert told["problems"] == ["PORT must be a number"]
+        assert parent.numbers == [1]
+
+
+async def test_it_can_be_ended_in_the_middle_of_a_reload(supervised, workers):
+    async with supervised() as parent:
+        await parent.until("worker ready")
+        workers("is slow")
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("worker started", 2)
+        signal.raise_signal(signal.SIGTERM)
+        await parent.until_ended()
+        assert parent.numbers == []
+        assert not parent.events("reload given up: the new worker did not get ready, the others stay")
