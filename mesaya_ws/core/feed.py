@@ -206,7 +206,7 @@ class Feed:
         return self.window.holds(feeding, vector) and self._parentage.clean(channel, vector)
 
     def _end(self, partition: Partition) -> int:
-        return self._extents[partition].end if partition in self._extents else 0
+        return self._extents[partition].end if partition in self._extents else -1
 
     def _missing(self, item: Understood) -> str | None:
         event = item[1]

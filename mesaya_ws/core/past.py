@@ -12,7 +12,7 @@ from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.position import Vector
 from mesaya_ws.core.replay import Replay, Stretch
-from mesaya_ws.core.resume import Lost, Missed, is_ahead
+from mesaya_ws.core.resume import Lost, Missed, first_ahead
 from mesaya_ws.core.window import Window
 
 
@@ -34,7 +34,7 @@ class Past:
     @property
     def has_arrived(self) -> bool:
         """Whether all has been read that lies before the end."""
-        return not is_ahead(self._end, self.feed.cursor)
+        return first_ahead(self._end, self.feed.cursor) is None
 
     def judge(self, channel: Channel, position: str) -> Missed | Lost:
         """Say whether a client that was at `position` of `channel` can be told all that it missed."""

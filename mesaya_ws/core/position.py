@@ -5,25 +5,28 @@ every replica. It is opaque to clients, and never a permission. Layout, before b
 
     1 byte   version; its lowest bit says that every topic has exactly one partition, or does not exist yet
     2 bytes  check of the channel's name
-    then for each topic of `Kind.topics`, in that order:
-      varint   number of partitions (left out when the lowest bit is set)
-      2 bytes  check of the topic's id (a topic that is created again re-uses its offsets)
-      varint   next offset, for each partition
+    2 bytes  check of the ids of the topics that exist (a topic that is created again re-uses its offsets)
+    then for each topic of `Kind.topics`, in that order, where the bit is set:
+      varint   next offset + 1; 0 if the topic does not exist
+    and where it is not:
+      varint   number of partitions; 0 if the topic does not exist
+      varint   next offset, for each of them
 
-A topic that does not exist (yet) has the check 0 and, when the bit is set, the offset 0.
+So with one partition a topic, the longest are of 40 characters, up to offsets of 34 billion.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Iterator, Mapping
+from bisect import insort
+from collections.abc import Iterable, Iterator, Mapping
 from zlib import crc32
 
 from mesaya_ws.core.channels import Channel, Kind
 from mesaya_ws.core.event_log import Extent, Partition
 
-_VERSION = 0x10
+_VERSION = 0x20
 _SINGLE = 0x01
-_LONGEST = 4096
+_LONGEST = 4096  # some 600 partitions
 
 Vector = Mapping[Partition, int]
 
@@ -41,28 +44,30 @@ class Cursor:
 
     def __init__(self) -> None:
         self.next: dict[Partition, int] = {}
-        self._ids: dict[str, bytes] = {}
+        self._ids: dict[str, str] = {}
         self._partitions: dict[str, list[Partition]] = {}
+        self._heads: dict[str, bytes] = {}
         self._parts: dict[str, bytes] = {}
         self._single = True
 
     def found(self, extents: Mapping[Partition, Extent]) -> None:
         """Take note of partitions that exist; those not seen before are to be taken from their beginning."""
-        for partition in sorted(extents.keys() - self.next.keys()):
+        for partition in extents.keys() - self.next.keys():
             self.next[partition] = extents[partition].begin
-            self._ids[partition.topic] = _check(extents[partition].topic_id)
-            self._partitions.setdefault(partition.topic, []).append(partition)
+            self._ids[partition.topic] = extents[partition].topic_id
+            insort(self._partitions.setdefault(partition.topic, []), partition)
         self._lay_out()
 
     def replaced(self, topic: str, topic_id: str) -> None:
         """Start anew with a topic that was created again."""
         for partition in self._partitions.pop(topic, []):
             del self.next[partition]
-        self._ids[topic] = _check(topic_id)
+        self._ids[topic] = topic_id
         self._lay_out()
 
     def _lay_out(self) -> None:
-        self._single = all(len(partitions) == 1 for partitions in self._partitions.values())
+        self._single = all(partitions == [Partition(topic, 0)] for topic, partitions in self._partitions.items())
+        self._heads.clear()
         self._parts.clear()
 
     def advance(self, partition: Partition, next_offset: int) -> None:
@@ -72,8 +77,12 @@ class Cursor:
 
     def position(self, channel: str, kind: Kind) -> str:
         """Return the present place of a channel, given by its name and kind."""
+        head = self._heads.get(kind.name)
+        if head is None:
+            existing = [topic for topic in kind.topics if topic in self._partitions]
+            head = self._heads[kind.name] = self._check_ids(existing)
         parts = self._parts
-        pieces = [(_VERSION | self._single).to_bytes(), _check(channel)]
+        pieces = [(_VERSION | self._single).to_bytes(), _check(channel), head]
         for topic in kind.topics:
             part = parts.get(topic)
             if part is None:
@@ -81,12 +90,18 @@ class Cursor:
             pieces.append(part)
         return urlsafe_b64encode(b"".join(pieces)).rstrip(b"=").decode()
 
+    def _check_ids(self, topics: Iterable[str]) -> bytes:
+        return _check(" ".join(self._ids[topic] for topic in topics))
+
     def _part(self, topic: str) -> bytes:
         partitions = self._partitions.get(topic)
-        if not partitions:
-            return b"\0\0\0"  # in both layouts
-        count = b"" if self._single else _varint(len(partitions))
-        return count + self._ids[topic] + b"".join(_varint(self.next[partition]) for partition in partitions)
+        if partitions is None:
+            return b"\0"
+        if self._single:
+            return _varint(self.next[partitions[0]] + 1)
+        count = partitions[-1].number + 1
+        # One that is missing, as it has no leader, has been taken up to its beginning.
+        return _varint(count) + b"".join(_varint(self.next.get(Partition(topic, n), 0)) for n in range(count))
 
     def read(self, text: str, channel: Channel) -> Vector:
         """Return the vector that a position of `channel` stands for.
@@ -96,40 +111,39 @@ class Cursor:
         created again since.
         """
         vector: dict[Partition, int] = {}
-        for topic, check, offsets in _decode(text, channel):
-            if not any(check) and not any(offsets):
-                continue
-            if topic in self._ids and self._ids[topic] != check:
-                raise ReplacedTopicError(topic)
+        existing = []
+        check, offsets_by_topic = _decode(text, channel)
+        for topic, offsets in zip(channel.kind.topics, offsets_by_topic, strict=True):
+            if offsets:
+                existing.append(topic)
             vector.update((Partition(topic, number), offset) for number, offset in enumerate(offsets))
+        # While one of them is not known here, the place is ahead; its topics are compared when it has been reached.
+        if all(topic in self._ids for topic in existing) and check != self._check_ids(existing):
+            raise ReplacedTopicError
         return vector
 
 
-def _decode(text: str, channel: Channel) -> Iterator[tuple[str, bytes, list[int]]]:
+def _decode(text: str, channel: Channel) -> tuple[bytes, list[list[int]]]:
+    """Return the check of the topics' ids, and the next offsets of each topic."""
     if len(text) > _LONGEST:
         raise BadPositionError("A position is never that long.")
     try:
         raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-        version, check = raw[0], raw[1:3]
+        version = raw[0]
         if version & ~_SINGLE != _VERSION:
             raise BadPositionError("The position is of a kind that this version does not know.")
-        if check != _check(channel.name):
+        if raw[1:3] != _check(channel.name):
             raise BadPositionError("The position belongs to another channel.")
-        at = 3
-        for topic in channel.kind.topics:
-            count = 1
-            if not version & _SINGLE:
-                count, at = _read_varint(raw, at)
-            topic_check, at = raw[at : at + 2], at + 2
-            offsets = []
-            for _ in range(count):
-                offset, at = _read_varint(raw, at)
-                offsets.append(offset)
-            yield topic, topic_check, offsets
-    except (Base64Error, UnicodeEncodeError, IndexError):
+        numbers = _varints(raw[5:])
+        if version & _SINGLE:
+            offsets = [[number - 1] if (number := next(numbers)) else [] for _ in channel.kind.topics]
+        else:
+            offsets = [[next(numbers) for _ in range(next(numbers))] for _ in channel.kind.topics]
+        if next(numbers, None) is not None:
+            raise BadPositionError("The position is damaged.")
+    except (Base64Error, UnicodeEncodeError, IndexError, StopIteration):
         raise BadPositionError("The position is damaged.") from None
-    if at != len(raw):
-        raise BadPositionError("The position is damaged.")
+    return raw[3:5], offsets
 
 
 def _check(text: str) -> bytes:
@@ -147,12 +161,17 @@ def _varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def _read_varint(raw: bytes, at: int) -> tuple[int, int]:
+def _varints(raw: bytes) -> Iterator[int]:
+    """Yield all numbers that are encoded in `raw`. Raises `BadPositionError` when the last one is cut off."""
     number = shift = 0
-    while raw[at] & 0x80:
-        number |= (raw[at] & 0x7F) << shift
-        shift += 7
-        at += 1
-        if shift > 63:
-            raise BadPositionError("The position is damaged.")
-    return number | raw[at] << shift, at + 1
+    for byte in raw:
+        number |= (byte & 0x7F) << shift
+        if byte & 0x80:
+            shift += 7
+            if shift > 63:
+                raise BadPositionError("The position is damaged.")
+        else:
+            yield number
+            number = shift = 0
+    if shift:
+        raise BadPositionError("The position is damaged.")

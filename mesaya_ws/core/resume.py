@@ -51,9 +51,15 @@ class Earlier:
 
 @frozen
 class Ahead:
-    """The place lies before this instance, which has not read that far yet."""
+    """The place lies before this instance, which has not read as far as the offset `until` of `partition` yet."""
 
     vector: Vector
+    partition: Partition
+    until: int
+
+    def is_passed(self, cursor: Cursor) -> bool:
+        """Return whether `cursor` has come so far that judging again may say something else."""
+        return cursor.next.get(self.partition, -1) >= self.until
 
 
 @frozen
@@ -103,13 +109,16 @@ def judge(
         return Lost.DAMAGED
     except ReplacedTopicError:
         return Lost.REPLACED
-    if is_ahead(vector, cursor):
-        return Ahead(vector)
+    if ahead := first_ahead(vector, cursor):
+        return Ahead(vector, *ahead)
     if not window.holds((known for known in cursor.next if known.topic in channel.kind.topics), vector):
         return Earlier(vector)
     return Missed(vector) if parentage.clean(channel, vector) else Lost.UNSURE
 
 
-def is_ahead(vector: Vector, cursor: Cursor) -> bool:
-    """Return whether a place lies behind what `cursor` has taken."""
-    return any(offset > cursor.next.get(partition, 0) for partition, offset in vector.items())
+def first_ahead(vector: Vector, cursor: Cursor) -> tuple[Partition, int] | None:
+    """Return where a place lies behind what `cursor` has taken, or None; a partition not known here is behind it."""
+    known = cursor.next
+    return next(
+        ((partition, offset) for partition, offset in vector.items() if offset > known.get(partition, -1)), None
+    )

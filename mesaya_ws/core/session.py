@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from mesaya_ws.core import closing
 from mesaya_ws.core.channels import Channel, parse_channel
@@ -29,10 +29,16 @@ class Limits:
 
 @frozen
 class _Held:
-    """A subscription that cannot be answered yet; `looks` is how often the log had been looked at when it came."""
+    """A subscription that cannot be answered yet; `looks` is how often the log had been looked at when it came.
+
+    If that is since the client is `ahead`, there is nothing new before that is passed, or the log is looked at again
+    (when it had been `seen` so often).
+    """
 
     message: Subscribe
     looks: int
+    ahead: Ahead | None = None
+    seen: int = 0
 
 
 @define(eq=False)
@@ -101,9 +107,11 @@ class Session:
 
     def release(self) -> None:
         """Answer the subscriptions for which the feed has come far enough."""
-        held, self._held = self._held, {}
-        for name, waiting in held.items():
-            self._open(waiting, self._channels[name])
+        feed = self.feed
+        for name, held in list(self._held.items()):
+            if held.ahead is None or held.ahead.is_passed(feed.cursor) or held.seen != feed.looks:
+                del self._held[name]
+                self._open(held, self._channels[name])
 
     @property
     def asking(self) -> Collection[Channel]:
@@ -178,7 +186,7 @@ class Session:
             case Earlier():
                 self._begin(asked, channel, Lost.EXPIRED)
             case Ahead(vector) if feed.reaches(vector) or feed.looks == asked.looks:
-                self._held[channel.name] = asked
+                self._held[channel.name] = evolve(asked, ahead=verdict, seen=feed.looks)
             case Ahead():
                 self._begin(asked, channel, Lost.AHEAD)
             case _:

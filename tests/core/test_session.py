@@ -1,9 +1,11 @@
 import pytest
 
-from mesaya_ws.core.event_log import Gap, Replaced
+from mesaya_ws.core.event_log import Extent, Gap, Replaced, Sources
+from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.replay import PAGE_BYTES
-from mesaya_ws.core.window import Overtaken
-from tests.core.world import CHANNEL, NOW, REVIEWS, World, ask, reviews
+from mesaya_ws.core.window import Overtaken, Window
+from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, reviews
 
 
 def test_a_client_is_greeted():
@@ -392,3 +394,41 @@ def test_snapshots_are_handed_over_one_at_a_time():
             ("subscribed", name),
             ("snapshot", name),
         ]
+
+
+def test_who_is_ahead_is_not_judged_again_before_something_has_changed():
+    ahead, behind = World(), World()
+    for number in (1, 2):
+        ahead.review(number)
+    position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
+    behind.offsets[REVIEWS] = 2
+    session = behind.client()
+    ask(session, channel=CHANNEL, position=position)
+    judged, judge = 0, behind.feed.judge
+
+    def counted(*args):
+        nonlocal judged
+        judged += 1
+        return judge(*args)
+
+    behind.feed.judge = counted
+    for _ in range(5):
+        session.release()
+    assert judged == 0
+    behind.look()
+    for _ in range(5):
+        session.release()
+    assert (judged, session.holding) == (1, True)
+
+
+def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
+    knows, late = World(), World()
+    position = ask(knows.client(), channel=CHANNEL)[0]["position"]
+    late.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+    late.feed.hear(Sources({TABLES: Extent(0, 0, "b")}, {}), NOW)
+    late.work()
+    session = late.client()
+    assert ask(session, channel=CHANNEL, position=position) == []
+    late.look()
+    session.release()
+    assert session.outbox.said()[0]["recovered"] is True
