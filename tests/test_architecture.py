@@ -16,7 +16,8 @@ LEVELS = {
     "logs": set(),
     "descriptors": set(),
     "metrics": {"core"},
-    "client": {"core"},
+    "dialling": {"core"},
+    "client": {"core", "dialling"},
     "eventlog": {"core", "settings", "logs", "metrics"},
     "websocket": {"core", "settings", "logs", "metrics"},
     "http_api": {"core", "settings", "logs", "metrics"},
@@ -29,7 +30,7 @@ TOP = {"gateway", "cli", "__main__", "__init__"}
 FENCES = {
     "hypercorn": {"http_api/serving.py"},
     "starlette": {"http_api"},
-    "trio_websocket": {"websocket", "client.py"},
+    "trio_websocket": {"websocket", "client.py", "dialling.py"},
     "kafka": {"eventlog/kafka"},
     "sqlite3": {"eventlog/sqlite/file.py"},
     "prometheus_client": {"metrics.py"},

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed, serve_websocket
 
-from mesaya_ws import client
+from mesaya_ws import client, dialling
 from mesaya_ws.client import Event, RefusedError, connect
 
 CHANNEL = "restaurant:1:tables"
@@ -23,6 +23,8 @@ class Gateway:
     def __init__(self, *scripts):
         self.scripts = list(scripts)
         self.heard = []
+        self.admits = trio.Event()
+        self.admits.set()
 
     @asynccontextmanager
     async def serving(self):
@@ -36,6 +38,7 @@ class Gateway:
         if not self.scripts:
             await request.reject(503)
             return
+        await self.admits.wait()
         websocket = await request.accept()
         self.heard.append([])
         with suppress(ConnectionClosed):
@@ -217,7 +220,7 @@ async def test_a_handshake_that_is_refused_for_good_is_raised(body, code, words)
 
 
 async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch):
-    monkeypatch.setattr(client, "CONNECT_PATIENCE", 0.05)
+    monkeypatch.setattr(dialling, "CONNECT_PATIENCE", 0.05)
     came = trio.Event()
 
     async def stay_silent(stream):
@@ -317,6 +320,167 @@ async def test_places_on_quiet_channels_move_on(monkeypatch):
         with trio.fail_after(5):
             await anext(session)
         assert session.positions[CHANNEL] == "p9"
+
+
+# Moving to another instance
+
+
+async def test_it_moves_without_a_gap():
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        gateway.admits = trio.Event()
+        await say(websocket, type="moving", within=5.0)
+        await say(websocket, **event(1))
+        await moved.wait()
+        with suppress(ConnectionClosed):
+            await say(websocket, **event(2))  # it comes on the other connection
+            await websocket.get_message()
+        assert websocket.closed.code == 1000
+        left.set()
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        moved.set()
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p1", recovered=True, replayed=1)
+        await say(websocket, **event(2))
+        await hear(websocket, heard)
+        await say(websocket, **event(3))
+        await trio.sleep_forever()
+
+    moved, left = trio.Event(), trio.Event()
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 1
+            gateway.admits.set()
+            assert (await anext(session)).data == 2
+            await session.unsubscribe("what is said goes to the new one")
+            assert (await anext(session)).data == 3
+            await left.wait()
+    assert gateway.heard[1][0] == {"type": "subscribe", "channel": CHANNEL, "position": "p1"}
+
+
+async def test_what_is_under_way_while_it_moves_comes_once():
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, type="moving", within=5.0)
+        for number in range(1, 1000):
+            await say(websocket, **event(number))
+        await trio.sleep_forever()
+
+    async def second(websocket, heard):
+        place = (await hear(websocket, heard)).get("position", "p0")
+        await say(websocket, type="subscribed", channel=CHANNEL, position=place, recovered=True)
+        for number in range(int(place[1:]) + 1, 1000):
+            await say(websocket, **event(number))
+        await trio.sleep_forever()
+
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(20):
+            assert [(await anext(session)).data for _ in range(999)] == list(range(1, 1000))
+    assert len(gateway.heard) == 2
+
+
+async def test_as_long_as_the_next_instance_does_not_take_it_it_stays(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="moving", within=5.0)
+        await refused.wait()
+        await say(websocket, **event(1))
+        gateway.scripts.append(second)
+        await trio.sleep_forever()
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, **event(2))
+        await trio.sleep_forever()
+
+    class Busy(Gateway):
+        async def _serve(self, request):
+            if self.heard and not self.scripts:
+                refused.set()
+            await super()._serve(request)
+
+    refused = trio.Event()
+    gateway = Busy(first)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert [(await anext(session)).data for _ in range(2)] == [1, 2]
+    assert len(gateway.heard) == 2
+
+
+async def test_an_instance_that_does_not_want_it_does_not_end_the_connection_that_there_is(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="moving", within=5.0)
+        await refused.wait()
+        await say(websocket, **event(1))
+        await websocket.aclose(1012)
+
+    class Strict(Gateway):
+        async def _serve(self, request):
+            if self.heard:
+                refused.set()
+                await request.reject(403)
+            else:
+                await super()._serve(request)
+
+    refused = trio.Event()
+    async with Strict(first).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 1
+            with pytest.raises(RefusedError):
+                await anext(session)
+
+
+async def test_an_instance_that_goes_before_it_has_moved(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, **event(1))
+        await say(websocket, type="moving", within=0.0)
+        await websocket.aclose(1012)
+
+    async def later(websocket, heard):
+        place = (await hear(websocket, heard))["position"]
+        for number in range(int(place[1:]) + 1, 100):
+            await say(websocket, **event(number))
+        with suppress(ConnectionClosed):
+            await websocket.get_message()
+
+    gateway = Gateway(first, later, later, later)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert [(await anext(session)).data for _ in range(99)] == list(range(1, 100))
+
+
+async def test_a_state_that_replaces_what_was_missed_on_the_way_is_told_as_such():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(
+            websocket,
+            type="snapshot",
+            channel=CHANNEL,
+            position="p7",
+            recovered=False,
+            reason="expired",
+            complete=True,
+            data={"tables": []},
+        )
+        await trio.sleep_forever()
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            lost, snapshot = await anext(session), await anext(session)
+    assert (lost.type, lost.data, snapshot.type, snapshot.position) == ("lost", "expired", "snapshot", "p7")
 
 
 async def test_unsubscribing_forgets_the_place(at_once):
