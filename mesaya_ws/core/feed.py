@@ -5,6 +5,7 @@ what the log says (`hear`), lets it work (`take`), and writes what the hub has g
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import lru_cache
 
 import orjson
 
@@ -37,6 +38,8 @@ from mesaya_ws.core.window import Window
 
 TURN = 100
 """Records that are taken in one go: at some 20 µs each, others run every few milliseconds."""
+
+_partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
 
 Understood = tuple[Record, Event | Unreadable]
 
@@ -122,7 +125,7 @@ class Feed:
         self._freshness.published(all=self._merge.caught_up, time=self.time)
 
     def _take(self, record: Record, event: Event | Unreadable) -> None:
-        partition = Partition(record.topic, record.partition)
+        partition = _partition(record.topic, record.partition)
         self.cursor.advance(partition, record.offset + 1)
         self.time = record.timestamp
         is_clear = self._only is None or not self._unread or self._projections.can_judge(event)
@@ -131,6 +134,10 @@ class Feed:
         data: object = None
         for restaurant in outcome.reparented:
             self._parentage.changed(restaurant, partition, record.offset, self.cursor)
+        if not self.live and self.window.is_past(record.timestamp, self._now):
+            # To make frames that nobody can be told any more would be a third of the work on a long log.
+            self.window.raise_floor(partition, record.offset + 1)
+            return
         messages = outcome.messages
         if self._only is not None:
             messages = [message for message in messages if message.channel in self._only]

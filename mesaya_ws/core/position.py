@@ -15,10 +15,12 @@ every replica. It is opaque to clients, and never a permission. Layout, before b
 So with one partition a topic, the longest are of 40 characters, up to offsets of 34 billion.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
+from binascii import b2a_base64
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from zlib import crc32
 
 from mesaya_ws.core.channels import Channel, Kind
@@ -27,6 +29,7 @@ from mesaya_ws.core.event_log import Extent, Partition
 _VERSION = 0x20
 _SINGLE = 0x01
 _LONGEST = 4096  # some 600 partitions
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 Vector = Mapping[Partition, int]
 
@@ -82,13 +85,8 @@ class Cursor:
             existing = [topic for topic in kind.topics if topic in self._partitions]
             head = self._heads[kind.name] = self._check_ids(existing)
         parts = self._parts
-        pieces = [(_VERSION | self._single).to_bytes(), _check(channel), head]
-        for topic in kind.topics:
-            part = parts.get(topic)
-            if part is None:
-                part = parts[topic] = self._part(topic)
-            pieces.append(part)
-        return urlsafe_b64encode(b"".join(pieces)).rstrip(b"=").decode()
+        places = head + b"".join([parts.get(topic) or self._part(topic) for topic in kind.topics])
+        return _beginning(_VERSION | self._single, channel) + _encode(places)
 
     def _check_ids(self, topics: Iterable[str]) -> bytes:
         return _check(" ".join(self._ids[topic] for topic in topics))
@@ -96,12 +94,15 @@ class Cursor:
     def _part(self, topic: str) -> bytes:
         partitions = self._partitions.get(topic)
         if partitions is None:
-            return b"\0"
-        if self._single:
-            return _varint(self.next[partitions[0]] + 1)
-        count = partitions[-1].number + 1
-        # One that is missing, as it has no leader, has been taken up to its beginning.
-        return _varint(count) + b"".join(_varint(self.next.get(Partition(topic, n), 0)) for n in range(count))
+            part = b"\0"
+        elif self._single:
+            part = _varint(self.next[partitions[0]] + 1)
+        else:
+            count = partitions[-1].number + 1
+            # One that is missing, as it has no leader, has been taken up to its beginning.
+            part = _varint(count) + b"".join(_varint(self.next.get(Partition(topic, n), 0)) for n in range(count))
+        self._parts[topic] = part
+        return part
 
     def read(self, text: str, channel: Channel) -> Vector:
         """Return the vector that a position of `channel` stands for.
@@ -121,6 +122,16 @@ class Cursor:
         if all(topic in self._ids for topic in existing) and check != self._check_ids(existing):
             raise ReplacedTopicError
         return vector
+
+
+@lru_cache(16_384)
+def _beginning(version: int, channel: str) -> str:
+    """Return what all positions of a channel begin with: three bytes, so that what follows is encoded for itself."""
+    return _encode(version.to_bytes() + _check(channel))
+
+
+def _encode(raw: bytes) -> str:
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 
 
 def _decode(text: str, channel: Channel) -> tuple[bytes, list[list[int]]]:

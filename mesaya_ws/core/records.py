@@ -17,6 +17,9 @@ from mesaya_ws.core.fields import DROPPED, reference
 class Reason(StrEnum):
     """What became of a record: a label of the metrics, so the list is short and closed."""
 
+    # That of `Enum` is written in Python, and every record is counted by its reason.
+    __hash__ = str.__hash__
+
     SENT = "sent"
     ORPHAN = "orphan"
     """Folded; nothing is known that says whom it concerns."""

@@ -123,9 +123,13 @@ class Window:
         while self.bytes > self._max_bytes:
             self._evict()
 
+    def is_past(self, timestamp: int, now: int) -> bool:
+        """Return whether what was made at `timestamp` is too old at the time `now` (ms since the epoch)."""
+        return timestamp < now - self._milliseconds
+
     def expire(self, now: int) -> None:
         """Drop what is too old at the time `now` (ms since the epoch)."""
-        while self._order and self._order[0][1].timestamp < now - self._milliseconds:
+        while self._order and self.is_past(self._order[0][1].timestamp, now):
             self._evict()
 
     def _evict(self) -> None:
