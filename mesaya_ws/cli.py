@@ -5,12 +5,12 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NoReturn
+from urllib.parse import urlsplit
 
 import attrs
 import click
@@ -19,14 +19,15 @@ import trio
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from mesaya_ws import __version__
-from mesaya_ws.client import Event, RefusedError, connect
+from mesaya_ws.client import Event, RefusedError, Session, connect
 from mesaya_ws.core.event_log import Extent, LogUnavailableError, NewRecord, Partition, RecordRefusedError
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.gateway import serve as serve_gateway
 from mesaya_ws.logs import configure
-from mesaya_ws.settings import Settings, SettingsError, load_settings
+from mesaya_ws.settings import Settings, SettingsError, load_settings, shown
 from mesaya_ws.workers.pool import Pool
 from mesaya_ws.workers.post import WorkerPost
 from mesaya_ws.workers.supervisor import GaveUpError, supervise
@@ -36,6 +37,9 @@ CHUNK = 200
 
 PATIENCE = 10.0
 """Seconds that `check` waits for the log."""
+
+SILENCE = 2.0
+"""Seconds after which `tail` says that it has found no gateway."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -132,6 +136,8 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
         lines = source
     try:
         count = trio.run(_produce, settings, _records(lines), rate)
+    except* KeyboardInterrupt:
+        _fail("interrupted; what was appended before stays.")
     except* ValueError as group:
         _fail(str(_first(group)))
     except* (RecordRefusedError, LogUnavailableError, SettingsError, OSError) as group:
@@ -176,27 +182,42 @@ async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float
         return count
 
 
+def _websocket_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise click.BadParameter("it must be ws://host:port/ws, or wss://…")
+    return url
+
+
 @main.command()
 @click.argument("channels", nargs=-1, required=True)
-@click.option("--url", help="Where the gateway is; by default on this machine, at PORT.")
+@click.option("--url", callback=_websocket_url, help="Where the gateway is; by default on this machine, at PORT.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
 @click.option("--snapshot", is_flag=True, help="Begin with the state of the channels.")
 def tail(channels: tuple[str, ...], url: str | None, as_json: bool, snapshot: bool) -> None:
     """Subscribe to CHANNELS and print what arrives, until interrupted."""
     url = url or f"ws://127.0.0.1:{_settings().port}/ws"
-    with suppress(KeyboardInterrupt):
-        try:
-            trio.run(partial(_tail, channels, url, as_json=as_json, snapshot=snapshot))
-        except* RefusedError as group:
-            _fail(str(_first(group)))
-        except* BrokenPipeError:
-            # Whoever read us has gone; Python would say so once more when it closes the stream.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    try:
+        trio.run(partial(_tail, channels, url, as_json=as_json, snapshot=snapshot))
+    except* KeyboardInterrupt:
+        pass  # this is how it ends
+    except* RefusedError as group:
+        _fail(str(_first(group)))
+    except* BrokenPipeError:
+        # Whoever read us has gone; Python would say so once more when it closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 async def _tail(channels: tuple[str, ...], url: str, *, as_json: bool, snapshot: bool) -> None:
     console = Console()
-    async with connect(url) as session:
+    async with connect(url) as session, trio.open_nursery() as nursery:
+        nursery.start_soon(_tell_of_silence, session, url)
         for channel in channels:
             await session.subscribe(channel, snapshot=snapshot)
         async for event in session:
@@ -206,8 +227,16 @@ async def _tail(channels: tuple[str, ...], url: str, *, as_json: bool, snapshot:
                 _print(console, event)
 
 
+async def _tell_of_silence(session: Session, url: str) -> None:
+    """Tell whoever waits that there is nobody to wait for."""
+    await trio.sleep(SILENCE)
+    if not session.connected:
+        click.echo(f"mesaya-ws: nothing answers at {url} yet; trying again until something does.", err=True)
+
+
 def _print(console: Console, event: Event) -> None:
-    console.print(f"[dim]{event.timestamp or ''}[/] [bold]{event.type}[/] [cyan]{event.channel}[/]", highlight=False)
+    head = ((event.timestamp or "", "dim"), " ", (event.type, "bold"), " ", (event.channel, "cyan"))
+    console.print(Text.assemble(*head))
     console.print_json(data=event.data)
 
 
@@ -215,34 +244,29 @@ def _print(console: Console, event: Event) -> None:
 def check() -> None:
     """Say what is configured, whether the log answers, and what is missing."""
     settings = _settings()
-    console = Console()
-    table = Table("setting", "value", title="Settings", title_justify="left")
-    for field in attrs.fields(type(settings)):
-        value = getattr(settings, field.name)
-        shown = (
-            ", ".join(map(str, value))
-            if isinstance(value, tuple)
-            else repr(value)
-            if "SecretStr" in str(type(value))
-            else str(value)
-        )
-        table.add_row(field.name.upper(), shown)
-    console.print(table)
+    _show("Settings", ("setting", "value"), shown(settings))
     extents: dict[Partition, Extent] = {}
     try:
         extents = trio.run(_look, settings)
     except* (LogUnavailableError, SettingsError, OSError) as group:
         _fail(f"the event log does not answer: {_first(group)}")
-    table = Table("topic", "partition", "first", "next", title="Event log", title_justify="left")
-    for partition, extent in sorted(extents.items()):
-        table.add_row(partition.topic, str(partition.number), str(extent.begin), str(extent.end))
-    console.print(table)
+    rows = ((topic, str(number), str(begin), str(end)) for (topic, number), (begin, end, _) in sorted(extents.items()))
+    _show("Event log", ("topic", "partition", "first", "next"), rows)
     missing = set(settings.kafka_topics) - {partition.topic for partition in extents}
     if missing:
         _fail(f"these topics do not exist (yet): {', '.join(sorted(missing))}.")
     if not settings.auth:
         click.echo("mesaya-ws: AUTH=off, so private channels are open to everybody.", err=True)
     click.echo("All is well.")
+
+
+def _show(title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    table = Table(title=title, title_justify="left")
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
 
 
 async def _look(settings: Settings) -> dict[Partition, Extent]:

@@ -60,6 +60,11 @@ class Session:
     _runs: trio.Nursery = field(init=False)
     _failures: int = 0
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._websocket is not None
+
     async def subscribe(self, channel: str, *, snapshot: bool = False) -> None:
         """Subscribe now, and again after every reconnection: from the known place on, or else with the state first."""
         self._channels[channel] = snapshot

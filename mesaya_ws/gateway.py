@@ -46,7 +46,7 @@ async def serve(
     post = post or Post()
     possible = allow_connections(settings.max_connections)
     if possible < settings.max_connections:
-        log.warning("MAX_CONNECTIONS needs more open files than the system allows (ulimit -Hn)", possible=possible)
+        log.info("MAX_CONNECTIONS needs more open files than the system allows (ulimit -Hn)", possible=possible)
         settings = evolve(settings, max_connections=possible)
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)

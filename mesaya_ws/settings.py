@@ -215,6 +215,22 @@ class Settings:
     )
 
 
+def shown(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Return the settings as they could be given, by name; secrets are hidden."""
+    for field in attrs.fields(Settings):
+        value = getattr(settings, field.name)
+        match value:
+            case ts.SecretStr():
+                text = "(hidden)" if value else ""
+            case bool():
+                text = "on" if value else "off"
+            case tuple():
+                text = ", ".join(value)
+            case _:
+                text = str(value)
+        yield field.name.upper(), text
+
+
 def load_settings(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
     """Read the settings from `environ` (default: the process's) and `.env` in `directory` (default: the working one).
 

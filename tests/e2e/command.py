@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 MESAYA_WS = (sys.executable, "-m", "mesaya_ws")
 
@@ -32,6 +35,30 @@ def run(folder: Path, *arguments: str, stdin: str = "", **settings: str) -> subp
         timeout=PATIENCE,
         check=False,
     )
+
+
+@contextmanager
+def started(
+    folder: Path, *arguments: str, stdout: IO[bytes] | int = subprocess.PIPE, **settings: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a command in `folder` beside the test; it is killed when it takes too long, and at the end."""
+    process = subprocess.Popen(
+        [*MESAYA_WS, *arguments],
+        cwd=folder,
+        env=environment(settings),
+        stdin=subprocess.PIPE,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    guard = threading.Timer(PATIENCE, process.kill)
+    guard.start()
+    try:
+        with process:
+            yield process
+            process.kill()
+    finally:
+        guard.cancel()
 
 
 def produce(folder: Path, records: Iterable[object], **settings: str) -> None:

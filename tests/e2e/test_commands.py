@@ -1,0 +1,151 @@
+"""The commands beside a real gateway, and what only whole processes show: signals, terminals, pipes.
+
+What they do by themselves is in `tests/test_cli.py`.
+"""
+
+import json
+import pty
+import signal
+import socket
+from contextlib import contextmanager
+
+import pytest
+from click.testing import CliRunner
+
+from mesaya_ws.cli import main
+from tests.e2e.client import connected
+from tests.e2e.command import run, started
+from tests.e2e.gateway import running, until
+
+ANNOUNCEMENTS = "global:announcements"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    """One for all tests here, which tell their own announcements from those of others."""
+    with running(tmp_path_factory.mktemp("commands"), AUTH="on", PUBLISH_TOKEN="a token of the tests") as gateway:
+        yield gateway
+
+
+@contextmanager
+def tailing(gateway, *arguments, **more):
+    """Run `tail`; it is yielded when it has subscribed."""
+    before = gateway.metric("mesaya_client_messages_total", type="subscribe")
+    with started(gateway.folder, "tail", *arguments, PORT=str(gateway.port), **more) as process:
+        gateway.until(
+            lambda: gateway.metric("mesaya_client_messages_total", type="subscribe") > before, 20, "it has subscribed"
+        )
+        yield process
+
+
+# produce
+
+
+def test_what_is_produced_arrives(gateway):
+    with connected(gateway.url) as client:
+        client.subscribe("global:restaurants")
+        done = run(gateway.folder, "produce", "--sample")
+        assert (done.returncode, done.stdout) == (0, "")
+        assert client.receive()["type"] == "restaurant.created"
+
+
+def test_produce_ends_at_once_when_it_is_interrupted(tmp_path):
+    with started(tmp_path, "produce", "--sample", "--rate", "0.01") as process:
+        until((tmp_path / "mesaya-ws.sqlite3").exists, 20, "it has begun")
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode == 1
+    assert told.splitlines()[-1] == "mesaya-ws: interrupted; what was appended before stays."
+    assert "Traceback" not in told
+
+
+# tail
+
+
+def test_tail_prints_json_where_nobody_looks_until_it_is_interrupted(gateway):
+    with tailing(gateway, ANNOUNCEMENTS) as process:
+        for title in ("one", "two"):
+            gateway.announce(title)
+            event = json.loads(process.stdout.readline())
+            assert event.items() >= {"channel": ANNOUNCEMENTS, "type": "announcement.created"}.items()
+            assert event["data"]["title"] == title
+            assert event["position"]
+        process.send_signal(signal.SIGINT)
+        assert process.communicate() == ("", "")
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_tail_is_readable_on_a_terminal_unless_json_is_asked_for(gateway, as_json):
+    ours, theirs = pty.openpty()
+    with (
+        open(ours, "rb", buffering=0) as terminal,
+        open(theirs, "wb", buffering=0) as output,
+        tailing(gateway, *(["--json"] if as_json else []), ANNOUNCEMENTS, stdout=output),
+    ):
+        gateway.announce("the end")
+        shown = b""
+        while b"the end" not in shown:
+            shown += terminal.read(1000)
+    assert b"announcement.created" in shown
+    assert shown.startswith(b"{") is as_json
+
+
+def test_tail_says_that_nobody_is_there_and_waits(start_gateway, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = str(nobody.getsockname()[1])
+    with started(tmp_path, "tail", "--snapshot", ANNOUNCEMENTS, PORT=port) as process:
+        assert process.stderr.readline().startswith(f"mesaya-ws: nothing answers at ws://127.0.0.1:{port}/ws yet")
+        start_gateway(PORT=port)
+        assert json.loads(process.stdout.readline())["type"] == "snapshot"
+
+
+def test_tail_ends_quietly_when_nobody_reads_it(gateway):
+    with tailing(gateway, ANNOUNCEMENTS) as process:
+        process.stdout.close()
+        for _ in range(2):
+            gateway.announce("to nobody")
+        assert process.wait() == 0
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["user:u1:notifications"], 1, "The channel 'user:u1:notifications' is private."),
+        (["nonsense"], 1, "There is no channel 'nonsense'."),
+        (["--url", "ws://127.0.0.1:{port}/elsewhere", ANNOUNCEMENTS], 1, "WebSockets are served at /ws."),
+    ],
+)
+def test_tail_says_why_it_may_not(gateway, monkeypatch, arguments, status, said):
+    monkeypatch.setenv("PORT", str(gateway.port))
+    done = CliRunner().invoke(main, ["tail", *(word.format(port=gateway.port) for word in arguments)])
+    assert (done.exit_code, done.stdout, done.stderr) == (status, "", f"mesaya-ws: {said}\n")
+
+
+# check
+
+
+@pytest.mark.kafka
+def test_check_and_produce_with_kafka(tmp_path, platform_topics):
+    done = run(tmp_path, "produce", "--sample", KAFKA_BROKERS=platform_topics)
+    assert (done.returncode, done.stderr) == (0, f"69 records appended to {platform_topics}.\n")
+    done = run(tmp_path, "check", KAFKA_BROKERS=platform_topics)
+    assert done.returncode == 0, done.stderr
+    assert "All is well." in done.stdout
+
+
+@pytest.mark.kafka
+def test_check_says_what_is_missing_in_kafka(tmp_path, platform_kafka):
+    done = run(tmp_path, "check", KAFKA_BROKERS=platform_kafka, KAFKA_TOPICS="missing.one,missing.two")
+    assert done.returncode == 1
+    assert done.stderr == "mesaya-ws: these topics do not exist (yet): missing.one, missing.two.\n"
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("command", [("check",), ("produce", "--sample")])
+def test_a_kafka_that_is_not_there_is_told_of(tmp_path, command):
+    done = run(tmp_path, *command, KAFKA_BROKERS="127.0.0.1:9")
+    assert done.returncode == 1
+    assert "Kafka does not answer at 127.0.0.1:9" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
