@@ -52,12 +52,13 @@ def close(code: int) -> bytes:
 
 def split(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
     """Return the (opcode, payload) of all whole frames of a server in `data`, and what is left."""
-    frames = []
-    while len(data) >= 2:
-        start = {126: 4, 127: 10}.get(data[1], 2)
-        end = start + (data[1] if start == 2 else int.from_bytes(data[2:start]))
+    frames, at = [], 0
+    while len(data) - at >= 2:
+        size = data[at + 1]
+        start = at + {126: 4, 127: 10}.get(size, 2)
+        end = start + (size if size < 126 else int.from_bytes(data[at + 2 : start]))
         if max(start, end) > len(data):
             break
-        frames.append((data[0], data[start:end]))
-        data = data[end:]
-    return [(first & 0x0F, payload) for first, payload in frames], data
+        frames.append((data[at] & 0x0F, data[start:end]))
+        at = end
+    return frames, data[at:]

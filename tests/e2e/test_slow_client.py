@@ -1,0 +1,57 @@
+"""A client that does not read: it is sent away and loses nothing, and nobody else notices."""
+
+import json
+
+from tests.e2e.client import connected
+from tests.e2e.command import started
+from tests.e2e.crowd import crowd
+from tests.e2e.raw import raw
+from tests.wire import CLOSE, TEXT, frame
+
+CHANNEL = "restaurant:r1:reviews"
+# In all, more than a kernel buffers for one connection (tcp_wmem: 4 MB); at a rate that others keep up with.
+COUNT, SIZE, RATE = 250, 40_000, "100"
+SUBSCRIBE = {"type": "subscribe", "channel": CHANNEL}
+
+
+def reviews():
+    for number in range(COUNT):
+        data = {"id": f"v{number}", "restaurantId": "r1", "userId": "u1", "comment": "x" * SIZE}
+        value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": f"v{number}"}
+        yield {"topic": "mesa-ya.reviews.events", "value": value | {"data": data}}
+
+
+def number(event):
+    return int(event["data"]["reviewId"].removeprefix("v"))
+
+
+def test_a_client_that_does_not_read(start_gateway, tmp_path):
+    (tmp_path / "reviews.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in reviews()))
+    gateway = start_gateway(OUTBOX_BYTES="200000", CLOSE_TIMEOUT="60")
+    with raw(gateway.port, receive_buffer=4096) as slow, crowd(gateway.port, 20) as others:
+        slow.shake_hands()
+        slow.send(frame(json.dumps(SUBSCRIBE).encode()))
+        for member in others.members:
+            member.say(**SUBSCRIBE)
+        others.until(lambda member: len(member.frames) == 2, "it has subscribed")
+
+        with started(tmp_path, "produce", "reviews.jsonl", "--rate", RATE) as process:
+            others.until(lambda member: len(member.frames) == 2 + COUNT, "it has received everything")
+            assert process.wait() == 0
+        for member in others.members:
+            assert [number(json.loads(payload)) for payload in member.frames[2:]] == list(range(COUNT))
+
+        # Now it reads, up to its end, and comes back with the last place that it saw.
+        received = []
+        while (got := slow.frame())[0] == TEXT:
+            received.append(json.loads(got[1]))
+        assert got == (CLOSE, (4008).to_bytes(2) + b"slow")
+        position = received[-1]["position"]
+        before = [number(message) for message in received[1:]]
+    with connected(gateway.url) as client:
+        answer = client.ask(**SUBSCRIBE, position=position)
+        assert answer["recovered"]
+        after = [number(client.receive()) for _ in range(answer["replayed"])]
+    assert before + after == list(range(COUNT))
+    assert 0 < len(before) < COUNT
+    assert gateway.metric("mesaya_closes_total", code="4008") == 1
