@@ -41,6 +41,7 @@ PROFILE_HELP = " ".join(f"{profile.name}: {profile.meaning}." for profile in PRO
 @click.option("--away", type=click.FloatRange(0), help="Seconds that a client which was cut stays away.")
 @click.option("--cut-every", type=click.FloatRange(0.1), help="Seconds after which each client is cut.")
 @click.option("--bystanders", type=click.IntRange(0), help="Clients that are never cut.")
+@click.option("--stopped", type=click.IntRange(0), help="Clients that come half way, and read nothing.")
 @click.option("--watch", metavar="CHANNEL", help="Feed nothing; watch what comes on this channel.")
 @click.option("--pid", type=int, help="The server's process; without, whoever listens on the port here.")
 @click.option("--serve", is_flag=True, help="Start a gateway with a log of its own, and end it.")

@@ -76,7 +76,8 @@ class Plan:
 
     A `rate` of None saturates: the next events are fed as soon as no more than `outstanding` of them have not been
     received everywhere. Disturbances: with `cut_every`, each client is cut that often; with `storm`, all but the
-    `bystanders` are cut at once in the middle of the run. Who was cut is `away` for a while, and resumes.
+    `bystanders` are cut at once in the middle of the run. Who was cut is `away` for a while, and resumes. For the
+    second half, so many more come that are `stopped`: they subscribe, and then read nothing at all.
     """
 
     run: str
@@ -99,6 +100,7 @@ class Plan:
     cut_every: float | None = None
     away: float = 1.0
     bystanders: int = 0
+    stopped: int = 0
 
     def subject(self, channel: int) -> str:
         """Return the id that a channel is about; no other run uses it."""
@@ -188,6 +190,11 @@ PROFILES = {
                 "bystanders": 100,
                 "duration": 60.0,
             },
+        ),
+        Profile(
+            "stopped",
+            "in the second half, some come that read nothing",
+            {"connections": 1000, "channels": 1, "rate": 100.0, "stopped": 10, "duration": 60.0},
         ),
     )
 }

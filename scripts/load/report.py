@@ -75,6 +75,11 @@ def table(plan: Plan, result: Result) -> Table:
     if result.storm_seconds is not None:
         meanwhile = milliseconds(result.storm_latency.percentile(99))
         row("storm answered in", f"{result.storm_seconds:.1f} s", f"live events meanwhile: p99 {meanwhile}")
+    if result.stopped_latency.total:
+        calm, stopped = (milliseconds(it.percentile(99)) for it in (result.calm_latency, result.stopped_latency))
+        row("p99 beside the stopped", stopped, f"without them {calm}")
+    if result.memory_per_stopped is not None:
+        row("memory per stopped", f"{result.memory_per_stopped / 1000:,.0f} kB", "of the server, with what waits")
     if result.cpu_share is not None:
         row("server CPU", f"{result.cpu_share:.0%}", "of a core")
     if result.cpu_per_delivery is not None:

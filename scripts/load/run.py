@@ -71,6 +71,9 @@ class Result:
     replayed: int
     storm_seconds: float | None
     storm_latency: Histogram
+    calm_latency: Histogram
+    stopped_latency: Histogram
+    memory_per_stopped: float | None
     moments: list[Moment]
 
     @property
@@ -93,8 +96,8 @@ class Tally:
     failures: dict[str, int] = field(factory=dict)
     latency: Histogram = field(factory=Histogram)
     opening: Histogram = field(factory=Histogram)
-    in_storm: bool = False
-    storm_latency: Histogram = field(factory=Histogram)
+    part: str | None = None
+    by_part: dict[str, Histogram] = field(factory=lambda: {part: Histogram() for part in ("calm", "stopped", "storm")})
     open: dict[int, int] = field(factory=dict)
     cpu: dict[int, float] = field(factory=dict)
     moments: list[Moment] = field(factory=list)
@@ -111,8 +114,8 @@ class Tally:
         for reason, count in sample.failures.items():
             self.failures[reason] = self.failures.get(reason, 0) + count
         self.latency.merge(sample.latency)
-        if self.in_storm:
-            self.storm_latency.merge(sample.latency)
+        if self.part is not None:
+            self.by_part[self.part].merge(sample.latency)
         self.opening.merge(sample.opening)
         self.last = max(self.last, sample.last)
         self.open[swarm], self.cpu[swarm] = sample.open, sample.cpu
@@ -196,7 +199,11 @@ class Run:
         cpu = self._server.cpu() if self._server else 0.0
         if self._feed is not None:
             self._feed.send("start")
-        storm_seconds = self._disturb()
+        storm_seconds, memory_per_stopped = None, None
+        if plan.stopped:
+            memory_per_stopped = self._stop_some()
+        else:
+            storm_seconds = self._disturb()
         if self._feed is None:
             events, feed_cpu, expected = 0, 0.0, 0
         else:
@@ -234,7 +241,10 @@ class Run:
             unrecovered=tally.unrecovered,
             replayed=tally.replayed,
             storm_seconds=storm_seconds,
-            storm_latency=tally.storm_latency,
+            storm_latency=tally.by_part["storm"],
+            calm_latency=tally.by_part["calm"],
+            stopped_latency=tally.by_part["stopped"],
+            memory_per_stopped=memory_per_stopped,
             moments=tally.moments,
         )
 
@@ -253,12 +263,30 @@ class Run:
         self._pass("before the storm", plan.duration / 3)
         self._order("cut_all")
         self._pass("away", plan.away)
-        began, tally.in_storm = time.time(), True
+        began, tally.part = time.time(), "storm"
         self._order("come_back")
         self._until_all_are_back("storm")
-        took, tally.in_storm = time.time() - began, False
+        took, tally.part = time.time() - began, None
         self._pass("after the storm", max(0.0, plan.duration * 2 / 3 - took))
         return took if tally.open_now >= plan.connections else None
+
+    def _stop_some(self) -> float | None:
+        """Let clients come that read nothing, half way; return the memory that each of them costs the server.
+
+        The window grows alike in both halves, so what the second half takes more than the first is theirs.
+        """
+        plan, tally = self._plan, self.tally
+        memory = [self._memory()]
+        for part in ("calm", "stopped"):
+            if part == "stopped":
+                self._order("stop_reading")
+            self._pass("settling", 1.0)
+            tally.part = part
+            self._pass(part, max(0.0, plan.duration / 2 - 1.0))
+            tally.part = None
+            memory.append(self._memory())
+        before, between, after = memory
+        return (after - between - (between - before)) / plan.stopped if before else None
 
     def _until_all_are_back(self, phase: str) -> None:
         patience = time.time() + CONNECT_PATIENCE

@@ -45,11 +45,15 @@ class State(Enum):
 
 @define(eq=False)
 class Client:
-    """A client, which lives on when its connection is cut. It expects the event number `next`; `missing` are gaps."""
+    """A client, which lives on when its connection is cut. It expects the event number `next`; `missing` are gaps.
+
+    One that is `stopped` reads nothing after the answer to its subscription, and counts nowhere.
+    """
 
     channel: int
     source: str
     bystander: bool
+    stopped: bool = False
     state: State = State.AWAY
     link: socket.socket | None = None
     began: int = 0
@@ -130,6 +134,10 @@ class Swarm:
             Client(number % plan.channels, f"127.0.0.{2 + number % plan.sources}", number < plan.bystanders)
             for number in range(index, plan.connections, plan.processes)
         ]
+        self._stopped = [
+            Client(number % plan.channels, f"127.0.0.{2 + number % plan.sources}", bystander=False, stopped=True)
+            for number in range(index, plan.stopped, plan.processes)
+        ]
         self._waiting: deque[Client] = deque()
         self._back_at: deque[tuple[float, Client]] = deque()
         self._ramp = plan.ramp / plan.processes if plan.ramp else None
@@ -154,6 +162,10 @@ class Swarm:
         """Let those who are away come back as fast as they can."""
         self._ramp = None
         self._waiting.extend(client for client in self._clients if client.state is State.AWAY)
+
+    def stop_reading(self) -> None:
+        """Let those come who read nothing."""
+        self._waiting.extend(self._stopped)
 
     def start_cutting(self) -> None:
         """From now on, cut one after the other."""
@@ -331,6 +343,8 @@ class Swarm:
             self._hear(client, opcode, payload)
             if client.state is State.AWAY:
                 return
+        if client.stopped:
+            return
         now = time.time_ns()
         for stamp in chunk.stamps:
             self._account(client, stamp, now)
@@ -356,6 +370,9 @@ class Swarm:
         elif _READY[self._plan.dialect] in payload:
             client.state = State.OPEN
             self._under_way -= 1
+            if client.stopped:
+                self._epoll.unregister(client.link.fileno())
+                return
             self._open += 1
             self._counts.connected += 1
             self._counts.opening.record((time.time_ns() - client.began) // 1000)
