@@ -22,7 +22,7 @@ from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
 from mesaya_ws.http_api.serving import serve_http
-from mesaya_ws.interpreter import keep, short_collections
+from mesaya_ws.interpreter import keep, short_pauses
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, exposition, watch_loop
 from mesaya_ws.settings import Settings
@@ -51,7 +51,7 @@ async def serve(
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
-    async with short_collections(), open_event_log(settings) as event_log, trio.open_nursery() as services:
+    async with short_pauses(), open_event_log(settings) as event_log, trio.open_nursery() as services:
         historian = Historian(event_log, feed, settings)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
         around = Surroundings(settings, limits, feed, metrics, historian.ask, status)
@@ -109,13 +109,12 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, liv
         wake_at = feed.wake_at()
         with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
             _hear(await news.receive(), around, status)
-            # What waits already goes into the same writes.
+            # What waits already goes into the same writes. To understand a batch takes milliseconds.
             for _ in range(NEWS_AHEAD):
-                try:
-                    item = news.receive_nowait()
-                except trio.WouldBlock:
+                if not news.statistics().current_buffer_used:
                     break
-                _hear(item, around, status)
+                await trio.lowlevel.checkpoint()
+                _hear(news.receive_nowait(), around, status)
         was_live = feed.live
         for _ in feed.take(round(time() * 1000)):
             await _write(feed.hub.fan_out(), around.metrics)

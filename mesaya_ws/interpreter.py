@@ -1,6 +1,7 @@
-"""How Python's garbage collector is set, for a loop that must not stop for long."""
+"""How Python's garbage collector and its lock are set, for a loop that must not stop for long."""
 
 import gc
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,17 +17,26 @@ user lets go, without a collector. So it comes after three million more objects,
 """
 
 
+SWITCH_INTERVAL = 0.001
+"""Seconds after which a thread gives way to another (see `sys.setswitchinterval`).
+
+While a thread reads the log, that is how long the loop waits each time that it wakes up; by default, it were 5 ms.
+"""
+
+
 @asynccontextmanager
-async def short_collections() -> AsyncIterator[None]:
-    """Let the garbage collector stop the program for a few milliseconds at most, in all but the rarest cases."""
-    before = gc.get_threshold()
+async def short_pauses() -> AsyncIterator[None]:
+    """Let neither collections nor other threads stop the loop for more than a few milliseconds, but in rare cases."""
+    thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.set_threshold(*THRESHOLDS)
+    sys.setswitchinterval(SWITCH_INTERVAL)
     try:
         keep()
         yield
     finally:
-        gc.set_threshold(*before)
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
+        sys.setswitchinterval(interval)
 
 
 def keep() -> None:

@@ -113,7 +113,8 @@ class Feed:
         Yields after every few of them, and at the end, so that what was gathered can be written.
         """
         self._now = now
-        self.window.expire(now)
+        while self.window.expire(now):
+            yield
         for taken, (record, event) in enumerate(self._merge.take(now), 1):
             self._take(record, event)
             if taken % TURN == 0:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.event_log import Partition
-from mesaya_ws.core.window import Overtaken, Window
+from mesaya_ws.core.window import AT_ONCE, Overtaken, Window
 
 P, Q = Partition("p", 0), Partition("q", 0)
 
@@ -47,6 +47,16 @@ def test_bounded_in_age():
     assert not window.holds([P], {P: 0})
     window.expire(10_000)
     assert (len(window), window.bytes) == (0, 0)
+
+
+def test_much_that_is_too_old_is_dropped_bit_by_bit():
+    window = Window(1, 1_000_000)
+    for offset in range(2 * AT_ONCE + 1):
+        window.add("a", P, offset, 1000, b"old")
+    assert [window.expire(2001), len(window)] == [True, AT_ONCE + 1]
+    assert [window.expire(2001), len(window)] == [True, 1]
+    assert [window.expire(2001), len(window)] == [False, 0]
+    assert not window.expire(2001)
 
 
 def test_one_that_is_larger_than_the_bound_is_not_kept():
