@@ -35,7 +35,7 @@ FENCES = {
     "sqlite3": {"eventlog/sqlite/file.py"},
     "prometheus_client": {"metrics.py"},
     "structlog": {"logs.py"},
-    "click": {"cli.py"},
+    "click": {"cli"},
 }
 NOT_IN_CORE = {"trio", "socket", "os", "time", "asyncio", "threading", "random", "logging", "structlog"}
 

@@ -1,6 +1,6 @@
 """The commands beside a real gateway, and what only whole processes show: signals, terminals, pipes.
 
-What they do by themselves is in `tests/test_cli.py`.
+What they do by themselves is in `tests/cli`.
 """
 
 import json

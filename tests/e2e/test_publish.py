@@ -97,14 +97,6 @@ def test_nobody_publishes_without_the_token(gateway, path, headers):
     assert b'"unauthorized"' in body
 
 
-def test_nobody_publishes_where_no_token_is_set(start_gateway):
-    gateway = start_gateway()
-    for headers in ({}, {"Authorization": "Bearer "}):
-        status, _, body = gateway.request("/publish", method="POST", body=RESERVATION, **headers)
-        assert status == 403
-        assert b'"publish_disabled"' in body
-
-
 @pytest.mark.kafka
 def test_a_log_that_does_not_answer(start_gateway):
     with socket.create_server(("127.0.0.1", 0)) as nobody:

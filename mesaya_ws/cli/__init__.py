@@ -1,0 +1,16 @@
+"""The commands: what people and scripts can have done, and what they are told. The only place that runs Trio."""
+
+import click
+
+from mesaya_ws import __version__
+from mesaya_ws.cli import check, produce, serve, tail
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mesaya-ws")
+def main() -> None:
+    """Real-time gateway of MesaYA: the platform's events to WebSocket clients."""
+
+
+for command in (serve.serve, serve.worker, produce.produce, tail.tail, check.check):
+    main.add_command(command)

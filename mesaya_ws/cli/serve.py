@@ -1,0 +1,64 @@
+"""`mesaya-ws serve`: the gateway, in one process or in several."""
+
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import attrs
+import click
+import trio
+
+from mesaya_ws.cli.failure import fail, first, usable_settings
+from mesaya_ws.logs import configure
+from mesaya_ws.settings import Settings, SettingsError, load_settings
+from mesaya_ws.workers.pool import Pool
+from mesaya_ws.workers.post import WorkerPost
+from mesaya_ws.workers.supervisor import GaveUpError, supervise
+
+
+@click.command()
+@click.option("--workers", type=click.IntRange(1), help="Processes that share the port, rather than WORKERS.")
+def serve(workers: int | None) -> None:
+    """Run the gateway until SIGTERM or SIGINT. With several workers, SIGHUP replaces them without a pause."""
+
+    def load() -> Settings:
+        settings = load_settings()
+        return settings if workers is None else attrs.evolve(settings, workers=workers)
+
+    settings = usable_settings(load)
+    configure(settings.log_level, settings.log_format)
+    if settings.workers == 1:
+        _run(settings, _gateway(), settings)
+    else:
+        _run(settings, supervise, settings, load)
+
+
+@click.command(hidden=True)
+@click.option("--number", type=int, required=True)
+@click.option("--folder", type=click.Path(path_type=Path), required=True)
+@click.option("--socket", "sockets", type=int, multiple=True)
+@click.option("--relieves", is_flag=True)
+def worker(number: int, folder: Path, sockets: tuple[int, ...], relieves: bool) -> None:
+    """Serve a port together with others; what `serve` starts."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent, whomever it was sent to
+    settings = usable_settings()
+    configure(settings.log_level, settings.log_format, worker=number)
+    _run(settings, _gateway(), settings, WorkerPost(sockets, Pool(folder, number), relieves=relieves))
+
+
+def _gateway() -> Callable[..., Awaitable[None]]:
+    """Return what serves; only who wants that waits for its import, half of what a command takes to begin."""
+    from mesaya_ws.gateway import serve as serve_gateway
+
+    return serve_gateway
+
+
+def _run(settings: Settings, service: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Run a service to its end, and say what it could not do."""
+    try:
+        trio.run(service, *arguments)
+    except* (SettingsError, GaveUpError) as group:
+        fail(str(first(group)))
+    except* OSError as group:
+        error = first(group)
+        fail(f"cannot listen on {settings.host}:{settings.port}: {getattr(error, 'strerror', None) or error}.")

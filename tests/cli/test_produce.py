@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from mesaya_ws.cli import produce
+from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.settings import Settings
+from tests.fakes import FakeLog
+
+
+def line(topic="mesa-ya.reviews.events", value="x", **more):
+    return json.dumps({"topic": topic, "value": value, **more}) + "\n"
+
+
+def test_produce_appends_and_check_shows_it(run):
+    result = run("produce", "-", stdin=line() + line(value={"a": 1}, key="k") + "\n" + line(value=None))
+    assert (result.exit_code, result.stderr) == (0, f"3 records appended to {Path.cwd() / 'mesaya-ws.sqlite3'}.\n")
+    checked = run("check")
+    assert checked.exit_code == 0
+    [_] = [text for text in checked.stdout.splitlines() if "reviews.events" in text and "│ 3" in text]
+
+
+def test_produce_reads_files_and_brings_samples(run, tmp_path):
+    (tmp_path / "records.jsonl").write_text(line() * 450)
+    assert run("produce", "records.jsonl").stderr.startswith("450 records appended to ")
+    assert run("produce", "--sample").stderr.startswith("69 records appended to ")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "sentence"),
+    [
+        ("nonsense\n", "line 1 is not JSON"),
+        (line() + "[]\n", 'line 2 is not {"topic", "key", "value"}'),
+        (line(key=5), "line 1 has a key that is not text"),
+        ('{"topic": "t"}\n', "line 1 is not"),
+        (line(topic="unknown"), "unknown"),
+    ],
+)
+def test_bad_lines_get_one_sentence(run, stdin, sentence):
+    result = run("produce", "-", stdin=stdin)
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+    assert result.stderr.startswith("mesaya-ws: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_produce_keeps_the_rate_that_is_asked_for(monkeypatch):
+    log = FakeLog(clock=trio.current_time)
+    monkeypatch.setattr(produce, "open_event_log", lambda settings: log.open())
+    records = [NewRecord("mesa-ya.reviews.events", b"x")] * 5
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    assert trio.run(produce._produce, Settings(), iter(records), 2.0, clock=clock) == 5
+    first, *others = (record.timestamp for record in log.appended)
+    assert [time - first for time in others] == pytest.approx([500, 1000, 1500, 2000], abs=1)
+
+
+def test_produce_says_when_the_log_does_not_take_records(run, monkeypatch):
+    log = FakeLog()
+    monkeypatch.setattr(produce, "open_event_log", lambda settings: log.open())
+    with log.failing("the fake log is out of order."):
+        result = run("produce", "--sample")
+    assert (result.exit_code, result.stderr) == (1, "mesaya-ws: the fake log is out of order.\n")
+
+
+def test_produce_wants_one_source(run):
+    assert run("produce").exit_code == 2
+    assert run("produce", "-", "--sample").exit_code == 2
