@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import orjson
 
-from mesaya_ws.core.channels import KINDS, Channel
+from mesaya_ws.core.channels import KINDS, Channel, parse_channel
 from mesaya_ws.core.event_log import (
     Batch,
     Extent,
@@ -106,6 +106,7 @@ class Feed:
                 for partition in [known for known in self.cursor.next if known.topic == topic]:
                     self.window.forget(partition)
                 self.cursor.replaced(topic, topic_id)
+                self._parentage.replaced(topic, self.cursor)
 
     def take(self, now: int) -> Iterator[None]:
         """Take all records whose turn has come at the time `now` (ms since the epoch).
@@ -133,8 +134,9 @@ class Feed:
         outcome = route(event, self._projections)
         self._report(record, outcome)
         data: object = None
-        for restaurant in outcome.reparented:
-            self._parentage.changed(restaurant, partition, record.offset, self.cursor)
+        for name in outcome.reparented:
+            if (self._only is None or name in self._only) and (channel := parse_channel(name)) is not None:
+                self._parentage.changed(channel, partition, self.cursor)
         if not self.live and self.window.is_past(record.timestamp, self._now):
             # To make frames that nobody can be told any more would be a third of the work on a long log.
             self.window.raise_floor(partition, record.offset + 1)

@@ -7,6 +7,11 @@ from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import Event, Reason
 
 
+def floor_plan(restaurant: str) -> str:
+    """Return the channel of a restaurant's floor plan."""
+    return restaurant_channel(restaurant, "tables")
+
+
 def route_section(event: Event, projections: Projections) -> Outcome:
     """Route a section, with what stands in it where that comes or goes along."""
     before = projections.shelves["section"].alive.get(event.id)
@@ -18,21 +23,23 @@ def route_section(event: Event, projections: Projections) -> Outcome:
     here = projections.place("section", data)
 
     def say(restaurant: str, what: str, told: Data) -> Message:
-        return Message(restaurant_channel(restaurant, "tables"), f"section.{what}", event.timestamp, told)
+        return Message(floor_plan(restaurant), f"section.{what}", event.timestamp, told)
 
     if event.what == "deleted":
         places = [place for place in dict.fromkeys((left, here)) if place is not None]
         told = _going(data, tables, objects)
-        return outcome_of([say(place, "deleted", told) for place in places], reparented=places)
+        return outcome_of([say(place, "deleted", told) for place in places], reparented=map(floor_plan, places))
     if here is None:
         return outcome_of(())
     if before is not None and left is not None and left != here:
         going, coming = _going(before, tables, objects), _coming("created", data, tables, objects)
-        return outcome_of([say(left, "deleted", going), say(here, "created", coming)], reparented=(left, here))
+        return outcome_of(
+            [say(left, "deleted", going), say(here, "created", coming)], reparented=map(floor_plan, (left, here))
+        )
     what = "created" if event.what == "created" and before is None else "updated"
     if left is None:
         # What was folded before its section came has been told to nobody yet.
-        return outcome_of([say(here, what, _coming(what, data, tables, objects))], reparented=(here,))
+        return outcome_of([say(here, what, _coming(what, data, tables, objects))], reparented=[floor_plan(here)])
     return outcome_of([say(here, what, data)])
 
 
@@ -68,7 +75,7 @@ def route_object(event: Event, projections: Projections) -> Outcome:
     return outcome_of(
         [
             Message(
-                restaurant_channel(restaurant, "tables"),
+                floor_plan(restaurant),
                 f"object.{what}",
                 event.timestamp,
                 data | {"sectionObjectIds": children} if what == "deleted" else data,
@@ -76,4 +83,5 @@ def route_object(event: Event, projections: Projections) -> Outcome:
             for restaurant, children in ids.items()
         ],
         otherwise=Reason.UNPLACED,
+        reparented=map(floor_plan, ids) if what == "deleted" else (),
     )

@@ -19,8 +19,8 @@ class Message(NamedTuple):
 class Outcome(NamedTuple):
     """What became of a record.
 
-    `detail` is a sentence for the log, of a record that could not be understood. `reparented` are the restaurants whose
-    floor plan changed its parts by this record: who resumes there from before cannot be served from after.
+    `detail` is a sentence for the log, of a record that could not be understood. `reparented` are the channels of which
+    this record changed what belongs to them, so that other records concern them from now on, or no longer.
     """
 
     messages: Sequence[Message]

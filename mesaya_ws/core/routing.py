@@ -68,7 +68,9 @@ def _without_the_closed(outcome: Outcome, projections: Projections) -> Outcome:
         scope, subject, *_ = message.channel.split(":")
         if scope != "restaurant" or projections.is_open(subject):
             open_ones.append(message)
-    return outcome if len(open_ones) == len(outcome.messages) else outcome_of(open_ones)
+    if len(open_ones) == len(outcome.messages):
+        return outcome
+    return outcome_of(open_ones, reparented=outcome.reparented)
 
 
 def _judge(event: Event, before: Data | None, data: Data) -> tuple[str, str | None]:
@@ -97,6 +99,7 @@ def _told(what: str, previous: str | None, data: Data) -> Data:
 def _route_restaurant(event: Event, projections: Projections) -> Outcome:
     timestamp = event.timestamp
     before = projections.shelves["restaurant"].alive.get(event.id)
+    was_open = projections.is_open(event.id)
     data = projections.fold(event)
     what, previous = _judge(event, before, data)
     told = _told(what, previous, data)
@@ -105,18 +108,18 @@ def _route_restaurant(event: Event, projections: Projections) -> Outcome:
     for kind in RESTAURANT_KINDS.values() if what == "deleted" else (RESTAURANT_KINDS["info"],):
         suited = public if kind.audience == Audience.PUBLIC else told
         messages.append(Message(restaurant_channel(event.id, kind.name), f"restaurant.{what}", timestamp, suited))
+    everything = [restaurant_channel(event.id, kind) for kind in RESTAURANT_KINDS]
+    reparented = everything if was_open != projections.is_open(event.id) else []
     if what == "deleted":
-        return outcome_of(messages, reparented=(event.id,))
+        return outcome_of(messages, reparented=reparented)
     owner, former = data.get("ownerId"), before.get("ownerId") if before is not None else None
     if event.metadata.get("action") == OWNER_REASSIGNED or (former is not None and former != owner):
-        messages += [
-            Message(user_channel(user), "restaurant.owner_changed", timestamp, told)
-            for user in dict.fromkeys((former, owner))
-            if user is not None
-        ]
+        owners = [user_channel(user) for user in dict.fromkeys((former, owner)) if user is not None]
+        messages += [Message(channel, "restaurant.owner_changed", timestamp, told) for channel in owners]
+        reparented = [*reparented, *owners]
     elif what == "status_changed" and owner is not None:
         messages.append(Message(user_channel(owner), "restaurant.status_changed", timestamp, told))
-    return outcome_of(messages)
+    return outcome_of(messages, reparented=reparented)
 
 
 def _part(kind: str, otherwise: Reason = Reason.ORPHAN) -> Callable[[Event, Projections], Outcome]:

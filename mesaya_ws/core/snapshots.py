@@ -40,11 +40,14 @@ def _alive(shelf: Shelf, field: str, parents: Iterable[str]) -> list[State]:
     return [shelf.alive[child] for parent in parents for child in shelf.under(field, parent)]
 
 
+def _own(channel: Channel, projections: Projections) -> list[str]:
+    """Return the restaurant of a channel, unless it is deleted: nobody is told any more what becomes of its parts."""
+    return [channel.subject] if channel.subject is not None and projections.is_open(channel.subject) else []
+
+
 def _tables(channel: Channel, projections: Projections, _: Window, __: int) -> State:
-    shelves, restaurant = projections.shelves, channel.subject or ""
-    if not projections.is_open(restaurant):
-        return {"sections": [], "tables": [], "sectionObjects": []}
-    sections = shelves["section"].under("restaurantId", restaurant)
+    shelves = projections.shelves
+    sections = [id for own in _own(channel, projections) for id in shelves["section"].under("restaurantId", own)]
     return {
         "sections": [shelves["section"].alive[section] for section in sections],
         "tables": _alive(shelves["table"], "sectionId", sections),
@@ -58,14 +61,14 @@ def _reservations(channel: Channel, projections: Projections, _: Window, now: in
     return {
         "reservations": [
             show_reservation(data, projections.names)
-            for data in _alive(projections.shelves["reservation"], "restaurantId", [channel.subject or ""])
+            for data in _alive(projections.shelves["reservation"], "restaurantId", _own(channel, projections))
             if (compose_date(data.get("reservationTime"), data.get("reservationDate")) or today) >= today
         ]
     }
 
 
 def _menu(channel: Channel, projections: Projections, _: Window, __: int) -> State:
-    own = [channel.subject or ""]
+    own = _own(channel, projections)
     return {
         "menus": _alive(projections.shelves["menu"], "restaurantId", own),
         "dishes": _alive(projections.shelves["dish"], "restaurantId", own),
@@ -73,7 +76,7 @@ def _menu(channel: Channel, projections: Projections, _: Window, __: int) -> Sta
 
 
 def _reviews(channel: Channel, projections: Projections, _: Window, __: int) -> State:
-    return {"reviews": _alive(projections.shelves["review"], "restaurantId", [channel.subject or ""])}
+    return {"reviews": _alive(projections.shelves["review"], "restaurantId", _own(channel, projections))}
 
 
 def _public(restaurant: Mapping[str, Any]) -> State:
@@ -81,13 +84,13 @@ def _public(restaurant: Mapping[str, Any]) -> State:
 
 
 def _info(channel: Channel, projections: Projections, _: Window, __: int) -> State:
-    shelves, own = projections.shelves, channel.subject or ""
-    restaurant = shelves["restaurant"].alive.get(own)
-    sections = shelves["section"].under("restaurantId", own)
-    parts = [own, *sections]
-    parts += (table for section in sections for table in shelves["table"].under("sectionId", section))
-    parts += shelves["menu"].under("restaurantId", own)
-    parts += shelves["dish"].under("restaurantId", own)
+    shelves, own = projections.shelves, _own(channel, projections)
+    restaurant = shelves["restaurant"].alive.get(channel.subject or "")
+    sections = [id for place in own for id in shelves["section"].under("restaurantId", place)]
+    parts = [*own, *sections]
+    parts += (id for section in sections for id in shelves["table"].under("sectionId", section))
+    for kind in ("menu", "dish"):
+        parts += (id for place in own for id in shelves[kind].under("restaurantId", place))
     return {
         "restaurant": None if restaurant is None else _public(restaurant),
         "images": _alive(shelves["image"], "entityId", parts),

@@ -204,7 +204,7 @@ def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platf
     assert messages[RESERVATIONS].data["ownerId"] == "owner"
     assert not {"ownerId", "adminNote", "subscriptionId"} & messages[TABLES].data.keys()
     assert messages[LISTS].data["sections"] == [{"sectionId": "s", "tables": [{"tableId": "t"}]}]
-    assert platform.outcome.reparented == ("R",)
+    assert platform.outcome.reparented == tuple(f"restaurant:R:{kind}" for kind in kinds)
     assert platform.says("table.updated", "t", sectionId="s") == {}
     assert platform.says("menu.created", "m", restaurantId="R") == {}
     assert platform.outcome.reason == Reason.ORPHAN
@@ -216,6 +216,7 @@ def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platf
 def test_what_moves_to_a_deleted_restaurant_still_leaves_the_other(platform):
     platform.says("restaurant.deleted", "R2")
     assert types(platform.says("section.updated", "s", restaurantId="R2")) == {TABLES: "section.deleted"}
+    assert platform.outcome.reparented == (TABLES, "restaurant:R2:tables")
 
 
 def test_a_mistyped_id_that_is_needed_is_told(platform):
@@ -278,7 +279,7 @@ def test_a_table_whose_section_has_not_come_is_told_with_the_section(platform):
         "tables": [{"tableId": "early", "sectionId": "late"}],
         "sectionObjects": [{"sectionObjectId": "so", "sectionId": "late", "objectId": "o"}],
     }
-    assert platform.outcome.reparented == ("R",)
+    assert platform.outcome.reparented == (TABLES,)
     assert "tables" not in platform.says("section.updated", "late", name="n")[TABLES].data
     assert platform.outcome.reparented == ()
 
@@ -304,7 +305,7 @@ def test_a_section_that_moves_takes_its_tables_along(platform):
             },
         ),
     }
-    assert platform.outcome.reparented == ("R", "R2")
+    assert platform.outcome.reparented == (TABLES, "restaurant:R2:tables")
     assert list(platform.says("table.updated", "t", capacity=2)) == ["restaurant:R2:tables"]
 
 
@@ -320,7 +321,7 @@ def test_a_deleted_section_names_all_its_tables(platform):
     data = platform.says("section.deleted", "s", tables=[{"id": "seeded"}, {"id": "t"}])[TABLES].data
     assert data["tableIds"] == ["seeded", "t"]
     assert data["sectionObjectIds"] == ["so"]
-    assert platform.outcome.reparented == ("R",)
+    assert platform.outcome.reparented == (TABLES,)
     assert platform.says("table.updated", "t", sectionId="s") == {}
 
 
