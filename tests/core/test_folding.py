@@ -82,6 +82,18 @@ def falls_behind(session):
     session.outbox.behind = True
 
 
+def falls_behind_with_every_write(session):
+    """Let nothing be written at once any more; return what would be."""
+    offer = session.outbox.offer
+
+    def offer_and_fall_behind(data, messages):
+        offer(data, messages)
+        falls_behind(session)
+
+    session.outbox.offer = offer_and_fall_behind
+    return offer
+
+
 def catches_up(session):
     """Let all be written that waits, and return what came since."""
     session.outbox.behind = False
@@ -156,13 +168,7 @@ def test_what_was_being_written_when_it_fell_behind_is_told_once(restaurant):
     session, other = restaurant.client(), restaurant.client()
     for client in (session, other):
         ask(client, channel=CHANNEL)
-    offer = session.outbox.offer
-
-    def offer_and_fall_behind(data, messages):
-        offer(data, messages)
-        falls_behind(session)
-
-    session.outbox.offer = offer_and_fall_behind
+    offer = falls_behind_with_every_write(session)
     restaurant.hears(("table.updated", "t1", {"status": "a"}), ("table.updated", "t2", {"status": "a"}))
     session.outbox.offer = offer
     restaurant.hears(("table.updated", "t1", {"status": "b"}), ("table.updated", "t1", {"status": "c"}))
@@ -287,13 +293,7 @@ def test_a_long_folded_stretch_comes_in_pages():
     for number in range(30):
         restaurant.table(f"t{number}", "x" * (PAGE_BYTES // 10))
         restaurant.table("t0", f"{number}")
-    offer = session.outbox.offer
-
-    def offer_and_fall_behind(data, messages):
-        offer(data, messages)
-        falls_behind(session)
-
-    session.outbox.offer = offer_and_fall_behind
+    falls_behind_with_every_write(session)
     pages = [told(catches_up(session))]
     while pages[-1]:
         if len(pages) == 1:
