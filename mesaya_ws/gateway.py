@@ -25,6 +25,7 @@ from mesaya_ws.http_api.serving import serve_http
 from mesaya_ws.interpreter import keep, short_pauses
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, exposition, watch_loop
+from mesaya_ws.scribe import Scribe
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.connection import Surroundings, keep_alive, serve_websocket
 from mesaya_ws.websocket.drain import drain
@@ -52,9 +53,10 @@ async def serve(
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
     async with short_pauses(), open_event_log(settings) as event_log, trio.open_nursery() as services:
-        historian = Historian(event_log, feed, settings)
+        scribe = Scribe(feed)
+        historian = Historian(event_log, feed, settings, scribe.ask)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
-        around = Surroundings(settings, limits, feed, metrics, historian.ask, status)
+        around = Surroundings(settings, limits, feed, metrics, historian.ask, scribe.ask, status)
 
         live, stopping = trio.Event(), trio.Event()
         services.start_soon(post.heed, stopping, services.cancel_scope)
@@ -63,6 +65,7 @@ async def serve(
         services.start_soon(event_log.follow, deliver.send)
         services.start_soon(_pump, news, around, live)
         services.start_soon(historian.run)
+        services.start_soon(scribe.run)
         services.start_soon(keep_alive, around.connections, settings)
         render = exposition(metrics, feed, __version__)
         services.start_soon(post.share, render)
@@ -162,10 +165,8 @@ async def _release(around: Surroundings) -> None:
     """Answer the subscriptions for which the feed has come far enough."""
     for session in list(around.holding):
         session.release()
-        if not session.holding:
-            around.holding.discard(session)
-        if session.asking:
-            around.ask(session)
+        around.holding.discard(session)
+        around.attend(session)
         await trio.lowlevel.checkpoint()
 
 

@@ -3,7 +3,7 @@
 Those who ask while the log is being read share the next reading.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import inf
 from time import time
 
@@ -21,12 +21,16 @@ log = get_logger(__name__)
 
 
 class Historian:
-    """Reads the past for sessions that ask (`Session.asking`), one reading at a time, within REPLAY_SECONDS."""
+    """Reads the past for sessions that ask (`Session.asking`), one reading at a time, within REPLAY_SECONDS.
 
-    def __init__(self, event_log: EventLog, feed: Feed, settings: Settings) -> None:
+    `show` is told of sessions that need a state instead (`Session.showing`).
+    """
+
+    def __init__(self, event_log: EventLog, feed: Feed, settings: Settings, show: Callable[[Session], None]) -> None:
         self._event_log = event_log
         self._feed = feed
         self._settings = settings
+        self._show = show
         self._asking: set[Session] = set()
         self._asked = trio.Event()
 
@@ -47,6 +51,8 @@ class Historian:
             log.info("history read", sessions=len(asking), found=past.has_arrived, seconds=seconds)
             for session in asking:
                 session.recall(past)
+                if session.showing:
+                    self._show(session)
                 await trio.lowlevel.checkpoint()
 
     async def _read(self, channels: Collection[Channel]) -> Past:

@@ -24,6 +24,7 @@ LEVELS = {
     "acceptor": {"core", "settings", "logs", "metrics"},
     "workers": {"core", "settings", "logs"},
     "history": {"core", "settings", "logs", "metrics"},
+    "scribe": {"core"},
 }
 TOP = {"gateway", "cli", "__main__", "__init__"}
 

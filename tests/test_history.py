@@ -41,7 +41,7 @@ class Instance:
             await follow(deliver, *start)
 
         self.log.follow = counted_follow
-        self.historian = Historian(self.log, self.feed, Settings(replay_seconds=30.0))
+        self.historian = Historian(self.log, self.feed, Settings(replay_seconds=30.0), lambda session: None)
         self.places = {}
 
     async def deliver(self, news) -> None:

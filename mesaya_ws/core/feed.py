@@ -33,7 +33,7 @@ from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import NOBODYS, Event, Unreadable, understand
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, judge
 from mesaya_ws.core.routing import missing_parent, route
-from mesaya_ws.core.snapshots import State, is_known, snapshot
+from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, state
 from mesaya_ws.core.window import Window
 
 TURN = 100
@@ -186,13 +186,19 @@ class Feed:
         """
         return {"live": self.live, "asOf": self._freshness.as_of, "lag": self._merge.remaining}
 
-    def snapshot(self, channel: Channel) -> State:
-        """Return the state of `channel` as of its present position (see `snapshots`)."""
-        return snapshot(channel, self._projections, self.window, self._now)
+    def is_large(self, channel: Channel) -> bool:
+        """Return whether to write the state of `channel` takes so long that others should run meanwhile."""
+        return is_large(channel, self._projections)
 
-    def complete(self, channel: Channel) -> bool:
-        """Return whether the log has told all of what feeds `channel`, from the first record on."""
-        return is_known(channel, self._projections) and self._unread.isdisjoint(channel.kind.topics)
+    def snapshot(self, channel: Channel) -> Snapshot:
+        """Return the state of `channel` as of its present position, which is still to be written."""
+        complete = is_known(channel, self._projections) and self._unread.isdisjoint(channel.kind.topics)
+        known = state(channel, self._projections, self.window, self._now)
+        return Snapshot(channel, known, self.position(channel), complete, self.window)
+
+    def continues(self, snapshot: Snapshot) -> bool:
+        """Return whether all that was published after `snapshot` was made is at hand, in the window."""
+        return snapshot.era == self.window.era and snapshot.serial >= self.window.evicted
 
     def judge(self, channel: Channel, position: str) -> Missed | Earlier | Ahead | Lost:
         """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""

@@ -15,6 +15,7 @@ from mesaya_ws.core.permissions import may_subscribe
 from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
 from mesaya_ws.core.replay import Replay, Stretch
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
+from mesaya_ws.core.snapshots import Snapshot
 from mesaya_ws.core.window import Overtaken
 
 
@@ -41,6 +42,10 @@ class _Held:
     seen: int = 0
 
 
+_Show = tuple[Subscribe | None, Lost | None]
+"""Why a state is to be told: what was asked, if it was, and what cannot be told instead."""
+
+
 @define(eq=False)
 class Session:
     """The rules of one connection. Answers and events go to `outbox`; nothing here waits.
@@ -56,7 +61,8 @@ class Session:
     _channels: dict[str, Channel] = field(factory=dict)
     _held: dict[str, _Held] = field(factory=dict)
     _earlier: dict[str, _Held] = field(factory=dict)
-    _to_show: dict[str, tuple[_Held, Lost | None]] = field(factory=dict)
+    _to_show: dict[str, _Show] = field(factory=dict)
+    _to_write: dict[str, _Show] = field(factory=dict)
     _replays: dict[str, Replay] = field(factory=dict)
     _foldable: dict[str, Foldable] = field(factory=dict)
 
@@ -98,6 +104,7 @@ class Session:
         self._held.clear()
         self._earlier.clear()
         self._to_show.clear()
+        self._to_write.clear()
         self._replays.clear()
 
     @property
@@ -128,6 +135,26 @@ class Session:
                 case lost:
                     self._begin(asked, channel, lost)
 
+    @property
+    def showing(self) -> Channel | None:
+        """The channel whose state is to be written, because it is large, now that the outbox is idle."""
+        return None if self.outbox.behind or not self._to_write else self._channels[next(iter(self._to_write))]
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Tell a state that was written for this session, and go on with what came after it.
+
+        If some of that has left the window, or the client has fallen behind meanwhile, it must be written once more.
+        """
+        name, feed = snapshot.channel.name, self.feed
+        if name not in self._to_write or self.outbox.behind or not feed.continues(snapshot):
+            return
+        self._tell(snapshot, *self._to_write.pop(name))
+        if snapshot.serial == feed.window.serial:
+            self._go_live(name)
+        else:
+            self._replays[name] = Replay(Stretch(feed.window, name, {}, told=snapshot.serial))
+            self.go_on()
+
     def go_on(self) -> None:
         """Hand over more of what the client missed or asked for; to be called whenever the outbox is idle.
 
@@ -135,8 +162,7 @@ class Session:
         """
         while self._to_show and not self.outbox.behind:
             name = next(iter(self._to_show))
-            asked, lost = self._to_show.pop(name)
-            self._begin(asked, self._channels[name], lost)
+            self._show(self._channels[name], *self._to_show.pop(name))
         while self._replays and not self.outbox.behind:
             name, replay = next(iter(self._replays.items()))
             try:
@@ -193,22 +219,13 @@ class Session:
                 self._begin(asked, channel, verdict)
 
     def _begin(self, asked: _Held, channel: Channel, lost: Lost | None) -> None:
-        """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`.
-
-        A state can be large: it waits here until the outbox is idle, rather than there.
-        """
-        feed, message = self.feed, asked.message
-        if (lost is not None or message.snapshot) and self.outbox.behind:
-            self._to_show[channel.name] = asked, lost
-            return
-        position = feed.position(channel)
-        recovered = None if lost is None else False
-        self._say(
-            "subscribed", channel=channel.name, id=message.id, position=position, recovered=recovered, reason=lost
-        )
+        """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`."""
+        message = asked.message
         if lost is not None or message.snapshot:
-            self._show(channel)
-        self._go_live(channel.name)
+            self._show(channel, message, lost)
+        else:
+            self._say("subscribed", channel=channel.name, id=message.id, position=self.feed.position(channel))
+            self._go_live(channel.name)
 
     def _replay(self, message: Subscribe, channel: Channel, replay: Replay) -> None:
         """Tell what was missed, and subscribe behind it."""
@@ -228,11 +245,31 @@ class Session:
             # At once, however much is still to be told of other channels: the window may move on before it is.
             self._go_live(channel.name)
 
-    def _show(self, channel: Channel, **why: object) -> None:
-        """Tell the state of a channel."""
-        feed = self.feed
-        state, complete, position = feed.snapshot(channel), feed.complete(channel), feed.position(channel)
-        self._say("snapshot", channel=channel.name, position=position, **why, complete=complete, data=state)
+    def _show(self, channel: Channel, asked: Subscribe | None, lost: Lost | None) -> None:
+        """Tell the state of a channel, and hand over what comes after it.
+
+        A state can be large: it waits here until the outbox is idle, rather than there, and is written by others.
+        """
+        if self.outbox.behind:
+            self._to_show[channel.name] = asked, lost
+            return
+        if self.feed.is_large(channel):
+            self._to_write[channel.name] = asked, lost
+            return
+        snapshot = self.feed.snapshot(channel)
+        for _ in snapshot.write():
+            pass
+        self._tell(snapshot, asked, lost)
+        self._go_live(channel.name)
+
+    def _tell(self, snapshot: Snapshot, asked: Subscribe | None, lost: Lost | None) -> None:
+        """Tell a state: as the answer to what was `asked`, or unasked, because what was missed is `lost`."""
+        name, position = snapshot.channel.name, snapshot.position
+        why: dict[str, object] = {} if lost is None else {"recovered": False, "reason": lost}
+        if asked is not None:
+            self._say("subscribed", channel=name, id=asked.id, position=position, **why)
+            why = {}
+        self._say("snapshot", channel=name, position=position, **why, complete=snapshot.complete, data=snapshot.data)
 
     def _go_live(self, name: str) -> None:
         """Hand over what is published on a channel from now on."""
@@ -257,8 +294,8 @@ class Session:
 
     def _start_over(self, name: str) -> None:
         """Tell the state instead of what came after a place that is gone, and say so."""
-        self._show(self._channels[name], recovered=False, reason=Lost.EXPIRED)
-        self._go_live(name)
+        del self._replays[name]
+        self._show(self._channels[name], None, Lost.EXPIRED)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         name = message.channel
@@ -274,7 +311,8 @@ class Session:
 
     def _positions(self) -> dict[str, str]:
         """Return how far the client has been told everything, so that its places on quiet channels move on, too."""
-        unsettled = self._held.keys() | self._earlier.keys() | self._to_show.keys() | self._replays.keys()
+        unsettled = self._held.keys() | self._earlier.keys() | self._replays.keys()
+        unsettled |= self._to_show.keys() | self._to_write.keys()
         return {
             name: self.feed.position(channel)
             for name, channel in self._channels.items()
@@ -283,7 +321,7 @@ class Session:
 
     def _drop(self, name: str) -> None:
         """Forget a subscription, in whatever state it is."""
-        for states in (self._held, self._earlier, self._to_show, self._replays):
+        for states in (self._held, self._earlier, self._to_show, self._to_write, self._replays):
             states.pop(name, None)
         self._turn_off(name)
 

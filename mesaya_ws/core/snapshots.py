@@ -1,11 +1,16 @@
-"""The state of a channel, as of a position: what a client starts from, before the events that change it."""
+"""The state of a channel, as of a position: what a client starts from, before the events that change it.
+
+A state can be large. What belongs to it is noted at once, which is quick, since nothing that is known is ever changed
+(`projections.Shelf.put`); it is written down bit by bit, while the log goes on.
+"""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from attrs import frozen
 
 from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.fields import PRIVATE
@@ -17,10 +22,82 @@ from mesaya_ws.core.window import Window
 LATEST = 20
 """How many announcements or notifications a snapshot holds."""
 
+AT_ONCE = 200
+"""How many entities are written down in one go: a millisecond of work, at most."""
+
 State = dict[str, Any]
 
 
-def snapshot(channel: Channel, projections: Projections, window: Window, now: int) -> State:
+@frozen
+class _Derived:
+    """A list of a state, of which each is still to be derived from an entity as it is known; None is left out."""
+
+    entities: list[State]
+    derive: Callable[[State], State | None]
+
+
+class Snapshot:
+    """The state of `channel` as of `position`, which lies behind the publication `serial` of the window's `era`.
+
+    It is to be written, and is `data` then. `complete` says whether the log has told all of it.
+    """
+
+    def __init__(self, channel: Channel, state: State, position: str, complete: bool, window: Window) -> None:
+        self.channel = channel
+        self.position = position
+        self.complete = complete
+        self.serial, self.era = window.serial, window.era
+        self.data = orjson.Fragment(b"")
+        self._state = state
+
+    def write(self) -> Iterator[None]:
+        """Write the state down; yield after every few entities."""
+        members = []
+        for name, part in self._state.items():
+            if isinstance(part, list | _Derived):
+                pieces = []
+                for piece in _pieces(part):
+                    pieces.append(piece)
+                    yield
+                value = b"[%b]" % b",".join(filter(None, pieces))
+            else:
+                value = orjson.dumps(part)
+            members.append(b'"%b":%b' % (name.encode(), value))
+        self.data = orjson.Fragment(b"{%b}" % b",".join(members))
+
+
+def _pieces(part: list[State] | _Derived) -> Iterator[bytes]:
+    """Write the members of a list, separated by commas, a few at a time."""
+    entities = part if isinstance(part, list) else part.entities
+    for first in range(0, len(entities), AT_ONCE):
+        some = entities[first : first + AT_ONCE]
+        if isinstance(part, _Derived):
+            some = [shown for entity in some if (shown := part.derive(entity)) is not None]
+        yield orjson.dumps(some)[1:-1]
+
+
+def is_large(channel: Channel, projections: Projections) -> bool:
+    """Return whether to write the state of a channel takes so long that others should run meanwhile."""
+    return _size(channel, projections) > AT_ONCE
+
+
+def _size(channel: Channel, projections: Projections) -> int:
+    """Return how many entities must be looked at for the state of a channel; a few more or less do not matter."""
+    shelves, own = projections.shelves, channel.subject or ""
+    match channel.kind.name:
+        case "restaurants":
+            return len(shelves["restaurant"].alive)
+        case "tables" | "info":
+            sections = shelves["section"].under("restaurantId", own)
+            return sum(len(shelves["table"].under("sectionId", section)) for section in sections)
+        case "menu":
+            return len(shelves["dish"].under("restaurantId", own))
+        case "reservations" | "reviews":
+            return len(shelves[channel.kind.name.removesuffix("s")].under("restaurantId", own))
+    return LATEST
+
+
+def state(channel: Channel, projections: Projections, window: Window, now: int) -> State:
     """Return the state of a channel, in the shapes that its events have; `now` in milliseconds since the epoch.
 
     `:tables` has all `tables`, `sections` and `sectionObjects`; `:reservations` those of today (in whatever time zone)
@@ -58,13 +135,14 @@ def _tables(channel: Channel, projections: Projections, _: Window, __: int) -> S
 def _reservations(channel: Channel, projections: Projections, _: Window, now: int) -> State:
     # The earliest "today" there is: UTC-12.
     today = (datetime.fromtimestamp(now / 1000, UTC) - timedelta(hours=12)).date().isoformat()
-    return {
-        "reservations": [
-            show_reservation(data, projections.names)
-            for data in _alive(projections.shelves["reservation"], "restaurantId", _own(channel, projections))
-            if (compose_date(data.get("reservationTime"), data.get("reservationDate")) or today) >= today
-        ]
-    }
+
+    def derive(data: State) -> State | None:
+        if (compose_date(data.get("reservationTime"), data.get("reservationDate")) or today) < today:
+            return None
+        return show_reservation(data, projections.names)
+
+    known = _alive(projections.shelves["reservation"], "restaurantId", _own(channel, projections))
+    return {"reservations": _Derived(known, derive)}
 
 
 def _menu(channel: Channel, projections: Projections, _: Window, __: int) -> State:
@@ -98,7 +176,7 @@ def _info(channel: Channel, projections: Projections, _: Window, __: int) -> Sta
 
 
 def _restaurants(_: Channel, projections: Projections, __: Window, ___: int) -> State:
-    return {"restaurants": [_public(data) for data in projections.shelves["restaurant"].alive.values()]}
+    return {"restaurants": _Derived(list(projections.shelves["restaurant"].alive.values()), _public)}
 
 
 def _announcements(_: Channel, projections: Projections, __: Window, ___: int) -> State:

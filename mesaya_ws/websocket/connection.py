@@ -41,8 +41,8 @@ _VERDICTS = {
 class Surroundings:
     """What all connections share.
 
-    Sessions in `holding` have subscriptions that wait for the feed to move on; `ask` has the past read for a session.
-    Who comes while the `status` is draining is sent on at once.
+    Sessions in `holding` have subscriptions that wait for the feed to move on; `ask` has the past read for a session,
+    and `show` has a state written. Who comes while the `status` is draining is sent on at once.
     """
 
     settings: Settings
@@ -50,9 +50,19 @@ class Surroundings:
     feed: Feed
     metrics: Metrics
     ask: Callable[[Session], None]
+    show: Callable[[Session], None]
     status: Status = field(factory=Status)
     connections: "set[Connection]" = field(factory=set)
     holding: set[Session] = field(factory=set)
+
+    def attend(self, session: Session) -> None:
+        """See to it that what `session` waits for comes."""
+        if session.holding:
+            self.holding.add(session)
+        if session.asking:
+            self.ask(session)
+        if session.showing:
+            self.show(session)
 
 
 class Connection:
@@ -97,6 +107,8 @@ class Connection:
             self.session.go_on()
         except Overtaken:
             self.close(closing.SLOW)
+        else:
+            self._around.attend(self.session)
 
     def violated(self, violation: Violation) -> None:
         """End the connection of a client that breaks a limit."""
@@ -135,10 +147,7 @@ class Connection:
                 text = str(await websocket.get_message())  # never bytes: the stream lets no binary frame pass
                 kind = session.receive(text)
                 counts[kind] = counts.get(kind, 0) + 1
-                if session.holding:
-                    self._around.holding.add(session)
-                if session.asking:
-                    self._around.ask(session)
+                self._around.attend(session)
         except ConnectionClosed as closed:
             return int(closed.reason.code) if closed.reason else ABNORMAL
 

@@ -2,9 +2,11 @@
 
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesaya_ws.core import snapshots
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.window import Overtaken
 from tests.core.world import World, ask
@@ -23,14 +25,14 @@ class Clients:
         self.random = random
         self.world = World(max_bytes=random.choice([0, 2, 3, 4]) * PAGE_BYTES // 2)
         self.session = self.world.client()
-        self.reading = None
+        self.reading = self.writing = None
         self.log = {name: [] for name in CHANNELS}
         self.told = {}
         self.places = {name: [(ask(self.world.client(), channel=name)[0]["position"], 0)] for name in CHANNELS}
         self.number = 0
 
     def hear(self, messages):
-        for message in messages:
+        for number, message in enumerate(messages):
             name = message.get("channel")
             match message["type"]:
                 case "subscribed" if message.get("recovered"):
@@ -38,6 +40,9 @@ class Clients:
                 case "subscribed":
                     assert message.get("reason") in (None, "expired")
                     self.told[name] = len(self.log[name])
+                    if [later["type"] for later in messages[number + 1 : number + 2]] == ["snapshot"]:
+                        # It may have been written for a while.
+                        self.told[name] = len(messages[number + 1]["data"]["reviews"])
                     self.places[name].append((message["position"], self.told[name]))
                 case "review.created":
                     assert message["data"]["reviewId"] == self.log[name][self.told[name]]
@@ -124,6 +129,16 @@ class Clients:
             self.reading = None
             self.hear(self.session.outbox.said())
 
+    def write_the_state(self):
+        """Begin to write the state that is waited for, or hand it over."""
+        if self.writing is None and self.session.showing:
+            self.writing = self.world.feed.snapshot(self.session.showing)
+            list(self.writing.write())
+        elif self.writing is not None:
+            self.session.show(self.writing)
+            self.writing = None
+            self.hear(self.session.outbox.said())
+
 
 ACTIONS = {
     Clients.publish: 8,
@@ -136,13 +151,19 @@ ACTIONS = {
     Clients.read_all: 3,
     Clients.leave: 1,
     Clients.read_the_log: 5,
+    Clients.write_the_state: 5,
 }
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32))
-def test_any_client(seed):
-    random = Random(seed)
+@given(st.integers(0, 2**32), st.sampled_from([1, 5, 1000]))
+def test_any_client(seed, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "AT_ONCE", at_once)
+        _try(Random(seed))
+
+
+def _try(random):
     clients = Clients(random)
     for action in random.choices(list(ACTIONS), list(ACTIONS.values()), k=150):
         action(clients)

@@ -19,6 +19,7 @@ from mesaya_ws.core.records import Reason
 from mesaya_ws.core.resume import Earlier, Lost, Missed, Parentage
 from mesaya_ws.core.window import Window
 from tests.core.events import LATER, Log
+from tests.core.world import written
 
 TABLES = parse_channel("restaurant:R:tables")
 CHANNELS = [TABLES, *map(parse_channel, ("restaurant:R2:tables", "restaurant:R3:reviews"))]
@@ -86,9 +87,9 @@ class Picture:
 def picture_of(feed, channel):
     """Return the picture that a snapshot gives."""
     picture = Picture()
-    for field, entities in feed.snapshot(channel).items():
+    for field, entities in written(feed.snapshot(channel)).items():
         kind, id = {"sectionObjects": ("section_object", "sectionObjectId")}.get(field, (field[:-1], f"{field[:-1]}Id"))
-        picture.known[kind] = {data[id]: data for data in orjson.loads(orjson.dumps(entities))}
+        picture.known[kind] = {data[id]: data for data in entities}
     return picture
 
 

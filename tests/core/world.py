@@ -103,3 +103,10 @@ def ask(session, kind="subscribe", **fields):
 
 def reviews(messages):
     return [message["data"]["reviewId"] for message in messages if message["type"].startswith("review.")]
+
+
+def written(snapshot):
+    """Return what a snapshot tells."""
+    for _ in snapshot.write():
+        pass
+    return orjson.loads(orjson.dumps(snapshot.data))

@@ -41,8 +41,10 @@ class World:
         self.feed.hear(Sources({menus: Extent(0, 0, "a")}, {menus: 0}), NOW)
         list(self.feed.take(NOW))
         limits = Limits(self.settings.auth, self.settings.max_subscriptions)
-        self.asking = []
-        self.around = Surroundings(self.settings, limits, self.feed, self.metrics, self.asking.append)
+        self.asking, self.showing = [], []
+        self.around = Surroundings(
+            self.settings, limits, self.feed, self.metrics, self.asking.append, self.showing.append
+        )
         self.nursery = nursery
         self.clients = []
 

@@ -33,7 +33,7 @@ class Restaurant:
         self.feed = Feed(Hub(), Window(300, 1 << 24), 1.0)
         self.feed.hear(Sources({SECTIONS: Extent(0, 0, "a"), TABLES: Extent(0, 0, "b")}, {None: 0}), NOW)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=mode == "fold")
-        self.around = Surroundings(settings, limits, self.feed, Metrics(), lambda session: None)
+        self.around = Surroundings(settings, limits, self.feed, Metrics(), lambda session: None, lambda session: None)
         self.nursery = nursery
         self.next = dict.fromkeys((SECTIONS, TABLES), 0)
         self.frame_bytes = 0

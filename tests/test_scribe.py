@@ -1,0 +1,136 @@
+"""States that are written for several clients, while the log goes on."""
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from mesaya_ws.core import snapshots
+from mesaya_ws.scribe import Scribe
+from tests.core.world import CHANNEL, World, ask, reviews
+
+OTHER = "restaurant:r2:reviews"
+
+
+@pytest.fixture(autouse=True)
+def _two_are_many(monkeypatch):
+    monkeypatch.setattr(snapshots, "AT_ONCE", 1)
+
+
+class Instance(World):
+    """An instance with a scribe, and two restaurants of which each has three reviews."""
+
+    def __init__(self):
+        super().__init__()
+        self.written = []
+        self.scribe = Scribe(self.feed)
+        for number in range(3):
+            self.review(number)
+            self.review(f"-other-{number}", restaurant="r2")
+        snapshot = self.feed.snapshot
+
+        def note(channel):
+            self.written.append(channel.name)
+            return snapshot(channel)
+
+        self.feed.snapshot = note
+
+    def asks(self, *channels):
+        """Return the session of a client that waits for the state of channels."""
+        session = self.client()
+        for channel in channels:
+            assert ask(session, channel=channel, snapshot=True) == []
+        self.written.clear()
+        self.scribe.ask(session)
+        return session
+
+    async def until_one_is_being_written(self):
+        while not self.written:
+            await trio.lowlevel.checkpoint()
+
+
+@pytest.fixture
+async def instance(nursery):
+    instance = Instance()
+    nursery.start_soon(instance.scribe.run)
+    await wait_all_tasks_blocked()
+    return instance
+
+
+def told(session):
+    """Return the reviews of a state that came as an answer, and those that came after it."""
+    answer, snapshot, *events = session.outbox.said()
+    assert (answer["type"], answer["position"]) == ("subscribed", snapshot["position"])
+    return [review["reviewId"] for review in snapshot["data"]["reviews"]], reviews(events)
+
+
+async def test_a_state_is_written_and_then_the_client_is_live(instance):
+    session = instance.asks(CHANNEL)
+    await wait_all_tasks_blocked()
+    assert told(session) == (["v0", "v1", "v2"], [])
+    instance.review(3)
+    assert reviews(session.outbox.said()) == ["v3"]
+
+
+async def test_what_is_published_while_it_is_written_comes_after_it(instance):
+    session = instance.asks(CHANNEL)
+    published = 3
+    while not session.outbox.frames:
+        await trio.lowlevel.checkpoint()
+        instance.review(published)
+        published += 1
+    await wait_all_tasks_blocked()
+    state, events = told(session)
+    assert state + events == [f"v{number}" for number in range(published)]
+    assert len(state) >= 3
+    assert len(events) >= 2
+
+
+async def test_who_wants_the_same_at_the_same_time_shares_it(instance):
+    sessions = [instance.asks(CHANNEL) for _ in range(3)]
+    await wait_all_tasks_blocked()
+    assert [told(session) for session in sessions] == [(["v0", "v1", "v2"], [])] * 3
+    assert instance.written == [CHANNEL]
+
+
+async def test_one_client_may_wait_for_several(instance):
+    session = instance.asks(CHANNEL, OTHER)
+    await wait_all_tasks_blocked()
+    said = session.outbox.said()
+    assert [(message["type"], message["channel"]) for message in said] == [
+        ("subscribed", CHANNEL),
+        ("snapshot", CHANNEL),
+        ("subscribed", OTHER),
+        ("snapshot", OTHER),
+    ]
+
+
+async def test_who_left_or_asked_for_something_else_is_told_nothing(instance):
+    gone, changed = instance.asks(CHANNEL), instance.asks(CHANNEL)
+    await instance.until_one_is_being_written()
+    gone.leave()
+    assert [message["type"] for message in ask(changed, "unsubscribe", channel=CHANNEL)] == ["unsubscribed"]
+    await wait_all_tasks_blocked()
+    assert gone.outbox.said() == changed.outbox.said() == []
+
+
+async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance):
+    session = instance.asks(CHANNEL)
+    await instance.until_one_is_being_written()
+    session.outbox.behind = True
+    await wait_all_tasks_blocked()
+    assert session.outbox.said() == []
+    assert session.showing is None
+    instance.review(3)
+    session.outbox.behind = False
+    instance.scribe.ask(session)
+    await wait_all_tasks_blocked()
+    assert told(session) == (["v0", "v1", "v2", "v3"], [])
+
+
+async def test_when_the_window_has_moved_on_meanwhile_it_is_written_anew(instance):
+    session = instance.asks(CHANNEL)
+    await instance.until_one_is_being_written()
+    instance.review(3)
+    instance.review("-large", restaurant="r2", size=1 << 20)  # for which the others give way
+    await wait_all_tasks_blocked()
+    assert told(session) == (["v0", "v1", "v2", "v3"], [])
