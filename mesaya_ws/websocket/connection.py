@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Set
 from contextlib import suppress
+from functools import partial
 
 import trio
 from attrs import field, frozen
@@ -20,7 +21,7 @@ from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.library import ConnectionClosed, WebSocketConnection, open_websocket
 from mesaya_ws.websocket.outbox import Outbox
-from mesaya_ws.websocket.stream import WatchedStream
+from mesaya_ws.websocket.stream import WatchedStream, receive
 
 log = get_logger(__name__)
 
@@ -84,7 +85,7 @@ class Connection:
             stream.socket, nursery, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
         )
         watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
-        self._stream = WatchedStream(stream, early, self._outbox, watch, self)
+        self._stream = WatchedStream(partial(receive, stream.socket), early, self._outbox, watch, self)
         self.session = Session(id, around.feed, self._outbox, around.limits)
 
     def close(self, verdict: CloseCode) -> None:

@@ -9,6 +9,9 @@ JOIN = 65_536
 """Queued frames are joined up to about this many bytes for one write."""
 
 
+_NOTHING = memoryview(b"")
+
+
 class Owner(Protocol):
     """Whoever an outbox works for."""
 
@@ -68,7 +71,7 @@ class Outbox:
         self._owner: Owner | None = owner
         self._nursery = nursery
         self._channel: _Channel | None = None
-        self._rest = memoryview(b"")
+        self._rest = _NOTHING
         self._finished = False
         self._sealed = False
         self._waiting_messages = 0

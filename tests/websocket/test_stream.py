@@ -3,7 +3,7 @@ import trio
 import trio.testing
 
 from mesaya_ws.core.frames import FrameWatch, Violation
-from mesaya_ws.websocket.stream import WatchedStream
+from mesaya_ws.websocket.stream import WatchedStream, receive
 from tests.wire import BINARY, frame
 
 
@@ -24,7 +24,7 @@ class World:
     def __init__(self, early=b""):
         self.client, ours = trio.testing.memory_stream_pair()
         self.outbox, self.violations = FakeOutbox(), []
-        self.stream = WatchedStream(ours, early, self.outbox, FrameWatch(100, 50), self)
+        self.stream = WatchedStream(ours.receive_some, early, self.outbox, FrameWatch(100, 50), self)
 
     def violated(self, violation):
         self.violations.append(violation)
@@ -109,3 +109,21 @@ async def test_receiving_and_sending_can_be_cancelled():
         await world.stream.receive_some()
         await world.stream.receive_some()
     assert scope.cancelled_caught
+
+
+async def test_a_socket_is_received_from_until_its_end():
+    ours, theirs = trio.socket.socketpair()
+    with ours:
+        with theirs:
+            await theirs.send(b"one")
+            assert await receive(ours) == b"one"
+        assert await receive(ours) == b""
+
+
+async def test_a_socket_whose_other_side_did_not_read_all_is_broken():
+    ours, theirs = trio.socket.socketpair()
+    with ours:
+        with theirs:
+            await ours.send(b"unread")
+        with pytest.raises(trio.BrokenResourceError):
+            await receive(ours)
