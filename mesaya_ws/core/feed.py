@@ -33,7 +33,7 @@ from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import NOBODYS, Event, Unreadable, understand
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, judge
 from mesaya_ws.core.routing import missing_parent, route
-from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, state
+from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, state
 from mesaya_ws.core.window import Window
 
 TURN = 100
@@ -192,9 +192,14 @@ class Feed:
 
     def snapshot(self, channel: Channel) -> Snapshot:
         """Return the state of `channel` as of its present position, which is still to be written."""
-        complete = is_known(channel, self._projections) and self._unread.isdisjoint(channel.kind.topics)
         known = state(channel, self._projections, self.window, self._now)
-        return Snapshot(channel, known, self.position(channel), complete, self.window)
+        return Snapshot(channel, known, self.position(channel), self._complete(channel), self.window)
+
+    def _complete(self, channel: Channel) -> bool:
+        """Return whether a state leaves nothing out that would be told by a log, or a window, which began earlier."""
+        if channel.kind.name == "notifications" and not self._window_holds(channel, {}):
+            return False
+        return is_known(channel, self._projections) and self._unread.isdisjoint(sources(channel.kind))
 
     def continues(self, snapshot: Snapshot) -> bool:
         """Return whether all that was published after `snapshot` was made is at hand, in the window."""
@@ -218,8 +223,11 @@ class Feed:
 
     def holds(self, channel: Channel, vector: Vector) -> bool:
         """Return whether the window holds all that was published after `vector` on `channel`, a clean cut."""
+        return self._window_holds(channel, vector) and self._parentage.clean(channel, vector)
+
+    def _window_holds(self, channel: Channel, vector: Vector) -> bool:
         feeding = (known for known in self.cursor.next if known.topic in channel.kind.topics)
-        return self.window.holds(feeding, vector) and self._parentage.clean(channel, vector)
+        return self.window.holds(feeding, vector)
 
     def _end(self, partition: Partition) -> int:
         return self._extents[partition].end if partition in self._extents else -1

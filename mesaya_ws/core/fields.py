@@ -16,6 +16,7 @@ PRIVATE = frozenset({"ownerId", "adminNote", "userNote", "storagePath", "subscri
 """Fields that leave only on channels of those whom they concern: kept only for the entities that declare them."""
 
 _SECRET = re.compile(r"passw|pwd|hash|token|secret|mail", re.IGNORECASE)
+_PRIVATE = frozenset(name.lower() for name in PRIVATE)
 _LONG = 64
 _DEEPEST = 32  # orjson reads 1024 levels and writes 254
 
@@ -83,14 +84,14 @@ def optional(kind: FieldType) -> FieldType:
 
 
 def withheld(name: str) -> bool:
-    """Return whether a field of that name, declared nowhere, must not be kept."""
+    """Return whether a field of that name, declared nowhere, must not be kept; however it is spelled."""
     return _is_withheld(name) if len(name) <= _LONG else _SECRET.search(name) is not None
 
 
 @lru_cache(1024)
 def _is_withheld(name: str) -> bool:
     # The same few names come again and again: to remember is a third of searching. Long ones are not worth the memory.
-    return name in PRIVATE or _SECRET.search(name) is not None
+    return name.replace("_", "").lower() in _PRIVATE or _SECRET.search(name) is not None
 
 
 def never(_: Any) -> Any:

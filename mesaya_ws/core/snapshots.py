@@ -12,11 +12,12 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from mesaya_ws.core.channels import Channel
+from mesaya_ws.core.channels import Channel, Kind
+from mesaya_ws.core.event_log import topic_of
 from mesaya_ws.core.fields import PRIVATE
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.projections import Projections, Shelf
-from mesaya_ws.core.reservations import compose_date, show_reservation
+from mesaya_ws.core.reservations import is_before, show_reservation
 from mesaya_ws.core.window import Window
 
 LATEST = 20
@@ -26,6 +27,9 @@ AT_ONCE = 200
 """How many entities are written down in one go: a millisecond of work, at most."""
 
 State = dict[str, Any]
+
+# An image only says what it is an image of; whose part that is, others say.
+_SOURCES = {"info": tuple(map(topic_of, ("sections", "tables", "menus")))}
 
 
 @frozen
@@ -113,6 +117,11 @@ def is_known(channel: Channel, projections: Projections) -> bool:
     return not channel.name.startswith("restaurant:") or projections.shelves["restaurant"].knows(channel.subject or "")
 
 
+def sources(kind: Kind) -> tuple[str, ...]:
+    """Return the topics that tell the state of such a channel: not only those that feed it."""
+    return kind.topics + _SOURCES.get(kind.name, ())
+
+
 def _alive(shelf: Shelf, field: str, parents: Iterable[str]) -> list[State]:
     return [shelf.alive[child] for parent in parents for child in shelf.under(field, parent)]
 
@@ -137,9 +146,7 @@ def _reservations(channel: Channel, projections: Projections, _: Window, now: in
     today = (datetime.fromtimestamp(now / 1000, UTC) - timedelta(hours=12)).date().isoformat()
 
     def derive(data: State) -> State | None:
-        if (compose_date(data.get("reservationTime"), data.get("reservationDate")) or today) < today:
-            return None
-        return show_reservation(data, projections.names)
+        return None if is_before(data, today) else show_reservation(data, projections.names)
 
     known = _alive(projections.shelves["reservation"], "restaurantId", _own(channel, projections))
     return {"reservations": _Derived(known, derive)}

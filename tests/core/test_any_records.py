@@ -6,13 +6,15 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesaya_ws.core.channels import Audience, parse_channel
+from mesaya_ws.core.channels import KINDS, Audience, Channel, parse_channel
 from mesaya_ws.core.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.event_log import TOPICS, Record
 from mesaya_ws.core.fields import PRIVATE
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import Event, understand
 from mesaya_ws.core.routing import missing_parent, route
+from mesaya_ws.core.snapshots import Snapshot, state
+from mesaya_ws.core.window import Window
 
 SECRET = ("userEmail", "email", "password", "passwordHash", "refreshToken")
 CANARY = "CANARY"
@@ -83,6 +85,7 @@ def test_nothing_leaves_that_must_not(stream):
         for message in outcome.messages:
             check(record, message)
     check_index(projections)
+    check_snapshots(projections)
 
 
 def check(record, message):
@@ -94,7 +97,27 @@ def check(record, message):
     assert CANARY not in encoded
     assert bare_ids(message.type.partition(".")[0], message.data) == 0
     if channel.kind.audience == Audience.PUBLIC:
-        assert not PRIVATE & message.data.keys()
+        assert not PRIVATE & names(orjson.loads(encoded))
+
+
+def names(value):
+    """Return the names of all fields, however deep."""
+    if type(value) is dict:
+        return value.keys() | names(list(value.values()))
+    return {name for item in value for name in names(item)} if type(value) is list else set()
+
+
+def check_snapshots(projections):
+    for kind in KINDS.values():
+        for subject in "abc":
+            channel = Channel(f"of:{subject}:{kind.name}", kind, subject)
+            window = Window(0, 0)
+            snapshot = Snapshot(channel, state(channel, projections, window, 0), "", True, window)
+            list(snapshot.write())
+            encoded = orjson.dumps(snapshot.data)
+            assert CANARY.encode() not in encoded
+            if kind.audience == Audience.PUBLIC:
+                assert not PRIVATE & names(orjson.loads(encoded))
 
 
 def check_index(projections):

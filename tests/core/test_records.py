@@ -180,20 +180,6 @@ def test_what_nobody_may_see_is_never_kept(name):
     assert read("tables", envelope("updated", hidden)).data == {"tableId": "e", "more": {"kept": 1, "deep": [{}]}}
 
 
-def test_what_is_nested_absurdly_deep_is_dropped():
-    value = envelope("updated", {"name": "n"})
-    raw = orjson.dumps(value).replace(b'"n"', b'"n","deep":' + b"[" * 1000 + b"]" * 1000)
-    assert orjson.dumps(read("sections", raw).data).startswith(b'{"sectionId":"e","name":"n","deep":[[[')
-
-
-def test_entities_within_entities_are_cleaned_like_the_others():
-    table = {"id": "t", "status": "AVAILABLE", "capacity": "four", "password": "x"}
-    section = {"id": "s", "status": "ACTIVE", "tables": [table, {"id": 5}, "no table"]}
-    assert read("restaurants", envelope("deleted", {"sections": [section, 5]})).data["sections"] == [
-        {"sectionId": "s", "status": "active", "tables": [{"tableId": "t", "status": "available"}]}
-    ]
-
-
 def test_a_reservation_as_the_documents_show_it_to_clients():
     data = {
         "reservationId": "e",

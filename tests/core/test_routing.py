@@ -3,22 +3,11 @@ import pytest
 from mesaya_ws.core.outcome import Message
 from mesaya_ws.core.records import Reason, Unreadable
 from mesaya_ws.core.routing import missing_parent, route
-from tests.core.events import TIME, Platform, event, user
+from tests.core.events import TIME, event, user
 
 INFO, LISTS = "restaurant:R:info", "global:restaurants"
 TABLES, RESERVATIONS = "restaurant:R:tables", "restaurant:R:reservations"
 OWNER, GUEST = "user:owner:notifications", "user:guest:notifications"
-
-
-@pytest.fixture
-def platform():
-    """A platform with a restaurant `R` of `owner`, in it a section `s` with a table `t`, and an empty one, `R2`."""
-    platform = Platform()
-    platform.says("restaurant.created", "R", ownerId="owner", status="ACTIVE", adminNote="n", subscriptionId="b")
-    platform.says("restaurant.created", "R2", ownerId="owner2", status="ACTIVE")
-    platform.says("section.created", "s", restaurantId="R", name="Terraza")
-    platform.says("table.created", "t", sectionId="s", capacity=4)
-    return platform
 
 
 def types(messages):
@@ -213,12 +202,6 @@ def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platf
     assert types(platform.says("menu.created", "m2", restaurantId="R")) == {"restaurant:R:menu": "menu.created"}
 
 
-def test_what_moves_to_a_deleted_restaurant_still_leaves_the_other(platform):
-    platform.says("restaurant.deleted", "R2")
-    assert types(platform.says("section.updated", "s", restaurantId="R2")) == {TABLES: "section.deleted"}
-    assert platform.outcome.reparented == (TABLES, "restaurant:R2:tables")
-
-
 def test_a_mistyped_id_that_is_needed_is_told(platform):
     assert platform.says("table.created", "new", sectionId=5) == {}
     assert platform.outcome.reason == Reason.BAD_ID
@@ -226,13 +209,7 @@ def test_a_mistyped_id_that_is_needed_is_told(platform):
     assert types(platform.says("table.updated", "t", sectionId=5)) == {TABLES: "table.updated"}
 
 
-# The floor plan
-
-
-def test_a_new_section_says_what_stands_in_it(platform):
-    data = {"sectionId": "s2", "restaurantId": "R", "tables": []}
-    assert platform.says("section.created", "s2", restaurantId="R")[TABLES].data == data
-    assert "tables" not in platform.says("section.updated", "s2", name="n")[TABLES].data
+# Tables
 
 
 def test_a_table_is_placed_by_its_section(platform):
@@ -267,80 +244,6 @@ def test_a_table_that_moves_to_another_restaurant_goes_here_and_comes_there(plat
 
 def test_a_table_is_deleted_by_its_id_alone(platform):
     assert platform.says("table.deleted", "t")[TABLES].data == {"tableId": "t", "sectionId": "s", "capacity": 4}
-
-
-def test_a_table_whose_section_has_not_come_is_told_with_the_section(platform):
-    assert platform.says("table.created", "early", sectionId="late") == {}
-    assert platform.outcome.reason == Reason.ORPHAN
-    platform.says("section_object.created", "so", sectionId="late", objectId="o")
-    assert platform.says("section.created", "late", restaurantId="R")[TABLES].data == {
-        "sectionId": "late",
-        "restaurantId": "R",
-        "tables": [{"tableId": "early", "sectionId": "late"}],
-        "sectionObjects": [{"sectionObjectId": "so", "sectionId": "late", "objectId": "o"}],
-    }
-    assert platform.outcome.reparented == (TABLES,)
-    assert "tables" not in platform.says("section.updated", "late", name="n")[TABLES].data
-    assert platform.outcome.reparented == ()
-
-
-def test_a_section_that_moves_takes_its_tables_along(platform):
-    messages = platform.says("section.updated", "s", restaurantId="R2")
-    assert messages == {
-        TABLES: Message(
-            TABLES,
-            "section.deleted",
-            TIME,
-            {"sectionId": "s", "restaurantId": "R", "name": "Terraza", "tableIds": ["t"]},
-        ),
-        "restaurant:R2:tables": Message(
-            "restaurant:R2:tables",
-            "section.created",
-            TIME,
-            {
-                "sectionId": "s",
-                "restaurantId": "R2",
-                "name": "Terraza",
-                "tables": [{"tableId": "t", "sectionId": "s", "capacity": 4}],
-            },
-        ),
-    }
-    assert platform.outcome.reparented == (TABLES, "restaurant:R2:tables")
-    assert list(platform.says("table.updated", "t", capacity=2)) == ["restaurant:R2:tables"]
-
-
-def test_an_empty_section_that_moves_says_that_it_is_empty(platform):
-    platform.says("table.deleted", "t")
-    messages = platform.says("section.updated", "s", restaurantId="R2")
-    assert messages[TABLES].data["tableIds"] == []
-    assert messages["restaurant:R2:tables"].data["tables"] == []
-
-
-def test_a_deleted_section_names_all_its_tables(platform):
-    platform.says("section_object.created", "so", sectionId="s", objectId="o")
-    data = platform.says("section.deleted", "s", tables=[{"id": "seeded"}, {"id": "t"}])[TABLES].data
-    assert data["tableIds"] == ["seeded", "t"]
-    assert data["sectionObjectIds"] == ["so"]
-    assert platform.outcome.reparented == (TABLES,)
-    assert platform.says("table.updated", "t", sectionId="s") == {}
-
-
-def test_a_section_is_deleted_by_its_id_alone(platform):
-    data = {"sectionId": "s", "restaurantId": "R", "name": "Terraza", "tableIds": ["t"]}
-    assert platform.says("section.deleted", "s") == {TABLES: Message(TABLES, "section.deleted", TIME, data)}
-
-
-def test_furniture(platform):
-    platform.says("object.created", "o", width=5)
-    assert platform.outcome.reason == Reason.UNPLACED
-    for id in ("so1", "so2"):
-        data = platform.says("section_object.created", id, sectionId="s", objectId="o")[TABLES].data
-        assert data == {"sectionObjectId": id, "sectionId": "s", "objectId": "o"}
-    data = {"objectId": "o", "width": 6}
-    assert platform.says("object.updated", "o", width=6) == {TABLES: Message(TABLES, "object.updated", TIME, data)}
-    data["sectionObjectIds"] = ["so1", "so2"]
-    assert platform.says("object.deleted", "o") == {TABLES: Message(TABLES, "object.deleted", TIME, data)}
-    assert platform.says("object.created", "o") == {}
 
 
 # Menus, reviews, images

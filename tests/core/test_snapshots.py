@@ -1,17 +1,157 @@
-"""States that are written bit by bit. What belongs into them is tested where it comes from (`test_routing`)."""
+from datetime import UTC, datetime
 
 import orjson
 import pytest
 
 from mesaya_ws.core import snapshots
-from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.event_log import Batch, Partition, Sources
+from mesaya_ws.core.channels import KINDS, parse_channel
+from mesaya_ws.core.event_log import Batch, Partition, Sources, topic_of
 from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.snapshots import LATEST, Snapshot, is_known, sources
 from mesaya_ws.core.window import Window
 
 from .events import NOW, record
 from .world import written
+
+NOON = round(datetime(2026, 1, 20, 12, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.fixture
+def state(platform):
+    """What the snapshot of a channel says."""
+
+    def ask(name, now=NOON, window=None):
+        channel, window = parse_channel(name), window or Window(60, 1000)
+        return written(Snapshot(channel, snapshots.state(channel, platform.projections, window, now), "", True, window))
+
+    return ask
+
+
+def test_a_floor_plan(platform, state):
+    platform.says("section.created", "s2", restaurantId="R")
+    platform.says("section.created", "elsewhere", restaurantId="R2")
+    platform.says("table.created", "t2", sectionId="s2", status="AVAILABLE")
+    platform.says("table.created", "orphan", sectionId="unheard of")
+    platform.says("section_object.created", "so", sectionId="s", objectId="o")
+    assert state("restaurant:R:tables") == {
+        "sections": [
+            {"sectionId": "s", "restaurantId": "R", "name": "Terraza"},
+            {"sectionId": "s2", "restaurantId": "R"},
+        ],
+        "tables": [
+            {"tableId": "t", "sectionId": "s", "capacity": 4},
+            {"tableId": "t2", "sectionId": "s2", "status": "available"},
+        ],
+        "sectionObjects": [{"sectionObjectId": "so", "sectionId": "s", "objectId": "o"}],
+    }
+
+
+def test_reservations_are_shown_as_their_events_show_them(platform, state):
+    told = platform.says("reservation.created", "r", restaurantId="R", userId="u", status="PENDING")
+    platform.says("review.created", "v", restaurantId="R2", userId="u", userName="Ana")
+    shown = told["restaurant:R:reservations"].data | {"clientName": "Ana"}
+    assert state("restaurant:R:reservations") == {"reservations": [shown]}
+
+
+def test_reservations_of_today_and_later_wherever_today_is(platform, state):
+    for day in (18, 19, 20, 21):
+        time = f"2026-01-{day}T23:59:00.000Z"
+        platform.says("reservation.created", f"on {day}".replace(" ", "-"), restaurantId="R", reservationTime=time)
+    platform.says("reservation.created", "some-day", restaurantId="R")
+
+    def ids(now):
+        return [one["reservationId"] for one in state("restaurant:R:reservations", now)["reservations"]]
+
+    # At noon UTC the day begins at UTC-12; an hour before, it is still the day before there.
+    assert ids(NOON) == ["on-20", "on-21", "some-day"]
+    assert ids(NOON - 3_600_000) == ["on-19", "on-20", "on-21", "some-day"]
+
+
+def test_menus_and_reviews(platform, state):
+    platform.says("menu.created", "m", restaurantId="R", dishes=[{"dishId": "d"}])
+    platform.says("dish.created", "elsewhere", restaurantId="R2")
+    platform.says("review.created", "v", restaurantId="R", rating=5)
+    platform.says("review.created", "w", restaurantId="R")
+    platform.says("review.deleted", "w")
+    assert state("restaurant:R:menu") == {
+        "menus": [{"menuId": "m", "restaurantId": "R", "dishes": [{"dishId": "d"}]}],
+        "dishes": [{"dishId": "d", "restaurantId": "R"}],
+    }
+    assert state("restaurant:R:reviews") == {"reviews": [{"reviewId": "v", "restaurantId": "R", "rating": 5}]}
+
+
+def test_a_restaurant_and_the_images_of_all_its_parts(platform, state):
+    platform.says("menu.created", "m", restaurantId="R", dishes=[{"dishId": "d"}])
+    platform.says("dish.created", "elsewhere", restaurantId="R2")
+    for part in ("R", "s", "t", "m", "d", "elsewhere", "unheard-of"):
+        platform.says("image.created", f"of-{part}", entityId=part, url="u", storagePath="p")
+    said = state("restaurant:R:info")
+    assert said["restaurant"] == {"restaurantId": "R", "status": "active"}, "and nothing of its owner's affairs"
+    assert [image["imageId"] for image in said["images"]] == ["of-R", "of-s", "of-t", "of-m", "of-d"]
+    assert all("storagePath" not in image for image in said["images"])
+
+
+def test_all_restaurants(platform, state):
+    assert state("global:restaurants") == {
+        "restaurants": [{"restaurantId": "R", "status": "active"}, {"restaurantId": "R2", "status": "active"}]
+    }
+
+
+def test_the_latest_announcements(platform, state):
+    for number in range(LATEST + 2):
+        platform.says("announcement.created", f"a{number}", text="…")
+    platform.says("announcement.deleted", f"a{LATEST}")
+    ids = [one["announcementId"] for one in state("global:announcements")["announcements"]]
+    assert ids == [f"a{number}" for number in range(1, LATEST + 2) if number != LATEST]
+
+
+def test_the_latest_notifications_that_are_still_at_hand(state):
+    window, name = Window(60, 1 << 20), "user:u:notifications"
+    for number in range(LATEST + 1):
+        frame = text_frame(orjson.dumps({"number": number}))
+        window.add(name, Partition(topic_of("payments"), 0), number, 0, frame)
+    assert state(name, window=window) == {"events": [{"number": number} for number in range(1, LATEST + 1)]}
+    assert state("user:another:notifications", window=window) == {"events": []}
+
+
+@pytest.mark.parametrize("kind", ["tables", "reservations", "menu", "reviews", "info"])
+def test_of_a_restaurant_that_was_never_heard_of_there_is_nothing(state, kind):
+    assert not any(state(f"restaurant:unheard-of:{kind}").values())
+
+
+@pytest.mark.parametrize("kind", ["tables", "reservations", "menu", "reviews", "info"])
+def test_a_deleted_restaurant_has_no_state_whatever_is_said_of_it_afterwards(platform, state, kind):
+    platform.says("menu.created", "m", restaurantId="R")
+    platform.says("restaurant.deleted", "R")
+    platform.says("section.created", "late", restaurantId="R")
+    platform.says("table.created", "t2", sectionId="late")
+    platform.says("dish.created", "d", restaurantId="R")
+    platform.says("review.created", "v", restaurantId="R")
+    platform.says("reservation.created", "r", restaurantId="R")
+    platform.says("image.created", "i", entityId="R")
+    assert not any(state(f"restaurant:R:{kind}").values())
+
+
+def test_what_the_log_has_told_of(platform):
+    platform.says("section.created", "s2", restaurantId="seeded")
+    platform.says("restaurant.deleted", "R2")
+    known = {
+        name: is_known(parse_channel(name), platform.projections)
+        for name in ("restaurant:R:menu", "restaurant:R2:menu", "restaurant:seeded:tables", "global:restaurants")
+    }
+    assert list(known.values()) == [True, True, False, True]
+
+
+def test_what_a_state_is_made_of_may_not_feed_its_channel():
+    assert sources(KINDS["menu"]) == KINDS["menu"].topics
+    assert {*sources(KINDS["info"])} == {
+        topic_of(domain) for domain in ("restaurants", "images", "sections", "tables", "menus")
+    }
+
+
+# States that are written bit by bit
 
 MANY = 7
 

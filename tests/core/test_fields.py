@@ -1,0 +1,106 @@
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core import fields
+from mesaya_ws.core.fields import DROPPED, PRIVATE, optional, reference, whatever, withheld
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "kept"),
+    [
+        ("text", "", ""),
+        ("text", 5, DROPPED),
+        ("text", None, DROPPED),
+        ("moment", "2026-01-20T19:00:00.000Z", "2026-01-20T19:00:00.000Z"),
+        ("moment", "2" * 65, DROPPED),
+        ("moment", 1768935600, DROPPED),
+        ("number", 25.5, 25.5),
+        ("number", 0, 0),
+        ("number", True, DROPPED),
+        ("number", "25.5", DROPPED),
+        ("flag", False, False),
+        ("flag", 0, DROPPED),
+        ("flag", "true", DROPPED),
+        ("word", "NO_SHOW", "no_show"),
+        ("word", None, DROPPED),
+        ("mapping", {"a": 1}, {"a": 1}),
+        ("mapping", [], DROPPED),
+        ("listing", ["MONDAY"], ["MONDAY"]),
+        ("listing", {}, DROPPED),
+        ("never", "anything", DROPPED),
+    ],
+)
+def test_what_is_kept_of_a_value(kind, value, kept):
+    result = getattr(fields, kind)(value)
+    assert (type(result), result) == (type(kept), kept)
+
+
+def test_null_where_it_is_allowed():
+    assert optional(fields.text)(None) is None
+    assert optional(fields.text)("a") == "a"
+    assert optional(fields.text)(1) is DROPPED
+
+
+@pytest.mark.parametrize("value", ["a", "b18ccb5f-6beb-48b0-885a-3eca7d2d552c", "A.b_c~-", "x" * 128])
+def test_an_id_is_what_may_stand_in_the_name_of_a_channel(value):
+    assert reference(value) == value
+
+
+@pytest.mark.parametrize("value", ["", "a:b", "a b", "é", "a\n", "x" * 129, 5, None, ["a"]])
+def test_what_is_no_id(value):
+    assert reference(value) is DROPPED
+
+
+@pytest.mark.parametrize("name", [*PRIVATE, "owner_id", "OwnerID", "admin_note", "STORAGE_PATH"])
+def test_what_is_private_is_withheld_however_it_is_spelled(name):
+    assert withheld(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "passwordHash",
+        "hash",
+        "pwd",
+        "refreshToken",
+        "clientSecret",
+        "userEmail",
+        "e_mail",
+        "x" * 65 + "Token",
+    ],
+)
+def test_what_is_secret_is_withheld(name):
+    assert withheld(name)
+
+
+@pytest.mark.parametrize("name", ["ownerName", "note", "thumbnail", "path", "subscription", "x" * 65])
+def test_other_fields_are_not_withheld(name):
+    assert not withheld(name)
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["a", "password", "ownerId", "b"]), inner),
+)
+
+
+@given(json)
+def test_whatever_is_kept_holds_nothing_withheld_and_all_of_the_rest(value):
+    def without(value):
+        if type(value) is dict:
+            return {name: without(item) for name, item in value.items() if not withheld(name)}
+        return [without(item) for item in value] if type(value) is list else value
+
+    assert whatever(value) == without(value)
+
+
+@pytest.mark.parametrize("pair", ["[]", '{"a":}'])
+def test_what_is_nested_absurdly_deep_is_cut_where_it_can_still_be_written(pair):
+    middle = len(pair) - 1
+    value = orjson.loads(pair[:middle] * 500 + "1" + pair[middle:] * 500)
+    kept = orjson.dumps(whatever(value))
+    assert kept.count(pair[0].encode()) == 32
+    assert b"1" not in kept
