@@ -1,7 +1,7 @@
 """The composition root: builds everything, owns the nurseries, and the order of the end."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from time import time
 
@@ -10,7 +10,8 @@ from attrs import evolve
 
 from mesaya_ws import __version__
 from mesaya_ws.acceptor import Acceptor
-from mesaya_ws.core.event_log import Batch, News, Outage, Record, Restored, Sources
+from mesaya_ws.checkpoints import Checkpoints
+from mesaya_ws.core.event_log import Batch, EventLog, News, Outage, Record, Restored, Sources
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Delivered, Hub
 from mesaya_ws.core.outcome import Outcome
@@ -18,7 +19,7 @@ from mesaya_ws.core.session import Limits
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
 from mesaya_ws.descriptors import allow_connections
-from mesaya_ws.eventlog import open_event_log
+from mesaya_ws.eventlog import open_event_log, open_state_log
 from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
 from mesaya_ws.http_api.serving import serve_http
@@ -52,7 +53,12 @@ async def serve(
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
-    async with short_pauses(), open_event_log(settings) as event_log, trio.open_nursery() as services:
+    async with (
+        short_pauses(),
+        open_event_log(settings) as event_log,
+        open_state_log(settings) as state_log,
+        trio.open_nursery() as services,
+    ):
         scribe = Scribe(feed)
         historian = Historian(event_log, feed, settings, scribe.ask)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
@@ -62,8 +68,13 @@ async def serve(
         services.start_soon(post.heed, stopping, services.cancel_scope)
         deliver, news = trio.open_memory_channel[News](NEWS_AHEAD)
         services.start_soon(watch_loop, metrics)
-        services.start_soon(event_log.follow, deliver.send)
-        services.start_soon(_pump, news, around, live)
+        if state_log is None:
+            checkpoints = None
+            services.start_soon(event_log.follow, deliver.send)
+        else:
+            checkpoints = Checkpoints(state_log, event_log, feed, settings, metrics)
+            services.start_soon(_follow_from_checkpoint, event_log, checkpoints, deliver.send)
+        services.start_soon(_pump, news, around, live, checkpoints)
         services.start_soon(historian.run)
         services.start_soon(scribe.run)
         services.start_soon(keep_alive, around.connections, settings)
@@ -105,7 +116,19 @@ async def _let_in(
         await trio.serve_listeners(acceptor.handle, listeners, handler_nursery=clients)
 
 
-async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, live: trio.Event) -> None:
+async def _follow_from_checkpoint(
+    event_log: EventLog, checkpoints: Checkpoints, tell: Callable[[News], Awaitable[None]]
+) -> None:
+    """Read the log from the newest checkpoint on, and write new ones meanwhile."""
+    start = await checkpoints.restore(tell)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(checkpoints.run)
+        await event_log.follow(tell, start)
+
+
+async def _pump(
+    news: trio.MemoryReceiveChannel[News], around: Surroundings, live: trio.Event, checkpoints: Checkpoints | None
+) -> None:
     """Carry what the log says to the feed, and what the feed publishes to the clients."""
     feed, status = around.feed, around.status
     while True:
@@ -128,6 +151,8 @@ async def _pump(news: trio.MemoryReceiveChannel[News], around: Surroundings, liv
             log.info("live: all that the event log held has been read", publications=len(feed.window))
         if feed.live and around.holding:
             await _release(around)
+        if feed.live and checkpoints is not None:
+            await checkpoints.capture()
 
 
 def _hear(news: News, around: Surroundings, status: Status) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 import prometheus_client
@@ -79,6 +79,10 @@ class Metrics:
     loop_lag: Histogram = Factory(Histogram)
     gc_pauses: tuple[Histogram, ...] = Factory(lambda: (Histogram(), Histogram(), Histogram()))
     """Of the garbage collector, by generation; how many there are says how often each was collected."""
+    checkpoint_taken: float | None = None
+    """When the newest whole checkpoint that is known was taken, in seconds since the epoch; None: there is none."""
+    checkpoint_rows: int = 0
+    checkpoint_failures: int = 0
 
 
 async def watch_loop(metrics: Metrics) -> None:
@@ -141,6 +145,13 @@ class _Books(Collector):
         yield _histogram("delivery_seconds", "From the log's append to the write to a client.", m.delivery)
         yield _histogram("loop_lag_seconds", "How late the event loop wakes a task.", m.loop_lag)
         yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
+        if m.checkpoint_taken is not None:
+            age = max(0.0, time() - m.checkpoint_taken)
+            yield GaugeMetricFamily("mesaya_checkpoint_age_seconds", "Age of the newest checkpoint.", age)
+            yield GaugeMetricFamily("mesaya_checkpoint_rows", "Entities and names in it.", m.checkpoint_rows)
+        yield CounterMetricFamily(
+            "mesaya_checkpoint_failures", "Checkpoints that could not be written.", m.checkpoint_failures
+        )
         yield GaugeMetricFamily("mesaya_window_messages", "Publications kept for resuming.", len(self._window))
         yield GaugeMetricFamily("mesaya_window_bytes", "Bytes of those.", self._window.bytes)
 

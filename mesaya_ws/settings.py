@@ -49,6 +49,12 @@ def one_of(*words: str) -> Callable[[object, "attrs.Attribute[Any]", str], None]
     return check
 
 
+def named_like_a_topic(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate what is empty or a name that Kafka accepts for a topic."""
+    if value and not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value):
+        raise ValueError(f"{attribute.name.upper()} must be 1-249 of A-Z a-z 0-9 . _ -, not {value!r}")
+
+
 @ts.settings(frozen=True)
 class Settings:
     """All settings of the service; `help` texts are the documentation that the README's table is made of."""
@@ -115,6 +121,12 @@ class Settings:
     kafka_ssl_keyfile: str = ts.option(default="", help="PEM file of that certificate's key.")
     kafka_ssl_check_hostname: bool = ts.option(
         default=True, help="Whether the brokers' certificates must name their hosts."
+    )
+    state_topic: str = ts.option(
+        default="",
+        validator=named_like_a_topic,
+        help="Compacted topic of our own, say `mesaya-ws.state`, for checkpoints of what all records mean: an instance "
+        "starts from the newest one, not from the beginning of the log. Empty: none are kept.",
     )
     parent_wait: float = ts.option(
         default=1.0,
@@ -293,6 +305,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
     if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
         yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
+    if settings.state_topic in settings.kafka_topics:
+        yield f"STATE_TOPIC={settings.state_topic} is one of KAFKA_TOPICS: choose a topic of its own"
     for broker in settings.kafka_brokers:
         if not re.fullmatch(r"[^\s/@]+:\d{1,5}", broker):
             yield f"KAFKA_BROKERS must be host:port separated by commas, not {broker!r}"

@@ -25,6 +25,7 @@ LEVELS = {
     "workers": {"core", "settings", "logs"},
     "history": {"core", "settings", "logs", "metrics"},
     "scribe": {"core"},
+    "checkpoints": {"core", "settings", "logs", "metrics"},
 }
 TOP = {"gateway", "cli", "__main__", "__init__"}
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mesaya_ws.cli.failure import fail, first, usable_settings
 from mesaya_ws.core.event_log import Extent, LogUnavailableError, Partition
-from mesaya_ws.eventlog import open_event_log
+from mesaya_ws.eventlog import open_event_log, trouble_with_state_topic
 from mesaya_ws.settings import Settings, SettingsError, shown
 
 PATIENCE = 10.0
@@ -23,8 +23,9 @@ def check() -> None:
     settings = usable_settings()
     _show("Settings", ("setting", "value"), shown(settings))
     extents: dict[Partition, Extent] = {}
+    trouble = None
     try:
-        extents = trio.run(_look, settings)
+        extents, trouble = trio.run(_look, settings)
     except* (LogUnavailableError, SettingsError, OSError) as group:
         fail(f"the event log does not answer: {first(group)}")
     rows = ((topic, str(number), str(begin), str(end)) for (topic, number), (begin, end, _) in sorted(extents.items()))
@@ -32,6 +33,8 @@ def check() -> None:
     missing = set(settings.kafka_topics) - {partition.topic for partition in extents}
     if missing:
         fail(f"these topics do not exist (yet): {', '.join(sorted(missing))}.")
+    if trouble is not None:
+        fail(f"{trouble}.")
     if not settings.auth:
         click.echo("mesaya-ws: AUTH=off, so private channels are open to everybody.", err=True)
     click.echo("All is well.")
@@ -46,8 +49,9 @@ def _show(title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -
     Console().print(table)
 
 
-async def _look(settings: Settings) -> dict[Partition, Extent]:
+async def _look(settings: Settings) -> tuple[dict[Partition, Extent], str | None]:
+    """Return what the log holds, and what is wrong with the state topic."""
     with trio.move_on_after(PATIENCE):
         async with open_event_log(settings) as event_log:
-            return dict(await event_log.extents())
+            return dict(await event_log.extents()), await trouble_with_state_topic(settings)
     raise LogUnavailableError(f"no answer within {PATIENCE:.0f} s.")

@@ -4,12 +4,14 @@ The feed is the moving window over the log. Everything here is decided without w
 what the log says (`hear`), lets it work (`take`), and writes what the hub has gathered in between.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
 
 import orjson
 
 from mesaya_ws.core.channels import KINDS, Channel, parse_channel
+from mesaya_ws.core.checkpoint import Cut, DamagedError, Row, in_pieces
 from mesaya_ws.core.event_log import (
     Batch,
     Extent,
@@ -38,6 +40,8 @@ from mesaya_ws.core.window import Window
 
 TURN = 100
 """Records that are taken in one go: at some 20 µs each, others run every few milliseconds."""
+
+_GIVEN_UP = "given_up"
 
 _partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
 
@@ -77,6 +81,43 @@ class Feed:
         self._merge: Merge[Understood] = Merge(self._missing, round(parent_wait * 1000))
         self._report = report
         self._only = only
+
+    def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
+        """Return a place in the log, and what is known there, in pieces; nothing may be taken before the last one."""
+        places = self.cursor.places()
+        for record, _ in self._merge.waiting():
+            # It was heard of, but is not known: a gap behind it may have moved the cursor already.
+            partition = Partition(record.topic, record.partition)
+            if partition in places and record.offset < places[partition].next:
+                places[partition] = places[partition]._replace(next=record.offset)
+        given_up = ((_GIVEN_UP, parent, None) for parent in self._merge.given_up)
+        rows = chain(self._projections.rows(), given_up)
+        return Cut(places, self.time, frozenset(self._unread)), in_pieces(rows)
+
+    def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
+        """Begin at `cut`, with all that is known there; before anything is heard of the log.
+
+        Yields after every piece. Raises `DamagedError`, and then nothing has changed.
+        """
+        projections = Projections()
+        given_up: list[str] = []
+        for piece in pieces:
+            for table, id, value in piece:
+                if table == _GIVEN_UP:
+                    given_up.append(id)
+                    continue
+                try:
+                    projections.load(table, id, value)
+                except ValueError as error:
+                    raise DamagedError(str(error)) from error
+            yield
+        self._projections = projections
+        self._merge.given_up.update(dict.fromkeys(given_up))
+        self.cursor.found({partition: Extent(next, next, id) for partition, (id, next) in cut.places.items()})
+        for partition, place in cut.places.items():
+            self.window.raise_floor(partition, place.next)
+        self.time = cut.time
+        self._unread = set(cut.unread)
 
     def hear(self, news: News, now: int) -> None:
         """Take note of what the log tells at the time `now` (ms since the epoch); what follows happens in `take`."""

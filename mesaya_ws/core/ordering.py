@@ -49,7 +49,8 @@ class Merge(Generic[Item]):
     """The sources of a log, made one. All times are in milliseconds since the epoch.
 
     `missing` names the parent without which an item should not be taken, or None; it is asked right before, and again
-    after other items have been taken. `wait` (ms) is how long the parent is waited for.
+    after other items have been taken. `wait` (ms) is how long the parent is waited for. `given_up` are the parents that
+    were waited for in vain, in that order.
     """
 
     def __init__(self, missing: Callable[[Item], str | None], wait: int) -> None:
@@ -61,7 +62,7 @@ class Merge(Generic[Item]):
         self._heads: list[tuple[int, Partition, _Queue[Item]]] = []
         self._starved = 0
         self._disarranged = False
-        self._given_up: dict[str, None] = {}
+        self.given_up: dict[str, None] = {}
 
     def push(self, source: Source, items: Sequence[Item], lag: int) -> None:
         """Add the next items of a source, which is known to hold `lag` more behind them."""
@@ -96,6 +97,11 @@ class Merge(Generic[Item]):
     def remaining(self) -> int:
         """How many items are known of, here or still to come, and have not been taken."""
         return sum(len(queue.items) + queue.lag for queue in self._queues.values())
+
+    def waiting(self) -> Iterator[Item]:
+        """Yield what has been pushed and not been taken, that of each source in its order."""
+        for queue in self._queues.values():
+            yield from queue.items
 
     def take(self, now: int) -> Iterator[Item]:
         """Yield items in their order, as long as there is one that can be taken at the time `now`.
@@ -154,7 +160,7 @@ class Merge(Generic[Item]):
     def _must_wait(self, queue: _Queue[Item], now: int) -> bool:
         """Hold the queue of the first head back if it has to wait for a parent; say whether it has to."""
         parent = self._missing(queue.items[0])
-        if parent is None or parent in self._given_up:
+        if parent is None or parent in self.given_up:
             return False
         heappop(self._heads)
         queue.parent, queue.since = parent, now
@@ -165,7 +171,7 @@ class Merge(Generic[Item]):
         """Let the first go on whose parent has come, or has been waited for long enough."""
         for queue in sorted(self._held, key=lambda queue: (queue.timestamp, queue.place)):
             parent = self._missing(queue.items[0])
-            if parent is not None and parent == queue.parent and parent not in self._given_up:
+            if parent is not None and parent == queue.parent and parent not in self.given_up:
                 if not self._is_over(queue, now):
                     continue
                 self._give_up(parent)
@@ -184,6 +190,6 @@ class Merge(Generic[Item]):
         return min(queue.since, queue.timestamp) + self._wait
 
     def _give_up(self, parent: str) -> None:
-        self._given_up[parent] = None
-        if len(self._given_up) > GIVEN_UP:
-            del self._given_up[next(iter(self._given_up))]
+        self.given_up[parent] = None
+        if len(self.given_up) > GIVEN_UP:
+            del self.given_up[next(iter(self.given_up))]

@@ -24,7 +24,7 @@ from functools import lru_cache
 from zlib import crc32
 
 from mesaya_ws.core.channels import Channel, Kind
-from mesaya_ws.core.event_log import Extent, Partition
+from mesaya_ws.core.event_log import Extent, Partition, Place
 
 _VERSION = 0x20
 _SINGLE = 0x01
@@ -67,6 +67,10 @@ class Cursor:
             del self.next[partition]
         self._ids[topic] = topic_id
         self._lay_out()
+
+    def places(self) -> dict[Partition, Place]:
+        """Return where this is in every partition."""
+        return {partition: Place(self._ids[partition.topic], offset) for partition, offset in self.next.items()}
 
     def _lay_out(self) -> None:
         self._single = all(partitions == [Partition(topic, 0)] for topic, partitions in self._partitions.items())

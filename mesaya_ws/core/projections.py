@@ -1,8 +1,9 @@
 """What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from mesaya_ws.core.checkpoint import Row
 from mesaya_ws.core.entities import CASCADES, ENTITIES
 from mesaya_ws.core.entity import Data, Entity
 from mesaya_ws.core.records import AUTH, Event, Unreadable
@@ -37,29 +38,34 @@ class Shelf:
         return self._children[field].get(parent, _NONE)
 
     def put(self, id: str, data: Data) -> None:
-        """Keep an entity as it is now. The data is not copied, and never changed again."""
-        self._move(id, self.alive.get(id), data)
+        """Keep an entity as it is now; with another parent, it is the last that came. Its data is never changed again.
+
+        So the order of `alive` is that of all children.
+        """
+        old = self.alive.get(id)
+        if old is None or any(old.get(field) != data.get(field) for field in self._children):
+            self._remove(id)
+            for field, children in self._children.items():
+                if (parent := data.get(field)) is not None:
+                    children.setdefault(parent, {})[id] = None
         self.alive[id] = data
         self.gone.pop(id, None)
 
     def bury(self, id: str, data: Data) -> None:
         """Keep the last that is known of a deleted entity."""
-        self._move(id, self.alive.pop(id, None), None)
+        self._remove(id)
         self.gone[id] = self.gone.get(id, {}) | data
 
-    def _move(self, id: str, old: Data | None, new: Data | None) -> None:
+    def _remove(self, id: str) -> None:
+        old = self.alive.pop(id, None)
+        if old is None:
+            return
         for field, children in self._children.items():
-            before = old.get(field) if old is not None else None
-            after = new.get(field) if new is not None else None
-            if before == after:
-                continue
-            if before is not None:
-                siblings = children[before]
+            if (parent := old.get(field)) is not None:
+                siblings = children[parent]
                 del siblings[id]
                 if not siblings:
-                    del children[before]
-            if after is not None:
-                children.setdefault(after, {})[id] = None
+                    del children[parent]
 
 
 class Projections:
@@ -111,6 +117,31 @@ class Projections:
         if event.entity == "review":
             self._name(data.get("userId"), event.data.get("userName"))
         return data
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all that is known, table by table; no event may be folded meanwhile."""
+        tables: dict[str, Mapping[str, Any]] = {"names": self.names, "roles": self.roles, "assigned": self._assigned}
+        for name, shelf in self.shelves.items():
+            tables[f"alive/{name}"], tables[f"gone/{name}"] = shelf.alive, shelf.gone
+        for name, table in tables.items():
+            for id, value in table.items():
+                yield name, id, value
+
+    def load(self, table: str, id: str, value: Any) -> None:
+        """Take in one of the `rows`, those of one table in their order. Raises `ValueError` when it is none."""
+        kind, _, entity = table.partition("/")
+        if kind in ("alive", "gone") and entity in self.shelves and type(value) is dict:
+            shelf = self.shelves[entity]
+            if kind == "alive":
+                shelf.put(id, value)
+            else:
+                shelf.gone[id] = value
+        elif kind == "roles" and type(value) is list:
+            self.roles[id] = tuple(value)
+        elif kind in ("names", "assigned") and type(value) is str:
+            (self.names if kind == "names" else self._assigned)[id] = value
+        else:
+            raise ValueError(f"{table} holds no such row")
 
     def _fold_user(self, event: Event) -> None:
         self._name(event.id, event.data.get("name"))

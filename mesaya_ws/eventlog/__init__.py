@@ -1,6 +1,9 @@
 """The event logs: Apache Kafka, and a file. Both keep the promises of `mesaya_ws.core.event_log`."""
 
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
+
+import attrs
+import trio
 
 from mesaya_ws.core.event_log import EventLog
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
@@ -19,3 +22,27 @@ def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
 
         return open_kafka_log(settings)
     return open_sqlite_log(settings.event_log, settings.kafka_topics)
+
+
+def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog | None]:
+    """Return a log of STATE_TOPIC alone, of which it keeps the last record of every key; None when it is not set.
+
+    Entering raises `SettingsError`, as that of the event log does.
+    """
+    topic = settings.state_topic
+    if not topic:
+        return nullcontext()
+    if settings.kafka_brokers:
+        from mesaya_ws.eventlog.kafka import COMPACTED, open_kafka_log
+
+        return open_kafka_log(attrs.evolve(settings, kafka_topics=(topic,)), {topic: COMPACTED})
+    return open_sqlite_log(settings.event_log, (topic,), compact=True)
+
+
+async def trouble_with_state_topic(settings: Settings) -> str | None:
+    """Say what is wrong with STATE_TOPIC, if anything is. Raises `LogUnavailableError`."""
+    if not (settings.state_topic and settings.kafka_brokers):
+        return None
+    from mesaya_ws.eventlog.kafka import trouble_with
+
+    return await trio.to_thread.run_sync(trouble_with, settings.state_topic, settings)

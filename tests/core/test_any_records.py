@@ -126,6 +126,6 @@ def check_index(projections):
         for field in shelf.entity.parents:
             parents = {data.get(field) for data in shelf.alive.values()} - {None}
             for parent in parents:
-                assert set(shelf.under(field, parent)) == {
+                assert list(shelf.under(field, parent)) == [
                     id for id, data in shelf.alive.items() if data.get(field) == parent
-                }
+                ]

@@ -67,6 +67,17 @@ def test_the_order_within_a_source_holds_whatever_its_timestamps():
     assert taker.take() == [20, 30, 10]
 
 
+def test_what_waits_is_known():
+    taker = Taker(A, B)
+    taker.merge.lags({A: 0, B: 1})
+    taker.merge.push(A, [item(A, 0, 10), item(A, 1, 40)], 0)
+    assert taker.take() == []
+    assert [record.offset for record, _ in taker.merge.waiting()] == [0, 1]
+    taker.merge.lags({A: 0, B: 0})
+    assert taker.take() == [10, 40]
+    assert list(taker.merge.waiting()) == []
+
+
 def test_a_source_that_holds_more_is_waited_for():
     taker = Taker(A)
     taker.merge.lags({A: 2, B: 1})

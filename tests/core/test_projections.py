@@ -50,6 +50,44 @@ def test_children_are_found_by_their_parent(platform):
     assert list(tables.under("sectionId", "unheard of")) == []
 
 
+def test_who_gets_another_parent_is_the_last_that_came(platform):
+    fold(platform, *(event("section_object.created", id, sectionId="s", objectId="o") for id in ("x", "y", "z")))
+    fold(platform, event("section_object.updated", "x", objectId="other"), event("section_object.updated", "y", n=1))
+    objects = platform.shelves["section_object"]
+    assert list(objects.alive) == list(objects.under("sectionId", "s")) == ["y", "z", "x"]
+    assert list(objects.under("objectId", "o")) == ["y", "z"]
+
+
+def test_what_is_known_can_be_kept_and_taken_in_again(platform):
+    fold(
+        platform,
+        event("section.created", "s", restaurantId="R"),
+        event("table.created", "t1", sectionId="s"),
+        event("table.created", "t2", sectionId="s"),
+        event("table.updated", "t1", sectionId="s2"),
+        event("table.updated", "t1", sectionId="s"),
+        event("table.deleted", "t3", sectionId="s"),
+        event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="R2", userId="u"),
+        user("u", "Ana", roles=("OWNER",)),
+    )
+    other = Projections()
+    for table, id, value in platform.rows():
+        other.load(table, id, list(value) if table == "roles" else value)
+    assert list(other.rows()) == list(platform.rows())
+    assert list(other.shelves["table"].under("sectionId", "s")) == ["t2", "t1"]
+    assert other.owner("R2") == "u"
+    assert other.roles == {"u": ("OWNER",)}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [("alive/table", "t", []), ("alive/cat", "c", {}), ("gone/table", "t", None), ("names", "u", 1), ("x", "y", "z")],
+)
+def test_a_row_that_is_none_is_refused(platform, row):
+    with pytest.raises(ValueError, match="holds no such row"):
+        platform.load(*row)
+
+
 def test_the_deletion_of_a_restaurant_takes_what_is_in_it(platform):
     fold(
         platform,

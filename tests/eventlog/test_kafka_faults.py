@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import trio
@@ -28,11 +29,11 @@ from mesaya_ws.core.event_log import (
     Skipped,
     Sources,
 )
-from mesaya_ws.eventlog.kafka import clients, follower, open_kafka_log
+from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, open_kafka_log, trouble_with
 from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
 
-from .contract import PATIENCE, Ear, SlowEar, following, numbered
+from .contract import PATIENCE, Ear, SlowEar, following, numbered, place
 from .kafka_store import KafkaStore
 
 pytestmark = pytest.mark.kafka
@@ -407,6 +408,33 @@ async def test_a_topic_that_may_not_be_read_is_told_and_the_others_go_on(
         await store.administer(lambda admin: admin.delete_acls([rule]))
         await ear.until(lambda: bool(ear.all(Restored)))
     assert f"let us read {forbidden}" in ear.all(Outage)[0].reason
+
+
+def allowed(principal: str, operation: ACLOperation, kind: ResourceType, name: str) -> ACL:
+    pattern = ResourcePattern(kind, name)
+    return ACL(f"User:{principal}", "*", operation, ACLPermissionType.ALLOW, pattern)
+
+
+async def test_a_topic_of_our_own_is_made_with_the_first_record(kafka_broker: Broker, store: KafkaStore):
+    own, other = f"test.own.{uuid4().hex}", f"test.own.{uuid4().hex}"
+    rules = [
+        allowed("bob", ACLOperation.CREATE, ResourceType.CLUSTER, "kafka-cluster"),
+        allowed(SASL_USER, ACLOperation.WRITE, ResourceType.TOPIC, other),
+    ]
+    async with open_kafka_log(store.settings(kafka_topics=(own,)), {own: COMPACTED}) as log:
+        assert await log.extents() == {}
+        (appended,) = await log.append([NewRecord(own, b"a", b"k")])
+        assert [record.value for record in await log.read(place(appended), 0)] == [b"a"]
+    assert await trio.to_thread.run_sync(trouble_with, own, store.settings()) is None
+    assert "only grows" in await trio.to_thread.run_sync(trouble_with, store.topics[0], store.settings())
+    assert await trio.to_thread.run_sync(trouble_with, other, store.settings()) is None, "it will be made"
+
+    await store.administer(lambda admin: admin.create_acls(rules))
+    sasl = sasl_settings(kafka_broker, "PLAIN", SASL_PASSWORD)
+    async with open_kafka_log(store.settings(kafka_topics=(other,), **sasl), {other: COMPACTED}) as log:
+        with pytest.raises(RecordRefusedError, match=r"does not let us make it .* cleanup.policy=compact"):
+            await log.append([NewRecord(other, b"a", b"k")])
+    await store.administer(lambda admin: admin.delete_acls(rules))
 
 
 async def first_reason(store: KafkaStore, **others: object) -> str:

@@ -18,6 +18,7 @@ import trio.testing
 from mesaya_ws.core.event_log import (
     Batch,
     EventLog,
+    Extent,
     Gap,
     LogUnavailableError,
     NewRecord,
@@ -171,6 +172,38 @@ async def test_topics_that_appear_are_told(store: SqliteStore):
                 await ear.until_held(3)
     assert [set(news.extents) for news in ear.all(Sources)] == [{B, C}, {A, B, C}]
     assert ear.all(Replaced) == []
+
+
+# A compacted topic
+
+
+async def test_a_compacted_topic_keeps_the_last_record_of_every_key(store: SqliteStore):
+    async with store.open() as log, open_sqlite_log(store.path, TOPICS[:1], compact=True) as compacted:
+        await log.append([NewRecord(TOPICS[1], b"of another topic", b"k")])
+        for value in (b"1", b"2", b"3"):
+            await compacted.append([NewRecord(TOPICS[0], value, b"k"), NewRecord(TOPICS[0], value)])
+        await compacted.append([NewRecord(TOPICS[0], b"4", b"k"), NewRecord(TOPICS[0], None, b"k")])
+        async with following(log) as ear:
+            await ear.until_held(5)
+        assert await log.read(A, 1) == [record for record in ear.records if record.topic == A.topic]
+        assert (await log.extents())[A] == Extent(1, 8, (await compacted.extents())[A].topic_id)
+    assert [(record.offset, record.value) for record in ear.records if record.topic == A.topic] == [
+        (1, b"1"),
+        (3, b"2"),
+        (5, b"3"),
+        (7, None),
+    ]
+    assert ear.all(Gap) == []
+
+
+async def test_a_compacted_topic_does_not_make_the_file_grow(store: SqliteStore):
+    async with open_sqlite_log(store.path, TOPICS[:1], compact=True) as log:
+        sizes = []
+        for _ in range(4):
+            await log.append([NewRecord(TOPICS[0], bytes(100_000), b"%d" % key) for key in range(20)])
+            with store.database() as db:
+                sizes.append(db.execute("PRAGMA page_count").fetchone()[0])
+    assert sizes[-1] <= sizes[1]
 
 
 # Retention

@@ -8,20 +8,26 @@ import trio
 from mesaya_ws.core.event_log import BEGINNING, Appended, EventLog, Extent, NewRecord, News, Partition, Place, Record
 from mesaya_ws.eventlog.kafka.clients import Options, connection_options
 from mesaya_ws.eventlog.kafka.follower import Follower
+from mesaya_ws.eventlog.kafka.own_topics import COMPACTED as COMPACTED
+from mesaya_ws.eventlog.kafka.own_topics import Configs
+from mesaya_ws.eventlog.kafka.own_topics import trouble_with as trouble_with
 from mesaya_ws.eventlog.kafka.producer import Producer
 from mesaya_ws.eventlog.kafka.reader import Reader
 from mesaya_ws.eventlog.kafka.reasons import listen
 from mesaya_ws.settings import Settings
 
+NO_TOPICS: Mapping[str, Configs] = {}
+
 
 @asynccontextmanager
-async def open_kafka_log(settings: Settings) -> AsyncIterator[EventLog]:
+async def open_kafka_log(settings: Settings, create: Mapping[str, Configs] = NO_TOPICS) -> AsyncIterator[EventLog]:
     """Open the log on KAFKA_BROKERS; whether they answer is found out by what is asked of it.
 
-    Raises `SettingsError` when a file for TLS cannot be used.
+    Topics that are missing when the first record comes for them are created if they are in `create`. Raises
+    `SettingsError` when a file for TLS cannot be used.
     """
     listen()
-    log = KafkaLog(connection_options(settings), settings.kafka_topics)
+    log = KafkaLog(connection_options(settings), settings.kafka_topics, create)
     try:
         yield log
     finally:
@@ -32,10 +38,10 @@ async def open_kafka_log(settings: Settings) -> AsyncIterator[EventLog]:
 class KafkaLog:
     """An `EventLog` on Kafka; made by `open_kafka_log`. Each partition is a source."""
 
-    def __init__(self, options: Options, topics: Collection[str]) -> None:
+    def __init__(self, options: Options, topics: Collection[str], create: Mapping[str, Configs]) -> None:
         self._options = options
         self._topics = topics
-        self._producer = Producer(options, topics)
+        self._producer = Producer(options, topics, create)
         self._reader = Reader(options, topics)
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:

@@ -1,6 +1,6 @@
 """Appending: records in their order, acknowledged by all replicas that are in sync."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -19,6 +19,7 @@ from kafka.errors import (
 
 from mesaya_ws.core.event_log import Appended, LogUnavailableError, NewRecord, RecordRefusedError
 from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
+from mesaya_ws.eventlog.kafka.own_topics import Configs, create_topic
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import take_survey
 
@@ -51,13 +52,14 @@ class _Keys(Serializer):  # type: ignore[misc]  # kafka-python has no types
 
 
 class Producer:
-    """Appends to `topics`, for any number of tasks."""
+    """Appends to `topics`, for any number of tasks; makes those that are missing, if they are in `create`."""
 
-    def __init__(self, options: Options, topics: Collection[str]) -> None:
+    def __init__(self, options: Options, topics: Collection[str], create: Mapping[str, Configs]) -> None:
         self._options = options
         self._topics = frozenset(topics)
+        self._create = create
         self._turn = trio.Lock()
-        self._line = _Line(options)
+        self._line = _Line(options, create)
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
         """See `EventLog.append`. What is cancelled may have been appended."""
@@ -88,7 +90,7 @@ class Producer:
 
     async def _renew(self, line: "_Line") -> None:
         if line is self._line:
-            self._line = _Line(self._options)
+            self._line = _Line(self._options, self._create)
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(line.close, 0.0)
 
@@ -100,8 +102,9 @@ _Promise = Any | RecordRefusedError
 class _Line:
     """A client that produces, from the first record on."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, create: Mapping[str, Configs]) -> None:
         self.clients = Clients(options)
+        self._create = create
         self._producer: Any = None
         self._admin: Any = None
 
@@ -148,7 +151,9 @@ class _Line:
                 # Its partitions are not known yet.
                 trio.from_thread.check_cancelled()
                 if self._is_missing(record.topic):
-                    raise RecordRefusedError(f"Kafka has no topic {record.topic}: create it.") from None
+                    if record.topic not in self._create:
+                        raise RecordRefusedError(f"Kafka has no topic {record.topic}: create it.") from None
+                    create_topic(self._admin, record.topic, self._create[record.topic])
 
     def _is_missing(self, topic: str) -> bool:
         try:

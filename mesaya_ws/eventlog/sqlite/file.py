@@ -3,7 +3,8 @@
 The file is in WAL mode with `synchronous=FULL`, so a commit that has returned is on the disk
 (https://sqlite.org/wal.html, https://sqlite.org/pragma.html#pragma_synchronous). All records have one order, their
 `seq`; inside of it each topic counts offsets of its own (`place`), from 0 and without holes. Records are only ever
-removed from the beginning of a topic. Neither `seq` nor offsets are used twice, whatever is removed.
+removed from the beginning of a topic; or, of a compacted one, when a later record has their key, with the same commit.
+Neither `seq` nor offsets are used twice, whatever is removed.
 """
 
 import os
@@ -35,6 +36,7 @@ _ADD_TOPIC = "INSERT INTO topic (name, uuid, next) VALUES (?, ?, 0) ON CONFLICT 
 _TOPICS = """
     SELECT name, uuid, coalesce((SELECT min(place) FROM record WHERE record.topic = topic.id), next), next FROM topic"""
 _ADD_RECORD = "INSERT INTO record (topic, place, timestamp, key, value) VALUES (?, ?, ?, ?, ?)"
+_COMPACT = "DELETE FROM record WHERE topic = ? AND place < ? AND key = ?"
 _PAGE = """
     SELECT seq, name, 0, place, timestamp, key, value FROM record JOIN topic ON topic.id = record.topic
     WHERE seq > ? ORDER BY seq LIMIT ?"""
@@ -149,10 +151,11 @@ class LogFile:
         if mode != "wal":
             raise LogFileError(f"{self.path} is where processes cannot share memory: choose a local disk.")
 
-    def append(self, groups: Iterable[Iterable[NewRecord]]) -> list[list[Appended]]:
+    def append(self, groups: Iterable[Iterable[NewRecord]], *, compact: bool = False) -> list[list[Appended]]:
         """Append all records in one transaction; when it returns they are on the disk, at the places returned.
 
-        What they are is asked when nobody else can append any more. Even when there are none, the file is written.
+        What they are is asked when nobody else can append any more. Even when there are none, the file is written. With
+        `compact`, those with a key replace what their topic holds of that key.
         """
         places: list[list[Appended]] = []
         with self._transaction("IMMEDIATE"):
@@ -169,6 +172,10 @@ class LogFile:
                     appended.append(Appended(topic, 0, offset, now))
                 places.append(appended)
             self._db.executemany(_ADD_RECORD, rows)
+            if compact:
+                # The room is used again; there is no index of keys, since compacted topics are small.
+                keyed = [(topic, offset, key) for topic, offset, _, key, _ in rows if key is not None]
+                self._db.executemany(_COMPACT, keyed)
             self._db.executemany(
                 "UPDATE topic SET next = ? WHERE id = ?", [(ends[name], id) for name, id in ids.items()]
             )

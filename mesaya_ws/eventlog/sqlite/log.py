@@ -44,14 +44,16 @@ _Answer = TypeVar("_Answer")
 
 
 @asynccontextmanager
-async def open_sqlite_log(path: Path, topics: Sequence[str]) -> AsyncIterator[EventLog]:
+async def open_sqlite_log(path: Path, topics: Sequence[str], *, compact: bool = False) -> AsyncIterator[EventLog]:
     """Open the log in the file `path`, which is created when it is missing, for the given topics.
+
+    With `compact`, a record that is appended with a key replaces those of the same topic and key.
 
     Raises `SettingsError` when the file cannot be used.
     """
     path = path.absolute()  # noqa: ASYNC240 - asks for the working directory, and no disk
     await trio.to_thread.run_sync(_prepare, path, topics)
-    log = SqliteLog(path, topics)
+    log = SqliteLog(path, topics, compact=compact)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_in_own_thread, log._write, f"append to {path.name}")
         try:
@@ -87,8 +89,9 @@ class _Request:
 class SqliteLog:
     """An `EventLog` in a file; made by `open_sqlite_log`."""
 
-    def __init__(self, path: Path, topics: Sequence[str]) -> None:
+    def __init__(self, path: Path, topics: Sequence[str], *, compact: bool) -> None:
         self._path = path
+        self._compact = compact
         self._topics = frozenset(topics)
         self._trouble: str | None = None
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
@@ -166,7 +169,8 @@ class SqliteLog:
                         opened.close()
                         file = opened.enter_context(closing(LogFile(self._path, APPEND_PATIENCE)))
                         file.fit_out(self._topics)
-                    places = file.append(() if request.withdrawn else request.records for request in requests)
+                    groups = (() if request.withdrawn else request.records for request in requests)
+                    places = file.append(groups, compact=self._compact)
                     for request, appended in zip(requests, places, strict=True):
                         request.appended = appended
                     self._trouble = None

@@ -1,0 +1,196 @@
+"""A checkpoint: what all records up to a place in the log mean, kept so that nobody has to read them again.
+
+It is kept in a topic of our own, of which the log holds the last record of every key (it is compacted): rows, packed
+into parts with the keys `<slot>/<number>`, and then a marker with the key `<slot>`. Each of them bears the checkpoint's
+id. A checkpoint of which a part is missing, because it was not finished or because another one is
+being written over it, is none; so there are two slots, and the one that holds the newest whole checkpoint is never
+written to.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import attrs
+import orjson
+from attrs import frozen
+from cattrs.errors import ClassValidationError
+
+from mesaya_ws.core.event_log import NewRecord, Partition, Place, Record
+from mesaya_ws.core.protocol import strict_converter
+
+FORMAT = 1
+"""To be raised when tables of the former shape would be misunderstood; what has another format is not read."""
+
+PART_BYTES = 64 * 1024
+"""Size of a part; unpacking one takes a few milliseconds."""
+
+ROWS = 500
+"""Rows that are taken or packed in one go, which takes a millisecond or two."""
+
+TEXT_BYTES = 128 * 1024
+"""Size of the text that is unpacked in one go, likewise."""
+
+Row = tuple[str, str, Any]
+"""What is known, piece by piece: table, id, and a value of JSON. The order of a table's rows is part of it."""
+
+_KEY = re.compile(rb"([01])(?:/(\d{1,9}))?")
+_CONVERTER = strict_converter()
+
+
+class DamagedError(Exception):
+    """What should be a checkpoint cannot be understood."""
+
+
+@frozen
+class Cut:
+    """A place in the log, in all of its partitions, and how one came there.
+
+    The last record before it has the time `time` (ms since the epoch); of the topics `unread`, the first records were
+    gone before they could be read.
+    """
+
+    places: Mapping[Partition, Place]
+    time: int
+    unread: frozenset[str]
+
+
+@frozen
+class Marker:
+    """What is written last of a checkpoint: where it is, and what it is about.
+
+    It was `taken` (ms since the epoch) when the log had been read up to the `cut`, and is whole when there are all of
+    its `parts` in its `slot`.
+    """
+
+    format: int
+    id: str
+    slot: int
+    parts: int
+    rows: int
+    taken: int
+    time: int
+    unread: list[str]
+    places: list[tuple[str, int, str, int]]
+
+    @property
+    def cut(self) -> Cut:
+        """The place in the log of which the checkpoint tells."""
+        places = {Partition(topic, number): Place(id, offset) for topic, number, id, offset in self.places}
+        return Cut(places, self.time, frozenset(self.unread))
+
+
+def make_marker(id: str, slot: int, parts: int, rows: int, taken: int, cut: Cut) -> Marker:
+    """Return the marker of a checkpoint that has been written."""
+    places = [(*partition, *place) for partition, place in cut.places.items()]
+    return Marker(FORMAT, id, slot, parts, rows, taken, cut.time, sorted(cut.unread), places)
+
+
+def marker_record(topic: str, marker: Marker) -> NewRecord:
+    """Return a marker as a record."""
+    return NewRecord(topic, orjson.dumps(attrs.asdict(marker)), b"%d" % marker.slot)
+
+
+def part_record(topic: str, id: str, slot: int, number: int, part: bytes) -> NewRecord:
+    """Return a part of the checkpoint called `id` (without blanks) as a record."""
+    return NewRecord(topic, b"%b %b" % (id.encode(), part), b"%d/%d" % (slot, number))
+
+
+def in_pieces(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Yield `rows`, some of them at a time."""
+    while piece := list(islice(rows, ROWS)):
+        yield piece
+
+
+def pack(pieces: Iterable[list[Row]]) -> Iterator[bytes]:
+    """Yield the parts that hold the rows of all `pieces`; in between, whenever others should run, nothing (`b""`)."""
+    compressor = zlib.compressobj(1)
+    packed = bytearray()
+    for piece in pieces:
+        packed += compressor.compress(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in piece))
+        while len(packed) >= PART_BYTES:
+            yield bytes(packed[:PART_BYTES])
+            del packed[:PART_BYTES]
+        yield b""
+    packed += compressor.flush()
+    for start in range(0, len(packed), PART_BYTES):
+        yield bytes(packed[start : start + PART_BYTES])
+
+
+def unpack(parts: Iterable[bytes]) -> Iterator[list[Row]]:
+    """Yield the rows that were packed, some at a time. Raises `DamagedError`."""
+    decompressor = zlib.decompressobj()
+    rest = b""
+    try:
+        for part in parts:
+            while part:
+                *lines, rest = (rest + decompressor.decompress(part, TEXT_BYTES)).split(b"\n")
+                part = decompressor.unconsumed_tail
+                yield list(map(_row, lines))
+        *lines, rest = (rest + decompressor.flush()).split(b"\n")
+        yield list(map(_row, lines))
+    except (zlib.error, TypeError, ValueError) as error:
+        raise DamagedError(f"its parts are not what was packed: {error}") from error
+    if rest or not decompressor.eof:
+        raise DamagedError("its last part is missing")
+
+
+def _row(line: bytes) -> Row:
+    name, id, value = orjson.loads(line)
+    if type(name) is not str or type(id) is not str:
+        raise TypeError("a row begins with its table and its id")
+    return name, id, value
+
+
+class Slots:
+    """What the records of the topic say, the last one of every key."""
+
+    def __init__(self) -> None:
+        self._markers: dict[int, Marker] = {}
+        # By slot and number: whose part it is, and the part.
+        self._parts: dict[tuple[int, int], tuple[str, bytes]] = {}
+
+    def take(self, record: Record) -> None:
+        """Take note of the next record; one that is not ours says nothing."""
+        key = _KEY.fullmatch(record.key or b"")
+        if key is None:
+            return
+        slot, value = int(key[1]), record.value or b""
+        if key[2] is not None:
+            id, _, part = value.partition(b" ")
+            self._parts[slot, int(key[2])] = id.decode("latin-1"), part
+        elif (marker := _marker_in(value)) is not None and marker.slot == slot:
+            self._markers[slot] = marker
+        else:
+            self._markers.pop(slot, None)
+
+    def whole(self) -> list[Marker]:
+        """Return the markers of the checkpoints that are whole, the newest first."""
+        whole = (marker for marker in self._markers.values() if self._is_whole(marker))
+        return sorted(whole, key=lambda marker: marker.taken, reverse=True)
+
+    def parts(self, marker: Marker) -> Iterator[bytes]:
+        """Yield the parts of a whole checkpoint in their order."""
+        for number in range(marker.parts):
+            yield self._parts[marker.slot, number][1]
+
+    def free(self) -> int:
+        """Return the slot that the next checkpoint is to be written to."""
+        return next((1 - marker.slot for marker in self.whole()), 0)
+
+    def forget_parts(self) -> None:
+        """Give back the memory of the parts; whose they are stays known."""
+        self._parts = {place: (id, b"") for place, (id, _) in self._parts.items()}
+
+    def _is_whole(self, marker: Marker) -> bool:
+        return all(self._parts.get((marker.slot, number), ("",))[0] == marker.id for number in range(marker.parts))
+
+
+def _marker_in(value: bytes) -> Marker | None:
+    try:
+        marker = _CONVERTER.structure(orjson.loads(value), Marker)
+    except (orjson.JSONDecodeError, ClassValidationError, TypeError, ValueError):
+        return None
+    return marker if marker.format == FORMAT else None

@@ -1,0 +1,69 @@
+"""Topics of our own: made with the first record for them, when nobody has made them before."""
+
+from collections.abc import Mapping
+from contextlib import closing
+from time import monotonic
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import (
+    AuthorizationError,
+    BrokerResponseError,
+    KafkaError,
+    RetriableError,
+    TopicAlreadyExistsError,
+)
+
+from mesaya_ws.core.event_log import LogUnavailableError, RecordRefusedError
+from mesaya_ws.eventlog.kafka.clients import Clients, connection_options
+from mesaya_ws.eventlog.kafka.reasons import reason
+from mesaya_ws.settings import Settings
+
+Configs = Mapping[str, str]
+"""What a topic is created with (https://kafka.apache.org/documentation/#topicconfigs)."""
+
+COMPACTED: Configs = {
+    "cleanup.policy": "compact",
+    # The segment that is written to is never compacted; with the default, 1 GiB, reading the topic would take minutes.
+    "segment.bytes": str(16 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
+
+def create_topic(admin: KafkaAdminClient, topic: str, configs: Configs) -> None:
+    """Create a topic of one partition, with as many replicas as the brokers think right; if it is there, that is fine.
+
+    Raises `RecordRefusedError` when they do not let us, another `KafkaError` when they do not answer.
+    """
+    try:
+        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": -1, "configs": dict(configs)}})
+    except TopicAlreadyExistsError:
+        pass
+    except BrokerResponseError as error:
+        if isinstance(error, RetriableError):
+            raise
+        wanted = ", ".join(f"{name}={value}" for name, value in configs.items())
+        raise RecordRefusedError(
+            f"Kafka has no topic {topic}, and does not let us make it ({error.description or error}): "
+            f"create it with one partition and {wanted}."
+        ) from error
+
+
+def trouble_with(topic: str, settings: Settings) -> str | None:
+    """Say what is wrong with a topic that should be `COMPACTED` and exists: that it only grows.
+
+    Raises `LogUnavailableError` when the brokers do not answer. To be run in a thread.
+    """
+    options, started = connection_options(settings), monotonic()
+    try:
+        with closing(Clients(options)) as clients:
+            admin = clients.admin()
+            if admin.describe_topics([topic])[0]["error_code"]:
+                return None
+            found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
+    except AuthorizationError:
+        return None
+    except KafkaError as error:
+        raise LogUnavailableError(reason(options, started)) from error
+    policy = found["topic"][topic]["cleanup.policy"]["value"]
+    return None if "compact" in policy else f"{topic} only grows: give it cleanup.policy=compact"

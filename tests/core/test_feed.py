@@ -1,0 +1,196 @@
+"""A feed that begins with a checkpoint is, from there on, the same as one that has read everything."""
+
+from collections import defaultdict
+from itertools import islice
+from math import inf
+from unittest import mock
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesaya_ws.core import feed as feed_module
+from mesaya_ws.core.channels import GLOBAL_KINDS, RESTAURANT_KINDS, parse_channel
+from mesaya_ws.core.checkpoint import DamagedError, pack, unpack
+from mesaya_ws.core.event_log import BEGINNING, Batch, Extent, Gap, Partition, Place, Record, Sources
+from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.frames import payload_of
+from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.resume import Earlier, Lost, Missed
+from mesaya_ws.core.window import Window
+
+from .test_any_records import records
+from .world import written
+
+NOW = 1_800_000_000_000
+CHANNELS = [
+    *(parse_channel(f"restaurant:{id}:{kind}") for id in "abc" for kind in RESTAURANT_KINDS),
+    *(parse_channel(f"global:{kind}") for kind in GLOBAL_KINDS),
+]
+
+
+def new_feed():
+    return Feed(Hub(), Window(inf, 1 << 30), 1.0)
+
+
+class Log:
+    """All that a log holds, and how it is told to a feed. The embedded one has one order over all of its topics."""
+
+    def __init__(self, values, *, embedded):
+        self.embedded = embedded
+        self.order = []
+        self.held = defaultdict(list)
+        for topic, number, timestamp, value in values:
+            partition = Partition(topic, 0 if embedded else number)
+            record = Record(*partition, len(self.held[partition]), timestamp, None, value)
+            self.held[partition].append(record)
+            self.order.append(record)
+
+    def tell(self, feed, sizes, start=BEGINNING):
+        """Tell it everything behind `start`, in batches of these `sizes`; yield at every step."""
+        extents = {partition: Extent(0, len(held), partition.topic) for partition, held in self.held.items()}
+        waiting = defaultdict(list)
+        for record in self.order:
+            partition = Partition(record.topic, record.partition)
+            if partition not in start or record.offset >= start[partition].next:
+                waiting[None if self.embedded else partition].append(record)
+        sources = [None] if self.embedded else list(self.held)
+        feed.hear(Sources(extents, {source: len(waiting[source]) for source in sources}), NOW)
+        while any(waiting.values()):
+            for source in sources:
+                size = next(sizes, 500)
+                batch, waiting[source] = waiting[source][:size], waiting[source][size:]
+                if batch:
+                    feed.hear(Batch(source, batch, len(waiting[source])), NOW)
+                    yield
+                    for _ in feed.take(NOW):
+                        yield
+        for _ in feed.take(NOW):
+            pass
+
+
+def captured(feed):
+    """Return a place, and what is packed of all that is known there."""
+    cut, pieces = feed.capture()
+    return cut, [part for part in pack(pieces) if part]
+
+
+def restored(cut, parts):
+    feed = new_feed()
+    list(feed.restore(cut, unpack(parts)))
+    return feed
+
+
+def published(feed, serial=0):
+    """Return what was published after the publication `serial`: all of it, but for its number."""
+    return [(channel, one._replace(serial=0)) for channel, one in feed.window._order if one.serial > serial]
+
+
+def shown(feed, channel):
+    """Return what a client is shown of a channel: its state, the place of that, and whether it is complete."""
+    snapshot = feed.snapshot(channel)
+    return written(snapshot), snapshot.position, snapshot.complete
+
+
+def position(publication):
+    return orjson.loads(payload_of(publication.frame))["position"]
+
+
+def stream():
+    value = st.tuples(records(), st.integers(0, 1), st.integers(0, 5000)).map(
+        lambda drawn: (drawn[0].topic, drawn[1], drawn[2], drawn[0].value)
+    )
+    return st.lists(value, max_size=60)
+
+
+@settings(max_examples=100, deadline=None)
+@given(stream(), st.booleans(), st.integers(0, 60), st.lists(st.integers(1, 9), max_size=20))
+def test_a_restored_feed_is_the_same_as_one_that_has_read_everything(values, embedded, moment, sizes):
+    log = Log(values, embedded=embedded)
+    whole = new_feed()
+    with mock.patch.object(feed_module, "TURN", 2):
+        telling = log.tell(whole, iter(sizes))
+        for _ in islice(telling, moment):
+            pass
+        cut, parts = captured(whole)
+        serial = whole.window.serial
+        for _ in telling:
+            pass
+    feed = restored(cut, parts)
+    for _ in log.tell(feed, iter(reversed(sizes)), cut.places):
+        pass
+    assert published(feed) == published(whole, serial)
+    assert feed.live
+    assert feed.time == whole.time
+    assert captured(feed) == captured(whole)
+    for channel in CHANNELS:
+        assert shown(feed, channel) == shown(whole, channel)
+    for name, publication in published(feed):
+        channel, place = parse_channel(name), position(publication)
+        assert feed.judge(channel, place) == whole.judge(channel, place)
+
+
+TABLES, SECTIONS = (Partition(f"mesa-ya.{domain}.events", 0) for domain in ("tables", "sections"))
+PLAN = parse_channel("restaurant:r:tables")
+
+
+def value(what, id, **data):
+    return orjson.dumps({"event_type": what, "entity_id": id, "data": data})
+
+
+def told(*values):
+    """Return a feed that was told all of a log."""
+    feed = new_feed()
+    for _ in Log(values, embedded=False).tell(feed, iter(())):
+        pass
+    return feed
+
+
+def a_floor_plan():
+    return told(
+        (SECTIONS.topic, 0, 1, value("created", "s", restaurantId="r")),
+        (TABLES.topic, 0, 2, value("created", "t1", sectionId="s")),
+        (TABLES.topic, 0, 3, value("created", "t2", sectionId="s")),
+    )
+
+
+def test_what_lies_before_the_checkpoint_must_be_read_again():
+    whole = a_floor_plan()
+    feed = restored(*captured(whole))
+    *_, before, last = (position(publication) for channel, publication in published(whole) if channel == PLAN.name)
+    assert isinstance(whole.judge(PLAN, before), Missed)
+    assert isinstance(feed.judge(PLAN, before), Earlier)
+    assert isinstance(feed.judge(PLAN, last), Missed)
+    assert feed.judge(PLAN, "AAAA") == Lost.DAMAGED
+
+
+def test_what_retention_dropped_is_known_from_the_checkpoint():
+    whole = a_floor_plan()
+    feed = restored(*captured(whole))
+    extents = {partition: Extent(2, 2, partition.topic) for partition in (TABLES, SECTIONS)}
+    feed.hear(Sources(extents, dict.fromkeys(extents, 0)), NOW)
+    feed.hear(Gap(SECTIONS, 1, 2), NOW)
+    list(feed.take(NOW))
+    state, _, complete = shown(feed, PLAN)
+    assert [table["tableId"] for table in state["tables"]] == ["t1", "t2"]
+    assert not complete, "what the gap held is not known"
+
+
+def test_what_was_heard_of_but_not_taken_is_read_again_though_there_is_a_gap_behind_it():
+    feed = new_feed()
+    extents = {partition: Extent(0, 1, partition.topic) for partition in (TABLES, SECTIONS)}
+    feed.hear(Sources(extents, dict.fromkeys(extents, 1)), NOW)
+    feed.hear(Batch(TABLES, [Record(*TABLES, 0, 1, None, value("created", "t", sectionId="s"))], 0), NOW)
+    list(feed.take(NOW))
+    feed.hear(Gap(TABLES, 1, 5), NOW)
+    cut, _ = feed.capture()
+    assert cut.places == {partition: Place(partition.topic, 0) for partition in (TABLES, SECTIONS)}
+
+
+def test_a_checkpoint_that_is_damaged_changes_nothing():
+    cut, pieces = a_floor_plan().capture()
+    feed = new_feed()
+    with pytest.raises(DamagedError):
+        list(feed.restore(cut, [*pieces, [("alive/table", "t", 7)]]))
+    assert captured(feed) == captured(new_feed())
