@@ -3,10 +3,10 @@
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 
 import trio
 
+from mesaya_ws.core import http_errors
 from mesaya_ws.core.head import END, HeadError, accept_websocket, parse_head, without_upgrade
 from mesaya_ws.logs import about, get_logger
 from mesaya_ws.metrics import Metrics
@@ -141,19 +141,10 @@ class Acceptor:
 
 
 _TOO_MANY = HeadError(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "too_many_connections",
+    http_errors.TOO_MANY_CONNECTIONS,
     "The service holds as many connections as it may (MAX_CONNECTIONS); try again later.",
     ("Retry-After", "5"),
 )
-_DRAINING = HeadError(
-    HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This instance is going away; connect again.", ("Retry-After", "1")
-)
-_TOO_LARGE = HeadError(
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    "head_too_large",
-    "The head of the request is too large (MAX_HEAD_BYTES).",
-)
-_TOO_LATE = HeadError(
-    HTTPStatus.REQUEST_TIMEOUT, "head_too_late", "The head of the request took too long (HANDSHAKE_TIMEOUT)."
-)
+_DRAINING = HeadError(http_errors.DRAINING, "This instance is going away; connect again.", ("Retry-After", "1"))
+_TOO_LARGE = HeadError(http_errors.HEAD_TOO_LARGE, "The head of the request is too large (MAX_HEAD_BYTES).")
+_TOO_LATE = HeadError(http_errors.HEAD_TOO_LATE, "The head of the request took too long (HANDSHAKE_TIMEOUT).")

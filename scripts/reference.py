@@ -1,4 +1,4 @@
-"""Write what says the same as the code: the tables of README.md (settings, close and error codes), and .env.example."""
+"""Write what says the same as the code: the tables of README.md (settings, codes), and .env.example."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ from textwrap import wrap
 import attrs
 
 from mesaya_ws.core.closing import CLOSE_CODES, ERROR_CODES
+from mesaya_ws.core.http_errors import HTTP_ERRORS
 from mesaya_ws.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -47,6 +48,10 @@ def tables():
         ),
         "error codes": table(
             ["code", "meaning"], [[f"`{error.name}`", error.meaning] for error in ERROR_CODES.values()]
+        ),
+        "http errors": table(
+            ["status", "code", "meaning"],
+            [[str(error.status.value), f"`{error.code}`", error.meaning] for error in HTTP_ERRORS],
         ),
     }
 

@@ -9,10 +9,12 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Collection
 from hashlib import sha1
-from http import HTTPStatus
 
 import orjson
 from attrs import frozen
+
+from mesaya_ws.core import http_errors
+from mesaya_ws.core.http_errors import HttpError
 
 END = b"\r\n\r\n"
 WEBSOCKET_PATH = "/ws"
@@ -26,10 +28,10 @@ _HOST = re.compile(r"[!-+\--~]*")  # printable ASCII, but no comma, which joins 
 class HeadError(Exception):
     """A request that is refused before any protocol takes it; `response` is the whole HTTP answer."""
 
-    def __init__(self, status: HTTPStatus, code: str, sentence: str, *headers: tuple[str, str]) -> None:
+    def __init__(self, error: HttpError, sentence: str, *headers: tuple[str, str]) -> None:
         super().__init__(sentence)
-        self.code = code
-        self.response = refusal(status, code, sentence, *headers)
+        self.code = error.code
+        self.response = refusal(error, sentence, *headers)
 
 
 @frozen
@@ -56,18 +58,16 @@ def parse_head(data: bytes) -> Head:
     first, *lines = data.split(b"\r\n")
     match = _REQUEST_LINE.fullmatch(first)
     if match is None:
-        raise HeadError(
-            HTTPStatus.BAD_REQUEST, "bad_request", "The request does not begin with an HTTP/1.1 request line."
-        )
+        raise HeadError(http_errors.BAD_REQUEST, "The request does not begin with an HTTP/1.1 request line.")
     headers: dict[str, str] = {}
     for line in lines:
         header = _HEADER.fullmatch(line)
         if header is None:
-            raise HeadError(HTTPStatus.BAD_REQUEST, "bad_request", "The request has a line that is no header.")
+            raise HeadError(http_errors.BAD_REQUEST, "The request has a line that is no header.")
         name, value = header[1].decode("ascii").lower(), header[2].decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     if not _HOST.fullmatch(headers.get("host", "")):
-        raise HeadError(HTTPStatus.BAD_REQUEST, "bad_request", "The request's Host is no host, or there are several.")
+        raise HeadError(http_errors.BAD_REQUEST, "The request's Host is no host, or there are several.")
     return Head(match[1].decode("ascii"), match[2].decode("ascii"), headers)
 
 
@@ -89,26 +89,21 @@ def accept_websocket(head: Head, allowed_origins: Collection[str]) -> bytes:
     """
     headers = head.headers
     if head.path != WEBSOCKET_PATH:
-        raise HeadError(HTTPStatus.NOT_FOUND, "not_found", f"WebSockets are served at {WEBSOCKET_PATH}.")
+        raise HeadError(http_errors.NOT_FOUND, f"WebSockets are served at {WEBSOCKET_PATH}.")
     if head.method != "GET" or "upgrade" not in _tokens(headers.get("connection", "")) or "host" not in headers:
-        raise HeadError(
-            HTTPStatus.BAD_REQUEST, "bad_handshake", "A WebSocket handshake is a GET with Host and Connection: Upgrade."
-        )
+        raise HeadError(http_errors.BAD_HANDSHAKE, "A WebSocket handshake is a GET with Host and Connection: Upgrade.")
     if headers.get("sec-websocket-version") != "13":
         raise HeadError(
-            HTTPStatus.UPGRADE_REQUIRED,
-            "bad_version",
+            http_errors.BAD_VERSION,
             "This service speaks version 13 of the WebSocket protocol.",
             ("Sec-WebSocket-Version", "13"),
         )
     key = headers.get("sec-websocket-key", "")
     if not _is_key(key):
-        raise HeadError(HTTPStatus.BAD_REQUEST, "bad_handshake", "Sec-WebSocket-Key must be 16 bytes in base64.")
+        raise HeadError(http_errors.BAD_HANDSHAKE, "Sec-WebSocket-Key must be 16 bytes in base64.")
     origin = headers.get("origin")
     if origin is not None and not may_use(origin, headers["host"], allowed_origins):
-        raise HeadError(
-            HTTPStatus.FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect; see ALLOWED_ORIGINS."
-        )
+        raise HeadError(http_errors.ORIGIN_NOT_ALLOWED, "Pages of this origin may not connect; see ALLOWED_ORIGINS.")
     proof = b64encode(sha1(f"{key}{_GUID}".encode("ascii"), usedforsecurity=False).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -122,11 +117,11 @@ def may_use(origin: str, host: str, allowed: Collection[str]) -> bool:
     return "*" in allowed or origin in allowed or origin in (f"http://{host}", f"https://{host}")
 
 
-def refusal(status: HTTPStatus, code: str, sentence: str, *headers: tuple[str, str]) -> bytes:
+def refusal(error: HttpError, sentence: str, *headers: tuple[str, str]) -> bytes:
     """Return a whole HTTP answer that says no in JSON, and ends the connection."""
-    body = orjson.dumps({"error": {"code": code, "message": sentence}})
+    body = orjson.dumps({"error": {"code": error.code, "message": sentence}})
     lines = [
-        f"HTTP/1.1 {status} {status.phrase}",
+        f"HTTP/1.1 {error.status} {error.status.phrase}",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close",

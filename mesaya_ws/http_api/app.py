@@ -1,7 +1,6 @@
 """The HTTP application: its routes, and what holds for all of them."""
 
 from collections.abc import Awaitable, Callable
-from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,6 +12,7 @@ from starlette.routing import Route
 
 from mesaya_ws import __version__
 from mesaya_ws.core.event_log import EventLog
+from mesaya_ws.core.http_errors import UPGRADE_REQUIRED
 from mesaya_ws.core.status import Status
 from mesaya_ws.http_api.broadcast import broadcast_route
 from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
@@ -66,8 +66,7 @@ async def _describe(_: Request) -> Response:
 
 async def _tell_to_upgrade(_: Request) -> Response:
     raise ApiError(
-        HTTPStatus.UPGRADE_REQUIRED,
-        "upgrade_required",
+        UPGRADE_REQUIRED,
         "This is where WebSockets are opened; connect with a WebSocket client.",
         Upgrade="websocket",
         Connection="Upgrade",

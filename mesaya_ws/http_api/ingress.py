@@ -13,6 +13,7 @@ from cattrs.errors import ClassValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mesaya_ws.core import http_errors
 from mesaya_ws.core.event_log import EventLog, LogUnavailableError, NewRecord, Record, RecordRefusedError
 from mesaya_ws.core.protocol import first_problem, strict_converter
 from mesaya_ws.core.records import Unreadable, understand
@@ -32,16 +33,13 @@ _CONVERTER = strict_converter()
 def authorize(request: Request, settings: Settings) -> None:
     """Raise `ApiError` unless the request bears PUBLISH_TOKEN (RFC 6750, 2.1)."""
     if not settings.publish_token:
-        raise ApiError(
-            HTTPStatus.FORBIDDEN, "publish_disabled", "Publishing by HTTP is off; set PUBLISH_TOKEN to turn it on."
-        )
+        raise ApiError(http_errors.PUBLISH_DISABLED, "Publishing by HTTP is off; set PUBLISH_TOKEN to turn it on.")
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     # Headers are read as Latin-1, which gives the bytes back.
     given, wanted = token.strip().encode("latin-1"), settings.publish_token.encode()
     if scheme.lower() != "bearer" or not hmac.compare_digest(given, wanted):
         raise ApiError(
-            HTTPStatus.UNAUTHORIZED,
-            "unauthorized",
+            http_errors.UNAUTHORIZED,
             "Send PUBLISH_TOKEN as `Authorization: Bearer …`.",
             WWW_Authenticate="Bearer",
         )
@@ -52,13 +50,13 @@ async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
     with trio.move_on_after(BODY_SECONDS) as patience:
         body = await _read_body(request, settings.max_body_bytes)
     if patience.cancelled_caught:
-        raise ApiError(HTTPStatus.REQUEST_TIMEOUT, "body_too_late", "The body of the request took too long.")
+        raise ApiError(http_errors.BODY_TOO_LATE, "The body of the request took too long.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ApiError(HTTPStatus.BAD_REQUEST, "bad_json", f"The body is not JSON: {error}.") from None
+        raise ApiError(http_errors.BAD_JSON, f"The body is not JSON: {error}.") from None
     if not isinstance(value, dict):
-        raise ApiError(HTTPStatus.BAD_REQUEST, "bad_json", "The body is not a JSON object.")
+        raise ApiError(http_errors.BAD_JSON, "The body is not a JSON object.")
     return value
 
 
@@ -72,7 +70,7 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
             except StopAsyncIteration:
                 return bytes(body)
             length = max(length, len(body))
-    raise ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is too large (MAX_BODY_BYTES).")
+    raise ApiError(http_errors.BODY_TOO_LARGE, "The body is too large (MAX_BODY_BYTES).")
 
 
 def structure(value: dict[str, Any], kind: type[Body]) -> Body:
@@ -85,7 +83,7 @@ def structure(value: dict[str, Any], kind: type[Body]) -> Body:
 
 def bad_message(sentence: str) -> ApiError:
     """Return the error of a body that is JSON, but does not say what it should."""
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_message", sentence)
+    return ApiError(http_errors.BAD_MESSAGE, sentence)
 
 
 async def append(
@@ -97,17 +95,17 @@ async def append(
     understand when it reads it back. Raises `ApiError`.
     """
     if topic not in topics:
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_topic", f"{topic!r} is none of KAFKA_TOPICS.")
+        raise ApiError(http_errors.UNKNOWN_TOPIC, f"{topic!r} is none of KAFKA_TOPICS.")
     record = NewRecord(topic, _encode(value), None if key is None else key.encode())
     _expect_sense(record)
     try:
         with trio.fail_after(APPEND_SECONDS):
             [place] = await event_log.append([record])
     except RecordRefusedError as error:
-        raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "refused", str(error)) from None
+        raise ApiError(http_errors.REFUSED, str(error)) from None
     except (LogUnavailableError, trio.TooSlowError) as error:
         sentence = f"The event log did not acknowledge; the record may or may not have been appended. {error}"
-        raise ApiError(HTTPStatus.SERVICE_UNAVAILABLE, "log_unavailable", sentence.strip()) from None
+        raise ApiError(http_errors.LOG_UNAVAILABLE, sentence.strip()) from None
     answer = {"topic": place.topic, "partition": place.partition, "offset": place.offset}
     return JSONResponse(answer, HTTPStatus.CREATED)
 
@@ -122,12 +120,9 @@ def _encode(value: dict[str, Any]) -> bytes:
 def _expect_sense(record: NewRecord) -> None:
     meaning = understand(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
     if isinstance(meaning, Unreadable):
-        code, sentence = (
-            str(meaning.reason),
-            meaning.detail or f"Such a record is not sent to anybody: {meaning.reason}.",
-        )
+        sentence = meaning.detail or f"Such a record is not sent to anybody: {meaning.reason}."
     elif meaning.mistyped is not None:
-        code, sentence = "bad_id", f"The {meaning.mistyped} is no id; without it nobody is concerned."
+        sentence = f"The {meaning.mistyped} is no id; without it nobody is concerned."
     else:
         return
-    raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, code, sentence)
+    raise ApiError(http_errors.BAD_RECORD, sentence)

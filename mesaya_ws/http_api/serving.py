@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 import h11
 import trio
+from attrs import evolve
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Event, RawData
@@ -21,6 +22,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from starlette.types import ASGIApp
 
 from mesaya_ws.core.head import refusal
+from mesaya_ws.core.http_errors import BAD_REQUEST
 
 EXCHANGE_SECONDS = 60.0
 """Time for a request and its answer; the application has shorter limits of its own, and tells of them."""
@@ -132,5 +134,5 @@ class _Exchange(H11Protocol):
     async def _send_error_response(self, status_code: int) -> None:
         """Refuse what is not HTTP as the rest of the service does."""
         sentence = "The request is not well-formed HTTP/1.1."
-        await self._write(refusal(HTTPStatus(status_code), "bad_request", sentence), last=True)
+        await self._write(refusal(evolve(BAD_REQUEST, status=HTTPStatus(status_code)), sentence), last=True)
         self._end()

@@ -1,9 +1,8 @@
-from http import HTTPStatus
-
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
+from mesaya_ws.core.http_errors import UNAUTHORIZED
 from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
 
 from .client import get
@@ -18,7 +17,7 @@ def app_that_raises(error):
 
 
 async def test_an_api_error_has_status_code_sentence_and_headers():
-    error = ApiError(HTTPStatus.UNAUTHORIZED, "unauthorized", "Who are you?", WWW_Authenticate="Bearer")
+    error = ApiError(UNAUTHORIZED, "Who are you?", WWW_Authenticate="Bearer")
     answer = await get(app_that_raises(error), "/")
     assert answer.status == 401
     assert answer.json == {"error": {"code": "unauthorized", "message": "Who are you?"}}

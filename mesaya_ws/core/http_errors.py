@@ -1,0 +1,93 @@
+"""Every way in which a request is refused: with which status, by which code, and what that means.
+
+Answers are `{"error": {"code", "message"}}`; the message is a sentence about the case at hand.
+"""
+
+from http import HTTPStatus
+
+from attrs import frozen
+
+
+@frozen
+class HttpError:
+    """Why a request is refused."""
+
+    status: HTTPStatus
+    code: str
+    meaning: str
+
+
+BAD_REQUEST = HttpError(HTTPStatus.BAD_REQUEST, "bad_request", "The request is not well-formed HTTP/1.1.")
+BAD_HANDSHAKE = HttpError(HTTPStatus.BAD_REQUEST, "bad_handshake", "The handshake is not that of RFC 6455.")
+BAD_JSON = HttpError(HTTPStatus.BAD_REQUEST, "bad_json", "The body is not a JSON object.")
+UNAUTHORIZED = HttpError(HTTPStatus.UNAUTHORIZED, "unauthorized", "PUBLISH_TOKEN was not sent, or another one was.")
+ORIGIN_NOT_ALLOWED = HttpError(
+    HTTPStatus.FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect (ALLOWED_ORIGINS)."
+)
+PUBLISH_DISABLED = HttpError(HTTPStatus.FORBIDDEN, "publish_disabled", "PUBLISH_TOKEN is not set.")
+NOT_FOUND = HttpError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this path.")
+METHOD_NOT_ALLOWED = HttpError(
+    HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not one for this path."
+)
+HEAD_TOO_LATE = HttpError(
+    HTTPStatus.REQUEST_TIMEOUT, "head_too_late", "The head of the request took longer than HANDSHAKE_TIMEOUT."
+)
+BODY_TOO_LATE = HttpError(HTTPStatus.REQUEST_TIMEOUT, "body_too_late", "The body of the request took too long.")
+BODY_TOO_LARGE = HttpError(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is larger than MAX_BODY_BYTES."
+)
+BAD_MESSAGE = HttpError(
+    HTTPStatus.UNPROCESSABLE_ENTITY, "bad_message", "A field of the body is missing, or of the wrong type."
+)
+UNKNOWN_TOPIC = HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_topic", "The topic is none of KAFKA_TOPICS.")
+BAD_RECORD = HttpError(
+    HTTPStatus.UNPROCESSABLE_ENTITY, "bad_record", "This service would not understand the record when it reads it back."
+)
+REFUSED = HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, "refused", "The log will never take this record.")
+UPGRADE_REQUIRED = HttpError(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", "This path is for WebSockets.")
+BAD_VERSION = HttpError(
+    HTTPStatus.UPGRADE_REQUIRED, "bad_version", "The handshake is of another version of the protocol than 13."
+)
+HEAD_TOO_LARGE = HttpError(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head_too_large",
+    "The head of the request is larger than MAX_HEAD_BYTES.",
+)
+INTERNAL = HttpError(
+    HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The service met a fault of its own; it has been logged."
+)
+TOO_MANY_CONNECTIONS = HttpError(
+    HTTPStatus.SERVICE_UNAVAILABLE, "too_many_connections", "The service holds MAX_CONNECTIONS already."
+)
+DRAINING = HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This instance is going away: connect again.")
+LOG_UNAVAILABLE = HttpError(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "log_unavailable",
+    "The log did not acknowledge: the record may or may not have been appended.",
+)
+
+HTTP_ERRORS = (
+    BAD_REQUEST,
+    BAD_HANDSHAKE,
+    BAD_JSON,
+    UNAUTHORIZED,
+    ORIGIN_NOT_ALLOWED,
+    PUBLISH_DISABLED,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    HEAD_TOO_LATE,
+    BODY_TOO_LATE,
+    BODY_TOO_LARGE,
+    BAD_MESSAGE,
+    UNKNOWN_TOPIC,
+    BAD_RECORD,
+    REFUSED,
+    UPGRADE_REQUIRED,
+    BAD_VERSION,
+    HEAD_TOO_LARGE,
+    INTERNAL,
+    TOO_MANY_CONNECTIONS,
+    DRAINING,
+    LOG_UNAVAILABLE,
+)
+"""All of them, in the order of their statuses."""
