@@ -12,7 +12,7 @@ from mesaya_ws import __version__
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.checkpoints import Checkpoints
 from mesaya_ws.core.event_log import Batch, EventLog, News, Outage, Record, Restored, Sources
-from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.feed import TURN, Feed
 from mesaya_ws.core.hub import Delivered, Hub
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.session import Limits
@@ -134,13 +134,14 @@ async def _pump(
     while True:
         wake_at = feed.wake_at()
         with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
-            _hear(await news.receive(), around, status)
-            # What waits already goes into the same writes. To understand a batch takes milliseconds.
+            took_long = _hear(await news.receive(), around, status)
+            # What waits already goes into the same writes.
             for _ in range(NEWS_AHEAD):
+                if took_long:
+                    await trio.lowlevel.checkpoint()
                 if not news.statistics().current_buffer_used:
                     break
-                await trio.lowlevel.checkpoint()
-                _hear(news.receive_nowait(), around, status)
+                took_long = _hear(news.receive_nowait(), around, status)
         was_live = feed.live
         for _ in feed.take(round(time() * 1000)):
             await _write(feed.hub.fan_out(), around.metrics)
@@ -155,7 +156,8 @@ async def _pump(
             await checkpoints.capture()
 
 
-def _hear(news: News, around: Surroundings, status: Status) -> None:
+def _hear(news: News, around: Surroundings, status: Status) -> bool:
+    """Take note of what the log says; return whether that took milliseconds, as to understand many records does."""
     match news:
         case Outage(reason):
             status.outage, status.since = reason, time()
@@ -170,6 +172,7 @@ def _hear(news: News, around: Surroundings, status: Status) -> None:
         case Sources(_, lags):
             around.metrics.lag.update(lags)
     around.feed.hear(news, round(time() * 1000))
+    return isinstance(news, Batch) and len(news.records) >= TURN
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:

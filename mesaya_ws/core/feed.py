@@ -38,8 +38,8 @@ from mesaya_ws.core.routing import missing_parent, route
 from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, state
 from mesaya_ws.core.window import Window
 
-TURN = 100
-"""Records that are taken in one go: at some 20 µs each, others run every few milliseconds."""
+TURN = 50
+"""Records that are taken in one go: at some 20 µs each, that is 1 ms; on a machine that is crowded, 5."""
 
 _GIVEN_UP = "given_up"
 

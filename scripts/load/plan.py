@@ -34,7 +34,8 @@ class Audience:
     event: Callable[[str, str], dict[str, object]]
 
 
-def _record(topic: str, what: str, id: str, data: dict[str, object], at: int) -> Record:
+def record(topic: str, what: str, id: str, data: dict[str, object], at: int) -> Record:
+    """Return a record of a topic's domain, in the platform's envelope, of the moment `at` (ns since the epoch)."""
     envelope = {"timestamp": _iso(at), "event_type": what, "entity_id": id, "data": {"id": id, **data}}
     return f"mesa-ya.{topic}.events", orjson.dumps(envelope)
 
@@ -47,7 +48,7 @@ def _iso(nanoseconds: int) -> str:
 def _floor_plan(subject: str) -> list[Record]:
     """Return the section that the table of a restaurant belongs to."""
     section = {"restaurantId": subject, "name": "Terraza", "width": 800, "height": 600, "status": "ACTIVE"}
-    return [_record("sections", "created", f"{subject}-s", section, 0)]
+    return [record("sections", "created", f"{subject}-s", section, 0)]
 
 
 def _table(subject: str, stamp: str) -> dict[str, object]:
@@ -118,7 +119,7 @@ class Plan:
         """Return the record that becomes the event `due` on its channel."""
         subject = self.subject(due.channel)
         data = self.audience.event(subject, due.stamp)
-        return _record(self.audience.topic, "updated", f"{subject}-e", data, due.at)
+        return record(self.audience.topic, "updated", f"{subject}-e", data, due.at)
 
     def message(self, due: Due) -> Record:
         """Return the event `due` as a finished message, for servers that only pass messages on.
