@@ -145,6 +145,7 @@ async def _pump(
         was_live = feed.live
         for _ in feed.take(round(time() * 1000)):
             await _write(feed.hub.fan_out(), around.metrics)
+            _own_up(around)
         if feed.live and not was_live:
             status.caught_up = True
             live.set()
@@ -173,6 +174,16 @@ def _hear(news: News, around: Surroundings, status: Status) -> bool:
             around.metrics.lag.update(lags)
     around.feed.hear(news, round(time() * 1000))
     return isinstance(news, Batch) and len(news.records) >= TURN
+
+
+def _own_up(around: Surroundings) -> None:
+    """Have everybody begin anew who was subscribed to what the log has lost something of."""
+    losses, around.feed.losses = around.feed.losses, []
+    for topic, lost in losses:
+        log.warning("the log lost records before they were read", topic=topic, reason=str(lost))
+        for connection in around.connections:
+            connection.session.lose(topic, lost)
+            around.attend(connection.session)
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:

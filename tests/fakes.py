@@ -89,6 +89,12 @@ class FakeLog:
         self._extents[partition] = self._extents[partition]._replace(begin=offset)
         self._forget(lambda record: Partition(record.topic, record.partition) == partition and record.offset < offset)
 
+    def lose(self, topic: str, count: int) -> None:
+        """Take records, and remove them together with all before them, before anybody has read them."""
+        end = self._extents[Partition(topic, 0)].end + count
+        self._extents[Partition(topic, 0)] = self._extents[Partition(topic, 0)]._replace(begin=end, end=end)
+        self._forget(lambda record: record.topic == topic)
+
     def replace(self, topic: str) -> None:
         """Delete a topic, and create it again: empty, with another id."""
         partition = Partition(topic, 0)

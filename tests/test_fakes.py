@@ -66,3 +66,14 @@ async def test_a_silent_log_waits(store: FakeLog, autojump_clock: trio.testing.M
         async with following(store) as ear:
             await trio.sleep_forever()
     assert len(ear.news) == 1
+
+
+async def test_what_nobody_could_read_is_a_gap(store: FakeLog):
+    await store.append(numbered("a.events", 1))
+    async with following(store) as ear:
+        await ear.until_held(1)
+        store.lose("a.events", 2)
+        await store.append(numbered("a.events", 1))
+        await ear.until_held(2)
+    assert ear.all(Gap) == [Gap(A, 1, 3)]
+    assert [record.offset for record in ear.records] == [0, 3]

@@ -121,6 +121,23 @@ async def test_records_that_cannot_be_understood_are_logged_and_counted_and_the_
         assert f'mesaya_records_total{{outcome="tombstone",topic="{topic}"}} 1.0' in books
 
 
+async def test_what_the_log_loses_before_it_was_read_is_told_to_those_who_are_subscribed(log, logged):
+    async with running() as gateway:
+        client, other = await gateway.subscribed(), await gateway.client()
+        await other.ask(type="subscribe", channel="restaurant:r:menu")
+        await log.append([announced(1)])
+        await client.message()
+        log.lose("mesa-ya.announcements.events", 2)
+        snapshot = await client.message()
+        assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "expired")
+        assert [one["announcementId"] for one in snapshot["data"]["announcements"]] == ["a1"]
+        assert snapshot["complete"] is False
+        await log.append([announced(2)])
+        assert (await client.message())["data"]["announcementId"] == "a2"
+        assert (await other.ask(type="ping"))["type"] == "pong"
+    assert [it["event"] for it in logged()].count("the log lost records before they were read") == 1
+
+
 async def test_a_log_that_does_not_answer_is_told_of_and_waited_for(log, logged):
     async with running() as gateway:
         client = await gateway.subscribed()

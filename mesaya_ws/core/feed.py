@@ -45,7 +45,8 @@ _GIVEN_UP = "given_up"
 
 _partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
 
-Understood = tuple[Record, Event | Unreadable]
+Understood = tuple[Record, Event | Unreadable | Gap]
+"""A record, and what it says; or a gap, in the place of its last record."""
 
 
 class Feed:
@@ -55,6 +56,8 @@ class Feed:
     of which those who read the log in time may have been told otherwise (see `past`). The feed is
     `live` when everything that the log held at the start has been taken; until then its channels are history, not news.
     `time` is that of the last record (ms since the epoch); `looks` counts how often the whole log was looked at.
+    `losses` are the topics of which the log has lost something before it was read, and why, since somebody took them
+    from here: to who is subscribed to what they feed, this has not been told.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Feed:
         self.live = False
         self.time = 0
         self.looks = 0
+        self.losses: list[tuple[str, Lost]] = []
         self._freshness = Freshness(round(parent_wait * 1000))
         self._now = 0
         self._extents: Mapping[Partition, Extent] = {}
@@ -84,15 +88,9 @@ class Feed:
 
     def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
         """Return a place in the log, and what is known there, in pieces; nothing may be taken before the last one."""
-        places = self.cursor.places()
-        for record, _ in self._merge.waiting():
-            # It was heard of, but is not known: a gap behind it may have moved the cursor already.
-            partition = Partition(record.topic, record.partition)
-            if partition in places and record.offset < places[partition].next:
-                places[partition] = places[partition]._replace(next=record.offset)
         given_up = ((_GIVEN_UP, parent, None) for parent in self._merge.given_up)
         rows = chain(self._projections.rows(), given_up)
-        return Cut(places, self.time, frozenset(self._unread)), in_pieces(rows)
+        return Cut(self.cursor.places(), self.time, frozenset(self._unread)), in_pieces(rows)
 
     def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is heard of the log.
@@ -140,10 +138,11 @@ class Feed:
                 self._freshness.looked(now)
                 self.looks += 1
             case Gap(partition, _, next_offset):
-                self.window.raise_floor(partition, next_offset)
-                self.cursor.advance(partition, next_offset)
-                self._unread.add(partition.topic)
+                # Behind the records that were told before it.
+                self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news))
             case Replaced(topic, topic_id):
+                if self._merge.drop(topic):
+                    self._own_up(topic, Lost.REPLACED)
                 for partition in [known for known in self.cursor.next if known.topic == topic]:
                     self.window.forget(partition)
                 self.cursor.replaced(topic, topic_id)
@@ -152,20 +151,36 @@ class Feed:
     def take(self, now: int) -> Iterator[None]:
         """Take all records whose turn has come at the time `now` (ms since the epoch).
 
-        Yields after every few of them, and at the end, so that what was gathered can be written.
+        Yields after every few of them, and at the end, so that what was gathered can be written; and whenever something
+        was missed, so that those concerned can be told (`losses`) before anything that comes after it.
         """
         self._now = now
         while self.window.expire(now):
             yield
+        if self.losses:
+            yield
         for taken, (record, event) in enumerate(self._merge.take(now), 1):
-            self._take(record, event)
-            if taken % TURN == 0:
+            if isinstance(event, Gap):
+                self._skip(event)
+            else:
+                self._take(record, event)
+            if taken % TURN == 0 or self.losses:
                 yield
         if not self.live and self.looks and self._merge.caught_up:
             self.live = True
         yield
         # Now it has been written, too.
         self._freshness.published(all=self._merge.caught_up, time=self.time)
+
+    def _skip(self, gap: Gap) -> None:
+        self.window.tear(gap.partition, gap.next)
+        self.cursor.advance(gap.partition, gap.next)
+        self._unread.add(gap.partition.topic)
+        self._own_up(gap.partition.topic, Lost.EXPIRED)
+
+    def _own_up(self, topic: str, lost: Lost) -> None:
+        if self.live:
+            self.losses.append((topic, lost))
 
     def _take(self, record: Record, event: Event | Unreadable) -> None:
         partition = _partition(record.topic, record.partition)

@@ -75,6 +75,23 @@ class Merge(Generic[Item]):
         if is_new_head and not self._disarranged:
             heappush(self._heads, (queue.timestamp, queue.place, queue))
 
+    def interpose(self, partition: Partition, item: Item) -> None:
+        """Add what must be taken right behind all that has been pushed of a partition, before what is still to come."""
+        source = None if None in self._queues else partition
+        self.push(source, [item], self._queue(source).lag)
+
+    def drop(self, topic: str) -> bool:
+        """Forget what was pushed of a topic that is no more, and has not been taken; return whether there was any."""
+        dropped = False
+        for queue in self._queues.values():
+            kept = deque(item for item in queue.items if item[0].topic != topic)
+            if len(kept) < len(queue.items):
+                dropped = True
+                queue.items, queue.parent = kept, None
+        self._held = [queue for queue in self._held if queue.parent is not None]
+        self._disarranged = True
+        return dropped
+
     def lags(self, lags: Mapping[Source, int]) -> None:
         """Take note of how many items each source holds behind those pushed; one that is not named is no more."""
         for source, queue in self._queues.items():
@@ -97,11 +114,6 @@ class Merge(Generic[Item]):
     def remaining(self) -> int:
         """How many items are known of, here or still to come, and have not been taken."""
         return sum(len(queue.items) + queue.lag for queue in self._queues.values())
-
-    def waiting(self) -> Iterator[Item]:
-        """Yield what has been pushed and not been taken, that of each source in its order."""
-        for queue in self._queues.values():
-            yield from queue.items
 
     def take(self, now: int) -> Iterator[Item]:
         """Yield items in their order, as long as there is one that can be taken at the time `now`.

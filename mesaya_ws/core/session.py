@@ -1,6 +1,6 @@
 """One client's rules: what it asks, what it may, what it is answered, and what it has missed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 
 from attrs import define, evolve, field, frozen
 
@@ -119,6 +119,14 @@ class Session:
             if held.ahead is None or held.ahead.is_passed(feed.cursor) or held.seen != feed.looks:
                 del self._held[name]
                 self._open(held, self._channels[name])
+
+    def lose(self, topic: str, lost: Lost) -> None:
+        """Begin anew, with the state, where something of `topic` was missed; called before what comes after that."""
+        waiting = self._waiting()
+        for name, channel in self._channels.items():
+            if topic in channel.kind.topics and name not in waiting:
+                self._drop(name)
+                self._to_write[name] = None, lost
 
     @property
     def asking(self) -> Collection[Channel]:
@@ -311,13 +319,16 @@ class Session:
 
     def _positions(self) -> dict[str, str]:
         """Return how far the client has been told everything, so that its places on quiet channels move on, too."""
-        unsettled = self._held.keys() | self._earlier.keys() | self._replays.keys()
-        unsettled |= self._to_show.keys() | self._to_write.keys()
+        unsettled = self._waiting() | self._replays.keys()
         return {
             name: self.feed.position(channel)
             for name, channel in self._channels.items()
             if name not in unsettled and self.feed.hub.is_settled(name)
         }
+
+    def _waiting(self) -> Set[str]:
+        """Return the channels that the client has not been told anything of yet."""
+        return self._held.keys() | self._earlier.keys() | self._to_show.keys() | self._to_write.keys()
 
     def _drop(self, name: str) -> None:
         """Forget a subscription, in whatever state it is."""

@@ -68,9 +68,9 @@ class _Line:
 class Window:
     """Publications not older than `seconds` and not larger than `max_bytes` in all, in the order they were made.
 
-    `serial` is that of the latest publication, `evicted` that of the latest one that has gone; a new era begins when a
-    topic was created anew. Of every partition the window is complete from its floor on: it holds all that was made of
-    the records at `offset >= floor`.
+    `serial` is that of the latest publication, `evicted` that of the latest one that has gone. A new era begins when
+    something was missed, or a topic was created anew. Of every partition the window is complete from its floor on: it
+    holds all that was made of the records at `offset >= floor`.
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
@@ -90,6 +90,11 @@ class Window:
     def raise_floor(self, partition: Partition, offset: int) -> None:
         """Promise nothing of `partition` before `offset`: not all of it could be published."""
         self._floor[partition] = max(offset, self._floor.get(partition, 0))
+
+    def tear(self, partition: Partition, offset: int) -> None:
+        """Promise nothing of `partition` before `offset`, and begin a new era: what was made before it is not all."""
+        self.era += 1
+        self.raise_floor(partition, offset)
 
     def forget(self, partition: Partition) -> None:
         """Promise nothing of a partition whose topic was created anew, and begin it again at 0."""

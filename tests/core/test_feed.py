@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core import feed as feed_module
 from mesaya_ws.core.channels import GLOBAL_KINDS, RESTAURANT_KINDS, parse_channel
 from mesaya_ws.core.checkpoint import DamagedError, pack, unpack
-from mesaya_ws.core.event_log import BEGINNING, Batch, Extent, Gap, Partition, Place, Record, Sources
+from mesaya_ws.core.event_log import BEGINNING, Batch, Extent, Gap, Partition, Place, Record, Replaced, Sources
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
@@ -194,3 +194,82 @@ def test_a_checkpoint_that_is_damaged_changes_nothing():
     with pytest.raises(DamagedError):
         list(feed.restore(cut, [*pieces, [("alive/table", "t", 7)]]))
     assert captured(feed) == captured(new_feed())
+
+
+# What the log has lost
+
+
+def told_of(feed, *records, source=TABLES, lag=0):
+    feed.hear(Batch(source, list(records), lag), NOW)
+
+
+def table(offset, timestamp=NOW):
+    return Record(*TABLES, offset, timestamp, None, value("created", f"t{offset}", sectionId="s"))
+
+
+@pytest.fixture
+def live():
+    """A feed that is live, and knows a section."""
+    feed = new_feed()
+    extents = {partition: Extent(0, 9, partition.topic) for partition in (TABLES, SECTIONS)}
+    feed.hear(Sources(extents, dict.fromkeys(extents, 0)), NOW)
+    told_of(feed, Record(*SECTIONS, 0, 1, None, value("created", "s", restaurantId="r")), source=SECTIONS)
+    list(feed.take(NOW))
+    assert feed.live
+    return feed
+
+
+def test_a_gap_is_behind_the_records_that_were_told_before_it(live):
+    """While those wait, no place lies behind the gap: whoever had it would never be told of them."""
+    live.hear(Sources(live._extents, {TABLES: 0, SECTIONS: 1}), NOW)
+    told_of(live, table(0), table(1))
+    live.hear(Gap(TABLES, 2, 5), NOW)
+    told_of(live, table(5))
+    list(live.take(NOW))
+    assert live.cursor.next[TABLES] == 0
+    assert live.losses == []
+    told_of(live, Record(*SECTIONS, 1, NOW, None, b"{}"), source=SECTIONS)
+    places = []
+    for _ in live.take(NOW):
+        places.append((live.cursor.next[TABLES], live.losses))
+        live.losses = []
+    assert places == [(5, [(TABLES.topic, Lost.EXPIRED)]), (6, [])], "it can be told before what comes after it"
+
+
+def test_across_a_gap_nobody_goes_on(live):
+    before = live.position(PLAN)
+    told_of(live, table(0))
+    list(live.take(NOW))
+    snapshot = live.snapshot(PLAN)
+    live.hear(Gap(TABLES, 1, 3), NOW)
+    list(live.take(NOW))
+    assert isinstance(live.judge(PLAN, before), Earlier)
+    assert not live.continues(snapshot)
+    assert not live.snapshot(PLAN).complete
+    assert isinstance(live.judge(PLAN, live.position(PLAN)), Missed)
+
+
+def test_before_a_feed_is_live_there_is_nobody_to_own_up_to():
+    feed = new_feed()
+    feed.hear(Sources({TABLES: Extent(3, 9, "id")}, {TABLES: 6}), NOW)
+    feed.hear(Gap(TABLES, 3, 5), NOW)
+    list(feed.take(NOW))
+    assert (feed.losses, feed.cursor.next[TABLES]) == ([], 5)
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_what_was_told_of_a_topic_that_is_created_again_is_lost_if_it_was_not_taken(live, waits):
+    if waits:
+        live.hear(Sources(live._extents, {TABLES: 0, SECTIONS: 1}), NOW)
+    told_of(live, table(0))
+    list(live.take(NOW))
+    live.hear(Replaced(TABLES.topic, "another"), NOW)
+    live.hear(Sources({TABLES: Extent(0, 1, "another")}, {TABLES: 1}), NOW)
+    told_of(live, Record(*TABLES, 0, NOW, None, value("created", "new", sectionId="s")))
+    steps = live.take(NOW)
+    next(steps)
+    assert live.losses == ([(TABLES.topic, Lost.REPLACED)] if waits else [])
+    live.losses = []
+    list(steps)
+    assert [orjson.loads(payload_of(one.frame))["data"].get("tableId") for _, one in published(live)] == [None, "new"]
+    assert live.cursor.next[TABLES] == 1

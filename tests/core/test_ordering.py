@@ -67,17 +67,6 @@ def test_the_order_within_a_source_holds_whatever_its_timestamps():
     assert taker.take() == [20, 30, 10]
 
 
-def test_what_waits_is_known():
-    taker = Taker(A, B)
-    taker.merge.lags({A: 0, B: 1})
-    taker.merge.push(A, [item(A, 0, 10), item(A, 1, 40)], 0)
-    assert taker.take() == []
-    assert [record.offset for record, _ in taker.merge.waiting()] == [0, 1]
-    taker.merge.lags({A: 0, B: 0})
-    assert taker.take() == [10, 40]
-    assert list(taker.merge.waiting()) == []
-
-
 def test_a_source_that_holds_more_is_waited_for():
     taker = Taker(A)
     taker.merge.lags({A: 2, B: 1})
@@ -303,3 +292,34 @@ def test_nothing_to_take(sources):
     assert taker.take() == []
     assert taker.merge.caught_up
     assert taker.merge.wake_at() is None
+
+
+@pytest.mark.parametrize("source", [None, A])
+def test_what_is_interposed_comes_behind_what_was_pushed_and_before_what_is_to_come(source):
+    taker = Taker(*{source, B})
+    taker.merge.lags({source: 5, B: 0})
+    taker.merge.push(source, [item(A, 0, 10)], 5)
+    taker.merge.interpose(A, item(A, 1, 0))
+    taker.merge.push(B, [item(B, 0, 20)], 0)
+    assert taker.take() == [10, 0], "the next of the source is still waited for"
+    taker.merge.push(source, [item(A, 2, 15)], 0)
+    assert taker.take() == [15, 20]
+
+
+def test_what_is_dropped_is_not_taken_nor_waited_for():
+    taker = Taker(A, B, C)
+    taker.merge.push(A, [item(A, 0, 10, needs="x"), item(A, 1, 30)], 0)
+    taker.merge.push(C, [item(C, 0, 20, needs="y")], 0)
+    assert taker.take(10) == []
+    assert taker.merge.drop("a")
+    assert taker.merge.remaining == 1
+    assert not taker.merge.drop("a")
+    taker.merge.push(A, [item(A, 0, 40)], 0)
+    assert taker.take() == [40, -20]
+
+
+def test_of_the_one_order_of_a_log_only_what_is_dropped_is_missing():
+    taker = Taker(None)
+    taker.merge.push(None, [item(A, 0, 1), item(C, 0, 2), item(A, 1, 3), item(C, 1, 4)], 0)
+    assert taker.merge.drop("a")
+    assert taker.take() == [2, 4]

@@ -4,6 +4,7 @@ from mesaya_ws.core.event_log import Extent, Gap, Replaced, Sources
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.replay import PAGE_BYTES
+from mesaya_ws.core.resume import Lost
 from mesaya_ws.core.window import Overtaken, Window
 from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, reviews
 
@@ -337,6 +338,7 @@ def test_what_retention_took_before_it_was_read_is_lost():
     world.feed.hear(Gap(REVIEWS, 0, 5), NOW)
     world.offsets[REVIEWS] = 5
     world.look(begin=5)
+    world.work()
     answer, snapshot = ask(world.client(), channel=CHANNEL, position=start)
     assert (answer["reason"], snapshot["complete"]) == ("expired", False)
 
@@ -432,3 +434,33 @@ def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
     late.look()
     session.release()
     assert session.outbox.said()[0]["recovered"] is True
+
+
+def test_who_missed_something_for_good_begins_anew_wherever_that_was():
+    world = World(max_bytes=PAGE_BYTES)
+    live, elsewhere, told, behind = (world.client() for _ in range(4))
+    start = ask(live, channel=CHANNEL)[0]["position"]
+    ask(elsewhere, channel="global:announcements")
+    world.review(1, size=PAGE_BYTES // 2)
+    behind.outbox.behind = told.outbox.behind = True
+    for session in (told, behind):
+        ask(session, channel=CHANNEL, position=start)
+    ask(behind, channel=CHANNEL, snapshot=True)
+    live.outbox.said()
+    for session in (live, elsewhere, told, behind):
+        session.lose(REVIEWS.topic, Lost.EXPIRED)
+        assert session.outbox.said() == []
+    told.outbox.behind = behind.outbox.behind = False
+    behind.go_on()
+    assert [message["type"] for message in behind.outbox.said()] == ["subscribed", "snapshot"], "it had not begun yet"
+    world.review(2)
+    for session in (live, told):
+        state = world.feed.snapshot(session.showing)
+        list(state.write())
+        session.show(state)
+        [snapshot] = session.outbox.said()
+        assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "expired")
+        assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1", "v2"]
+    assert elsewhere.showing is None
+    world.review(3)
+    assert [reviews(session.outbox.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
