@@ -14,13 +14,15 @@ from urllib.parse import urlsplit
 import click
 import orjson
 from attrs import evolve
+from load.crew import RunError
 from load.feed import LogFeed
 from load.gateway import serving
-from load.plan import PROFILES, Plan
+from load.plan import Plan
 from load.plot import plot as draw
 from load.process import Observed, listening
+from load.profiles import PROFILES
 from load.report import as_json, display, table, warnings
-from load.run import RunError, running
+from load.run import running
 from rich.console import Console
 
 PROFILE_HELP = " ".join(f"{profile.name}: {profile.meaning}." for profile in PROFILES.values())
@@ -42,6 +44,7 @@ PROFILE_HELP = " ".join(f"{profile.name}: {profile.meaning}." for profile in PRO
 @click.option("--cut-every", type=click.FloatRange(0.1), help="Seconds after which each client is cut.")
 @click.option("--bystanders", type=click.IntRange(0), help="Clients that are never cut.")
 @click.option("--stopped", type=click.IntRange(0), help="Clients that come half way, and read nothing.")
+@click.option("--backlog", type=click.IntRange(1), help="Feed so many while the server stands still; see it catch up.")
 @click.option("--watch", metavar="CHANNEL", help="Feed nothing; watch what comes on this channel.")
 @click.option("--pid", type=int, help="The server's process; without, whoever listens on the port here.")
 @click.option("--serve", is_flag=True, help="Start a gateway with a log of its own, and end it.")

@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 import click
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
+from load.crew import RunError
 from load.plan import Plan
 from load.report import display, warnings
-from load.run import RunError, running
+from load.run import running
 from rich.console import Console
 
 from benchmarks.cases import CASES

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 from attrs import frozen
 from load.histogram import Histogram
-from load.run import Result
+from load.result import Result
 from rich.table import Table
 
 Figures = dict[str, float | None]

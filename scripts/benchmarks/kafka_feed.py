@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import trio
 from attrs import frozen
 from kafka import KafkaProducer
+from load.audience import Record
 from load.feed import Append
-from load.plan import Record
 
 CHANNELS_HEADER = "centrifugo-channels"
 

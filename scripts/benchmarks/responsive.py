@@ -15,9 +15,10 @@ import click
 import orjson
 import trio
 from attrs import frozen
+from load.audience import Record, record
 from load.feed import LogFeed
 from load.gateway import serving
-from load.plan import Plan, Record, record
+from load.plan import Plan
 from load.process import Observed
 from load.run import running
 from rich.console import Console

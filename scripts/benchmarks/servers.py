@@ -15,10 +15,10 @@ import orjson
 from attrs import field, frozen
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
+from load.crew import RunError
 from load.feed import Feed, LineFeed, LogFeed
 from load.gateway import free_port, serving
 from load.process import Observed
-from load.run import RunError
 
 from benchmarks.kafka_feed import KafkaFeed
 

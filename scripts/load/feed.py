@@ -14,7 +14,8 @@ from typing import Protocol
 import trio
 from attrs import frozen
 
-from load.plan import Plan, Record
+from load.audience import Record
+from load.plan import Plan
 
 GROUP = 1000
 """Events that are handed over in one go, at most."""
@@ -81,31 +82,39 @@ class LineFeed:
 
 
 class Pace:
-    """Which events are due: by the clock, or by what was received (`rate` None)."""
+    """Which events are due: by the clock, or by what was received (`rate` None), or all of a backlog."""
 
     def __init__(self, plan: Plan, received: MutableSequence[int]) -> None:
         self._plan = plan
         self._received = received
+        self._rate = None if plan.backlog else plan.rate
         self._start = time.time_ns()
         # What one event is to be received by, on average.
         self._listeners = plan.connections / plan.channels
         self.taken = 0
 
+    @property
+    def over(self) -> bool:
+        """Whether all is fed that there is to feed."""
+        return 0 < self._plan.backlog <= self.taken
+
     def due(self) -> int:
         """Return how many more events are due now."""
-        if self._plan.rate is None:
+        if self._plan.backlog:
+            due = self._plan.backlog
+        elif self._rate is None:
             due = int(sum(self._received) / self._listeners) + self._plan.outstanding
         else:
-            due = int((time.time_ns() - self._start) * self._plan.rate / 1e9) + 1
+            due = int((time.time_ns() - self._start) * self._rate / 1e9) + 1
         return min(GROUP, due - self.taken)
 
     def at(self, serial: int) -> int:
         """Return when the event with that serial number is due (ns since the epoch)."""
-        return time.time_ns() if self._plan.rate is None else self._start + int(serial * 1e9 / self._plan.rate)
+        return time.time_ns() if self._rate is None else self._start + int(serial * 1e9 / self._rate)
 
     async def wait(self) -> None:
         """Wait until another event may be due."""
-        if self._plan.rate is None:
+        if self._rate is None:
             await trio.lowlevel.checkpoint()
             time.sleep(_LOOK)  # noqa: ASYNC251 - see _DOZE
             return
@@ -123,13 +132,14 @@ async def _feed(plan: Plan, feed: Feed, pipe: Pipe, received: MutableSequence[in
         pipe.send("ready")
         await trio.to_thread.run_sync(pipe.recv)
         pace = Pace(plan, received)
-        while not pipe.poll():
+        while not pipe.poll() and not pace.over:
             count = pace.due()
             if count > 0:
                 await append([make(due) for due in plan.events(pace.taken, count, pace.at)])
                 pace.taken += count
             await pace.wait()
-        pipe.recv()
+        if not pace.over:
+            pipe.recv()
         pipe.send((pace.taken, time.process_time()))
 
 

@@ -1,14 +1,12 @@
 """What a run does: who connects, to which channels, what is fed into them, and how it is disturbed."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import orjson
 from attrs import frozen
 
-Record = tuple[str, bytes]
-"""A topic, and the value of a record; or a channel, and the message for it."""
+from load.audience import TABLES, Audience, Record, iso, record
 
 
 class Due(NamedTuple):
@@ -24,53 +22,6 @@ class Due(NamedTuple):
         return f"{self.channel}.{self.number}.{self.at}"
 
 
-@frozen
-class Audience:
-    """A kind of channel, and the records that make events on it."""
-
-    channel: str
-    topic: str
-    setup: Callable[[str], list[Record]]
-    event: Callable[[str, str], dict[str, object]]
-
-
-def record(topic: str, what: str, id: str, data: dict[str, object], at: int) -> Record:
-    """Return a record of a topic's domain, in the platform's envelope, of the moment `at` (ns since the epoch)."""
-    envelope = {"timestamp": _iso(at), "event_type": what, "entity_id": id, "data": {"id": id, **data}}
-    return f"mesa-ya.{topic}.events", orjson.dumps(envelope)
-
-
-def _iso(nanoseconds: int) -> str:
-    moment = datetime.fromtimestamp(nanoseconds / 1e9, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _floor_plan(subject: str) -> list[Record]:
-    """Return the section that the table of a restaurant belongs to."""
-    section = {"restaurantId": subject, "name": "Terraza", "width": 800, "height": 600, "status": "ACTIVE"}
-    return [record("sections", "created", f"{subject}-s", section, 0)]
-
-
-def _table(subject: str, stamp: str) -> dict[str, object]:
-    return {"sectionId": f"{subject}-s", "number": 1, "capacity": 4, "status": "OCCUPIED", "stamp": stamp}
-
-
-def _reservation(subject: str, stamp: str) -> dict[str, object]:
-    at = "2026-11-28T13:00:00.000Z"
-    return {"userId": subject, "reservationTime": at, "numberOfGuests": 2, "status": "PENDING", "stamp": stamp}
-
-
-TABLES = Audience("restaurant:{}:tables", "tables", _floor_plan, _table)
-
-
-def _nothing(_: str) -> list[Record]:
-    return []
-
-
-TABLES = Audience("restaurant:{}:tables", "tables", _floor_plan, _table)
-USERS = Audience("user:{}:notifications", "reservations", _nothing, _reservation)
-
-
 @frozen(kw_only=True)
 class Plan:
     """All of a run. Times in seconds, rates per second, in all processes together.
@@ -78,7 +29,8 @@ class Plan:
     A `rate` of None saturates: the next events are fed as soon as no more than `outstanding` of them have not been
     received everywhere. Disturbances: with `cut_every`, each client is cut that often; with `storm`, all but the
     `bystanders` are cut at once in the middle of the run. Who was cut is `away` for a while, and resumes. For the
-    second half, so many more come that are `stopped`: they subscribe, and then read nothing at all.
+    second half, so many more come that are `stopped`: they subscribe, and then read nothing at all. With a `backlog`,
+    so many events are fed while the server stands still, and no more: it is seen how fast it catches up.
     """
 
     run: str
@@ -102,6 +54,7 @@ class Plan:
     away: float = 1.0
     bystanders: int = 0
     stopped: int = 0
+    backlog: int = 0
 
     def subject(self, channel: int) -> str:
         """Return the id that a channel is about; no other run uses it."""
@@ -132,7 +85,7 @@ class Plan:
             "type": f"{self.audience.topic.rstrip('s')}.updated",
             "channel": channel,
             "position": "ERiuAAAAnk8BAAAAAAAAoUZ3",
-            "timestamp": _iso(due.at),
+            "timestamp": iso(due.at),
             "data": {"tableId": f"{subject}-e", **self.audience.event(subject, due.stamp), "restaurantId": subject},
         }
         return channel, orjson.dumps(message)
@@ -146,56 +99,3 @@ class Plan:
         """Return how many of the first `count` events are on each channel."""
         whole, rest = divmod(count, self.channels)
         return [whole + (channel < rest) for channel in range(self.channels)]
-
-
-@frozen
-class Profile:
-    """A named choice of a plan's values; the command line overrides them."""
-
-    name: str
-    meaning: str
-    values: dict[str, object]
-
-
-PROFILES = {
-    profile.name: profile
-    for profile in (
-        Profile("hot", "everybody on one channel", {"connections": 1000, "channels": 1, "rate": 100.0}),
-        Profile("restaurants", "many restaurants, one each", {"connections": 5000, "channels": 1000, "rate": 1000.0}),
-        Profile(
-            "users",
-            "a private channel for each",
-            {"audience": USERS, "connections": 2000, "channels": 2000, "rate": 1000.0},
-        ),
-        Profile(
-            "storm",
-            "all are cut at once, and resume",
-            {
-                "connections": 10_000,
-                "channels": 1000,
-                "rate": 500.0,
-                "storm": True,
-                "away": 2.0,
-                "bystanders": 100,
-                "duration": 30.0,
-            },
-        ),
-        Profile(
-            "cut",
-            "each is cut every 15 s, and resumes",
-            {
-                "connections": 10_000,
-                "channels": 1000,
-                "rate": 500.0,
-                "cut_every": 15.0,
-                "bystanders": 100,
-                "duration": 60.0,
-            },
-        ),
-        Profile(
-            "stopped",
-            "in the second half, some come that read nothing",
-            {"connections": 1000, "channels": 1, "rate": 100.0, "stopped": 10, "duration": 60.0},
-        ),
-    )
-}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from load.run import Moment
+from load.tally import Moment
 
 WIDTH, HEIGHT = 960, 560
 LEFT, RIGHT, TOP, GAP, BOTTOM = 84, 24, 64, 56, 48

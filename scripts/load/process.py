@@ -1,7 +1,9 @@
 """What Linux tells about a process and its children: processor time and memory (proc(5))."""
 
 import os
-from contextlib import suppress
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -16,13 +18,40 @@ class Observed:
 
     pid: int
 
+    @classmethod
+    def here(cls) -> "Observed":
+        """Return the process that asks."""
+        return cls(os.getpid())
+
+    def family(self) -> list[int]:
+        """Return the process and its descendants."""
+        return family(self.pid)
+
     def cpu(self) -> float:
         """Return the seconds of processor time that it has used; 0 when it has gone."""
-        return sum(_cpu(pid) for pid in family(self.pid))
+        return sum(map(cpu_of, self.family()))
 
     def memory(self) -> int:
         """Return the bytes that it holds; pages that several processes share are divided among them."""
-        return sum(_memory(pid) for pid in family(self.pid))
+        return sum(map(_memory, self.family()))
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let it do nothing at all for the time of the context."""
+        stopped = self.family()
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+
+
+def machine_cpu() -> float:
+    """Return the seconds of processor time that all of the machine has used."""
+    user, nice, system, _, _, irq, softirq, *_ = map(int, _lines(Path("/proc/stat"))[0].split()[1:])
+    return (user + nice + system + irq + softirq) * _TICK
 
 
 def listening(port: int) -> Observed | None:
@@ -72,7 +101,8 @@ def _parent(pid: int) -> int:
     return int(fields[1]) if fields else 0
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """Return the seconds of processor time that a process has used, without its children."""
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) * _TICK if fields else 0.0
 

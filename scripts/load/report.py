@@ -12,9 +12,14 @@ from rich.text import Text
 
 from load.histogram import Histogram
 from load.plan import Plan
-from load.run import Result, Tally, Watcher
+from load.result import Result
+from load.run import Watcher
+from load.tally import Tally
 
 PERCENTILES = (50, 90, 99)
+
+CROWDED = 0.25
+"""Cores; from here on, what others do on the machine is part of what is measured."""
 
 
 def milliseconds(microseconds: int | None) -> str:
@@ -84,6 +89,10 @@ def table(plan: Plan, result: Result) -> Table:
         row("server CPU", f"{result.cpu_share:.0%}", "of a core")
     if result.cpu_per_delivery is not None:
         row("CPU per delivery", f"{result.cpu_per_delivery * 1e6:.2f} µs", "of the server")
+    if result.cpu_per_connection is not None:
+        row("CPU per handshake", f"{result.cpu_per_connection * 1e6:,.0f} µs", "of the server, with its subscription")
+    if result.records_per_second is not None:
+        row("records/s", f"{result.records_per_second:,.0f}", "of the backlog")
     if result.memory_per_connection is not None:
         row("memory per connection", f"{result.memory_per_connection / 1000:.1f} kB", "of the server, idle")
     row("load test CPU", f"{result.client_cpu_share:.0%}", f"its busiest process; the feed {result.feed_cpu_share:.0%}")
@@ -98,6 +107,11 @@ def warnings(result: Result) -> list[str]:
     if result.client_limits:
         found.append(
             "The load test itself was too busy: its CPU is what limits. Spread it with --processes, or ask for less."
+        )
+    if result.others_cpu > CROWDED:
+        found.append(
+            f"Other programs (a broker is one) kept {result.others_cpu:.1f} cores busy meanwhile: on a machine that is "
+            "not idle, believe processor times more than speeds, and neither much."
         )
     if result.misrouted:
         found.append("Events came on channels that they do not belong to.")

@@ -1,8 +1,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from load.audience import USERS
 from load.feed import Pace
-from load.plan import USERS, Due, Plan
+from load.plan import Due, Plan
 from load.wire import Chunk
 
 from mesaya_ws.core.channels import parse_channel
@@ -59,3 +60,12 @@ def test_a_saturating_feed_waits_for_its_audience():
 def test_an_event_is_due_when_its_turn_comes_not_when_it_is_sent():
     pace = Pace(Plan(run="x", rate=1000.0), [0])
     assert pace.at(5) - pace.at(0) == 5_000_000
+
+
+def test_a_backlog_is_due_at_once_and_then_over():
+    pace = Pace(Plan(run="x", rate=10.0, backlog=1500), [0])
+    assert pace.due() == 1000
+    pace.taken = 1000
+    assert (pace.due(), pace.over) == (500, False)
+    pace.taken = 1500
+    assert pace.over

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from load.process import Observed, family, listening
+from load.process import Observed, family, listening, machine_cpu
 
 
 def test_time_and_memory_of_this_process():
@@ -35,3 +35,21 @@ def test_a_process_that_has_gone_uses_nothing():
     gone = Observed(2**22 + 1)
     assert gone.cpu() == 0
     assert gone.memory() == 0
+
+
+def test_who_stands_still_does_nothing():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
+        busy = Observed(child.pid)
+        with busy.standing_still():
+            before = busy.cpu()
+            time.sleep(0.05)
+            assert busy.cpu() == before
+        until = time.monotonic() + 30
+        while busy.cpu() == before and time.monotonic() < until:
+            pass
+        assert busy.cpu() > before
+        child.kill()
+
+
+def test_the_machine_has_done_what_this_process_has_done():
+    assert machine_cpu() >= Observed.here().cpu() > 0

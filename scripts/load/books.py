@@ -1,0 +1,108 @@
+"""What the clients of one process have received: each event counted once, by its number on its channel."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from attrs import define, field
+
+from load.client import Client
+from load.histogram import Histogram
+from load.wire import POSITION, TICK, TIMESTAMP, Chunk, Stamp
+
+
+@define
+class Sample:
+    """What a swarm has seen since its last sample. Made where it is counted, and sent as it is.
+
+    `open` is the number of clients now; `cpu` the processor time up to now; `last` when the latest event came; `at`
+    when the sample was taken.
+    """
+
+    connected: int = 0
+    deliveries: int = 0
+    replayed: int = 0
+    recovered: int = 0
+    unrecovered: int = 0
+    duplicates: int = 0
+    misrouted: int = 0
+    failures: dict[str, int] = field(factory=dict)
+    latency: Histogram = field(factory=Histogram)
+    opening: Histogram = field(factory=Histogram)
+    open: int = 0
+    cpu: float = 0.0
+    last: float = 0.0
+    at: float = 0.0
+
+
+class Finished(NamedTuple):
+    """How many events a swarm never received, and how many came only after later ones."""
+
+    lost: int
+    late: int
+
+
+class Books:
+    """The counts of a swarm: `now` is what has been seen since `close`, `total` are all deliveries up to now.
+
+    Nearly all that comes has come before, on another connection: it is in `chunks`, by its size and its beginning, and
+    its arrivals are only counted; `fresh` are those chunks whose arrivals have not been entered yet.
+    """
+
+    def __init__(self) -> None:
+        self.now = Sample()
+        self.total = 0
+        self.chunks: dict[tuple[int, bytes], Chunk] = {}
+        self.fresh: list[Chunk] = []
+        self._late = 0
+
+    def enter(self, client: Client, stamp: Stamp, now: int) -> None:
+        """Enter one event that came to a client at the time `now` (ns since the epoch)."""
+        if stamp.channel != client.channel:
+            self.now.misrouted += 1
+            return
+        if stamp.number >= client.next:
+            if stamp.number > client.next:
+                client.missing = (client.missing or set()).union(range(client.next, stamp.number))
+            client.next = stamp.number + 1
+        elif client.missing and stamp.number in client.missing:
+            client.missing.remove(stamp.number)
+            self._late += 1
+        else:
+            self.now.duplicates += 1
+            return
+        self.now.deliveries += 1
+        self.total += 1
+        if client.replaying:
+            client.replaying -= 1
+            self.now.replayed += 1
+        else:
+            self.now.latency.record((now - stamp.due) // 1000)
+
+    def notice(self, payload: bytes, now: float) -> None:
+        """Enter a message that came at `now` (s since the epoch), if it is an event; its own time is all it tells."""
+        told = TIMESTAMP.search(payload)
+        if told and POSITION.search(payload):
+            self.now.deliveries += 1
+            self.total += 1
+            self.now.latency.record(int((now - datetime.fromisoformat(told[1].decode()).timestamp()) * 1e6))
+
+    def fail(self, reason: str) -> None:
+        """Count a connection that did not come about, or that broke."""
+        self.now.failures[reason] = self.now.failures.get(reason, 0) + 1
+
+    def close(self) -> Sample:
+        """Return what was seen since the last time, and begin anew."""
+        sample, self.now = self.now, Sample()
+        for chunk in self.fresh:
+            for stamp in chunk.stamps if chunk.arrivals else ():
+                for tick, times in chunk.arrivals.items():
+                    sample.latency.record((((2 * tick + 1) << (TICK - 1)) - stamp.due) // 1000, times)
+        self.chunks.clear()
+        self.fresh.clear()
+        return sample
+
+    def finish(self, clients: Iterable[Client], fed: list[int]) -> Finished:
+        """Return what is missing of the events that were `fed`, by channel."""
+        lost = sum(len(client.missing or ()) + max(0, fed[client.channel] - client.next + 1) for client in clients)
+        return Finished(lost, self._late)

@@ -1,0 +1,55 @@
+"""What came of a run."""
+
+from attrs import frozen
+
+from load.histogram import Histogram
+from load.tally import Moment
+
+BUSY = 0.85
+"""The share of a core from which on a client process is what limits, rather than the server."""
+
+
+@frozen(kw_only=True)
+class Result:
+    """What a run has shown. Durations in seconds, latencies in microseconds, memory in bytes; None: not seen.
+
+    `others_cpu` is how many cores were busy meanwhile with what is neither the server nor the load test.
+    """
+
+    connections: int
+    connections_per_second: float
+    opening: Histogram
+    events: int
+    deliveries: int
+    deliveries_per_second: float
+    expected: int
+    lost: int
+    late: int
+    duplicates: int
+    misrouted: int
+    latency: Histogram
+    server_cpu: float | None
+    cpu_per_delivery: float | None
+    cpu_share: float | None
+    memory_per_connection: float | None
+    cpu_per_connection: float | None
+    records_per_second: float | None
+    cpu_per_record: float | None
+    client_cpu_share: float
+    feed_cpu_share: float
+    others_cpu: float
+    failures: dict[str, int]
+    recovered: int
+    unrecovered: int
+    replayed: int
+    storm_seconds: float | None
+    storm_latency: Histogram
+    calm_latency: Histogram
+    stopped_latency: Histogram
+    memory_per_stopped: float | None
+    moments: list[Moment]
+
+    @property
+    def client_limits(self) -> bool:
+        """Whether the load test itself was too busy for its figures to be the server's."""
+        return max(self.client_cpu_share, self.feed_cpu_share) > BUSY

@@ -1,0 +1,79 @@
+"""What all processes of a run have seen up to now, together and second by second."""
+
+import time
+
+from attrs import Factory, define, field, frozen
+
+from load.books import Sample
+from load.histogram import Histogram
+
+
+@frozen
+class Moment:
+    """One point of the picture: deliveries and latencies (µs) of about a second, `at` seconds from the start."""
+
+    at: float
+    deliveries: float
+    p50: int | None
+    p99: int | None
+    worst: int | None
+    open: int
+
+
+@define
+class Tally:
+    """What all swarms have seen up to now."""
+
+    connected: int = 0
+    deliveries: int = 0
+    replayed: int = 0
+    recovered: int = 0
+    unrecovered: int = 0
+    duplicates: int = 0
+    misrouted: int = 0
+    failures: dict[str, int] = field(factory=dict)
+    latency: Histogram = field(factory=Histogram)
+    opening: Histogram = field(factory=Histogram)
+    part: str | None = None
+    by_part: dict[str, Histogram] = field(factory=lambda: {part: Histogram() for part in ("calm", "stopped", "storm")})
+    open: dict[int, int] = field(factory=dict)
+    cpu: dict[int, float] = field(factory=dict)
+    moments: list[Moment] = field(factory=list)
+    last: float = 0.0
+    began: float = Factory(time.time)
+    _second: Histogram = field(factory=Histogram)
+    _second_deliveries: int = 0
+    _second_began: float = Factory(time.time)
+
+    def add(self, swarm: int, sample: Sample) -> None:
+        """Add what one swarm has seen."""
+        for name in ("connected", "deliveries", "replayed", "recovered", "unrecovered", "duplicates", "misrouted"):
+            setattr(self, name, getattr(self, name) + getattr(sample, name))
+        for reason, count in sample.failures.items():
+            self.failures[reason] = self.failures.get(reason, 0) + count
+        self.latency.merge(sample.latency)
+        if self.part is not None:
+            self.by_part[self.part].merge(sample.latency)
+        self.opening.merge(sample.opening)
+        self.last = max(self.last, sample.last)
+        self.open[swarm], self.cpu[swarm] = sample.open, sample.cpu
+        self._second.merge(sample.latency)
+        self._second_deliveries += sample.deliveries
+        if (past := sample.at - self._second_began) >= 1:
+            second = self._second
+            self.moments.append(
+                Moment(
+                    round(sample.at - self.began, 2),
+                    self._second_deliveries / past,
+                    second.percentile(50),
+                    second.percentile(99),
+                    second.maximum if second.total else None,
+                    sum(self.open.values()),
+                )
+            )
+            self._second, self._second_deliveries, self._second_began = Histogram(), 0, sample.at
+
+    @property
+    def open_now(self) -> int:
+        """How many clients are subscribed at present."""
+        return sum(self.open.values())
