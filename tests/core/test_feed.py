@@ -1,4 +1,4 @@
-"""A feed that begins with a checkpoint is, from there on, the same as one that has read everything."""
+"""What a feed publishes and promises; and how it begins with a checkpoint, or with what the log has lost."""
 
 from collections import defaultdict
 from itertools import islice
@@ -14,9 +14,10 @@ from mesaya_ws.core import feed as feed_module
 from mesaya_ws.core.channels import GLOBAL_KINDS, RESTAURANT_KINDS, parse_channel
 from mesaya_ws.core.checkpoint import DamagedError, pack, unpack
 from mesaya_ws.core.event_log import BEGINNING, Batch, Extent, Gap, Partition, Place, Record, Replaced, Sources
-from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.feed import TURN, Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.records import Reason
 from mesaya_ws.core.resume import Earlier, Lost, Missed
 from mesaya_ws.core.window import Window
 
@@ -194,6 +195,110 @@ def test_a_checkpoint_that_is_damaged_changes_nothing():
     with pytest.raises(DamagedError):
         list(feed.restore(cut, [*pieces, [("alive/table", "t", 7)]]))
     assert captured(feed) == captured(new_feed())
+
+
+# What it publishes, and what it promises
+
+RESTAURANTS, IMAGES, MENUS = (Partition(f"mesa-ya.{domain}.events", 0) for domain in ("restaurants", "images", "menus"))
+
+
+class Reader:
+    def __init__(self):
+        self.heard = []
+
+    def offer(self, data, messages):
+        self.heard.append(data)
+
+
+def test_history_is_kept_and_news_are_told():
+    feed, reader = new_feed(), Reader()
+    feed.hub.subscribe(PLAN.name, reader)
+    feed.hear(Sources({SECTIONS: Extent(0, 2, "id")}, {SECTIONS: 2}), NOW)
+    for offset in (0, 1):
+        feed.hear(Batch(SECTIONS, [section(offset)], 1 - offset), NOW)
+        list(feed.take(NOW))
+        list(feed.hub.fan_out())
+    assert feed.live
+    assert (len(feed.window), reader.heard) == (2, [])
+    feed.hear(Batch(SECTIONS, [section(2)], 0), NOW)
+    list(feed.take(NOW))
+    list(feed.hub.fan_out())
+    assert [orjson.loads(payload_of(frame))["data"]["sectionId"] for frame in reader.heard] == ["s2"]
+
+
+def section(offset, timestamp=NOW):
+    return Record(*SECTIONS, offset, timestamp, None, value("created", f"s{offset}", restaurantId="r"))
+
+
+def test_others_run_after_every_few_records(live):
+    live.hear(Batch(SECTIONS, [section(offset) for offset in range(1, 2 * TURN + 2)], 0), NOW)
+    assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [TURN + 1, 2 * TURN + 1, 2 * TURN + 2]
+
+
+def test_a_message_bears_the_place_behind_it_and_what_it_says_is_written_once_for_all_channels():
+    became = []
+    feed = Feed(
+        Hub(), Window(inf, 1 << 30), 1.0, lambda record, outcome: became.append((record.offset, outcome.reason))
+    )
+    feed.hear(Sources({RESTAURANTS: Extent(0, 1, "id")}, {RESTAURANTS: 0}), NOW)
+    feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r", name="Casa"))], 0), NOW)
+    with mock.patch.object(feed_module.orjson, "dumps", wraps=orjson.dumps) as dumps:
+        list(feed.take(NOW))
+    assert became == [(0, Reason.SENT)]
+    told = {channel: orjson.loads(payload_of(one.frame)) for channel, one in published(feed)}
+    assert told.keys() == {"global:restaurants", "restaurant:r:info"}
+    assert all(feed.position(parse_channel(channel)) == message["position"] for channel, message in told.items())
+    assert dumps.call_count == len(told) + 1
+
+
+def test_a_feed_of_some_channels_publishes_nothing_else():
+    feed = Feed(Hub(), Window(inf, 1 << 30), 1.0, only=["restaurant:r:info"])
+    feed.hear(Sources({RESTAURANTS: Extent(0, 1, "id")}, {RESTAURANTS: 0}), NOW)
+    feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
+    list(feed.take(NOW))
+    assert [channel for channel, _ in published(feed)] == ["restaurant:r:info"]
+
+
+def test_how_far_the_log_reaches():
+    feed = new_feed()
+    feed.hear(Sources({TABLES: Extent(3, 9, "id"), SECTIONS: Extent(0, 0, "id")}, {}), NOW)
+    assert feed.reaches({TABLES: 9, SECTIONS: 0})
+    assert not feed.reaches({TABLES: 10})
+    assert not feed.reaches({MENUS: 0}), "of what is not there it cannot be said"
+    assert feed.reaches_back(PLAN, {TABLES: 3})
+    assert not feed.reaches_back(PLAN, {TABLES: 2})
+    assert not feed.reaches_back(PLAN, {}), "a partition that is left out counts from 0"
+    assert feed.reaches_back(parse_channel("restaurant:r:menu"), {})
+
+
+@pytest.mark.parametrize(
+    ("late", "incomplete"),
+    [
+        (RESTAURANTS, {"tables", "menu", "reviews", "info", "restaurants"}),
+        (SECTIONS, {"tables", "info"}),
+        (MENUS, {"menu", "info"}),
+        (IMAGES, {"info"}),
+    ],
+)
+def test_a_state_is_complete_if_all_that_tells_of_it_was_read_from_its_beginning(late, incomplete):
+    feed = new_feed()
+    extents = {at: Extent(int(at == late), 1, "id") for at in (RESTAURANTS, SECTIONS, MENUS, IMAGES)}
+    feed.hear(Sources(extents, dict.fromkeys(extents, 0)), NOW)
+    feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 1, NOW, None, value("created", "a"))], 0), NOW)
+    list(feed.take(NOW))
+    assert {channel.kind.name for channel in CHANNELS[:5] + CHANNELS[15:] if not shown(feed, channel)[2]} - {
+        "reservations"
+    } == incomplete
+
+
+def test_notifications_are_complete_as_long_as_none_can_have_left_the_window():
+    feed, channel = Feed(Hub(), Window(inf, 1), 1.0), parse_channel("user:u:notifications")
+    feed.hear(Sources({RESTAURANTS: Extent(0, 0, "id")}, {RESTAURANTS: 0}), NOW)
+    list(feed.take(NOW))
+    assert shown(feed, channel)[2]
+    feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
+    list(feed.take(NOW))
+    assert not shown(feed, channel)[2]
 
 
 # What the log has lost

@@ -1,4 +1,8 @@
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesaya_ws.core.event_log import Extent, Gap, Replaced, Sources
 from mesaya_ws.core.feed import Feed
@@ -206,6 +210,33 @@ def test_what_is_no_position_gives_the_state_instead(position):
         {"reviews": []},
         answer["position"],
     )
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 255)), min_size=1, max_size=3), st.integers(0, 4))
+def test_whatever_a_position_is_made_into_it_brings_nothing_of_other_channels_and_ends_nothing(changes, cut):
+    world = World(max_bytes=1000)
+    for number in range(4):
+        world.review(number, restaurant=f"r{number % 2}")
+    raw = bytearray(urlsafe_b64decode(ask(world.client(), channel=CHANNEL)[0]["position"] + "=="))
+    for place, byte in changes:
+        raw[place % len(raw)] = byte
+    forged = urlsafe_b64encode(raw[: len(raw) - cut]).rstrip(b"=").decode()
+    session = world.client()
+    messages = ask(session, channel=CHANNEL, position=forged)
+    world.look()
+    session.release()
+    messages += session.outbox.said()
+    if session.asking:
+        past = world.past(CHANNEL)
+        world.tell(past)
+        session.recall(past)
+        messages += session.outbox.said()
+    assert messages or session.holding
+    assert {message["channel"] for message in messages} <= {CHANNEL}
+    assert {message["type"] for message in messages} <= {"subscribed", "snapshot", "review.created"}
+    world.review(4, restaurant="r0")
+    world.review(5, restaurant="r1")
+    assert set(reviews(session.outbox.said())) <= {"v5"}
 
 
 def test_a_position_of_another_channel_brings_nothing_of_this_one():
