@@ -101,6 +101,7 @@ async def test_events_arrive():
         await session.subscribe(CHANNEL)
         with trio.fail_after(5):
             assert await anext(session) == Event(CHANNEL, "table.updated", 1, "t", "p1")
+        assert session.connected
         assert session.positions == {CHANNEL: "p1"}
     assert gateway.heard == [[{"type": "subscribe", "channel": CHANNEL}]]
 
@@ -172,6 +173,7 @@ async def test_it_keeps_trying_while_nobody_answers(at_once):
     await listener.aclose()
     async with connect(f"ws://127.0.0.1:{port}/ws") as session:
         await session.subscribe(CHANNEL)
+        assert not session.connected
         with trio.move_on_after(0.2) as scope:
             await anext(session)
         assert scope.cancelled_caught

@@ -1,8 +1,9 @@
 from pathlib import Path
 
+import attrs
 import pytest
 
-from mesaya_ws.settings import SettingsError, load_settings
+from mesaya_ws.settings import Settings, SettingsError, load_settings, shown
 
 SEED = """\
 # Server
@@ -74,10 +75,20 @@ def test_all_problems_are_told_at_once(tmp_path):
     assert len(caught.value.problems) == 3
 
 
+def test_what_is_shown_could_be_given(tmp_path):
+    settings = load_settings({"AUTH": "off", "KAFKA_TOPICS": "a,b", "PORT": "5", "EVENT_LOG": "/x"}, tmp_path)
+    told = dict(shown(settings))
+    assert len(told) == len(attrs.fields(Settings))
+    assert load_settings(told, tmp_path) == settings
+    assert [told[name] for name in ("AUTH", "KAFKA_TOPICS", "PORT", "PUBLISH_TOKEN")] == ["off", "a, b", "5", ""]
+
+
 def test_secrets_are_not_shown(tmp_path):
     settings = load_settings({"PUBLISH_TOKEN": "hunter2", "KAFKA_SASL_PASSWORD": "hunter3"}, tmp_path)
     assert settings.publish_token == "hunter2"
     assert "hunter" not in repr(settings)
+    assert dict(shown(settings))["PUBLISH_TOKEN"] == "(hidden)"
+    assert "hunter" not in str(list(shown(settings)))
 
 
 def test_an_env_file_that_cannot_be_read(tmp_path):

@@ -34,6 +34,14 @@ class Client:
         answer, end, self._data = self._data.partition(END)
         return answer + end
 
+    async def be_greeted(self):
+        """Read the answer that opens the WebSocket, and the greeting; return that, and the answer."""
+        answer = await self.read_answer()
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        greeting = await self.message()
+        assert greeting["type"] == "welcome"
+        return greeting, answer
+
     async def frame(self):
         """Return the next (opcode, payload); None at the end."""
         with trio.fail_after(PATIENCE):

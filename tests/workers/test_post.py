@@ -42,8 +42,7 @@ class Parent:
     async def client(self):
         client = Client(await self.connect())
         await client.send(handshake())
-        assert (await client.read_answer()).startswith(b"HTTP/1.1 101 ")
-        assert (await client.message())["type"] == "welcome"
+        await client.be_greeted()
         return client
 
     async def until_it_accepts(self):
