@@ -191,8 +191,6 @@ class Session:
                 pass  # left while the connection was lost, and so with it
             case "error":
                 raise RefusedError(message["code"], message["message"])
-            case "moving":
-                pass  # the close that follows is as good a moment
             case _ if channel not in self._channels:
                 pass  # left meanwhile
             case "subscribed" if message.get("recovered") is False:

@@ -22,6 +22,9 @@ Message = dict[str, Any]
 DATA = Path(__file__).parent / "data"
 SAMPLES = ("captured", "events")
 
+LATEST = 20
+"""How many announcements and notifications are "the last n" (the README says it)."""
+
 
 class RecordLike(Protocol):
     """What the oracle reads of a record."""
@@ -89,6 +92,32 @@ def deliveries(records: Iterable[RecordLike]) -> dict[str, list[Delivery]]:
         for message in messages:
             delivery = Delivery(record.topic, record.partition, record.offset, message)
             found.setdefault(message["channel"], []).append(delivery)
+    return found
+
+
+def state(records: Iterable[RecordLike], channel: str) -> Data | None:
+    """Return the state of a channel after `records`, as a snapshot holds it, `comparable`; None when no rule says it.
+
+    "`:tables` (all tables of the restaurant with their state, and its sections), `:reservations` (those of today and
+    later), notifications and announcements (the last n), the others likewise". All reservations count as later.
+    """
+    oracle = Oracle()
+    notifications = []
+    for record in records:
+        notifications += [message for message in oracle.read(record).messages if message["channel"] == channel]
+    held = oracle.state(channel)
+    if channel.endswith(":notifications"):
+        held = {"events": notifications[-LATEST:]}
+    return None if held is None else comparable(held)
+
+
+def comparable(snapshot: Data) -> Data:
+    """Return a snapshot with its lists in an order of ours, where the rules give them none, and without positions."""
+    found = {}
+    for name, entities in snapshot.items():
+        found[name] = [{key: value for key, value in entity.items() if key != "position"} for entity in entities]
+        if name not in ("announcements", "events"):
+            found[name].sort(key=lambda entity: json.dumps(entity, sort_keys=True))
     return found
 
 
@@ -583,21 +612,52 @@ class Oracle:
         for key in gone:
             del self.known[kind][key]
 
+    def state(self, channel: str) -> Data | None:
+        """Return what a snapshot of a channel holds, as far as the fold alone knows it."""
+
+        def of(kind: str) -> list[Data]:
+            return [shown(entity) for entity in self.known[kind].values() if entity.get("restaurantId") == subject]
+
+        scope, subject, *_ = channel.split(":")
+        match scope, channel.rpartition(":")[2]:
+            case "restaurant", "tables":
+                sections = [section["sectionId"] for section in of("section")]
+                tables = [table for section in sections for table in self.placed_in("table", section)]
+                objects = [placed for section in sections for placed in self.placed_in("section_object", section)]
+                held = {"sections": of("section"), "tables": [*map(shown, tables)], "sectionObjects": objects}
+            case "restaurant", "reservations":
+                bookings = [now for now in self.known["reservation"].values() if now.get("restaurantId") == subject]
+                held = {"reservations": [shown(self.booking(now)) for now in bookings]}
+            case "restaurant", "menu":
+                held = {"menus": of("menu"), "dishes": of("dish")}
+            case "restaurant", "reviews":
+                held = {"reviews": of("review")}
+            case "global", "restaurants":
+                held = {"restaurants": [*map(shown, self.known["restaurant"].values())]}
+            case "global", "announcements":
+                held = {"announcements": [*map(shown, self.known["announcement"].values())][-LATEST:]}
+            case _:
+                return None
+        return without_private(held) if is_public(channel) else held  # type: ignore[no-any-return]
+
     # -- the channels, one method for a kind of entity
 
     def reservation(self, event: Event) -> Iterator[Message]:
         what, before, now = self.fold(event)
         what, news = self.status_news(event, what, before, now)
-        user = now.get("userId")
+        data = shown(self.booking(now) | news)
+        guest = user_channel(now.get("userId"))
+        return send(event, f"reservation.{what}", data, restaurant(now, "reservations"), guest)
+
+    def booking(self, now: Data) -> Data:
         # "`clientName` = the record's `userName`, else the name folded from `auth` or `reviews`, else null. The e-mail
         # is not sent."
         told = {
             **now,
-            "clientName": now.get("userName") or self.names.get(user or ""),
+            "clientName": now.get("userName") or self.names.get(now.get("userId") or ""),
             "date": date_of(now.get("reservationTime"), now.get("reservationDate")),
         }
-        data = shown({name: told.get(name) for name in RESERVATION} | news)
-        return send(event, f"reservation.{what}", data, restaurant(now, "reservations"), user_channel(user))
+        return {name: told.get(name) for name in RESERVATION}
 
     def payment(self, event: Event) -> Iterator[Message]:
         # "`payment.created`, `payment.status_changed`, `payment.deleted`"

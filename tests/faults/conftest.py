@@ -1,0 +1,89 @@
+"""What the fault matrix shares: the logs, the world, and the table of results."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from mesaya_ws import client
+
+from .results import Results
+from .world import World, world
+
+PAGE = Path(__file__).with_name("README.md")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--write-results", action="store_true", help="write the table of results into the README beside it"
+    )
+
+
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show what all faults have led to; write it into the page when that is asked for."""
+    results = config.stash.get(RESULTS, None)
+    if results is not None and results.rows:
+        terminalreporter.section("faults")
+        terminalreporter.write_line(results.table())
+        if config.getoption("--write-results"):
+            results.write(PAGE)
+
+
+@pytest.fixture(scope="session")
+def results(pytestconfig: pytest.Config) -> Results:
+    """What the faults have led to."""
+    return pytestconfig.stash.setdefault(RESULTS, Results())
+
+
+@pytest.fixture(autouse=True)
+def lively_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the package's client notice in seconds what it otherwise notices within a minute."""
+    monkeypatch.setattr(client, "PULSE", 2.0)
+    monkeypatch.setattr(client, "LONGEST_PAUSE", 2.0)
+
+
+@pytest.fixture(scope="package")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory):
+    """A `Broker` for the whole matrix; every test that ends it starts it again."""
+    from tests.kafka_broker import Broker
+
+    broker = Broker(tmp_path_factory.mktemp("faults"))
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def sqlite_world(tmp_path: Path, results: Results):
+    """Return what opens a world on a new embedded log."""
+    from .sqlite_log import sqlite_log
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[World]:
+        async with sqlite_log(tmp_path) as log, world(log, tmp_path, results) as made:
+            yield made
+
+    return opened
+
+
+@pytest.fixture
+def kafka_world(tmp_path: Path, results: Results, kafka_broker):
+    """Return what opens a world on a Kafka that has nothing in it."""
+    from .kafka_log import kafka_log
+
+    @asynccontextmanager
+    async def opened(**options: Sequence[str]) -> AsyncIterator[World]:
+        async with kafka_log(kafka_broker.address, **options) as log, world(log, tmp_path, results) as made:
+            yield made
+
+    return opened
+
+
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
+def any_world(request: pytest.FixtureRequest):
+    """Return what opens a world, on each of the logs."""
+    return request.getfixturevalue(f"{request.param}_world")

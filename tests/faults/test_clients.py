@@ -1,0 +1,58 @@
+"""What befalls a client and its connection."""
+
+import pytest
+
+from .world import until
+
+pytestmark = pytest.mark.faults
+
+
+def closes(gateway, code):
+    """Return how many connections a gateway has closed with a code."""
+    return gateway.metric("mesaya_closes_total", code=str(code))
+
+
+async def test_clients_and_connections(any_world):
+    async with any_world() as world:
+        gateway = await world.gateway(
+            PING_INTERVAL="1", PING_TIMEOUT="2", OUTBOX_BYTES="65536", OUTBOX_MESSAGES="64", CLOSE_TIMEOUT="1"
+        )
+        await world.found()
+        own = await world.subscribe(gateway.url)
+        cut, half_open, refused = [await world.proxy(gateway) for _ in range(3)]
+        narrow = await world.proxy(gateway, narrow=16_384)
+        cut_off = await world.subscribe(cut.url)
+        left_alone = await world.subscribe(half_open.url)
+        turned_away = await world.subscribe(refused.url)
+        menus = [f"restaurant:{restaurant}:menu" for restaurant in world.platform.restaurants]
+        slow = await world.subscribe(narrow.url, menus)
+        late = []
+        async with world.writing():
+            for turn in range(3):
+                await world.heard(own)
+                for one in own:
+                    one.drop()
+                cut.cut()
+                if turn == 0:
+                    half_open.strand()
+                    refused.refusing = True
+                    refused.cut()
+                    for one in slow:
+                        one.paused = True
+                    for restaurant in 20 * world.platform.restaurants:
+                        await world.log.write([world.platform.menu(restaurant, 30_000)])
+                if turn == 1:
+                    refused.refusing = False
+                    late = await world.subscribe(gateway.url, snapshot=True)
+            await until(lambda: closes(gateway, 4008) >= 2, "slow clients have been sent away")
+            for one in slow:
+                one.paused = False
+            await world.heard([*cut_off, *left_alone, *turned_away])
+        truth = await world.finish()
+        world.report("own disconnect", "dropped 3 times", truth, own)
+        world.report("TCP cut in mid-frame", "cut 3 times", truth, cut_off)
+        world.report("half-open peer", "both directions silent, nobody told", truth, left_alone)
+        world.report("refused", "cut, and refused for some seconds", truth, turned_away)
+        world.report("slow reader", "stopped reading", truth, slow)
+        world.report("late client", "came under load, and asked for the state", truth, late)
+        assert closes(gateway, 4009) >= 2

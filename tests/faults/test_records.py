@@ -1,0 +1,94 @@
+"""What befalls the records: some cannot be understood, some are removed under those who have not seen them."""
+
+import pytest
+
+from mesaya_ws.core.event_log import topic_of
+
+from .platform import poison
+from .proxy import Proxy
+from .world import address
+
+pytestmark = pytest.mark.faults
+
+
+async def test_records_that_nobody_can_understand(any_world):
+    async with any_world() as world:
+        gateway = await world.gateway()
+        await world.found()
+        bystanders = await world.subscribe(gateway.url)
+        async with world.writing():
+            for record in poison():
+                await world.heard(bystanders, 5)
+                await world.log.write([record])
+            await world.log.write_unreadable()
+            await world.heard(bystanders)
+        truth = await world.finish()
+        world.report("poison records", f"{len(poison()) + 1} sorts, between good ones", truth, bystanders)
+
+
+async def test_records_that_retention_removes(any_world):
+    async with any_world() as world:
+        here, there = world.platform.restaurants
+        gateways = [await world.gateway()]
+        await world.found()
+        proxies = [await world.serve(Proxy(lambda: address(gateways[0]) if gateways else None)) for _ in range(3)]
+        # What becomes of these records hangs on none that is removed.
+        channels = [f"restaurant:{here}:tables", "global:announcements"]
+        connected, briefly_away, long_away = [await world.subscribe(proxy.url, channels) for proxy in proxies]
+        quiet = f"restaurant:{here}:reviews"
+        in_a_quiet_place = await world.subscribe(proxies[0].url, [quiet])
+
+        async with world.writing():
+            await world.heard([*connected, *briefly_away, *long_away])
+            for proxy in proxies[1:]:
+                proxy.refusing = True
+                proxy.cut()
+            await world.log.write([world.platform.review(there) for _ in range(20)])
+            await world.heard(connected)
+        await world.all_heard(connected)
+        await world.all_in_place(proxies[0].url, [*connected, *in_a_quiet_place])
+        removed = await world.log.remove(*map(topic_of, ("tables", "announcements", "reviews")))
+
+        # The window of the one that runs still has it; the one that follows has not.
+        proxies[1].refusing = False
+        await world.all_heard(briefly_away)
+        await world.all_in_place(proxies[0].url, briefly_away)
+        await world.stop(gateways.pop())
+        gateways.append(await world.gateway())
+        proxies[2].refusing = False
+        async with world.writing():
+            await world.heard([*connected, *briefly_away, *long_away])
+        truth = await world.finish(removed)
+        world.report("retention, seen before", "passed what they had heard", truth, connected)
+        world.report("retention, in the window", "passed the position of clients that were away", truth, briefly_away)
+        world.report("retention, quiet channel", "passed all that came before", truth, in_a_quiet_place)
+        world.report("retention, lost", "the same, and the gateway was replaced", truth, long_away, snapshots=4)
+        for one in long_away:
+            for channel in channels:
+                lost, snapshot = [it for it in one.heard[channel] if it["type"] in ("lost", "snapshot")]
+                assert (lost["data"], snapshot["complete"]) == ("expired", False)
+
+
+async def test_a_topic_that_is_created_again(any_world):
+    async with any_world() as world:
+        gateway = await world.gateway()
+        await world.found()
+        proxy = await world.proxy(gateway)
+        channels = [f"restaurant:{world.platform.restaurants[0]}:tables", "global:announcements"]
+        connected = await world.subscribe(gateway.url)
+        absent = await world.subscribe(proxy.url, channels)
+        async with world.writing():
+            await world.heard([*connected, *absent])
+            proxy.refusing = True
+            proxy.cut()
+            await world.heard(connected)
+        await world.all_heard(connected)
+        await world.log.recreate(topic_of("tables"))
+        async with world.writing():
+            await world.heard(connected)
+            proxy.refusing = False
+            await world.heard([*connected, *absent])
+        truth = await world.finish()
+        world.report("topic created again, connected", "deleted and created", truth, connected)
+        world.report("topic created again, away", "deleted and created meanwhile", truth, absent, snapshots=4)
+        assert all({"lost"} <= {it["type"] for it in one.heard[channels[0]]} for one in absent)

@@ -1,0 +1,174 @@
+"""Whether a subscriber was told what the log holds: every message once, in the log's order.
+
+Nothing here knows the gateway. What must have been told comes from the log itself, read back after the fact, and from
+`tests.oracle`, which reads the rules. What may differ is only this:
+
+- On the embedded log, which has one order over all topics, the order on a channel must be that order. On Kafka, every
+  partition is in its order; how those of several partitions that feed one channel lie between one another is decided by
+  their timestamps where all of them are at hand, and by their arrival where they are not ("a partition that is at its
+  end is not waited for"). So that order binds only as far as the messages themselves show it: each message must be the
+  one that the log in the order of timestamps gives.
+- Messages may be missing only in front of a snapshot, which must hold the state that they have led to. A subscriber
+  that began with a snapshot is told nothing from before it.
+"""
+
+import json
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from tests import oracle
+
+from .log import Held
+from .subscribers import Message, identity
+
+SHOWN = 3
+"""How many examples of what is wrong are told."""
+
+
+class Verdict(NamedTuple):
+    """What is to be said of one subscriber, or of several together; `wrong` says in words what is not as it must be."""
+
+    events: int = 0
+    lost: int = 0
+    repeated: int = 0
+    disordered: int = 0
+    snapshots: int = 0
+    wrong: tuple[str, ...] = ()
+
+    def __add__(self, other: tuple[Any, ...]) -> "Verdict":
+        return Verdict(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+class Due(NamedTuple):
+    """A message that somebody must be told, and the record that it comes from."""
+
+    message: Message
+    record: Held
+
+
+class Truth:
+    """What `records`, all that the log has held, in its order, mean for whoever listens.
+
+    The `forgotten` ones have been removed before the gateways began that tell the state.
+    """
+
+    def __init__(self, records: Sequence[Held], forgotten: Iterable[Held] = ()) -> None:
+        self.records = records
+        self._forgotten = frozenset(forgotten)
+        self.due: dict[str, list[Due]] = defaultdict(list)
+        for record, messages in zip(records, oracle.expected(records), strict=True):
+            for message in messages:
+                self.due[message["channel"]].append(Due(message, record))
+
+    def judge(self, channel: str, heard: Sequence[Message], begin: Collection[object] | None) -> Verdict:
+        """Judge what was `heard` on a channel.
+
+        The records of `begin` lay before the beginning; None: it began with a snapshot.
+        """
+        due = self.due[channel]
+        places = _places(heard, due)
+        wrong: list[str] = []
+
+        told = [place for place in places if isinstance(place, int)]
+        repeated = [message for message, place in zip(heard, places, strict=True) if place == "repeated"]
+        invented = [message for message, place in zip(heard, places, strict=True) if place == "invented"]
+        disordered = _disordered(told, due)
+        lost = self._lost(channel, places, begin)
+        for what, found in (
+            ("lost", [due[place].message for place in lost]),
+            ("repeated", repeated),
+            ("never in the log", invented),
+            ("out of order", [due[place].message for place in disordered]),
+        ):
+            wrong += [f"{channel}: {what}: {_shown(message)}" for message in found[:SHOWN]]
+
+        snapshots = [at for at, message in enumerate(heard) if message["type"] == "snapshot"]
+        for at in snapshots:
+            wrong += self._wrong_state(channel, heard[at], places[at + 1 :])
+        return Verdict(len(told), len(lost), len(repeated), len(disordered), len(snapshots), tuple(wrong))
+
+    def lost(self, channel: str, heard: Sequence[Message], begin: Collection[object] | None) -> list[Message]:
+        """Return what must have been heard on a channel, and was not (see `judge`)."""
+        due = self.due[channel]
+        return [due[place].message for place in self._lost(channel, _places(heard, due), begin)]
+
+    def _lost(self, channel: str, places: Sequence[object], begin: Collection[object] | None) -> list[int]:
+        """Return the places of what was not told, and is not owned to by a snapshot that comes instead."""
+        due = self.due[channel]
+        told = set(places)
+        lost = []
+        for source in {one.record.source for one in due}:
+            own = [place for place, one in enumerate(due) if one.record.source == source]
+            # Before the first thing said, and before every snapshot, some may be missing.
+            reached = -1
+            excused: set[int] = set()
+            begun = begin is not None
+            after_snapshot = not begun
+            for place in places:
+                if place == "snapshot":
+                    after_snapshot = begun = True
+                elif isinstance(place, int) and due[place].record.source == source:
+                    if after_snapshot:
+                        excused.update(range(reached + 1, place))
+                    after_snapshot, reached = False, max(reached, place)
+            if after_snapshot and begun:
+                excused.update(range(reached + 1, len(due)))
+            lost += [
+                place
+                for place in own
+                if place not in told and place not in excused and (begin is None or due[place].record not in begin)
+            ]
+        return sorted(lost)
+
+    def _wrong_state(self, channel: str, snapshot: Message, then: Sequence[object]) -> list[str]:
+        """Compare a snapshot with the state that all records have led to which are not told of after it."""
+        due = self.due[channel]
+        first: dict[object, Held] = {}
+        for place in then:
+            if isinstance(place, int):
+                first.setdefault(due[place].record.source, due[place].record)
+        before, ended = [], set()
+        for record in self.records:
+            if record == first.get(record.source):
+                ended.add(record.source)
+            if record.source not in ended and record not in self._forgotten:
+                before.append(record)
+        state, told = oracle.state(before, channel), oracle.comparable(snapshot["data"])
+        if state is not None and "events" in told:
+            # "The last notifications that are still at hand."
+            state["events"] = state["events"][len(state["events"]) - len(told["events"]) :]
+        if state is None or state == told:
+            return []
+        return [f"{channel}: a snapshot of another state: {_shown(snapshot)}; it is {json.dumps(state)[:600]}"]
+
+
+def _places(heard: Sequence[Message], due: Sequence[Due]) -> list[int | str]:
+    """Return for each message which of those that are due it is: its place, or what else it is."""
+    # The same message may be due more than once: a producer that heard of no acknowledgement writes it again.
+    open_: dict[str, deque[int]] = defaultdict(deque)
+    for place, one in enumerate(due):
+        open_[identity(one.message)].append(place)
+    places: list[int | str] = []
+    for message in heard:
+        if message["type"] in ("lost", "snapshot"):
+            places.append(message["type"])
+            continue
+        waiting = open_.get(identity(message))
+        places.append("invented" if waiting is None else waiting.popleft() if waiting else "repeated")
+    return places
+
+
+def _disordered(told: Sequence[int], due: Sequence[Due]) -> list[int]:
+    reached: dict[object, int] = {}
+    found = []
+    for place in told:
+        source = due[place].record.source
+        if place < reached.get(source, -1):
+            found.append(place)
+        reached[source] = max(place, reached.get(source, -1))
+    return found
+
+
+def _shown(message: Message) -> str:
+    return json.dumps(message, ensure_ascii=False)[:600]
