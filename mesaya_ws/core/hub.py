@@ -21,6 +21,10 @@ class Outbox(Subscriber, Protocol):
     behind: bool
     """Whether something waits to be written."""
 
+    def pause(self) -> None:
+        """Be behind until others have had their turn, even if nothing waits."""
+        ...
+
 
 class Delivered(NamedTuple):
     """What one step of a fan-out has done: the frames of one channel, handed to so many subscribers."""

@@ -18,6 +18,9 @@ from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
 from mesaya_ws.core.snapshots import Snapshot
 from mesaya_ws.core.window import Overtaken
 
+AT_ONCE = 4
+"""How many pages or small states a client is told in one turn: a millisecond or two, however much the kernel takes."""
+
 
 @frozen
 class Limits:
@@ -115,6 +118,7 @@ class Session:
     def release(self) -> None:
         """Answer the subscriptions for which the feed has come far enough."""
         feed = self.feed
+        self._tell_in_turns(len(self._held))
         for name, held in list(self._held.items()):
             if held.ahead is None or held.ahead.is_passed(feed.cursor) or held.seen != feed.looks:
                 del self._held[name]
@@ -135,7 +139,9 @@ class Session:
 
     def recall(self, past: Past) -> None:
         """Go on with what was asked for, on the channels whose `past` has been read, as far as it could be."""
-        for name in [name for name in self._earlier if name in past.names]:
+        names = [name for name in self._earlier if name in past.names]
+        self._tell_in_turns(len(names))
+        for name in names:
             asked, channel = self._earlier.pop(name), self._channels[name]
             match past.judge(channel, asked.message.position or ""):
                 case Missed(vector):
@@ -166,24 +172,37 @@ class Session:
     def go_on(self) -> None:
         """Hand over more of what the client missed or asked for; to be called whenever the outbox is idle.
 
-        Raises `Overtaken` when the client was too slow and its place is gone from the window.
+        Raises `Overtaken` when the client was too slow and its place is gone from the window; that ends everything.
         """
-        while self._to_show and not self.outbox.behind:
-            name = next(iter(self._to_show))
-            self._show(self._channels[name], *self._to_show.pop(name))
-        while self._replays and not self.outbox.behind:
-            name, replay = next(iter(self._replays.items()))
-            try:
-                frames = replay.page()
-            except Overtaken:
-                if not self._folds(name):
-                    raise
-                self._start_over(name)
-                continue
-            if replay.done:
-                self._go_live(name)
-            if frames:
-                self.outbox.offer(b"".join(frames), len(frames))
+        for _ in range(AT_ONCE):
+            if self.outbox.behind or not (self._to_show or self._replays):
+                return
+            if self._to_show:
+                name = next(iter(self._to_show))
+                self._show(self._channels[name], *self._to_show.pop(name))
+            else:
+                self._turn_page(*next(iter(self._replays.items())))
+        if self._to_show or self._replays:
+            self.outbox.pause()
+
+    def _turn_page(self, name: str, replay: Replay) -> None:
+        try:
+            frames = replay.page()
+        except Overtaken:
+            if not self._folds(name):
+                self.leave()  # or whoever tells it something else before it is closed would be told the same
+                raise
+            self._start_over(name)
+            return
+        if replay.done:
+            self._go_live(name)
+        if frames:
+            self.outbox.offer(b"".join(frames), len(frames))
+
+    def _tell_in_turns(self, channels: int) -> None:
+        """Leave to `go_on` what is to be told of so many channels, if that is too much for one turn."""
+        if channels > AT_ONCE:
+            self.outbox.pause()
 
     def _subscribe(self, message: Subscribe) -> None:
         name = message.channel

@@ -99,6 +99,13 @@ class Outbox:
             self.waiting_bytes = len(self._rest)
             self._nursery.start_soon(self._drain)
 
+    def pause(self) -> None:
+        """Be behind until the other tasks have had their turn, even if nothing waits; then the owner hears of it."""
+        if not self.behind:
+            self.behind = True
+            if not self._sealed:
+                self._nursery.start_soon(self._drain)
+
     def _queue(self, data: bytes, messages: int) -> None:
         # What has begun to be written does not count: a snapshot may be larger than what may wait behind it.
         waiting = self.waiting_bytes - len(self._rest) + len(data)

@@ -111,6 +111,9 @@ class Clients:
 
     def read_all(self):
         self.read_some(1000)
+        while self.session.outbox.paused:
+            self.session.outbox.paused = False
+            self.read_some(1000)
 
     def leave(self):
         self.session.leave()

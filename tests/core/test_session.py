@@ -4,13 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.event_log import Extent, Gap, Replaced, Sources
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.resume import Lost
+from mesaya_ws.core.session import AT_ONCE
 from mesaya_ws.core.window import Overtaken, Window
-from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, reviews
+from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, read_on, reviews
 
 
 def test_a_client_is_greeted():
@@ -161,10 +163,45 @@ def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
     assert (answer["recovered"], answer["replayed"]) == (True, 20)
     world.review(20)
     assert session.outbox.said() == []
-    session.outbox.behind = False
-    session.go_on()
+    read_on(session)
     world.review(21)
     assert reviews(session.outbox.said()) == [f"v{number}" for number in range(22)]
+
+
+def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_everybody():
+    world = World(max_bytes=20 * PAGE_BYTES)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    for number in range(10):
+        world.review(number, size=PAGE_BYTES)
+    session, told, turns = world.client(), [], 0
+    told += reviews(ask(session, channel=CHANNEL, position=start))
+    assert len(told) == AT_ONCE
+    while session.outbox.paused:
+        world.review(10 + turns)
+        assert session.outbox.said() == []
+        session.outbox.behind = session.outbox.paused = False
+        session.go_on()
+        told += reviews(session.outbox.said())
+        turns += 1
+        assert len(told) <= (turns + 1) * AT_ONCE + turns
+    world.review(10 + turns)
+    assert turns > 1
+    assert told + reviews(session.outbox.said()) == [f"v{number}" for number in range(11 + turns)]
+
+
+def test_many_states_that_are_told_at_the_same_time_are_told_in_turns():
+    world = World(live=False)
+    session = world.client(most=100)
+    names = [f"restaurant:r{number}:reviews" for number in range(10)]
+    for name in names:
+        assert ask(session, channel=name, snapshot=True) == []
+    world.look()
+    world.work()
+    session.release()
+    assert session.outbox.paused
+    assert session.outbox.said() == []
+    read_on(session)
+    assert [message["channel"] for message in session.outbox.said() if message["type"] == "snapshot"] == names
 
 
 def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels():
@@ -199,6 +236,35 @@ def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
     session.outbox.behind = False
     with pytest.raises(Overtaken):
         session.go_on()
+
+
+def test_who_was_overtaken_is_told_nothing_more_while_its_connection_is_being_closed():
+    world = World(max_bytes=2 * PAGE_BYTES)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1, size=PAGE_BYTES)
+    session = world.client()
+    session.outbox.behind = True
+    ask(session, channel=CHANNEL, position=start)
+    ahead = World()
+    for number in range(9):
+        ahead.review(number)
+    assert (
+        ask(
+            session,
+            channel="restaurant:r2:reviews",
+            position=ahead.feed.position(parse_channel("restaurant:r2:reviews")),
+        )
+        == []
+    )
+    for number in range(2, 5):
+        world.review(number, size=PAGE_BYTES)
+    session.outbox.behind = False
+    with pytest.raises(Overtaken):
+        session.go_on()
+    for number in range(5, 12):
+        world.review(number, restaurant="r2")
+    session.release()
+    assert session.outbox.said() == []
 
 
 @pytest.mark.parametrize("position", ["", "rubbish", "A" * 60])

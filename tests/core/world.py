@@ -20,8 +20,11 @@ class FakeOutbox:
     """Keeps what it is offered; tests say when it is behind."""
 
     def __init__(self):
-        self.behind = False
+        self.behind = self.paused = False
         self.frames = []
+
+    def pause(self):
+        self.behind = self.paused = True
 
     def offer(self, data, messages):
         count = 0
@@ -94,6 +97,15 @@ class World:
         for batch in self.batches[begin:][:records]:
             past.feed.hear(batch, NOW)
         list(past.feed.take(NOW))
+
+
+def read_on(session):
+    """Let a client read all that there is for it."""
+    session.outbox.behind = False
+    session.go_on()
+    while session.outbox.paused:
+        session.outbox.behind = session.outbox.paused = False
+        session.go_on()
 
 
 def ask(session, kind="subscribe", **fields):

@@ -107,6 +107,31 @@ async def test_one_write_may_hold_many_messages_and_all_of_them_count(wire, nurs
     assert owner.told == ["overflowed"]
 
 
+async def test_during_a_pause_the_others_run_and_what_comes_follows_in_order(wire, nursery):
+    ours, theirs = wire
+    owner = Owner()
+    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    outbox.offer(b"one", 1)
+    outbox.pause()
+    outbox.offer(b"two", 1)
+    assert (outbox.behind, owner.told) == (True, [])
+    assert await theirs.recv(100) == b"one"
+    await trio.testing.wait_all_tasks_blocked()
+    assert (outbox.behind, owner.told) == (False, ["idle"])
+    assert await theirs.recv(100) == b"two"
+
+
+async def test_a_pause_in_the_middle_of_a_write_changes_nothing(wire, nursery):
+    ours, theirs = wire
+    owner = Owner()
+    outbox = Outbox(ours, nursery, owner, max_messages=1000, max_bytes=1_000_000)
+    size = fill(outbox)
+    outbox.pause()
+    await read(theirs, size)
+    await trio.testing.wait_all_tasks_blocked()
+    assert owner.told == ["idle"]
+
+
 async def test_the_bounds_are_free_again_when_the_client_has_read(wire, nursery):
     ours, theirs = wire
     owner = Owner()
