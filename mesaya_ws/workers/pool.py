@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 import trio
 
+from mesaya_ws.logs import get_logger
+
+log = get_logger(__name__)
+
 PERIOD = 1.0
 """Seconds between two writings."""
 
@@ -32,12 +36,16 @@ class Page(NamedTuple):
 
 
 class Pool:
-    """The metrics of all that have the same `folder`, as seen by the worker with the number `worker`."""
+    """The metrics of all that have the same `folder`, as seen by the worker with the number `worker`.
+
+    When the folder cannot be used, that is logged, and each worker tells of itself alone.
+    """
 
     def __init__(self, folder: Path, worker: int) -> None:
         self._folder = folder
         self._path = folder / f"{worker}.prom"
         self._thread = trio.CapacityLimiter(1)  # so that two writings never meet
+        self._is_usable = True
 
     async def keep(self, render: Render) -> None:
         """Write the metrics of this worker now and every second, for ever, and once more in the end."""
@@ -54,15 +62,24 @@ class Pool:
 
     def _exchange(self, page: bytes) -> bytes:
         self._write(page)
-        paths = sorted(self._folder.glob("*.prom"), key=lambda path: int(path.stem))
-        return pooled(
-            Page(path.stem, path.read_bytes().decode(), time() - path.stat().st_mtime < STALE_AFTER) for path in paths
-        ).encode()
+        own = Page(self._path.stem, page.decode(), True)
+        pages = [own, *(self._read(path) for path in self._folder.glob("*.prom") if path != self._path)]
+        return pooled(sorted(pages, key=lambda page: int(page.worker))).encode()
+
+    def _read(self, path: Path) -> Page:
+        return Page(path.stem, path.read_bytes().decode(), time() - path.stat().st_mtime < STALE_AFTER)
 
     def _write(self, page: bytes) -> None:
         fresh = self._path.with_suffix(".fresh")
-        fresh.write_bytes(page)
-        os.replace(fresh, self._path)  # at once: nobody reads half a page
+        try:
+            fresh.write_bytes(page)
+            os.replace(fresh, self._path)  # at once: nobody reads half a page
+        except OSError as error:
+            if self._is_usable:
+                log.warning("the metrics cannot be shared with the other workers", reason=str(error))
+            self._is_usable = False
+        else:
+            self._is_usable = True
 
 
 def pooled(pages: Iterable[Page]) -> str:

@@ -43,9 +43,13 @@ async def supervise(
     SIGHUP replaces them, one by one, by new ones with the settings that `load` returns now. Reports the port. Raises
     `OSError` when it cannot listen there, and `GaveUpError`.
     """
-    listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
-    port = listeners[0].socket.getsockname()[1]
-    with TemporaryDirectory(prefix="mesaya-ws-") as folder:
+    try:
+        shared = TemporaryDirectory(prefix="mesaya-ws-")
+    except OSError as error:
+        raise GaveUpError(f"The workers need a directory for temporary files (TMPDIR): {error.strerror}.") from error
+    with shared as folder:
+        listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
+        port = listeners[0].socket.getsockname()[1]
         supervisor = Supervisor(settings, load, command, listeners, Path(folder))
         log.info("listening", host=settings.host, port=port, workers=settings.workers)
         task_status.started(port)

@@ -114,3 +114,16 @@ async def test_who_has_not_written_for_a_while_is_gone(tmp_path):
     told = samples((await Pool(tmp_path, 2).tell(lambda: page(Metrics()))).decode())
     assert told[of("mesaya_messages_sent_total", "1")] == 100
     assert of("mesaya_connections", "1") not in told
+
+
+async def test_without_the_folder_each_tells_of_itself_and_goes_on(tmp_path, logged):
+    folder = tmp_path / "gone"
+    pool = Pool(folder, 1)
+    for count in (1, 2):
+        told = samples((await pool.tell(lambda count=count: page(Metrics(messages_out=count)))).decode())
+        assert told[of("mesaya_messages_sent_total", "1")] == count
+    [warning] = logged()
+    assert warning["event"] == "the metrics cannot be shared with the other workers"
+    folder.mkdir()
+    await pool.tell(lambda: page(Metrics()))
+    assert (folder / "1.prom").exists()

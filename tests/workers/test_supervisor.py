@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from contextlib import asynccontextmanager
 
 import attrs
@@ -141,6 +142,12 @@ async def test_a_port_that_is_taken_is_an_error(supervised):
     async with supervised(workers=2) as parent:
         with pytest.raises(OSError, match="in use"):
             await supervise(Settings(host="127.0.0.1", port=parent.port), parent.load)
+
+
+async def test_without_a_place_for_temporary_files_it_says_so(supervised, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "does" / "not" / "exist"))
+    with pytest.raises(GaveUpError, match=r"temporary files \(TMPDIR\): No such file or directory\."):
+        await supervise(Settings(host="127.0.0.1", port=0, workers=2), Settings)
 
 
 async def test_a_worker_that_ends_by_itself_is_followed_by_another(supervised):
