@@ -1,23 +1,25 @@
 """The cases of the benchmark set."""
 
-from attrs import field, frozen
+from attrs import frozen
 
 HOT_PATH = ("mesaya-ws", "floor", "go", "websockets")
 KAFKA = ("mesaya-ws kafka", "centrifugo kafka")
+LOGS = ("mesaya-ws sqlite", *KAFKA)
 
 
 @frozen
 class Case:
     """A load that all `servers` get in turn. `values` are those of a `Plan`; with --quick, `quick` is added to them.
 
-    A case with `records` is none of clients: so many of them are read.
+    A case with `records` is none of clients: logs that hold so many are read by a gateway that starts.
     """
 
     name: str
     meaning: str
     servers: tuple[str, ...]
     values: dict[str, object]
-    quick: dict[str, object] | None = field(default=None)
+    quick: dict[str, object] | None = None
+    records: tuple[int, ...] = ()
 
 
 CASES = {
@@ -26,54 +28,67 @@ CASES = {
         Case(
             "paced",
             "1,000 clients of one channel, 100 events/s",
-            HOT_PATH,
+            (*HOT_PATH, *KAFKA),
             {"connections": 1000, "rate": 100.0},
-            {"duration": 6.0},
+            {"duration": 4.0},
         ),
         Case(
             "wide",
             "10,000 clients of one channel, 10 events/s",
-            HOT_PATH,
+            (*HOT_PATH, *KAFKA),
             {"connections": 10_000, "rate": 10.0},
-            {"duration": 6.0},
+            {"connections": 3000, "duration": 4.0},
         ),
         Case(
             "saturated",
             "1,000 clients of one channel, as fast as they take it",
             (*HOT_PATH, *KAFKA),
             {"connections": 1000, "rate": None},
-            {"duration": 5.0},
+            {"duration": 3.0},
         ),
         Case(
             "channels",
             "1,000 channels with one client each, 5,000 events/s",
             HOT_PATH,
             {"connections": 1000, "channels": 1000, "rate": 5000.0},
-            {"duration": 5.0},
+            {"duration": 4.0},
         ),
         Case(
             "channels-saturated",
             "1,000 channels with one client each, as fast as they take it",
-            (*HOT_PATH, *KAFKA),
+            HOT_PATH,
             {"connections": 1000, "channels": 1000, "rate": None, "outstanding": 2000},
         ),
         Case(
             "idle",
-            "10,000 clients that come as fast as they are let in, and hear nothing",
+            "10,000 clients that hear nothing",
             (*HOT_PATH, "centrifugo kafka"),
             {"connections": 10_000, "rate": 0.0, "duration": 1.0},
-            {"connections": 4000},
         ),
         Case(
-            "ingest",
-            "a log that is read from its beginning, with nobody listening",
-            ("mesaya-ws sqlite", "mesaya-ws kafka"),
-            {"records": 200_000},
+            "handshakes",
+            "5,000 clients that come as fast as they are let in",
+            ("mesaya-ws sqlite", "mesaya-ws sqlite, 2 workers", "floor", "go", "websockets", "centrifugo kafka"),
+            {"connections": 5000, "rate": 0.0, "duration": 1.0},
+            {"connections": 2000, "duration": 0.5},
+        ),
+        Case(
+            "backlog",
+            "50,000 events on 1,000 channels with one client each, that came while the server stood still",
+            LOGS,
+            {"connections": 1000, "channels": 1000, "backlog": 50_000},
+            {"backlog": 20_000},
+        ),
+        Case(
+            "unheard",
+            "the same, but only one of the channels has a client",
+            LOGS,
+            {"connections": 1, "channels": 1000, "backlog": 50_000},
         ),
         Case(
             "end-to-end",
             "1,000 channels with one client each, 1,000 events/s through the log",
-            ("mesaya-ws sqlite", *KAFKA),
+            LOGS,
             {"connections": 1000, "channels": 1000, "rate": 1000.0},
         ),
         Case(
@@ -89,6 +104,13 @@ CASES = {
                 "bystanders": 100,
                 "duration": 30.0,
             },
+        ),
+        Case(
+            "ready",
+            "from the start of a gateway until it is ready, on logs of that many records; and again, from a checkpoint",
+            ("mesaya-ws sqlite", "mesaya-ws kafka"),
+            {},
+            records=(10_000, 100_000, 1_000_000),
         ),
     )
 }

@@ -1,9 +1,8 @@
-"""What is compared: the figures of a run, their table with ratios, and their memory from one run to the next."""
+"""What is compared: the figures of a run, and their table with ratios."""
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Sequence
+from statistics import median
 
-import orjson
 from attrs import frozen
 from load.histogram import Histogram
 from load.result import Result
@@ -30,31 +29,56 @@ FIGURES = {
         Figure("p99 ms", "{:.2f}"),
         Figure("kB/connection", "{:.1f}"),
         Figure("connections/s", "{:,.0f}", False),
+        Figure("CPU µs/handshake", "{:,.0f}"),
         Figure("CPU µs/record", "{:.1f}"),
         Figure("records/s", "{:,.0f}", False),
+        Figure("ready s", "{:.1f}"),
+        Figure("CPU s", "{:.1f}"),
+        Figure("from checkpoint s", "{:.1f}"),
+        Figure("CPU of that s", "{:.1f}"),
         Figure("storm s", "{:.1f}"),
         Figure("p99 in it ms", "{:.1f}"),
         Figure("lost", "{:,.0f}"),
         Figure("load CPU", "{:.0%}"),
+        Figure("others' cores", "{:.1f}"),
     )
 }
-NOT_COMPARED = ("lost", "load CPU")
+MANY = 500
+"""Connections; fewer say little about what one costs."""
+
+NOT_COMPARED = ("lost", "load CPU", "others' cores")
 
 
 def figures_of(result: Result) -> Figures:
-    """Return the figures of a run; what it did not measure is None."""
+    """Return the figures of a run; what it did not measure, or what would mean little, is None."""
+    catches_up = result.records_per_second is not None
+    many = result.connections >= MANY
     seen = {
-        "CPU µs/delivery": result.cpu_per_delivery and result.cpu_per_delivery * 1e6,
-        "deliveries/s": result.deliveries_per_second or None,
-        "p50 ms": _percentile(result.latency, 50),
-        "p99 ms": _percentile(result.latency, 99),
-        "kB/connection": result.memory_per_connection and result.memory_per_connection / 1000,
-        "connections/s": result.connections_per_second,
+        "CPU µs/delivery": None if catches_up else _times(result.cpu_per_delivery, 1e6),
+        "deliveries/s": None if catches_up else result.deliveries_per_second or None,
+        "p50 ms": None if catches_up else _percentile(result.latency, 50),
+        "p99 ms": None if catches_up else _percentile(result.latency, 99),
+        "kB/connection": _times(result.memory_per_connection, 1e-3) if many else None,
+        "connections/s": result.connections_per_second if many else None,
+        "CPU µs/handshake": _times(result.cpu_per_connection, 1e6) if many else None,
+        "CPU µs/record": _times(result.cpu_per_record, 1e6),
+        "records/s": result.records_per_second,
         "storm s": result.storm_seconds,
         "p99 in it ms": _percentile(result.storm_latency, 99),
         "load CPU": max(result.client_cpu_share, result.feed_cpu_share),
+        "others' cores": result.others_cpu,
     }
     return {**seen, "lost": float(result.lost)} if result.expected else seen
+
+
+def _times(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor
+
+
+def middle(turns: Sequence[Figures]) -> Figures:
+    """Return the median of each figure over several turns."""
+    names = {name: None for turn in turns for name, value in turn.items() if value is not None}
+    return {name: median(value for turn in turns if (value := turn.get(name)) is not None) for name in names}
 
 
 def _percentile(latency: Histogram, percent: float) -> float | None:
@@ -75,34 +99,6 @@ def table(title: str, rows: dict[str, Figures]) -> Table:
     return grid
 
 
-def change(before: dict[str, dict[str, Figures]], after: dict[str, dict[str, Figures]]) -> Table:
-    """Return a table of what was measured before and now, with the ratio."""
-    grid = Table(title="before and now", title_justify="left", box=None, pad_edge=False, title_style="bold")
-    for name in ("case", "server", "figure"):
-        grid.add_column(name)
-    for name in ("before", "now", "ratio"):
-        grid.add_column(name, justify="right")
-    for case, server, name in _common(before, after):
-        old, new = before[case][server][name], after[case][server][name]
-        if not old or new is None:
-            continue
-        figure = FIGURES[name]
-        ratio = new / old
-        worse = ratio > 1.1 if figure.smaller_is_better else ratio < 1 / 1.1
-        better = ratio < 1 / 1.1 if figure.smaller_is_better else ratio > 1.1
-        style = "red" if worse else "green" if better else ""
-        grid.add_row(case, server, name, figure.form.format(old), figure.form.format(new), f"{ratio:.2f}", style=style)
-    return grid
-
-
-def _common(before: dict[str, dict[str, Figures]], after: dict[str, dict[str, Figures]]) -> Iterable[tuple[str, ...]]:
-    for case in after.keys() & before.keys():
-        for server in after[case].keys() & before[case].keys():
-            for name in FIGURES:
-                if name in after[case][server] and name in before[case][server]:
-                    yield case, server, name
-
-
 def _cell(name: str, value: float | None, first: float | None, is_first: bool) -> str:
     if value is None:
         return ""
@@ -112,12 +108,12 @@ def _cell(name: str, value: float | None, first: float | None, is_first: bool) -
     return f"{text} ({value / first:.2f}×)"
 
 
-def remembered(path: Path) -> dict[str, dict[str, Figures]]:
-    """Return what was remembered; nothing when nothing was."""
-    return orjson.loads(path.read_bytes()) if path.exists() else {}
-
-
-def remember(path: Path, cases: dict[str, dict[str, Figures]]) -> None:
-    """Remember these cases in place of what was remembered of them."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(orjson.dumps(remembered(path) | cases, option=orjson.OPT_INDENT_2))
+def markdown(title: str, rows: dict[str, Figures]) -> str:
+    """Return the same table for a page."""
+    shown = [name for name in FIGURES if any(figures.get(name) is not None for figures in rows.values())]
+    first = next(iter(rows.values()))
+    lines = [f"**{title}**", "", f"| | {' | '.join(shown)} |", f"|---|{'---:|' * len(shown)}"]
+    for server, figures in rows.items():
+        cells = [_cell(name, figures.get(name), first.get(name), figures is first) for name in shown]
+        lines.append(f"| {server} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])

@@ -58,6 +58,13 @@ def embedded_gateway(_: str) -> Iterator[Target]:
 
 
 @contextmanager
+def two_workers(_: str) -> Iterator[Target]:
+    """Start two workers of this service on its embedded log."""
+    with serving(WORKERS="2") as (observed, settings):
+        yield Target(observed, LogFeed(settings), {"port": int(settings["PORT"])})
+
+
+@contextmanager
 def kafka_gateway(brokers: str) -> Iterator[Target]:
     """Start this service on Kafka."""
     with serving(KAFKA_BROKERS=brokers) as (observed, settings):
@@ -136,6 +143,7 @@ SERVERS: dict[str, Start] = {
     "go": go_hub,
     "websockets": asyncio_websockets,
     "mesaya-ws sqlite": embedded_gateway,
+    "mesaya-ws sqlite, 2 workers": two_workers,
     "mesaya-ws kafka": kafka_gateway,
     "centrifugo kafka": centrifugo,
 }
@@ -179,8 +187,10 @@ def _go(*arguments: str, folder: Path, **environ: str) -> None:
         subprocess.run(
             ("go", *arguments), cwd=folder, env={**os.environ, **environ}, check=True, timeout=BUILD_PATIENCE
         )
+    except FileNotFoundError:
+        raise RunError("Go is not on the PATH: install it (https://go.dev/dl), or name other servers.") from None
     except (OSError, subprocess.SubprocessError) as error:
-        raise RunError(f"Go cannot build it: {error}") from None
+        raise RunError(f"Go cannot build it: {error}.") from None
 
 
 def raise_limit() -> None:

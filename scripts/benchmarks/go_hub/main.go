@@ -2,6 +2,10 @@
 // (https://github.com/gorilla/websocket/tree/main/examples/chat): one goroutine owns all subscriptions, every client
 // has a buffered channel of messages, and two goroutines that read and write. Events come as lines, `channel TAB
 // message`, on a second port.
+//
+// As in that example, but for two things. Queued messages are not joined into one frame, since a message is a frame here.
+// And there is no PreparedMessage: what it would save is that the library copies 400 bytes for each client, before a
+// write to the socket that costs fifty times as much. The buffers are the example's; compression is off everywhere.
 package main
 
 import (

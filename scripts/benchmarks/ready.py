@@ -1,0 +1,83 @@
+"""How long a gateway takes to be ready, on a log that holds much already: at first, and again from a checkpoint."""
+
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
+
+import trio
+from load.crew import RunError
+from load.feed import GROUP, LogFeed
+from load.gateway import serving
+from load.plan import Plan
+
+from benchmarks.figures import Figures
+
+ENTITIES = 1000
+"""Restaurants that the records are about, each with one section and one table: the state does not grow with the log."""
+
+CHECKPOINT_PATIENCE = 60.0
+"""Seconds; a checkpoint is written about every WINDOW_SECONDS, which are few here."""
+
+
+def ready(brokers: str, sizes: tuple[int, ...]) -> Iterator[tuple[int, Figures]]:
+    """Let a log grow to so many records, and yield at each size what a start on it takes.
+
+    The second start is from the checkpoint that the first gateway has left.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="mesaya-ws-ready-"))
+        log = {"EVENT_LOG": f"{folder}/log.sqlite3", "KAFKA_BROKERS": brokers}
+        run = f"ready-{time.time_ns()}"
+        held = 0
+        for size in sizes:
+            trio.run(_fill, log, run, held, size)
+            held = size
+            settings = {**log, "STATE_TOPIC": f"{run}-{size}.state", "WINDOW_SECONDS": "2"}
+            seconds, cpu = _start(settings, leave_checkpoint=True)
+            again, again_cpu = _start(settings)
+            yield (
+                size,
+                {
+                    "ready s": seconds,
+                    "CPU s": cpu,
+                    "from checkpoint s": again,
+                    "CPU of that s": again_cpu,
+                    "records/s": size / seconds,
+                    "CPU µs/record": cpu / size * 1e6,
+                },
+            )
+
+
+async def _fill(settings: dict[str, str], run: str, held: int, size: int) -> None:
+    """Append events until the log holds `size` records."""
+    plan = Plan(run=run, channels=ENTITIES)
+    async with LogFeed(settings).open() as append:
+        if not held:
+            held = len(plan.setup())
+            await append(plan.setup())
+        while held < size:
+            count = min(GROUP, size - held)
+            await append([plan.record(due) for due in plan.events(held, count, lambda _: time.time_ns())])
+            held += count
+
+
+def _start(settings: dict[str, str], *, leave_checkpoint: bool = False) -> tuple[float, float]:
+    """Return how long a gateway takes to be ready, and the processor time that it needs for it."""
+    began = time.monotonic()
+    with serving(**settings) as (observed, chosen):
+        took = time.monotonic() - began, observed.cpu()
+        if leave_checkpoint:
+            _wait_for_checkpoint(chosen["PORT"])
+        return took
+
+
+def _wait_for_checkpoint(port: str) -> None:
+    until = time.monotonic() + CHECKPOINT_PATIENCE
+    while time.monotonic() < until:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            if b"mesaya_checkpoint_age_seconds " in answer.read():
+                return
+        time.sleep(0.2)
+    raise RunError(f"The gateway left no checkpoint within {CHECKPOINT_PATIENCE:.0f} s.")
