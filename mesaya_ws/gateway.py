@@ -1,9 +1,7 @@
 """The composition root: builds everything, owns the nurseries, and the order of the end."""
 
-import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from time import time
 
 import trio
 from attrs import evolve
@@ -11,10 +9,9 @@ from attrs import evolve
 from mesaya_ws import __version__
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.checkpoints import Checkpoints
-from mesaya_ws.core.event_log import Batch, EventLog, News, Outage, Record, Restored, Sources
-from mesaya_ws.core.feed import TURN, Feed
-from mesaya_ws.core.hub import Delivered, Hub
-from mesaya_ws.core.outcome import Outcome
+from mesaya_ws.core.event_log import EventLog, News
+from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.session import Limits
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
@@ -23,9 +20,10 @@ from mesaya_ws.eventlog import open_event_log, open_state_log
 from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
 from mesaya_ws.http_api.serving import serve_http
-from mesaya_ws.interpreter import keep, short_pauses
+from mesaya_ws.interpreter import short_pauses
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, exposition, watch_loop
+from mesaya_ws.pump import NEWS_AHEAD, pump, report
 from mesaya_ws.scribe import Scribe
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.connection import Surroundings, keep_alive, serve_websocket
@@ -33,9 +31,6 @@ from mesaya_ws.websocket.drain import drain
 from mesaya_ws.workers.post import Post
 
 log = get_logger(__name__)
-
-NEWS_AHEAD = 16
-"""Batches of the log that may wait for the feed; behind them, the log waits."""
 
 
 async def serve(
@@ -52,7 +47,7 @@ async def serve(
         settings = evolve(settings, max_connections=possible)
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
-    feed = Feed(Hub(), window, settings.parent_wait, partial(_count, metrics))
+    feed = Feed(Hub(), window, settings.parent_wait, partial(report, metrics))
     async with (
         short_pauses(),
         open_event_log(settings) as event_log,
@@ -74,7 +69,7 @@ async def serve(
         else:
             checkpoints = Checkpoints(state_log, event_log, feed, settings, metrics)
             services.start_soon(_follow_from_checkpoint, event_log, checkpoints, deliver.send)
-        services.start_soon(_pump, news, around, live, checkpoints)
+        services.start_soon(pump, news, around, live, checkpoints)
         services.start_soon(historian.run)
         services.start_soon(scribe.run)
         services.start_soon(keep_alive, around.connections, settings)
@@ -124,101 +119,3 @@ async def _follow_from_checkpoint(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(checkpoints.run)
         await event_log.follow(tell, start)
-
-
-async def _pump(
-    news: trio.MemoryReceiveChannel[News], around: Surroundings, live: trio.Event, checkpoints: Checkpoints | None
-) -> None:
-    """Carry what the log says to the feed, and what the feed publishes to the clients."""
-    feed, status = around.feed, around.status
-    while True:
-        wake_at = feed.wake_at()
-        with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
-            took_long = _hear(await news.receive(), around, status)
-            # What waits already goes into the same writes.
-            for _ in range(NEWS_AHEAD):
-                if took_long:
-                    await trio.lowlevel.checkpoint()
-                if not news.statistics().current_buffer_used:
-                    break
-                took_long = _hear(news.receive_nowait(), around, status)
-        was_live = feed.live
-        for _ in feed.take(round(time() * 1000)):
-            await _write(feed.hub.fan_out(), around.metrics)
-            _own_up(around)
-        if feed.live and not was_live:
-            status.caught_up = True
-            live.set()
-            keep()
-            log.info("live: all that the event log held has been read", publications=len(feed.window))
-        if feed.live and around.holding:
-            await _release(around)
-        if feed.live and checkpoints is not None:
-            await checkpoints.capture()
-
-
-def _hear(news: News, around: Surroundings, status: Status) -> bool:
-    """Take note of what the log says; return whether that took milliseconds, as to understand many records does."""
-    match news:
-        case Outage(reason):
-            status.outage, status.since = reason, time()
-            around.metrics.log_up = False
-            log.warning("the event log does not answer", reason=reason)
-        case Restored():
-            status.outage, status.since = None, time()
-            around.metrics.log_up = True
-            log.info("the event log answers again")
-        case Batch(source, _, lag):
-            around.metrics.lag[source] = lag
-        case Sources(_, lags):
-            around.metrics.lag.update(lags)
-    around.feed.hear(news, round(time() * 1000))
-    return isinstance(news, Batch) and len(news.records) >= TURN
-
-
-def _own_up(around: Surroundings) -> None:
-    """Have everybody begin anew who was subscribed to what the log has lost something of."""
-    losses, around.feed.losses = around.feed.losses, []
-    for topic, lost in losses:
-        log.warning("the log lost records before they were read", topic=topic, reason=str(lost))
-        for connection in around.connections:
-            connection.session.lose(topic, lost)
-            around.attend(connection.session)
-
-
-async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
-    """Fan out what was gathered, and let others run on the way."""
-    for delivered in steps:
-        if delivered is None:
-            await trio.lowlevel.checkpoint()
-            continue
-        metrics.messages_out += delivered.messages
-        metrics.bytes_out += delivered.size
-        now = time()
-        for timestamp in delivered.timestamps:
-            metrics.delivery.observe(now - timestamp / 1000, delivered.subscribers)
-    await trio.lowlevel.checkpoint()
-
-
-async def _release(around: Surroundings) -> None:
-    """Answer the subscriptions for which the feed has come far enough."""
-    for session in list(around.holding):
-        session.release()
-        around.holding.discard(session)
-        around.attend(session)
-        await trio.lowlevel.checkpoint()
-
-
-def _count(metrics: Metrics, record: Record, outcome: Outcome) -> None:
-    """Enter what became of a record into the books; log what could not be understood."""
-    key = record.topic, outcome.reason
-    metrics.records[key] = metrics.records.get(key, 0) + 1
-    if outcome.detail:
-        log.warning(
-            "record skipped",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=outcome.reason,
-            detail=outcome.detail,
-        )

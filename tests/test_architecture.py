@@ -26,6 +26,7 @@ LEVELS = {
     "history": {"core", "settings", "logs", "metrics"},
     "scribe": {"core"},
     "checkpoints": {"core", "settings", "logs", "metrics"},
+    "pump": {"core", "logs", "metrics", "interpreter", "websocket", "checkpoints"},
 }
 TOP = {"gateway", "cli", "__main__", "__init__"}
 

@@ -1,0 +1,124 @@
+"""What moves everything: news of the log go into the feed, and what the feed publishes goes out to the clients."""
+
+import math
+from collections.abc import Iterable
+from time import time
+
+import trio
+
+from mesaya_ws.checkpoints import Checkpoints
+from mesaya_ws.core.event_log import Batch, News, Outage, Record, Restored, Sources
+from mesaya_ws.core.feed import TURN
+from mesaya_ws.core.hub import Delivered
+from mesaya_ws.core.outcome import Outcome
+from mesaya_ws.interpreter import keep
+from mesaya_ws.logs import get_logger
+from mesaya_ws.metrics import Metrics
+from mesaya_ws.websocket.connection import Surroundings
+
+log = get_logger(__name__)
+
+NEWS_AHEAD = 16
+"""Batches of the log that may wait for the feed; behind them, the log waits."""
+
+
+async def pump(
+    news: trio.MemoryReceiveChannel[News], around: Surroundings, live: trio.Event, checkpoints: Checkpoints | None
+) -> None:
+    """Carry what the log says to the feed, and what the feed publishes to the clients, for ever.
+
+    Sets `live` when all that the log held at the start has been taken. Between two turns, `checkpoints` are captured.
+    """
+    feed, status = around.feed, around.status
+    while True:
+        wake_at = feed.wake_at()
+        with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
+            took_long = _hear(await news.receive(), around)
+            # What waits already goes into the same writes.
+            for _ in range(NEWS_AHEAD):
+                if took_long:
+                    await trio.lowlevel.checkpoint()
+                if not news.statistics().current_buffer_used:
+                    break
+                took_long = _hear(news.receive_nowait(), around)
+        was_live = feed.live
+        for _ in feed.take(round(time() * 1000)):
+            await _write(feed.hub.fan_out(), around.metrics)
+            _own_up(around)
+        if feed.live and not was_live:
+            status.caught_up = True
+            live.set()
+            keep()
+            log.info("live: all that the event log held has been read", publications=len(feed.window))
+        if feed.live and around.holding:
+            await _release(around)
+        if feed.live and checkpoints is not None:
+            await checkpoints.capture()
+
+
+def _hear(news: News, around: Surroundings) -> bool:
+    """Take note of what the log says; return whether that took milliseconds, as to understand many records does."""
+    status = around.status
+    match news:
+        case Outage(reason):
+            status.outage, status.since = reason, time()
+            around.metrics.log_up = False
+            log.warning("the event log does not answer", reason=reason)
+        case Restored():
+            status.outage, status.since = None, time()
+            around.metrics.log_up = True
+            log.info("the event log answers again")
+        case Batch(source, _, lag):
+            around.metrics.lag[source] = lag
+        case Sources(_, lags):
+            around.metrics.lag.update(lags)
+    around.feed.hear(news, round(time() * 1000))
+    return isinstance(news, Batch) and len(news.records) >= TURN
+
+
+def _own_up(around: Surroundings) -> None:
+    """Have everybody begin anew who was subscribed to what the log has lost something of."""
+    losses, around.feed.losses = around.feed.losses, []
+    for topic, lost in losses:
+        log.warning("the log lost records before they were read", topic=topic, reason=str(lost))
+        for connection in around.connections:
+            connection.session.lose(topic, lost)
+            around.attend(connection.session)
+
+
+async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
+    """Fan out what was gathered, and let others run on the way."""
+    for delivered in steps:
+        if delivered is None:
+            await trio.lowlevel.checkpoint()
+            continue
+        metrics.messages_out += delivered.messages
+        metrics.bytes_out += delivered.size
+        now = time()
+        for timestamp in delivered.timestamps:
+            metrics.delivery.observe(now - timestamp / 1000, delivered.subscribers)
+    await trio.lowlevel.checkpoint()
+
+
+async def _release(around: Surroundings) -> None:
+    """Answer the subscriptions for which the feed has come far enough."""
+    for session in list(around.holding):
+        session.release()
+        around.holding.discard(session)
+        around.attend(session)
+        await trio.lowlevel.checkpoint()
+
+
+def report(metrics: Metrics, record: Record, outcome: Outcome) -> None:
+    """Enter what became of a record into the books; log what could not be understood."""
+    key = record.topic, outcome.reason
+    metrics.records[key] = metrics.records.get(key, 0) + 1
+    if outcome.detail:
+        log.warning(
+            "record skipped",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=outcome.reason,
+            detail=outcome.detail,
+        )
