@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesaya_ws.core import snapshots
+from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.window import Overtaken
-from tests.core.world import World, ask
+from tests.core.world import REVIEWS, World, ask
 
 CHANNELS = [f"restaurant:{name}:reviews" for name in "abc"]
 
@@ -17,8 +18,9 @@ CHANNELS = [f"restaurant:{name}:reviews" for name in "abc"]
 class Clients:
     """One client after the other, of which each knows what the one before it knew.
 
-    `log` is what was published on each channel; `told` is how much of it the client has been told, on the channels that
-    it has been answered about; `places` are the positions that were ever seen, with how much had been told at each.
+    `log` is what was published on each channel, with its offset; what was lost is a None on all of them, which nobody
+    can be told, or pass without being told the state. `told` is how much of it the client has been told, on the
+    channels that it has been answered about. `places` are all positions that were ever seen.
     """
 
     def __init__(self, random):
@@ -28,32 +30,33 @@ class Clients:
         self.reading = self.writing = None
         self.log = {name: [] for name in CHANNELS}
         self.told = {}
-        self.places = {name: [(ask(self.world.client(), channel=name)[0]["position"], 0)] for name in CHANNELS}
+        self.places = {name: [ask(self.world.client(), channel=name)[0]["position"]] for name in CHANNELS}
         self.number = 0
 
+    def before(self, name, position):
+        """Return how much of a channel lies before a position."""
+        vector = self.world.feed.cursor.read(position, parse_channel(name))
+        return sum(offset < vector[REVIEWS] for offset, _ in self.log[name])
+
     def hear(self, messages):
-        for number, message in enumerate(messages):
-            name = message.get("channel")
-            match message["type"]:
-                case "subscribed" if message.get("recovered"):
-                    self.told[name] = dict(self.places[name])[message["position"]]
-                case "subscribed":
-                    assert message.get("reason") in (None, "expired")
-                    self.told[name] = len(self.log[name])
-                    if [later["type"] for later in messages[number + 1 : number + 2]] == ["snapshot"]:
-                        # It may have been written for a while.
-                        self.told[name] = len(messages[number + 1]["data"]["reviews"])
-                    self.places[name].append((message["position"], self.told[name]))
-                case "review.created":
-                    assert message["data"]["reviewId"] == self.log[name][self.told[name]]
-                    self.told[name] += 1
-                    self.places[name].append((message["position"], self.told[name]))
-                case "pong":
-                    for name, position in message["positions"].items():
-                        assert self.told[name] == len(self.log[name])
-                        self.places[name].append((position, self.told[name]))
-                case kind:
-                    assert kind in ("snapshot", "unsubscribed")
+        for message in messages:
+            name, kind = message.get("channel"), message["type"]
+            if kind == "subscribed" and message.get("recovered"):
+                self.told[name] = self.before(name, message["position"])
+            elif kind == "subscribed" or (kind == "snapshot" and "recovered" in message):
+                assert message.get("reason") in (None, "expired")
+                self.told[name] = self.before(name, message["position"])
+                self.places[name].append(message["position"])
+            elif kind == "review.created":
+                assert message["data"]["reviewId"] == self.log[name][self.told[name]][1]
+                self.told[name] += 1
+                self.places[name].append(message["position"])
+            elif kind == "pong":
+                for channel, position in message["positions"].items():
+                    assert self.told[channel] == len(self.log[channel])
+                    self.places[channel].append(position)
+            else:
+                assert kind in ("snapshot", "unsubscribed")
 
     def say(self, **fields):
         self.hear(ask(self.session, **fields))
@@ -61,10 +64,16 @@ class Clients:
     def publish(self):
         restaurant = self.random.choice("abcd")
         if restaurant != "d":
-            self.log[f"restaurant:{restaurant}:reviews"].append(f"v{self.number}")
+            self.log[f"restaurant:{restaurant}:reviews"].append((self.world.offsets[REVIEWS], f"v{self.number}"))
         size = self.random.choice([0, 0, PAGE_BYTES // 3, PAGE_BYTES])
         self.world.review(self.number, restaurant=restaurant, size=size)
         self.number += 1
+        self.hear(self.session.outbox.said())
+
+    def lose(self):
+        for log in self.log.values():
+            log.append((self.world.offsets[REVIEWS], None))
+        self.world.lose()
         self.hear(self.session.outbox.said())
 
     def subscribe(self):
@@ -74,7 +83,7 @@ class Clients:
 
     def come_back(self):
         name = self.random.choice(CHANNELS)
-        position, _ = self.random.choice(self.places[name][-9:])
+        position = self.random.choice(self.places[name][-9:])
         self.told.pop(name, None)
         self.say(channel=name, position=position)
 
@@ -145,6 +154,7 @@ class Clients:
 
 ACTIONS = {
     Clients.publish: 8,
+    Clients.lose: 0.5,
     Clients.subscribe: 1,
     Clients.come_back: 4,
     Clients.unsubscribe: 1,
@@ -171,5 +181,7 @@ def _try(random):
     for action in random.choices(list(ACTIONS), list(ACTIONS.values()), k=150):
         action(clients)
     clients.read_all()
+    while clients.session.showing:
+        clients.write_the_state()
     for name, told in clients.told.items():
         assert told == len(clients.log[name])

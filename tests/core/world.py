@@ -3,7 +3,7 @@
 import orjson
 
 from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.event_log import Batch, Extent, Partition, Record, Sources, topic_of
+from mesaya_ws.core.event_log import Batch, Extent, Gap, Partition, Record, Sources, topic_of
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
@@ -54,14 +54,17 @@ class World:
         self.offsets = {REVIEWS: 0, TABLES: 0}
         self.ids = {REVIEWS: "a", TABLES: "b"}
         self.batches = []
+        self.begin = 0
+        self.sessions = []
         self.feed = Feed(Hub(), Window(seconds, max_bytes), 1.0)
         if live:
             self.look()
             self.work()
 
-    def look(self, *, begin=0, lag=0):
+    def look(self, *, begin=None, lag=0):
         """Let the instance look at the whole log, which holds `lag` more reviews than it was told of."""
         lags = {REVIEWS: lag, TABLES: 0}
+        begin = self.begin if begin is None else begin
         extents = {p: Extent(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
         self.feed.hear(Sources(extents, lags), NOW)
 
@@ -69,6 +72,19 @@ class World:
         for _ in self.feed.take(NOW):
             for _ in self.feed.hub.fan_out():
                 pass
+            losses, self.feed.losses = self.feed.losses, []
+            for session in self.sessions:
+                for loss in losses:
+                    session.lose(*loss)
+
+    def lose(self):
+        """Let the log lose a review before anybody has read it, and all before it."""
+        first = self.offsets[REVIEWS]
+        self.begin = self.offsets[REVIEWS] = first + 1
+        self.batches.clear()
+        self.feed.hear(Gap(REVIEWS, first, self.begin), NOW)
+        self.look()
+        self.work()
 
     def review(self, number, *, size=0, restaurant="r1", lag=0):
         value = {
@@ -84,17 +100,18 @@ class World:
         self.work()
 
     def client(self, *, auth=True, most=3):
-        return Session("c1", self.feed, FakeOutbox(), Limits(auth, most))
+        self.sessions.append(Session("c1", self.feed, FakeOutbox(), Limits(auth, most)))
+        return self.sessions[-1]
 
     def past(self, *names):
         """Return the past of channels up to now, which is still to be read."""
         return Past([parse_channel(name) for name in names], self.feed, 1.0, 1 << 20)
 
-    def tell(self, past, *, begin=0, records=None):
-        """Tell a past what the log holds from `begin` on, so many `records` of it."""
-        extents = {p: Extent(begin if p == REVIEWS else 0, end, self.ids[p]) for p, end in self.offsets.items()}
-        past.feed.hear(Sources(extents, {}), NOW)
-        for batch in self.batches[begin:][:records]:
+    def tell(self, past, *, records=None):
+        """Tell a past what the log holds, or so many `records` of it."""
+        begins = {REVIEWS: self.begin, TABLES: 0}
+        past.feed.hear(Sources({p: Extent(begins[p], end, self.ids[p]) for p, end in self.offsets.items()}, {}), NOW)
+        for batch in self.batches[:records]:
             past.feed.hear(batch, NOW)
         list(past.feed.take(NOW))
 
