@@ -10,8 +10,13 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from mesaya_ws.logs import configure
+
+# How long an example takes says something of the machine, not of what is tested.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

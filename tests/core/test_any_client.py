@@ -168,7 +168,7 @@ ACTIONS = {
 }
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32), st.sampled_from([1, 5, 1000]))
 def test_any_client(seed, at_once):
     with pytest.MonkeyPatch.context() as patch:

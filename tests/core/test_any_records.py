@@ -71,7 +71,7 @@ def bare_ids(entity, value):
     return ("id" in value) + sum("id" in item for name in declared for item in value.get(name, ()))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(records(), max_size=30))
 def test_nothing_leaves_that_must_not(stream):
     projections = Projections()

@@ -105,7 +105,7 @@ def stream():
     return st.lists(value, max_size=60)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(stream(), st.booleans(), st.integers(0, 60), st.lists(st.integers(1, 9), max_size=20))
 def test_a_restored_feed_is_the_same_as_one_that_has_read_everything(values, embedded, moment, sizes):
     log = Log(values, embedded=embedded)

@@ -162,7 +162,7 @@ def interleaved(records, random, disorder):
     return [at[records[n].topic, records[n].partition].pop(0) for n in order]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.sampled_from([0, 2, 5, 20]))
 def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(seed, disorder):
     random = Random(seed)

@@ -290,7 +290,7 @@ HEADERS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frames=st.lists(HEADERS, max_size=8), cut=st.integers(0, 100), leaves=st.booleans())
 def test_whatever_a_client_sends_only_its_own_connection_ends(frames, cut, leaves):
     async def scenario():
