@@ -4,8 +4,10 @@ Those who ask while the log is being read share the next reading.
 """
 
 from collections.abc import Callable, Collection
+from itertools import count
 from math import inf
 from time import time
+from weakref import WeakSet, WeakValueDictionary
 
 import trio
 
@@ -14,6 +16,7 @@ from mesaya_ws.core.event_log import EventLog, News, Outage, Restored
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.past import Past
 from mesaya_ws.core.session import Session
+from mesaya_ws.core.window import Window
 from mesaya_ws.logs import get_logger
 from mesaya_ws.settings import Settings
 
@@ -23,6 +26,7 @@ log = get_logger(__name__)
 class Historian:
     """Reads the past for sessions that ask (`Session.asking`), one reading at a time, within REPLAY_SECONDS.
 
+    What was found is kept as long as somebody is still being told of it; all together, no more than REPLAY_BYTES.
     `show` is told of sessions that need a state instead (`Session.showing`).
     """
 
@@ -31,7 +35,10 @@ class Historian:
         self._feed = feed
         self._settings = settings
         self._show = show
-        self._asking: set[Session] = set()
+        # Weak: in a long outage many come, wait for a while, and go.
+        self._asking: WeakSet[Session] = WeakSet()
+        self._found: WeakValueDictionary[int, Window] = WeakValueDictionary()
+        self._numbers = count()
         self._asked = trio.Event()
 
     def ask(self, session: Session) -> None:
@@ -44,16 +51,32 @@ class Historian:
         while True:
             await self._asked.wait()
             self._asked = trio.Event()
-            asking, self._asking = self._asking, set()
-            started = trio.current_time()
-            past = await self._read({channel for session in asking for channel in session.asking})
-            seconds = trio.current_time() - started
-            log.info("history read", sessions=len(asking), found=past.has_arrived, seconds=seconds)
-            for session in asking:
-                session.recall(past)
-                if session.showing:
-                    self._show(session)
+            asking, self._asking = self._asking, WeakSet()
+            await self._tell(asking)
+
+    async def _tell(self, asking: WeakSet[Session]) -> None:
+        """Read what is asked for, and tell it."""
+        started = trio.current_time()
+        past = await self._read({channel for session in asking for channel in session.asking})
+        seconds = trio.current_time() - started
+        log.info("history read", sessions=len(asking), found=past.has_arrived, seconds=seconds)
+        self._found[next(self._numbers)] = past.feed.window
+        await self._make_room()
+        for session in list(asking):
+            session.recall(past)
+            if session.showing:
+                self._show(session)
+            await trio.lowlevel.checkpoint()
+        for _ in past.feed.discard():
+            await trio.lowlevel.checkpoint()
+
+    async def _make_room(self) -> None:
+        """Let go of what was found first. Who has not been told all of it by now is too slow, and comes back."""
+        while sum(window.bytes for window in self._found.values()) > self._settings.replay_bytes:
+            number, oldest = next(iter(self._found.items()))
+            for _ in oldest.clear():
                 await trio.lowlevel.checkpoint()
+            self._found.pop(number, None)
 
     async def _read(self, channels: Collection[Channel]) -> Past:
         """Return the past of `channels`, which has not arrived when reading it took too long.

@@ -218,7 +218,7 @@ class Settings:
     replay_bytes: int = ts.option(
         default=64 * MIB,
         validator=within(0, 64 * 1024 * MIB),
-        help="Bytes of publications that such a reading may keep.",
+        help="Bytes of publications that such readings may keep, all together; the oldest give way.",
     )
     window_bytes: int = ts.option(
         default=64 * MIB,

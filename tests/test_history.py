@@ -1,5 +1,6 @@
 """Reading the past again, from a log that can misbehave. The window is so small that it holds one publication."""
 
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import time
@@ -12,11 +13,11 @@ from mesaya_ws.core.event_log import NewRecord, Outage, Partition, Restored, top
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.session import Limits, Session
-from mesaya_ws.core.window import Window
+from mesaya_ws.core.window import Overtaken, Window
 from mesaya_ws.history import Historian
 from mesaya_ws.settings import Settings
 from tests.core.events import record
-from tests.core.world import CHANNEL, FakeOutbox, ask, reviews
+from tests.core.world import CHANNEL, FakeOutbox, ask, read_on, reviews
 from tests.fakes import FakeLog
 
 OTHER = "restaurant:r2:reviews"
@@ -151,6 +152,50 @@ async def test_who_leaves_meanwhile_is_told_nothing(instance):
     assert gone.outbox.said() == []
     assert outcome(stays) == (True, None, ["v0", "v1", "v2"])
     assert instance.feed.hub.subscriptions == 1
+
+
+async def test_who_is_gone_is_not_kept_until_the_log_answers_again(instance):
+    async with outage(instance):
+        stays = await instance.missed()
+        await wait_all_tasks_blocked()
+        gone = await instance.missed()
+        gone.leave()
+        gone = weakref.ref(gone)
+        assert gone() is None
+    await wait_all_tasks_blocked()
+    assert outcome(stays) == (True, None, ["v0", "v1", "v2"])
+
+
+async def test_what_all_readings_have_found_is_bounded_and_who_is_slow_comes_back(instance, autojump_clock: MockClock):
+    instance.historian._settings = Settings(replay_seconds=30.0, replay_bytes=1000)
+    sessions = [await instance.missed(channel) for channel in (CHANNEL, OTHER)]
+    sessions[0].outbox.behind = True
+    await wait_all_tasks_blocked()
+    for _ in range(2):
+        again = await instance.missed()
+        again.outbox.behind = True
+        await wait_all_tasks_blocked()
+        sessions.append(again)
+    told = []
+    for session in sessions:
+        session.outbox.behind = False
+        try:
+            session.go_on()
+        except Overtaken:
+            told.append(None)
+        else:
+            told.append(outcome(session))
+    assert told == [None, (True, None, ["w"]), None, (True, None, ["v0", "v1", "v2"])]
+
+
+async def test_what_was_found_is_let_go_when_it_has_been_told(instance):
+    session = await instance.missed()
+    session.outbox.behind = True
+    await wait_all_tasks_blocked()
+    assert len(instance.historian._found) == 1
+    read_on(session)
+    assert outcome(session) == (True, None, ["v0", "v1", "v2"])
+    assert len(instance.historian._found) == 0
 
 
 async def test_what_is_published_meanwhile_follows_once(instance):

@@ -82,7 +82,8 @@ class Feed:
         self._unread: set[str] = set()
         self._parentage = Parentage()
         self._projections = Projections()
-        self._merge: Merge[Understood] = Merge(self._missing, round(parent_wait * 1000))
+        self._parent_wait = round(parent_wait * 1000)
+        self._merge = _merge(self._projections, self._parent_wait)
         self._report = report
         self._only = only
 
@@ -110,12 +111,17 @@ class Feed:
                     raise DamagedError(str(error)) from error
             yield
         self._projections = projections
+        self._merge = _merge(projections, self._parent_wait)
         self._merge.given_up.update(dict.fromkeys(given_up))
         self.cursor.found({partition: Extent(next, next, id) for partition, (id, next) in cut.places.items()})
         for partition, place in cut.places.items():
             self.window.raise_floor(partition, place.next)
         self.time = cut.time
         self._unread = set(cut.unread)
+
+    def discard(self) -> Iterator[None]:
+        """Let go of all that is known, but not of the window, yielding after some of it; nothing may follow."""
+        yield from self._projections.discard()
 
     def hear(self, news: News, now: int) -> None:
         """Take note of what the log tells at the time `now` (ms since the epoch); what follows happens in `take`."""
@@ -288,6 +294,14 @@ class Feed:
     def _end(self, partition: Partition) -> int:
         return self._extents[partition].end if partition in self._extents else -1
 
-    def _missing(self, item: Understood) -> str | None:
-        event = item[1]
-        return missing_parent(event, self._projections) if isinstance(event, Event) else None
+
+def _merge(projections: Projections, parent_wait: int) -> Merge[Understood]:
+    """Return a merge that waits for the parents which `projections` do not know.
+
+    It knows no feed: a cycle would leave all that a feed has known to the garbage collector, which comes after hours.
+    """
+
+    def missing(item: Understood) -> str | None:
+        return missing_parent(item[1], projections) if isinstance(item[1], Event) else None
+
+    return Merge(missing, parent_wait)

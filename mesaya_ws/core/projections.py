@@ -8,6 +8,9 @@ from mesaya_ws.core.entities import CASCADES, ENTITIES
 from mesaya_ws.core.entity import Data, Entity
 from mesaya_ws.core.records import AUTH, Event, Unreadable
 
+AT_ONCE = 2000
+"""How many entities are let go in one go: a millisecond of work, at most."""
+
 _NONE: Mapping[str, None] = {}
 
 
@@ -120,12 +123,23 @@ class Projections:
 
     def rows(self) -> Iterator[Row]:
         """Yield all that is known, table by table; no event may be folded meanwhile."""
-        tables: dict[str, Mapping[str, Any]] = {"names": self.names, "roles": self.roles, "assigned": self._assigned}
-        for name, shelf in self.shelves.items():
-            tables[f"alive/{name}"], tables[f"gone/{name}"] = shelf.alive, shelf.gone
-        for name, table in tables.items():
+        for name, table in self._tables_by_name().items():
             for id, value in table.items():
                 yield name, id, value
+
+    def _tables_by_name(self) -> dict[str, dict[str, Any]]:
+        tables: dict[str, dict[str, Any]] = {"names": self.names, "roles": self.roles, "assigned": self._assigned}
+        for name, shelf in self.shelves.items():
+            tables[f"alive/{name}"], tables[f"gone/{name}"] = shelf.alive, shelf.gone
+        return tables
+
+    def discard(self) -> Iterator[None]:
+        """Let go of all that is known, yielding after some of it: to free it takes 0.4 µs for each entity."""
+        for table in self._tables_by_name().values():
+            while table:
+                for _ in range(min(AT_ONCE, len(table))):
+                    table.popitem()
+                yield
 
     def load(self, table: str, id: str, value: Any) -> None:
         """Take in one of the `rows`, those of one table in their order. Raises `ValueError` when it is none."""

@@ -143,6 +143,13 @@ class Window:
             self._evict()
         return True
 
+    def clear(self) -> Iterator[None]:
+        """Drop everything, yielding after `AT_ONCE` publications."""
+        while self._order:
+            for _ in range(min(AT_ONCE, len(self._order))):
+                self._evict()
+            yield
+
     def _evict(self) -> None:
         channel, publication = self._order.popleft()
         lines = self._channels[channel]

@@ -1,5 +1,6 @@
 """What a feed publishes and promises; and how it begins with a checkpoint, or with what the log has lost."""
 
+import weakref
 from collections import defaultdict
 from itertools import islice
 from math import inf
@@ -378,3 +379,12 @@ def test_what_was_told_of_a_topic_that_is_created_again_is_lost_if_it_was_not_ta
     list(steps)
     assert [orjson.loads(payload_of(one.frame))["data"].get("tableId") for _, one in published(live)] == [None, "new"]
     assert live.cursor.next[TABLES] == 1
+
+
+def test_a_feed_that_is_let_go_does_not_wait_for_the_garbage_collector():
+    feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+    feed.hear(Sources({}, {}), 0)
+    list(feed.take(0))
+    gone = weakref.ref(feed)
+    del feed
+    assert gone() is None

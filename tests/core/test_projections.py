@@ -1,6 +1,6 @@
 import pytest
 
-from mesaya_ws.core.projections import Projections
+from mesaya_ws.core.projections import AT_ONCE, Projections
 from tests.core.events import event, user
 
 
@@ -186,3 +186,13 @@ def test_an_approved_owner_has_the_restaurant(platform):
     assert platform.owner("R") == "u"
     fold(platform, event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="seeded"))
     assert platform.owner("seeded") == "u"
+
+
+def test_what_is_discarded_goes_bit_by_bit(platform):
+    for number in range(AT_ONCE + 1):
+        fold(platform, event("review.created", f"v{number}", restaurantId="R", userId="u", userName="Ana"))
+    fold(platform, event("review.deleted", "v0"))
+    steps = platform.discard()
+    left = [len(list(platform.rows())) for _ in steps]
+    assert left[-1] == 0
+    assert max(before - after for before, after in zip([AT_ONCE + 2, *left], left, strict=False)) <= AT_ONCE

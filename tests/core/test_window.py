@@ -170,3 +170,18 @@ def test_a_place_in_a_long_line_is_found_without_walking_there():
     assert window.count("a", {P: Counted(5_000)}) == 5_000
     assert next(window.after("a", {P: Counted(5_000)}, 9_000)).serial == 9_001
     assert looked_at < 100
+
+
+def test_what_is_cleared_goes_bit_by_bit_and_whoever_still_reads_hears_of_it():
+    window = Window(60, 1_000_000)
+    for offset in range(AT_ONCE + 1):
+        window.add("a", P, offset, 0, b"x")
+    steps = window.clear()
+    next(steps)
+    assert (len(window), window.bytes) == (1, 1)
+    assert frames(window.after("a", {}, AT_ONCE)) == [b"x"]
+    list(steps)
+    assert (len(window), window.bytes) == (0, 0)
+    with pytest.raises(Overtaken):
+        window.after("a", {}, AT_ONCE)
+    assert not window.holds([P], {P: AT_ONCE})
