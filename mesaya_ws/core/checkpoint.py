@@ -19,7 +19,7 @@ from attrs import frozen
 from cattrs.errors import ClassValidationError
 
 from mesaya_ws.core.event_log import NewRecord, Partition, Place, Record
-from mesaya_ws.core.protocol import strict_converter
+from mesaya_ws.core.structuring import strict_converter
 
 FORMAT = 1
 """To be raised when tables of the former shape would be misunderstood; what has another format is not read."""

@@ -4,10 +4,10 @@ from typing import Any, NoReturn
 
 import orjson
 from attrs import frozen
-from cattrs import Converter
 from cattrs.errors import ClassValidationError
 
 from mesaya_ws.core import closing
+from mesaya_ws.core.structuring import first_problem, strict_converter
 
 
 @frozen
@@ -40,6 +40,7 @@ class Ping:
 
 ClientMessage = Subscribe | Unsubscribe | Ping
 TYPES: dict[str, type[ClientMessage]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "ping": Ping}
+_CONVERTER = strict_converter()
 
 
 class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
@@ -53,67 +54,6 @@ class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
         self.sentence = sentence
         self.id = id
         self.channel = channel
-
-
-def strict_converter() -> Converter:
-    """Return a cattrs converter that takes JSON's types for what they are.
-
-    cattrs itself makes text of any value, and whole numbers of fractions.
-    """
-    converter = Converter(detailed_validation=True, prefer_attrib_converters=False)
-    for wanted in (str, int, float, bool, dict, list):
-        converter.register_structure_hook(wanted, _exactly(wanted))
-    converter.register_structure_hook(float, _number)
-    converter.register_structure_hook_func(lambda wanted: wanted == str | None, _optional_text)
-    converter.register_structure_hook_func(
-        lambda wanted: wanted == float | None, lambda value, _: None if value is None else _number(value, _)
-    )
-    converter.register_structure_hook_func(lambda wanted: wanted == dict[str, Any], _exactly(dict))
-    return converter
-
-
-def _exactly(wanted: type) -> Any:
-    def structure(value: object, _: object) -> object:
-        if type(value) is not wanted:
-            raise TypeError(f"must be {_NAMES[wanted]}, not {_NAMES.get(type(value), 'null')}")
-        return value
-
-    return structure
-
-
-def _number(value: object, _: object) -> float:
-    if type(value) not in (int, float):
-        raise TypeError(f"must be a number, not {_NAMES.get(type(value), 'null')}")
-    return value  # type: ignore[return-value]  # an int is a number
-
-
-def _optional_text(value: object, _: object) -> str | None:
-    if value is not None and type(value) is not str:
-        raise TypeError(f"must be text, not {_NAMES.get(type(value), 'null')}")
-    return value
-
-
-_NAMES: dict[type, str] = {
-    str: "text",
-    int: "a whole number",
-    float: "a fraction",
-    bool: "true or false",
-    dict: "an object",
-    list: "a list",
-}
-_CONVERTER = strict_converter()
-
-
-def first_problem(error: ClassValidationError) -> str:
-    """Say in a few words what first kept cattrs from structuring an object: `channel must be text…`."""
-    cause = error.exceptions[0]
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    if isinstance(cause, KeyError):
-        return f"{cause.args[0]} is missing"
-    notes = getattr(cause, "__notes__", [])
-    field = next((note.name for note in reversed(notes) if hasattr(note, "name")), "a field")
-    return f"{field} {cause}"
 
 
 def parse(text: str) -> ClientMessage:

@@ -16,8 +16,6 @@ from mesaya_ws.core.projections import Projections, Shelf
 from mesaya_ws.core.records import AUTH, OWNER_REASSIGNED, Event, Reason, Unreadable
 from mesaya_ws.core.reservations import show_reservation
 
-__all__ = ["Message", "Outcome", "missing_parent", "route"]
-
 
 def missing_parent(event: Event, projections: Projections) -> str | None:
     """Return what must be known before it can be said whom an event concerns, as `<entity>:<id>`, or None.

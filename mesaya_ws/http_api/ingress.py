@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 from mesaya_ws.core import http_errors
 from mesaya_ws.core.event_log import EventLog, LogUnavailableError, NewRecord, Record, RecordRefusedError
-from mesaya_ws.core.protocol import first_problem, strict_converter
 from mesaya_ws.core.records import Unreadable, understand
+from mesaya_ws.core.structuring import first_problem, strict_converter
 from mesaya_ws.http_api.errors import ApiError
 from mesaya_ws.settings import Settings
 

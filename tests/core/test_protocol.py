@@ -1,7 +1,6 @@
 import orjson
 import pytest
-from attrs import asdict, frozen
-from cattrs.errors import ClassValidationError
+from attrs import asdict
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,9 +11,7 @@ from mesaya_ws.core.protocol import (
     Subscribe,
     Unsubscribe,
     encode,
-    first_problem,
     parse,
-    strict_converter,
 )
 
 CHANNEL = "restaurant:123:reservations"
@@ -110,37 +107,3 @@ def test_answers_leave_out_what_is_not_there():
         "channel": "c",
         "recovered": False,
     }
-
-
-@frozen
-class Sample:
-    number: int
-    amount: float
-    flag: bool
-    data: dict
-    note: str | None = None
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "problem"),
-    [
-        ("number", 5.9, "number must be a whole number, not a fraction"),
-        ("number", True, "number must be a whole number, not true or false"),
-        ("number", "5", "number must be a whole number, not text"),
-        ("amount", "5", "amount must be a number, not text"),
-        ("flag", "on", "flag must be true or false, not text"),
-        ("data", [], "data must be an object, not a list"),
-        ("note", 5, "note must be text, not a whole number"),
-    ],
-)
-def test_the_converter_takes_types_for_what_they_are(name, value, problem):
-    good = {"number": 1, "amount": 2, "flag": True, "data": {}}
-    assert strict_converter().structure(good, Sample) == Sample(1, 2, True, {})
-    with pytest.raises(ClassValidationError) as caught:
-        strict_converter().structure(good | {name: value}, Sample)
-    assert first_problem(caught.value) == problem
-
-
-def test_close_codes_are_those_that_rfc_6455_allows():
-    assert all(1000 <= code <= 1014 or 4000 <= code <= 4999 for code in closing.CLOSE_CODES)
-    assert all(len(close.name.encode()) <= 123 for close in closing.CLOSE_CODES.values())
