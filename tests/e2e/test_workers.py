@@ -5,7 +5,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,12 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def kill(pid: int) -> None:
+    """End a process that may have ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def ready(gateway: Gateway) -> dict[int, int]:
@@ -165,6 +171,19 @@ def test_when_it_is_killed_its_workers_end(gateway):
         for some in by_worker.values():
             assert [client.closed_with() for client in some] == [1012] * len(some)
     until(lambda: not any(map(lives, workers.values())), START_PATIENCE, "the workers have ended")
+
+
+def test_when_it_is_killed_the_port_is_free_though_clients_still_leave(start_gateway):
+    killed = start_gateway(WORKERS="2", DRAIN_SECONDS="3600")
+    with ExitStack() as stack:
+        for pid in wait_for_workers(killed, 2).values():
+            stack.callback(kill, pid)
+        client = stack.enter_context(connected(killed.url))
+        client.subscribe(CHANNEL)
+        killed.kill()
+        until(lambda: len(killed.logged("draining")) == 2, START_PATIENCE, "both workers have heard of it")
+        start_gateway(PORT=str(killed.port))
+        assert client.ask(type="ping")["type"] == "pong"
 
 
 def test_one_worker_is_one_process(start_gateway):
