@@ -7,10 +7,11 @@ from time import time
 import trio
 
 from mesaya_ws.checkpoints import Checkpoints
-from mesaya_ws.core.event_log import Batch, News, Outage, Record, Restored, Sources
+from mesaya_ws.core.event_log import Batch, News, Outage, Record, Replaced, Restored, Skipped, Sources
 from mesaya_ws.core.feed import TURN
 from mesaya_ws.core.hub import Delivered
 from mesaya_ws.core.outcome import Outcome
+from mesaya_ws.core.records import Reason
 from mesaya_ws.interpreter import keep
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
@@ -72,6 +73,10 @@ def _hear(news: News, around: Surroundings) -> bool:
             around.metrics.lag[source] = lag
         case Sources(_, lags):
             around.metrics.lag.update(lags)
+        case Skipped():
+            _report_skipped(around.metrics, news)
+        case Replaced(topic):
+            log.warning("a topic was deleted and created again", topic=topic)
     around.feed.hear(news, round(time() * 1000))
     return isinstance(news, Batch) and len(news.records) >= TURN
 
@@ -122,3 +127,18 @@ def report(metrics: Metrics, record: Record, outcome: Outcome) -> None:
             reason=outcome.reason,
             detail=outcome.detail,
         )
+
+
+def _report_skipped(metrics: Metrics, skipped: Skipped) -> None:
+    """Enter records into the books, and log them, that not even the log's client could read."""
+    key = skipped.partition.topic, Reason.DAMAGED
+    metrics.records[key] = metrics.records.get(key, 0) + skipped.next - skipped.first
+    log.warning(
+        "records skipped",
+        topic=skipped.partition.topic,
+        partition=skipped.partition.number,
+        first=skipped.first,
+        next=skipped.next,
+        reason=Reason.DAMAGED,
+        detail=skipped.reason,
+    )

@@ -26,6 +26,7 @@ from mesaya_ws.core.event_log import (
     RecordRefusedError,
     Replaced,
     Restored,
+    Skipped,
     Sources,
 )
 
@@ -49,6 +50,7 @@ class FakeLog:
         self._loses_acknowledgements = False
         self._clock = clock
         self._held: list[tuple[int, Record]] = []
+        self._skipped: list[Skipped] = []
         self._extents = {Partition(topic, 0): Extent(0, 0, f"{topic}#1") for topic in topics}
         self._changed = trio.Event()
 
@@ -94,6 +96,14 @@ class FakeLog:
         end = self._extents[Partition(topic, 0)].end + count
         self._extents[Partition(topic, 0)] = self._extents[Partition(topic, 0)]._replace(begin=end, end=end)
         self._forget(lambda record: record.topic == topic)
+
+    def damage(self, topic: str) -> None:
+        """Append a record that no follower can read."""
+        partition = Partition(topic, 0)
+        extent = self._extents[partition]
+        self._extents[partition] = extent._replace(end=extent.end + 1)
+        self._skipped.append(Skipped(partition, extent.end, extent.end + 1, "the fake log has damaged it"))
+        self._tell()
 
     def replace(self, topic: str) -> None:
         """Delete a topic, and create it again: empty, with another id."""
@@ -188,6 +198,8 @@ class FakeLog:
         if is_news:
             news.append(Sources(dict(self._extents), {None: len(waiting)}))
         news += gaps
+        news += self._skipped[place.skipped :]
+        place.skipped = len(self._skipped)
         if batch := waiting[:BATCH]:
             place.serial = batch[-1][0] + 1
             for _, record in batch:
@@ -210,6 +222,7 @@ class _Progress:
     """How far a follower has come, and what it knows."""
 
     serial: int = 0
+    skipped: int = 0
     ids: dict[Partition, str] = Factory(dict)
     next: dict[Partition, int] = Factory(dict)
     has_begun: bool = False

@@ -120,6 +120,31 @@ async def test_records_that_cannot_be_understood_are_logged_and_counted_and_the_
         assert f'mesaya_records_total{{outcome="tombstone",topic="{topic}"}} 1.0' in books
 
 
+async def test_records_that_cannot_be_read_are_logged_and_counted_and_the_stream_goes_on(log, logged):
+    topic = "mesa-ya.announcements.events"
+    async with running() as gateway:
+        client = await gateway.subscribed()
+        await log.append([announced(1)])
+        log.damage(topic)
+        await log.append([announced(2)])
+        assert [(await client.message())["data"]["announcementId"] for _ in range(2)] == ["a1", "a2"]
+        [event] = [event for event in logged() if event["event"] == "records skipped"]
+        assert event.items() >= {"topic": topic, "partition": 0, "first": 1, "next": 2, "reason": "damaged"}.items()
+        books = (await gateway.get("/metrics")).body.decode()
+        assert f'mesaya_records_total{{outcome="damaged",topic="{topic}"}} 1.0' in books
+
+
+async def test_a_topic_that_is_created_again_is_logged_and_goes_on(log, logged):
+    topic = "mesa-ya.announcements.events"
+    async with running() as gateway:
+        client = await gateway.subscribed()
+        log.replace(topic)
+        await log.append([announced(1)])
+        assert (await client.message())["data"]["announcementId"] == "a1"
+        [event] = [event for event in logged() if event["event"] == "a topic was deleted and created again"]
+        assert event["topic"] == topic
+
+
 async def test_what_the_log_loses_before_it_was_read_is_told_to_those_who_are_subscribed(log, logged):
     async with running() as gateway:
         client, other = await gateway.subscribed(), await gateway.client()

@@ -35,6 +35,8 @@ class Reason(StrEnum):
     UNKNOWN_EVENT_TYPE = "unknown_event_type"
     UNKNOWN_ENTITY = "unknown_entity"
     BAD_ID = "bad_id"
+    DAMAGED = "damaged"
+    """The log has it, but its bytes cannot be unpacked."""
 
 
 NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED})

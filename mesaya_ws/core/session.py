@@ -238,7 +238,8 @@ class Session:
                 self._earlier[channel.name] = asked
             case Earlier():
                 self._begin(asked, channel, Lost.EXPIRED)
-            case Ahead(vector) if feed.reaches(vector) or feed.looks == asked.looks:
+            # The first look since may have begun before the client came, and before the log reached that far.
+            case Ahead(vector) if feed.reaches(vector) or feed.looks < asked.looks + 2:
                 self._held[channel.name] = evolve(asked, ahead=verdict, seen=feed.looks)
             case Ahead():
                 self._begin(asked, channel, Lost.AHEAD)
@@ -338,11 +339,13 @@ class Session:
 
     def _positions(self) -> dict[str, str]:
         """Return how far the client has been told everything, so that its places on quiet channels move on, too."""
-        unsettled = self._waiting() | self._replays.keys()
+        feed, unsettled = self.feed, self._waiting() | self._replays.keys()
+        # What is lost and not owned up to yet must not lie behind any place that a client has.
+        lost = {topic for topic, _ in feed.losses}
         return {
-            name: self.feed.position(channel)
+            name: feed.position(channel)
             for name, channel in self._channels.items()
-            if name not in unsettled and self.feed.hub.is_settled(name)
+            if name not in unsettled and feed.hub.is_settled(name) and lost.isdisjoint(channel.kind.topics)
         }
 
     def _waiting(self) -> Set[str]:

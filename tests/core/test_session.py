@@ -324,6 +324,21 @@ def test_a_topic_that_was_created_again_is_told():
     assert (answer["recovered"], answer["reason"]) == (False, "replaced")
 
 
+def test_what_is_lost_lies_before_no_place_that_is_told_until_it_is_owned_up_to():
+    world = World()
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    ask(session, channel="restaurant:r1:tables")
+    world.feed.hear(Gap(REVIEWS, 0, 5), NOW)
+    list(world.feed.take(NOW))
+    [pong] = ask(session, "ping")
+    assert pong["positions"].keys() == {"restaurant:r1:tables"}
+    [(topic, lost)], world.feed.losses = world.feed.losses, []
+    session.lose(topic, lost)
+    [pong] = ask(session, "ping")
+    assert pong["positions"].keys() == {"restaurant:r1:tables"}, "the state is still to be told"
+
+
 def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
     ahead, behind = World(), World()
     for number in (1, 2):
@@ -347,6 +362,9 @@ def test_a_position_that_the_log_does_not_reach_is_lost():
     position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
     session = world.client()
     assert ask(session, channel=CHANNEL, position=position) == []
+    world.look()
+    session.release()
+    assert session.holding, "that look may have begun before the log reached so far"
     world.look()
     session.release()
     answer, snapshot = session.outbox.said()

@@ -241,6 +241,8 @@ class PlainSubscriber(Subscriber):
             case "welcome" | "unsubscribed" | "moving":
                 pass
             case _:
+                if message.get("recovered") is False:
+                    self.hear({"channel": channel, "type": "lost", "data": message["reason"]})
                 self.hear(message)
                 self.positions[channel] = message["position"]
 

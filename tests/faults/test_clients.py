@@ -19,11 +19,13 @@ async def test_clients_and_connections(any_world):
         )
         await world.found()
         own = await world.subscribe(gateway.url)
-        cut, half_open, refused = [await world.proxy(gateway) for _ in range(3)]
+        cut, half_open, refused, thin = [await world.proxy(gateway) for _ in range(4)]
         narrow = await world.proxy(gateway, narrow=16_384)
         cut_off = await world.subscribe(cut.url)
         left_alone = await world.subscribe(half_open.url)
         turned_away = await world.subscribe(refused.url)
+        afar = await world.subscribe(thin.url)
+        thin.pace = 30_000
         menus = [f"restaurant:{restaurant}:menu" for restaurant in world.platform.restaurants]
         slow = await world.subscribe(narrow.url, menus)
         late = []
@@ -47,12 +49,13 @@ async def test_clients_and_connections(any_world):
             await until(lambda: closes(gateway, 4008) >= 2, "slow clients have been sent away")
             for one in slow:
                 one.paused = False
-            await world.heard([*cut_off, *left_alone, *turned_away])
+            await world.heard([*cut_off, *left_alone, *turned_away, *afar])
         truth = await world.finish()
         world.report("own disconnect", "dropped 3 times", truth, own)
         world.report("TCP cut in mid-frame", "cut 3 times", truth, cut_off)
         world.report("half-open peer", "both directions silent, nobody told", truth, left_alone)
         world.report("refused", "cut, and refused for some seconds", truth, turned_away)
-        world.report("slow reader", "stopped reading", truth, slow)
+        world.report("slow network", "30 kB a second", truth, afar)
+        world.report("slow reader", "stopped reading, was closed with 4008", truth, slow)
         world.report("late client", "came under load, and asked for the state", truth, late)
         assert closes(gateway, 4009) >= 2

@@ -1,5 +1,9 @@
 """What befalls the records: some cannot be understood, some are removed under those who have not seen them."""
 
+import json
+import signal
+from itertools import islice
+
 import pytest
 
 from mesaya_ws.core.event_log import topic_of
@@ -67,6 +71,46 @@ async def test_records_that_retention_removes(any_world):
             for channel in channels:
                 lost, snapshot = [it for it in one.heard[channel] if it["type"] in ("lost", "snapshot")]
                 assert (lost["data"], snapshot["complete"]) == ("expired", False)
+
+
+async def test_records_that_retention_removes_before_the_gateway_has_read_them(any_world):
+    async with any_world() as world:
+        gateway = await world.gateway()
+        await world.found()
+        channels = [f"restaurant:{world.platform.restaurants[0]}:tables", "global:announcements"]
+        connected = await world.subscribe(gateway.url, channels)
+        async with world.writing():
+            await world.heard(connected)
+        await world.all_heard(connected)
+        seen = set(await world.log.read_back())
+        gateway.send_signal(signal.SIGSTOP)
+        # What it had asked Kafka for comes with the first of them; of the others, it hears nothing.
+        for _ in range(2):
+            await world.log.write(list(islice(world.platform.events(), 50)))
+            await world.log.settle()
+        removed = await world.log.remove(*map(topic_of, ("tables", "announcements")))
+        gateway.send_signal(signal.SIGCONT)
+        async with world.writing():
+            await world.heard(connected)
+        heard = {
+            message["data"]["updatedAt"]
+            for one in connected
+            for its in one.heard.values()
+            for message in its
+            if "updatedAt" in message["data"]
+        }
+        unread = [record for record in removed if record not in seen and updated_at(record) not in heard]
+        truth = await world.finish(unread)
+        world.report("retention, unread", "passed a gateway that was frozen", truth, connected, snapshots=4)
+        for one in connected:
+            for channel in channels:
+                [lost] = [it for it in one.heard[channel] if it["type"] == "lost"]
+                assert lost["data"] == "expired"
+
+
+def updated_at(record):
+    """Return what tells a record from all others."""
+    return json.loads(record.value)["data"]["updatedAt"]
 
 
 async def test_a_topic_that_is_created_again(any_world):
