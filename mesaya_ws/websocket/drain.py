@@ -8,6 +8,7 @@ import trio
 
 from mesaya_ws.core import closing
 from mesaya_ws.core.closing import CloseCode
+from mesaya_ws.core.hub import PACE
 
 GRACE = 0.25
 """The share of the time that a client has to move by itself, between being told and being closed."""
@@ -40,8 +41,10 @@ async def drain(connections: Set[Leaving], seconds: float) -> None:
     moments = [start + part * (number + random.random()) for number in range(len(leaving))]  # noqa: S311
 
     async def visit(act: Callable[[Leaving], None], delay: float) -> None:
-        for moment, connection in zip(moments, leaving, strict=True):
-            if connection in connections:
+        for number, (moment, connection) in enumerate(zip(moments, leaving, strict=True), 1):
+            # Where it is late, waiting a turn of the loop for each would make it later.
+            is_early = trio.current_time() < moment + delay
+            if connection in connections and (is_early or number % PACE == 0):
                 await trio.sleep_until(moment + delay)
             if connection in connections:
                 act(connection)

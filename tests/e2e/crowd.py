@@ -67,15 +67,17 @@ class Crowd:
             self._epoll.register(number, EPOLLIN)
 
     def until(self, is_so: Callable[[Member], bool], what: str) -> None:
-        """Listen until something is so of every member."""
+        """Listen until something is so of every member, which is so by what it has heard."""
         deadline = time.monotonic() + PATIENCE
-        waiting = [member for member in self.members if not is_so(member)]
+        waiting = {member for member in self.members if not is_so(member)}
         while waiting:
             assert time.monotonic() < deadline, f"of {len(waiting)} it is not so that {what}"
             for number, _ in self._epoll.poll(1.0):
-                if not self._open[number].hear():
+                member = self._open[number]
+                if not member.hear():
                     self._leave(number)
-            waiting = [member for member in waiting if not is_so(member)]
+                if is_so(member):
+                    waiting.discard(member)
 
     def close(self) -> None:
         """Leave, without a word."""

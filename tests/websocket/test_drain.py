@@ -76,3 +76,23 @@ async def test_who_comes_in_the_meantime_is_closed_in_the_end(autojump_clock):
         await trio.testing.wait_all_tasks_blocked()
         late = Connection(connections)
     assert start < late.closed <= start + 4
+
+
+async def test_who_is_late_does_not_wait_a_turn_of_the_loop_for_each(autojump_clock):
+    class Slow(Connection):
+        def announce(self, within):
+            autojump_clock.jump(1.0)
+
+    class Turns(trio.abc.Instrument):
+        count = 0
+
+        def before_io_wait(self, timeout):
+            self.count += 1
+
+    connections, turns = set(), Turns()
+    for _ in range(1000):
+        Slow(connections)
+    trio.lowlevel.add_instrument(turns)
+    await drain(connections, 8.0)
+    assert connections == set()
+    assert turns.count < 50
