@@ -102,7 +102,7 @@ def main(
         else:
             json_path.write_bytes(text)
     if plot_path is not None:
-        title = f"{profile}: {plan.connections:,} clients, {plan.channels:,} channels"
+        title = f"{profile}: {plan.connections:,} clients, {plan.channels:,} channel{'s' * (plan.channels > 1)}"
         plot_path.write_text(draw(result.moments, title))
     sys.exit(bool(result.lost or result.duplicates or result.misrouted))
 
