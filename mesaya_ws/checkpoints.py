@@ -42,7 +42,7 @@ from mesaya_ws.core.event_log import (
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
-from mesaya_ws.settings import Settings
+from mesaya_ws.settings import Settings, followed
 
 log = get_logger(__name__)
 
@@ -76,7 +76,7 @@ class Checkpoints:
         self._event_log = event_log
         self._feed = feed
         self._topic = settings.state_topic
-        self._topics = frozenset(settings.kafka_topics)
+        self._topics = frozenset(followed(settings))
         self._interval = max(settings.window_seconds, LEAST_INTERVAL)
         self._metrics = metrics
         self._slots = Slots()

@@ -70,6 +70,13 @@ async def serve(
             checkpoints = Checkpoints(state_log, event_log, feed, settings, metrics)
             services.start_soon(_follow_from_checkpoint, event_log, checkpoints, deliver.send)
         services.start_soon(pump, news, around, live, checkpoints)
+        if settings.platform_api_url:
+            # Its client takes a fifth of a second to import: only who uses it pays.
+            from mesaya_ws.platform_api import PlatformApi
+
+            api = PlatformApi(event_log, feed, settings, metrics)
+            feed.want = api.want
+            services.start_soon(api.run, live)
         services.start_soon(historian.run)
         services.start_soon(scribe.run)
         services.start_soon(keep_alive, around.connections, settings)

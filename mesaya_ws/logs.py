@@ -21,7 +21,7 @@ about = bind_contextvars
 """Have every further event of this task, and of those that it starts from now on, carry the given keywords."""
 
 # What these say at INFO is told better by our own events; at DEBUG, passwords and messages pass through them.
-_TALKATIVE = ("trio-websocket", "hypercorn", "kafka")
+_TALKATIVE = ("trio-websocket", "hypercorn", "kafka", "httpx", "httpcore")
 
 
 def get_logger(name: str) -> Any:

@@ -79,6 +79,8 @@ class Metrics:
     loop_lag: Histogram = Factory(Histogram)
     gc_pauses: tuple[Histogram, ...] = Factory(lambda: (Histogram(), Histogram(), Histogram()))
     """Of the garbage collector, by generation; how many there are says how often each was collected."""
+    questions: Counts = Factory(dict)
+    """To the platform's API, by what came of them: `answered`, `unknown` or `failed`."""
     checkpoint_taken: float | None = None
     """When the newest whole checkpoint that is known was taken, in seconds since the epoch; None: there is none."""
     checkpoint_rows: int = 0
@@ -145,6 +147,7 @@ class _Books(Collector):
         yield _histogram("delivery_seconds", "From the log's append to the write to a client.", m.delivery)
         yield _histogram("loop_lag_seconds", "How late the event loop wakes a task.", m.loop_lag)
         yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
+        yield _by("platform_questions", "Questions to the platform's API, by outcome.", "outcome", m.questions)
         if m.checkpoint_taken is not None:
             age = max(0.0, time() - m.checkpoint_taken)
             yield GaugeMetricFamily("mesaya_checkpoint_age_seconds", "Age of the newest checkpoint.", age)

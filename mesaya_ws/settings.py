@@ -16,7 +16,7 @@ import typed_settings as ts
 from dotenv import dotenv_values
 from typed_settings.converters import TSConverter
 
-from mesaya_ws.core.event_log import TOPICS
+from mesaya_ws.core.event_log import PARENTS, TOPICS
 
 MIB = 1024 * 1024
 
@@ -53,6 +53,17 @@ def named_like_a_topic(_: object, attribute: "attrs.Attribute[Any]", value: str)
     """Validate what is empty or a name that Kafka accepts for a topic."""
     if value and not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value):
         raise ValueError(f"{attribute.name.upper()} must be 1-249 of A-Z a-z 0-9 . _ -, not {value!r}")
+
+
+def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate what is empty or the beginning of an HTTP URL, without user, query and fragment."""
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        sound = False
+    if value and (not sound or "@" in value or "?" in value or "#" in value):
+        raise ValueError(f"{attribute.name.upper()} must be like http://backend:3000/api/v1, with no user or query")
 
 
 @ts.settings(frozen=True)
@@ -127,6 +138,12 @@ class Settings:
         validator=named_like_a_topic,
         help="Compacted topic of our own, say `mesaya-ws.state`, for checkpoints of what all records mean: an instance "
         "starts from the newest one, not from the beginning of the log. Empty: none are kept.",
+    )
+    platform_api_url: str = ts.option(
+        default="",
+        validator=an_http_url,
+        help="The platform's REST API, say `http://backend:3000/api/v1`, which is asked for sections and restaurants "
+        "that no record has told of. Empty: nobody is asked.",
     )
     parent_wait: float = ts.option(
         default=1.0,
@@ -243,6 +260,12 @@ def shown(settings: Settings) -> Iterator[tuple[str, str]]:
         yield field.name.upper(), text
 
 
+def followed(settings: Settings) -> tuple[str, ...]:
+    """Return the topics that are followed: KAFKA_TOPICS, and that of our own if the platform's API is asked."""
+    own = (PARENTS,) if settings.platform_api_url else ()
+    return tuple(dict.fromkeys((*settings.kafka_topics, *own)))
+
+
 def load_settings(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
     """Read the settings from `environ` (default: the process's) and `.env` in `directory` (default: the working one).
 
@@ -305,8 +328,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
     if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
         yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
-    if settings.state_topic in settings.kafka_topics:
-        yield f"STATE_TOPIC={settings.state_topic} is one of KAFKA_TOPICS: choose a topic of its own"
+    if settings.state_topic in followed(settings):
+        yield f"STATE_TOPIC={settings.state_topic} is followed for its events: choose a topic of its own"
     for broker in settings.kafka_brokers:
         if not re.fullmatch(r"[^\s/@]+:\d{1,5}", broker):
             yield f"KAFKA_BROKERS must be host:port separated by commas, not {broker!r}"

@@ -27,6 +27,7 @@ LEVELS = {
     "scribe": {"core"},
     "checkpoints": {"core", "settings", "logs", "metrics"},
     "pump": {"core", "logs", "metrics", "interpreter", "websocket", "checkpoints"},
+    "platform_api": {"core", "settings", "logs", "metrics"},
 }
 TOP = {"gateway", "cli", "__main__", "__init__"}
 
@@ -37,6 +38,7 @@ FENCES = {
     "kafka": {"eventlog/kafka"},
     "sqlite3": {"eventlog/sqlite/file.py"},
     "prometheus_client": {"metrics.py"},
+    "httpx": {"platform_api.py"},
     "structlog": {"logs.py"},
     "click": {"cli"},
 }

@@ -3,7 +3,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from mesaya_ws.settings import Settings, SettingsError, load_settings, shown
+from mesaya_ws.core.event_log import PARENTS
+from mesaya_ws.settings import Settings, SettingsError, followed, load_settings, shown
 
 SEED = """\
 # Server
@@ -60,6 +61,13 @@ def test_lists_and_switches(tmp_path):
         ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL", "needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"),
         ("KAFKA_SSL_CERTFILE", "x.pem", "belong together"),
         ("ALLOWED_ORIGINS", "localhost:4200/", "ALLOWED_ORIGINS must be origins"),
+        ("STATE_TOPIC", "our state", "STATE_TOPIC must be 1-249 of A-Z a-z 0-9 . _ -, not 'our state'"),
+        ("STATE_TOPIC", "mesa-ya.tables.events", "is followed for its events"),
+        ("PLATFORM_API_URL", "backend:3000", "PLATFORM_API_URL must be like http://backend:3000/api/v1"),
+        ("PLATFORM_API_URL", "http://", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://a:b@backend/", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://backend/?a=b", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://[::1/", "PLATFORM_API_URL must be like"),
     ],
 )
 def test_every_bad_value_gets_one_sentence(tmp_path, name, value, sentence):
@@ -67,6 +75,14 @@ def test_every_bad_value_gets_one_sentence(tmp_path, name, value, sentence):
         load_settings({name: value}, tmp_path)
     [problem] = caught.value.problems
     assert sentence in problem
+
+
+def test_what_is_followed(tmp_path):
+    assert followed(load_settings({"KAFKA_TOPICS": "a,b"}, tmp_path)) == ("a", "b")
+    asking = {"KAFKA_TOPICS": "a,b", "PLATFORM_API_URL": "http://backend:3000/api/v1"}
+    assert followed(load_settings(asking, tmp_path)) == ("a", "b", PARENTS)
+    with pytest.raises(SettingsError, match="is followed"):
+        load_settings(asking | {"STATE_TOPIC": PARENTS}, tmp_path)
 
 
 def test_all_problems_are_told_at_once(tmp_path):

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from mesaya_ws.core.event_log import topic_of
+from mesaya_ws.core.event_log import PARENTS, topic_of
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 """What an id may be, in channels and in records (RFC 3986, 2.3: the unreserved characters)."""
@@ -23,15 +23,15 @@ class Audience(StrEnum):
 
 @frozen
 class Kind:
-    """One sort of channel; `topics` are those whose records can become messages on it."""
+    """One sort of channel; `topics` are those whose records can become messages on it, that of our own the last."""
 
     name: str
     audience: Audience
     topics: tuple[str, ...]
 
 
-def _kind(name: str, audience: Audience, *domains: str) -> Kind:
-    return Kind(name, audience, tuple(map(topic_of, domains)))
+def _kind(name: str, audience: Audience, *domains: str, own: tuple[str, ...] = ()) -> Kind:
+    return Kind(name, audience, (*map(topic_of, domains), *own))
 
 
 # `restaurants` feeds every channel of a restaurant: its deletion is their last word.
@@ -39,7 +39,12 @@ RESTAURANT_KINDS = {
     kind.name: kind
     for kind in (
         _kind("reservations", Audience.OWNER, "reservations", "payments", "restaurants"),
-        _kind("tables", Audience.PUBLIC, "tables", "sections", "section-objects", "objects", "restaurants"),
+        _kind(
+            "tables",
+            Audience.PUBLIC,
+            *("tables", "sections", "section-objects", "objects", "restaurants"),
+            own=(PARENTS,),
+        ),
         _kind("menu", Audience.PUBLIC, "menus", "restaurants"),
         _kind("reviews", Audience.PUBLIC, "reviews", "restaurants"),
         _kind("info", Audience.PUBLIC, "restaurants", "images"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mesaya_ws.core.entity import Entity
-from mesaya_ws.core.event_log import topic_of
+from mesaya_ws.core.event_log import PARENTS, topic_of
 from mesaya_ws.core.fields import (
     DROPPED,
     FieldType,
@@ -269,7 +269,7 @@ OF_TOPIC: Mapping[str, tuple[Entity, ...]] = {
         "owner-upgrade": ("owner_upgrade",),
         "announcements": ("announcement",),
     }.items()
-}
+} | {PARENTS: (ENTITIES["restaurant"], ENTITIES["section"])}
 """The entities that each topic speaks of (`auth` apart, whose records never become messages)."""
 
 CASCADES: Mapping[str, tuple[str, ...]] = {

@@ -32,6 +32,9 @@ def topic_of(domain: str) -> str:
 
 TOPICS = tuple(map(topic_of, DOMAINS))
 
+PARENTS = "mesaya-ws.parents"
+"""Topic of our own: what the platform's API has said of parents that no record had told of (see `found`)."""
+
 
 class Partition(NamedTuple):
     """The name of a partition; its order is the tie-break of records with equal timestamps."""

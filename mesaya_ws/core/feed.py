@@ -32,7 +32,7 @@ from mesaya_ws.core.ordering import Merge
 from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.position import Cursor, Vector
 from mesaya_ws.core.projections import Projections
-from mesaya_ws.core.records import NOBODYS, Event, Unreadable, understand
+from mesaya_ws.core.records import NOBODYS, Event, Reason, Unreadable, understand
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, judge
 from mesaya_ws.core.routing import missing_parent, route
 from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, state
@@ -57,7 +57,8 @@ class Feed:
     `live` when everything that the log held at the start has been taken; until then its channels are history, not news.
     `time` is that of the last record (ms since the epoch); `looks` counts how often the whole log was looked at.
     `losses` are the topics of which the log has lost something before it was read, and why, since somebody took them
-    from here: to who is subscribed to what they feed, this has not been told.
+    from here: to who is subscribed to what they feed, this has not been told. `want` is told, again and again, which
+    parents of records are not known, as `<entity>:<id>`.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Feed:
         self._merge = _merge(self._projections, self._parent_wait)
         self._report = report
         self._only = only
+        self.want: Callable[[str], None] = lambda parent: None
 
     def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
         """Return a place in the log, and what is known there, in pieces; nothing may be taken before the last one."""
@@ -172,6 +174,8 @@ class Feed:
                 self._take(record, event)
             if taken % TURN == 0 or self.losses:
                 yield
+        for parent in self._merge.awaited:
+            self.want(parent)
         if not self.live and self.looks and self._merge.caught_up:
             self.live = True
         yield
@@ -195,6 +199,10 @@ class Feed:
         is_clear = self._only is None or not self._unread or self._projections.can_judge(event)
         outcome = route(event, self._projections)
         self._report(record, outcome)
+        if outcome.reason is Reason.ORPHAN and isinstance(event, Event):
+            parent = missing_parent(event, self._projections)
+            if parent is not None:
+                self.want(parent)
         data: object = None
         for name in outcome.reparented:
             if (self._only is None or name in self._only) and (channel := parse_channel(name)) is not None:
@@ -266,6 +274,11 @@ class Feed:
     def continues(self, snapshot: Snapshot) -> bool:
         """Return whether all that was published after `snapshot` was made is at hand, in the window."""
         return snapshot.era == self.window.era and snapshot.serial >= self.window.evicted
+
+    def lacks(self, parent: str) -> bool:
+        """Return whether nothing is known of what `want` was told."""
+        entity, _, id = parent.partition(":")
+        return not self._projections.is_parent(entity, id)
 
     def judge(self, channel: Channel, position: str) -> Missed | Earlier | Ahead | Lost:
         """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""

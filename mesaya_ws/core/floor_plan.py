@@ -17,8 +17,8 @@ def route_section(event: Event, projections: Projections) -> Outcome:
     before = projections.shelves["section"].alive.get(event.id)
     left = projections.place("section", before)
     # A deletion takes them from the shelves, so they are asked for first.
-    tables = _standing("table", event.id, projections)
-    objects = _standing("section_object", event.id, projections)
+    tables = standing("table", event.id, projections)
+    objects = standing("section_object", event.id, projections)
     data = projections.fold(event)
     here = projections.place("section", data)
 
@@ -32,18 +32,19 @@ def route_section(event: Event, projections: Projections) -> Outcome:
     if here is None:
         return outcome_of(())
     if before is not None and left is not None and left != here:
-        going, coming = _going(before, tables, objects), _coming("created", data, tables, objects)
+        gone, come = _going(before, tables, objects), coming("created", data, tables, objects)
         return outcome_of(
-            [say(left, "deleted", going), say(here, "created", coming)], reparented=map(floor_plan, (left, here))
+            [say(left, "deleted", gone), say(here, "created", come)], reparented=map(floor_plan, (left, here))
         )
     what = "created" if event.what == "created" and before is None else "updated"
     if left is None:
         # What was folded before its section came has been told to nobody yet.
-        return outcome_of([say(here, what, _coming(what, data, tables, objects))], reparented=[floor_plan(here)])
+        return outcome_of([say(here, what, coming(what, data, tables, objects))], reparented=[floor_plan(here)])
     return outcome_of([say(here, what, data)])
 
 
-def _standing(entity: str, section: str, projections: Projections) -> dict[str, Data]:
+def standing(entity: str, section: str, projections: Projections) -> dict[str, Data]:
+    """Return what stands in a section by its id: all that are `table`, or `section_object`."""
     shelf = projections.shelves[entity]
     return {child: shelf.alive[child] for child in shelf.under("sectionId", section)}
 
@@ -55,7 +56,8 @@ def _going(section: Data, tables: dict[str, Data], objects: dict[str, Data]) -> 
     return going | {"sectionObjectIds": list(objects)} if objects else going
 
 
-def _coming(what: str, section: Data, tables: dict[str, Data], objects: dict[str, Data]) -> Data:
+def coming(what: str, section: Data, tables: dict[str, Data], objects: dict[str, Data]) -> Data:
+    """Return what is told of a section that comes with all that stands in it."""
     if tables or what == "created":
         section = section | {"tables": list(tables.values())}
     return section | {"sectionObjects": list(objects.values())} if objects else section

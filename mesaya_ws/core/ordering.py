@@ -115,6 +115,11 @@ class Merge(Generic[Item]):
         """How many items are known of, here or still to come, and have not been taken."""
         return sum(len(queue.items) + queue.lag for queue in self._queues.values())
 
+    @property
+    def awaited(self) -> list[str]:
+        """The parents that something waits for."""
+        return [queue.parent for queue in self._held if queue.parent is not None]
+
     def take(self, now: int) -> Iterator[Item]:
         """Yield items in their order, as long as there is one that can be taken at the time `now`.
 

@@ -11,6 +11,7 @@ every replica. It is opaque to clients, and never a permission. Layout, before b
     and where it is not:
       varint   number of partitions; 0 if the topic does not exist
       varint   next offset, for each of them
+    The topic of our own, the last, is left out if it does not exist.
 
 So with one partition a topic, the longest are of 40 characters, up to offsets of 34 billion.
 """
@@ -24,7 +25,7 @@ from functools import lru_cache
 from zlib import crc32
 
 from mesaya_ws.core.channels import Channel, Kind
-from mesaya_ws.core.event_log import Extent, Partition, Place
+from mesaya_ws.core.event_log import PARENTS, Extent, Partition, Place
 
 _VERSION = 0x20
 _SINGLE = 0x01
@@ -98,7 +99,7 @@ class Cursor:
     def _part(self, topic: str) -> bytes:
         partitions = self._partitions.get(topic)
         if partitions is None:
-            part = b"\0"
+            part = b"" if topic == PARENTS else b"\0"
         elif self._single:
             part = _varint(self.next[partitions[0]] + 1)
         else:
@@ -150,10 +151,13 @@ def _decode(text: str, channel: Channel) -> tuple[bytes, list[list[int]]]:
         if raw[1:3] != _check(channel.name):
             raise BadPositionError("The position belongs to another channel.")
         numbers = _varints(raw[5:])
-        if version & _SINGLE:
-            offsets = [[number - 1] if (number := next(numbers)) else [] for _ in channel.kind.topics]
-        else:
-            offsets = [[next(numbers) for _ in range(next(numbers))] for _ in channel.kind.topics]
+        offsets = []
+        for topic in channel.kind.topics:
+            number = next(numbers, 0) if topic == PARENTS else next(numbers)
+            if version & _SINGLE:
+                offsets.append([number - 1] if number else [])
+            else:
+                offsets.append([next(numbers) for _ in range(number)])
         if next(numbers, None) is not None:
             raise BadPositionError("The position is damaged.")
     except (Base64Error, UnicodeEncodeError, IndexError, StopIteration):

@@ -157,6 +157,32 @@ class Projections:
         else:
             raise ValueError(f"{table} holds no such row")
 
+    def find_owner(self, restaurant: str, owner: str) -> None:
+        """Take in who owns a restaurant, as the platform's API says, unless a record has told of it."""
+        if not self._restaurants.knows(restaurant):
+            self._assigned.setdefault(restaurant, owner)
+
+    def find_section(self, id: str, data: Data) -> tuple[bool, list[str]]:
+        """Take in what the platform's API says of a section and its `tables`, where records have told nothing.
+
+        Return whether that is anything new of the section itself, and of which tables it is. Nothing comes back that
+        was deleted, and no table from another section.
+        """
+        known = self._sections.alive.get(id, {})
+        filled = {name: value for name, value in data.items() if name != "tables"} | known
+        is_new = len(filled) > len(known)
+        if is_new:
+            self._sections.put(id, filled)
+        tables = []
+        for row in data.get("tables", ()):
+            table = row["tableId"]
+            known = self._tables.alive.get(table, {})
+            filled = row | {"sectionId": id} | known
+            if table not in self._tables.gone and filled["sectionId"] == id and len(filled) > len(known):
+                self._tables.put(table, filled)
+                tables.append(table)
+        return is_new, tables
+
     def _fold_user(self, event: Event) -> None:
         self._name(event.id, event.data.get("name"))
         if "roles" in event.data:
@@ -192,8 +218,12 @@ class Projections:
 
     def owner(self, restaurant: str | None) -> str | None:
         """Return who owns a restaurant, or owned it when it was deleted."""
-        known = self._restaurants.last(restaurant)
-        return known.get("ownerId") if known is not None else self._assigned.get(restaurant or "")
+        known = self._restaurants.last(restaurant) or {}
+        return known.get("ownerId") or self._assigned.get(restaurant or "")
+
+    def is_parent(self, entity: str, id: str) -> bool:
+        """Return whether enough is known of an entity to say whom its parts concern: of restaurants, who owns them."""
+        return self.shelves[entity].knows(id) or (entity == "restaurant" and id in self._assigned)
 
     def is_open(self, restaurant: str) -> bool:
         """Return whether a restaurant's channels can be spoken on: its deletion was their last word."""

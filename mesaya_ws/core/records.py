@@ -10,7 +10,7 @@ import orjson
 
 from mesaya_ws.core.entities import OF_TOPIC
 from mesaya_ws.core.entity import Data, Entity
-from mesaya_ws.core.event_log import Record, topic_of
+from mesaya_ws.core.event_log import PARENTS, Record, topic_of
 from mesaya_ws.core.fields import DROPPED, reference
 
 
@@ -25,6 +25,8 @@ class Reason(StrEnum):
     """Folded; nothing is known that says whom it concerns."""
     UNPLACED = "unplaced"
     """An image or a piece of furniture that belongs to nothing known."""
+    FOUND = "found"
+    """What the platform's API has said, and is not to be told: an owner, or what had been told before."""
     PLAN = "plan"
     AUTH = "auth"
     STRIPE = "stripe"
@@ -39,7 +41,7 @@ class Reason(StrEnum):
     """The log has it, but its bytes cannot be unpacked."""
 
 
-NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED})
+NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED, Reason.FOUND})
 """Why a record that is understood is told to nobody, though it might be if more were known."""
 
 
@@ -73,6 +75,7 @@ OWNER_REASSIGNED = "owner_reassigned"
 _AUTH_TOPIC = topic_of("auth")
 _PAYMENTS_TOPIC = topic_of("payments")
 _ANNOUNCEMENTS_TOPIC = topic_of("announcements")
+FOUND = "found-in-api"  # no announcement can have this word
 _WHATS = frozenset({"created", "updated", "deleted", "status_changed"})
 _WORD = re.compile(r"[a-z_]{1,64}")
 _BAD_ID = "The id is missing, or is not 1-128 of A-Z a-z 0-9 . _ ~ -."
@@ -116,7 +119,7 @@ def understand(record: Record) -> Event | Unreadable:
     if what is None and type(action := envelope.get("action")) is str:
         subtype, _, what = action.rpartition(".")
         subtype = subtype.replace("-", "_")
-    if type(what) is not str or not (what in _WHATS or (topic == _ANNOUNCEMENTS_TOPIC and _WORD.fullmatch(what))):
+    if type(what) is not str or not _is_known(what, topic):
         return Unreadable(Reason.UNKNOWN_EVENT_TYPE, f"No rule knows the event type {_shown(what)}.")
     entity = _which(entities, subtype, data)
     if entity is None:
@@ -142,6 +145,12 @@ def understand(record: Record) -> Event | Unreadable:
         if name not in cleaned and data.get(name) is not None:
             mistyped = name
     return Event(entity.name, what, subject, cleaned, metadata, timestamp, previous, mistyped)
+
+
+def _is_known(what: str, topic: str) -> bool:
+    if topic == PARENTS:
+        return what == FOUND
+    return what in _WHATS or (topic == _ANNOUNCEMENTS_TOPIC and _WORD.fullmatch(what) is not None)
 
 
 def _which(entities: tuple[Entity, ...], subtype: object, data: Mapping[str, Any]) -> Entity | None:

@@ -11,9 +11,10 @@ from mesaya_ws.core.entities import ENTITIES
 from mesaya_ws.core.entity import Data
 from mesaya_ws.core.fields import PRIVATE
 from mesaya_ws.core.floor_plan import route_object, route_section
+from mesaya_ws.core.found import route_found
 from mesaya_ws.core.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.projections import Projections, Shelf
-from mesaya_ws.core.records import AUTH, OWNER_REASSIGNED, Event, Reason, Unreadable
+from mesaya_ws.core.records import AUTH, FOUND, OWNER_REASSIGNED, Event, Reason, Unreadable
 from mesaya_ws.core.reservations import show_reservation
 
 
@@ -24,18 +25,22 @@ def missing_parent(event: Event, projections: Projections) -> str | None:
     """
     shelves = projections.shelves
     entity = event.entity
+
+    def unless_known(kind: str, id: str | None) -> str | None:
+        return None if id is None or projections.is_parent(kind, id) else f"{kind}:{id}"
+
     if entity in ("table", "section_object"):
-        return _unknown(shelves["section"], _named(event, shelves[entity], "sectionId"))
+        return unless_known("section", _named(event, shelves[entity], "sectionId"))
     if entity == "subscription":
-        return _unknown(shelves["restaurant"], _named(event, shelves[entity], "restaurantId"))
+        return unless_known("restaurant", _named(event, shelves[entity], "restaurantId"))
     if entity == "payment":
         if reservation := _named(event, shelves[entity], "reservationId"):
-            return _unknown(shelves["reservation"], reservation)
+            return unless_known("reservation", reservation)
         subscription = _named(event, shelves[entity], "subscriptionId")
         known = shelves["subscription"].last(subscription)
         if known is None:
-            return _unknown(shelves["subscription"], subscription)
-        return _unknown(shelves["restaurant"], known.get("restaurantId"))
+            return unless_known("subscription", subscription)
+        return unless_known("restaurant", known.get("restaurantId"))
     return None
 
 
@@ -43,15 +48,11 @@ def _named(event: Event, shelf: Shelf, field: str) -> str | None:
     return event.data.get(field) or (shelf.last(event.id) or {}).get(field)
 
 
-def _unknown(shelf: Shelf, id: str | None) -> str | None:
-    return None if id is None or shelf.knows(id) else f"{shelf.entity.name}:{id}"
-
-
 def route(event: Event | Unreadable, projections: Projections) -> Outcome:
     """Fold an event into `projections`, and return what is to be sent. Raises nothing, whatever the record was."""
     if isinstance(event, Unreadable):
         return Outcome((), event.reason, event.detail)
-    outcome = _ROUTES[event.entity](event, projections)
+    outcome = (route_found if event.what == FOUND else _ROUTES[event.entity])(event, projections)
     if event.entity != "restaurant" and projections.shelves["restaurant"].gone:
         outcome = _without_the_closed(outcome, projections)
     if event.mistyped is not None and not outcome.messages:

@@ -5,9 +5,9 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 import attrs
 import trio
 
-from mesaya_ws.core.event_log import EventLog
+from mesaya_ws.core.event_log import PARENTS, EventLog
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
-from mesaya_ws.settings import Settings
+from mesaya_ws.settings import Settings, followed
 
 
 def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
@@ -16,12 +16,13 @@ def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
     Entering raises `SettingsError` when the log can never be used as configured; a Kafka that cannot be reached now is
     waited for.
     """
+    topics = followed(settings)
     if settings.kafka_brokers:
         # The client takes a tenth of a second to import: only who uses it pays.
-        from mesaya_ws.eventlog.kafka import open_kafka_log
+        from mesaya_ws.eventlog.kafka import KEPT, open_kafka_log
 
-        return open_kafka_log(settings)
-    return open_sqlite_log(settings.event_log, settings.kafka_topics)
+        return open_kafka_log(attrs.evolve(settings, kafka_topics=topics), {PARENTS: KEPT})
+    return open_sqlite_log(settings.event_log, topics)
 
 
 def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog | None]:

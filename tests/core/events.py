@@ -5,11 +5,11 @@ from typing import Any
 
 import orjson
 
-from mesaya_ws.core.event_log import TOPICS, Batch, Extent, Partition, Record, Sources, topic_of
+from mesaya_ws.core.event_log import PARENTS, TOPICS, Batch, Extent, Partition, Record, Sources, topic_of
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.projections import Projections
-from mesaya_ws.core.records import Event, understand
+from mesaya_ws.core.records import FOUND, Event, understand
 from mesaya_ws.core.routing import route
 
 TIME = "2026-01-20T15:00:00.000Z"
@@ -48,10 +48,13 @@ def record(
 ) -> Record:
     """Return a record of the kind `<entity>.<what>`, in the current envelope."""
     entity, _, what = kind.partition(".")
+    if what == "found":
+        what = FOUND
     value = {"timestamp": TIME, "event_type": what, "entity_id": id, "data": data, "metadata": metadata}
-    if entity in ("menu", "dish", "subscription", "plan"):
+    if what == FOUND or entity in ("menu", "dish", "subscription", "plan"):
         value["entity_subtype"] = entity
-    return Record(topic_of(_DOMAINS[entity]), partition, offset, timestamp, None, orjson.dumps(value))
+    topic = PARENTS if what == FOUND else topic_of(_DOMAINS[entity])
+    return Record(topic, partition, offset, timestamp, None, orjson.dumps(value))
 
 
 def event(kind: str, id: str, metadata: dict[str, Any] | None = None, **data: Any) -> Event:
@@ -95,7 +98,7 @@ class Log:
 
     def __init__(self, partitions: int = 1) -> None:
         self.records: list[Record] = []
-        self.ends = {Partition(topic, number): 0 for topic in TOPICS for number in range(partitions)}
+        self.ends = {Partition(topic, number): 0 for topic in (*TOPICS, PARENTS) for number in range(partitions)}
         self.begins: dict[Partition, int] = {}
         self.ids: dict[str, str] = {}
 

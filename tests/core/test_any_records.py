@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.channels import KINDS, Audience, Channel, parse_channel
 from mesaya_ws.core.entities import ENTITIES, OF_TOPIC
-from mesaya_ws.core.event_log import TOPICS, Record
+from mesaya_ws.core.event_log import PARENTS, TOPICS, Record
 from mesaya_ws.core.fields import PRIVATE
 from mesaya_ws.core.projections import Projections
-from mesaya_ws.core.records import Event, understand
+from mesaya_ws.core.records import FOUND, Event, understand
 from mesaya_ws.core.routing import missing_parent, route
 from mesaya_ws.core.snapshots import Snapshot, state
 from mesaya_ws.core.window import Window
@@ -43,7 +43,7 @@ def data():
 
 
 def envelopes():
-    whats = st.sampled_from(["created", "updated", "deleted", "status_changed"])
+    whats = st.sampled_from(["created", "updated", "deleted", "status_changed", FOUND])
     metadata = st.none() | st.just({"action": "owner_reassigned", "user_id": "a"}) | junk
     current = st.fixed_dictionaries(
         {"event_type": whats, "entity_id": ids, "data": data()},
@@ -61,7 +61,9 @@ def envelopes():
 
 def records():
     return st.builds(
-        lambda topic, value: Record(topic, 0, 0, 0, None, orjson.dumps(value)), st.sampled_from(TOPICS), envelopes()
+        lambda topic, value: Record(topic, 0, 0, 0, None, orjson.dumps(value)),
+        st.sampled_from((*TOPICS, PARENTS)),
+        envelopes(),
     )
 
 

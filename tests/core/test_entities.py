@@ -3,7 +3,7 @@ import pytest
 
 from mesaya_ws.core.channels import RESTAURANT_KINDS, Audience
 from mesaya_ws.core.entities import CASCADES, ENTITIES, OF_TOPIC, each
-from mesaya_ws.core.event_log import TOPICS, Record, topic_of
+from mesaya_ws.core.event_log import PARENTS, TOPICS, Record, topic_of
 from mesaya_ws.core.fields import DROPPED, PRIVATE, withheld
 from mesaya_ws.core.records import Event, understand
 from tests.oracle import sample
@@ -12,7 +12,7 @@ PUBLIC = {"section", "table", "object", "section_object", "menu", "dish", "revie
 
 
 def test_every_topic_speaks_of_something():
-    assert OF_TOPIC.keys() == {*TOPICS} - {topic_of("auth")}
+    assert OF_TOPIC.keys() == {*TOPICS, PARENTS} - {topic_of("auth")}
     assert {entity.name for entities in OF_TOPIC.values() for entity in entities} == ENTITIES.keys()
 
 

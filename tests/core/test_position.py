@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.channels import KINDS, parse_channel
-from mesaya_ws.core.event_log import TOPICS, Extent, Partition
+from mesaya_ws.core.event_log import PARENTS, TOPICS, Extent, Partition
 from mesaya_ws.core.position import BadPositionError, Cursor, ReplacedTopicError
 
 TABLES = parse_channel("restaurant:1:tables")
 ANNOUNCEMENTS = parse_channel("global:announcements")
-FEED = [Partition(topic, 0) for topic in TABLES.kind.topics]
+FEED = [Partition(topic, 0) for topic in TABLES.kind.topics if topic in TOPICS]
 
 
 def cursor(partitions=1, topics=TOPICS, end=0):
@@ -37,6 +37,21 @@ def test_with_one_partition_a_topic_a_position_is_short(kind):
     for partition in made.next:
         made.advance(partition, 1_000_000_000)
     assert len(made.position("restaurant:b18ccb5f-6beb-48b0-885a-3eca7d2d552c:tables", kind)) <= 40
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+def test_the_topic_of_our_own_counts_where_it_exists(partitions):
+    without, own = cursor(partitions), cursor(partitions, topics=(*TOPICS, PARENTS))
+    own.advance(Partition(PARENTS, 0), 7)
+    assert own.read(place(own), TABLES)[Partition(PARENTS, 0)] == 7
+    assert Partition(PARENTS, 0) not in own.read(place(without), TABLES)
+    assert without.read(place(own), TABLES)[Partition(PARENTS, 0)] == 7
+    assert len(place(own)) > len(place(without))
+    raw = urlsafe_b64decode(place(own) + "=" * (-len(place(own)) % 4))
+    for end in range(len(raw)):
+        cut = urlsafe_b64encode(raw[:end]).rstrip(b"=").decode()
+        with pytest.raises((BadPositionError, ReplacedTopicError)):
+            own.read(cut, TABLES)
 
 
 def test_another_replica_understands_it():
@@ -68,10 +83,10 @@ def test_a_partition_that_is_found_late_is_not_mistaken_for_another(found_later)
     for partition in made.next:
         made.advance(partition, 10 + partition.number)
     there = {known: 10 + known.number for known in made.next if known.topic in TABLES.kind.topics}
-    missing = {Partition(topic, found_later): 0 for topic in TABLES.kind.topics if found_later < 2}
+    missing = {Partition(topic, found_later): 0 for topic, _ in FEED if found_later < 2}
     assert whole.read(place(made), TABLES) == there | missing
     made.found(extents)
-    assert whole.read(place(made), TABLES) == there | {Partition(topic, found_later): 0 for topic in TABLES.kind.topics}
+    assert whole.read(place(made), TABLES) == there | {Partition(topic, found_later): 0 for topic, _ in FEED}
 
 
 def test_one_partition_that_is_not_the_first():
@@ -114,7 +129,7 @@ def forged(numbers, version=0x20):
     [
         b"\xff" * 9 + b"\x7f" + b"\x01" * 2000,  # more partitions than there are atoms, few of which follow
         b"\xff" * 3000,  # a number without an end
-        b"\x00" * 5 + b"\x01",  # something behind it
+        b"\x00" * 6 + b"\x01",  # something behind it
         b"\x01\x80",  # cut off in a number
     ],
 )

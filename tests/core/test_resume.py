@@ -128,9 +128,10 @@ def story(log, random, length):
         says("restaurant.created", restaurant)
     for section in sections[:2]:
         says("section.created", section, restaurantId="R")
+    sections.append("seeded")
     for _ in range(length):
         section, what = random.choice(sections), random.choice(["created", "updated", "updated"])
-        match random.choices(range(7), [5, 0.5, 8, 1, 3, 1, 2])[0]:
+        match random.choices(range(8), [5, 0.5, 8, 1, 3, 1, 2, 2])[0]:
             case 0:
                 says(f"section.{what}", section, restaurantId=random.choice(["R", "R2"]))
             case 1 if len(sections) > 1:
@@ -148,6 +149,10 @@ def story(log, random, length):
                 says("section_object.deleted", random.choice(["p1", "p2"]))
             case 6:
                 says(f"review.{what}", random.choice("vw"), restaurantId="R3", rating=random.randrange(5))
+            case 7:
+                tables = [{"id": "t4", "number": 4}, {"id": "t5", "capacity": 0}]
+                says("section.found", "seeded", restaurantId="R", name="Patio", tables=tables)
+                says("table.updated", "t4", sectionId="seeded", capacity=random.randrange(9))
     if random.random() < 0.5:
         says("restaurant.deleted", "R3")
         log.records.insert(random.randrange(3, length), log.records.pop())
@@ -243,7 +248,7 @@ def test_before_what_is_remembered_nobody_is_sure(moved, monkeypatch):
     start.found({partition: Extent(0, 0, "id") for partition in feed.cursor.next})
     begin, now = (start.position(TABLES.name, TABLES.kind), feed.position(TABLES))
     assert isinstance(feed.judge(TABLES, begin), Missed)
-    monkeypatch.setattr(resume, "REMEMBERED", 5)
+    monkeypatch.setattr(resume, "REMEMBERED", 6)
     elsewhere = parse_channel("restaurant:R4:tables")
     parentage = Parentage()
     parentage.changed(TABLES, Partition("mesa-ya.tables.events", 0), feed.cursor)

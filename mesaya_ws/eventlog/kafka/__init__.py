@@ -9,6 +9,7 @@ from mesaya_ws.core.event_log import BEGINNING, Appended, EventLog, Extent, NewR
 from mesaya_ws.eventlog.kafka.clients import Options, connection_options
 from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.own_topics import COMPACTED as COMPACTED
+from mesaya_ws.eventlog.kafka.own_topics import KEPT as KEPT
 from mesaya_ws.eventlog.kafka.own_topics import Configs
 from mesaya_ws.eventlog.kafka.own_topics import trouble_with as trouble_with
 from mesaya_ws.eventlog.kafka.producer import Producer

@@ -29,6 +29,8 @@ COMPACTED: Configs = {
     "min.cleanable.dirty.ratio": "0.1",
 }
 
+KEPT: Configs = {"retention.ms": "-1"}
+
 
 def create_topic(admin: KafkaAdminClient, topic: str, configs: Configs) -> None:
     """Create a topic of one partition, with as many replicas as the brokers think right; if it is there, that is fine.
