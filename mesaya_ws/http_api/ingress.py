@@ -35,8 +35,8 @@ def authorize(request: Request, settings: Settings) -> None:
     if not settings.publish_token:
         raise ApiError(http_errors.PUBLISH_DISABLED, "Publishing by HTTP is off; set PUBLISH_TOKEN to turn it on.")
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    # Headers are read as Latin-1, which gives the bytes back.
-    given, wanted = token.strip().encode("latin-1"), settings.publish_token.encode()
+    # Headers are read as Latin-1, which gives the bytes back; some of them would count as blanks there.
+    given, wanted = token.strip(" \t").encode("latin-1"), settings.publish_token.encode()
     if scheme.lower() != "bearer" or not hmac.compare_digest(given, wanted):
         raise ApiError(
             http_errors.UNAUTHORIZED,

@@ -50,9 +50,10 @@ async def test_whoever_does_not_may_not(service, headers):
     assert service.records == []
 
 
-async def test_a_token_may_hold_any_letters():
-    service = Service(token="sécrèt")
-    bearer = ("Authorization", "Bearer sécrèt".encode().decode("latin-1"))
+@pytest.mark.parametrize("token", ["sécrèt", "voilà"])
+async def test_a_token_may_hold_any_letters(token):
+    service = Service(token=token)
+    bearer = ("Authorization", f"Bearer {token}".encode().decode("latin-1"))
     assert (await post(service.app, "/publish", RECORD, bearer)).status == 201
 
 
