@@ -2,9 +2,13 @@
 
 from contextlib import closing
 
+import pytest
+from kafka.errors import KafkaError
 from kafka.net.selector import NetworkSelector
 
+from mesaya_ws.eventlog.kafka.clients import Clients, connection_options
 from mesaya_ws.eventlog.kafka.connections import Connections
+from mesaya_ws.settings import Settings
 
 
 def test_an_address_that_failed_is_not_waited_for_while_there_are_others():
@@ -24,3 +28,11 @@ def test_an_address_that_failed_is_not_waited_for_while_there_are_others():
         for _ in range(5):
             connections.update_backoff("bootstrap-2")
         assert tried_next() < {"bootstrap-0", "bootstrap-1"}, "who failed most is waited for longest"
+
+
+@pytest.mark.parametrize("kind", ["admin", "consumer", "producer"])
+def test_who_wants_a_client_when_they_have_been_closed_meanwhile_gets_an_error_of_kafka(kind):
+    clients = Clients(connection_options(Settings(kafka_brokers=("127.0.0.1:1",))))
+    clients.free()
+    with pytest.raises(KafkaError):
+        getattr(clients, kind)()

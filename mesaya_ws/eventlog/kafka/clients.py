@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import trio
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import NetworkSelector
 
@@ -138,7 +139,7 @@ class Clients:
     def _connect(self, **options: Any) -> KafkaNetClient:
         """Make the network half of a client; this is what the clients call `kafka_client`."""
         if self.closed:
-            raise RuntimeError("the clients of this thread have been closed")
+            raise KafkaConnectionError("the clients of this thread have been closed")
         selector = NetworkSelector(**options)
         net = KafkaNetClient(net=selector, manager=Connections(selector, **options), **options)
         # The consumer's own option of that name is ignored: reading a topic that does not exist would create it.
