@@ -72,7 +72,7 @@ def _hear(news: News, around: Surroundings) -> bool:
         case Batch(source, _, lag):
             around.metrics.lag[source] = lag
         case Sources(_, lags):
-            around.metrics.lag.update(lags)
+            around.metrics.lag = dict(lags)  # what is not named is no more
         case Skipped():
             _report_skipped(around.metrics, news)
         case Replaced(topic):
