@@ -7,6 +7,7 @@ A state can be large. What belongs to it is noted at once, which is quick, since
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -93,12 +94,20 @@ def _size(channel: Channel, projections: Projections) -> int:
             return len(shelves["restaurant"].alive)
         case "tables" | "info":
             sections = shelves["section"].under("restaurantId", own)
-            return sum(len(shelves["table"].under("sectionId", section)) for section in sections)
+            standing = [shelves[name] for name in ("table", "section_object")]
+            size = len(sections) + sum(len(shelf.under("sectionId", id)) for shelf in standing for id in sections)
+            if channel.kind.name == "info":
+                size += len(shelves["image"].under("entityId", own)) + _offered(own, projections)
+            return size
         case "menu":
-            return len(shelves["dish"].under("restaurantId", own))
+            return _offered(own, projections)
         case "reservations" | "reviews":
             return len(shelves[channel.kind.name.removesuffix("s")].under("restaurantId", own))
     return LATEST
+
+
+def _offered(restaurant: str, projections: Projections) -> int:
+    return sum(len(projections.shelves[name].under("restaurantId", restaurant)) for name in ("menu", "dish"))
 
 
 def state(channel: Channel, projections: Projections, window: Window, now: int) -> State:
@@ -187,7 +196,8 @@ def _restaurants(_: Channel, projections: Projections, __: Window, ___: int) -> 
 
 
 def _announcements(_: Channel, projections: Projections, __: Window, ___: int) -> State:
-    return {"announcements": list(projections.shelves["announcement"].alive.values())[-LATEST:]}
+    latest = list(islice(reversed(projections.shelves["announcement"].alive.values()), LATEST))
+    return {"announcements": latest[::-1]}
 
 
 def _notifications(channel: Channel, _: Projections, window: Window, __: int) -> State:

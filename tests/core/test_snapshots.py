@@ -163,6 +163,10 @@ def told():
     records += [record("restaurant.created", f"r{n}", name="Bar", ownerId="o") for n in range(MANY)]
     records += [record("section.created", f"s{n}", restaurantId="r", name="Patio") for n in range(MANY)]
     records += [record("table.created", f"t{n}", sectionId=f"s{n}", number=n) for n in range(MANY)]
+    records += [record("object.created", "o"), record("image.created", "i", entityId="r", url="/i")]
+    records += [record("section_object.created", f"x{n}", sectionId=f"s{n}", objectId="o") for n in range(MANY)]
+    records += [record("menu.created", f"m{n}", restaurantId="r", name="Menu") for n in range(MANY)]
+    records += [record("dish.created", f"d{n}", restaurantId="r", name="Dish") for n in range(MANY)]
     records += [record("image.created", f"i{n}", entityId=f"t{n}", url="/i") for n in range(MANY)]
     records += [record("review.created", f"v{n}", restaurantId="r", userId="u", rating=n) for n in range(MANY)]
     records += [
@@ -214,11 +218,11 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "size"),
     [
-        ("restaurant:r:tables", MANY),
+        ("restaurant:r:tables", 3 * MANY),
         ("restaurant:r:reservations", MANY),
-        ("restaurant:r:menu", 0),
+        ("restaurant:r:menu", 2 * MANY),
         ("restaurant:r:reviews", MANY),
-        ("restaurant:r:info", MANY),
+        ("restaurant:r:info", 5 * MANY + 1),
         ("restaurant:unknown:tables", 0),
         ("global:restaurants", MANY + 1),
     ],
