@@ -27,12 +27,12 @@ def route_section(event: Event, projections: Projections) -> Outcome:
 
     if event.what == "deleted":
         places = [place for place in dict.fromkeys((left, here)) if place is not None]
-        told = _going(data, tables, objects)
+        told = _going(data, tables, objects, projections)
         return outcome_of([say(place, "deleted", told) for place in places], reparented=map(floor_plan, places))
     if here is None:
         return outcome_of(())
     if before is not None and left is not None and left != here:
-        gone, come = _going(before, tables, objects), coming("created", data, tables, objects)
+        gone, come = _going(before, tables, objects, projections), coming("created", data, tables, objects)
         return outcome_of(
             [say(left, "deleted", gone), say(here, "created", come)], reparented=map(floor_plan, (left, here))
         )
@@ -49,9 +49,9 @@ def standing(entity: str, section: str, projections: Projections) -> dict[str, D
     return {child: shelf.alive[child] for child in shelf.under("sectionId", section)}
 
 
-def _going(section: Data, tables: dict[str, Data], objects: dict[str, Data]) -> Data:
+def _going(section: Data, tables: dict[str, Data], objects: dict[str, Data], projections: Projections) -> Data:
     # The record's own tables too: some of them may have been there before the log began.
-    listed = [table["tableId"] for table in section.get("tables", ())]
+    listed = [table["tableId"] for table in projections.listed(section)]
     going = section | {"tableIds": list(dict.fromkeys([*listed, *tables]))}
     return going | {"sectionObjectIds": list(objects)} if objects else going
 

@@ -109,7 +109,7 @@ class Projections:
                     del data[name]  # what a whole record leaves out has no value any more
         if deleted:
             self._bury(shelf, event.id, data)
-            for table in data.get("tables", ()) if event.entity == "section" else ():
+            for table in self.listed(data) if event.entity == "section" else ():
                 self._bury(self._tables, table["tableId"], table)
         else:
             shelf.put(event.id, data)
@@ -215,6 +215,15 @@ class Projections:
             children = self.shelves[name]
             for child in list(children.under(shelf.entity.id_field, id)):
                 self._bury(children, child, children.alive[child])
+
+    def listed(self, section: Data) -> list[Data]:
+        """Return the tables that a section names itself, without those that are known to stand elsewhere by now."""
+        here, alive = section["sectionId"], self._tables.alive
+        return [
+            table
+            for table in section.get("tables", ())
+            if alive.get(table["tableId"], table).get("sectionId", here) == here
+        ]
 
     def owner(self, restaurant: str | None) -> str | None:
         """Return who owns a restaurant, or owned it when it was deleted."""

@@ -67,6 +67,14 @@ def test_a_deleted_section_names_all_its_tables(platform):
     assert platform.says("table.updated", "t", sectionId="s") == {}
 
 
+def test_a_table_that_has_moved_away_stays_when_the_section_goes_that_once_named_it(platform):
+    platform.says("section.created", "s1", restaurantId="R", tables=[{"id": "t1"}, {"id": "seeded"}])
+    platform.says("table.created", "t1", sectionId="s1")
+    platform.says("table.updated", "t1", sectionId="s")
+    assert platform.says("section.deleted", "s1")[TABLES].data["tableIds"] == ["seeded"]
+    assert platform.says("table.updated", "t1", capacity=2)[TABLES].type == "table.updated"
+
+
 def test_a_section_is_deleted_by_its_id_alone(platform):
     data = {"sectionId": "s", "restaurantId": "R", "name": "Terraza", "tableIds": ["t"]}
     assert platform.says("section.deleted", "s") == {TABLES: Message(TABLES, "section.deleted", TIME, data)}
