@@ -1,8 +1,9 @@
 """What the fault matrix shares: the logs, the world, and the table of results."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def sqlite_world(tmp_path: Path, results: Results):
     from .sqlite_log import sqlite_log
 
     @asynccontextmanager
-    async def opened() -> AsyncIterator[World]:
+    async def opened(**only_for_kafka: object) -> AsyncIterator[World]:
         async with sqlite_log(tmp_path) as log, world(log, tmp_path, results) as made:
             yield made
 
@@ -76,7 +77,7 @@ def kafka_world(tmp_path: Path, results: Results, kafka_broker):
     from .kafka_log import kafka_log
 
     @asynccontextmanager
-    async def opened(**options: Sequence[str]) -> AsyncIterator[World]:
+    async def opened(**options: Any) -> AsyncIterator[World]:
         async with kafka_log(kafka_broker.address, **options) as log, world(log, tmp_path, results) as made:
             yield made
 

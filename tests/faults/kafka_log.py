@@ -19,6 +19,11 @@ ACKNOWLEDGED_WITHIN = 60.0
 """Seconds in which the broker must take what is written; longer than any outage here."""
 
 
+Places = dict[TopicPartition, int]
+
+_UNREADABLE = (UnicodeDecodeError, CorruptRecordError)
+
+
 class KafkaLog:
     """A `Log` on a broker."""
 
@@ -31,6 +36,7 @@ class KafkaLog:
         self._producer: KafkaProducer
         self._sent: list[Any] = []
         self._held: dict[tuple[str, int, int, int], Held] = {}
+        self._next: dict[tuple[TopicPartition, int], int] = {}
 
     async def write(self, records: Sequence[NewRecord]) -> None:
         def send() -> None:
@@ -51,40 +57,49 @@ class KafkaLog:
         return merged(self._held.values())
 
     def _read(self) -> None:
-        with closing(self._consumer()) as consumer:
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in sorted(consumer.topics() & set(TOPICS))
-                for number in consumer.partitions_for_topic(topic)
-            ]
-            begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-        for partition in partitions:
-            at = begins[partition]
-            while at < ends[partition]:
-                at = self._read_from(partition, at, ends[partition])
+        """Read what has come since the last time."""
+        with closing(KafkaConsumer(bootstrap_servers=self.address)) as consumer:
+            topics = sorted(consumer.topics() & set(TOPICS))
+            known = [TopicPartition(topic, at) for topic in topics for at in consumer.partitions_for_topic(topic)]
+            begins, ends = consumer.beginning_offsets(known), consumer.end_offsets(known)
+        places = {at: max(begin, self._next.get((at, self._life(at)), 0)) for at, begin in begins.items()}
+        places = {at: place for at, place in places.items() if place < ends[at]}
+        try:
+            self._read_on(places, ends)
+        except _UNREADABLE:
+            for at in places:
+                self._read_around(at, places, ends)
+        self._next |= {(at, self._life(at)): place for at, place in places.items()}
 
-    def _read_from(self, partition: TopicPartition, at: int, end: int, at_once: int = 10_000) -> int:
-        """Read a partition from `at` to `end`, or to what the client cannot read; return where to go on."""
-        topic, number = partition
-        life = self.lives.get(topic, 0)
+    def _read_on(self, places: Places, ends: Places, at_once: int = 10_000) -> None:
+        """Read partitions to their ends, and move the places on."""
         # A consumer that has met something unreadable is of no use any more.
-        with closing(self._consumer(at_once)) as consumer:
-            consumer.assign([partition])
-            consumer.seek(partition, at)
-            while at < end:
-                try:
-                    records = consumer.poll(1000).get(partition, [])
-                except (UnicodeDecodeError, CorruptRecordError):
-                    # Of several, nobody knows which it is.
-                    return at + 1 if at_once == 1 else self._read_from(partition, at, end, 1)
-                for one in records:
-                    held = Held(topic, number, one.offset, one.timestamp, one.value, life, (topic, number))
-                    self._held[topic, number, life, one.offset] = held
-                    at = one.offset + 1
-        return at
+        with closing(KafkaConsumer(bootstrap_servers=self.address, max_poll_records=at_once)) as consumer:
+            consumer.assign(list(places))
+            for at, place in places.items():
+                consumer.seek(at, place)
+            while any(place < ends[at] for at, place in places.items()):
+                for at, records in consumer.poll(1000).items():
+                    self._keep(at, records)
+                    places[at] = records[-1].offset + 1
 
-    def _consumer(self, at_once: int = 1) -> KafkaConsumer:
-        return KafkaConsumer(bootstrap_servers=self.address, max_poll_records=at_once)
+    def _read_around(self, at: TopicPartition, places: Places, ends: Places) -> None:
+        """Read a partition to its end, without what the client cannot read: of several, nobody knows which it is."""
+        while places[at] < ends[at]:
+            own = {at: places[at]}
+            try:
+                self._read_on(own, ends, at_once=1)
+            except _UNREADABLE:
+                own[at] += 1
+            places |= own
+
+    def _keep(self, at: TopicPartition, records: Sequence[Any]) -> None:
+        for one in records:
+            held = Held(*at, one.offset, one.timestamp, one.value, self._life(at), tuple(at))
+            self._held[*at, held.life, held.offset] = held
+
+    def _life(self, at: TopicPartition) -> int:
+        return self.lives.get(at.topic, 0)
 
     async def write_unreadable(self) -> None:
         """Write a record with a header whose name is not UTF-8, which other clients can do."""
@@ -119,9 +134,9 @@ class KafkaLog:
 
         return await trio.to_thread.run_sync(administer)
 
-    async def create(self, *topics: str) -> None:
-        """Create topics of one partition each."""
-        wanted = {topic: {"num_partitions": 1, "replication_factor": 1} for topic in topics}
+    async def create(self, *topics: str, partitions: int = 1) -> None:
+        """Create topics."""
+        wanted = {topic: {"num_partitions": partitions, "replication_factor": 1} for topic in topics}
         await self.administer(lambda admin: admin.create_topics(wanted))
 
     async def delete(self, *topics: str) -> None:
@@ -161,13 +176,13 @@ def merged(held: Iterable[Held]) -> list[Held]:
 
 
 @asynccontextmanager
-async def kafka_log(address: str, *, without: Sequence[str] = ()) -> AsyncIterator[KafkaLog]:
+async def kafka_log(address: str, *, without: Sequence[str] = (), partitions: int = 1) -> AsyncIterator[KafkaLog]:
     """Make the platform's topics anew, but some, on a broker that nobody else uses."""
     log = KafkaLog(address)
     left = await log.administer(lambda admin: set(admin.list_topics()) & set(TOPICS))
     if left:
         await log.delete(*left)
-    await log.create(*(topic for topic in TOPICS if topic not in without))
+    await log.create(*(topic for topic in TOPICS if topic not in without), partitions=partitions)
     # It keeps what it could not deliver, and never gives up. The package's connections close what fails, where
     # kafka-python leaves it to the garbage collector.
     options = {**connection_options(Settings(kafka_brokers=(address,))), "metadata_max_age_ms": 1000}

@@ -78,31 +78,39 @@ class _Link:
         self.cutting = self.stranded = False
 
     async def run(self, proxy: Proxy) -> None:
+        """Carry what both sides say, until both have ended."""
         async with self.client, self.gateway, trio.open_nursery() as nursery:
-            nursery.start_soon(self._carry, self.client, self.gateway, None)
-            nursery.start_soon(self._carry, self.gateway, self.client, proxy)
-            await self._until_over(nursery)
+            nursery.start_soon(self._carry_up)
+            nursery.start_soon(self._carry_down, proxy, nursery.cancel_scope)
 
-    async def _until_over(self, nursery: trio.Nursery) -> None:
-        self._over = trio.Event()
-        await self._over.wait()
-        nursery.cancel_scope.cancel()
-
-    async def _carry(self, source: trio.SocketStream, sink: trio.SocketStream, proxy: Proxy | None) -> None:
+    async def _carry_up(self) -> None:
+        # Whatever breaks: what was said in the other direction is still carried to its end.
         with contextlib.suppress(trio.BrokenResourceError):
-            while data := await source.receive_some(16_384):
+            async for data in self.client:
+                if not self.stranded:
+                    await self.gateway.send_all(data)
+            await self._end(self.gateway)
+
+    async def _carry_down(self, proxy: Proxy, both: trio.CancelScope) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            async for data in self.gateway:
                 if self.stranded:
                     continue
-                if self.cutting and proxy is not None and len(data) > 100:
+                if self.cutting and len(data) > 100:
                     # Any event is longer than that: its end is missing.
-                    await sink.send_all(data[:-3])
-                    break
-                await sink.send_all(data)
-                if proxy is not None and proxy.pace < float("inf"):
+                    await self.client.send_all(data[:-3])
+                    both.cancel()
+                await self.client.send_all(data)
+                if proxy.pace < float("inf"):
                     await trio.sleep(len(data) / proxy.pace)
+        with contextlib.suppress(trio.BrokenResourceError):
+            await self._end(self.client)
+
+    async def _end(self, stream: trio.SocketStream) -> None:
+        """End what is said to one side; of a stranded connection, it does not hear even that."""
         if self.stranded:
             await trio.sleep_forever()
-        self._over.set()
+        await stream.send_eof()
 
 
 class Balancer(Proxy):

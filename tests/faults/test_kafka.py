@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.faults]
 
 
 @pytest.mark.parametrize(
-    ("fault", "seconds"), [("stop", 20), ("kill", 5), ("freeze", 8)], ids=["stopped", "killed", "frozen"]
+    ("fault", "seconds"), [("stop", 20), ("kill", 4), ("freeze", 7)], ids=["stopped", "killed", "frozen"]
 )
 async def test_outages(kafka_world, kafka_broker, fault, seconds):
     async with kafka_world() as world:

@@ -17,7 +17,7 @@ from .sqlite_log import SqliteLog
 pytestmark = pytest.mark.faults
 
 KILLED = 20
-AT_ONCE = 4
+AT_ONCE = 5
 
 
 def write_and_be_killed(log: SqliteLog, records: Sequence[NewRecord], last: int) -> list[bytes | None]:

@@ -184,8 +184,9 @@ class World:
             for channel in one.channels:
                 await until(partial(_has_heard, one, channel, truth, last), f"{one.kind} has heard all of {channel}")
         with trio.fail_after(PATIENCE):
-            for one in self.subscribers:
-                await one.drain()
+            async with trio.open_nursery() as nursery:
+                for one in self.subscribers:
+                    nursery.start_soon(one.drain)
         for scope in self._clients:
             scope.cancel()
         return truth
