@@ -217,8 +217,11 @@ class Checkpoints:
                 try:
                     records = await self._state_log.read(partition, place, PAGE)
                 except OffsetGoneError:
-                    # The topic was compacted at this moment, and begins later now.
-                    place = (await self._state_log.extents())[partition].begin
+                    # The topic was compacted at this moment, and begins later now; or it is no more.
+                    now = (await self._state_log.extents()).get(partition)
+                    if now is None or now.topic_id != extent.topic_id:
+                        break
+                    place = now.begin
                     continue
                 for record in records:
                     self._slots.take(record)
