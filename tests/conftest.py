@@ -15,8 +15,9 @@ from hypothesis import settings
 from mesaya_ws.logs import configure
 
 # How long an example takes says something of the machine, not of what is tested.
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("thorough", deadline=None, max_examples=100)
+settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 
 
 def pytest_configure(config: pytest.Config) -> None:

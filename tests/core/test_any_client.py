@@ -3,7 +3,7 @@
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core import snapshots
@@ -168,7 +168,6 @@ ACTIONS = {
 }
 
 
-@settings(max_examples=50)
 @given(st.integers(0, 2**32), st.sampled_from([1, 5, 1000]))
 def test_any_client(seed, at_once):
     with pytest.MonkeyPatch.context() as patch:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import orjson
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.channels import KINDS, Audience, Channel, parse_channel
@@ -73,7 +73,6 @@ def bare_ids(entity, value):
     return ("id" in value) + sum("id" in item for name in declared for item in value.get(name, ()))
 
 
-@settings(max_examples=200)
 @given(st.lists(records(), max_size=30))
 def test_nothing_leaves_that_must_not(stream):
     projections = Projections()

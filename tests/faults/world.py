@@ -209,7 +209,7 @@ class World:
         if owned > snapshots:
             verdict += Verdict(wrong=(f"{owned} times, events were given up as lost",))
         silence = max(one.longest_silence(self.began, self.ended) for one in subscribers)
-        self._results.rows.append(Row(fault, self.log.name, done, len(subscribers), verdict, owned, silence))
+        self._results.add(Row(fault, self.log.name, done, len(subscribers), verdict, owned, silence))
         assert not verdict.wrong, "\n".join(verdict.wrong)
 
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core import closing
@@ -290,7 +290,6 @@ HEADERS = st.builds(
 )
 
 
-@settings(max_examples=60)
 @given(frames=st.lists(HEADERS, max_size=8), cut=st.integers(0, 100), leaves=st.booleans())
 def test_whatever_a_client_sends_only_its_own_connection_ends(frames, cut, leaves):
     async def scenario():
