@@ -12,6 +12,7 @@ from weakref import WeakSet, WeakValueDictionary
 import trio
 
 from mesaya_ws.core.channels import Channel
+from mesaya_ws.core.delivery import Delivery
 from mesaya_ws.core.event_log import EventLog, News, Outage, Restored
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.past import Past
@@ -27,10 +28,10 @@ class Historian:
     """Reads the past for sessions that ask (`Session.asking`), one reading at a time, within REPLAY_SECONDS.
 
     What was found is kept as long as somebody is still being told of it; all together, no more than REPLAY_BYTES.
-    `show` is told of sessions that need a state instead (`Session.showing`).
+    `show` is told of those that need a state instead (`Delivery.showing`).
     """
 
-    def __init__(self, event_log: EventLog, feed: Feed, settings: Settings, show: Callable[[Session], None]) -> None:
+    def __init__(self, event_log: EventLog, feed: Feed, settings: Settings, show: Callable[[Delivery], None]) -> None:
         self._event_log = event_log
         self._feed = feed
         self._settings = settings
@@ -64,8 +65,8 @@ class Historian:
         await self._make_room()
         for session in list(asking):
             session.recall(past)
-            if session.showing:
-                self._show(session)
+            if session.delivery.showing:
+                self._show(session.delivery)
             await trio.lowlevel.checkpoint()
         for _ in past.feed.discard():
             await trio.lowlevel.checkpoint()

@@ -3,21 +3,21 @@
 import trio
 
 from mesaya_ws.core.channels import Channel
+from mesaya_ws.core.delivery import Delivery
 from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.session import Session
 
 
 class Scribe:
-    """Writes for sessions that wait for it (`Session.showing`): once for all who want the same at the same time."""
+    """Writes for clients that wait for it (`Delivery.showing`): once for all who want the same at the same time."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._asking: dict[Session, None] = {}  # in the order in which they came
+        self._asking: dict[Delivery, None] = {}  # in the order in which they came
         self._asked = trio.Event()
 
-    def ask(self, session: Session) -> None:
-        """Have the state written that `session` waits for; it is handed over by `Session.show`."""
-        self._asking[session] = None
+    def ask(self, delivery: Delivery) -> None:
+        """Have the state written that `delivery` waits for; it is handed over by `Delivery.show`."""
+        self._asking[delivery] = None
         self._asked.set()
 
     async def run(self) -> None:
@@ -26,19 +26,19 @@ class Scribe:
             await self._asked.wait()
             self._asked = trio.Event()
             asking, self._asking = self._asking, {}
-            wanted: dict[Channel, list[Session]] = {}
-            for session in asking:
-                if session.showing is not None:
-                    wanted.setdefault(session.showing, []).append(session)
-            for channel, sessions in wanted.items():
-                await self._write(channel, sessions)
+            wanted: dict[Channel, list[Delivery]] = {}
+            for delivery in asking:
+                if delivery.showing is not None:
+                    wanted.setdefault(delivery.showing, []).append(delivery)
+            for channel, deliveries in wanted.items():
+                await self._write(channel, deliveries)
 
-    async def _write(self, channel: Channel, sessions: list[Session]) -> None:
+    async def _write(self, channel: Channel, deliveries: list[Delivery]) -> None:
         snapshot = self._feed.snapshot(channel)
         for _ in snapshot.write():
             await trio.lowlevel.checkpoint()
-        for session in sessions:
-            session.show(snapshot)
-            if session.showing is not None:
-                self.ask(session)
+        for delivery in deliveries:
+            delivery.show(snapshot)
+            if delivery.showing is not None:
+                self.ask(delivery)
             await trio.lowlevel.checkpoint()

@@ -40,7 +40,7 @@ class Instance(World):
         for channel in channels:
             assert ask(session, channel=channel, snapshot=True) == []
         self.written.clear()
-        self.scribe.ask(session)
+        self.scribe.ask(session.delivery)
         return session
 
     async def until_one_is_being_written(self):
@@ -119,10 +119,10 @@ async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance
     session.outbox.behind = True
     await wait_all_tasks_blocked()
     assert session.outbox.said() == []
-    assert session.showing is None
+    assert session.delivery.showing is None
     instance.review(3)
     session.outbox.behind = False
-    instance.scribe.ask(session)
+    instance.scribe.ask(session.delivery)
     await wait_all_tasks_blocked()
     assert told(session) == (["v0", "v1", "v2", "v3"], [])
 

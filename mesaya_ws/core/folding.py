@@ -42,7 +42,7 @@ class Foldable:
 
     __slots__ = ("_channel", "_fold", "_outbox")
 
-    def __init__(self, channel: str, outbox: Outbox, fold: Callable[[str], None]) -> None:
+    def __init__(self, channel: Channel, outbox: Outbox, fold: Callable[[Channel], None]) -> None:
         self._channel = channel
         self._outbox = outbox
         self._fold = fold

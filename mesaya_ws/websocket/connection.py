@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from mesaya_ws.core import closing
 from mesaya_ws.core.closing import CloseCode
+from mesaya_ws.core.delivery import Delivery
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import PING, FrameWatch, Violation, close_frame
 from mesaya_ws.core.hub import PACE
@@ -51,7 +52,7 @@ class Surroundings:
     feed: Feed
     metrics: Metrics
     ask: Callable[[Session], None]
-    show: Callable[[Session], None]
+    show: Callable[[Delivery], None]
     status: Status = field(factory=Status)
     connections: "set[Connection]" = field(factory=set)
     holding: set[Session] = field(factory=set)
@@ -62,8 +63,8 @@ class Surroundings:
             self.holding.add(session)
         if session.asking:
             self.ask(session)
-        if session.showing:
-            self.show(session)
+        if session.delivery.showing:
+            self.show(session.delivery)
 
 
 class Connection:

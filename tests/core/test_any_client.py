@@ -143,11 +143,11 @@ class Clients:
 
     def write_the_state(self):
         """Begin to write the state that is waited for, or hand it over."""
-        if self.writing is None and self.session.showing:
-            self.writing = self.world.feed.snapshot(self.session.showing)
+        if self.writing is None and self.session.delivery.showing:
+            self.writing = self.world.feed.snapshot(self.session.delivery.showing)
             list(self.writing.write())
         elif self.writing is not None:
-            self.session.show(self.writing)
+            self.session.delivery.show(self.writing)
             self.writing = None
             self.hear(self.session.outbox.said())
 
@@ -180,7 +180,7 @@ def _try(random):
     for action in random.choices(list(ACTIONS), list(ACTIONS.values()), k=150):
         action(clients)
     clients.read_all()
-    while clients.session.showing:
+    while clients.session.delivery.showing:
         clients.write_the_state()
     for name, told in clients.told.items():
         assert told == len(clients.log[name])

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.channels import parse_channel
+from mesaya_ws.core.delivery import AT_ONCE
 from mesaya_ws.core.event_log import Extent, Gap, Replaced, Sources
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.resume import Lost
-from mesaya_ws.core.session import AT_ONCE
 from mesaya_ws.core.window import Overtaken, Window
 from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, read_on, reviews
 
@@ -570,12 +570,12 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     assert [message["type"] for message in behind.outbox.said()] == ["subscribed", "snapshot"], "it had not begun yet"
     world.review(2)
     for session in (live, told):
-        state = world.feed.snapshot(session.showing)
+        state = world.feed.snapshot(session.delivery.showing)
         list(state.write())
-        session.show(state)
+        session.delivery.show(state)
         [snapshot] = session.outbox.said()
         assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "expired")
         assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1", "v2"]
-    assert elsewhere.showing is None
+    assert elsewhere.delivery.showing is None
     world.review(3)
     assert [reviews(session.outbox.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
