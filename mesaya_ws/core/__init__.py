@@ -3,7 +3,7 @@
 To find the way, in the order in which a record goes through:
 
 - the log: `event_log` (its interface), `ordering` (its records as one sequence), `position` (places in it);
-- what a record means: `records`, `entity`, `entities`, `fields`, `found`, then `projections` (all that is known by now);
+- what a record means: `records`, `entity`, `entities`, `fields`, `found`, then `projections` (all that is known);
 - whom it concerns: `channels`, `routing` with `floor_plan` and `reservations`, and what comes of it, `outcome`;
 - publishing: `feed`, which has the log come in and keeps the place, `window`, `hub`, `frames`, `freshness`;
 - one client: `session` and `protocol`, with `permissions`; what it is told, `delivery`; what it starts from,
