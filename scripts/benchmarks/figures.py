@@ -24,6 +24,7 @@ FIGURES = {
     figure.name: figure
     for figure in (
         Figure("CPU µs/delivery", "{:.2f}"),
+        Figure("deliveries/write", "{:.1f}", False),
         Figure("deliveries/s", "{:,.0f}", False),
         Figure("p50 ms", "{:.2f}"),
         Figure("p99 ms", "{:.2f}"),
@@ -46,7 +47,7 @@ FIGURES = {
 MANY = 500
 """Connections; fewer say little about what one costs."""
 
-NOT_COMPARED = ("lost", "load CPU", "others' cores")
+NOT_COMPARED = ("deliveries/write", "lost", "load CPU", "others' cores")
 
 
 def figures_of(result: Result) -> Figures:
@@ -55,6 +56,7 @@ def figures_of(result: Result) -> Figures:
     many = result.connections >= MANY
     seen = {
         "CPU µs/delivery": None if catches_up else _times(result.cpu_per_delivery, 1e6),
+        "deliveries/write": None if catches_up or not result.deliveries else result.deliveries_per_write,
         "deliveries/s": None if catches_up else result.deliveries_per_second or None,
         "p50 ms": None if catches_up else _percentile(result.latency, 50),
         "p99 ms": None if catches_up else _percentile(result.latency, 99),

@@ -35,6 +35,10 @@ class Observed:
         """Return the bytes that it holds; pages that several processes share are divided among them."""
         return sum(map(_memory, self.family()))
 
+    def writes(self) -> int:
+        """Return how often it has called `write`; what is sent by other calls does not count (proc_pid_io(5))."""
+        return sum(map(_writes, self.family()))
+
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """Let it do nothing at all for the time of the context."""
@@ -111,6 +115,13 @@ def _memory(pid: int) -> int:
     for line in _lines(Path(f"/proc/{pid}/smaps_rollup")):
         if line.startswith("Pss:"):
             return int(line.split()[1]) * 1024
+    return 0
+
+
+def _writes(pid: int) -> int:
+    for line in _lines(Path(f"/proc/{pid}/io")):
+        if line.startswith("syscw:"):
+            return int(line.split()[1])
     return 0
 
 

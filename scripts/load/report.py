@@ -89,6 +89,8 @@ def table(plan: Plan, result: Result) -> Table:
         row("server CPU", f"{result.cpu_share:.0%}", "of a core")
     if result.cpu_per_delivery is not None:
         row("CPU per delivery", f"{result.cpu_per_delivery * 1e6:.2f} µs", "of the server")
+    if result.deliveries_per_write is not None and result.deliveries:
+        row("deliveries per write", f"{result.deliveries_per_write:.1f}", "more are joined when the machine is busy")
     if result.cpu_per_connection is not None:
         row("CPU per handshake", f"{result.cpu_per_connection * 1e6:,.0f} µs", "of the server, with its subscription")
     if result.records_per_second is not None:

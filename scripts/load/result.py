@@ -30,6 +30,7 @@ class Result:
     latency: Histogram
     server_cpu: float | None
     cpu_per_delivery: float | None
+    deliveries_per_write: float | None
     cpu_share: float | None
     memory_per_connection: float | None
     cpu_per_connection: float | None

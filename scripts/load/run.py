@@ -66,7 +66,7 @@ class Run:
 
         deliveries, clocks = tally.deliveries, dict(tally.cpu)
         storm_seconds = memory_per_stopped = None
-        start = self._clocks()
+        start, writes = self._clocks(), self._writes()
         started = start.at
         if plan.backlog:
             self._pile_up()
@@ -81,7 +81,7 @@ class Run:
         fed_for = time.time() - start.at
         expected = self._expected(plan.fed(events))
         self._drain(expected)
-        end = self._clocks()
+        end, writes = self._clocks(), self._writes() - writes
         done, used, took = tally.deliveries - deliveries, end.server - start.server, end.at - started
         lost, late = self._finish(plan.fed(events))
         client_cpu = max((tally.cpu[index] - clocks.get(index, 0.0) for index in tally.cpu), default=0.0)
@@ -100,6 +100,7 @@ class Run:
             latency=tally.latency,
             server_cpu=used if self._server else None,
             cpu_per_delivery=used / done if self._server and done else None,
+            deliveries_per_write=done / writes if writes else None,
             cpu_share=used / took if self._server else None,
             memory_per_connection=memory / subscribed if memory > 0 else None,
             cpu_per_connection=(opened.server - begun.server) / subscribed if self._server else None,
@@ -226,6 +227,9 @@ class Run:
 
     def _memory(self) -> int:
         return self._server.memory() if self._server else 0
+
+    def _writes(self) -> int:
+        return self._server.writes() if self._server else 0
 
     def _clocks(self) -> _Clocks:
         server = self._server.cpu() if self._server else 0.0

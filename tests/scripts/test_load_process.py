@@ -53,3 +53,11 @@ def test_who_stands_still_does_nothing():
 
 def test_the_machine_has_done_what_this_process_has_done():
     assert machine_cpu() >= Observed.here().cpu() > 0
+
+
+def test_writes_are_counted():
+    here = Observed.here()
+    before = here.writes()
+    with open(os.devnull, "wb", buffering=0) as nothing:
+        nothing.writelines(b"x" for _ in range(50))
+    assert here.writes() - before >= 50
