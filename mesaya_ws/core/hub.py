@@ -83,6 +83,7 @@ class Hub:
         subscribers = self._channels.get(channel)
         if subscribers is not None and subscribers.pop(subscriber, None) is not None:
             self.subscriptions -= 1
+            self._serial += 1
             if not subscribers:
                 del self._channels[channel]
 
@@ -118,14 +119,15 @@ class Hub:
         for channel, pending in list(self._writing.items()):
             frames = pending.frames
             data = frames[0] if len(frames) == 1 else b"".join(frames)
-            messages, latest, reached = len(frames), pending.latest, 0
+            messages, latest, reached = len(frames), pending.latest, len(pending.subscribers)
             current = self._channels.get(channel, {})
             for subscriber in pending.subscribers:
-                # Left meanwhile, or left and came back: then these frames lie before its subscription.
-                if current.get(subscriber, latest + 1) > latest:
+                # Left meanwhile, or left and came back: then these frames lie before its subscription. Nearly always
+                # nobody did, which is known at once.
+                if self._serial != latest and current.get(subscriber, latest + 1) > latest:
+                    reached -= 1
                     continue
                 subscriber.offer(data, messages)
-                reached += 1
                 steps += 1
                 if steps >= PACE:
                     steps = 0

@@ -1,6 +1,7 @@
 """What waits for one client: written at once while the client keeps up, queued within bounds when it does not."""
 
 import os
+from os import write  # found at once, in the one place that runs for every delivery
 from typing import Protocol
 
 import trio
@@ -87,7 +88,7 @@ class Outbox:
             self._queue(data, messages)
             return
         try:
-            written = os.write(self._fd, data)
+            written = write(self._fd, data)
         except BlockingIOError:
             written = 0
         except OSError:  # the peer is gone; the receive task is being told the same
