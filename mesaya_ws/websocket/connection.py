@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Set
 from contextlib import suppress
-from functools import partial
 
 import trio
 from attrs import field, frozen
@@ -22,7 +21,7 @@ from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.library import ConnectionClosed, WebSocketConnection, open_websocket
 from mesaya_ws.websocket.outbox import Outbox
-from mesaya_ws.websocket.stream import WatchedStream, receive
+from mesaya_ws.websocket.stream import WatchedStream
 
 log = get_logger(__name__)
 
@@ -86,7 +85,7 @@ class Connection:
             stream.socket, nursery, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
         )
         watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
-        self._stream = WatchedStream(partial(receive, stream.socket), early, self._outbox, watch, self)
+        self._stream = WatchedStream(stream.socket, early, self._outbox, watch, self)
         self.session = Session(id, around.feed, self._outbox, around.limits)
 
     def close(self, verdict: CloseCode) -> None:
@@ -133,7 +132,12 @@ class Connection:
         websocket = open_websocket(self._stream, self._nursery, self._around.settings.max_message_bytes)
         code = ABNORMAL
         with self._scope:
-            code = await self._receive(websocket)
+            # Not in a coroutine of its own, which every client would pay for: nearly always it waits here.
+            try:
+                while True:
+                    self._obey(str(await websocket.get_message()))  # never bytes: the stream lets no binary frame pass
+            except ConnectionClosed as closed:
+                code = int(closed.reason.code) if closed.reason else ABNORMAL
             if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
                 self.close(closing.CLOSE_CODES[code])
         if self._verdict is not None:
@@ -141,17 +145,11 @@ class Connection:
             await self._part(websocket, self._verdict)
         return code
 
-    async def _receive(self, websocket: WebSocketConnection) -> int:
-        """Obey the client's messages until it closes; return the close code."""
-        session, counts = self.session, self._around.metrics.client_messages
-        try:
-            while True:
-                text = str(await websocket.get_message())  # never bytes: the stream lets no binary frame pass
-                kind = session.receive(text)
-                counts[kind] = counts.get(kind, 0) + 1
-                self._around.attend(session)
-        except ConnectionClosed as closed:
-            return int(closed.reason.code) if closed.reason else ABNORMAL
+    def _obey(self, text: str) -> None:
+        counts = self._around.metrics.client_messages
+        kind = self.session.receive(text)
+        counts[kind] = counts.get(kind, 0) + 1
+        self._around.attend(self.session)
 
     async def _part(self, websocket: WebSocketConnection, verdict: CloseCode) -> None:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""

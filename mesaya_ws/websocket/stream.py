@@ -42,16 +42,23 @@ class WatchedStream(trio.abc.Stream):
     """A client's socket as trio-websocket sees it, from the end of the handshake on.
 
     What it sends goes through the outbox, in order with the frames of events. What it receives, first `early` and then
-    what `receive` returns, is watched: a client that breaks a limit is reported once to `owner`, and not listened to
+    the socket's bytes, is watched: a client that breaks a limit is reported once to `owner`, and not listened to
     any more. `has_parted` says that trio-websocket has sent a close frame. Closing it ends what trio-websocket can do,
     and leaves the socket to its owner.
     """
 
-    __slots__ = ("_closed", "_early", "_outbox", "_owner", "_receive", "_watch", "has_parted", "heard_at")
+    __slots__ = ("_closed", "_early", "_outbox", "_owner", "_receive", "_socket", "_watch", "has_parted", "heard_at")
 
     def __init__(
-        self, receive: Callable[[], Awaitable[bytes]], early: bytes, outbox: Outbox, watch: FrameWatch, owner: Owner
+        self,
+        socket: trio.socket.SocketType,
+        early: bytes,
+        outbox: Outbox,
+        watch: FrameWatch,
+        owner: Owner,
+        receive: Callable[[trio.socket.SocketType], Awaitable[bytes]] = receive,
     ) -> None:
+        self._socket = socket
         self._receive = receive
         self._early = early
         self._outbox = outbox
@@ -65,7 +72,7 @@ class WatchedStream(trio.abc.Stream):
         """Return the next bytes of the client, however many; `b""` at their end."""
         if self._closed:
             raise trio.ClosedResourceError
-        while data := self._early or await self._receive():
+        while data := self._early or await self._receive(self._socket):
             self._early = b""
             self.heard_at = trio.current_time()
             if self._watch is None:

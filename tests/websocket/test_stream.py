@@ -24,7 +24,9 @@ class World:
     def __init__(self, early=b""):
         self.client, ours = trio.testing.memory_stream_pair()
         self.outbox, self.violations = FakeOutbox(), []
-        self.stream = WatchedStream(ours.receive_some, early, self.outbox, FrameWatch(100, 50), self)
+        self.stream = WatchedStream(
+            ours, early, self.outbox, FrameWatch(100, 50), self, receive=lambda stream: stream.receive_some()
+        )
 
     def violated(self, violation):
         self.violations.append(violation)
