@@ -7,7 +7,7 @@ from time import time
 import trio
 
 from mesaya_ws.checkpoints import Checkpoints
-from mesaya_ws.core.event_log import Batch, News, Outage, Record, Replaced, Restored, Skipped, Sources
+from mesaya_ws.core.event_log import Batch, News, Outage, Record, Replaced, Restored, Skipped, Sources, Together
 from mesaya_ws.core.feed import TURN
 from mesaya_ws.core.hub import Delivered
 from mesaya_ws.core.outcome import Outcome
@@ -60,6 +60,7 @@ async def pump(
 def _hear(news: News, around: Surroundings) -> bool:
     """Take note of what the log says; return whether that took milliseconds, as to understand many records does."""
     status = around.status
+    records_heard = 0
     match news:
         case Outage(reason):
             status.outage, status.since = reason, time()
@@ -69,8 +70,13 @@ def _hear(news: News, around: Surroundings) -> bool:
             status.outage, status.since = None, time()
             around.metrics.log_up = True
             log.info("the event log answers again")
-        case Batch(source, _, lag):
+        case Batch(source, records, lag):
             around.metrics.lag[source] = lag
+            records_heard = len(records)
+        case Together(batches):
+            for source, records, lag in batches:
+                around.metrics.lag[source] = lag
+                records_heard += len(records)
         case Sources(_, lags):
             around.metrics.lag = dict(lags)  # what is not named is no more
         case Skipped():
@@ -78,7 +84,7 @@ def _hear(news: News, around: Surroundings) -> bool:
         case Replaced(topic):
             log.warning("a topic was deleted and created again", topic=topic)
     around.feed.hear(news, round(time() * 1000))
-    return isinstance(news, Batch) and len(news.records) >= TURN
+    return records_heard >= TURN
 
 
 def _own_up(around: Surroundings) -> None:

@@ -112,6 +112,15 @@ class Batch(NamedTuple):
     lag: int
 
 
+class Together(NamedTuple):
+    """What came of several sources at once.
+
+    All of it is to be known before the first of its records is taken: an earlier one may be in another source.
+    """
+
+    batches: Sequence[Batch]
+
+
 class Sources(NamedTuple):
     """A look at the whole log: told first, then every few seconds, and when topics or partitions appear.
 
@@ -156,7 +165,7 @@ class Restored(NamedTuple):
     """The log answers again; nothing was skipped."""
 
 
-News = Batch | Sources | Gap | Skipped | Replaced | Outage | Restored
+News = Batch | Together | Sources | Gap | Skipped | Replaced | Outage | Restored
 
 
 class LogUnavailableError(Exception):

@@ -23,6 +23,7 @@ from mesaya_ws.core.event_log import (
     Replaced,
     Restored,
     Sources,
+    Together,
 )
 from mesaya_ws.core.folding import state_of
 from mesaya_ws.core.frames import text_frame
@@ -132,8 +133,11 @@ class Feed:
                 self._freshness.answers(False)
             case Restored():
                 self._freshness.answers(True)
-            case Batch(source, records, lag):
-                self._merge.push(source, [(record, understand(record)) for record in records], lag)
+            case Batch():
+                self._push(news)
+            case Together(batches):
+                for batch in batches:
+                    self._push(batch)
             case Sources(extents, lags):
                 for partition, extent in extents.items():
                     if partition not in self.cursor.next:
@@ -155,6 +159,9 @@ class Feed:
                     self.window.forget(partition)
                 self.cursor.replaced(topic, topic_id)
                 self._parentage.replaced(topic, self.cursor)
+
+    def _push(self, batch: Batch) -> None:
+        self._merge.push(batch.source, [(record, understand(record)) for record in batch.records], batch.lag)
 
     def take(self, now: int) -> Iterator[None]:
         """Take all records whose turn has come at the time `now` (ms since the epoch).

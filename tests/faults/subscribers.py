@@ -30,8 +30,15 @@ SILENCE = 4.0
 
 
 def identity(message: Message) -> str:
-    """Return what tells an event apart from all others of its channel; its position is opaque."""
-    return json.dumps([message["type"], message["timestamp"], message["data"]], sort_keys=True)
+    """Return what tells an event apart from all others of its channel; its position is opaque.
+
+    The rules give no order to what goes along with something, as the tables of a section.
+    """
+    data = {
+        name: sorted(value, key=json.dumps) if isinstance(value, list) else value
+        for name, value in message["data"].items()
+    }
+    return json.dumps([message["type"], message["timestamp"], data], sort_keys=True)
 
 
 class Subscriber:

@@ -29,6 +29,10 @@ RATE = 30
 """Records a second that the platform writes."""
 
 
+APART = 0.05
+"""Seconds between a record and another one on which its meaning hangs; an answer of the broker is not made at once."""
+
+
 async def until(condition: Callable[[], object], what: str) -> None:
     """Return when `condition` holds."""
     with trio.move_on_after(PATIENCE):
@@ -142,7 +146,7 @@ class World:
 
     async def _apart(self) -> None:
         await self.log.settle()
-        await trio.sleep(0.005)
+        await trio.sleep(APART)
 
     async def heard(self, subscribers: Sequence[Subscriber], more: int = 30) -> None:
         """Return when each of the subscribers has heard some more."""

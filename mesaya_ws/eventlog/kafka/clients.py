@@ -5,42 +5,25 @@ is for is told at its place, and `tests/eventlog/test_kafka.py` shows that it wo
 """
 
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import trio
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import NetworkSelector
 
-from mesaya_ws.core.event_log import Record
 from mesaya_ws.eventlog.kafka.connections import Connections
+from mesaya_ws.eventlog.kafka.consumer import Consumer
 from mesaya_ws.settings import Settings, SettingsError
-
-BATCH_RECORDS = 200
-"""Records that one poll hands over at most. They die before the garbage collector counts enough of them to look at the
-whole heap, which would stop the event loop."""
 
 CONNECT_PATIENCE = 5.0
 """Seconds in which a new client must have found a broker."""
 
 GRACE = 0.3
 """Seconds that a cancelled thread has to end by itself, before its clients are closed under it."""
-
-_CONSUMER: dict[str, Any] = {
-    # Every replica reads every partition, from a place that it keeps itself: no group, which would split the stream.
-    "group_id": None,
-    "enable_auto_commit": False,
-    # What retention removed is to be told, not jumped over.
-    "auto_offset_reset": "none",
-    "isolation_level": "read_committed",
-    "max_poll_records": BATCH_RECORDS,
-    # Bounds what a held up follower keeps in memory; larger records come all the same.
-    "fetch_max_bytes": 1024 * 1024,
-    "max_partition_fetch_bytes": 256 * 1024,
-}
 
 Options = Mapping[str, Any]
 _Result = TypeVar("_Result")
@@ -105,9 +88,11 @@ class Clients:
             KafkaAdminClient(**{**self._options, "request_timeout_ms": 3_000}, kafka_client=self._connect)
         )
 
-    def consumer(self) -> KafkaConsumer:
+    def consumer(self) -> Consumer:
         """Return a new consumer; it has no partitions yet."""
-        return self._keep(_guarded(KafkaConsumer(**self._options, **_CONSUMER, kafka_client=self._connect)))
+        consumer = Consumer(self._connect, self._options)
+        self._keep(consumer.raw)
+        return consumer
 
     def producer(self, **options: object) -> KafkaProducer:
         """Return a new producer; `close` does not close it."""
@@ -146,82 +131,6 @@ class Clients:
         net.cluster.config["allow_auto_create_topics"] = False
         self._nets.append(net)
         return net
-
-
-class Poison(NamedTuple):
-    """A place that a consumer cannot read: a damaged batch, a header that is not text, a codec that nobody knows."""
-
-    partition: TopicPartition
-    offset: int
-    reason: str
-
-
-class PoisonError(Exception):
-    """What `poll` raises at a `poison`; the way on is to seek behind it."""
-
-    def __init__(self, poison: Poison) -> None:
-        super().__init__(poison)
-        self.poison = poison
-
-
-def _guarded(consumer: KafkaConsumer) -> KafkaConsumer:
-    """Change three things in a consumer.
-
-    - Anything that is raised while records are unpacked would leave the half-read batch where it is, and every later
-      poll would spin on it for ever. Now the batch is dropped, and poll raises `PoisonError`.
-    - While records of some partitions are buffered, a fetch would ask for the idle ones only, and wait at the broker
-      for `fetch_max_wait_ms` before the next may ask for the busy ones. Now nothing is fetched until all are taken.
-    - `highwater` is the end of what committed transactions have written, for that is how far a reader comes.
-    """
-    fetcher = consumer._fetcher
-    send, take, parse = fetcher._send_fetches_async, fetcher.fetched_records, fetcher._parse_fetched_data
-
-    # Runs in the client's own thread, as the arrival of answers does: they cannot overtake one another.
-    async def send_fetches() -> list[Any]:
-        if fetcher._completed_fetches or fetcher._next_partition_records:
-            return []
-        return await send()  # type: ignore[no-any-return]
-
-    def fetched_records(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return take(*args, **kwargs)
-        except Exception as error:
-            rest = fetcher._next_partition_records
-            if not rest:
-                raise
-            fetcher._next_partition_records = None
-            reason = f"{type(error).__name__}: {error}"
-            raise PoisonError(Poison(rest.topic_partition, rest.next_fetch_offset, reason)) from error
-
-    def parse_fetched_data(fetch: Any) -> Any:
-        data = fetch.partition_data
-        if data.last_stable_offset >= 0:
-            data.high_watermark = data.last_stable_offset
-        return parse(fetch)
-
-    fetcher._send_fetches_async = send_fetches
-    fetcher.fetched_records = fetched_records
-    fetcher._parse_fetched_data = parse_fetched_data
-    return consumer
-
-
-def place(consumer: KafkaConsumer, partition: TopicPartition) -> int:
-    """Return the next offset that `consumer` reads; it lies behind the marks of transactions, which are no records.
-
-    `consumer.position` says the same, after asking the broker whether the place is still a valid one.
-    """
-    offset: int = consumer._subscription.assignment[partition].position.offset
-    return offset
-
-
-def topic_id(consumer: KafkaConsumer, topic: str) -> str:
-    """Return the id of the topic that `consumer` reads from at this moment."""
-    return str(consumer._client.cluster.topic_id(topic))
-
-
-def records_of(polled: Iterable[Any]) -> list[Record]:
-    """Return what `poll` returned of one partition as records of ours."""
-    return [Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value) for one in polled]
 
 
 async def run_in_thread(work: Callable[[], _Result], free: Callable[[], None]) -> _Result:

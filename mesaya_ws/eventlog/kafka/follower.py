@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 import trio
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import (
     BrokerResponseError,
     LogTruncationError,
@@ -28,22 +28,15 @@ from mesaya_ws.core.event_log import (
     Outage,
     Partition,
     Place,
+    Record,
     Replaced,
     Restored,
     Skipped,
-    Source,
     Sources,
+    Together,
 )
-from mesaya_ws.eventlog.kafka.clients import (
-    BATCH_RECORDS,
-    Clients,
-    Options,
-    PoisonError,
-    place,
-    records_of,
-    run_in_thread,
-    topic_id,
-)
+from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
+from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError, records_of
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
 
@@ -88,6 +81,9 @@ class Follower:
         self._poisoned: dict[TopicPartition, tuple[int, str]] = {}
         # Where the broker said that the place is not valid, with the offset up to which the log agrees, if it said so.
         self._astray: dict[TopicPartition, int | None] = {}
+        # Where partitions end, as far as the broker has told, and what more there is of some than has been handed over.
+        self._ends: dict[TopicPartition, int] = {}
+        self._behind: dict[TopicPartition, int] = {}
         self._refused: str | None = None
         self._down = False
         self._answered = self._beat = monotonic()
@@ -160,13 +156,13 @@ class Follower:
                     look_at = monotonic() + LOOK_INTERVAL
             yield None
             polled = self._poll(consumer)
-            for partition, records in polled.items():
+            for partition in list(polled):
                 # All offsets of a topic that was created again are in a new log.
-                if topic_id(consumer, partition.topic) != self._ids[partition.topic]:
-                    consumer.seek(partition, self._next[partition])
+                if consumer.topic_id(partition.topic) != self._ids[partition.topic]:
+                    consumer.raw.seek(partition, self._next[partition])
+                    del polled[partition]
                     look_at = -inf
-                    continue
-                yield from self._hand_over(consumer, partition, records)
+            yield from self._hand_over(consumer, polled)
             if 0 < sum(map(len, polled.values())) < BATCH_RECORDS:
                 # While the thread sleeps, records gather, and one crossing to the event loop takes them all: at 1,000
                 # records a second this halves the processor time (63 to 33 %), for 2 ms in the median delay.
@@ -174,13 +170,13 @@ class Follower:
             if self._astray:
                 look_at = -inf
 
-    def _poll(self, consumer: KafkaConsumer) -> Mapping[TopicPartition, Sequence[Any]]:
+    def _poll(self, consumer: Consumer) -> dict[TopicPartition, Sequence[Any]]:
         """Wait for records, and return at most a batch of them. What cannot be read is noted, and passed by."""
-        if not consumer.assignment():
+        if not consumer.raw.assignment():
             time.sleep(RETRY_INTERVAL / 5)
             return {}
         try:
-            polled: Mapping[TopicPartition, Sequence[Any]] = consumer.poll(POLL_MS)
+            polled: dict[TopicPartition, Sequence[Any]] = consumer.raw.poll(POLL_MS)
         except OffsetOutOfRangeError as error:
             self._astray |= dict.fromkeys(error.args[0])
         except LogTruncationError as error:
@@ -189,7 +185,7 @@ class Follower:
         except PoisonError as error:
             partition, offset, why = error.poison
             self._poisoned.setdefault(partition, (self._next[partition], why))
-            consumer.seek(partition, offset + 1)
+            consumer.raw.seek(partition, offset + 1)
         except TopicAuthorizationFailedError as error:
             self._refused = not_allowed(", ".join(sorted(error.args[0])))
             time.sleep(RETRY_INTERVAL / 5)
@@ -200,19 +196,40 @@ class Follower:
             return polled
         return {}
 
-    def _hand_over(self, consumer: KafkaConsumer, partition: TopicPartition, polled: Sequence[Any]) -> Iterator[News]:
-        yield from self._skipped(partition, polled[0].offset)
-        end, next_offset = consumer.highwater(partition), place(consumer, partition)
-        yield Batch(Partition(*partition), records_of(polled), max(0, (end or 0) - next_offset))
-        self._next[partition] = next_offset
+    def _hand_over(self, consumer: Consumer, polled: Mapping[TopicPartition, Sequence[Any]]) -> Iterator[News]:
+        """Tell everything at once that a poll has brought, and what more is known to be there."""
+        ends = consumer.ends()
+        self._ends |= ends
+        batches: list[Batch] = []
+        for partition, records in polled.items():
+            yield from self._skipped(partition, records[0].offset)
+            batches.append(self._batch(consumer, partition, records_of(records)))
+        batches.extend(
+            self._batch(consumer, partition, ())
+            for partition in (ends.keys() | self._behind.keys()) & self._next.keys() - polled.keys()
+            if self._lag(consumer, partition) != self._behind.get(partition, 0)
+        )
+        if batches:
+            yield Together(batches)
+        for partition in polled:
+            self._next[partition] = consumer.place(partition)
 
-    def _look(self, consumer: KafkaConsumer, survey: Survey) -> Iterator[News]:
+    def _batch(self, consumer: Consumer, partition: TopicPartition, records: Sequence[Record]) -> Batch:
+        lag = self._behind[partition] = self._lag(consumer, partition)
+        if not lag:
+            del self._behind[partition]
+        return Batch(Partition(*partition), records, lag)
+
+    def _lag(self, consumer: Consumer, partition: TopicPartition) -> int:
+        return max(0, self._ends[partition] - consumer.place(partition))
+
+    def _look(self, consumer: Consumer, survey: Survey) -> Iterator[News]:
         """Tell what a look at the log has found, and read from the partitions that are there now."""
         extents = {TopicPartition(*partition): extent for partition, extent in survey.extents.items()}
-        stay = consumer.assignment() & extents.keys()
+        stay = consumer.raw.assignment() & extents.keys()
         for partition in list(self._poisoned):
             if partition in stay:
-                yield from self._skipped(partition, place(consumer, partition))
+                yield from self._skipped(partition, consumer.place(partition))
         for topic, id in {partition.topic: extent.topic_id for partition, extent in extents.items()}.items():
             known = self._ids.get(topic, id)
             self._ids[topic] = id
@@ -225,24 +242,26 @@ class Follower:
                 yield Replaced(topic, id)
         for partition, extent in extents.items():
             if partition in stay:
-                self._next[partition] = place(consumer, partition)
+                self._next[partition] = consumer.place(partition)
             else:
                 self._next.setdefault(partition, extent.begin)
-        if consumer.assignment() != extents.keys():
-            consumer.assign(list(extents))
+        if consumer.raw.assignment() != extents.keys():
+            consumer.raw.assign(list(extents))
         for partition in extents.keys() - stay:
-            consumer.seek(partition, self._next[partition])
+            consumer.raw.seek(partition, self._next[partition])
         yield from self._find_places(consumer, extents)
         trouble = survey.trouble or self._refused
         self._refused = None
         yield from self._state(trouble)
-        lags: dict[Source, int] = {
-            Partition(*partition): max(0, extent.end - max(extent.begin, self._next[partition]))
+        lags = {
+            partition: max(0, extent.end - max(extent.begin, self._next[partition]))
             for partition, extent in extents.items()
         }
-        yield Sources(survey.extents, lags)
+        self._ends = {partition: extent.end for partition, extent in extents.items()}
+        self._behind = {partition: lag for partition, lag in lags.items() if lag}
+        yield Sources(survey.extents, {Partition(*partition): lag for partition, lag in lags.items()})
 
-    def _find_places(self, consumer: KafkaConsumer, extents: Mapping[TopicPartition, Extent]) -> Iterator[News]:
+    def _find_places(self, consumer: Consumer, extents: Mapping[TopicPartition, Extent]) -> Iterator[News]:
         """Go on where the log does, in partitions that do not hold the place we were at."""
         astray, self._astray = self._astray, {}
         for partition, agreed in astray.items():
@@ -257,7 +276,7 @@ class Follower:
                 why = "The log has lost them after we had read them: a broker became leader that did not have them."
                 yield Skipped(Partition(*partition), there, here, why)
             self._next[partition] = there
-            consumer.seek(partition, there)
+            consumer.raw.seek(partition, there)
 
     def _skipped(self, partition: TopicPartition, next_offset: int) -> Iterator[News]:
         """Tell what could not be read before `next_offset`."""

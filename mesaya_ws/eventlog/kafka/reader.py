@@ -5,19 +5,12 @@ from time import monotonic
 from typing import TypeVar
 
 import trio
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
 from mesaya_ws.core.event_log import Extent, LogUnavailableError, OffsetGoneError, Partition, Record
-from mesaya_ws.eventlog.kafka.clients import (
-    BATCH_RECORDS,
-    Clients,
-    Options,
-    PoisonError,
-    place,
-    records_of,
-    run_in_thread,
-)
+from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
+from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError, records_of
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import take_survey
 
@@ -36,7 +29,7 @@ class Reader:
         self._turn = trio.Lock()
         self._clients: Clients | None = None
         self._admin: KafkaAdminClient
-        self._consumer: KafkaConsumer
+        self._consumer: Consumer
 
     async def extents(self) -> Mapping[Partition, Extent]:
         """See `EventLog.extents`."""
@@ -82,17 +75,18 @@ class Reader:
         if extent is None or start < extent.begin:
             raise OffsetGoneError(f"{partition.topic} does not hold offset {start} of partition {partition.number}.")
         at = TopicPartition(*partition)
-        self._consumer.assign([at])
-        self._consumer.seek(at, start)
+        consumer = self._consumer
+        consumer.raw.assign([at])
+        consumer.raw.seek(at, start)
         records: list[Record] = []
-        while len(records) < limit and place(self._consumer, at) < extent.end:
+        while len(records) < limit and consumer.place(at) < extent.end:
             trio.from_thread.check_cancelled()
             try:
-                polled = self._consumer.poll(200, max_records=min(BATCH_RECORDS, limit - len(records)))
+                polled = consumer.raw.poll(200, max_records=min(BATCH_RECORDS, limit - len(records)))
             except OffsetOutOfRangeError:
                 raise OffsetGoneError(f"{partition.topic} no longer holds offset {start}.") from None
             except PoisonError as error:
-                self._consumer.seek(at, error.poison.offset + 1)
+                consumer.raw.seek(at, error.poison.offset + 1)
                 continue
             records += records_of(polled.get(at, ()))
         return records

@@ -1,0 +1,127 @@
+"""The consumer that reads the log, and what is changed in it.
+
+The names of kafka-python that begin with an underscore are those of release 3.0.12, which is pinned; what each change
+is for is told at its place, and `tests/eventlog/test_kafka.py` shows that it works.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
+from typing import Any, NamedTuple
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.net.compat import KafkaNetClient
+
+from mesaya_ws.core.event_log import Record
+
+BATCH_RECORDS = 200
+"""Records that one poll hands over at most. They die before the garbage collector counts enough of them to look at the
+whole heap, which would stop the event loop."""
+
+_OPTIONS: dict[str, Any] = {
+    # Every replica reads every partition, from a place that it keeps itself: no group, which would split the stream.
+    "group_id": None,
+    "enable_auto_commit": False,
+    # What retention removed is to be told, not jumped over.
+    "auto_offset_reset": "none",
+    "isolation_level": "read_committed",
+    "max_poll_records": BATCH_RECORDS,
+    # Bounds what a held up follower keeps in memory; larger records come all the same.
+    "fetch_max_bytes": 1024 * 1024,
+    "max_partition_fetch_bytes": 256 * 1024,
+    # Nobody reads them.
+    "metrics_enabled": False,
+}
+
+
+class Poison(NamedTuple):
+    """A place that a consumer cannot read: a damaged batch, a header that is not text, a codec that nobody knows."""
+
+    partition: TopicPartition
+    offset: int
+    reason: str
+
+
+class PoisonError(Exception):
+    """What `poll` raises at a `poison`; the way on is to seek behind it."""
+
+    def __init__(self, poison: Poison) -> None:
+        super().__init__(poison)
+        self.poison = poison
+
+
+class Consumer:
+    """A `KafkaConsumer`, as `raw`, and what is known of where its partitions end; it has no partitions at first."""
+
+    def __init__(self, connect: Callable[..., KafkaNetClient], options: Mapping[str, Any]) -> None:
+        self.raw = KafkaConsumer(**options, **_OPTIONS, kafka_client=connect)
+        self._lock = Lock()
+        self._ends: dict[TopicPartition, int] = {}
+        self._guard(self.raw._fetcher)
+
+    def _guard(self, fetcher: Any) -> None:
+        """Change how answers are taken.
+
+        - Anything that is raised while records are unpacked would leave the half-read batch where it is, and every
+          later poll would spin on it for ever. Now the batch is dropped, and poll raises `PoisonError`.
+        - While records of some partitions are buffered, a fetch would ask for the idle ones only, and wait at the
+          broker for `fetch_max_wait_ms` before the next may ask for the busy ones. Now nothing is fetched until all
+          are taken.
+        - An answer would arrive partition by partition, while another thread polls. Now a poll finds all of it or
+          nothing, and the ends that it tells are known before its records are taken.
+        - The end is that of what committed transactions have written, for that is how far a reader comes.
+        """
+        send, take, arrive = fetcher._send_fetches_async, fetcher.fetched_records, fetcher._handle_fetch_response
+
+        # Runs in the client's own thread, as the arrival of answers does: they cannot overtake one another.
+        async def send_fetches() -> list[Any]:
+            if fetcher._completed_fetches or fetcher._next_partition_records:
+                return []
+            return await send()  # type: ignore[no-any-return]
+
+        def fetched_records(*args: Any, **kwargs: Any) -> Any:
+            try:
+                with self._lock:
+                    return take(*args, **kwargs)
+            except Exception as error:
+                rest = fetcher._next_partition_records
+                if not rest:
+                    raise
+                fetcher._next_partition_records = None
+                reason = f"{type(error).__name__}: {error}"
+                raise PoisonError(Poison(rest.topic_partition, rest.next_fetch_offset, reason)) from error
+
+        def handle_fetch_response(node: Any, places: Any, sent_at: float, response: Any) -> None:
+            with self._lock:
+                arrive(node, places, sent_at, response)
+                for topic in response.responses:
+                    for part in topic.partitions:
+                        end = part.high_watermark if part.last_stable_offset < 0 else part.last_stable_offset
+                        if end >= 0:
+                            self._ends[TopicPartition(topic.topic, part.partition_index)] = end
+
+        fetcher._send_fetches_async = send_fetches
+        fetcher.fetched_records = fetched_records
+        fetcher._handle_fetch_response = handle_fetch_response
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """Return where the partitions end of which the broker has told anything since the last time."""
+        with self._lock:
+            ends, self._ends = self._ends, {}
+        return ends
+
+    def place(self, partition: TopicPartition) -> int:
+        """Return the offset that is read next; it lies behind the marks of transactions, which are no records.
+
+        `KafkaConsumer.position` says the same, after asking the broker whether the place is still a valid one.
+        """
+        offset: int = self.raw._subscription.assignment[partition].position.offset
+        return offset
+
+    def topic_id(self, topic: str) -> str:
+        """Return the id of the topic that is read from at this moment."""
+        return str(self.raw._client.cluster.topic_id(topic))
+
+
+def records_of(polled: Iterable[Any]) -> list[Record]:
+    """Return what `poll` returned of one partition as records of ours."""
+    return [Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value) for one in polled]
