@@ -1,6 +1,7 @@
 """What waits for one client: written at once while the client keeps up, queued within bounds when it does not."""
 
 import os
+from contextlib import suppress
 from os import write  # found at once, in the one place that runs for every delivery
 from typing import Protocol
 
@@ -173,7 +174,8 @@ class Outbox:
 
     def _caught_up(self) -> None:
         if self._finished:
-            self._socket.shutdown(trio.socket.SHUT_WR)
+            with suppress(OSError):  # the client is gone; the receive task is being told the same
+                self._socket.shutdown(trio.socket.SHUT_WR)
         elif self._owner is not None:
             self._owner.idle()
 

@@ -37,6 +37,10 @@ class Owner(Protocol):
         """Hear that the client has broken a limit, and is not listened to any more."""
         ...
 
+    async def gone(self) -> None:
+        """Hear that nothing more comes from the client; return when it is time to do something about it."""
+        ...
+
 
 class WatchedStream(trio.abc.Stream):
     """A client's socket as trio-websocket sees it, from the end of the handshake on.
@@ -72,18 +76,27 @@ class WatchedStream(trio.abc.Stream):
         """Return the next bytes of the client, however many; `b""` at their end."""
         if self._closed:
             raise trio.ClosedResourceError
-        while data := self._early or await self._receive(self._socket):
-            self._early = b""
-            self.heard_at = trio.current_time()
-            if self._watch is None:
-                continue
-            violation = self._watch.feed(data, self.heard_at)
-            if violation is None:
-                return data
-            self._watch = None
-            if self._owner is not None:
-                self._owner.violated(violation)
+        try:
+            while data := self._early or await self._receive(self._socket):
+                self._early = b""
+                self.heard_at = trio.current_time()
+                if self._watch is None:
+                    continue
+                violation = self._watch.feed(data, self.heard_at)
+                if violation is None:
+                    return data
+                self._watch = None
+                if self._owner is not None:
+                    self._owner.violated(violation)
+        except trio.BrokenResourceError:
+            await self._gone()
+            raise
+        await self._gone()
         return b""
+
+    async def _gone(self) -> None:
+        if self._owner is not None:
+            await self._owner.gone()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Hand `data` to the outbox. Raises `BrokenResourceError` when the client is gone."""

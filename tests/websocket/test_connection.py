@@ -21,7 +21,7 @@ from mesaya_ws.core.session import Limits
 from mesaya_ws.core.window import Window
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive, serve_websocket
+from mesaya_ws.websocket.connection import ENDS_AT_ONCE, Connection, Surroundings, keep_alive, serve_websocket
 from tests.websocket.client import PATIENCE, Client
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 
@@ -266,6 +266,26 @@ async def test_a_client_that_vanishes(world):
     client.stream.socket.close()
     await world.until_nobody_is_left()
     assert world.metrics.closes == {"1006": 1}
+
+
+async def test_many_that_vanish_at_once_end_a_few_at_a_time(world):
+    ends = world.around.ends
+    clients = [await world.client() for _ in range(3)]
+    for _ in range(ENDS_AT_ONCE - 1):
+        ends.acquire_nowait()
+    await world.clients[0].send(close(1000))  # this one has taken its leave, and waits for nobody
+    for client in clients:
+        client.stream.socket.close()
+    # One after the other, through the one place that is left.
+    await world.until_nobody_is_left()
+    assert ends.value == 1
+    late = await world.client()
+    ends.acquire_nowait()
+    late.stream.socket.close()
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(world.around.connections) == 1
+    ends.release()
+    await world.until_nobody_is_left()
 
 
 async def test_cancellation_leaves_nothing_behind():

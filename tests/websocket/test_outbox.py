@@ -178,6 +178,21 @@ async def test_the_last_word_to_a_client_that_keeps_up(wire, nursery):
     assert await theirs.recv(1) == b""
 
 
+async def test_the_last_word_to_a_client_that_is_gone(nursery):
+    with trio.socket.socket() as door:
+        await door.bind(("127.0.0.1", 0))
+        door.listen()
+        with trio.socket.socket() as theirs:
+            await theirs.connect(door.getsockname())
+            ours, _ = await door.accept()
+    with ours:
+        outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+        # The client's end is closed: what is written is answered with a reset, which comes before the end of our side.
+        outbox.finish(b"bye")
+        with pytest.raises(OSError, match="not connected"):
+            ours.shutdown(trio.socket.SHUT_WR)
+
+
 async def test_after_an_overflow_there_is_still_a_last_word(wire, nursery):
     ours, theirs = wire
     owner = Owner()

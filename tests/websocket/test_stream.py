@@ -24,12 +24,18 @@ class World:
     def __init__(self, early=b""):
         self.client, ours = trio.testing.memory_stream_pair()
         self.outbox, self.violations = FakeOutbox(), []
+        self.waits_to_end, self.may_end = trio.Event(), trio.Event()
+        self.may_end.set()
         self.stream = WatchedStream(
             ours, early, self.outbox, FrameWatch(100, 50), self, receive=lambda stream: stream.receive_some()
         )
 
     def violated(self, violation):
         self.violations.append(violation)
+
+    async def gone(self):
+        self.waits_to_end.set()
+        await self.may_end.wait()
 
 
 async def test_what_came_early_is_received_first():
@@ -39,6 +45,18 @@ async def test_what_came_early_is_received_first():
     assert await world.stream.receive_some() == frame(b"late")
     await world.client.aclose()
     assert await world.stream.receive_some() == b""
+
+
+async def test_the_end_is_told_when_its_owner_has_time_for_it():
+    world = World()
+    world.may_end = trio.Event()
+    await world.client.aclose()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.stream.receive_some)
+        await world.waits_to_end.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(nursery.child_tasks) == 1
+        world.may_end.set()
 
 
 async def test_it_knows_when_it_heard_of_the_client(autojump_clock):
