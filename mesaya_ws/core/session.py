@@ -8,10 +8,11 @@ from mesaya_ws.core import closing
 from mesaya_ws.core.channels import Channel, parse_channel
 from mesaya_ws.core.delivery import Delivery
 from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Outbox
 from mesaya_ws.core.past import Past
 from mesaya_ws.core.permissions import may_subscribe
-from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, parse
+from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
 from mesaya_ws.core.replay import Replay, Stretch
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
 from mesaya_ws.core.window import Overtaken
@@ -60,9 +61,9 @@ class Session:
     def __attrs_post_init__(self) -> None:
         self.delivery = Delivery(self.feed, self.outbox, self.limits.fold)
 
-    def welcome(self) -> None:
-        """Greet the client, before it has said anything."""
-        self.delivery.say("welcome", connection=self.id, **self.feed.freshness())
+    def greeting(self) -> bytes:
+        """Return the frame that greets the client, before it has said anything."""
+        return text_frame(encode("welcome", connection=self.id, **self.feed.freshness()))
 
     def announce(self, within: float) -> None:
         """Ask the client to move to another instance, before this one closes the connection in so many seconds."""

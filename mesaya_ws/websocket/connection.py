@@ -19,7 +19,7 @@ from mesaya_ws.core.window import Overtaken
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.library import ConnectionClosed, WebSocketConnection, open_websocket
+from mesaya_ws.websocket.library import WebSocket
 from mesaya_ws.websocket.outbox import Outbox
 from mesaya_ws.websocket.stream import WatchedStream
 
@@ -150,22 +150,16 @@ class Connection:
 
     async def run(self, answer: bytes) -> int:
         """Send the `answer` that opens the WebSocket, serve the client, and return the code that it was closed with."""
-        self._outbox.offer(answer, 1)
-        self.session.welcome()
-        websocket = open_websocket(self._stream, self._nursery, self._around.settings.max_message_bytes)
-        code = ABNORMAL
+        self._outbox.offer(answer + self.session.greeting(), 1)
+        websocket = WebSocket(self._stream, self._obey)
         with self._scope:
-            # Not in a coroutine of its own, which every client would pay for: nearly always it waits here.
-            try:
-                while True:
-                    self._obey(str(await websocket.get_message()))  # never bytes: the stream lets no binary frame pass
-            except ConnectionClosed as closed:
-                code = int(closed.reason.code) if closed.reason else ABNORMAL
-            if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
-                self.close(closing.CLOSE_CODES[code])
+            await websocket.run()
+        code = int(websocket.closed.code) if websocket.closed else ABNORMAL
+        if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
+            self.close(closing.CLOSE_CODES[code])
         if self._verdict is not None:
             code = self._verdict.code
-            await self._part(websocket, self._verdict)
+            await self._part(self._verdict)
         return code
 
     def _obey(self, text: str) -> None:
@@ -174,16 +168,13 @@ class Connection:
         counts[kind] = counts.get(kind, 0) + 1
         self._around.attend(self.session)
 
-    async def _part(self, websocket: WebSocketConnection, verdict: CloseCode) -> None:
+    async def _part(self, verdict: CloseCode) -> None:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""
         self.leave()
         if verdict is closing.SLOW:
             self._outbox.drop()  # it comes back for more than that
         self._outbox.finish(close_frame(verdict.code, verdict.name))
         with trio.move_on_after(self._around.settings.close_timeout), suppress(trio.BrokenResourceError):
-            with suppress(ConnectionClosed):
-                while True:
-                    await websocket.get_message()
             async for _ in self._tcp:
                 pass
 
@@ -206,8 +197,8 @@ async def serve_websocket(
 ) -> None:
     """Serve a client on `stream` until either side ends the connection, and close the stream.
 
-    `answer` opens the WebSocket, and `early` is what the client sent behind its handshake. In the nursery here live the
-    receiving task, trio-websocket's reader of frames, and, while the client lags behind, a send task.
+    `answer` opens the WebSocket, and `early` is what the client sent behind its handshake. The task that this runs in
+    is the receiving one; in the nursery here lives, while the client lags behind, a send task.
     """
     metrics = around.metrics
     metrics.connections_open += 1
