@@ -1,5 +1,6 @@
 """Who is let in, and to whom; the two protocols behind it are stand-ins."""
 
+import socket
 from functools import partial
 
 import pytest
@@ -16,6 +17,10 @@ from tests.wire import handshake
 GET = b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
+CLIENTS = []
+"""The clients of a test, for their sockets to be closed after it."""
+
+
 class World:
     """An acceptor, and what it has handed on: `websockets` and `requests` hold what came with them."""
 
@@ -29,8 +34,9 @@ class World:
 
     def connect(self):
         """Return the client's end of an accepted connection; `ended` tells that it has been served."""
-        client, ours = trio.testing.memory_stream_pair()
+        client, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
         client.ended = trio.Event()
+        CLIENTS.append(client)
 
         async def handle():
             await self.acceptor.handle(ours)
@@ -70,6 +76,13 @@ class World:
         self.requests.append(bytes(await stream.receive_some()))
         if self._serve:
             await self._serve(stream)
+
+
+@pytest.fixture(autouse=True)
+async def closed():
+    yield
+    while CLIENTS:
+        CLIENTS.pop().socket.close()
 
 
 @pytest.fixture
