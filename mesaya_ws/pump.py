@@ -77,7 +77,7 @@ def _hear(news: News, around: Surroundings) -> bool:
             for source, records, lag in batches:
                 around.metrics.lag[source] = lag
                 records_heard += len(records)
-        case Sources(_, lags):
+        case Sources(_, lags, _):
             around.metrics.lag = dict(lags)  # what is not named is no more
         case Skipped():
             _report_skipped(around.metrics, news)

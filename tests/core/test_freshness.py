@@ -71,6 +71,11 @@ def test_a_quiet_log_is_complete_as_of_the_last_look(log):
     assert log.told == (6, 0, True)
 
 
+def test_a_look_says_what_there_was_when_it_began(log):
+    log.hear(Sources({SECTIONS: Extent(0, 0, "id")}, {SECTIONS: 0}, age=2 * SECOND), 5)
+    assert log.told == (3, 0, True)
+
+
 def test_while_the_log_does_not_answer_time_stands_still(log):
     log.hear(Outage("The cable is out."), 5)
     log.work(60)

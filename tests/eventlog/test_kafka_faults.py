@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -29,7 +30,8 @@ from mesaya_ws.core.event_log import (
     Skipped,
     Sources,
 )
-from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, open_kafka_log, trouble_with
+from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, open_kafka_log, polling, trouble_with
+from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
 
@@ -49,8 +51,8 @@ async def store(kafka_broker: Broker) -> KafkaStore:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look, and give up, sooner than in production."""
-    monkeypatch.setattr(follower, "LOOK_INTERVAL", 0.2)
-    monkeypatch.setattr(follower, "OUTAGE_AFTER", 1.0)
+    monkeypatch.setattr(polling, "LOOK_INTERVAL", 0.2)
+    monkeypatch.setattr(polling, "OUTAGE_AFTER", 1.0)
     monkeypatch.setattr(clients, "CONNECT_PATIENCE", 1.5)
 
 
@@ -116,7 +118,7 @@ async def test_a_topic_that_is_created_later_is_read_from_its_beginning(kafka_br
     store = KafkaStore(kafka_broker.address)
     async with store.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.news))
-        assert ear.news == [Sources({}, {})]
+        assert [(news.extents, news.lags) for news in ear.all(Sources)] == [({}, {})]
         await store.create(store.topics[1])
         await log.append(numbered(store.topics[1], 5))
         await ear.until_held(5)
@@ -159,6 +161,29 @@ async def test_a_topic_that_does_not_exist_is_refused_at_once_and_not_created(ka
         with trio.fail_after(5), pytest.raises(RecordRefusedError, match="create it"):
             await log.append([NewRecord(store.topics[0], b"a")])
         assert await log.extents() == {}
+
+
+async def test_a_look_that_takes_long_holds_up_no_records(
+    store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
+):
+    begun, go_on, looks = threading.Event(), threading.Event(), count()
+
+    def survey(*asked: Any) -> Survey:
+        if next(looks):
+            begun.set()
+            go_on.wait(PATIENCE)
+        return take_survey(*asked)
+
+    monkeypatch.setattr(polling, "take_survey", survey)
+    async with store.open() as log, following(log) as ear:
+        await ear.until(lambda: bool(ear.news))
+        await trio.to_thread.run_sync(begun.wait, PATIENCE)
+        await log.append(numbered(store.topics[0], 5))
+        await ear.until_held(5)
+        assert len(ear.all(Sources)) == 1
+        go_on.set()
+        await ear.until(lambda: len(ear.all(Sources)) == 2)
+        assert ear.all(Sources)[1].age > 0
 
 
 # What cannot be read
@@ -339,7 +364,7 @@ async def test_a_broker_that_is_missing_at_the_start_is_waited_for(
 async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
     tmp_path: Path, hurry: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(follower, "RENEW_AFTER", 2.0)
+    monkeypatch.setattr(polling, "RENEW_AFTER", 2.0)
     # As in production: how fast a broker answers that has just been started is not ours to say.
     monkeypatch.setattr(clients, "CONNECT_PATIENCE", 5.0)
     old, new = Broker(tmp_path / "old"), Broker(tmp_path / "new")

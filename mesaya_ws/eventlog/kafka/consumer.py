@@ -4,7 +4,7 @@ The names of kafka-python that begin with an underscore are those of release 3.0
 is for is told at its place, and `tests/eventlog/test_kafka.py` shows that it works.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -55,7 +55,10 @@ class Consumer:
     def __init__(self, connect: Callable[..., KafkaNetClient], options: Mapping[str, Any]) -> None:
         self.raw = KafkaConsumer(**options, **_OPTIONS, kafka_client=connect)
         self._lock = Lock()
+        # As answers have told since `hear`; as is known of all; and since the last look began.
+        self._told: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
+        self._recent: dict[TopicPartition, int] = {}
         self._guard(self.raw._fetcher)
 
     def _guard(self, fetcher: Any) -> None:
@@ -97,17 +100,32 @@ class Consumer:
                     for part in topic.partitions:
                         end = part.high_watermark if part.last_stable_offset < 0 else part.last_stable_offset
                         if end >= 0:
-                            self._ends[TopicPartition(topic.topic, part.partition_index)] = end
+                            self._told[TopicPartition(topic.topic, part.partition_index)] = end
 
         fetcher._send_fetches_async = send_fetches
         fetcher.fetched_records = fetched_records
         fetcher._handle_fetch_response = handle_fetch_response
 
-    def ends(self) -> Mapping[TopicPartition, int]:
-        """Return where the partitions end of which the broker has told anything since the last time."""
+    def hear(self) -> Set[TopicPartition]:
+        """Return the partitions of whose ends the broker has told since the last time."""
         with self._lock:
-            ends, self._ends = self._ends, {}
-        return ends
+            told, self._told = self._told, {}
+        self._ends |= told
+        self._recent |= told
+        return told.keys()
+
+    def begin_look(self) -> None:
+        """Take note that somebody begins to look where the partitions end."""
+        self._recent = {}
+
+    def end_look(self, ends: Mapping[TopicPartition, int], replaced: Set[TopicPartition]) -> None:
+        """Take note of what was seen, and of what has been `replaced`; an answer that came meanwhile may know more."""
+        recent = {partition: end for partition, end in self._recent.items() if partition not in replaced}
+        self._ends = {partition: max(end, recent.get(partition, 0)) for partition, end in ends.items()}
+
+    def lag(self, partition: TopicPartition, place: int | None = None) -> int:
+        """Return how many records are known to lie behind `place`; that of the consumer, if none is given."""
+        return max(0, self._ends[partition] - (self.place(partition) if place is None else place))
 
     def place(self, partition: TopicPartition) -> int:
         """Return the offset that is read next; it lies behind the marks of transactions, which are no records.
