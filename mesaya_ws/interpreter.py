@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 THRESHOLDS = (500, 5, 1000)
 """Of the three generations (see `gc.set_threshold`).
 
-A connection is some 120 objects that stay, and the collector needs 0.3 to 0.6 µs for each that it looks at. Generations
+A connection is some 100 objects that stay, and the collector needs 0.3 to 0.6 µs for each that it looks at. Generations
 0 and 1 look at each object once, and at no more than 3,000 of them at a time: 2 ms. Smaller steps are not dearer, since
 what is young is still in the processor's caches. Generation 2 looks at everything, and by Python's own thresholds (700,
 10, 10) it does so again with every quarter that is added: of 8,000 handshakes it took a third of the time, 0.65 s at
