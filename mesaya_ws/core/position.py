@@ -50,8 +50,10 @@ class Cursor:
         self.next: dict[Partition, int] = {}
         self._ids: dict[str, str] = {}
         self._partitions: dict[str, list[Partition]] = {}
-        self._heads: dict[str, bytes] = {}
-        self._parts: dict[str, bytes] = {}
+        # By kind, what follows the beginning of its positions: the check, and a part for each of its topics; and by
+        # topic, where its part stands. Nearly always one topic has moved since the last position.
+        self._layouts: dict[str, list[bytes]] = {}
+        self._parts: dict[str, list[tuple[list[bytes], int]]] = {}
         self._single = True
 
     def found(self, extents: Mapping[Partition, Extent]) -> None:
@@ -75,23 +77,30 @@ class Cursor:
 
     def _lay_out(self) -> None:
         self._single = all(partitions == [Partition(topic, 0)] for topic, partitions in self._partitions.items())
-        self._heads.clear()
+        self._layouts.clear()
         self._parts.clear()
 
     def advance(self, partition: Partition, next_offset: int) -> None:
         """Note that everything before `next_offset` of `partition` has been taken."""
         self.next[partition] = next_offset
-        self._parts.pop(partition.topic, None)
+        parts = self._parts.get(partition.topic)
+        if parts is not None:
+            part = _varint(next_offset + 1) if self._single else self._part(partition.topic)
+            for layout, at in parts:
+                layout[at] = part
 
     def position(self, channel: str, kind: Kind) -> str:
         """Return the present place of a channel, given by its name and kind."""
-        head = self._heads.get(kind.name)
-        if head is None:
-            existing = [topic for topic in kind.topics if topic in self._partitions]
-            head = self._heads[kind.name] = self._check_ids(existing)
-        parts = self._parts
-        places = head + b"".join([parts.get(topic) or self._part(topic) for topic in kind.topics])
-        return _beginning(_VERSION | self._single, channel) + _encode(places)
+        layout = self._layouts.get(kind.name) or self._lay_out_kind(kind)
+        return _beginning(_VERSION | self._single, channel) + _encode(b"".join(layout))
+
+    def _lay_out_kind(self, kind: Kind) -> list[bytes]:
+        existing = [topic for topic in kind.topics if topic in self._partitions]
+        layout = self._layouts[kind.name] = [self._check_ids(existing), *map(self._part, kind.topics)]
+        for at, topic in enumerate(kind.topics, 1):
+            if topic in self._partitions:
+                self._parts.setdefault(topic, []).append((layout, at))
+        return layout
 
     def _check_ids(self, topics: Iterable[str]) -> bytes:
         return _check(" ".join(self._ids[topic] for topic in topics))
@@ -99,15 +108,12 @@ class Cursor:
     def _part(self, topic: str) -> bytes:
         partitions = self._partitions.get(topic)
         if partitions is None:
-            part = b"" if topic == PARENTS else b"\0"
-        elif self._single:
-            part = _varint(self.next[partitions[0]] + 1)
-        else:
-            count = partitions[-1].number + 1
-            # One that is missing, as it has no leader, has been taken up to its beginning.
-            part = _varint(count) + b"".join(_varint(self.next.get(Partition(topic, n), 0)) for n in range(count))
-        self._parts[topic] = part
-        return part
+            return b"" if topic == PARENTS else b"\0"
+        if self._single:
+            return _varint(self.next[partitions[0]] + 1)
+        count = partitions[-1].number + 1
+        # One that is missing, as it has no leader, has been taken up to its beginning.
+        return _varint(count) + b"".join(_varint(self.next.get(Partition(topic, n), 0)) for n in range(count))
 
     def read(self, text: str, channel: Channel) -> Vector:
         """Return the vector that a position of `channel` stands for.
@@ -172,12 +178,12 @@ def _check(text: str) -> bytes:
 
 def _varint(number: int) -> bytes:
     """Encode as in Protocol Buffers: seven bits a byte, the lowest first, the high bit says that more follow."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    if number <= 0x7F:
+        return number.to_bytes()
+    return (number & 0x7F | 0x80).to_bytes() + _higher_bits(number >> 7)
+
+
+_higher_bits = lru_cache(1024)(_varint)  # of the next offset of a partition they are the same, 127 times in 128
 
 
 def _varints(raw: bytes) -> Iterator[int]:

@@ -170,3 +170,36 @@ def test_what_is_written_is_read(offsets, wide):
         made.advance(partition, offset)
         wanted[partition] = offset
     assert made.read(place(made), TABLES) == wanted
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("advance"), st.sampled_from(TOPICS), st.integers(0, 2), st.integers(0, 1 << 40)),
+            st.tuples(st.just("found"), st.sampled_from((*TOPICS, PARENTS)), st.integers(0, 2), st.integers(0, 300)),
+            st.tuples(st.just("replaced"), st.sampled_from(TOPICS), st.just(0), st.just(0)),
+            st.tuples(st.just("ask"), st.sampled_from(TOPICS), st.just(0), st.just(0)),
+        ),
+        max_size=40,
+    )
+)
+def test_a_place_is_told_alike_by_who_came_there_step_by_step_and_who_begins_there(steps):
+    stepped, ids = cursor(topics=TOPICS[:3]), {}
+    for step, topic, number, offset in steps:
+        partition = Partition(topic, number)
+        if step == "found":
+            stepped.found({partition: Extent(offset, offset, ids.get(topic, f"id of {topic}"))})
+        elif step == "replaced":
+            ids[topic] = f"another of {topic}"
+            stepped.replaced(topic, ids[topic])
+        elif step == "ask":
+            told(stepped)
+        elif partition in stepped.next:
+            stepped.advance(partition, offset)
+    beginner = Cursor()
+    beginner.found({partition: Extent(next, next, id) for partition, (id, next) in stepped.places().items()})
+    assert told(stepped) == told(beginner)
+
+
+def told(made):
+    return {name: made.position(name, kind) for name, kind in KINDS.items()}
