@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core import fields
+from mesaya_ws.core.channels import IDENTIFIER
 from mesaya_ws.core.fields import DROPPED, PRIVATE, optional, reference, whatever, withheld
 
 
@@ -104,3 +105,9 @@ def test_what_is_nested_absurdly_deep_is_cut_where_it_can_still_be_written(pair)
     kept = orjson.dumps(whatever(value))
     assert kept.count(pair[0].encode()) == 32
     assert b"1" not in kept
+
+
+@given(st.text("aZ0._~-: \nü", max_size=140))
+def test_an_id_is_told_alike_when_it_comes_again(text):
+    for _ in range(2):
+        assert (reference(text) is DROPPED) == (IDENTIFIER.fullmatch(text) is None)
