@@ -200,30 +200,31 @@ class Feed:
             self.losses.append((topic, lost))
 
     def _take(self, record: Record, event: Event | Unreadable) -> None:
-        partition = _partition(record.topic, record.partition)
-        self.cursor.advance(partition, record.offset + 1)
-        self.time = record.timestamp
+        topic, number, offset, timestamp, *_ = record
+        partition = _partition(topic, number)
+        self.cursor.advance(partition, offset + 1)
+        self.time = timestamp
         is_clear = self._only is None or not self._unread or self._projections.can_judge(event)
         outcome = route(event, self._projections)
         self._report(record, outcome)
-        if outcome.reason is Reason.ORPHAN and isinstance(event, Event):
+        messages, reason, _, reparented = outcome
+        if reason is Reason.ORPHAN and isinstance(event, Event):
             parent = missing_parent(event, self._projections)
             if parent is not None:
                 self.want(parent)
-        data: object = None
-        for name in outcome.reparented:
+        for name in reparented:
             if (self._only is None or name in self._only) and (channel := parse_channel(name)) is not None:
                 self._parentage.changed(channel, partition, self.cursor)
-        if not self.live and self.window.is_past(record.timestamp, self._now):
+        if not self.live and self.window.is_past(timestamp, self._now):
             # To make frames that nobody can be told any more would be a third of the work on a long log.
-            self.window.raise_floor(partition, record.offset + 1)
+            self.window.raise_floor(partition, offset + 1)
             return
-        messages = outcome.messages
         if self._only is not None:
             messages = [message for message in messages if message.channel in self._only]
-            if self._unread and (outcome.reason in NOBODYS or (messages and not is_clear)):
+            if self._unread and (reason in NOBODYS or (messages and not is_clear)):
                 # It may have been another message, or one at all, to those who knew what the log has lost.
-                self.window.raise_floor(partition, record.offset + 1)
+                self.window.raise_floor(partition, offset + 1)
+        data: object = None
         for message in messages:
             # The same data on several channels is encoded once.
             if message.data is not data:

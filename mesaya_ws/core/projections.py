@@ -46,13 +46,19 @@ class Shelf:
         So the order of `alive` is that of all children.
         """
         old = self.alive.get(id)
-        if old is None or any(old.get(field) != data.get(field) for field in self._children):
+        if old is None or self._moves(old, data):
             self._remove(id)
             for field, children in self._children.items():
                 if (parent := data.get(field)) is not None:
                     children.setdefault(parent, {})[id] = None
         self.alive[id] = data
         self.gone.pop(id, None)
+
+    def _moves(self, old: Data, data: Data) -> bool:
+        for field in self._children:  # noqa: SIM110 - `any` takes four times as long, for every record
+            if old.get(field) != data.get(field):
+                return True
+        return False
 
     def bury(self, id: str, data: Data) -> None:
         """Keep the last that is known of a deleted entity."""

@@ -121,7 +121,7 @@ def understand(record: Record) -> Event | Unreadable:
         subtype = subtype.replace("-", "_")
     if type(what) is not str or not _is_known(what, topic):
         return Unreadable(Reason.UNKNOWN_EVENT_TYPE, f"No rule knows the event type {_shown(what)}.")
-    entity = _which(entities, subtype, data)
+    entity = entities[0] if subtype is None and len(entities) == 1 else _which(entities, subtype, data)
     if entity is None:
         return Unreadable(Reason.UNKNOWN_ENTITY, f"This topic does not speak of {_shown(subtype)}.")
 
@@ -133,7 +133,7 @@ def understand(record: Record) -> Event | Unreadable:
     if type(metadata) is not dict:
         metadata = _NOTHING
     cleaned = entity.clean(subject, data)
-    if metadata.get("action") == OWNER_REASSIGNED and "ownerId" not in cleaned and entity.name == "restaurant":
+    if entity.name == "restaurant" and metadata.get("action") == OWNER_REASSIGNED and "ownerId" not in cleaned:
         # In this record alone, `user_id` is not who acted but the new owner.
         owner = reference(metadata.get("user_id"))
         if owner is not DROPPED:
@@ -156,7 +156,7 @@ def _is_known(what: str, topic: str) -> bool:
 def _which(entities: tuple[Entity, ...], subtype: object, data: Mapping[str, Any]) -> Entity | None:
     """Tell what a record is about: of a topic with several entities it says so, or else the id that is there does."""
     if subtype is None:
-        return entities[0] if len(entities) == 1 else next((kind for kind in entities if kind.id_field in data), None)
+        return next((kind for kind in entities if kind.id_field in data), None)
     return next((kind for kind in entities if kind.name == subtype), None)
 
 

@@ -25,23 +25,23 @@ def missing_parent(event: Event, projections: Projections) -> str | None:
     """
     shelves = projections.shelves
     entity = event.entity
-
-    def unless_known(kind: str, id: str | None) -> str | None:
-        return None if id is None or projections.is_parent(kind, id) else f"{kind}:{id}"
-
     if entity in ("table", "section_object"):
-        return unless_known("section", _named(event, shelves[entity], "sectionId"))
+        return _unless_known("section", _named(event, shelves[entity], "sectionId"), projections)
     if entity == "subscription":
-        return unless_known("restaurant", _named(event, shelves[entity], "restaurantId"))
+        return _unless_known("restaurant", _named(event, shelves[entity], "restaurantId"), projections)
     if entity == "payment":
         if reservation := _named(event, shelves[entity], "reservationId"):
-            return unless_known("reservation", reservation)
+            return _unless_known("reservation", reservation, projections)
         subscription = _named(event, shelves[entity], "subscriptionId")
         known = shelves["subscription"].last(subscription)
         if known is None:
-            return unless_known("subscription", subscription)
-        return unless_known("restaurant", known.get("restaurantId"))
+            return _unless_known("subscription", subscription, projections)
+        return _unless_known("restaurant", known.get("restaurantId"), projections)
     return None
+
+
+def _unless_known(kind: str, id: str | None, projections: Projections) -> str | None:
+    return None if id is None or projections.is_parent(kind, id) else f"{kind}:{id}"
 
 
 def _named(event: Event, shelf: Shelf, field: str) -> str | None:
