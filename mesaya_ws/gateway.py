@@ -7,6 +7,7 @@ import trio
 from attrs import evolve
 
 from mesaya_ws import __version__
+from mesaya_ws.accepting import accept_clients
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.checkpoints import Checkpoints
 from mesaya_ws.core.event_log import EventLog, News
@@ -115,7 +116,9 @@ async def _let_in(
         await post.enter(live)
         host, port, *_ = listeners[0].socket.getsockname()
         log.info("listening", host=host, port=port)
-        await trio.serve_listeners(acceptor.handle, listeners, handler_nursery=clients)
+        async with trio.open_nursery() as doors:
+            for listener in listeners:
+                doors.start_soon(accept_clients, listener, acceptor.handle, clients)
 
 
 async def _follow_from_checkpoint(

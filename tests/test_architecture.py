@@ -21,6 +21,7 @@ LEVELS = {
     "eventlog": {"core", "settings", "logs", "metrics"},
     "websocket": {"core", "settings", "logs", "metrics"},
     "http_api": {"core", "settings", "logs", "metrics"},
+    "accepting": {"logs"},
     "acceptor": {"core", "settings", "logs", "metrics"},
     "workers": {"core", "settings", "logs"},
     "history": {"core", "settings", "logs", "metrics"},

@@ -1,0 +1,129 @@
+"""Connections are taken from the kernel at once, and begun with a few at a time."""
+
+import errno
+import socket
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from mesaya_ws import accepting
+from mesaya_ws.accepting import BEGUN_AT_ONCE, TAKEN_AT_ONCE, accept_clients
+
+PATIENCE = 10.0
+
+
+class Door:
+    """Clients of a listener; `served` holds their addresses in the order in which they were begun with."""
+
+    def __init__(self, listener):
+        self.address = listener.socket.getsockname()
+        self.served = []
+        self._clients = []
+        self._all = trio.Event()
+        self._wanted = 0
+
+    def connect(self, count):
+        """Let clients connect, and return their addresses."""
+        connected = []
+        for _ in range(count):
+            client = socket.socket()
+            self._clients.append(client)
+            client.connect(self.address)
+            connected.append(client.getsockname())
+        return connected
+
+    async def serve(self, stream):
+        async with stream:
+            self.served.append(stream.socket.getpeername())
+            if len(self.served) >= self._wanted:
+                self._all.set()
+            await trio.sleep_forever()
+
+    async def until_served(self, count):
+        self._wanted, self._all = count, trio.Event()
+        if len(self.served) < count:
+            with trio.fail_after(PATIENCE):
+                await self._all.wait()
+
+    def close(self):
+        for client in self._clients:
+            client.close()
+
+
+@asynccontextmanager
+async def opened(nursery):
+    """Yield a door, and the scope in which its connections are taken."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1000)
+    door, scope = Door(listener), trio.CancelScope()
+
+    async def accept():
+        with scope:
+            await accept_clients(listener, door.serve, nursery)
+
+    nursery.start_soon(accept)
+    try:
+        yield door, scope
+    finally:
+        door.close()
+
+
+async def test_all_are_served_in_their_order(nursery):
+    async with opened(nursery) as (door, _):
+        connected = door.connect(3 * TAKEN_AT_ONCE)
+        await door.until_served(len(connected))
+        # Those who are begun with in one turn come in any order, as Trio has it.
+        for first in range(0, len(connected), BEGUN_AT_ONCE):
+            together = slice(first, first + BEGUN_AT_ONCE)
+            assert sorted(door.served[together]) == sorted(connected[together])
+        [late] = door.connect(1)
+        await door.until_served(len(connected) + 1)
+        assert door.served[-1] == late
+
+
+async def test_others_have_their_turn_between(nursery):
+    most = 0
+
+    class Watch(trio.abc.Instrument):
+        """Counts who was begun with in one turn of the loop."""
+
+        def after_io_wait(self, timeout):
+            nonlocal most, seen
+            most, seen = max(most, len(door.served) - seen), len(door.served)
+
+    async with opened(nursery) as (door, _):
+        seen = 0
+        door.connect(3 * TAKEN_AT_ONCE)
+        trio.lowlevel.add_instrument(watch := Watch())
+        await door.until_served(3 * TAKEN_AT_ONCE)
+        trio.lowlevel.remove_instrument(watch)
+    assert most == BEGUN_AT_ONCE
+
+
+async def test_nobody_is_let_in_after_the_end(nursery):
+    async with opened(nursery) as (door, scope):
+        door.connect(1)
+        await door.until_served(1)
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(ConnectionRefusedError):
+            door.connect(1)
+        assert len(door.served) == 1
+
+
+async def test_a_system_that_gives_no_more_connections_is_asked_again(nursery, monkeypatch, autojump_clock):
+    refusals = [OSError(errno.EMFILE, "Too many open files"), None]
+    take = accepting._take
+
+    def refuse(*args):
+        if refusal := refusals.pop(0) if refusals else None:
+            raise refusal
+        take(*args)
+
+    monkeypatch.setattr(accepting, "_take", refuse)
+    async with opened(nursery) as (door, _):
+        connected = door.connect(2)
+        await door.until_served(2)
+        assert sorted(door.served) == sorted(connected)
+        assert refusals == []
