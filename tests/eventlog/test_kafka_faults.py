@@ -13,8 +13,9 @@ import pytest
 import trio
 import trustme
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
+from kafka.errors import LogTruncationError
 
 from mesaya_ws.core.event_log import (
     Batch,
@@ -184,6 +185,37 @@ async def test_a_look_that_takes_long_holds_up_no_records(
         go_on.set()
         await ear.until(lambda: len(ear.all(Sources)) == 2)
         assert ear.all(Sources)[1].age > 0
+
+
+async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
+    store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
+):
+    at, truncated, looks, go_on = TopicPartition(store.topics[0], 0), threading.Event(), count(), threading.Event()
+    poll = KafkaConsumer.poll
+
+    def astray(consumer: KafkaConsumer, *options: Any) -> Any:
+        if at in consumer.assignment() and not truncated.is_set():
+            truncated.set()
+            raise LogTruncationError({at: OffsetAndMetadata(0, "", 0)})
+        return poll(consumer, *options)
+
+    def survey(*asked: Any) -> Survey:
+        if next(looks):
+            go_on.wait(PATIENCE)
+        return take_survey(*asked)
+
+    monkeypatch.setattr(KafkaConsumer, "poll", astray)
+    monkeypatch.setattr(polling, "take_survey", survey)
+    async with store.open() as log, following(log) as ear:
+        await trio.to_thread.run_sync(truncated.wait, PATIENCE)
+        await store.produce(store.topics[0], [b"astray"] * 3, partition=0)
+        await log.append(numbered(store.topics[1], 3))
+        await ear.until(lambda: len(ear.records) == 3)
+        assert {record.topic for record in ear.records} == {store.topics[1]}
+        go_on.set()
+        await ear.until_held(6)
+    assert [record.offset for record in ear.records if record.topic == at.topic] == [0, 1, 2]
+    assert not ear.all(Skipped)
 
 
 # What cannot be read

@@ -131,8 +131,9 @@ class Polling:
                 continue
             polled = self._poll(consumer)
             for partition in list(polled):
-                # All offsets of a topic that was created again are in a new log.
-                if consumer.topic_id(partition.topic) != self._ids[partition.topic]:
+                # All offsets of a topic that was created again are in a new log; and where to go on in a log that has
+                # changed under us, the next look tells.
+                if partition in self._astray or consumer.topic_id(partition.topic) != self._ids[partition.topic]:
                     consumer.raw.seek(partition, self._next[partition])
                     del polled[partition]
                     look_at = -inf
