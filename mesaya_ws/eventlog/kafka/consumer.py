@@ -4,14 +4,14 @@ The names of kafka-python that begin with an underscore are those of release 3.0
 is for is told at its place, and `tests/eventlog/test_kafka.py` shows that it works.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from threading import Lock
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.net.compat import KafkaNetClient
 
-from mesaya_ws.core.event_log import Record
+from mesaya_ws.eventlog.kafka.batches import PartitionRecords
 
 BATCH_RECORDS = 200
 """Records that one poll hands over at most. They die before the garbage collector counts enough of them to look at the
@@ -71,6 +71,7 @@ class Consumer:
           are taken.
         - An answer would arrive partition by partition, while another thread polls. Now a poll finds all of it or
           nothing, and the ends that it tells are known before its records are taken.
+        - Records are ours from the beginning (see `batches`).
         - The end is that of what committed transactions have written, for that is how far a reader comes.
         """
         send, take, arrive = fetcher._send_fetches_async, fetcher.fetched_records, fetcher._handle_fetch_response
@@ -102,6 +103,7 @@ class Consumer:
                         if end >= 0:
                             self._told[TopicPartition(topic.topic, part.partition_index)] = end
 
+        fetcher.PartitionRecords = PartitionRecords
         fetcher._send_fetches_async = send_fetches
         fetcher.fetched_records = fetched_records
         fetcher._handle_fetch_response = handle_fetch_response
@@ -138,8 +140,3 @@ class Consumer:
     def topic_id(self, topic: str) -> str:
         """Return the id of the topic that is read from at this moment."""
         return str(self.raw._client.cluster.topic_id(topic))
-
-
-def records_of(polled: Iterable[Any]) -> list[Record]:
-    """Return what `poll` returned of one partition as records of ours."""
-    return [Record(one.topic, one.partition, one.offset, one.timestamp, one.key, one.value) for one in polled]

@@ -9,7 +9,6 @@ from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from math import inf
 from time import monotonic
-from typing import Any
 
 from kafka import TopicPartition
 from kafka.errors import (
@@ -35,7 +34,7 @@ from mesaya_ws.core.event_log import (
     Together,
 )
 from mesaya_ws.eventlog.kafka.clients import Clients, Options
-from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError, records_of
+from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
 
@@ -145,10 +144,10 @@ class Polling:
             if self._astray:
                 look_at = -inf
 
-    def _poll(self, consumer: Consumer) -> dict[TopicPartition, Sequence[Any]]:
+    def _poll(self, consumer: Consumer) -> dict[TopicPartition, Sequence[Record]]:
         """Wait for records, and return at most a batch of them. What cannot be read is noted, and passed by."""
         try:
-            polled: dict[TopicPartition, Sequence[Any]] = consumer.raw.poll(POLL_MS)
+            polled: dict[TopicPartition, Sequence[Record]] = consumer.raw.poll(POLL_MS)
         except OffsetOutOfRangeError as error:
             self._astray |= dict.fromkeys(error.args[0])
         except LogTruncationError as error:
@@ -168,13 +167,13 @@ class Polling:
             return polled
         return {}
 
-    def _hand_over(self, consumer: Consumer, polled: Mapping[TopicPartition, Sequence[Any]]) -> Iterator[News]:
+    def _hand_over(self, consumer: Consumer, polled: Mapping[TopicPartition, Sequence[Record]]) -> Iterator[News]:
         """Tell everything at once that a poll has brought, and what more is known to be there."""
         heard = consumer.hear()
         batches: list[Batch] = []
         for partition, records in polled.items():
             yield from self._skipped(partition, records[0].offset)
-            batches.append(self._batch(consumer, partition, records_of(records)))
+            batches.append(self._batch(consumer, partition, records))
         batches.extend(
             self._batch(consumer, partition, ())
             for partition in (heard | self._behind.keys()) & self._next.keys() - polled.keys()

@@ -10,7 +10,7 @@ from kafka.errors import OffsetOutOfRangeError
 
 from mesaya_ws.core.event_log import Extent, LogUnavailableError, OffsetGoneError, Partition, Record
 from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
-from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError, records_of
+from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import take_survey
 
@@ -88,5 +88,5 @@ class Reader:
             except PoisonError as error:
                 consumer.raw.seek(at, error.poison.offset + 1)
                 continue
-            records += records_of(polled.get(at, ()))
+            records += polled.get(at, ())
         return records

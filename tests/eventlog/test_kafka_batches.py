@@ -1,0 +1,114 @@
+"""Record batches are unpacked as kafka-python itself does it."""
+
+from collections import deque
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka import IsolationLevel, TopicPartition
+from kafka.errors import CorruptRecordError
+from kafka.record import MemoryRecords
+from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
+from kafka.record.legacy_records import LegacyRecordBatchBuilder
+
+from mesaya_ws.core.event_log import Record
+from mesaya_ws.eventlog.kafka.batches import PartitionRecords, unpack
+
+AT = TopicPartition("t", 3)
+ROWS = st.lists(
+    st.tuples(
+        st.integers(0, 1 << 20),
+        st.integers(0, 1 << 40),
+        st.none() | st.binary(max_size=200),
+        st.none() | st.binary(max_size=20_000),
+        st.lists(st.tuples(st.text(max_size=5), st.none() | st.binary(max_size=5)), max_size=3),
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+def batch_of(rows, compression=0, first=0):
+    """Return the bytes of a batch; the first row is at the offset `first`."""
+    builder = DefaultRecordBatchBuilder(2, compression, False, -1, -1, -1, 1 << 30)
+    for offset, (timestamp, key, value, headers) in enumerate(rows):
+        builder.append(offset, timestamp, key, value, headers)
+    batch = builder.build()
+    return first.to_bytes(8) + bytes(batch[8:])
+
+
+@given(ROWS, st.sampled_from([0, 1, 2, 3, 4]), st.integers(0, 1 << 50))
+def test_a_batch_says_what_kafka_python_reads_in_it(rows, compression, first):
+    data = batch_of([row[1:] for row in rows], compression, first)
+    ours = list(unpack(DefaultRecordBatch(data), *AT))
+    theirs = [Record(*AT, one.offset, one.timestamp, one.key, one.value) for one in DefaultRecordBatch(data)]
+    assert ours == theirs
+    assert [(one.timestamp, one.key, one.value) for one in ours] == [row[1:4] for row in rows]
+
+
+@given(ROWS, st.data())
+def test_of_a_batch_that_is_cut_short_nothing_is_invented(rows, data):
+    whole = batch_of([row[1:] for row in rows])
+    cut = whole[: data.draw(st.integers(DefaultRecordBatch.HEADER_STRUCT.size, len(whole) - 1))]
+    told, records = [], unpack(DefaultRecordBatch(cut), *AT)
+    with pytest.raises(CorruptRecordError):
+        told.extend(records)
+    assert told == list(unpack(DefaultRecordBatch(whole), *AT))[: len(told)]
+
+
+@given(ROWS, st.data())
+def test_whatever_is_in_a_batch_it_is_read_or_called_corrupt(rows, data):
+    hurt = bytearray(batch_of([row[1:] for row in rows]))
+    at = data.draw(st.integers(DefaultRecordBatch.HEADER_STRUCT.size, len(hurt) - 1))
+    hurt[at] = data.draw(st.integers(0, 255))
+    with suppress(CorruptRecordError):
+        assert all(isinstance(record, Record) for record in unpack(DefaultRecordBatch(hurt), *AT))
+
+
+def records_of(data, from_offset=0, **options):
+    return PartitionRecords(from_offset, AT, MemoryRecords(data), **options)
+
+
+def test_what_lies_before_the_place_is_left_out():
+    records = records_of(batch_of([(1, None, b"%d" % number, []) for number in range(5)], first=10), from_offset=13)
+    assert [record.offset for record in records.take(100)] == [13, 14]
+    assert not records
+    assert records.next_fetch_offset == 15
+
+
+def test_batches_are_taken_one_after_the_other_and_damage_is_told_at_its_place():
+    good, bad = (batch_of([(1, b"k", b"value", [])], first=first) for first in (0, 1))
+    records = records_of(good + bad.replace(b"value", b"vague") + good)
+    assert [record.value for record in records.take(100)] == [b"value"]
+    assert records.next_fetch_offset == 1
+    with pytest.raises(CorruptRecordError, match="offset 1 has another checksum"):
+        records.take(100)
+
+
+def test_marks_and_aborted_transactions_are_hidden():
+    class Aborted:
+        producer_id, first_offset = 7, 0
+
+    def of_producer(producer, first, *, control=False):
+        builder = DefaultRecordBatchBuilder(2, 0, True, producer, 0, 0, 1 << 20)
+        # The key of a mark: its version, and whether it is an abort (0) or a commit (1).
+        builder.append(0, 1, b"\0\0\0\0" if control else None, b"\0" * 6 if control else b"of %d" % producer, [])
+        batch = bytearray(first.to_bytes(8) + bytes(builder.build()[8:]))
+        if control:
+            batch[DefaultRecordBatch.ATTRIBUTES_OFFSET + 1] |= DefaultRecordBatch.CONTROL_MASK
+        return bytes(batch)
+
+    data = of_producer(7, 0) + of_producer(8, 1) + of_producer(7, 2, control=True) + of_producer(7, 3)
+    committed = records_of(
+        data, isolation_level=IsolationLevel.READ_COMMITTED, aborted_transactions=deque([Aborted()]), check_crcs=False
+    )
+    assert [record.value for record in committed.take(100)] == [b"of 8", b"of 7"]
+    assert committed.next_fetch_offset == 4
+
+
+def test_batches_of_old_brokers_are_read():
+    builder = LegacyRecordBatchBuilder(1, 0, 1 << 20)
+    builder.append(0, 5, b"k", b"old")
+    records = records_of(bytes(builder.build()))
+    assert records.take(10) == [Record(*AT, 0, 5, b"k", b"old")]
