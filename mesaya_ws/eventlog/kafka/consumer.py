@@ -5,10 +5,12 @@ is for is told at its place, and `tests/eventlog/test_kafka.py` shows that it wo
 """
 
 from collections.abc import Callable, Mapping, Set
+from functools import lru_cache
 from threading import Lock
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer import fetcher as fetching
 from kafka.net.compat import KafkaNetClient
 
 from mesaya_ws.eventlog.kafka.batches import PartitionRecords
@@ -33,8 +35,25 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
+class _Asked(fetching._FetchPartition):  # type: ignore[misc]  # kafka-python has no types
+    """What a fetch asks of one partition; with the same values it is the same object, as `_asked` makes it."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+
+# A fetch makes it anew for every partition, and compares it, field by field, with the one before, to ask only for what
+# has changed. With 13 partitions that was an eighth of what a fetch costs.
+_asked = lru_cache(4096)(_Asked)
+fetching._FetchPartition = _asked
+
+
 class Poison(NamedTuple):
-    """A place that a consumer cannot read: a damaged batch, a header that is not text, a codec that nobody knows."""
+    """A place that a consumer cannot read: a damaged batch, or a codec that nobody knows."""
 
     partition: TopicPartition
     offset: int
@@ -74,13 +93,19 @@ class Consumer:
         - Records are ours from the beginning (see `batches`).
         - The end is that of what committed transactions have written, for that is how far a reader comes.
         """
-        send, take, arrive = fetcher._send_fetches_async, fetcher.fetched_records, fetcher._handle_fetch_response
+        ask, send = fetcher.send_fetches, fetcher._send_fetches_async
+        take, arrive = fetcher.fetched_records, fetcher._handle_fetch_response
+
+        def holds_some() -> bool:
+            return bool(fetcher._completed_fetches or fetcher._next_partition_records)
+
+        def send_fetches() -> list[Any]:
+            # To ask the client's own thread in vain costs a tenth of a millisecond.
+            return [] if holds_some() else ask()
 
         # Runs in the client's own thread, as the arrival of answers does: they cannot overtake one another.
-        async def send_fetches() -> list[Any]:
-            if fetcher._completed_fetches or fetcher._next_partition_records:
-                return []
-            return await send()  # type: ignore[no-any-return]
+        async def send_fetches_async() -> list[Any]:
+            return [] if holds_some() else await send()
 
         def fetched_records(*args: Any, **kwargs: Any) -> Any:
             try:
@@ -104,7 +129,8 @@ class Consumer:
                             self._told[TopicPartition(topic.topic, part.partition_index)] = end
 
         fetcher.PartitionRecords = PartitionRecords
-        fetcher._send_fetches_async = send_fetches
+        fetcher.send_fetches = send_fetches
+        fetcher._send_fetches_async = send_fetches_async
         fetcher.fetched_records = fetched_records
         fetcher._handle_fetch_response = handle_fetch_response
 
