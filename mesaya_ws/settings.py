@@ -224,7 +224,8 @@ class Settings:
     )
     window_seconds: float = ts.option(
         default=300.0,
-        validator=within(0, 86_400),
+        # What is published while a snapshot is written must be at hand when it is told.
+        validator=within(1, 86_400),
         help="Age in seconds up to which publications are kept in memory.",
     )
     replay_seconds: float = ts.option(
@@ -239,7 +240,7 @@ class Settings:
     )
     window_bytes: int = ts.option(
         default=64 * MIB,
-        validator=within(0, 64 * 1024 * MIB),
+        validator=within(64 * 1024, 64 * 1024 * MIB),
         help="Bytes of publications that are kept in memory.",
     )
 
