@@ -1,6 +1,7 @@
 """How clients are taken from the kernel's queue: all that wait, but not all to be served at once."""
 
 import errno
+import math
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -17,8 +18,14 @@ TAKEN_AT_ONCE = 64
 BEGUN_AT_ONCE = 8
 """Connections that are begun with in one turn; each costs up to half a millisecond."""
 
-WAITING = 16_384
-"""Connections that wait to be begun with, at most, some 2 kB each; the kernel holds more (4,096 by default)."""
+HUNG_UP = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EPERM", "ECONNABORTED", "ECONNRESET", "ETIMEDOUT", "EPROTO", "ENOPROTOOPT", "EOPNOTSUPP", "EPROTONOSUPPORT"),
+        *("ENETDOWN", "ENETUNREACH", "ENONET", "EHOSTDOWN", "EHOSTUNREACH", "ENOSR", "ESOCKTNOSUPPORT"),
+    )
+)
+"""What accept(2) tells of a connection that has failed already; the others are well, as Trio has it, too."""
 
 OVERLOADED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Why the system gives no more connections, but may again when some have ended (accept(2))."""
@@ -28,15 +35,24 @@ PAUSE = 0.1
 
 
 async def accept_clients(
-    listener: trio.SocketListener, serve: Callable[[trio.SocketStream], Awaitable[None]], clients: trio.Nursery
+    listener: trio.SocketListener,
+    serve: Callable[[trio.SocketStream], Awaitable[None]],
+    clients: trio.Nursery,
+    room: Callable[[], float] = lambda: math.inf,
 ) -> None:
     """Take connections from `listener` until cancelled, and close it; `serve` serves each in `clients`, and closes it.
+
+    `room` says how many more there may be; past that, only so many are taken as are begun with, which may refuse them.
 
     When thousands come back at the same time, the kernel's queue must not overflow: it forgets whoever comes then, who
     only tries again after 1, 3, 7 and 15 seconds (RFC 6298). And those who are there already must not wait until all
     of them have been let in. So they are taken at once, and begun with in their order, a few in each turn.
     """
     waiting: deque[socket.socket] = deque()
+
+    def begin(connection: socket.socket) -> None:
+        clients.start_soon(serve, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
+
     # Trio's sockets have no public way to accept without awaiting.
     door = socket.socket(fileno=listener.socket.dup().detach())
     door.setblocking(False)
@@ -48,27 +64,31 @@ async def accept_clients(
                 else:
                     await trio.lowlevel.wait_readable(door)
                 try:
-                    _take(door, waiting)
+                    _take(door, waiting, max(BEGUN_AT_ONCE, room()) - len(waiting))
                 except OSError as error:
                     if error.errno not in OVERLOADED:
                         raise
-                    log.warning("the system gives no more connections", reason=str(error), waiting=len(waiting))
-                    await trio.sleep(PAUSE)
+                    if not waiting:
+                        log.warning("the system gives no more connections", reason=str(error))
+                        await trio.sleep(PAUSE)
                 for _ in range(min(BEGUN_AT_ONCE, len(waiting))):
-                    stream = trio.SocketStream(trio.socket.from_stdlib_socket(waiting.popleft()))
-                    clients.start_soon(serve, stream)
+                    begin(waiting.popleft())
         finally:
-            for each in (door, *waiting):
-                each.close()
+            door.close()
+            # They have been taken from the kernel, which would have kept them for another worker, or refused them.
+            for connection in waiting:
+                begin(connection)
 
 
-def _take(door: socket.socket, waiting: deque[socket.socket]) -> None:
+def _take(door: socket.socket, waiting: deque[socket.socket], most: float) -> None:
     """Take some of the connections that the kernel holds. Raises `OSError`."""
-    for _ in range(min(TAKEN_AT_ONCE, WAITING - len(waiting))):
+    for _ in range(int(min(TAKEN_AT_ONCE, most))):
         try:
             connection, _ = door.accept()
         except BlockingIOError:
             return
-        except ConnectionAbortedError:
-            continue  # it has hung up already
-        waiting.append(connection)
+        except OSError as error:
+            if error.errno not in HUNG_UP:
+                raise
+        else:
+            waiting.append(connection)

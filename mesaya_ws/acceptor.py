@@ -74,6 +74,10 @@ class Acceptor:
         self._instance = secrets.token_hex(3)
         self._serial = itertools.count(1)
 
+    def room(self) -> int:
+        """Return how many more connections there may be."""
+        return self._settings.max_connections - self._open
+
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one client to the end of its connection; never raises, but when cancelled."""
         id = f"{self._instance}-{next(self._serial):x}"
@@ -95,7 +99,8 @@ class Acceptor:
         except HeadError as error:
             self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
             log.debug("refused", code=error.code)
-            await self._refuse(stream, error)
+            # What is raised again and again would keep the frames of every time.
+            await self._refuse(stream, error.with_traceback(None))
         else:
             if answer:
                 await self._serve_websocket(id, stream, answer, rest)

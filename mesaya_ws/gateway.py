@@ -118,7 +118,7 @@ async def _let_in(
         log.info("listening", host=host, port=port)
         async with trio.open_nursery() as doors:
             for listener in listeners:
-                doors.start_soon(accept_clients, listener, acceptor.handle, clients)
+                doors.start_soon(accept_clients, listener, acceptor.handle, clients, acceptor.room)
 
 
 async def _follow_from_checkpoint(

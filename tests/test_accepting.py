@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections import deque
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,7 +10,7 @@ import trio
 import trio.testing
 
 from mesaya_ws import accepting
-from mesaya_ws.accepting import BEGUN_AT_ONCE, TAKEN_AT_ONCE, accept_clients
+from mesaya_ws.accepting import BEGUN_AT_ONCE, HUNG_UP, TAKEN_AT_ONCE, accept_clients
 
 PATIENCE = 10.0
 
@@ -53,14 +54,14 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(nursery):
+async def opened(nursery, **options):
     """Yield a door, and the scope in which its connections are taken."""
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1000)
     door, scope = Door(listener), trio.CancelScope()
 
     async def accept():
         with scope:
-            await accept_clients(listener, door.serve, nursery)
+            await accept_clients(listener, door.serve, nursery, **options)
 
     nursery.start_soon(accept)
     try:
@@ -110,6 +111,63 @@ async def test_nobody_is_let_in_after_the_end(nursery):
         with pytest.raises(ConnectionRefusedError):
             door.connect(1)
         assert len(door.served) == 1
+
+
+async def test_who_has_been_taken_is_served_even_if_the_door_closes(nursery):
+    async with opened(nursery) as (door, scope):
+        connected = door.connect(TAKEN_AT_ONCE)
+        await door.until_served(1)
+        scope.cancel()
+        await door.until_served(len(connected))
+        assert sorted(door.served) == sorted(connected)
+
+
+async def test_past_the_limit_only_those_are_taken_who_are_begun_with(nursery, monkeypatch):
+    take, wanted = accepting._take, []
+
+    def watched_take(door, waiting, most):
+        wanted.append(most)
+        take(door, waiting, most)
+        assert len(waiting) <= BEGUN_AT_ONCE
+
+    monkeypatch.setattr(accepting, "_take", watched_take)
+    async with opened(nursery, room=lambda: 0) as (door, _):
+        connected = door.connect(3 * BEGUN_AT_ONCE)
+        await door.until_served(len(connected))
+        assert sorted(door.served) == sorted(connected)
+    assert set(wanted) == {BEGUN_AT_ONCE}
+
+
+@pytest.mark.parametrize("reason", sorted(HUNG_UP))
+async def test_a_connection_that_has_failed_already_is_passed_by(reason):
+    answers = [OSError(reason, "It is gone."), ("a connection", None), BlockingIOError()]
+
+    class Listening:
+        def accept(self):
+            answer = answers.pop(0)
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+    waiting = deque()
+    accepting._take(Listening(), waiting, 10)
+    assert list(waiting) == ["a connection"]
+
+
+async def test_who_waits_is_begun_with_while_the_system_gives_no_more(nursery, monkeypatch):
+    take, taken = accepting._take, []
+
+    def take_once(*args):
+        if taken:
+            raise OSError(errno.EMFILE, "Too many open files")
+        taken.append(take(*args))
+
+    monkeypatch.setattr(accepting, "_take", take_once)
+    monkeypatch.setattr(accepting, "PAUSE", 3600)
+    async with opened(nursery) as (door, _):
+        connected = door.connect(TAKEN_AT_ONCE)
+        await door.until_served(len(connected))
+        assert sorted(door.served) == sorted(connected)
 
 
 async def test_a_system_that_gives_no_more_connections_is_asked_again(nursery, monkeypatch, autojump_clock):

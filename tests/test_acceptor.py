@@ -7,6 +7,7 @@ import pytest
 import trio
 import trio.testing
 
+from mesaya_ws import acceptor
 from mesaya_ws.acceptor import Acceptor, ReplayedStream
 from mesaya_ws.core.head import END
 from mesaya_ws.metrics import Metrics
@@ -193,6 +194,8 @@ async def test_more_connections_than_there_may_be(nursery):
     await first.ended.wait()
     await world.send(GET)
     assert len(world.requests) == 1
+    # What is raised for everybody keeps nothing of anybody.
+    assert acceptor._TOO_MANY.__traceback__ is None
 
 
 async def test_while_it_drains_only_http_goes_on(world):

@@ -124,13 +124,13 @@ class Together(NamedTuple):
 class Sources(NamedTuple):
     """A look at the whole log: told first, then every few seconds, and when topics or partitions appear.
 
-    `lags` says of every source how many records are known that have not been handed over yet. The look began `age` ms
-    ago: what was appended later, it may not show.
+    `lags` says of every source how many records are known that have not been handed over yet. The look began `at` some
+    time (ms since the epoch), or just now: what was appended later, it may not show.
     """
 
     extents: Mapping[Partition, Extent]
     lags: Mapping[Source, int]
-    age: int = 0
+    at: int | None = None
 
 
 class Gap(NamedTuple):

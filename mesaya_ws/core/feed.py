@@ -138,7 +138,7 @@ class Feed:
             case Together(batches):
                 for batch in batches:
                     self._push(batch)
-            case Sources(extents, lags, age):
+            case Sources(extents, lags, at):
                 for partition, extent in extents.items():
                     if partition not in self.cursor.next:
                         self.window.raise_floor(partition, extent.begin)
@@ -147,7 +147,7 @@ class Feed:
                 self.cursor.found(extents)
                 self._merge.lags(lags)
                 self._extents = extents
-                self._freshness.looked(now - age)
+                self._freshness.looked(now if at is None else min(at, now))
                 self.looks += 1
             case Gap(partition, _, next_offset):
                 # Behind the records that were told before it.

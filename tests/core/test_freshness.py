@@ -72,7 +72,7 @@ def test_a_quiet_log_is_complete_as_of_the_last_look(log):
 
 
 def test_a_look_says_what_there_was_when_it_began(log):
-    log.hear(Sources({SECTIONS: Extent(0, 0, "id")}, {SECTIONS: 0}, age=2 * SECOND), 5)
+    log.hear(Sources({SECTIONS: Extent(0, 0, "id")}, {SECTIONS: 0}, at=NOW + 3 * SECOND), 5)
     assert log.told == (3, 0, True)
 
 

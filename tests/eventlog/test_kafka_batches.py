@@ -107,6 +107,25 @@ def test_marks_and_aborted_transactions_are_hidden():
     assert committed.next_fetch_offset == 4
 
 
+def test_of_a_mark_compaction_may_leave_no_more_than_the_head():
+    empty = bytearray(batch_of([(1, None, None, [])], first=4)[: DefaultRecordBatch.HEADER_STRUCT.size])
+    empty[8:12] = (len(empty) - 12).to_bytes(4)  # its length, behind the offset
+    empty[-4:] = bytes(4)  # and its number of records
+    empty[DefaultRecordBatch.ATTRIBUTES_OFFSET + 1] |= DefaultRecordBatch.CONTROL_MASK
+    empty[43:51] = (7).to_bytes(8)  # the producer
+    records = records_of(bytes(empty), 4, isolation_level=IsolationLevel.READ_COMMITTED, check_crcs=False)
+    assert records.take(10) == []
+    assert records.next_fetch_offset == 5
+
+
+def test_what_lies_behind_the_last_record_is_told_before_it_is_taken():
+    data = batch_of([(1, b"k", b"a", []), (1, b"k", b"b", [])])
+    records = unpack(DefaultRecordBatch(data + b"more"), *AT)
+    assert next(records).value == b"a"
+    with pytest.raises(CorruptRecordError, match="offset 1, the last one"):
+        next(records)
+
+
 def test_batches_of_old_brokers_are_read():
     builder = LegacyRecordBatchBuilder(1, 0, 1 << 20)
     builder.append(0, 5, b"k", b"old")

@@ -1,7 +1,7 @@
 """How the clients of Kafka are made, and what is changed in them.
 
 The names of kafka-python that begin with an underscore are those of release 3.0.12, which is pinned; what each change
-is for is told at its place, and `tests/eventlog/test_kafka.py` shows that it works.
+is for is told at its place, and `tests/eventlog` shows that it works.
 """
 
 import ssl

@@ -1,7 +1,7 @@
 """The consumer that reads the log, and what is changed in it.
 
 The names of kafka-python that begin with an underscore are those of release 3.0.12, which is pinned; what each change
-is for is told at its place, and `tests/eventlog/test_kafka.py` shows that it works.
+is for is told at its place, and `tests/eventlog` shows that it works.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -84,7 +84,7 @@ class Consumer:
         """Change how answers are taken.
 
         - Anything that is raised while records are unpacked would leave the half-read batch where it is, and every
-          later poll would spin on it for ever. Now the batch is dropped, and poll raises `PoisonError`.
+          later poll would spin on it for ever. Now what is left of it is dropped, and poll raises `PoisonError`.
         - While records of some partitions are buffered, a fetch would ask for the idle ones only, and wait at the
           broker for `fetch_max_wait_ms` before the next may ask for the busy ones. Now nothing is fetched until all
           are taken.
@@ -117,7 +117,9 @@ class Consumer:
                     raise
                 fetcher._next_partition_records = None
                 reason = f"{type(error).__name__}: {error}"
-                raise PoisonError(Poison(rest.topic_partition, rest.next_fetch_offset, reason)) from error
+                # Before the place, the same batch may hold others, which have been passed by.
+                offset = max(rest.fetch_offset, rest.next_fetch_offset)
+                raise PoisonError(Poison(rest.topic_partition, offset, reason)) from error
 
         def handle_fetch_response(node: Any, places: Any, sent_at: float, response: Any) -> None:
             with self._lock:
@@ -148,6 +150,8 @@ class Consumer:
 
     def end_look(self, ends: Mapping[TopicPartition, int], replaced: Set[TopicPartition]) -> None:
         """Take note of what was seen, and of what has been `replaced`; an answer that came meanwhile may know more."""
+        with self._lock:
+            self._told = {partition: end for partition, end in self._told.items() if partition not in replaced}
         recent = {partition: end for partition, end in self._recent.items() if partition not in replaced}
         self._ends = {partition: max(end, recent.get(partition, 0)) for partition, end in ends.items()}
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import closing
 from math import inf
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
 import trio
 
@@ -89,7 +89,8 @@ class Follower:
             news: list[News] = []
             latest = file.version()
             if latest != version or monotonic() >= self._look_at:
-                news, more = self._next_news(*file.after(self._seq))
+                looked_at = round(time() * 1000)
+                news, more = self._next_news(*file.after(self._seq), looked_at)
                 version = None if more else latest
             else:
                 self.wake.wait(POLL_INTERVAL)
@@ -104,7 +105,7 @@ class Follower:
             trio.from_thread.run(self._deliver, Restored())
         self._down = bool(trouble)
 
-    def _next_news(self, all_topics: Mapping[str, Topic], page: Page) -> tuple[list[News], bool]:
+    def _next_news(self, all_topics: Mapping[str, Topic], page: Page, looked_at: int) -> tuple[list[News], bool]:
         """Return what is to be told of a page behind our place, and whether there may be more."""
         topics = {name: topic for name, topic in all_topics.items() if name in self._topics}
         self._check_age(topics)
@@ -119,7 +120,7 @@ class Follower:
                 news.append(Replaced(name, topics[name].uuid))
         if monotonic() >= self._look_at:
             self._look_at = monotonic() + LOOK_INTERVAL
-            news.append(Sources(extents(topics), {None: self._lag(topics)}))
+            news.append(Sources(extents(topics), {None: self._lag(topics)}, looked_at))
         for name, topic in topics.items():
             if self._next[name] < topic.begin:
                 news.append(Gap(Partition(name, 0), self._next[name], topic.begin))
