@@ -33,7 +33,7 @@ from mesaya_ws.core.event_log import (
     Sources,
     Together,
 )
-from mesaya_ws.eventlog.kafka.clients import Clients, Options
+from mesaya_ws.eventlog.kafka.clients import GRACE, Clients, Options
 from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
@@ -91,6 +91,8 @@ class Polling:
                 except Exception:  # noqa: BLE001 - whatever it is: the way on is with new clients, from the same places
                     yield from self._no_answer()
                 finally:
+                    # Under a look, a connection may be in the making, which nobody would close.
+                    wait([aside.submit(bool)], GRACE)
                     self._clients.close()
             retry_at = monotonic() + RETRY_INTERVAL
             while monotonic() < retry_at:
