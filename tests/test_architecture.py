@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mesaya_ws"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# cli → gateway → {acceptor, websocket, http_api, eventlog, workers} → core; the leaves may be used by all but core.
+# cli → gateway → {accepting, acceptor, websocket, http_api, eventlog, workers} → core;
+# the leaves may be used by all but core.
 LEVELS = {
     "core": set(),
     "settings": {"core"},

@@ -47,7 +47,8 @@ class Surroundings:
     """What all connections share.
 
     Sessions in `holding` have subscriptions that wait for the feed to move on; `ask` has the past read for a session,
-    and `show` has a state written. Who comes while the `status` is draining is sent on at once.
+    and `show` has a state written. Who comes while the `status` is draining is sent on at once. A connection
+    whose client is gone takes one of the places in `ends` before it ends.
     """
 
     settings: Settings
