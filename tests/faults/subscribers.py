@@ -196,7 +196,7 @@ class PlainSubscriber(Subscriber):
             try:
                 self._converse()
             except ConnectionClosed as closed:
-                if not self._dropped:
+                if self._client is not None and not self._dropped:
                     self.closes.append(closed.rcvd.code if closed.rcvd else None)
             except (OSError, InvalidHandshake, InvalidMessage, TimeoutError):
                 pass

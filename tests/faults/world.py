@@ -1,5 +1,6 @@
 """A scenario: a log, gateways and what lies in front of them, clients, a platform that goes on writing; the verdict."""
 
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -53,6 +54,7 @@ class World:
         self.began = self.ended = 0.0
         """When writing began, and ended, by `time.monotonic`."""
         self._clients: list[trio.CancelScope] = []
+        self._numbers = itertools.count(1)
         self._folder = folder
         self._nursery = nursery
         self._results = results
@@ -61,7 +63,8 @@ class World:
 
     async def gateway(self, *, ready: bool = True, **settings: str) -> Gateway:
         """Start a gateway on the log, and return when it is ready, unless that is not wanted."""
-        name = f"gateway-{len(self.gateways) + 1}"
+        # Others may be started meanwhile; two with one log would be taken for each other.
+        name = f"gateway-{next(self._numbers)}"
         gateway = await trio.to_thread.run_sync(Gateway, self._folder, self.log.settings | settings, name)
         self.gateways.append(gateway)
         if ready:
