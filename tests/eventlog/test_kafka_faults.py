@@ -32,7 +32,7 @@ from mesaya_ws.core.event_log import (
     Skipped,
     Sources,
 )
-from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, open_kafka_log, polling, trouble_with
+from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, looks, open_kafka_log, polling, trouble_with
 from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
@@ -53,8 +53,8 @@ async def store(kafka_broker: Broker) -> KafkaStore:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look, and give up, sooner than in production."""
-    monkeypatch.setattr(polling, "LOOK_INTERVAL", 0.2)
-    monkeypatch.setattr(polling, "OUTAGE_AFTER", 1.0)
+    monkeypatch.setattr(looks, "LOOK_INTERVAL", 0.2)
+    monkeypatch.setattr(looks, "OUTAGE_AFTER", 1.0)
     monkeypatch.setattr(clients, "CONNECT_PATIENCE", 1.5)
 
 
@@ -168,10 +168,10 @@ async def test_a_topic_that_does_not_exist_is_refused_at_once_and_not_created(ka
 async def test_a_look_that_takes_long_holds_up_no_records(
     store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
 ):
-    begun, go_on, looks = threading.Event(), threading.Event(), count()
+    begun, go_on, earlier = threading.Event(), threading.Event(), count()
 
     def survey(*asked: Any) -> Survey:
-        if next(looks):
+        if next(earlier):
             begun.set()
             go_on.wait(PATIENCE)
         return take_survey(*asked)
@@ -191,7 +191,8 @@ async def test_a_look_that_takes_long_holds_up_no_records(
 async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
     store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
 ):
-    at, truncated, looks, go_on = TopicPartition(store.topics[0], 0), threading.Event(), count(), threading.Event()
+    at, earlier = TopicPartition(store.topics[0], 0), count()
+    truncated, go_on = threading.Event(), threading.Event()
     poll = KafkaConsumer.poll
 
     def astray(consumer: KafkaConsumer, *options: Any) -> Any:
@@ -201,7 +202,7 @@ async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
         return poll(consumer, *options)
 
     def survey(*asked: Any) -> Survey:
-        if next(looks):
+        if next(earlier):
             go_on.wait(PATIENCE)
         return take_survey(*asked)
 
@@ -398,7 +399,7 @@ async def test_a_broker_that_is_missing_at_the_start_is_waited_for(
 async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
     tmp_path: Path, hurry: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(polling, "RENEW_AFTER", 2.0)
+    monkeypatch.setattr(looks, "RENEW_AFTER", 2.0)
     # As in production: how fast a broker answers that has just been started is not ours to say.
     monkeypatch.setattr(clients, "CONNECT_PATIENCE", 5.0)
     old, new = Broker(tmp_path / "old"), Broker(tmp_path / "new")

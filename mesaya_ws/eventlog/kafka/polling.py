@@ -6,8 +6,8 @@ what came before it has been handed over, so new clients can go on from it at an
 
 import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence, Set
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
-from math import inf
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from functools import partial
 from time import monotonic
 
 from kafka import TopicPartition
@@ -23,33 +23,19 @@ from mesaya_ws.core.event_log import (
     Extent,
     Gap,
     News,
-    Outage,
     Partition,
     Place,
     Record,
     Replaced,
-    Restored,
     Skipped,
     Sources,
     Together,
 )
 from mesaya_ws.eventlog.kafka.clients import GRACE, Clients, Options
 from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
+from mesaya_ws.eventlog.kafka.looks import RETRY_INTERVAL, Looks, Outages
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
-
-LOOK_INTERVAL = 3.0
-"""Seconds between two looks at the whole log, which find new topics and partitions, and whether it answers."""
-
-RETRY_INTERVAL = 0.5
-"""Seconds between two tries while it does not answer."""
-
-OUTAGE_AFTER = 5.0
-"""Seconds without an answer that are told. Less is every restart of a broker, and nothing is lost by it."""
-
-RENEW_AFTER = 15.0
-"""Seconds without an answer after which the clients are replaced: they never go back to KAFKA_BROKERS by themselves, so
-they do not find a cluster all of whose addresses are new."""
 
 POLL_MS = 200
 """How long a poll waits at most, and so how soon a cancelled follower ends; a record that arrives ends the waiting."""
@@ -73,8 +59,7 @@ class Polling:
         # How much more there is than has been handed over, of the partitions of which we have said so.
         self._behind: dict[TopicPartition, int] = {}
         self._refused: str | None = None
-        self._down = False
-        self._answered = monotonic()
+        self._outages = Outages(partial(reason, options), monotonic())
 
     def free(self) -> None:
         """Close the clients, from another thread, which gets this one out of them: it goes on with new ones."""
@@ -89,7 +74,7 @@ class Polling:
                 try:
                     yield from self._read(aside)
                 except Exception:  # noqa: BLE001 - whatever it is: the way on is with new clients, from the same places
-                    yield from self._no_answer()
+                    yield from self._outages.no_answer(monotonic())
                 finally:
                     # Under a look, a connection may be in the making, which nobody would close.
                     wait([aside.submit(bool)], GRACE)
@@ -100,37 +85,20 @@ class Polling:
                 time.sleep(0.05)
 
     def _read(self, aside: Executor) -> Iterator[News | None]:
-        """Read on, until the clients fail; look at the log `aside`: that takes 30 ms, and more of many partitions."""
-        started = monotonic()
+        """Read on, until the clients fail; look at the log `aside`."""
         admin, consumer = self._clients.admin(), self._clients.consumer()
-        look: Future[Survey] | None = None
-        look_at = -inf
+        looks = Looks(lambda: aside.submit(take_survey, admin, self._topics), self._outages, monotonic())
         while True:
             now = monotonic()
-            if look is None and now >= look_at:
-                looked_at, look = now, aside.submit(take_survey, admin, self._topics)
+            if looks.begin(now):
                 consumer.begin_look()
                 to_judge = set(self._astray)
-            if look is not None and look.done():
-                try:
-                    survey = look.result()
-                except Exception:
-                    if now - max(started, self._answered) > RENEW_AFTER:
-                        raise
-                    yield from self._no_answer()
-                    look_at = monotonic() + RETRY_INTERVAL
-                else:
-                    self._answered = now
-                    yield from self._look(consumer, survey, looked_at, to_judge)
-                    look_at = monotonic() + LOOK_INTERVAL
-                look = None
-            elif look is not None and now - looked_at > OUTAGE_AFTER:
-                yield from self._no_answer()
-                if now - looked_at > RENEW_AFTER:
-                    raise TimeoutError
+            survey = yield from looks.found(now)
+            if survey is not None:
+                yield from self._found(consumer, survey, looks.began_at, to_judge)
             yield None
             if not consumer.raw.assignment():
-                wait([look] if look else [], RETRY_INTERVAL / 5)
+                looks.wait(RETRY_INTERVAL / 5)
                 continue
             polled = self._poll(consumer)
             brought = sum(map(len, polled.values()))
@@ -140,14 +108,14 @@ class Polling:
                 if partition in self._astray or consumer.topic_id(partition.topic) != self._ids[partition.topic]:
                     consumer.raw.seek(partition, self._next[partition])
                     del polled[partition]
-                    look_at = -inf
+                    looks.hurry()
             yield from self._hand_over(consumer, polled)
             if 0 < brought < BATCH_RECORDS:
                 # While the thread sleeps, records gather, and one crossing to the event loop takes them all: at 1,000
                 # records a second this halves the processor time (63 to 33 %), for 2 ms in the median delay.
                 time.sleep(0.002)
             if self._astray:
-                look_at = -inf
+                looks.hurry()
 
     def _poll(self, consumer: Consumer) -> dict[TopicPartition, Sequence[Record]]:
         """Wait for records, and return at most a batch of them. What cannot be read is noted, and passed by."""
@@ -195,7 +163,7 @@ class Polling:
             del self._behind[partition]
         return Batch(Partition(*partition), records, lag)
 
-    def _look(
+    def _found(
         self, consumer: Consumer, survey: Survey, looked_at: float, to_judge: Set[TopicPartition]
     ) -> Iterator[News]:
         """Tell what a look at the log has found, and read from the partitions that are there now.
@@ -228,9 +196,8 @@ class Polling:
         for partition in extents.keys() - stay:
             consumer.raw.seek(partition, self._next[partition])
         yield from self._find_places(consumer, extents, to_judge)
-        trouble = survey.trouble or self._refused
+        yield from self._outages.answered(monotonic(), survey.trouble or self._refused)
         self._refused = None
-        yield from self._state(trouble)
         consumer.end_look({partition: extent.end for partition, extent in extents.items()}, replaced)
         lags = {
             partition: consumer.lag(partition, max(extent.begin, self._next[partition]))
@@ -265,16 +232,3 @@ class Polling:
             first, why = self._poisoned.pop(partition)
             yield Skipped(Partition(*partition), first, next_offset, why)
             self._next[partition] = next_offset
-
-    def _no_answer(self) -> Iterator[News]:
-        if monotonic() - self._answered > OUTAGE_AFTER:
-            yield from self._state(reason(self._options, self._answered))
-
-    def _state(self, trouble: str | None) -> Iterator[News]:
-        """Tell when trouble begins, and when it has ended."""
-        if trouble and not self._down:
-            self._down = True
-            yield Outage(trouble)
-        elif self._down and not trouble:
-            self._down = False
-            yield Restored()

@@ -1,0 +1,132 @@
+"""When a follower of Kafka looks at the whole log, and what it tells when nobody answers; without a broker."""
+
+from collections.abc import Generator
+from concurrent.futures import Future
+from time import monotonic
+
+import pytest
+
+from mesaya_ws.core.event_log import News, Outage, Restored
+from mesaya_ws.eventlog.kafka.looks import LOOK_INTERVAL, OUTAGE_AFTER, RENEW_AFTER, RETRY_INTERVAL, Looks, Outages
+from mesaya_ws.eventlog.kafka.survey import Survey
+
+SURVEY = Survey({}, None)
+
+
+class Brokers:
+    """Looks at brokers that answer when they are told to."""
+
+    def __init__(self) -> None:
+        self.asked: list[Future[Survey]] = []
+        self.outages = Outages(lambda answered_at: f"no answer since {answered_at}", 0)
+        self.looks = Looks(self._take, self.outages, 0)
+
+    def _take(self) -> Future[Survey]:
+        self.asked.append(Future())
+        return self.asked[-1]
+
+
+@pytest.fixture
+def brokers() -> Brokers:
+    return Brokers()
+
+
+def outcome(found: Generator[News, None, Survey | None]) -> tuple[list[News], Survey | None]:
+    """Return what is told, and what is returned."""
+    told = []
+    while True:
+        try:
+            told.append(next(found))
+        except StopIteration as end:
+            return told, end.value
+
+
+def test_one_look_is_under_way_at_a_time_and_the_next_comes_after_a_while(brokers: Brokers):
+    looks = brokers.looks
+    assert outcome(looks.found(0)) == ([], None)
+    assert looks.begin(0)
+    assert not looks.begin(1)
+    assert outcome(looks.found(1)) == ([], None)
+    brokers.asked[0].set_result(SURVEY)
+    assert outcome(looks.found(2)) == ([], SURVEY)
+    assert outcome(looks.found(2)) == ([], None), "it is found once"
+    assert looks.began_at == 0
+    assert not looks.begin(2 + LOOK_INTERVAL - 0.01)
+    assert looks.begin(2 + LOOK_INTERVAL)
+    assert len(brokers.asked) == 2
+
+
+def test_who_is_in_a_hurry_gets_the_next_look_when_the_present_one_has_ended(brokers: Brokers):
+    looks = brokers.looks
+    looks.begin(0)
+    brokers.asked[0].set_result(SURVEY)
+    outcome(looks.found(1))
+    looks.hurry()
+    assert looks.begin(1)
+    looks.hurry()
+    assert not looks.begin(1)
+
+
+def test_a_look_that_fails_is_taken_again_soon_and_told_when_that_lasts(brokers: Brokers):
+    looks, now, told = brokers.looks, 0.0, list[News]()
+    while now <= RENEW_AFTER:
+        assert looks.begin(now)
+        brokers.asked[-1].set_exception(OSError("refused"))
+        news, survey = outcome(looks.found(now))
+        assert survey is None
+        assert bool(told + news) == (now > OUTAGE_AFTER)
+        told += news
+        now += RETRY_INTERVAL
+    assert told == [Outage("no answer since 0")]
+    looks.begin(now)
+    brokers.asked[-1].set_exception(OSError("refused"))
+    with pytest.raises(OSError, match="refused"):
+        outcome(looks.found(now))
+
+
+def test_a_look_that_hangs_is_told_and_given_up_in_the_end(brokers: Brokers):
+    looks = brokers.looks
+    looks.begin(0)
+    assert outcome(looks.found(OUTAGE_AFTER)) == ([], None)
+    assert outcome(looks.found(OUTAGE_AFTER + 0.1)) == ([Outage("no answer since 0")], None)
+    assert outcome(looks.found(RENEW_AFTER)) == ([], None)
+    with pytest.raises(TimeoutError):
+        outcome(looks.found(RENEW_AFTER + 0.1))
+
+
+def test_new_clients_are_given_as_long_as_the_first(brokers: Brokers):
+    start = 10 * RENEW_AFTER
+    looks = Looks(brokers._take, brokers.outages, start)
+    looks.begin(start + RENEW_AFTER)
+    brokers.asked[0].set_exception(OSError("refused"))
+    assert outcome(looks.found(start + RENEW_AFTER)) == ([Outage("no answer since 0")], None)
+
+
+def test_trouble_is_told_once_when_it_begins_and_once_when_it_ends():
+    outages = Outages(lambda answered_at: "nobody there", 0)
+    assert list(outages.answered(1, None)) == []
+    assert list(outages.answered(2, "not allowed")) == [Outage("not allowed")]
+    assert list(outages.answered(3, "no leader")) == []
+    assert list(outages.no_answer(9)) == []
+    assert list(outages.answered(10, None)) == [Restored()]
+    assert list(outages.no_answer(10 + OUTAGE_AFTER)) == []
+    assert list(outages.no_answer(10.1 + OUTAGE_AFTER)) == [Outage("nobody there")]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_whoever_has_nothing_to_poll_waits_though_no_look_is_under_way(brokers: Brokers, failed: bool):
+    if failed:
+        brokers.looks.begin(0)
+        brokers.asked[0].set_exception(OSError("refused"))
+        outcome(brokers.looks.found(0))
+    start = monotonic()
+    brokers.looks.wait(0.02)
+    assert monotonic() - start >= 0.02
+
+
+def test_nobody_waits_for_longer_than_a_look_takes(brokers: Brokers):
+    brokers.looks.begin(0)
+    brokers.asked[0].set_result(SURVEY)
+    start = monotonic()
+    brokers.looks.wait(60)
+    assert monotonic() - start < 30
