@@ -84,8 +84,8 @@ async def serve(
         render = exposition(metrics, feed, __version__)
         services.start_soon(post.share, render)
         app = create_app(settings, event_log, metrics, status, partial(post.tell, render))
-        acceptor = Acceptor(settings, metrics, partial(serve_websocket, around), partial(serve_http, app))
         async with trio.open_nursery() as clients:
+            acceptor = Acceptor(settings, metrics, partial(serve_websocket, around, clients), partial(serve_http, app))
             listeners = await post.listeners(settings)
             door = trio.CancelScope()
             clients.start_soon(_let_in, post, live, listeners, acceptor, clients, door)

@@ -77,8 +77,8 @@ class Connection:
 
     __slots__ = (
         "_around",
+        "_fault",
         "_is_ending",
-        "_nursery",
         "_outbox",
         "_pinged_at",
         "_scope",
@@ -89,18 +89,18 @@ class Connection:
     )
 
     def __init__(
-        self, id: str, stream: trio.SocketStream, early: bytes, nursery: trio.Nursery, around: Surroundings
+        self, id: str, stream: trio.SocketStream, early: bytes, senders: trio.Nursery, around: Surroundings
     ) -> None:
         settings = around.settings
         self._around = around
         self._tcp = stream
-        self._nursery = nursery
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
         self._is_ending = False
         self._verdict: CloseCode | None = None
+        self._fault: Exception | None = None
         self._outbox = Outbox(
-            stream.socket, nursery, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
+            stream.socket, senders, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
         )
         watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
         self._stream = WatchedStream(stream.socket, early, self._outbox, watch, self)
@@ -129,6 +129,11 @@ class Connection:
         else:
             self._around.attend(self.session)
 
+    def failed(self, fault: Exception) -> None:
+        """End the connection by a fault of ours, which `run` raises."""
+        self._fault = fault
+        self._scope.cancel()
+
     def violated(self, violation: Violation) -> None:
         """End the connection of a client that breaks a limit."""
         self.close(_VERDICTS[violation])
@@ -150,7 +155,10 @@ class Connection:
             self._outbox.offer(PING, 1)
 
     async def run(self, answer: bytes) -> int:
-        """Send the `answer` that opens the WebSocket, serve the client, and return the code that it was closed with."""
+        """Send the `answer` that opens the WebSocket, serve the client, and return the code that it was closed with.
+
+        Raises whatever fault of ours ended it.
+        """
         self._outbox.offer(answer + self.session.greeting(), 1)
         websocket = WebSocket(self._stream, self._obey)
         with self._scope:
@@ -161,6 +169,8 @@ class Connection:
         if self._verdict is not None:
             code = self._verdict.code
             await self._part(self._verdict)
+        if self._fault is not None:
+            raise self._fault
         return code
 
     def _obey(self, text: str) -> None:
@@ -194,30 +204,26 @@ class Connection:
 
 
 async def serve_websocket(
-    around: Surroundings, id: str, stream: trio.SocketStream, answer: bytes, early: bytes
+    around: Surroundings, senders: trio.Nursery, id: str, stream: trio.SocketStream, answer: bytes, early: bytes
 ) -> None:
     """Serve a client on `stream` until either side ends the connection, and close the stream.
 
     `answer` opens the WebSocket, and `early` is what the client sent behind its handshake. The task that this runs in
-    is the receiving one; in the nursery here lives, while the client lags behind, a send task.
+    is the receiving one; while the client lags behind, there is a send task in `senders`, which ends with the stream.
     """
     metrics = around.metrics
     metrics.connections_open += 1
     metrics.connections_total += 1
     code = ABNORMAL
+    connection = Connection(id, stream, early, senders, around)
+    around.connections.add(connection)
+    if around.status.draining:
+        connection.close(closing.RESTART)
     try:
-        async with trio.open_nursery() as nursery:
-            connection = Connection(id, stream, early, nursery, around)
-            around.connections.add(connection)
-            if around.status.draining:
-                connection.close(closing.RESTART)
-            try:
-                code = await connection.run(answer)
-            finally:
-                connection.leave()
-                connection.abandon()
-            nursery.cancel_scope.cancel()
+        code = await connection.run(answer)
     finally:
+        connection.leave()
+        connection.abandon()
         metrics.connections_open -= 1
         metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
         log.debug("closed", code=code)

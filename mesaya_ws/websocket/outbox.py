@@ -25,6 +25,10 @@ class Owner(Protocol):
         """Hear that all that waited has been written."""
         ...
 
+    def failed(self, fault: Exception) -> None:
+        """Hear of a fault in the send task, or in what `idle` did; nothing will be written any more."""
+        ...
+
 
 _Channel = tuple[trio.MemorySendChannel[tuple[bytes, int]], trio.MemoryReceiveChannel[tuple[bytes, int]]]
 
@@ -33,10 +37,11 @@ class Outbox:
     """The only way of bytes to a client's socket.
 
     While nothing waits, `offer` writes without blocking and without a task switch. When the kernel does not take all, a
-    send task is started in `nursery` for as long as something waits, in a memory channel; most clients never need them,
-    and they are a sixth of what a connection costs. What waits behind the write that has begun is bounded; past the
-    bounds nothing more is taken but a last word (`finish`). `behind` says that something waits; `broken`, that nothing
-    will ever be written again.
+    send task is started in `senders` for as long as something waits, in a memory channel; most clients never need them,
+    and they are a sixth of what a connection costs. It ends when the socket is closed at the latest. The nursery is one
+    for all connections, since one in each is another 1.4 kB. What waits behind the write that has begun is bounded;
+    past the bounds nothing more is taken but a last word (`finish`). `behind` says that something waits; `broken`, that
+    nothing will ever be written again.
     """
 
     __slots__ = (
@@ -45,10 +50,10 @@ class Outbox:
         "_finished",
         "_max_bytes",
         "_max_messages",
-        "_nursery",
         "_owner",
         "_rest",
         "_sealed",
+        "_senders",
         "_socket",
         "_waiting_messages",
         "behind",
@@ -59,7 +64,7 @@ class Outbox:
     def __init__(
         self,
         socket: trio.socket.SocketType,
-        nursery: trio.Nursery,
+        senders: trio.Nursery,
         owner: Owner,
         *,
         max_messages: int,
@@ -71,7 +76,7 @@ class Outbox:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._owner: Owner | None = owner
-        self._nursery = nursery
+        self._senders = senders
         self._channel: _Channel | None = None
         self._rest = _NOTHING
         self._finished = False
@@ -99,14 +104,14 @@ class Outbox:
             self.behind = True
             self._rest = memoryview(data)[written:]
             self.waiting_bytes = len(self._rest)
-            self._nursery.start_soon(self._drain)
+            self._senders.start_soon(self._drain)
 
     def pause(self) -> None:
         """Be behind until the other tasks have had their turn, even if nothing waits; then the owner hears of it."""
         if not self.behind:
             self.behind = True
             if not self._sealed:
-                self._nursery.start_soon(self._drain)
+                self._senders.start_soon(self._drain)
 
     def _queue(self, data: bytes, messages: int) -> None:
         # What has begun to be written does not count: a snapshot may be larger than what may wait behind it.
@@ -127,7 +132,16 @@ class Outbox:
         self._channel[0].send_nowait((data, messages))
 
     async def _drain(self) -> None:
-        """Write what waits as the client takes it: the send task of a connection."""
+        """Be the send task of the connection; a fault of it is its owner's, and must not end other connections."""
+        try:
+            await self._send()
+        except Exception as fault:  # noqa: BLE001 - the owner raises it, in a task of its own
+            self._sealed = self.broken = True
+            if self._owner is not None:
+                self._owner.failed(fault)
+
+    async def _send(self) -> None:
+        """Write what waits as the client takes it."""
         try:
             await self._write()
             while data := self._join():

@@ -17,7 +17,7 @@ async def receive(socket: trio.socket.SocketType) -> bytes:
     """Return the next bytes that come to `socket`; `b""` at their end. Raises `BrokenResourceError`.
 
     A `trio.SocketStream` does the same, but it waits four coroutines and a context manager deeper, and waiting here is
-    what a connection does nearly all of its time: 1.4 of its 17 kB.
+    what a connection does nearly all of its time: 1.4 of its 15 kB.
     """
     while True:
         await trio.lowlevel.wait_readable(socket)

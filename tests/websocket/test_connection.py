@@ -61,7 +61,7 @@ class World:
 
     async def _serve(self, client, stream, early):
         try:
-            await serve_websocket(self.around, "c1", stream, ANSWER, early)
+            await serve_websocket(self.around, self.nursery, "c1", stream, ANSWER, early)
         finally:
             client.ended.set()
 
@@ -286,6 +286,31 @@ async def test_many_that_vanish_at_once_end_a_few_at_a_time(world):
     assert len(world.around.connections) == 1
     ends.release()
     await world.until_nobody_is_left()
+
+
+async def test_a_fault_while_a_client_lags_ends_its_connection_alone(world, monkeypatch):
+    bystander = await world.subscribed()
+    async with trio.open_nursery() as clients:
+        theirs, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
+        known = set(world.around.connections)
+
+        async def serve():
+            with pytest.raises(ValueError, match="a fault of ours"):
+                await serve_websocket(world.around, world.nursery, "c2", ours, ANSWER, b"")
+
+        clients.start_soon(serve)
+        await Client(theirs).be_greeted()
+        [connection] = world.around.connections - known
+
+        def go_on(_):
+            raise ValueError("a fault of ours")
+
+        monkeypatch.setattr(type(connection.session), "go_on", go_on)
+        connection.session.outbox.pause()
+    await theirs.aclose()
+    assert world.around.connections == known
+    world.publish(b"still here")
+    assert await bystander.frame() == (TEXT, b"still here")
 
 
 async def test_cancellation_leaves_nothing_behind():

@@ -16,6 +16,9 @@ class Owner:
     def idle(self):
         self.told.append("idle")
 
+    def failed(self, fault):
+        self.told.append(fault)
+
 
 @pytest.fixture
 def wire():
@@ -130,6 +133,31 @@ async def test_a_pause_in_the_middle_of_a_write_changes_nothing(wire, nursery):
     await read(theirs, size)
     await trio.testing.wait_all_tasks_blocked()
     assert owner.told == ["idle"]
+
+
+async def test_a_fault_on_the_way_is_the_owners_and_nobody_elses(wire, nursery):
+    ours, _ = wire
+    owner, fault = Owner(), ValueError("a fault of ours")
+
+    def idle():
+        raise fault
+
+    owner.idle = idle
+    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    outbox.pause()
+    await trio.testing.wait_all_tasks_blocked()
+    assert (owner.told, outbox.broken) == ([fault], True)
+
+
+async def test_the_send_task_ends_with_the_socket(wire):
+    ours, _ = wire
+    async with trio.open_nursery() as senders:
+        outbox = Outbox(ours, senders, Owner(), max_messages=10, max_bytes=1000)
+        fill(outbox)
+        await trio.testing.wait_all_tasks_blocked()
+        assert senders.child_tasks
+        outbox.close()
+        ours.close()
 
 
 async def test_the_bounds_are_free_again_when_the_client_has_read(wire, nursery):

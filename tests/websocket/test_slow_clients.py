@@ -69,7 +69,8 @@ class Restaurant:
 
     async def _serve(self, client, stream):
         try:
-            await serve_websocket(self.around, "c", stream, b"HTTP/1.1 101 Switching Protocols\r\n\r\n", b"")
+            answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+            await serve_websocket(self.around, self.nursery, "c", stream, answer, b"")
         finally:
             client.ended.set()
 
