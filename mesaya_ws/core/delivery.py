@@ -120,7 +120,7 @@ class Delivery:
         If some of that has left the window, or the client has fallen behind meanwhile, it must be written once more.
         """
         channel, feed = snapshot.channel, self.feed
-        if channel not in self._to_write or self.outbox.behind or not feed.continues(snapshot):
+        if channel not in self._to_write or self.outbox.behind or not snapshot.continues_in(feed.window):
             return
         self._say_state(snapshot, self._to_write.pop(channel))
         if snapshot.serial == feed.window.serial:

@@ -4,17 +4,15 @@ The feed is the moving window over the log. Everything here is decided without w
 what the log says (`hear`), lets it work (`take`), and writes what the hub has gathered in between.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
 
-import orjson
-
-from mesaya_ws.core.channels import KINDS, Channel, parse_channel
+from mesaya_ws.core.channels import Channel, parse_channel
 from mesaya_ws.core.checkpoint import Cut, DamagedError, Row, in_pieces
+from mesaya_ws.core.coverage import Coverage
 from mesaya_ws.core.event_log import (
     Batch,
-    Extent,
     Gap,
     News,
     Outage,
@@ -25,16 +23,15 @@ from mesaya_ws.core.event_log import (
     Sources,
     Together,
 )
-from mesaya_ws.core.folding import state_of
-from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.freshness import Freshness
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import Merge
-from mesaya_ws.core.outcome import Message, Outcome
-from mesaya_ws.core.position import Cursor, Vector
+from mesaya_ws.core.outcome import Outcome
+from mesaya_ws.core.position import Cursor
 from mesaya_ws.core.projections import Projections
+from mesaya_ws.core.publisher import Publisher
 from mesaya_ws.core.records import NOBODYS, Event, Reason, Unreadable, understand
-from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, judge
+from mesaya_ws.core.resume import Lost
 from mesaya_ws.core.routing import missing_parent, route
 from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, state
 from mesaya_ws.core.window import Window
@@ -54,9 +51,10 @@ class Feed:
     """What the log says up to now, and its publication to the hub.
 
     `report` is told what became of every record. With `only`, other channels are not published, and nothing is promised
-    of which those who read the log in time may have been told otherwise (see `past`). The feed is
-    `live` when everything that the log held at the start has been taken; until then its channels are history, not news.
-    `time` is that of the last record (ms since the epoch); `looks` counts how often the whole log was looked at.
+    of which those who read the log in time may have been told otherwise (see `past`). The feed is `live` when all that
+    the log held at the start has been taken; until then its channels are history, not news. `cursor` stands behind the
+    last record, and `time` is that record's (ms since the epoch).
+
     `losses` are the topics of which the log has lost something before it was read, and why, since somebody took them
     from here: to who is subscribed to what they feed, this has not been told. `want` is told, again and again, which
     parents of records are not known, as `<entity>:<id>`.
@@ -73,19 +71,16 @@ class Feed:
         self.hub = hub
         self.window = window
         self.cursor = Cursor()
+        self.coverage = Coverage(self.cursor, window)
         self.live = False
         self.time = 0
-        self.looks = 0
         self.losses: list[tuple[str, Lost]] = []
         self._freshness = Freshness(round(parent_wait * 1000))
         self._now = 0
-        self._extents: Mapping[Partition, Extent] = {}
-        # Topics whose first records were gone before they could be read.
-        self._unread: set[str] = set()
-        self._parentage = Parentage()
         self._projections = Projections()
         self._parent_wait = round(parent_wait * 1000)
         self._merge = _merge(self._projections, self._parent_wait)
+        self._publisher = Publisher(hub, window, self.cursor)
         self._report = report
         self._only = only
         self.want: Callable[[str], None] = lambda parent: None
@@ -94,7 +89,7 @@ class Feed:
         """Return a place in the log, and what is known there, in pieces; nothing may be taken before the last one."""
         given_up = ((_GIVEN_UP, parent, None) for parent in self._merge.given_up)
         rows = chain(self._projections.rows(), given_up)
-        return Cut(self.cursor.places(), self.time, frozenset(self._unread)), in_pieces(rows)
+        return self.coverage.cut(self.time), in_pieces(rows)
 
     def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is heard of the log.
@@ -116,11 +111,8 @@ class Feed:
         self._projections = projections
         self._merge = _merge(projections, self._parent_wait)
         self._merge.given_up.update(dict.fromkeys(given_up))
-        self.cursor.found({partition: Extent(next, next, id) for partition, (id, next) in cut.places.items()})
-        for partition, place in cut.places.items():
-            self.window.raise_floor(partition, place.next)
+        self.coverage.begin(cut)
         self.time = cut.time
-        self._unread = set(cut.unread)
 
     def discard(self) -> Iterator[None]:
         """Let go of all that is known, but not of the window, yielding after some of it; nothing may follow."""
@@ -139,26 +131,16 @@ class Feed:
                 for batch in batches:
                     self._push(batch)
             case Sources(extents, lags, at):
-                for partition, extent in extents.items():
-                    if partition not in self.cursor.next:
-                        self.window.raise_floor(partition, extent.begin)
-                        if extent.begin:
-                            self._unread.add(partition.topic)
-                self.cursor.found(extents)
+                self.coverage.looked(extents)
                 self._merge.lags(lags)
-                self._extents = extents
                 self._freshness.looked(now if at is None else min(at, now))
-                self.looks += 1
             case Gap(partition, _, next_offset):
                 # Behind the records that were told before it.
                 self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news))
             case Replaced(topic, topic_id):
                 if self._merge.drop(topic):
                     self._own_up(topic, Lost.REPLACED)
-                for partition in [known for known in self.cursor.next if known.topic == topic]:
-                    self.window.forget(partition)
-                self.cursor.replaced(topic, topic_id)
-                self._parentage.replaced(topic, self.cursor)
+                self.coverage.replaced(topic, topic_id)
 
     def _push(self, batch: Batch) -> None:
         self._merge.push(batch.source, [(record, understand(record)) for record in batch.records], batch.lag)
@@ -176,24 +158,19 @@ class Feed:
             yield
         for taken, (record, event) in enumerate(self._merge.take(now), 1):
             if isinstance(event, Gap):
-                self._skip(event)
+                self.coverage.skip(event)
+                self._own_up(event.partition.topic, Lost.EXPIRED)
             else:
                 self._take(record, event)
             if taken % TURN == 0 or self.losses:
                 yield
         for parent in self._merge.awaited:
             self.want(parent)
-        if not self.live and self.looks and self._merge.caught_up:
+        if not self.live and self.coverage.looks and self._merge.caught_up:
             self.live = True
         yield
         # Now it has been written, too.
         self._freshness.published(all=self._merge.caught_up, time=self.time)
-
-    def _skip(self, gap: Gap) -> None:
-        self.window.tear(gap.partition, gap.next)
-        self.cursor.advance(gap.partition, gap.next)
-        self._unread.add(gap.partition.topic)
-        self._own_up(gap.partition.topic, Lost.EXPIRED)
 
     def _own_up(self, topic: str, lost: Lost) -> None:
         if self.live:
@@ -204,7 +181,7 @@ class Feed:
         partition = _partition(topic, number)
         self.cursor.advance(partition, offset + 1)
         self.time = timestamp
-        is_clear = self._only is None or not self._unread or self._projections.can_judge(event)
+        is_clear = self._only is None or not self.coverage.unread or self._projections.can_judge(event)
         outcome = route(event, self._projections)
         self._report(record, outcome)
         messages, reason, _, reparented = outcome
@@ -214,40 +191,18 @@ class Feed:
                 self.want(parent)
         for name in reparented:
             if (self._only is None or name in self._only) and (channel := parse_channel(name)) is not None:
-                self._parentage.changed(channel, partition, self.cursor)
+                self.coverage.reparented(channel, partition)
         if not self.live and self.window.is_past(timestamp, self._now):
             # To make frames that nobody can be told any more would be a third of the work on a long log.
             self.window.raise_floor(partition, offset + 1)
             return
         if self._only is not None:
             messages = [message for message in messages if message.channel in self._only]
-            if self._unread and (reason in NOBODYS or (messages and not is_clear)):
+            if self.coverage.unread and (reason in NOBODYS or (messages and not is_clear)):
                 # It may have been another message, or one at all, to those who knew what the log has lost.
                 self.window.raise_floor(partition, offset + 1)
-        data: object = None
-        for message in messages:
-            # The same data on several channels is encoded once.
-            if message.data is not data:
-                data, encoded = message.data, orjson.Fragment(orjson.dumps(message.data))
-            self._publish(record, partition, message, encoded)
-
-    def _publish(self, record: Record, partition: Partition, message: Message, data: orjson.Fragment) -> None:
-        channel = message.channel
-        frame = text_frame(
-            orjson.dumps(
-                {
-                    "type": message.type,
-                    "channel": channel,
-                    "position": self.cursor.position(channel, KINDS[channel.rpartition(":")[2]]),
-                    "timestamp": message.timestamp,
-                    "data": data,
-                }
-            )
-        )
-        window = self.window
-        window.add(channel, partition, record.offset, record.timestamp, frame, state_of(message))
-        if self.live:
-            self.hub.publish(channel, frame, record.timestamp, window.serial)
+        if messages:
+            self._publisher.publish(record, partition, messages, are_news=self.live)
 
     def wake_at(self) -> int | None:
         """Return when `take` must be called though the log says nothing (ms since the epoch), or None."""
@@ -275,45 +230,14 @@ class Feed:
 
     def _complete(self, channel: Channel) -> bool:
         """Return whether a state leaves nothing out that would be told by a log, or a window, which began earlier."""
-        if channel.kind.name == "notifications" and not self._window_holds(channel, {}):
+        if channel.kind.name == "notifications" and not self.coverage.is_at_hand(channel, {}):
             return False
-        return is_known(channel, self._projections) and self._unread.isdisjoint(sources(channel.kind))
-
-    def continues(self, snapshot: Snapshot) -> bool:
-        """Return whether all that was published after `snapshot` was made is at hand, in the window."""
-        return snapshot.era == self.window.era and snapshot.serial >= self.window.evicted
+        return is_known(channel, self._projections) and self.coverage.has_all_of(sources(channel.kind))
 
     def lacks(self, parent: str) -> bool:
         """Return whether nothing is known of what `want` was told."""
         entity, _, id = parent.partition(":")
         return not self._projections.is_parent(entity, id)
-
-    def judge(self, channel: Channel, position: str) -> Missed | Earlier | Ahead | Lost:
-        """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""
-        return judge(position, channel, self.cursor, self.window, self._parentage)
-
-    def reaches(self, vector: Vector) -> bool:
-        """Return whether the log, when it was last looked at, reached as far as `vector`."""
-        return all(offset <= self._end(partition) for partition, offset in vector.items())
-
-    def reaches_back(self, channel: Channel, vector: Vector) -> bool:
-        """Return whether the log, when it was last looked at, still held all that came after `vector` on `channel`."""
-        return all(
-            vector.get(partition, 0) >= extent.begin
-            for partition, extent in self._extents.items()
-            if partition.topic in channel.kind.topics
-        )
-
-    def holds(self, channel: Channel, vector: Vector) -> bool:
-        """Return whether the window holds all that was published after `vector` on `channel`, a clean cut."""
-        return self._window_holds(channel, vector) and self._parentage.clean(channel, vector)
-
-    def _window_holds(self, channel: Channel, vector: Vector) -> bool:
-        feeding = (known for known in self.cursor.next if known.topic in channel.kind.topics)
-        return self.window.holds(feeding, vector)
-
-    def _end(self, partition: Partition) -> int:
-        return self._extents[partition].end if partition in self._extents else -1
 
 
 def _merge(projections: Projections, parent_wait: int) -> Merge[Understood]:

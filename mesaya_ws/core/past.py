@@ -38,7 +38,7 @@ class Past:
 
     def judge(self, channel: Channel, position: str) -> Missed | Lost:
         """Say whether a client that was at `position` of `channel` can be told all that it missed."""
-        verdict = self._present.judge(channel, position), self.feed.judge(channel, position)
+        verdict = self._present.coverage.judge(channel, position), self.feed.coverage.judge(channel, position)
         for each in verdict:
             if isinstance(each, Lost):
                 return each
@@ -54,8 +54,8 @@ class Past:
             and self.feed.window.era == 0
             and self._present.window.era == self._era
             and not any(offset > self._end.get(partition, 0) for partition, offset in vector.items())
-            and self.feed.holds(channel, self._end)
-            and self._present.holds(channel, self._end)
+            and self.feed.coverage.holds(channel, self._end)
+            and self._present.coverage.holds(channel, self._end)
         )
 
     def replay(self, channel: Channel, vector: Vector) -> Replay:

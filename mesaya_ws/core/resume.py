@@ -11,8 +11,7 @@ from attrs import frozen
 
 from mesaya_ws.core.channels import KINDS, Channel, Kind
 from mesaya_ws.core.event_log import Partition
-from mesaya_ws.core.position import BadPositionError, Cursor, ReplacedTopicError, Vector
-from mesaya_ws.core.window import Window
+from mesaya_ws.core.position import Cursor, Vector
 
 REMEMBERED = 100_000
 """Offsets that are remembered of changes of parentage: with one partition a topic, of some 20,000 changes."""
@@ -130,23 +129,6 @@ class Parentage:
 
 def _cut(kind: Kind, cursor: Cursor) -> Vector:
     return {known: taken for known, taken in cursor.next.items() if known.topic in kind.topics}
-
-
-def judge(
-    text: str, channel: Channel, cursor: Cursor, window: Window, parentage: Parentage
-) -> Missed | Earlier | Ahead | Lost:
-    """Say what can be done for a client that was at the position `text` of `channel`."""
-    try:
-        vector = cursor.read(text, channel)
-    except BadPositionError:
-        return Lost.DAMAGED
-    except ReplacedTopicError:
-        return Lost.REPLACED
-    if ahead := first_ahead(vector, cursor):
-        return Ahead(vector, *ahead)
-    if not window.holds((known for known in cursor.next if known.topic in channel.kind.topics), vector):
-        return Earlier(vector)
-    return Missed(vector) if parentage.clean(channel, vector) else Lost.UNSURE
 
 
 def first_ahead(vector: Vector, cursor: Cursor) -> tuple[Partition, int] | None:

@@ -109,7 +109,7 @@ class Session:
         feed = self.feed
         self.delivery.pause_for(len(self._held))
         for name, held in list(self._held.items()):
-            if held.ahead is None or held.ahead.is_passed(feed.cursor) or held.seen != feed.looks:
+            if held.ahead is None or held.ahead.is_passed(feed.cursor) or held.seen != feed.coverage.looks:
                 del self._held[name]
                 self._open(held, self._channels[name])
 
@@ -165,7 +165,7 @@ class Session:
             )
         self._drop(channel)
         self._channels[name] = channel
-        self._open(_Held(message, self.feed.looks), channel)
+        self._open(_Held(message, self.feed.coverage.looks), channel)
 
     def _open(self, asked: _Held, channel: Channel) -> None:
         """Begin a subscription, from now on or from the position that the client brought; or hold it back."""
@@ -173,17 +173,17 @@ class Session:
         if not feed.live:
             self._held[channel.name] = asked
             return
-        verdict = None if message.position is None else feed.judge(channel, message.position)
+        verdict = None if message.position is None else feed.coverage.judge(channel, message.position)
         match verdict:
             case Missed(vector):
                 self.delivery.replay(channel, message, Replay(Stretch(feed.window, channel.name, vector)))
-            case Earlier(vector) if feed.reaches_back(channel, vector):
+            case Earlier(vector) if feed.coverage.reaches_back(channel, vector):
                 self._earlier[channel.name] = asked
             case Earlier():
                 self._begin(asked, channel, Lost.EXPIRED)
             # The first look since may have begun before the client came, and before the log reached that far.
-            case Ahead(vector) if feed.reaches(vector) or feed.looks < asked.looks + 2:
-                self._held[channel.name] = evolve(asked, ahead=verdict, seen=feed.looks)
+            case Ahead(vector) if feed.coverage.reaches(vector) or feed.coverage.looks < asked.looks + 2:
+                self._held[channel.name] = evolve(asked, ahead=verdict, seen=feed.coverage.looks)
             case Ahead():
                 self._begin(asked, channel, Lost.AHEAD)
             case _:

@@ -55,6 +55,10 @@ class Snapshot:
         self.data = orjson.Fragment(b"")
         self._state = state
 
+    def continues_in(self, window: Window) -> bool:
+        """Return whether all that was published after it was made is at hand, in `window`."""
+        return self.era == window.era and self.serial >= window.evicted
+
     def write(self) -> Iterator[None]:
         """Write the state down; yield after every few entities."""
         members = []

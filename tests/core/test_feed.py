@@ -129,7 +129,7 @@ def test_a_restored_feed_is_the_same_as_one_that_has_read_everything(values, emb
         assert shown(feed, channel) == shown(whole, channel)
     for name, publication in published(feed):
         channel, place = parse_channel(name), position(publication)
-        assert feed.judge(channel, place) == whole.judge(channel, place)
+        assert feed.coverage.judge(channel, place) == whole.coverage.judge(channel, place)
 
 
 TABLES, SECTIONS = (Partition(f"mesa-ya.{domain}.events", 0) for domain in ("tables", "sections"))
@@ -160,10 +160,10 @@ def test_what_lies_before_the_checkpoint_must_be_read_again():
     whole = a_floor_plan()
     feed = restored(*captured(whole))
     *_, before, last = (position(publication) for channel, publication in published(whole) if channel == PLAN.name)
-    assert isinstance(whole.judge(PLAN, before), Missed)
-    assert isinstance(feed.judge(PLAN, before), Earlier)
-    assert isinstance(feed.judge(PLAN, last), Missed)
-    assert feed.judge(PLAN, "AAAA") == Lost.DAMAGED
+    assert isinstance(whole.coverage.judge(PLAN, before), Missed)
+    assert isinstance(feed.coverage.judge(PLAN, before), Earlier)
+    assert isinstance(feed.coverage.judge(PLAN, last), Missed)
+    assert feed.coverage.judge(PLAN, "AAAA") == Lost.DAMAGED
 
 
 def test_what_retention_dropped_is_known_from_the_checkpoint():
@@ -235,20 +235,17 @@ def test_others_run_after_every_few_records(live):
     assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [TURN + 1, 2 * TURN + 1, 2 * TURN + 2]
 
 
-def test_a_message_bears_the_place_behind_it_and_what_it_says_is_written_once_for_all_channels():
+def test_what_became_of_every_record_is_reported():
     became = []
     feed = Feed(
         Hub(), Window(inf, 1 << 30), 1.0, lambda record, outcome: became.append((record.offset, outcome.reason))
     )
-    feed.hear(Sources({RESTAURANTS: Extent(0, 1, "id")}, {RESTAURANTS: 0}), NOW)
-    feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r", name="Casa"))], 0), NOW)
-    with mock.patch.object(feed_module.orjson, "dumps", wraps=orjson.dumps) as dumps:
-        list(feed.take(NOW))
-    assert became == [(0, Reason.SENT)]
-    told = {channel: orjson.loads(payload_of(one.frame)) for channel, one in published(feed)}
-    assert told.keys() == {"global:restaurants", "restaurant:r:info"}
-    assert all(feed.position(parse_channel(channel)) == message["position"] for channel, message in told.items())
-    assert dumps.call_count == len(told) + 1
+    feed.hear(Sources({RESTAURANTS: Extent(0, 2, "id")}, {RESTAURANTS: 0}), NOW)
+    values = (value("created", "r", name="Casa"), b"{}")
+    records = [Record(*RESTAURANTS, offset, NOW, None, said) for offset, said in enumerate(values)]
+    feed.hear(Batch(RESTAURANTS, records, 0), NOW)
+    list(feed.take(NOW))
+    assert became == [(0, Reason.SENT), (1, Reason.UNKNOWN_EVENT_TYPE)]
 
 
 def test_a_feed_of_some_channels_publishes_nothing_else():
@@ -257,18 +254,6 @@ def test_a_feed_of_some_channels_publishes_nothing_else():
     feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
     list(feed.take(NOW))
     assert [channel for channel, _ in published(feed)] == ["restaurant:r:info"]
-
-
-def test_how_far_the_log_reaches():
-    feed = new_feed()
-    feed.hear(Sources({TABLES: Extent(3, 9, "id"), SECTIONS: Extent(0, 0, "id")}, {}), NOW)
-    assert feed.reaches({TABLES: 9, SECTIONS: 0})
-    assert not feed.reaches({TABLES: 10})
-    assert not feed.reaches({MENUS: 0}), "of what is not there it cannot be said"
-    assert feed.reaches_back(PLAN, {TABLES: 3})
-    assert not feed.reaches_back(PLAN, {TABLES: 2})
-    assert not feed.reaches_back(PLAN, {}), "a partition that is left out counts from 0"
-    assert feed.reaches_back(parse_channel("restaurant:r:menu"), {})
 
 
 @pytest.mark.parametrize(
@@ -312,12 +297,14 @@ def table(offset, timestamp=NOW):
     return Record(*TABLES, offset, timestamp, None, value("created", f"t{offset}", sectionId="s"))
 
 
+EXTENTS = {partition: Extent(0, 9, partition.topic) for partition in (TABLES, SECTIONS)}
+
+
 @pytest.fixture
 def live():
     """A feed that is live, and knows a section."""
     feed = new_feed()
-    extents = {partition: Extent(0, 9, partition.topic) for partition in (TABLES, SECTIONS)}
-    feed.hear(Sources(extents, dict.fromkeys(extents, 0)), NOW)
+    feed.hear(Sources(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW)
     told_of(feed, Record(*SECTIONS, 0, 1, None, value("created", "s", restaurantId="r")), source=SECTIONS)
     list(feed.take(NOW))
     assert feed.live
@@ -326,7 +313,7 @@ def live():
 
 def test_a_gap_is_behind_the_records_that_were_told_before_it(live):
     """While those wait, no place lies behind the gap: whoever had it would never be told of them."""
-    live.hear(Sources(live._extents, {TABLES: 0, SECTIONS: 1}), NOW)
+    live.hear(Sources(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
     told_of(live, table(0), table(1))
     live.hear(Gap(TABLES, 2, 5), NOW)
     told_of(live, table(5))
@@ -348,10 +335,10 @@ def test_across_a_gap_nobody_goes_on(live):
     snapshot = live.snapshot(PLAN)
     live.hear(Gap(TABLES, 1, 3), NOW)
     list(live.take(NOW))
-    assert isinstance(live.judge(PLAN, before), Earlier)
-    assert not live.continues(snapshot)
+    assert isinstance(live.coverage.judge(PLAN, before), Earlier)
+    assert not snapshot.continues_in(live.window)
     assert not live.snapshot(PLAN).complete
-    assert isinstance(live.judge(PLAN, live.position(PLAN)), Missed)
+    assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Missed)
 
 
 def test_before_a_feed_is_live_there_is_nobody_to_own_up_to():
@@ -365,7 +352,7 @@ def test_before_a_feed_is_live_there_is_nobody_to_own_up_to():
 @pytest.mark.parametrize("waits", [True, False])
 def test_what_was_told_of_a_topic_that_is_created_again_is_lost_if_it_was_not_taken(live, waits):
     if waits:
-        live.hear(Sources(live._extents, {TABLES: 0, SECTIONS: 1}), NOW)
+        live.hear(Sources(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
     told_of(live, table(0))
     list(live.take(NOW))
     live.hear(Replaced(TABLES.topic, "another"), NOW)

@@ -16,7 +16,7 @@ from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.position import Cursor
 from mesaya_ws.core.records import Reason
-from mesaya_ws.core.resume import Earlier, Lost, Missed, Parentage
+from mesaya_ws.core.resume import Lost, Missed, Parentage
 from mesaya_ws.core.window import Window
 from tests.core.events import LATER, Log
 from tests.core.world import written
@@ -179,7 +179,7 @@ def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(se
     outcomes = Counter()
     unplaced = here.orphans | there.orphans
     for channel, position, picture in found:
-        verdict = there.feed.judge(channel, position)
+        verdict = there.feed.coverage.judge(channel, position)
         outcomes[type(verdict)] += 1
         if isinstance(verdict, Missed):
             for message in messages(there.feed.window.after(channel.name, verdict.vector)):
@@ -189,7 +189,7 @@ def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(se
             assert verdict == Lost.UNSURE
     # At the beginning and at the end nobody is unsure, and in the same order never.
     assert all(
-        isinstance(there.feed.judge(*place[:2]), Missed)
+        isinstance(there.feed.coverage.judge(*place[:2]), Missed)
         for place in (*found[: len(CHANNELS)], *found[-len(CHANNELS) :])
     )
     assert disorder or not outcomes[Lost]
@@ -216,10 +216,10 @@ def moved():
 
 def test_between_a_move_and_what_another_instance_took_before_it(moved):
     here, there, position = moved
-    assert isinstance(here.judge(TABLES, position), Missed)
-    assert there.judge(TABLES, position) == Lost.UNSURE
+    assert isinstance(here.coverage.judge(TABLES, position), Missed)
+    assert there.coverage.judge(TABLES, position) == Lost.UNSURE
     elsewhere = parse_channel("restaurant:R3:tables")
-    assert isinstance(there.judge(elsewhere, here.position(elsewhere)), Missed), "nothing changed there"
+    assert isinstance(there.coverage.judge(elsewhere, here.position(elsewhere)), Missed), "nothing changed there"
 
 
 def test_a_section_that_comes_brings_what_was_not_told_before():
@@ -230,15 +230,17 @@ def test_a_section_that_comes_brings_what_was_not_told_before():
     position = here.feed.position(TABLES)
     there.take(table)
     there.take(section)
-    assert there.feed.judge(TABLES, position) == Lost.UNSURE, "the table came with the section, which is told already"
+    assert there.feed.coverage.judge(TABLES, position) == Lost.UNSURE, (
+        "the table came with the section, which is told already"
+    )
 
 
 def test_after_a_topic_was_created_again_old_changes_mean_nothing(moved):
     _, feed, position = moved
     feed.hear(Replaced("mesa-ya.sections.events", "another"), LATER)
-    assert feed.judge(TABLES, position) == Lost.REPLACED
+    assert feed.coverage.judge(TABLES, position) == Lost.REPLACED
     feed.hear(Sources({Partition("mesa-ya.sections.events", 0): Extent(0, 0, "another")}, {}), LATER)
-    assert isinstance(feed.judge(TABLES, feed.position(TABLES)), Missed)
+    assert isinstance(feed.coverage.judge(TABLES, feed.position(TABLES)), Missed)
 
 
 def test_before_what_is_remembered_nobody_is_sure(moved, monkeypatch):
@@ -246,7 +248,7 @@ def test_before_what_is_remembered_nobody_is_sure(moved, monkeypatch):
     start = Cursor()
     start.found({partition: Extent(0, 0, "id") for partition in feed.cursor.next})
     begin, now = (start.position(TABLES.name, TABLES.kind), feed.position(TABLES))
-    assert isinstance(feed.judge(TABLES, begin), Missed)
+    assert isinstance(feed.coverage.judge(TABLES, begin), Missed)
     monkeypatch.setattr(resume, "REMEMBERED", 6)
     elsewhere = parse_channel("restaurant:R4:tables")
     parentage = Parentage()
@@ -256,22 +258,3 @@ def test_before_what_is_remembered_nobody_is_sure(moved, monkeypatch):
     assert not parentage.clean(TABLES, start.read(begin, TABLES))
     assert parentage.clean(TABLES, feed.cursor.read(now, TABLES))
     assert parentage.clean(parse_channel("restaurant:R:menu"), {})
-
-
-def test_verdicts():
-    log = Log()
-    log.says("review.created", "v", restaurantId="R")
-    channel = parse_channel("restaurant:R:reviews")
-    whole, behind, short = Instance(log), Instance(log), Instance(log, max_bytes=0)
-    start = whole.feed.position(channel)
-    for each in (whole, short):
-        each.take(log.records[0])
-    reviews = Partition("mesa-ya.reviews.events", 0)
-    assert isinstance(whole.feed.judge(channel, start), Missed)
-    assert isinstance(short.feed.judge(channel, start), Earlier)
-    ahead = behind.feed.judge(channel, whole.feed.position(channel))
-    assert (ahead.partition, ahead.until) == (reviews, 1)
-    assert not ahead.is_passed(behind.feed.cursor)
-    assert ahead.is_passed(whole.feed.cursor)
-    assert whole.feed.judge(channel, "") == Lost.DAMAGED
-    assert whole.feed.judge(TABLES, start) == Lost.DAMAGED

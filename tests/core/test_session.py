@@ -362,14 +362,14 @@ def test_who_is_ahead_is_not_judged_again_before_something_has_changed():
     behind.offsets[REVIEWS] = 2
     session = behind.client()
     ask(session, channel=CHANNEL, position=position)
-    judged, judge = 0, behind.feed.judge
+    judged, judge = 0, behind.feed.coverage.judge
 
     def counted(*args):
         nonlocal judged
         judged += 1
         return judge(*args)
 
-    behind.feed.judge = counted
+    behind.feed.coverage.judge = counted
     for _ in range(5):
         session.release()
     assert judged == 0
