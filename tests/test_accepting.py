@@ -4,13 +4,14 @@ import errno
 import socket
 from collections import deque
 from contextlib import asynccontextmanager
+from math import inf
 
 import pytest
 import trio
 import trio.testing
 
 from mesaya_ws import accepting
-from mesaya_ws.accepting import BEGUN_AT_ONCE, HUNG_UP, TAKEN_AT_ONCE, accept_clients
+from mesaya_ws.accepting import BEGUN_AT_ONCE, HUNG_UP, LONG_TURN, TAKEN_AT_ONCE, accept_clients, fair_share
 
 PATIENCE = 10.0
 
@@ -70,7 +71,8 @@ async def opened(nursery, **options):
         door.close()
 
 
-async def test_all_are_served_in_their_order(nursery):
+async def test_all_are_served_in_their_order(nursery, monkeypatch):
+    monkeypatch.setattr(accepting, "LONG_TURN", inf)
     async with opened(nursery) as (door, _):
         connected = door.connect(3 * TAKEN_AT_ONCE)
         await door.until_served(len(connected))
@@ -83,23 +85,47 @@ async def test_all_are_served_in_their_order(nursery):
         assert door.served[-1] == late
 
 
-async def test_others_have_their_turn_between(nursery):
-    most = 0
+@asynccontextmanager
+async def counting(door):
+    """Yield a list to which is added, turn by turn of the loop, how many were begun with."""
+    begun = []
+    seen = len(door.served)
 
     class Watch(trio.abc.Instrument):
-        """Counts who was begun with in one turn of the loop."""
-
         def after_io_wait(self, timeout):
-            nonlocal most, seen
-            most, seen = max(most, len(door.served) - seen), len(door.served)
+            nonlocal seen
+            if len(door.served) > seen:
+                begun.append(len(door.served) - seen)
+                seen = len(door.served)
 
-    async with opened(nursery) as (door, _):
-        seen = 0
+    trio.lowlevel.add_instrument(watch := Watch())
+    yield begun
+    trio.lowlevel.remove_instrument(watch)
+
+
+async def test_others_have_their_turn_between(nursery):
+    async with opened(nursery) as (door, _), counting(door) as begun:
         door.connect(3 * TAKEN_AT_ONCE)
-        trio.lowlevel.add_instrument(watch := Watch())
         await door.until_served(3 * TAKEN_AT_ONCE)
-        trio.lowlevel.remove_instrument(watch)
-    assert most == BEGUN_AT_ONCE
+    assert max(begun) == BEGUN_AT_ONCE
+
+
+async def test_while_turns_are_long_there_are_fewer_newcomers_in_each(nursery, monkeypatch):
+    monkeypatch.setattr(accepting, "LONG_TURN", -1)
+    async with opened(nursery) as (door, _), counting(door) as begun:
+        door.connect(TAKEN_AT_ONCE)
+        await door.until_served(TAKEN_AT_ONCE)
+    assert begun[:5] == [8, 4, 2, 1, 1]
+    assert set(begun[5:]) == {1}
+
+
+def test_newcomers_have_their_share_back_when_turns_are_short_again():
+    shares = [share := 1]
+    while share < BEGUN_AT_ONCE:
+        shares.append(share := fair_share(share, LONG_TURN))
+    assert shares == list(range(1, BEGUN_AT_ONCE + 1))
+    assert fair_share(BEGUN_AT_ONCE, 0) == BEGUN_AT_ONCE
+    assert fair_share(1, 2 * LONG_TURN) == 1
 
 
 async def test_nobody_is_let_in_after_the_end(nursery):
