@@ -62,13 +62,16 @@ CASES = {
         Case(
             "idle",
             "10,000 clients that hear nothing",
-            (*HOT_PATH, "centrifugo kafka"),
+            (*HOT_PATH, "trio-websocket", "centrifugo kafka"),
             {"connections": 10_000, "rate": 0.0, "duration": 1.0},
         ),
         Case(
             "handshakes",
             "5,000 clients that come as fast as they are let in",
-            ("mesaya-ws sqlite", "mesaya-ws sqlite, 2 workers", "floor", "go", "websockets", "centrifugo kafka"),
+            (
+                *("mesaya-ws sqlite", "mesaya-ws sqlite, 2 workers", "floor", "go"),
+                *("websockets", "trio-websocket", "centrifugo kafka"),
+            ),
             {"connections": 5000, "rate": 0.0, "duration": 1.0},
             {"connections": 2000, "duration": 0.5},
         ),

@@ -86,6 +86,13 @@ def asyncio_websockets(_: str) -> Iterator[Target]:
 
 
 @contextmanager
+def plain_trio_websocket(_: str) -> Iterator[Target]:
+    """Start trio-websocket as it comes."""
+    with _fed(lambda port, feed: (sys.executable, str(HERE / "plain_trio_websocket.py"), port, feed)) as target:
+        yield target
+
+
+@contextmanager
 def go_hub(_: str) -> Iterator[Target]:
     """Build and start the peer in Go."""
     program = CACHE / "go_hub"
@@ -142,6 +149,7 @@ SERVERS: dict[str, Start] = {
     "floor": floor,
     "go": go_hub,
     "websockets": asyncio_websockets,
+    "trio-websocket": plain_trio_websocket,
     "mesaya-ws sqlite": embedded_gateway,
     "mesaya-ws sqlite, 2 workers": two_workers,
     "mesaya-ws kafka": kafka_gateway,
