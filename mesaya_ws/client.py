@@ -11,7 +11,8 @@ from attrs import Factory, define, field, frozen
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 
 from mesaya_ws.core.closing import CLOSE_CODES, NOT_SUBSCRIBED
-from mesaya_ws.dialling import RefusedError, dialled, first
+from mesaya_ws.dialling import RefusedError, dialled
+from mesaya_ws.groups import first
 
 __all__ = ["Event", "RefusedError", "Session", "connect"]
 

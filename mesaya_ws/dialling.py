@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 import trio
 from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
+
+from mesaya_ws.groups import first
 
 CONNECT_PATIENCE = 15.0
 """Seconds in which a WebSocket must be open, from the look-up of the name to the end of the handshake."""
@@ -19,7 +20,6 @@ LARGEST = 2**30
 _AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 """The refusals of a handshake that are not the client's fault for good, below 500."""
 
-_Error = TypeVar("_Error", bound=Exception)
 _Socket = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
@@ -60,14 +60,6 @@ async def dialled(url: str) -> AsyncIterator[WebSocketConnection]:
     except* ConnectionRejected as group:
         rejection = first(group)
         raise _refusal(rejection) or rejection from None
-
-
-def first(group: BaseExceptionGroup[_Error]) -> _Error:
-    """Return one of the errors of a group."""
-    error: _Error | BaseExceptionGroup[_Error] = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 class _Stream(trio.abc.Stream):

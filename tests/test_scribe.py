@@ -13,7 +13,7 @@ OTHER = "restaurant:r2:reviews"
 
 @pytest.fixture(autouse=True)
 def _two_are_many(monkeypatch):
-    monkeypatch.setattr(snapshots, "AT_ONCE", 1)
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 1)
 
 
 class Instance(World):

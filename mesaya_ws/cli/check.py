@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mesaya_ws.cli.failure import fail, first, usable_settings
+from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.core.event_log import Extent, LogUnavailableError, Partition
 from mesaya_ws.eventlog import open_event_log, trouble_with_state_topic
+from mesaya_ws.groups import first
 from mesaya_ws.settings import Settings, SettingsError, shown
 
 PATIENCE = 10.0

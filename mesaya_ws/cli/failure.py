@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -21,11 +21,3 @@ def usable_settings(load: Callable[[], Settings] = load_settings) -> Settings:
         return load()
     except SettingsError as error:
         fail("\nmesaya-ws: ".join(f"{problem}." for problem in error.problems), 2)
-
-
-def first(group: BaseExceptionGroup[Any]) -> BaseException:
-    """Return the error that is to be told out of a group."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -11,9 +11,10 @@ import trio
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from mesaya_ws.cli.failure import fail, first, usable_settings
+from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.core.event_log import LogUnavailableError, NewRecord, RecordRefusedError
 from mesaya_ws.eventlog import open_event_log
+from mesaya_ws.groups import first
 from mesaya_ws.settings import Settings, SettingsError
 
 CHUNK = 200

@@ -8,7 +8,8 @@ import attrs
 import click
 import trio
 
-from mesaya_ws.cli.failure import fail, first, usable_settings
+from mesaya_ws.cli.failure import fail, usable_settings
+from mesaya_ws.groups import first
 from mesaya_ws.logs import configure
 from mesaya_ws.settings import Settings, SettingsError, load_settings
 from mesaya_ws.workers.pool import Pool

@@ -12,8 +12,9 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
-from mesaya_ws.cli.failure import fail, first, usable_settings
+from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.client import Event, RefusedError, Session, connect
+from mesaya_ws.groups import first
 
 SILENCE = 2.0
 """Seconds after which it says that it has found no gateway."""

@@ -7,7 +7,8 @@ from attrs import frozen
 
 from mesaya_ws.core.event_log import PARENTS, topic_of
 
-IDENTIFIER = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+LONGEST_IDENTIFIER = 128
+IDENTIFIER = re.compile(rf"[A-Za-z0-9._~-]{{1,{LONGEST_IDENTIFIER}}}")
 """What an id may be, in channels and in records (RFC 3986, 2.3: the unreserved characters)."""
 
 

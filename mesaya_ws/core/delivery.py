@@ -13,7 +13,7 @@ from mesaya_ws.core.resume import Lost
 from mesaya_ws.core.snapshots import Snapshot
 from mesaya_ws.core.window import Overtaken
 
-AT_ONCE = 4
+TOLD_AT_ONCE = 4
 """How many pages or small states a client is told in one turn: a millisecond or two, however much the kernel takes."""
 
 
@@ -134,7 +134,7 @@ class Delivery:
 
         Raises `Overtaken` when the client was too slow and its place is gone from the window.
         """
-        for _ in range(AT_ONCE):
+        for _ in range(TOLD_AT_ONCE):
             if self.outbox.behind or not (self._to_show or self._replays):
                 return
             if self._to_show:
@@ -148,7 +148,7 @@ class Delivery:
 
     def pause_for(self, channels: int) -> None:
         """Leave to `go_on` what is to be told of so many channels, if that is too much for one turn."""
-        if channels > AT_ONCE:
+        if channels > TOLD_AT_ONCE:
             self.outbox.pause()
 
     def _turn_page(self, channel: Channel, replay: Replay) -> None:

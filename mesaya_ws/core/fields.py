@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from mesaya_ws.core.channels import IDENTIFIER
+from mesaya_ws.core.channels import IDENTIFIER, LONGEST_IDENTIFIER
 
 FieldType = Callable[[Any], Any]
 """Takes a value of a record, returns what is kept of it, or `DROPPED`."""
@@ -18,7 +18,6 @@ PRIVATE = frozenset({"ownerId", "adminNote", "userNote", "storagePath", "subscri
 _SECRET = re.compile(r"passw|pwd|hash|token|secret|mail", re.IGNORECASE)
 _PRIVATE = frozenset(name.lower() for name in PRIVATE)
 _LONG = 64
-_LONGEST_ID = 128
 _DEEPEST = 32  # orjson reads 1024 levels and writes 254
 
 
@@ -49,12 +48,12 @@ def word(value: Any) -> Any:
 
 def reference(value: Any) -> Any:
     """Accept the id of an entity: anything that may stand in a channel's name."""
-    return value if type(value) is str and len(value) <= _LONGEST_ID and _is_id(value) else DROPPED
+    return value if type(value) is str and len(value) <= LONGEST_IDENTIFIER and _is_id(value) else DROPPED
 
 
 @lru_cache(16_384)
 def _is_id(text: str) -> bool:
-    # Most records name what others have named: to remember is a third of matching.
+    # Most records name what others have named: to remember is a third of matching. What is too long does not come here.
     return IDENTIFIER.fullmatch(text) is not None
 
 

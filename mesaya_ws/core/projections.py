@@ -8,7 +8,7 @@ from mesaya_ws.core.entities import CASCADES, ENTITIES
 from mesaya_ws.core.entity import Data, Entity
 from mesaya_ws.core.records import AUTH, Event, Unreadable
 
-AT_ONCE = 2000
+DISCARDED_AT_ONCE = 2000
 """How many entities are let go in one go: a millisecond of work, at most."""
 
 _NONE: Mapping[str, None] = {}
@@ -143,7 +143,7 @@ class Projections:
         """Let go of all that is known, yielding after some of it: to free it takes 0.4 µs for each entity."""
         for table in self._tables_by_name().values():
             while table:
-                for _ in range(min(AT_ONCE, len(table))):
+                for _ in range(min(DISCARDED_AT_ONCE, len(table))):
                     table.popitem()
                 yield
 

@@ -3,7 +3,7 @@
 DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each next worker, while they keep ending at once."""
 
-AT_ONCE = 10.0
+LEAST_SERVICE = 10.0
 """Seconds of service; a worker that ends within them ended at once."""
 
 
@@ -15,7 +15,7 @@ class Restarts:
 
     def delay(self, served: float) -> float | None:
         """Return how many seconds to wait after a worker that served for so many; None: give up."""
-        if served >= AT_ONCE:
+        if served >= LEAST_SERVICE:
             self._in_a_row = 0
             return DELAYS[0]
         if self._in_a_row == len(DELAYS):

@@ -24,7 +24,7 @@ from mesaya_ws.core.window import Window
 LATEST = 20
 """How many announcements or notifications a snapshot holds."""
 
-AT_ONCE = 200
+WRITTEN_AT_ONCE = 200
 """How many entities are written down in one go: a millisecond of work, at most."""
 
 State = dict[str, Any]
@@ -78,8 +78,8 @@ class Snapshot:
 def _pieces(part: list[State] | _Derived) -> Iterator[bytes]:
     """Write the members of a list, separated by commas, a few at a time."""
     entities = part if isinstance(part, list) else part.entities
-    for first in range(0, len(entities), AT_ONCE):
-        some = entities[first : first + AT_ONCE]
+    for first in range(0, len(entities), WRITTEN_AT_ONCE):
+        some = entities[first : first + WRITTEN_AT_ONCE]
         if isinstance(part, _Derived):
             some = [shown for entity in some if (shown := part.derive(entity)) is not None]
         yield orjson.dumps(some)[1:-1]
@@ -87,7 +87,7 @@ def _pieces(part: list[State] | _Derived) -> Iterator[bytes]:
 
 def is_large(channel: Channel, projections: Projections) -> bool:
     """Return whether to write the state of a channel takes so long that others should run meanwhile."""
-    return _size(channel, projections) > AT_ONCE
+    return _size(channel, projections) > WRITTEN_AT_ONCE
 
 
 def _size(channel: Channel, projections: Projections) -> int:

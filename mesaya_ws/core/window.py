@@ -25,8 +25,8 @@ class Publication(NamedTuple):
     state_of: str | None = None
 
 
-AT_ONCE = 1000
-"""How many publications expire in one go: a burst ages all at once, and each takes some 2 µs."""
+DROPPED_AT_ONCE = 1000
+"""How many publications are dropped in one go: a burst ages all at once, and each takes some 2 µs."""
 
 _GONE = Publication(0, Partition("", 0), 0, 0, b"")
 _serial, _offset = attrgetter("serial"), attrgetter("offset")
@@ -136,17 +136,17 @@ class Window:
         return timestamp < now - self._milliseconds
 
     def expire(self, now: int) -> bool:
-        """Drop what is too old at the time `now` (ms since the epoch), `AT_ONCE` at most; return if there is more."""
-        for _ in range(AT_ONCE):
+        """Drop what is too old at the time `now` (ms since the epoch), as much as in one go; return if there is more."""
+        for _ in range(DROPPED_AT_ONCE):
             if not self._order or not self.is_past(self._order[0][1].timestamp, now):
                 return False
             self._evict()
         return True
 
     def clear(self) -> Iterator[None]:
-        """Drop everything, yielding after `AT_ONCE` publications."""
+        """Drop everything, yielding after every go."""
         while self._order:
-            for _ in range(min(AT_ONCE, len(self._order))):
+            for _ in range(min(DROPPED_AT_ONCE, len(self._order))):
                 self._evict()
             yield
 

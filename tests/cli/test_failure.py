@@ -2,8 +2,6 @@
 
 import pytest
 
-from mesaya_ws.cli.failure import first
-
 
 @pytest.mark.parametrize("command", [["serve"], ["produce", "--sample"], ["check"], ["tail", "global:restaurants"]])
 def test_bad_settings_are_told_without_a_traceback(run, monkeypatch, command):
@@ -25,11 +23,6 @@ def test_a_file_that_is_no_log(run, tmp_path):
         # `serve` may warn before of what the machine does not allow.
         assert "is not an event log" in result.stderr.splitlines()[-1]
         assert "Traceback" not in result.stderr
-
-
-def test_of_a_group_the_first_error_is_told():
-    inner = LookupError("x")
-    assert first(ExceptionGroup("", [ExceptionGroup("", [inner, ValueError()]), OSError()])) is inner
 
 
 def test_version(run):

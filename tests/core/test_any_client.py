@@ -171,7 +171,7 @@ ACTIONS = {
 @given(st.integers(0, 2**32), st.sampled_from([1, 5, 1000]))
 def test_any_client(seed, at_once):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshots, "AT_ONCE", at_once)
+        patch.setattr(snapshots, "WRITTEN_AT_ONCE", at_once)
         _try(Random(seed))
 
 

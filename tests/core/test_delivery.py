@@ -1,7 +1,7 @@
 import pytest
 
 from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.delivery import AT_ONCE
+from mesaya_ws.core.delivery import TOLD_AT_ONCE
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.window import Overtaken
 from tests.core.world import CHANNEL, World, ask, read_on, reviews
@@ -30,7 +30,7 @@ def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_every
         world.review(number, size=PAGE_BYTES)
     session, told, turns = world.client(), [], 0
     told += reviews(ask(session, channel=CHANNEL, position=start))
-    assert len(told) == AT_ONCE
+    assert len(told) == TOLD_AT_ONCE
     while session.outbox.paused:
         world.review(10 + turns)
         assert session.outbox.said() == []
@@ -38,7 +38,7 @@ def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_every
         session.go_on()
         told += reviews(session.outbox.said())
         turns += 1
-        assert len(told) <= (turns + 1) * AT_ONCE + turns
+        assert len(told) <= (turns + 1) * TOLD_AT_ONCE + turns
     world.review(10 + turns)
     assert turns > 1
     assert told + reviews(session.outbox.said()) == [f"v{number}" for number in range(11 + turns)]
@@ -79,13 +79,19 @@ def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels()
     assert reviews(session.outbox.said()) == ["v1", "v2", "v5"]
 
 
-def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
+def replaying_while_behind():
+    """Return a world, and a client that has missed something there and cannot be told yet."""
     world = World(max_bytes=2 * PAGE_BYTES)
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
     world.review(1, size=PAGE_BYTES)
     session = world.client()
     session.outbox.behind = True
     ask(session, channel=CHANNEL, position=start)
+    return world, session
+
+
+def overtake(world, session):
+    """Let what the client has missed leave the window before it is told."""
     for number in range(2, 5):
         world.review(number, size=PAGE_BYTES)
     session.outbox.behind = False
@@ -93,13 +99,13 @@ def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
         session.go_on()
 
 
+def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
+    world, session = replaying_while_behind()
+    overtake(world, session)
+
+
 def test_who_was_overtaken_is_told_nothing_more_while_its_connection_is_being_closed():
-    world = World(max_bytes=2 * PAGE_BYTES)
-    start = ask(world.client(), channel=CHANNEL)[0]["position"]
-    world.review(1, size=PAGE_BYTES)
-    session = world.client()
-    session.outbox.behind = True
-    ask(session, channel=CHANNEL, position=start)
+    world, session = replaying_while_behind()
     ahead = World()
     for number in range(9):
         ahead.review(number)
@@ -111,11 +117,7 @@ def test_who_was_overtaken_is_told_nothing_more_while_its_connection_is_being_cl
         )
         == []
     )
-    for number in range(2, 5):
-        world.review(number, size=PAGE_BYTES)
-    session.outbox.behind = False
-    with pytest.raises(Overtaken):
-        session.go_on()
+    overtake(world, session)
     for number in range(5, 12):
         world.review(number, restaurant="r2")
     session.release()

@@ -1,6 +1,8 @@
+from itertools import pairwise
+
 import pytest
 
-from mesaya_ws.core.projections import AT_ONCE, Projections
+from mesaya_ws.core.projections import DISCARDED_AT_ONCE, Projections
 from tests.core.events import event, user
 
 
@@ -189,10 +191,9 @@ def test_an_approved_owner_has_the_restaurant(platform):
 
 
 def test_what_is_discarded_goes_bit_by_bit(platform):
-    for number in range(AT_ONCE + 1):
+    for number in range(DISCARDED_AT_ONCE + 1):
         fold(platform, event("review.created", f"v{number}", restaurantId="R", userId="u", userName="Ana"))
     fold(platform, event("review.deleted", "v0"))
-    steps = platform.discard()
-    left = [len(list(platform.rows())) for _ in steps]
+    left = [DISCARDED_AT_ONCE + 2, *(len(list(platform.rows())) for _ in platform.discard())]
     assert left[-1] == 0
-    assert max(before - after for before, after in zip([AT_ONCE + 2, *left], left, strict=False)) <= AT_ONCE
+    assert max(before - after for before, after in pairwise(left)) <= DISCARDED_AT_ONCE

@@ -210,7 +210,7 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name, monkeypatch):
     whole = state_of(feed, name)
     count = sum(len(part) for part in whole.values() if isinstance(part, list))
     for at_once in (1, 2, MANY):
-        monkeypatch.setattr(snapshots, "AT_ONCE", at_once)
+        monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", at_once)
         assert state_of(feed, name) == whole
         assert sum(1 for _ in feed.snapshot(parse_channel(name)).write()) >= count / at_once
 
@@ -230,14 +230,14 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name, monkeypatch):
 def test_what_is_large_is_known_before_it_is_written(name, size, monkeypatch):
     feed, channel = told(), parse_channel(name)
     assert not feed.is_large(channel)
-    monkeypatch.setattr(snapshots, "AT_ONCE", size)
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", size)
     assert not feed.is_large(channel)
-    monkeypatch.setattr(snapshots, "AT_ONCE", size - 1)
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", size - 1)
     assert feed.is_large(channel)
 
 
 def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing(monkeypatch):
-    monkeypatch.setattr(snapshots, "AT_ONCE", 2)
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 2)
     feed = told()
     tables = state_of(feed, "restaurant:r:tables")["tables"]
     assert [table["tableId"] for table in tables] == [f"t{n}" for n in range(MANY)]
@@ -249,7 +249,7 @@ def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing
 
 
 def test_what_happens_while_it_is_written_is_not_in_it(monkeypatch):
-    monkeypatch.setattr(snapshots, "AT_ONCE", 1)
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 1)
     feed = told()
     snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
     steps = snapshot.write()

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.event_log import Partition
-from mesaya_ws.core.window import AT_ONCE, Overtaken, Window
+from mesaya_ws.core.window import DROPPED_AT_ONCE, Overtaken, Window
 
 P, Q = Partition("p", 0), Partition("q", 0)
 
@@ -51,9 +51,9 @@ def test_bounded_in_age():
 
 def test_much_that_is_too_old_is_dropped_bit_by_bit():
     window = Window(1, 1_000_000)
-    for offset in range(2 * AT_ONCE + 1):
+    for offset in range(2 * DROPPED_AT_ONCE + 1):
         window.add("a", P, offset, 1000, b"old")
-    assert [window.expire(2001), len(window)] == [True, AT_ONCE + 1]
+    assert [window.expire(2001), len(window)] == [True, DROPPED_AT_ONCE + 1]
     assert [window.expire(2001), len(window)] == [True, 1]
     assert [window.expire(2001), len(window)] == [False, 0]
     assert not window.expire(2001)
@@ -174,14 +174,14 @@ def test_a_place_in_a_long_line_is_found_without_walking_there():
 
 def test_what_is_cleared_goes_bit_by_bit_and_whoever_still_reads_hears_of_it():
     window = Window(60, 1_000_000)
-    for offset in range(AT_ONCE + 1):
+    for offset in range(DROPPED_AT_ONCE + 1):
         window.add("a", P, offset, 0, b"x")
     steps = window.clear()
     next(steps)
     assert (len(window), window.bytes) == (1, 1)
-    assert frames(window.after("a", {}, AT_ONCE)) == [b"x"]
+    assert frames(window.after("a", {}, DROPPED_AT_ONCE)) == [b"x"]
     list(steps)
     assert (len(window), window.bytes) == (0, 0)
     with pytest.raises(Overtaken):
-        window.after("a", {}, AT_ONCE)
-    assert not window.holds([P], {P: AT_ONCE})
+        window.after("a", {}, DROPPED_AT_ONCE)
+    assert not window.holds([P], {P: DROPPED_AT_ONCE})

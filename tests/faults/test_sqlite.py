@@ -17,7 +17,7 @@ from .sqlite_log import SqliteLog
 pytestmark = pytest.mark.faults
 
 KILLED = 20
-AT_ONCE = 5
+WRITERS = 5
 
 
 def write_and_be_killed(log: SqliteLog, records: Sequence[NewRecord], last: int) -> list[bytes | None]:
@@ -49,12 +49,12 @@ async def test_writers_that_are_killed(sqlite_world):
             acknowledged.extend(await trio.to_thread.run_sync(write_and_be_killed, world.log, records, last))
 
         async with world.writing():
-            for _ in range(KILLED // AT_ONCE):
+            for _ in range(KILLED // WRITERS):
                 async with trio.open_nursery() as nursery:
-                    for _ in range(AT_ONCE):
+                    for _ in range(WRITERS):
                         nursery.start_soon(write)
         truth = await world.finish()
-        world.report("writer killed (-9)", f"{KILLED} times, {AT_ONCE} of them at once", truth, clients)
+        world.report("writer killed (-9)", f"{KILLED} times, {WRITERS} of them at once", truth, clients)
         assert set(acknowledged) <= {record.value for record in truth.records}
         by_topic: dict[str, list[int]] = {}
         for record in truth.records:
