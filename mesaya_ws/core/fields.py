@@ -48,12 +48,13 @@ def word(value: Any) -> Any:
 
 def reference(value: Any) -> Any:
     """Accept the id of an entity: anything that may stand in a channel's name."""
+    # The length first, so that nothing longer is remembered.
     return value if type(value) is str and len(value) <= LONGEST_IDENTIFIER and _is_id(value) else DROPPED
 
 
 @lru_cache(16_384)
 def _is_id(text: str) -> bool:
-    # Most records name what others have named: to remember is a third of matching. What is too long does not come here.
+    # Most records name what others have named: to remember is a third of matching.
     return IDENTIFIER.fullmatch(text) is not None
 
 

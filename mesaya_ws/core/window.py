@@ -136,7 +136,7 @@ class Window:
         return timestamp < now - self._milliseconds
 
     def expire(self, now: int) -> bool:
-        """Drop what is too old at the time `now` (ms since the epoch), as much as in one go; return if there is more."""
+        """Drop what is too old at the time `now` (ms since the epoch), as much as in one go; say if there is more."""
         for _ in range(DROPPED_AT_ONCE):
             if not self._order or not self.is_past(self._order[0][1].timestamp, now):
                 return False
