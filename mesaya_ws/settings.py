@@ -1,20 +1,13 @@
-"""Everything that can be set, in one place: names, defaults, units, and what each is for.
+"""Everything that can be set, in one place: names, defaults, units, and what each is for."""
 
-A setting is read from the environment variable of the same name in capitals, or from `.env` in the working directory;
-the environment wins. An empty value counts as not set.
-"""
-
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 import typed_settings as ts
-from dotenv import dotenv_values
-from typed_settings.converters import TSConverter
 
 from mesaya_ws.core.event_log import PARENTS, TOPICS
 
@@ -245,104 +238,7 @@ class Settings:
     )
 
 
-def shown(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Return the settings as they could be given, by name; secrets are hidden."""
-    for field in attrs.fields(Settings):
-        value = getattr(settings, field.name)
-        match value:
-            case ts.SecretStr():
-                text = "(hidden)" if value else ""
-            case bool():
-                text = "on" if value else "off"
-            case tuple():
-                text = ", ".join(value)
-            case _:
-                text = str(value)
-        yield field.name.upper(), text
-
-
 def followed(settings: Settings) -> tuple[str, ...]:
     """Return the topics that are followed: KAFKA_TOPICS, and that of our own if the platform's API is asked."""
     own = (PARENTS,) if settings.platform_api_url else ()
     return tuple(dict.fromkeys((*settings.kafka_topics, *own)))
-
-
-def load_settings(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> Settings:
-    """Read the settings from `environ` (default: the process's) and `.env` in `directory` (default: the working one).
-
-    Raises `SettingsError` with a sentence for every value that cannot be used.
-    """
-    given = given_values(environ, directory)
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for field in attrs.fields(Settings):
-        if text := given.get(field.name.upper()):
-            try:
-                values[field.name] = _value(field, text)
-            except ValueError as error:
-                problems.append(str(error))
-    if not problems:
-        settings = Settings(**values)
-        problems.extend(_contradictions(settings))
-    if problems:
-        raise SettingsError(problems)
-    return settings
-
-
-def given_values(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> dict[str, str]:
-    """Return all that is given, as text by name, whether a setting or not; what is empty is left out.
-
-    Arguments and errors are those of `load_settings`.
-    """
-    path = (directory or Path.cwd()) / ".env"
-    try:
-        dotenv = dotenv_values(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"{path} cannot be read: {error}"]) from None
-    sources = (dotenv, os.environ if environ is None else environ)
-    return {name: text.strip() for source in sources for name, text in source.items() if text and text.strip()}
-
-
-_CONVERTER = TSConverter(strlist_sep=lambda text: [word for part in text.split(",") if (word := part.strip())])
-_KINDS = {int: "a whole number", float: "a number", bool: "`on` or `off`"}
-
-
-def _value(field: "attrs.Attribute[Any]", text: str) -> object:
-    """Convert and validate what was given for `field`. Raises `ValueError` with a sentence."""
-    wanted: type = field.type or str
-    try:
-        value: object = _CONVERTER.structure(text, wanted)
-    except (ValueError, TypeError):
-        kind = _KINDS.get(wanted, "text")
-        raise ValueError(f"{field.name.upper()} must be {kind}, not {text!r}") from None
-    if field.validator is not None:
-        field.validator(None, field, value)
-    return value
-
-
-def _contradictions(settings: Settings) -> Iterator[str]:
-    """Say what is wrong with values that are fine each by itself, or each of a list."""
-    if settings.kafka_security_protocol.startswith("SASL") and not (
-        settings.kafka_sasl_username and settings.kafka_sasl_password
-    ):
-        protocol = settings.kafka_security_protocol
-        yield f"KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
-    if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
-        yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
-    if settings.state_topic in followed(settings):
-        yield f"STATE_TOPIC={settings.state_topic} is followed for its events: choose a topic of its own"
-    for broker in settings.kafka_brokers:
-        if not re.fullmatch(r"[^\s/@]+:\d{1,5}", broker):
-            yield f"KAFKA_BROKERS must be host:port separated by commas, not {broker!r}"
-    for origin in settings.allowed_origins:
-        if origin not in ("*", "null") and not _is_origin(origin):
-            yield f"ALLOWED_ORIGINS must be origins such as https://app.example:8443, or `*`, not {origin!r}"
-
-
-def _is_origin(text: str) -> bool:
-    """Return whether `text` is an origin as browsers send it (RFC 6454, 6.2)."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return bool(parts.scheme and parts.netloc) and text == f"{parts.scheme}://{parts.netloc}" and "@" not in text

@@ -309,7 +309,7 @@ def _start(folder: Path, port: int, pid: int | None) -> None:
 
 def create_topics(address: str) -> None:
     """Create the topics of the platform that do not exist, as its backend would."""
-    from mesaya_ws.settings import load_settings
+    from mesaya_ws.environment import load_settings
 
     with contextlib.closing(KafkaAdminClient(bootstrap_servers=address)) as admin:
         for topic in load_settings().kafka_topics:

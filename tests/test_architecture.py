@@ -13,6 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     "core": set(),
     "settings": {"core"},
+    "environment": {"settings"},
     "interpreter": set(),
     "logs": set(),
     "descriptors": set(),

@@ -10,9 +10,10 @@ from rich.text import Text
 
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.core.event_log import Extent, LogUnavailableError, Partition
+from mesaya_ws.environment import shown
 from mesaya_ws.eventlog import open_event_log, trouble_with_state_topic
 from mesaya_ws.groups import first
-from mesaya_ws.settings import Settings, SettingsError, shown
+from mesaya_ws.settings import Settings, SettingsError
 
 PATIENCE = 10.0
 """Seconds that the log is waited for."""

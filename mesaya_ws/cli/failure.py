@@ -6,7 +6,8 @@ from typing import NoReturn
 
 import click
 
-from mesaya_ws.settings import Settings, SettingsError, load_settings
+from mesaya_ws.environment import load_settings
+from mesaya_ws.settings import Settings, SettingsError
 
 
 def fail(sentence: str, status: int = 1) -> NoReturn:

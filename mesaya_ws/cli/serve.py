@@ -9,9 +9,10 @@ import click
 import trio
 
 from mesaya_ws.cli.failure import fail, usable_settings
+from mesaya_ws.environment import load_settings
 from mesaya_ws.groups import first
 from mesaya_ws.logs import configure
-from mesaya_ws.settings import Settings, SettingsError, load_settings
+from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.workers.pool import Pool
 from mesaya_ws.workers.post import WorkerPost
 from mesaya_ws.workers.supervisor import GaveUpError, supervise

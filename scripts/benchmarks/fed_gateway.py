@@ -28,7 +28,8 @@ from mesaya_ws.core.event_log import (
     Record,
     Sources,
 )
-from mesaya_ws.settings import Settings, load_settings
+from mesaya_ws.environment import load_settings
+from mesaya_ws.settings import Settings
 
 PORT = int(sys.argv[1])
 BATCH = 500

@@ -17,7 +17,7 @@ import orjson
 import trio
 
 from mesaya_ws import gateway, logs
-from mesaya_ws.settings import load_settings
+from mesaya_ws.environment import load_settings
 
 PATH = sys.argv[1]
 

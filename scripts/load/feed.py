@@ -52,8 +52,8 @@ class LogFeed:
     async def open(self) -> AsyncIterator[Append]:
         """Open the log."""
         from mesaya_ws.core.event_log import NewRecord
+        from mesaya_ws.environment import load_settings
         from mesaya_ws.eventlog import open_event_log
-        from mesaya_ws.settings import load_settings
 
         async with open_event_log(load_settings({**os.environ, **self.environ})) as log:
 

@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import attrs
+import pytest
+
+from mesaya_ws.core.event_log import PARENTS
+from mesaya_ws.environment import load_settings, shown
+from mesaya_ws.settings import Settings, SettingsError
+
+SEED = """\
+# Server
+PORT=8080
+HOST=0.0.0.0
+
+# Kafka
+KAFKA_BROKERS=localhost:9092
+KAFKA_GROUP_ID=mesaya-ws-group
+
+# CORS
+ALLOWED_ORIGINS=http://localhost:4200,http://localhost:3000
+"""
+
+
+def test_the_env_file_of_the_service_before_this_one(tmp_path):
+    (tmp_path / ".env").write_text(SEED)
+    settings = load_settings({}, tmp_path)
+    assert (settings.host, settings.port) == ("0.0.0.0", 8080)
+    assert (settings.kafka_brokers, settings.kafka_group_id) == (("localhost:9092",), "mesaya-ws-group")
+    assert settings.allowed_origins == ("http://localhost:4200", "http://localhost:3000")
+
+
+def test_the_environment_wins_and_empty_counts_as_not_set(tmp_path):
+    (tmp_path / ".env").write_text("PORT=1\nHOST=a\nLOG_LEVEL=debug\n")
+    settings = load_settings({"PORT": "2", "HOST": "", "PATH": "/bin"}, tmp_path)
+    assert (settings.port, settings.host, settings.log_level) == (2, "a", "debug")
+
+
+def test_nothing_needs_to_be_set(tmp_path):
+    settings = load_settings({}, tmp_path)
+    assert (settings.kafka_brokers, settings.auth, str(settings.publish_token)) == ((), True, "")
+    assert settings.event_log.name == "mesaya-ws.sqlite3"
+
+
+def test_lists_and_switches(tmp_path):
+    settings = load_settings(
+        {"KAFKA_BROKERS": " a:1, b:2 ,", "AUTH": "off", "KAFKA_TOPICS": "t", "EVENT_LOG": "x/y"}, tmp_path
+    )
+    assert (settings.kafka_brokers, settings.auth, settings.kafka_topics) == (("a:1", "b:2"), False, ("t",))
+    assert settings.event_log == Path("x/y") or settings.event_log.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "x", "PORT must be a whole number, not 'x'"),
+        ("PORT", "-1", "PORT must be from 0 to 65535, not -1"),
+        ("PORT", "70000", "PORT must be from 0 to 65535, not 70000"),
+        ("PING_INTERVAL", "soon", "PING_INTERVAL must be a number, not 'soon'"),
+        ("AUTH", "perhaps", "AUTH must be `on` or `off`, not 'perhaps'"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL must be one of debug, info, warning, error, not 'loud'"),
+        ("KAFKA_BROKERS", "localhost", "KAFKA_BROKERS must be host:port separated by commas, not 'localhost'"),
+        ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL", "needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"),
+        ("KAFKA_SSL_CERTFILE", "x.pem", "belong together"),
+        ("ALLOWED_ORIGINS", "localhost:4200/", "ALLOWED_ORIGINS must be origins"),
+        ("STATE_TOPIC", "our state", "STATE_TOPIC must be 1-249 of A-Z a-z 0-9 . _ -, not 'our state'"),
+        ("STATE_TOPIC", "mesa-ya.tables.events", "is followed for its events"),
+        ("PLATFORM_API_URL", "backend:3000", "PLATFORM_API_URL must be like http://backend:3000/api/v1"),
+        ("PLATFORM_API_URL", "http://", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://a:b@backend/", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://backend/?a=b", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://[::1/", "PLATFORM_API_URL must be like"),
+    ],
+)
+def test_every_bad_value_gets_one_sentence(tmp_path, name, value, sentence):
+    with pytest.raises(SettingsError) as caught:
+        load_settings({name: value}, tmp_path)
+    [problem] = caught.value.problems
+    assert sentence in problem
+
+
+def test_the_state_topic_may_not_be_followed_though_it_is_our_own(tmp_path):
+    asking = {"PLATFORM_API_URL": "http://backend:3000/api/v1", "STATE_TOPIC": PARENTS}
+    with pytest.raises(SettingsError, match="is followed"):
+        load_settings(asking, tmp_path)
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"PORT": "x", "PING_TIMEOUT": "0", "AUTH": "2"}, tmp_path)
+    assert len(caught.value.problems) == 3
+
+
+def test_what_is_shown_could_be_given(tmp_path):
+    settings = load_settings({"AUTH": "off", "KAFKA_TOPICS": "a,b", "PORT": "5", "EVENT_LOG": "/x"}, tmp_path)
+    told = dict(shown(settings))
+    assert len(told) == len(attrs.fields(Settings))
+    assert load_settings(told, tmp_path) == settings
+    assert [told[name] for name in ("AUTH", "KAFKA_TOPICS", "PORT", "PUBLISH_TOKEN")] == ["off", "a, b", "5", ""]
+
+
+def test_secrets_are_not_shown(tmp_path):
+    settings = load_settings({"PUBLISH_TOKEN": "hunter2", "KAFKA_SASL_PASSWORD": "hunter3"}, tmp_path)
+    assert settings.publish_token == "hunter2"
+    assert "hunter" not in repr(settings)
+    assert dict(shown(settings))["PUBLISH_TOKEN"] == "(hidden)"
+    assert "hunter" not in str(list(shown(settings)))
+
+
+def test_an_env_file_that_cannot_be_read(tmp_path):
+    (tmp_path / ".env").write_bytes(b"PORT=\xff\n")
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings({}, tmp_path)
