@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from mesaya_ws.fairness import Share
 from mesaya_ws.logs import get_logger
 
 log = get_logger(__name__)
@@ -18,10 +19,6 @@ TAKEN_AT_ONCE = 64
 BEGUN_AT_ONCE = 8
 """Connections that are begun with in one turn, at most; each costs up to half a millisecond, then and in the turns that
 follow."""
-
-LONG_TURN = 0.005
-"""Seconds that a turn may take while some wait. In each, live delivery takes one step of some milliseconds, of the many
-that it needs for what the log brings; newcomers get the rest, but one of them is begun with at least."""
 
 HUNG_UP = frozenset(
     getattr(errno, name)
@@ -51,11 +48,11 @@ async def accept_clients(
 
     When thousands come back at the same time, the kernel's queue must not overflow: it forgets whoever comes then, who
     only tries again after 1, 3, 7 and 15 seconds (RFC 6298). And those who are there already must not wait until all
-    of them have been let in. So they are taken at once, and begun with in their order, a few in each turn: fewer and
-    fewer as long as turns are long.
+    of them have been let in. So they are taken at once, and begun with in their order, a few in each turn (see
+    `fairness`).
     """
     waiting: deque[socket.socket] = deque()
-    share, began = BEGUN_AT_ONCE, 0.0
+    share = Share(BEGUN_AT_ONCE)
 
     def begin(connection: socket.socket) -> None:
         clients.start_soon(serve, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
@@ -66,12 +63,11 @@ async def accept_clients(
     async with listener:
         try:
             while True:
-                if waiting:
+                if follows := bool(waiting):
                     await trio.lowlevel.checkpoint()
-                    share = fair_share(share, trio.current_time() - began)
                 else:
                     await trio.lowlevel.wait_readable(door)
-                began = trio.current_time()
+                begin_now = share.next(follows=follows)
                 try:
                     _take(door, waiting, max(BEGUN_AT_ONCE, room()) - len(waiting))
                 except OSError as error:
@@ -80,18 +76,13 @@ async def accept_clients(
                     if not waiting:
                         log.warning("the system gives no more connections", reason=str(error))
                         await trio.sleep(PAUSE)
-                for _ in range(min(share, len(waiting))):
+                for _ in range(min(begin_now, len(waiting))):
                     begin(waiting.popleft())
         finally:
             door.close()
             # They have been taken from the kernel, which would have kept them for another worker, or refused them.
             for connection in waiting:
                 begin(connection)
-
-
-def fair_share(share: int, took: float) -> int:
-    """Return how many to begin with in this turn, after `share` in the last one, which `took` so many seconds."""
-    return max(1, share // 2) if took > LONG_TURN else min(BEGUN_AT_ONCE, share + 1)
 
 
 def _take(door: socket.socket, waiting: deque[socket.socket], most: float) -> None:

@@ -80,6 +80,7 @@ async def serve(
             services.start_soon(api.run, live)
         services.start_soon(historian.run)
         services.start_soon(scribe.run)
+        services.start_soon(around.receiver.run)
         services.start_soon(keep_alive, around.connections, settings)
         render = exposition(metrics, feed, __version__)
         services.start_soon(post.share, render)

@@ -10,8 +10,8 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws import accepting
-from mesaya_ws.accepting import BEGUN_AT_ONCE, HUNG_UP, LONG_TURN, TAKEN_AT_ONCE, accept_clients, fair_share
+from mesaya_ws import accepting, fairness
+from mesaya_ws.accepting import BEGUN_AT_ONCE, HUNG_UP, TAKEN_AT_ONCE, accept_clients
 
 PATIENCE = 10.0
 
@@ -72,7 +72,7 @@ async def opened(nursery, **options):
 
 
 async def test_all_are_served_in_their_order(nursery, monkeypatch):
-    monkeypatch.setattr(accepting, "LONG_TURN", inf)
+    monkeypatch.setattr(fairness, "LONG_TURN", inf)
     async with opened(nursery) as (door, _):
         connected = door.connect(3 * TAKEN_AT_ONCE)
         await door.until_served(len(connected))
@@ -111,21 +111,12 @@ async def test_others_have_their_turn_between(nursery):
 
 
 async def test_while_turns_are_long_there_are_fewer_newcomers_in_each(nursery, monkeypatch):
-    monkeypatch.setattr(accepting, "LONG_TURN", -1)
+    monkeypatch.setattr(fairness, "LONG_TURN", -1)
     async with opened(nursery) as (door, _), counting(door) as begun:
         door.connect(TAKEN_AT_ONCE)
         await door.until_served(TAKEN_AT_ONCE)
     assert begun[:5] == [8, 4, 2, 1, 1]
     assert set(begun[5:]) == {1}
-
-
-def test_newcomers_have_their_share_back_when_turns_are_short_again():
-    shares = [share := 1]
-    while share < BEGUN_AT_ONCE:
-        shares.append(share := fair_share(share, LONG_TURN))
-    assert shares == list(range(1, BEGUN_AT_ONCE + 1))
-    assert fair_share(BEGUN_AT_ONCE, 0) == BEGUN_AT_ONCE
-    assert fair_share(1, 2 * LONG_TURN) == 1
 
 
 async def test_nobody_is_let_in_after_the_end(nursery):

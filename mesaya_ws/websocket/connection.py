@@ -21,16 +21,13 @@ from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.library import WebSocket
 from mesaya_ws.websocket.outbox import Outbox
+from mesaya_ws.websocket.receiver import Receiver
 from mesaya_ws.websocket.stream import WatchedStream
 
 log = get_logger(__name__)
 
 ABNORMAL = 1006
 """What RFC 6455, 7.1.5 calls a connection that broke without a close frame."""
-
-ENDS_AT_ONCE = 32
-"""Connections that are ended at the same time, each in some 0.3 ms. Thousands that are cut at once would otherwise end
-in the same few turns of the event loop, and hold up everybody who stays for seconds."""
 
 _PROTOCOL_ERRORS = (1002, 1007)
 """What trio-websocket finds wrong; it leaves it to us to say so."""
@@ -47,8 +44,8 @@ class Surroundings:
     """What all connections share.
 
     Sessions in `holding` have subscriptions that wait for the feed to move on; `ask` has the past read for a session,
-    and `show` has a state written. Who comes while the `status` is draining is sent on at once. A connection
-    whose client is gone takes one of the places in `ends` before it ends.
+    and `show` has a state written. Who comes while the `status` is draining is sent on at once. What clients send comes
+    through the `receiver`, which whoever owns this runs.
     """
 
     settings: Settings
@@ -60,7 +57,7 @@ class Surroundings:
     status: Status = field(factory=Status)
     connections: "set[Connection]" = field(factory=set)
     holding: set[Session] = field(factory=set)
-    ends: trio.Semaphore = field(factory=lambda: trio.Semaphore(ENDS_AT_ONCE))
+    receiver: Receiver = field(factory=Receiver)
 
     def attend(self, session: Session) -> None:
         """See to it that what `session` waits for comes."""
@@ -78,7 +75,6 @@ class Connection:
     __slots__ = (
         "_around",
         "_fault",
-        "_is_ending",
         "_outbox",
         "_pinged_at",
         "_scope",
@@ -96,14 +92,13 @@ class Connection:
         self._tcp = stream
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
-        self._is_ending = False
         self._verdict: CloseCode | None = None
         self._fault: Exception | None = None
         self._outbox = Outbox(
             stream.socket, senders, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
         )
         watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
-        self._stream = WatchedStream(stream.socket, early, self._outbox, watch, self)
+        self._stream = WatchedStream(stream.socket, early, self._outbox, watch, self, around.receiver.receive)
         self.session = Session(id, around.feed, self._outbox, around.limits)
 
     def close(self, verdict: CloseCode) -> None:
@@ -137,12 +132,6 @@ class Connection:
     def violated(self, violation: Violation) -> None:
         """End the connection of a client that breaks a limit."""
         self.close(_VERDICTS[violation])
-
-    async def gone(self) -> None:
-        """Wait until the end of the connection may begin: others may be ending (see `ENDS_AT_ONCE`)."""
-        if not self._is_ending:
-            await self._around.ends.acquire()
-            self._is_ending = True
 
     def check(self, now: float) -> None:
         """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2)."""
@@ -199,8 +188,6 @@ class Connection:
         """Let nothing be written any more, and the next one end."""
         self._outbox.close()
         self._stream.abandon()
-        if self._is_ending:
-            self._around.ends.release()
 
 
 async def serve_websocket(

@@ -1,6 +1,5 @@
 """The stream under a WebSocket: where all of its bytes pass, in and out."""
 
-import os
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -9,36 +8,12 @@ import trio
 from mesaya_ws.core.frames import CLOSE, FrameWatch, Violation
 from mesaya_ws.websocket.outbox import Outbox
 
-RECEIVE = 65_536
-"""Bytes that are received at once, at most."""
-
-
-async def receive(socket: trio.socket.SocketType) -> bytes:
-    """Return the next bytes that come to `socket`; `b""` at their end. Raises `BrokenResourceError`.
-
-    A `trio.SocketStream` does the same, but it waits four coroutines and a context manager deeper, and waiting here is
-    what a connection does nearly all of its time: 1.4 of its 15 kB.
-    """
-    while True:
-        await trio.lowlevel.wait_readable(socket)
-        try:
-            # As in the outbox: Trio's sockets have no public way to do it without awaiting.
-            return os.read(socket.fileno(), RECEIVE)
-        except BlockingIOError:
-            continue
-        except OSError as error:
-            raise trio.BrokenResourceError from error
-
 
 class Owner(Protocol):
     """Whoever a stream works for."""
 
     def violated(self, violation: Violation) -> None:
         """Hear that the client has broken a limit, and is not listened to any more."""
-        ...
-
-    async def gone(self) -> None:
-        """Hear that nothing more comes from the client; return when it is time to do something about it."""
         ...
 
 
@@ -60,7 +35,7 @@ class WatchedStream(trio.abc.Stream):
         outbox: Outbox,
         watch: FrameWatch,
         owner: Owner,
-        receive: Callable[[trio.socket.SocketType], Awaitable[bytes]] = receive,
+        receive: Callable[[trio.socket.SocketType], Awaitable[bytes]],
     ) -> None:
         self._socket = socket
         self._receive = receive
@@ -76,27 +51,18 @@ class WatchedStream(trio.abc.Stream):
         """Return the next bytes of the client, however many; `b""` at their end."""
         if self._closed:
             raise trio.ClosedResourceError
-        try:
-            while data := self._early or await self._receive(self._socket):
-                self._early = b""
-                self.heard_at = trio.current_time()
-                if self._watch is None:
-                    continue
-                violation = self._watch.feed(data, self.heard_at)
-                if violation is None:
-                    return data
-                self._watch = None
-                if self._owner is not None:
-                    self._owner.violated(violation)
-        except trio.BrokenResourceError:
-            await self._gone()
-            raise
-        await self._gone()
+        while data := self._early or await self._receive(self._socket):
+            self._early = b""
+            self.heard_at = trio.current_time()
+            if self._watch is None:
+                continue
+            violation = self._watch.feed(data, self.heard_at)
+            if violation is None:
+                return data
+            self._watch = None
+            if self._owner is not None:
+                self._owner.violated(violation)
         return b""
-
-    async def _gone(self) -> None:
-        if self._owner is not None:
-            await self._owner.gone()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Hand `data` to the outbox. Raises `BrokenResourceError` when the client is gone."""

@@ -21,7 +21,8 @@ from mesaya_ws.core.session import Limits
 from mesaya_ws.core.window import Window
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.connection import ENDS_AT_ONCE, Connection, Surroundings, keep_alive, serve_websocket
+from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive, serve_websocket
+from mesaya_ws.websocket.receiver import HEARD_AT_ONCE
 from tests.websocket.client import PATIENCE, Client
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 
@@ -45,6 +46,7 @@ class World:
         self.around = Surroundings(
             self.settings, limits, self.feed, self.metrics, self.asking.append, self.showing.append
         )
+        nursery.start_soon(self.around.receiver.run)
         self.nursery = nursery
         self.clients = []
 
@@ -268,49 +270,11 @@ async def test_a_client_that_vanishes(world):
     assert world.metrics.closes == {"1006": 1}
 
 
-async def test_many_that_vanish_at_once_end_a_few_at_a_time(world):
-    ends = world.around.ends
-    clients = [await world.client() for _ in range(3)]
-    for _ in range(ENDS_AT_ONCE - 1):
-        ends.acquire_nowait()
-    await world.clients[0].send(close(1000))  # this one has taken its leave, and waits for nobody
+async def test_many_that_vanish_at_once(world):
+    clients = [await world.subscribed() for _ in range(2 * HEARD_AT_ONCE)]
     for client in clients:
         client.stream.socket.close()
-    # One after the other, through the one place that is left.
     await world.until_nobody_is_left()
-    assert ends.value == 1
-    late = await world.client()
-    ends.acquire_nowait()
-    late.stream.socket.close()
-    await trio.testing.wait_all_tasks_blocked()
-    assert len(world.around.connections) == 1
-    ends.release()
-    await world.until_nobody_is_left()
-
-
-async def test_a_fault_while_a_client_lags_ends_its_connection_alone(world, monkeypatch):
-    bystander = await world.subscribed()
-    async with trio.open_nursery() as clients:
-        theirs, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
-        known = set(world.around.connections)
-
-        async def serve():
-            with pytest.raises(ValueError, match="a fault of ours"):
-                await serve_websocket(world.around, world.nursery, "c2", ours, ANSWER, b"")
-
-        clients.start_soon(serve)
-        await Client(theirs).be_greeted()
-        [connection] = world.around.connections - known
-
-        def go_on(_):
-            raise ValueError("a fault of ours")
-
-        monkeypatch.setattr(type(connection.session), "go_on", go_on)
-        connection.session.outbox.pause()
-    await theirs.aclose()
-    assert world.around.connections == known
-    world.publish(b"still here")
-    assert await bystander.frame() == (TEXT, b"still here")
 
 
 async def test_cancellation_leaves_nothing_behind():

@@ -34,6 +34,7 @@ class Restaurant:
         self.feed.hear(Sources({SECTIONS: Extent(0, 0, "a"), TABLES: Extent(0, 0, "b")}, {None: 0}), NOW)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=mode == "fold")
         self.around = Surroundings(settings, limits, self.feed, Metrics(), lambda session: None, lambda session: None)
+        nursery.start_soon(self.around.receiver.run)
         self.nursery = nursery
         self.next = dict.fromkeys((SECTIONS, TABLES), 0)
         self.frame_bytes = 0

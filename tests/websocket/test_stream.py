@@ -3,7 +3,7 @@ import trio
 import trio.testing
 
 from mesaya_ws.core.frames import FrameWatch, Violation
-from mesaya_ws.websocket.stream import WatchedStream, receive
+from mesaya_ws.websocket.stream import WatchedStream
 from tests.wire import BINARY, frame
 
 
@@ -24,18 +24,12 @@ class World:
     def __init__(self, early=b""):
         self.client, ours = trio.testing.memory_stream_pair()
         self.outbox, self.violations = FakeOutbox(), []
-        self.waits_to_end, self.may_end = trio.Event(), trio.Event()
-        self.may_end.set()
         self.stream = WatchedStream(
             ours, early, self.outbox, FrameWatch(100, 50), self, receive=lambda stream: stream.receive_some()
         )
 
     def violated(self, violation):
         self.violations.append(violation)
-
-    async def gone(self):
-        self.waits_to_end.set()
-        await self.may_end.wait()
 
 
 async def test_what_came_early_is_received_first():
@@ -45,18 +39,6 @@ async def test_what_came_early_is_received_first():
     assert await world.stream.receive_some() == frame(b"late")
     await world.client.aclose()
     assert await world.stream.receive_some() == b""
-
-
-async def test_the_end_is_told_when_its_owner_has_time_for_it():
-    world = World()
-    world.may_end = trio.Event()
-    await world.client.aclose()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(world.stream.receive_some)
-        await world.waits_to_end.wait()
-        await trio.testing.wait_all_tasks_blocked()
-        assert len(nursery.child_tasks) == 1
-        world.may_end.set()
 
 
 async def test_it_knows_when_it_heard_of_the_client(autojump_clock):
@@ -129,21 +111,3 @@ async def test_receiving_and_sending_can_be_cancelled():
         await world.stream.receive_some()
         await world.stream.receive_some()
     assert scope.cancelled_caught
-
-
-async def test_a_socket_is_received_from_until_its_end():
-    ours, theirs = trio.socket.socketpair()
-    with ours:
-        with theirs:
-            await theirs.send(b"one")
-            assert await receive(ours) == b"one"
-        assert await receive(ours) == b""
-
-
-async def test_a_socket_whose_other_side_did_not_read_all_is_broken():
-    ours, theirs = trio.socket.socketpair()
-    with ours:
-        with theirs:
-            await ours.send(b"unread")
-        with pytest.raises(trio.BrokenResourceError):
-            await receive(ours)
