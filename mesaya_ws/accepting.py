@@ -1,7 +1,6 @@
 """How clients are taken from the kernel's queue: all that wait, but not all to be served at once."""
 
 import errno
-import math
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -40,7 +39,7 @@ async def accept_clients(
     listener: trio.SocketListener,
     serve: Callable[[trio.SocketStream], Awaitable[None]],
     clients: trio.Nursery,
-    room: Callable[[], float] = lambda: math.inf,
+    room: Callable[[], float],
 ) -> None:
     """Take connections from `listener` until cancelled, and close it; `serve` serves each in `clients`, and closes it.
 

@@ -1,6 +1,7 @@
 """Connections are taken from the kernel at once, and begun with a few at a time."""
 
 import errno
+import math
 import socket
 from collections import deque
 from contextlib import asynccontextmanager
@@ -55,14 +56,14 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(nursery, **options):
+async def opened(nursery, room=lambda: math.inf):
     """Yield a door, and the scope in which its connections are taken."""
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1000)
     door, scope = Door(listener), trio.CancelScope()
 
     async def accept():
         with scope:
-            await accept_clients(listener, door.serve, nursery, **options)
+            await accept_clients(listener, door.serve, nursery, room)
 
     nursery.start_soon(accept)
     try:
