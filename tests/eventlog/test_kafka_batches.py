@@ -11,6 +11,7 @@ from kafka.errors import CorruptRecordError
 from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from kafka.record.legacy_records import LegacyRecordBatchBuilder
+from kafka.record.util import calc_crc32c
 
 from mesaya_ws.core.event_log import Record
 from mesaya_ws.eventlog.kafka.batches import PartitionRecords, unpack
@@ -84,6 +85,57 @@ def test_batches_are_taken_one_after_the_other_and_damage_is_told_at_its_place()
     assert records.next_fetch_offset == 1
     with pytest.raises(CorruptRecordError, match="offset 1 has another checksum"):
         records.take(100)
+
+
+@pytest.mark.parametrize("compression", [0, 1, 2, 3, 4])
+def test_a_batch_is_read_from_its_middle_on(compression):
+    """As a broker answers who asks for an offset in it, whatever it is compressed with."""
+    before, asked, after = (
+        batch_of([(1, None, b"%d" % (first + number), []) for number in range(10)], compression, first)
+        for first in (0, 10, 20)
+    )
+    records = records_of(asked + after, from_offset=17)
+    assert [(record.offset, record.value) for record in records.take(5)] == [(n, b"%d" % n) for n in range(17, 22)]
+    assert records.next_fetch_offset == 22
+    assert [record.offset for record in records_of(before + asked, from_offset=19).take(100)] == [19]
+
+
+def sealed(batch):
+    """Return a batch whose checksum is right."""
+    seal = calc_crc32c(memoryview(batch)[DefaultRecordBatch.ATTRIBUTES_OFFSET :])
+    return bytes(batch[:17]) + seal.to_bytes(4) + bytes(batch[DefaultRecordBatch.ATTRIBUTES_OFFSET :])
+
+
+def with_a_poisoned_one(good, bad, first=0):
+    """Return a batch of `good` records, one that cannot be read, though the checksum is right, and `bad` others."""
+    rows = [(1, b"k", b"good", [])] * good + [(1, b"k", b"poison", [])] + [(1, b"k", b"behind", [])] * bad
+    batch = batch_of(rows, first=first)
+    # The length of the value; it is doubled, as a number with a sign is written.
+    return sealed(batch.replace(b"\x0cpoison", b"\x7epoison"))
+
+
+def test_what_is_good_before_a_poisoned_record_is_taken_first():
+    records = records_of(with_a_poisoned_one(3, 5, first=40) + batch_of([(1, b"k", b"next", [])], first=49), 40)
+    assert [record.offset for record in records.take(100)] == [40, 41, 42]
+    assert records.next_fetch_offset == 43
+    with pytest.raises(CorruptRecordError, match="offset 43 is longer"):
+        records.take(100)
+    assert records.behind == 49, "nothing in the batch can be read any more"
+
+
+@pytest.mark.parametrize("follows", ["a good one", "a bad one", "nothing"])
+def test_where_a_damaged_batch_ends_is_believed_only_to_the_next_one(follows):
+    damaged = bytearray(batch_of([(1, b"k", b"v", [])] * 10, first=5))
+    damaged[23] = 99  # the first byte of how many offsets it spans
+    following = {
+        "a good one": batch_of([(1, b"k", b"v", [])], first=15),
+        "a bad one": batch_of([(1, b"k", b"value", [])], first=15).replace(b"value", b"vague"),
+        "nothing": b"",
+    }[follows]
+    records = records_of(bytes(damaged) + following, 5)
+    with pytest.raises(CorruptRecordError, match="offset 5 has another checksum"):
+        records.take(100)
+    assert records.behind == (15 if follows == "a good one" else 0)
 
 
 def test_marks_and_aborted_transactions_are_hidden():

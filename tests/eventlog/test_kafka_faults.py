@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
@@ -14,9 +14,9 @@ import pytest
 import trio
 import trustme
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
-from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
-from kafka.errors import LogTruncationError
+from kafka.errors import KafkaError, LogTruncationError
 
 from mesaya_ws.core.event_log import (
     Batch,
@@ -291,12 +291,38 @@ async def test_batches_that_are_damaged_on_disk_are_skipped_and_told(
     assert sorted(record.value for record in ear.records) == [b"0", b"after", b"before"]
 
 
-@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
-async def test_every_codec_is_read(store: KafkaStore, codec: str):
-    values = [b"%d" % number * 100 for number in range(50)]
-    await store.produce(store.topics[0], values, compression_type=codec, linger_ms=50)
+async def test_a_damaged_batch_is_passed_by_at_once_however_many_it_holds(
+    kafka_broker: Broker, store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
+):
+    topic, values = store.topics[0], [b"undamaged%d" % number for number in range(300)]
+    await store.produce(topic, values, linger_ms=1000)
+    await store.produce(topic, [b"after"])
+    await trio.to_thread.run_sync(kafka_broker.stop)
+    segment = kafka_broker.data / f"{topic}-0" / f"{0:020}.log"
+    segment.write_bytes(segment.read_bytes().replace(b"undamaged", b"outworn__"))
+    await trio.to_thread.run_sync(kafka_broker.start)
+    seek, places = KafkaConsumer.seek, list[int]()
+
+    def watched_seek(consumer: KafkaConsumer, at: TopicPartition, offset: int) -> None:
+        places.append(offset)
+        seek(consumer, at, offset)
+
     async with store.open() as log, following(log) as ear:
-        await ear.until_held(50)
+        monkeypatch.setattr(KafkaConsumer, "seek", watched_seek)
+        await ear.until(lambda: bool(ear.records) and bool(ear.all(Skipped)))
+    assert [record.offset for record in ear.records] == [300]
+    assert [(skipped.first, skipped.next) for skipped in ear.all(Skipped)] == [(0, 300)]
+    assert [offset for offset in places if offset] == [300]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_codec_is_read_and_from_the_middle_of_a_batch(store: KafkaStore, codec: str):
+    values = [b"%d" % number * 100 for number in range(50)]
+    await store.produce(store.topics[0], values, compression_type=codec, linger_ms=1000)
+    async with store.open() as log:
+        async with following(log) as ear:
+            await ear.until_held(50)
+        assert await log.read(Partition(store.topics[0], 0), 25) == ear.records[25:]
     assert [record.value for record in ear.records] == values
 
 
@@ -590,6 +616,46 @@ async def test_no_thread_is_left(store: KafkaStore):
             await ear.until_held(10)
         assert kafka_threads() > before
     assert kafka_threads() == before
+
+
+async def test_a_follower_that_is_cancelled_while_its_look_hangs_ends_with_all_its_threads(
+    kafka_broker: Broker, store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
+):
+    hanging, ended, frozen = threading.Event(), trio.Event(), False
+
+    def survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
+        """Have no patience, so that nothing ends it while the broker hangs but that the client is closed."""
+        while True:
+            if frozen:
+                hanging.set()
+            try:
+                return take_survey(admin, topics)
+            except KafkaError:
+                if admin._closed or not frozen:
+                    raise
+
+    async def follow_until_cancelled() -> None:
+        with scope:
+            await log.follow(ear.deliver)
+        ended.set()
+
+    monkeypatch.setattr(polling, "take_survey", survey)
+    ear, scope = Ear(), trio.CancelScope()
+    async with store.open() as log, trio.open_nursery() as nursery:
+        before = kafka_threads()
+        nursery.start_soon(follow_until_cancelled)
+        await ear.until(lambda: bool(ear.all(Sources)))
+        kafka_broker.freeze()
+        frozen = True
+        try:
+            await trio.to_thread.run_sync(hanging.wait, PATIENCE)
+            scope.cancel()
+            with trio.fail_after(PATIENCE):
+                await ended.wait()
+            assert kafka_threads() == before
+        finally:
+            frozen = False
+            kafka_broker.thaw()
 
 
 @pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])

@@ -18,19 +18,29 @@ from mesaya_ws.core.event_log import Record
 
 
 class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no types
-    """What one answer has brought of a partition; what it yields are `Record`s."""
+    """What one answer has brought of a partition; what it yields are `Record`s.
+
+    When a batch cannot be unpacked, what is left of it lies before `behind`, as far as that is known.
+    """
+
+    behind = 0
 
     def _unpack_records(self, partition: Any, batches: Any, *_: Any) -> Iterator[Record]:
         """Yield the records, but not those of transactions that were aborted. Raises `CorruptRecordError`."""
         batch = last = batches.next_batch()
         while batch is not None:
             if self.check_crcs and not batch.validate_crc():
+                # How many records it says to hold may be the damage. Where the next one begins is known for sure.
+                following = batches.next_batch()
+                if following is not None and following.validate_crc():
+                    self.behind = following.base_offset
                 raise CorruptRecordError(f"The batch at offset {batch.base_offset} has another checksum than it says.")
             last = batch
             self.bytes_read += batch.size_in_bytes
             if batch.magic < 2:
                 yield from self._of_old(partition, batch)
             elif not self._is_hidden(batch):
+                self.behind = batch.next_offset
                 for record in unpack(batch, *partition):
                     self.next_fetch_offset = record.offset + 1
                     yield record

@@ -53,7 +53,7 @@ fetching._FetchPartition = _asked
 
 
 class Poison(NamedTuple):
-    """A place that a consumer cannot read: a damaged batch, or a codec that nobody knows."""
+    """What a consumer cannot read, up to `offset`: a damaged batch, or one in a codec that nobody knows."""
 
     partition: TopicPartition
     offset: int
@@ -117,8 +117,9 @@ class Consumer:
                     raise
                 fetcher._next_partition_records = None
                 reason = f"{type(error).__name__}: {error}"
-                # Before the place, the same batch may hold others, which have been passed by.
-                offset = max(rest.fetch_offset, rest.next_fetch_offset)
+                # Before the place, the same batch may hold others, which have been passed by. If it is not known where
+                # the batch ends, it is passed by one offset at a time.
+                offset = max(rest.fetch_offset, rest.next_fetch_offset, rest.behind - 1)
                 raise PoisonError(Poison(rest.topic_partition, offset, reason)) from error
 
         def handle_fetch_response(node: Any, places: Any, sent_at: float, response: Any) -> None:
