@@ -4,28 +4,26 @@ import trio
 
 LONG_TURN = 0.005
 """Seconds that a turn may take while many wait. In each, live delivery takes one step of some milliseconds, of the many
-that it needs for what the log brings; those who wait get the rest, but one of them has its turn at least."""
+that it needs for what the log brings; those who wait get the rest."""
 
 
 class Share:
-    """How many of those who wait for the same have their turn together: `most`, and fewer as long as turns are long.
+    """How many of those who wait for the same have their turn together: `most`, or `least` as long as turns are long.
 
     A count alone would not do: when the machine, or live delivery, has much to do, so many would still hold it up.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, least: int = 1) -> None:
         self._most = self._share = most
+        self._least = least
         self._began = 0.0
 
     def next(self, *, follows: bool) -> int:
         """Return how many it is in the turn that begins, which `follows` the last one that was asked for, or is new."""
         now = trio.current_time()
-        if follows:
-            self._share = fair_share(self._share, now - self._began, self._most)
+        if follows and now - self._began > LONG_TURN:
+            self._share = max(self._least, self._share // 2)
+        elif follows:
+            self._share = min(self._most, self._share + 1)
         self._began = now
         return self._share
-
-
-def fair_share(share: int, took: float, most: int) -> int:
-    """Return how many may have their turn after one in which `share` had, and which `took` so many seconds."""
-    return max(1, share // 2) if took > LONG_TURN else min(most, share + 1)

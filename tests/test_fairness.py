@@ -2,32 +2,35 @@
 
 import trio
 
-from mesaya_ws.fairness import LONG_TURN, Share, fair_share
+from mesaya_ws.fairness import LONG_TURN, Share
 
 MOST = 8
 
 
-def test_there_are_fewer_after_long_turns_but_one_at_least():
-    shares = [MOST]
-    for _ in range(5):
-        shares.append(fair_share(shares[-1], 2 * LONG_TURN, MOST))
-    assert shares == [8, 4, 2, 1, 1, 1]
+async def shares(share, turns, took):
+    """Return the shares of turns that follow each other and take so many seconds each."""
+    seen = []
+    for _ in range(turns):
+        await trio.sleep(took)
+        seen.append(share.next(follows=True))
+    return seen
 
 
-def test_there_are_more_again_after_short_turns():
-    shares = [1]
-    while shares[-1] < MOST:
-        shares.append(fair_share(shares[-1], LONG_TURN, MOST))
-    assert shares == list(range(1, MOST + 1))
-    assert fair_share(MOST, 0, MOST) == MOST
-
-
-async def test_only_turns_that_follow_each_other_are_timed(autojump_clock):
+async def test_there_are_fewer_while_turns_are_long_and_more_again_after_short_ones(autojump_clock):
     share = Share(MOST)
     assert share.next(follows=False) == MOST
-    await trio.sleep(2 * LONG_TURN)
-    assert share.next(follows=True) == MOST // 2
+    assert await shares(share, 5, 2 * LONG_TURN) == [4, 2, 1, 1, 1]
+    assert await shares(share, 9, LONG_TURN / 2) == [2, 3, 4, 5, 6, 7, 8, 8, 8]
+
+
+async def test_there_are_as_many_as_there_must_be(autojump_clock):
+    share = Share(MOST, 3)
+    share.next(follows=False)
+    assert await shares(share, 3, 2 * LONG_TURN) == [4, 3, 3]
+
+
+async def test_a_wait_is_no_long_turn(autojump_clock):
+    share = Share(MOST)
+    share.next(follows=False)
     await trio.sleep(3600)
-    assert share.next(follows=False) == MOST // 2
-    await trio.sleep(LONG_TURN / 2)
-    assert share.next(follows=True) == MOST // 2 + 1
+    assert share.next(follows=False) == MOST

@@ -11,6 +11,9 @@ HEARD_AT_ONCE = 32
 """Clients that are heard in one turn of the event loop, at most: to answer one, or to end its connection, takes some
 0.3 ms."""
 
+HEARD_AT_LEAST = 16
+"""How many it is at least: however busy the loop is, it must hear that those are there who have been pinged."""
+
 RECEIVE = 65_536
 """Bytes that are received at once, at most."""
 
@@ -30,7 +33,7 @@ class Receiver:
 
     async def run(self) -> None:
         """Wake up those who can receive something, until cancelled; then nobody can any more."""
-        share = Share(HEARD_AT_ONCE)
+        share = Share(HEARD_AT_ONCE, HEARD_AT_LEAST)
         more = False
         try:
             while True:
