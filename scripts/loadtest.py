@@ -45,9 +45,11 @@ PROFILE_HELP = " ".join(f"{profile.name}: {profile.meaning}." for profile in PRO
 @click.option("--bystanders", type=click.IntRange(0), help="Clients that are never cut.")
 @click.option("--stopped", type=click.IntRange(0), help="Clients that come half way, and read nothing.")
 @click.option("--backlog", type=click.IntRange(1), help="Feed so many while the server stands still; see it catch up.")
+@click.option("--nap", type=click.FloatRange(0), help="Seconds between two looks at what came; a lighter load.")
 @click.option("--watch", metavar="CHANNEL", help="Feed nothing; watch what comes on this channel.")
 @click.option("--pid", type=int, help="The server's process; without, whoever listens on the port here.")
 @click.option("--serve", is_flag=True, help="Start a gateway with a log of its own, and end it.")
+@click.option("--brokers", default="", help="With --serve, the Kafka of that gateway, rather than an embedded log.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the result there; `-` for stdout.")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path), help="Draw latency and throughput there, as SVG.")
 def main(
@@ -56,6 +58,7 @@ def main(
     saturate: bool,
     pid: int | None,
     serve: bool,
+    brokers: str,
     json_path: Path | None,
     plot_path: Path | None,
     **chosen: object,
@@ -80,11 +83,11 @@ def main(
         with ExitStack() as stack:
             settings: dict[str, str] = {}
             if serve:
-                server, settings = stack.enter_context(serving())
+                server, settings = stack.enter_context(serving(KAFKA_BROKERS=brokers))
                 plan = evolve(plan, host="127.0.0.1", port=int(settings["PORT"]))
             else:
                 server = Observed(pid) if pid else listening(plan.port) if plan.host == "127.0.0.1" else None
-            feed = None if plan.watch or plan.rate == 0 else LogFeed(settings)
+            feed = LogFeed(settings) if plan.feeds else None
             watcher = stack.enter_context(display(console, plan))
             result = stack.enter_context(running(plan, feed, server, watcher)).execute()
     except RunError as error:

@@ -20,6 +20,7 @@ class Sample:
     """
 
     connected: int = 0
+    cuts: int = 0
     deliveries: int = 0
     replayed: int = 0
     recovered: int = 0

@@ -30,7 +30,8 @@ class Plan:
     received everywhere. Disturbances: with `cut_every`, each client is cut that often; with `storm`, all but the
     `bystanders` are cut at once in the middle of the run. Who was cut is `away` for a while, and resumes. For the
     second half, so many more come that are `stopped`: they subscribe, and then read nothing at all. With a `backlog`,
-    so many events are fed while the server stands still, and no more: it is seen how fast it catches up.
+    so many events are fed while the server stands still, and no more: it is seen how fast it catches up. Clients that
+    `nap` look only that often at what has come: they take less of the processor, and their latencies count the wait.
     """
 
     run: str
@@ -55,6 +56,17 @@ class Plan:
     bystanders: int = 0
     stopped: int = 0
     backlog: int = 0
+    nap: float = 0.0
+
+    @property
+    def feeds(self) -> bool:
+        """Whether there is anything to feed."""
+        return not self.watch and (self.rate != 0 or self.backlog > 0)
+
+    @property
+    def cuts(self) -> int:
+        """How many times somebody is to be cut, if all come back in time."""
+        return int(self.duration / self.cut_every * (self.connections - self.bystanders)) if self.cut_every else 0
 
     def subject(self, channel: int) -> str:
         """Return the id that a channel is about; no other run uses it."""

@@ -18,6 +18,9 @@ from load.tally import Tally
 
 PERCENTILES = (50, 90, 99)
 
+KEPT_UP = 0.9
+"""The part of what was planned below which a run was another one than was asked for."""
+
 CROWDED = 0.25
 """Cores; from here on, what others do on the machine is part of what is measured."""
 
@@ -75,6 +78,8 @@ def table(plan: Plan, result: Result) -> Table:
     for percent in PERCENTILES:
         row(f"latency p{percent}", milliseconds(result.latency.percentile(percent)))
     row("latency max", milliseconds(result.latency.maximum if result.latency.total else None))
+    if result.cuts_planned:
+        row("cuts", f"{result.cuts:,}", f"of {result.cuts_planned:,}; who is not back cannot be cut")
     if result.recovered or result.unrecovered:
         row("resumed", f"{result.recovered:,}", f"{result.unrecovered:,} in vain; {result.replayed:,} events replayed")
     if result.storm_seconds is not None:
@@ -110,10 +115,21 @@ def warnings(result: Result) -> list[str]:
         found.append(
             "The load test itself was too busy: its CPU is what limits. Spread it with --processes, or ask for less."
         )
+    if result.machine_limits:
+        server = "" if result.cpu_share is None else f"{result.cpu_share:.1f} of them with the server, "
+        found.append(
+            f"All cores were busy, {server}{result.load_cpu:.1f} with the load test: with more of them, the "
+            "same server may do more."
+        )
     if result.others_cpu > CROWDED:
         found.append(
             f"Other programs (a broker is one) kept {result.others_cpu:.1f} cores busy meanwhile: on a machine that is "
             "not idle, believe processor times more than speeds, and neither much."
+        )
+    if result.cuts < result.cuts_planned * KEPT_UP:
+        found.append(
+            f"Only {result.cuts:,} of {result.cuts_planned:,} cuts took place: clients could not come back as fast as "
+            "they were to be cut."
         )
     if result.misrouted:
         found.append("Events came on channels that they do not belong to.")
@@ -135,6 +151,7 @@ def as_json(result: Result) -> dict[str, object]:
     fields = asdict(result, recurse=False)
     return {name: plain(value) for name, value in fields.items() if name != "moments"} | {
         "client_limits": result.client_limits,
+        "machine_limits": result.machine_limits,
         "moments": [asdict(moment) for moment in result.moments],
     }
 

@@ -8,12 +8,16 @@ from load.tally import Moment
 BUSY = 0.85
 """The share of a core from which on a client process is what limits, rather than the server."""
 
+FULL = 0.9
+"""The share of all cores from which on nobody gets as much of them as they would take."""
+
 
 @frozen(kw_only=True)
 class Result:
     """What a run has shown. Durations in seconds, latencies in microseconds, memory in bytes; None: not seen.
 
-    `others_cpu` is how many cores were busy meanwhile with what is neither the server nor the load test.
+    `load_cpu` is how many cores the load test kept busy, `others_cpu` those of what is neither it nor the server,
+    `machine_share` the part of all cores that was busy.
     """
 
     connections: int
@@ -31,6 +35,7 @@ class Result:
     server_cpu: float | None
     cpu_per_delivery: float | None
     deliveries_per_write: float | None
+    writes_per_second: float | None
     cpu_share: float | None
     memory_per_connection: float | None
     cpu_per_connection: float | None
@@ -38,7 +43,11 @@ class Result:
     cpu_per_record: float | None
     client_cpu_share: float
     feed_cpu_share: float
+    load_cpu: float
     others_cpu: float
+    machine_share: float
+    cuts: int
+    cuts_planned: int
     failures: dict[str, int]
     recovered: int
     unrecovered: int
@@ -54,3 +63,8 @@ class Result:
     def client_limits(self) -> bool:
         """Whether the load test itself was too busy for its figures to be the server's."""
         return max(self.client_cpu_share, self.feed_cpu_share) > BUSY
+
+    @property
+    def machine_limits(self) -> bool:
+        """Whether the server, the load test and all others had to share cores that were too few for them."""
+        return self.machine_share > FULL

@@ -1,5 +1,6 @@
 """A run: its phases, and what came of it."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,11 @@ from load.tally import Tally
 CONNECT_PATIENCE = 60.0
 """Seconds without another client that has come, after which those that are missing are given up."""
 
-DRAIN_PATIENCE = 3.0
-"""Seconds without another delivery after which what is missing counts as lost."""
+DRAIN_PATIENCE = 12
+"""Samples of each swarm without another delivery, 3 s, after which what is missing counts as lost.
+
+Who is too busy with what has come to tell of it takes no sample meanwhile.
+"""
 
 LOOK = 0.1
 """Seconds between two looks at what the processes have seen, at most."""
@@ -28,17 +32,38 @@ Watcher = Callable[[str, Tally], None]
 
 
 @frozen
+class _Cores:
+    """How many cores were busy in some time: with whom, with the `busiest` of the swarms, and in `all`."""
+
+    server: float
+    load: float
+    busiest: float
+    others: float
+    all: float
+
+
+@frozen
 class _Clocks:
-    """Processor time up to a moment, in seconds."""
+    """Processor time up to a moment, in seconds; `guests` are the server and its company."""
 
     at: float
     server: float
+    guests: float
+    load: float
+    swarms: dict[int, float]
     all: float
-    known: float
 
-    def others_since(self, before: "_Clocks") -> float:
-        """Return how many cores were busy since then with what is not of this run."""
-        return max(0.0, self.all - before.all - (self.known - before.known)) / max(0.001, self.at - before.at)
+    def since(self, before: "_Clocks") -> _Cores:
+        """Return how many cores were busy since then."""
+        past = max(0.001, self.at - before.at)
+        load, everything = self.load - before.load, self.all - before.all
+        return _Cores(
+            server=(self.server - before.server) / past,
+            load=load / past,
+            busiest=max(self.swarms[index] - before.swarms.get(index, 0.0) for index in self.swarms) / past,
+            others=max(0.0, everything - load - (self.guests - before.guests)) / past,
+            all=everything / past,
+        )
 
 
 class Run:
@@ -58,19 +83,20 @@ class Run:
         """Go through all phases."""
         plan, tally = self._plan, self.tally
         self._crew.wait_for_feed()
+        while len(tally.cpu) < plan.processes:
+            self._look("starting")
         memory, begun = self._memory(), self._clocks()
         came = self._connect()
         opened = self._clocks()
         self._pass("connected", 1.0)
         memory, subscribed = self._memory() - memory, tally.open_now
 
-        deliveries, clocks = tally.deliveries, dict(tally.cpu)
+        deliveries = tally.deliveries
         storm_seconds = memory_per_stopped = None
         start, writes = self._clocks(), self._writes()
-        started = start.at
         if plan.backlog:
             self._pile_up()
-            started = time.time()
+            start = self._clocks()
         else:
             self._crew.start_feed()
             if plan.stopped:
@@ -82,16 +108,17 @@ class Run:
         expected = self._expected(plan.fed(events))
         self._drain(expected)
         end, writes = self._clocks(), self._writes() - writes
-        done, used, took = tally.deliveries - deliveries, end.server - start.server, end.at - started
+        done, used, took = tally.deliveries - deliveries, end.server - start.server, end.at - start.at
         lost, late = self._finish(plan.fed(events))
-        client_cpu = max((tally.cpu[index] - clocks.get(index, 0.0) for index in tally.cpu), default=0.0)
+        # Where nothing is fed, it is their coming that is measured.
+        shares = end.since(start) if plan.feeds or plan.watch else opened.since(begun)
         return Result(
             connections=subscribed,
             connections_per_second=subscribed / max(0.001, came - begun.at),
             opening=tally.opening,
             events=events,
             deliveries=done,
-            deliveries_per_second=done / max(0.001, tally.last - started),
+            deliveries_per_second=done / max(0.001, tally.last - start.at),
             expected=expected,
             lost=lost if events else 0,
             late=late,
@@ -101,15 +128,20 @@ class Run:
             server_cpu=used if self._server else None,
             cpu_per_delivery=used / done if self._server and done else None,
             deliveries_per_write=done / writes if writes else None,
-            cpu_share=used / took if self._server else None,
+            writes_per_second=writes / took if writes else None,
+            cpu_share=shares.server if self._server else None,
+            load_cpu=shares.load,
+            machine_share=shares.all / (os.cpu_count() or 1),
             memory_per_connection=memory / subscribed if memory > 0 else None,
             cpu_per_connection=(opened.server - begun.server) / subscribed if self._server else None,
-            records_per_second=events / max(0.001, tally.last - started) if plan.backlog else None,
+            records_per_second=events / max(0.001, tally.last - start.at) if plan.backlog else None,
             cpu_per_record=used / events if self._server and plan.backlog else None,
-            client_cpu_share=client_cpu / took,
+            client_cpu_share=shares.busiest,
             # A backlog is fed before it counts.
             feed_cpu_share=0.0 if plan.backlog else feed_cpu / fed_for,
-            others_cpu=end.others_since(begun),
+            others_cpu=end.since(begun).others,
+            cuts=tally.cuts,
+            cuts_planned=plan.cuts,
             failures=tally.failures,
             recovered=tally.recovered,
             unrecovered=tally.unrecovered,
@@ -194,11 +226,11 @@ class Run:
     def _drain(self, expected: int) -> None:
         """Wait for what is still under way."""
         tally = self.tally
-        last, seen = time.time(), tally.deliveries
-        while tally.deliveries < expected and time.time() - last < DRAIN_PATIENCE:
-            self._look("draining")
+        silent, seen = 0, tally.deliveries
+        while tally.deliveries < expected and silent < DRAIN_PATIENCE * self._plan.processes:
+            silent += self._look("draining")
             if tally.deliveries > seen:
-                last, seen = time.time(), tally.deliveries
+                silent, seen = 0, tally.deliveries
 
     def _expected(self, fed: list[int]) -> int:
         """Return how many deliveries there must be, if all came of all that was fed."""
@@ -220,10 +252,13 @@ class Run:
         while time.time() < until:
             self._look(phase)
 
-    def _look(self, phase: str) -> None:
-        for index, sample in self._crew.samples(LOOK):
+    def _look(self, phase: str) -> int:
+        """Take the samples that have come, and show the tally; return how many there were."""
+        samples = list(self._crew.samples(LOOK))
+        for index, sample in samples:
             self.tally.add(index, sample)
         self._watcher(phase, self.tally)
+        return len(samples)
 
     def _memory(self) -> int:
         return self._server.memory() if self._server else 0
@@ -234,8 +269,15 @@ class Run:
     def _clocks(self) -> _Clocks:
         server = self._server.cpu() if self._server else 0.0
         # The crew's processes are children of this one, and so may the server be, and its company.
-        known = {pid for one in (Observed.here(), self._server, *self._company) if one for pid in one.family()}
-        return _Clocks(time.time(), server, machine_cpu(), sum(map(cpu_of, known)))
+        guests = {pid for one in (self._server, *self._company) if one for pid in one.family()}
+        return _Clocks(
+            at=time.time(),
+            server=server,
+            guests=sum(map(cpu_of, guests)),
+            load=sum(map(cpu_of, set(Observed.here().family()) - guests)),
+            swarms=dict(self.tally.cpu),
+            all=machine_cpu(),
+        )
 
 
 @contextmanager

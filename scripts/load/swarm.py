@@ -19,6 +19,9 @@ from load.turnstile import Turnstile
 from load.wire import CLOSE, PING, PONG, POSITION, TICK, Chunk, handshake, masked
 
 READ = 262_144
+AT_ONCE = 1024
+"""Sockets that are looked at in one go, at most."""
+
 REPORT_INTERVAL = 0.25
 RETRY = 1.0
 """Seconds until a client that was not let in, or was sent away, comes back."""
@@ -100,15 +103,18 @@ class Swarm:
         report_at = time.monotonic() + REPORT_INTERVAL
         while self._running:
             busy = turnstile.busy
-            ready = self._links.poll.poll(0.002 if busy else 0.02, 1024)
+            ready = self._links.poll.poll(0.002 if busy else 0.02, AT_ONCE)
             seen = books.total
             self._read(ready)
+            if self._plan.nap and len(ready) < AT_ONCE and not busy:
+                time.sleep(self._plan.nap)
             if books.total > seen:
                 self._received[self._index] = books.total
                 self._last = time.time()
             now = time.monotonic()
             if busy:
                 for client in turnstile.cuts(now):
+                    books.now.cuts += 1
                     self._cut(client)
                     turnstile.send_back(client, now + self._plan.away)
                 for client in turnstile.entries(now):

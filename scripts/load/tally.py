@@ -25,6 +25,7 @@ class Tally:
     """What all swarms have seen up to now."""
 
     connected: int = 0
+    cuts: int = 0
     deliveries: int = 0
     replayed: int = 0
     recovered: int = 0
@@ -47,7 +48,16 @@ class Tally:
 
     def add(self, swarm: int, sample: Sample) -> None:
         """Add what one swarm has seen."""
-        for name in ("connected", "deliveries", "replayed", "recovered", "unrecovered", "duplicates", "misrouted"):
+        for name in (
+            "connected",
+            "cuts",
+            "deliveries",
+            "replayed",
+            "recovered",
+            "unrecovered",
+            "duplicates",
+            "misrouted",
+        ):
             setattr(self, name, getattr(self, name) + getattr(sample, name))
         for reason, count in sample.failures.items():
             self.failures[reason] = self.failures.get(reason, 0) + count

@@ -69,3 +69,8 @@ def test_a_backlog_is_due_at_once_and_then_over():
     assert (pace.due(), pace.over) == (500, False)
     pace.taken = 1500
     assert pace.over
+
+
+def test_everybody_but_the_bystanders_is_to_be_cut_each_time():
+    assert Plan(run="x", connections=110, bystanders=10, duration=60.0, cut_every=15.0).cuts == 400
+    assert Plan(run="x", connections=110).cuts == 0

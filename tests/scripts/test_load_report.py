@@ -1,0 +1,47 @@
+import attrs
+import pytest
+from load.histogram import Histogram
+from load.plan import Plan
+from load.report import as_json, table, warnings
+from load.result import Result
+from rich.console import Console
+
+NOTHING = {attribute.name: 0 for attribute in attrs.fields(Result)}
+QUIET = Result(
+    **NOTHING
+    | {name: Histogram() for name in ("opening", "latency", "storm_latency", "calm_latency", "stopped_latency")}
+    | {"failures": {}, "moments": []}
+)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"client_cpu_share": 0.9}, "The load test itself was too busy"),
+        ({"feed_cpu_share": 0.9}, "The load test itself was too busy"),
+        ({"machine_share": 0.95, "cpu_share": 1.1, "load_cpu": 0.8}, "1.1 of them with the server, 0.8 with the load"),
+        ({"machine_share": 0.95, "cpu_share": None, "load_cpu": 0.8}, "All cores were busy, 0.8 with the load test"),
+        ({"others_cpu": 0.3}, "Other programs"),
+        ({"cuts": 500, "cuts_planned": 1000}, "Only 500 of 1,000 cuts took place"),
+        ({"misrouted": 1}, "on channels that they do not belong to"),
+    ],
+)
+def test_what_must_be_known_before_the_figures_are_believed_is_said(found, words):
+    (warning,) = warnings(attrs.evolve(QUIET, **found))
+    assert words in warning
+
+
+def test_nothing_is_said_of_a_run_that_nothing_disturbed():
+    assert warnings(attrs.evolve(QUIET, cuts=990, cuts_planned=1000, machine_share=0.5)) == []
+
+
+def test_the_table_tells_how_many_of_those_that_were_to_be_cut_were_cut():
+    console = Console(width=120)
+    with console.capture() as shown:
+        console.print(table(Plan(run="x"), attrs.evolve(QUIET, cuts=990, cuts_planned=1000)))
+    assert "of 1,000; who is not back cannot be cut" in shown.get()
+
+
+def test_the_json_says_what_limited():
+    told = as_json(attrs.evolve(QUIET, machine_share=0.95))
+    assert (told["client_limits"], told["machine_limits"]) == (False, True)
