@@ -27,7 +27,7 @@ MEMORY = CACHE / "bench.json"
 
 console = Console()
 if not console.is_terminal:
-    console.width = 190
+    console.width = 230
 
 
 @click.command(context_settings={"max_content_width": 120})
@@ -90,8 +90,11 @@ def _measure(
         for server in servers:
             try:
                 if case.records:
-                    for size, figures in ready(kafka.address() if "kafka" in server else "", case.records):
-                        seen.setdefault(f"{server}, {size:,} records", []).append(figures)
+                    # A broker of its own: what other cases have left in one would be read, too.
+                    with ExitStack() as own:
+                        brokers = Kafka(own).address() if "kafka" in server else ""
+                        for size, figures in ready(brokers, case.records):
+                            seen.setdefault(f"{server}, {size:,} records", []).append(figures)
                 else:
                     seen.setdefault(server, []).append(_run(server, {**case.values, **changes}, kafka))
             except RunError as error:
@@ -106,11 +109,13 @@ def _run(server: str, values: dict[str, object], kafka: Kafka) -> Figures:
         target = stack.enter_context(SERVERS[server](brokers))
         plan = Plan(run=secrets.token_hex(3), **{"duration": 10.0, **values, **target.reach})
         watcher = stack.enter_context(display(console, plan))
-        feed = None if plan.rate == 0 and not plan.backlog else target.feed
+        feed = target.feed if plan.feeds else None
         company = kafka.processes if brokers else ()
         result = stack.enter_context(running(plan, feed, target.observed, watcher, company)).execute()
     if result.client_limits:
         console.print(f"{server}: the load was too busy; its processor time is what limited.", style="yellow")
+    if result.machine_limits:
+        console.print(f"{server}: all cores were busy; with more of them, it may do more.", style="yellow")
     for reason, count in result.failures.items():
         console.print(f"{server}: {count:,} connections were cut: {reason}", style="yellow")
     return figures_of(result)

@@ -47,6 +47,12 @@ CASES = {
             {"duration": 3.0},
         ),
         Case(
+            "workers",
+            "5,000 clients of one channel, 60 events/s; they look 5 times a second, to leave cores free",
+            ("mesaya-ws sqlite", "mesaya-ws sqlite, 2 workers", "mesaya-ws kafka", "mesaya-ws kafka, 2 workers"),
+            {"connections": 5000, "rate": 60.0, "nap": 0.2},
+        ),
+        Case(
             "channels",
             "1,000 channels with one client each, 5,000 events/s",
             HOT_PATH,

@@ -25,6 +25,7 @@ FIGURES = {
     for figure in (
         Figure("CPU µs/delivery", "{:.2f}"),
         Figure("deliveries/write", "{:.1f}", False),
+        Figure("writes/s", "{:,.0f}", False),
         Figure("deliveries/s", "{:,.0f}", False),
         Figure("p50 ms", "{:.2f}"),
         Figure("p99 ms", "{:.2f}"),
@@ -40,6 +41,8 @@ FIGURES = {
         Figure("storm s", "{:.1f}"),
         Figure("p99 in it ms", "{:.1f}"),
         Figure("lost", "{:,.0f}"),
+        Figure("server cores", "{:.2f}"),
+        Figure("load cores", "{:.2f}"),
         Figure("load CPU", "{:.0%}"),
         Figure("others' cores", "{:.1f}"),
     )
@@ -47,7 +50,7 @@ FIGURES = {
 MANY = 500
 """Connections; fewer say little about what one costs."""
 
-NOT_COMPARED = ("deliveries/write", "lost", "load CPU", "others' cores")
+NOT_COMPARED = ("deliveries/write", "lost", "server cores", "load cores", "load CPU", "others' cores")
 
 
 def figures_of(result: Result) -> Figures:
@@ -57,6 +60,7 @@ def figures_of(result: Result) -> Figures:
     seen = {
         "CPU µs/delivery": None if catches_up else _times(result.cpu_per_delivery, 1e6),
         "deliveries/write": None if catches_up or not result.deliveries else result.deliveries_per_write,
+        "writes/s": None if catches_up or not result.deliveries else result.writes_per_second,
         "deliveries/s": None if catches_up else result.deliveries_per_second or None,
         "p50 ms": None if catches_up else _percentile(result.latency, 50),
         "p99 ms": None if catches_up else _percentile(result.latency, 99),
@@ -67,6 +71,8 @@ def figures_of(result: Result) -> Figures:
         "records/s": result.records_per_second,
         "storm s": result.storm_seconds,
         "p99 in it ms": _percentile(result.storm_latency, 99),
+        "server cores": result.cpu_share,
+        "load cores": result.load_cpu,
         "load CPU": max(result.client_cpu_share, result.feed_cpu_share),
         "others' cores": result.others_cpu,
     }

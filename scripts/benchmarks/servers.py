@@ -50,25 +50,15 @@ def fed_gateway(_: str) -> Iterator[Target]:
         yield Target(observed, LineFeed(feed, messages=False), {"port": int(settings["PORT"])})
 
 
-@contextmanager
-def embedded_gateway(_: str) -> Iterator[Target]:
-    """Start this service with its embedded log."""
-    with serving() as (observed, settings):
-        yield Target(observed, LogFeed(settings), {"port": int(settings["PORT"])})
+def real_gateway(workers: int) -> Start:
+    """Return what starts so many workers of this service, on Kafka or, without one, on its embedded log."""
 
+    @contextmanager
+    def start(brokers: str) -> Iterator[Target]:
+        with serving(WORKERS=str(workers), KAFKA_BROKERS=brokers) as (observed, settings):
+            yield Target(observed, LogFeed(settings), {"port": int(settings["PORT"])})
 
-@contextmanager
-def two_workers(_: str) -> Iterator[Target]:
-    """Start two workers of this service on its embedded log."""
-    with serving(WORKERS="2") as (observed, settings):
-        yield Target(observed, LogFeed(settings), {"port": int(settings["PORT"])})
-
-
-@contextmanager
-def kafka_gateway(brokers: str) -> Iterator[Target]:
-    """Start this service on Kafka."""
-    with serving(KAFKA_BROKERS=brokers) as (observed, settings):
-        yield Target(observed, LogFeed(settings), {"port": int(settings["PORT"])})
+    return start
 
 
 @contextmanager
@@ -150,9 +140,10 @@ SERVERS: dict[str, Start] = {
     "go": go_hub,
     "websockets": asyncio_websockets,
     "trio-websocket": plain_trio_websocket,
-    "mesaya-ws sqlite": embedded_gateway,
-    "mesaya-ws sqlite, 2 workers": two_workers,
-    "mesaya-ws kafka": kafka_gateway,
+    "mesaya-ws sqlite": real_gateway(1),
+    "mesaya-ws sqlite, 2 workers": real_gateway(2),
+    "mesaya-ws kafka": real_gateway(1),
+    "mesaya-ws kafka, 2 workers": real_gateway(2),
     "centrifugo kafka": centrifugo,
 }
 
