@@ -13,8 +13,8 @@ import trio
 
 from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.delivery import Delivery
-from mesaya_ws.core.event_log import EventLog, News, Outage, Restored
-from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.event_log import EventLog, News, Outage, Restored, pieces
+from mesaya_ws.core.feed import HEARING, Feed
 from mesaya_ws.core.past import Past
 from mesaya_ws.core.session import Session
 from mesaya_ws.core.window import Window
@@ -99,7 +99,9 @@ class Historian:
                             case Restored():
                                 patience.deadline = trio.current_time() + settings.replay_seconds
                             case item:
-                                past.feed.hear(item, round(time() * 1000))
+                                for piece in pieces(item, HEARING):
+                                    past.feed.hear(piece, round(time() * 1000))
+                                    await trio.lowlevel.cancel_shielded_checkpoint()
                     for _ in past.feed.take(round(time() * 1000)):
                         await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()

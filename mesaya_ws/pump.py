@@ -1,14 +1,15 @@
 """What moves everything: news of the log go into the feed, and what the feed publishes goes out to the clients."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from time import time
 
 import trio
 
 from mesaya_ws.checkpoints import Checkpoints
-from mesaya_ws.core.event_log import Batch, News, Outage, Record, Replaced, Restored, Skipped, Sources, Together
-from mesaya_ws.core.feed import TURN
+from mesaya_ws.core.event_log import Batch, News, Outage, Record, Replaced, Restored, Skipped, Sources, Together, pieces
+from mesaya_ws.core.feed import HEARING
 from mesaya_ws.core.hub import Delivered
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.records import Reason
@@ -34,14 +35,14 @@ async def pump(
     while True:
         wake_at = feed.wake_at()
         with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
-            took_long = _hear(await news.receive(), around)
-            # What waits already goes into the same writes.
-            for _ in range(NEWS_AHEAD):
-                if took_long:
-                    await trio.lowlevel.checkpoint()
-                if not news.statistics().current_buffer_used:
-                    break
-                took_long = _hear(news.receive_nowait(), around)
+            heard = 0
+            for item in chain([await news.receive()], _waiting(news)):
+                for piece in pieces(item, HEARING):
+                    heard += _hear(piece, around)
+                    if heard >= HEARING:
+                        heard = 0
+                        # What has been received is heard to its end.
+                        await trio.lowlevel.cancel_shielded_checkpoint()
         was_live = feed.live
         for _ in feed.take(round(time() * 1000)):
             await _write(feed.hub.fan_out(), around.metrics)
@@ -57,8 +58,16 @@ async def pump(
             await checkpoints.capture()
 
 
-def _hear(news: News, around: Surroundings) -> bool:
-    """Take note of what the log says; return whether that took milliseconds, as to understand many records does."""
+def _waiting(news: trio.MemoryReceiveChannel[News]) -> Iterator[News]:
+    """Yield what waits already, or comes before that is heard: it goes into the same writes."""
+    for _ in range(NEWS_AHEAD):
+        if not news.statistics().current_buffer_used:
+            return
+        yield news.receive_nowait()
+
+
+def _hear(news: News, around: Surroundings) -> int:
+    """Take note of what the log says; return how many records that were, which had to be understood."""
     status = around.status
     records_heard = 0
     match news:
@@ -84,7 +93,7 @@ def _hear(news: News, around: Surroundings) -> bool:
         case Replaced(topic):
             log.warning("a topic was deleted and created again", topic=topic)
     around.feed.hear(news, round(time() * 1000))
-    return records_heard >= TURN
+    return records_heard
 
 
 def _own_up(around: Surroundings) -> None:

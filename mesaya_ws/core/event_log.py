@@ -4,7 +4,7 @@ A log has topics; a topic has partitions; a partition has records at increasing 
 compaction and transactions leave holes). Two implementations exist (`mesaya_ws.eventlog`), held to one contract suite.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 DOMAINS = (
@@ -168,6 +168,23 @@ class Restored(NamedTuple):
 
 
 News = Batch | Together | Sources | Gap | Skipped | Replaced | Outage | Restored
+
+
+def pieces(news: News, records: int) -> Iterator[News]:
+    """Yield what says the same as `news`, with no more than so many `records` in each.
+
+    All of it is to be known before the first of the records is taken.
+    """
+    match news:
+        case Batch(source, held, lag) if len(held) > records:
+            for first in range(0, len(held), records):
+                piece = held[first : first + records]
+                yield Batch(source, piece, lag + len(held) - first - len(piece))
+        case Together(batches) if sum(len(batch.records) for batch in batches) > records:
+            for batch in batches:
+                yield from pieces(batch, records)
+        case _:
+            yield news
 
 
 class LogUnavailableError(Exception):

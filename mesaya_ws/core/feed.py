@@ -39,6 +39,9 @@ from mesaya_ws.core.window import Window
 TURN = 50
 """Records that are taken in one go: at some 20 µs each, that is 1 ms; on a machine that is crowded, 5."""
 
+HEARING = 100
+"""Records that should be heard in one go: at some 10 µs each, that is 1 ms; on a machine that is crowded, 4."""
+
 _GIVEN_UP = "given_up"
 
 _partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
