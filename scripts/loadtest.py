@@ -76,6 +76,10 @@ def main(
         path=parts.path or "/",
         **{**PROFILES[profile].values, **given},
     )
+    if plan.watch and plan.backlog:
+        raise click.UsageError("--watch feeds nothing: leave --backlog out.")
+    if brokers and not serve:
+        raise click.UsageError("--brokers is for --serve; a service that runs is fed through KAFKA_BROKERS.")
     if saturate:
         plan = evolve(plan, rate=None)
     _raise_limit(plan)

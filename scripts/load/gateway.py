@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from load.crew import RunError
 from load.process import Observed
 
-START_PATIENCE = 120.0
+START_PATIENCE = 600.0
 """Seconds; a gateway is ready when it has read its log, which may be long."""
 
 COMMAND = (str(Path(sys.executable).with_name("mesaya-ws")), "serve")

@@ -67,7 +67,7 @@ def table(plan: Plan, result: Result) -> Table:
 
     row("connections", f"{result.connections:,}", f"of {plan.connections:,}")
     row("connections/s", f"{result.connections_per_second:,.0f}", _spread(result.opening, "to the answer, "))
-    row("events", f"{result.events:,}", f"on {plan.channels:,} channels")
+    row("events", f"{result.events:,}", f"on {plan.channels:,} channel{'s' * (plan.channels > 1)}")
     row("deliveries", f"{result.deliveries:,}", f"of {result.expected:,}" if result.expected else "")
     row("deliveries/s", f"{result.deliveries_per_second:,.0f}")
     row("lost", f"{result.lost:,}")

@@ -15,6 +15,9 @@ from load.process import Observed, cpu_of, machine_cpu
 from load.result import Result
 from load.tally import Tally
 
+FIRST_PATIENCE = 10.0
+"""Seconds until at least one client has come; where nobody gets in, nobody waits long to be told so."""
+
 CONNECT_PATIENCE = 60.0
 """Seconds without another client that has come, after which those that are missing are given up."""
 
@@ -159,14 +162,15 @@ class Run:
         plan, tally = self._plan, self.tally
         self._crew.order("connect")
         came = time.time()
-        patience = came + CONNECT_PATIENCE
+        patience = came + FIRST_PATIENCE
         while tally.open_now < plan.connections and time.time() < patience:
             seen = tally.connected
             self._look("connecting")
             if tally.connected > seen:
                 came, patience = time.time(), time.time() + CONNECT_PATIENCE
         if not tally.open_now:
-            raise RunError(f"No client could subscribe: {tally.failures or 'the server does not answer'}.")
+            why = ", ".join(tally.failures) or "there was no answer"
+            raise RunError(f"No client could subscribe at ws://{plan.host}:{plan.port}{plan.path}: {why}.")
         return came
 
     def _pile_up(self) -> None:
