@@ -13,7 +13,7 @@ from mesaya_ws.core.feed import HEARING
 from mesaya_ws.core.hub import Delivered
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.records import Reason
-from mesaya_ws.interpreter import keep
+from mesaya_ws.interpreter import keep, keep_in_time
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.websocket.connection import Surroundings
@@ -47,7 +47,9 @@ async def pump(
         for _ in feed.take(round(time() * 1000)):
             await _write(feed.hub.fan_out(), around.metrics)
             _own_up(around)
-        if feed.live and not was_live:
+        if not feed.live:
+            keep_in_time()
+        elif not was_live:
             status.caught_up = True
             live.set()
             keep()

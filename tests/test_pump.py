@@ -27,30 +27,30 @@ async def test_what_is_no_more_does_not_lag(nursery):
         assert metrics.lag == lags
 
 
-async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
-    feed, turns, heard = Feed(Hub(), Window(300, 1000), 1.0), 0, []
+class Steps(trio.abc.Instrument):
+    """Counts the steps of tasks."""
 
-    async def count_turns():
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
+    taken = 0
+
+    def before_task_step(self, task):
+        self.taken += 1
+
+
+async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
+    feed, steps, heard = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
 
     def hear(news, now):
-        if isinstance(news, Batch):
-            heard.append((turns, len(news.records)))
+        heard.append((steps.taken, len(news.records)))
 
     monkeypatch.setattr(feed, "hear", hear)
+    trio.lowlevel.add_instrument(steps)
     around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, lambda _: None)
     deliver, news = trio.open_memory_channel(10)
     for source, count in ((STAYS, 2 * HEARING + 1), (GOES, HEARING - 2), (GOES, 1)):
         deliver.send_nowait(Batch(source, [Record(*source, 0, 0, None, None)] * count, 0))
     nursery.start_soon(pump, news, around, trio.Event(), None)
-    nursery.start_soon(count_turns)
-    while len(heard) < 5:
-        await trio.lowlevel.checkpoint()
-    sizes = [size for _, size in heard]
-    assert sizes == [HEARING, HEARING, 1, HEARING - 2, 1]
-    first, second, *rest = [turn for turn, _ in heard]
-    assert first < second < rest[0], "a turn for each of the full pieces"
-    assert len(set(rest)) == 1, "and one for what is together no more than one of them"
+    await wait_all_tasks_blocked()
+    assert [size for _, size in heard] == [HEARING, HEARING, 1, HEARING - 2, 1]
+    first, second, *rest = [step for step, _ in heard]
+    assert first < second < rest[0], "a step for each of the full pieces"
+    assert len(set(rest)) == 1, "and one for what is together less than one of them"
