@@ -28,23 +28,21 @@ class Receiver:
     """
 
     def __init__(self) -> None:
+        # Never closed: connections that end later than `run` still wait here until they are cancelled.
         self._poll = select.epoll()
         self._waiting: dict[int, trio.lowlevel.Task] = {}
 
     async def run(self) -> None:
-        """Wake up those who can receive something, until cancelled; then nobody can any more."""
+        """Wake up those who can receive something, until cancelled; who waits then can only be cancelled, too."""
         share = Share(HEARD_AT_ONCE, HEARD_AT_LEAST)
         more = False
-        try:
-            while True:
-                await trio.lowlevel.wait_readable(self._poll)
-                most = share.next(follows=more)
-                ready = self._poll.poll(0, most)
-                more = len(ready) == most
-                for fd, _ in ready:
-                    trio.lowlevel.reschedule(self._waiting.pop(fd))
-        finally:
-            self._poll.close()
+        while True:
+            await trio.lowlevel.wait_readable(self._poll)
+            most = share.next(follows=more)
+            ready = self._poll.poll(0, most)
+            more = len(ready) == most
+            for fd, _ in ready:
+                trio.lowlevel.reschedule(self._waiting.pop(fd))
 
     async def receive(self, socket: trio.socket.SocketType) -> bytes:
         """Return the next bytes that come to `socket`; `b""` at their end. Raises `BrokenResourceError`."""

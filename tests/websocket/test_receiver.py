@@ -67,6 +67,20 @@ async def test_who_is_cancelled_takes_nothing_and_may_wait_again(receiver):
         assert await receiver.receive(ours) == b"later"
 
 
+async def test_who_comes_after_its_end_can_still_be_cancelled():
+    receiver = Receiver()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receiver.run)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    ours, theirs = trio.socket.socketpair()
+    with ours, theirs:
+        await theirs.send(b"unheard")
+        with trio.move_on_after(0) as scope:
+            await receiver.receive(ours)
+        assert scope.cancelled_caught
+
+
 async def test_a_descriptor_may_become_another_socket(receiver):
     ours, theirs = trio.socket.socketpair()
     with ours, theirs:
