@@ -1,13 +1,15 @@
-"""What a consumer knows of the ends of its partitions, without a broker."""
+"""What a consumer knows of the ends of its partitions, and when it asks for more, without a broker."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from kafka import TopicPartition
+from kafka.errors import KafkaConnectionError
 
 from mesaya_ws.eventlog.kafka import consumer as module
-from mesaya_ws.eventlog.kafka.consumer import Consumer
+from mesaya_ws.eventlog.kafka.consumer import TEND_INTERVAL, Consumer
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 
@@ -106,3 +108,104 @@ def test_what_was_told_of_a_topic_that_was_created_again_is_forgotten(consumer: 
     consumer.end_look({A: 4, B: 4}, {A})
     assert consumer.hear() == (set() if heard else {B})
     assert (consumer.lag(A), consumer.lag(B)) == (1, 5)
+
+
+class Broker:
+    """Both halves of a client: it has `buffered` records to take; a turn of its loop does what is next in `turns`.
+
+    What it was asked to do is in `done`; it keeps the time.
+    """
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.turns: list[Callable[[], None]] = []
+        self.buffered: list[str] = []
+        self.now = 1000.0
+        self.closed = False
+        self._completed_fetches: list[str] = []
+        self._next_partition_records = None
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: self.done.append(name)
+
+    def fetched_records(self, limit: int) -> tuple[dict[TopicPartition, list[str]], bool]:
+        taken, self.buffered = self.buffered[:limit], self.buffered[limit:]
+        self._completed_fetches = self.buffered
+        return ({A: taken} if taken else {}), bool(self.buffered)
+
+    async def _send_fetches_async(self) -> None:
+        self.done.append("ask")
+
+    def _clear_pending_fetch_request(self, node: int, _: object) -> None:
+        pass
+
+    def poll(self, milliseconds: float) -> None:
+        if self.turns:
+            self.turns.pop(0)()
+        else:
+            self.now += milliseconds / 1000
+
+    def asked(self) -> int:
+        return self.done.count("ask")
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def polling(monkeypatch: pytest.MonkeyPatch, broker: Broker) -> Consumer:
+    """A consumer of `broker`."""
+    raw = SimpleNamespace(_fetcher=broker, _net=broker, _manager=broker)
+    monkeypatch.setattr(module, "KafkaConsumer", lambda **_: raw)
+    monkeypatch.setattr(module, "monotonic", lambda: broker.now)
+    return Consumer(lambda: None, {})
+
+
+def test_a_poll_ends_in_time_when_nothing_comes_and_asks_once(polling: Consumer, broker: Broker):
+    assert polling.poll(0.2) == {}
+    assert broker.now == pytest.approx(1000.2)
+    assert broker.asked() == 1
+
+
+def test_nothing_more_is_asked_for_before_all_that_has_come_is_taken(polling: Consumer, broker: Broker):
+    polling.poll(0)
+    broker.buffered = ["a", "b", "c"]
+    polling.raw._fetcher._clear_pending_fetch_request(1, None)
+    assert polling.poll(0.2, 2) == {A: ["a", "b"]}
+    assert polling.poll(0.2, 2) == {A: ["c"]}
+    assert broker.asked() == 0
+    polling.poll(0.2)
+    assert broker.asked() == 1
+
+
+def test_while_an_answer_is_awaited_it_is_not_asked_for_again(polling: Consumer, broker: Broker):
+    broker.turns = [lambda: None] * 5
+    polling.poll(TEND_INTERVAL / 2)
+    polling.poll(TEND_INTERVAL / 2)
+    assert broker.asked() == 1
+
+
+def test_whoever_has_answered_is_asked_again_at_once_though_it_had_nothing(polling: Consumer, broker: Broker):
+    broker.turns = [lambda: polling.raw._fetcher._clear_pending_fetch_request(1, None)]
+    polling.poll(TEND_INTERVAL / 2)
+    assert broker.asked() == 2
+
+
+def test_places_are_seen_to_now_and_then_and_partitions_that_are_new_asked_for(polling: Consumer, broker: Broker):
+    for _ in range(3):
+        polling.poll(TEND_INTERVAL * 1.5)
+    assert broker.asked() == broker.done.count("maybe_validate_positions") == 3
+
+
+def test_records_that_come_meanwhile_end_the_waiting(polling: Consumer, broker: Broker):
+    broker.turns = [lambda: broker.buffered.append("a")]
+    assert polling.poll(0.2) == {A: ["a"]}
+    assert broker.now == 1000.0
+
+
+def test_who_waits_learns_that_the_consumer_is_closed_under_it(polling: Consumer, broker: Broker):
+    broker.turns = [lambda: setattr(broker, "closed", True)]
+    with pytest.raises(KafkaConnectionError):
+        polling.poll(0.2)

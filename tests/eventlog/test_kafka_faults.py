@@ -33,6 +33,7 @@ from mesaya_ws.core.event_log import (
     Sources,
 )
 from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, looks, open_kafka_log, polling, trouble_with
+from mesaya_ws.eventlog.kafka.consumer import Consumer
 from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
@@ -193,10 +194,10 @@ async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
 ):
     at, earlier = TopicPartition(store.topics[0], 0), count()
     truncated, go_on = threading.Event(), threading.Event()
-    poll = KafkaConsumer.poll
+    poll = Consumer.poll
 
-    def astray(consumer: KafkaConsumer, *options: Any) -> Any:
-        if at in consumer.assignment() and not truncated.is_set():
+    def astray(consumer: Consumer, *options: Any) -> Any:
+        if at in consumer.raw.assignment() and not truncated.is_set():
             truncated.set()
             raise LogTruncationError({at: OffsetAndMetadata(0, "", 0)})
         return poll(consumer, *options)
@@ -206,7 +207,7 @@ async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
             go_on.wait(PATIENCE)
         return take_survey(*asked)
 
-    monkeypatch.setattr(KafkaConsumer, "poll", astray)
+    monkeypatch.setattr(Consumer, "poll", astray)
     monkeypatch.setattr(polling, "take_survey", survey)
     async with store.open() as log, following(log) as ear:
         await trio.to_thread.run_sync(truncated.wait, PATIENCE)

@@ -7,15 +7,15 @@ is for is told at its place, and `tests/eventlog` shows that it works.
 import ssl
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import trio
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
-from kafka.net.selector import NetworkSelector
 
-from mesaya_ws.eventlog.kafka.connections import Connections
+from mesaya_ws.eventlog.kafka.connections import Connections, Loop, UnthreadedLoop
 from mesaya_ws.eventlog.kafka.consumer import Consumer
 from mesaya_ws.settings import Settings, SettingsError
 
@@ -90,7 +90,7 @@ class Clients:
 
     def consumer(self) -> Consumer:
         """Return a new consumer; it has no partitions yet."""
-        consumer = Consumer(self._connect, self._options)
+        consumer = Consumer(partial(self._connect, UnthreadedLoop), self._options)
         self._keep(consumer.raw)
         return consumer
 
@@ -104,7 +104,7 @@ class Clients:
         for net in self._nets:
             with suppress(Exception):  # it may be closing at this moment, in its own thread
                 if net._net._io_thread is None:
-                    # A producer's connections are worked on by whoever waits for it, and may only be closed there.
+                    # The connections are worked on by whoever waits for something, and may only be closed there.
                     net._manager.call_soon(net._manager.close)
                 else:
                     net.close()
@@ -121,12 +121,12 @@ class Clients:
         self._opened.append(client)
         return client
 
-    def _connect(self, **options: Any) -> KafkaNetClient:
+    def _connect(self, make_loop: Callable[..., Loop] = Loop, **options: Any) -> KafkaNetClient:
         """Make the network half of a client; this is what the clients call `kafka_client`."""
         if self.closed:
             raise KafkaConnectionError("the clients of this thread have been closed")
-        selector = NetworkSelector(**options)
-        net = KafkaNetClient(net=selector, manager=Connections(selector, **options), **options)
+        loop = make_loop(**options)
+        net = KafkaNetClient(net=loop, manager=Connections(loop, **options), **options)
         # The consumer's own option of that name is ignored: reading a topic that does not exist would create it.
         net.cluster.config["allow_auto_create_topics"] = False
         self._nets.append(net)

@@ -4,20 +4,27 @@ The names of kafka-python that begin with an underscore are those of release 3.0
 is for is told at its place, and `tests/eventlog` shows that it works.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from functools import lru_cache
-from threading import Lock
+from math import inf
+from time import monotonic
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer import fetcher as fetching
+from kafka.errors import KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
 
+from mesaya_ws.core.event_log import Record
 from mesaya_ws.eventlog.kafka.batches import PartitionRecords
 
 BATCH_RECORDS = 200
 """Records that one poll hands over at most. They die before the garbage collector counts enough of them to look at the
 whole heap, which would stop the event loop."""
+
+TEND_INTERVAL = 0.1
+"""Seconds between two times at which a consumer that waits sees to its places, and to partitions that are new."""
 
 _OPTIONS: dict[str, Any] = {
     # Every replica reads every partition, from a place that it keeps itself: no group, which would split the stream.
@@ -69,78 +76,108 @@ class PoisonError(Exception):
 
 
 class Consumer:
-    """A `KafkaConsumer`, as `raw`, and what is known of where its partitions end; it has no partitions at first."""
+    """A `KafkaConsumer`, as `raw`, and what is known of where its partitions end; it has no partitions at first.
+
+    It has no thread of its own: connections are worked on, and answers arrive, while somebody polls, and never else.
+    """
 
     def __init__(self, connect: Callable[..., KafkaNetClient], options: Mapping[str, Any]) -> None:
         self.raw = KafkaConsumer(**options, **_OPTIONS, kafka_client=connect)
-        self._lock = Lock()
+        self._fetcher: Any = self.raw._fetcher
+        self._tended_at = -inf
+        # Whether there may be a broker that no answer is awaited from.
+        self._may_ask = True
         # As answers have told since `hear`; as is known of all; and since the last look began.
         self._told: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._recent: dict[TopicPartition, int] = {}
-        self._guard(self.raw._fetcher)
+        self._listen()
 
-    def _guard(self, fetcher: Any) -> None:
-        """Change how answers are taken.
-
-        - Anything that is raised while records are unpacked would leave the half-read batch where it is, and every
-          later poll would spin on it for ever. Now what is left of it is dropped, and poll raises `PoisonError`.
-        - While records of some partitions are buffered, a fetch would ask for the idle ones only, and wait at the
-          broker for `fetch_max_wait_ms` before the next may ask for the busy ones. Now nothing is fetched until all
-          are taken.
-        - An answer would arrive partition by partition, while another thread polls. Now a poll finds all of it or
-          nothing, and the ends that it tells are known before its records are taken.
-        - Records are ours from the beginning (see `batches`).
-        - The end is that of what committed transactions have written, for that is how far a reader comes.
-        """
-        ask, send = fetcher.send_fetches, fetcher._send_fetches_async
-        take, arrive = fetcher.fetched_records, fetcher._handle_fetch_response
-
-        def holds_some() -> bool:
-            return bool(fetcher._completed_fetches or fetcher._next_partition_records)
-
-        def send_fetches() -> list[Any]:
-            # To ask the client's own thread in vain costs a tenth of a millisecond.
-            return [] if holds_some() else ask()
-
-        # Runs in the client's own thread, as the arrival of answers does: they cannot overtake one another.
-        async def send_fetches_async() -> list[Any]:
-            return [] if holds_some() else await send()
-
-        def fetched_records(*args: Any, **kwargs: Any) -> Any:
-            try:
-                with self._lock:
-                    return take(*args, **kwargs)
-            except Exception as error:
-                rest = fetcher._next_partition_records
-                if not rest:
-                    raise
-                fetcher._next_partition_records = None
-                reason = f"{type(error).__name__}: {error}"
-                # Before the place, the same batch may hold others, which have been passed by. If it is not known where
-                # the batch ends, it is passed by one offset at a time.
-                offset = max(rest.fetch_offset, rest.next_fetch_offset, rest.behind - 1)
-                raise PoisonError(Poison(rest.topic_partition, offset, reason)) from error
+    def _listen(self) -> None:
+        """Have records that are ours from the beginning (see `batches`), and take note of what answers tell."""
+        fetcher = self._fetcher
+        arrive, clear = fetcher._handle_fetch_response, fetcher._clear_pending_fetch_request
 
         def handle_fetch_response(node: Any, places: Any, sent_at: float, response: Any) -> None:
-            with self._lock:
-                arrive(node, places, sent_at, response)
-                for topic in response.responses:
-                    for part in topic.partitions:
-                        end = part.high_watermark if part.last_stable_offset < 0 else part.last_stable_offset
-                        if end >= 0:
-                            self._told[TopicPartition(topic.topic, part.partition_index)] = end
+            arrive(node, places, sent_at, response)
+            for topic in response.responses:
+                for part in topic.partitions:
+                    # What committed transactions have written, for that is how far a reader comes.
+                    end = part.high_watermark if part.last_stable_offset < 0 else part.last_stable_offset
+                    if end >= 0:
+                        self._told[TopicPartition(topic.topic, part.partition_index)] = end
+
+        def clear_pending_fetch_request(*arguments: Any) -> None:
+            clear(*arguments)
+            self._may_ask = True
 
         fetcher.PartitionRecords = PartitionRecords
-        fetcher.send_fetches = send_fetches
-        fetcher._send_fetches_async = send_fetches_async
-        fetcher.fetched_records = fetched_records
         fetcher._handle_fetch_response = handle_fetch_response
+        fetcher._clear_pending_fetch_request = clear_pending_fetch_request
+
+    def poll(self, seconds: float, limit: int = BATCH_RECORDS) -> dict[TopicPartition, Sequence[Record]]:
+        """Wait for records, so long at most, and return up to `limit`.
+
+        `KafkaConsumer.poll` does the same in twice the processor time. Raises `PoisonError`, and what the brokers say
+        of a partition.
+        """
+        until = monotonic() + seconds
+        while not (records := self._take(limit)):
+            now = monotonic()
+            if now >= until:
+                return records
+            if self.raw._manager.closed:
+                raise KafkaConnectionError("the consumer has been closed")
+            if now - self._tended_at > TEND_INTERVAL:
+                self._tend()
+                self._tended_at, self._may_ask = now, True
+            self._ask()
+            self.raw._net.poll((until - now) * 1000)
+        return records
+
+    def _take(self, limit: int) -> dict[TopicPartition, Sequence[Record]]:
+        """Return records that have arrived.
+
+        Anything that is raised while they are unpacked would leave the half-read batch where it is, and every later
+        poll would spin on it for ever. So what is left of it is dropped.
+        """
+        try:
+            records: dict[TopicPartition, Sequence[Record]]
+            records, _ = self._fetcher.fetched_records(limit)
+        except Exception as error:
+            rest = self._fetcher._next_partition_records
+            if not rest:
+                raise
+            self._fetcher._next_partition_records = None
+            reason = f"{type(error).__name__}: {error}"
+            # Before the place, the same batch may hold others, which have been passed by. If it is not known where the
+            # batch ends, it is passed by one offset at a time.
+            offset = max(rest.fetch_offset, rest.next_fetch_offset, rest.behind - 1)
+            raise PoisonError(Poison(rest.topic_partition, offset, reason)) from error
+        return records
+
+    def _tend(self) -> None:
+        """See to the places: whether they are still valid where a broker has become leader."""
+        self._fetcher.reset_offsets_if_needed()
+        self._fetcher.maybe_validate_positions()
+        self._fetcher.validate_offsets_if_needed()
+
+    def _ask(self) -> None:
+        """Ask those brokers for more that no answer is awaited from, but only when all that they sent has been taken.
+
+        Otherwise a fetch would ask for the idle partitions only, and wait at the broker for `fetch_max_wait_ms` before
+        the next may ask for the busy ones.
+        """
+        fetcher = self._fetcher
+        if self._may_ask and not (fetcher._completed_fetches or fetcher._next_partition_records):
+            self._may_ask = False
+            # It waits for nothing, so its first step is its last.
+            with suppress(StopIteration):
+                fetcher._send_fetches_async().send(None)
 
     def hear(self) -> Set[TopicPartition]:
         """Return the partitions of whose ends the broker has told since the last time."""
-        with self._lock:
-            told, self._told = self._told, {}
+        told, self._told = self._told, {}
         self._ends |= told
         self._recent |= told
         return told.keys()
@@ -151,8 +188,7 @@ class Consumer:
 
     def end_look(self, ends: Mapping[TopicPartition, int], replaced: Set[TopicPartition]) -> None:
         """Take note of what was seen, and of what has been `replaced`; an answer that came meanwhile may know more."""
-        with self._lock:
-            self._told = {partition: end for partition, end in self._told.items() if partition not in replaced}
+        self._told = {partition: end for partition, end in self._told.items() if partition not in replaced}
         recent = {partition: end for partition, end in self._recent.items() if partition not in replaced}
         self._ends = {partition: max(end, recent.get(partition, 0)) for partition, end in ends.items()}
 

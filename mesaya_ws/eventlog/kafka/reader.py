@@ -82,7 +82,7 @@ class Reader:
         while len(records) < limit and consumer.place(at) < extent.end:
             trio.from_thread.check_cancelled()
             try:
-                polled = consumer.raw.poll(200, max_records=min(BATCH_RECORDS, limit - len(records)))
+                polled = consumer.poll(0.2, min(BATCH_RECORDS, limit - len(records)))
             except OffsetOutOfRangeError:
                 raise OffsetGoneError(f"{partition.topic} no longer holds offset {start}.") from None
             except PoisonError as error:
