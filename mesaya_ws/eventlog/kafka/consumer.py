@@ -33,7 +33,6 @@ _OPTIONS: dict[str, Any] = {
     # What retention removed is to be told, not jumped over.
     "auto_offset_reset": "none",
     "isolation_level": "read_committed",
-    "max_poll_records": BATCH_RECORDS,
     # Bounds what a held up follower keeps in memory; larger records come all the same.
     "fetch_max_bytes": 1024 * 1024,
     "max_partition_fetch_bytes": 256 * 1024,

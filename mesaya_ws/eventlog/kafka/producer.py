@@ -1,7 +1,7 @@
 """Appending: records in their order, acknowledged by all replicas that are in sync."""
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -39,6 +39,8 @@ _PRODUCER: dict[str, Any] = {
     "delivery_timeout_ms": round(DELIVERY_PATIENCE * 1000),
     # How long `send` waits for the partitions of a topic; it does not see meanwhile that it is cancelled.
     "max_block_ms": 200,
+    # Nobody reads them.
+    "metrics_enabled": False,
 }
 
 _NO_KEY = object()
@@ -114,17 +116,20 @@ class _Line:
         Raises `KafkaError` when the brokers do not answer. Runs in a thread.
         """
         promises: list[_Promise] = []
-        if records and self._producer is None:
+        if not records:
+            return promises
+        if self._producer is None:
             try:
                 self._producer = self.clients.producer(**_PRODUCER, key_serializer=_Keys())
             except BaseException:
                 self.clients.close()
                 raise
-        for record in records:
-            try:
-                promises.append(self._send(record))
-            except RecordRefusedError as refusal:
-                return [*promises, refusal]
+        with _together(self._producer):
+            for record in records:
+                try:
+                    promises.append(self._send(record))
+                except RecordRefusedError as refusal:
+                    return [*promises, refusal]
         return promises
 
     def close(self, patience: float) -> None:
@@ -162,6 +167,22 @@ class _Line:
         except KafkaError:
             return False
         return not survey.extents and survey.trouble is None
+
+
+@contextmanager
+def _together(producer: Any) -> Iterator[None]:
+    """Let the thread that sends sleep until all records are there; the first would go alone, and the others wait.
+
+    It is woken to learn about a topic, for which the first record of it waits.
+    """
+    sender = producer._sender
+    wake = sender.wakeup
+    sender.wakeup = lambda: wake() if sender._topics_to_add else None
+    try:
+        yield
+    finally:
+        del sender.wakeup
+        wake()
 
 
 async def _kept_or_broken(promise: _Promise) -> None:

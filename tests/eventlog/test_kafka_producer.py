@@ -1,0 +1,69 @@
+"""How records are appended, as far as it needs no broker."""
+
+from typing import Any
+
+import pytest
+from kafka.errors import MessageSizeTooLargeError
+
+from mesaya_ws.core.event_log import NewRecord, RecordRefusedError
+from mesaya_ws.eventlog.kafka.clients import connection_options
+from mesaya_ws.eventlog.kafka.producer import _Line
+from mesaya_ws.settings import Settings
+
+
+class Sender:
+    """The thread that sends: what there is whenever it is woken."""
+
+    def __init__(self, records: list[Any]) -> None:
+        self.records = records
+        self.seen: list[int] = []
+        self._topics_to_add: set[str] = set()
+
+    def wakeup(self) -> None:
+        self.seen.append(len(self.records))
+
+
+class Client:
+    """A producer that keeps what it is given, and refuses what is large."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self._sender = Sender(self.records)
+
+    def send(self, topic: str, value: bytes, _key: object) -> object:
+        if len(value) > 100:
+            raise MessageSizeTooLargeError
+        if topic == "new":
+            self._sender._topics_to_add = {topic}
+            self._sender.wakeup()
+            self._sender._topics_to_add = set()
+        self.records.append(value)
+        self._sender.wakeup()
+        return value
+
+
+@pytest.fixture
+def line() -> _Line:
+    """A client that produces, with nothing behind it."""
+    line = _Line(connection_options(Settings(kafka_brokers=("127.0.0.1:1",))), {})
+    line._producer = Client()
+    return line
+
+
+def test_what_is_appended_together_is_sent_together(line: _Line):
+    assert len(line.send([NewRecord("a", b"x")] * 5)) == 5
+    assert line._producer._sender.seen == [5]
+    line.send([NewRecord("a", b"x")])
+    assert line._producer._sender.seen == [5, 6]
+
+
+def test_what_comes_before_a_record_that_is_refused_is_sent(line: _Line):
+    *kept, refusal = line.send([NewRecord("a", b"x"), NewRecord("a", b"x" * 101), NewRecord("a", b"x")])
+    assert len(kept) == 1
+    assert isinstance(refusal, RecordRefusedError)
+    assert line._producer._sender.seen == [1]
+
+
+def test_while_a_record_waits_for_what_is_to_be_known_of_its_topic_nobody_sleeps(line: _Line):
+    line.send([NewRecord("a", b"x"), NewRecord("new", b"x"), NewRecord("a", b"x")])
+    assert line._producer._sender.seen == [1, 3]
