@@ -27,6 +27,13 @@ from mesaya_ws.eventlog.sqlite.file import LogFile, LogFileError, Page, Topic
 POLL_INTERVAL = 0.02
 """Seconds between two looks at whether other processes have appended; each costs some 10 µs, and waking up."""
 
+BUSY_INTERVAL = 0.004
+"""The same, while they do; less would hand over hardly more than one record at a time, which costs a tenth of a
+millisecond."""
+
+BUSY_FOR = 1.0
+"""Seconds since the last record in which the next one is expected soon."""
+
 LOOK_INTERVAL = 3.0
 """Seconds between two `Sources`."""
 
@@ -80,7 +87,7 @@ class Follower:
 
     def _read_on(self, file: LogFile) -> None:
         """Hand over what the log holds and what comes, until another file is in its place."""
-        version = None
+        version, changed_at = None, -inf
         if self._seq is None:
             self._seq = file.seq_before(dict.fromkeys(self._topics, 0) | self._next)
         while not file.moved:
@@ -91,9 +98,11 @@ class Follower:
             if latest != version or monotonic() >= self._look_at:
                 looked_at = round(time() * 1000)
                 news, more = self._next_news(*file.after(self._seq), looked_at)
+                if latest != version:
+                    changed_at = monotonic()
                 version = None if more else latest
             else:
-                self.wake.wait(POLL_INTERVAL)
+                self.wake.wait(BUSY_INTERVAL if monotonic() - changed_at < BUSY_FOR else POLL_INTERVAL)
             self._tell_state(self._trouble())
             for item in news:
                 trio.from_thread.run(self._deliver, item)
