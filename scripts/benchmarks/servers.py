@@ -56,7 +56,8 @@ def real_gateway(workers: int) -> Start:
     @contextmanager
     def start(brokers: str) -> Iterator[Target]:
         with serving(WORKERS=str(workers), KAFKA_BROKERS=brokers) as (observed, settings):
-            yield Target(observed, LogFeed(settings), {"port": int(settings["PORT"])})
+            feed = KafkaFeed(brokers) if brokers else LogFeed(settings)
+            yield Target(observed, feed, {"port": int(settings["PORT"])})
 
     return start
 
