@@ -40,7 +40,7 @@ from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
 POLL_PATIENCE = 0.2
 """Seconds that a poll waits at most, and so how soon a cancelled follower ends; a record ends the waiting."""
 
-POLL_INTERVAL = 0.004
+POLL_INTERVAL = 0.005
 """Seconds from one poll to the next, at least: what it brings costs a millisecond more than the records in it."""
 
 
