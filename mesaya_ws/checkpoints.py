@@ -188,16 +188,16 @@ class Checkpoints:
 
     def _rest(self) -> float:
         """Return for how many seconds it is somebody else's turn: of whoever wrote last, until it has missed one."""
-        for newest in self._slots.whole()[:1]:
-            if not newest.id.startswith(self._name):
-                return max(0.0, newest.taken / 1000 + self._interval * (2 + _jitter()) - time())
-        return 0.0
+        newest = self._slots.newest()
+        if newest is None or newest.id.startswith(self._name):
+            return 0.0
+        return max(0.0, newest.taken / 1000 + self._interval * (2 + _jitter()) - time())
 
     def _is_due(self, checkpoint: _Checkpoint) -> bool:
         """Return whether a checkpoint says more than the newest one, and was not taken soon after it."""
-        return all(
+        newest = self._slots.newest()
+        return newest is None or (
             newest.taken < checkpoint.taken - self._interval * 500 and newest.cut.places != checkpoint.cut.places
-            for newest in self._slots.whole()[:1]
         )
 
     async def _write(self, checkpoint: _Checkpoint) -> None:
@@ -228,7 +228,7 @@ class Checkpoints:
                 place = records[-1].offset + 1 if records else extent.end
                 await trio.lowlevel.checkpoint()
             self._known[partition] = Place(extent.topic_id, place)
-        for newest in self._slots.whole()[:1]:
+        if (newest := self._slots.newest()) is not None:
             self._metrics.checkpoint_taken, self._metrics.checkpoint_rows = newest.taken / 1000, newest.rows
 
 

@@ -16,11 +16,10 @@ once. It is for garbage that has become old, of which there is hardly any: what 
 user lets go, without a collector. So it comes after three million more objects, which is hours.
 """
 
-
 SWITCH_INTERVAL = 0.001
 """Seconds after which a thread gives way to another (see `sys.setswitchinterval`).
 
-While a thread reads the log, that is how long the loop waits each time that it wakes up; by default, it were 5 ms.
+While a thread reads the log, that is how long the loop waits each time that it wakes up; by default it would be 5 ms.
 """
 
 

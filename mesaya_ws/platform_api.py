@@ -6,7 +6,7 @@ questions a minute, from all who ask; so there are few, and one at a time.
 
 from collections import deque
 from collections.abc import Collection
-from datetime import UTC, datetime
+from time import time
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ import trio
 from mesaya_ws.core.event_log import EventLog, LogUnavailableError, RecordRefusedError
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.found import parents_in, records_of
+from mesaya_ws.core.records import platform_time
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -168,8 +169,7 @@ class PlatformApi:
             if len(self._answered) > ANSWERED:
                 del self._answered[next(iter(self._answered))]
         if row:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            await self._event_log.append(records_of(row, now))
+            await self._event_log.append(records_of(row, platform_time(round(time() * 1000))))
 
     async def _get(self, client: httpx.AsyncClient, path: str, *, missing_is_fine: bool = False) -> dict[str, Any]:
         """Return the object that the API answers; an empty one if it does not know what was asked for."""

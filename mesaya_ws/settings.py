@@ -221,6 +221,11 @@ class Settings:
         validator=within(1, 86_400),
         help="Age in seconds up to which publications are kept in memory.",
     )
+    window_bytes: int = ts.option(
+        default=64 * MIB,
+        validator=within(64 * 1024, 64 * 1024 * MIB),
+        help="Bytes of publications that are kept in memory.",
+    )
     replay_seconds: float = ts.option(
         default=30.0,
         validator=within(0, 3600),
@@ -230,11 +235,6 @@ class Settings:
         default=64 * MIB,
         validator=within(0, 64 * 1024 * MIB),
         help="Bytes of publications that such readings may keep, all together; the oldest give way.",
-    )
-    window_bytes: int = ts.option(
-        default=64 * MIB,
-        validator=within(64 * 1024, 64 * 1024 * MIB),
-        help="Bytes of publications that are kept in memory.",
     )
 
 

@@ -171,6 +171,10 @@ class Slots:
         whole = (marker for marker in self._markers.values() if self._is_whole(marker))
         return sorted(whole, key=lambda marker: marker.taken, reverse=True)
 
+    def newest(self) -> Marker | None:
+        """Return the marker of the newest checkpoint that is whole, if there is one."""
+        return next(iter(self.whole()), None)
+
     def parts(self, marker: Marker) -> Iterator[bytes]:
         """Yield the parts of a whole checkpoint in their order."""
         for number in range(marker.parts):
@@ -178,7 +182,8 @@ class Slots:
 
     def free(self) -> int:
         """Return the slot that the next checkpoint is to be written to."""
-        return next((1 - marker.slot for marker in self.whole()), 0)
+        newest = self.newest()
+        return 0 if newest is None else 1 - newest.slot
 
     def forget_parts(self) -> None:
         """Give back the memory of the parts; whose they are stays known."""

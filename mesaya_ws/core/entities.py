@@ -1,8 +1,8 @@
 """What the platform's records are about: every kind of entity, its fields and their types, and what belongs to what.
 
 The backend's documents and its running code are the source of this page. An id is a `reference` where routing needs it,
-and otherwise any text. A field of another type than said here is left
-out, one that is not known here passes as it came, unless it must not be kept (`fields.withheld`).
+and otherwise any text. A field of another type than said here is left out, one that is not known here passes as it
+came, unless it must not be kept (`fields.withheld`).
 """
 
 from collections.abc import Mapping

@@ -17,7 +17,9 @@ PRIVATE = frozenset({"ownerId", "adminNote", "userNote", "storagePath", "subscri
 
 _SECRET = re.compile(r"passw|pwd|hash|token|secret|mail", re.IGNORECASE)
 _PRIVATE = frozenset(name.lower() for name in PRIVATE)
-_LONG = 64
+_LONGEST_NAME = 64
+"""Of the fields that are remembered; longer names are looked at anew each time."""
+
 _DEEPEST = 32  # orjson reads 1024 levels and writes 254
 
 
@@ -92,7 +94,7 @@ def optional(kind: FieldType) -> FieldType:
 
 def withheld(name: str) -> bool:
     """Return whether a field of that name, declared nowhere, must not be kept; however it is spelled."""
-    return _is_withheld(name) if len(name) <= _LONG else _SECRET.search(name) is not None
+    return _is_withheld(name) if len(name) <= _LONGEST_NAME else _SECRET.search(name) is not None
 
 
 @lru_cache(1024)

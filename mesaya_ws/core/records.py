@@ -100,7 +100,7 @@ def understand(record: Record) -> Event | Unreadable:
         return Unreadable(Reason.NOT_OBJECT, "The value is JSON, but not an object.")
     timestamp = envelope.get("timestamp")
     if type(timestamp) is not str:
-        timestamp = _iso(record.timestamp)
+        timestamp = platform_time(record.timestamp)
     if topic == _AUTH_TOPIC:
         return _understand_auth(envelope, timestamp)
     entities = OF_TOPIC.get(topic)
@@ -190,7 +190,8 @@ def _understand_auth(envelope: Mapping[str, Any], timestamp: str) -> Event | Unr
     return Event(AUTH, what, subject, data, _NOTHING, timestamp)
 
 
-def _iso(milliseconds: int) -> str:
+def platform_time(milliseconds: int) -> str:
+    """Return a time (ms since the epoch) as the platform writes it: UTC, milliseconds, `Z`."""
     try:
         moment = _EPOCH + timedelta(milliseconds=milliseconds)
     except OverflowError:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from time import time
 from typing import Any
 
 from attrs import frozen
@@ -11,8 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mesaya_ws.core.event_log import EventLog, topic_of
+from mesaya_ws.core.records import platform_time
 from mesaya_ws.http_api.ingress import append, authorize, bad_message, read_object, structure
-from mesaya_ws.http_api.publish import now
 from mesaya_ws.settings import Settings
 
 _HAPPENED = ("created", "updated", "deleted")
@@ -125,7 +126,7 @@ def _status(given: str | None, words: list[str]) -> str | None:
 
 def _moment(timestamp: str | None) -> str:
     if not timestamp:
-        return now()
+        return platform_time(round(time() * 1000))
     try:
         datetime.fromisoformat(timestamp)
     except ValueError:

@@ -1,6 +1,6 @@
 """`POST /publish`: a platform record, or an announcement, for services that do not speak Kafka."""
 
-from datetime import UTC, datetime
+from time import time
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mesaya_ws.core.event_log import EventLog, topic_of
+from mesaya_ws.core.records import platform_time
 from mesaya_ws.http_api.ingress import append, authorize, bad_message, read_object, structure
 from mesaya_ws.settings import Settings
 
@@ -58,14 +59,9 @@ def _announced(message: Announcement) -> tuple[str, dict[str, Any]]:
             "what concerns other channels is published as a platform record."
         )
     record = {
-        "timestamp": now(),
+        "timestamp": platform_time(round(time() * 1000)),
         "event_type": word,
         "entity_id": message.data.get("announcementId", str(uuid4())),
         "data": message.data,
     }
     return topic_of("announcements"), record
-
-
-def now() -> str:
-    """Return the time as the platform writes it: UTC, milliseconds, `Z`."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

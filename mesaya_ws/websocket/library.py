@@ -19,8 +19,8 @@ class WebSocket(WebSocketConnection):
     """A server's WebSocket on `stream`, of which the handshake is over; `heed` is given each message of the client.
 
     `stream` lets no binary frame pass, and none that is too large. trio-websocket itself would hand messages to a
-    second task, through a channel: that were a sixth of what a connection costs, in time and memory. Here no more is
-    read before a message has been heeded, and others have had their turn.
+    second task, through a channel: a sixth of what a connection costs, in time and memory. Here no more is read before
+    a message has been heeded, and others have had their turn.
     """
 
     def __init__(self, stream: trio.abc.Stream, heed: Callable[[str], None]) -> None:

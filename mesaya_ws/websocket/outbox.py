@@ -10,7 +10,6 @@ import trio
 JOIN = 65_536
 """Queued frames are joined up to about this many bytes for one write."""
 
-
 _NOTHING = memoryview(b"")
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.event_log import TOPICS, Record, topic_of
-from mesaya_ws.core.records import Event, Reason, Unreadable, understand
+from mesaya_ws.core.records import Event, Reason, Unreadable, platform_time, understand
 
 
 def record(domain, value, key=None, timestamp=1_769_000_000_123):
@@ -241,3 +241,15 @@ def test_an_announcement_may_be_of_any_kind():
 @given(st.sampled_from(TOPICS), st.binary(), st.none() | st.binary(), st.integers(-(2**63), 2**63 - 1))
 def test_any_bytes_are_an_event_or_unreadable(topic, value, key, timestamp):
     assert isinstance(understand(Record(topic, 0, 0, timestamp, key, value)), Event | Unreadable)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "written"),
+    [
+        (1_768_932_000_007, "2026-01-20T18:00:00.007Z"),
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1 << 62, "1970-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_time_is_written_as_the_platform_does(milliseconds, written):
+    assert platform_time(milliseconds) == written

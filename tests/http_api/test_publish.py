@@ -1,9 +1,6 @@
 import json
-from datetime import UTC, datetime
 
 import pytest
-
-from mesaya_ws.http_api.publish import now
 
 RECORD = {
     "topic": "mesa-ya.tables.events",
@@ -78,9 +75,3 @@ async def test_what_does_not_say_what_it_should_is_told_what_is_wrong(service, b
     assert said in answer.sentence
     assert answer.sentence.endswith(".")
     assert service.records == []
-
-
-def test_the_time_is_as_the_platform_writes_it():
-    written = now()
-    assert len(written) == len("2026-01-20T18:00:00.000Z")
-    assert abs(datetime.now(UTC) - datetime.fromisoformat(written)).total_seconds() < 60
