@@ -18,32 +18,36 @@ from tests.wire import handshake
 GET = b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
-CLIENTS = []
-"""The clients of a test, for their sockets to be closed after it."""
-
-
 class World:
-    """An acceptor, and what it has handed on: `websockets` and `requests` hold what came with them."""
+    """An acceptor, and what it has handed on: `websockets` and `requests` hold what came with them.
 
-    def __init__(self, nursery, **changed):
+    The clients are open as long as `nursery` is; they are served in `serving`, or there, too.
+    """
+
+    def __init__(self, nursery, serving=None, **changed):
         self.settings = Settings(**changed)
         self.metrics = Metrics()
         self.websockets, self.requests = [], []
         self.acceptor = Acceptor(self.settings, self.metrics, self._serve_websocket, self._serve_http)
         self._nursery = nursery
+        self._serving = serving or nursery
         self._serve = None
 
     def connect(self):
         """Return the client's end of an accepted connection; `ended` tells that it has been served."""
         client, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
         client.ended = trio.Event()
-        CLIENTS.append(client)
 
         async def handle():
             await self.acceptor.handle(ours)
             client.ended.set()
 
-        self._nursery.start_soon(handle)
+        async def hold():
+            with client.socket:
+                await trio.sleep_forever()
+
+        self._serving.start_soon(handle)
+        self._nursery.start_soon(hold)
         return client
 
     async def send(self, *parts):
@@ -77,13 +81,6 @@ class World:
         self.requests.append(bytes(await stream.receive_some()))
         if self._serve:
             await self._serve(stream)
-
-
-@pytest.fixture(autouse=True)
-async def closed():
-    yield
-    while CLIENTS:
-        CLIENTS.pop().socket.close()
 
 
 @pytest.fixture
@@ -262,15 +259,15 @@ async def test_events_about_a_connection_carry_its_id(world, logged):
     assert third not in ids
 
 
-async def test_cancellation_goes_through():
+async def test_cancellation_goes_through(nursery):
     async def forever(stream):
         await trio.sleep_forever()
 
-    async with trio.open_nursery() as nursery:
-        world = World(nursery)
+    async with trio.open_nursery() as serving:
+        world = World(nursery, serving)
         world.serve_by(forever)
         clients = [await world.send(part) for part in (b"", b"GET", GET, handshake(), b"nonsense" + END)]
-        nursery.cancel_scope.cancel()
+        serving.cancel_scope.cancel()
     assert [client.ended.is_set() for client in clients] == [False] * 5
     with pytest.raises(trio.BrokenResourceError):
         await clients[0].send_all(b"x")
