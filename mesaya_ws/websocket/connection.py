@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import trio
 from attrs import field, frozen
+from trio_websocket import ConnectionClosed
 
 from mesaya_ws.core import closing
 from mesaya_ws.core.closing import CloseCode
@@ -74,7 +75,6 @@ class Connection:
 
     __slots__ = (
         "_around",
-        "_fault",
         "_outbox",
         "_pinged_at",
         "_scope",
@@ -93,7 +93,6 @@ class Connection:
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
         self._verdict: CloseCode | None = None
-        self._fault: Exception | None = None
         self._outbox = Outbox(
             stream.socket, senders, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
         )
@@ -125,9 +124,9 @@ class Connection:
             self._around.attend(self.session)
 
     def failed(self, fault: Exception) -> None:
-        """End the connection by a fault of ours, which `run` raises."""
-        self._fault = fault
-        self._scope.cancel()
+        """End the connection by a fault of ours; no other one may come to harm by it."""
+        log.error("a connection ended by a fault of ours", connection=self.session.id, exc_info=fault)
+        self.close(closing.INTERNAL)
 
     def violated(self, violation: Violation) -> None:
         """End the connection of a client that breaks a limit."""
@@ -144,22 +143,22 @@ class Connection:
             self._outbox.offer(PING, 1)
 
     async def run(self, answer: bytes) -> int:
-        """Send the `answer` that opens the WebSocket, serve the client, and return the code that it was closed with.
-
-        Raises whatever fault of ours ended it.
-        """
+        """Send the `answer` that opens the WebSocket, serve the client, and return the code that it was closed with."""
         self._outbox.offer(answer + self.session.greeting(), 1)
         websocket = WebSocket(self._stream, self._obey)
         with self._scope:
-            await websocket.run()
+            try:
+                await websocket.run()
+            except ConnectionClosed:
+                pass  # the client is gone, before it could be told that it broke the protocol
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the client is told
+                self.failed(fault)
         code = int(websocket.closed.code) if websocket.closed else ABNORMAL
         if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
             self.close(closing.CLOSE_CODES[code])
         if self._verdict is not None:
             code = self._verdict.code
             await self._part(self._verdict)
-        if self._fault is not None:
-            raise self._fault
         return code
 
     def _obey(self, text: str) -> None:

@@ -25,7 +25,7 @@ class Owner(Protocol):
         ...
 
     def failed(self, fault: Exception) -> None:
-        """Hear of a fault in the send task, or in what `idle` did; nothing will be written any more."""
+        """Hear of a fault in the send task, or in what `idle` did; only a last word may still be written."""
         ...
 
 
@@ -134,8 +134,10 @@ class Outbox:
         """Be the send task of the connection; a fault of it is its owner's, and must not end other connections."""
         try:
             await self._send()
-        except Exception as fault:  # noqa: BLE001 - the owner raises it, in a task of its own
-            self._sealed = self.broken = True
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the owner hears of it
+            self._sealed = True
+            # In the middle of a frame, nothing else can follow.
+            self.broken = bool(self._rest)
             if self._owner is not None:
                 self._owner.failed(fault)
 

@@ -17,7 +17,7 @@ from mesaya_ws.core.event_log import Extent, Partition, Sources, topic_of
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import text_frame
 from mesaya_ws.core.hub import Hub
-from mesaya_ws.core.session import Limits
+from mesaya_ws.core.session import Limits, Session
 from mesaya_ws.core.window import Window
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -275,6 +275,41 @@ async def test_many_that_vanish_at_once(world):
     for client in clients:
         client.stream.socket.close()
     await world.until_nobody_is_left()
+
+
+@pytest.mark.parametrize("where", ["receive", "go_on"])
+async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(world, monkeypatch, logged, where):
+    bystander = await world.subscribed()
+    known = set(world.around.connections)
+    client = await world.subscribed()
+    [connection] = world.around.connections - known
+
+    def fail(*_):
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(Session, where, fail)
+    if where == "receive":
+        await client.send(frame(b"{}"))
+    else:
+        connection.session.outbox.pause()
+    assert await client.closed_with() == (1011, "internal")
+    await client.stream.aclose()
+    await client.ended.wait()
+    [entry] = [entry for entry in logged() if entry["level"] == "error"]
+    assert entry["connection"] == "c1"
+    assert "a fault of ours" in str(entry["exception"])
+    assert world.metrics.closes == {"1011": 1}
+    world.publish(b"still here")
+    assert await bystander.frame() == (TEXT, b"still here")
+
+
+async def test_a_client_that_is_gone_when_it_is_told_of_its_error_is_no_fault_of_ours(world, logged):
+    client = await world.client()
+    await client.send(frame(b"x", mask=None))
+    client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.stream.socket.close()
+    await world.until_nobody_is_left()
+    assert [entry for entry in logged() if entry["level"] == "error"] == []
 
 
 async def test_cancellation_leaves_nothing_behind():
