@@ -6,7 +6,6 @@ from contextlib import suppress
 
 import trio
 from attrs import field, frozen
-from trio_websocket import ConnectionClosed
 
 from mesaya_ws.core import closing
 from mesaya_ws.core.closing import CloseCode
@@ -149,8 +148,6 @@ class Connection:
         with self._scope:
             try:
                 await websocket.run()
-            except ConnectionClosed:
-                pass  # the client is gone, before it could be told that it broke the protocol
             except Exception as fault:  # noqa: BLE001 - whatever it is, the client is told
                 self.failed(fault)
         code = int(websocket.closed.code) if websocket.closed else ABNORMAL
