@@ -41,16 +41,8 @@ async def short_pauses() -> AsyncIterator[None]:
 def keep() -> None:
     """Have the collector never look again at what there is now: modules, and a state that only grows.
 
-    What of it is let go is freed nevertheless, unless it is part of a cycle.
+    What of it is let go is freed nevertheless, unless it is part of a cycle. It takes no time at all. In a long history
+    it is done again and again: the collector counts what is made less what is freed, so while as much is let go as comes,
+    it waits until there are 16,000 young objects, and looks at 80,000 of them together, for 50 ms.
     """
     gc.freeze()
-
-
-def keep_in_time() -> None:
-    """Do as `keep` does, if the collector is half way to its next look at everything.
-
-    For a time in which very much is made that stays, and hardly any garbage: half a million objects, which are in the
-    window after a long history, would take it 0.2 s.
-    """
-    if gc.get_count()[2] >= THRESHOLDS[2] // 2:
-        keep()

@@ -13,7 +13,7 @@ from mesaya_ws.core.feed import HEARING
 from mesaya_ws.core.hub import Delivered
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.records import Reason
-from mesaya_ws.interpreter import keep, keep_in_time
+from mesaya_ws.interpreter import keep
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.websocket.connection import Surroundings
@@ -41,15 +41,15 @@ async def pump(
                     heard += _hear(piece, around)
                     if heard >= HEARING:
                         heard = 0
+                        if not feed.live:
+                            keep()
                         # What has been received is heard to its end.
                         await trio.lowlevel.cancel_shielded_checkpoint()
         was_live = feed.live
         for _ in feed.take(round(time() * 1000)):
             await _write(feed.hub.fan_out(), around.metrics)
             _own_up(around)
-        if not feed.live:
-            keep_in_time()
-        elif not was_live:
+        if feed.live and not was_live:
             status.caught_up = True
             live.set()
             keep()

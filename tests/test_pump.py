@@ -1,5 +1,8 @@
 """What the pump enters into the books; what it moves is tested with the gateway."""
 
+import gc
+
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -54,3 +57,23 @@ async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
     first, second, *rest = [step for step, _ in heard]
     assert first < second < rest[0], "a step for each of the full pieces"
     assert len(set(rest)) == 1, "and one for what is together less than one of them"
+
+
+@pytest.mark.parametrize("live", [False, True])
+async def test_the_collector_does_not_look_at_what_a_history_brings(nursery, monkeypatch, live):
+    feed = Feed(Hub(), Window(300, 1000), 1.0)
+    feed.live = live
+    made = []
+    monkeypatch.setattr(feed, "hear", lambda news, now: made.extend([record] for record in news.records))
+    around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, lambda _: None)
+    deliver, news = trio.open_memory_channel(1)
+    deliver.send_nowait(Batch(STAYS, [Record(*STAYS, 0, 0, None, None)] * 10 * HEARING, 0))
+    gc.disable()
+    try:
+        nursery.start_soon(pump, news, around, trio.Event(), None)
+        await wait_all_tasks_blocked()
+        young = {id(it) for it in gc.get_objects(generation=0)}
+        assert any(id(it) in young for it in made) is live
+    finally:
+        gc.unfreeze()
+        gc.enable()
