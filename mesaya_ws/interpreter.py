@@ -42,7 +42,7 @@ def keep() -> None:
     """Have the collector never look again at what there is now: modules, and a state that only grows.
 
     What of it is let go is freed nevertheless, unless it is part of a cycle. It takes no time at all. In a long history
-    it is done again and again: the collector counts what is made less what is freed, so while as much is let go as comes,
-    it waits until there are 16,000 young objects, and looks at 80,000 of them together, for 50 ms.
+    it is done again and again: the collector counts what is made less what is freed, so while as much is let go as
+    comes, it waits until there are 16,000 young objects, and looks at 80,000 of them together, for 50 ms.
     """
     gc.freeze()
