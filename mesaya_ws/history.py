@@ -18,6 +18,7 @@ from mesaya_ws.core.feed import HEARING, Feed
 from mesaya_ws.core.past import Past
 from mesaya_ws.core.session import Session
 from mesaya_ws.core.window import Window
+from mesaya_ws.interpreter import look
 from mesaya_ws.logs import get_logger
 from mesaya_ws.settings import Settings
 
@@ -101,6 +102,7 @@ class Historian:
                             case item:
                                 for piece in pieces(item, HEARING):
                                     past.feed.hear(piece, round(time() * 1000))
+                                    look()
                                     await trio.lowlevel.cancel_shielded_checkpoint()
                     for _ in past.feed.take(round(time() * 1000)):
                         await trio.lowlevel.checkpoint()

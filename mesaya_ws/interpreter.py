@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-THRESHOLDS = (500, 5, 1000)
+THRESHOLDS = (500, 5, 50_000)
 """Of the three generations (see `gc.set_threshold`).
 
 A connection is some 100 objects that stay, and the collector needs 0.3 to 0.6 Âµs for each that it looks at. Generations
@@ -13,7 +13,7 @@ A connection is some 100 objects that stay, and the collector needs 0.3 to 0.6 Â
 what is young is still in the processor's caches. Generation 2 looks at everything, and by Python's own thresholds (700,
 10, 10) it does so again with every quarter that is added: of 8,000 handshakes it took a third of the time, 0.65 s at
 once. It is for garbage that has become old, of which there is hardly any: what lives long here is freed when its last
-user lets go, without a collector. So it comes after three million more objects, which is hours.
+user lets go, without a collector. So it comes after some hundred million more objects, which is hours or days.
 """
 
 SWITCH_INTERVAL = 0.001
@@ -41,8 +41,16 @@ async def short_pauses() -> AsyncIterator[None]:
 def keep() -> None:
     """Have the collector never look again at what there is now: modules, and a state that only grows.
 
-    What of it is let go is freed nevertheless, unless it is part of a cycle. It takes no time at all. In a long history
-    it is done again and again: the collector counts what is made less what is freed, so while as much is let go as
-    comes, it waits until there are 16,000 young objects, and looks at 80,000 of them together, for 50 ms.
+    What of it is let go is freed nevertheless, unless it is part of a cycle. It takes no time at all, and in a long
+    history it is done again and again.
     """
     gc.freeze()
+
+
+def look() -> None:
+    """Have the collector look at what has been made since the last time, before it is much.
+
+    It counts what is made less what is freed. So while the window lets go of as much as comes, it would wait until
+    there are 16,000 young objects, and look at 80,000 of them together, for 50 ms.
+    """
+    gc.collect(1)

@@ -13,7 +13,7 @@ from mesaya_ws.core.feed import HEARING
 from mesaya_ws.core.hub import Delivered
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.records import Reason
-from mesaya_ws.interpreter import keep
+from mesaya_ws.interpreter import keep, look
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.websocket.connection import Surroundings
@@ -32,17 +32,16 @@ async def pump(
     Sets `live` when all that the log held at the start has been taken. Between two turns, `checkpoints` are captured.
     """
     feed, status = around.feed, around.status
+    heard = 0
     while True:
         wake_at = feed.wake_at()
         with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
-            heard = 0
             for item in chain([await news.receive()], _waiting(news)):
                 for piece in pieces(item, HEARING):
                     heard += _hear(piece, around)
                     if heard >= HEARING:
                         heard = 0
-                        if not feed.live:
-                            keep()
+                        (look if feed.live else keep)()
                         # What has been received is heard to its end.
                         await trio.lowlevel.cancel_shielded_checkpoint()
         was_live = feed.live

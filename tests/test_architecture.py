@@ -28,7 +28,7 @@ LEVELS = {
     "accepting": {"logs", "fairness"},
     "acceptor": {"core", "settings", "logs", "metrics"},
     "workers": {"core", "settings", "logs"},
-    "history": {"core", "settings", "logs", "metrics"},
+    "history": {"core", "settings", "logs", "metrics", "interpreter"},
     "scribe": {"core"},
     "checkpoints": {"core", "settings", "logs", "metrics"},
     "pump": {"core", "logs", "metrics", "interpreter", "websocket", "checkpoints"},

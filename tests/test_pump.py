@@ -60,20 +60,23 @@ async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
 
 
 @pytest.mark.parametrize("live", [False, True])
-async def test_the_collector_does_not_look_at_what_a_history_brings(nursery, monkeypatch, live):
+async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkeypatch, live):
     feed = Feed(Hub(), Window(300, 1000), 1.0)
     feed.live = live
     made = []
     monkeypatch.setattr(feed, "hear", lambda news, now: made.extend([record] for record in news.records))
     around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, lambda _: None)
-    deliver, news = trio.open_memory_channel(1)
-    deliver.send_nowait(Batch(STAYS, [Record(*STAYS, 0, 0, None, None)] * 10 * HEARING, 0))
+    deliver, news = trio.open_memory_channel(2)
+    for count in (9 * HEARING + 1, HEARING - 1):
+        deliver.send_nowait(Batch(STAYS, [Record(*STAYS, 0, 0, None, None)] * count, 0))
     gc.disable()
     try:
         nursery.start_soon(pump, news, around, trio.Event(), None)
         await wait_all_tasks_blocked()
-        young = {id(it) for it in gc.get_objects(generation=0)}
-        assert any(id(it) in young for it in made) is live
+        ages = [{id(it) for it in gc.get_objects(generation)} for generation in range(3)]
+        assert len(made) == 10 * HEARING
+        # In a history, they are kept: of no age at all.
+        assert [sum(id(it) in age for it in made) for age in ages] == [0, 0, len(made) if live else 0]
     finally:
         gc.unfreeze()
         gc.enable()
