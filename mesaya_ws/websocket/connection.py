@@ -195,11 +195,11 @@ async def serve_websocket(
     is the receiving one; while the client lags behind, there is a send task in `senders`, which ends with the stream.
     """
     metrics = around.metrics
-    metrics.connections_open += 1
-    metrics.connections_total += 1
     code = ABNORMAL
     connection = Connection(id, stream, early, senders, around)
     around.connections.add(connection)
+    metrics.connections_open += 1
+    metrics.connections_total += 1
     if around.status.draining:
         connection.close(closing.RESTART)
     try:

@@ -137,7 +137,7 @@ class Outbox:
         except Exception as fault:  # noqa: BLE001 - whatever it is, the owner hears of it
             self._sealed = True
             # In the middle of a frame, nothing else can follow.
-            self.broken = bool(self._rest)
+            self.broken = self.broken or bool(self._rest)
             if self._owner is not None:
                 self._owner.failed(fault)
 

@@ -26,7 +26,7 @@ class Loop(NetworkSelector):  # type: ignore[misc]  # kafka-python has no types
     """The event loop of one client's connections."""
 
     def go_on_waiting(self) -> None:
-        """Let the task that runs sleep until what it has registered for is there again; a kernel event (see `read`)."""
+        """Let the task that runs sleep until what it has registered for is there again: an event for `KernelEvent`."""
         self._current.state = TaskState.WAIT_IO
 
 
