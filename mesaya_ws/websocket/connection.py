@@ -210,7 +210,7 @@ async def serve_websocket(
         metrics.connections_open -= 1
         metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
         log.debug("closed", code=code)
-        await trio.aclose_forcefully(stream)
+        stream.socket.close()
 
 
 async def keep_alive(connections: Set[Connection], settings: Settings) -> None:
