@@ -27,12 +27,13 @@ from mesaya_ws.core.freshness import Freshness
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import Merge
 from mesaya_ws.core.outcome import Outcome
+from mesaya_ws.core.parents import missing_parent
 from mesaya_ws.core.position import Cursor
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.publisher import Publisher
 from mesaya_ws.core.records import NOBODYS, Event, Reason, Unreadable, understand
 from mesaya_ws.core.resume import Lost
-from mesaya_ws.core.routing import missing_parent, route
+from mesaya_ws.core.routing import route
 from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, state
 from mesaya_ws.core.window import Window
 

@@ -13,39 +13,9 @@ from mesaya_ws.core.fields import PRIVATE
 from mesaya_ws.core.floor_plan import route_object, route_section
 from mesaya_ws.core.found import route_found
 from mesaya_ws.core.outcome import Message, Outcome, outcome_of
-from mesaya_ws.core.projections import Projections, Shelf
+from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import AUTH, FOUND, OWNER_REASSIGNED, Event, Reason, Unreadable
 from mesaya_ws.core.reservations import show_reservation
-
-
-def missing_parent(event: Event, projections: Projections) -> str | None:
-    """Return what must be known before it can be said whom an event concerns, as `<entity>:<id>`, or None.
-
-    A parent that is known to be deleted is not missing: waiting would not bring it back.
-    """
-    shelves = projections.shelves
-    entity = event.entity
-    if entity in ("table", "section_object"):
-        return _unless_known("section", _named(event, shelves[entity], "sectionId"), projections)
-    if entity == "subscription":
-        return _unless_known("restaurant", _named(event, shelves[entity], "restaurantId"), projections)
-    if entity == "payment":
-        if reservation := _named(event, shelves[entity], "reservationId"):
-            return _unless_known("reservation", reservation, projections)
-        subscription = _named(event, shelves[entity], "subscriptionId")
-        known = shelves["subscription"].last(subscription)
-        if known is None:
-            return _unless_known("subscription", subscription, projections)
-        return _unless_known("restaurant", known.get("restaurantId"), projections)
-    return None
-
-
-def _unless_known(kind: str, id: str | None, projections: Projections) -> str | None:
-    return None if id is None or projections.is_parent(kind, id) else f"{kind}:{id}"
-
-
-def _named(event: Event, shelf: Shelf, field: str) -> str | None:
-    return event.data.get(field) or (shelf.last(event.id) or {}).get(field)
 
 
 def route(event: Event | Unreadable, projections: Projections) -> Outcome:

@@ -1,7 +1,7 @@
 """The state of a channel, as of a position: what a client starts from, before the events that change it.
 
 A state can be large. What belongs to it is noted at once, which is quick, since nothing that is known is ever changed
-(`projections.Shelf.put`); it is written down bit by bit, while the log goes on.
+(`shelf.Shelf.put`); it is written down bit by bit, while the log goes on.
 """
 
 from collections import deque
@@ -17,8 +17,9 @@ from mesaya_ws.core.channels import Channel, Kind
 from mesaya_ws.core.event_log import topic_of
 from mesaya_ws.core.fields import PRIVATE
 from mesaya_ws.core.frames import payload_of
-from mesaya_ws.core.projections import Projections, Shelf
+from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.reservations import is_before, show_reservation
+from mesaya_ws.core.shelf import Shelf
 from mesaya_ws.core.window import Window
 
 LATEST = 20

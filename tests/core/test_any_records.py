@@ -10,9 +10,10 @@ from mesaya_ws.core.channels import KINDS, Audience, Channel, parse_channel
 from mesaya_ws.core.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.event_log import PARENTS, TOPICS, Record
 from mesaya_ws.core.fields import PRIVATE
+from mesaya_ws.core.parents import missing_parent
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import FOUND, Event, understand
-from mesaya_ws.core.routing import missing_parent, route
+from mesaya_ws.core.routing import route
 from mesaya_ws.core.snapshots import Snapshot, state
 from mesaya_ws.core.window import Window
 

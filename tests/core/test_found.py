@@ -11,9 +11,10 @@ from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.found import parents_in, records_of
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.parents import missing_parent
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import FOUND, Event, Reason, understand
-from mesaya_ws.core.routing import missing_parent, route
+from mesaya_ws.core.routing import route
 from mesaya_ws.core.window import Window
 from tests.core.events import Platform, event, record
 from tests.core.test_any_records import check, junk, statuses

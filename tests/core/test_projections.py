@@ -43,23 +43,6 @@ def test_what_was_folded_is_never_changed_again(platform):
     assert first["capacity"] == 2
 
 
-def test_children_are_found_by_their_parent(platform):
-    tables = platform.shelves["table"]
-    fold(platform, *(event("table.created", id, sectionId="s") for id in ("t2", "t1", "t3")))
-    fold(platform, event("table.updated", "t2", sectionId="other"), event("table.deleted", "t1"))
-    assert list(tables.under("sectionId", "s")) == ["t3"]
-    assert list(tables.under("sectionId", "other")) == ["t2"]
-    assert list(tables.under("sectionId", "unheard of")) == []
-
-
-def test_who_gets_another_parent_is_the_last_that_came(platform):
-    fold(platform, *(event("section_object.created", id, sectionId="s", objectId="o") for id in ("x", "y", "z")))
-    fold(platform, event("section_object.updated", "x", objectId="other"), event("section_object.updated", "y", n=1))
-    objects = platform.shelves["section_object"]
-    assert list(objects.alive) == list(objects.under("sectionId", "s")) == ["y", "z", "x"]
-    assert list(objects.under("objectId", "o")) == ["y", "z"]
-
-
 def test_what_is_known_can_be_kept_and_taken_in_again(platform):
     fold(
         platform,

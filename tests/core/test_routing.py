@@ -2,8 +2,8 @@ import pytest
 
 from mesaya_ws.core.outcome import Message
 from mesaya_ws.core.records import Reason, Unreadable
-from mesaya_ws.core.routing import missing_parent, route
-from tests.core.events import TIME, event, user
+from mesaya_ws.core.routing import route
+from tests.core.events import TIME, user
 
 INFO, LISTS = "restaurant:R:info", "global:restaurants"
 TABLES, RESERVATIONS = "restaurant:R:tables", "restaurant:R:reservations"
@@ -357,41 +357,6 @@ def test_auth_is_never_sent(platform):
 def test_what_is_unreadable_is_told_by_its_reason(platform):
     outcome = route(Unreadable(Reason.NOT_JSON, "A sentence."), platform.projections)
     assert outcome == ((), Reason.NOT_JSON, "A sentence.", ())
-
-
-@pytest.mark.parametrize(
-    ("kind", "data", "missing"),
-    [
-        ("table.created", {"sectionId": "x"}, "section:x"),
-        ("table.created", {"sectionId": "s"}, None),
-        ("table.created", {}, None),
-        ("section_object.updated", {"sectionId": "x"}, "section:x"),
-        ("payment.created", {"reservationId": "x"}, "reservation:x"),
-        ("payment.created", {"reservationId": "r", "subscriptionId": "x"}, None),
-        ("payment.created", {"subscriptionId": "x"}, "subscription:x"),
-        ("payment.created", {"subscriptionId": "b"}, None),
-        ("payment.deleted", {}, None),
-        ("subscription.created", {"restaurantId": "x"}, "restaurant:x"),
-        ("subscription.created", {"restaurantId": "R"}, None),
-        ("reservation.created", {"restaurantId": "x"}, None),
-        ("section.created", {"restaurantId": "x"}, None),
-        ("image.created", {"entityId": "x"}, None),
-    ],
-)
-def test_what_must_be_known_first(platform, kind, data, missing):
-    platform.says("reservation.created", "r", **BOOKING)
-    platform.says("subscription.created", "b", restaurantId="R")
-    assert missing_parent(event(kind, "new", **data), platform.projections) == missing
-
-
-def test_what_is_known_to_be_deleted_is_not_waited_for(platform):
-    platform.says("section.deleted", "s")
-    assert missing_parent(event("table.updated", "t", sectionId="s"), platform.projections) is None
-
-
-def test_what_was_folded_tells_the_parent_too(platform):
-    platform.says("table.created", "early", sectionId="late")
-    assert missing_parent(event("table.deleted", "early"), platform.projections) == "section:late"
 
 
 def test_a_restaurant_that_was_only_heard_of_by_an_upgrade_is_still_created_by_its_first_record(platform):

@@ -31,7 +31,8 @@ from mesaya_ws.core.event_log import (
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.eventlog.sqlite import follower, open_sqlite_log
 from mesaya_ws.eventlog.sqlite import log as sqlite_log
-from mesaya_ws.eventlog.sqlite.file import PAGE_RECORDS, explain
+from mesaya_ws.eventlog.sqlite.file import PAGE_RECORDS
+from mesaya_ws.eventlog.sqlite.reasons import reason
 from mesaya_ws.settings import Settings, SettingsError
 
 from .contract import PATIENCE, LogContract, SlowEar, by_partition, following, numbered, places, read_all
@@ -336,9 +337,9 @@ def test_every_trouble_is_told_in_words_of_its_own():
     for code in codes:
         error = sqlite3.OperationalError("what SQLite says")
         error.sqlite_errorcode = getattr(sqlite3, f"SQLITE_{code}")
-        said.add(explain(error))
+        said.add(reason(error))
         error.sqlite_errorcode |= 1 << 8
-        assert explain(error) in said, "details change nothing"
+        assert reason(error) in said, "details change nothing"
     assert len(said) == len(codes)
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from mesaya_ws.core.event_log import Appended, NewRecord, Record
+from mesaya_ws.eventlog.sqlite.reasons import reason
 
 PAGE_RECORDS, PAGE_BYTES = 200, 4 * 1024 * 1024
 """A page ends with the record that reaches either. To understand one takes a few milliseconds, without a break."""
@@ -240,25 +241,4 @@ class LogFile:
         try:
             yield
         except sqlite3.Error as error:
-            raise LogFileError(f"{self.path} {explain(error)}.") from error
-
-
-def explain(error: sqlite3.Error) -> str:
-    """Say of a file what is wrong with it and what to do: the rest of a sentence."""
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the other bits are details (https://sqlite.org/rescode.html)
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return "is locked by another program: end that one, or wait for it"
-        case sqlite3.SQLITE_READONLY:
-            return "cannot be written: see the rights of the file and its directory, and whether the disk is read-only"
-        case sqlite3.SQLITE_FULL:
-            return "cannot grow, the disk is full: make room"
-        case sqlite3.SQLITE_CANTOPEN:
-            return "is not there or cannot be opened: see its directory, and the rights of both"
-        case sqlite3.SQLITE_IOERR:
-            return f"cannot be read or written ({error}): see the disk, and the room that is left on it"
-        case sqlite3.SQLITE_NOTADB:
-            return "is not an event log of mesaya-ws: choose another file"
-        case sqlite3.SQLITE_CORRUPT:
-            return "is damaged: put a sound copy in its place"
-        case _:
-            return f"cannot be used: {error}"
+            raise LogFileError(f"{self.path} {reason(error)}.") from error
