@@ -30,7 +30,8 @@ LEVELS = {
     "workers": {"core", "settings", "logs"},
     "history": {"core", "settings", "logs", "metrics", "interpreter"},
     "scribe": {"core"},
-    "checkpoints": {"core", "settings", "logs", "metrics"},
+    "state_topic": {"core"},
+    "checkpoints": {"core", "settings", "logs", "metrics", "state_topic"},
     "pump": {"core", "logs", "metrics", "interpreter", "websocket", "checkpoints"},
     "platform_api": {"core", "settings", "logs", "metrics"},
 }
@@ -41,7 +42,7 @@ FENCES = {
     "starlette": {"http_api"},
     "trio_websocket": {"websocket", "client.py", "dialling.py"},
     "kafka": {"eventlog/kafka"},
-    "sqlite3": {"eventlog/sqlite/file.py"},
+    "sqlite3": {"eventlog/sqlite/file.py", "eventlog/sqlite/reasons.py"},
     "prometheus_client": {"metrics.py"},
     "httpx": {"platform_api.py"},
     "structlog": {"logs.py"},

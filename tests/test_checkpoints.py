@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from trio.testing import MockClock
 
-from mesaya_ws import checkpoints
+from mesaya_ws import checkpoints, state_topic
 from mesaya_ws.checkpoints import Checkpoints
 from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.checkpoint import PART_BYTES, Slots, part_record
@@ -285,7 +285,7 @@ async def test_what_cannot_be_written_is_counted_and_tried_again(
 async def test_a_large_one_has_many_parts_and_may_be_compacted_while_it_is_read(
     clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(checkpoints, "PAGE", 2)
+    monkeypatch.setattr(state_topic, "PAGE", 2)
     chance = random.Random(0)
     names = [chance.randbytes(60).hex() for _ in range(4000)]
     await log.append([record("sections", "s", restaurantId="r")])
