@@ -92,8 +92,7 @@ class Historian:
                 deliver, news = trio.open_memory_channel[News](0)
                 nursery.start_soon(self._event_log.follow, deliver.send)
                 while not past.has_arrived:
-                    wake_at = past.feed.wake_at()
-                    with trio.move_on_after(inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
+                    with trio.move_on_after(past.feed.rests_for(time())):
                         match await news.receive():
                             case Outage():
                                 patience.deadline = inf

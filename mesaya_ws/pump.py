@@ -1,6 +1,5 @@
 """What moves everything: news of the log go into the feed, and what the feed publishes goes out to the clients."""
 
-import math
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from time import time
@@ -34,8 +33,7 @@ async def pump(
     feed, status = around.feed, around.status
     heard = 0
     while True:
-        wake_at = feed.wake_at()
-        with trio.move_on_after(math.inf if wake_at is None else max(0.0, wake_at / 1000 - time())):
+        with trio.move_on_after(feed.rests_for(time())):
             for item in chain([await news.receive()], _waiting(news)):
                 for piece in pieces(item, HEARING):
                     heard += _hear(piece, around)

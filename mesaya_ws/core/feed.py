@@ -7,6 +7,7 @@ what the log says (`hear`), lets it work (`take`), and writes what the hub has g
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
+from math import inf
 
 from mesaya_ws.core.channels import Channel, parse_channel
 from mesaya_ws.core.checkpoint import Cut, DamagedError, Row, in_pieces
@@ -208,9 +209,10 @@ class Feed:
         if messages:
             self._publisher.publish(record, partition, messages, are_news=self.live)
 
-    def wake_at(self) -> int | None:
-        """Return when `take` must be called though the log says nothing (ms since the epoch), or None."""
-        return self._merge.wake_at()
+    def rests_for(self, now: float) -> float:
+        """Return for how many seconds from `now` (s since the epoch) `take` need not be called if nothing is heard."""
+        wake_at = self._merge.wake_at()
+        return inf if wake_at is None else max(0.0, wake_at / 1000 - now)
 
     def position(self, channel: Channel) -> str:
         """Return the place up to which everything on `channel` has been published."""

@@ -26,6 +26,7 @@ from .test_any_records import records
 from .world import written
 
 NOW = 1_800_000_000_000
+PARENT_WAIT = 1.0
 CHANNELS = [
     *(parse_channel(f"restaurant:{id}:{kind}") for id in "abc" for kind in RESTAURANT_KINDS),
     *(parse_channel(f"global:{kind}") for kind in GLOBAL_KINDS),
@@ -33,7 +34,7 @@ CHANNELS = [
 
 
 def new_feed():
-    return Feed(Hub(), Window(inf, 1 << 30), 1.0)
+    return Feed(Hub(), Window(inf, 1 << 30), PARENT_WAIT)
 
 
 class Log:
@@ -309,6 +310,16 @@ def live():
     list(feed.take(NOW))
     assert feed.live
     return feed
+
+
+def test_a_feed_rests_until_something_happens_by_itself(live):
+    assert live.rests_for(NOW / 1000) == inf
+    told_of(live, Record(*TABLES, 0, NOW, None, value("created", "t", sectionId="unknown")))
+    list(live.take(NOW))
+    assert live.rests_for(NOW / 1000) == PARENT_WAIT
+    assert live.rests_for(NOW / 1000 + PARENT_WAIT + 1) == 0
+    list(live.take(NOW + round(PARENT_WAIT * 1000)))
+    assert live.rests_for(NOW / 1000 + PARENT_WAIT) == inf
 
 
 def test_a_gap_is_behind_the_records_that_were_told_before_it(live):
