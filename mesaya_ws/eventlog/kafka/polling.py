@@ -32,7 +32,7 @@ from mesaya_ws.core.event_log import (
     Together,
 )
 from mesaya_ws.eventlog.kafka.clients import GRACE, Clients, Options
-from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
+from mesaya_ws.eventlog.kafka.consumer import Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.looks import RETRY_INTERVAL, Looks, Outages
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
@@ -40,8 +40,8 @@ from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
 POLL_PATIENCE = 0.2
 """Seconds that a poll waits at most, and so how soon a cancelled follower ends; a record ends the waiting."""
 
-POLL_INTERVAL = 0.005
-"""Seconds from one poll to the next, at least: what it brings costs a millisecond more than the records in it."""
+ASTRAY_INTERVAL = 0.005
+"""Seconds from one poll to the next while it is not known where a partition goes on."""
 
 
 class Polling:
@@ -103,22 +103,22 @@ class Polling:
             if not consumer.raw.assignment():
                 looks.wait(RETRY_INTERVAL / 5)
                 continue
-            polled_at = monotonic()
             polled = self._poll(consumer)
-            brought = sum(map(len, polled.values()))
-            for partition in list(polled):
-                # All offsets of a topic that was created again are in a new log; and where to go on in a log that has
-                # changed under us, the next look tells.
-                if partition in self._astray or consumer.topic_id(partition.topic) != self._ids[partition.topic]:
-                    consumer.raw.seek(partition, self._next[partition])
-                    del polled[partition]
-                    looks.hurry()
+            # All offsets of a topic that was created again are in a new log; and where to go on in a log that has
+            # changed under us, the next look tells.
+            strange = [
+                partition
+                for partition in polled
+                if partition in self._astray or consumer.topic_id(partition.topic) != self._ids[partition.topic]
+            ]
+            for partition in strange:
+                consumer.raw.seek(partition, self._next[partition])
+                del polled[partition]
             yield from self._hand_over(consumer, polled)
-            if brought < BATCH_RECORDS:
-                # While the thread sleeps, records gather, and one fetch and one crossing to the event loop take them.
-                time.sleep(max(0.0, polled_at + POLL_INTERVAL - monotonic()))
-            if self._astray:
+            if strange or self._astray:
                 looks.hurry()
+                # Until then they are asked for again and again, and what comes of it, comes at once.
+                time.sleep(ASTRAY_INTERVAL)
 
     def _poll(self, consumer: Consumer) -> dict[TopicPartition, Sequence[Record]]:
         """Wait for records, and return at most a batch of them. What cannot be read is noted, and passed by."""
