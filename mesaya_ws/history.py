@@ -92,7 +92,7 @@ class Historian:
                 deliver, news = trio.open_memory_channel[News](0)
                 nursery.start_soon(self._event_log.follow, deliver.send)
                 while not past.has_arrived:
-                    with trio.move_on_after(past.feed.rests_for(time())):
+                    with trio.move_on_after(past.feed.rests_for(round(time() * 1000))):
                         match await news.receive():
                             case Outage():
                                 patience.deadline = inf

@@ -33,7 +33,7 @@ async def pump(
     feed, status = around.feed, around.status
     heard = 0
     while True:
-        with trio.move_on_after(feed.rests_for(time())):
+        with trio.move_on_after(feed.rests_for(round(time() * 1000))):
             for item in chain([await news.receive()], _waiting(news)):
                 for piece in pieces(item, HEARING):
                     heard += _hear(piece, around)

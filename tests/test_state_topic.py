@@ -3,13 +3,12 @@
 import pytest
 
 from mesaya_ws.core.checkpoint import Cut
-from mesaya_ws.core.event_log import LogUnavailableError, Partition
+from mesaya_ws.core.event_log import LogUnavailableError
 from mesaya_ws.state_topic import PAGE, Checkpoint, StateTopic
 
 from .fakes import FakeLog
 
 STATE = "test.state"
-PARTITION = Partition(STATE, 0)
 
 
 @pytest.fixture

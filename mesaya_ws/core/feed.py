@@ -209,10 +209,10 @@ class Feed:
         if messages:
             self._publisher.publish(record, partition, messages, are_news=self.live)
 
-    def rests_for(self, now: float) -> float:
-        """Return for how many seconds from `now` (s since the epoch) `take` need not be called if nothing is heard."""
+    def rests_for(self, now: int) -> float:
+        """Return for how many seconds from `now` (ms since the epoch) `take` need not be called if nothing is heard."""
         wake_at = self._merge.wake_at()
-        return inf if wake_at is None else max(0.0, wake_at / 1000 - now)
+        return inf if wake_at is None else max(0.0, (wake_at - now) / 1000)
 
     def position(self, channel: Channel) -> str:
         """Return the place up to which everything on `channel` has been published."""

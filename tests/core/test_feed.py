@@ -313,13 +313,14 @@ def live():
 
 
 def test_a_feed_rests_until_something_happens_by_itself(live):
-    assert live.rests_for(NOW / 1000) == inf
+    assert live.rests_for(NOW) == inf
     told_of(live, Record(*TABLES, 0, NOW, None, value("created", "t", sectionId="unknown")))
     list(live.take(NOW))
-    assert live.rests_for(NOW / 1000) == PARENT_WAIT
-    assert live.rests_for(NOW / 1000 + PARENT_WAIT + 1) == 0
-    list(live.take(NOW + round(PARENT_WAIT * 1000)))
-    assert live.rests_for(NOW / 1000 + PARENT_WAIT) == inf
+    assert live.rests_for(NOW) == PARENT_WAIT
+    over_at = NOW + round(PARENT_WAIT * 1000)
+    assert live.rests_for(over_at + 1) == 0
+    list(live.take(over_at))
+    assert live.rests_for(over_at) == inf
 
 
 def test_a_gap_is_behind_the_records_that_were_told_before_it(live):
