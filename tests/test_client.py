@@ -191,17 +191,19 @@ async def test_a_connection_that_is_reset_at_once_is_no_end(at_once):
     numbers = count(1)
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, reset, 0, host="127.0.0.1"))
-        async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws"):
+        async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws") as session:
             with trio.fail_after(5):
                 await came.wait()
+            assert not session.connected
         nursery.cancel_scope.cancel()
 
 
 async def test_a_connection_that_ends_in_its_handshake_is_no_end(at_once):
     busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
-    async with answering(b"", b"HTTP/1.1 101", busy) as (url, out_of_answers), connect(url):
+    async with answering(b"", b"HTTP/1.1 101", busy) as (url, out_of_answers), connect(url) as session:
         with trio.fail_after(5):
             await out_of_answers.wait()
+        assert not session.connected
 
 
 @pytest.mark.parametrize(
@@ -223,19 +225,24 @@ async def test_a_handshake_that_is_refused_for_good_is_raised(body, code, words)
 
 async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch):
     monkeypatch.setattr(dialling, "CONNECT_PATIENCE", 0.05)
-    came = trio.Event()
+    came, given_up = count(1), trio.Event()
 
     async def stay_silent(stream):
-        if came.is_set():
-            nursery.cancel_scope.cancel()
-        came.set()
-        await trio.sleep_forever()
+        number = next(came)
+        # The end, or a reset.
+        with suppress(trio.BrokenResourceError):
+            async for _ in stream:
+                pass
+        if number == 2:
+            given_up.set()
 
-    with trio.fail_after(5):
-        async with trio.open_nursery() as nursery:
-            (listener,) = await nursery.start(partial(trio.serve_tcp, stay_silent, 0, host="127.0.0.1"))
-            async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws"):
-                await trio.sleep_forever()
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, stay_silent, 0, host="127.0.0.1"))
+        async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws") as session:
+            with trio.fail_after(5):
+                await given_up.wait()
+            assert not session.connected
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_connection_that_has_fallen_silent_is_given_up(at_once, monkeypatch):

@@ -261,12 +261,14 @@ async def test_a_second_signal_ends_it_without_farewell(log):
 
 async def test_a_client_that_does_not_hang_up_does_not_hold_up_the_end(log):
     async with running(close_timeout=0.1) as gateway:
-        await gateway.subscribed()
+        client = await gateway.subscribed()
         stream = await gateway.connect()
         await stream.send_all(b"half a head")
         signal.raise_signal(signal.SIGTERM)
         with trio.fail_after(PATIENCE):
             await gateway.ended.wait()
+            assert await stream.receive_some() == b""
+        assert await client.closed_with() == (1012, "restart")
 
 
 async def test_a_port_that_is_taken_is_an_error(log):

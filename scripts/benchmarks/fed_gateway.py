@@ -26,6 +26,7 @@ from mesaya_ws.core.event_log import (
     News,
     Partition,
     Record,
+    RecordRefusedError,
     Sources,
 )
 from mesaya_ws.environment import load_settings
@@ -64,8 +65,8 @@ class LineLog:
         return Record(topic, 0, next(self._offsets[topic]), timestamp, None, value)
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
-        """Take nothing."""
-        raise NotImplementedError("This log is only fed.")
+        """Take nothing. Raises `RecordRefusedError`."""
+        raise RecordRefusedError("This log is only fed.")
 
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """Remember nothing."""

@@ -299,6 +299,7 @@ async def test_an_older_copy_in_place_of_the_file_is_not_taken_for_it(store: Sql
         store.path.unlink()
         copy.rename(store.path)
         await ear.until(lambda: any("holds less" in news.reason for news in ear.all(Outage)))
+    assert len(ear.records) == 6, "none of the copy was told again"
 
 
 async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
@@ -380,8 +381,8 @@ async def test_a_file_of_a_newer_version_is_refused(store: SqliteStore):
 
 
 async def test_a_path_where_no_file_can_be_is_refused(tmp_path: Path):
-    await refusal(tmp_path / "missing" / "log.sqlite3")
-    await refusal(tmp_path)
+    assert "see its directory" in await refusal(tmp_path / "missing" / "log.sqlite3")
+    assert "see its directory" in await refusal(tmp_path)
 
 
 async def test_an_empty_file_and_a_strange_name_are_fine(tmp_path: Path):

@@ -10,6 +10,7 @@ import random
 import socket
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -41,7 +42,7 @@ def identity(message: Message) -> str:
     return json.dumps([message["type"], message["timestamp"], data], sort_keys=True)
 
 
-class Subscriber:
+class Subscriber(ABC):
     """Somebody who is subscribed to `channels`; behind `urls`, one after the other, the gateways are.
 
     `heard` holds all events and snapshots by channel, in the order in which they came, and `ids` the events'
@@ -65,27 +66,27 @@ class Subscriber:
         self._times: list[float] = []
         self._urls = itertools.cycle(urls)
 
+    @abstractmethod
     async def run(self) -> None:
         """Be a subscriber until cancelled."""
-        raise NotImplementedError
 
     @property
     def subscribed(self) -> bool:
         """Whether all channels have been answered for the first time."""
         return all(channel in self.places for channel in self.channels)
 
+    @abstractmethod
     def drop(self) -> None:
         """End the connection, as one's own machine does, and come back."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def drain(self) -> None:
         """Return when all that had been said to it before has been heard."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def places(self) -> dict[str, str]:
         """Its positions by channel."""
-        raise NotImplementedError
 
     def longest_silence(self, begin: float, end: float) -> float:
         """Return how many seconds it was at the most that nothing came, between two times of `time.monotonic`."""
