@@ -4,32 +4,21 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from attrs import define, field
+from attrs import define
 
 from load.client import Client
-from load.histogram import Histogram
+from load.counts import Counts
 from load.wire import POSITION, TICK, TIMESTAMP, Chunk, Stamp
 
 
 @define
-class Sample:
+class Sample(Counts):
     """What a swarm has seen since its last sample. Made where it is counted, and sent as it is.
 
     `open` is the number of clients now; `cpu` the processor time up to now; `last` when the latest event came; `at`
     when the sample was taken.
     """
 
-    connected: int = 0
-    cuts: int = 0
-    deliveries: int = 0
-    replayed: int = 0
-    recovered: int = 0
-    unrecovered: int = 0
-    duplicates: int = 0
-    misrouted: int = 0
-    failures: dict[str, int] = field(factory=dict)
-    latency: Histogram = field(factory=Histogram)
-    opening: Histogram = field(factory=Histogram)
     open: int = 0
     cpu: float = 0.0
     last: float = 0.0

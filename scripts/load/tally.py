@@ -5,6 +5,7 @@ import time
 from attrs import Factory, define, field, frozen
 
 from load.books import Sample
+from load.counts import Counts
 from load.histogram import Histogram
 
 
@@ -21,20 +22,9 @@ class Moment:
 
 
 @define
-class Tally:
+class Tally(Counts):
     """What all swarms have seen up to now."""
 
-    connected: int = 0
-    cuts: int = 0
-    deliveries: int = 0
-    replayed: int = 0
-    recovered: int = 0
-    unrecovered: int = 0
-    duplicates: int = 0
-    misrouted: int = 0
-    failures: dict[str, int] = field(factory=dict)
-    latency: Histogram = field(factory=Histogram)
-    opening: Histogram = field(factory=Histogram)
     part: str | None = None
     by_part: dict[str, Histogram] = field(factory=lambda: {part: Histogram() for part in ("calm", "stopped", "storm")})
     open: dict[int, int] = field(factory=dict)
@@ -48,23 +38,9 @@ class Tally:
 
     def add(self, swarm: int, sample: Sample) -> None:
         """Add what one swarm has seen."""
-        for name in (
-            "connected",
-            "cuts",
-            "deliveries",
-            "replayed",
-            "recovered",
-            "unrecovered",
-            "duplicates",
-            "misrouted",
-        ):
-            setattr(self, name, getattr(self, name) + getattr(sample, name))
-        for reason, count in sample.failures.items():
-            self.failures[reason] = self.failures.get(reason, 0) + count
-        self.latency.merge(sample.latency)
+        self.include(sample)
         if self.part is not None:
             self.by_part[self.part].merge(sample.latency)
-        self.opening.merge(sample.opening)
         self.last = max(self.last, sample.last)
         self.open[swarm], self.cpu[swarm] = sample.open, sample.cpu
         self._second.merge(sample.latency)

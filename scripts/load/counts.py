@@ -1,0 +1,32 @@
+"""What has been seen of a run, by one process for a moment or by all of them up to now."""
+
+from attrs import define, field, fields
+
+from load.histogram import Histogram
+
+
+@define
+class Counts:
+    """How often what has happened, and how long it took (µs)."""
+
+    connected: int = 0
+    cuts: int = 0
+    deliveries: int = 0
+    replayed: int = 0
+    recovered: int = 0
+    unrecovered: int = 0
+    duplicates: int = 0
+    misrouted: int = 0
+    failures: dict[str, int] = field(factory=dict)
+    latency: Histogram = field(factory=Histogram)
+    opening: Histogram = field(factory=Histogram)
+
+    def include(self, other: "Counts") -> None:
+        """Add what was counted elsewhere."""
+        for each in fields(Counts):
+            if each.type is int:
+                setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        for reason, count in other.failures.items():
+            self.failures[reason] = self.failures.get(reason, 0) + count
+        self.latency.merge(other.latency)
+        self.opening.merge(other.opening)

@@ -1,0 +1,27 @@
+import pickle
+
+import pytest
+from attrs import fields
+from load.books import Sample
+from load.counts import Counts
+
+NUMBERS = [each.name for each in fields(Counts) if each.type is int]
+
+
+def counted(number: int) -> Sample:
+    sample = Sample(**dict.fromkeys(NUMBERS, number), open=number)
+    sample.failures["reset"] = number
+    sample.latency.record(1000 * number)
+    sample.opening.record(10 * number)
+    return sample
+
+
+def test_everything_is_added_up():
+    counts = Counts()
+    counts.include(counted(1))
+    counts.include(pickle.loads(pickle.dumps(counted(2))))
+    assert len(NUMBERS) == 8
+    assert {getattr(counts, name) for name in NUMBERS} == {3}
+    assert counts.failures == {"reset": 3}
+    assert counts.latency.percentile(100) == pytest.approx(2000, rel=0.05)
+    assert counts.opening.percentile(0) == pytest.approx(10, rel=0.05)
