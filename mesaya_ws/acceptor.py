@@ -90,7 +90,7 @@ class Acceptor:
         except* Exception:
             log.exception("a connection ended by a fault of ours")
         finally:
-            # Without a wait, and no trio.aclose_forcefully: that is a third of what the end of a connection costs.
+            # Not by the stream, which would wait for a turn of the loop: a third of what the end of a connection costs.
             stream.socket.close()
             self._open -= 1
 

@@ -189,7 +189,7 @@ class Connection:
 async def serve_websocket(
     around: Surroundings, senders: trio.Nursery, id: str, stream: trio.SocketStream, answer: bytes, early: bytes
 ) -> None:
-    """Serve a client on `stream` until either side ends the connection, and close the stream.
+    """Serve a client on `stream` until either side ends the connection; to close the stream is up to the caller.
 
     `answer` opens the WebSocket, and `early` is what the client sent behind its handshake. The task that this runs in
     is the receiving one; while the client lags behind, there is a send task in `senders`, which ends with the stream.
@@ -210,7 +210,6 @@ async def serve_websocket(
         metrics.connections_open -= 1
         metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
         log.debug("closed", code=code)
-        stream.socket.close()
 
 
 async def keep_alive(connections: Set[Connection], settings: Settings) -> None:

@@ -21,14 +21,14 @@ from mesaya_ws.core.session import Limits, Session
 from mesaya_ws.core.window import Window
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive, serve_websocket
+from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive
 from mesaya_ws.websocket.receiver import HEARD_AT_ONCE
-from tests.websocket.client import PATIENCE, Client
+from tests.websocket.client import PATIENCE
+from tests.websocket.clients import ANSWER, Clients
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 
 NOW = 1_800_000_000_000
 CHANNEL = "restaurant:r1:menu"
-ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
 
 class World:
@@ -46,26 +46,9 @@ class World:
         self.around = Surroundings(
             self.settings, limits, self.feed, self.metrics, self.asking.append, self.showing.append
         )
-        nursery.start_soon(self.around.receiver.run)
         self.nursery = nursery
-        self.clients = []
-
-    def connect(self, early=b""):
-        """Begin to serve a client."""
-        pair = socket.socketpair()
-        for end in pair:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        theirs, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in pair)
-        client = Client(theirs)
-        self.clients.append(client)
-        self.nursery.start_soon(self._serve, client, ours, early)
-        return client
-
-    async def _serve(self, client, stream, early):
-        try:
-            await serve_websocket(self.around, self.nursery, "c1", stream, ANSWER, early)
-        finally:
-            client.ended.set()
+        self.clients = Clients(nursery, self.around)
+        self.connect = self.clients.connect
 
     async def client(self, early=b""):
         """Return a client that has been greeted."""
@@ -92,7 +75,7 @@ class World:
     async def until_nobody_is_left(self):
         """Wait for the end of all connections, and see that nothing of them is left."""
         with trio.fail_after(PATIENCE):
-            for client in self.clients:
+            for client in self.clients.all:
                 await client.ended.wait()
         assert self.metrics.connections_open == 0
         assert self.around.connections == self.around.holding == set()
@@ -104,11 +87,8 @@ async def gateway(**changed):
     """Serve clients, with the given settings, for the time of the context."""
     async with trio.open_nursery() as nursery:
         world = World(nursery, changed)
-        try:
+        with world.clients.open():
             yield world
-        finally:
-            for client in world.clients:
-                client.stream.socket.close()
         nursery.cancel_scope.cancel()
 
 

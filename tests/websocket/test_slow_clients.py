@@ -1,6 +1,5 @@
 """A client that stops reading, among others: what it costs, that it holds up nobody, and what it learns in the end."""
 
-import socket
 from contextlib import asynccontextmanager
 
 import orjson
@@ -14,8 +13,9 @@ from mesaya_ws.core.session import Limits
 from mesaya_ws.core.window import Window
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.connection import Surroundings, serve_websocket
-from tests.websocket.client import PATIENCE, Client
+from mesaya_ws.websocket.connection import Surroundings
+from tests.websocket.client import PATIENCE
+from tests.websocket.clients import Clients
 from tests.wire import TEXT
 
 NOW = 1_800_000_000_000
@@ -34,11 +34,9 @@ class Restaurant:
         self.feed.hear(Sources({SECTIONS: Extent(0, 0, "a"), TABLES: Extent(0, 0, "b")}, {None: 0}), NOW)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=mode == "fold")
         self.around = Surroundings(settings, limits, self.feed, Metrics(), lambda session: None, lambda session: None)
-        nursery.start_soon(self.around.receiver.run)
-        self.nursery = nursery
         self.next = dict.fromkeys((SECTIONS, TABLES), 0)
         self.frame_bytes = 0
-        self.clients = []
+        self.clients = Clients(nursery, self.around)
         self.says(SECTIONS, "created", "s1", restaurantId="r1")
 
     def says(self, partition, what, id, **data):
@@ -56,35 +54,19 @@ class Restaurant:
 
     async def client(self, **fields):
         """Return a client that is subscribed, its connection, and the answer."""
-        ends = socket.socketpair()
-        for end in ends:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        theirs, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in ends)
-        client, known = Client(theirs), set(self.around.connections)
-        self.clients.append(client)
-        self.nursery.start_soon(self._serve, client, ours)
-        await client.read_answer()
-        assert (await client.message())["type"] == "welcome"
+        known = set(self.around.connections)
+        client = self.clients.connect()
+        await client.be_greeted()
         [connection] = self.around.connections - known
         return client, connection, await client.ask(type="subscribe", channel=CHANNEL, **fields)
-
-    async def _serve(self, client, stream):
-        try:
-            answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
-            await serve_websocket(self.around, self.nursery, "c", stream, answer, b"")
-        finally:
-            client.ended.set()
 
 
 @asynccontextmanager
 async def restaurant(mode):
     async with trio.open_nursery() as nursery:
         world = Restaurant(nursery, mode)
-        try:
+        with world.clients.open():
             yield world
-        finally:
-            for client in world.clients:
-                client.stream.socket.close()
         nursery.cancel_scope.cancel()
 
 
