@@ -11,3 +11,17 @@ def first(group: BaseExceptionGroup[_Error]) -> _Error:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def only(error: BaseException, *kinds: type[_Error]) -> _Error | None:
+    """Return the first error of `kinds` if `error` is one, or a group of nothing else; otherwise None.
+
+    For callers that exit then: Python before 3.11.4 wraps a `SystemExit` that an `except*` clause raises in another
+    group, and prints all of it (python/cpython#103590).
+    """
+    if isinstance(error, kinds):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    _, others = error.split(kinds)
+    return first(error) if others is None else None

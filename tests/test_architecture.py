@@ -88,6 +88,20 @@ def test_fences(path):
         assert any(inside == fence or inside.startswith(f"{fence}/") for fence in FENCES[name]), name
 
 
+def exits(node):
+    """Return whether a statement, or what is in it, ends the process."""
+    calls = (ast.unparse(call.func) for call in ast.walk(node) if isinstance(call, ast.Call))
+    return any(name in ("fail", "sys.exit", "exit", "SystemExit") for name in calls)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nobody_exits_within_an_except_star_clause(path):
+    """Python before 3.11.4 prints a traceback then; see `groups.only`."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in (node for node in ast.walk(tree) if isinstance(node, ast.TryStar)):
+        assert not any(exits(handler) for handler in node.handlers), f"line {node.lineno}"
+
+
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: path.name)
 def test_core_knows_no_io_no_trio_and_no_clock(path):
     assert not {name.split(".")[0] for name in imports(path)} & NOT_IN_CORE

@@ -12,7 +12,7 @@ from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.core.event_log import Extent, LogUnavailableError, Partition
 from mesaya_ws.environment import shown
 from mesaya_ws.eventlog import open_event_log, trouble_with_state_topic
-from mesaya_ws.groups import first
+from mesaya_ws.groups import only
 from mesaya_ws.settings import Settings, SettingsError
 
 PATIENCE = 10.0
@@ -28,8 +28,10 @@ def check() -> None:
     trouble = None
     try:
         extents, trouble = trio.run(_look, settings)
-    except* (LogUnavailableError, SettingsError, OSError) as group:
-        fail(f"the event log does not answer: {first(group)}")
+    except BaseException as error:
+        if known := only(error, LogUnavailableError, SettingsError, OSError):
+            fail(f"the event log does not answer: {known}")
+        raise
     rows = ((topic, str(number), str(begin), str(end)) for (topic, number), (begin, end, _) in sorted(extents.items()))
     _show("Event log", ("topic", "partition", "first", "next"), rows)
     missing = set(settings.kafka_topics) - {partition.topic for partition in extents}

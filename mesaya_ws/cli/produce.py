@@ -14,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.core.event_log import LogUnavailableError, NewRecord, RecordRefusedError
 from mesaya_ws.eventlog import open_event_log
-from mesaya_ws.groups import first
+from mesaya_ws.groups import only
 from mesaya_ws.settings import Settings, SettingsError
 
 CHUNK = 200
@@ -42,12 +42,12 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
         lines = source
     try:
         count = trio.run(_produce, settings, _records(lines), rate)
-    except* KeyboardInterrupt:
-        fail("interrupted; what was appended before stays.")
-    except* ValueError as group:
-        fail(str(first(group)))
-    except* (RecordRefusedError, LogUnavailableError, SettingsError, OSError) as group:
-        fail(f"{first(group)}")
+    except BaseException as error:
+        if only(error, KeyboardInterrupt):
+            fail("interrupted; what was appended before stays.")
+        if known := only(error, ValueError, RecordRefusedError, LogUnavailableError, SettingsError, OSError):
+            fail(str(known))
+        raise
     else:
         click.echo(f"{count} records appended to {_log_name(settings)}.", err=True)
 

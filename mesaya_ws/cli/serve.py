@@ -10,7 +10,7 @@ import trio
 
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.environment import load_settings
-from mesaya_ws.groups import first
+from mesaya_ws.groups import only
 from mesaya_ws.logs import configure
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.workers.pool import Pool
@@ -59,8 +59,9 @@ def _run(settings: Settings, service: Callable[..., Awaitable[None]], *arguments
     """Run a service to its end, and say what it could not do."""
     try:
         trio.run(service, *arguments)
-    except* (SettingsError, GaveUpError) as group:
-        fail(str(first(group)))
-    except* OSError as group:
-        error = first(group)
-        fail(f"cannot listen on {settings.host}:{settings.port}: {getattr(error, 'strerror', None) or error}.")
+    except BaseException as error:
+        if known := only(error, SettingsError, GaveUpError):
+            fail(str(known))
+        if refused := only(error, OSError):
+            fail(f"cannot listen on {settings.host}:{settings.port}: {refused.strerror or refused}.")
+        raise

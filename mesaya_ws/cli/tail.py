@@ -14,7 +14,7 @@ from rich.text import Text
 
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.client import Event, RefusedError, Session, connect
-from mesaya_ws.groups import first
+from mesaya_ws.groups import only
 
 SILENCE = 2.0
 """Seconds after which it says that it has found no gateway."""
@@ -43,13 +43,14 @@ def tail(channels: tuple[str, ...], url: str | None, as_json: bool, snapshot: bo
     url = url or f"ws://127.0.0.1:{usable_settings().port}/ws"
     try:
         trio.run(partial(_tail, channels, url, as_json=as_json, snapshot=snapshot))
-    except* KeyboardInterrupt:
-        pass  # this is how it ends
-    except* RefusedError as group:
-        fail(str(first(group)))
-    except* BrokenPipeError:
-        # Whoever read us has gone; Python would say so once more when it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BaseException as error:
+        if refused := only(error, RefusedError):
+            fail(str(refused))
+        if only(error, BrokenPipeError):
+            # Whoever read us has gone; Python would say so once more when it closes the stream.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        elif not only(error, KeyboardInterrupt):  # which is how it ends
+            raise
 
 
 async def _tail(channels: tuple[str, ...], url: str, *, as_json: bool, snapshot: bool) -> None:
