@@ -1,20 +1,23 @@
 """A client of the gateway: events of channels, across disconnects, without a gap and without a repetition."""
 
 import random
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import orjson
 import trio
-from attrs import Factory, define, field, frozen
-from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
+from attrs import Factory, define, field
+from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto.utilities import ProtocolError
 
+from mesaya_ws.client_events import Connected, Disconnected, Event, Notice, Subscribed
 from mesaya_ws.core.closing import CLOSE_CODES, NOT_SUBSCRIBED
-from mesaya_ws.dialling import RefusedError, dialled
+from mesaya_ws.dialling import NotConnectedError, RefusedError, dialled
 from mesaya_ws.groups import first
 
-__all__ = ["Event", "RefusedError", "Session", "connect"]
+__all__ = ["Connected", "Disconnected", "Event", "Notice", "RefusedError", "Session", "Subscribed", "connect"]
 
 LONGEST_PAUSE = 30.0
 """Seconds between attempts to connect, at the most."""
@@ -27,22 +30,6 @@ FAREWELL_PATIENCE = 2.0
 """Seconds in which a connection that has been given up for another one is closed."""
 
 
-@frozen
-class Event:
-    """Something that arrived on a channel.
-
-    `type` is that of the event, or `snapshot`, or, when events may have been missed, `lost` with the reason in `data`,
-    and a snapshot follows. `complete` is that of a snapshot: false when the log does not reach back far enough.
-    """
-
-    channel: str
-    type: str
-    data: Any
-    timestamp: str | None = None
-    position: str | None = None
-    complete: bool | None = None
-
-
 @define(eq=False)
 class Session:
     """Subscriptions that outlive connections. Iterate over it, in one task, to receive events.
@@ -52,6 +39,8 @@ class Session:
 
     url: str
     positions: dict[str, str]
+    _tls: ssl.SSLContext | None
+    _notify: Callable[[Notice], None]
     _deliver: trio.MemorySendChannel[Event | RefusedError]
     _events: trio.MemoryReceiveChannel[Event | RefusedError]
     _channels: dict[str, bool] = Factory(dict)
@@ -67,9 +56,17 @@ class Session:
         return self._websocket is not None
 
     async def subscribe(self, channel: str, *, snapshot: bool = False) -> None:
-        """Subscribe now, and again after every reconnection: from the known place on, or else with the state first."""
-        self._channels[channel] = snapshot
-        await self._say(self._subscription(channel))
+        """Subscribe now, and again after every reconnection: from the known place on, or else with the state first.
+
+        On a channel that is subscribed already, nothing is asked for again, since all that is under way would come
+        twice; with `snapshot`, the next reconnection without a known place brings the state.
+        """
+        is_new = channel not in self._channels
+        self._channels[channel] = snapshot or self._channels.get(channel, False)
+        if is_new:
+            await self._say(self._subscription(channel))
+        else:
+            await trio.lowlevel.checkpoint()
 
     async def unsubscribe(self, channel: str) -> None:
         """Receive nothing more of a channel, and forget the place on it."""
@@ -109,22 +106,25 @@ class Session:
         before = self._websocket
         while self._websocket in (None, before):
             try:
-                async with dialled(self.url) as websocket:
-                    if await self._converse(websocket):
-                        return
+                async with dialled(self.url, self._tls) as websocket:
+                    await self._converse(websocket)
+                    return
             except* RefusedError:
                 # As long as there is another connection, it is not over.
                 if self._websocket is None:
                     raise
-            except* (OSError, trio.BrokenResourceError, trio.TooSlowError, HandshakeError):
-                pass  # nobody there, or no longer
+            except* (NotConnectedError, ConnectionClosed, ProtocolError, OSError, trio.BrokenResourceError) as group:
+                if self._websocket is None:
+                    error = first(group)
+                    reason = str(error) if isinstance(error, NotConnectedError) else "the connection broke"
+                    self._notify(Disconnected(reason))
             # Full jitter, so that the clients of one instance do not come back all at once.
             longest = min(LONGEST_PAUSE, 0.5 * 2 ** min(self._failures, 10))
             self._failures += 1
             await trio.sleep(random.uniform(0, longest))  # noqa: S311 - not for secrets
 
-    async def _converse(self, websocket: WebSocketConnection) -> bool:
-        """Take over from the WebSocket that was used before, and use this one; return whether another one took over."""
+    async def _converse(self, websocket: WebSocketConnection) -> None:
+        """Take over from the WebSocket that was used before, and use this one until another one takes over."""
         self._turn.cancel()
         # Once the one before has let go, `positions` are those of all that it has handed over.
         async with self._listening:
@@ -134,13 +134,14 @@ class Session:
                     await self._listen(websocket)
                 finally:
                     self._websocket = None
-        if turn.cancelled_caught:
-            with trio.move_on_after(FAREWELL_PATIENCE):
-                await websocket.aclose()
-        return turn.cancelled_caught
+        with trio.move_on_after(FAREWELL_PATIENCE):
+            await websocket.aclose()
 
     async def _listen(self, websocket: WebSocketConnection) -> None:
-        """Subscribe, and take what comes, to the end. Raises `RefusedError` if there should be no other connection."""
+        """Subscribe, and take what comes, until cancelled.
+
+        Raises `NotConnectedError` at the end of the connection, `RefusedError` if there should be no other one.
+        """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pulse)
             try:
@@ -151,12 +152,11 @@ class Session:
                 while True:
                     with trio.fail_after(2 * PULSE):
                         message = await websocket.get_message()
-                    await self._take(orjson.loads(message))
+                    await self._take(_understood(message))
+            except trio.TooSlowError:
+                raise NotConnectedError(f"nothing has come for {2 * PULSE:.0f} s") from None
             except ConnectionClosed as closed:
-                close = CLOSE_CODES.get(closed.reason.code) if closed.reason else None
-                if close is not None and not close.reconnect:
-                    raise RefusedError(close.name, close.meaning) from None
-            nursery.cancel_scope.cancel()
+                raise _meaning(closed) from None
 
     async def _pulse(self) -> None:
         """Have the places on quiet channels move on, lest the log forgets them; and something come, in any case."""
@@ -179,51 +179,85 @@ class Session:
 
     async def _take(self, message: dict[str, Any]) -> None:
         """Take a message of the gateway; it becomes an event, or is about the connection itself."""
-        kind, channel = message["type"], message.get("channel", "")
-        match kind:
-            case "welcome":
+        match message:
+            case {"type": "welcome"}:
                 self._failures = 0
-            case "moving":
+                self._notify(Connected(str(message.get("connection"))))
+            case {"type": "moving"}:
                 # While the next connection is being opened, this one is still listened to.
                 self._runs.start_soon(self._run)
-            case "pong":
-                self.positions.update((name, at) for name, at in message["positions"].items() if name in self._channels)
-            case "error" if message["code"] == NOT_SUBSCRIBED.name:
+            case {"type": "pong", "positions": dict(positions)}:
+                self.positions.update((name, at) for name, at in positions.items() if name in self._channels)
+            case {"type": "error", "code": NOT_SUBSCRIBED.name}:
                 pass  # left while the connection was lost, and so with it
-            case "error":
-                raise RefusedError(message["code"], message["message"])
-            case _ if channel not in self._channels:
+            case {"type": "error", "code": str(code), "message": str(sentence)}:
+                raise RefusedError(code, sentence)
+            case {"channel": str(channel)} if channel not in self._channels:
                 pass  # left meanwhile
-            case "subscribed" if message.get("recovered") is False:
-                # A snapshot follows. Should it not arrive any more, the old place brings it once more.
-                await self._deliver.send(Event(channel, "lost", message["reason"]))
-            case "subscribed":
-                # With the state to come, there is no place yet that one could go on from.
-                if channel in self.positions or not self._channels[channel]:
-                    self.positions[channel] = message["position"]
-            case _:
-                if message.get("recovered") is False:
-                    await self._deliver.send(Event(channel, "lost", message["reason"]))
-                event = Event(
-                    channel,
-                    kind,
-                    message["data"],
-                    message.get("timestamp"),
-                    message["position"],
-                    message.get("complete"),
-                )
+            case {"type": "subscribed", "channel": str(channel), "position": str(position)}:
+                await self._subscribed(channel, position, message)
+            case {"type": str(kind), "channel": str(channel), "position": str(position), "data": data}:
+                await self._tell_if_lost(channel, message)
+                event = Event(channel, kind, data, message.get("timestamp"), position, message.get("complete"))
                 await self._deliver.send(event)
+            case _:
+                pass  # an answer to what the session has left behind, or of a gateway that knows more than we do
+
+    async def _subscribed(self, channel: str, position: str, message: dict[str, Any]) -> None:
+        recovered = message.get("recovered")
+        self._notify(Subscribed(channel, recovered))
+        if recovered is False:
+            # A snapshot follows. Should it not arrive any more, the old place brings it once more.
+            await self._tell_if_lost(channel, message)
+        elif channel in self.positions or not self._channels[channel]:
+            # With the state to come, there is no place yet that one could go on from.
+            self.positions[channel] = position
+
+    async def _tell_if_lost(self, channel: str, message: dict[str, Any]) -> None:
+        if message.get("recovered") is False:
+            await self._deliver.send(Event(channel, "lost", message.get("reason")))
+
+
+def _understood(text: str | bytes) -> dict[str, Any]:
+    """Return a message of the gateway. Raises `NotConnectedError` when it is none."""
+    with suppress(orjson.JSONDecodeError):
+        message = orjson.loads(text)
+        if isinstance(message, dict) and isinstance(message.get("type"), str):
+            return message
+    raise NotConnectedError("what answers there is not the gateway: it sends something else")
+
+
+def _meaning(closed: ConnectionClosed) -> RefusedError | NotConnectedError:
+    """Return what the end of a connection means."""
+    code = closed.reason.code if closed.reason else None
+    close = CLOSE_CODES.get(code) if code is not None else None
+    if close is None:
+        return NotConnectedError("the connection broke" if code is None else f"the connection was closed with {code}")
+    if not close.reconnect:
+        return RefusedError(close.name, close.meaning)
+    return NotConnectedError(close.meaning.partition(". ")[0].rstrip("."))
+
+
+def _nobody_listens(_: Notice) -> None:
+    """Hear of a notice, and do nothing."""
 
 
 @asynccontextmanager
-async def connect(url: str, positions: dict[str, str] | None = None) -> AsyncIterator[Session]:
+async def connect(
+    url: str,
+    positions: dict[str, str] | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+    notify: Callable[[Notice], None] = _nobody_listens,
+) -> AsyncIterator[Session]:
     """Open a session with the gateway at `url` (`ws://…/ws`), and keep it connected until the end of the context.
 
-    `positions` are those of an earlier session, to go on where it ended.
+    `positions` are those of an earlier session, to go on where it ended; `tls` are the rules for `wss://`, by default
+    the system's. `notify` is told when there is a connection, when there is none, and why.
     """
     deliver, events = trio.open_memory_channel[Event | RefusedError](0)
     async with trio.open_nursery() as nursery:
-        session = Session(url, dict(positions or {}), deliver, events)
+        session = Session(url, dict(positions or {}), tls, notify, deliver, events)
         nursery.start_soon(session._stay)
         yield session
         nursery.cancel_scope.cancel()

@@ -12,7 +12,7 @@ import trio
 from trio_websocket import ConnectionClosed, serve_websocket
 
 from mesaya_ws import client, dialling
-from mesaya_ws.client import Event, RefusedError, connect
+from mesaya_ws.client import Connected, Disconnected, Event, RefusedError, Subscribed, connect
 
 CHANNEL = "restaurant:1:tables"
 
@@ -71,7 +71,8 @@ async def answering(*answers):
     async def answer(stream):
         await stream.receive_some()
         if answers:
-            await stream.send_all(answers.pop(0))
+            with suppress(trio.BrokenResourceError):  # who connects need not hear all of it
+                await stream.send_all(answers.pop(0))
         else:
             out_of_answers.set()
         await stream.aclose()
@@ -206,21 +207,219 @@ async def test_a_connection_that_ends_in_its_handshake_is_no_end(at_once):
         assert not session.connected
 
 
-@pytest.mark.parametrize(
-    ("body", "code", "words"),
-    [
-        (b'{"error": {"code": "origin_not_allowed", "message": "Not you."}}', "origin_not_allowed", "Not you"),
-        (b"no JSON", "http_403", "403"),
-    ],
-)
-async def test_a_handshake_that_is_refused_for_good_is_raised(body, code, words):
-    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-    async with answering(answer) as (url, _), connect(url) as session:
+REFUSED = b'{"error": {"code": "origin_not_allowed", "message": "Not you."}}'
+
+
+def answer(status, body=b"", *headers):
+    """Return a whole HTTP answer."""
+    lines = (f"HTTP/1.1 {status}".encode(), b"Content-Length: %d" % len(body), *headers, b"", body)
+    return b"\r\n".join(lines)
+
+
+async def test_a_handshake_that_is_refused_for_good_is_raised():
+    async with answering(answer("403 Forbidden", REFUSED)) as (url, _), connect(url) as session:
         with trio.fail_after(5):
-            with pytest.raises(RefusedError, match=words) as caught:
+            with pytest.raises(RefusedError, match="Not you") as caught:
                 await anext(session)
             assert [event async for event in session] == [], "there is nothing more"
-    assert caught.value.code == code
+    assert caught.value.code == "origin_not_allowed"
+
+
+DRAINING = b'{"error": {"code": "draining", "message": "This instance is going away; connect again."}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (answer("404 Not Found", b"404 page not found\n"), "the answer is 404, not a WebSocket"),
+        (answer("403 Forbidden", b'{"error": {"code": 403, "message": "no"}}'), "the answer is 403, not a WebSocket"),
+        (answer("403 Forbidden", b'{"error": "Forbidden"}'), "the answer is 403, not a WebSocket"),
+        (answer("200 OK", b"<html>"), "the answer is 200, not a WebSocket"),
+        (
+            answer("301 Moved", b"", b"Location: https://else.example/"),
+            "the answer is 301 and names 'https://else.example/', not a WebSocket",
+        ),
+        (answer("503 Busy", DRAINING), "This instance is going away; connect again"),
+        (answer("503 Busy", b"", b"X-A : b"), "what answers there does not open a WebSocket: is it the gateway's port?"),
+        (b"hello\r\n\r\n", "what answers there does not open a WebSocket: is it the gateway's port?"),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "what answers there speaks TLS: the URL begins with wss://"),
+        (b"\0\0\x12\4\0\0\0\0\0", "what answers there does not open a WebSocket: is it the gateway's port?"),
+        (
+            b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            "what answers there does not open a WebSocket: is it the gateway's port?",
+        ),
+        (
+            b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n",
+            "what answers there does not open a WebSocket: is it the gateway's port?",
+        ),
+        (
+            answer("404 Not Found", bytes(2 * dialling.LARGEST_ANSWER)),
+            "what answers there does not open a WebSocket: is it the gateway's port?",
+        ),
+        (b"", "the connection ended before it was open"),
+    ],
+    ids=[
+        *("no page", "a foreign error", "another foreign error", "a page", "elsewhere", "going away", "a bad header"),
+        *("no HTTP", "TLS", "HTTP/2", "no proof", "a wrong proof", "too much", "nothing"),
+    ],
+)
+async def test_whatever_else_answers_is_told_and_tried_again(at_once, answer, reason):
+    told = []
+    async with answering(answer, answer) as (url, out_of_answers), connect(url, notify=told.append) as session:
+        with trio.fail_after(5):
+            await out_of_answers.wait()
+        assert not session.connected
+    assert told[:2] == [Disconnected(reason)] * 2
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("127.0.0.1:{closed}", "nothing listens there"),
+        ("a..b", "a..b cannot be the name of a host"),
+    ],
+)
+async def test_it_says_why_nobody_can_be_reached(host, reason):
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    hear, told = trio.open_memory_channel(1)
+    with trio.fail_after(5):
+        async with connect(f"ws://{host.format(closed=port)}/ws", notify=hear.send_nowait):
+            assert await told.receive() == Disconnected(reason)
+
+
+class FailingResolver(trio.abc.HostnameResolver):
+    """Knows no name."""
+
+    async def getaddrinfo(self, *_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def getnameinfo(self, *_):
+        raise NotImplementedError
+
+
+async def test_it_says_that_a_name_cannot_be_resolved():
+    trio.socket.set_custom_hostname_resolver(FailingResolver())
+    hear, told = trio.open_memory_channel(1)
+    try:
+        with trio.fail_after(5):
+            async with connect("ws://gateway.example/ws", notify=hear.send_nowait):
+                reason = (await told.receive()).reason
+    finally:
+        trio.socket.set_custom_hostname_resolver(None)
+    assert reason == "the name gateway.example cannot be resolved (Name or service not known)"
+
+
+async def test_the_whole_resource_is_asked_for_and_the_host_without_its_user():
+    asked, came = [], trio.Event()
+
+    async def note(stream):
+        asked.append((await stream.receive_some()).split(b"\r\n"))
+        came.set()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, note, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        async with connect(f"ws://ann:secret@127.0.0.1:{port}/ws?token=abc&x=%20#part"):
+            with trio.fail_after(5):
+                await came.wait()
+        nursery.cancel_scope.cancel()
+    assert asked[0][0] == b"GET /ws?token=abc&x=%20 HTTP/1.1"
+    assert f"Host: 127.0.0.1:{port}".encode() in asked[0]
+
+
+@pytest.mark.parametrize("text", ["hello", "[1]", "{}", '{"type": 5}'])
+async def test_a_websocket_that_is_not_the_gateways_is_left_and_tried_again(at_once, text):
+    async def foreign(websocket, heard):
+        await websocket.send_message(text)
+        with suppress(ConnectionClosed):
+            await websocket.get_message()
+
+    async def script(websocket, heard):
+        await say(websocket, type="welcome", connection="c-1")
+        await hear(websocket, heard)
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    told = []
+    gateway = Gateway(foreign, script)
+    async with gateway.serving() as url, connect(url, notify=told.append) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 1
+    assert told[0] == Disconnected("what answers there is not the gateway: it sends something else")
+    assert told[-1] == Connected("c-1")
+
+
+async def test_its_connections_and_subscriptions_are_told_of(at_once):
+    async def first(websocket, heard):
+        await say(websocket, type="welcome", connection="c-1")
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await websocket.aclose(1012, "restart")
+
+    async def second(websocket, heard):
+        await say(websocket, type="welcome", connection="c-2")
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0", recovered=True, replayed=0)
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    told = []
+    async with Gateway(first, second).serving() as url, connect(url, notify=told.append) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            await anext(session)
+    assert told == [
+        Connected("c-1"),
+        Subscribed(CHANNEL, None),
+        Disconnected("This instance is going away; another takes over"),
+        Connected("c-2"),
+        Subscribed(CHANNEL, True),
+    ]
+
+
+async def test_subscribing_again_asks_for_nothing_again():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, **event(1))
+        await say(websocket, **event(2))
+        while True:
+            await hear(websocket, heard)
+            await say(websocket, **event(3))
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 1
+            await session.subscribe(CHANNEL, snapshot=True)
+            await session.unsubscribe("another")
+            assert [(await anext(session)).data for _ in range(2)] == [2, 3]
+    assert [message["type"] for message in gateway.heard[0]] == ["subscribe", "unsubscribe"]
+
+
+async def test_answers_to_what_has_changed_since_are_no_events():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, **event(0))
+        for _ in range(2):
+            await hear(websocket, heard)
+        await say(websocket, type="unsubscribed", channel=CHANNEL)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, type="news of a later version", channel=CHANNEL)
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 0
+            await session.unsubscribe(CHANNEL)
+            await session.subscribe(CHANNEL)
+            assert (await anext(session)).data == 1
 
 
 async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch):
@@ -436,7 +635,7 @@ async def test_an_instance_that_does_not_want_it_does_not_end_the_connection_tha
         async def _serve(self, request):
             if self.heard:
                 refused.set()
-                await request.reject(403)
+                await request.reject(403, body=REFUSED)
             else:
                 await super()._serve(request)
 
