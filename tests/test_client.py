@@ -225,6 +225,7 @@ async def test_a_handshake_that_is_refused_for_good_is_raised():
     assert caught.value.code == "origin_not_allowed"
 
 
+NO_GATEWAY = "what answers there does not open a WebSocket: is it the gateway's port?"
 DRAINING = b'{"error": {"code": "draining", "message": "This instance is going away; connect again."}}'
 
 
@@ -240,21 +241,21 @@ DRAINING = b'{"error": {"code": "draining", "message": "This instance is going a
             "the answer is 301 and names 'https://else.example/', not a WebSocket",
         ),
         (answer("503 Busy", DRAINING), "This instance is going away; connect again"),
-        (answer("503 Busy", b"", b"X-A : b"), "what answers there does not open a WebSocket: is it the gateway's port?"),
-        (b"hello\r\n\r\n", "what answers there does not open a WebSocket: is it the gateway's port?"),
+        (answer("503 Busy", b"", b"X-A : b"), NO_GATEWAY),
+        (b"hello\r\n\r\n", NO_GATEWAY),
         (b"\x15\x03\x01\x00\x02\x02\x46", "what answers there speaks TLS: the URL begins with wss://"),
-        (b"\0\0\x12\4\0\0\0\0\0", "what answers there does not open a WebSocket: is it the gateway's port?"),
+        (b"\0\0\x12\4\0\0\0\0\0", NO_GATEWAY),
         (
             b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-            "what answers there does not open a WebSocket: is it the gateway's port?",
+            NO_GATEWAY,
         ),
         (
             b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n",
-            "what answers there does not open a WebSocket: is it the gateway's port?",
+            NO_GATEWAY,
         ),
         (
             answer("404 Not Found", bytes(2 * dialling.LARGEST_ANSWER)),
-            "what answers there does not open a WebSocket: is it the gateway's port?",
+            NO_GATEWAY,
         ),
         (b"", "the connection ended before it was open"),
     ],
