@@ -22,6 +22,7 @@ from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
 from mesaya_ws.http_api.serving import serve_http
 from mesaya_ws.interpreter import short_pauses
+from mesaya_ws.log_limiter import LogLimiter
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, exposition, watch_loop
 from mesaya_ws.pump import NEWS_AHEAD, pump, report
@@ -48,7 +49,7 @@ async def serve(
         settings = evolve(settings, max_connections=possible)
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
-    feed = Feed(Hub(), window, settings.parent_wait, partial(report, metrics))
+    feed = Feed(Hub(), window, settings.parent_wait, partial(report, metrics, LogLimiter()))
     async with (
         short_pauses(),
         open_event_log(settings) as event_log,

@@ -65,6 +65,8 @@ class Metrics:
     """By type, or by the code of the error that they were answered with."""
     records: dict[tuple[str, str], int] = Factory(dict)
     """By topic and outcome (`core.records.Reason`)."""
+    mistyped: dict[tuple[str, str], int] = Factory(dict)
+    """Fields of records that were left out since their values are of a wrong type, by topic and field."""
     messages_out: int = 0
     bytes_out: int = 0
     closes: Counts = Factory(dict)
@@ -131,6 +133,13 @@ class _Books(Collector):
         yield _by("client_messages", "Messages of clients, by type or error code.", "type", m.client_messages)
         yield _labelled(
             CounterMetricFamily, "records", "Records read, by topic and outcome.", ("topic", "outcome"), m.records
+        )
+        yield _labelled(
+            CounterMetricFamily,
+            "mistyped_fields",
+            "Fields of records that were left out, since their values are of a wrong type.",
+            ("topic", "field"),
+            m.mistyped,
         )
         yield CounterMetricFamily("mesaya_messages_sent", "Event messages handed to clients.", m.messages_out)
         yield CounterMetricFamily("mesaya_sent_bytes", "Bytes of those.", m.bytes_out)

@@ -16,6 +16,7 @@ import trio
 from mesaya_ws.core.event_log import EventLog, LogUnavailableError, RecordRefusedError
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.found import parents_in, records_of
+from mesaya_ws.core.json_text import read_json
 from mesaya_ws.core.records import platform_time
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
@@ -191,7 +192,7 @@ class PlatformApi:
         if patience.cancelled_caught:
             raise _BadAnswerError(f"it does not answer within {ANSWER_SECONDS:.0f} s")
         try:
-            answer = orjson.loads(body)
+            answer = read_json(bytes(body))
         except orjson.JSONDecodeError as error:
             raise _BadAnswerError(f"its answer is not JSON: {error}") from error
         if not isinstance(answer, dict):

@@ -13,6 +13,7 @@ from mesaya_ws.core.hub import Delivered
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.records import Reason
 from mesaya_ws.interpreter import keep, look
+from mesaya_ws.log_limiter import LogLimiter
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.websocket.connection import Surroundings
@@ -128,8 +129,11 @@ async def _release(around: Surroundings) -> None:
         await trio.lowlevel.checkpoint()
 
 
-def report(metrics: Metrics, record: Record, outcome: Outcome) -> None:
-    """Enter what became of a record into the books; log what could not be understood."""
+def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outcome) -> None:
+    """Enter what became of a record into the books; log what could not be understood.
+
+    Of a field of a wrong type, `limiter` lets one line a topic and field through in its interval.
+    """
     key = record.topic, outcome.reason
     metrics.records[key] = metrics.records.get(key, 0) + 1
     if outcome.detail:
@@ -141,6 +145,18 @@ def report(metrics: Metrics, record: Record, outcome: Outcome) -> None:
             reason=outcome.reason,
             detail=outcome.detail,
         )
+    for field in outcome.mistyped:
+        metrics.mistyped[record.topic, field] = metrics.mistyped.get((record.topic, field), 0) + 1
+        suppressed = limiter.admit(record.topic, field)
+        if suppressed is not None:
+            log.warning(
+                "a field of a wrong type was left out",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                field=field,
+                suppressed=suppressed,
+            )
 
 
 def _report_skipped(metrics: Metrics, skipped: Skipped) -> None:

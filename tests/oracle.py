@@ -350,8 +350,11 @@ def is_id(value: object) -> TypeGuard[str]:
 def json_object(value: bytes) -> Data:
     # "Cannot be understood (no JSON, no object, …)"
     try:
-        found = json.loads(value.decode("utf-8"), parse_constant=lambda _: nothing("unreadable"))
-        json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+        # "Half a surrogate pair is U+FFFD, a byte order mark in front is passed over".
+        found = json.loads(value.decode("utf-8-sig"), parse_constant=lambda _: nothing("unreadable"))
+        found = json.loads(
+            json.dumps(found, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        )
     except (ValueError, RecursionError):
         nothing("unreadable")
     return found if isinstance(found, dict) else nothing("unreadable")
@@ -366,6 +369,11 @@ def clean(kind: str, data: Data, entity_id: str) -> tuple[Data, set[str]]:
     for name, value in data.items():
         if name in ("id", own):
             continue
+        if isinstance(value, str) and SHAPES[kind].types.get(name) == (int, float):
+            # "A number written as text is the number."
+            value = (
+                json.loads(value) if re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", value) else value
+            )
         if fits(kind, name, value):
             right[name] = value
         else:
@@ -570,7 +578,11 @@ class Oracle:
         # "What a minimal record leaves out is filled from the fold". A record that has all that is never absent is not
         # minimal: what it leaves out has no value any more.
         minimal = not SHAPES[event.kind].required <= said.keys()
-        now = {**(before or {}), **said} if minimal else said
+        # "It is unknown from then on (an update never shows the old value as the new one)"; but "a field … that routing
+        # does not need": an id that it needs, and that cannot be read, is still the last that is known.
+        unknown = event.mistyped - {*NEEDED.get(event.kind, ())}
+        kept = {name: value for name, value in (before or {}).items() if name not in unknown}
+        now = {**kept, **said} if minimal else said
         # "**What happened is judged by the fold, not by the word**: `created` of an id that is known and not deleted →
         # `updated`."
         what = "updated" if event.what == "created" and before is not None else event.what

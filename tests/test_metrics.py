@@ -33,6 +33,7 @@ def full_books():
         connections_total=9,
         client_messages={"subscribe": 7, "bad_json": 1},
         records={("mesa-ya.reviews.events", "published"): 6, ("mesa-ya.reviews.events", "not_json"): 2},
+        mistyped={("mesa-ya.tables.events", "capacity"): 4},
         messages_out=100,
         bytes_out=20_000,
         closes={"1000": 2, "4008": 1},
@@ -51,6 +52,7 @@ def test_what_has_been_counted_is_told():
         ("published", "mesa-ya.reviews.events"): 6,
         ("not_json", "mesa-ya.reviews.events"): 2,
     }
+    assert values(told["mesaya_mistyped_fields"]) == {("capacity", "mesa-ya.tables.events"): 4}
     assert values(told["mesaya_messages_sent"]) == {(): 100}
     assert values(told["mesaya_sent_bytes"]) == {(): 20_000}
     assert values(told["mesaya_closes"]) == {("1000",): 2, ("4008",): 1}

@@ -8,7 +8,7 @@ came, unless it must not be kept (`fields.withheld`).
 from collections.abc import Mapping
 from typing import Any
 
-from mesaya_ws.core.entity import Entity
+from mesaya_ws.core.entity import Dropped, Entity, ListType
 from mesaya_ws.core.event_log import PARENTS, topic_of
 from mesaya_ws.core.fields import (
     DROPPED,
@@ -26,15 +26,19 @@ from mesaya_ws.core.fields import (
 )
 
 
-def each(entity: str) -> FieldType:
+def each(entity: str) -> ListType:
     """Accept a list of whole entities, each cleaned like one that comes alone; those without an id are left out."""
 
-    def kept(value: Any) -> Any:
+    def kept(value: Any, field: str, dropped: Dropped) -> Any:
         if type(value) is not list:
             return DROPPED
         kind = ENTITIES[entity]
+        lost: Dropped = {}
         items = [(kind.id_in(item), item) for item in value if type(item) is dict]
-        return [kind.clean(identifier, item) for identifier, item in items if identifier is not DROPPED]
+        cleaned = [kind.clean(identifier, item, lost) for identifier, item in items if identifier is not DROPPED]
+        for name, is_fault in lost.items():
+            dropped[f"{field}.{name}"] = is_fault
+        return cleaned
 
     return kept
 
@@ -48,9 +52,10 @@ def _entity(
     parents: tuple[str, ...] = (),
     absent: tuple[str, ...] = (),
     aliases: Mapping[str, str] | None = None,
+    lists: Mapping[str, ListType] | None = None,
 ) -> Entity:
     fields = {**fields, "createdAt": text, "updatedAt": text}
-    aliases = dict(aliases or {})
+    aliases, lists = dict(aliases or {}), dict(lists or {})
     if status is not None:
         fields[status] = word
         aliases["newStatus"] = status
@@ -58,13 +63,14 @@ def _entity(
         name,
         id_field,
         # The id is found first; a previous status belongs to one event, not to the entity.
-        {**fields, "id": never, id_field: never, "previousStatus": never},
+        {**fields, **dict.fromkeys(("id", id_field, "previousStatus", *lists), never)},
         status,
         parents=parents,
         references=tuple(field for field, kind in fields.items() if kind is reference),
-        required=frozenset(fields).difference(absent),
+        required=frozenset((*fields, *lists)).difference(absent),
         absent=absent,
         aliases=aliases,
+        lists=lists,
     )
 
 
@@ -90,8 +96,8 @@ ENTITIES: Mapping[str, Entity] = {
                 "adminNote": optional(text),
                 "active": flag,
                 "ownerId": reference,
-                "sections": each("section"),
             },
+            lists={"sections": each("section")},
         ),
         _entity(
             "section",
@@ -105,8 +111,8 @@ ENTITIES: Mapping[str, Entity] = {
                 "name": text,
                 "description": optional(text),
                 "layoutMetadata": mapping,
-                "tables": each("table"),
             },
+            lists={"tables": each("table")},
         ),
         _entity(
             "table",
@@ -141,8 +147,8 @@ ENTITIES: Mapping[str, Entity] = {
                 "description": text,
                 "price": number,
                 "imageId": optional(text),
-                "dishes": each("dish"),
             },
+            lists={"dishes": each("dish")},
         ),
         _entity(
             "dish",

@@ -1,14 +1,20 @@
 """One kind of entity of the platform, and how a record's data becomes what messages show of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import frozen
 
-from mesaya_ws.core.fields import DROPPED, FieldType, reference, whatever, withheld
+from mesaya_ws.core.fields import DROPPED, FieldType, never, reference, whatever, withheld
 
 Data = dict[str, Any]
 """An entity as messages show it: its id under `Entity.id_field`, status words in lower case."""
+
+Dropped = dict[str, bool]
+"""The fields of which a record tells nothing, though it names them; and whether that is a fault: null is none."""
+
+ListType = Callable[[Any, str, Dropped], Any]
+"""Takes a list of whole entities, as `FieldType` takes a value; enters what is dropped of them as `<field>.<name>`."""
 
 
 @frozen
@@ -17,7 +23,7 @@ class Entity:
 
     `parents` are the fields by which it is found as a child, `references` those by which it is routed. A whole record
     holds all of `required`, and of `absent` those that have a value. `aliases` are other names that the platform's
-    documents use for a field.
+    documents use for a field. `lists` are the fields that hold whole entities of another kind.
     """
 
     name: str
@@ -29,13 +35,16 @@ class Entity:
     required: frozenset[str] = frozenset()
     references: tuple[str, ...] = ()
     aliases: Mapping[str, str] = {}
+    lists: Mapping[str, ListType] = {}
 
     def id_in(self, data: Mapping[str, Any]) -> Any:
         """Return the id that an entity's data holds, or `DROPPED`."""
         return reference(data.get(self.id_field, data.get("id")))
 
-    def clean(self, id: str, data: Mapping[str, Any]) -> Data:
-        """Return a record's data as messages show it."""
+    def clean(self, id: str, data: Mapping[str, Any], dropped: Dropped | None = None) -> Data:
+        """Return a record's data as messages show it; enter the fields that are not kept into `dropped`."""
+        if dropped is None:
+            dropped = {}
         fields = self.fields
         cleaned = {self.id_field: id}
         for name, value in data.items():
@@ -44,11 +53,22 @@ class Entity:
                 kept = kind(value)
                 if kept is not DROPPED:
                     cleaned[name] = kept
+                elif kind is not never:
+                    dropped[name] = value is not None
             elif name in self.aliases:
                 meant = self.aliases[name]
                 kept = fields[meant](value)
                 if kept is not DROPPED:
                     cleaned.setdefault(meant, kept)
+                elif meant not in data:
+                    dropped[meant] = value is not None
             elif not withheld(name) and (kept := whatever(value)) is not DROPPED:
                 cleaned[name] = kept
+        for name, items in self.lists.items():
+            if name in data:
+                kept = items(data[name], name, dropped)
+                if kept is not DROPPED:
+                    cleaned[name] = kept
+                else:
+                    dropped[name] = data[name] is not None
         return cleaned

@@ -189,7 +189,7 @@ class Feed:
         is_clear = self._only is None or not self.coverage.unread or self._projections.can_judge(event)
         outcome = route(event, self._projections)
         self._report(record, outcome)
-        messages, reason, _, reparented = outcome
+        messages, reason, _, reparented, _ = outcome
         if reason is Reason.ORPHAN and isinstance(event, Event):
             parent = missing_parent(event, self._projections)
             if parent is not None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 from mesaya_ws.core.channels import IDENTIFIER, LONGEST_IDENTIFIER
@@ -20,6 +21,10 @@ _PRIVATE = frozenset(name.lower() for name in PRIVATE)
 _LONGEST_NAME = 64
 """Of the fields that are remembered; longer names are looked at anew each time."""
 
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_LONGEST_NUMBER = 64
+_LONGEST_WHOLE = 18  # of 64 bits, which is what can be written again; longer ones lose digits, as in JavaScript
+
 _DEEPEST = 32  # orjson reads 1024 levels and writes 254
 
 
@@ -34,8 +39,19 @@ def moment(value: Any) -> Any:
 
 
 def number(value: Any) -> Any:
-    """Accept a number (money too: the platform writes it as one)."""
-    return value if type(value) is int or type(value) is float else DROPPED
+    """Accept a number, also one that is written as text: so TypeORM gives the decimal columns of a database."""
+    if type(value) is int or type(value) is float:
+        return value
+    return _number_in(value) if type(value) is str and len(value) <= _LONGEST_NUMBER else DROPPED
+
+
+def _number_in(text: str) -> Any:
+    if _NUMBER.fullmatch(text) is None:
+        return DROPPED
+    if text.lstrip("-").isdecimal() and len(text) <= _LONGEST_WHOLE:
+        return int(text)
+    read = float(text)
+    return read if isfinite(read) else DROPPED
 
 
 def flag(value: Any) -> Any:

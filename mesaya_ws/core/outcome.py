@@ -20,13 +20,15 @@ class Outcome(NamedTuple):
     """What became of a record.
 
     `detail` is a sentence for the log, of a record that could not be understood. `reparented` are the channels of which
-    this record changed what belongs to them, so that other records concern them from now on, or no longer.
+    this record changed what belongs to them, so that other records concern them from now on, or no longer. `mistyped`
+    are fields of a wrong type, which were left out.
     """
 
     messages: Sequence[Message]
     reason: Reason
     detail: str = ""
     reparented: tuple[str, ...] = ()
+    mistyped: tuple[str, ...] = ()
 
 
 def outcome_of(

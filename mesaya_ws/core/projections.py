@@ -46,6 +46,8 @@ class Projections:
         old = shelf.alive.get(event.id)
         if old is not None:
             data = old | data
+            for name in event.unknown:
+                data.pop(name, None)
             for name in shelf.entity.absent:
                 if name in old and name not in event.data and shelf.entity.required <= event.data.keys():
                     del data[name]  # what a whole record leaves out has no value any more
@@ -58,7 +60,7 @@ class Projections:
             if event.entity == "owner_upgrade":
                 self._fold_upgrade(data)
             elif event.entity == "menu":
-                self._fold_dishes(event.data, data.get("restaurantId"))
+                self._fold_dishes(event, data.get("restaurantId"))
         if event.entity == "review":
             self._name(data.get("userId"), event.data.get("userName"))
         return data
@@ -144,11 +146,13 @@ class Projections:
         else:
             self._assigned[restaurant] = user
 
-    def _fold_dishes(self, menu: Data, restaurant: str | None) -> None:
+    def _fold_dishes(self, menu: Event, restaurant: str | None) -> None:
         """Take in the dishes that come with their menu: the event that deletes one brings its id alone."""
         dishes = self.shelves["dish"]
-        for dish in menu.get("dishes", ()):
+        unknown = [name.removeprefix("dishes.") for name in menu.unknown]
+        for dish in menu.data.get("dishes", ()):
             known = dishes.alive.get(dish["dishId"], {"restaurantId": restaurant} if restaurant else {})
+            known = {name: value for name, value in known.items() if name not in unknown} if unknown else known
             dishes.put(dish["dishId"], known | dish)
 
     def _bury(self, shelf: Shelf, id: str, data: Data) -> None:

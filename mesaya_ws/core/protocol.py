@@ -7,6 +7,7 @@ from attrs import frozen
 from cattrs.errors import ClassValidationError
 
 from mesaya_ws.core import closing
+from mesaya_ws.core.json_text import read_json
 from mesaya_ws.core.structuring import first_problem, strict_converter
 
 
@@ -59,7 +60,7 @@ class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
 def parse(text: str) -> ClientMessage:
     """Understand a client's message. Raises `Refusal` with the error to answer."""
     try:
-        fields = orjson.loads(text)
+        fields = read_json(text)
     except orjson.JSONDecodeError as error:
         raise Refusal(closing.BAD_JSON, f"The message is not JSON: {error}.") from None
     if not isinstance(fields, dict):

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mesaya_ws.core.entities import OF_TOPIC
-from mesaya_ws.core.entity import Data, Entity
+from mesaya_ws.core.entities import ENTITIES, OF_TOPIC
+from mesaya_ws.core.entity import Data, Dropped, Entity
 from mesaya_ws.core.event_log import PARENTS, Record, topic_of
 from mesaya_ws.core.fields import DROPPED, reference
+from mesaya_ws.core.json_text import read_json
 
 
 class Reason(StrEnum):
@@ -49,8 +50,11 @@ class Event(NamedTuple):
     """A record that is understood: `what` happened to the entity called `id`, a kind of which `entity` is the name.
 
     `data` is the entity as messages show it, as far as the record tells, without secrets; `previous` is the status
-    before, if the record names it; `mistyped` is a field that routing needs and that was dropped; `timestamp` is the
-    envelope's. Of `auth`, `data` is only `name` and `roles`.
+    before, if the record names it; `timestamp` is the envelope's. Of `auth`, `data` is only `name` and `roles`.
+
+    `mistyped` are the fields whose value is of a wrong type. `unknown` are those that the record names without telling
+    a value that can be kept (null where there must be one is no fault, but no value either): what was known of them is
+    true no longer. Ids that routing needs are not among the `unknown`: without them nobody would be concerned.
     """
 
     entity: str
@@ -60,7 +64,8 @@ class Event(NamedTuple):
     metadata: Mapping[str, Any]
     timestamp: str
     previous: str | None = None
-    mistyped: str | None = None
+    mistyped: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class Unreadable(NamedTuple):
@@ -93,7 +98,7 @@ def understand(record: Record) -> Event | Unreadable:
         return Unreadable(Reason.TOMBSTONE)
     topic = record.topic
     try:
-        envelope = orjson.loads(record.value)
+        envelope = read_json(record.value)
     except orjson.JSONDecodeError as error:
         return Unreadable(Reason.NOT_JSON, f"The value is not JSON: {error}.")
     if type(envelope) is not dict:
@@ -132,7 +137,8 @@ def understand(record: Record) -> Event | Unreadable:
     metadata = envelope.get("metadata")
     if type(metadata) is not dict:
         metadata = _NOTHING
-    cleaned = entity.clean(subject, data)
+    dropped: Dropped = {}
+    cleaned = entity.clean(subject, data, dropped)
     if entity.name == "restaurant" and metadata.get("action") == OWNER_REASSIGNED and "ownerId" not in cleaned:
         # In this record alone, `user_id` is not who acted but the new owner.
         owner = reference(metadata.get("user_id"))
@@ -140,11 +146,17 @@ def understand(record: Record) -> Event | Unreadable:
             cleaned["ownerId"] = owner
     previous = data.get("previousStatus")
     previous = previous.lower() if type(previous) is str else None
-    mistyped = None
-    for name in entity.references:
-        if name not in cleaned and data.get(name) is not None:
-            mistyped = name
-    return Event(entity.name, what, subject, cleaned, metadata, timestamp, previous, mistyped)
+    event = Event(entity.name, what, subject, cleaned, metadata, timestamp, previous)
+    if not dropped:
+        return event
+    mistyped = tuple(name for name, is_fault in dropped.items() if is_fault)
+    return event._replace(mistyped=mistyped, unknown=tuple(dropped.keys() - entity.references))
+
+
+def mistyped_id(event: Event) -> str | None:
+    """Return the name of an id that routing needs and that is of a wrong type; None if there is none."""
+    references = ENTITIES[event.entity].references if event.mistyped else ()
+    return next((name for name in event.mistyped if name in references), None)
 
 
 def _is_known(what: str, topic: str) -> bool:

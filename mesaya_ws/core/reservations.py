@@ -1,7 +1,7 @@
 """A reservation as clients see it."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 from mesaya_ws.core.entities import ENTITIES
@@ -48,14 +48,16 @@ def is_before(data: Data, day: str) -> bool:
 def compose_date(when: str | None, day: str | None) -> str | None:
     """Return when a reservation begins, as `YYYY-MM-DDTHH:MM:SSZ`, or None where that cannot be told.
 
-    `when` is an instant, or else a time of day on `day` (a day, or any instant of it). Times are UTC.
+    `when` is an instant, or else a time of day on `day` (a day, or any instant of it), as RFC 3339 writes it or a
+    database's text does (a blank for the T, no minutes in the offset). Times without an offset are UTC.
     """
     if when is None:
         return None
     try:
         start = _instant(when)
         if start is None and day is not None:
-            start = _utc(datetime.combine(_instant(day) or date.fromisoformat(day), time.fromisoformat(when)))
+            on = _instant(day) or date.fromisoformat(day)
+            start = _utc(datetime.combine(on, time.fromisoformat(when.upper())))
     except (ValueError, OverflowError):
         return None
     return None if start is None else start.isoformat(timespec="seconds") + "Z"
@@ -63,7 +65,12 @@ def compose_date(when: str | None, day: str | None) -> str | None:
 
 def _instant(text: str) -> datetime | None:
     """Return the instant that a text gives; None where it is only a day or a time of day. Raises ValueError."""
-    return _utc(datetime.fromisoformat(text)) if text[10:11] in ("T", " ") else None
+    if text[10:11] not in ("T", "t", " "):
+        return None
+    text = text.upper()  # "T" and "Z" may be small (RFC 3339, 5.6)
+    if text[16:19] == ":60":  # a leap second (RFC 3339, 5.7) is the first of the next minute, as POSIX counts
+        return _utc(datetime.fromisoformat(f"{text[:16]}:59{text[19:]}")) + timedelta(seconds=1)
+    return _utc(datetime.fromisoformat(text))
 
 
 def _utc(moment: datetime) -> datetime:

@@ -14,7 +14,7 @@ from mesaya_ws.core.floor_plan import route_object, route_section
 from mesaya_ws.core.found import route_found
 from mesaya_ws.core.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.projections import Projections
-from mesaya_ws.core.records import AUTH, FOUND, OWNER_REASSIGNED, Event, Reason, Unreadable
+from mesaya_ws.core.records import AUTH, FOUND, OWNER_REASSIGNED, Event, Reason, Unreadable, mistyped_id
 from mesaya_ws.core.reservations import show_reservation
 
 
@@ -25,8 +25,10 @@ def route(event: Event | Unreadable, projections: Projections) -> Outcome:
     outcome = (route_found if event.what == FOUND else _ROUTES[event.entity])(event, projections)
     if event.entity != "restaurant" and projections.shelves["restaurant"].gone:
         outcome = _without_the_closed(outcome, projections)
-    if event.mistyped is not None and not outcome.messages:
-        return Outcome((), Reason.BAD_ID, f"The {event.mistyped} is no id, and without it nobody is concerned.")
+    if event.mistyped:
+        if not outcome.messages and (needed := mistyped_id(event)) is not None:
+            outcome = Outcome((), Reason.BAD_ID, f"The {needed} is no id, and without it nobody is concerned.")
+        outcome = outcome._replace(mistyped=event.mistyped)
     return outcome
 
 

@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 from mesaya_ws.core import http_errors
 from mesaya_ws.core.event_log import EventLog, LogUnavailableError, NewRecord, Record, RecordRefusedError
-from mesaya_ws.core.records import Unreadable, understand
+from mesaya_ws.core.json_text import read_json
+from mesaya_ws.core.records import Unreadable, mistyped_id, understand
 from mesaya_ws.core.structuring import first_problem, strict_converter
 from mesaya_ws.http_api.errors import ApiError
 from mesaya_ws.settings import Settings
@@ -52,7 +53,7 @@ async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
     if patience.cancelled_caught:
         raise ApiError(http_errors.BODY_TOO_LATE, "The body of the request took too long.")
     try:
-        value = orjson.loads(body)
+        value = read_json(body)
     except orjson.JSONDecodeError as error:
         raise ApiError(http_errors.BAD_JSON, f"The body is not JSON: {error}.") from None
     if not isinstance(value, dict):
@@ -121,8 +122,8 @@ def _expect_sense(record: NewRecord) -> None:
     meaning = understand(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
     if isinstance(meaning, Unreadable):
         sentence = meaning.detail or f"Such a record is not sent to anybody: {meaning.reason}."
-    elif meaning.mistyped is not None:
-        sentence = f"The {meaning.mistyped} is no id; without it nobody is concerned."
+    elif (needed := mistyped_id(meaning)) is not None:
+        sentence = f"The {needed} is no id; without it nobody is concerned."
     else:
         return
     raise ApiError(http_errors.BAD_RECORD, sentence)

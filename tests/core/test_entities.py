@@ -48,10 +48,12 @@ def test_what_everybody_may_see_declares_nothing_private():
 def test_entities_within_entities_are_cleaned_like_the_others():
     table = {"id": "t", "status": "AVAILABLE", "capacity": "four", "password": "x"}
     section = {"id": "s", "status": "ACTIVE", "tables": [table, {"id": 5}, "no table"]}
-    assert each("section")([section, 5]) == [
+    dropped = {}
+    assert each("section")([section, 5], "sections", dropped) == [
         {"sectionId": "s", "status": "active", "tables": [{"tableId": "t", "status": "available"}]}
     ]
-    assert each("section")({"id": "s"}) is DROPPED
+    assert dropped == {"sections.tables.capacity": True}
+    assert each("section")({"id": "s"}, "sections", {}) is DROPPED
 
 
 def test_of_what_the_backend_really_writes_nothing_is_lost():

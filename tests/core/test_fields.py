@@ -20,7 +20,22 @@ from mesaya_ws.core.fields import DROPPED, PRIVATE, optional, reference, whateve
         ("number", 25.5, 25.5),
         ("number", 0, 0),
         ("number", True, DROPPED),
-        ("number", "25.5", DROPPED),
+        ("number", "25.5", 25.5),
+        ("number", "12.50", 12.5),
+        ("number", "6", 6),
+        ("number", "-0012", -12),
+        ("number", "1e3", 1000.0),
+        ("number", "9" * 18, 10**18 - 1),
+        ("number", "9" * 30, 1e30),
+        ("number", "1e999", DROPPED),
+        ("number", "9" * 65, DROPPED),
+        ("number", "", DROPPED),
+        ("number", " 6", DROPPED),
+        ("number", "6\n", DROPPED),
+        ("number", "٦", DROPPED),
+        ("number", "1_000", DROPPED),
+        ("number", "NaN", DROPPED),
+        ("number", "four", DROPPED),
         ("flag", False, False),
         ("flag", 0, DROPPED),
         ("flag", "true", DROPPED),
@@ -105,6 +120,19 @@ def test_what_is_nested_absurdly_deep_is_cut_where_it_can_still_be_written(pair)
     kept = orjson.dumps(whatever(value))
     assert kept.count(pair[0].encode()) == 32
     assert b"1" not in kept
+
+
+@given(st.integers(-(10**18), 10**18) | st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_written_as_text_is_the_number(value):
+    kept = fields.number(orjson.dumps(value).decode())
+    assert kept == value
+    assert orjson.loads(orjson.dumps(kept)) == value
+
+
+@given(st.text("0123456789.eE+-", max_size=70))
+def test_whatever_is_taken_for_a_number_can_be_written(text):
+    kept = fields.number(text)
+    assert kept is DROPPED or orjson.loads(orjson.dumps(kept)) is not None
 
 
 @given(st.text("aZ0._~-: \nü", max_size=140))

@@ -5,8 +5,8 @@ MESSAGE = Message("global:announcements", "announcement.created", "", {})
 
 
 def test_what_is_a_message_was_sent_and_what_is_none_has_a_reason():
-    assert outcome_of([MESSAGE]) == ([MESSAGE], Reason.SENT, "", ())
-    assert outcome_of([]) == ([], Reason.ORPHAN, "", ())
+    assert outcome_of([MESSAGE]) == ([MESSAGE], Reason.SENT, "", (), ())
+    assert outcome_of([]) == ([], Reason.ORPHAN, "", (), ())
     assert outcome_of([], Reason.UNPLACED).reason == Reason.UNPLACED
     assert outcome_of([MESSAGE], Reason.UNPLACED).reason == Reason.SENT
 

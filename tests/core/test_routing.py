@@ -209,6 +209,44 @@ def test_a_mistyped_id_that_is_needed_is_told(platform):
     assert types(platform.says("table.updated", "t", sectionId=5)) == {TABLES: "table.updated"}
 
 
+def test_a_field_of_another_type_is_unknown_from_then_on(platform):
+    platform.says("table.created", "t2", sectionId="s", capacity=4, isAvailable=True, number=1)
+    data = platform.says("table.updated", "t2", sectionId="s", capacity="6", isAvailable="false", number=[1])[
+        TABLES
+    ].data
+    assert data == {"tableId": "t2", "sectionId": "s", "capacity": 6}
+    assert platform.outcome.mistyped == ("isAvailable", "number")
+    assert platform.says("table.updated", "t2", posX=1)[TABLES].data == data | {"posX": 1}
+    assert platform.outcome.mistyped == ()
+
+
+def test_null_where_a_value_must_be_is_unknown_and_no_fault(platform):
+    platform.says("dish.created", "d", restaurantId="R", name="Encebollado", menuId="m")
+    data = platform.says("dish.updated", "d", menuId=None)["restaurant:R:menu"].data
+    assert data == {"dishId": "d", "restaurantId": "R", "name": "Encebollado"}
+    assert platform.outcome.mistyped == ()
+
+
+def test_a_status_of_another_type_is_told_as_unknown(platform):
+    platform.says("reservation.created", "r", **BOOKING)
+    message = platform.says("reservation.updated", "r", status=5)[RESERVATIONS]
+    assert (message.type, message.data["status"]) == ("reservation.updated", None)
+    message = platform.says("reservation.status_changed", "r", status="CONFIRMED")[RESERVATIONS]
+    assert (message.data["newStatus"], message.data["previousStatus"]) == ("confirmed", None)
+
+
+def test_a_dish_that_comes_in_its_menu_shows_no_old_value_either(platform):
+    platform.says("dish.created", "d", restaurantId="R", name="Encebollado", price=4.5)
+    menu = {"restaurantId": "R", "dishes": [{"dishId": "d", "name": "Encebollado", "price": [5]}]}
+    platform.says("menu.created", "m", **menu)
+    assert platform.outcome.mistyped == ("dishes.price",)
+    assert platform.says("dish.updated", "d", name="E.")["restaurant:R:menu"].data == {
+        "dishId": "d",
+        "restaurantId": "R",
+        "name": "E.",
+    }
+
+
 # Tables
 
 
@@ -356,7 +394,7 @@ def test_auth_is_never_sent(platform):
 
 def test_what_is_unreadable_is_told_by_its_reason(platform):
     outcome = route(Unreadable(Reason.NOT_JSON, "A sentence."), platform.projections)
-    assert outcome == ((), Reason.NOT_JSON, "A sentence.", ())
+    assert outcome == ((), Reason.NOT_JSON, "A sentence.", (), ())
 
 
 def test_a_restaurant_that_was_only_heard_of_by_an_upgrade_is_still_created_by_its_first_record(platform):
