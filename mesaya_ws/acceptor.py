@@ -9,7 +9,7 @@ from contextlib import suppress
 import trio
 
 from mesaya_ws.core import http_errors
-from mesaya_ws.core.head import END, HeadError, accept_websocket, parse_head, without_upgrade
+from mesaya_ws.core.head import END, Head, HeadError, accept_websocket, parse_head
 from mesaya_ws.logs import about, get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -19,40 +19,13 @@ log = get_logger(__name__)
 ServeWebSocket = Callable[[str, trio.SocketStream, bytes, bytes], Awaitable[None]]
 """Serves a client, given an id for the connection, its stream, the answer that opens it, and what it said already."""
 
-ServeHttp = Callable[[trio.abc.HalfCloseableStream], Awaitable[None]]
+ServeHttp = Callable[[Head, trio.SocketStream, bytes], Awaitable[None]]
+"""Answers a request, given its head, its stream, and what came behind the head already."""
 
+RECEIVE = 16_384
+"""Bytes that are received at once, at most."""
 
-class ReplayedStream(trio.abc.HalfCloseableStream):
-    """A stream that first gives again what has already been read of it."""
-
-    def __init__(self, stream: trio.abc.HalfCloseableStream, seen: bytes) -> None:
-        self._stream = stream
-        self._seen = seen
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Return what was seen, then what the stream brings."""
-        if self._seen:
-            await trio.lowlevel.checkpoint()
-            size = len(self._seen) if max_bytes is None else max_bytes
-            seen, self._seen = self._seen[:size], self._seen[size:]
-            return seen
-        return await self._stream.receive_some(max_bytes)
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send `data`."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait until sending makes sense."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def send_eof(self) -> None:
-        """End the sending side."""
-        await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
+_LINE_END = b"\r\n"
 
 
 class Acceptor:
@@ -96,7 +69,11 @@ class Acceptor:
 
     async def _serve(self, id: str, stream: trio.SocketStream) -> None:
         try:
-            answer, rest = await self._admit(stream)
+            request = await self._hear(stream)
+            if request is None:
+                return
+            head, rest = request
+            answer = self._admit(head) if head.upgrades_to_websocket else b""
         except HeadError as error:
             self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
             log.debug("refused", code=error.code)
@@ -104,42 +81,36 @@ class Acceptor:
             await self._refuse(stream, error.with_traceback(None))
         else:
             if answer:
+                del head, request  # a connection may last for days
                 await self._serve_websocket(id, stream, answer, rest)
-            elif rest:
-                await self._serve_http(ReplayedStream(stream, rest))
+            else:
+                await self._serve_http(head, stream, rest)
 
-    async def _admit(self, stream: trio.SocketStream) -> tuple[bytes, bytes]:
-        """Return the answer that opens a WebSocket, and what came behind the head; or nothing, and all that came."""
+    async def _hear(self, stream: trio.SocketStream) -> tuple[Head, bytes] | None:
+        """Return the head of the client's request, and what came behind it; None when the client says nothing."""
         if self._open > self._settings.max_connections:
             raise _TOO_MANY
-        seen = await self._read_head(stream)
-        if not seen:
-            return b"", b""
-        end = seen.index(END)
-        head = parse_head(seen[:end])
-        if not head.upgrades_to_websocket:
-            return b"", without_upgrade(seen) if "upgrade" in head.headers else seen
+        most = self._settings.max_head_bytes
+        seen = _come_already(stream)
+        end = _end_of_head(seen)
+        if end < 0 and len(seen) <= most:
+            with trio.move_on_after(self._settings.handshake_timeout) as patience:
+                seen = await _read_head(stream, seen, most)
+            if patience.cancelled_caught:
+                raise _TOO_LATE
+            if not seen:
+                return None
+            end = _end_of_head(seen)
+        if not 0 <= end <= most:
+            raise _TOO_LARGE
+        return parse_head(seen[:end].lstrip(_LINE_END)), seen[end + len(END) :]
+
+    def _admit(self, head: Head) -> bytes:
+        """Return the answer that opens a WebSocket. Raises `HeadError` when there is to be none."""
         answer = accept_websocket(head, self._settings.allowed_origins)
         if self.draining:
             raise _DRAINING
-        return answer, seen[end + len(END) :]
-
-    async def _read_head(self, stream: trio.SocketStream) -> bytes:
-        """Return what came up to the end of the head, and a little behind it; nothing when the client says nothing."""
-        most = self._settings.max_head_bytes
-        seen = _come_already(stream, most)
-        if END not in seen and len(seen) <= most:
-            with trio.move_on_after(self._settings.handshake_timeout) as patience:
-                while END not in seen and len(seen) <= most:
-                    data = await stream.receive_some()
-                    if not data:
-                        return b""
-                    seen += data
-            if patience.cancelled_caught:
-                raise _TOO_LATE
-        if not 0 <= seen.find(END) <= most:
-            raise _TOO_LARGE
-        return seen
+        return answer
 
     async def _refuse(self, stream: trio.SocketStream, error: HeadError) -> None:
         """Answer, and wait for the client to hang up, lest an answer be lost in a reset (RFC 9112, 9.6)."""
@@ -150,11 +121,34 @@ class Acceptor:
                 pass
 
 
-def _come_already(stream: trio.SocketStream, most: int) -> bytes:
+def _come_already(stream: trio.SocketStream) -> bytes:
     """Return what can be read without waiting: of many who come at once, the whole head, for some 40 µs less."""
     with suppress(OSError):  # nothing came, or a fault that whoever waits for more is told again
-        return os.read(stream.socket.fileno(), most)
+        return os.read(stream.socket.fileno(), RECEIVE)
     return b""
+
+
+def _end_of_head(seen: bytes | bytearray, looked_at: int = 0) -> int:
+    """Return where the head ends, or -1; before `looked_at` it does not.
+
+    Empty lines before it do not belong to it (RFC 9112, 2.2); old clients send one after a body.
+    """
+    if seen.startswith(_LINE_END):
+        looked_at = max(looked_at, len(seen) - len(seen.lstrip(_LINE_END)))
+    return seen.find(END, max(0, looked_at - len(END) + 1))
+
+
+async def _read_head(stream: trio.SocketStream, seen: bytes, most: int) -> bytes:
+    """Return what came up to the end of the head, or more than `most` bytes of it; nothing when the client leaves."""
+    head = bytearray(seen)
+    looked_at = 0
+    while _end_of_head(head, looked_at) < 0 and len(head) <= most:
+        looked_at = len(head)
+        data = await stream.receive_some(RECEIVE)
+        if not data:
+            return b""
+        head += data
+    return bytes(head)
 
 
 _TOO_MANY = HeadError(

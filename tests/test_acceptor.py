@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from mesaya_ws import acceptor
-from mesaya_ws.acceptor import Acceptor, ReplayedStream
+from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.core.head import END
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -77,8 +77,8 @@ class World:
         if self._serve:
             await self._serve(stream)
 
-    async def _serve_http(self, stream):
-        self.requests.append(bytes(await stream.receive_some()))
+    async def _serve_http(self, head, stream, early):
+        self.requests.append((f"{head.method} {head.target}", early))
         if self._serve:
             await self._serve(stream)
 
@@ -100,9 +100,9 @@ async def test_a_handshake_goes_to_websocket_with_what_came_behind_it(world):
     assert await client.receive_some() == b"", "and the stream is closed when it has been served"
 
 
-async def test_everything_else_goes_to_http_as_it_came(world):
+async def test_everything_else_goes_to_http_with_what_came_behind_it(world):
     await world.send(GET + b"body")
-    assert world.requests == [GET + b"body"]
+    assert world.requests == [("GET /health", b"body")]
 
 
 async def test_it_does_not_matter_in_which_parts_a_head_comes(world):
@@ -111,9 +111,13 @@ async def test_it_does_not_matter_in_which_parts_a_head_comes(world):
     assert len(world.websockets) == len(world.requests) == 1
 
 
-async def test_a_wish_for_another_protocol_is_not_passed_on(world):
-    await world.send(b"GET / HTTP/1.1\r\nHost: test\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")
-    assert world.requests == [b"GET / HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\n\r\n"]
+async def test_empty_lines_before_a_request_are_passed_over(world):
+    """RFC 9112, 2.2: they come from clients that end a body with one."""
+    await world.send(b"\r\n" + GET)
+    await world.send(b"\r\n\r\n\r", b"\n" + GET + b"body")
+    await world.send(b"\r\n" * 3 + handshake())
+    assert world.requests == [("GET /health", b""), ("GET /health", b"body")]
+    assert len(world.websockets) == 1
 
 
 async def test_connections_have_ids_of_their_own(world):
@@ -158,7 +162,7 @@ async def test_a_head_that_is_too_large_is_refused_even_if_it_comes_at_once(nurs
 
 async def test_a_head_may_be_as_large_as_the_limit(nursery):
     world = World(nursery, max_head_bytes=1024)
-    head = b"GET / HTTP/1.1\r\nX: "
+    head = b"GET / HTTP/1.1\r\nHost: test\r\nX: "
     await world.send(head + b"x" * (1024 - len(head)), END)
     assert len(world.requests) == 1
 
@@ -200,7 +204,7 @@ async def test_while_it_drains_only_http_goes_on(world):
     assert await world.refusal(handshake()) == (503, "draining")
     assert await world.refusal(handshake(line=b"GET /elsewhere HTTP/1.1")) == (404, "not_found")
     await world.send(GET)
-    assert world.requests == [GET]
+    assert world.requests == [("GET /health", b"")]
 
 
 async def test_whoever_is_refused_has_some_time_to_hang_up(nursery, autojump_clock):
@@ -274,25 +278,3 @@ async def test_cancellation_goes_through_and_closes_the_sockets(nursery):
             pass  # the refusal, where there was one; then the socket is closed
         with pytest.raises(trio.BrokenResourceError):
             await client.send_all(b"x")
-
-
-# What has been read already
-
-
-async def test_a_replayed_stream_gives_first_what_was_seen():
-    theirs, ours = trio.testing.memory_stream_pair()
-    stream = ReplayedStream(ours, b"seen")
-    await theirs.send_all(b"new")
-    assert [await stream.receive_some(3), await stream.receive_some(), await stream.receive_some(100)] == [
-        b"see",
-        b"n",
-        b"new",
-    ]
-    await stream.send_all(b"answer")
-    assert await theirs.receive_some() == b"answer"
-    await stream.wait_send_all_might_not_block()
-    await stream.send_eof()
-    assert await theirs.receive_some() == b""
-    await stream.aclose()
-    with pytest.raises(trio.BrokenResourceError):
-        await theirs.send_all(b"x")

@@ -36,6 +36,9 @@ BODY_TOO_LATE = HttpError(HTTPStatus.REQUEST_TIMEOUT, "body_too_late", "The body
 BODY_TOO_LARGE = HttpError(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is larger than MAX_BODY_BYTES."
 )
+TARGET_TOO_LONG = HttpError(
+    HTTPStatus.REQUEST_URI_TOO_LONG, "target_too_long", "The path and query of the request are too long."
+)
 BAD_MESSAGE = HttpError(
     HTTPStatus.UNPROCESSABLE_ENTITY, "bad_message", "A field of the body is missing, or of the wrong type."
 )
@@ -55,6 +58,9 @@ HEAD_TOO_LARGE = HttpError(
 )
 INTERNAL = HttpError(
     HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The service met a fault of its own; it has been logged."
+)
+UNKNOWN_CODING = HttpError(
+    HTTPStatus.NOT_IMPLEMENTED, "unknown_coding", "The Transfer-Encoding is another one than chunked."
 )
 TOO_MANY_CONNECTIONS = HttpError(
     HTTPStatus.SERVICE_UNAVAILABLE, "too_many_connections", "The service holds MAX_CONNECTIONS already."
@@ -78,6 +84,7 @@ HTTP_ERRORS = (
     HEAD_TOO_LATE,
     BODY_TOO_LATE,
     BODY_TOO_LARGE,
+    TARGET_TOO_LONG,
     BAD_MESSAGE,
     UNKNOWN_TOPIC,
     BAD_RECORD,
@@ -86,6 +93,7 @@ HTTP_ERRORS = (
     BAD_VERSION,
     HEAD_TOO_LARGE,
     INTERNAL,
+    UNKNOWN_CODING,
     TOO_MANY_CONNECTIONS,
     DRAINING,
     LOG_UNAVAILABLE,

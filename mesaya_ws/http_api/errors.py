@@ -32,13 +32,17 @@ async def answer_api_error(_: Request, error: Exception) -> Response:
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what starlette found wrong with the path or the method."""
+    """Answer what starlette found wrong with the path or the method; OPTIONS is told the methods (RFC 9110, 9.3.7)."""
     assert isinstance(error, HTTPException)  # noqa: S101 - starlette's handlers are registered by class
+    path = request.scope["path"]  # `request.url` is made of what the client says, and may be none
     match error.status_code:
         case HTTPStatus.NOT_FOUND:
-            return _answer(NOT_FOUND, f"There is nothing at {request.url.path}.", error.headers)
+            return _answer(NOT_FOUND, f"There is nothing at {path}.", error.headers)
+        case HTTPStatus.METHOD_NOT_ALLOWED if request.method == "OPTIONS":
+            allowed = ", ".join(sorted({"OPTIONS", *(error.headers or {}).get("Allow", "").split(", ")}))
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
         case HTTPStatus.METHOD_NOT_ALLOWED:
-            return _answer(METHOD_NOT_ALLOWED, f"{request.method} is not for {request.url.path}.", error.headers)
+            return _answer(METHOD_NOT_ALLOWED, f"{request.method} is not for {path}.", error.headers)
         case status:
             return _answer(evolve(BAD_REQUEST, status=HTTPStatus(status)), error.detail, error.headers)
 

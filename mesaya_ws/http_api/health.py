@@ -42,4 +42,6 @@ def health_routes(metrics: Metrics, status: Status) -> list[Route]:
     async def ready(_: Request) -> Response:
         return JSONResponse(report(), HTTPStatus.SERVICE_UNAVAILABLE if status.reasons else HTTPStatus.OK, _FRESH)
 
-    return [Route("/health", health), Route("/health/ready", ready)]
+    # HAProxy asks by OPTIONS unless told otherwise, and must be told of the status, too.
+    methods = ("GET", "OPTIONS")
+    return [Route("/health", health, methods=methods), Route("/health/ready", ready, methods=methods)]

@@ -37,7 +37,6 @@ def refused(gateway):
 @pytest.mark.parametrize(
     ("head", "status", "code"),
     [
-        pytest.param(b"\r\n\r\n", 400, "bad_request", id="nothing"),
         pytest.param(b"nonsense\r\n\r\n", 400, "bad_request", id="nonsense"),
         pytest.param(bytes(range(128, 256)) + b"\r\n\r\n", 400, "bad_request", id="bytes"),
         pytest.param(b"GET /ws\r\n\r\n", 400, "bad_request", id="HTTP/0.9"),
@@ -51,7 +50,14 @@ def refused(gateway):
         pytest.param(GET + b"X: " + LONG * 20, 431, "head_too_large", id="endless"),
         pytest.param(handshake(line=b"GET /elsewhere HTTP/1.1"), 404, "not_found", id="another path"),
         pytest.param(handshake(line=b"POST /ws HTTP/1.1"), 400, "bad_handshake", id="another method"),
-        pytest.param(handshake({b"Host": None}), 400, "bad_handshake", id="no host"),
+        pytest.param(handshake({b"Host": None}), 400, "bad_request", id="no host"),
+        pytest.param(handshake({b"Host": None}, b"GET /ws HTTP/1.0"), 400, "bad_handshake", id="no host, HTTP/1.0"),
+        pytest.param(handshake({b"Content-Length": b"5"}), 400, "bad_handshake", id="a body"),
+        pytest.param(
+            GET + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request", id="two lengths"
+        ),
+        pytest.param(GET + b"Transfer-Encoding: gzip, chunked\r\n\r\n", 501, "unknown_coding", id="a coding"),
+        pytest.param(GET + b"A:b" + b"\t" * 1900 + b"\x00\r\n\r\n", 400, "bad_request", id="blanks"),
         pytest.param(handshake({b"Host": b"caf\xe9"}), 400, "bad_request", id="a host of bytes"),
         pytest.param(handshake({b"Host": b"a\r\nHost: b"}), 400, "bad_request", id="two hosts"),
         pytest.param(handshake({b"Connection": b"close"}), 400, "bad_handshake", id="no upgrade"),
@@ -96,6 +102,41 @@ def test_what_is_merely_odd_is_let_in(gateway, bystander, changes):
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"GET /ws/ HTTP/1.1", id="a slash at the end"),
+        pytest.param(b"GET /%77s?x=/ HTTP/1.1", id="percent-encoded"),
+        pytest.param(b"GET http://gateway.test/ws HTTP/1.1", id="absolute form"),
+        pytest.param(b"GET /ws HTTP/1.2", id="a later version"),
+        pytest.param(b"GET /ws HTTP/1.0", id="an nginx without proxy_http_version"),
+        pytest.param(b"\r\nGET /ws HTTP/1.1", id="an empty line first"),
+    ],
+)
+def test_a_handshake_may_come_as_proxies_send_it(gateway, bystander, line):
+    with raw(gateway.port) as client:
+        client.shake_hands(handshake(line=line))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"GET /health/ HTTP/1.1\r\nHost: x\r\n\r\n", id="a slash at the end"),
+        pytest.param(b"GET http://x/health HTTP/1.1\r\nHost: y\r\n\r\n", id="absolute form"),
+        pytest.param(b"GET /%68ealth HTTP/1.1\r\nHost: x\r\n\r\n", id="percent-encoded"),
+        pytest.param(b"GET /health HTTP/1.0\r\n\r\n", id="HTTP/1.0"),
+        pytest.param(b"HEAD /health/ready HTTP/1.0\r\n\r\n", id="only the head"),
+        pytest.param(b"OPTIONS /health/ready HTTP/1.0\r\n\r\n", id="as HAProxy asks"),
+        pytest.param(b"OPTIONS / HTTP/1.0\r\n\r\n", id="as HAProxy asks by default"),
+        pytest.param(b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", id="the service as a whole"),
+    ],
+)
+def test_health_may_be_asked_as_proxies_do(gateway, head):
+    with raw(gateway.port) as client:
+        client.send(head)
+        assert client.everything().startswith(b"HTTP/1.1 20")
+
+
+@pytest.mark.parametrize(
     "head",
     [
         pytest.param(GET + b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\nConnection: Upgrade\r\n\r\n", id="h2c"),
@@ -116,7 +157,7 @@ def test_requests_without_a_proper_host_are_refused_by_http_too(gateway, bystand
 
 
 def test_half_a_head_and_silence(gateway, bystander, refused):
-    halves = [b"", GET, handshake()[:-2], b"\x16\x03\x01\x02\x00\x01\x00\x01"]
+    halves = [b"", b"\r\n\r\n", GET, handshake()[:-2], b"\x16\x03\x01\x02\x00\x01\x00\x01"]
     with ExitStack() as stack:
         clients = [stack.enter_context(raw(gateway.port)) for _ in halves]
         for client, half in zip(clients, halves, strict=True):

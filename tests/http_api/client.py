@@ -9,6 +9,7 @@ import trio
 import trio.testing
 from attrs import frozen
 
+from mesaya_ws.core.head import END, HeadError, parse_head
 from mesaya_ws.http_api.serving import serve_http
 
 PATIENCE = 10.0
@@ -68,11 +69,30 @@ async def read_answer(stream: trio.abc.ReceiveStream, method: str = "GET") -> An
     return Answer(response.status_code, headers, body)
 
 
+async def serve(app: Any, stream: trio.abc.HalfCloseableStream) -> None:
+    """Serve one connection as the service does: its head is read first."""
+    seen = b""
+    while END not in seen:
+        data = await stream.receive_some()
+        if not data:
+            await stream.aclose()
+            return
+        seen += bytes(data)
+    said, _, early = seen.partition(END)
+    try:
+        head = parse_head(said)
+    except HeadError as error:
+        await stream.send_all(error.response)
+        await stream.aclose()
+    else:
+        await serve_http(app, head, stream, early)
+
+
 async def ask(app: Any, *parts: bytes, method: str = "GET") -> Answer:
     """Send a request, part by part, and return what `app` answers."""
     client, server = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(partial(serve_http, app, server))
+        nursery.start_soon(partial(serve, app, server))
         for part in parts:
             await client.send_all(part)
             await trio.testing.wait_all_tasks_blocked()

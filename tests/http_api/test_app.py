@@ -40,9 +40,12 @@ async def test_metrics_are_those_of_prometheus(service):
     ("method", "target", "status", "code"),
     [
         ("GET", "/nothing", 404, "not_found"),
-        ("GET", "/health/", 404, "not_found"),
+        ("GET", "/health/x", 404, "not_found"),
         ("GET", "/%00%ff", 404, "not_found"),
-        ("GET", "*", 404, "not_found"),
+        ("GET", "*", 400, "bad_request"),
+        ("CONNECT", "example.com:443", 400, "bad_request"),
+        ("GET", "//[", 404, "not_found"),
+        ("BREW", "/health", 405, "method_not_allowed"),
         ("POST", "/health", 405, "method_not_allowed"),
         ("GET", "/publish", 405, "method_not_allowed"),
         ("DELETE", "/broadcast", 405, "method_not_allowed"),
@@ -54,6 +57,22 @@ async def test_what_there_is_not_is_said_in_json(service, method, target, status
     assert (answer.status, answer.error) == (status, code)
     assert answer.headers["content-type"] == "application/json"
     assert answer.sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/health/", "/%68ealth", "/%68e%61lth/", "http://other.example/health", "HTTPS://other.example:1/health/?x#"[:-1]],
+)
+async def test_a_path_may_be_written_in_several_ways(service, target):
+    """RFC 9112, 3.2.2 and RFC 3986, 6.2.2.2; and a slash at the end, as proxies add it."""
+    assert (await service.get(target)).json["live"] is True
+
+
+@pytest.mark.parametrize("target", ["/", "*", "/metrics", "/ws", "http://gateway.example"])
+async def test_whoever_asks_for_the_methods_is_told_them(service, target):
+    """RFC 9110, 9.3.7; some proxies check the health of a service by this."""
+    answer = await ask(service.app, request("OPTIONS", target), method="OPTIONS")
+    assert (answer.status, answer.body, answer.headers["allow"]) == (204, b"", "GET, HEAD, OPTIONS")
 
 
 async def test_the_methods_that_there_are_and_the_protocol_to_use_are_named(service):

@@ -7,10 +7,9 @@ import trio
 import trio.testing
 
 from mesaya_ws.http_api import ingress
-from mesaya_ws.http_api.serving import serve_http
 from tests.fakes import LARGEST
 
-from .client import ask, post, request
+from .client import ask, post, request, serve
 from .service import TOKEN, Service
 
 RECORD = {
@@ -159,7 +158,7 @@ async def test_a_client_that_leaves_does_not_break_the_log(service, monkeypatch)
     monkeypatch.setattr(service.log, "append", append)
     client, ours = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve_http, service.app, ours)
+        nursery.start_soon(serve, service.app, ours)
         await client.send_all(request("POST", "/publish", BEARER, body=BODY))
         await begun.wait()
         await client.aclose()

@@ -1,0 +1,48 @@
+"""How long the event loop is held: the processor time of the longest step that any task has made."""
+
+from time import thread_time
+from typing import Any
+
+import trio
+
+LONGEST = 0.010
+"""Seconds that no step may take, whatever comes from outside."""
+
+
+class Steps(trio.abc.Instrument):
+    """Measures all steps of all tasks, for as long as it is in a `with`."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.where = ""
+        self._start = 0.0
+
+    def __enter__(self) -> "Steps":
+        trio.lowlevel.add_instrument(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        trio.lowlevel.remove_instrument(self)
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._start = thread_time()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        took = thread_time() - self._start if self._start else 0.0
+        if took > self.longest:
+            self.longest, self.where = took, task.name
+
+    def check(self, seconds: float = LONGEST) -> None:
+        """Fail when a step took longer; once all tasks rest."""
+        assert self.longest <= seconds, f"A step of {self.where} took {self.longest * 1000:.1f} ms."
+
+
+def take(do: Any, *arguments: Any) -> float:
+    """Return the processor time that a call takes: the lesser of two, as something else may come between."""
+
+    def once() -> float:
+        start = thread_time()
+        do(*arguments)
+        return thread_time() - start
+
+    return min(once(), once())
