@@ -1,0 +1,115 @@
+"""Whatever a client or a proxy sends, and wherever it cuts that off, is no fault of ours, and no line for the log."""
+
+import json
+import random
+import socket
+import time
+
+import pytest
+
+from tests.e2e.gateway import running
+from tests.e2e.raw import raw
+from tests.wire import frame, handshake
+
+TOKEN = "a token of the tests"
+ROUNDS = 300
+
+CHUNKED = b"POST /health HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+PUBLISH = b"POST /publish HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n"
+RECORD = json.dumps({"topic": "mesa-ya.reviews.events", "value": {"event_type": "deleted", "entity_id": "v1"}}).encode()
+
+REQUESTS = [
+    b"GET /health HTTP/1.1\r\nHost: gateway.test\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: gateway.test\r\n\r\n\x00 garbage\r\n\r\n",
+    b"GET /metrics HTTP/1.0\r\n\r\nGET /metrics HTTP/1.0\r\n\r\n",
+    b"HEAD //[ HTTP/1.1\r\nHost: gateway.test:99999\r\n\r\n",
+    b"OPTIONS * HTTP/1.1\r\nHost: gateway.test\r\nOrigin: http://[\r\nAccess-Control-Request-Method: PUT\r\n\r\n",
+    CHUNKED + b"5\r\nhello\r\n0\r\n\r\n",
+    CHUNKED + b"no chunk\r\n",
+    CHUNKED + b"5;" + b" " * 900 + b"\n\r\nhello\r\n0\r\nA:" + b" " * 900 + b"\x00\r\n\r\n",
+    PUBLISH + b"Content-Length: %d\r\n\r\n" % len(RECORD) + RECORD,
+    PUBLISH + b"Content-Length: 100000\r\nExpect: 100-continue\r\n\r\n" + RECORD,
+    PUBLISH + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(RECORD), RECORD),
+    PUBLISH + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n" + RECORD,
+    b"POST /broadcast HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer \xff\r\nContent-Length: 2\r\n\r\n{}",
+    b"CONNECT gateway.test:80 HTTP/1.1\r\nHost: gateway.test\r\n\r\n",
+    handshake() + frame(b'{"type":"subscribe","channel":"global:announcements","id":7}') + frame(b"\xff"),
+    handshake({b"Transfer-Encoding": b"chunked"}) + b"5\r\nhello\r\n0\r\n\r\n",
+]
+WORDS = (
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\n",
+    b"\0",
+    b" " * 500,
+    b"\t",
+    b":",
+    b",",
+    b"chunked",
+    b"HTTP/1.1",
+    b"0",
+    b"\xff\xfe",
+    b"[",
+)
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    settings = {"PUBLISH_TOKEN": TOKEN, "HANDSHAKE_TIMEOUT": "1", "CLOSE_TIMEOUT": "1"}
+    with running(tmp_path_factory.mktemp("requests"), **settings) as gateway:
+        yield gateway
+
+
+def mutated(request: bytes, choice: random.Random) -> bytes:
+    """Return a request in which some things have been put in, left out, or said twice."""
+    for _ in range(choice.randrange(4)):
+        start = choice.randrange(len(request) + 1)
+        end = min(len(request), start + choice.choice((0, 1, 1, 4, 40)))
+        middle = choice.choice((b"", choice.choice(WORDS), choice.randbytes(2), request[start:end] * 2))
+        request = request[:start] + middle + request[end:]
+    return request
+
+
+def send(port: int, request: bytes, choice: random.Random) -> None:
+    """Send a request in a few parts, and break it off somewhere, or wait for an answer."""
+    cuts = sorted(choice.randrange(len(request) + 1) for _ in range(choice.randrange(3)))
+    sent = request if choice.random() < 0.5 else request[: choice.randrange(len(request) + 1)]
+    with raw(port) as client:
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            for start, end in zip([0, *cuts], [*cuts, len(request)], strict=True):
+                client.send(sent[start:end])
+                if choice.random() < 0.3:
+                    time.sleep(choice.random() * 0.005)  # so that the service has come to different places
+            if choice.random() < 0.1:
+                client.socket.shutdown(socket.SHUT_WR)
+                client.everything()
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        if choice.random() < 0.7:
+            client.reset()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nothing_that_is_sent_or_cut_is_a_fault_of_ours(gateway, bystander, seed):
+    choice = random.Random(seed)
+    before = len(gateway.output)
+    for round in range(ROUNDS):
+        send(gateway.port, mutated(REQUESTS[round % len(REQUESTS)], choice), choice)
+    gateway.until(lambda: gateway.metric("mesaya_connections") <= 1, 20, "all but the bystander are gone")
+    assert gateway.request("/health")[0] == 200
+    said = gateway.output[before:]
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [line for line in lines if line["level"] in ("error", "critical")] == []
+    assert len(said) < 100 * ROUNDS, "strangers cannot fill the log"
+
+
+@pytest.mark.parametrize("tail", [b"no chunk\r\n", b"5\r\nhello", b"0\r\nA: b\r\n", b""])
+def test_a_reset_in_the_middle_of_a_body_is_no_line_in_the_log(gateway, bystander, tail):
+    before = gateway.output
+    for _ in range(30):
+        with raw(gateway.port) as client:
+            client.send(CHUNKED + tail)
+            client.reset()
+    assert gateway.request("/health")[0] == 200
+    assert gateway.output == before
