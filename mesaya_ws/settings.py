@@ -61,7 +61,7 @@ def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> Non
 
 @ts.settings(frozen=True)
 class Settings:
-    """All settings of the service; `help` texts are the documentation that the README's table is made of."""
+    """All settings of the service; `help` texts are what the table in docs/configuration.md is made of."""
 
     # The server
     host: str = ts.option(default="0.0.0.0", help="Address to listen on.")  # noqa: S104 - a server in a container

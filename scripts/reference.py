@@ -1,4 +1,4 @@
-"""Write what says the same as the code: the tables of README.md (settings, codes), and .env.example."""
+"""Write what says the same as the code: the tables of the documentation (settings, codes), and .env.example."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,8 @@ from mesaya_ws.core.http_errors import HTTP_ERRORS
 from mesaya_ws.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-README, EXAMPLE = ROOT / "README.md", ROOT / ".env.example"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLE = ROOT / ".env.example"
 
 
 def table(heads, rows):
@@ -77,5 +78,6 @@ def example():
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text(encoding="utf-8")), encoding="utf-8")
     EXAMPLE.write_text(example(), encoding="utf-8")

@@ -23,7 +23,7 @@ DATA = Path(__file__).parent / "data"
 SAMPLES = ("captured", "events")
 
 LATEST = 20
-"""How many announcements and notifications are "the last n" (the README says it)."""
+"""How many announcements and notifications are "the last n" (docs/protocol.md says it)."""
 
 
 class RecordLike(Protocol):

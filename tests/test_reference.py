@@ -1,24 +1,50 @@
-"""The README and `.env.example` say what the code says."""
+"""The documentation and `.env.example` say what the code says."""
 
 import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 REFERENCE = runpy.run_path(str(ROOT / "scripts" / "reference.py"))
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = REFERENCE["PAGES"]
+ALL = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 
-def test_the_tables_of_the_readme_are_those_of_the_code():
-    assert REFERENCE["rewritten"](README) == README, "run scripts/reference.py"
-    assert README.count("`PING_INTERVAL`") >= 1
-    assert "| 4008 | `slow` |" in README
+def anchors(page):
+    """Return the anchors of a page's headings, as they are made on the web."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_tables_of_a_page_are_those_of_the_code(page):
+    text = page.read_text(encoding="utf-8")
+    assert REFERENCE["rewritten"](text) == text, "run scripts/reference.py"
+
+
+@pytest.mark.parametrize("name", REFERENCE["tables"]())
+def test_every_table_stands_on_one_page(name):
+    assert ALL.count(f"<!-- {name} -->") == ALL.count(f"<!-- /{name} -->") == 1
 
 
 def test_the_example_of_settings_is_that_of_the_code():
     assert REFERENCE["example"]() == (ROOT / ".env.example").read_text(encoding="utf-8"), "run scripts/reference.py"
 
 
-def test_the_readme_names_only_files_that_exist():
-    for name in set(re.findall(r"`((?:scripts|core|websocket|http_api|eventlog)/[\w./-]*)`", README)):
+def test_the_documentation_names_only_files_that_exist():
+    for name in set(re.findall(r"`((?:scripts|core|websocket|http_api|eventlog)/[\w./-]*)`", ALL)):
         assert (ROOT / name).exists() or (ROOT / "mesaya_ws" / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), anchor
+
+
+def test_the_readme_fits_on_two_screens():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130

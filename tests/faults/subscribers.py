@@ -1,7 +1,7 @@
 """Clients that keep all that they are told, and come back after whatever befalls them: two implementations.
 
-One is the package's own client. The other shares no code with it, and does what the README tells a client to do; it is
-built on `websockets`, in a thread of its own.
+One is the package's own client. The other shares no code with it, and does what the documentation tells a client to do;
+it is built on `websockets`, in a thread of its own.
 """
 
 import itertools
@@ -151,7 +151,7 @@ class PackageSubscriber(Subscriber):
 
 
 class PlainSubscriber(Subscriber):
-    """Uses `websockets`, and what the README says."""
+    """Uses `websockets`, and what the documentation says."""
 
     kind = "websockets"
 
