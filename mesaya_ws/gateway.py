@@ -16,6 +16,7 @@ from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.session import Limits
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
+from mesaya_ws.core.written import WrittenStates
 from mesaya_ws.descriptors import allow_connections
 from mesaya_ws.eventlog import open_event_log, open_state_log
 from mesaya_ws.history import Historian
@@ -56,7 +57,7 @@ async def serve(
         open_state_log(settings) as state_log,
         trio.open_nursery() as services,
     ):
-        scribe = Scribe(feed)
+        scribe = Scribe(feed, WrittenStates(settings.snapshot_bytes))
         historian = Historian(event_log, feed, settings, scribe.ask)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
         around = Surroundings(settings, limits, feed, metrics, historian.ask, scribe.ask, status)

@@ -196,6 +196,12 @@ class Settings:
         validator=within(1024, 1024 * MIB),
         help="Bytes that may wait for one slow client; more close with 4008.",
     )
+    snapshot_bytes: int = ts.option(
+        default=64 * MIB,
+        validator=within(0, 64 * 1024 * MIB),
+        help="Bytes of large snapshots that clients have not taken yet, all together; each is shared by all who take "
+        "it. The oldest give way, and who still takes them is closed with 4008; one may always be larger.",
+    )
     slow_tables: str = ts.option(
         default="close",
         validator=one_of("close", "fold"),
@@ -210,7 +216,8 @@ class Settings:
     ping_timeout: float = ts.option(
         default=20.0,
         validator=within(0.1, 3600),
-        help="Seconds without an answer to a ping after which it is dropped.",
+        help="Seconds without an answer to a ping after which it is dropped; also one that takes nothing of what waits "
+        "for it for so long, whatever it sends.",
     )
     close_timeout: float = ts.option(
         default=5.0, validator=within(0.1, 600), help="Seconds that a client has to take part in a close."

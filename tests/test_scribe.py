@@ -5,6 +5,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core import snapshots
+from mesaya_ws.core.frames import FRAGMENT_BYTES
+from mesaya_ws.core.written import NEW, WrittenStates
 from mesaya_ws.scribe import Scribe
 from tests.core.world import CHANNEL, World, ask, reviews
 
@@ -22,7 +24,7 @@ class Instance(World):
     def __init__(self):
         super().__init__()
         self.written = []
-        self.scribe = Scribe(self.feed)
+        self.scribe = Scribe(self.feed, WrittenStates(1 << 20))
         for number in range(3):
             self.review(number)
             self.review(f"-other-{number}", restaurant="r2")
@@ -92,7 +94,7 @@ async def test_who_wants_the_same_at_the_same_time_shares_it(instance):
     assert instance.written == [CHANNEL]
 
 
-async def test_one_client_may_wait_for_several(instance):
+async def test_one_client_may_wait_for_several(instance, mock_clock):
     session = instance.asks(CHANNEL, OTHER)
     await wait_all_tasks_blocked()
     said = session.outbox.said()
@@ -134,3 +136,67 @@ async def test_when_the_window_has_moved_on_meanwhile_it_is_written_anew(instanc
     instance.review("-large", restaurant="r2", size=1 << 20)  # for which the others give way
     await wait_all_tasks_blocked()
     assert told(session) == (["v0", "v1", "v2", "v3"], [])
+
+
+async def test_who_asks_soon_after_gets_the_same_state_and_what_came_after_it(instance, mock_clock):
+    instance.review("-large", size=FRAGMENT_BYTES)
+    first = instance.asks(CHANNEL)
+    await wait_all_tasks_blocked()
+    instance.review(3)
+    second = instance.asks(CHANNEL)
+    await wait_all_tasks_blocked()
+    assert instance.written == []
+    assert told(first) == (["v0", "v1", "v2", "v-large"], ["v3"])
+    assert told(second) == (["v0", "v1", "v2", "v-large"], ["v3"])
+
+
+async def test_a_state_is_written_anew_when_it_is_not_new_any_more(instance, mock_clock):
+    instance.review("-large", size=FRAGMENT_BYTES)
+    first = instance.asks(CHANNEL)
+    await wait_all_tasks_blocked()
+    mock_clock.jump(NEW + 1)
+    instance.review(3)
+    second = instance.asks(CHANNEL)
+    await wait_all_tasks_blocked()
+    assert instance.written == [CHANNEL]
+    assert told(first) == (["v0", "v1", "v2", "v-large"], ["v3"])
+    assert told(second) == (["v0", "v1", "v2", "v-large", "v3"], [])
+
+
+class SlowFeed:
+    """A feed of which every step of writing a state takes `step` seconds; `begun` says when each was begun."""
+
+    def __init__(self, feed, clock, step):
+        self.window = feed.window
+        self.begun = []
+        self._feed, self._clock, self._step = feed, clock, step
+
+    def snapshot(self, channel):
+        self.begun.append(trio.current_time())
+        snapshot = self._feed.snapshot(channel)
+        write = snapshot.write
+
+        def slowly():
+            for _ in write():
+                self._clock.jump(self._step)
+                yield
+
+        snapshot.write = slowly
+        return snapshot
+
+
+async def test_writing_states_takes_no_more_than_its_share_of_the_time(autojump_clock):
+    world, count = World(), 20
+    feed = SlowFeed(world.feed, autojump_clock, step=0.010)
+    scribe = Scribe(feed, WrittenStates(1 << 20), share=0.25)
+    session = world.client(most=count)
+    for number in range(count):
+        for review in range(3):
+            world.review(f"{number}-{review}", restaurant=f"r{number}")
+        ask(session, channel=f"restaurant:r{number}:reviews", snapshot=True)
+    scribe.ask(session.delivery)
+    with trio.move_on_after(3600):
+        await scribe.run()
+    steps = 1 + 3 + 1 + 1  # the name of the list, the reviews, the two ends
+    assert len(feed.begun) == count
+    assert feed.begun[-1] - feed.begun[0] == pytest.approx((count - 1) * steps * 0.010 / 0.25, rel=0.01)

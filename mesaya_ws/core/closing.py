@@ -36,7 +36,8 @@ RESTART = CloseCode(
 SLOW = CloseCode(
     4008,
     "slow",
-    "The client read too slowly and its outbox was full. Nothing is lost: resume with your positions.",
+    "The client read too slowly: its outbox was full, or it took nothing for PING_TIMEOUT. "
+    "Nothing is lost: resume with your positions.",
     reconnect=True,
 )
 SILENT = CloseCode(4009, "silent", "Nothing came from the client within PING_TIMEOUT of a ping.", reconnect=True)

@@ -96,7 +96,6 @@ class Delivery:
             for _ in snapshot.write():
                 pass
             self._say_state(snapshot, why)
-            self.go_live(channel)
 
     def start_over(self, channel: Channel, lost: Lost) -> None:
         """Tell the state of a channel, however small, when others have written it, and until then nothing."""
@@ -123,11 +122,6 @@ class Delivery:
         if channel not in self._to_write or self.outbox.behind or not snapshot.continues_in(feed.window):
             return
         self._say_state(snapshot, self._to_write.pop(channel))
-        if snapshot.serial == feed.window.serial:
-            self.go_live(channel)
-        else:
-            self._replays[channel] = Replay(Stretch(feed.window, channel.name, {}, told=snapshot.serial))
-            self.go_on()
 
     def go_on(self) -> None:
         """Hand over more of what was put off, now that the outbox is idle.
@@ -166,12 +160,22 @@ class Delivery:
             self.outbox.offer(b"".join(frames), len(frames))
 
     def _say_state(self, snapshot: Snapshot, why: _Why) -> None:
-        name, position = snapshot.channel.name, snapshot.position
+        """Tell a state, and then what came after it; until the client has taken it, that is kept by the window."""
+        channel, window = snapshot.channel, self.feed.window
         loss: dict[str, object] = {} if why.lost is None else {"recovered": False, "reason": why.lost}
         if why.asked is not None:
-            self.say("subscribed", channel=name, id=why.asked.id, position=position, **loss)
+            self.say("subscribed", channel=channel.name, id=why.asked.id, position=snapshot.position, **loss)
             loss = {}
-        self.say("snapshot", channel=name, position=position, **loss, complete=snapshot.complete, data=snapshot.data)
+        frames = snapshot.frames(**loss)
+        if snapshot.size:
+            self.outbox.stream(frames)
+        else:
+            self.outbox.offer(next(frames), 1)
+        if snapshot.serial == window.serial and not self.outbox.behind:
+            self.go_live(channel)
+        else:
+            self._replays[channel] = Replay(Stretch(window, channel.name, {}, told=snapshot.serial))
+            self.go_on()
 
     def _folds(self, channel: Channel) -> bool:
         return self.fold and can_fold(channel)

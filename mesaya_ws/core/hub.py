@@ -25,6 +25,13 @@ class Outbox(Subscriber, Protocol):
         """Be behind until others have had their turn, even if nothing waits."""
         ...
 
+    def stream(self, frames: Iterator[bytes]) -> None:
+        """Take the frames of one large message, each when there is room for it; nothing else may wait.
+
+        When `frames` raises `Overtaken`, the client was too slow.
+        """
+        ...
+
 
 class Delivered(NamedTuple):
     """What one step of a fan-out has done: the frames of one channel, handed to so many subscribers."""

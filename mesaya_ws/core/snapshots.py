@@ -16,11 +16,12 @@ from attrs import frozen
 from mesaya_ws.core.channels import Channel, Kind
 from mesaya_ws.core.event_log import topic_of
 from mesaya_ws.core.fields import PRIVATE
-from mesaya_ws.core.frames import payload_of
+from mesaya_ws.core.frames import FINAL, FRAGMENT_BYTES, fragment, payload_of, text_frame
 from mesaya_ws.core.projections import Projections
+from mesaya_ws.core.protocol import encode
 from mesaya_ws.core.reservations import is_before, show_reservation
 from mesaya_ws.core.shelf import Shelf
-from mesaya_ws.core.window import Window
+from mesaya_ws.core.window import Overtaken, Window
 
 LATEST = 20
 """How many announcements or notifications a snapshot holds."""
@@ -45,7 +46,8 @@ class _Derived:
 class Snapshot:
     """The state of `channel` as of `position`, which lies behind the publication `serial` of the window's `era`.
 
-    It is to be written, and is `data` then. `complete` says whether the log has told all of it.
+    It is to be written (`write`); then `frames` are the same for every client, but for the first. `complete` says
+    whether the log has told all of it.
     """
 
     def __init__(self, channel: Channel, state: State, position: str, complete: bool, window: Window) -> None:
@@ -53,27 +55,76 @@ class Snapshot:
         self.position = position
         self.complete = complete
         self.serial, self.era = window.serial, window.era
-        self.data = orjson.Fragment(b"")
         self._state = state
+        self._frames: list[bytes] = []
+        self._rest = b""
+        self._revoked = False
+
+    @property
+    def size(self) -> int:
+        """The bytes of what is shared by all clients; 0 when the message is one frame, of which each has its own."""
+        return sum(map(len, self._frames))
 
     def continues_in(self, window: Window) -> bool:
-        """Return whether all that was published after it was made is at hand, in `window`."""
-        return self.era == window.era and self.serial >= window.evicted
+        """Return whether it can still be handed out, and all that was published after it is at hand, in `window`."""
+        return not self._revoked and self.era == window.era and self.serial >= window.evicted
 
     def write(self) -> Iterator[None]:
         """Write the state down; yield after every few entities."""
-        members = []
+        frames: list[bytes] = []
+        gathered: list[bytes] = []
+        size = 0
+        for part in self._parts():
+            gathered.append(part)
+            size += len(part)
+            if size >= FRAGMENT_BYTES:
+                frames.append(fragment(b"".join(gathered)))
+                gathered, size = [], 0
+            yield
+        gathered.append(b"}")  # of the message
+        rest = b"".join(gathered)
+        if frames:
+            frames.append(fragment(rest, last=True))
+        else:
+            self._rest = rest
+        self._frames, self._state = frames, {}
+
+    def _parts(self) -> Iterator[bytes]:
+        """Write the state as JSON, a few entities at a time."""
+        before = b"{"
         for name, part in self._state.items():
+            yield b'%b"%b":' % (before, name.encode())
+            before = b","
             if isinstance(part, list | _Derived):
-                pieces = []
+                comma = b"["
                 for piece in _pieces(part):
-                    pieces.append(piece)
-                    yield
-                value = b"[%b]" % b",".join(filter(None, pieces))
+                    yield comma + piece if piece else b""
+                    comma = b"," if piece else comma
+                yield b"]" if comma == b"," else b"[]"
             else:
-                value = orjson.dumps(part)
-            members.append(b'"%b":%b' % (name.encode(), value))
-        self.data = orjson.Fragment(b"{%b}" % b",".join(members))
+                yield orjson.dumps(part)
+        yield b"}"
+
+    def frames(self, **loss: object) -> Iterator[bytes]:
+        """Yield the frames of the message for a client, which may bring a `loss`: one, or several if it is large.
+
+        Each is to be taken when there is room for it. Raises `Overtaken` when the state was revoked meanwhile.
+        """
+        head = encode("snapshot", channel=self.channel.name, position=self.position, **loss, complete=self.complete)
+        head = head[:-1] + b',"data":'
+        if self._rest:
+            yield text_frame(head + self._rest)
+            return
+        yield (frame := fragment(head, first=True))
+        for frame in self._frames:
+            yield frame
+        if not frame[0] & FINAL:
+            raise Overtaken
+
+    def revoke(self) -> None:
+        """Let go of what was written; clients that have not taken all of it get no more."""
+        self._revoked = True
+        self._frames.clear()  # clients hold the list
 
 
 def _pieces(part: list[State] | _Derived) -> Iterator[bytes]:

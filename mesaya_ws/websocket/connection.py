@@ -132,14 +132,21 @@ class Connection:
         self.close(_VERDICTS[violation])
 
     def check(self, now: float) -> None:
-        """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2)."""
-        settings, heard_at = self._around.settings, self._stream.heard_at
-        if self._pinged_at > heard_at:
-            if now - self._pinged_at >= settings.ping_timeout:
+        """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2).
+
+        A client that takes nothing of what waits for it is given up as well, whatever it sends. One that takes some is
+        there: the ping may be on its way to it, after much else.
+        """
+        settings, heard_at, outbox = self._around.settings, self._stream.heard_at, self._outbox
+        if outbox.behind and now - outbox.took_at(now) >= settings.ping_timeout:
+            self.close(closing.SLOW)
+        elif self._pinged_at > heard_at:
+            if now - max(self._pinged_at, outbox.took_at(now)) >= settings.ping_timeout:
                 self.close(closing.SILENT)
         elif now - heard_at >= settings.ping_interval:
             self._pinged_at = now
-            self._outbox.offer(PING, 1)
+            outbox.offer(PING, 1)
+            outbox.took_at(now)
 
     async def run(self, answer: bytes) -> int:
         """Send the `answer` that opens the WebSocket, serve the client, and return the code that it was closed with."""

@@ -1,16 +1,28 @@
 """What waits for one client: written at once while the client keeps up, queued within bounds when it does not."""
 
+import fcntl
 import os
+import termios
+from collections.abc import Iterator
 from contextlib import suppress
+from math import inf
 from os import write  # found at once, in the one place that runs for every delivery
+from struct import Struct
 from typing import Protocol
 
 import trio
 
+from mesaya_ws.core.frames import CONTROLS
+from mesaya_ws.core.window import Overtaken
+
 JOIN = 65_536
 """Queued frames are joined up to about this many bytes for one write."""
 
+UNDER_WAY = 4096
+"""Bytes that may be on their way to a client without being of interest: a ping is always there for a moment."""
+
 _NOTHING = memoryview(b"")
+_INT = Struct("i")
 
 
 class Owner(Protocol):
@@ -39,14 +51,18 @@ class Outbox:
     send task is started in `senders` for as long as something waits, in a memory channel; most clients never need them,
     and they are a sixth of what a connection costs. It ends when the socket is closed at the latest. The nursery is one
     for all connections, since one in each is another 1.4 kB. What waits behind the write that has begun is bounded;
-    past the bounds nothing more is taken but a last word (`finish`). `behind` says that something waits; `broken`, that
-    nothing will ever be written again.
+    past the bounds nothing more is taken but a last word (`finish`). A large message is not queued: its frames, which
+    many may share, are taken from an iterator as the client takes them (`stream`), and only pings and pongs come
+    between them. `behind` says that something waits; `broken`, that nothing will ever be written again.
     """
 
     __slots__ = (
         "_channel",
+        "_controls",
+        "_drained",
         "_fd",
         "_finished",
+        "_looked",
         "_max_bytes",
         "_max_messages",
         "_owner",
@@ -54,6 +70,7 @@ class Outbox:
         "_sealed",
         "_senders",
         "_socket",
+        "_stream",
         "_waiting_messages",
         "behind",
         "broken",
@@ -78,6 +95,10 @@ class Outbox:
         self._senders = senders
         self._channel: _Channel | None = None
         self._rest = _NOTHING
+        self._stream: Iterator[bytes] | None = None
+        self._controls = b""
+        self._drained = 0
+        self._looked: tuple[int, float] | None = None
         self._finished = False
         self._sealed = False
         self._waiting_messages = 0
@@ -100,10 +121,20 @@ class Outbox:
             self._sealed = self.broken = True
             return
         if written < len(data):
-            self.behind = True
             self._rest = memoryview(data)[written:]
             self.waiting_bytes = len(self._rest)
-            self._senders.start_soon(self._drain)
+            self._fall_behind()
+
+    def stream(self, frames: Iterator[bytes]) -> None:
+        """Write `frames`, of one message, each when those before it are written; to be called when nothing is queued.
+
+        When `frames` raises `Overtaken`, the owner is told that the client reads too slowly (`overflowed`).
+        """
+        if self._sealed:
+            return
+        self._stream = frames
+        if not self.behind:
+            self._fall_behind()
 
     def pause(self) -> None:
         """Be behind until the other tasks have had their turn, even if nothing waits; then the owner hears of it."""
@@ -111,6 +142,11 @@ class Outbox:
             self.behind = True
             if not self._sealed:
                 self._senders.start_soon(self._drain)
+
+    def _fall_behind(self) -> None:
+        self.behind = True
+        self._looked = None
+        self._senders.start_soon(self._drain)
 
     def _queue(self, data: bytes, messages: int) -> None:
         # What has begun to be written does not count: a snapshot may be larger than what may wait behind it.
@@ -122,8 +158,27 @@ class Outbox:
         else:
             self._put(data, messages)
 
+    def took_at(self, now: float) -> float:
+        """Return when the client last took a byte, or less than ever if nothing is on its way to it.
+
+        It is found out by looking at what the kernel still holds for it, `now` and at the calls before.
+        """
+        if self.broken:
+            return -inf
+        [held] = _INT.unpack(fcntl.ioctl(self._fd, termios.TIOCOUTQ, _INT.pack(0)))
+        if not self.behind and held <= UNDER_WAY:
+            self._looked = None
+            return -inf
+        taken = self._drained - held
+        if self._looked is None or taken > self._looked[0]:
+            self._looked = taken, now
+        return self._looked[1]
+
     def _put(self, data: bytes, messages: int) -> None:
         self.waiting_bytes += len(data)
+        if self._stream is not None and data[0] in CONTROLS:
+            self._controls += data
+            return
         self._waiting_messages += messages
         if self._channel is None:
             # One place more than there can be messages, for the last word.
@@ -145,14 +200,41 @@ class Outbox:
         """Write what waits as the client takes it."""
         try:
             await self._write()
-            while data := self._join():
+            while data := await self._next_frame() or self._join():
                 self._rest = memoryview(data)
                 await self._write()
         except (OSError, trio.ClosedResourceError):
             self._sealed = self.broken = True
+            self._stream = None
+            return
+        except Overtaken:
+            # The rest of the message will never come: only a close frame may follow.
+            self._sealed = True
+            self.drop()
+            self.behind = False
+            if self._owner is not None:
+                self._owner.overflowed()
             return
         self.behind = False
         self._caught_up()
+
+    async def _next_frame(self) -> bytes:
+        """Take the next frame of the large message under way, or what may come between two; nothing if there is none.
+
+        Others run in between: a client may take all of it as fast as it is written.
+        """
+        if self._stream is not None:
+            await trio.lowlevel.checkpoint()
+        if self._controls:
+            data, self._controls = self._controls, b""
+            return data
+        if self._stream is None:  # or dropped meanwhile
+            return b""
+        frame = next(self._stream, b"")
+        if not frame:
+            self._stream = None
+        self.waiting_bytes += len(frame)
+        return frame
 
     def _join(self) -> bytes:
         """Take what is queued, up to `JOIN` bytes."""
@@ -186,6 +268,7 @@ class Outbox:
                 continue
             self._rest = self._rest[written:]
             self.waiting_bytes -= written
+            self._drained += written
 
     def _caught_up(self) -> None:
         if self._finished:
@@ -198,6 +281,7 @@ class Outbox:
         """Forget whatever has not begun to be written."""
         while self._take():
             pass
+        self._stream, self._controls = None, b""
         self.waiting_bytes, self._waiting_messages = len(self._rest), 0
 
     def finish(self, last_word: bytes) -> None:
@@ -216,5 +300,6 @@ class Outbox:
     def close(self) -> None:
         """Never touch the socket again: its descriptor may soon be another one's."""
         self._sealed = self.broken = True
+        self._stream = None
         self._fd = -1
         self._owner = None  # which breaks a cycle: the garbage collector is not needed for it

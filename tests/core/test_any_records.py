@@ -16,6 +16,7 @@ from mesaya_ws.core.records import FOUND, Event, understand
 from mesaya_ws.core.routing import route
 from mesaya_ws.core.snapshots import Snapshot, state
 from mesaya_ws.core.window import Window
+from tests.core.world import written
 
 SECRET = ("userEmail", "email", "password", "passwordHash", "refreshToken")
 CANARY = "CANARY"
@@ -115,8 +116,7 @@ def check_snapshots(projections):
             channel = Channel(f"of:{subject}:{kind.name}", kind, subject)
             window = Window(0, 0)
             snapshot = Snapshot(channel, state(channel, projections, window, 0), "", True, window)
-            list(snapshot.write())
-            encoded = orjson.dumps(snapshot.data)
+            encoded = orjson.dumps(written(snapshot))
             assert CANARY.encode() not in encoded
             if kind.audience == Audience.PUBLIC:
                 assert not PRIVATE & names(orjson.loads(encoded))

@@ -7,13 +7,13 @@ from mesaya_ws.core import snapshots
 from mesaya_ws.core.channels import KINDS, parse_channel
 from mesaya_ws.core.event_log import Batch, Partition, Sources, topic_of
 from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.frames import text_frame
+from mesaya_ws.core.frames import FRAGMENT_BYTES, payload_of, text_frame
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.snapshots import LATEST, Snapshot, is_known, sources
-from mesaya_ws.core.window import Window
+from mesaya_ws.core.window import Overtaken, Window
 
 from .events import NOW, record
-from .world import written
+from .world import told_by, written
 
 NOON = round(datetime(2026, 1, 20, 12, tzinfo=UTC).timestamp() * 1000)
 
@@ -258,7 +258,7 @@ def test_what_happens_while_it_is_written_is_not_in_it(monkeypatch):
     tell(feed, record("table.updated", f"t{last}", number=100), record("table.deleted", "t0"))
     tell(feed, record("table.created", "new", sectionId="s0"))
     list(steps)
-    tables = orjson.loads(orjson.dumps(snapshot.data))["tables"]
+    tables = told_by(snapshot)["tables"]
     assert [(table["tableId"], table["number"]) for table in tables] == [(f"t{n}", n) for n in range(MANY)]
 
 
@@ -272,3 +272,50 @@ def test_it_can_be_gone_on_from_as_long_as_nothing_behind_it_has_left_the_window
     tell(feed, record("review.created", "large", restaurantId="r", userId="u", comment="x" * (1 << 20)))
     assert not snapshot.continues_in(feed.window)
     assert feed.snapshot(tables).continues_in(feed.window)
+
+
+def large(number=2000):
+    """Return a feed about a restaurant of which the floor plan is told in several frames, and its snapshot."""
+    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    sections = [record("section.created", "s0", restaurantId="r")]
+    tables = [record("table.created", f"t{n}", sectionId="s0", notes="x" * 100) for n in range(number)]
+    tell(feed, record("restaurant.created", "r"), *sections, *tables)
+    snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
+    list(snapshot.write())
+    return snapshot
+
+
+def test_a_large_state_is_one_message_in_several_frames_that_all_clients_share():
+    snapshot = large()
+    one, another = list(snapshot.frames()), list(snapshot.frames(recovered=False, reason="expired"))
+    assert [frame[0] for frame in one] == [0x01, *[0x00] * (len(one) - 2), 0x80]
+    assert all(len(frame) < 2 * FRAGMENT_BYTES for frame in one)
+    assert all(mine is theirs for mine, theirs in zip(one[1:], another[1:], strict=True))
+    assert snapshot.size == sum(map(len, one[1:]))
+    message = orjson.loads(b"".join(map(payload_of, another)))
+    assert (message["recovered"], message["reason"], len(message["data"]["tables"])) == (False, "expired", 2000)
+
+
+def test_a_state_that_is_revoked_is_let_go_at_once_and_goes_no_further():
+    snapshot = large()
+    frames = snapshot.frames()
+    assert [next(frames)[0], next(frames)[0]] == [0x01, 0x00]
+    snapshot.revoke()
+    assert snapshot.size == 0
+    with pytest.raises(Overtaken):
+        next(frames)
+    whole = large()
+    frames = whole.frames()
+    for frame in frames:
+        if frame[0] & 0x80:
+            whole.revoke()
+
+
+def test_a_state_that_has_nothing_is_told_whole():
+    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    tell(feed)
+    assert written(feed.snapshot(parse_channel("restaurant:r:tables"))) == {
+        "sections": [],
+        "tables": [],
+        "sectionObjects": [],
+    }

@@ -5,7 +5,7 @@ import orjson
 from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.event_log import Batch, Extent, Gap, Partition, Record, Sources, topic_of
 from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.frames import payload_of
+from mesaya_ws.core.frames import payload_of, text_frame
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.past import Past
 from mesaya_ws.core.session import Limits, Session
@@ -25,6 +25,12 @@ class FakeOutbox:
 
     def pause(self):
         self.behind = self.paused = True
+
+    def stream(self, frames):
+        """Take all frames of a message at once."""
+        parts = list(frames)
+        assert [part[0] for part in parts] == [0x01, *[0x00] * (len(parts) - 2), 0x80]
+        self.frames.append(text_frame(b"".join(map(payload_of, parts))))
 
     def offer(self, data, messages):
         count = 0
@@ -135,7 +141,12 @@ def reviews(messages):
 
 
 def written(snapshot):
-    """Return what a snapshot tells."""
+    """Write a snapshot, and return what it tells."""
     for _ in snapshot.write():
         pass
-    return orjson.loads(orjson.dumps(snapshot.data))
+    return told_by(snapshot)
+
+
+def told_by(snapshot):
+    """Return what a snapshot tells that has been written."""
+    return orjson.loads(b"".join(map(payload_of, snapshot.frames())))["data"]

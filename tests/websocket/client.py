@@ -1,10 +1,12 @@
 """A client of a few lines on a stream of Trio, which says what tests want it to say."""
 
+from contextlib import suppress
+
 import orjson
 import trio
 
 from mesaya_ws.core.head import END
-from tests.wire import CLOSE, TEXT, frame, split
+from tests.wire import CLOSE, CONTINUATION, TEXT, frame, split
 
 PATIENCE = 10.0
 """Seconds after which something counts as missing."""
@@ -55,10 +57,20 @@ class Client:
                     self._data += data
         return self._frames.pop(0)
 
+    async def receive(self, size):
+        """Take so many more bytes, at most, for the frames to come."""
+        self._data += await self.stream.receive_some(size)
+
     async def message(self):
+        """Return the next message, of however many frames it is."""
         opcode, payload = await self.frame()
         assert opcode == TEXT
-        return orjson.loads(payload)
+        while True:
+            with suppress(orjson.JSONDecodeError):
+                return orjson.loads(payload)
+            opcode, part = await self.frame()
+            assert opcode == CONTINUATION
+            payload += part
 
     async def closed_with(self):
         """Return code and reason of the close frame, and see that it is the last; what comes before is passed over."""

@@ -234,6 +234,38 @@ async def test_a_client_that_stays_silent_is_given_up(world):
     assert await client.closed_with() == (4009, "silent")
 
 
+async def test_a_client_that_takes_nothing_is_given_up_whatever_it_sends(world):
+    client = await world.client()
+    connection, timeout = world.connection, world.settings.ping_timeout
+    connection.session.outbox.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
+    await client.send(frame(b"", PONG))
+    await trio.testing.wait_all_tasks_blocked()
+    now = trio.current_time()
+    connection.check(now)
+    connection.check(now + timeout - 1)
+    assert connection in world.around.connections
+    connection.check(now + timeout)
+    assert await client.frame() == (TEXT, b"x" * 65535)
+    assert await client.closed_with() == (4008, "slow"), "and the rest of the message does not come"
+
+
+async def test_a_slow_client_that_takes_what_waits_is_there_though_its_pong_is_late(world):
+    client = await world.client()
+    connection, settings = world.connection, world.settings
+    connection.session.outbox.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
+    await trio.testing.wait_all_tasks_blocked()
+    now = trio.current_time() + settings.ping_interval
+    connection.check(now)
+    for _ in range(5):
+        await client.receive(12_000)
+        await trio.testing.wait_all_tasks_blocked()
+        now += settings.ping_timeout - 1
+        connection.check(now)
+    assert connection in world.around.connections
+    assert await client.frame() == (TEXT, b"x" * 65535)
+    assert await client.frame() == (PING, b"")
+
+
 async def test_all_connections_are_checked_again_and_again():
     async with gateway(ping_interval=0.1) as world:
         clients = [await world.client() for _ in range(3)]

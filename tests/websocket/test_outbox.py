@@ -1,6 +1,10 @@
+from math import inf
+
 import pytest
 import trio
 
+from mesaya_ws.core.frames import PING
+from mesaya_ws.core.window import Overtaken
 from mesaya_ws.websocket.outbox import Outbox
 
 
@@ -278,3 +282,102 @@ async def test_the_send_task_ends_with_its_nursery(wire):
     while part := await theirs.recv(10_000):
         data += part
     assert data == (b"0123456789" * (size // 10))[: len(data)], "what was written is a beginning of what was offered"
+
+
+async def test_a_large_message_is_taken_frame_by_frame_and_what_comes_meanwhile_follows_it(wire, nursery):
+    ours, theirs = wire
+    owner, taken = Owner(), []
+    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
+
+    def frames():
+        for number in range(100):
+            taken.append(number)
+            yield b"%02d" % number * 2000
+
+    outbox.stream(frames())
+    outbox.offer(b"after", 1)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(taken) < 10, "no more than the client has room for"
+    assert outbox.waiting_bytes <= 4000 + 5
+    expected = b"".join(b"%02d" % number * 2000 for number in range(100)) + b"after"
+    assert await read(theirs, len(expected)) == expected
+    await trio.testing.wait_all_tasks_blocked()
+    assert (outbox.behind, outbox.waiting_bytes, owner.told) == (False, 0, ["idle"])
+
+
+async def test_pings_and_pongs_come_between_the_frames_of_a_large_message(wire, nursery):
+    ours, theirs = wire
+    outbox = Outbox(ours, nursery, Owner(), max_messages=2, max_bytes=1000)
+    outbox.stream(iter([b"1" * 50_000, b"2" * 50_000]))
+    await trio.testing.wait_all_tasks_blocked()
+    outbox.offer(b"text", 1)
+    for control in (PING, b"\x8a\x00", PING):
+        outbox.offer(control, 1)
+    expected = b"1" * 50_000 + PING + b"\x8a\x00" + PING + b"2" * 50_000 + b"text"
+    assert await read(theirs, len(expected)) == expected
+    outbox.stream(iter([b"3" * 50_000]))
+    await trio.testing.wait_all_tasks_blocked()
+    outbox.offer(PING, 1)
+    assert await read(theirs, 50_002) == b"3" * 50_000 + PING
+
+
+async def test_pings_during_a_large_message_are_bounded(wire, nursery):
+    ours, _ = wire
+    owner = Owner()
+    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    outbox.stream(iter([b"1" * 50_000, b"2" * 50_000]))
+    await trio.testing.wait_all_tasks_blocked()
+    for _ in range(501):
+        outbox.offer(PING, 1)
+    assert owner.told == ["overflowed"]
+
+
+async def test_a_large_message_that_is_revoked_ends_with_the_last_word(wire, nursery):
+    ours, theirs = wire
+    owner = Owner()
+    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
+
+    def frames():
+        yield b"1" * 50_000
+        raise Overtaken
+
+    outbox.stream(frames())
+    outbox.offer(b"never", 1)
+    assert await read(theirs, 50_000) == b"1" * 50_000
+    await trio.testing.wait_all_tasks_blocked()
+    assert owner.told == ["overflowed"]
+    outbox.offer(b"never", 1)
+    outbox.finish(b"bye")
+    assert await read(theirs, 3) == b"bye"
+    assert await theirs.recv(1) == b""
+
+
+async def test_a_large_message_can_be_dropped_between_its_frames(wire, nursery):
+    ours, theirs = wire
+    outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
+    outbox.stream(iter([b"1" * 50_000, b"2" * 50_000]))
+    await trio.testing.wait_all_tasks_blocked()
+    outbox.drop()
+    outbox.finish(b"bye")
+    assert await read(theirs, 50_003) == b"1" * 50_000 + b"bye"
+    assert await theirs.recv(1) == b""
+
+
+async def test_it_is_known_when_a_client_last_took_a_byte(wire, nursery):
+    ours, theirs = wire
+    outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
+    assert outbox.took_at(1.0) == -inf
+    outbox.offer(b"x", 1)
+    assert outbox.took_at(1.0) == -inf, "a few bytes are always on their way"
+    outbox.stream(iter([b"x" * 50_000] * 10))
+    await trio.testing.wait_all_tasks_blocked()
+    assert [outbox.took_at(now) for now in (2.0, 3.0, 4.0)] == [2.0] * 3
+    await read(theirs, 40_000)
+    await trio.testing.wait_all_tasks_blocked()
+    assert [outbox.took_at(now) for now in (5.0, 6.0)] == [5.0] * 2
+    await read(theirs, 460_001)
+    await trio.testing.wait_all_tasks_blocked()
+    assert outbox.took_at(7.0) == -inf
+    outbox.stream(iter([b"x" * 50_000]))
+    await trio.testing.wait_all_tasks_blocked()
+    assert outbox.took_at(8.0) == 8.0
