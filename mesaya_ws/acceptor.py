@@ -9,12 +9,16 @@ from contextlib import suppress
 import trio
 
 from mesaya_ws.core import http_errors
-from mesaya_ws.core.head import END, Head, HeadError, accept_websocket, parse_head
+from mesaya_ws.core.head import END, Head, HeadError, OriginError, accept_websocket, parse_head
+from mesaya_ws.core.log_rate import LogRate
 from mesaya_ws.logs import about, get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 
 log = get_logger(__name__)
+
+LONGEST_ORIGIN = 300
+"""Characters of an origin, and of a host, that are logged; the longest names have some 260."""
 
 ServeWebSocket = Callable[[str, trio.SocketStream, bytes, bytes], Awaitable[None]]
 """Serves a client, given an id for the connection, its stream, the answer that opens it, and what it said already."""
@@ -42,6 +46,7 @@ class Acceptor:
         self._serve_websocket = serve_websocket
         self._serve_http = serve_http
         self._open = 0
+        self._origins_told = LogRate()
         self.draining = False
         # Ids tell connections apart in the logs of all instances.
         self._instance = secrets.token_hex(3)
@@ -77,6 +82,12 @@ class Acceptor:
         except HeadError as error:
             self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
             log.debug("refused", code=error.code)
+            if isinstance(error, OriginError) and self._origins_told.permits(error.origin, trio.current_time()):
+                log.warning(
+                    "pages of this origin may not connect (ALLOWED_ORIGINS)",
+                    origin=error.origin[:LONGEST_ORIGIN],
+                    host=error.host[:LONGEST_ORIGIN],
+                )
             # What is raised again and again would keep the frames of every time.
             await self._refuse(stream, error.with_traceback(None))
         else:
@@ -107,7 +118,7 @@ class Acceptor:
 
     def _admit(self, head: Head) -> bytes:
         """Return the answer that opens a WebSocket. Raises `HeadError` when there is to be none."""
-        answer = accept_websocket(head, self._settings.allowed_origins)
+        answer = accept_websocket(head, self._settings.allowed_origins, auth=self._settings.auth)
         if self.draining:
             raise _DRAINING
         return answer

@@ -5,18 +5,16 @@ the environment wins. An empty value counts as not set.
 """
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 import typed_settings as ts
 from dotenv import dotenv_values
 from typed_settings.converters import TSConverter
 
-from mesaya_ws.settings import Settings, SettingsError, followed
+from mesaya_ws.settings import LOOPBACK_ONLY, Settings, SettingsError, followed
 
 _CONVERTER = TSConverter(strlist_sep=lambda text: [word for part in text.split(",") if (word := part.strip())])
 _KINDS = {int: "a whole number", float: "a number", bool: "`on` or `off`"}
@@ -27,28 +25,33 @@ def load_settings(environ: Mapping[str, str] | None = None, directory: Path | No
 
     Raises `SettingsError` with a sentence for every value that cannot be used.
     """
-    given = _given(environ, directory)
+    texts = given(environ, directory)
     values: dict[str, Any] = {}
     problems: list[str] = []
     for field in attrs.fields(Settings):
-        if text := given.get(field.name.upper()):
+        if text := texts.get(field.name.upper()):
             try:
                 values[field.name] = _value(field, text)
             except ValueError as error:
                 problems.append(str(error))
     if not problems:
         settings = Settings(**values)
+        if not settings.auth and "host" not in values:
+            settings = attrs.evolve(settings, host=LOOPBACK_ONLY)
         problems.extend(_contradictions(settings))
     if problems:
         raise SettingsError(problems)
     return settings
 
 
-def _given(environ: Mapping[str, str] | None, directory: Path | None) -> dict[str, str]:
-    """Return all that is given, as text by name, whether a setting or not; what is empty is left out."""
+def given(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> dict[str, str]:
+    """Return all that is given, as text by name, whether a setting or not; what is empty is left out.
+
+    From where `load_settings` reads it. Raises `SettingsError` when `.env` cannot be read.
+    """
     path = (directory or Path.cwd()) / ".env"
     try:
-        dotenv = dotenv_values(path)
+        dotenv = dotenv_values(path, encoding="utf-8-sig")  # editors on Windows begin a file with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([f"{path} cannot be read: {error}"]) from None
     sources = (dotenv, os.environ if environ is None else environ)
@@ -63,13 +66,15 @@ def _value(field: "attrs.Attribute[Any]", text: str) -> object:
     except (ValueError, TypeError):
         kind = _KINDS.get(wanted, "text")
         raise ValueError(f"{field.name.upper()} must be {kind}, not {text!r}") from None
+    if callable(field.converter):
+        value = field.converter(value)
     if field.validator is not None:
         field.validator(None, field, value)
     return value
 
 
 def _contradictions(settings: Settings) -> Iterator[str]:
-    """Say what is wrong with values that are fine each by itself, or each of a list."""
+    """Say what is wrong with values that are fine each by itself."""
     if settings.kafka_security_protocol.startswith("SASL") and not (
         settings.kafka_sasl_username and settings.kafka_sasl_password
     ):
@@ -79,21 +84,6 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
     if settings.state_topic in followed(settings):
         yield f"STATE_TOPIC={settings.state_topic} is followed for its events: choose a topic of its own"
-    for broker in settings.kafka_brokers:
-        if not re.fullmatch(r"[^\s/@]+:\d{1,5}", broker):
-            yield f"KAFKA_BROKERS must be host:port separated by commas, not {broker!r}"
-    for origin in settings.allowed_origins:
-        if origin not in ("*", "null") and not _is_origin(origin):
-            yield f"ALLOWED_ORIGINS must be origins such as https://app.example:8443, or `*`, not {origin!r}"
-
-
-def _is_origin(text: str) -> bool:
-    """Return whether `text` is an origin as browsers send it (RFC 6454, 6.2)."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return bool(parts.scheme and parts.netloc) and text == f"{parts.scheme}://{parts.netloc}" and "@" not in text
 
 
 def shown(settings: Settings) -> Iterator[tuple[str, str]]:

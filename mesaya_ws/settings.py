@@ -1,17 +1,28 @@
 """Everything that can be set, in one place: names, defaults, units, and what each is for."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 import typed_settings as ts
 
 from mesaya_ws.core.event_log import PARENTS, TOPICS
+from mesaya_ws.core.hosts import canonical_host, split_port
+from mesaya_ws.core.origins import canonical_origin
 
 MIB = 1024 * 1024
+
+LOOPBACK_ONLY = "127.0.0.1"
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("auto", "text", "json")
+SLOW_TABLES = ("close", "fold")
+SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class SettingsError(Exception):
@@ -42,20 +53,68 @@ def one_of(*words: str) -> Callable[[object, "attrs.Attribute[Any]", str], None]
     return check
 
 
-def named_like_a_topic(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
-    """Validate what is empty or a name that Kafka accepts for a topic."""
-    if value and not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value):
-        raise ValueError(f"{attribute.name.upper()} must be 1-249 of A-Z a-z 0-9 . _ -, not {value!r}")
+def in_any_case(word: str) -> str:
+    """Return the word of the settings that is meant, whatever its case, `-` and `_`; what means none stays as it is."""
+    return _MEANT.get(_plain(word), word)
+
+
+def _plain(word: str) -> str:
+    return word.casefold().replace("_", "-")
+
+
+_WORDS = (*LOG_LEVELS, *LOG_FORMATS, *SECURITY_PROTOCOLS, *SASL_MECHANISMS, *SLOW_TABLES)
+_MEANT = {_plain(word): word for word in _WORDS} | {
+    "trace": "debug",
+    "warn": "warning",
+    "critical": "error",
+    "fatal": "error",
+}
+
+
+def as_browsers_send(origins: Iterable[str]) -> tuple[str, ...]:
+    """Convert origins, as far as they are any, to what can be compared with the header Origin (RFC 6454)."""
+    return tuple(canonical_origin(origin) or origin for origin in origins)
+
+
+def origins(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+    """Validate origins that browsers send, and `*` for all."""
+    for origin in value:
+        if origin != "*" and canonical_origin(origin) is None:
+            raise ValueError(
+                f"{attribute.name.upper()} must be origins as browsers send them, such as https://app.example:8443 "
+                f"(no path, no wildcard within), or `*` for all, not {origin!r}"
+            )
+
+
+def a_host(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate what can be listened on: an address, an IPv6 one without brackets, or a name."""
+    with suppress(ValueError):
+        ip_address(value)
+        return
+    if canonical_host(value) is None or value.startswith("["):
+        raise ValueError(f"{attribute.name.upper()} must be an address or a name, such as 0.0.0.0, not {value!r}")
+
+
+def brokers(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+    """Validate `host:port`s."""
+    for broker in value:
+        place = split_port(broker)
+        if place is None or not place[1]:
+            raise ValueError(f"{attribute.name.upper()} must be host:port separated by commas, not {broker!r}")
+
+
+def named_like_topics(_: object, attribute: "attrs.Attribute[Any]", value: str | tuple[str, ...]) -> None:
+    """Validate what is empty, or a name that Kafka accepts for a topic, or several."""
+    for name in (value,) if isinstance(value, str) else value:
+        if name and (name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name)):
+            raise ValueError(f"{attribute.name.upper()} must be 1-249 of A-Z a-z 0-9 . _ -, not {name!r}")
 
 
 def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
     """Validate what is empty or the beginning of an HTTP URL, without user, query and fragment."""
-    try:
-        parts = urlsplit(value)
-        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        sound = False
-    if value and (not sound or "@" in value or "?" in value or "#" in value):
+    found = re.fullmatch(r"https?://([^/]+)(?:/[!$&-;=A-Z_a-z~]*)?", value, re.IGNORECASE)
+    place = split_port(found[1]) if found else None
+    if value and (place is None or place[1] == 0):
         raise ValueError(f"{attribute.name.upper()} must be like http://backend:3000/api/v1, with no user or query")
 
 
@@ -64,12 +123,19 @@ class Settings:
     """All settings of the service; `help` texts are what the table in docs/configuration.md is made of."""
 
     # The server
-    host: str = ts.option(default="0.0.0.0", help="Address to listen on.")  # noqa: S104 - a server in a container
+    host: str = ts.option(
+        default="0.0.0.0",  # noqa: S104 - a server in a container
+        validator=a_host,
+        help=f"Address to listen on. With AUTH=off it is {LOOPBACK_ONLY}, for this machine alone, unless it is set.",
+    )
     port: int = ts.option(default=8080, validator=within(0, 65535), help="TCP port to listen on; 0 takes a free one.")
     allowed_origins: tuple[str, ...] = ts.option(
         default=("http://localhost:4200", "http://localhost:3000"),
-        help="Web origins whose pages may use the service, separated by commas; `*` allows all. Programs that send no "
-        "Origin are not concerned.",
+        converter=as_browsers_send,
+        validator=origins,
+        help="Web origins whose pages may use the service, separated by commas; `*` allows all. Pages of the service's "
+        "own host may as well; with AUTH=off not those, but those of this machine, from any port. Programs that send "
+        "no Origin are not concerned.",
     )
     workers: int = ts.option(
         default=1,
@@ -88,12 +154,14 @@ class Settings:
     )
     log_level: str = ts.option(
         default="info",
-        validator=one_of("debug", "info", "warning", "error"),
+        converter=in_any_case,
+        validator=one_of(*LOG_LEVELS),
         help="Least level that is logged.",
     )
     log_format: str = ts.option(
         default="auto",
-        validator=one_of("auto", "text", "json"),
+        converter=in_any_case,
+        validator=one_of(*LOG_FORMATS),
         help="`auto`: text on a terminal, JSON elsewhere.",
     )
 
@@ -103,20 +171,26 @@ class Settings:
         help="File of the embedded log; used when KAFKA_BROKERS is not set.",
     )
     kafka_brokers: tuple[str, ...] = ts.option(
-        default=(), help="Kafka bootstrap servers, `host:port` separated by commas."
+        default=(), validator=brokers, help="Kafka bootstrap servers, `host:port` separated by commas."
     )
     kafka_group_id: str = ts.option(
         default="mesaya-ws-group",
         help="Name of this deployment towards Kafka (client id). It does not split the stream.",
     )
-    kafka_topics: tuple[str, ...] = ts.option(default=TOPICS, help="Topics to follow, separated by commas.")
+    kafka_topics: tuple[str, ...] = ts.option(
+        default=TOPICS, validator=named_like_topics, help="Topics to follow, separated by commas."
+    )
     kafka_security_protocol: str = ts.option(
         default="PLAINTEXT",
-        validator=one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+        converter=in_any_case,
+        validator=one_of(*SECURITY_PROTOCOLS),
         help="How to speak to the brokers.",
     )
     kafka_sasl_mechanism: str = ts.option(
-        default="PLAIN", validator=one_of("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), help="SASL mechanism."
+        default="PLAIN",
+        converter=in_any_case,
+        validator=one_of(*SASL_MECHANISMS),
+        help="SASL mechanism.",
     )
     kafka_sasl_username: str = ts.option(default="", help="SASL user.")
     kafka_sasl_password: ts.SecretStr = ts.secret(default=ts.SecretStr(""), help="SASL password.")
@@ -128,7 +202,7 @@ class Settings:
     )
     state_topic: str = ts.option(
         default="",
-        validator=named_like_a_topic,
+        validator=named_like_topics,
         help="Compacted topic of our own, say `mesaya-ws.state`, for checkpoints of what all records mean: an instance "
         "starts from the newest one, not from the beginning of the log. Empty: none are kept.",
     )
@@ -204,7 +278,8 @@ class Settings:
     )
     slow_tables: str = ts.option(
         default="close",
-        validator=one_of("close", "fold"),
+        converter=in_any_case,
+        validator=one_of(*SLOW_TABLES),
         help="What a slow client meets on `restaurant:…:tables`. `close`: it is closed with 4008, like everywhere. "
         "`fold`: nothing is queued, and when it has caught up it is told the newest state of each table.",
     )

@@ -10,6 +10,7 @@ import trio.testing
 from mesaya_ws import acceptor
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.core.head import END
+from mesaya_ws.core.log_rate import MOST
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 from tests.http_api.client import read_answer
@@ -248,6 +249,40 @@ async def test_whatever_happens_only_its_own_connection_ends(world, logged, sent
     await client.ended.wait()
     assert await client.receive_some() == b""
     assert [event["event"] for event in logged()] == (["a connection ended by a fault of ours"] if is_ours else [])
+
+
+def page(origin):
+    return handshake({b"Origin": origin})
+
+
+async def test_an_origin_that_is_refused_is_logged_once_a_minute(world, logged, autojump_clock):
+    assert await world.refusal(page(b"http://evil.example")) == (403, "origin_not_allowed")
+    await world.refusal(page(b"http://evil.example"))
+    await world.refusal(page(b"http://" + b"x" * 10_000))
+
+    def told():
+        return [(event["origin"], event["host"]) for event in logged() if event["level"] == "warning"]
+
+    assert told() == [("http://evil.example", "gateway.test"), ("http://" + "x" * 293, "gateway.test")]
+    await trio.sleep(61)
+    await world.refusal(page(b"http://evil.example"))
+    assert told()[2:] == [("http://evil.example", "gateway.test")]
+
+
+async def test_strangers_cannot_fill_the_log_with_origins(world, logged, autojump_clock):
+    for number in range(MOST + 20):
+        await world.refusal(page(b"http://%d.example" % number))
+    assert len([event for event in logged() if "origin" in event]) == MOST
+
+
+async def test_whether_a_page_may_connect_depends_on_auth(nursery):
+    rebound = handshake({b"Origin": b"http://gateway.test"})
+    open_to_all = World(nursery, auth=False)
+    assert await open_to_all.refusal(rebound) == (403, "origin_not_allowed")
+    await open_to_all.send(handshake({b"Origin": b"http://localhost:5173"}))
+    guarded = World(nursery)
+    await guarded.send(rebound)
+    assert (len(open_to_all.websockets), len(guarded.websockets)) == (1, 1)
 
 
 async def test_events_about_a_connection_carry_its_id(world, logged):

@@ -1,10 +1,11 @@
+import re
 from pathlib import Path
 
 import attrs
 import pytest
 
 from mesaya_ws.core.event_log import PARENTS
-from mesaya_ws.environment import load_settings, shown
+from mesaya_ws.environment import given, load_settings, shown
 from mesaya_ws.settings import Settings, SettingsError
 
 SEED = """\
@@ -50,6 +51,84 @@ def test_lists_and_switches(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("AUTH", "OFF", False),
+        ("AUTH", "On", True),
+        ("LOG_LEVEL", "INFO", "info"),
+        ("LOG_LEVEL", "Warn", "warning"),
+        ("LOG_LEVEL", "CRITICAL", "error"),
+        ("LOG_FORMAT", "JSON", "json"),
+        ("SLOW_TABLES", "Fold", "fold"),
+        ("KAFKA_SECURITY_PROTOCOL", "ssl", "SSL"),
+        ("KAFKA_SASL_MECHANISM", "scram_sha_512", "SCRAM-SHA-512"),
+    ],
+)
+def test_words_are_understood_in_any_case(tmp_path, name, value, meant):
+    assert getattr(load_settings({name: value}, tmp_path), name.lower()) == meant
+
+
+def words_of(field):
+    """Return the words that a setting may have, as the sentence about a wrong one tells them."""
+    try:
+        load_settings({field.name.upper(): "none of them"})
+    except SettingsError as error:
+        if found := re.search(r"must be one of (.*), not", str(error)):
+            return found[1].split(", ")
+    return []
+
+
+def test_every_setting_with_fixed_words_takes_them_in_any_case(tmp_path):
+    user = {"KAFKA_SASL_USERNAME": "u", "KAFKA_SASL_PASSWORD": "p"}
+    with_words = {field.name: words for field in attrs.fields(Settings) if (words := words_of(field))}
+    assert len(with_words) >= 5
+    for name, words in with_words.items():
+        for word in words:
+            assert getattr(load_settings({name.upper(): word.swapcase(), **user}, tmp_path), name) == word
+
+
+def test_origins_become_what_browsers_send(tmp_path):
+    listed = "https://App.Mesaya.example,https://app2.mesaya.example:443, https://señora.example:8443 ,file://,*"
+    assert load_settings({"ALLOWED_ORIGINS": listed}, tmp_path).allowed_origins == (
+        "https://app.mesaya.example",
+        "https://app2.mesaya.example",
+        "https://xn--seora-pta.example:8443",
+        "file://",
+        "*",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "host"),
+    [
+        ({}, "0.0.0.0"),
+        ({"AUTH": "off"}, "127.0.0.1"),
+        ({"AUTH": "off", "HOST": ""}, "127.0.0.1"),
+        ({"AUTH": "off", "HOST": "0.0.0.0"}, "0.0.0.0"),
+        ({"AUTH": "off", "HOST": "::"}, "::"),
+    ],
+)
+def test_what_is_open_to_everybody_listens_for_this_machine_alone_unless_told_otherwise(tmp_path, given, host):
+    assert load_settings(given, tmp_path).host == host
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"\xef\xbb\xbfAUTH=off\nPORT=18095\n",
+        b"\xef\xbb\xbfPORT=18095\r\nAUTH=off\r\n",
+        b"PORT=18095\rAUTH=off\r",
+        b"export AUTH = 'off' # for now\nPORT=\"18095\"",
+    ],
+)
+def test_an_env_file_as_editors_write_it(tmp_path, written):
+    (tmp_path / ".env").write_bytes(written)
+    settings = load_settings({}, tmp_path)
+    assert (settings.port, settings.auth) == (18095, False)
+    assert given({}, tmp_path) == {"PORT": "18095", "AUTH": "off"}
+
+
+@pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
         ("PORT", "x", "PORT must be a whole number, not 'x'"),
@@ -61,7 +140,18 @@ def test_lists_and_switches(tmp_path):
         ("KAFKA_BROKERS", "localhost", "KAFKA_BROKERS must be host:port separated by commas, not 'localhost'"),
         ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL", "needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"),
         ("KAFKA_SSL_CERTFILE", "x.pem", "belong together"),
+        ("KAFKA_BROKERS", "a..b:9092", "KAFKA_BROKERS must be host:port separated by commas, not 'a..b:9092'"),
+        ("KAFKA_BROKERS", "a:0", "KAFKA_BROKERS must be host:port separated by commas, not 'a:0'"),
+        ("KAFKA_BROKERS", "PLAINTEXT://a:9092", "KAFKA_BROKERS must be host:port separated by commas"),
+        ("KAFKA_TOPICS", '"a,b"', "KAFKA_TOPICS must be 1-249 of A-Z a-z 0-9 . _ -, not '\"a'"),
+        ("KAFKA_TOPICS", "a,..", "KAFKA_TOPICS must be 1-249 of A-Z a-z 0-9 . _ -, not '..'"),
+        ("KAFKA_TOPICS", "ñ", "KAFKA_TOPICS must be 1-249"),
+        ("HOST", "a..b", "HOST must be an address or a name, such as 0.0.0.0, not 'a..b'"),
+        ("HOST", "a" * 64, "HOST must be an address or a name"),
+        ("HOST", "localhost:8080", "HOST must be an address or a name"),
         ("ALLOWED_ORIGINS", "localhost:4200/", "ALLOWED_ORIGINS must be origins"),
+        ("ALLOWED_ORIGINS", "https://*.mesaya.example", "no wildcard within), or `*` for all, not 'https://*.mes"),
+        ("ALLOWED_ORIGINS", "http://localhost:4200,https://app.example/", "not 'https://app.example/'"),
         ("STATE_TOPIC", "our state", "STATE_TOPIC must be 1-249 of A-Z a-z 0-9 . _ -, not 'our state'"),
         ("STATE_TOPIC", "mesa-ya.tables.events", "is followed for its events"),
         ("PLATFORM_API_URL", "backend:3000", "PLATFORM_API_URL must be like http://backend:3000/api/v1"),
@@ -69,6 +159,11 @@ def test_lists_and_switches(tmp_path):
         ("PLATFORM_API_URL", "http://a:b@backend/", "PLATFORM_API_URL must be like"),
         ("PLATFORM_API_URL", "http://backend/?a=b", "PLATFORM_API_URL must be like"),
         ("PLATFORM_API_URL", "http://[::1/", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://a..b/api", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", f"http://{'a' * 64}/api", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://h/\x7f", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://[::1%25lo]:1/", "PLATFORM_API_URL must be like"),
+        ("PLATFORM_API_URL", "http://h:70000/", "PLATFORM_API_URL must be like"),
     ],
 )
 def test_every_bad_value_gets_one_sentence(tmp_path, name, value, sentence):

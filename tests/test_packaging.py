@@ -1,5 +1,6 @@
 """The wheel holds what the service needs, and nothing else."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -7,6 +8,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+
+from mesaya_ws.environment import load_settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,6 +39,21 @@ def test_so_is_what_is_not_code(wheel):
 
 def test_nothing_else_is(wheel):
     assert {name.split("/")[0].split("-")[0] for name in wheel} == {"mesaya_ws"}
+
+
+def test_a_container_is_reached_from_outside_though_auth_is_off(tmp_path):
+    image = dict(
+        re.findall(r"(\w+)=(\S+)", re.search(r"^ENV (.*)$", (ROOT / "Containerfile").read_text(), re.MULTILINE)[1])
+    )
+    composed = dict(re.findall(r"^      (\w+): (\S+)", (ROOT / "compose.yaml").read_text(), re.MULTILINE))
+    for environment in (image, {"HOST": composed["HOST"]}):
+        assert load_settings({**environment, "AUTH": "off"}, tmp_path).host == "0.0.0.0"
+
+
+def test_the_composed_service_is_open_to_this_machine_alone():
+    ports = re.findall(r'^      - "(\S+:\d+)"', (ROOT / "compose.yaml").read_text(), re.MULTILINE)
+    assert len(ports) == 2
+    assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_the_lock_names_every_dependency_and_no_registry():

@@ -11,11 +11,13 @@ import trio
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.environment import load_settings
 from mesaya_ws.groups import only
-from mesaya_ws.logs import configure
+from mesaya_ws.logs import configure, get_logger
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.workers.pool import Pool
 from mesaya_ws.workers.post import WorkerPost
 from mesaya_ws.workers.supervisor import GaveUpError, supervise
+
+log = get_logger(__name__)
 
 
 @click.command()
@@ -29,6 +31,8 @@ def serve(workers: int | None) -> None:
 
     settings = usable_settings(load)
     configure(settings.log_level, settings.log_format)
+    if not settings.auth:
+        log.warning("AUTH is off: private channels are open to whoever connects", host=settings.host)
     if settings.workers == 1:
         _run(settings, _gateway(), settings)
     else:

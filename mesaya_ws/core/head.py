@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 
 from mesaya_ws.core import http_errors
 from mesaya_ws.core.http_errors import HttpError
+from mesaya_ws.core.origins import may_use
 
 END = b"\r\n\r\n"
 WEBSOCKET_PATH = "/ws"
@@ -85,6 +86,15 @@ class Head:
         return self.minor > 0 and "100-continue" in _tokens(self.headers.get("expect", ""))
 
 
+class OriginError(HeadError):
+    """A handshake of a page of `origin`, which may not use the service; it called it by the name `host`."""
+
+    def __init__(self, origin: str, host: str) -> None:
+        super().__init__(http_errors.ORIGIN_NOT_ALLOWED, "Pages of this origin may not connect; see ALLOWED_ORIGINS.")
+        self.origin = origin
+        self.host = host
+
+
 def parse_head(data: bytes) -> Head:
     """Parse a head, given without the empty line that ends it. Raises `HeadError` when it is none."""
     first, *lines = data.decode("latin-1").split("\r\n", MOST_FIELDS + 1)
@@ -148,11 +158,11 @@ def _bad_request(sentence: str) -> HeadError:
     return HeadError(http_errors.BAD_REQUEST, sentence)
 
 
-def accept_websocket(head: Head, allowed_origins: Collection[str]) -> bytes:
+def accept_websocket(head: Head, allowed_origins: Collection[str], *, auth: bool = True) -> bytes:
     """Return the answer that opens the WebSocket which `head` asks for (RFC 6455, 4.2.2).
 
     Of the sub-protocols that a client offers, `SUBPROTOCOL` is selected, or none. Raises `HeadError` when the handshake
-    is not one of RFC 6455, or its page may not use the service.
+    is not one of RFC 6455, and `OriginError` when its page may not use the service (see `origins.may_use`).
     """
     headers = head.headers
     if head.path != WEBSOCKET_PATH:
@@ -171,8 +181,8 @@ def accept_websocket(head: Head, allowed_origins: Collection[str]) -> bytes:
     if not _is_key(key):
         raise HeadError(http_errors.BAD_HANDSHAKE, "Sec-WebSocket-Key must be 16 bytes in base64.")
     origin = headers.get("origin")
-    if origin is not None and not may_use(origin, headers["host"], allowed_origins):
-        raise HeadError(http_errors.ORIGIN_NOT_ALLOWED, "Pages of this origin may not connect; see ALLOWED_ORIGINS.")
+    if origin is not None and not may_use(origin, headers["host"], allowed_origins, auth=auth):
+        raise OriginError(origin, headers["host"])
     proof = b64encode(sha1(f"{key}{_GUID}".encode("ascii"), usedforsecurity=False).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -187,11 +197,6 @@ def _selection(offered: str | None) -> bytes:
     if offered is None or SUBPROTOCOL not in (name.strip(" \t") for name in offered.split(",")):
         return b""
     return f"\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}".encode("ascii")
-
-
-def may_use(origin: str, host: str, allowed: Collection[str]) -> bool:
-    """Return whether a page of `origin` (RFC 6454) may use the service: one that is listed, or our own at `host`."""
-    return "*" in allowed or origin in allowed or origin in (f"http://{host}", f"https://{host}")
 
 
 def refusal(error: HttpError, sentence: str, *headers: tuple[str, str]) -> bytes:

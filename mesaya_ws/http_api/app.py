@@ -1,6 +1,6 @@
 """The HTTP application: its routes, and what holds for all of them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -9,10 +9,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from mesaya_ws import __version__
 from mesaya_ws.core.event_log import EventLog
 from mesaya_ws.core.http_errors import UPGRADE_REQUIRED
+from mesaya_ws.core.origins import may_use
 from mesaya_ws.core.status import Status
 from mesaya_ws.http_api.broadcast import broadcast_route
 from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
@@ -41,8 +43,9 @@ def create_app(
         ],
         middleware=[
             Middleware(
-                CORSMiddleware,
+                _Pages,
                 allow_origins=settings.allowed_origins,
+                auth=settings.auth,
                 allow_methods=["GET", "POST"],
                 allow_headers=["Authorization", "Content-Type"],
             )
@@ -56,6 +59,25 @@ def create_app(
     # A redirection would name the wrong scheme behind a proxy that speaks TLS.
     app.router.redirect_slashes = False
     return app
+
+
+class _Pages(CORSMiddleware):
+    """Lets those pages read answers that may also open a WebSocket; what has our own host asks for no permission."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        allow_origins: Collection[str],
+        allow_methods: Collection[str],
+        allow_headers: Collection[str],
+        auth: bool,
+    ) -> None:
+        super().__init__(app, allow_origins, allow_methods, allow_headers)
+        self._auth = auth
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        return may_use(origin, "", self.allow_origins, auth=self._auth)
 
 
 async def _describe(_: Request) -> Response:

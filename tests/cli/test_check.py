@@ -8,13 +8,13 @@ def rows(result):
 
 
 def test_check_shows_the_settings_but_no_secrets(run, monkeypatch):
-    for name, value in {"PUBLISH_TOKEN": "hunter2", "AUTH": "off", "HOST": "[b]host[/b]"}.items():
+    for name, value in {"PUBLISH_TOKEN": "hunter2", "AUTH": "off", "KAFKA_GROUP_ID": "[b]group[/b]"}.items():
         monkeypatch.setenv(name, value)
     result = run("check")
     assert ["PUBLISH_TOKEN", "(hidden)"] in rows(result)
     assert ["KAFKA_SASL_PASSWORD", ""] in rows(result)
     assert ["AUTH", "off"] in rows(result)
-    assert ["HOST", "[b]host[/b]"] in rows(result)
+    assert ["KAFKA_GROUP_ID", "[b]group[/b]"] in rows(result)
     assert "hunter2" not in result.output
     assert result.stdout.splitlines()[-1] == "All is well."
     assert result.stderr == "mesaya-ws: AUTH=off, so private channels are open to everybody.\n"

@@ -91,7 +91,7 @@ def test_what_is_no_proper_request_is_refused_and_counted(gateway, bystander, he
         pytest.param({b"Sec-WebSocket-Extensions": b"\xff; caf\xe9=\xff"}, id="extensions of bytes"),
         pytest.param({b"Sec-WebSocket-Extensions": b"permessage-deflate"}, id="compression"),
         pytest.param({b"Cookie": b"caf\xe9=\xff"}, id="cookies of bytes"),
-        pytest.param({b"Origin": b"http://gateway.test"}, id="our own origin"),
+        pytest.param({b"Origin": b"http://LocalHost:5173"}, id="a page of this machine, without auth"),
         pytest.param({b"Origin": b"http://localhost:4200"}, id="an allowed origin"),
         pytest.param({b"Upgrade": b"h2c, WebSocket"}, id="several upgrades"),
     ],

@@ -9,16 +9,19 @@ from websockets.exceptions import InvalidStatus
 
 from tests.e2e.client import connected
 from tests.e2e.gateway import running
+from tests.e2e.raw import raw
+from tests.wire import handshake
 
 SEED = Path(__file__).with_name("seed.env").read_text()
 ALLOWED, FOREIGN = ("http://localhost:4200", "http://localhost:3000"), "http://localhost:5000"
 NOWHERE = "127.0.0.1:9"
+REFUSED = "pages of this origin may not connect (ALLOWED_ORIGINS)"
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
     """One for all tests here."""
-    with running(tmp_path_factory.mktemp("http"), PUBLISH_TOKEN="a token of the tests") as gateway:
+    with running(tmp_path_factory.mktemp("http"), PUBLISH_TOKEN="a token of the tests", AUTH="on") as gateway:
         yield gateway
 
 
@@ -52,8 +55,27 @@ def test_its_own_pages_may_connect(gateway):
     assert may_connect(gateway, f"http://127.0.0.1:{gateway.port}")
 
 
+def test_the_origin_that_is_refused_is_in_the_log(gateway):
+    assert not may_connect(gateway, "http://unlisted.example")
+    [entry] = [entry for entry in gateway.logged(REFUSED) if entry["origin"] == "http://unlisted.example"]
+    assert entry["host"] == f"127.0.0.1:{gateway.port}"
+    assert not may_connect(gateway, "http://unlisted.example")
+    assert gateway.output.count("unlisted.example") == 1
+
+
+def test_without_auth_only_this_machine_and_its_pages_are_served(start_gateway):
+    gateway = start_gateway(AUTH="off", HOST="")
+    assert gateway.event("listening")["host"] == "127.0.0.1"
+    for origin in ("http://localhost:5173", "https://127.0.0.1", "http://[::1]:4200"):
+        assert may_fetch(gateway, origin)
+        assert may_connect(gateway, origin)
+    with raw(gateway.port) as client:
+        client.send(handshake({b"Host": b"rebound.example:8080", b"Origin": b"http://rebound.example:8080"}))
+        assert client.refusal() == (403, "origin_not_allowed")
+
+
 def test_other_origins_can_be_allowed(start_gateway):
-    gateway = start_gateway(ALLOWED_ORIGINS=f"{FOREIGN},null")
+    gateway = start_gateway(ALLOWED_ORIGINS=f"{FOREIGN},null", AUTH="on")
     for origin in (FOREIGN, "null"):
         assert may_fetch(gateway, origin)
         assert may_connect(gateway, origin)
@@ -69,7 +91,7 @@ def test_other_origins_can_be_allowed(start_gateway):
 
 def test_the_env_file_of_the_seed_works_while_kafka_is_missing(start_gateway, tmp_path):
     (tmp_path / ".env").write_text(SEED)
-    gateway = start_gateway(ready=False, HOST="", KAFKA_BROKERS=NOWHERE)
+    gateway = start_gateway(ready=False, HOST="", AUTH="on", KAFKA_BROKERS=NOWHERE)
     assert gateway.event("listening")["host"] == "0.0.0.0"
     assert gateway.request("/health")[0] == 200
     assert gateway.request("/health/ready")[0] == 503

@@ -104,6 +104,12 @@ async def test_pages_of_other_origins_may_not(service, origin):
     assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize(("auth", "verdict"), [(True, False), (False, True)])
+async def test_pages_of_this_machine_may_read_from_any_port_without_auth(auth, verdict):
+    answer = await Service(auth=auth).get("/health", ("Origin", "http://localhost:5173"))
+    assert (answer.headers.get("access-control-allow-origin") == "http://localhost:5173") is verdict
+
+
 async def test_all_may_when_all_are_allowed():
     answer = await Service(allowed_origins=("*",)).get("/health", ("Origin", "http://anywhere.example"))
     assert answer.headers["access-control-allow-origin"] == "*"
