@@ -82,8 +82,9 @@ def test_snippet_works_in_a_browser(gateway):
         hears_of_a_reservation(program, gateway)
 
 
-def test_a_page_of_another_origin_is_kept_out(gateway):
+def test_a_page_of_another_origin_is_kept_out(start_gateway):
     chromium = required("chromium")
+    gateway = start_gateway(AUTH="on")
     with running_node("paste_in_browser.js", chromium, SNIPPET, str(gateway.port), "http://localhost:5000") as program:
         [refusal] = program.next("error")
         assert "403" in refusal
