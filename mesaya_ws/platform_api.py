@@ -16,7 +16,7 @@ import trio
 from mesaya_ws.core.event_log import EventLog, LogUnavailableError, RecordRefusedError
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.found import parents_in, records_of
-from mesaya_ws.core.json_text import read_json
+from mesaya_ws.core.json_text import has_too_many_nodes, read_json
 from mesaya_ws.core.records import platform_time
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
@@ -29,7 +29,7 @@ QUESTIONS_PER_MINUTE = 30
 ANSWER_SECONDS = 5.0
 """For a whole answer; whoever waits for a parent does so for PARENT_WAIT, which is less."""
 
-ANSWER_BYTES = 1024 * 1024
+ANSWER_BYTES, ANSWER_NODES = 1024 * 1024, 60_000
 """To understand that much takes some 5 ms."""
 
 PAGE = 20
@@ -191,6 +191,8 @@ class PlatformApi:
             raise _BadAnswerError(f"it answers more than {ANSWER_BYTES} bytes")
         if patience.cancelled_caught:
             raise _BadAnswerError(f"it does not answer within {ANSWER_SECONDS:.0f} s")
+        if has_too_many_nodes(body, ANSWER_NODES):
+            raise _BadAnswerError(f"it answers more than {ANSWER_NODES} members of objects and lists")
         try:
             answer = read_json(bytes(body))
         except orjson.JSONDecodeError as error:

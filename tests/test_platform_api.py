@@ -373,6 +373,16 @@ async def test_after_a_failure_others_come_first(autojump_clock: MockClock):
     assert answers.times[1] - answers.times[0] >= platform_api.PAUSE
 
 
+async def test_an_answer_with_too_much_in_it_is_not_read(autojump_clock: MockClock, logged: list[EventDict]):
+    answers = Answers(lambda request: {"data": [{}] * platform_api.ANSWER_NODES})
+    async with running("http://backend", answers) as instance:
+        await instance.table("t", "s")
+        await trio.sleep(1)
+        assert [entry["reason"] for entry in logged if entry["log_level"] == "warning"] == [
+            f"it answers more than {platform_api.ANSWER_NODES} members of objects and lists"
+        ]
+
+
 async def test_what_the_log_does_not_take_is_let_go(autojump_clock: MockClock, logged: list[EventDict]):
     large = {"data": [{"id": "R", "sections": [{"id": "s"}], "name": ""}]}
     large["data"][0]["name"] = "x" * (platform_api.ANSWER_BYTES - len(orjson.dumps(large)))

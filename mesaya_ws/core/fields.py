@@ -1,6 +1,5 @@
 """The types of the fields of a record: what is kept of a value, and what is never kept, wherever a record hides it."""
 
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from math import isfinite
@@ -16,16 +15,20 @@ DROPPED: Any = object()
 PRIVATE = frozenset({"ownerId", "adminNote", "userNote", "storagePath", "subscriptionId"})
 """Fields that leave only on channels of those whom they concern: kept only for the entities that declare them."""
 
-_SECRET = re.compile(r"passw|pwd|hash|token|secret|mail", re.IGNORECASE)
 _PRIVATE = frozenset(name.lower() for name in PRIVATE)
-_LONGEST_NAME = 64
-"""Of the fields that are remembered; longer names are looked at anew each time."""
+
+LONGEST_NAME = 32
+"""Characters of a field's name; the platform's longest has 27. To look for secrets in longer ones takes too long."""
+
+_REMEMBERED_NAMES = 1024
+_withheld: dict[str, bool] = {}
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _LONGEST_NUMBER = 64
 _LONGEST_WHOLE = 18  # of 64 bits, which is what can be written again; longer ones lose digits, as in JavaScript
 
 _DEEPEST = 32  # orjson reads 1024 levels and writes 254
+_NESTED = (dict, list)
 
 
 def text(value: Any) -> Any:
@@ -88,19 +91,24 @@ def listing(value: Any) -> Any:
 
 def whatever(value: Any, depth: int = 0) -> Any:
     """Accept any JSON, without what is secret in it and without what is nested absurdly deep."""
-    if type(value) is dict:
-        if depth == _DEEPEST:
-            return DROPPED
-        return {
-            name: kept
-            for name, item in value.items()
-            if not withheld(name) and (kept := whatever(item, depth + 1)) is not DROPPED
-        }
-    if type(value) is list:
-        if depth == _DEEPEST:
-            return DROPPED
-        return [kept for item in value if (kept := whatever(item, depth + 1)) is not DROPPED]
-    return value
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        return value
+    if depth == _DEEPEST:
+        return DROPPED
+    # A call takes longer than all the rest: only what has members is worth one.
+    if kind is list:
+        return [
+            kept
+            for item in value
+            if (kept := whatever(item, depth + 1) if item and type(item) in _NESTED else item) is not DROPPED
+        ]
+    return {
+        name: kept
+        for name, item in value.items()
+        if not withheld(name)
+        and (kept := whatever(item, depth + 1) if item and type(item) in _NESTED else item) is not DROPPED
+    }
 
 
 def optional(kind: FieldType) -> FieldType:
@@ -110,13 +118,27 @@ def optional(kind: FieldType) -> FieldType:
 
 def withheld(name: str) -> bool:
     """Return whether a field of that name, declared nowhere, must not be kept; however it is spelled."""
-    return _is_withheld(name) if len(name) <= _LONGEST_NAME else _SECRET.search(name) is not None
-
-
-@lru_cache(1024)
-def _is_withheld(name: str) -> bool:
-    # The same few names come again and again: to remember is a third of searching. Long ones are not worth the memory.
-    return name.replace("_", "").lower() in _PRIVATE or _SECRET.search(name) is not None
+    known = _withheld.get(name)
+    if known is not None:
+        # The same few names come again and again: to remember is a third of searching.
+        return known
+    if len(name) > LONGEST_NAME:
+        return True
+    folded = name.casefold()
+    # One regular expression for all of these takes six times as long.
+    answer = (
+        "passw" in folded
+        or "pwd" in folded
+        or "hash" in folded
+        or "token" in folded
+        or "secret" in folded
+        or "mail" in folded
+        or (folded.replace("_", "") if "_" in folded else folded) in _PRIVATE
+    )
+    if len(_withheld) >= _REMEMBERED_NAMES:
+        _withheld.clear()
+    _withheld[name] = answer
+    return answer
 
 
 def never(_: Any) -> Any:

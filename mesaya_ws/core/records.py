@@ -12,7 +12,7 @@ from mesaya_ws.core.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.entity import Data, Dropped, Entity
 from mesaya_ws.core.event_log import PARENTS, Record, topic_of
 from mesaya_ws.core.fields import DROPPED, reference
-from mesaya_ws.core.json_text import read_json
+from mesaya_ws.core.json_text import MAX_NODES, has_too_many_nodes, read_json
 
 
 class Reason(StrEnum):
@@ -40,6 +40,8 @@ class Reason(StrEnum):
     BAD_ID = "bad_id"
     DAMAGED = "damaged"
     """The log has it, but its bytes cannot be unpacked."""
+    TOO_LARGE = "too_large"
+    """More than MAX_RECORD_BYTES, or more in it than can be looked at without holding up everybody."""
 
 
 NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED, Reason.FOUND})
@@ -85,20 +87,24 @@ _WHATS = frozenset({"created", "updated", "deleted", "status_changed"})
 _WORD = re.compile(r"[a-z_]{1,64}")
 _BAD_ID = "The id is missing, or is not 1-128 of A-Z a-z 0-9 . _ ~ -."
 _NOTHING: Mapping[str, Any] = {}
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def understand(record: Record) -> Event | Unreadable:
+def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable:
     """Return what a record says, or why it says nothing. Takes any bytes; raises nothing.
 
     There are two envelopes, `{timestamp, event_type, entity_id, entity_subtype?, data, metadata?}` and the older
     `{timestamp, action: "<entity>.<what>", entityId?, entity}`; and those of `auth`.
     """
-    if record.value is None:
+    value = record.value
+    if value is None:
         return Unreadable(Reason.TOMBSTONE)
     topic = record.topic
+    if has_too_many_nodes(value, max_nodes):
+        return Unreadable(Reason.TOO_LARGE, f"It has more than {max_nodes} members, in {len(value)} bytes.")
     try:
-        envelope = read_json(record.value)
+        envelope = read_json(value)
     except orjson.JSONDecodeError as error:
         return Unreadable(Reason.NOT_JSON, f"The value is not JSON: {error}.")
     if type(envelope) is not dict:

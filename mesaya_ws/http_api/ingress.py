@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from mesaya_ws.core import http_errors
 from mesaya_ws.core.event_log import EventLog, LogUnavailableError, NewRecord, Record, RecordRefusedError
-from mesaya_ws.core.json_text import read_json
+from mesaya_ws.core.json_text import MAX_NODES, has_too_many_nodes, read_json
 from mesaya_ws.core.records import Unreadable, mistyped_id, understand
 from mesaya_ws.core.structuring import first_problem, strict_converter
 from mesaya_ws.http_api.errors import ApiError
@@ -52,6 +52,8 @@ async def read_object(request: Request, settings: Settings) -> dict[str, Any]:
         body = await _read_body(request, settings.max_body_bytes)
     if patience.cancelled_caught:
         raise ApiError(http_errors.BODY_TOO_LATE, "The body of the request took too long.")
+    if has_too_many_nodes(body):
+        raise ApiError(http_errors.BODY_TOO_LARGE, f"The body has too many members (more than {MAX_NODES}).")
     try:
         value = read_json(body)
     except orjson.JSONDecodeError as error:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core import fields
 from mesaya_ws.core.channels import IDENTIFIER
-from mesaya_ws.core.fields import DROPPED, PRIVATE, optional, reference, whatever, withheld
+from mesaya_ws.core.fields import DROPPED, LONGEST_NAME, PRIVATE, optional, reference, whatever, withheld
 
 
 @pytest.mark.parametrize(
@@ -85,16 +85,28 @@ def test_what_is_private_is_withheld_however_it_is_spelled(name):
         "clientSecret",
         "userEmail",
         "e_mail",
-        "x" * 65 + "Token",
+        "x" * (LONGEST_NAME - 5) + "Token",
     ],
 )
 def test_what_is_secret_is_withheld(name):
     assert withheld(name)
 
 
-@pytest.mark.parametrize("name", ["ownerName", "note", "thumbnail", "path", "subscription", "x" * 65])
+@pytest.mark.parametrize("name", ["ownerName", "note", "thumbnail", "path", "subscription", "x" * LONGEST_NAME])
 def test_other_fields_are_not_withheld(name):
     assert not withheld(name)
+
+
+def test_what_no_field_is_called_is_not_even_looked_at():
+    assert withheld("x" * (LONGEST_NAME + 1))
+
+
+def test_few_names_are_remembered():
+    for number in range(5000):
+        withheld(f"name{number}")
+    assert withheld("password")
+    assert not withheld("note")
+    assert len(fields._withheld) <= fields._REMEMBERED_NAMES
 
 
 json = st.recursive(

@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.event_log import TOPICS, Record, topic_of
+from mesaya_ws.core.json_text import MAX_NODES, nodes
 from mesaya_ws.core.records import Event, Reason, Unreadable, platform_time, understand
+from tests.steps import calls
 
 
 def record(domain, value, key=None, timestamp=1_769_000_000_123):
@@ -253,3 +255,50 @@ def test_any_bytes_are_an_event_or_unreadable(topic, value, key, timestamp):
 )
 def test_a_time_is_written_as_the_platform_does(milliseconds, written):
     assert platform_time(milliseconds) == written
+
+
+# What is too much
+
+
+def heavy(member, count):
+    """Return a review with so many times the same in it."""
+    text = b'{"event_type": "created", "entity_id": "e", "data": {"x": [' + b",".join([member] * count) + b"]}}"
+    return record("reviews", text)
+
+
+@pytest.mark.parametrize("member", [b"0", b"{}", b"[0]", b'{"a": 0}', b"[[[[[]]]]]", b'"a,b"'])
+def test_a_record_with_too_much_in_it_is_refused_unread(member):
+    count = MAX_NODES // nodes(member + b",")
+    over = heavy(member, count)
+    problem = understand(over)
+    assert problem == Unreadable(Reason.TOO_LARGE, problem.detail)
+    assert str(MAX_NODES) in problem.detail
+    assert calls(lambda: understand(over)) < 20
+    assert isinstance(understand(heavy(member, count - 20)), Event)
+
+
+@pytest.mark.parametrize("member", [b"0", b"{}", b"[0]", b'{"a": 0}', b"[[[[[]]]]]"])
+def test_what_is_not_too_much_is_little_work(member):
+    few, many = (heavy(member, count // nodes(member + b",")) for count in (MAX_NODES // 2, MAX_NODES - 20))
+    # Twice as much is twice the work, and that is little.
+    assert calls(lambda: understand(many)) <= min(2.1 * calls(lambda: understand(few)), 3 * MAX_NODES)
+
+
+def test_a_long_text_is_no_more_than_its_bytes():
+    assert isinstance(understand(record("reviews", envelope("created", {"comment": "Muy rico. " * 400_000}))), Event)
+
+
+def test_a_restaurant_with_a_thousand_tables_is_not_too_much():
+    table = {
+        "id": "4f2e8f4c-2a54-4a4e-9d94-0e62a4f0a7a9",
+        "sectionId": "4f2e8f4c-2a54-4a4e-9d94-0e62a4f0a7a9",
+        **dict.fromkeys(("number", "capacity", "posX", "posY", "width", "height"), 100),
+        "tableImageId": "a",
+        "chairImageId": "b",
+        "status": "AVAILABLE",
+        "isAvailable": True,
+        "createdAt": "2026-01-20T15:00:00.000Z",
+        "updatedAt": "2026-01-20T15:00:00.000Z",
+    }
+    event = read("restaurants", envelope("deleted", {"sections": [{"id": "s", "tables": [table] * 1000}]}))
+    assert len(event.data["sections"][0]["tables"]) == 1000

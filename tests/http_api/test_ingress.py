@@ -6,6 +6,7 @@ import pytest
 import trio
 import trio.testing
 
+from mesaya_ws.core.json_text import MAX_NODES
 from mesaya_ws.http_api import ingress
 from tests.fakes import LARGEST
 
@@ -82,6 +83,13 @@ async def test_a_body_that_is_too_large_is_refused(chunked):
         parts = [head, *[b"200\r\n" + b"x" * 512 + b"\r\n"] * 3]
     answer = await ask(service.app, *parts, method="POST")
     assert (answer.status, answer.error) == (413, "body_too_large")
+
+
+async def test_a_body_with_too_much_in_it_is_refused_unread(service):
+    body = b'{"topic": "mesa-ya.reviews.events", "value": {"x": [' + b",".join([b"{}"] * MAX_NODES) + b"]}}"
+    answer = await service.post("/publish", body)
+    assert (answer.status, answer.error) == (413, "body_too_large")
+    assert str(MAX_NODES) in answer.sentence
 
 
 async def test_a_body_may_be_as_large_as_the_limit():
