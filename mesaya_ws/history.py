@@ -99,7 +99,7 @@ class Historian:
                             case Restored():
                                 patience.deadline = trio.current_time() + settings.replay_seconds
                             case item:
-                                for piece in pieces(item, HEARING):
+                                for piece, _ in pieces(item, HEARING):
                                     past.feed.hear(piece, round(time() * 1000))
                                     look()
                                     await trio.lowlevel.cancel_shielded_checkpoint()

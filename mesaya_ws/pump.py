@@ -36,8 +36,9 @@ async def pump(
     while True:
         with trio.move_on_after(feed.rests_for(round(time() * 1000))):
             for item in chain([await news.receive()], _waiting(news)):
-                for piece in pieces(item, HEARING):
-                    heard += _hear(piece, around)
+                for piece, work in pieces(item, HEARING):
+                    _hear(piece, around)
+                    heard += work
                     if heard >= HEARING:
                         heard = 0
                         (look if feed.live else keep)()
@@ -66,10 +67,9 @@ def _waiting(news: trio.MemoryReceiveChannel[News]) -> Iterator[News]:
         yield news.receive_nowait()
 
 
-def _hear(news: News, around: Surroundings) -> int:
-    """Take note of what the log says; return how many records that were, which had to be understood."""
+def _hear(news: News, around: Surroundings) -> None:
+    """Take note of what the log says."""
     status = around.status
-    records_heard = 0
     match news:
         case Outage(reason):
             status.outage, status.since = reason, time()
@@ -79,13 +79,11 @@ def _hear(news: News, around: Surroundings) -> int:
             status.outage, status.since = None, time()
             around.metrics.log_up = True
             log.info("the event log answers again")
-        case Batch(source, records, lag):
+        case Batch(source, _, lag):
             around.metrics.lag[source] = lag
-            records_heard = len(records)
         case Together(batches):
-            for source, records, lag in batches:
+            for source, _, lag in batches:
                 around.metrics.lag[source] = lag
-                records_heard += len(records)
         case Sources(_, lags, _):
             around.metrics.lag = dict(lags)  # what is not named is no more
         case Skipped():
@@ -93,7 +91,6 @@ def _hear(news: News, around: Surroundings) -> int:
         case Replaced(topic):
             log.warning("a topic was deleted and created again", topic=topic)
     around.feed.hear(news, round(time() * 1000))
-    return records_heard
 
 
 def _own_up(around: Surroundings) -> None:

@@ -170,21 +170,39 @@ class Restored(NamedTuple):
 News = Batch | Together | Sources | Gap | Skipped | Replaced | Outage | Restored
 
 
-def pieces(news: News, records: int) -> Iterator[News]:
-    """Yield what says the same as `news`, with no more than so many `records` in each.
+def weight(record: Record) -> int:
+    """Return how much work a record is: 1, and as much again for each KiB."""
+    return 1 + (len(record.value or b"") >> 10)
+
+
+def pieces(news: News, most: int) -> Iterator[tuple[News, int]]:
+    """Yield what says the same as `news`, and the weight of its records, which ends with the one that reaches `most`.
 
     All of it is to be known before the first of the records is taken.
     """
+    weighs = _weight(news)
     match news:
-        case Batch(source, held, lag) if len(held) > records:
-            for first in range(0, len(held), records):
-                piece = held[first : first + records]
-                yield Batch(source, piece, lag + len(held) - first - len(piece))
-        case Together(batches) if sum(len(batch.records) for batch in batches) > records:
+        case Batch(source, held, lag) if weighs > most:
+            first = weighs = 0
+            for number, record in enumerate(held, 1):
+                weighs += weight(record)
+                if weighs >= most or number == len(held):
+                    yield Batch(source, held[first:number], lag + len(held) - number), weighs
+                    first, weighs = number, 0
+        case Together(batches) if weighs > most:
             for batch in batches:
-                yield from pieces(batch, records)
+                yield from pieces(batch, most)
         case _:
-            yield news
+            yield news, weighs
+
+
+def _weight(news: News) -> int:
+    match news:
+        case Batch(_, records, _):
+            return sum(map(weight, records))
+        case Together(batches):
+            return sum(map(_weight, batches))
+    return 0
 
 
 class LogUnavailableError(Exception):

@@ -5,7 +5,7 @@ what the log says (`hear`), lets it work (`take`), and writes what the hub has g
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from math import inf
 
@@ -21,12 +21,14 @@ from mesaya_ws.core.event_log import (
     Record,
     Replaced,
     Restored,
+    Source,
     Sources,
     Together,
+    weight,
 )
 from mesaya_ws.core.freshness import Freshness
 from mesaya_ws.core.hub import Hub
-from mesaya_ws.core.ordering import Merge
+from mesaya_ws.core.ordering import MAX_BYTES, MAX_RECORDS, Merge
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.parents import missing_parent
 from mesaya_ws.core.position import Cursor
@@ -39,17 +41,24 @@ from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, stat
 from mesaya_ws.core.window import Window
 
 TURN = 50
-"""Records that are taken in one go: at some 20 µs each, that is 1 ms; on a machine that is crowded, 5."""
+"""The work of one go, in records of less than a KiB (see `weight`): at some 30 µs each, that is 1.5 ms; on a machine
+that is crowded, 5. The record that exceeds it is still taken, and may take 10 ms by itself."""
 
 HEARING = 100
-"""Records that should be heard in one go: at some 10 µs each, that is 1 ms; on a machine that is crowded, 4."""
+"""Records (by their `weight`) that should be heard in one go: they are only put in order, but for large ones."""
+
+UNDERSTOOD_AT_ONCE = 256 * 1024
+"""Bytes of a record from which it is understood when it is heard: in another go than that in which it is taken."""
+
+MESSAGE_BYTES = 4096
+"""Bytes of messages that are as much work as a record."""
 
 _GIVEN_UP = "given_up"
 
 _partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
 
-Understood = tuple[Record, Event | Unreadable | Gap]
-"""A record, and what it says; or a gap, in the place of its last record."""
+Understood = tuple[Record, Event | Unreadable | Gap | None]
+"""A record, and what it says; None before it has been understood. Or a gap, in the place of its last record."""
 
 
 class Feed:
@@ -63,6 +72,8 @@ class Feed:
     `losses` are the topics of which the log has lost something before it was read, and why, since somebody took them
     from here: to who is subscribed to what they feed, this has not been told. `want` is told, again and again, which
     parents of records are not known, as `<entity>:<id>`.
+
+    Of each source, `max_records` and `max_bytes` may wait for the others, and a few more; then it is `paused`.
     """
 
     def __init__(
@@ -72,6 +83,8 @@ class Feed:
         parent_wait: float,
         report: Callable[[Record, Outcome], None] = lambda record, outcome: None,
         only: Collection[str] | None = None,
+        max_records: int = MAX_RECORDS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self.hub = hub
         self.window = window
@@ -83,8 +96,8 @@ class Feed:
         self._freshness = Freshness(round(parent_wait * 1000))
         self._now = 0
         self._projections = Projections()
-        self._parent_wait = round(parent_wait * 1000)
-        self._merge = _merge(self._projections, self._parent_wait)
+        self._new_merge = partial(_merge, round(parent_wait * 1000), max_records, max_bytes)
+        self._merge = self._new_merge(self._projections)
         self._publisher = Publisher(hub, window, self.cursor)
         self._report = report
         self._only = only
@@ -114,7 +127,7 @@ class Feed:
                     raise DamagedError(str(error)) from error
             yield
         self._projections = projections
-        self._merge = _merge(projections, self._parent_wait)
+        self._merge = self._new_merge(projections)
         self._merge.given_up.update(dict.fromkeys(given_up))
         self.coverage.begin(cut)
         self.time = cut.time
@@ -148,7 +161,7 @@ class Feed:
                 self.coverage.replaced(topic, topic_id)
 
     def _push(self, batch: Batch) -> None:
-        self._merge.push(batch.source, [(record, understand(record)) for record in batch.records], batch.lag)
+        self._merge.push(batch.source, list(map(_heard, batch.records)), batch.lag)
 
     def take(self, now: int) -> Iterator[None]:
         """Take all records whose turn has come at the time `now` (ms since the epoch).
@@ -161,13 +174,15 @@ class Feed:
             yield
         if self.losses:
             yield
-        for taken, (record, event) in enumerate(self._merge.take(now), 1):
-            if isinstance(event, Gap):
+        work = 0
+        for record, event in self._merge.take(now):
+            if isinstance(event, Event | Unreadable):
+                work += self._take(record, event)
+            elif event is not None:
                 self.coverage.skip(event)
                 self._own_up(event.partition.topic, Lost.EXPIRED)
-            else:
-                self._take(record, event)
-            if taken % TURN == 0 or self.losses:
+            if work >= TURN or self.losses:
+                work = 0
                 yield
         for parent in self._merge.awaited:
             self.want(parent)
@@ -181,7 +196,13 @@ class Feed:
         if self.live:
             self.losses.append((topic, lost))
 
-    def _take(self, record: Record, event: Event | Unreadable) -> None:
+    @property
+    def paused(self) -> Collection[Source]:
+        """The sources of which nothing more should be heard for now; any thread may ask."""
+        return self._merge.full
+
+    def _take(self, record: Record, event: Event | Unreadable) -> int:
+        """Publish what becomes of a record; return how much work that was."""
         topic, number, offset, timestamp, *_ = record
         partition = _partition(topic, number)
         self.cursor.advance(partition, offset + 1)
@@ -200,14 +221,16 @@ class Feed:
         if not self.live and self.window.is_past(timestamp, self._now):
             # To make frames that nobody can be told any more would be a third of the work on a long log.
             self.window.raise_floor(partition, offset + 1)
-            return
+            return weight(record)
         if self._only is not None:
             messages = [message for message in messages if message.channel in self._only]
             if self.coverage.unread and (reason in NOBODYS or (messages and not is_clear)):
                 # It may have been another message, or one at all, to those who knew what the log has lost.
                 self.window.raise_floor(partition, offset + 1)
-        if messages:
-            self._publisher.publish(record, partition, messages, are_news=self.live)
+        if not messages:
+            return weight(record)
+        size = self._publisher.publish(record, partition, messages, are_news=self.live)
+        return weight(record) + size // MESSAGE_BYTES
 
     def rests_for(self, now: int) -> float:
         """Return for how many seconds from `now` (ms since the epoch) `take` need not be called if nothing is heard."""
@@ -246,7 +269,7 @@ class Feed:
         return not self._projections.is_parent(entity, id)
 
 
-def _merge(projections: Projections, parent_wait: int) -> Merge[Understood]:
+def _merge(parent_wait: int, max_records: int, max_bytes: int, projections: Projections) -> Merge[Understood]:
     """Return a merge that waits for the parents which `projections` do not know.
 
     It knows no feed: a cycle would leave all that a feed has known to the garbage collector, which comes after hours.
@@ -255,4 +278,14 @@ def _merge(projections: Projections, parent_wait: int) -> Merge[Understood]:
     def missing(item: Understood) -> str | None:
         return missing_parent(item[1], projections) if isinstance(item[1], Event) else None
 
-    return Merge(missing, parent_wait)
+    return Merge(missing, parent_wait, _read, max_records, max_bytes)
+
+
+def _read(item: Understood) -> Understood:
+    """Understand a record, if that has not been done."""
+    return item if item[1] is not None else (item[0], understand(item[0]))
+
+
+def _heard(record: Record) -> Understood:
+    is_large = record.value is not None and len(record.value) >= UNDERSTOOD_AT_ONCE
+    return record, understand(record) if is_large else None

@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol
 PACE = 256
 """After how many writes a fan-out lets others run: at some 4 µs a write, about once a millisecond."""
 
+WRITE_BYTES = 16_384
+"""Bytes that are as much work as a write of their own."""
+
 
 class Subscriber(Protocol):
     """Something that takes frames at once, without waiting and without failing: a connection's outbox."""
@@ -127,6 +130,7 @@ class Hub:
             frames = pending.frames
             data = frames[0] if len(frames) == 1 else b"".join(frames)
             messages, latest, reached = len(frames), pending.latest, len(pending.subscribers)
+            work = 1 + len(data) // WRITE_BYTES
             current = self._channels.get(channel, {})
             for subscriber in pending.subscribers:
                 # Left meanwhile, or left and came back: then these frames lie before its subscription. Nearly always
@@ -135,7 +139,7 @@ class Hub:
                     reached -= 1
                     continue
                 subscriber.offer(data, messages)
-                steps += 1
+                steps += work
                 if steps >= PACE:
                     steps = 0
                     yield None

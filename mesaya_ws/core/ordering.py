@@ -4,6 +4,10 @@ Among the heads of all sources the one with the smallest (timestamp, topic, part
 to hold more, of which nothing has come yet, is waited for; a source at its end is not. So whoever reads the history of
 a log takes it in the order in which those did who were there. Within a source the order never changes.
 
+A source that is ahead of the others waits for them; so that this takes no memory without end, one that has more than a
+bound of untaken items is `full`, and nothing more of it should be pushed until half of them have been taken. What is
+waited for has no items, so it is never full.
+
 A record whose parent is unknown holds its own source, and no other, until the parent has come; or until all that the
 others hold up to `wait` later has been taken, and as much time has passed. This happens once for each parent.
 """
@@ -20,8 +24,20 @@ from mesaya_ws.core.event_log import Partition, Record, Source
 GIVEN_UP = 100_000
 """Parents that are remembered as not worth another wait."""
 
+MAX_RECORDS, MAX_BYTES = 1000, 1024 * 1024
+"""Untaken items of one source, and bytes of their records, after which it is full."""
+
 Item = TypeVar("Item", bound=tuple[Record, Any])
 """A record, and what the caller has made of it."""
+
+
+def _as_it_is(item: Item) -> Item:
+    return item
+
+
+def _size(item: tuple[Record, Any]) -> int:
+    record = item[0]
+    return len(record.value or b"") + len(record.key or b"")
 
 
 @attrs.define(eq=False)
@@ -34,6 +50,9 @@ class _Queue(Generic[Item]):
     parent: str | None = None
     """What the head waits for, since the time `since`; None when it does not wait."""
     since: int = 0
+    bytes: int = 0
+    """Of the records in `items`."""
+    is_full: bool = False
 
     @property
     def starved(self) -> bool:
@@ -51,11 +70,26 @@ class Merge(Generic[Item]):
     `missing` names the parent without which an item should not be taken, or None; it is asked right before, and again
     after other items have been taken. `wait` (ms) is how long the parent is waited for. `given_up` are the parents that
     were waited for in vain, in that order.
+
+    An item is replaced by what `read` makes of it when its turn has come, for what is made of a record may be much
+    larger. `full` are the sources of which nothing more should be pushed for now; it is always another set when it has
+    changed, so any thread may look at it.
     """
 
-    def __init__(self, missing: Callable[[Item], str | None], wait: int) -> None:
+    def __init__(
+        self,
+        missing: Callable[[Item], str | None],
+        wait: int,
+        read: Callable[[Item], Item] = _as_it_is,
+        max_records: int = MAX_RECORDS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self._missing = missing
         self._wait = wait
+        self._read = read
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self.full: frozenset[Source] = frozenset()
         self._queues: dict[Source, _Queue[Item]] = {}
         self._held: list[_Queue[Item]] = []
         # The other queues that have items, as a heap, and how many are starved; to be made anew when disarranged.
@@ -70,8 +104,11 @@ class Merge(Generic[Item]):
         is_new_head = bool(items) and not queue.items
         self._starved -= queue.starved
         queue.items.extend(items)
+        queue.bytes += sum(map(_size, items))
         queue.lag = lag
         self._starved += queue.starved
+        if not queue.is_full and (len(queue.items) > self._max_records or queue.bytes > self._max_bytes):
+            self._mark(queue, is_full=True)
         if is_new_head and not self._disarranged:
             heappush(self._heads, (queue.timestamp, queue.place, queue))
 
@@ -88,6 +125,8 @@ class Merge(Generic[Item]):
             if len(kept) < len(queue.items):
                 dropped = True
                 queue.items, queue.parent = kept, None
+                queue.bytes = sum(map(_size, kept))
+                self._mark(queue, is_full=False)
         self._held = [queue for queue in self._held if queue.parent is not None]
         self._disarranged = True
         return dropped
@@ -132,7 +171,7 @@ class Merge(Generic[Item]):
             if not queue.items:
                 return
             self._disarranged = True
-            yield queue.items.popleft()
+            yield self._take(queue)
         while True:
             if self._disarranged:
                 self._arrange()
@@ -166,7 +205,7 @@ class Merge(Generic[Item]):
 
     def _pop(self, queue: _Queue[Item]) -> Item:
         """Take the first of the heads off its queue."""
-        item = queue.items.popleft()
+        item = self._take(queue)
         if queue.items:
             heapreplace(self._heads, (queue.timestamp, queue.place, queue))
         else:
@@ -174,9 +213,21 @@ class Merge(Generic[Item]):
             self._starved += queue.starved
         return item
 
+    def _take(self, queue: _Queue[Item]) -> Item:
+        item = queue.items.popleft()
+        queue.bytes -= _size(item)
+        if queue.is_full and len(queue.items) <= self._max_records // 2 and queue.bytes <= self._max_bytes // 2:
+            self._mark(queue, is_full=False)
+        return self._read(item)
+
+    def _mark(self, queue: _Queue[Item], *, is_full: bool) -> None:
+        queue.is_full = is_full
+        self.full = frozenset(source for source, queue in self._queues.items() if queue.is_full)
+
     def _must_wait(self, queue: _Queue[Item], now: int) -> bool:
         """Hold the queue of the first head back if it has to wait for a parent; say whether it has to."""
-        parent = self._missing(queue.items[0])
+        head = queue.items[0] = self._read(queue.items[0])
+        parent = self._missing(head)
         if parent is None or parent in self.given_up:
             return False
         heappop(self._heads)

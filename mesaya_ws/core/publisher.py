@@ -22,13 +22,14 @@ class Publisher:
         self._window = window
         self._cursor = cursor
 
-    def publish(self, record: Record, partition: Partition, messages: Collection[Message], *, are_news: bool) -> None:
-        """Publish what a record of `partition`, which `cursor` has just passed, has become.
+    def publish(self, record: Record, partition: Partition, messages: Collection[Message], *, are_news: bool) -> int:
+        """Publish what a record of `partition`, which `cursor` has just passed, has become; return how many bytes.
 
         Unless these `are_news`, they only go into the window: they are history, which nobody is waiting for.
         """
         window, timestamp = self._window, record.timestamp
         data: object = None
+        size = 0
         for message in messages:
             # The same data on several channels is encoded once.
             if message.data is not data:
@@ -46,5 +47,7 @@ class Publisher:
                 )
             )
             window.add(channel, partition, record.offset, timestamp, frame, state_of(message))
+            size += len(frame)
             if are_news:
                 self._hub.publish(channel, frame, timestamp, window.serial)
+        return size
