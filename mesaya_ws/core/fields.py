@@ -1,5 +1,6 @@
 """The types of the fields of a record: what is kept of a value, and what is never kept, wherever a record hides it."""
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from math import isfinite

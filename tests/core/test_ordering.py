@@ -218,6 +218,92 @@ def test_taking_can_be_broken_off():
     assert taker.take() == [20, 30]
 
 
+# How much may wait
+
+
+def sized(source, offset, timestamp, size):
+    record, _ = item(source, offset, timestamp)
+    return record._replace(value=b"x" * size), (None, None)
+
+
+def bounded(*sources, records=4, size=1000):
+    taker = Taker(*sources)
+    taker.merge = Merge(taker.missing, WAIT, max_records=records, max_bytes=size)
+    taker.merge.lags(dict.fromkeys(sources, 0))
+    return taker
+
+
+def test_a_source_with_more_than_the_bound_is_full_until_half_of_it_has_been_taken():
+    taker = bounded(A, B)
+    taker.merge.push(B, [], 4)
+    taker.merge.push(A, [item(A, n, 10 * n) for n in range(5)], 10)
+    assert taker.take() == []
+    assert taker.merge.full == {A}
+    taker.merge.push(B, [item(B, 0, 15)], 3)
+    assert taker.take() == [0, 10, 15]
+    assert taker.merge.full == {A}, "there are three of four"
+    taker.merge.push(B, [item(B, 1, 25)], 2)
+    assert taker.take() == [20, 25]
+    assert taker.merge.full == set()
+
+
+def test_a_source_is_full_by_its_bytes_too():
+    taker = bounded(A, B)
+    taker.merge.push(B, [], 4)
+    taker.merge.push(A, [sized(A, 0, 10, 600), sized(A, 1, 20, 400)], 1)
+    assert taker.merge.full == set()
+    taker.merge.push(A, [sized(A, 2, 30, 1)], 0)
+    assert taker.merge.full == {A}
+    taker.merge.push(B, [item(B, 0, 15)], 1)
+    assert taker.take() == [10, 15]
+    assert taker.merge.full == set()
+
+
+def test_one_item_may_be_larger_than_the_bound():
+    taker = bounded(A, B)
+    taker.merge.push(B, [], 1)
+    taker.merge.push(A, [sized(A, 0, 10, 5000)], 1)
+    assert taker.merge.full == {A}
+    taker.merge.push(B, [item(B, 0, 15)], 0)
+    assert taker.take() == [10], "then A is waited for, and so it is not full"
+    assert taker.merge.full == set()
+
+
+def test_what_is_replaced_makes_room():
+    taker = bounded(A, B)
+    taker.merge.push(B, [], 1)
+    taker.merge.push(A, [item(A, n, n) for n in range(6)], 1)
+    assert taker.merge.full == {A}
+    taker.merge.drop(A.topic)
+    assert taker.merge.full == set()
+
+
+def test_the_only_source_is_never_full_for_long():
+    taker = bounded(A)
+    taker.merge.push(A, [item(A, n, n) for n in range(6)], 1)
+    assert len(taker.take()) == 6
+    assert taker.merge.full == set()
+
+
+def test_an_item_is_read_once_and_only_when_it_is_the_first_of_its_source():
+    read = []
+
+    def understood(item):
+        if item[1] is None:
+            read.append(item[0].offset)
+            return item[0], (None, None)
+        return item
+
+    merge = Merge(lambda item: item[1][1], WAIT, understood)
+    merge.lags({A: 3, B: 1})
+    merge.push(A, [(item(A, n, 10 * n)[0], None) for n in range(3)], 0)
+    assert list(merge.take(LATER)) == []
+    assert read == []
+    merge.push(B, [(item(B, 7, 5)[0], None)], 1)
+    assert [record.offset for record, _ in merge.take(LATER)] == [0, 7]
+    assert read == [0, 7]
+
+
 # Any records, in any batches
 
 names = st.none() | st.sampled_from("pqr")
@@ -247,6 +333,34 @@ def run(history, batches, now=LATER):
     taker.take(now)
     assert taker.merge.caught_up
     return taker.taken
+
+
+@given(histories, st.integers(1, 3), st.data())
+def test_nothing_changes_and_nothing_stands_still_when_those_that_are_full_are_not_pushed(history, most, batches):
+    rows = {
+        source: [item(source, n, timestamp, brings, needs) for n, (timestamp, brings, needs) in enumerate(records)]
+        for source, records in history.items()
+    }
+    free = Taker()
+    free.merge.lags({source: len(items) for source, items in rows.items()})
+    for source, items in rows.items():
+        free.merge.push(source, items, 0)
+    free.take()
+
+    taker = bounded(records=most)
+    taker.merge.lags({source: len(items) for source, items in rows.items()})
+    left, pushed = dict(rows), dict.fromkeys(rows, 0)
+    while any(left.values()):
+        wanted = [source for source, items in left.items() if items and source not in taker.merge.full]
+        assert wanted, "nobody could ever go on"
+        source = batches.draw(st.sampled_from(wanted))
+        batch, left[source] = left[source][:2], left[source][2:]
+        taker.merge.push(source, batch, len(left[source]))
+        pushed[source] += len(batch)
+        taken = [Partition(record.topic, record.partition) for record, _ in taker.taken]
+        assert all(count - taken.count(source) <= most + 2 for source, count in pushed.items())
+        taker.take()
+    assert taker.taken == free.taken
 
 
 @given(histories, st.data())
