@@ -10,12 +10,15 @@ import trio
 
 from mesaya_ws.core import http_errors
 from mesaya_ws.core.head import END, Head, HeadError, OriginError, accept_websocket, parse_head
-from mesaya_ws.core.log_rate import LogRate
+from mesaya_ws.log_limiter import LogLimiter
 from mesaya_ws.logs import about, get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 
 log = get_logger(__name__)
+
+ORIGINS = 100
+"""Origins that are logged in a minute, each once."""
 
 LONGEST_ORIGIN = 300
 """Characters of an origin, and of a host, that are logged; the longest names have some 260."""
@@ -46,7 +49,7 @@ class Acceptor:
         self._serve_websocket = serve_websocket
         self._serve_http = serve_http
         self._open = 0
-        self._origins_told = LogRate()
+        self._origins_told = LogLimiter(max_keys=ORIGINS, clock=trio.current_time)
         self.draining = False
         # Ids tell connections apart in the logs of all instances.
         self._instance = secrets.token_hex(3)
@@ -59,7 +62,7 @@ class Acceptor:
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one client to the end of its connection; never raises, but when cancelled."""
         id = f"{self._instance}-{next(self._serial):x}"
-        about(connection=id)
+        about(connection=id, address=_address(stream))
         self._open += 1
         try:
             await self._serve(id, stream)
@@ -81,8 +84,8 @@ class Acceptor:
             answer = self._admit(head) if head.upgrades_to_websocket else b""
         except HeadError as error:
             self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
-            log.debug("refused", code=error.code)
-            if isinstance(error, OriginError) and self._origins_told.permits(error.origin, trio.current_time()):
+            log.info("request refused", code=error.code, status=int(error.response[9:12]))
+            if isinstance(error, OriginError) and self._origins_told.admit(error.origin) is not None:
                 log.warning(
                     "pages of this origin may not connect (ALLOWED_ORIGINS)",
                     origin=error.origin[:LONGEST_ORIGIN],
@@ -130,6 +133,15 @@ class Acceptor:
             await stream.send_eof()
             async for _ in stream:
                 pass
+
+
+def _address(stream: trio.SocketStream) -> str | None:
+    """Return where a client is, as the network tells: a proxy, when one is in between. None: it is gone already."""
+    try:
+        host, port, *_ = stream.socket.getpeername()
+    except (OSError, ValueError):  # gone, or no network at all
+        return None
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _come_already(stream: trio.SocketStream) -> bytes:

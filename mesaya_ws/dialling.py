@@ -168,7 +168,7 @@ def _explained(error: BaseException, parts: SplitResult, beginning: bytes) -> Re
         case _ if _TLS_RECORD.match(beginning):
             sentence = "what answers there speaks TLS: the URL begins with wss://"
         case _:
-            sentence = "what answers there does not open a WebSocket: is it the gateway's port?"
+            sentence = "what answers there does not open a WebSocket: see host and port"
     return NotConnectedError(sentence)
 
 

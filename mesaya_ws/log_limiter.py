@@ -12,19 +12,25 @@ MAX_KEYS = 1000
 
 
 class LogLimiter:
-    """Says of each occurrence, by its key, whether to log it: the first one, and then one every `interval` seconds.
+    """Says of each occurrence, by its key, whether to log it: `burst` of them in each `interval` seconds.
 
-    Holds `max_keys` keys; `clock` tells seconds and is never set back.
+    Holds `max_keys` keys; `clock` tells seconds and is never set back. For one thread at a time.
     """
 
     def __init__(
-        self, interval: float = INTERVAL, max_keys: int = MAX_KEYS, clock: Callable[[], float] = monotonic
+        self,
+        interval: float = INTERVAL,
+        max_keys: int = MAX_KEYS,
+        clock: Callable[[], float] = monotonic,
+        *,
+        burst: int = 1,
     ) -> None:
         self._interval = interval
         self._max_keys = max_keys
         self._clock = clock
-        self._since: dict[Hashable, tuple[float, int]] = {}
-        """When each key was last logged, in that order, and how often it was not since then."""
+        self._burst = burst
+        self._since: dict[Hashable, tuple[float, int, int]] = {}
+        """When the present interval of each key began, in that order, and how many were logged in it, and were not."""
 
     def admit(self, *key: Hashable) -> int | None:
         """Return how many occurrences were not logged since the last that was; None if this one is not to be, either.
@@ -34,13 +40,16 @@ class LogLimiter:
         now = self._clock()
         if key not in self._since and not self._has_room(now):
             key = ()
-        logged_at, suppressed = self._since.get(key, (-inf, 0))
-        if now - logged_at < self._interval:
-            self._since[key] = logged_at, suppressed + 1
-            return None
-        self._since.pop(key, None)
-        self._since[key] = now, 0
-        return suppressed
+        began_at, logged, suppressed = self._since.get(key, (-inf, 0, 0))
+        if now - began_at >= self._interval:
+            self._since.pop(key, None)
+            self._since[key] = now, 1, 0
+            return suppressed
+        if logged < self._burst:
+            self._since[key] = began_at, logged + 1, 0
+            return suppressed
+        self._since[key] = began_at, logged, suppressed + 1
+        return None
 
     def _has_room(self, now: float) -> bool:
         """Forget what is an interval old, if there is no room otherwise; return whether there is."""

@@ -69,10 +69,12 @@ class Metrics:
     """Fields of records that were left out since their values are of a wrong type, by topic and field."""
     messages_out: int = 0
     bytes_out: int = 0
-    closes: Counts = Factory(dict)
-    """By close code."""
+    closes: dict[tuple[str, str], int] = Factory(dict)
+    """By close code, and by who closed: `client`, `service` or `nobody`."""
     refusals: Counts = Factory(dict)
     """Requests refused before any protocol took them, by the code of the error."""
+    requests: dict[tuple[str, str, str], int] = Factory(dict)
+    """Requests that HTTP has answered, by path, method and status."""
     log_up: bool = True
     lag: dict[Source, int] = Factory(dict)
     """Records known to be in the log but not read yet, by partition; None is all of the embedded log."""
@@ -143,8 +145,21 @@ class _Books(Collector):
         )
         yield CounterMetricFamily("mesaya_messages_sent", "Event messages handed to clients.", m.messages_out)
         yield CounterMetricFamily("mesaya_sent_bytes", "Bytes of those.", m.bytes_out)
-        yield _by("closes", "Connections ended, by close code.", "code", _known_codes(m.closes))
+        yield _labelled(
+            CounterMetricFamily,
+            "closes",
+            "Connections ended, by close code and by who closed.",
+            ("code", "by"),
+            _known_codes(m.closes),
+        )
         yield _by("refusals", "Requests refused before any protocol took them.", "code", m.refusals)
+        yield _labelled(
+            CounterMetricFamily,
+            "http_requests",
+            "HTTP requests answered; not those that were refused before.",
+            ("path", "method", "status"),
+            m.requests,
+        )
         yield GaugeMetricFamily("mesaya_log_up", "Whether the event log answers.", int(m.log_up))
         yield _labelled(
             GaugeMetricFamily,
@@ -179,11 +194,11 @@ def _by(name: str, text: str, label: str, counts: Counts) -> Metric:
     return _labelled(CounterMetricFamily, name, text, (label,), {(key,): count for key, count in counts.items()})
 
 
-def _known_codes(closes: Counts) -> Counts:
+def _known_codes(closes: Mapping[tuple[str, str], int]) -> Mapping[tuple[str, str], int]:
     """Put codes of the clients' own making together: they must not make up series."""
-    known: Counter[str] = Counter()
-    for code, count in closes.items():
-        known[code if int(code) in _CODES else "other"] += count
+    known: Counter[tuple[str, str]] = Counter()
+    for (code, by), count in closes.items():
+        known[code if int(code) in _CODES else "other", by] += count
     return known
 
 

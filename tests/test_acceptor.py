@@ -8,9 +8,8 @@ import trio
 import trio.testing
 
 from mesaya_ws import acceptor
-from mesaya_ws.acceptor import Acceptor
+from mesaya_ws.acceptor import ORIGINS, Acceptor
 from mesaya_ws.core.head import END
-from mesaya_ws.core.log_rate import MOST
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 from tests.http_api.client import read_answer
@@ -149,6 +148,22 @@ async def test_what_is_refused_is_answered_and_counted(world, head, refusal):
     assert world.websockets == world.requests == []
 
 
+async def test_refusal_is_logged_with_its_code_and_the_clients_address(nursery, logged):
+    acceptor = World(nursery).acceptor
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    client = await trio.testing.open_stream_to_socket_listener(listener)
+    nursery.start_soon(acceptor.handle, await listener.accept())
+    await listener.aclose()
+    await client.send_all(handshake({b"Origin": b"http://evil.example"}))
+    assert (await read_answer(client)).status == 403
+    host, port = client.socket.getsockname()
+    await client.aclose()
+    [event] = [event for event in logged() if event["event"] == "request refused"]
+    assert (event["level"], event["code"], event["status"]) == ("info", "origin_not_allowed", 403)
+    assert event["address"] == f"{host}:{port}"
+    assert event["connection"]
+
+
 async def test_a_head_that_has_no_end_is_refused_when_it_is_too_large(nursery):
     world = World(nursery, max_head_bytes=1024)
     assert await world.refusal(b"GET / HTTP/1.1\r\n", b"X: " + b"x" * 1022) == (431, "head_too_large")
@@ -270,9 +285,9 @@ async def test_an_origin_that_is_refused_is_logged_once_a_minute(world, logged, 
 
 
 async def test_strangers_cannot_fill_the_log_with_origins(world, logged, autojump_clock):
-    for number in range(MOST + 20):
+    for number in range(ORIGINS + 20):
         await world.refusal(page(b"http://%d.example" % number))
-    assert len([event for event in logged() if "origin" in event]) == MOST
+    assert len([event for event in logged() if "origin" in event]) == ORIGINS
 
 
 async def test_whether_a_page_may_connect_depends_on_auth(nursery):

@@ -15,7 +15,7 @@ LEVELS = {
     "settings": {"core"},
     "environment": {"settings"},
     "interpreter": set(),
-    "logs": set(),
+    "logs": {"log_limiter"},
     "log_limiter": set(),
     "descriptors": set(),
     "fairness": set(),

@@ -225,7 +225,7 @@ async def test_a_handshake_that_is_refused_for_good_is_raised():
     assert caught.value.code == "origin_not_allowed"
 
 
-NO_GATEWAY = "what answers there does not open a WebSocket: is it the gateway's port?"
+NO_GATEWAY = "what answers there does not open a WebSocket: see host and port"
 DRAINING = b'{"error": {"code": "draining", "message": "This instance is going away; connect again."}}'
 
 

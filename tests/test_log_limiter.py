@@ -44,3 +44,11 @@ def test_any_number_of_keys_is_bounded():
         clock.now += 1
         limiter.admit(number)
         assert len(limiter._since) <= 11
+
+
+def test_as_many_as_the_burst_are_admitted_in_an_interval():
+    clock = Clock()
+    limiter = LogLimiter(60, clock=clock, burst=3)
+    assert [limiter.admit("a") for _ in range(5)] == [0, 0, 0, None, None]
+    clock.now = 60.0
+    assert [limiter.admit("a") for _ in range(4)] == [2, 0, 0, None]

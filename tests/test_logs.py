@@ -5,6 +5,7 @@ import logging
 import pytest
 import trio
 
+from mesaya_ws.log_limiter import LogLimiter
 from mesaya_ws.logs import LEVELS, about, configure, get_logger
 
 log = get_logger("mesaya_ws.tests")
@@ -138,3 +139,50 @@ async def test_what_a_task_is_about_is_told_by_those_that_it_starts_and_by_no_ot
     assert len(told) == 4
     assert all(event["connection"] == event["by"] for event in told)
     assert "connection" not in last
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def told(stream):
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.usefixtures("logged")
+def test_no_kind_of_event_fills_the_log():
+    stream, clock = io.StringIO(), Clock()
+    configure("debug", "json", stream, LogLimiter(60, clock=clock, burst=3))
+    for offset in range(5000):
+        log.warning("record skipped", topic="t", reason="not_json", offset=offset)
+        logging.getLogger("a.library").error("number %s is wrong", offset)
+        logging.getLogger("a.library").debug("looking at %s", offset)
+    log.warning("record skipped", topic="t", reason="bad_id", offset=5000)
+    log.warning("record skipped", topic="u", reason="not_json", offset=5001)
+    clock.now = 60.0
+    log.warning("record skipped", topic="t", reason="not_json", offset=5002)
+    logging.getLogger("a.library").error("number %s is wrong", 5003)
+    lines = [event for event in told(stream) if event["level"] != "debug"]
+    skipped = [event for event in lines if event["event"] == "record skipped"]
+    assert [event["offset"] for event in skipped] == [0, 1, 2, 5000, 5001, 5002]
+    assert [event.get("suppressed") for event in skipped] == [None] * 5 + [4997]
+    of_library = [event for event in lines if event["logger"] == "a.library"]
+    assert [event["event"] for event in of_library] == [f"number {n} is wrong" for n in (0, 1, 2, 5003)]
+    assert of_library[-1]["suppressed"] == 4997
+    assert len(told(stream)) - len(lines) == 5000, "who asks for debug wants all"
+
+
+@pytest.mark.usefixtures("logged")
+def test_any_number_of_kinds_is_bounded():
+    stream = io.StringIO()
+    configure("info", "json", stream, LogLimiter(60, max_keys=10, clock=Clock(), burst=1))
+    for number in range(1000):
+        log.info("it rains", reason=f"reason {number}")
+        logging.getLogger("a.library").warning(f"sentence {number}")
+    assert len(told(stream)) <= 11

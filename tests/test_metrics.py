@@ -36,7 +36,7 @@ def full_books():
         mistyped={("mesa-ya.tables.events", "capacity"): 4},
         messages_out=100,
         bytes_out=20_000,
-        closes={"1000": 2, "4008": 1},
+        closes={("1000", "client"): 2, ("4008", "service"): 1},
         refusals={"bad_version": 8},
         lag={Partition("mesa-ya.reviews.events", 1): 11, None: 12},
     )
@@ -55,7 +55,7 @@ def test_what_has_been_counted_is_told():
     assert values(told["mesaya_mistyped_fields"]) == {("capacity", "mesa-ya.tables.events"): 4}
     assert values(told["mesaya_messages_sent"]) == {(): 100}
     assert values(told["mesaya_sent_bytes"]) == {(): 20_000}
-    assert values(told["mesaya_closes"]) == {("1000",): 2, ("4008",): 1}
+    assert values(told["mesaya_closes"]) == {("client", "1000"): 2, ("service", "4008"): 1}
     assert values(told["mesaya_refusals"]) == {("bad_version",): 8}
     assert values(told["mesaya_log_up"]) == {(): 1}
     assert values(told["mesaya_log_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
@@ -97,8 +97,14 @@ def test_processes_and_python_are_told_of():
 
 
 def test_close_codes_of_the_clients_own_making_are_put_together():
-    closes = families(Metrics(closes={"1000": 1, "1001": 2, "1006": 3, "3999": 4, "4999": 5}))["mesaya_closes"]
-    assert values(closes) == {("1000",): 1, ("1001",): 2, ("1006",): 3, ("other",): 9}
+    counted = {("1000", "client"): 1, ("1011", "client"): 2, ("1011", "service"): 3, ("3999", "client"): 4}
+    closes = families(Metrics(closes={**counted, ("4999", "client"): 5}))["mesaya_closes"]
+    assert values(closes) == {
+        ("client", "1000"): 1,
+        ("client", "1011"): 2,
+        ("service", "1011"): 3,
+        ("client", "other"): 9,
+    }
 
 
 def test_a_histogram_counts_by_bounds_that_are_within():

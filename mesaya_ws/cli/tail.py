@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import sys
 from functools import partial
 from urllib.parse import urlsplit
@@ -12,12 +13,13 @@ import trio
 from rich.console import Console
 from rich.text import Text
 
+from mesaya_ws.cli.address import service_address
 from mesaya_ws.cli.failure import fail, usable_settings
-from mesaya_ws.client import Event, RefusedError, Session, connect
+from mesaya_ws.client import Connected, Disconnected, Event, Notice, RefusedError, Subscribed, connect
 from mesaya_ws.groups import only
 
 SILENCE = 2.0
-"""Seconds after which it says that it has found no gateway."""
+"""Seconds after which it says that nothing has answered yet; what an attempt meets is told when it ends."""
 
 
 def _websocket_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
@@ -33,16 +35,29 @@ def _websocket_url(_: click.Context, __: click.Parameter, url: str | None) -> st
     return url
 
 
+def _trusting(_: click.Context, __: click.Parameter, path: str | None) -> ssl.SSLContext | None:
+    if path is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise click.BadParameter(f"{path} cannot be used: {error.strerror or error}") from None
+
+
 @click.command()
 @click.argument("channels", nargs=-1, required=True)
-@click.option("--url", callback=_websocket_url, help="Where the gateway is; by default on this machine, at PORT.")
+@click.option("--url", callback=_websocket_url, help="Where the gateway is; by default at HOST and PORT.")
+@click.option("--ca", "tls", callback=_trusting, help="PEM file of the authority to be trusted, rather than system's.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
 @click.option("--snapshot", is_flag=True, help="Begin with the state of the channels.")
-def tail(channels: tuple[str, ...], url: str | None, as_json: bool, snapshot: bool) -> None:
-    """Subscribe to CHANNELS and print what arrives, until interrupted."""
-    url = url or f"ws://127.0.0.1:{usable_settings().port}/ws"
+def tail(channels: tuple[str, ...], url: str | None, tls: ssl.SSLContext | None, as_json: bool, snapshot: bool) -> None:
+    """Subscribe to CHANNELS and print what arrives, until interrupted.
+
+    Standard error tells of the connection: that there is one, what is subscribed, or why there is none.
+    """
+    url = url or f"ws://{service_address(usable_settings())}/ws"
     try:
-        trio.run(partial(_tail, channels, url, as_json=as_json, snapshot=snapshot))
+        trio.run(partial(_tail, channels, url, tls, as_json=as_json, snapshot=snapshot))
     except BaseException as error:
         if refused := only(error, RefusedError):
             fail(str(refused))
@@ -53,10 +68,12 @@ def tail(channels: tuple[str, ...], url: str | None, as_json: bool, snapshot: bo
             raise
 
 
-async def _tail(channels: tuple[str, ...], url: str, *, as_json: bool, snapshot: bool) -> None:
-    console = Console()
-    async with connect(url) as session, trio.open_nursery() as nursery:
-        nursery.start_soon(_tell_of_silence, session, url)
+async def _tail(
+    channels: tuple[str, ...], url: str, tls: ssl.SSLContext | None, *, as_json: bool, snapshot: bool
+) -> None:
+    console, teller = Console(), _Teller(url)
+    async with connect(url, tls=tls, notify=teller.tell) as session, trio.open_nursery() as nursery:
+        nursery.start_soon(teller.tell_of_silence)
         for channel in channels:
             await session.subscribe(channel, snapshot=snapshot)
         async for event in session:
@@ -66,11 +83,41 @@ async def _tail(channels: tuple[str, ...], url: str, *, as_json: bool, snapshot:
                 _print(console, event)
 
 
-async def _tell_of_silence(session: Session, url: str) -> None:
-    """Tell whoever waits that there is nobody to wait for."""
-    await trio.sleep(SILENCE)
-    if not session.connected:
-        click.echo(f"mesaya-ws: nothing answers at {url} yet; trying again until something does.", err=True)
+class _Teller:
+    """Says on standard error how the connection is, each thing once."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._has_been_connected = False
+        self._said = ""
+
+    def tell(self, notice: Notice) -> None:
+        """Say what has happened."""
+        match notice:
+            case Connected(connection) if self._has_been_connected:
+                self._say(f"connected again, as {connection}")
+            case Connected(connection):
+                self._has_been_connected = True
+                self._say(f"connected to {self._url}, as {connection}")
+            case Subscribed(channel, None):
+                self._say(f"subscribed to {channel}")
+            case Subscribed(channel, True):
+                self._say(f"subscribed to {channel}, and nothing is missed")
+            case Subscribed(channel, False):
+                self._say(f"subscribed to {channel}, where events are missing; its state follows")
+            case Disconnected(reason):
+                self._say(f"not connected to {self._url}: {reason}; trying again")
+
+    async def tell_of_silence(self) -> None:
+        """Tell whoever waits that nobody has said anything yet."""
+        await trio.sleep(SILENCE)
+        if not self._said:
+            self._say(f"nothing answers at {self._url} yet; trying again")
+
+    def _say(self, sentence: str) -> None:
+        if sentence != self._said:
+            self._said = sentence
+            click.echo(f"mesaya-ws: {sentence}.", err=True)
 
 
 def _print(console: Console, event: Event) -> None:

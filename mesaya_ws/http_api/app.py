@@ -20,13 +20,14 @@ from mesaya_ws.http_api.broadcast import broadcast_route
 from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
 from mesaya_ws.http_api.health import health_routes
 from mesaya_ws.http_api.publish import publish_route
+from mesaya_ws.http_api.request_log import RequestLog
 from mesaya_ws.metrics import CONTENT_TYPE, Metrics
 from mesaya_ws.settings import Settings
 
 
 def create_app(
     settings: Settings, event_log: EventLog, metrics: Metrics, status: Status, tell: Callable[[], Awaitable[bytes]]
-) -> Starlette:
+) -> ASGIApp:
     """Return the application that answers everything but WebSockets; `tell` what is to be told of the metrics."""
 
     async def show_metrics(_: Request) -> Response:
@@ -58,7 +59,7 @@ def create_app(
     )
     # A redirection would name the wrong scheme behind a proxy that speaks TLS.
     app.router.redirect_slashes = False
-    return app
+    return RequestLog(app, metrics, frozenset(route.path for route in app.routes if isinstance(route, Route)))
 
 
 class _Pages(CORSMiddleware):

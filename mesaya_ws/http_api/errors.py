@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mesaya_ws.core.http_errors import BAD_REQUEST, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, HttpError
+from mesaya_ws.logs import about
 
 
 class ApiError(Exception):
@@ -22,6 +23,7 @@ class ApiError(Exception):
 
 
 def _answer(error: HttpError, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    about(code=error.code)
     return JSONResponse({"error": {"code": error.code, "message": sentence}}, error.status, headers)
 
 

@@ -19,6 +19,7 @@ from mesaya_ws.core.json_text import MAX_NODES, has_too_many_nodes, read_json
 from mesaya_ws.core.records import Unreadable, mistyped_id, understand
 from mesaya_ws.core.structuring import first_problem, strict_converter
 from mesaya_ws.http_api.errors import ApiError
+from mesaya_ws.logs import about
 from mesaya_ws.settings import Settings
 
 BODY_SECONDS = 20.0
@@ -110,6 +111,7 @@ async def append(
         sentence = f"The event log did not acknowledge; the record may or may not have been appended. {error}"
         raise ApiError(http_errors.LOG_UNAVAILABLE, sentence.strip()) from None
     answer = {"topic": place.topic, "partition": place.partition, "offset": place.offset}
+    about(**answer)
     return JSONResponse(answer, HTTPStatus.CREATED)
 
 

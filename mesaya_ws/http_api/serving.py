@@ -22,6 +22,9 @@ from starlette.types import ASGIApp
 from mesaya_ws.core.body import BodyError, body_of
 from mesaya_ws.core.head import END, Head, refusal
 from mesaya_ws.core.http_errors import BAD_REQUEST
+from mesaya_ws.logs import get_logger
+
+log = get_logger(__name__)
 
 EXCHANGE_SECONDS = 60.0
 """Time for a request and its answer; the application has shorter limits of its own, and tells of them."""
@@ -100,6 +103,7 @@ class _Exchange:
         except BodyError as error:
             if not self._has_begun:  # else the answer goes on: nobody needed the rest of the body
                 self._is_refused = True
+                log.info("request refused", code=BAD_REQUEST.code, status=int(BAD_REQUEST.status), reason=str(error))
                 await self._write(refusal(BAD_REQUEST, str(error)))
                 self._scope.cancel()
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Set
 from contextlib import suppress
+from logging import DEBUG, INFO
 
 import trio
 from attrs import field, frozen
@@ -23,6 +24,7 @@ from mesaya_ws.websocket.library import WebSocket
 from mesaya_ws.websocket.outbox import Outbox
 from mesaya_ws.websocket.receiver import Receiver
 from mesaya_ws.websocket.stream import WatchedStream
+from mesaya_ws.websocket.traffic import carried
 
 log = get_logger(__name__)
 
@@ -31,6 +33,9 @@ ABNORMAL = 1006
 
 _PROTOCOL_ERRORS = (1002, 1007)
 """What trio-websocket finds wrong; it leaves it to us to say so."""
+
+CLIENT, SERVICE, NOBODY = "client", "service", "nobody"
+"""Who closed a connection: whoever sent the first close frame, or nobody, when it broke without one."""
 
 _VERDICTS = {
     Violation.TOO_BIG: closing.TOO_BIG,
@@ -148,8 +153,8 @@ class Connection:
             outbox.offer(PING, 1)
             outbox.took_at(now)
 
-    async def run(self, answer: bytes) -> int:
-        """Send the `answer` that opens the WebSocket, serve the client, and return the code that it was closed with."""
+    async def run(self, answer: bytes) -> tuple[int, str]:
+        """Send the `answer` that opens the WebSocket, serve the client, and return how it was closed, and by whom."""
         self._outbox.offer(answer + self.session.greeting(), 1)
         websocket = WebSocket(self._stream, self._obey)
         with self._scope:
@@ -161,9 +166,9 @@ class Connection:
         if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
             self.close(closing.CLOSE_CODES[code])
         if self._verdict is not None:
-            code = self._verdict.code
             await self._part(self._verdict)
-        return code
+            return self._verdict.code, SERVICE
+        return code, NOBODY if code == ABNORMAL else CLIENT
 
     def _obey(self, text: str) -> None:
         counts = self._around.metrics.client_messages
@@ -202,7 +207,8 @@ async def serve_websocket(
     is the receiving one; while the client lags behind, there is a send task in `senders`, which ends with the stream.
     """
     metrics = around.metrics
-    code = ABNORMAL
+    began_at = trio.current_time()
+    code, by = ABNORMAL, NOBODY
     connection = Connection(id, stream, early, senders, around)
     around.connections.add(connection)
     metrics.connections_open += 1
@@ -210,13 +216,31 @@ async def serve_websocket(
     if around.status.draining:
         connection.close(closing.RESTART)
     try:
-        code = await connection.run(answer)
+        code, by = await connection.run(answer)
     finally:
         connection.leave()
         connection.abandon()
         metrics.connections_open -= 1
-        metrics.closes[str(code)] = metrics.closes.get(str(code), 0) + 1
-        log.debug("closed", code=code)
+        metrics.closes[str(code), by] = metrics.closes.get((str(code), by), 0) + 1
+        _log_end(stream, code, by, trio.current_time() - began_at)
+
+
+def _log_end(stream: trio.SocketStream, code: int, by: str, seconds: float) -> None:
+    """Log how a connection ended; at INFO unless the client wished it."""
+    if not log.is_enabled_for(DEBUG if by == CLIENT else INFO):
+        return
+    meaning = closing.CLOSE_CODES.get(code)
+    sent, received = carried(stream.socket) or (None, None)
+    tell = log.debug if by == CLIENT else log.info
+    tell(
+        "connection closed",
+        code=code,
+        reason="" if meaning is None else meaning.name,
+        by=by,
+        seconds=round(seconds, 3),
+        sent_bytes=sent,
+        received_bytes=received,
+    )
 
 
 async def keep_alive(connections: Set[Connection], settings: Settings) -> None:

@@ -1,5 +1,8 @@
 import pytest
 
+from mesaya_ws.cli import tail
+from mesaya_ws.client import Connected, Disconnected, Subscribed
+
 
 @pytest.mark.parametrize(
     "url", ["nonsense", "http://localhost/ws", "ws://", "ws://:8080/ws", "ws://localhost:99999/ws", "ws://[/ws", ""]
@@ -12,3 +15,43 @@ def test_tail_wants_the_url_of_a_websocket(run, url):
 
 def test_tail_wants_a_channel(run):
     assert run("tail").exit_code == 2
+
+
+def test_tail_wants_an_authority_that_it_can_use(run, tmp_path):
+    (tmp_path / "no.pem").write_text("this is no certificate")
+    for path, words in (("missing.pem", "No such file"), ("no.pem", "cannot be used")):
+        result = run("tail", "--ca", path, "global:restaurants")
+        assert result.exit_code == 2
+        assert words in result.stderr
+
+
+def test_each_change_of_the_connection_is_told_once(capsys):
+    teller = tail._Teller("ws://h/ws")
+    for notice in (
+        Disconnected("nothing listens there"),
+        Disconnected("nothing listens there"),
+        Connected("a-1"),
+        Subscribed("global:restaurants", None),
+        Disconnected("the connection broke"),
+        Connected("b-1"),
+        Subscribed("global:restaurants", True),
+        Subscribed("global:restaurants", False),
+    ):
+        teller.tell(notice)
+    assert capsys.readouterr().err.splitlines() == [
+        "mesaya-ws: not connected to ws://h/ws: nothing listens there; trying again.",
+        "mesaya-ws: connected to ws://h/ws, as a-1.",
+        "mesaya-ws: subscribed to global:restaurants.",
+        "mesaya-ws: not connected to ws://h/ws: the connection broke; trying again.",
+        "mesaya-ws: connected again, as b-1.",
+        "mesaya-ws: subscribed to global:restaurants, and nothing is missed.",
+        "mesaya-ws: subscribed to global:restaurants, where events are missing; its state follows.",
+    ]
+
+
+async def test_silence_is_told_when_nothing_else_was(capsys, autojump_clock):
+    teller = tail._Teller("ws://h/ws")
+    await teller.tell_of_silence()
+    assert capsys.readouterr().err == "mesaya-ws: nothing answers at ws://h/ws yet; trying again.\n"
+    await teller.tell_of_silence()
+    assert capsys.readouterr().err == ""

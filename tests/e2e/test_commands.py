@@ -7,6 +7,8 @@ import json
 import pty
 import signal
 import socket
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -59,6 +61,23 @@ def test_produce_ends_at_once_when_it_is_interrupted(tmp_path):
     assert "Traceback" not in told
 
 
+@pytest.mark.parametrize("command", [("serve",), ("check",), ("produce", "--sample"), ("tail", ANNOUNCEMENTS)])
+def test_a_command_that_is_interrupted_while_it_begins_says_so(tmp_path, command):
+    program = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path, target=None):\n"
+        "        if name == 'mesaya_ws.cli':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted)\n"
+        "from mesaya_ws.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "mesaya-ws: interrupted.\n")
+
+
 # tail
 
 
@@ -71,8 +90,11 @@ def test_tail_prints_json_where_nobody_looks_until_it_is_interrupted(gateway):
             assert event["data"]["title"] == title
             assert event["position"]
         process.send_signal(signal.SIGINT)
-        assert process.communicate() == ("", "")
-        assert process.returncode == 0
+        printed, told = process.communicate()
+        assert (process.returncode, printed) == (0, "")
+        connected, subscribed = told.splitlines()
+        assert connected.startswith(f"mesaya-ws: connected to {gateway.url}, as ")
+        assert subscribed == f"mesaya-ws: subscribed to {ANNOUNCEMENTS}."
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -95,7 +117,8 @@ def test_tail_says_that_nobody_is_there_and_waits(start_gateway, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = str(nobody.getsockname()[1])
     with started(tmp_path, "tail", "--snapshot", ANNOUNCEMENTS, PORT=port) as process:
-        assert process.stderr.readline().startswith(f"mesaya-ws: nothing answers at ws://127.0.0.1:{port}/ws yet")
+        reason = "nothing listens there; trying again."
+        assert process.stderr.readline() == f"mesaya-ws: not connected to ws://127.0.0.1:{port}/ws: {reason}\n"
         start_gateway(PORT=port)
         assert json.loads(process.stdout.readline())["type"] == "snapshot"
 
@@ -106,7 +129,7 @@ def test_tail_ends_quietly_when_nobody_reads_it(gateway):
         for _ in range(2):
             gateway.announce("to nobody")
         assert process.wait() == 0
-        assert process.stderr.read() == ""
+        assert [text.split()[1] for text in process.stderr.read().splitlines()] == ["connected", "subscribed"]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +143,8 @@ def test_tail_ends_quietly_when_nobody_reads_it(gateway):
 def test_tail_says_why_it_may_not(gateway, monkeypatch, arguments, status, said):
     monkeypatch.setenv("PORT", str(gateway.port))
     done = CliRunner().invoke(main, ["tail", *(word.format(port=gateway.port) for word in arguments)])
-    assert (done.exit_code, done.stdout, done.stderr) == (status, "", f"mesaya-ws: {said}\n")
+    assert (done.exit_code, done.stdout, done.stderr.splitlines()[-1]) == (status, "", f"mesaya-ws: {said}")
+    assert all(": connected to " in text for text in done.stderr.splitlines()[:-1])
 
 
 # check

@@ -85,9 +85,10 @@ async def test_a_fault_of_ours_is_answered_and_logged_without_its_details(servic
     answer = await service.get("/metrics")
     assert (answer.status, answer.error) == (500, "internal")
     assert "broken" not in answer.body.decode()
-    [event] = logged()
+    [event] = [event for event in logged() if event["level"] == "error"]
     assert event["logger"] == "hypercorn.error"
     assert event["exception"]
+    assert service.metrics.requests == {("/metrics", "GET", "500"): 1}
 
 
 @pytest.mark.parametrize("target", ["/health", "/metrics", "/", "/nothing"])

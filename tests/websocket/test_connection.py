@@ -108,7 +108,7 @@ async def test_a_client_is_let_in_greeted_and_counted(world):
     assert await client.closed_with() == (1000, "")
     await world.until_nobody_is_left()
     assert world.metrics.connections_total == 1
-    assert world.metrics.closes == {"1000": 1}
+    assert world.metrics.closes == {("1000", "client"): 1}
 
 
 async def test_what_it_said_behind_its_handshake_is_heard(world):
@@ -163,13 +163,30 @@ async def test_who_breaks_a_rule_is_told_which(sent, verdict):
         assert await client.closed_with() == verdict
         await client.stream.aclose()
         await world.until_nobody_is_left()
-        assert world.metrics.closes == {str(verdict[0]): 1}
+        assert world.metrics.closes == {(str(verdict[0]), "service"): 1}
 
 
 async def test_a_client_that_closes_with_a_code_of_faults_is_answered_once(world):
     client = await world.client()
     await client.send(close(1002))
     assert await client.closed_with() == (1002, "")
+
+
+async def test_how_a_connection_ended_is_logged_and_as_debug_when_the_client_wished_it(logged):
+    async with gateway(messages_per_second=1, close_timeout=0.1) as world:
+        for end in (close(1011), frame(b"{}") * 11, None):
+            client = await world.client()
+            if end is not None:
+                await client.send(end)
+                await client.closed_with()
+            await client.stream.aclose()
+        await world.until_nobody_is_left()
+        assert world.metrics.closes == {("1011", "client"): 1, ("4029", "service"): 1, ("1006", "nobody"): 1}
+    ends = {event["by"]: event for event in logged() if event["event"] == "connection closed"}
+    told = [(ends[by]["level"], ends[by]["code"], ends[by]["reason"]) for by in ("client", "service", "nobody")]
+    assert told == [("debug", 1011, "internal"), ("info", 4029, "flood"), ("info", 1006, "abnormal")]
+    for end in ends.values():
+        assert 0 <= end["seconds"] < PATIENCE
 
 
 async def test_a_connection_can_be_ended_and_the_first_reason_counts(world):
@@ -181,7 +198,7 @@ async def test_a_connection_can_be_ended_and_the_first_reason_counts(world):
     await client.send(close(1012))
     await client.stream.aclose()
     await world.until_nobody_is_left()
-    assert world.metrics.closes == {"1012": 1}
+    assert world.metrics.closes == {("1012", "service"): 1}
 
 
 async def test_it_ends_even_if_the_client_does_not_take_part():
@@ -210,7 +227,7 @@ async def test_a_client_that_does_not_read_is_sent_away_and_may_read_why():
         assert await other.frame() == (TEXT, b"last")
         with trio.fail_after(PATIENCE):
             await slow.ended.wait()
-        assert world.metrics.closes == {"4008": 1}
+        assert world.metrics.closes == {("4008", "service"): 1}
 
 
 async def test_a_silent_client_is_pinged_and_stays_when_it_answers(world):
@@ -279,7 +296,7 @@ async def test_a_client_that_vanishes(world):
     client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.stream.socket.close()
     await world.until_nobody_is_left()
-    assert world.metrics.closes == {"1006": 1}
+    assert world.metrics.closes == {("1006", "nobody"): 1}
 
 
 async def test_many_that_vanish_at_once(world):
@@ -310,7 +327,7 @@ async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(wor
     [entry] = [entry for entry in logged() if entry["level"] == "error"]
     assert entry["connection"] == "c1"
     assert "a fault of ours" in str(entry["exception"])
-    assert world.metrics.closes == {"1011": 1}
+    assert world.metrics.closes == {("1011", "service"): 1}
     world.publish(b"still here")
     assert await bystander.frame() == (TEXT, b"still here")
 
@@ -330,7 +347,7 @@ async def test_cancellation_leaves_nothing_behind():
         world.nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
             await world.until_nobody_is_left()
-            assert world.metrics.closes == {"1006": 2}
+            assert world.metrics.closes == {("1006", "nobody"): 2}
             assert await client.frame() is None
 
 

@@ -173,4 +173,4 @@ async def test_the_last_counts_are_written(worker, tmp_path):
         assert await client.closed_with() == (1012, "restart")
         await client.stream.aclose()
         await parent.until_ended()
-    assert '\nmesaya_closes_total{code="1012"} 1.0\n' in (tmp_path / "3.prom").read_text()
+    assert '\nmesaya_closes_total{by="service",code="1012"} 1.0\n' in (tmp_path / "3.prom").read_text()
