@@ -108,7 +108,7 @@ def slowest(pattern, method, limit=LONGEST_STEP):
         for letter, end in product(sorted({*repeated, " ", "\t"}), ends):
             attack = good[:at] + letter * size + end
             subject = attack if is_text else attack.encode("latin-1")
-            do = partial(getattr(pattern, method), *(("", subject) if method == "sub" else (subject,)))
+            do = partial(getattr(pattern, method), *((subject[:0], subject) if method == "sub" else (subject,)))
             took = seconds(do)
             if took > limit:  # or something else came between
                 took = min(took, seconds(do))

@@ -105,7 +105,7 @@ def test_fields_that_are_not_known_are_passed_over(client):
         ("NaN", "bad_json"),
         ('"ping"', "bad_json"),
         ("[" * 900, "bad_json"),
-        ('{"type": "\\ud800"}', "bad_json"),
+        ('{"type": "\\ud800"}', "unknown_type"),
         ("{}", "bad_message"),
         ('{"type": null}', "bad_message"),
         ('{"type": 5}', "bad_message"),
