@@ -52,7 +52,8 @@ def number(value: Any) -> Any:
 def _number_in(text: str) -> Any:
     if _NUMBER.fullmatch(text) is None:
         return DROPPED
-    if text.lstrip("-").isdecimal() and len(text) <= _LONGEST_WHOLE:
+    digits = text.lstrip("-")
+    if digits.isdecimal() and len(digits) <= _LONGEST_WHOLE:
         return int(text)
     read = float(text)
     return read if isfinite(read) else DROPPED
