@@ -6,11 +6,11 @@ Those who ask while the log is being read share the next reading.
 from collections.abc import Callable, Collection
 from itertools import count
 from math import inf
-from time import time
 from weakref import WeakSet, WeakValueDictionary
 
 import trio
 
+from mesaya_ws.clocks import steady, time_of_day
 from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.delivery import Delivery
 from mesaya_ws.core.event_log import EventLog, News, Outage, Restored, pieces
@@ -92,7 +92,7 @@ class Historian:
                 deliver, news = trio.open_memory_channel[News](0)
                 nursery.start_soon(self._event_log.follow, deliver.send)
                 while not past.has_arrived:
-                    with trio.move_on_after(past.feed.rests_for(round(time() * 1000))):
+                    with trio.move_on_after(past.feed.rests_for(steady())):
                         match await news.receive():
                             case Outage():
                                 patience.deadline = inf
@@ -100,10 +100,10 @@ class Historian:
                                 patience.deadline = trio.current_time() + settings.replay_seconds
                             case item:
                                 for piece, _ in pieces(item, HEARING):
-                                    past.feed.hear(piece, round(time() * 1000))
+                                    past.feed.hear(piece, time_of_day(), steady())
                                     look()
                                     await trio.lowlevel.cancel_shielded_checkpoint()
-                    for _ in past.feed.take(round(time() * 1000)):
+                    for _ in past.feed.take(time_of_day(), steady()):
                         await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
         return past

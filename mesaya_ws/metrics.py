@@ -32,6 +32,10 @@ CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of histogram buckets, in seconds."""
 
+LONGEST, DIFFERENCE = 3600.0, 1.0
+"""Seconds up to which a duration is believed that two clocks have measured, and by which they may differ. What lies
+beyond says something about a clock, or about a record that bears no time."""
+
 PROBE_SECONDS = 0.1
 """How often the loop's lag is looked at."""
 
@@ -43,13 +47,17 @@ Counts = dict[str, int]
 
 @define
 class Histogram:
-    """Durations in seconds, by bucket; the last bucket has no bound."""
+    """Durations in seconds, by bucket; the last bucket has no bound. `absurd` is how many were not believed."""
 
     counts: list[int] = Factory(lambda: [0] * (len(BOUNDS) + 1))
     sum: float = 0.0
+    absurd: int = 0
 
     def observe(self, seconds: float, count: int = 1) -> None:
-        """Enter `count` equal durations; less than none, as clocks that differ may tell, is none."""
+        """Enter `count` equal durations; a little less than none, as clocks that differ may tell, is none."""
+        if not -DIFFERENCE <= seconds <= LONGEST:
+            self.absurd += count
+            return
         seconds = max(seconds, 0.0)
         self.counts[bisect_left(BOUNDS, seconds)] += count
         self.sum += seconds * count
@@ -169,6 +177,11 @@ class _Books(Collector):
             {source or ("all", "all"): lag for source, lag in m.lag.items()},
         )
         yield _histogram("delivery_seconds", "From the log's append to the write to a client.", m.delivery)
+        yield CounterMetricFamily(
+            "mesaya_deliveries_unmeasured",
+            "Deliveries of records whose time cannot be right: more than an hour old, or from the future.",
+            m.delivery.absurd,
+        )
         yield _histogram("loop_lag_seconds", "How late the event loop wakes a task.", m.loop_lag)
         yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
         yield _by("platform_questions", "Questions to the platform's API, by outcome.", "outcome", m.questions)

@@ -7,6 +7,7 @@ from time import time
 import trio
 
 from mesaya_ws.checkpoints import Checkpoints
+from mesaya_ws.clocks import steady, time_of_day
 from mesaya_ws.core.event_log import Batch, News, Outage, Record, Replaced, Restored, Skipped, Sources, Together, pieces
 from mesaya_ws.core.feed import HEARING
 from mesaya_ws.core.hub import Delivered
@@ -34,7 +35,7 @@ async def pump(
     feed, status = around.feed, around.status
     heard = 0
     while True:
-        with trio.move_on_after(feed.rests_for(round(time() * 1000))):
+        with trio.move_on_after(feed.rests_for(steady())):
             for item in chain([await news.receive()], _waiting(news)):
                 for piece, work in pieces(item, HEARING):
                     _hear(piece, around)
@@ -45,7 +46,7 @@ async def pump(
                         # What has been received is heard to its end.
                         await trio.lowlevel.cancel_shielded_checkpoint()
         was_live = feed.live
-        for _ in feed.take(round(time() * 1000)):
+        for _ in feed.take(time_of_day(), steady()):
             await _write(feed.hub.fan_out(), around.metrics)
             _own_up(around)
         if feed.live and not was_live:
@@ -90,7 +91,7 @@ def _hear(news: News, around: Surroundings) -> None:
             _report_skipped(around.metrics, news)
         case Replaced(topic):
             log.warning("a topic was deleted and created again", topic=topic)
-    around.feed.hear(news, round(time() * 1000))
+    around.feed.hear(news, time_of_day(), steady())
 
 
 def _own_up(around: Surroundings) -> None:

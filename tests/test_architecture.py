@@ -17,6 +17,7 @@ LEVELS = {
     "interpreter": set(),
     "logs": {"log_limiter"},
     "log_limiter": set(),
+    "clocks": set(),
     "descriptors": set(),
     "fairness": set(),
     "metrics": {"core"},
@@ -30,11 +31,11 @@ LEVELS = {
     "accepting": {"logs", "fairness"},
     "acceptor": {"core", "settings", "logs", "metrics"},
     "workers": {"core", "settings", "logs"},
-    "history": {"core", "settings", "logs", "metrics", "interpreter"},
+    "history": {"core", "settings", "logs", "metrics", "interpreter", "clocks"},
     "scribe": {"core"},
     "state_topic": {"core"},
-    "checkpoints": {"core", "settings", "logs", "metrics", "state_topic"},
-    "pump": {"core", "logs", "metrics", "interpreter", "websocket", "checkpoints"},
+    "checkpoints": {"core", "settings", "logs", "metrics", "state_topic", "clocks"},
+    "pump": {"core", "logs", "metrics", "interpreter", "websocket", "checkpoints", "clocks"},
     "platform_api": {"core", "settings", "logs", "metrics"},
 }
 TOP = {"gateway", "cli", "__main__", "__init__"}

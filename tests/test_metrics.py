@@ -9,7 +9,7 @@ from mesaya_ws.core.event_log import Partition
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.window import Window
-from mesaya_ws.metrics import BOUNDS, PROBE_SECONDS, Histogram, Metrics, exposition, watch_loop
+from mesaya_ws.metrics import BOUNDS, DIFFERENCE, LONGEST, PROBE_SECONDS, Histogram, Metrics, exposition, watch_loop
 
 
 def quiet_feed():
@@ -109,10 +109,21 @@ def test_close_codes_of_the_clients_own_making_are_put_together():
 
 def test_a_histogram_counts_by_bounds_that_are_within():
     histogram = Histogram()
-    for seconds, count in ((-1.0, 1), (0.0005, 2), (0.0006, 1), (10.0, 1), (11.0, 3)):
+    for seconds, count in ((-0.9, 1), (0.0005, 2), (0.0006, 1), (10.0, 1), (11.0, 3)):
         histogram.observe(seconds, count)
     assert (histogram.counts[0], histogram.counts[1], histogram.counts[-2], histogram.counts[-1]) == (3, 1, 1, 3)
     assert histogram.sum == pytest.approx(0.001 + 0.0006 + 10 + 33)
+
+
+def test_what_clocks_that_are_wrong_say_is_counted_apart():
+    """A record without a time, or of a producer whose clock is a day off, would be most of what a mean tells."""
+    metrics = Metrics()
+    metrics.delivery.observe(0.004, 1000)
+    for seconds in (1_800_000_000.001, 86_400.0, LONGEST + 1, -DIFFERENCE - 0.1, -86_400.0):
+        metrics.delivery.observe(seconds, 10)
+    assert metrics.delivery.sum == pytest.approx(4)
+    assert sum(metrics.delivery.counts) == 1000
+    assert values(families(metrics)["mesaya_deliveries_unmeasured"]) == {(): 50}
 
 
 def test_histograms_are_cumulative():

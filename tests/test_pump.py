@@ -42,7 +42,7 @@ class Steps(trio.abc.Instrument):
 async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
     feed, steps, heard = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
 
-    def hear(news, now):
+    def hear(news, now, steady):
         heard.append((steps.taken, len(news.records)))
 
     monkeypatch.setattr(feed, "hear", hear)
@@ -64,7 +64,7 @@ async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkey
     feed = Feed(Hub(), Window(300, 1000), 1.0)
     feed.live = live
     made = []
-    monkeypatch.setattr(feed, "hear", lambda news, now: made.extend([record] for record in news.records))
+    monkeypatch.setattr(feed, "hear", lambda news, now, steady: made.extend([record] for record in news.records))
     around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, lambda _: None)
     deliver, news = trio.open_memory_channel(2)
     for count in (9 * HEARING + 1, HEARING - 1):

@@ -94,7 +94,7 @@ class Feed:
         self.time = 0
         self.losses: list[tuple[str, Lost]] = []
         self._freshness = Freshness(round(parent_wait * 1000))
-        self._now = 0
+        self._now = self._steady = 0
         self._projections = Projections()
         self._new_merge = partial(_merge, round(parent_wait * 1000), max_records, max_bytes)
         self._merge = self._new_merge(self._projections)
@@ -136,46 +136,54 @@ class Feed:
         """Let go of all that is known, but not of the window, yielding after some of it; nothing may follow."""
         yield from self._projections.discard()
 
-    def hear(self, news: News, now: int) -> None:
-        """Take note of what the log tells at the time `now` (ms since the epoch); what follows happens in `take`."""
+    def hear(self, news: News, now: int, steady: int | None = None) -> None:
+        """Take note of what the log tells at the time `now` (ms since the epoch); what follows happens in `take`.
+
+        `steady` is the time, in milliseconds, of a clock that never steps, by which all waiting is measured; without
+        it, `now` is taken for such a clock.
+        """
+        steady = now if steady is None else steady
+        self._freshness.tell_time(now, steady)
         match news:
             case Outage():
                 self._freshness.answers(False)
             case Restored():
                 self._freshness.answers(True)
             case Batch():
-                self._push(news)
+                self._push(news, steady)
             case Together(batches):
                 for batch in batches:
-                    self._push(batch)
+                    self._push(batch, steady)
             case Sources(extents, lags, at):
                 self.coverage.looked(extents)
                 self._merge.lags(lags)
                 self._freshness.looked(now if at is None else min(at, now))
             case Gap(partition, _, next_offset):
                 # Behind the records that were told before it.
-                self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news))
+                self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news), steady)
             case Replaced(topic, topic_id):
                 if self._merge.drop(topic):
                     self._own_up(topic, Lost.REPLACED)
                 self.coverage.replaced(topic, topic_id)
 
-    def _push(self, batch: Batch) -> None:
-        self._merge.push(batch.source, list(map(_heard, batch.records)), batch.lag)
+    def _push(self, batch: Batch, steady: int) -> None:
+        self._merge.push(batch.source, list(map(_heard, batch.records)), batch.lag, steady)
 
-    def take(self, now: int) -> Iterator[None]:
-        """Take all records whose turn has come at the time `now` (ms since the epoch).
+    def take(self, now: int, steady: int | None = None) -> Iterator[None]:
+        """Take all records whose turn has come at the time `now` (ms since the epoch); `steady` is as of `hear`.
 
         Yields after every few of them, and at the end, so that what was gathered can be written; and whenever something
         was missed, so that those concerned can be told (`losses`) before anything that comes after it.
         """
-        self._now = now
-        while self.window.expire(now):
+        steady = now if steady is None else steady
+        self._now, self._steady = now, steady
+        self._freshness.tell_time(now, steady)
+        while self.window.expire(steady):
             yield
         if self.losses:
             yield
         work = 0
-        for record, event in self._merge.take(now):
+        for record, event in self._merge.take(steady):
             if isinstance(event, Event | Unreadable):
                 work += self._take(record, event)
             elif event is not None:
@@ -219,7 +227,8 @@ class Feed:
             if (self._only is None or name in self._only) and (channel := parse_channel(name)) is not None:
                 self.coverage.reparented(channel, partition)
         if not self.live and self.window.is_past(timestamp, self._now):
-            # To make frames that nobody can be told any more would be a third of the work on a long log.
+            # To make frames that nobody can be told any more would be a third of the work on a long log. Where our
+            # clock is ahead they may still be asked for: then they are read again from the log.
             self.window.raise_floor(partition, offset + 1)
             return weight(record)
         if self._only is not None:
@@ -229,13 +238,15 @@ class Feed:
                 self.window.raise_floor(partition, offset + 1)
         if not messages:
             return weight(record)
-        size = self._publisher.publish(record, partition, messages, are_news=self.live)
+        # News are as old as they have been here, whatever their producer's clock says.
+        made_at = self._steady if self.live else self._steady - max(0, self._now - timestamp)
+        size = self._publisher.publish(record, partition, messages, made_at, are_news=self.live)
         return weight(record) + size // MESSAGE_BYTES
 
-    def rests_for(self, now: int) -> float:
-        """Return for how many seconds from `now` (ms since the epoch) `take` need not be called if nothing is heard."""
+    def rests_for(self, steady: int) -> float:
+        """Return for how many seconds from `steady` (as of `hear`) `take` need not be called if nothing is heard."""
         wake_at = self._merge.wake_at()
-        return inf if wake_at is None else max(0.0, (wake_at - now) / 1000)
+        return inf if wake_at is None else max(0.0, (wake_at - steady) / 1000)
 
     def position(self, channel: Channel) -> str:
         """Return the place up to which everything on `channel` has been published."""

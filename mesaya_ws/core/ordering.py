@@ -9,7 +9,9 @@ bound of untaken items is `full`, and nothing more of it should be pushed until 
 waited for has no items, so it is never full.
 
 A record whose parent is unknown holds its own source, and no other, until the parent has come; or until all that the
-others hold up to `wait` later has been taken, and as much time has passed. This happens once for each parent.
+others hold up to `wait` later has been taken, and the log itself has come further than that, or `wait` has passed since
+the record arrived. This happens once for each parent. Two times are at work, and neither trusts a clock: how far the
+log has come is what its own records say, and how long ago something arrived is measured by a clock that nobody sets.
 """
 
 from collections import deque
@@ -48,8 +50,9 @@ class _Queue(Generic[Item]):
     items: deque[Item] = attrs.field(factory=deque)
     lag: int = 0
     parent: str | None = None
-    """What the head waits for, since the time `since`; None when it does not wait."""
-    since: int = 0
+    """What the head waits for; None when it does not wait."""
+    arrivals: deque[tuple[int, int]] = attrs.field(factory=deque)
+    """When the items came: up to which offset, and at which time. Kept for each push, not for each item."""
     bytes: int = 0
     """Of the records in `items`."""
     is_full: bool = False
@@ -63,9 +66,25 @@ class _Queue(Generic[Item]):
     def timestamp(self) -> int:
         return self.items[0][0].timestamp
 
+    @property
+    def arrived(self) -> int:
+        """When the head came."""
+        self._forget_arrivals()
+        return self.arrivals[0][1]
+
+    def note_arrival(self, now: int) -> None:
+        """Note that the last of the items came now."""
+        self._forget_arrivals()
+        self.arrivals.append((self.items[-1][0].offset, now))
+
+    def _forget_arrivals(self) -> None:
+        first = self.items[0][0].offset
+        while self.arrivals and self.arrivals[0][0] < first:
+            self.arrivals.popleft()
+
 
 class Merge(Generic[Item]):
-    """The sources of a log, made one. All times are in milliseconds since the epoch.
+    """The sources of a log, made one. All times are in milliseconds of a clock that never steps, but for timestamps.
 
     `missing` names the parent without which an item should not be taken, or None; it is asked right before, and again
     after other items have been taken. `wait` (ms) is how long the parent is waited for. `given_up` are the parents that
@@ -98,13 +117,15 @@ class Merge(Generic[Item]):
         self._disarranged = False
         self.given_up: dict[str, None] = {}
 
-    def push(self, source: Source, items: Sequence[Item], lag: int) -> None:
-        """Add the next items of a source, which is known to hold `lag` more behind them."""
+    def push(self, source: Source, items: Sequence[Item], lag: int, now: int = 0) -> None:
+        """Add the next items of a source, which came `now`; the source is known to hold `lag` more behind them."""
         queue = self._queue(source)
         is_new_head = bool(items) and not queue.items
         self._starved -= queue.starved
         queue.items.extend(items)
         queue.bytes += sum(map(_size, items))
+        if items and source is not None:  # the only source of a log waits for nothing
+            queue.note_arrival(now)
         queue.lag = lag
         self._starved += queue.starved
         if not queue.is_full and (len(queue.items) > self._max_records or queue.bytes > self._max_bytes):
@@ -112,10 +133,10 @@ class Merge(Generic[Item]):
         if is_new_head and not self._disarranged:
             heappush(self._heads, (queue.timestamp, queue.place, queue))
 
-    def interpose(self, partition: Partition, item: Item) -> None:
+    def interpose(self, partition: Partition, item: Item, now: int = 0) -> None:
         """Add what must be taken right behind all that has been pushed of a partition, before what is still to come."""
         source = None if None in self._queues else partition
-        self.push(source, [item], self._queue(source).lag)
+        self.push(source, [item], self._queue(source).lag, now)
 
     def drop(self, topic: str) -> bool:
         """Forget what was pushed of a topic that is no more, and has not been taken; return whether there was any."""
@@ -127,6 +148,8 @@ class Merge(Generic[Item]):
                 queue.items, queue.parent = kept, None
                 queue.bytes = sum(map(_size, kept))
                 self._mark(queue, is_full=False)
+            if queue.place.topic == topic:
+                queue.arrivals.clear()  # its offsets begin anew
         self._held = [queue for queue in self._held if queue.parent is not None]
         self._disarranged = True
         return dropped
@@ -182,7 +205,7 @@ class Merge(Generic[Item]):
             if not self._heads:
                 return
             queue = self._heads[0][2]
-            if not self._must_wait(queue, now):
+            if not self._must_wait(queue):
                 yield self._pop(queue)
 
     def wake_at(self) -> int | None:
@@ -224,14 +247,14 @@ class Merge(Generic[Item]):
         queue.is_full = is_full
         self.full = frozenset(source for source, queue in self._queues.items() if queue.is_full)
 
-    def _must_wait(self, queue: _Queue[Item], now: int) -> bool:
+    def _must_wait(self, queue: _Queue[Item]) -> bool:
         """Hold the queue of the first head back if it has to wait for a parent; say whether it has to."""
         head = queue.items[0] = self._read(queue.items[0])
         parent = self._missing(head)
         if parent is None or parent in self.given_up:
             return False
         heappop(self._heads)
-        queue.parent, queue.since = parent, now
+        queue.parent = parent
         self._held.append(queue)
         return True
 
@@ -250,12 +273,14 @@ class Merge(Generic[Item]):
             return
 
     def _is_over(self, queue: _Queue[Item], now: int) -> bool:
-        others_are_behind = bool(self._heads) and self._heads[0][0] <= queue.timestamp + self._wait
-        return not others_are_behind and now >= self._end_of_wait(queue)
+        if self._heads:
+            # Whether the log has come so much further; what it holds up to there is taken first, however long it takes.
+            return self._heads[0][0] > queue.timestamp + self._wait
+        return now >= self._end_of_wait(queue)
 
     def _end_of_wait(self, queue: _Queue[Item]) -> int:
-        """Return until when a held queue waits at most; for what lies in the past, that is over."""
-        return min(queue.since, queue.timestamp) + self._wait
+        """Return until when a held queue waits at most, if nothing else comes."""
+        return queue.arrived + self._wait
 
     def _give_up(self, parent: str) -> None:
         self.given_up[parent] = None

@@ -22,10 +22,13 @@ class Publisher:
         self._window = window
         self._cursor = cursor
 
-    def publish(self, record: Record, partition: Partition, messages: Collection[Message], *, are_news: bool) -> int:
+    def publish(
+        self, record: Record, partition: Partition, messages: Collection[Message], made_at: int, *, are_news: bool
+    ) -> int:
         """Publish what a record of `partition`, which `cursor` has just passed, has become; return how many bytes.
 
-        Unless these `are_news`, they only go into the window: they are history, which nobody is waiting for.
+        It was `made_at` some time by the clock of the window. Unless these `are_news`, they only go into the window:
+        they are history, which nobody is waiting for.
         """
         window, timestamp = self._window, record.timestamp
         data: object = None
@@ -46,7 +49,7 @@ class Publisher:
                     }
                 )
             )
-            window.add(channel, partition, record.offset, timestamp, frame, state_of(message))
+            window.add(channel, partition, record.offset, made_at, frame, state_of(message))
             size += len(frame)
             if are_news:
                 self._hub.publish(channel, frame, timestamp, window.serial)

@@ -14,13 +14,14 @@ from mesaya_ws.core.position import Vector
 class Publication(NamedTuple):
     """A frame on a channel, and the record that it was made of; `serial` counts all publications of this instance.
 
-    `state_of` is the id of what it tells the whole state of, so that earlier ones of that are superseded by it.
+    It was `made_at` some time (ms) by a clock that never steps. `state_of` is the id of what it tells the whole state
+    of, so that earlier ones of that are superseded by it.
     """
 
     serial: int
     partition: Partition
     offset: int
-    timestamp: int
+    made_at: int
     frame: bytes
     state_of: str | None = None
 
@@ -112,13 +113,13 @@ class Window:
         channel: str,
         partition: Partition,
         offset: int,
-        timestamp: int,
+        made_at: int,
         frame: bytes,
         state_of: str | None = None,
     ) -> None:
-        """Keep a publication; the oldest ones give way to it. `timestamp` in milliseconds since the epoch."""
+        """Keep a publication; the oldest ones give way to it. `made_at` in milliseconds of a clock that never steps."""
         self.serial += 1
-        publication = Publication(self.serial, partition, offset, timestamp, frame, state_of)
+        publication = Publication(self.serial, partition, offset, made_at, frame, state_of)
         self._order.append((channel, publication))
         lines = self._channels.get(channel)
         if lines is None:
@@ -131,14 +132,14 @@ class Window:
         while self.bytes > self._max_bytes:
             self._evict()
 
-    def is_past(self, timestamp: int, now: int) -> bool:
-        """Return whether what was made at `timestamp` is too old at the time `now` (ms since the epoch)."""
-        return timestamp < now - self._milliseconds
+    def is_past(self, made_at: int, now: int) -> bool:
+        """Return whether what was `made_at` some time is too old `now` (ms, both of one clock)."""
+        return made_at < now - self._milliseconds
 
     def expire(self, now: int) -> bool:
-        """Drop what is too old at the time `now` (ms since the epoch), as much as in one go; say if there is more."""
+        """Drop what is too old `now` (ms, of a clock that never steps), as much as in one go; say if there is more."""
         for _ in range(DROPPED_AT_ONCE):
-            if not self._order or not self.is_past(self._order[0][1].timestamp, now):
+            if not self._order or not self.is_past(self._order[0][1].made_at, now):
                 return False
             self._evict()
         return True

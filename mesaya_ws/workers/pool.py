@@ -67,7 +67,9 @@ class Pool:
         return pooled(sorted(pages, key=lambda page: int(page.worker))).encode()
 
     def _read(self, path: Path) -> Page:
-        return Page(path.stem, path.read_bytes().decode(), time() - path.stat().st_mtime < STALE_AFTER)
+        # What a clock that has been set back since wrote is no fresher.
+        age = abs(time() - path.stat().st_mtime)
+        return Page(path.stem, path.read_bytes().decode(), age < STALE_AFTER)
 
     def _write(self, page: bytes) -> None:
         fresh = self._path.with_suffix(".fresh")

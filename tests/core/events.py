@@ -15,7 +15,8 @@ from mesaya_ws.core.routing import route
 TIME = "2026-01-20T15:00:00.000Z"
 NOW = 1_800_000_000_000
 LATER = NOW + 60_000
-"""When nobody waits for parents any more."""
+OVER = LATER + 1000
+"""When what was heard `LATER` has waited for its parent long enough."""
 
 _DOMAINS = {
     "restaurant": "restaurants",
@@ -130,10 +131,10 @@ class Log:
     def tell(self, feed: Feed, records: Iterable[Record] | None = None) -> Feed:
         """Tell a feed what the log holds, or just some records, one after the other; have it take all of it."""
         feed.hear(self.sources(), LATER)
-        list(feed.take(LATER))
+        list(feed.take(OVER))
         for said in self.records if records is None else records:
             place = Partition(said.topic, said.partition)
             if said.offset >= self.begins.get(place, 0):
                 feed.hear(Batch(place, [said], 0), LATER)
-                list(feed.take(LATER))
+                list(feed.take(OVER))
         return feed

@@ -69,8 +69,10 @@ class Log:
                     yield
                     for _ in feed.take(NOW):
                         yield
-        for _ in feed.take(NOW):
-            pass
+        # And when what waits at the end has waited long enough.
+        for now in (NOW, NOW + round(PARENT_WAIT * 1000)):
+            for _ in feed.take(now):
+                pass
 
 
 def captured(feed):
@@ -321,6 +323,38 @@ def test_a_feed_rests_until_something_happens_by_itself(live):
     assert live.rests_for(over_at + 1) == 0
     list(live.take(over_at))
     assert live.rests_for(over_at) == inf
+
+
+def parents_wait(feed, now, steady, timestamp):
+    """Return how long, of a feed's two clocks, a table waits for its section that bears such a time."""
+    feed.hear(Batch(TABLES, [table(0, timestamp)._replace(value=value("created", "t", sectionId="x"))], 0), now, steady)
+    list(feed.take(now, steady))
+    return feed.rests_for(steady)
+
+
+@pytest.mark.parametrize("ours", [-300_000, 0, 300_000])
+@pytest.mark.parametrize("theirs", [-86_400_000, 0, 86_400_000])
+def test_a_parent_is_waited_for_as_long_whatever_clocks_say(live, ours, theirs):
+    assert parents_wait(live, NOW + ours, 5000, NOW + theirs) == PARENT_WAIT
+    list(live.take(NOW - ours, 5999))  # our clock is set
+    assert live.cursor.next[TABLES] == 0
+    list(live.take(NOW - ours, 6000))
+    assert live.cursor.next[TABLES] == 1
+
+
+@pytest.mark.parametrize("theirs", [-86_400_000, 0, 86_400_000])
+def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
+    feed = Feed(Hub(), Window(300, 1 << 20), PARENT_WAIT)
+    feed.hear(Sources(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW, 0)
+    list(feed.take(NOW, 0))
+    section = Record(*SECTIONS, 0, NOW + theirs, None, value("created", "s", restaurantId="r"))
+    feed.hear(Batch(SECTIONS, [section], 0), NOW, 0)
+    list(feed.take(NOW, 0))
+    for now in (NOW, NOW + 3_600_000, NOW - 3_600_000):
+        list(feed.take(now, 299_999))
+        assert len(feed.window) == 1
+    list(feed.take(NOW - 3_600_000, 300_001))
+    assert len(feed.window) == 0
 
 
 def test_a_gap_is_behind_the_records_that_were_told_before_it(live):

@@ -22,11 +22,11 @@ class Log:
         self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
         self.next = dict.fromkeys((SECTIONS, TABLES), 0)
 
-    def look(self, at, *, sections=0, tables=0):
+    def look(self, at, *, sections=0, tables=0, steady=None):
         """Let it look at the log, which holds so many records more of each."""
         lags = {SECTIONS: sections, TABLES: tables}
         extents = {partition: Extent(0, end + lags[partition], "id") for partition, end in self.next.items()}
-        self.hear(Sources(extents, lags), at)
+        self.hear(Sources(extents, lags), at, steady)
 
     def batch(self, partition, value, at, *times, lag=0):
         """Let it read records that were appended at such times."""
@@ -38,12 +38,13 @@ class Log:
         ]
         self.hear(Batch(partition, records, lag), at)
 
-    def hear(self, news, at):
-        self.feed.hear(news, round(NOW + at * SECOND))
-        self.work(at)
+    def hear(self, news, at, steady=None):
+        steady = at if steady is None else steady
+        self.feed.hear(news, round(NOW + at * SECOND), round(NOW + steady * SECOND))
+        self.work(at, steady)
 
-    def work(self, at):
-        for _ in self.feed.take(round(NOW + at * SECOND)):
+    def work(self, at, steady=None):
+        for _ in self.feed.take(round(NOW + at * SECOND), round(NOW + (at if steady is None else steady) * SECOND)):
             list(self.feed.hub.fan_out())
 
     @property
@@ -125,7 +126,41 @@ def test_falling_behind_does_not_turn_time_back(log):
 def test_a_producer_whose_clock_is_fast_does_not_make_the_future_known(log):
     log.look(3, sections=2)
     log.batch(SECTIONS, SECTION, 4, 3600, lag=1)
-    assert log.told == (3, 1, True)
+    assert log.told == (0, 1, True), "what the look has seen is not all there"
+
+
+def test_a_record_from_the_future_says_nothing_of_what_comes_after_it(log):
+    log.look(3)
+    log.look(6, sections=9, tables=1)
+    log.batch(SECTIONS, SECTION, 6, 3600, lag=8)
+    log.batch(TABLES, TABLE, 6, 1)
+    log.work(7)
+    assert log.told == (3, 8, True)
+
+
+@pytest.mark.parametrize("back", [300, 86_400, 4_000_000])
+def test_a_clock_that_was_ahead_for_one_look_leaves_nothing_behind(log, back):
+    """What was promised lies as far back by the clock that is right again as it did by the one that was not."""
+    log.look(3)
+    log.look(6 + back, steady=6)
+    assert log.told == (6 + back, 0, True)
+    log.hear(Outage("The cable is out."), 8, steady=8)
+    assert log.told == (6, 0, True)
+    log.hear(Restored(), 9, steady=9)
+    log.look(10, steady=10)
+    assert log.told == (10, 0, True)
+
+
+def test_a_clock_that_is_set_forward_makes_nothing_known(log):
+    log.look(3)
+    log.hear(Outage("The cable is out."), 304, steady=4)
+    assert log.told == (3, 0, True)
+
+
+def test_clocks_that_are_rounded_do_not_turn_time_back(log):
+    for milliseconds in range(-20, 20, 7):
+        log.look(3, steady=3 + milliseconds / 1000)
+        assert log.told == (3, 0, True)
 
 
 def test_what_waits_for_its_parent_is_not_published(log):

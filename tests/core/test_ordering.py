@@ -90,7 +90,7 @@ def test_a_source_that_is_no_more_is_not_waited_for():
 
 def test_a_record_waits_for_its_parent_and_the_others_go_on():
     taker = Taker(A, B, C)
-    taker.merge.push(A, [item(A, 0, 10, needs="parent"), item(A, 1, 20)], 0)
+    taker.merge.push(A, [item(A, 0, 10, needs="parent"), item(A, 1, 20)], 0, now=10)
     taker.merge.push(B, [item(B, 0, 15)], 0)
     assert taker.take(now=20) == [15]
     assert not taker.merge.caught_up
@@ -102,21 +102,67 @@ def test_a_record_waits_for_its_parent_and_the_others_go_on():
 
 def test_a_wait_ends():
     taker = Taker(A, B)
-    taker.merge.push(A, [item(A, 0, 10, needs="parent")], 0)
+    taker.merge.push(A, [item(A, 0, 10, needs="parent")], 0, now=20)
     assert taker.take(now=20) == []
-    assert taker.take(now=9 + WAIT) == []
-    assert taker.merge.wake_at() == 10 + WAIT
-    assert taker.take(now=10 + WAIT) == [-10]
+    assert taker.take(now=19 + WAIT) == []
+    assert taker.merge.wake_at() == 20 + WAIT
+    assert taker.take(now=20 + WAIT) == [-10]
     assert taker.merge.wake_at() is None
     assert taker.merge.caught_up
 
 
-def test_a_record_from_the_future_waits_from_when_it_was_seen():
+@pytest.mark.parametrize("ahead", [-86_400_000, 0, 60_000, 86_400_000])
+def test_a_wait_lasts_as_long_whatever_the_clock_of_the_producer_says(ahead):
+    """All that came at once waits together, though each of the records misses another parent."""
     taker = Taker(A, B)
-    taker.merge.push(A, [item(A, 0, 50_000, needs="parent")], 0)
-    assert taker.take(now=20) == []
-    assert taker.merge.wake_at() == 20 + WAIT
-    assert taker.take(now=20 + WAIT) == [-50_000]
+    orphans = [item(A, n, ahead + n, needs=f"p{n}") for n in range(100)]
+    taker.merge.push(A, [*orphans, item(A, 100, ahead + 100)], 0, now=50)
+    assert taker.take(now=50) == []
+    assert taker.merge.wake_at() == 50 + WAIT
+    assert taker.take(now=49 + WAIT) == []
+    assert len(taker.take(now=50 + WAIT)) == 101
+    assert taker.merge.caught_up
+
+
+def test_what_came_later_waits_from_then():
+    taker = Taker(A, B)
+    for number, now in enumerate((0, 300, 600)):
+        taker.merge.push(A, [item(A, number, number, needs=f"p{number}")], 0, now=now)
+        taker.take(now)
+    for number, now in enumerate((0, 300, 600)):
+        assert taker.merge.wake_at() == now + WAIT
+        assert taker.take(now + WAIT - 1) == []
+        assert taker.take(now + WAIT) == [-number]
+
+
+def test_a_wait_is_over_when_the_log_has_come_further():
+    """What another source holds says so, whatever the time; and what it holds up to there is taken first."""
+    taker = Taker(A, B)
+    taker.merge.push(A, [item(A, 0, 10, needs="parent")], 0, now=0)
+    taker.merge.push(B, [item(B, 0, 10 + WAIT), item(B, 1, 11 + WAIT)], 0, now=0)
+    assert taker.take(now=0) == [10 + WAIT, -10, 11 + WAIT]
+
+
+def test_what_is_held_long_is_forgotten_when_it_came():
+    """Of a source that is never empty, too, there is an arrival for each push that is still here, and no more."""
+    taker = Taker(A, B)
+    taker.merge.push(A, [item(A, 0, 0)], 0)
+    taker.merge.lags({A: 1, B: 1})
+    for number in range(1, 1000):
+        taker.merge.push(A, [item(A, number, number)], 1)
+        taker.merge.push(B, [item(B, number, number)], 1)
+        taker.take()
+    assert all(len(queue.arrivals) <= 3 for queue in taker.merge._queues.values())
+
+
+def test_when_records_came_is_measured_anew_after_a_topic_was_created_again():
+    taker = Taker(A, C)
+    taker.merge.push(A, [item(A, 90, 10)], 0, now=0)
+    assert taker.take(now=0) == [10]
+    taker.merge.drop("a")
+    taker.merge.push(A, [item(A, 0, 20, needs="parent")], 0, now=5000)
+    assert taker.take(now=5000) == []
+    assert taker.merge.wake_at() == 5000 + WAIT
 
 
 def test_history_is_waited_for_in_its_own_time():
@@ -139,13 +185,13 @@ def test_in_history_a_source_that_holds_more_is_waited_for_before_a_parent_is_gi
 
 def test_a_parent_is_waited_for_once():
     taker = Taker(A, B, C)
-    taker.merge.push(A, [item(A, 0, 10, needs="parent")], 0)
-    taker.merge.push(B, [item(B, 0, 15, needs="parent")], 0)
+    taker.merge.push(A, [item(A, 0, 10, needs="parent")], 0, now=10)
+    taker.merge.push(B, [item(B, 0, 15, needs="parent")], 0, now=15)
     assert taker.take(now=20) == []
     assert taker.take(now=10 + WAIT) == [-10, -15]
-    taker.merge.push(A, [item(A, 1, 2000, needs="parent")], 0)
+    taker.merge.push(A, [item(A, 1, 2000, needs="parent")], 0, now=2000)
     assert taker.take(now=2000) == [-2000]
-    taker.merge.push(A, [item(A, 2, 2010, needs="another")], 0)
+    taker.merge.push(A, [item(A, 2, 2010, needs="another")], 0, now=2010)
     assert taker.take(now=2020) == []
 
 
@@ -183,7 +229,7 @@ def test_what_was_given_up_is_forgotten_in_the_end(monkeypatch):
     taker = Taker(A, B)
     taker.merge.push(A, [item(A, n, n, needs=f"p{n}") for n in range(3)], 0)
     assert taker.take() == [0, -1, -2]
-    taker.merge.push(A, [item(A, 3, 5000, needs="p2"), item(A, 4, 6000, needs="p0")], 0)
+    taker.merge.push(A, [item(A, 3, 5000, needs="p2"), item(A, 4, 6000, needs="p0")], 0, now=5500)
     assert taker.take(now=5500) == [-5000]
     assert taker.merge.wake_at() == 5500 + WAIT
 
@@ -387,7 +433,7 @@ def test_without_parents_and_with_timestamps_that_rise_the_order_is_that_of_the_
 def test_every_wait_ends_when_it_says(history, now):
     taker = Taker(*history)
     for source, records in history.items():
-        taker.merge.push(source, [item(source, n, *record) for n, record in enumerate(records)], 0)
+        taker.merge.push(source, [item(source, n, *record) for n, record in enumerate(records)], 0, now)
     taker.take(now)
     waits = 0
     while (wake_at := taker.merge.wake_at()) is not None:
@@ -395,7 +441,7 @@ def test_every_wait_ends_when_it_says(history, now):
         now = wake_at
         taker.take(now)
         waits += 1
-    assert waits <= 3, "once for each parent"
+    assert waits <= 1, "all that came at once waits together"
     assert taker.merge.caught_up
     assert len(taker.taken) == sum(map(len, history.values()))
 
@@ -422,8 +468,8 @@ def test_what_is_interposed_comes_behind_what_was_pushed_and_before_what_is_to_c
 
 def test_what_is_dropped_is_not_taken_nor_waited_for():
     taker = Taker(A, B, C)
-    taker.merge.push(A, [item(A, 0, 10, needs="x"), item(A, 1, 30)], 0)
-    taker.merge.push(C, [item(C, 0, 20, needs="y")], 0)
+    taker.merge.push(A, [item(A, 0, 10, needs="x"), item(A, 1, 30)], 0, now=10)
+    taker.merge.push(C, [item(C, 0, 20, needs="y")], 0, now=10)
     assert taker.take(10) == []
     assert taker.merge.drop("a")
     assert taker.merge.remaining == 1

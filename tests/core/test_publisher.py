@@ -35,7 +35,7 @@ class Place:
             self.hub.subscribe(channel, self.client)
 
     def publish(self, *messages, are_news=True):
-        self.publisher.publish(RECORD, RESTAURANTS, messages, are_news=are_news)
+        self.publisher.publish(RECORD, RESTAURANTS, messages, RECORD.timestamp, are_news=are_news)
         list(self.hub.fan_out())
 
     def kept(self, channel):
@@ -78,7 +78,7 @@ def test_each_channel_is_told_its_own_data(place):
 def test_it_is_kept_as_what_was_made_of_its_record(place):
     place.publish(*messages({}))
     (kept,) = place.kept(INFO)
-    assert (kept.partition, kept.offset, kept.timestamp) == (RESTAURANTS, 6, NOW)
+    assert (kept.partition, kept.offset, kept.made_at) == (RESTAURANTS, 6, NOW)
     assert orjson.loads(payload_of(kept.frame))["channel"] == INFO
 
 

@@ -18,7 +18,7 @@ from mesaya_ws.core.position import Cursor
 from mesaya_ws.core.records import Reason
 from mesaya_ws.core.resume import Lost, Missed, Parentage
 from mesaya_ws.core.window import Window
-from tests.core.events import LATER, Log
+from tests.core.events import LATER, OVER, Log
 from tests.core.world import written
 
 TABLES = parse_channel("restaurant:R:tables")
@@ -32,7 +32,7 @@ class Instance:
         self.orphans = set()
         self.feed = Feed(Hub(), Window(300, max_bytes), 1.0, self.report)
         self.feed.hear(log.sources(), LATER)
-        list(self.feed.take(LATER))
+        list(self.feed.take(OVER))
 
     def report(self, record, outcome):
         if outcome.reason == Reason.ORPHAN:
@@ -40,7 +40,7 @@ class Instance:
 
     def take(self, record):
         self.feed.hear(Batch(Partition(record.topic, record.partition), [record], 0), LATER)
-        list(self.feed.take(LATER))
+        list(self.feed.take(OVER))
 
 
 class Picture:
