@@ -1,6 +1,7 @@
 """How clients are taken from the kernel's queue: all that wait, but not all to be served at once."""
 
 import errno
+import math
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -34,6 +35,9 @@ OVERLOADED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE = 0.1
 """Seconds until it is asked again then, as `trio.serve_listeners` has it."""
 
+COMPLAINT_EVERY = 60.0
+"""Seconds between two lines in the log that say so."""
+
 
 async def accept_clients(
     listener: trio.SocketListener,
@@ -52,6 +56,7 @@ async def accept_clients(
     """
     waiting: deque[socket.socket] = deque()
     share = Share(BEGUN_AT_ONCE)
+    complained_at = -math.inf
 
     def begin(connection: socket.socket) -> None:
         clients.start_soon(serve, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
@@ -73,7 +78,9 @@ async def accept_clients(
                     if error.errno not in OVERLOADED:
                         raise
                     if not waiting:
-                        log.warning("the system gives no more connections", reason=str(error))
+                        if trio.current_time() - complained_at >= COMPLAINT_EVERY:
+                            complained_at = trio.current_time()
+                            log.warning("the system gives no more connections", reason=str(error))
                         await trio.sleep(PAUSE)
                 for _ in range(min(begin_now, len(waiting))):
                     begin(waiting.popleft())

@@ -10,6 +10,7 @@ import trio
 
 from mesaya_ws.core import http_errors
 from mesaya_ws.core.head import END, Head, HeadError, OriginError, accept_websocket, parse_head
+from mesaya_ws.core.status import Status
 from mesaya_ws.log_limiter import LogLimiter
 from mesaya_ws.logs import about, get_logger
 from mesaya_ws.metrics import Metrics
@@ -32,24 +33,50 @@ ServeHttp = Callable[[Head, trio.SocketStream, bytes], Awaitable[None]]
 RECEIVE = 16_384
 """Bytes that are received at once, at most."""
 
+PROBES = frozenset({"/health", "/health/ready", "/metrics"})
+"""What is answered even by an instance that is full: whoever watches it must not take it for dead."""
+
+SPARE_PLACES = 32
+"""Connections beyond all that there may be, for telling probes from others, and for answering both."""
+
+SPARE_HEAD_SECONDS = 1.0
+"""Time for a request's head on those."""
+
 _LINE_END = b"\r\n"
 
 
 class Acceptor:
     """Takes accepted TCP streams; whatever a client does, only its own connection ends by it.
 
-    While it is `draining`, no new WebSocket is begun; HTTP goes on, so that `/health` can be asked.
+    While it is `draining`, no new WebSocket is begun; HTTP goes on, so that `/health` can be asked. It is full when it
+    holds MAX_CONNECTIONS, which may have been lowered for another `bound`; then the `status` says so, and some more
+    connections are heard, to answer probes, and to refuse all others. There are `SPARE_PLACES` for these; who has been
+    there longest gives way to who comes, so nobody can keep probes out by being slow.
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, serve_websocket: ServeWebSocket, serve_http: ServeHttp
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        status: Status,
+        serve_websocket: ServeWebSocket,
+        serve_http: ServeHttp,
+        bound: str = "MAX_CONNECTIONS",
     ) -> None:
         self._settings = settings
         self._metrics = metrics
+        self._status = status
         self._serve_websocket = serve_websocket
         self._serve_http = serve_http
         self._open = 0
         self._origins_told = LogLimiter(max_keys=ORIGINS, clock=trio.current_time)
+        self._spare: dict[str, trio.CancelScope] = {}
+        self._full = f"It holds as many connections as it may ({bound})."
+        self._too_many = HeadError(
+            http_errors.TOO_MANY_CONNECTIONS,
+            f"The service holds as many connections as it may ({bound}); try again later.",
+            ("Retry-After", "5"),
+        )
         self.draining = False
         # Ids tell connections apart in the logs of all instances.
         self._instance = secrets.token_hex(3)
@@ -63,9 +90,15 @@ class Acceptor:
         """Serve one client to the end of its connection; never raises, but when cancelled."""
         id = f"{self._instance}-{next(self._serial):x}"
         about(connection=id, address=_address(stream))
-        self._open += 1
         try:
-            await self._serve(id, stream)
+            if self.room() > 0:
+                self._count(1)
+                try:
+                    await self._serve(id, stream)
+                finally:
+                    self._count(-1)
+            else:
+                await self._serve_beyond(id, stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client is gone
         except* Exception:
@@ -73,14 +106,30 @@ class Acceptor:
         finally:
             # Not by the stream, which would wait for a turn of the loop: a third of what the end of a connection costs.
             stream.socket.close()
-            self._open -= 1
 
-    async def _serve(self, id: str, stream: trio.SocketStream) -> None:
+    def _count(self, more: int) -> None:
+        self._open += more
+        self._status.full = None if self.room() > 0 else self._full
+
+    async def _serve_beyond(self, id: str, stream: trio.SocketStream) -> None:
+        """Serve a client in a spare place, for as long as that is not needed for another one."""
+        if len(self._spare) >= SPARE_PLACES:
+            self._spare.pop(next(iter(self._spare))).cancel()
+        with trio.CancelScope() as place:
+            self._spare[id] = place
+            try:
+                await self._serve(id, stream, is_spare=True)
+            finally:
+                self._spare.pop(id, None)
+
+    async def _serve(self, id: str, stream: trio.SocketStream, *, is_spare: bool = False) -> None:
         try:
-            request = await self._hear(stream)
+            request = await self._hear(stream, is_spare)
             if request is None:
                 return
             head, rest = request
+            if is_spare and (head.upgrades_to_websocket or head.path not in PROBES):
+                raise self._too_many
             answer = self._admit(head) if head.upgrades_to_websocket else b""
         except HeadError as error:
             self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
@@ -100,18 +149,17 @@ class Acceptor:
             else:
                 await self._serve_http(head, stream, rest)
 
-    async def _hear(self, stream: trio.SocketStream) -> tuple[Head, bytes] | None:
+    async def _hear(self, stream: trio.SocketStream, is_spare: bool) -> tuple[Head, bytes] | None:
         """Return the head of the client's request, and what came behind it; None when the client says nothing."""
-        if self._open > self._settings.max_connections:
-            raise _TOO_MANY
         most = self._settings.max_head_bytes
         seen = _come_already(stream)
         end = _end_of_head(seen)
         if end < 0 and len(seen) <= most:
-            with trio.move_on_after(self._settings.handshake_timeout) as patience:
+            seconds = self._settings.handshake_timeout
+            with trio.move_on_after(min(seconds, SPARE_HEAD_SECONDS) if is_spare else seconds) as patience:
                 seen = await _read_head(stream, seen, most)
             if patience.cancelled_caught:
-                raise _TOO_LATE
+                raise self._too_many if is_spare else _TOO_LATE
             if not seen:
                 return None
             end = _end_of_head(seen)
@@ -174,11 +222,6 @@ async def _read_head(stream: trio.SocketStream, seen: bytes, most: int) -> bytes
     return bytes(head)
 
 
-_TOO_MANY = HeadError(
-    http_errors.TOO_MANY_CONNECTIONS,
-    "The service holds as many connections as it may (MAX_CONNECTIONS); try again later.",
-    ("Retry-After", "5"),
-)
 _DRAINING = HeadError(http_errors.DRAINING, "This instance is going away; connect again.", ("Retry-After", "1"))
 _TOO_LARGE = HeadError(http_errors.HEAD_TOO_LARGE, "The head of the request is too large (MAX_HEAD_BYTES).")
 _TOO_LATE = HeadError(http_errors.HEAD_TOO_LATE, "The head of the request took too long (HANDSHAKE_TIMEOUT).")

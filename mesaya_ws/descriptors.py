@@ -2,8 +2,9 @@
 
 import resource
 
-RESERVED = 100
-"""Open files for all but connections: the log, the listeners, and what libraries hold."""
+RESERVED = 140
+"""Open files for all but the connections that there may be: the log, the listeners, what libraries hold, and some
+connections more, on which an instance that is full answers its probes."""
 
 
 def allow_connections(wanted: int) -> int:

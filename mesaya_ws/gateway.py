@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import attrs
 import trio
 from attrs import evolve
 
@@ -17,7 +18,7 @@ from mesaya_ws.core.session import Limits
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
 from mesaya_ws.core.written import WrittenStates
-from mesaya_ws.descriptors import allow_connections
+from mesaya_ws.descriptors import RESERVED, allow_connections
 from mesaya_ws.eventlog import open_event_log, open_state_log
 from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
@@ -44,10 +45,7 @@ async def serve(
     Reports the port that it listens on. Raises `OSError` when it cannot listen there.
     """
     post = post or Post()
-    possible = allow_connections(settings.max_connections)
-    if possible < settings.max_connections:
-        log.info("MAX_CONNECTIONS needs more open files than the system allows (ulimit -Hn)", possible=possible)
-        settings = evolve(settings, max_connections=possible)
+    settings, bound = _as_far_as_possible(settings)
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(Hub(), window, settings.parent_wait, partial(report, metrics, LogLimiter()))
@@ -88,7 +86,9 @@ async def serve(
         services.start_soon(post.share, render)
         app = create_app(settings, event_log, metrics, status, partial(post.tell, render))
         async with trio.open_nursery() as clients:
-            acceptor = Acceptor(settings, metrics, partial(serve_websocket, around, clients), partial(serve_http, app))
+            acceptor = Acceptor(
+                settings, metrics, status, partial(serve_websocket, around, clients), partial(serve_http, app), bound
+            )
             listeners = await post.listeners(settings)
             door = trio.CancelScope()
             clients.start_soon(_let_in, post, live, listeners, acceptor, clients, door)
@@ -104,6 +104,26 @@ async def serve(
             door.cancel()
             clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
         services.cancel_scope.cancel()
+
+
+def _as_far_as_possible(settings: Settings) -> tuple[Settings, str]:
+    """Return the settings with as many connections as the system allows, and what it is that allows no more.
+
+    That it is fewer than MAX_CONNECTIONS has by default is nothing that anybody need hear of.
+    """
+    wanted = settings.max_connections
+    possible = allow_connections(wanted)
+    if possible >= wanted:
+        return settings, "MAX_CONNECTIONS"
+    if wanted != attrs.fields(Settings).max_connections.default:
+        log.warning(
+            "MAX_CONNECTIONS cannot be had: raise the hard limit of open files (ulimit -Hn; LimitNOFILE in a unit of "
+            "systemd, --ulimit nofile for a container), or set MAX_CONNECTIONS to what is possible",
+            wanted=wanted,
+            possible=possible,
+            needed_open_files=wanted + RESERVED,
+        )
+    return evolve(settings, max_connections=possible), "ulimit -n"
 
 
 async def _let_in(

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from mesaya_ws import accepting, fairness
-from mesaya_ws.accepting import BEGUN_AT_ONCE, HUNG_UP, TAKEN_AT_ONCE, accept_clients
+from mesaya_ws.accepting import BEGUN_AT_ONCE, COMPLAINT_EVERY, HUNG_UP, PAUSE, TAKEN_AT_ONCE, accept_clients
 
 PATIENCE = 10.0
 
@@ -203,3 +203,20 @@ async def test_a_system_that_gives_no_more_connections_is_asked_again(nursery, m
         await door.until_served(2)
         assert sorted(door.served) == sorted(connected)
         assert refusals == []
+
+
+async def test_a_log_is_not_filled_by_a_system_that_gives_no_more(nursery, monkeypatch, autojump_clock, logged):
+    left, given = int(2.5 * COMPLAINT_EVERY / PAUSE), trio.Event()
+
+    def refuse(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            given.set()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(accepting, "_take", refuse)
+    async with opened(nursery) as (door, _):
+        door.connect(1)
+        await given.wait()
+    assert [event["event"] for event in logged()] == ["the system gives no more connections"] * 3

@@ -7,9 +7,9 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws import acceptor
-from mesaya_ws.acceptor import ORIGINS, Acceptor
+from mesaya_ws.acceptor import ORIGINS, SPARE_HEAD_SECONDS, SPARE_PLACES, Acceptor
 from mesaya_ws.core.head import END
+from mesaya_ws.core.status import Status
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
 from tests.http_api.client import read_answer
@@ -24,11 +24,14 @@ class World:
     The clients are open as long as `nursery` is; they are served in `serving`, or there, too.
     """
 
-    def __init__(self, nursery, serving=None, **changed):
+    def __init__(self, nursery, serving=None, bound="MAX_CONNECTIONS", **changed):
         self.settings = Settings(**changed)
         self.metrics = Metrics()
         self.websockets, self.requests = [], []
-        self.acceptor = Acceptor(self.settings, self.metrics, self._serve_websocket, self._serve_http)
+        self.status = Status(caught_up=True)
+        self.acceptor = Acceptor(
+            self.settings, self.metrics, self.status, self._serve_websocket, self._serve_http, bound
+        )
         self._nursery = nursery
         self._serving = serving or nursery
         self._serve = None
@@ -202,17 +205,73 @@ async def test_a_trickle_does_not_buy_time(nursery, autojump_clock):
     assert (await read_answer(client)).status == 408
 
 
-async def test_more_connections_than_there_may_be(nursery):
-    world = World(nursery, max_connections=2)
-    first, _ = world.connect(), world.connect()
+# Full, but not dead
+
+
+@pytest.fixture
+async def full(nursery):
+    """A world that holds as many connections as it may."""
+    world = World(nursery, max_connections=2, bound="ulimit -n")
+    world.holders = [world.connect(), world.connect()]
     await trio.testing.wait_all_tasks_blocked()
-    assert await world.refusal() == (503, "too_many_connections")
-    await first.aclose()
-    await first.ended.wait()
-    await world.send(GET)
-    assert len(world.requests) == 1
+    return world
+
+
+async def test_more_connections_than_there_may_be(full):
+    assert await full.refusal(handshake()) == (503, "too_many_connections")
+    assert await full.refusal(b"GET /publish HTTP/1.1\r\nHost: test\r\n\r\n") == (503, "too_many_connections")
+    await full.holders[0].aclose()
+    await full.holders[0].ended.wait()
+    await full.send(handshake())
+    assert len(full.websockets) == 1
+    assert full.requests == []
     # What is raised for everybody keeps nothing of anybody.
-    assert acceptor._TOO_MANY.__traceback__ is None
+    assert full.acceptor._too_many.__traceback__ is None
+
+
+async def test_the_answer_names_the_bound_that_is_met(full, nursery):
+    assert "(ulimit -n)" in (await read_answer(await full.send(handshake()))).sentence
+    other = World(nursery, max_connections=1)
+    other.connect()
+    await trio.testing.wait_all_tasks_blocked()
+    assert "(MAX_CONNECTIONS)" in (await read_answer(await other.send(handshake()))).sentence
+
+
+async def test_it_is_not_ready_while_it_is_full(full):
+    assert full.status.reasons == ["This instance is full: It holds as many connections as it may (ulimit -n)."]
+    await full.send(handshake())
+    await full.holders[0].aclose()
+    await full.holders[0].ended.wait()
+    assert full.status.reasons == []
+
+
+@pytest.mark.parametrize("path", [b"/health", b"/health/ready", b"/metrics", b"/health/"])
+async def test_probes_are_answered_even_when_it_is_full(full, path):
+    await full.send(b"GET " + path, b" HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert full.requests == [(f"GET {path.decode().rstrip('/')}", b"")]
+
+
+async def test_a_handshake_is_no_probe_wherever_it_asks_for_one(full):
+    assert await full.refusal(handshake(line=b"GET /health HTTP/1.1")) == (503, "too_many_connections")
+
+
+async def test_who_says_nothing_is_refused_soon_when_it_is_full(full, autojump_clock):
+    client = full.connect()
+    assert (await read_answer(client)).error == "too_many_connections"
+    assert trio.current_time() == pytest.approx(SPARE_HEAD_SECONDS)
+
+
+async def test_nobody_keeps_probes_out_by_being_slow(full):
+    """There are so many places beyond the limit, and who has had one for longest gives way."""
+    silent = [await full.send(b"GET /he") for _ in range(SPARE_PLACES + 3)]
+    assert [client.ended.is_set() for client in silent] == [True] * 3 + [False] * SPARE_PLACES
+    await full.send(GET)
+    assert len(full.requests) == 1
+    for client in silent:
+        await client.aclose()
+        await client.ended.wait()
+    assert full.acceptor._spare == {}
+    assert full.acceptor.room() == 0
 
 
 async def test_while_it_drains_only_http_goes_on(world):

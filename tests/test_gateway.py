@@ -278,10 +278,42 @@ async def test_a_port_that_is_taken_is_an_error(log):
         assert caught.group_contains(OSError, match="in use")
 
 
-async def test_more_connections_than_files_can_be_open_are_not_promised(log, logged, monkeypatch):
+async def test_more_connections_than_files_can_be_open_are_not_promised(log, monkeypatch):
     monkeypatch.setattr(gateway, "allow_connections", lambda wanted: 1)
     async with running() as running_gateway:
         await running_gateway.client()
-        stream = await running_gateway.connect()
-        assert (await read_answer(stream)).error == "too_many_connections"
-    assert logged()[0].items() >= {"level": "info", "possible": 1}.items()
+        answer = await running_gateway.get("/")
+        assert answer.error == "too_many_connections"
+        assert "(ulimit -n)" in answer.sentence
+
+
+async def test_an_instance_that_is_full_is_alive_and_not_ready(log):
+    async with running(max_connections=2) as instance:
+        clients = [await instance.client(), await instance.client()]
+        health, ready, metrics = [await instance.get(path) for path in ("/health", "/health/ready", "/metrics")]
+        assert (health.status, ready.status, metrics.status) == (200, 503, 200)
+        assert health.json["reasons"] == [
+            "This instance is full: It holds as many connections as it may (MAX_CONNECTIONS)."
+        ]
+        assert (await instance.get("/")).error == "too_many_connections"
+        for client in clients:
+            await client.stream.aclose()
+        await instance.until("/health/ready", lambda answer: answer.status == 200)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "possible", "is_told"),
+    [(3000, 860, True), (3000, 3000, False), (50_000, 860, False)],
+    ids=["somebody set it", "it can be had", "nobody set it"],
+)
+async def test_a_limit_that_cannot_be_had_is_told_to_who_has_set_it(
+    log, logged, monkeypatch, wanted, possible, is_told
+):
+    monkeypatch.setattr(gateway, "allow_connections", lambda _: possible)
+    async with running(max_connections=wanted) as instance:
+        await instance.get("/health")
+    told = [event for event in logged() if "MAX_CONNECTIONS" in event["event"]]
+    assert bool(told) is is_told
+    if is_told:
+        assert (told[0]["level"], told[0]["wanted"], told[0]["possible"]) == ("warning", 3000, 860)
+        assert "ulimit -Hn" in told[0]["event"]

@@ -63,7 +63,9 @@ UNKNOWN_CODING = HttpError(
     HTTPStatus.NOT_IMPLEMENTED, "unknown_coding", "The Transfer-Encoding is another one than chunked."
 )
 TOO_MANY_CONNECTIONS = HttpError(
-    HTTPStatus.SERVICE_UNAVAILABLE, "too_many_connections", "The service holds MAX_CONNECTIONS already."
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "too_many_connections",
+    "The service holds MAX_CONNECTIONS already, or what `ulimit -n` allows.",
 )
 DRAINING = HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This instance is going away: connect again.")
 LOG_UNAVAILABLE = HttpError(
