@@ -18,6 +18,7 @@ from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.window import Window
+from mesaya_ws.interpreter import short_pauses
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.platform_api import PlatformApi
 from mesaya_ws.settings import Settings
@@ -25,6 +26,7 @@ from mesaya_ws.settings import Settings
 from .backend import Backend, restaurant, serving
 from .core.world import written
 from .fakes import FakeLog
+from .timing import Steps
 
 PATIENCE = 20.0
 PLAN = parse_channel("restaurant:R:tables")
@@ -261,6 +263,85 @@ async def test_an_api_that_is_not_there(monkeypatch: pytest.MonkeyPatch, logged:
 
 
 # Lies and limits: in a time of their own, without sockets
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        httpx.InvalidURL("no host"),
+        httpx.StreamClosed(),
+        UnicodeError("label too long"),
+        RuntimeError(),
+        ExceptionGroup("of a nursery", [ValueError("x")]),
+    ],
+    ids=repr,
+)
+async def test_whatever_is_thrown_only_its_question_ends(autojump_clock: MockClock, logged: list[EventDict], fault):
+    def answer(request: httpx.Request) -> object:
+        if "/broken" in str(request.url):
+            raise fault
+        return restaurant("R", owner="u")
+
+    answers = Answers(answer)
+    async with running("http://backend", answers) as instance:
+        await instance.subscription("a", "broken")
+        await trio.sleep(1)
+        await instance.subscription("b", "R")
+        await trio.sleep(60)
+        assert not instance.feed.lacks("restaurant:R")
+        assert instance.metrics.questions == {"failed": 1, "answered": 1}
+    assert answers.targets == ["/restaurants/broken", "/restaurants/R"], "what fails so is not asked again soon"
+    assert logged[0]["exc_info"] is True
+    assert logged[1]["event"] == "the platform's API answers again"
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        [{"id": "s"}, *({"id": f"s{number}"} for number in range(9_900))],
+        [{"id": "s", "tables": [{"id": f"t{number}", "capacity": 4} for number in range(7_400)]}],
+        [{"id": "s", "tables": [{f"field{number}": number for number in range(29_000)}]}],
+    ],
+    ids=["many sections", "many tables", "many fields"],
+)
+async def test_the_largest_answer_does_not_hold_the_loop(autojump_clock: MockClock, sections):
+    def whole(request: httpx.Request) -> object:
+        return {"data": [{"id": "R", "sections": sections}]}
+
+    answers = Answers(whole)
+    async with running("http://backend", answers) as instance:
+        instance.feed.lacks = lambda parent: True
+
+        async def append(records: list[NewRecord]) -> None:
+            appended.append(len(records))
+
+        # What the log makes of it is not measured here.
+        instance.log.append, appended = append, []
+        instance.api.want("section:s")
+        async with short_pauses():
+            with Steps() as steps:
+                await instance.until(lambda: appended)
+        steps.check()
+    assert appended[0] == len(sections) + 1
+
+
+async def test_what_has_too_many_fields_is_no_entity(autojump_clock: MockClock):
+    fields = {f"field{number}": number for number in range(20_000)}
+    answers = Answers(lambda request: {"data": [{"id": "R", "sections": [{"id": "s", **fields}]}]})
+    async with running("http://backend", answers) as instance:
+        await instance.table("t", "s")
+        async with short_pauses():
+            with Steps() as steps:
+                await instance.until(lambda: instance.metrics.questions == {"unknown": 1})
+        steps.check()
+
+
+async def test_an_answer_of_too_many_values_is_no_help(autojump_clock: MockClock, logged: list[EventDict]):
+    answers = Answers(lambda request: {"data": [{"id": "R", "sections": [{}] * platform_api.ANSWER_NODES}]})
+    async with running("http://backend", answers) as instance:
+        await instance.table("t", "s")
+        await instance.until(lambda: instance.metrics.questions == {"failed": 1})
+    assert logged[0]["reason"] == f"it answers more than {platform_api.ANSWER_NODES} members of objects and lists"
 
 
 class Answers(httpx.MockTransport):

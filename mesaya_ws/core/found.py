@@ -5,8 +5,8 @@ in what records have not told: who owns a restaurant, and sections with their ta
 been made. For state and stream must agree; and what stands in them may have been told to nobody yet.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -18,20 +18,23 @@ from mesaya_ws.core.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import FOUND, Event, Reason
 
+MOST_FIELDS = 200
+"""Fields that an entity of the API may have, ten times what they have; to look at more takes too long."""
+
 _RESTAURANT, _SECTION = ENTITIES["restaurant"], ENTITIES["section"]
 
 
 def parents_in(row: object) -> frozenset[str]:
     """Return which parents a restaurant, as the API shows it, tells of (see `missing_parent`); any JSON may come."""
-    if not isinstance(row, dict) or (id := _RESTAURANT.id_in(row)) is DROPPED:
+    if not _may_be_entity(row) or (id := _RESTAURANT.id_in(row)) is DROPPED:
         return frozenset()
     return frozenset({f"restaurant:{id}", *(f"section:{section}" for section, _ in _sections(row))})
 
 
-def records_of(row: Mapping[str, Any], timestamp: str) -> list[NewRecord]:
+def records_of(row: Mapping[str, Any], timestamp: str) -> Iterator[NewRecord]:
     """Return the records that say what a restaurant, as the API shows it, is, and what each of its sections is.
 
-    It must have an id, as `parents_in` finds out.
+    It must have an id, as `parents_in` finds out. Each is made when it is taken, so that others can run in between.
     """
     restaurant = _RESTAURANT.id_in(row)
 
@@ -40,18 +43,18 @@ def records_of(row: Mapping[str, Any], timestamp: str) -> list[NewRecord]:
         return NewRecord(PARENTS, orjson.dumps(value), restaurant.encode())
 
     own = {name: value for name, value in row.items() if name != "sections"}
-    return [
-        record("restaurant", restaurant, _RESTAURANT.clean(restaurant, own)),
-        *(
-            record("section", id, _SECTION.clean(id, {**section, "restaurantId": restaurant}))
-            for id, section in _sections(row)
-        ),
-    ]
+    yield record("restaurant", restaurant, _RESTAURANT.clean(restaurant, own))
+    for id, section in _sections(row):
+        yield record("section", id, _SECTION.clean(id, {**section, "restaurantId": restaurant}))
+
+
+def _may_be_entity(row: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(row, dict) and len(row) <= MOST_FIELDS
 
 
 def _sections(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     sections = row.get("sections")
-    rows = [section for section in sections if isinstance(section, dict)] if isinstance(sections, list) else []
+    rows = [section for section in sections if _may_be_entity(section)] if isinstance(sections, list) else []
     return [(id, section) for section in rows if (id := _SECTION.id_in(section)) is not DROPPED]
 
 
