@@ -1,6 +1,6 @@
 """The composition root: builds everything, owns the nurseries, and the order of the end."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 
 import attrs
@@ -19,7 +19,8 @@ from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
 from mesaya_ws.core.written import WrittenStates
 from mesaya_ws.descriptors import RESERVED, allow_connections
-from mesaya_ws.eventlog import open_event_log, open_state_log
+from mesaya_ws.eventlog import log_bytes, open_event_log, open_state_log
+from mesaya_ws.gauges import Gauges, Waiting
 from mesaya_ws.history import Historian
 from mesaya_ws.http_api.app import create_app
 from mesaya_ws.http_api.serving import serve_http
@@ -29,8 +30,8 @@ from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics, exposition, watch_loop
 from mesaya_ws.pump import NEWS_AHEAD, pump, report
 from mesaya_ws.scribe import Scribe
-from mesaya_ws.settings import Settings
-from mesaya_ws.websocket.connection import Surroundings, keep_alive, serve_websocket
+from mesaya_ws.settings import Settings, limits_of
+from mesaya_ws.websocket.connection import Connection, Surroundings, keep_alive, serve_websocket
 from mesaya_ws.websocket.drain import drain
 from mesaya_ws.workers.post import Post
 
@@ -82,7 +83,10 @@ async def serve(
         services.start_soon(scribe.run)
         services.start_soon(around.receiver.run)
         services.start_soon(keep_alive, around.connections, settings)
-        render = exposition(metrics, feed, __version__)
+        gauges = Gauges(
+            feed, status, limits_of(settings), partial(_waiting, around.connections), partial(log_bytes, settings)
+        )
+        render = exposition(metrics, feed, __version__, gauges)
         services.start_soon(post.share, render)
         app = create_app(settings, event_log, metrics, status, partial(post.tell, render))
         async with trio.open_nursery() as clients:
@@ -124,6 +128,12 @@ def _as_far_as_possible(settings: Settings) -> tuple[Settings, str]:
             needed_open_files=wanted + RESERVED,
         )
     return evolve(settings, max_connections=possible), "ulimit -n"
+
+
+def _waiting(connections: Collection[Connection]) -> Waiting:
+    """Return what waits for clients: some 0.1 µs each."""
+    sizes = [size for connection in connections if (size := connection.waiting_bytes)]
+    return Waiting(sum(sizes), len(sizes))
 
 
 async def _let_in(

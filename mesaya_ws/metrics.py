@@ -225,13 +225,14 @@ def _histogram(name: str, text: str, *histograms: Histogram, label: str = "") ->
     return family
 
 
-def exposition(metrics: Metrics, feed: Feed, version: str) -> Callable[[], bytes]:
-    """Return what renders these books, what `feed` holds now, and what Prometheus tells of processes and of Python.
+def exposition(metrics: Metrics, feed: Feed, version: str, *more: Collector) -> Callable[[], bytes]:
+    """Return what renders these books, what `feed` holds now, `more`, and what Prometheus tells of the process.
 
     What is rendered is of the type `CONTENT_TYPE`.
     """
     books = CollectorRegistry()
-    books.register(_Books(metrics, feed, version))
+    for collector in (_Books(metrics, feed, version), *more):
+        books.register(collector)
     prometheus_client.ProcessCollector(registry=books)
     prometheus_client.PlatformCollector(registry=books)
     return partial(generate_latest, books)

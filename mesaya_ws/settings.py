@@ -320,6 +320,12 @@ class Settings:
     )
 
 
+def limits_of(settings: Settings) -> dict[str, float]:
+    """Return the settings that are numbers, by name, for whoever watches how near to them the service comes."""
+    values = {name.upper(): getattr(settings, name) for name in attrs.fields_dict(Settings) if name != "port"}
+    return {name: value for name, value in values.items() if type(value) in (int, float)}
+
+
 def followed(settings: Settings) -> tuple[str, ...]:
     """Return the topics that are followed: KAFKA_TOPICS, and that of our own if the platform's API is asked."""
     own = (PARENTS,) if settings.platform_api_url else ()

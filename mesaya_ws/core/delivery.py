@@ -162,6 +162,7 @@ class Delivery:
     def _say_state(self, snapshot: Snapshot, why: _Why) -> None:
         """Tell a state, and then what came after it; until the client has taken it, that is kept by the window."""
         channel, window = snapshot.channel, self.feed.window
+        self.feed.tally.snapshots += 1
         loss: dict[str, object] = {} if why.lost is None else {"recovered": False, "reason": why.lost}
         if why.asked is not None:
             self.say("subscribed", channel=channel.name, id=why.asked.id, position=snapshot.position, **loss)

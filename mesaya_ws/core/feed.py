@@ -38,6 +38,7 @@ from mesaya_ws.core.records import NOBODYS, Event, Reason, Unreadable, understan
 from mesaya_ws.core.resume import Lost
 from mesaya_ws.core.routing import route
 from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, state
+from mesaya_ws.core.tally import Tally
 from mesaya_ws.core.window import Window
 
 TURN = 50
@@ -70,10 +71,9 @@ class Feed:
     last record, and `time` is that record's (ms since the epoch).
 
     `losses` are the topics of which the log has lost something before it was read, and why, since somebody took them
-    from here: to who is subscribed to what they feed, this has not been told. `want` is told, again and again, which
-    parents of records are not known, as `<entity>:<id>`.
-
-    Of each source, `max_records` and `max_bytes` may wait for the others, and a few more; then it is `paused`.
+    from here: to who is subscribed to what they feed, this has not been told. `tally` is what its sessions count.
+    `want` is told, again and again, which parents of records are not known, as `<entity>:<id>`. Of each source,
+    `max_records` and `max_bytes` may wait for the others, and a few more; then it is `paused`.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class Feed:
         self.live = False
         self.time = 0
         self.losses: list[tuple[str, Lost]] = []
+        self.tally = Tally()
         self._freshness = Freshness(round(parent_wait * 1000))
         self._now = self._steady = 0
         self._projections = Projections()

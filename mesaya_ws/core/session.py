@@ -15,6 +15,7 @@ from mesaya_ws.core.permissions import may_subscribe
 from mesaya_ws.core.protocol import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
 from mesaya_ws.core.replay import Replay, Stretch
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
+from mesaya_ws.core.tally import LOST, RECOVERED, RESTARTED
 from mesaya_ws.core.window import Overtaken
 
 
@@ -117,6 +118,7 @@ class Session:
         """Begin anew, with the state, where something of `topic` was missed; called before what comes after that."""
         for channel in self._channels.values():
             if topic in channel.kind.topics and not self._waits(channel):
+                self.feed.tally.resumes[RESTARTED, lost] += 1
                 self.delivery.start_over(channel, lost)
 
     @property
@@ -132,6 +134,7 @@ class Session:
             asked, channel = self._earlier.pop(name), self._channels[name]
             match past.judge(channel, asked.message.position or ""):
                 case Missed(vector):
+                    self.feed.tally.resumes[RECOVERED, "log"] += 1
                     self.delivery.replay(channel, asked.message, past.replay(channel, vector))
                 case lost:
                     self._begin(asked, channel, lost)
@@ -176,6 +179,7 @@ class Session:
         verdict = None if message.position is None else feed.coverage.judge(channel, message.position)
         match verdict:
             case Missed(vector):
+                feed.tally.resumes[RECOVERED, "window"] += 1
                 self.delivery.replay(channel, message, Replay(Stretch(feed.window, channel.name, vector)))
             case Earlier(vector) if feed.coverage.reaches_back(channel, vector):
                 self._earlier[channel.name] = asked
@@ -192,6 +196,8 @@ class Session:
     def _begin(self, asked: _Held, channel: Channel, lost: Lost | None) -> None:
         """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`."""
         message = asked.message
+        if lost is not None:
+            self.feed.tally.resumes[LOST, lost] += 1
         if lost is not None or message.snapshot:
             self.delivery.tell(channel, message, lost)
         else:

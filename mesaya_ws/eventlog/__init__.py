@@ -1,6 +1,6 @@
 """The event logs: Apache Kafka, and a file. Both keep the promises of `mesaya_ws.core.event_log`."""
 
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 
 import attrs
 import trio
@@ -38,6 +38,20 @@ def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog |
 
         return open_kafka_log(attrs.evolve(settings, kafka_topics=(topic,)), {topic: COMPACTED})
     return open_sqlite_log(settings.event_log, (topic,), compact=True)
+
+
+def log_bytes(settings: Settings) -> int | None:
+    """Return the size of the embedded log's files; None when the log is another, or they cannot be looked at."""
+    if settings.kafka_brokers:
+        return None
+    path = settings.event_log
+    try:
+        size = path.stat().st_size
+        with suppress(FileNotFoundError):  # there is none while all is in the file itself
+            size += path.with_name(f"{path.name}-wal").stat().st_size
+    except OSError:
+        return None
+    return size
 
 
 async def trouble_with_state_topic(settings: Settings) -> str | None:

@@ -114,6 +114,11 @@ class Connection:
         """Tell the client that it will be closed in so many seconds, because this instance is going away."""
         self.session.announce(within)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait for the client to take them."""
+        return self._outbox.waiting_bytes
+
     def overflowed(self) -> None:
         """End the connection of a client that reads too slowly; the log still has what it misses."""
         self.close(closing.SLOW)

@@ -17,11 +17,15 @@ import trio
 from mesaya_ws.core.restarts import Restarts
 from mesaya_ws.logs import get_logger
 from mesaya_ws.settings import Settings, SettingsError
+from mesaya_ws.workers.pool import Pool
 from mesaya_ws.workers.process import Worker
 
 log = get_logger(__name__)
 
 COMMAND = (sys.executable, "-m", "mesaya_ws", "worker")
+
+PARENT = 0
+"""The parent's number among those of the workers, where metrics are told by it."""
 
 LAST_PATIENCE = 10.0
 """Seconds, over those for its clients, that a worker has to end."""
@@ -76,6 +80,7 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._restarts = Restarts()
         self._has_served = False
+        self._ended_by_themselves = 0
         self._failure: str | None = None
         self._reload_asked, self._ending = trio.Event(), trio.Event()
 
@@ -85,6 +90,7 @@ class Supervisor:
             for listener in self._listeners:
                 await port.enter_async_context(listener)
             services.start_soon(self._heed_signals, services.cancel_scope)
+            services.start_soon(Pool(self._folder, PARENT).keep, self._render)
             async with trio.open_nursery() as workers:
                 for _ in range(self._settings.workers):
                     workers.start_soon(self._employ, self._new_worker())
@@ -96,6 +102,11 @@ class Supervisor:
             services.cancel_scope.cancel()
         if self._failure:
             raise GaveUpError(self._failure)
+
+    def _render(self) -> bytes:
+        """Return what the parent knows better than its workers, in Prometheus' text format."""
+        name, text = "mesaya_worker_restarts_total", "Workers that ended by themselves, and had to be replaced."
+        return f"# HELP {name} {text}\n# TYPE {name} counter\n{name} {self._ended_by_themselves}\n".encode()
 
     def _new_worker(self, *, on_trial: bool = False) -> Worker:
         """Return a worker with the lowest number that is free."""
@@ -116,6 +127,7 @@ class Supervisor:
             if worker.let_go.is_set():
                 log.info("worker ended", worker=worker.number, how=end)
                 return
+            self._ended_by_themselves += 1
             log.error("worker ended by itself", worker=worker.number, how=end, seconds=round(served, 1))
             if worker.on_trial or not await self._needs_another(served, end):
                 return

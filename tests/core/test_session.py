@@ -1,4 +1,5 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
 
 import orjson
 import pytest
@@ -11,6 +12,7 @@ from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.resume import Lost
+from mesaya_ws.core.tally import LOST, RECOVERED, RESTARTED, Tally
 from mesaya_ws.core.window import Window
 from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, reviews
 
@@ -133,6 +135,7 @@ def test_what_was_missed_is_told_once_and_in_order():
     second = world.client()
     answer, *missed = ask(second, channel=CHANNEL, position=event["position"])
     assert (answer["recovered"], answer["replayed"], reviews(missed)) == (True, 2, ["v2", "v3"])
+    assert world.feed.tally == Tally(Counter({(RECOVERED, "window"): 1}))
     world.review(4)
     assert reviews(second.outbox.said()) == ["v4"]
 
@@ -270,6 +273,7 @@ def test_what_has_left_the_window_is_asked_for_and_recalled():
     assert not session.asking
     answer, *missed = session.outbox.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 6)
+    assert world.feed.tally == Tally(Counter({(RECOVERED, "log"): 1}))
     assert reviews(missed) == [f"v{number}" for number in range(6)]
     world.review(6)
     assert reviews(session.outbox.said()) == ["v6"]
@@ -329,6 +333,7 @@ def test_what_retention_has_passed_is_lost_at_once():
     world.look(begin=1)
     answer, _ = ask(world.client(), channel=CHANNEL, position=start)
     assert answer["reason"] == "expired"
+    assert world.feed.tally == Tally(Counter({(LOST, Lost.EXPIRED): 1}), snapshots=1)
 
 
 def test_what_retention_took_before_it_was_read_is_lost():
@@ -350,6 +355,7 @@ def test_a_snapshot_is_the_state_as_of_the_position():
     assert "recovered" not in answer
     assert snapshot["position"] == answer["position"]
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
+    assert world.feed.tally == Tally(snapshots=1)
     world.review(2)
     assert reviews(session.outbox.said()) == ["v2"]
 
@@ -417,6 +423,7 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
         [snapshot] = session.outbox.said()
         assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "expired")
         assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1", "v2"]
+    assert world.feed.tally.resumes[RESTARTED, Lost.EXPIRED] == 2
     assert elsewhere.delivery.showing is None
     world.review(3)
     assert [reviews(session.outbox.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]

@@ -163,6 +163,12 @@ def test_metrics_are_those_that_are_promised(gateway):
     assert samples["mesaya_loop_lag_seconds_count",] >= 1
     assert samples["mesaya_window_bytes",] >= 100
     assert samples["process_resident_memory_bytes",] > 1_000_000
+    assert (samples["mesaya_ready",], samples["mesaya_draining",]) == (1, 0)
+    assert samples["mesaya_log_bytes",] > 4096
+    assert 0 <= samples["mesaya_newest_record_age_seconds",] < 60
+    assert samples["mesaya_limit", ("setting", "OUTBOX_BYTES")] == 1024 * 1024
+    published = ("method", "POST"), ("path", "/publish"), ("status", "201")
+    assert samples["mesaya_http_requests_total", *published] >= 1
     closed = "mesaya_closes_total"
     before = gateway.metric(closed, code="1000")
     with connected(gateway.url):

@@ -113,6 +113,9 @@ def test_a_worker_that_is_killed_comes_back_and_the_clients_of_the_other_notice_
         assert second[1] != first[1]
         assert second[2] == first[2]
         gateway.until(lambda: gateway.metric("mesaya_connections", worker="1") == 0, 10, "the new one counts anew")
+        gateway.until(
+            lambda: gateway.metric("mesaya_worker_restarts_total", worker="0") == 1, 10, "the parent counts restarts"
+        )
         assert [client.ask(type="ping")["type"] for client in by_worker[2]] == ["pong"] * len(by_worker[2])
 
 
