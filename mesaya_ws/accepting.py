@@ -1,7 +1,6 @@
 """How clients are taken from the kernel's queue: all that wait, but not all to be served at once."""
 
 import errno
-import math
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -9,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from mesaya_ws.fairness import Share
+from mesaya_ws.log_limiter import LogLimiter
 from mesaya_ws.logs import get_logger
 
 log = get_logger(__name__)
@@ -35,9 +35,6 @@ OVERLOADED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE = 0.1
 """Seconds until it is asked again then, as `trio.serve_listeners` has it."""
 
-COMPLAINT_EVERY = 60.0
-"""Seconds between two lines in the log that say so."""
-
 
 async def accept_clients(
     listener: trio.SocketListener,
@@ -56,7 +53,7 @@ async def accept_clients(
     """
     waiting: deque[socket.socket] = deque()
     share = Share(BEGUN_AT_ONCE)
-    complained_at = -math.inf
+    complaints = LogLimiter(clock=trio.current_time)
 
     def begin(connection: socket.socket) -> None:
         clients.start_soon(serve, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
@@ -78,8 +75,7 @@ async def accept_clients(
                     if error.errno not in OVERLOADED:
                         raise
                     if not waiting:
-                        if trio.current_time() - complained_at >= COMPLAINT_EVERY:
-                            complained_at = trio.current_time()
+                        if complaints.admit() is not None:
                             log.warning("the system gives no more connections", reason=str(error))
                         await trio.sleep(PAUSE)
                 for _ in range(min(begin_now, len(waiting))):

@@ -12,7 +12,8 @@ import trio
 import trio.testing
 
 from mesaya_ws import accepting, fairness
-from mesaya_ws.accepting import BEGUN_AT_ONCE, COMPLAINT_EVERY, HUNG_UP, PAUSE, TAKEN_AT_ONCE, accept_clients
+from mesaya_ws.accepting import BEGUN_AT_ONCE, HUNG_UP, PAUSE, TAKEN_AT_ONCE, accept_clients
+from mesaya_ws.log_limiter import INTERVAL
 
 PATIENCE = 10.0
 
@@ -206,7 +207,7 @@ async def test_a_system_that_gives_no_more_connections_is_asked_again(nursery, m
 
 
 async def test_a_log_is_not_filled_by_a_system_that_gives_no_more(nursery, monkeypatch, autojump_clock, logged):
-    left, given = int(2.5 * COMPLAINT_EVERY / PAUSE), trio.Event()
+    left, given = int(2.5 * INTERVAL / PAUSE), trio.Event()
 
     def refuse(*_):
         nonlocal left
