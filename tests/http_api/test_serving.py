@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.http_api.serving import EXCHANGE_SECONDS, LINGER_SECONDS
+from tests.timing import Steps
 
 from .client import PATIENCE, Answer, ask, read_answer, request, serve
 
@@ -178,6 +179,33 @@ async def test_a_body_that_goes_wrong_is_refused():
     head = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
     answer = await ask(echo, head, b"3\r\nabc\r\nnonsense\r\n", method="POST")
     assert answer.error == "bad_request"
+
+
+BLANKS = b" " * 1000
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        pytest.param(b"1\r\nx\r\n", id="small"),
+        pytest.param(b"1;" + BLANKS + b"\r\nx\r\n", id="extensions"),
+        pytest.param(b"1" + BLANKS + b"\r\nx\r\n", id="blanks"),
+        pytest.param(b"4000\r\n" + bytes(0x4000) + b"\r\n", id="large"),
+    ],
+)
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(b"0\r\n\r\n", id="no trailers"),
+        pytest.param(b"0\r\nA:" + BLANKS * 8 + b"\0\r\n\r\n", id="trailers of blanks"),
+        pytest.param(b"1;" + BLANKS + b"\n\r\n", id="no chunk"),
+    ],
+)
+async def test_no_step_takes_long_whatever_the_chunks_are(chunk, end):
+    head = b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Steps() as steps:
+        await over_tcp(echo, head + chunk * (600_000 // len(chunk)) + end)
+    steps.check()
 
 
 # Other protocols
