@@ -11,7 +11,7 @@ from mesaya_ws import __version__
 from mesaya_ws.accepting import accept_clients
 from mesaya_ws.acceptor import Acceptor
 from mesaya_ws.checkpoints import Checkpoints
-from mesaya_ws.core.event_log import EventLog, News
+from mesaya_ws.core.event_log import BEGINNING, EventLog, News
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.session import Limits
@@ -49,7 +49,14 @@ async def serve(
     settings, bound = _as_far_as_possible(settings)
     metrics, status = Metrics(), Status()
     window = Window(settings.window_seconds, settings.window_bytes)
-    feed = Feed(Hub(), window, settings.parent_wait, partial(report, metrics, LogLimiter()))
+    feed = Feed(
+        Hub(),
+        window,
+        settings.parent_wait,
+        partial(report, metrics, LogLimiter()),
+        max_records=settings.buffered_records,
+        max_bytes=settings.buffered_bytes,
+    )
     async with (
         short_pauses(),
         open_event_log(settings) as event_log,
@@ -67,10 +74,10 @@ async def serve(
         services.start_soon(watch_loop, metrics)
         if state_log is None:
             checkpoints = None
-            services.start_soon(event_log.follow, deliver.send)
+            services.start_soon(event_log.follow, deliver.send, BEGINNING, lambda: feed.paused)
         else:
             checkpoints = Checkpoints(state_log, event_log, feed, settings, metrics)
-            services.start_soon(_follow_from_checkpoint, event_log, checkpoints, deliver.send)
+            services.start_soon(_follow_from_checkpoint, event_log, checkpoints, feed, deliver.send)
         services.start_soon(pump, news, around, live, checkpoints)
         if settings.platform_api_url:
             # Its client takes a fifth of a second to import: only who uses it pays.
@@ -155,10 +162,10 @@ async def _let_in(
 
 
 async def _follow_from_checkpoint(
-    event_log: EventLog, checkpoints: Checkpoints, tell: Callable[[News], Awaitable[None]]
+    event_log: EventLog, checkpoints: Checkpoints, feed: Feed, tell: Callable[[News], Awaitable[None]]
 ) -> None:
     """Read the log from the newest checkpoint on, and write new ones meanwhile."""
     start = await checkpoints.restore(tell)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(checkpoints.run)
-        await event_log.follow(tell, start)
+        await event_log.follow(tell, start, lambda: feed.paused)

@@ -13,7 +13,7 @@ import trio
 from mesaya_ws.clocks import steady, time_of_day
 from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.delivery import Delivery
-from mesaya_ws.core.event_log import EventLog, News, Outage, Restored, pieces
+from mesaya_ws.core.event_log import BEGINNING, EventLog, News, Outage, Restored, pieces
 from mesaya_ws.core.feed import HEARING, Feed
 from mesaya_ws.core.past import Past
 from mesaya_ws.core.session import Session
@@ -90,7 +90,7 @@ class Historian:
         with trio.move_on_after(settings.replay_seconds) as patience:
             async with trio.open_nursery() as nursery:
                 deliver, news = trio.open_memory_channel[News](0)
-                nursery.start_soon(self._event_log.follow, deliver.send)
+                nursery.start_soon(self._event_log.follow, deliver.send, BEGINNING, lambda: past.feed.paused)
                 while not past.has_arrived:
                     with trio.move_on_after(past.feed.rests_for(steady())):
                         match await news.receive():

@@ -217,6 +217,17 @@ class Settings:
         validator=within(0, 60),
         help="How many seconds a record waits for its parent (a table for its section) before it counts as an orphan.",
     )
+    buffered_records: int = ts.option(
+        default=1000,
+        validator=within(1, 1_000_000),
+        help="Records of one partition that may wait until those of others, which are older, have come; more, and it "
+        "is paused until half of them have been taken.",
+    )
+    buffered_bytes: int = ts.option(
+        default=MIB,
+        validator=within(1024, 1024 * MIB),
+        help="Bytes of records of one partition that may wait so.",
+    )
 
     # Who may do what
     auth: bool = ts.option(

@@ -21,6 +21,7 @@ from mesaya_ws.core.event_log import (
     OffsetGoneError,
     Outage,
     Partition,
+    Paused,
     Place,
     Record,
     RecordRefusedError,
@@ -28,6 +29,7 @@ from mesaya_ws.core.event_log import (
     Restored,
     Skipped,
     Sources,
+    nothing_is_paused,
 )
 
 BATCH = 500
@@ -123,7 +125,10 @@ class FakeLog:
         return places
 
     async def follow(
-        self, deliver: Callable[[News], Awaitable[None]], start: Mapping[Partition, Place] = BEGINNING
+        self,
+        deliver: Callable[[News], Awaitable[None]],
+        start: Mapping[Partition, Place] = BEGINNING,
+        paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. There is one source: the whole log."""
         place = _Progress(

@@ -132,7 +132,7 @@ async def test_an_outage_of_the_log_is_waited_for(instance, autojump_clock: Mock
 
 
 async def test_a_reading_that_takes_too_long_is_given_up(instance, autojump_clock: MockClock):
-    async def follow(deliver, start=None):
+    async def follow(deliver, start, paused):
         await trio.sleep_forever()
 
     instance.log.follow = follow

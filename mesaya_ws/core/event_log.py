@@ -4,7 +4,7 @@ A log has topics; a topic has partitions; a partition has records at increasing 
 compaction and transactions leave holes). Two implementations exist (`mesaya_ws.eventlog`), held to one contract suite.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 DOMAINS = (
@@ -102,6 +102,15 @@ BEGINNING: Mapping[Partition, Place] = {}
 
 Source = Partition | None
 """A partition, or None for a log that hands out all of its partitions in one order."""
+
+
+Paused = Callable[[], Collection[Source]]
+"""Says of which sources nothing more should be read for now."""
+
+
+def nothing_is_paused() -> Collection[Source]:
+    """Pause nothing."""
+    return ()
 
 
 class Batch(NamedTuple):
@@ -232,7 +241,10 @@ class EventLog(Protocol):
         ...
 
     async def follow(
-        self, deliver: Callable[[News], Awaitable[None]], start: Mapping[Partition, Place] = BEGINNING
+        self,
+        deliver: Callable[[News], Awaitable[None]],
+        start: Mapping[Partition, Place] = BEGINNING,
+        paused: Paused = nothing_is_paused,
     ) -> None:
         """Hand everything that the log holds and will hold to `deliver`, until cancelled.
 
@@ -241,6 +253,8 @@ class EventLog(Protocol):
 
         The first item is a `Sources`, unless something was replaced, or the log does not answer from the start. A
         `deliver` that waits holds up the reading (the log is the buffer); a batch holds at most a few hundred records.
+        Of sources that are `paused`, nothing more is read until they are not, but for what is on its way; all others
+        are read on. It is asked again and again, from any thread. A log that is one source has nothing to pause.
         An unreachable log never ends this: it says `Outage`, and later `Restored`.
         """
         ...

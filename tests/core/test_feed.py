@@ -37,6 +37,30 @@ def new_feed():
     return Feed(Hub(), Window(inf, 1 << 30), PARENT_WAIT)
 
 
+A, B = Partition("mesa-ya.reviews.events", 0), Partition("mesa-ya.restaurants.events", 0)
+
+
+def test_a_source_is_paused_while_too_much_of_it_waits_for_another_one():
+    feed = Feed(Hub(), Window(inf, 1 << 30), PARENT_WAIT, max_records=10)
+    feed.hear(Sources({A: Extent(0, 20, "a"), B: Extent(0, 1, "b")}, {A: 20, B: 1}), NOW)
+    feed.hear(Batch(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
+    list(feed.take(NOW))
+    assert feed.paused == {A}
+    feed.hear(Batch(B, [Record(*B, 0, NOW + 5, None, b"{}")], 0), NOW)
+    list(feed.take(NOW))
+    assert feed.paused == set()
+    assert feed.cursor.next[A] == 11
+
+
+def test_what_waits_has_not_been_understood():
+    """What is made of a record takes many times its memory."""
+    with mock.patch.object(feed_module, "understand", side_effect=AssertionError):
+        feed = new_feed()
+        feed.hear(Sources({A: Extent(0, 20, "a"), B: Extent(0, 1, "b")}, {A: 20, B: 1}), NOW)
+        feed.hear(Batch(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
+        list(feed.take(NOW))
+
+
 class Log:
     """All that a log holds, and how it is told to a feed. The embedded one has one order over all of its topics."""
 

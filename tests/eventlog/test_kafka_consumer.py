@@ -5,7 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
+from kafka.consumer.subscription_state import TopicPartitionState
 from kafka.errors import KafkaConnectionError
 
 from mesaya_ws.eventlog.kafka import consumer as module
@@ -17,6 +18,13 @@ A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 class Silent:
     """The half of a client that would speak to brokers: whatever it is asked, it does nothing."""
 
+    def __init__(self) -> None:
+        self._next_in_line_exception_metadata: object = None
+        self._next_partition_records: object = None
+        self._completed_fetches: list[object] = []
+        self._paused_completed_fetches: dict[TopicPartition, object] = {}
+        self._paused_partition_records: dict[TopicPartition, object] = {}
+
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: None
 
@@ -24,7 +32,9 @@ class Silent:
 @pytest.fixture
 def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     """A consumer of `A` and `B`, which stands at 3 in both."""
-    places = {at: SimpleNamespace(position=SimpleNamespace(offset=3)) for at in (A, B)}
+    places = {at: TopicPartitionState() for at in (A, B)}
+    for place in places.values():
+        place.seek(OffsetAndMetadata(3, "", -1))
     raw = SimpleNamespace(_fetcher=Silent(), _subscription=SimpleNamespace(assignment=places))
     monkeypatch.setattr(module, "KafkaConsumer", lambda **_: raw)
     consumer = Consumer(lambda: None, {})
@@ -110,6 +120,47 @@ def test_what_was_told_of_a_topic_that_was_created_again_is_forgotten(consumer: 
     assert (consumer.lag(A), consumer.lag(B)) == (1, 5)
 
 
+def paused(consumer: Consumer) -> set[TopicPartition]:
+    return {at for at, state in consumer.raw._subscription.assignment.items() if state.paused}
+
+
+def test_those_are_paused_that_are_wanted_so_and_no_others(consumer: Consumer):
+    for wanted in ({A}, {A, B}, {B}, {B}, set(), set()):
+        assert consumer.pause(frozenset(wanted)) is bool(wanted)
+        assert paused(consumer) == wanted
+
+
+def test_what_is_not_read_cannot_be_paused(consumer: Consumer):
+    assert not consumer.pause({TopicPartition("c", 0)})
+    assert not consumer.pause({None})
+    assert paused(consumer) == set()
+
+
+def test_a_partition_that_is_new_is_paused_too(consumer: Consumer):
+    consumer.pause({A, B})
+    consumer.raw._subscription.assignment[B] = TopicPartitionState()
+    consumer.pause({A, B})
+    assert paused(consumer) == {A, B}
+
+
+def test_nothing_is_paused_while_an_error_is_still_to_be_told(consumer: Consumer):
+    """kafka-python forgets an error of a paused partition, and then spins on its half-read batch."""
+    consumer.raw._fetcher._next_in_line_exception_metadata = object()
+    assert not consumer.pause({A})
+    assert paused(consumer) == set()
+    consumer.raw._fetcher._next_in_line_exception_metadata = None
+    assert consumer.pause({A})
+
+
+def test_what_had_arrived_of_a_paused_topic_that_was_created_again_is_forgotten_too(consumer: Consumer):
+    fetcher = consumer.raw._fetcher
+    fetcher._paused_completed_fetches = {A: "old", B: "kept"}
+    fetcher._paused_partition_records = {A: "old"}
+    consumer.end_look({A: 0, B: 3}, {A})
+    assert fetcher._paused_completed_fetches == {B: "kept"}
+    assert fetcher._paused_partition_records == {}
+
+
 class Broker:
     """Both halves of a client: it has `buffered` records to take; a turn of its loop does what is next in `turns`.
 
@@ -123,7 +174,8 @@ class Broker:
         self.now = 1000.0
         self.closed = False
         self._completed_fetches: list[str] = []
-        self._next_partition_records = None
+        self._next_partition_records: object = None
+        self._paused_partition_records: dict[TopicPartition, str] = {}
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: self.done.append(name)
@@ -203,6 +255,14 @@ def test_records_that_come_meanwhile_end_the_waiting(polling: Consumer, broker: 
     broker.turns = [lambda: broker.buffered.append("a")]
     assert polling.poll(0.2) == {A: ["a"]}
     assert broker.now == 1000.0
+
+
+def test_what_was_in_hand_of_a_resumed_partition_goes_on_though_another_one_has_been_in_hand_since(
+    polling: Consumer, broker: Broker
+):
+    broker._next_partition_records, broker._paused_partition_records = [], {A: "rest"}
+    polling.poll(0)
+    assert broker._next_partition_records is None, "or kafka-python would not take the rest in hand again"
 
 
 def test_who_waits_learns_that_the_consumer_is_closed_under_it(polling: Consumer, broker: Broker):

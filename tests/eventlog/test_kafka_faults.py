@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, closing
 from itertools import count
@@ -19,11 +20,13 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, R
 from kafka.errors import KafkaError, LogTruncationError
 
 from mesaya_ws.core.event_log import (
+    BEGINNING,
     Batch,
     EventLog,
     Gap,
     LogUnavailableError,
     NewRecord,
+    News,
     Outage,
     Partition,
     RecordRefusedError,
@@ -219,6 +222,81 @@ async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
         await ear.until_held(6)
     assert [record.offset for record in ear.records if record.topic == at.topic] == [0, 1, 2]
     assert not ear.all(Skipped)
+
+
+# What is paused
+
+
+async def test_of_a_paused_partition_nothing_comes_while_the_others_are_read(store: KafkaStore, hurry: None):
+    early, late = (Partition(topic, 0) for topic in store.topics[:2])
+    paused = {late}
+    for at in (early, late):
+        await store.produce(at.topic, [b"%d" % number for number in range(1000)], partition=0)
+    async with store.open() as log, trio.open_nursery() as nursery:
+        ear = Ear()
+        nursery.start_soon(log.follow, ear.deliver, BEGINNING, lambda: frozenset(paused))
+        await ear.until(lambda: len(ear.records) == 1000)
+        await store.produce(early.topic, [b"more"], partition=0)
+        await ear.until(lambda: len(ear.records) == 1001)
+        assert {record.topic for record in ear.records} == {early.topic}
+        assert ear.lags[late] == 1000
+        paused.clear()
+        await ear.until_held(2001)
+        nursery.cancel_scope.cancel()
+    assert [record.offset for record in ear.records if record.topic == late.topic] == list(range(1000))
+
+
+async def test_what_is_paused_and_resumed_in_the_midst_of_it_comes_once_and_in_order(store: KafkaStore, hurry: None):
+    """With several partitions; whatever had arrived of a paused one is not lost."""
+    places = [Partition(topic, number) for topic in store.topics[:2] for number in (0, 1)]
+    for at in places:
+        values = [b"%d" % number + bytes(500) for number in range(2000)]
+        await store.produce(at.topic, values, partition=at.number, compression_type="gzip")
+    paused: set[Partition] = set()
+    heard = Counter[Partition]()
+
+    class Pausing(Ear):
+        """A follower that pauses what it has just heard of, as long as there is more of others."""
+
+        async def deliver(self, news: News) -> None:
+            known = len(self.records)
+            await super().deliver(news)
+            new = [Partition(record.topic, record.partition) for record in self.records[known:]]
+            heard.update(new)
+            paused.clear()
+            if any(heard[at] < 2000 for at in places if at not in new):
+                paused.update(new)
+
+    async with store.open() as log, trio.open_nursery() as nursery:
+        ear = Pausing()
+        nursery.start_soon(log.follow, ear.deliver, BEGINNING, lambda: frozenset(paused))
+        await ear.until_held(8000)
+        nursery.cancel_scope.cancel()
+    for at in places:
+        of_it = [record for record in ear.records if (record.topic, record.partition) == at]
+        assert [record.offset for record in of_it] == list(range(2000))
+
+
+async def test_what_had_arrived_of_a_paused_topic_that_is_created_again_is_forgotten(store: KafkaStore, hurry: None):
+    at = Partition(store.topics[0], 0)
+    paused: set[Partition] = set()
+    await store.produce(at.topic, [b"old" + bytes(500) for _ in range(2000)], partition=0)
+    async with store.open() as log, trio.open_nursery() as nursery:
+        ear = Ear()
+        nursery.start_soon(log.follow, ear.deliver, BEGINNING, lambda: frozenset(paused))
+        await ear.until(lambda: bool(ear.records))
+        paused.add(at)
+        await ear.until(lambda: bool(ear.all(Sources)))
+        told = len(ear.records)
+        await store.delete(at.topic)
+        await store.create(at.topic)
+        await store.produce(at.topic, [b"new%d" % number for number in range(told + 500)], partition=0)
+        await ear.until(lambda: bool(ear.all(Replaced)))
+        ear.records.clear()
+        paused.clear()
+        await ear.until(lambda: len(ear.records) >= told + 500)
+        nursery.cancel_scope.cancel()
+    assert [record.value for record in ear.records] == [b"new%d" % number for number in range(told + 500)]
 
 
 # What cannot be read

@@ -5,7 +5,19 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from mesaya_ws.core.event_log import BEGINNING, Appended, EventLog, Extent, NewRecord, News, Partition, Place, Record
+from mesaya_ws.core.event_log import (
+    BEGINNING,
+    Appended,
+    EventLog,
+    Extent,
+    NewRecord,
+    News,
+    Partition,
+    Paused,
+    Place,
+    Record,
+    nothing_is_paused,
+)
 from mesaya_ws.eventlog.kafka.clients import Options, connection_options
 from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.own_topics import COMPACTED as COMPACTED
@@ -50,10 +62,13 @@ class KafkaLog:
         return await self._producer.append(records)
 
     async def follow(
-        self, deliver: Callable[[News], Awaitable[None]], start: Mapping[Partition, Place] = BEGINNING
+        self,
+        deliver: Callable[[News], Awaitable[None]],
+        start: Mapping[Partition, Place] = BEGINNING,
+        paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. Topics and partitions that are new are read a few seconds after they were created."""
-        await Follower(self._options, self._topics, deliver, start).run()
+        await Follower(self._options, self._topics, deliver, start, paused).run()
 
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """See `EventLog.read`."""

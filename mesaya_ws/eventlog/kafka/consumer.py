@@ -4,7 +4,7 @@ The names of kafka-python that begin with an underscore are those of release 3.0
 is for is told at its place, and `tests/eventlog` shows that it works.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import suppress
 from functools import lru_cache
 from math import inf
@@ -16,7 +16,7 @@ from kafka.consumer import fetcher as fetching
 from kafka.errors import KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
 
-from mesaya_ws.core.event_log import Record
+from mesaya_ws.core.event_log import Partition, Record
 from mesaya_ws.eventlog.kafka.batches import PartitionRecords
 
 BATCH_RECORDS = 200
@@ -86,6 +86,7 @@ class Consumer:
         self._tended_at = -inf
         # Whether there may be a broker that no answer is awaited from.
         self._may_ask = True
+        self._pauses = False
         # As answers have told since `hear`; as is known of all; and since the last look began.
         self._told: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
@@ -134,12 +135,34 @@ class Consumer:
             self.raw._net.poll((until - now) * 1000)
         return records
 
+    def pause(self, wanted: Collection[Partition | None]) -> bool:
+        """Ask for and return nothing more of these partitions, but of all others; return whether any of them is ours.
+
+        What has arrived of them is kept until then.
+        """
+        fetcher, assigned = self._fetcher, self.raw._subscription.assignment
+        # An error that is still to be raised would be forgotten, and its half-read batch be met again.
+        if (wanted or self._pauses) and fetcher._next_in_line_exception_metadata is None:
+            self._pauses = False
+            for partition, state in assigned.items():
+                if partition not in wanted:
+                    if state.paused:
+                        state.resume()
+                        self._may_ask = True
+                    continue
+                state.pause()
+                self._pauses = True
+        return self._pauses
+
     def _take(self, limit: int) -> dict[TopicPartition, Sequence[Record]]:
         """Return records that have arrived.
 
         Anything that is raised while they are unpacked would leave the half-read batch where it is, and every later
         poll would spin on it for ever. So what is left of it is dropped.
         """
+        if self._fetcher._paused_partition_records and not self._fetcher._next_partition_records:
+            # The rest of a resumed partition goes on only where there is none; an empty one counts as one.
+            self._fetcher._next_partition_records = None
         try:
             records: dict[TopicPartition, Sequence[Record]]
             records, _ = self._fetcher.fetched_records(limit)
@@ -187,6 +210,9 @@ class Consumer:
 
     def end_look(self, ends: Mapping[TopicPartition, int], replaced: Set[TopicPartition]) -> None:
         """Take note of what was seen, and of what has been `replaced`; an answer that came meanwhile may know more."""
+        for kept in (self._fetcher._paused_completed_fetches, self._fetcher._paused_partition_records):
+            for partition in kept.keys() & replaced:
+                del kept[partition]
         self._told = {partition: end for partition, end in self._told.items() if partition not in replaced}
         recent = {partition: end for partition, end in self._recent.items() if partition not in replaced}
         self._ends = {partition: max(end, recent.get(partition, 0)) for partition, end in ends.items()}

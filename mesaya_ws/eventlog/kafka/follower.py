@@ -7,7 +7,7 @@ from time import monotonic
 
 import trio
 
-from mesaya_ws.core.event_log import News, Partition, Place
+from mesaya_ws.core.event_log import News, Partition, Paused, Place
 from mesaya_ws.eventlog.kafka.clients import Options, run_in_thread
 from mesaya_ws.eventlog.kafka.polling import Polling
 
@@ -24,9 +24,10 @@ class Follower:
         topics: Collection[str],
         deliver: Callable[[News], Awaitable[None]],
         start: Mapping[Partition, Place],
+        paused: Paused,
     ) -> None:
         self._deliver = deliver
-        self._polling = Polling(options, topics, start)
+        self._polling = Polling(options, topics, start, paused)
         self._beat = monotonic()
 
     async def run(self) -> None:

@@ -24,6 +24,7 @@ from mesaya_ws.core.event_log import (
     Gap,
     News,
     Partition,
+    Paused,
     Place,
     Record,
     Replaced,
@@ -40,6 +41,9 @@ from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
 POLL_PATIENCE = 0.2
 """Seconds that a poll waits at most, and so how soon a cancelled follower ends; a record ends the waiting."""
 
+PAUSED_PATIENCE = 0.01
+"""The same, while a partition is paused."""
+
 ASTRAY_INTERVAL = 0.005
 """Seconds from one poll to the next while it is not known where a partition goes on."""
 
@@ -47,9 +51,12 @@ ASTRAY_INTERVAL = 0.005
 class Polling:
     """Reads `topics` from `start` on, with one set of clients after the other."""
 
-    def __init__(self, options: Options, topics: Collection[str], start: Mapping[Partition, Place]) -> None:
+    def __init__(
+        self, options: Options, topics: Collection[str], start: Mapping[Partition, Place], paused: Paused
+    ) -> None:
         self._options = options
         self._topics = topics
+        self._paused = paused
         self._clients = Clients(options)
         self._next = {TopicPartition(*partition): place.next for partition, place in start.items()}
         # The ids of the topics that the places in `_next` belong to.
@@ -123,7 +130,8 @@ class Polling:
     def _poll(self, consumer: Consumer) -> dict[TopicPartition, Sequence[Record]]:
         """Wait for records, and return at most a batch of them. What cannot be read is noted, and passed by."""
         try:
-            polled = consumer.poll(POLL_PATIENCE)
+            # Who is resumed should not have to wait for those who have nothing to say.
+            polled = consumer.poll(PAUSED_PATIENCE if consumer.pause(self._paused()) else POLL_PATIENCE)
         except OffsetOutOfRangeError as error:
             self._astray |= dict.fromkeys(error.args[0])
         except LogTruncationError as error:

@@ -23,9 +23,11 @@ from mesaya_ws.core.event_log import (
     News,
     OffsetGoneError,
     Partition,
+    Paused,
     Place,
     Record,
     RecordRefusedError,
+    nothing_is_paused,
 )
 from mesaya_ws.eventlog.sqlite.file import PAGE_RECORDS, LogFile, LogFileError
 from mesaya_ws.eventlog.sqlite.follower import READ_PATIENCE, RETRY_INTERVAL, Follower, extents
@@ -125,7 +127,10 @@ class SqliteLog:
         return None
 
     async def follow(
-        self, deliver: Callable[[News], Awaitable[None]], start: Mapping[Partition, Place] = BEGINNING
+        self,
+        deliver: Callable[[News], Awaitable[None]],
+        start: Mapping[Partition, Place] = BEGINNING,
+        paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. There is one source: the whole log."""
         follower = Follower(self._path, self._topics, deliver, start, lambda: self._trouble)
