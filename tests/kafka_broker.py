@@ -88,6 +88,7 @@ class Broker:
         self.tls_address = f"127.0.0.1:{self.tls_port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._properties = dict(properties or {})
+        self._misleading: dict[str, tuple[int, str]] = {}
 
     @property
     def data(self) -> Path:
@@ -106,6 +107,15 @@ class Broker:
             "ssl.truststore.location": str(authorities),
             "ssl.client.auth": "required",
         }
+
+    def mislead(self, told: str) -> str:
+        """Let it listen at one more address, from the next start on, and tell whoever asks there that it is at `told`.
+
+        Returns that address.
+        """
+        port = _free_port()
+        self._misleading[f"MISLEADING{len(self._misleading)}"] = port, told
+        return f"127.0.0.1:{port}"
 
     def start(self) -> None:
         """Start the broker on what it held before. Raises `BrokerError`."""
@@ -192,8 +202,16 @@ class Broker:
         listeners = {"PLAINTEXT": self.port, "SASL": self.sasl_port, "CONTROLLER": self.controller_port}
         if "ssl.keystore.location" in self._properties:
             listeners["TLS"] = self.tls_port
+        advertised = {name: f"127.0.0.1:{port}" for name, port in listeners.items() if name != "CONTROLLER"}
+        for name, (port, told) in self._misleading.items():
+            listeners[name], advertised[name] = port, told
+        protocols = _PROPERTIES["listener.security.protocol.map"]
         properties = _PROPERTIES | {
             "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
+            "advertised.listeners": ",".join(f"{name}://{address}" for name, address in advertised.items()),
+            "listener.security.protocol.map": ",".join(
+                [protocols, *(f"{name}:PLAINTEXT" for name in self._misleading)]
+            ),
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
             "log.dirs": str(self.data),
         }

@@ -16,6 +16,8 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import KernelEvent, NetworkSelector, TaskState
 from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
+from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact
+
 _DIRECT = "direct"
 
 READ = 65_536
@@ -132,6 +134,7 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]
     def __init__(self, net: Any, **options: Any) -> None:
         super().__init__(net, **options)
         addresses = self.cluster.bootstrap_brokers()
+        self._told_by = ""
         # Weak, as kafka-python has it: whoever drops a client does not leave it to the garbage collector.
         manager = weakref.proxy(self)
 
@@ -146,6 +149,19 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]
         self.cluster.bootstrap_brokers = worth_trying
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        address = f"{node.host}:{node.port}"
+        told_by = "" if self.cluster.is_bootstrap(node.node_id) else self._told_by
+        try:
+            transport = await self._open_transport(node, timeout_at)
+        except Exception as error:
+            CONTACTS.note(Contact(address, told_by, str(error) or type(error).__name__, monotonic()))
+            raise
+        CONTACTS.note(Contact(address, told_by, "", monotonic()))
+        if not told_by:
+            self._told_by = address
+        return transport
+
+    async def _open_transport(self, node: Any, timeout_at: float | None) -> Any:
         sock = await create_connection(
             self._net,
             node.host,

@@ -9,6 +9,7 @@ import re
 from time import monotonic
 
 from mesaya_ws.eventlog.kafka.clients import Options
+from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact
 
 _KEPT = 100
 
@@ -54,6 +55,13 @@ _SENTENCES = (
         "there is no way to that host: see the network, and KAFKA_BROKERS",
     ),
 )
+# The same of an address that was not ours to choose.
+_NOT_THERE = (
+    (r"DNS|gaierror", "that name cannot be resolved here"),
+    (r"ECONNREFUSED|[Cc]onnection refused", "nothing listens there"),
+    (r"ENETUNREACH|EHOSTUNREACH|unreachable|[Nn]o route", "there is no way to that host from here"),
+    (r"[Tt]imed out|Timeout", "it does not answer"),
+)
 _CLOSED = re.compile(r"socket disconnected|Connection reset|ECONNRESET|Closed connection")
 
 
@@ -97,8 +105,22 @@ def listen() -> None:
 
 def reason(options: Options, start: float) -> str:
     """Say why the brokers have not answered since `start` (of the monotonic clock)."""
+    misled = CONTACTS.misled(options["bootstrap_servers"], start)
+    if misled is not None:
+        return _misled(misled, options)
     what = _cause("\n".join(_COMPLAINTS.since(start)), "sasl_mechanism" in options).format(**options)
     return f"Kafka does not answer at {', '.join(options['bootstrap_servers'])}: {what}."
+
+
+def _misled(contact: Contact, options: Options) -> str:
+    """Say that a broker is not where Kafka says that it is."""
+    why = next((sentence for pattern, sentence in _NOT_THERE if re.search(pattern, contact.failure)), None)
+    if why is None:
+        why = _cause(contact.failure, "sasl_mechanism" in options).format(**options)
+    return (
+        f"Kafka names {contact.address} as the address of a broker, but {why}. {contact.told_by} answers, and told so: "
+        "correct advertised.listeners of that broker, or make the address reachable from here."
+    )
 
 
 def _cause(complaints: str, authenticates: bool) -> str:
