@@ -78,7 +78,7 @@ class Checkpoints:
 
     async def _restore(self) -> Mapping[Partition, Place]:
         await self._state.read_on()
-        extents = await self._event_log.extents()
+        extents = await self._event_log.extents(skip_refused=True)
         for marker in self._state.slots.whole():
             places = {at: place for at, place in marker.cut.places.items() if at.topic in self._topics}
             if not _fits(places, extents):

@@ -47,7 +47,7 @@ async def serve(
     """
     post = post or Post()
     settings, bound = _as_far_as_possible(settings)
-    metrics, status = Metrics(), Status()
+    metrics, status = Metrics(), Status(not_ready_when=settings.not_ready_when)
     window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(
         Hub(),

@@ -38,7 +38,7 @@ class Gauges(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the metrics as they are now."""
         waiting, tally, log_bytes = self.waiting(), self.feed.tally, self.log_bytes()
-        yield GaugeMetricFamily("mesaya_ready", "Whether clients should be sent here.", int(not self.status.reasons))
+        yield GaugeMetricFamily("mesaya_ready", "Whether clients should be sent here.", int(self.status.ready))
         yield GaugeMetricFamily("mesaya_draining", "Whether it is on its way out.", int(self.status.draining))
         yield GaugeMetricFamily("mesaya_waiting_bytes", "Bytes that wait for clients to take them.", waiting.bytes)
         yield GaugeMetricFamily("mesaya_waiting_clients", "Clients for which something waits.", waiting.clients)

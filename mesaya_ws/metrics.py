@@ -7,7 +7,7 @@ when somebody scrapes.
 import gc
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
@@ -23,7 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from mesaya_ws.core.closing import CLOSE_CODES
-from mesaya_ws.core.event_log import Source
+from mesaya_ws.core.event_log import Source, Trouble
 from mesaya_ws.core.feed import Feed
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -86,6 +86,8 @@ class Metrics:
     log_up: bool = True
     lag: dict[Source, int] = Factory(dict)
     """Records known to be in the log but not read yet, by partition; None is all of the embedded log."""
+    troubles: Sequence[Trouble] = ()
+    """What cannot be read of the log at present; what it withholds is not in `lag`."""
     delivery: Histogram = Factory(Histogram)
     """From the moment the log took a record to the moment its message was written to a client."""
     loop_lag: Histogram = Factory(Histogram)
@@ -174,7 +176,15 @@ class _Books(Collector):
             "log_lag_records",
             "Records known but not read; of the embedded log, all together.",
             ("topic", "partition"),
-            {source or ("all", "all"): lag for source, lag in m.lag.items()},
+            _lags(m),
+        )
+        now = time()
+        yield _labelled(
+            GaugeMetricFamily,
+            "log_trouble_seconds",
+            "For how long a part of the event log cannot be read.",
+            ("topic", "partition", "kind"),
+            {(*_part(each), each.kind): max(0.0, now - each.since) for each in m.troubles},
         )
         yield _histogram("delivery_seconds", "From the log's append to the write to a client.", m.delivery)
         yield CounterMetricFamily(
@@ -196,7 +206,22 @@ class _Books(Collector):
         yield GaugeMetricFamily("mesaya_window_bytes", "Bytes of those.", self._window.bytes)
 
 
-def _labelled(family: type[Any], name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, int]) -> Metric:
+def _part(trouble: Trouble) -> tuple[str, str]:
+    return trouble.topic, "all" if trouble.number is None else str(trouble.number)
+
+
+def _lags(metrics: Metrics) -> Counter[tuple[str, str]]:
+    """Return what is known and not read, whether it can be had or not."""
+    lags = Counter(
+        {(source[0], str(source[1])) if source else ("all", "all"): lag for source, lag in metrics.lag.items()}
+    )
+    for trouble in metrics.troubles:
+        if trouble.withheld:
+            lags[_part(trouble)] += trouble.withheld
+    return lags
+
+
+def _labelled(family: type[Any], name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
     made: Metric = family(f"mesaya_{name}", text, labels=labels)
     for key, value in values.items():
         made.add_metric([str(part) for part in key], value)  # type: ignore[attr-defined]  # families have it

@@ -1,6 +1,6 @@
 """What moves everything: news of the log go into the feed, and what the feed publishes goes out to the clients."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from time import time
 
@@ -8,11 +8,26 @@ import trio
 
 from mesaya_ws.checkpoints import Checkpoints
 from mesaya_ws.clocks import steady, time_of_day
-from mesaya_ws.core.event_log import Batch, News, Outage, Record, Replaced, Restored, Skipped, Sources, Together, pieces
+from mesaya_ws.core.event_log import (
+    Batch,
+    Hindrance,
+    News,
+    Outage,
+    Record,
+    Replaced,
+    Restored,
+    Skipped,
+    Sources,
+    Together,
+    Trouble,
+    pieces,
+)
 from mesaya_ws.core.feed import HEARING
 from mesaya_ws.core.hub import Delivered
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.records import Reason
+from mesaya_ws.core.status import Status
+from mesaya_ws.core.trouble import TOLD, lasting, of_kind
 from mesaya_ws.interpreter import keep, look
 from mesaya_ws.log_limiter import LogLimiter
 from mesaya_ws.logs import get_logger
@@ -85,13 +100,39 @@ def _hear(news: News, around: Surroundings) -> None:
         case Together(batches):
             for source, _, lag in batches:
                 around.metrics.lag[source] = lag
-        case Sources(_, lags, _):
+        case Sources(_, lags, _, troubles):
             around.metrics.lag = dict(lags)  # what is not named is no more
+            around.metrics.troubles = troubles
+            _tell_troubles(status, lasting(troubles, time(), starting=not status.caught_up))
         case Skipped():
             _report_skipped(around.metrics, news)
         case Replaced(topic):
             log.warning("a topic was deleted and created again", topic=topic)
     around.feed.hear(news, time_of_day(), steady())
+
+
+def _tell_troubles(status: Status, troubles: Sequence[Trouble]) -> None:
+    """Take note of what cannot be read of the log; log it when it begins, and when it ends."""
+    before, now = set(map(_part, status.troubles)), set(map(_part, troubles))
+    begun = [trouble for trouble in troubles if _part(trouble) not in before]
+    over = [trouble for trouble in status.troubles if _part(trouble) not in now]
+    status.troubles = troubles
+    for kind in Hindrance:
+        if parts := of_kind(begun, kind):
+            reason = parts[0].reason
+            log.warning("parts of the event log cannot be read", kind=kind, parts=_names(parts), reason=reason)
+        if parts := of_kind(over, kind):
+            log.info("parts of the event log can be read again", was=kind, parts=_names(parts))
+
+
+def _part(trouble: Trouble) -> tuple[str, int | None, Hindrance]:
+    return trouble.topic, trouble.number, trouble.kind
+
+
+def _names(troubles: Sequence[Trouble]) -> list[str]:
+    """Return which parts those are, as `topic` or `topic/partition`; the first of them."""
+    names = [topic if number is None else f"{topic}/{number}" for topic, number, *_ in troubles[:TOLD]]
+    return names if len(troubles) <= TOLD else [*names, f"and {len(troubles) - TOLD} more"]
 
 
 def _own_up(around: Surroundings) -> None:

@@ -13,6 +13,7 @@ import typed_settings as ts
 from mesaya_ws.core.event_log import PARENTS, TOPICS
 from mesaya_ws.core.hosts import canonical_host, split_port
 from mesaya_ws.core.origins import canonical_origin
+from mesaya_ws.core.status import NOT_READY_WHEN, STATES
 
 MIB = 1024 * 1024
 
@@ -58,11 +59,16 @@ def in_any_case(word: str) -> str:
     return _MEANT.get(_plain(word), word)
 
 
+def words_in_any_case(words: Iterable[str]) -> tuple[str, ...]:
+    """Convert several words likewise."""
+    return tuple(map(in_any_case, words))
+
+
 def _plain(word: str) -> str:
     return word.casefold().replace("_", "-")
 
 
-_WORDS = (*LOG_LEVELS, *LOG_FORMATS, *SECURITY_PROTOCOLS, *SASL_MECHANISMS, *SLOW_TABLES)
+_WORDS = (*LOG_LEVELS, *LOG_FORMATS, *SECURITY_PROTOCOLS, *SASL_MECHANISMS, *SLOW_TABLES, *STATES)
 _MEANT = {_plain(word): word for word in _WORDS} | {
     "trace": "debug",
     "warn": "warning",
@@ -110,6 +116,16 @@ def named_like_topics(_: object, attribute: "attrs.Attribute[Any]", value: str |
             raise ValueError(f"{attribute.name.upper()} must be 1-249 of A-Z a-z 0-9 . _ -, not {name!r}")
 
 
+def some_of(*words: str) -> Callable[[object, "attrs.Attribute[Any]", tuple[str, ...]], None]:
+    """Return an attrs validator for any words out of a fixed set."""
+
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+        if foreign := [word for word in value if word not in words]:
+            raise ValueError(f"{attribute.name.upper()} must be some of {', '.join(words)}, not {foreign[0]!r}")
+
+    return check
+
+
 def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
     """Validate what is empty or the beginning of an HTTP URL, without user, query and fragment."""
     found = re.fullmatch(r"https?://([^/]+)(?:/[!$&-;=A-Z_a-z~]*)?", value, re.IGNORECASE)
@@ -151,6 +167,14 @@ class Settings:
         default=5.0,
         validator=within(0, 3600),
         help="Over how many seconds clients are moved away at shutdown.",
+    )
+    not_ready_when: tuple[str, ...] = ts.option(
+        default=NOT_READY_WHEN,
+        converter=words_in_any_case,
+        validator=some_of(*STATES),
+        help="What takes readiness away (`GET /health/ready` answers 503), separated by commas: `starting` (the event "
+        "log's history is still being read), `draining`, `full`, `outage` (the event log does not answer), `trouble` "
+        "(a part of it cannot be read). The last two concern all instances at once: a balancer has none left then.",
     )
     log_level: str = ts.option(
         default="info",

@@ -15,6 +15,7 @@ from mesaya_ws.core.event_log import (
     EventLog,
     Extent,
     Gap,
+    Hindrance,
     LogUnavailableError,
     NewRecord,
     News,
@@ -29,6 +30,7 @@ from mesaya_ws.core.event_log import (
     Restored,
     Skipped,
     Sources,
+    Trouble,
     nothing_is_paused,
 )
 
@@ -54,6 +56,7 @@ class FakeLog:
         self._held: list[tuple[int, Record]] = []
         self._skipped: list[Skipped] = []
         self._extents = {Partition(topic, 0): Extent(0, 0, f"{topic}#1") for topic in topics}
+        self._troubles: dict[str, Trouble] = {}
         self._changed = trio.Event()
 
     @asynccontextmanager
@@ -79,6 +82,16 @@ class FakeLog:
         self.fail(reason)
         yield
         self.recover()
+
+    def hide(self, topic: str, kind: Hindrance = Hindrance.UNKNOWN, since: float = 0) -> None:
+        """Let a topic not be read from now on, as when its partition has no leader; the others go on."""
+        self._troubles[topic] = Trouble(topic, 0, kind, since, f"{topic} is {kind}.")
+        self._tell()
+
+    def show(self, topic: str) -> None:
+        """Let a topic be read again."""
+        del self._troubles[topic]
+        self._tell()
 
     @contextmanager
     def losing_acknowledgements(self) -> Iterator[None]:
@@ -146,15 +159,19 @@ class FakeLog:
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """See `EventLog.read`."""
         await self._answer()
+        self._answer_of(partition.topic)
         if start < self._extents[partition].begin:
             raise OffsetGoneError(f"{partition} begins at {self._extents[partition].begin}")
         held = [record for _, record in self._held if (record.topic, record.partition) == partition]
         return [record for record in held if record.offset >= start][:limit]
 
-    async def extents(self) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
         """See `EventLog.extents`."""
         await self._answer()
-        return dict(self._extents)
+        for topic, trouble in self._troubles.items():
+            if not (skip_refused and trouble.kind is Hindrance.REFUSED):
+                self._answer_of(topic)
+        return {at: extent for at, extent in self._extents.items() if at.topic not in self._troubles}
 
     # Inside
 
@@ -186,7 +203,12 @@ class FakeLog:
         gaps: list[News] = []
         is_news = not place.has_begun
         place.has_begun = True
-        for partition, extent in self._extents.items():
+        troubles = dict(self._troubles)
+        if troubles != place.troubles:
+            place.troubles = troubles
+            is_news = True
+        seen = {partition: extent for partition, extent in self._extents.items() if partition.topic not in troubles}
+        for partition, extent in seen.items():
             if place.ids.get(partition) != extent.topic_id:
                 if partition in place.ids:
                     news.append(Replaced(partition.topic, extent.topic_id))
@@ -198,19 +220,27 @@ class FakeLog:
         waiting = [
             (serial, record)
             for serial, record in self._held
-            if serial >= place.serial and record.offset >= place.next[Partition(record.topic, 0)]
+            if record.topic not in troubles and record.offset >= place.next[Partition(record.topic, 0)]
         ]
         if is_news:
-            news.append(Sources(dict(self._extents), {None: len(waiting)}))
+            news.append(Sources(seen, {None: len(waiting)}, None, [self._told(troubles[it], place) for it in troubles]))
         news += gaps
         news += self._skipped[place.skipped :]
         place.skipped = len(self._skipped)
         if batch := waiting[:BATCH]:
-            place.serial = batch[-1][0] + 1
             for _, record in batch:
                 place.next[Partition(record.topic, 0)] = record.offset + 1
             news.append(Batch(None, [record for _, record in batch], len(waiting) - len(batch)))
         return news
+
+    def _told(self, trouble: Trouble, place: "_Progress") -> Trouble:
+        partition = Partition(trouble.topic, 0)
+        next_ = place.next.get(partition)
+        return trouble if next_ is None else trouble._replace(withheld=self._extents[partition].end - next_)
+
+    def _answer_of(self, topic: str) -> None:
+        if topic in self._troubles:
+            raise LogUnavailableError(self._troubles[topic].reason)
 
     async def _answer(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -226,9 +256,9 @@ class FakeLog:
 class _Progress:
     """How far a follower has come, and what it knows."""
 
-    serial: int = 0
     skipped: int = 0
     ids: dict[Partition, str] = Factory(dict)
     next: dict[Partition, int] = Factory(dict)
+    troubles: dict[str, Trouble] = Factory(dict)
     has_begun: bool = False
     is_down: bool = False

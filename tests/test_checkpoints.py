@@ -16,7 +16,7 @@ from mesaya_ws import checkpoints, state_topic
 from mesaya_ws.checkpoints import Checkpoints
 from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.checkpoint import PART_BYTES, Slots, part_record
-from mesaya_ws.core.event_log import Batch, NewRecord, News, Outage, Partition, Restored, topic_of
+from mesaya_ws.core.event_log import Batch, Hindrance, NewRecord, News, Outage, Partition, Restored, topic_of
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.window import Window
@@ -309,3 +309,47 @@ async def test_a_large_one_has_many_parts_and_may_be_compacted_while_it_is_read(
     async with running(log, state) as instance:
         assert instance.records == 1
         assert instance.tables == [*names, "last", "unwritten"]
+
+
+async def test_a_state_topic_of_which_nothing_is_known_now_is_waited_for_and_never_overwritten(
+    clock: MockClock, log: FakeLog, state: FakeLog, kept: None
+):
+    await log.remove_before(Partition(TABLES, 0), 2)
+    state.hide(STATE)
+    instance = Instance(log, state)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(instance.run)
+        for number in range(3):
+            await fill(log, f"n{number}")
+            await trio.sleep(WINDOW * 1.3)
+        assert not instance.feed.live, "only the checkpoint knows all tables"
+        assert instance.heard == [Outage(f"{STATE} is unknown.")]
+        state.show(STATE)
+        await instance.until(lambda: instance.feed.live)
+        await trio.sleep(WINDOW * 1.3)
+        nursery.cancel_scope.cancel()
+    async with running(log, state) as later:
+        assert instance.tables == later.tables == ["t1", "t2", "n0", "n1", "n2"]
+
+
+async def test_a_log_that_is_not_known_in_full_is_waited_for_before_a_checkpoint_is_chosen(
+    clock: MockClock, log: FakeLog, state: FakeLog, kept: None
+):
+    log.hide(SECTIONS)
+    instance = Instance(log, state)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(instance.run)
+        await trio.sleep(WINDOW)
+        assert not instance.feed.live
+        log.show(SECTIONS)
+        await instance.until(lambda: instance.feed.live)
+        assert instance.tables == ["t1", "t2"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_topic_that_may_not_be_read_is_known_from_the_checkpoint(
+    clock: MockClock, log: FakeLog, state: FakeLog, kept: None
+):
+    log.hide(SECTIONS, Hindrance.REFUSED)
+    async with running(log, state) as instance:
+        assert instance.tables == ["t1", "t2"]

@@ -9,7 +9,7 @@ import trio
 
 from mesaya_ws import gateway
 from mesaya_ws.core import closing
-from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.core.event_log import NewRecord, topic_of
 from mesaya_ws.gateway import serve
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
@@ -166,17 +166,44 @@ async def test_a_log_that_does_not_answer_is_told_of_and_waited_for(log, logged)
     async with running() as gateway:
         client = await gateway.subscribed()
         log.fail("The cable is out.")
-        answer = await gateway.until("/health/ready", lambda answer: answer.status == 503)
+        answer = await gateway.until("/health", lambda answer: answer.json["reasons"])
         assert answer.json["reasons"] == ["The event log does not answer: The cable is out."]
-        assert (await gateway.get("/health")).status == 200
+        assert (await gateway.get("/health/ready")).status == 200, (
+            "all instances would be taken from the balancer at once"
+        )
         assert "\nmesaya_log_up 0.0\n" in (await gateway.get("/metrics")).body.decode()
         log.recover()
         await log.append([announced(1)])
         assert (await client.message())["data"]["announcementId"] == "a1"
-        answer = await gateway.until("/health/ready", lambda answer: answer.status == 200)
+        answer = await gateway.until("/health", lambda answer: not answer.json["reasons"])
         assert answer.json["log"]["since"]
     told = [event["event"] for event in logged()]
     assert told.count("the event log does not answer") == told.count("the event log answers again") == 1
+
+
+async def test_a_part_of_the_log_that_is_not_known_at_the_start_is_waited_for_and_named(log):
+    log.hide(topic_of("menus"))
+    async with running() as gateway:
+        answer = await gateway.until("/health/ready", lambda answer: len(answer.json["reasons"]) == 2)
+        assert (answer.status, answer.json["log"]["up"]) == (503, True)
+        assert f"{topic_of('menus')} is unknown." in answer.json["reasons"][1]
+        client = await gateway.client()
+        await client.send(frame(json.dumps({"type": "subscribe", "channel": CHANNEL}).encode()))
+        assert (await client.ask(type="ping"))["type"] == "pong"
+        log.show(topic_of("menus"))
+        assert (await client.message())["type"] == "subscribed"
+        assert (await gateway.get("/health/ready")).json["status"] == "ok"
+
+
+async def test_a_part_of_the_log_that_cannot_be_read_any_more_is_named_and_the_others_go_on(log):
+    async with running() as gateway:
+        client = await gateway.subscribed()
+        log.hide(topic_of("menus"))
+        await log.append([announced(1)])
+        assert (await client.message())["data"]["announcementId"] == "a1"
+        answer = await gateway.get("/health/ready")
+        assert (answer.status, answer.json["status"], answer.json["log"]["up"]) == (200, "degraded", True)
+        assert [trouble["topic"] for trouble in answer.json["log"]["troubles"]] == [topic_of("menus")]
 
 
 async def test_at_the_start_it_is_not_ready_and_subscriptions_wait(log):

@@ -1,11 +1,12 @@
 import gc
+from time import time
 
 import pytest
 import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from mesaya_ws.core.event_log import Partition
+from mesaya_ws.core.event_log import Hindrance, Partition, Trouble
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.window import Window
@@ -59,6 +60,34 @@ def test_what_has_been_counted_is_told():
     assert values(told["mesaya_refusals"]) == {("bad_version",): 8}
     assert values(told["mesaya_log_up"]) == {(): 1}
     assert values(told["mesaya_log_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
+
+
+def test_what_cannot_be_read_is_told_by_name_and_lags():
+    since = time() - 100
+    troubles = [
+        Trouble("mesa-ya.reviews.events", 1, Hindrance.BLOCKED, since, "It waits.", 5),
+        Trouble("mesa-ya.menus.events", 0, Hindrance.UNKNOWN, since, "It has no leader."),
+        Trouble("mesa-ya.auth.events", None, Hindrance.REFUSED, since, "We have no right.", 7),
+        Trouble("mesa-ya.images.events", None, Hindrance.ABSENT, time() + 50, "It is not there."),
+    ]
+    books = full_books()
+    books.troubles = troubles
+    told = families(books)
+    seconds = {
+        (sample.labels["topic"], sample.labels["partition"], sample.labels["kind"]): sample.value
+        for sample in told["mesaya_log_trouble_seconds"].samples
+    }
+    assert seconds == {
+        ("mesa-ya.reviews.events", "1", "blocked"): pytest.approx(100, abs=30),
+        ("mesa-ya.menus.events", "0", "unknown"): pytest.approx(100, abs=30),
+        ("mesa-ya.auth.events", "all", "refused"): pytest.approx(100, abs=30),
+        ("mesa-ya.images.events", "all", "absent"): 0,
+    }
+    assert values(told["mesaya_log_lag_records"]) == {
+        ("1", "mesa-ya.reviews.events"): 16,
+        ("all", "all"): 12,
+        ("all", "mesa-ya.auth.events"): 7,
+    }
 
 
 def test_what_is_held_now_is_told():

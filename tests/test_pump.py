@@ -1,12 +1,13 @@
 """What the pump enters into the books; what it moves is tested with the gateway."""
 
 import gc
+from time import time
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from mesaya_ws.core.event_log import Batch, Partition, Record, Sources
+from mesaya_ws.core.event_log import Batch, Hindrance, Partition, Record, Sources, Trouble
 from mesaya_ws.core.feed import HEARING, Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.session import Limits
@@ -28,6 +29,30 @@ async def test_what_is_no_more_does_not_lag(nursery):
         await deliver.send(Sources({}, lags))
         await wait_all_tasks_blocked()
         assert metrics.lag == lags
+
+
+async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nursery, logged):
+    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
+    around = Surroundings(Settings(), Limits(True, 10), feed, metrics, lambda _: None, lambda _: None)
+    deliver, news = trio.open_memory_channel(1)
+    nursery.start_soon(pump, news, around, trio.Event(), None)
+    absent = [Trouble(topic, None, Hindrance.ABSENT, 0, f"There is no {topic}.") for topic in ("c", "d")]
+    unknown = [Trouble("a", number, Hindrance.UNKNOWN, 0, f"{number} has no leader.") for number in range(30)]
+    passing = Trouble("b", 0, Hindrance.BLOCKED, time(), "It waits.")
+    for troubles in ([*absent, *unknown, passing], [*absent, *unknown], unknown[:29], []):
+        await deliver.send(Sources({}, {}, None, troubles))
+        await wait_all_tasks_blocked()
+        assert metrics.troubles == troubles
+    told = [event for event in logged() if "parts of the event log" in event["event"]]
+    assert [(event["level"], event.get("kind") or event["was"], len(event["parts"])) for event in told] == [
+        ("warning", "absent", 2),
+        ("warning", "unknown", 21),
+        ("info", "absent", 2),
+        ("info", "unknown", 1),
+        ("info", "unknown", 21),
+    ]
+    assert told[0]["parts"] == ["c", "d"]
+    assert (told[1]["parts"][0], told[1]["parts"][-1], told[1]["reason"]) == ("a/0", "and 10 more", "0 has no leader.")
 
 
 class Steps(trio.abc.Instrument):

@@ -3,13 +3,14 @@
 From this follows what can be done for a client that comes with a place in the log.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.checkpoint import Cut
-from mesaya_ws.core.event_log import Extent, Gap, Partition
+from mesaya_ws.core.event_log import Extent, Gap, Hindrance, Partition, Trouble
 from mesaya_ws.core.position import BadPositionError, Cursor, ReplacedTopicError, Vector
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, first_ahead
+from mesaya_ws.core.trouble import Parts, of_kind
 from mesaya_ws.core.window import Window
 
 
@@ -17,7 +18,7 @@ class Coverage:
     """What of the log has been taken, up to `cursor`, and how much of what was published then is in `window`.
 
     `looks` counts how often the whole log was looked at. Of the topics `unread`, the first records were gone before
-    they could be read.
+    they could be read. `unseen` is what exists, but could not be looked at the last time.
     """
 
     def __init__(self, cursor: Cursor, window: Window) -> None:
@@ -25,7 +26,11 @@ class Coverage:
         self._window = window
         self.looks = 0
         self.unread: set[str] = set()
+        self.unseen = Parts()
         self._extents: Mapping[Partition, Extent] = {}
+        # What the log may still tell of, at another time; what it will not; and the topics of which it withholds some.
+        self._unknown = self._refused = Parts()
+        self._withheld: set[str] = set()
         self._parentage = Parentage()
 
     def begin(self, cut: Cut) -> None:
@@ -39,15 +44,24 @@ class Coverage:
         """Return the place up to which all has been taken, the last record of it at `time` (ms since the epoch)."""
         return Cut(self._cursor.places(), time, frozenset(self.unread))
 
-    def looked(self, extents: Mapping[Partition, Extent]) -> None:
-        """Take note of what the whole log holds now."""
+    def looked(self, extents: Mapping[Partition, Extent], troubles: Sequence[Trouble] = ()) -> None:
+        """Take note of what the whole log holds now, and of what could not be seen: that is as it was."""
         for partition, extent in extents.items():
             if partition not in self._cursor.next:
                 self._window.raise_floor(partition, extent.begin)
                 if extent.begin:
                     self.unread.add(partition.topic)
         self._cursor.found(extents)
-        self._extents = extents
+        unknown = of_kind(troubles, Hindrance.UNKNOWN)
+        self.unseen = Parts(each for each in unknown if (each.topic, each.number) not in extents)
+        self._unknown, self._refused = Parts(unknown), Parts(of_kind(troubles, Hindrance.REFUSED))
+        self._withheld = self._topics_withheld(troubles)
+        seen_before = {
+            partition: extent
+            for partition, extent in self._extents.items()
+            if partition in self._unknown or partition in self._refused
+        }
+        self._extents = {**seen_before, **extents}
         self.looks += 1
 
     def skip(self, gap: Gap) -> None:
@@ -91,8 +105,11 @@ class Coverage:
         return self.is_at_hand(channel, vector) and self._parentage.clean(channel, vector)
 
     def reaches(self, vector: Vector) -> bool:
-        """Return whether the log, when it was last looked at, reached as far as `vector`."""
-        return all(offset <= self._end(partition) for partition, offset in vector.items())
+        """Return whether the log, when it was last looked at, reached as far as `vector`, and will be read that far.
+
+        What could not be seen may do so.
+        """
+        return all(self._reaches(partition, offset) for partition, offset in vector.items())
 
     def reaches_back(self, channel: Channel, vector: Vector) -> bool:
         """Return whether the log, when it was last looked at, still held all that came after `vector` on `channel`."""
@@ -103,8 +120,19 @@ class Coverage:
         )
 
     def has_all_of(self, topics: Collection[str]) -> bool:
-        """Return whether nothing of `topics` was gone before it could be taken."""
-        return self.unread.isdisjoint(topics)
+        """Return whether nothing of `topics` was gone before it could be taken, or cannot be had now."""
+        return self.unread.isdisjoint(topics) and self._withheld.isdisjoint(topics)
 
-    def _end(self, partition: Partition) -> int:
-        return self._extents[partition].end if partition in self._extents else -1
+    def _reaches(self, partition: Partition, offset: int) -> bool:
+        if partition in self._refused:
+            return offset <= self._cursor.next.get(partition, -1)
+        return partition in self._unknown or (partition in self._extents and offset <= self._extents[partition].end)
+
+    def _topics_withheld(self, troubles: Sequence[Trouble]) -> set[str]:
+        """Return the topics of which there is something that is neither known nor can be read."""
+        read = {partition.topic for partition in self._cursor.next}
+        return {
+            topic
+            for topic, number, _, _, _, withheld in of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED)
+            if withheld or (topic not in read if number is None else Partition(topic, number) not in self._cursor.next)
+        }

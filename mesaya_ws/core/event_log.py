@@ -5,6 +5,7 @@ compaction and transactions leave holes). Two implementations exist (`mesaya_ws.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 DOMAINS = (
@@ -130,16 +131,50 @@ class Together(NamedTuple):
     batches: Sequence[Batch]
 
 
+class Hindrance(StrEnum):
+    """What keeps a part of the log from being read."""
+
+    ABSENT = "absent"
+    """The topic does not exist: the only one of these that is the same as being empty."""
+    UNKNOWN = "unknown"
+    """It exists, but what it holds is not known now: a partition without a leader, or one that cannot be asked."""
+    REFUSED = "refused"
+    """The log does not let us read it, and will not until somebody changes that; nobody waits for it."""
+    BLOCKED = "blocked"
+    """Records wait after an open transaction, until it ends."""
+
+
+class Trouble(NamedTuple):
+    """A part of the log that cannot be read at present, and why; all of the topic when `number` is None.
+
+    `since` is in seconds since the epoch; `reason` is a sentence that names the part, and what to do about it.
+    `withheld` is how many records are known to be there that cannot be had.
+    """
+
+    topic: str
+    number: int | None
+    kind: Hindrance
+    since: float
+    reason: str
+    withheld: int = 0
+
+    def covers(self, partition: Partition) -> bool:
+        """Return whether `partition` is, or is a part of, what cannot be read."""
+        return self.topic == partition.topic and self.number in (None, partition.number)
+
+
 class Sources(NamedTuple):
     """A look at the whole log: told first, then every few seconds, and when topics or partitions appear.
 
-    `lags` says of every source how many records are known that have not been handed over yet. The look began `at` some
-    time (ms since the epoch), or just now: what was appended later, it may not show.
+    `lags` says of every source how many records are known that have not been handed over yet, and can be. The look
+    began `at` some time (ms since the epoch), or just now: what was appended later, it may not show. A partition that
+    `extents` do not name does not exist, unless one of the `troubles` covers it.
     """
 
     extents: Mapping[Partition, Extent]
     lags: Mapping[Source, int]
     at: int | None = None
+    troubles: Sequence[Trouble] = ()
 
 
 class Gap(NamedTuple):
@@ -262,11 +297,15 @@ class EventLog(Protocol):
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """Return up to `limit` records of `partition` from offset `start` on; an empty list at its end.
 
-        Raises `OffsetGoneError` when `start` lies before the beginning, `LogUnavailableError` when the log does not
-        answer.
+        Raises `OffsetGoneError` when `start` lies before the beginning, or the partition does not exist;
+        `LogUnavailableError` when the log does not answer, or does not let us read it.
         """
         ...
 
-    async def extents(self) -> Mapping[Partition, Extent]:
-        """Return what every configured topic that exists holds now. Raises `LogUnavailableError`."""
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
+        """Return what every configured topic that exists holds now; what is not in it does not exist.
+
+        Raises `LogUnavailableError`, also when that cannot be said of one partition, or when the log does not let us
+        ask; what we may not ask is left out with `skip_refused`.
+        """
         ...

@@ -14,7 +14,9 @@ from mesaya_ws.core.checkpoint import Cut, DamagedError, Row, in_pieces
 from mesaya_ws.core.coverage import Coverage
 from mesaya_ws.core.event_log import (
     Batch,
+    Extent,
     Gap,
+    Hindrance,
     News,
     Outage,
     Partition,
@@ -39,6 +41,7 @@ from mesaya_ws.core.resume import Lost
 from mesaya_ws.core.routing import route
 from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, state
 from mesaya_ws.core.tally import Tally
+from mesaya_ws.core.trouble import of_kind
 from mesaya_ws.core.window import Window
 
 TURN = 50
@@ -96,6 +99,8 @@ class Feed:
         self.tally = Tally()
         self._freshness = Freshness(round(parent_wait * 1000))
         self._now = self._steady = 0
+        # Records that are known to be in the log, but cannot be had.
+        self._withheld = 0
         self._projections = Projections()
         self._new_merge = partial(_merge, round(parent_wait * 1000), max_records, max_bytes)
         self._merge = self._new_merge(self._projections)
@@ -155,10 +160,17 @@ class Feed:
             case Together(batches):
                 for batch in batches:
                     self._push(batch, steady)
-            case Sources(extents, lags, at):
-                self.coverage.looked(extents)
+            case Sources(extents, lags, at, troubles):
+                self.coverage.looked(extents, troubles)
                 self._merge.lags(lags)
-                self._freshness.looked(now if at is None else min(at, now))
+                self._withheld = sum(trouble.withheld for trouble in troubles)
+                blocked = {
+                    Partition(topic, number): _readable(extents[Partition(topic, number)], withheld)
+                    for topic, number, _, _, _, withheld in of_kind(troubles, Hindrance.BLOCKED)
+                    if number is not None and Partition(topic, number) in extents
+                }
+                hidden = bool(of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED))
+                self._freshness.looked(now if at is None else min(at, now), blocked=blocked, hidden=hidden)
             case Gap(partition, _, next_offset):
                 # Behind the records that were told before it.
                 self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news), steady)
@@ -184,7 +196,7 @@ class Feed:
         if self.losses:
             yield
         work = 0
-        for record, event in self._merge.take(steady):
+        for record, event in () if self._must_see_more else self._merge.take(steady):
             if isinstance(event, Event | Unreadable):
                 work += self._take(record, event)
             elif event is not None:
@@ -195,11 +207,19 @@ class Feed:
                 yield
         for parent in self._merge.awaited:
             self.want(parent)
-        if not self.live and self.coverage.looks and self._merge.caught_up:
+        if not self.live and self.coverage.looks and not self._must_see_more and self._merge.caught_up:
             self.live = True
         yield
         # Now it has been written, too.
         self._freshness.published(all=self._merge.caught_up, time=self.time)
+
+    @property
+    def _must_see_more(self) -> bool:
+        """Whether there is a part of the log without which nobody should be served, and records be taken in order.
+
+        Who has been live once goes on with the others.
+        """
+        return not self.live and self._only is None and bool(self.coverage.unseen)
 
     def _own_up(self, topic: str, lost: Lost) -> None:
         if self.live:
@@ -256,9 +276,10 @@ class Feed:
     def freshness(self) -> dict[str, object]:
         """Return how fresh the channels are: all that happened before `asOf` (ms since the epoch) has been published.
 
-        `lag` is how many records are known to be in the log but not taken yet; `live` is as said of the feed.
+        `lag` is how many records are known to be in the log but not taken yet, those that cannot be had now among them;
+        `live` is as said of the feed.
         """
-        return {"live": self.live, "asOf": self._freshness.as_of, "lag": self._merge.remaining}
+        return {"live": self.live, "asOf": self._freshness.as_of, "lag": self._merge.remaining + self._withheld}
 
     def is_large(self, channel: Channel) -> bool:
         """Return whether to write the state of `channel` takes so long that others should run meanwhile."""
@@ -279,6 +300,11 @@ class Feed:
         """Return whether nothing is known of what `want` was told."""
         entity, _, id = parent.partition(":")
         return not self._projections.is_parent(entity, id)
+
+
+def _readable(extent: Extent, withheld: int) -> tuple[int, int]:
+    """Return up to where a partition can be read from which so much is withheld, and where it ends."""
+    return extent.end - withheld, extent.end
 
 
 def _merge(parent_wait: int, max_records: int, max_bytes: int, projections: Projections) -> Merge[Understood]:

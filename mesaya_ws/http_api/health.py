@@ -1,6 +1,5 @@
 """Whether the service lives, and whether it should be given clients."""
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 from time import monotonic
 
@@ -9,7 +8,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mesaya_ws import __version__
+from mesaya_ws.core.event_log import Trouble
 from mesaya_ws.core.status import Status
+from mesaya_ws.core.trouble import TOLD, instant
 from mesaya_ws.metrics import Metrics
 
 _FRESH = {"Cache-Control": "no-store"}
@@ -19,18 +20,23 @@ def health_routes(metrics: Metrics, status: Status) -> list[Route]:
     """Return `/health`, which answers 200 as long as the process lives, and `/health/ready`, 503 while it is not ready.
 
     Both say the same: an instance that waits for its log must not be restarted for it, but should not be given clients.
+    Of the parts of the log that cannot be read, a few are named.
     """
     started = monotonic()
 
     def report() -> dict[str, object]:
-        reasons = status.reasons
-        since = None if status.since is None else datetime.fromtimestamp(status.since, UTC).isoformat("T", "seconds")
+        reasons, ready = status.reasons, status.ready
         return {
-            "status": "not_ready" if reasons else "ok",
+            "status": "not_ready" if not ready else "degraded" if reasons else "ok",
             "live": True,
-            "ready": not reasons,
+            "ready": ready,
             "reasons": reasons,
-            "log": {"up": status.outage is None, "since": since, "lag": sum(metrics.lag.values())},
+            "log": {
+                "up": status.outage is None,
+                "since": None if status.since is None else instant(status.since),
+                "lag": sum(metrics.lag.values()) + sum(trouble.withheld for trouble in metrics.troubles),
+                "troubles": [_told(trouble) for trouble in status.troubles[:TOLD]],
+            },
             "connections": metrics.connections_open,
             "version": __version__,
             "uptime_seconds": round(monotonic() - started, 1),
@@ -40,8 +46,19 @@ def health_routes(metrics: Metrics, status: Status) -> list[Route]:
         return JSONResponse(report(), headers=_FRESH)
 
     async def ready(_: Request) -> Response:
-        return JSONResponse(report(), HTTPStatus.SERVICE_UNAVAILABLE if status.reasons else HTTPStatus.OK, _FRESH)
+        return JSONResponse(report(), HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE, _FRESH)
 
     # HAProxy asks by OPTIONS unless told otherwise, and must be told of the status, too.
     methods = ("GET", "OPTIONS")
     return [Route("/health", health, methods=methods), Route("/health/ready", ready, methods=methods)]
+
+
+def _told(trouble: Trouble) -> dict[str, object]:
+    return {
+        "topic": trouble.topic,
+        "partition": trouble.number,
+        "kind": trouble.kind,
+        "since": instant(trouble.since),
+        "withheld": trouble.withheld,
+        "reason": trouble.reason,
+    }

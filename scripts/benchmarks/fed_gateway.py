@@ -72,7 +72,7 @@ class LineLog:
         """Remember nothing."""
         return []
 
-    async def extents(self) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
         """Hold nothing."""
         return {Partition(topic, 0): Extent(0, 0, "line") for topic in TOPICS}
 

@@ -4,7 +4,7 @@ import pytest
 
 from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.coverage import Coverage
-from mesaya_ws.core.event_log import Extent, Gap, Partition, topic_of
+from mesaya_ws.core.event_log import Extent, Gap, Hindrance, Partition, Trouble, topic_of
 from mesaya_ws.core.position import Cursor
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
 from mesaya_ws.core.window import Window
@@ -21,12 +21,12 @@ class Instance:
         self.coverage = Coverage(self.cursor, self.window)
         self.look(begins, **ends)
 
-    def look(self, begins=None, ids=None, **ends):
+    def look(self, begins=None, ids=None, troubles=(), **ends):
         extents = {
             Partition(topic_of(domain), 0): Extent((begins or {}).get(domain, 0), end, (ids or {}).get(domain, "id"))
             for domain, end in ends.items()
         }
-        self.coverage.looked(extents)
+        self.coverage.looked(extents, troubles)
 
     def take(self, partition, offset, channel=OPINIONS):
         self.cursor.advance(partition, offset + 1)
@@ -146,3 +146,76 @@ def test_whoever_begins_at_a_cut_is_where_it_was_made_and_has_nothing_at_hand():
     assert not coverage.has_all_of([TABLES.topic])
     assert coverage.judge(OPINIONS, former.position(OPINIONS)) == Missed({REVIEWS: 1})
     assert not coverage.is_at_hand(OPINIONS, {REVIEWS: 0})
+
+
+def trouble(partition, kind, withheld=0):
+    return Trouble(partition.topic, partition.number, kind, 0, "why", withheld)
+
+
+def test_what_is_not_known_now_is_as_it_was_and_may_reach_anywhere():
+    instance = Instance(reviews=5, tables=3)
+    instance.look(tables=3, troubles=[trouble(REVIEWS, Hindrance.UNKNOWN)])
+    assert REVIEWS in instance.coverage.unseen
+    assert instance.coverage.reaches({REVIEWS: 5})
+    assert instance.coverage.reaches({REVIEWS: 500}), "who comes from there may be right"
+    assert not instance.coverage.reaches({TABLES: 4})
+    assert not instance.coverage.reaches_back(OPINIONS, {REVIEWS: -1})
+    instance.look(tables=3, reviews=5)
+    assert REVIEWS not in instance.coverage.unseen
+    assert not instance.coverage.reaches({REVIEWS: 500})
+
+
+def test_what_is_not_there_does_not_reach_anywhere():
+    instance = Instance(reviews=5, tables=3)
+    instance.look(tables=3, troubles=[Trouble(REVIEWS.topic, None, Hindrance.ABSENT, 0, "why")])
+    assert not instance.coverage.unseen
+    assert not instance.coverage.reaches({REVIEWS: 5})
+
+
+def test_what_may_not_be_read_is_not_waited_for():
+    instance = Instance(reviews=5)
+    instance.look(reviews=5, troubles=[trouble(REVIEWS, Hindrance.REFUSED, withheld=5)])
+    assert not instance.coverage.unseen
+    assert not instance.coverage.reaches({REVIEWS: 1})
+    assert instance.coverage.reaches({REVIEWS: 0})
+
+
+def test_a_partition_whose_end_is_told_otherwise_has_been_seen():
+    instance = Instance()
+    instance.look(reviews=5, troubles=[trouble(REVIEWS, Hindrance.UNKNOWN)])
+    assert not instance.coverage.unseen
+    assert instance.coverage.reaches({REVIEWS: 6}), "that is not the whole truth, though"
+
+
+@pytest.mark.parametrize(
+    ("kind", "withheld", "has_all"),
+    [
+        (Hindrance.UNKNOWN, 0, True),
+        (Hindrance.UNKNOWN, 1, False),
+        (Hindrance.REFUSED, 0, True),
+        (Hindrance.REFUSED, 1, False),
+        (Hindrance.BLOCKED, 1, True),
+    ],
+)
+def test_a_state_is_whole_as_long_as_nothing_is_withheld(kind, withheld, has_all):
+    instance = Instance(reviews=5)
+    instance.look(reviews=5, troubles=[trouble(REVIEWS, kind, withheld)])
+    assert instance.coverage.has_all_of([REVIEWS.topic]) == has_all
+    instance.look(reviews=5)
+    assert instance.coverage.has_all_of([REVIEWS.topic])
+
+
+@pytest.mark.parametrize("number", [0, None])
+def test_of_what_was_never_seen_nothing_is_whole(number):
+    instance = Instance()
+    instance.look(tables=3, troubles=[Trouble(REVIEWS.topic, number, Hindrance.REFUSED, 0, "why")])
+    assert not instance.coverage.has_all_of([REVIEWS.topic])
+    assert instance.coverage.has_all_of([TABLES.topic])
+
+
+def test_a_look_at_many_partitions_in_trouble_is_short():
+    troubles = [Trouble(REVIEWS.topic, number, Hindrance.UNKNOWN, 0, "why") for number in range(20_000)]
+    coverage = Instance().coverage
+    extents = {Partition(TABLES.topic, number): Extent(0, 1, "id") for number in range(20_000)}
+    coverage.looked(extents, troubles)
+    assert Partition(REVIEWS.topic, 19_999) in coverage.unseen

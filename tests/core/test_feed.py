@@ -14,12 +14,24 @@ from hypothesis import strategies as st
 from mesaya_ws.core import feed as feed_module
 from mesaya_ws.core.channels import GLOBAL_KINDS, RESTAURANT_KINDS, parse_channel
 from mesaya_ws.core.checkpoint import DamagedError, pack, unpack
-from mesaya_ws.core.event_log import BEGINNING, Batch, Extent, Gap, Partition, Place, Record, Replaced, Sources
+from mesaya_ws.core.event_log import (
+    BEGINNING,
+    Batch,
+    Extent,
+    Gap,
+    Hindrance,
+    Partition,
+    Place,
+    Record,
+    Replaced,
+    Sources,
+    Trouble,
+)
 from mesaya_ws.core.feed import TURN, Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.records import Reason
-from mesaya_ws.core.resume import Earlier, Lost, Missed
+from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
 from mesaya_ws.core.window import Window
 
 from .test_any_records import records
@@ -444,3 +456,65 @@ def test_a_feed_that_is_let_go_does_not_wait_for_the_garbage_collector():
     gone = weakref.ref(feed)
     del feed
     assert gone() is None
+
+
+# What cannot be read now
+
+UNSEEN = Trouble(*SECTIONS, Hindrance.UNKNOWN, 0, "It has no leader.")
+TABLE = Record(*TABLES, 0, NOW, None, value("created", "t1", sectionId="s0"))
+
+
+def look(feed, *partitions, troubles=(), now=NOW):
+    feed.hear(
+        Sources(
+            {at: Extent(0, 1, EXTENTS[at].topic_id) for at in partitions}, dict.fromkeys(partitions, 1), None, troubles
+        ),
+        now,
+    )
+
+
+def test_nothing_is_taken_before_all_that_exists_has_been_seen():
+    feed = new_feed()
+    look(feed, TABLES, troubles=[UNSEEN])
+    feed.hear(Batch(TABLES, [TABLE], 0), NOW)
+    list(feed.take(NOW))
+    assert (feed.live, feed.cursor.next[TABLES]) == (False, 0), "its section may be older"
+    look(feed, TABLES, SECTIONS)
+    feed.hear(Batch(TABLES, [], 0), NOW)
+    list(feed.take(NOW))
+    assert not feed.live
+    feed.hear(Batch(SECTIONS, [section(0, NOW - 1)], 0), NOW)
+    list(feed.take(NOW))
+    assert feed.live
+    assert [table["tableId"] for table in shown(feed, PLAN)[0]["tables"]] == ["t1"]
+
+
+@pytest.mark.parametrize("kind", [Hindrance.REFUSED, Hindrance.ABSENT, Hindrance.BLOCKED])
+def test_what_may_not_be_read_or_does_not_exist_or_waits_itself_is_not_waited_for(kind):
+    feed = new_feed()
+    look(feed, TABLES, troubles=[UNSEEN._replace(kind=kind)])
+    feed.hear(Batch(TABLES, [TABLE], 0), NOW)
+    list(feed.take(NOW + 2000))
+    assert feed.live
+
+
+def test_who_is_live_goes_on_with_the_others(live):
+    live.hear(Sources({TABLES: Extent(0, 1, "id")}, {TABLES: 1}, None, [UNSEEN]), NOW)
+    live.hear(Batch(TABLES, [TABLE], 0), NOW)
+    list(live.take(NOW + 2000))
+    assert (live.live, live.cursor.next[TABLES]) == (True, 1)
+
+
+def test_a_place_of_which_nothing_is_known_now_is_waited_for_and_not_lost(live):
+    ahead = new_feed()
+    look(ahead, SECTIONS, TABLES)
+    for partition, record in ((SECTIONS, section(0)), (TABLES, TABLE)):
+        ahead.hear(Batch(partition, [record], 0), NOW)
+    ahead.hear(Batch(SECTIONS, [section(1)], 0), NOW)
+    list(ahead.take(NOW + 2000))
+    verdict = live.coverage.judge(PLAN, ahead.position(PLAN))
+    assert isinstance(verdict, Ahead)
+    live.hear(Sources({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN]), NOW)
+    assert live.coverage.reaches(verdict.vector)
+    live.hear(Sources({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN._replace(kind=Hindrance.REFUSED)]), NOW)
+    assert not live.coverage.reaches(verdict.vector), "nobody waits for what may not be read"

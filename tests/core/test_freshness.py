@@ -3,7 +3,18 @@
 import orjson
 import pytest
 
-from mesaya_ws.core.event_log import Batch, Extent, Outage, Partition, Record, Restored, Sources, topic_of
+from mesaya_ws.core.event_log import (
+    Batch,
+    Extent,
+    Hindrance,
+    Outage,
+    Partition,
+    Record,
+    Restored,
+    Sources,
+    Trouble,
+    topic_of,
+)
 from mesaya_ws.core.feed import TURN, Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.window import Window
@@ -22,11 +33,16 @@ class Log:
         self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
         self.next = dict.fromkeys((SECTIONS, TABLES), 0)
 
-    def look(self, at, *, sections=0, tables=0, steady=None):
-        """Let it look at the log, which holds so many records more of each."""
+    def look(self, at, *, sections=0, tables=0, troubles=(), blocked=0, steady=None):
+        """Let it look at the log, which holds so many records more of each, and tables that are `blocked`."""
         lags = {SECTIONS: sections, TABLES: tables}
-        extents = {partition: Extent(0, end + lags[partition], "id") for partition, end in self.next.items()}
-        self.hear(Sources(extents, lags), at, steady)
+        if blocked:
+            troubles = [trouble(Hindrance.BLOCKED, blocked)]
+        extents = {
+            partition: Extent(0, end + lags[partition] + blocked * (partition == TABLES), "id")
+            for partition, end in self.next.items()
+        }
+        self.hear(Sources(extents, lags, troubles=troubles), at, steady)
 
     def batch(self, partition, value, at, *times, lag=0):
         """Let it read records that were appended at such times."""
@@ -52,6 +68,10 @@ class Log:
         """What clients are told: up to which second the channels are complete, the lag, and whether it is live."""
         told = self.feed.freshness()
         return (told["asOf"] - NOW) / SECOND, told["lag"], told["live"]
+
+
+def trouble(kind, withheld=0):
+    return Trouble(*TABLES, kind, 0, "why", withheld)
 
 
 @pytest.fixture
@@ -90,11 +110,39 @@ def test_while_the_log_does_not_answer_time_stands_still(log):
     assert log.told == (71, 0, True)
 
 
-def test_a_part_of_the_log_that_still_answers_does_not_move_time_on(log):
-    log.hear(Outage("Partition 0 of mesa-ya.tables.events has no leader."), 5)
-    log.look(6)
+@pytest.mark.parametrize("kind", [Hindrance.UNKNOWN, Hindrance.REFUSED])
+def test_a_part_of_the_log_that_still_answers_does_not_move_time_on(log, kind):
+    log.look(6, troubles=[trouble(kind, withheld=3)])
     log.batch(SECTIONS, SECTION, 7, 7)
-    assert log.told == (0, 0, True)
+    assert log.told == (0, 3, True)
+    log.look(8)
+    assert log.told == (8, 0, True)
+
+
+def test_a_topic_that_does_not_exist_hides_nothing(log):
+    log.look(6, troubles=[trouble(Hindrance.ABSENT)])
+    assert log.told == (6, 0, True)
+
+
+def test_time_stops_where_a_transaction_is_open(log):
+    log.look(3)
+    log.look(6, blocked=2)
+    log.batch(SECTIONS, SECTION, 7, 7)
+    log.look(9, blocked=3)
+    assert log.told == (3, 3, True), "what is acknowledged counts, though it cannot be read"
+    log.look(12, tables=3)
+    assert log.told == (3, 3, True)
+    log.batch(TABLES, TABLE, 12, 5, 5, 8)
+    assert log.told == (12, 0, True)
+
+
+def test_where_there_is_always_a_transaction_time_moves_on_with_them(log):
+    for second in range(3, 30, 3):
+        log.look(second, blocked=1)
+        before = log.told[0]
+        log.batch(TABLES, TABLE, second, second)
+    assert before == 24, "all that the look before the last one saw has been read"
+    assert log.told[1:] == (1, True)
 
 
 def test_what_one_source_brings_says_nothing_of_the_others(log):

@@ -128,7 +128,7 @@ def test_health_says_live_and_ready(gateway):
         "live": True,
         "ready": True,
         "reasons": [],
-        "log": {"up": True, "since": None, "lag": 0},
+        "log": {"up": True, "since": None, "lag": 0, "troubles": []},
         "connections": 1,
     }
     assert gateway.request("/health/ready")[0] == 200

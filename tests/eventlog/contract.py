@@ -31,6 +31,7 @@ from mesaya_ws.core.event_log import (
     Source,
     Sources,
     Together,
+    Trouble,
 )
 from mesaya_ws.core.ordering import Merge
 
@@ -85,6 +86,12 @@ class Ear:
     async def until_held(self, count: int) -> None:
         """Wait until at least `count` records have come, all of those that are known of."""
         await self.until(lambda: len(self.records) >= count and not any(self.lags.values()))
+
+    @property
+    def troubles(self) -> Sequence[Trouble]:
+        """What the last look could not see."""
+        looks = [news for news in self.news if isinstance(news, Sources)]
+        return looks[-1].troubles if looks else ()
 
     def all(self, kind: type) -> list[News]:
         return [news for news in self.news if isinstance(news, kind)]

@@ -17,6 +17,7 @@ import trustme
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
+from kafka.consumer.fetcher import Fetcher
 from kafka.errors import KafkaError, LogTruncationError
 
 from mesaya_ws.core.event_log import (
@@ -24,6 +25,7 @@ from mesaya_ws.core.event_log import (
     Batch,
     EventLog,
     Gap,
+    Hindrance,
     LogUnavailableError,
     NewRecord,
     News,
@@ -42,7 +44,7 @@ from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
 
 from .contract import PATIENCE, Ear, SlowEar, following, numbered, place
-from .kafka_store import KafkaStore
+from .kafka_store import PARTITIONS, KafkaStore
 
 pytestmark = pytest.mark.kafka
 
@@ -425,13 +427,20 @@ async def test_only_committed_records_of_transactions_are_read(store: KafkaStore
 
     with closing(KafkaProducer(bootstrap_servers=store.brokers, transactional_id=topic)) as producer:
         await trio.to_thread.run_sync(act, producer)
+        await store.produce(topic, [b"acknowledged"])
         async with store.open() as log, following(log) as ear:
             await ear.until_held(1)
             assert sum(ear.news[0].lags.values()) == 4, "two records and two marks"
             assert ear.all(Batch)[0].lag == 0
+            (trouble,) = ear.troubles
+            assert (trouble.topic, trouble.number, trouble.kind) == (topic, 0, Hindrance.BLOCKED)
+            assert trouble.withheld == 2, "that of the open transaction, and what has been acknowledged since"
+            assert (await log.extents())[Partition(topic, 0)].end == 6
+            assert [record.value for record in await log.read(Partition(topic, 0), 0)] == [b"committed"]
             await trio.to_thread.run_sync(producer.commit_transaction)
-            await ear.until_held(2)
-    assert [record.value for record in ear.records] == [b"committed", b"open"]
+            await ear.until_held(3)
+            await ear.until(lambda: not ear.troubles)
+    assert [record.value for record in ear.records] == [b"committed", b"open", b"acknowledged"]
 
 
 # Outages
@@ -551,28 +560,97 @@ def sasl_settings(broker: Broker, mechanism: str, password: str) -> dict[str, ob
     }
 
 
+@pytest.mark.parametrize("operation", [ACLOperation.ALL, ACLOperation.DESCRIBE])
 async def test_a_topic_that_may_not_be_read_is_told_and_the_others_go_on(
-    kafka_broker: Broker, store: KafkaStore, hurry: None
+    kafka_broker: Broker, store: KafkaStore, hurry: None, operation: ACLOperation
 ):
-    allowed, forbidden, _ = store.topics
-    rule = ACL(
-        principal="User:bob",
-        host="*",
-        operation=ACLOperation.ALL,
-        permission_type=ACLPermissionType.ALLOW,
-        resource_pattern=ResourcePattern(ResourceType.TOPIC, forbidden),
-    )
+    granted, forbidden, _ = store.topics
+    # A rule for others takes every right from us; one for us, all rights but its own.
+    rule = allowed(SASL_USER if operation is ACLOperation.DESCRIBE else "bob", operation, ResourceType.TOPIC, forbidden)
+    await store.produce(forbidden, [b"a", b"b", b"c"])
     await store.administer(lambda admin: admin.create_acls([rule]))
     sasl = sasl_settings(kafka_broker, "PLAIN", SASL_PASSWORD)
     async with open_kafka_log(store.settings(**sasl)) as log, following(log) as ear:
-        await ear.until(lambda: bool(ear.all(Outage)))
+        await ear.until(lambda: bool(ear.troubles))
+        (trouble,) = ear.troubles
+        assert (trouble.topic, trouble.kind) == (forbidden, Hindrance.REFUSED)
+        assert f"let us read {forbidden}" in trouble.reason
+        assert trouble.withheld == (3 if operation is ACLOperation.DESCRIBE else 0)
         with pytest.raises(RecordRefusedError, match="allow WRITE"):
             await log.append([NewRecord(forbidden, b"a")])
-        await log.append([NewRecord(allowed, b"a")])
-        await ear.until(lambda: len(ear.records) == 1)
+        with pytest.raises(LogUnavailableError, match=f"let us read {forbidden}"):
+            await log.extents()
+        assert {partition.topic for partition in await log.extents(skip_refused=True)} >= {granted}
+        with pytest.raises(LogUnavailableError, match=f"let us read {forbidden}"):
+            await log.read(Partition(forbidden, 0), 0)
+        await log.append([NewRecord(granted, b"a")])
+        await ear.until_held(1)
         await store.administer(lambda admin: admin.delete_acls([rule]))
-        await ear.until(lambda: bool(ear.all(Restored)))
-    assert f"let us read {forbidden}" in ear.all(Outage)[0].reason
+        await ear.until_held(4)
+        await ear.until(lambda: not ear.troubles)
+    assert not ear.all(Outage)
+
+
+async def test_a_right_that_is_withdrawn_stops_nothing_else(kafka_broker: Broker, store: KafkaStore):
+    """No look comes meanwhile: it is the fetch that is refused."""
+    granted, forbidden, _ = store.topics
+    rule = allowed(SASL_USER, ACLOperation.DESCRIBE, ResourceType.TOPIC, forbidden)
+    sasl = sasl_settings(kafka_broker, "PLAIN", SASL_PASSWORD)
+    async with open_kafka_log(store.settings(**sasl)) as log, following(log) as ear:
+        await ear.until(lambda: bool(ear.all(Sources)))
+        await store.administer(lambda admin: admin.create_acls([rule]))
+        for number in range(3):
+            await store.produce(forbidden, [b"%d" % number])
+            await store.produce(granted, [b"%d" % number] * 10)
+            await ear.until_held(10 * (number + 1))
+        assert {record.topic for record in ear.records} == {granted}
+        await ear.until(lambda: any(trouble.topic == forbidden for trouble in ear.troubles))
+        assert sum(trouble.withheld for trouble in ear.troubles) == 3
+        await store.administer(lambda admin: admin.delete_acls([rule]))
+        await ear.until_held(33)
+        await ear.until(lambda: not ear.troubles)
+    assert [record.value for record in ear.records if record.topic == forbidden] == [b"0", b"1", b"2"]
+
+
+async def test_a_partition_whose_fetches_fail_at_the_broker_stops_nothing_else(
+    store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
+):
+    sound, broken, _ = store.topics
+    fails = True
+
+    def handle(fetcher: Any, node: Any, places: Any, sent_at: float, response: Any) -> None:
+        for topic in response.responses:
+            for part in topic.partitions:
+                if topic.topic == broken and fails and part.records:
+                    part.error_code, part.records, part.high_watermark, part.last_stable_offset = -1, b"", -1, -1
+        original(fetcher, node, places, sent_at, response)
+
+    original = Fetcher._handle_fetch_response
+    monkeypatch.setattr(Fetcher, "_handle_fetch_response", handle)
+    monkeypatch.setattr(polling, "OUTAGE_AFTER", 0.1)
+    async with store.open() as log, following(log) as ear:
+        await ear.until(lambda: bool(ear.all(Sources)))
+        await store.produce(broken, [b"a", b"b"])
+        await ear.until(lambda: any(trouble.withheld == 2 for trouble in ear.troubles))
+        (trouble,) = ear.troubles
+        assert (trouble.topic, trouble.number, trouble.kind) == (broken, 0, Hindrance.UNKNOWN)
+        assert "hands out nothing" in trouble.reason
+        await store.produce(sound, [b"%d" % number for number in range(50)])
+        await ear.until_held(50)
+        fails = False
+        await ear.until_held(52)
+        await ear.until(lambda: not ear.troubles)
+    assert [record.value for record in ear.records if record.topic == broken] == [b"a", b"b"]
+
+
+async def test_a_topic_that_does_not_exist_is_told_unless_it_is_ours(store: KafkaStore):
+    missing, own = f"test.missing.{uuid4().hex}", f"test.own.{uuid4().hex}"
+    topics = (store.topics[0], missing, own)
+    async with open_kafka_log(store.settings(kafka_topics=topics), {own: COMPACTED}) as log, following(log) as ear:
+        await ear.until(lambda: bool(ear.all(Sources)))
+        assert set(await log.extents()) == {Partition(store.topics[0], number) for number in range(PARTITIONS)}
+    (trouble,) = ear.troubles
+    assert (trouble.topic, trouble.number, trouble.kind) == (missing, None, Hindrance.ABSENT)
 
 
 def allowed(principal: str, operation: ACLOperation, kind: ResourceType, name: str) -> ACL:

@@ -6,11 +6,11 @@ from time import monotonic
 
 import pytest
 
-from mesaya_ws.core.event_log import News, Outage, Restored
+from mesaya_ws.core.event_log import Hindrance, News, Outage, Restored
 from mesaya_ws.eventlog.kafka.looks import LOOK_INTERVAL, OUTAGE_AFTER, RENEW_AFTER, RETRY_INTERVAL, Looks, Outages
-from mesaya_ws.eventlog.kafka.survey import Survey
+from mesaya_ws.eventlog.kafka.survey import Finding, Survey
 
-SURVEY = Survey({}, None)
+SURVEY = Survey()
 
 
 class Brokers:
@@ -102,15 +102,26 @@ def test_new_clients_are_given_as_long_as_the_first(brokers: Brokers):
     assert outcome(looks.found(start + RENEW_AFTER)) == ([Outage("no answer since 0")], None)
 
 
-def test_trouble_is_told_once_when_it_begins_and_once_when_it_ends():
+def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends():
     outages = Outages(lambda answered_at: "nobody there", 0)
-    assert list(outages.answered(1, None)) == []
-    assert list(outages.answered(2, "not allowed")) == [Outage("not allowed")]
-    assert list(outages.answered(3, "no leader")) == []
-    assert list(outages.no_answer(9)) == []
-    assert list(outages.answered(10, None)) == [Restored()]
-    assert list(outages.no_answer(10 + OUTAGE_AFTER)) == []
-    assert list(outages.no_answer(10.1 + OUTAGE_AFTER)) == [Outage("nobody there")]
+    assert list(outages.answered(1)) == []
+    assert list(outages.no_answer(1 + OUTAGE_AFTER)) == []
+    assert list(outages.no_answer(1.1 + OUTAGE_AFTER)) == [Outage("nobody there")]
+    assert list(outages.no_answer(2 + OUTAGE_AFTER)) == []
+    assert list(outages.answered(10)) == [Restored()]
+    assert list(outages.answered(11)) == []
+
+
+def test_what_cannot_be_seen_now_is_looked_for_again_soon(brokers: Brokers):
+    partial = Survey(findings=[Finding("menus", 0, Hindrance.UNKNOWN, "no leader")])
+    refused = Survey(findings=[Finding("menus", 0, Hindrance.REFUSED, "no right")])
+    for survey, interval in ((partial, RETRY_INTERVAL), (refused, LOOK_INTERVAL)):
+        looks = Looks(brokers._take, brokers.outages, 0)
+        looks.begin(0)
+        brokers.asked[-1].set_result(survey)
+        assert outcome(looks.found(1)) == ([], survey)
+        assert not looks.begin(1 + interval - 0.01)
+        assert looks.begin(1 + interval)
 
 
 @pytest.mark.parametrize("failed", [False, True])

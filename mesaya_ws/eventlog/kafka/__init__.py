@@ -54,6 +54,7 @@ class KafkaLog:
     def __init__(self, options: Options, topics: Collection[str], create: Mapping[str, Configs]) -> None:
         self._options = options
         self._topics = topics
+        self._made = frozenset(create)
         self._producer = Producer(options, topics, create)
         self._reader = Reader(options, topics)
 
@@ -68,15 +69,15 @@ class KafkaLog:
         paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. Topics and partitions that are new are read a few seconds after they were created."""
-        await Follower(self._options, self._topics, deliver, start, paused).run()
+        await Follower(self._options, self._topics, deliver, start, paused, self._made).run()
 
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """See `EventLog.read`."""
         return await self._reader.read(partition, start, limit)
 
-    async def extents(self) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
         """See `EventLog.extents`."""
-        return await self._reader.extents()
+        return await self._reader.extents(skip_refused=skip_refused)
 
     def close(self) -> None:
         """End the threads of producer and reader (a follower ends its own). Takes a few seconds at most."""

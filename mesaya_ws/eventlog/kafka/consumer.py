@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer import fetcher as fetching
-from kafka.errors import KafkaConnectionError
+from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, for_code
 from kafka.net.compat import KafkaNetClient
 
 from mesaya_ws.core.event_log import Partition, Record
@@ -78,6 +78,7 @@ class Consumer:
     """A `KafkaConsumer`, as `raw`, and what is known of where its partitions end; it has no partitions at first.
 
     It has no thread of its own: connections are worked on, and answers arrive, while somebody polls, and never else.
+    `failing` are the partitions of which the broker hands nothing out, with the code of its error.
     """
 
     def __init__(self, connect: Callable[..., KafkaNetClient], options: Mapping[str, Any]) -> None:
@@ -91,6 +92,7 @@ class Consumer:
         self._told: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._recent: dict[TopicPartition, int] = {}
+        self.failing: dict[TopicPartition, int] = {}
         self._listen()
 
     def _listen(self) -> None:
@@ -104,8 +106,13 @@ class Consumer:
                 for part in topic.partitions:
                     # What committed transactions have written, for that is how far a reader comes.
                     end = part.high_watermark if part.last_stable_offset < 0 else part.last_stable_offset
-                    if end >= 0:
+                    # That a place is out of range is told by `poll`.
+                    if part.error_code and for_code(part.error_code) is not OffsetOutOfRangeError:
+                        self.failing[TopicPartition(topic.topic, part.partition_index)] = part.error_code
+                    elif end >= 0:
                         self._told[TopicPartition(topic.topic, part.partition_index)] = end
+                        if self.failing:
+                            self.failing.pop(TopicPartition(topic.topic, part.partition_index), None)
 
         def clear_pending_fetch_request(*arguments: Any) -> None:
             clear(*arguments)
@@ -209,17 +216,26 @@ class Consumer:
         self._recent = {}
 
     def end_look(self, ends: Mapping[TopicPartition, int], replaced: Set[TopicPartition]) -> None:
-        """Take note of what was seen, and of what has been `replaced`; an answer that came meanwhile may know more."""
+        """Take note of what was seen, and of what has been `replaced`; an answer that came meanwhile may know more.
+
+        Of partitions that are still read, but were not seen, what was known before holds.
+        """
         for kept in (self._fetcher._paused_completed_fetches, self._fetcher._paused_partition_records):
             for partition in kept.keys() & replaced:
                 del kept[partition]
         self._told = {partition: end for partition, end in self._told.items() if partition not in replaced}
         recent = {partition: end for partition, end in self._recent.items() if partition not in replaced}
-        self._ends = {partition: max(end, recent.get(partition, 0)) for partition, end in ends.items()}
+        unseen = self.raw.assignment() - ends.keys() - replaced
+        before = {partition: self._ends[partition] for partition in unseen & self._ends.keys()}
+        self._ends = before | {partition: max(end, recent.get(partition, 0)) for partition, end in ends.items()}
+
+    def end(self, partition: TopicPartition) -> int | None:
+        """Return up to where a partition can be read, as far as that is known; None when it is not."""
+        return self._ends.get(partition)
 
     def lag(self, partition: TopicPartition, place: int | None = None) -> int:
         """Return how many records are known to lie behind `place`; that of the consumer, if none is given."""
-        return max(0, self._ends[partition] - (self.place(partition) if place is None else place))
+        return max(0, self._ends.get(partition, 0) - (self.place(partition) if place is None else place))
 
     def place(self, partition: TopicPartition) -> int:
         """Return the offset that is read next; it lies behind the marks of transactions, which are no records.

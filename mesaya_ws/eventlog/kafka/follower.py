@@ -16,7 +16,10 @@ HUNG_AFTER = 20.0
 
 
 class Follower:
-    """Follows `topics` from `start` on (see `EventLog.follow`), and hands over to `deliver`."""
+    """Follows `topics` from `start` on (see `EventLog.follow`), and hands over to `deliver`.
+
+    Those of them in `made` come into being with their first record.
+    """
 
     def __init__(
         self,
@@ -25,9 +28,10 @@ class Follower:
         deliver: Callable[[News], Awaitable[None]],
         start: Mapping[Partition, Place],
         paused: Paused,
+        made: Collection[str] = (),
     ) -> None:
         self._deliver = deliver
-        self._polling = Polling(options, topics, start, paused)
+        self._polling = Polling(options, topics, start, paused, made)
         self._beat = monotonic()
 
     async def run(self) -> None:

@@ -36,10 +36,10 @@ class Outages:
         self._answered_at = now
         self._told = False
 
-    def answered(self, now: float, trouble: str | None) -> Iterator[News]:
-        """Take note that the log has answered, though there may be `trouble` with a part of it."""
+    def answered(self, now: float) -> Iterator[News]:
+        """Take note that the log has answered, whatever it said of its parts."""
         self._answered_at = now
-        yield from self._tell(trouble)
+        yield from self._tell(None)
 
     def no_answer(self, now: float) -> Iterator[News]:
         """Take note that it does not answer at present."""
@@ -102,7 +102,8 @@ class Looks:
             self._next_at = now + RETRY_INTERVAL
             yield from self._outages.no_answer(now)
             return None
-        self._next_at = now + LOOK_INTERVAL
+        # What cannot be seen now, a new leader may soon tell.
+        self._next_at = now + (RETRY_INTERVAL if survey.is_partial else LOOK_INTERVAL)
         self._answered_at = now
         return survey
 

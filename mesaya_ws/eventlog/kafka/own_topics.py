@@ -32,13 +32,21 @@ COMPACTED: Configs = {
 KEPT: Configs = {"retention.ms": "-1"}
 
 
+REPLICAS = 3
+"""Replicas that a topic of ours should have: what it holds must stay when a broker goes. Their default is 1."""
+
+
 def create_topic(admin: KafkaAdminClient, topic: str, configs: Configs) -> None:
-    """Create a topic of one partition, with as many replicas as the brokers think right; if it is there, that is fine.
+    """Create a topic of one partition, with up to `REPLICAS` replicas; if it is there, that is fine.
 
     Raises `RecordRefusedError` when they do not let us, another `KafkaError` when they do not answer.
     """
+    brokers = admin.describe_cluster()["brokers"]
+    serving = [broker for broker in brokers if not broker.get("is_fenced")]
+    # With less than two, what the brokers think right: their own number may be asked for.
+    replicas = min(len(serving), REPLICAS) if len(serving) > 1 else -1
     try:
-        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": -1, "configs": dict(configs)}})
+        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": replicas, "configs": dict(configs)}})
     except TopicAlreadyExistsError:
         pass
     except BrokerResponseError as error:

@@ -5,6 +5,7 @@ what came before it has been handed over, so new clients can go on from it at an
 """
 
 import time
+from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from functools import partial
@@ -12,16 +13,19 @@ from time import monotonic
 
 from kafka import TopicPartition
 from kafka.errors import (
+    AuthorizationError,
     BrokerResponseError,
     LogTruncationError,
     OffsetOutOfRangeError,
-    TopicAuthorizationFailedError,
+    RetriableError,
+    for_code,
 )
 
 from mesaya_ws.core.event_log import (
     Batch,
     Extent,
     Gap,
+    Hindrance,
     News,
     Partition,
     Paused,
@@ -32,11 +36,13 @@ from mesaya_ws.core.event_log import (
     Sources,
     Together,
 )
+from mesaya_ws.core.trouble import Parts, of_kind
 from mesaya_ws.eventlog.kafka.clients import GRACE, Clients, Options
 from mesaya_ws.eventlog.kafka.consumer import Consumer, PoisonError
-from mesaya_ws.eventlog.kafka.looks import RETRY_INTERVAL, Looks, Outages
+from mesaya_ws.eventlog.kafka.ledger import Ledger, Observed
+from mesaya_ws.eventlog.kafka.looks import OUTAGE_AFTER, RETRY_INTERVAL, Looks, Outages
 from mesaya_ws.eventlog.kafka.reasons import reason
-from mesaya_ws.eventlog.kafka.survey import Survey, not_allowed, take_survey
+from mesaya_ws.eventlog.kafka.survey import Finding, Survey, not_allowed, take_survey
 
 POLL_PATIENCE = 0.2
 """Seconds that a poll waits at most, and so how soon a cancelled follower ends; a record ends the waiting."""
@@ -49,14 +55,23 @@ ASTRAY_INTERVAL = 0.005
 
 
 class Polling:
-    """Reads `topics` from `start` on, with one set of clients after the other."""
+    """Reads `topics` from `start` on, with one set of clients after the other.
+
+    That one of the topics `made` with their first record does not exist is no trouble.
+    """
 
     def __init__(
-        self, options: Options, topics: Collection[str], start: Mapping[Partition, Place], paused: Paused
+        self,
+        options: Options,
+        topics: Collection[str],
+        start: Mapping[Partition, Place],
+        paused: Paused,
+        made: Collection[str] = (),
     ) -> None:
         self._options = options
         self._topics = topics
         self._paused = paused
+        self._made = made
         self._clients = Clients(options)
         self._next = {TopicPartition(*partition): place.next for partition, place in start.items()}
         # The ids of the topics that the places in `_next` belong to.
@@ -68,7 +83,9 @@ class Polling:
         self._astray: dict[TopicPartition, int | None] = {}
         # How much more there is than has been handed over, of the partitions of which we have said so.
         self._behind: dict[TopicPartition, int] = {}
-        self._refused: str | None = None
+        # What the broker refuses to hand out: not asked for again before the next look.
+        self._aside: set[TopicPartition] = set()
+        self._ledger = Ledger()
         self._outages = Outages(partial(reason, options), monotonic())
 
     def free(self) -> None:
@@ -111,6 +128,7 @@ class Polling:
                 looks.wait(RETRY_INTERVAL / 5)
                 continue
             polled = self._poll(consumer)
+            yield from self._let_go(consumer)
             # All offsets of a topic that was created again are in a new log; and where to go on in a log that has
             # changed under us, the next look tells.
             strange = [
@@ -141,15 +159,30 @@ class Polling:
             partition, offset, why = error.poison
             self._poisoned.setdefault(partition, (self._next[partition], why))
             consumer.raw.seek(partition, offset + 1)
-        except TopicAuthorizationFailedError as error:
-            self._refused = not_allowed(", ".join(sorted(error.args[0])))
-            time.sleep(RETRY_INTERVAL / 5)
         except BrokerResponseError:
             # Of one partition; its place is kept, the others go on.
-            time.sleep(RETRY_INTERVAL / 5)
+            refused = {
+                partition
+                for partition, code in consumer.failing.items()
+                if not issubclass(for_code(code), RetriableError)
+            }
+            self._aside |= refused & consumer.raw.assignment()
+            if not refused:
+                time.sleep(RETRY_INTERVAL / 5)
         else:
             return polled
         return {}
+
+    def _let_go(self, consumer: Consumer) -> Iterator[News]:
+        """Stop asking for what the broker refuses to hand out, and waiting for it."""
+        refused = self._aside & consumer.raw.assignment()
+        if not refused:
+            return
+        for partition in refused:
+            self._next[partition] = consumer.place(partition)
+        consumer.raw.assign(list(consumer.raw.assignment() - refused))
+        yield Together([Batch(Partition(*partition), (), 0) for partition in refused])
+        self._behind = {partition: lag for partition, lag in self._behind.items() if partition not in refused}
 
     def _hand_over(self, consumer: Consumer, polled: Mapping[TopicPartition, Sequence[Record]]) -> Iterator[News]:
         """Tell everything at once that a poll has brought, and what more is known to be there."""
@@ -181,11 +214,12 @@ class Polling:
 
         Of those that are astray, it says where to go on in the ones `to_judge`, which were so when it began.
         """
-        extents = {TopicPartition(*partition): extent for partition, extent in survey.extents.items()}
-        stay, replaced = consumer.raw.assignment() & extents.keys(), set[TopicPartition]()
+        extents = self._extents(consumer, survey)
+        assigned = consumer.raw.assignment()
         for partition in list(self._poisoned):
-            if partition in stay:
+            if partition in assigned & extents.keys():
                 yield from self._skipped(partition, consumer.place(partition))
+        replaced = set[TopicPartition]()
         for topic, id in {partition.topic: extent.topic_id for partition, extent in extents.items()}.items():
             known = self._ids.get(topic, id)
             self._ids[topic] = id
@@ -196,27 +230,106 @@ class Polling:
                     del self._next[partition]
                     self._astray.pop(partition, None)
                 yield Replaced(topic, id)
-        stay -= replaced
-        for partition, extent in extents.items():
-            if partition in stay:
-                self._next[partition] = consumer.place(partition)
-            else:
-                self._next.setdefault(partition, extent.begin)
-        if consumer.raw.assignment() != extents.keys():
-            consumer.raw.assign(list(extents))
-        for partition in extents.keys() - stay:
-            consumer.raw.seek(partition, self._next[partition])
+        self._assign(consumer, survey, extents, replaced)
         yield from self._find_places(consumer, extents, to_judge)
-        yield from self._outages.answered(monotonic(), survey.trouble or self._refused)
-        self._refused = None
-        consumer.end_look({partition: extent.end for partition, extent in extents.items()}, replaced)
-        lags = {
-            partition: consumer.lag(partition, max(extent.begin, self._next[partition]))
+        yield from self._outages.answered(monotonic())
+        ends = {partition: survey.readable.get(Partition(*partition), extents[partition].end) for partition in extents}
+        consumer.end_look(ends, replaced)
+        yield self._sources(consumer, survey, extents, looked_at)
+        # Whether it is still refused is tried now and then.
+        self._aside.clear()
+
+    def _extents(self, consumer: Consumer, survey: Survey) -> dict[TopicPartition, Extent]:
+        """Return what is known of the partitions that can be read.
+
+        A fetch tells the end of a partition, too, when nobody else does.
+        """
+        extents = {TopicPartition(*partition): extent for partition, extent in survey.extents.items()}
+        for at, (id, begin) in survey.begun.items():
+            partition = TopicPartition(*at)
+            self._next.setdefault(partition, begin)
+            self._ids.setdefault(at.topic, id)
+            end = consumer.end(partition)
+            if end is not None and self._ids[at.topic] == id:
+                extents[partition] = Extent(begin, max(begin, end), id)
+        return extents
+
+    def _assign(
+        self,
+        consumer: Consumer,
+        survey: Survey,
+        extents: Mapping[TopicPartition, Extent],
+        replaced: Set[TopicPartition],
+    ) -> None:
+        """Read from what is there, as far as we may; what exists but is not seen now stays as it is."""
+        assigned = consumer.raw.assignment()
+        forbidden = {finding.topic for finding in survey.found(Hindrance.REFUSED)}
+        existing = {TopicPartition(*partition) for partition in survey.existing}
+        begun = {TopicPartition(*at) for at, (id, _) in survey.begun.items() if self._ids[at.topic] == id}
+        stay = {partition for partition in (assigned & existing) - replaced if partition.topic not in forbidden}
+        for partition in assigned - replaced:
+            self._next[partition] = consumer.place(partition)
+        for partition, extent in extents.items():
+            self._next.setdefault(partition, extent.begin)
+        wanted = stay | {
+            partition
+            for partition in extents.keys() | begun
+            if partition.topic not in forbidden and partition in self._next
+        }
+        if assigned != wanted:
+            consumer.raw.assign(list(wanted))
+        for partition in wanted - stay:
+            consumer.raw.seek(partition, self._next[partition])
+
+    def _sources(
+        self, consumer: Consumer, survey: Survey, extents: Mapping[TopicPartition, Extent], looked_at: float
+    ) -> Sources:
+        """Return what is to be told of a look: what there is, what can be had of it, and what cannot, and why."""
+        left = {
+            partition: max(0, (consumer.end(partition) or 0) - max(extent.begin, self._next[partition]))
             for partition, extent in extents.items()
         }
-        self._behind = {partition: lag for partition, lag in lags.items() if lag}
-        at = round((time.time() - (monotonic() - looked_at)) * 1000)
-        yield Sources(survey.extents, {Partition(*partition): lag for partition, lag in lags.items()}, at)
+        unseen = consumer.raw.assignment() - extents.keys()
+        left |= {partition: consumer.lag(partition) for partition in unseen}
+        troubles = self._ledger.enter(self._observed(consumer, survey, extents))
+        now = time.time()
+        refused = Parts(of_kind(troubles, Hindrance.REFUSED))
+        # A change of leaders is not worth another order of records; what takes longer must not hold up the others.
+        lost = Parts(each for each in of_kind(troubles, Hindrance.UNKNOWN) if now - each.since > OUTAGE_AFTER)
+        withheld: Counter[tuple[str, int | None]] = Counter()
+        for partition in list(left):
+            topic, number = at = Partition(*partition)
+            if at in refused or (at in lost and (partition in unseen or partition in consumer.failing)):
+                lag = left.pop(partition)
+                withheld[topic, number] += lag
+                withheld[topic, None] += lag
+        self._behind = {partition: lag for partition, lag in left.items() if lag}
+        return Sources(
+            {Partition(*partition): extent for partition, extent in extents.items()},
+            {Partition(*partition): lag for partition, lag in left.items()},
+            round((now - (monotonic() - looked_at)) * 1000),
+            [
+                trouble._replace(withheld=trouble.withheld or withheld[trouble.topic, trouble.number])
+                for trouble in troubles
+            ],
+        )
+
+    def _observed(
+        self, consumer: Consumer, survey: Survey, extents: Mapping[TopicPartition, Extent]
+    ) -> Iterator[Observed]:
+        """Yield everything that cannot be read, each partition in one trouble at most."""
+        told = set[tuple[str, int | None]]()
+        for finding in survey.findings:
+            if finding.kind is not Hindrance.ABSENT or finding.topic not in self._made:
+                told.add((finding.topic, finding.number))
+                yield Observed(finding)
+        for partition, extent in extents.items():
+            if not told.isdisjoint({(partition.topic, None), (partition.topic, partition.partition)}):
+                continue
+            if (code := consumer.failing.get(partition)) is not None:
+                yield Observed(_failing(partition, code))
+            elif (waiting := extent.end - survey.readable.get(Partition(*partition), extent.end)) > 0:
+                yield Observed(_blocked(partition, waiting), waiting, mark=extent.end - waiting)
 
     def _find_places(
         self, consumer: Consumer, extents: Mapping[TopicPartition, Extent], to_judge: Set[TopicPartition]
@@ -224,7 +337,7 @@ class Polling:
         """Go on where the log does, in partitions that do not hold the place we were at."""
         for partition in to_judge & self._astray.keys():
             agreed = self._astray.pop(partition)
-            if partition not in extents:
+            if partition not in extents.keys() & consumer.raw.assignment():
                 continue
             begin, end, _ = extents[partition]
             here = self._next[partition]
@@ -243,3 +356,24 @@ class Polling:
             first, why = self._poisoned.pop(partition)
             yield Skipped(Partition(*partition), first, next_offset, why)
             self._next[partition] = next_offset
+
+
+def _failing(partition: TopicPartition, code: int) -> Finding:
+    """Return what it means that the broker answers fetches of a partition with an error."""
+    topic, number = partition
+    error = for_code(code)
+    if issubclass(error, AuthorizationError):
+        return Finding(topic, number, Hindrance.REFUSED, not_allowed(topic))
+    why = error.description or error.__name__
+    reason = f"Kafka hands out nothing of partition {number} of {topic}: {why} See the log of the broker that leads it."
+    return Finding(topic, number, Hindrance.UNKNOWN, reason)
+
+
+def _blocked(partition: TopicPartition, waiting: int) -> Finding:
+    """Return what it means that acknowledged records cannot be read yet."""
+    topic, number = partition
+    reason = (
+        f"{waiting} records of partition {number} of {topic} wait for the end of a transaction: see which producer "
+        "leaves it open (kafka-transactions.sh find-hanging)."
+    )
+    return Finding(topic, number, Hindrance.BLOCKED, reason)

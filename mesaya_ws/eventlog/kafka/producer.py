@@ -17,7 +17,7 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from mesaya_ws.core.event_log import Appended, LogUnavailableError, NewRecord, RecordRefusedError
+from mesaya_ws.core.event_log import Appended, Hindrance, LogUnavailableError, NewRecord, RecordRefusedError
 from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
 from mesaya_ws.eventlog.kafka.own_topics import Configs, create_topic
 from mesaya_ws.eventlog.kafka.reasons import reason
@@ -166,7 +166,7 @@ class _Line:
             survey = take_survey(self._admin, [topic])
         except KafkaError:
             return False
-        return not survey.extents and survey.trouble is None
+        return bool(survey.found(Hindrance.ABSENT))
 
 
 @contextmanager

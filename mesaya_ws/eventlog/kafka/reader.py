@@ -8,7 +8,7 @@ import trio
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
-from mesaya_ws.core.event_log import Extent, LogUnavailableError, OffsetGoneError, Partition, Record
+from mesaya_ws.core.event_log import Extent, Hindrance, LogUnavailableError, OffsetGoneError, Partition, Record
 from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
 from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.reasons import reason
@@ -31,9 +31,9 @@ class Reader:
         self._admin: KafkaAdminClient
         self._consumer: Consumer
 
-    async def extents(self) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool) -> Mapping[Partition, Extent]:
         """See `EventLog.extents`."""
-        return await self._ask(lambda: take_survey(self._admin, self._topics).extents)
+        return await self._ask(lambda: self._extents(skip_refused))
 
     async def read(self, partition: Partition, start: int, limit: int) -> list[Record]:
         """See `EventLog.read`. Records that cannot be read are left out."""
@@ -60,7 +60,7 @@ class Reader:
                 self._admin, self._consumer = clients.admin(), clients.consumer()
                 self._clients = clients
             return question()
-        except OffsetGoneError:
+        except (OffsetGoneError, LogUnavailableError):
             raise
         except BaseException as error:
             # Also when cancelled, in the middle of an answer.
@@ -70,8 +70,19 @@ class Reader:
                 raise LogUnavailableError(reason(self._options, started)) from error
             raise
 
+    def _extents(self, skip_refused: bool) -> Mapping[Partition, Extent]:
+        survey = take_survey(self._admin, self._topics)
+        refused = [] if skip_refused else survey.found(Hindrance.REFUSED)
+        for finding in (*survey.found(Hindrance.UNKNOWN), *refused):
+            raise LogUnavailableError(finding.reason)
+        return survey.extents
+
     def _read(self, partition: Partition, start: int, limit: int) -> list[Record]:
-        extent = take_survey(self._admin, [partition.topic]).extents.get(partition)
+        survey = take_survey(self._admin, [partition.topic])
+        for finding in survey.findings:
+            if finding.number in (None, partition.number) and finding.kind is not Hindrance.ABSENT:
+                raise LogUnavailableError(finding.reason)
+        extent = survey.extents.get(partition)
         if extent is None or start < extent.begin:
             raise OffsetGoneError(f"{partition.topic} does not hold offset {start} of partition {partition.number}.")
         at = TopicPartition(*partition)
@@ -79,7 +90,7 @@ class Reader:
         consumer.raw.assign([at])
         consumer.raw.seek(at, start)
         records: list[Record] = []
-        while len(records) < limit and consumer.place(at) < extent.end:
+        while len(records) < limit and consumer.place(at) < survey.readable[partition]:
             trio.from_thread.check_cancelled()
             try:
                 polled = consumer.poll(0.2, min(BATCH_RECORDS, limit - len(records)))

@@ -1,45 +1,103 @@
-"""A look at what the topics hold now."""
+"""A look at what the topics hold now, partition by partition: what is not learnt of one says nothing of the others."""
 
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from attrs import Factory, frozen
 from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
-from kafka.errors import KafkaError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
+from kafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    OffsetNotAvailableError,
+    TopicAuthorizationFailedError,
+    UnknownBrokerIdError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from kafka.future import Future
 
-from mesaya_ws.core.event_log import Extent, Partition
+from mesaya_ws.core.event_log import Extent, Hindrance, Partition, Place
+
+# The end of a partition is asked first: what is committed between the two answers must not look as if it were blocked.
+_QUESTIONS = {
+    "begin": (OffsetSpec.EARLIEST, IsolationLevel.READ_UNCOMMITTED),
+    "end": (OffsetSpec.LATEST, IsolationLevel.READ_UNCOMMITTED),
+    "readable": (OffsetSpec.LATEST, IsolationLevel.READ_COMMITTED),
+}
 
 
-class Survey(NamedTuple):
-    """What the topics that exist hold; `trouble` says why something that exists is not in it."""
+class Finding(NamedTuple):
+    """Why a part of the log cannot be read; all of the topic when `number` is None."""
 
-    extents: Mapping[Partition, Extent]
-    trouble: str | None
+    topic: str
+    number: int | None
+    kind: Hindrance
+    reason: str
+
+
+@frozen
+class Survey:
+    """What the topics that exist hold.
+
+    `extents` end at the high watermark, up to which records are acknowledged; `readable` says up to where they can be
+    read, which is less while a transaction is open. Of the partitions in `begun`, only the beginning is known.
+    `existing` are all partitions that exist. `findings` name everything of which something is not known.
+    """
+
+    extents: Mapping[Partition, Extent] = Factory(dict)
+    readable: Mapping[Partition, int] = Factory(dict)
+    begun: Mapping[Partition, Place] = Factory(dict)
+    existing: Collection[Partition] = ()
+    findings: Sequence[Finding] = ()
+
+    def found(self, kind: Hindrance) -> list[Finding]:
+        """Return the findings of a kind."""
+        return [finding for finding in self.findings if finding.kind is kind]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something exists of which it is not known now what it holds."""
+        return bool(self.found(Hindrance.UNKNOWN))
 
 
 def take_survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
-    """Ask the brokers about `topics`, in three requests. Raises `KafkaError` when they do not answer.
+    """Ask the brokers about `topics`. Raises `KafkaError` when nobody answers; a single leader that does not is found.
 
-    Topics that do not exist are not created, and no trouble.
+    Topics that do not exist are not created.
     """
     ids: dict[Partition, str] = {}
-    trouble = None
+    leaders: dict[int, list[Partition]] = defaultdict(list)
+    existing: list[Partition] = []
+    findings: list[Finding] = []
     for topic in admin.describe_topics(list(topics)):
-        name = topic["name"]
-        error = for_code(topic["error_code"])
-        if error is UnknownTopicOrPartitionError:
-            continue
-        if error is TopicAuthorizationFailedError:
-            trouble = not_allowed(name)
-        elif topic["error_code"]:
-            trouble = f"Kafka does not tell about {name}: {error.description or error.__name__}."
-        for partition in topic["partitions"]:
-            number = partition["partition_index"]
-            if partition["leader_id"] < 0:
-                trouble = f"Partition {number} of {name} has no leader: start the brokers that hold it."
+        findings += _judge(topic)
+        for described in topic["partitions"]:
+            partition = Partition(topic["name"], described["partition_index"])
+            existing.append(partition)
+            if described["leader_id"] < 0:
+                reason = (
+                    f"Partition {partition.number} of {partition.topic} has no leader: start a broker that holds it."
+                )
+                findings.append(Finding(*partition, Hindrance.UNKNOWN, reason))
             else:
-                ids[Partition(name, number)] = str(topic["topic_id"])
-    begins, ends = _offsets(admin, ids, OffsetSpec.EARLIEST), _offsets(admin, ids, OffsetSpec.LATEST)
-    return Survey({at: Extent(begins[at], ends[at], id) for at, id in ids.items()}, trouble)
+                ids[partition] = str(topic["topic_id"])
+                leaders[described["leader_id"]].append(partition)
+    answers = admin._manager.run(_ask, admin, leaders)
+    extents, readable, begun = {}, {}, {}
+    for partition, id in ids.items():
+        begin, end, stable = (answers[question, partition] for question in _QUESTIONS)
+        if isinstance(begin, int) and isinstance(end, int) and isinstance(stable, int):
+            extents[partition], readable[partition] = Extent(begin, max(end, stable), id), stable
+            continue
+        failure = next(answer for answer in (begin, end, stable) if not isinstance(answer, int))
+        if isinstance(failure, TopicAuthorizationFailedError):
+            findings.append(Finding(*partition, Hindrance.REFUSED, not_allowed(partition.topic)))
+            continue
+        if isinstance(begin, int):
+            begun[partition] = Place(id, begin)
+        findings.append(Finding(*partition, Hindrance.UNKNOWN, _why_unknown(partition, failure)))
+    return Survey(extents, readable, begun, frozenset(existing), findings)
 
 
 def not_allowed(topic: str) -> str:
@@ -47,12 +105,65 @@ def not_allowed(topic: str) -> str:
     return f"Kafka does not let us read {topic}: allow our user READ and DESCRIBE, or leave it out of KAFKA_TOPICS."
 
 
-def _offsets(admin: KafkaAdminClient, partitions: Collection[Partition], spec: OffsetSpec) -> dict[Partition, int]:
-    if not partitions:
-        return {}
-    asked = {TopicPartition(*partition): spec for partition in partitions}
-    # What open transactions have written does not count: a reader gets it when they are committed.
-    found = admin.list_partition_offsets(asked, IsolationLevel.READ_COMMITTED)
-    if len(found) < len(asked):
-        raise KafkaError("the offsets of some partitions are not known")
-    return {Partition(*partition): offset.offset for partition, offset in found.items()}
+def _judge(topic: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what a topic's own part of the answer says of all of its partitions."""
+    name, error = topic["name"], for_code(topic["error_code"])
+    allowed = topic.get("authorized_operations") or ()
+    if error is UnknownTopicOrPartitionError:
+        reason = f"Kafka has no topic {name}: create it, or leave it out of KAFKA_TOPICS."
+        yield Finding(name, None, Hindrance.ABSENT, reason)
+    elif error is TopicAuthorizationFailedError or ("DESCRIBE" in allowed and "READ" not in allowed):
+        yield Finding(name, None, Hindrance.REFUSED, not_allowed(name))
+    elif topic["error_code"]:
+        reason = f"Kafka does not tell about {name}: {error.description or error.__name__}"
+        yield Finding(name, None, Hindrance.UNKNOWN, reason)
+
+
+def _why_unknown(partition: Partition, failure: Exception) -> str:
+    topic, number = partition
+    if isinstance(failure, OffsetNotAvailableError):
+        return (
+            f"The end of partition {number} of {topic} is not known: fewer of its brokers are in sync than "
+            "min.insync.replicas asks for; start those that are away."
+        )
+    if isinstance(failure, BrokerResponseError):
+        why = failure.description or type(failure).__name__
+        return f"Kafka does not tell what partition {number} of {topic} holds: {why}"
+    return f"Partition {number} of {topic} cannot be asked: the broker that leads it does not answer."
+
+
+async def _ask(admin: Any, leaders: Mapping[int, Sequence[Partition]]) -> dict[tuple[str, Partition], int | Exception]:
+    """Ask all leaders at once what their partitions hold; return an offset for each question, or why there is none.
+
+    `KafkaAdminClient.list_partition_offsets` raises what concerns one partition, and gives no answer for the others.
+    """
+    asked = []
+    for question, (spec, isolation) in _QUESTIONS.items():
+        for leader, partitions in leaders.items():
+            wanted = {TopicPartition(*partition): spec for partition in partitions}
+            request = admin._list_partition_offsets_request(wanted, isolation.value)
+            asked.append((question, partitions, _sent(admin, leader, request)))
+    answers: dict[tuple[str, Partition], int | Exception] = {}
+    for question, partitions, future in asked:
+        try:
+            response = await future
+        except KafkaError as error:
+            answers |= {(question, partition): error for partition in partitions}
+            continue
+        answers |= {(question, partition): KafkaError("it was not answered") for partition in partitions}
+        for topic in response.topics:
+            for part in topic.partitions:
+                partition = Partition(topic.name, part.partition_index)
+                answers[question, partition] = for_code(part.error_code)() if part.error_code else part.offset
+    return answers
+
+
+def _sent(admin: Any, leader: int, request: Any) -> Any:
+    """Return the future of an answer."""
+    try:
+        return admin._manager.send(request, node_id=leader)
+    except KafkaError as error:
+        if isinstance(error, UnknownBrokerIdError):
+            # It was away when the client learnt who is there; that would be asked again after `metadata_max_age_ms`.
+            admin._manager.cluster.request_update()
+        return Future().failure(error)

@@ -147,7 +147,7 @@ class SqliteLog:
             raise OffsetGoneError(f"{partition.topic} does not hold offset {start} of partition {partition.number}.")
         return page.records
 
-    async def extents(self) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
         """See `EventLog.extents`."""
         topics = await self._ask(LogFile.topics)
         return extents({name: topic for name, topic in topics.items() if name in self._topics})
