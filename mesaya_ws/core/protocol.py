@@ -10,6 +10,9 @@ from mesaya_ws.core import closing
 from mesaya_ws.core.json_text import read_json
 from mesaya_ws.core.structuring import first_problem, strict_converter
 
+Id = str | int | float | None
+"""What a client calls a message by; the answer repeats it just so."""
+
 
 @frozen
 class Subscribe:
@@ -19,7 +22,7 @@ class Subscribe:
     """
 
     channel: str
-    id: str | None = None
+    id: Id = None
     position: str | None = None
     snapshot: bool = False
 
@@ -29,14 +32,14 @@ class Unsubscribe:
     """`{"type": "unsubscribe", "channel": …}`."""
 
     channel: str
-    id: str | None = None
+    id: Id = None
 
 
 @frozen
 class Ping:
     """`{"type": "ping"}`: for clients that cannot send ping frames (browsers)."""
 
-    id: str | None = None
+    id: Id = None
 
 
 ClientMessage = Subscribe | Unsubscribe | Ping
@@ -48,7 +51,7 @@ class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
     """A message that is answered with an error; `id` and `channel` are echoed where the message held them."""
 
     def __init__(
-        self, error: closing.ErrorCode, sentence: str, *, id: str | None = None, channel: str | None = None
+        self, error: closing.ErrorCode, sentence: str, *, id: object = None, channel: str | None = None
     ) -> None:
         super().__init__(sentence)
         self.error = error
@@ -79,11 +82,17 @@ def parse(text: str) -> ClientMessage:
 
 
 def _refuse(fields: dict[str, Any], error: closing.ErrorCode, sentence: str) -> NoReturn:
-    def text(name: str) -> str | None:
-        value = fields.get(name)
-        return value if isinstance(value, str) else None
+    channel = fields.get("channel")
+    raise Refusal(error, sentence, id=_echo(fields.get("id")), channel=channel if isinstance(channel, str) else None)
 
-    raise Refusal(error, sentence, id=text("id"), channel=text("channel"))
+
+def _echo(id: object) -> object:
+    """Return the `id` of a message that is refused, which tells the client which one it was, whatever its type is."""
+    try:
+        orjson.dumps(id)
+    except orjson.JSONEncodeError:  # it is nested more deeply than can be written
+        return None
+    return id
 
 
 def encode(kind: str, **fields: object) -> bytes:

@@ -33,13 +33,14 @@ class _Held:
     """A subscription that cannot be answered yet; `looks` is how often the log had been looked at when it came.
 
     If that is since the client is `ahead`, there is nothing new before that is passed, or the log is looked at again
-    (when it had been `seen` so often).
+    (when it had been `seen` so often). `reminders` are the calls of `remind` that have found it waiting.
     """
 
     message: Subscribe
     looks: int
     ahead: Ahead | None = None
     seen: int = 0
+    reminders: int = 0
 
 
 @define(eq=False)
@@ -113,6 +114,24 @@ class Session:
             if held.ahead is None or held.ahead.is_passed(feed.cursor) or held.seen != feed.coverage.looks:
                 del self._held[name]
                 self._open(held, self._channels[name])
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the client waits for the answer to a `subscribe`."""
+        return bool(self._held or self._earlier)
+
+    def remind(self) -> None:
+        """Tell the client of subscriptions that have been waiting since the call before: they stand, but are pending.
+
+        To be called every second or so while `is_waited_for`: a client is never left without an answer, however long
+        the log is away. The answer itself follows, and no client need ask again.
+        """
+        for waiting in (self._held, self._earlier):
+            for name, asked in waiting.items():
+                if asked.reminders == 1:
+                    self.delivery.say("pending", channel=name, id=asked.message.id, **self.feed.freshness())
+                if asked.reminders < 2:
+                    waiting[name] = evolve(asked, reminders=asked.reminders + 1)
 
     def lose(self, topic: str, lost: Lost) -> None:
         """Begin anew, with the state, where something of `topic` was missed; called before what comes after that."""

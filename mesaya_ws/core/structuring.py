@@ -32,6 +32,7 @@ def strict_converter() -> Converter:
     for shape, hook in (
         (str | None, _only(str, NoneType)),
         (float | None, _only(int, float, NoneType, called="a number")),
+        (str | int | float | None, _only(str, int, float, NoneType, called="text or a number")),
         (dict[str, Any], _only(dict)),
     ):
         converter.register_structure_hook_func(partial(eq, shape), hook)

@@ -145,9 +145,11 @@ class Connection:
         """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2).
 
         A client that takes nothing of what waits for it is given up as well, whatever it sends. One that takes some is
-        there: the ping may be on its way to it, after much else.
+        there: the ping may be on its way to it, after much else. One that waits for an answer is told that it does.
         """
         settings, heard_at, outbox = self._around.settings, self._stream.heard_at, self._outbox
+        if self.session.is_waited_for:
+            self.session.remind()
         if outbox.behind and now - outbox.took_at(now) >= settings.ping_timeout:
             self.close(closing.SLOW)
         elif self._pinged_at > heard_at:

@@ -29,6 +29,8 @@ CHANNEL = "restaurant:123:reservations"
         ('{"type":"ping"}', Ping()),
         ('\ufeff{"type":"ping"}', Ping()),
         ('{"type":"ping","id":"\\ud800"}', Ping("\ufffd")),
+        ('{"type":"ping","id":7}', Ping(7)),
+        ('{"type":"ping","id":-7.5}', Ping(-7.5)),
         (' {"id": "x", "type": "ping"} ', Ping("x")),
     ],
 )
@@ -56,7 +58,8 @@ def test_what_clients_say(text, message):
             "bad_message",
             "snapshot must be true or false, not a whole number",
         ),
-        ('{"type":"ping","id":7}', "bad_message", "id must be text, not a whole number"),
+        ('{"type":"ping","id":true}', "bad_message", "id must be text or a number, not true or false"),
+        ('{"type":"ping","id":{}}', "bad_message", "id must be text or a number, not an object"),
     ],
 )
 def test_what_is_refused(text, error, sentence):
@@ -71,8 +74,22 @@ def test_a_refusal_echoes_what_the_message_held():
         parse('{"type":"subscribe","channel":"c","id":"7","position":1}')
     assert (caught.value.id, caught.value.channel) == ("7", "c")
     with pytest.raises(Refusal) as caught:
-        parse('{"type":"subscribe","channel":3,"id":[]}')
-    assert (caught.value.id, caught.value.channel) == (None, None)
+        parse('{"type":"subscribe","channel":3,"id":7}')
+    assert (caught.value.id, caught.value.channel) == (7, None)
+
+
+@pytest.mark.parametrize("id", ["true", "[]", '{"a":[1]}', "0", '""'])
+def test_an_id_of_a_wrong_type_is_echoed_too(id):
+    """Nothing else tells a client which of its messages was refused."""
+    with pytest.raises(Refusal) as caught:
+        parse(f'{{"type":"subscribe","channel":3,"id":{id}}}')
+    assert orjson.dumps(caught.value.id).decode() == id
+
+
+def test_an_id_that_cannot_be_written_is_left_out():
+    with pytest.raises(Refusal) as caught:
+        parse(f'{{"type":"ping","id":{"[" * 1000 + "]" * 1000}}}')
+    assert caught.value.id is None
 
 
 json = st.recursive(
@@ -97,7 +114,7 @@ def test_any_text_is_understood_or_refused(text):
     except Refusal as refusal:
         code = refusal.error.name
     else:
-        assert all(value is None or type(value) in (str, bool) for value in asdict(message).values())
+        assert all(value is None or type(value) in (str, bool, int, float) for value in asdict(message).values())
         return
     assert code in closing.ERROR_CODES
 

@@ -120,6 +120,55 @@ def test_a_held_subscription_can_be_left():
     assert not session.holding
 
 
+def test_who_waits_is_told_so_once_and_answered_later():
+    world = World(live=False)
+    world.look(lag=1)
+    session = world.client()
+    assert ask(session, channel=CHANNEL, id=7) == []
+    assert session.is_waited_for
+    session.remind()
+    assert session.outbox.said() == [], "it has been asked a moment ago"
+    session.remind()
+    [answer] = session.outbox.said()
+    assert answer.items() >= {"type": "pending", "channel": CHANNEL, "id": 7, "live": False}.items()
+    assert "position" not in answer
+    session.remind()
+    assert session.outbox.said() == []
+    world.review(1)
+    session.release()
+    [answer] = session.outbox.said()
+    assert (answer["type"], answer["id"], "position" in answer) == ("subscribed", 7, True)
+    assert not session.is_waited_for
+
+
+def test_who_is_ahead_is_told_that_it_waits():
+    """As when the log does not answer, and so nobody looks at it."""
+    world = World()
+    other = World()
+    other.review(1)
+    ahead = ask(other.client(), channel=CHANNEL)[0]["position"]
+    session = world.client()
+    assert ask(session, channel=CHANNEL, position=ahead) == []
+    for _ in range(3):
+        session.remind()
+    [answer] = session.outbox.said()
+    assert (answer["type"], answer["live"]) == ("pending", True)
+
+
+def test_who_is_told_of_a_past_that_is_being_read_waits():
+    world = World(max_bytes=500)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    for number in range(5):
+        world.review(number)
+    session = world.client()
+    assert ask(session, channel=CHANNEL, position=start) == []
+    for _ in range(3):
+        session.remind()
+    [answer] = session.outbox.said()
+    assert (answer["type"], answer["channel"]) == ("pending", CHANNEL)
+    assert [channel.name for channel in session.asking] == [CHANNEL]
+
+
 # Coming back
 
 

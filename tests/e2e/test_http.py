@@ -1,6 +1,7 @@
 """The HTTP side of a real gateway: which pages may use it, how it is, and what it has counted."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,10 @@ def test_the_env_file_of_the_seed_works_while_kafka_is_missing(start_gateway, tm
     assert not may_connect(gateway, FOREIGN)
     with connected(gateway.url) as client:
         assert client.welcome["live"] is False
+        started = time.monotonic()
+        answer = client.ask(type="subscribe", channel="global:announcements", id=7)
+        assert (answer["type"], answer["id"], answer["live"]) == ("pending", 7, False)
+        assert time.monotonic() - started < 5
 
 
 @pytest.mark.kafka

@@ -246,7 +246,7 @@ class PlainSubscriber(Subscriber):
                     self.positions[channel] = message["position"]
             case "error":
                 raise AssertionError(message)
-            case "welcome" | "unsubscribed" | "moving":
+            case "welcome" | "unsubscribed" | "pending" | "moving":
                 pass
             case _:
                 if message.get("recovered") is False:

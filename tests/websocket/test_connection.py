@@ -291,6 +291,19 @@ async def test_all_connections_are_checked_again_and_again():
             assert await client.frame() == (PING, b"")
 
 
+async def test_who_waits_for_an_answer_is_told_so_within_seconds():
+    """The feed never becomes live here, as when Kafka is away at the start."""
+    async with gateway(ping_interval=0.1) as world:
+        world.around.feed.live = False
+        client = await world.client()
+        world.nursery.start_soon(keep_alive, world.around.connections, world.settings)
+        await client.send(frame(b'{"type":"subscribe","channel":"%s","id":7}' % CHANNEL.encode()))
+        while (message := await client.frame())[0] == PING:
+            pass
+        answer = orjson.loads(message[1])
+        assert (answer["type"], answer["id"]) == ("pending", 7)
+
+
 async def test_a_client_that_vanishes(world):
     client = await world.subscribed()
     client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
