@@ -1,12 +1,19 @@
 """What lies further back than the window: read again from the log, for clients that come back after a long time.
 
-Those who ask while the log is being read share the next reading.
+    ask ──▶ found already, or known to be out of reach? ──▶ answered
+              │ no
+              ▼
+            a reading is under way, and has not come that far? ──▶ joins it
+              │ no                                                   │
+              ▼                                                      ▼
+            waits for the next reading, after a rest ─────────────▶ answered at its end, all together
+
+A reading costs as much as a start: so there is one at a time, for a share of the time.
 """
 
-from collections.abc import Callable, Collection
-from itertools import count
+from collections.abc import Callable, Collection, Iterator
 from math import inf
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
 import trio
 
@@ -15,33 +22,55 @@ from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.delivery import Delivery
 from mesaya_ws.core.event_log import BEGINNING, EventLog, News, Outage, Restored, pieces
 from mesaya_ws.core.feed import HEARING, Feed
+from mesaya_ws.core.findings import Findings
 from mesaya_ws.core.past import Past
+from mesaya_ws.core.quota import Quota
 from mesaya_ws.core.session import Session
-from mesaya_ws.core.window import Window
 from mesaya_ws.interpreter import look
 from mesaya_ws.logs import get_logger
 from mesaya_ws.settings import Settings
 
 log = get_logger(__name__)
 
+LINGER = 10.0
+"""Seconds for which a reading goes on though nobody waits for it: who has left often comes back at once."""
+
+HOPELESS = 300.0
+"""Seconds for which no reading is tried after one was too long or too large: the next one would be as well."""
+
+READINGS = 5
+"""Readings that one connection may ask for in a minute; what has been found already does not count."""
+
 
 class Historian:
-    """Reads the past for sessions that ask (`Session.asking`), one reading at a time, within REPLAY_SECONDS.
+    """Reads the past for sessions that ask (`Session.asking`).
 
-    What was found is kept as long as somebody is still being told of it; all together, no more than REPLAY_BYTES.
-    `show` is told of those that need a state instead (`Delivery.showing`).
+    A reading takes at most REPLAY_SECONDS and REPLAY_STATE_BYTES, and all readings together REPLAY_SHARE of the time.
+    What was found is kept for a while, all together no more than REPLAY_BYTES. `show` is told of those that need a
+    state instead (`Delivery.showing`).
     """
 
-    def __init__(self, event_log: EventLog, feed: Feed, settings: Settings, show: Callable[[Delivery], None]) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        feed: Feed,
+        settings: Settings,
+        show: Callable[[Delivery], None],
+        linger: float = LINGER,
+    ) -> None:
         self._event_log = event_log
         self._feed = feed
         self._settings = settings
         self._show = show
+        self._linger = linger
         # Weak: in a long outage many come, wait for a while, and go.
         self._asking: WeakSet[Session] = WeakSet()
-        self._found: WeakValueDictionary[int, Window] = WeakValueDictionary()
-        self._numbers = count()
         self._asked = trio.Event()
+        self._findings = Findings(settings.replay_bytes)
+        self._quota = Quota(READINGS, 60.0)
+        self._rests_until = -inf
+        self._hopeless_until = -inf
+        self._busy = 0.0
 
     def ask(self, session: Session) -> None:
         """Have the past read that `session` is asking for; it is told by `Session.recall`."""
@@ -51,47 +80,84 @@ class Historian:
     async def run(self) -> None:
         """Read and tell, for ever."""
         while True:
-            await self._asked.wait()
-            self._asked = trio.Event()
-            asking, self._asking = self._asking, WeakSet()
-            await self._tell(asking)
+            await self._answer()
+            if self._asking and trio.current_time() >= self._rests_until:
+                await self._read_and_tell()
+            else:
+                await _in_turns(self._findings.forget(trio.current_time()))
+                wake_at = self._rests_until if self._asking else self._findings.forgets_at(trio.current_time())
+                with trio.move_on_at(inf if wake_at is None else wake_at):
+                    await self._asked.wait()
 
-    async def _tell(self, asking: WeakSet[Session]) -> None:
+    async def _answer(self) -> None:
+        """Answer all that can be answered without a reading; those who wait for one are still asking then."""
+        self._asked = trio.Event()
+        for session in list(self._asking):
+            now = trio.current_time()
+            for channel, position in session.asking.items():
+                past = self._findings.find(channel, position, now)
+                if past is not None or now < self._hopeless_until:
+                    self._recall(session, past, [channel])
+            if not session.asking:
+                self._asking.discard(session)
+            await trio.lowlevel.checkpoint()
+
+    async def _read_and_tell(self) -> None:
         """Read what is asked for, and tell it."""
-        started = trio.current_time()
-        past = await self._read({channel for session in asking for channel in session.asking})
-        seconds = trio.current_time() - started
-        log.info("history read", sessions=len(asking), found=past.has_arrived, seconds=seconds)
-        self._found[next(self._numbers)] = past.feed.window
-        await self._make_room()
-        for session in list(asking):
-            session.recall(past)
-            if session.delivery.showing:
-                self._show(session.delivery)
+        started, self._busy = trio.current_time(), 0.0
+        wanted = self._admit({session: list(session.asking) for session in self._asking})
+        if not wanted:
+            return
+        settings = self._settings
+        past = Past(wanted, self._feed, settings.parent_wait, settings.replay_bytes, settings.replay_state_bytes)
+        is_waited_for = await self._read(past)
+        now = trio.current_time()
+        self._rests_until = now + self._busy * (1 / settings.replay_share - 1)
+        log.info(
+            "history read",
+            sessions=sum(bool(session.asking) for session in self._asking),
+            found=past.has_arrived,
+            too_large=past.is_too_large,
+            seconds=now - started,
+        )
+        if past.has_arrived:
+            await _in_turns(self._findings.keep(past, now))
+        elif is_waited_for or past.is_too_large:
+            self._hopeless_until = now + HOPELESS
+        for session in list(self._asking):
+            covered = [channel for channel, position in session.asking.items() if past.covers(channel, position)]
+            self._recall(session, past, covered)
             await trio.lowlevel.checkpoint()
-        for _ in past.feed.discard():
-            await trio.lowlevel.checkpoint()
+        await _in_turns(past.discard())
 
-    async def _make_room(self) -> None:
-        """Let go of what was found first. Who has not been told all of it by now is too slow, and comes back."""
-        while sum(window.bytes for window in self._found.values()) > self._settings.replay_bytes:
-            number, oldest = next(iter(self._found.items()))
-            for _ in oldest.clear():
-                await trio.lowlevel.checkpoint()
-            self._found.pop(number, None)
+    def _admit(self, wanted: dict[Session, list[Channel]]) -> set[Channel]:
+        """Return the channels of all whose quota allows a reading; the others have asked too often."""
+        channels: set[Channel] = set()
+        now = trio.current_time()
+        for session, asked in wanted.items():
+            if not asked or self._quota.take(session, now):
+                channels.update(asked)
+            else:
+                self._recall(session, None, asked)
+        return channels
 
-    async def _read(self, channels: Collection[Channel]) -> Past:
-        """Return the past of `channels`, which has not arrived when reading it took too long.
+    def _recall(self, session: Session, past: Past | None, channels: Collection[Channel]) -> None:
+        session.recall(past, channels)
+        if session.delivery.showing:
+            self._show(session.delivery)
 
-        An outage of the log does not count: nothing is lost by it, and the clients wait for what they missed.
+    async def _read(self, past: Past) -> bool:
+        """Read a past as far as it can be; return whether anybody still waits for it.
+
+        An outage of the log does not count as time: nothing is lost by it, and the clients wait for what they missed.
         """
         settings = self._settings
-        past = Past(channels, self._feed, settings.parent_wait, settings.replay_bytes)
         with trio.move_on_after(settings.replay_seconds) as patience:
             async with trio.open_nursery() as nursery:
                 deliver, news = trio.open_memory_channel[News](0)
                 nursery.start_soon(self._event_log.follow, deliver.send, BEGINNING, lambda: past.feed.paused)
-                while not past.has_arrived:
+                nursery.start_soon(self._end_when_nobody_waits, nursery.cancel_scope)
+                while not (past.is_complete() or past.is_too_large):
                     with trio.move_on_after(past.feed.rests_for(steady())):
                         match await news.receive():
                             case Outage():
@@ -100,10 +166,51 @@ class Historian:
                                 patience.deadline = trio.current_time() + settings.replay_seconds
                             case item:
                                 for piece, _ in pieces(item, HEARING):
+                                    began = trio.current_time()
                                     past.feed.hear(piece, time_of_day(), steady())
+                                    self._busy += trio.current_time() - began
                                     look()
                                     await trio.lowlevel.cancel_shielded_checkpoint()
-                    for _ in past.feed.take(time_of_day(), steady()):
-                        await trio.lowlevel.checkpoint()
+                    await self._take(past)
+                    if self._asked.is_set():
+                        await self._join(past)
                 nursery.cancel_scope.cancel()
-        return past
+        return any(session.asking for session in self._asking)
+
+    async def _take(self, past: Past) -> None:
+        began = trio.current_time()
+        for _ in past.feed.take(time_of_day(), steady()):
+            self._busy += trio.current_time() - began
+            if past.is_too_large:
+                return
+            await trio.lowlevel.checkpoint()
+            began = trio.current_time()
+
+    async def _join(self, past: Past) -> None:
+        """Let those who ask meanwhile have a part in the reading, where it has not passed their places."""
+        await self._answer()
+        for session in list(self._asking):
+            new = [
+                channel
+                for channel, position in session.asking.items()
+                if not past.covers(channel, position) and past.can_join(channel, position)
+            ]
+            if new and self._quota.take(session, trio.current_time()):
+                for channel in new:
+                    past.join(channel)
+            await trio.lowlevel.checkpoint()
+
+    async def _end_when_nobody_waits(self, reading: trio.CancelScope) -> None:
+        waited_at = trio.current_time()
+        while True:
+            await trio.sleep(min(1.0, self._linger / 2))
+            if any(session.asking for session in self._asking):
+                waited_at = trio.current_time()
+            elif trio.current_time() - waited_at >= self._linger:
+                reading.cancel()
+
+
+async def _in_turns(steps: Iterator[None]) -> None:
+    """Do something in steps, and let others run between them."""
+    for _ in steps:
+        await trio.lowlevel.checkpoint()

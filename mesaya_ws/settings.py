@@ -353,6 +353,17 @@ class Settings:
         validator=within(0, 64 * 1024 * MIB),
         help="Bytes of publications that such readings may keep, all together; the oldest give way.",
     )
+    replay_state_bytes: int = ts.option(
+        default=256 * MIB,
+        validator=within(0, 64 * 1024 * MIB),
+        help="Bytes that a reading may need meanwhile for what all records mean, as estimated from their sizes; if it "
+        "needs more, the clients are told the state instead.",
+    )
+    replay_share: float = ts.option(
+        default=0.2,
+        validator=within(0.001, 1),
+        help="Share of the time that such readings may take: after one, the next begins so much later.",
+    )
 
 
 def limits_of(settings: Settings) -> dict[str, float]:

@@ -69,7 +69,8 @@ class Feed:
     """What the log says up to now, and its publication to the hub.
 
     `report` is told what became of every record. With `only`, other channels are not published, and nothing is promised
-    of which those who read the log in time may have been told otherwise (see `past`). The feed is `live` when all that
+    of which those who read the log in time may have been told otherwise (see `past`); and `weigh` is told of every
+    event, and of how many bytes its record has. The feed is `live` when all that
     the log held at the start has been taken; until then its channels are history, not news. `cursor` stands behind the
     last record, and `time` is that record's (ms since the epoch).
 
@@ -88,6 +89,7 @@ class Feed:
         only: Collection[str] | None = None,
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
+        weigh: Callable[[Event, int], None] = lambda event, size: None,
     ) -> None:
         self.hub = hub
         self.window = window
@@ -107,6 +109,7 @@ class Feed:
         self._publisher = Publisher(hub, window, self.cursor)
         self._report = report
         self._only = only
+        self._weigh = weigh
         self.want: Callable[[str], None] = lambda parent: None
 
     def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
@@ -140,6 +143,7 @@ class Feed:
 
     def discard(self) -> Iterator[None]:
         """Let go of all that is known, but not of the window, yielding after some of it; nothing may follow."""
+        self._merge = self._new_merge(Projections())
         yield from self._projections.discard()
 
     def hear(self, news: News, now: int, steady: int | None = None) -> None:
@@ -253,6 +257,8 @@ class Feed:
             self.window.raise_floor(partition, offset + 1)
             return weight(record)
         if self._only is not None:
+            if isinstance(event, Event):
+                self._weigh(event, len(record.value or b""))
             messages = [message for message in messages if message.channel in self._only]
             if self.coverage.unread and (reason in NOBODYS or (messages and not is_clear)):
                 # It may have been another message, or one at all, to those who knew what the log has lost.

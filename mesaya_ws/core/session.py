@@ -1,6 +1,6 @@
 """One client's rules: what it asks, what it may, what it is answered, and what it has missed."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from attrs import define, evolve, field, frozen
 
@@ -141,22 +141,26 @@ class Session:
                 self.delivery.start_over(channel, lost)
 
     @property
-    def asking(self) -> Collection[Channel]:
-        """The channels whose past must be read from the log, because it has left the window."""
-        return [self._channels[name] for name in self._earlier]
+    def asking(self) -> Mapping[Channel, str]:
+        """The channels whose past must be read from the log, because it has left the window, and the places there."""
+        return {self._channels[name]: held.message.position or "" for name, held in self._earlier.items()}
 
-    def recall(self, past: Past) -> None:
-        """Go on with what was asked for, on the channels whose `past` has been read, as far as it could be."""
-        names = [name for name in self._earlier if name in past.names]
-        self.delivery.pause_for(len(names))
-        for name in names:
-            asked, channel = self._earlier.pop(name), self._channels[name]
-            match past.judge(channel, asked.message.position or ""):
-                case Missed(vector):
+    def recall(self, past: Past | None, channels: Collection[Channel]) -> None:
+        """Go on with what was asked for on `channels`, whose `past` was read as far as it could be, or cannot be."""
+        self.delivery.pause_for(len(channels))
+        for channel in channels:
+            asked = self._earlier.pop(channel.name, None)
+            if asked is None:
+                continue
+            position = asked.message.position or ""
+            match (past or self.feed.coverage).judge(channel, position), past:
+                case Missed(vector), Past():
                     self.feed.tally.resumes[RECOVERED, "log"] += 1
                     self.delivery.replay(channel, asked.message, past.replay(channel, vector))
-                case lost:
+                case Lost() as lost, _:
                     self._begin(asked, channel, lost)
+                case _:
+                    self._begin(asked, channel, Lost.EXPIRED)
 
     def go_on(self) -> None:
         """Hand over more of what the client missed or asked for; to be called whenever the outbox is idle.

@@ -10,7 +10,7 @@ from mesaya_ws.core import snapshots
 from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.window import Overtaken
-from tests.core.world import REVIEWS, World, ask
+from tests.core.world import REVIEWS, World, ask, recall
 
 CHANNELS = [f"restaurant:{name}:reviews" for name in "abc"]
 
@@ -137,7 +137,7 @@ class Clients:
         elif self.reading is not None:
             unread = self.random.choice([0, 0, 0, 1, 2])
             self.world.tell(self.reading, records=len(self.world.batches) - unread)
-            self.session.recall(self.reading)
+            recall(self.session, self.reading)
             self.reading = None
             self.hear(self.session.outbox.said())
 

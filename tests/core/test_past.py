@@ -164,3 +164,51 @@ def test_a_change_of_parentage_that_the_reading_takes_in_another_order(instance)
     instance.log.tell(past.feed)
     assert isinstance(past.judge(TABLES, before), Missed)
     assert past.judge(TABLES, between) == Lost.UNSURE
+
+
+def test_another_channel_joins_from_where_the_reading_stands(instance):
+    instance.says("review.created", "v1", restaurantId="R")
+    early, late = parse_channel("restaurant:early:reviews"), parse_channel("restaurant:late:reviews")
+    places = {early: instance.feed.position(early)}
+    instance.says("review.created", "v2", restaurantId="early")
+    places[late] = instance.feed.position(late)
+    instance.says("review.created", "v3", restaurantId="late")
+    past = instance.past(REVIEWS)
+    instance.log.tell(past.feed, instance.log.records[:-1])
+    assert not past.has_arrived
+    assert [past.can_join(channel, places[channel]) for channel in (early, late)] == [False, True]
+    past.join(late)
+    instance.log.tell(past.feed, instance.log.records[-1:])
+    assert past.has_arrived
+    assert [past.covers(channel, places[channel]) for channel in (early, late)] == [False, True]
+    verdict = past.judge(late, places[late])
+    assert isinstance(verdict, Missed)
+    assert past.replay(late, verdict.vector).count == 1
+    past.join(early)
+    assert not past.covers(early, places[early]), "of what was read before, nothing is there"
+
+
+def test_when_the_window_has_moved_on_meanwhile_reading_goes_on(instance):
+    position = instance.feed.position(REVIEWS)
+    instance.says("review.created", "v1", restaurantId="R")
+    past = instance.past(REVIEWS)
+    instance.log.tell(past.feed)
+    assert past.is_complete()
+    instance.says("review.created", "v2", restaurantId="R")
+    assert past.has_arrived
+    assert not past.is_complete()
+    instance.log.tell(past.feed, instance.log.records[-1:])
+    assert past.is_complete()
+    verdict = past.judge(REVIEWS, position)
+    assert isinstance(verdict, Missed)
+    assert past.replay(REVIEWS, verdict.vector).count == 2
+
+
+def test_what_has_to_be_known_is_weighed(instance):
+    for number in range(10):
+        instance.says("review.created", f"v{number}", restaurantId="R", comment="x" * 1000)
+    past = Past([REVIEWS], instance.feed, 1.0, 1 << 20, max_state_bytes=20_000)
+    instance.log.tell(past.feed)
+    assert past.is_too_large
+    list(past.discard())
+    assert not past.is_too_large

@@ -14,7 +14,7 @@ from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.resume import Lost
 from mesaya_ws.core.tally import LOST, RECOVERED, RESTARTED, Tally
 from mesaya_ws.core.window import Window
-from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, reviews
+from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, recall, reviews
 
 
 def test_a_client_is_greeted():
@@ -231,7 +231,7 @@ def test_whatever_a_position_is_made_into_it_brings_nothing_of_other_channels_an
     if session.asking:
         past = world.past(CHANNEL)
         world.tell(past)
-        session.recall(past)
+        recall(session, past)
         messages += session.outbox.said()
     assert messages or session.holding
     assert {message["channel"] for message in messages} <= {CHANNEL}
@@ -318,7 +318,7 @@ def test_what_has_left_the_window_is_asked_for_and_recalled():
     past = world.past(CHANNEL)
     world.review(5)
     world.tell(past)
-    session.recall(past)
+    recall(session, past)
     assert not session.asking
     answer, *missed = session.outbox.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 6)
@@ -339,12 +339,12 @@ def test_what_is_asked_for_during_a_reading_waits_for_the_next():
     past = world.past(CHANNEL)
     ask(session, channel=other, position=start_there)
     world.tell(past)
-    session.recall(past)
+    recall(session, past)
     assert reviews(session.outbox.said()) == ["v1"]
     assert [channel.name for channel in session.asking] == [other]
     past = world.past(other)
     world.tell(past)
-    session.recall(past)
+    recall(session, past)
     assert reviews(session.outbox.said()) == ["v2"]
 
 
@@ -357,7 +357,7 @@ def test_who_leaves_during_a_reading_is_told_nothing():
     past = world.past(CHANNEL)
     ask(session, "unsubscribe", channel=CHANNEL)
     world.tell(past)
-    session.recall(past)
+    recall(session, past)
     assert session.outbox.said() == []
     assert world.feed.hub.subscriptions == 1, "that of the first client"
 
@@ -368,7 +368,7 @@ def test_what_cannot_be_recalled_is_lost():
     world.review(1)
     session = world.client()
     ask(session, channel=CHANNEL, position=start)
-    session.recall(world.past(CHANNEL))
+    recall(session, world.past(CHANNEL))
     answer, snapshot = session.outbox.said()
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]

@@ -122,6 +122,11 @@ class World:
         list(past.feed.take(NOW))
 
 
+def recall(session, past):
+    """Let a session go on with a past that was read."""
+    session.recall(past, [channel for channel in session.asking if channel.name in past.names])
+
+
 def read_on(session):
     """Let a client read all that there is for it."""
     session.outbox.behind = False

@@ -1,0 +1,29 @@
+"""How often somebody may have something done."""
+
+from collections import deque
+from collections.abc import Hashable
+from weakref import WeakKeyDictionary
+
+
+class Quota:
+    """Lets each who asks have something `most` times in so many `seconds`; who is gone is forgotten.
+
+    Times are in seconds by any clock that only goes forward.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._taken: WeakKeyDictionary[Hashable, deque[float]] = WeakKeyDictionary()
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._taken)
+
+    def take(self, who: Hashable, now: float) -> bool:
+        """Take one for `who`; return False when there is none left."""
+        taken = self._taken.setdefault(who, deque(maxlen=self._most))
+        if len(taken) == self._most and (not self._most or now - taken[0] < self._seconds):
+            return False
+        taken.append(now)
+        return True
