@@ -118,7 +118,7 @@ def test_fields_that_are_not_known_are_passed_over(client):
         ('{"type": "subscribe", "channel": null}', "bad_message"),
         ('{"type": "subscribe", "channel": 5}', "bad_message"),
         ('{"type": "subscribe", "channel": ["global:restaurants"]}', "bad_message"),
-        ('{"type": "subscribe", "channel": "global:restaurants", "id": 5}', "bad_message"),
+        ('{"type": "subscribe", "channel": "global:restaurants", "id": true}', "bad_message"),
         ('{"type": "subscribe", "channel": "global:restaurants", "position": 5}', "bad_message"),
         ('{"type": "subscribe", "channel": "global:restaurants", "snapshot": "yes"}', "bad_message"),
         ('{"type": "subscribe", "channel": "global:restaurants", "snapshot": 1}', "bad_message"),
@@ -167,11 +167,22 @@ def test_channels_outside_the_grammar(client, channel):
     assert (answer["code"], answer["id"], answer["channel"]) == ("bad_channel", "7", channel)
 
 
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [(None, None), (["mesaya.v1"], "mesaya.v1"), (["bearer.x", "mesaya.v1"], "mesaya.v1"), (["graphql-ws"], None)],
+)
+def test_a_client_that_offers_sub_protocols_is_told_ours_or_none(gateway, offered, selected):
+    with connected(gateway.url, subprotocols=offered) as client:
+        assert client.socket.subprotocol == selected
+        assert client.ask(type="ping")["type"] == "pong"
+
+
 def test_an_error_names_what_it_is_about_wherever_that_is_known(client):
     for message, named in (
         ({"type": "shout", "id": "7", "channel": "x"}, {"id": "7", "channel": "x"}),
         ({"type": "subscribe", "id": "7", "channel": 5}, {"id": "7"}),
-        ({"type": "subscribe", "id": 7, "channel": TABLES}, {"channel": TABLES}),
+        ({"type": "subscribe", "id": 7, "channel": 5}, {"id": 7}),
+        ({"type": "subscribe", "id": [7], "channel": TABLES}, {"id": [7], "channel": TABLES}),
     ):
         answer = client.ask(**message)
         assert {name: answer[name] for name in ("id", "channel") if name in answer} == named
