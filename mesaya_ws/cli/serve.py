@@ -15,7 +15,7 @@ from mesaya_ws.logs import configure, get_logger
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.workers.pool import Pool
 from mesaya_ws.workers.post import WorkerPost
-from mesaya_ws.workers.supervisor import GaveUpError, supervise
+from mesaya_ws.workers.supervisor import COMMAND, GaveUpError, supervise
 
 log = get_logger(__name__)
 
@@ -23,7 +23,8 @@ log = get_logger(__name__)
 @click.command()
 @click.option("--workers", type=click.IntRange(1), help="Processes that share the port, rather than WORKERS.")
 def serve(workers: int | None) -> None:
-    """Run the gateway until SIGTERM or SIGINT. With several workers, SIGHUP replaces them without a pause."""
+    """Run the gateway until SIGTERM or SIGINT. SIGHUP replaces its workers without a gap; new ones read .env again."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is understood
 
     def load() -> Settings:
         settings = load_settings()
@@ -33,10 +34,7 @@ def serve(workers: int | None) -> None:
     configure(settings.log_level, settings.log_format)
     if not settings.auth:
         log.warning("AUTH is off: private channels are open to whoever connects", host=settings.host)
-    if settings.workers == 1:
-        _run(settings, _gateway(), settings)
-    else:
-        _run(settings, supervise, settings, load)
+    _run(settings, supervise, settings, load, COMMAND, _gateway() if settings.workers == 1 else None)
 
 
 @click.command(hidden=True)

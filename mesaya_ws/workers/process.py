@@ -16,13 +16,14 @@ class Worker:
     """A worker process, as its parent sees it.
 
     It is `settled` when it has begun to take connections, or has ended. One that is `on_trial` is not replaced when it
-    ends; one that was `let_go` is on its way out.
+    ends; one that was `let_go` is on its way out, and `relieved` if others take connections meanwhile.
     """
 
     def __init__(self, number: int, *, on_trial: bool = False) -> None:
         self.number = number
         self.on_trial = on_trial
         self.settled, self.let_go, self.ended = trio.Event(), trio.Event(), trio.Event()
+        self.relieved = False
         self._accepts_since: float | None = None
 
     @property
@@ -51,9 +52,18 @@ class Worker:
         else:
             log.info("worker started", worker=self.number, pid=process.pid)
             end = await self._attend(process, patience)
+        self.end()
+        return end
+
+    def accept(self) -> None:
+        """Take note that it has begun to take connections."""
+        self._accepts_since = trio.current_time()
+        self.settled.set()
+
+    def end(self) -> None:
+        """Take note that it has ended."""
         self.ended.set()
         self.settled.set()
-        return end
 
     async def _attend(self, process: trio.Process, patience: float) -> str:
         try:
@@ -76,8 +86,7 @@ class Worker:
             async for words in process.stdout:
                 said = (said + words)[-len(ACCEPTING) :]
                 if said == ACCEPTING:
-                    self._accepts_since = trio.current_time()
-                    self.settled.set()
+                    self.accept()
                     log.info("worker ready", worker=self.number)
 
     async def _part(self, process: trio.Process, patience: float) -> None:

@@ -4,10 +4,11 @@ A worker is a process of its own: a new interpreter, which reads `.env` and the 
 nothing with its parent but the sockets (see `post.WorkerPost`). The parent takes no connection itself.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from mesaya_ws.logs import get_logger
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.workers.pool import Pool
 from mesaya_ws.workers.process import Worker
+from mesaya_ws.workers.resident import Resident, Serve
 
 log = get_logger(__name__)
 
@@ -26,6 +28,8 @@ COMMAND = (sys.executable, "-m", "mesaya_ws", "worker")
 
 PARENT = 0
 """The parent's number among those of the workers, where metrics are told by it."""
+
+STDERR = 2
 
 LAST_PATIENCE = 10.0
 """Seconds, over those for its clients, that a worker has to end."""
@@ -39,25 +43,48 @@ async def supervise(
     settings: Settings,
     load: Callable[[], Settings],
     command: Sequence[str] = COMMAND,
+    serve: Serve | None = None,
     *,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Have WORKERS workers serve the port, until SIGTERM or SIGINT; a second signal ends them without farewell.
 
-    SIGHUP replaces them, one by one, by new ones with the settings that `load` returns now. Reports the port. Raises
-    `OSError` when it cannot listen there, and `GaveUpError`.
+    SIGHUP replaces them, one by one, by new ones with the settings that `load` returns now. With `serve`, the first
+    worker lives in this process, and is the only one until then. Reports the port. Raises `OSError` when it cannot
+    listen there, `GaveUpError`, and whatever `serve` raises.
     """
-    try:
-        shared = TemporaryDirectory(prefix="mesaya-ws-")
-    except OSError as error:
-        raise GaveUpError(f"The workers need a directory for temporary files (TMPDIR): {error.strerror}.") from error
-    with shared as folder:
+    with ExitStack() as stack:
+        folder = Folder(stack)
+        if serve is None:
+            folder.path()
         listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
         port = listeners[0].socket.getsockname()[1]
-        supervisor = Supervisor(settings, load, command, listeners, Path(folder))
-        log.info("listening", host=settings.host, port=port, workers=settings.workers)
+        supervisor = Supervisor(settings, load, command, listeners, folder)
+        if serve is None:
+            log.info("listening", host=settings.host, port=port, workers=settings.workers)
         task_status.started(port)
-        await supervisor.run()
+        await supervisor.run(None if serve is None else Resident(1, settings, serve))
+
+
+class Folder:
+    """A directory that workers share; it is there from when it is first needed, until `stack` is closed."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.made = trio.Event()
+        self._stack = stack
+        self._path: Path | None = None
+
+    def path(self) -> Path:
+        """Return where it is. Raises `GaveUpError` when there can be none."""
+        if self._path is None:
+            try:
+                self._path = Path(self._stack.enter_context(TemporaryDirectory(prefix="mesaya-ws-")))
+            except OSError as error:
+                raise GaveUpError(
+                    f"The workers need a directory for temporary files (TMPDIR): {error.strerror}."
+                ) from error
+            self.made.set()
+        return self._path
 
 
 class Supervisor:
@@ -69,7 +96,7 @@ class Supervisor:
         load: Callable[[], Settings],
         command: Sequence[str],
         listeners: Sequence[trio.SocketListener],
-        folder: Path,
+        folder: Folder,
     ) -> None:
         self._settings = settings
         self._load = load
@@ -84,15 +111,18 @@ class Supervisor:
         self._failure: str | None = None
         self._reload_asked, self._ending = trio.Event(), trio.Event()
 
-    async def run(self) -> None:
-        """See `supervise`."""
+    async def run(self, resident: Resident | None = None) -> None:
+        """See `supervise`; a `resident` is there before all others."""
         async with AsyncExitStack() as port, trio.open_nursery() as services:
             for listener in self._listeners:
                 await port.enter_async_context(listener)
             services.start_soon(self._heed_signals, services.cancel_scope)
-            services.start_soon(Pool(self._folder, PARENT).keep, self._render)
+            services.start_soon(self._share_metrics)
             async with trio.open_nursery() as workers:
-                for _ in range(self._settings.workers):
+                if resident is not None:
+                    self._workers[resident.number] = resident
+                    workers.start_soon(self._employ, resident)
+                for _ in range(self._settings.workers - len(self._workers)):
                     workers.start_soon(self._employ, self._new_worker())
                 services.start_soon(self._reload_when_asked, workers)
                 await self._ending.wait()
@@ -102,6 +132,11 @@ class Supervisor:
             services.cancel_scope.cancel()
         if self._failure:
             raise GaveUpError(self._failure)
+
+    async def _share_metrics(self) -> None:
+        """Keep what the parent counts in the pool, from when there are workers that share one."""
+        await self._folder.made.wait()
+        await Pool(self._folder.path(), PARENT).keep(self._render)
 
     def _render(self) -> bytes:
         """Return what the parent knows better than its workers, in Prometheus' text format."""
@@ -134,7 +169,9 @@ class Supervisor:
             worker = self._new_worker()
 
     def _command_for(self, worker: Worker) -> list[str]:
-        options = [f"--number={worker.number}", f"--folder={self._folder}"]
+        if isinstance(worker, Resident):
+            return []
+        options = [f"--number={worker.number}", f"--folder={self._folder.path()}"]
         options += [f"--socket={descriptor}" for descriptor in self._sockets]
         if any(other.accepts for other in self._workers.values()):
             options.append("--relieves")
@@ -163,10 +200,14 @@ class Supervisor:
         self._ending.set()
 
     async def _heed_signals(self, everything: trio.CancelScope) -> None:
-        """Reload at SIGHUP; begin the end at the first other signal, and cancel everything at the second."""
+        """Reload at SIGHUP; begin the end at the first other signal, and cancel everything at the second.
+
+        A terminal that is closed sends SIGHUP, too: then there is nobody who wants this to go on.
+        """
+        has_terminal = os.isatty(STDERR)
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async for number in signals:
-                if number == signal.SIGHUP:
+                if number == signal.SIGHUP and os.isatty(STDERR) == has_terminal:
                     self._reload_asked.set()
                 elif not self._ending.is_set():
                     log.info("ending", workers=len(self._workers))
@@ -181,8 +222,11 @@ class Supervisor:
             self._reload_asked = trio.Event()
             try:
                 settings = self._load()
+                self._folder.path()
             except SettingsError as error:
                 log.error("no reload: the settings cannot be used", problems=error.problems)  # noqa: TRY400
+            except GaveUpError as error:
+                log.error("no reload: there can be no other worker", reason=str(error))  # noqa: TRY400
             else:
                 await self._reload(settings, workers)
 
@@ -213,5 +257,6 @@ class Supervisor:
         log.info("reloaded")
 
     async def _relieve(self, worker: Worker) -> None:
+        worker.relieved = True
         worker.let_go.set()
         await worker.ended.wait()

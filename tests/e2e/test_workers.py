@@ -1,7 +1,10 @@
 """Several workers that share a port, as an operator runs them."""
 
+import fcntl
 import os
 import signal
+import subprocess
+import termios
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,8 +15,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.client import Client, connected
-from tests.e2e.command import produce, run
-from tests.e2e.gateway import START_PATIENCE, Gateway, until
+from tests.e2e.command import MESAYA_WS, environment, produce, run
+from tests.e2e.gateway import END_PATIENCE, START_PATIENCE, Gateway, until
 
 CHANNEL = "global:announcements"
 
@@ -34,6 +37,12 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started, and that run."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for thread in threads for child in thread.read_text().split()]
 
 
 def kill(pid: int) -> None:
@@ -122,31 +131,10 @@ def test_a_worker_that_is_killed_comes_back_and_the_clients_of_the_other_notice_
 def test_a_reload_replaces_all_workers_and_refuses_nobody(gateway, tmp_path):
     before = ready(gateway)
     (tmp_path / ".env").write_text("MAX_SUBSCRIPTIONS=1\n")
-    enough = threading.Event()
-    outcomes: Counter[str] = Counter()
-
-    def come_and_go() -> None:
-        while not enough.is_set():
-            try:
-                with connected(gateway.url) as client:
-                    client.subscribe(CHANNEL)
-                outcomes["served"] += 1
-            except ConnectionClosed as closed:  # its worker went meanwhile
-                outcomes[f"closed with {closed.rcvd and closed.rcvd.code}"] += 1
-            except Exception as error:  # noqa: BLE001 - whatever it is, nobody should meet it
-                outcomes[repr(error)] += 1
-
-    comers = [threading.Thread(target=come_and_go) for _ in range(4)]
-    for comer in comers:
-        comer.start()
-    try:
+    with visitors(gateway) as outcomes:
         gateway.send_signal(signal.SIGHUP)
         gateway.event("reloaded", 2 * START_PATIENCE)
         gateway.until(lambda: outcomes["served"] > 20, START_PATIENCE, "some were served")
-    finally:
-        enough.set()
-        for comer in comers:
-            comer.join()
     assert set(outcomes) <= {"served", "closed with 1012"}, outcomes
     after = ready(gateway)
     assert len(after) == 2
@@ -191,8 +179,110 @@ def test_when_it_is_killed_the_port_is_free_though_clients_still_leave(start_gat
 
 def test_one_worker_is_one_process(start_gateway):
     gateway = start_gateway(WORKERS="1")
-    assert Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text() == ""
+    assert children(gateway.pid) == []
     assert "worker=" not in gateway.request("/metrics")[2].decode()
+
+
+# One worker, which is reloaded like several
+
+
+@contextmanager
+def visitors(gateway: Gateway) -> Iterator[Counter[str]]:
+    """Have clients come and go; yield what becomes of them, which is complete afterwards."""
+    enough = threading.Event()
+    outcomes: Counter[str] = Counter()
+
+    def come_and_go() -> None:
+        while not enough.is_set():
+            try:
+                with connected(gateway.url) as client:
+                    client.subscribe(CHANNEL)
+                outcomes["served"] += 1
+            except ConnectionClosed as closed:  # its worker went meanwhile
+                outcomes[f"closed with {closed.rcvd and closed.rcvd.code}"] += 1
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody should meet it
+                outcomes[repr(error)] += 1
+
+    comers = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for comer in comers:
+        comer.start()
+    try:
+        yield outcomes
+    finally:
+        enough.set()
+        for comer in comers:
+            comer.join()
+
+
+def test_one_worker_is_reloaded_without_refusing_anybody_and_reads_everything_again(start_gateway, tmp_path):
+    (tmp_path / ".env").write_text("PUBLISH_TOKEN=old\n")
+    gateway = start_gateway()
+    gateway.settings["PUBLISH_TOKEN"] = "old"
+    assert gateway.announce("before") == 201
+    with connected(gateway.url) as client, visitors(gateway) as outcomes:
+        client.subscribe(CHANNEL)
+        (tmp_path / ".env").write_text("PUBLISH_TOKEN=new\n")
+        gateway.send_signal(signal.SIGHUP)
+        gateway.event("reloaded", 2 * START_PATIENCE)
+        assert client.closed_with() == 1012
+        served = outcomes["served"]
+        gateway.until(lambda: outcomes["served"] > served + 10, START_PATIENCE, "the new worker has served some")
+    assert set(outcomes) <= {"served", "closed with 1012"}, outcomes
+    assert gateway.announce("with a token that is no more") == 401
+    gateway.settings["PUBLISH_TOKEN"] = "new"
+    assert gateway.announce("after") == 201
+    [first] = children(gateway.pid)
+    gateway.send_signal(signal.SIGHUP)
+    gateway.until(lambda: len(gateway.logged("reloaded")) == 2, 2 * START_PATIENCE, "it is reloaded again")
+    [second] = children(gateway.pid)
+    assert not lives(first)
+    assert gateway.announce("after that") == 201
+    assert gateway.stop() == 0
+    assert not lives(second)
+
+
+def test_one_worker_stays_when_the_settings_are_wrong(start_gateway, tmp_path):
+    gateway = start_gateway()
+    with connected(gateway.url) as client:
+        (tmp_path / ".env").write_text("MAX_SUBSCRIPTIONS=0\n")
+        gateway.send_signal(signal.SIGHUP)
+        assert "MAX_SUBSCRIPTIONS" in str(gateway.event("no reload: the settings cannot be used")["problems"])
+        assert client.ask(type="ping")["type"] == "pong"
+
+
+def test_one_worker_becomes_several(start_gateway, tmp_path):
+    gateway = start_gateway()
+    (tmp_path / ".env").write_text("WORKERS=2\n")
+    gateway.send_signal(signal.SIGHUP)
+    gateway.event("reloaded", 2 * START_PATIENCE)
+    assert len(children(gateway.pid)) == 2
+
+
+def test_a_terminal_that_is_closed_ends_it_in_order(tmp_path):
+    ours, theirs = os.openpty()
+    settings = environment({"HOST": "127.0.0.1", "PORT": "0", "AUTH": "off", "DRAIN_SECONDS": "0"})
+    with subprocess.Popen(
+        [*MESAYA_WS, "serve"],
+        cwd=tmp_path,
+        env=settings,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(theirs)
+        try:
+            shown = b""
+            while b"listening" not in shown:
+                shown += os.read(ours, 4096)
+            process.send_signal(signal.SIGHUP)
+            while b"reloaded" not in shown:
+                shown += os.read(ours, 4096)
+            os.close(ours)
+            assert process.wait(END_PATIENCE) == 0
+        finally:
+            process.kill()
 
 
 def test_what_keeps_workers_from_serving_is_told(tmp_path):

@@ -2,9 +2,7 @@
 
 import os
 import signal
-import sys
 import tempfile
-from contextlib import asynccontextmanager
 
 import attrs
 import pytest
@@ -14,109 +12,6 @@ from mesaya_ws.core import restarts
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.workers import supervisor
 from mesaya_ws.workers.supervisor import GaveUpError, supervise
-
-PATIENCE = 20.0
-
-WORKER = """
-import os, signal, sys
-behaviour = open("behaviour").read()
-with open("arguments", "a") as arguments:
-    print(*sys.argv[1:], file=arguments)
-if behaviour == "dies":
-    sys.exit(3)
-if behaviour != "is slow":
-    os.write(1, b"accepting\\n")
-if behaviour == "dies later":
-    sys.exit(4)
-while os.read(0, 100):
-    pass
-while behaviour == "is deaf":
-    signal.pause()
-"""
-"""What a worker does is said in a file of the working directory."""
-
-
-class Parent:
-    """A parent that runs: what it has logged, and the settings that it will find next."""
-
-    def __init__(self, settings, logged):
-        self.settings = settings
-        self.ended = trio.Event()
-        self._logged = logged
-
-    def load(self):
-        if isinstance(self.settings, Exception):
-            raise self.settings
-        return self.settings
-
-    def events(self, event):
-        return [entry for entry in self._logged() if entry["event"] == event]
-
-    async def until(self, event, count=1):
-        """Return what has been logged under that name, once it is so much."""
-        await self.until_true(lambda: len(self.events(event)) >= count)
-        return self.events(event)
-
-    async def until_true(self, condition):
-        with trio.fail_after(PATIENCE):
-            while not condition():  # noqa: ASYNC110 - the log sets no events
-                await trio.sleep(0.005)
-
-    async def until_ended(self):
-        with trio.fail_after(PATIENCE):
-            await self.ended.wait()
-
-    def story(self):
-        """Return the names of all events, each with the worker that it is about."""
-        return [(entry["event"], entry.get("worker")) for entry in self._logged()]
-
-    @property
-    def numbers(self):
-        """The numbers of the workers that live."""
-        started = [entry["worker"] for entry in self.events("worker started")]
-        for event in ("worker ended", "worker ended by itself"):
-            for entry in self.events(event):
-                started.remove(entry["worker"])
-        return sorted(started)
-
-
-@pytest.fixture
-def workers(tmp_path, monkeypatch):
-    """Decide how workers behave that start from now on."""
-    monkeypatch.chdir(tmp_path)
-
-    def behave(behaviour):
-        (tmp_path / "behaviour").write_text(behaviour)
-
-    behave("serves")
-    return behave
-
-
-@pytest.fixture(autouse=True)
-def _without_delays(monkeypatch):
-    monkeypatch.setattr(restarts, "DELAYS", (0.0, 0.0, 0.0))
-
-
-@pytest.fixture
-def supervised(workers, logged):
-    """Run parents; those that have not ended are ended at once."""
-
-    @asynccontextmanager
-    async def run(command=(sys.executable, "-S", "-c", WORKER), **settings):
-        parent = Parent(Settings(**{"host": "127.0.0.1", "port": 0, "drain_seconds": 0} | settings), logged)
-
-        async def run(*, task_status):
-            try:
-                await supervise(parent.settings, parent.load, command, task_status=task_status)
-            finally:
-                parent.ended.set()
-
-        async with trio.open_nursery() as nursery:
-            parent.port = await nursery.start(run)
-            yield parent
-            nursery.cancel_scope.cancel()
-
-    return run
 
 
 def told(caught):

@@ -1,0 +1,118 @@
+"""The worker that lives in its parent's process; its successors are small scripts."""
+
+import signal
+import tempfile
+
+import pytest
+import trio
+
+from mesaya_ws.settings import Settings, SettingsError
+from mesaya_ws.workers.resident import Resident, ResidentPost
+
+
+class Served:
+    """What the parent's process serves: when it began and was told to go, and on which port."""
+
+    def __init__(self):
+        self.begun, self.going, self.ended = trio.Event(), trio.Event(), trio.Event()
+        self.post = self.port = None
+
+    async def serve(self, settings, post):
+        self.post = post
+        [listener] = await post.listeners(settings)
+        self.port = listener.socket.getsockname()[1]
+        async with listener, trio.open_nursery() as nursery:
+            nursery.start_soon(post.heed, self.going, nursery.cancel_scope)
+            await post.enter(trio.Event())
+            self.begun.set()
+            await self.going.wait()
+        self.ended.set()
+
+
+@pytest.fixture
+def served():
+    return Served()
+
+
+async def test_it_serves_at_the_parents_port_alone(supervised, served):
+    async with supervised(serve=served.serve) as parent:
+        await served.begun.wait()
+        assert served.port == parent.port
+        assert parent.events("worker started") == []
+        signal.raise_signal(signal.SIGTERM)
+        await parent.until_ended()
+    assert served.ended.is_set()
+    assert not served.post.shares_port, "it answers HTTP while it goes"
+
+
+async def test_a_reload_replaces_it_by_a_process(supervised, served):
+    async with supervised(serve=served.serve) as parent:
+        await served.begun.wait()
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("reloaded")
+        assert served.ended.is_set()
+        assert served.post.shares_port, "others take connections meanwhile"
+        [successor] = parent.events("worker started")
+        assert successor["worker"] == 2
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("reloaded", 2)
+        assert [entry["worker"] for entry in parent.events("worker ended")] == [1, 2]
+        signal.raise_signal(signal.SIGTERM)
+        await parent.until_ended()
+
+
+async def test_it_stays_when_its_successor_does_not_get_ready(supervised, served, workers):
+    workers("dies")
+    async with supervised(serve=served.serve) as parent:
+        await served.begun.wait()
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("reload given up: the new worker did not get ready, the others stay")
+        assert not served.going.is_set()
+
+
+async def test_it_stays_when_the_settings_cannot_be_used(supervised, served):
+    async with supervised(serve=served.serve) as parent:
+        await served.begun.wait()
+        parent.settings = SettingsError(["PORT must be a whole number."])
+        signal.raise_signal(signal.SIGHUP)
+        await parent.until("no reload: the settings cannot be used")
+        assert not served.going.is_set()
+
+
+async def test_temporary_files_are_only_needed_for_a_reload(supervised, served, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    async with supervised(serve=served.serve) as parent:
+        await served.begun.wait()
+        signal.raise_signal(signal.SIGHUP)
+        [entry] = await parent.until("no reload: there can be no other worker")
+        assert "TMPDIR" in entry["reason"]
+        assert not served.going.is_set()
+
+
+async def test_what_it_raises_ends_the_parent(supervised):
+    async def serve(settings, post):
+        raise SettingsError(["the log is none"])
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with supervised(serve=serve) as parent:
+            await parent.until_ended()
+    assert caught.group_contains(SettingsError)
+
+
+async def test_a_second_signal_ends_it_at_once(supervised, served):
+    async def deaf(settings, post):
+        served.begun.set()
+        await trio.sleep_forever()
+
+    async with supervised(serve=deaf) as parent:
+        await served.begun.wait()
+        signal.raise_signal(signal.SIGTERM)
+        await parent.until("ending")
+        signal.raise_signal(signal.SIGINT)
+        await parent.until_ended()
+
+
+async def test_its_post_needs_no_others():
+    worker = Resident(1, Settings(), lambda settings, post: None)
+    assert await ResidentPost(worker, []).tell(lambda: b"metrics") == b"metrics"
+    assert not worker.accepts
