@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka.consumer.subscription_state import TopicPartitionState
-from kafka.errors import KafkaConnectionError
+from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, UnknownError
 
 from mesaya_ws.eventlog.kafka import consumer as module
 from mesaya_ws.eventlog.kafka.consumer import TEND_INTERVAL, Consumer
@@ -42,10 +42,13 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     return consumer
 
 
-def answer(consumer: Consumer, at: TopicPartition, end: int, *, stable: int | None = None) -> None:
-    """Let an answer arrive that tells the end of a partition, and how far transactions are done."""
+def answer(consumer: Consumer, at: TopicPartition, end: int, *, stable: int | None = None, error: int = 0) -> None:
+    """Let an answer arrive that tells the end of a partition, and how far transactions are done; or an error."""
     part = SimpleNamespace(
-        partition_index=at.partition, high_watermark=end, last_stable_offset=end if stable is None else stable
+        partition_index=at.partition,
+        high_watermark=end,
+        last_stable_offset=end if stable is None else stable,
+        error_code=error,
     )
     response = SimpleNamespace(responses=[SimpleNamespace(topic=at.topic, partitions=[part])])
     consumer.raw._fetcher._handle_fetch_response(None, None, 0.0, response)
@@ -99,13 +102,33 @@ def test_a_look_knows_better_than_what_was_told_before_it_began(consumer: Consum
     assert consumer.lag(A) == 2, "the log is shorter now"
 
 
-def test_of_what_a_look_does_not_find_nothing_is_known(consumer: Consumer):
+def test_of_what_a_look_does_not_find_but_is_still_read_what_was_known_holds(consumer: Consumer):
     consumer.begin_look()
     answer(consumer, A, 8)
     consumer.hear()
     consumer.end_look({B: 3}, set())
-    with pytest.raises(KeyError):
-        consumer.lag(A)
+    assert (consumer.end(A), consumer.lag(A)) == (8, 5)
+
+
+@pytest.mark.parametrize("replaced", [set(), {A}])
+def test_of_what_is_not_read_any_more_nothing_is_known(consumer: Consumer, replaced: set[TopicPartition]):
+    answer(consumer, A, 8)
+    consumer.hear()
+    if not replaced:
+        del consumer.raw._subscription.assignment[A]
+    consumer.end_look({B: 3}, replaced)
+    assert (consumer.end(A), consumer.lag(A, 0)) == (None, 0)
+    assert consumer.end(B) == 3
+
+
+def test_what_the_broker_hands_nothing_out_of_is_failing_until_it_does(consumer: Consumer):
+    answer(consumer, A, -1, error=UnknownError.errno)
+    answer(consumer, B, -1, error=OffsetOutOfRangeError.errno)
+    assert consumer.failing == {A: UnknownError.errno}, "what is out of range is another matter"
+    answer(consumer, B, 5)
+    assert consumer.failing == {A: UnknownError.errno}
+    answer(consumer, A, 5)
+    assert consumer.failing == {}
 
 
 @pytest.mark.parametrize("heard", [False, True])

@@ -225,7 +225,7 @@ class Consumer:
                 del kept[partition]
         self._told = {partition: end for partition, end in self._told.items() if partition not in replaced}
         recent = {partition: end for partition, end in self._recent.items() if partition not in replaced}
-        unseen = self.raw.assignment() - ends.keys() - replaced
+        unseen = self.raw._subscription.assignment.keys() - ends.keys() - replaced
         before = {partition: self._ends[partition] for partition in unseen & self._ends.keys()}
         self._ends = before | {partition: max(end, recent.get(partition, 0)) for partition, end in ends.items()}
 
