@@ -88,6 +88,8 @@ class Metrics:
     """Records known to be in the log but not read yet, by partition; None is all of the embedded log."""
     troubles: Sequence[Trouble] = ()
     """What cannot be read of the log at present; what it withholds is not in `lag`."""
+    truncations: Counts = Factory(dict)
+    """How often a log has lost its end after that had been read, by topic."""
     delivery: Histogram = Factory(Histogram)
     """From the moment the log took a record to the moment its message was written to a client."""
     loop_lag: Histogram = Factory(Histogram)
@@ -185,6 +187,9 @@ class _Books(Collector):
             "For how long a part of the event log cannot be read.",
             ("topic", "partition", "kind"),
             {(*_part(each), each.kind): max(0.0, now - each.since) for each in m.troubles},
+        )
+        yield _by(
+            "log_truncations", "Times that a topic lost its end after that had been read.", "topic", m.truncations
         )
         yield _histogram("delivery_seconds", "From the log's append to the write to a client.", m.delivery)
         yield CounterMetricFamily(

@@ -20,6 +20,7 @@ from mesaya_ws.core.event_log import (
     Sources,
     Together,
     Trouble,
+    Truncated,
     pieces,
 )
 from mesaya_ws.core.feed import HEARING
@@ -108,6 +109,16 @@ def _hear(news: News, around: Surroundings) -> None:
             _report_skipped(around.metrics, news)
         case Replaced(topic):
             log.warning("a topic was deleted and created again", topic=topic)
+        case Truncated(partition, next_offset):
+            topic, number = partition
+            around.metrics.truncations[topic] = around.metrics.truncations.get(topic, 0) + 1
+            log.error(
+                "the log has lost its end after it had been read: whoever is subscribed to what it feeds begins anew",
+                topic=topic,
+                partition=number,
+                first=next_offset,
+                lost=around.feed.cursor.next.get(partition, next_offset) - next_offset,
+            )
     around.feed.hear(news, time_of_day(), steady())
 
 

@@ -40,6 +40,7 @@ def full_books():
         closes={("1000", "client"): 2, ("4008", "service"): 1},
         refusals={"bad_version": 8},
         lag={Partition("mesa-ya.reviews.events", 1): 11, None: 12},
+        truncations={"mesa-ya.menus.events": 1},
     )
 
 
@@ -59,6 +60,7 @@ def test_what_has_been_counted_is_told():
     assert values(told["mesaya_closes"]) == {("client", "1000"): 2, ("service", "4008"): 1}
     assert values(told["mesaya_refusals"]) == {("bad_version",): 8}
     assert values(told["mesaya_log_up"]) == {(): 1}
+    assert values(told["mesaya_log_truncations"]) == {("mesa-ya.menus.events",): 1}
     assert values(told["mesaya_log_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
 
 

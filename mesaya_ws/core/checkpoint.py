@@ -10,7 +10,7 @@ written to.
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 import attrs
@@ -62,7 +62,7 @@ class Marker:
     """What is written last of a checkpoint: where it is, and what it is about.
 
     It was `taken` (ms since the epoch) when the log had been read up to the `cut`, and is whole when there are all of
-    its `parts` in its `slot`.
+    its `parts` in its `slot`. The `epochs` are those of the `places`, in their order; instances of before write none.
     """
 
     format: int
@@ -74,18 +74,23 @@ class Marker:
     time: int
     unread: list[str]
     places: list[tuple[str, int, str, int]]
+    epochs: list[int | None] = attrs.field(factory=list)
 
     @property
     def cut(self) -> Cut:
         """The place in the log of which the checkpoint tells."""
-        places = {Partition(topic, number): Place(id, offset) for topic, number, id, offset in self.places}
+        places = {
+            Partition(topic, number): Place(id, offset, epoch)
+            for (topic, number, id, offset), epoch in zip_longest(self.places, self.epochs[: len(self.places)])
+        }
         return Cut(places, self.time, frozenset(self.unread))
 
 
 def make_marker(id: str, slot: int, parts: int, rows: int, taken: int, cut: Cut) -> Marker:
     """Return the marker of a checkpoint that has been written."""
-    places = [(*partition, *place) for partition, place in cut.places.items()]
-    return Marker(FORMAT, id, slot, parts, rows, taken, cut.time, sorted(cut.unread), places)
+    places = [(*partition, place.topic_id, place.next) for partition, place in cut.places.items()]
+    epochs = [place.epoch for place in cut.places.values()]
+    return Marker(FORMAT, id, slot, parts, rows, taken, cut.time, sorted(cut.unread), places, epochs)
 
 
 def marker_record(topic: str, marker: Marker) -> NewRecord:

@@ -35,7 +35,7 @@ class Coverage:
 
     def begin(self, cut: Cut) -> None:
         """Begin at `cut`, though nothing is at hand of what was published before it."""
-        self._cursor.found({partition: Extent(next, next, id) for partition, (id, next) in cut.places.items()})
+        self._cursor.begin(cut.places)
         for partition, place in cut.places.items():
             self._window.raise_floor(partition, place.next)
         self.unread = set(cut.unread)
@@ -67,8 +67,16 @@ class Coverage:
     def skip(self, gap: Gap) -> None:
         """Go on behind records that were gone before they could be taken."""
         self._window.tear(gap.partition, gap.next)
+        self._cursor.epoch_begins(gap.partition, gap.next - 1, None)
         self._cursor.advance(gap.partition, gap.next)
         self.unread.add(gap.partition.topic)
+
+    def truncated(self, partition: Partition, next_offset: int) -> None:
+        """Go back to where a partition that has lost its end ends now."""
+        if self._cursor.next.get(partition, 0) > next_offset:
+            self._window.truncate(partition, next_offset)
+            self._cursor.truncated(partition, next_offset)
+            self._parentage.replaced(partition.topic, self._cursor)
 
     def replaced(self, topic: str, topic_id: str) -> None:
         """Start anew with a topic that was created again."""

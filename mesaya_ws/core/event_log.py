@@ -88,10 +88,14 @@ class Extent(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A place in a partition, of the incarnation `topic_id` of its topic: all before the offset `next` is known."""
+    """A place in a partition, of the incarnation `topic_id` of its topic: all before the offset `next` is known.
+
+    `epoch` is that of the record before it, as the log has told (see `Epoch`); None: it is not known.
+    """
 
     topic_id: str
     next: int
+    epoch: int | None = None
 
 
 BEGINNING: Mapping[Partition, Place] = {}
@@ -201,6 +205,25 @@ class Replaced(NamedTuple):
     topic_id: str
 
 
+class Epoch(NamedTuple):
+    """The records of a partition from the offset `first` on were written in the epoch `number`.
+
+    Told before the first of them. A log that has lost its end gives out offsets again, in another epoch: so the epoch
+    of a record, together with its offset, says which record it is.
+    """
+
+    partition: Partition
+    first: int
+    number: int
+
+
+class Truncated(NamedTuple):
+    """A partition has lost its end: what had been read from the offset `next` on is no more, and others come there."""
+
+    partition: Partition
+    next: int
+
+
 class Outage(NamedTuple):
     """The log stopped answering, for a `reason` that a person can act on; following goes on when it is back."""
 
@@ -211,7 +234,7 @@ class Restored(NamedTuple):
     """The log answers again; nothing was skipped."""
 
 
-News = Batch | Together | Sources | Gap | Skipped | Replaced | Outage | Restored
+News = Batch | Together | Sources | Gap | Skipped | Replaced | Epoch | Truncated | Outage | Restored
 
 
 def weight(record: Record) -> int:

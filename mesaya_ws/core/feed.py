@@ -14,6 +14,7 @@ from mesaya_ws.core.checkpoint import Cut, DamagedError, Row, in_pieces
 from mesaya_ws.core.coverage import Coverage
 from mesaya_ws.core.event_log import (
     Batch,
+    Epoch,
     Extent,
     Gap,
     Hindrance,
@@ -26,6 +27,7 @@ from mesaya_ws.core.event_log import (
     Source,
     Sources,
     Together,
+    Truncated,
     weight,
 )
 from mesaya_ws.core.freshness import Freshness
@@ -182,6 +184,13 @@ class Feed:
                 if self._merge.drop(topic):
                     self._own_up(topic, Lost.REPLACED)
                 self.coverage.replaced(topic, topic_id)
+            case Epoch(partition, first, epoch):
+                self.cursor.epoch_begins(partition, first, epoch)
+            case Truncated(partition, next_offset):
+                # What only those records told stays known until it is told anew: nobody can say what was before.
+                self._merge.truncate(partition, next_offset)
+                self._own_up(partition.topic, Lost.REPLACED)
+                self.coverage.truncated(partition, next_offset)
 
     def _push(self, batch: Batch, steady: int) -> None:
         self._merge.push(batch.source, list(map(_heard, batch.records)), batch.lag, steady)

@@ -124,6 +124,8 @@ class Merge(Generic[Item]):
         self._starved -= queue.starved
         queue.items.extend(items)
         queue.bytes += sum(map(_size, items))
+        if is_new_head:
+            queue.arrivals.clear()
         if items and source is not None:  # the only source of a log waits for nothing
             queue.note_arrival(now)
         queue.lag = lag
@@ -140,16 +142,27 @@ class Merge(Generic[Item]):
 
     def drop(self, topic: str) -> bool:
         """Forget what was pushed of a topic that is no more, and has not been taken; return whether there was any."""
+        return self._drop(topic, lambda record: record.topic == topic)
+
+    def truncate(self, partition: Partition, offset: int) -> bool:
+        """Forget what was pushed of a partition from `offset` on and not taken; return whether there was any."""
+        topic, number = partition
+        return self._drop(
+            topic, lambda record: record.topic == topic and record.partition == number and record.offset >= offset
+        )
+
+    def _drop(self, topic: str, is_gone: Callable[[Record], bool]) -> bool:
         dropped = False
         for queue in self._queues.values():
-            kept = deque(item for item in queue.items if item[0].topic != topic)
+            kept = deque(item for item in queue.items if not is_gone(item[0]))
             if len(kept) < len(queue.items):
                 dropped = True
                 queue.items, queue.parent = kept, None
                 queue.bytes = sum(map(_size, kept))
                 self._mark(queue, is_full=False)
-            if queue.place.topic == topic:
-                queue.arrivals.clear()  # its offsets begin anew
+                if kept and queue.arrivals:
+                    # What is left came first; what comes now may have the offsets of what was dropped.
+                    queue.arrivals = deque([(kept[-1][0].offset, queue.arrived)])
         self._held = [queue for queue in self._held if queue.parent is not None]
         self._disarranged = True
         return dropped

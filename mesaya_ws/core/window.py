@@ -56,6 +56,11 @@ class _Line:
             del self.entries[: self.start]
             self.start = 0
 
+    def truncate(self, offset: int) -> bool:
+        """Drop the publications of records at `offset` or behind it; say whether there are others."""
+        del self.entries[bisect_left(self.entries, offset, self.start, key=_offset) :]
+        return len(self.entries) > self.start
+
     def between(self, first: int, end: int | None) -> tuple[int, int]:
         """Return where the publications of the records `first <= offset < end` lie among the entries."""
         start = bisect_left(self.entries, first, self.start, key=_offset)
@@ -99,14 +104,21 @@ class Window:
 
     def forget(self, partition: Partition) -> None:
         """Promise nothing of a partition whose topic was created anew, and begin it again at 0."""
+        self.truncate(partition, 0)
+
+    def truncate(self, partition: Partition, offset: int) -> None:
+        """Take back what was made of records of `partition` from `offset` on: others will be there."""
         self.era += 1
-        self._order = deque(entry for entry in self._order if entry[1].partition != partition)
+        self._order = deque(
+            entry for entry in self._order if entry[1].partition != partition or entry[1].offset < offset
+        )
         for channel, lines in list(self._channels.items()):
-            lines.pop(partition, None)
-            if not lines:
-                del self._channels[channel]
+            if partition in lines and not lines[partition].truncate(offset):
+                del lines[partition]
+                if not lines:
+                    del self._channels[channel]
         self.bytes = sum(len(entry.frame) for _, entry in self._order)
-        self._floor[partition] = 0
+        self._floor[partition] = min(offset, self._floor.get(partition, 0))
 
     def add(
         self,

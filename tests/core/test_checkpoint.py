@@ -22,7 +22,7 @@ from mesaya_ws.core.checkpoint import (
 from mesaya_ws.core.event_log import Partition, Place, Record
 
 TOPIC = "state"
-CUT = Cut({Partition("a", 0): Place("id", 7), Partition("b", 2): Place("other", 0)}, 12, frozenset({"b"}))
+CUT = Cut({Partition("a", 0): Place("id", 7, 3), Partition("b", 2): Place("other", 0)}, 12, frozenset({"b"}))
 
 
 def parts_of(rows):
@@ -167,6 +167,14 @@ def test_what_is_no_marker_says_nothing(value):
     list(topic.write("one.1", numbered(3)))
     topic.records.append(Record(TOPIC, 0, 99, 0, b"0", value))
     assert topic.read().whole() == []
+
+
+def test_a_marker_of_before_there_were_epochs_is_one():
+    old = b'{"format":1,"id":"x","slot":0,"parts":0,"rows":0,"taken":0,"time":0,"unread":[],"places":[["a",0,"id",7]]}'
+    slots = Slots()
+    slots.take(Record(TOPIC, 0, 99, 0, b"0", old))
+    (marker,) = slots.whole()
+    assert marker.cut.places == {Partition("a", 0): Place("id", 7)}
 
 
 @pytest.mark.parametrize("key", [None, b"", b"x", b"2", b"0/", b"0/x", b"/1", b"0/1/2", b"0/9999999999999999"])

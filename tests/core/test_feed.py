@@ -17,6 +17,7 @@ from mesaya_ws.core.checkpoint import DamagedError, pack, unpack
 from mesaya_ws.core.event_log import (
     BEGINNING,
     Batch,
+    Epoch,
     Extent,
     Gap,
     Hindrance,
@@ -26,6 +27,7 @@ from mesaya_ws.core.event_log import (
     Replaced,
     Sources,
     Trouble,
+    Truncated,
 )
 from mesaya_ws.core.feed import TURN, Feed
 from mesaya_ws.core.frames import payload_of
@@ -391,6 +393,44 @@ def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
         assert len(feed.window) == 1
     list(feed.take(NOW - 3_600_000, 300_001))
     assert len(feed.window) == 0
+
+
+def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that_hears_it(live):
+    live.hear(Epoch(TABLES, 0, 1), NOW)
+    positions = []
+    for offset in range(4):
+        told_of(live, table(offset))
+        list(live.take(NOW))
+        positions.append(live.position(PLAN))
+    told_of(live, table(4)._replace(value=value("created", "t4", sectionId="unknown")))
+    list(live.take(NOW))
+    live.hear(Truncated(TABLES, 2), NOW)
+    assert live.losses == [(TABLES.topic, Lost.REPLACED)]
+    live.losses.clear()
+    assert live.cursor.next[TABLES] == 2
+    assert live.position(PLAN) == positions[1]
+    live.hear(Epoch(TABLES, 2, 3), NOW)
+    for offset in (2, 3, 4):
+        told_of(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
+    list(live.take(NOW))
+    assert live.cursor.next[TABLES] == 5
+    tables = [publication.offset for channel, publication in published(live) if publication.partition == TABLES]
+    assert tables == [0, 1, 2, 3, 4]
+    for position in positions[2:]:
+        assert live.coverage.judge(PLAN, position) == Lost.REPLACED
+    assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Missed)
+    list(live.take(NOW + 10_000))
+    assert live._merge.caught_up, "what waited for its parent is no more"
+
+
+def test_a_checkpoint_knows_the_epoch_of_its_place(live):
+    live.hear(Epoch(TABLES, 0, 7), NOW)
+    told_of(live, table(0))
+    list(live.take(NOW))
+    begun = restored(*captured(live))
+    assert begun.position(PLAN) == live.position(PLAN)
+    begun.hear(Epoch(TABLES, 0, 8), NOW)
+    assert begun.cursor.places()[TABLES].epoch == 8
 
 
 def test_a_gap_is_behind_the_records_that_were_told_before_it(live):

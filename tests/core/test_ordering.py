@@ -483,3 +483,16 @@ def test_of_the_one_order_of_a_log_only_what_is_dropped_is_missing():
     taker.merge.push(None, [item(A, 0, 1), item(C, 0, 2), item(A, 1, 3), item(C, 1, 4)], 0)
     assert taker.merge.drop("a")
     assert taker.take() == [2, 4]
+
+
+def test_of_a_partition_that_has_lost_its_end_what_is_left_is_taken():
+    taker = Taker(A, B)
+    taker.merge.push(A, [item(A, 0, 10, needs="x"), item(A, 1, 30), item(A, 2, 40)], 0, now=5)
+    assert taker.take(5) == []
+    assert taker.merge.truncate(A, 1)
+    assert not taker.merge.truncate(A, 1)
+    taker.merge.push(A, [item(A, 1, 50, needs="y")], 0, now=600)
+    assert taker.take(4 + WAIT) == []
+    assert taker.take(5 + WAIT) == [-10]
+    assert taker.merge.wake_at() == 600 + WAIT
+    assert taker.take(600 + WAIT) == [-50]

@@ -185,3 +185,20 @@ def test_what_is_cleared_goes_bit_by_bit_and_whoever_still_reads_hears_of_it():
     with pytest.raises(Overtaken):
         window.after("a", {}, DROPPED_AT_ONCE)
     assert not window.holds([P], {P: DROPPED_AT_ONCE})
+
+
+def test_what_is_taken_back_is_gone_and_others_come_in_its_place():
+    window = Window(300, 1000)
+    for offset in range(5):
+        window.add("a", P, offset, 0, b"%d" % offset)
+        window.add("b", Q, offset, 0, b"q")
+    window.add("c", P, 3, 0, b"alone")
+    window.raise_floor(P, 3)
+    window.truncate(P, 2)
+    assert (window.era, len(window), window.bytes) == (1, 7, 7)
+    assert window.holds([P], {P: 2})
+    assert frames(window.after("a", {})) == [b"0", b"1"]
+    assert frames(window.after("c", {})) == []
+    window.add("a", P, 2, 0, b"new")
+    assert frames(window.after("a", {P: 1})) == [b"1", b"new"]
+    assert frames(window.after("b", {})) == [b"q"] * 5

@@ -245,7 +245,7 @@ class Polling:
         A fetch tells the end of a partition, too, when nobody else does.
         """
         extents = {TopicPartition(*partition): extent for partition, extent in survey.extents.items()}
-        for at, (id, begin) in survey.begun.items():
+        for at, (id, begin, _) in survey.begun.items():
             partition = TopicPartition(*at)
             self._next.setdefault(partition, begin)
             self._ids.setdefault(at.topic, id)
@@ -265,7 +265,7 @@ class Polling:
         assigned = consumer.raw.assignment()
         forbidden = {finding.topic for finding in survey.found(Hindrance.REFUSED)}
         existing = {TopicPartition(*partition) for partition in survey.existing}
-        begun = {TopicPartition(*at) for at, (id, _) in survey.begun.items() if self._ids[at.topic] == id}
+        begun = {TopicPartition(*at) for at, (id, _, _) in survey.begun.items() if self._ids[at.topic] == id}
         stay = {partition for partition in (assigned & existing) - replaced if partition.topic not in forbidden}
         for partition in assigned - replaced:
             self._next[partition] = consumer.place(partition)
