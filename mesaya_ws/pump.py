@@ -211,7 +211,8 @@ def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outco
 
 def _report_skipped(metrics: Metrics, skipped: Skipped) -> None:
     """Enter records into the books, and log them, that not even the log's client could read."""
-    key = skipped.partition.topic, Reason.DAMAGED
+    why = Reason.TOO_LARGE if skipped.too_large else Reason.DAMAGED
+    key = skipped.partition.topic, why
     metrics.records[key] = metrics.records.get(key, 0) + skipped.next - skipped.first
     log.warning(
         "records skipped",
@@ -219,6 +220,6 @@ def _report_skipped(metrics: Metrics, skipped: Skipped) -> None:
         partition=skipped.partition.number,
         first=skipped.first,
         next=skipped.next,
-        reason=Reason.DAMAGED,
+        reason=why,
         detail=skipped.reason,
     )

@@ -241,6 +241,11 @@ class Settings:
         validator=within(0, 60),
         help="How many seconds a record waits for its parent (a table for its section) before it counts as an orphan.",
     )
+    max_record_bytes: int = ts.option(
+        default=4 * MIB,
+        validator=within(1024, 64 * MIB),
+        help="Size of a record of the log, unpacked, in bytes; larger ones are skipped.",
+    )
     buffered_records: int = ts.option(
         default=1000,
         validator=within(1, 1_000_000),

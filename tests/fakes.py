@@ -112,12 +112,12 @@ class FakeLog:
         self._extents[Partition(topic, 0)] = self._extents[Partition(topic, 0)]._replace(begin=end, end=end)
         self._forget(lambda record: record.topic == topic)
 
-    def damage(self, topic: str) -> None:
-        """Append a record that no follower can read."""
+    def damage(self, topic: str, *, too_large: bool = False) -> None:
+        """Append a record that no follower can read, perhaps because it is too large."""
         partition = Partition(topic, 0)
         extent = self._extents[partition]
         self._extents[partition] = extent._replace(end=extent.end + 1)
-        self._skipped.append(Skipped(partition, extent.end, extent.end + 1, "the fake log has damaged it"))
+        self._skipped.append(Skipped(partition, extent.end, extent.end + 1, "the fake log has damaged it", too_large))
         self._tell()
 
     def replace(self, topic: str) -> None:

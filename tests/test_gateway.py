@@ -120,18 +120,21 @@ async def test_records_that_cannot_be_understood_are_logged_and_counted_and_the_
         assert f'mesaya_records_total{{outcome="tombstone",topic="{topic}"}} 1.0' in books
 
 
-async def test_records_that_cannot_be_read_are_logged_and_counted_and_the_stream_goes_on(log, logged):
+@pytest.mark.parametrize(("too_large", "reason"), [(False, "damaged"), (True, "too_large")])
+async def test_records_that_cannot_be_read_are_logged_and_counted_and_the_stream_goes_on(
+    log, logged, too_large, reason
+):
     topic = "mesa-ya.announcements.events"
     async with running() as gateway:
         client = await gateway.subscribed()
         await log.append([announced(1)])
-        log.damage(topic)
+        log.damage(topic, too_large=too_large)
         await log.append([announced(2)])
         assert [(await client.message())["data"]["announcementId"] for _ in range(2)] == ["a1", "a2"]
         [event] = [event for event in logged() if event["event"] == "records skipped"]
-        assert event.items() >= {"topic": topic, "partition": 0, "first": 1, "next": 2, "reason": "damaged"}.items()
+        assert event.items() >= {"topic": topic, "partition": 0, "first": 1, "next": 2, "reason": reason}.items()
         books = (await gateway.get("/metrics")).body.decode()
-        assert f'mesaya_records_total{{outcome="damaged",topic="{topic}"}} 1.0' in books
+        assert f'mesaya_records_total{{outcome="{reason}",topic="{topic}"}} 1.0' in books
 
 
 async def test_a_topic_that_is_created_again_is_logged_and_goes_on(log, logged):

@@ -162,7 +162,7 @@ class Slots:
         key = _KEY.fullmatch(record.key or b"")
         if key is None:
             return
-        slot, value = int(key[1]), record.value or b""
+        slot, value = int(key[1]), record.value if isinstance(record.value, bytes) else b""
         if key[2] is not None:
             id, _, part = value.partition(b" ")
             self._parts[slot, int(key[2])] = id.decode("latin-1"), part

@@ -44,6 +44,12 @@ class Partition(NamedTuple):
     number: int
 
 
+class TooLarge(NamedTuple):
+    """In the place of a value that is not read, for it has `size` bytes, unpacked."""
+
+    size: int
+
+
 class Record(NamedTuple):
     """One record of the log.
 
@@ -56,7 +62,7 @@ class Record(NamedTuple):
     offset: int
     timestamp: int
     key: bytes | None
-    value: bytes | None
+    value: bytes | TooLarge | None
 
 
 class NewRecord(NamedTuple):
@@ -190,12 +196,16 @@ class Gap(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """Of the records `first <= offset < next` of a partition, some are there that cannot be read, for a `reason`."""
+    """Of the records `first <= offset < next` of a partition, some are there that cannot be read, for a `reason`.
+
+    That may be that they are too large, together.
+    """
 
     partition: Partition
     first: int
     next: int
     reason: str
+    too_large: bool = False
 
 
 class Replaced(NamedTuple):

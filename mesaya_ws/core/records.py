@@ -10,7 +10,7 @@ import orjson
 
 from mesaya_ws.core.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.entity import Data, Dropped, Entity
-from mesaya_ws.core.event_log import PARENTS, Record, topic_of
+from mesaya_ws.core.event_log import PARENTS, Record, TooLarge, topic_of
 from mesaya_ws.core.fields import DROPPED, reference
 from mesaya_ws.core.json_text import MAX_NODES, has_too_many_nodes, read_json
 
@@ -100,6 +100,8 @@ def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable
     value = record.value
     if value is None:
         return Unreadable(Reason.TOMBSTONE)
+    if isinstance(value, TooLarge):
+        return Unreadable(Reason.TOO_LARGE, f"It has {value.size} bytes, unpacked: more than MAX_RECORD_BYTES.")
     topic = record.topic
     if has_too_many_nodes(value, max_nodes):
         return Unreadable(Reason.TOO_LARGE, f"It has more than {max_nodes} members, in {len(value)} bytes.")

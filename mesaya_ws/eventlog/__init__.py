@@ -7,7 +7,7 @@ import trio
 
 from mesaya_ws.core.event_log import PARENTS, EventLog
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
-from mesaya_ws.settings import Settings, followed
+from mesaya_ws.settings import MIB, Settings, followed
 
 
 def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
@@ -36,7 +36,9 @@ def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog |
     if settings.kafka_brokers:
         from mesaya_ws.eventlog.kafka import COMPACTED, open_kafka_log
 
-        return open_kafka_log(attrs.evolve(settings, kafka_topics=(topic,)), {topic: COMPACTED})
+        # What we write there ourselves is small enough, whatever others may write elsewhere.
+        own = attrs.evolve(settings, kafka_topics=(topic,), max_record_bytes=4 * MIB)
+        return open_kafka_log(own, {topic: COMPACTED})
     return open_sqlite_log(settings.event_log, (topic,), compact=True)
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.event_log import TOPICS, Record, topic_of
+from mesaya_ws.core.event_log import TOPICS, Record, TooLarge, topic_of
 from mesaya_ws.core.json_text import MAX_NODES, nodes
 from mesaya_ws.core.records import Event, Reason, Unreadable, platform_time, understand
 from tests.steps import calls
@@ -258,6 +258,12 @@ def test_a_time_is_written_as_the_platform_does(milliseconds, written):
 
 
 # What is too much
+
+
+def test_what_the_log_has_not_read_because_it_is_too_large_says_so():
+    problem = understand(Record(topic_of("reviews"), 0, 0, 0, None, TooLarge(5_000_000)))
+    assert problem == Unreadable(Reason.TOO_LARGE, problem.detail)
+    assert "5000000 bytes" in problem.detail
 
 
 def heavy(member, count):

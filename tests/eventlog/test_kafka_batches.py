@@ -1,20 +1,27 @@
 """Record batches are unpacked as kafka-python itself does it."""
 
+import gzip
+import tracemalloc
 from collections import deque
 from contextlib import suppress
 
+import lz4.frame
 import pytest
+import snappy
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import IsolationLevel, TopicPartition
+from kafka.codec import snappy_encode
 from kafka.errors import CorruptRecordError
 from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from kafka.record.legacy_records import LegacyRecordBatchBuilder
 from kafka.record.util import calc_crc32c
 
-from mesaya_ws.core.event_log import Record
-from mesaya_ws.eventlog.kafka.batches import PartitionRecords, unpack
+from mesaya_ws.core.event_log import Record, TooLarge
+from mesaya_ws.eventlog.kafka.batches import OLD_BATCH, SIZES, PartitionRecords, Sizes, unpack
+from mesaya_ws.eventlog.kafka.unpacking import TooLargeError, reader
 
 AT = TopicPartition("t", 3)
 ROWS = st.lists(
@@ -46,6 +53,136 @@ def test_a_batch_says_what_kafka_python_reads_in_it(rows, compression, first):
     theirs = [Record(*AT, one.offset, one.timestamp, one.key, one.value) for one in DefaultRecordBatch(data)]
     assert ours == theirs
     assert [(one.timestamp, one.key, one.value) for one in ours] == [row[1:4] for row in rows]
+
+
+@given(ROWS, st.sampled_from([0, 1, 2, 3, 4]), st.integers(1, 3000), st.integers(20, 30_000))
+def test_however_little_is_unpacked_at_a_time_all_is_read_that_is_not_too_large(rows, compression, chunk, most):
+    data = batch_of([row[1:] for row in rows], compression)
+    whole = list(unpack(DefaultRecordBatch(data), *AT))
+    bounded = list(unpack(DefaultRecordBatch(data), *AT, Sizes(most, SIZES.batch), chunk))
+    assert len(bounded) == len(whole)
+    for record, expected in zip(bounded, whole, strict=True):
+        if isinstance(record.value, TooLarge):
+            assert record.value.size > most
+            assert record[:4] == expected[:4], "it has its place and its time"
+            assert len(expected.key or b"") + len(expected.value or b"") <= record.value.size
+        else:
+            assert record == expected
+            assert len(expected.key or b"") + len(expected.value or b"") <= most
+
+
+HUGE = 80 * 1024 * 1024
+
+
+@pytest.fixture(scope="module", params=[1, 3, 4], ids=["gzip", "lz4", "zstd"])
+def bomb(request):
+    """A batch with a record of 80 MiB between two small ones, of which packed nothing is left."""
+    rows = [(1, b"k", b"before", []), (2, b"k", bytes(HUGE), []), (3, b"k", b"after", [])]
+    batch = batch_of(rows, request.param)
+    assert len(batch) < HUGE // 100
+    return batch
+
+
+def memory(act):
+    """Return what `act` returns, and how much memory it took at most."""
+    tracemalloc.start()
+    try:
+        return act(), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_record_that_is_far_too_large_is_not_unpacked(bomb):
+    told, records = [], unpack(DefaultRecordBatch(bomb), *AT)
+
+    def read():
+        with pytest.raises(TooLargeError, match=str(HUGE)[:3]):
+            told.extend(records)
+
+    _, most = memory(read)
+    assert [record.value for record in told] == [b"before"]
+    assert most < 4 * 1024 * 1024
+
+
+def test_a_record_that_is_too_large_is_unpacked_but_not_kept(bomb):
+    sizes = Sizes(SIZES.record, 2 * HUGE)
+    told, most = memory(lambda: list(unpack(DefaultRecordBatch(bomb), *AT, sizes)))
+    assert [record.value for record in told] == [b"before", told[1].value, b"after"]
+    assert isinstance(told[1].value, TooLarge)
+    assert most < 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("compression", [1, 2, 3, 4])
+def test_a_batch_that_is_too_large_is_read_up_to_there(compression):
+    batch = DefaultRecordBatch(batch_of([(1, None, bytes(1000), [])] * 100, compression))
+    told = []
+    with pytest.raises(TooLargeError, match="50000"):
+        told.extend(unpack(batch, *AT, Sizes(5000, 50_000), 1024))
+    assert 45 <= len(told) <= 50
+
+
+def test_a_block_of_snappy_that_is_too_large_is_not_even_begun():
+    packed = snappy.compress(bytes(10_000))
+    with pytest.raises(TooLargeError, match="10000"):
+        reader(2, packed, 9999)(100)
+    assert reader(2, packed, 10_000)(20_000) == bytes(10_000)
+
+
+@pytest.mark.parametrize("compression", [1, 2, 3])
+def test_an_old_batch_that_is_too_large_is_not_unpacked(compression):
+    builder = LegacyRecordBatchBuilder(1, compression, 1 << 30)
+    for offset in range(40):
+        builder.append(offset, 5, None, bytes(1024 * 1024))
+    records = records_of(builder.build())
+
+    def take():
+        with pytest.raises(TooLargeError):
+            records.take(100)
+
+    _, most = memory(take)
+    assert most < 3 * OLD_BATCH + 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize(("compression", "magic"), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (3, 1)])
+def test_an_old_record_that_is_too_large_is_told_by_its_size(compression, magic):
+    builder = LegacyRecordBatchBuilder(magic, compression, 1 << 30)
+    for offset, size in enumerate((10, 2000, 10)):
+        builder.append(offset, 5, None, bytes(size))
+    records = records_of(builder.build())
+    records.sizes = Sizes(1000, 50_000)
+    assert [record.value for record in records.take(100)] == [bytes(10), TooLarge(2000), bytes(10)]
+
+
+def test_of_large_records_few_are_taken_at_a_time():
+    records = records_of(batch_of([(1, None, bytes(100_000), [])] * 10))
+    assert [len(records.take(200)) for _ in range(4)] == [3, 3, 3, 1]
+    assert not records
+
+
+@pytest.mark.parametrize("compression", [1, 2, 3, 4])
+def test_what_is_packed_may_come_in_several_parts(compression):
+    parts = [bytes([number]) * 50_000 for number in range(3)]
+    pack = {
+        1: lambda part: gzip.compress(part) + bytes(7),
+        2: lambda part: snappy_encode(part, xerial_blocksize=10_000)[16:],
+        3: lz4.frame.compress,
+        4: zstandard.ZstdCompressor().compress,
+    }[compression]
+    packed = (snappy_encode(b"x")[:16] if compression == 2 else b"") + b"".join(map(pack, parts))
+    read, found = reader(compression, packed, 1 << 20), b""
+    while part := read(7000):
+        assert len(part) <= 7000
+        found += part
+    assert found == b"".join(parts)
+    assert read(7000) == b""
+
+
+@pytest.mark.parametrize("compression", [1, 3])
+def test_what_is_packed_and_cut_short_is_no_end(compression):
+    packed = {1: gzip.compress, 3: lz4.frame.compress}[compression](bytes(range(256)) * 10)
+    read = reader(compression, packed[:-9], 1 << 20)
+    with pytest.raises(EOFError):
+        list(iter(lambda: read(100), b""))
 
 
 @given(ROWS, st.data())

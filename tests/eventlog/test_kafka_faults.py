@@ -36,6 +36,7 @@ from mesaya_ws.core.event_log import (
     Restored,
     Skipped,
     Sources,
+    TooLarge,
 )
 from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, looks, open_kafka_log, polling, trouble_with
 from mesaya_ws.eventlog.kafka.consumer import Consumer
@@ -321,6 +322,26 @@ async def test_what_retention_removed_under_a_slow_follower_is_told(store: Kafka
     assert gap.partition == at
     assert gap.next == 990
     assert offsets == [*range(gap.first), *range(990, 1000)]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
+async def test_what_is_too_large_unpacked_is_passed_by_and_told(store: KafkaStore, hurry: None, codec: str):
+    """What a few kilobytes in the log stand for takes neither the memory nor the time that it would."""
+    topic = store.topics[0]
+    at = Partition(topic, 0)
+    large, huge = bytes(5 * 1024 * 1024), bytes(80 * 1024 * 1024)
+    for value in (b"a", large, b"b", huge, b"c"):
+        await store.produce(topic, [value], compression_type=codec, max_request_size=1 << 30)
+    async with store.open() as log:
+        async with following(log) as ear:
+            await ear.until(lambda: bool(ear.records) and ear.records[-1].value == b"c" and not any(ear.lags.values()))
+        assert [record.offset for record in await log.read(at, 0)] == [0, 1, 2, 4]
+    assert [record.offset for record in ear.records] == [0, 1, 2, 4]
+    assert isinstance(ear.records[1].value, TooLarge)
+    assert ear.records[1].value.size > len(large)
+    (skipped,) = ear.all(Skipped)
+    assert skipped == Skipped(at, 3, 4, skipped.reason, too_large=True)
+    assert "unpacked" in skipped.reason
 
 
 class NotText(str):

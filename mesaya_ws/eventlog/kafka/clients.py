@@ -15,6 +15,7 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaConnectionError
 from kafka.net.compat import KafkaNetClient
 
+from mesaya_ws.eventlog.kafka import batches
 from mesaya_ws.eventlog.kafka.connections import Connections, Loop, UnthreadedLoop
 from mesaya_ws.eventlog.kafka.consumer import Consumer
 from mesaya_ws.settings import Settings, SettingsError
@@ -24,6 +25,9 @@ CONNECT_PATIENCE = 5.0
 
 GRACE = 0.3
 """Seconds that a cancelled thread has to end by itself, before its clients are closed under it."""
+
+SIZES = "sizes"
+"""The option that is ours: how large a record and a batch may be."""
 
 Options = Mapping[str, Any]
 _Result = TypeVar("_Result")
@@ -41,6 +45,7 @@ def connection_options(settings: Settings) -> Options:
         # How soon a broker that hangs is given up, and new leaders and re-created topics are noticed.
         "request_timeout_ms": 10_000,
         "metadata_max_age_ms": 15_000,
+        SIZES: batches.SIZES._replace(record=settings.max_record_bytes),
     }
     if "SASL" in settings.kafka_security_protocol:
         options |= {
@@ -77,7 +82,9 @@ class Clients:
     """
 
     def __init__(self, options: Options) -> None:
-        self._options = options
+        self._sizes = options.get(SIZES, batches.SIZES)
+        # What kafka-python does not know it would refuse.
+        self._options = {name: option for name, option in options.items() if name != SIZES}
         self._nets: list[KafkaNetClient] = []
         self._opened: list[Any] = []
         self.closed = False
@@ -90,7 +97,7 @@ class Clients:
 
     def consumer(self) -> Consumer:
         """Return a new consumer; it has no partitions yet."""
-        consumer = Consumer(partial(self._connect, UnthreadedLoop), self._options)
+        consumer = Consumer(partial(self._connect, UnthreadedLoop), self._options, self._sizes)
         self._keep(consumer.raw)
         return consumer
 

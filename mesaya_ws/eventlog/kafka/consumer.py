@@ -17,7 +17,8 @@ from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, for_code
 from kafka.net.compat import KafkaNetClient
 
 from mesaya_ws.core.event_log import Partition, Record
-from mesaya_ws.eventlog.kafka.batches import PartitionRecords
+from mesaya_ws.eventlog.kafka.batches import SIZES, TAKEN_BYTES, PartitionRecords, Sizes
+from mesaya_ws.eventlog.kafka.unpacking import TooLargeError
 
 BATCH_RECORDS = 200
 """Records that one poll hands over at most. They die before the garbage collector counts enough of them to look at the
@@ -59,11 +60,12 @@ fetching._FetchPartition = _asked
 
 
 class Poison(NamedTuple):
-    """What a consumer cannot read, up to `offset`: a damaged batch, or one in a codec that nobody knows."""
+    """What a consumer cannot read, up to `offset`: a damaged batch, one in a codec that nobody knows, or too large."""
 
     partition: TopicPartition
     offset: int
     reason: str
+    too_large: bool
 
 
 class PoisonError(Exception):
@@ -81,13 +83,17 @@ class Consumer:
     `failing` are the partitions of which the broker hands nothing out, with the code of its error.
     """
 
-    def __init__(self, connect: Callable[..., KafkaNetClient], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, connect: Callable[..., KafkaNetClient], options: Mapping[str, Any], sizes: Sizes = SIZES
+    ) -> None:
         self.raw = KafkaConsumer(**options, **_OPTIONS, kafka_client=connect)
         self._fetcher: Any = self.raw._fetcher
         self._tended_at = -inf
         # Whether there may be a broker that no answer is awaited from.
         self._may_ask = True
         self._pauses = False
+        self._sizes = sizes
+        self._bytes = 0
         # As answers have told since `hear`; as is known of all; and since the last look began.
         self._told: dict[TopicPartition, int] = {}
         self._ends: dict[TopicPartition, int] = {}
@@ -99,6 +105,7 @@ class Consumer:
         """Have records that are ours from the beginning (see `batches`), and take note of what answers tell."""
         fetcher = self._fetcher
         arrive, clear = fetcher._handle_fetch_response, fetcher._clear_pending_fetch_request
+        take = fetcher._append
 
         def handle_fetch_response(node: Any, places: Any, sent_at: float, response: Any) -> None:
             arrive(node, places, sent_at, response)
@@ -118,7 +125,17 @@ class Consumer:
             clear(*arguments)
             self._may_ask = True
 
-        fetcher.PartitionRecords = PartitionRecords
+        def append(drained: Any, part: Any, *options: Any) -> int:
+            """Take no more in one go when what has been taken of one partition is a lot."""
+            taken: int = take(drained, part, *options)
+            self._bytes += part.taken
+            return taken if self._bytes < TAKEN_BYTES else BATCH_RECORDS
+
+        class Records(PartitionRecords):
+            sizes = self._sizes
+
+        fetcher.PartitionRecords = Records
+        fetcher._append = append
         fetcher._handle_fetch_response = handle_fetch_response
         fetcher._clear_pending_fetch_request = clear_pending_fetch_request
 
@@ -170,6 +187,7 @@ class Consumer:
         if self._fetcher._paused_partition_records and not self._fetcher._next_partition_records:
             # The rest of a resumed partition goes on only where there is none; an empty one counts as one.
             self._fetcher._next_partition_records = None
+        self._bytes = 0
         try:
             records: dict[TopicPartition, Sequence[Record]]
             records, _ = self._fetcher.fetched_records(limit)
@@ -182,7 +200,8 @@ class Consumer:
             # Before the place, the same batch may hold others, which have been passed by. If it is not known where the
             # batch ends, it is passed by one offset at a time.
             offset = max(rest.fetch_offset, rest.next_fetch_offset, rest.behind - 1)
-            raise PoisonError(Poison(rest.topic_partition, offset, reason)) from error
+            too_large = isinstance(error, TooLargeError)
+            raise PoisonError(Poison(rest.topic_partition, offset, reason, too_large)) from error
         return records
 
     def _tend(self) -> None:

@@ -77,7 +77,7 @@ class Polling:
         # The ids of the topics that the places in `_next` belong to.
         self._ids = {partition.topic: place.topic_id for partition, place in start.items()}
         # What could not be read since the last record that could: its first offset, and why.
-        self._poisoned: dict[TopicPartition, tuple[int, str]] = {}
+        self._poisoned: dict[TopicPartition, tuple[int, str, bool]] = {}
         # Where the broker said that the place is not valid, with the offset up to which the log agrees, if it said so.
         # Until a look tells where to go on, nothing is handed over of these.
         self._astray: dict[TopicPartition, int | None] = {}
@@ -156,8 +156,8 @@ class Polling:
             agreed = error.divergent_offsets
             self._astray |= {partition: at and at.offset for partition, at in agreed.items()}
         except PoisonError as error:
-            partition, offset, why = error.poison
-            self._poisoned.setdefault(partition, (self._next[partition], why))
+            partition, offset, why, too_large = error.poison
+            self._poisoned.setdefault(partition, (self._next[partition], why, too_large))
             consumer.raw.seek(partition, offset + 1)
         except BrokerResponseError:
             # Of one partition; its place is kept, the others go on.
@@ -353,8 +353,8 @@ class Polling:
     def _skipped(self, partition: TopicPartition, next_offset: int) -> Iterator[News]:
         """Tell what could not be read before `next_offset`."""
         if partition in self._poisoned:
-            first, why = self._poisoned.pop(partition)
-            yield Skipped(Partition(*partition), first, next_offset, why)
+            first, why, too_large = self._poisoned.pop(partition)
+            yield Skipped(Partition(*partition), first, next_offset, why, too_large)
             self._next[partition] = next_offset
 
 

@@ -1,0 +1,134 @@
+"""What a codec has packed, unpacked a little at a time: a few kilobytes can stand for gigabytes.
+
+Packed are record batches, as a whole; see https://kafka.apache.org/documentation/#recordbatch for the codecs' numbers.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+
+import lz4.frame  # type: ignore[import-untyped]
+import snappy  # type: ignore[import-untyped]
+import zstandard
+
+Read = Callable[[int], bytes]
+"""Returns the next bytes, that many at most; none at the end. Raises what the codec raises."""
+
+WINDOW_BYTES = 128 * 1024 * 1024
+"""How far back zstd may refer, as its highest level does. Only what has been unpacked of it takes memory."""
+
+_XERIAL = b"\x82SNAPPY\x00"
+_XERIAL_HEAD = 16
+
+
+class TooLargeError(Exception):
+    """Something would be larger, unpacked, than what is allowed."""
+
+
+def reader(codec: int, data: bytes, most: int) -> Read:
+    """Return what reads packed `data`. Raises `TooLargeError` when a part that comes as a whole exceeds `most` bytes.
+
+    Raises `KeyError` when nobody knows the codec.
+    """
+    return _READERS[codec](data, most)
+
+
+def _plain(data: bytes, _: int) -> Read:
+    return _joined(iter([data]))
+
+
+def _gzip(data: bytes, _: int) -> Read:
+    unpacker, rest = zlib.decompressobj(wbits=31), data
+
+    def read(size: int) -> bytes:
+        nonlocal unpacker, rest
+        while True:
+            if unpacker.eof:
+                # One may follow the other (RFC 1952, 2.2), and be filled up with zeros.
+                rest = unpacker.unused_data.lstrip(b"\0")
+                if not rest:
+                    return b""
+                unpacker = zlib.decompressobj(wbits=31)
+            some = unpacker.decompress(rest, size)
+            rest = unpacker.unconsumed_tail
+            if some:
+                return some
+            if not rest and not unpacker.eof:
+                raise EOFError("The packed data ends too early.")
+
+    return read
+
+
+def _lz4(data: bytes, _: int) -> Read:
+    unpacker, rest = lz4.frame.LZ4FrameDecompressor(), data
+
+    def read(size: int) -> bytes:
+        nonlocal unpacker, rest
+        while True:
+            if unpacker.eof:
+                rest = unpacker.unused_data or b""
+                if not rest:
+                    return b""
+                unpacker = lz4.frame.LZ4FrameDecompressor()
+            elif not rest and unpacker.needs_input:
+                raise EOFError("The packed data ends too early.")
+            some: bytes = unpacker.decompress(rest, size)
+            rest = b""  # it keeps what it has not used
+            if some:
+                return some
+
+    return read
+
+
+def _zstd(data: bytes, _: int) -> Read:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES)
+    return unpacker.stream_reader(data, read_across_frames=True).read
+
+
+def _snappy(data: bytes, most: int) -> Read:
+    return _joined(_snappy_blocks(data, most))
+
+
+def _snappy_blocks(data: bytes, most: int) -> Iterator[bytes]:
+    if not (data.startswith(_XERIAL) and len(data) > _XERIAL_HEAD):
+        yield _snappy_block(data, most)
+        return
+    at = _XERIAL_HEAD
+    while at < len(data):
+        size = int.from_bytes(data[at : at + 4])
+        at += 4
+        yield _snappy_block(data[at : at + size], most)
+        at += size
+
+
+def _snappy_block(block: bytes, most: int) -> bytes:
+    # A block begins with its unpacked size, as a varint of at most 5 bytes, and that much memory is taken for it.
+    size = 0
+    for number, byte in enumerate(block[:5]):
+        size |= (byte & 127) << (7 * number)
+        if byte < 128:
+            break
+    if size > most:
+        raise TooLargeError(f"It has {size} bytes, unpacked.")
+    unpacked: bytes = snappy.decompress(block)
+    return unpacked
+
+
+def _joined(parts: Iterator[bytes]) -> Read:
+    """Return what reads the parts one after the other."""
+    part, at = b"", 0
+
+    def read(size: int) -> bytes:
+        nonlocal part, at
+        while at >= len(part):
+            following = next(parts, None)
+            if following is None:
+                return b""
+            part, at = following, 0
+        some = part[at : at + size]
+        at += len(some)
+        return some
+
+    return read
+
+
+_READERS: Mapping[int, Callable[[bytes, int], Read]] = {0: _plain, 1: _gzip, 2: _snappy, 3: _lz4, 4: _zstd}
