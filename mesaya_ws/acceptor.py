@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import time
 
 import trio
 
@@ -123,6 +124,7 @@ class Acceptor:
                 self._spare.pop(id, None)
 
     async def _serve(self, id: str, stream: trio.SocketStream, *, is_spare: bool = False) -> None:
+        request = None
         try:
             request = await self._hear(stream, is_spare)
             if request is None:
@@ -133,7 +135,7 @@ class Acceptor:
             answer = self._admit(head) if head.upgrades_to_websocket else b""
         except HeadError as error:
             self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
-            log.info("request refused", code=error.code, status=int(error.response[9:12]))
+            log.info("request refused", code=error.code, status=int(error.status))
             if isinstance(error, OriginError) and self._origins_told.admit(error.origin) is not None:
                 log.warning(
                     "pages of this origin may not connect (ALLOWED_ORIGINS)",
@@ -141,7 +143,8 @@ class Acceptor:
                     host=error.host[:LONGEST_ORIGIN],
                 )
             # What is raised again and again would keep the frames of every time.
-            await self._refuse(stream, error.with_traceback(None))
+            has_content = request is None or request[0].method != "HEAD"
+            await self._refuse(stream, error.with_traceback(None).response(time(), has_content=has_content))
         else:
             if answer:
                 del head, request  # a connection may last for days
@@ -174,10 +177,10 @@ class Acceptor:
             raise _DRAINING
         return answer
 
-    async def _refuse(self, stream: trio.SocketStream, error: HeadError) -> None:
+    async def _refuse(self, stream: trio.SocketStream, answer: bytes) -> None:
         """Answer, and wait for the client to hang up, lest an answer be lost in a reset (RFC 9112, 9.6)."""
         with trio.move_on_after(self._settings.close_timeout):
-            await stream.send_all(error.response)
+            await stream.send_all(answer)
             await stream.send_eof()
             async for _ in stream:
                 pass

@@ -1,6 +1,8 @@
 """Who is let in, and to whom; the two protocols behind it are stand-ins."""
 
 import socket
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import partial
 
 import pytest
@@ -66,6 +68,7 @@ class World:
         client = await self.send(*parts)
         answer = await read_answer(client)
         assert answer.headers["connection"] == "close"
+        assert parsedate_to_datetime(answer.headers["date"]).tzinfo is UTC
         assert answer.sentence.endswith(".")
         await client.aclose()
         await client.ended.wait()
@@ -235,6 +238,13 @@ async def test_the_answer_names_the_bound_that_is_met(full, nursery):
     other.connect()
     await trio.testing.wait_all_tasks_blocked()
     assert "(MAX_CONNECTIONS)" in (await read_answer(await other.send(handshake()))).sentence
+
+
+async def test_an_answer_to_head_has_no_content(full):
+    client = await full.send(b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n")
+    answer = await read_answer(client, "HEAD")
+    assert (answer.status, answer.body) == (503, b"")
+    assert int(answer.headers["content-length"]) > 0
 
 
 async def test_it_is_not_ready_while_it_is_full(full):

@@ -9,7 +9,9 @@ Whatever a client sends, the time that this takes grows with the size of the hea
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from email.utils import formatdate
+from functools import partial
 from hashlib import sha1
 from urllib.parse import unquote
 
@@ -43,12 +45,17 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class HeadError(Exception):
-    """A request that is refused before any protocol takes it; `response` is the whole HTTP answer."""
+    """A request that is refused before any protocol takes it."""
 
     def __init__(self, error: HttpError, sentence: str, *headers: tuple[str, str]) -> None:
         super().__init__(sentence)
         self.code = error.code
-        self.response = refusal(error, sentence, *headers)
+        self.status = error.status
+        self._answer = partial(refusal, error=error, sentence=sentence, headers=headers)
+
+    def response(self, now: float, *, has_content: bool = True) -> bytes:
+        """Return the whole HTTP answer, given the time of day in seconds; one to HEAD has no content."""
+        return self._answer(now, has_content=has_content)
 
 
 @frozen
@@ -199,17 +206,20 @@ def _selection(offered: str | None) -> bytes:
     return f"\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}".encode("ascii")
 
 
-def refusal(error: HttpError, sentence: str, *headers: tuple[str, str]) -> bytes:
-    """Return a whole HTTP answer that says no in JSON, and ends the connection."""
+def refusal(
+    now: float, error: HttpError, sentence: str, headers: Iterable[tuple[str, str]] = (), *, has_content: bool = True
+) -> bytes:
+    """Return a whole HTTP answer that says no in JSON, and ends the connection; `now` is the time of day in seconds."""
     body = orjson.dumps({"error": {"code": error.code, "message": sentence}})
     lines = [
         f"HTTP/1.1 {error.status} {error.status.phrase}",
+        f"Date: {formatdate(now, usegmt=True)}",  # a server with a clock must say it (RFC 9110, 6.6.1)
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close",
         *(f"{name}: {value}" for name, value in headers),
     ]
-    return "\r\n".join(lines).encode("ascii") + END + body
+    return "\r\n".join(lines).encode("ascii") + END + (body if has_content else b"")
 
 
 def _tokens(value: str) -> list[str]:

@@ -59,6 +59,7 @@ HEAD_TOO_LARGE = HttpError(
 INTERNAL = HttpError(
     HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The service met a fault of its own; it has been logged."
 )
+UNKNOWN_METHOD = HttpError(HTTPStatus.NOT_IMPLEMENTED, "unknown_method", "The method is none of HTTP.")
 UNKNOWN_CODING = HttpError(
     HTTPStatus.NOT_IMPLEMENTED, "unknown_coding", "The Transfer-Encoding is another one than chunked."
 )
@@ -95,6 +96,7 @@ HTTP_ERRORS = (
     BAD_VERSION,
     HEAD_TOO_LARGE,
     INTERNAL,
+    UNKNOWN_METHOD,
     UNKNOWN_CODING,
     TOO_MANY_CONNECTIONS,
     DRAINING,

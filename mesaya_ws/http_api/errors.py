@@ -1,14 +1,14 @@
 """How the HTTP side says no: JSON with a code and a sentence."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 
 from attrs import evolve
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mesaya_ws.core.http_errors import BAD_REQUEST, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, HttpError
+from mesaya_ws.core.http_errors import BAD_REQUEST, INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, UNKNOWN_METHOD, HttpError
 from mesaya_ws.logs import about
 
 
@@ -43,6 +43,8 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
         case HTTPStatus.METHOD_NOT_ALLOWED if request.method == "OPTIONS":
             allowed = ", ".join(sorted({"OPTIONS", *(error.headers or {}).get("Allow", "").split(", ")}))
             return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
+        case HTTPStatus.METHOD_NOT_ALLOWED if request.method not in HTTPMethod.__members__:
+            return _answer(UNKNOWN_METHOD, f"{request.method[:40]} is no method that is known here.")
         case HTTPStatus.METHOD_NOT_ALLOWED:
             return _answer(METHOD_NOT_ALLOWED, f"{request.method} is not for {path}.", error.headers)
         case status:

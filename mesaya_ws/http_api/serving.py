@@ -8,6 +8,7 @@ what it makes of a client's fault, the log would show as ours; and it goes over 
 
 import logging
 from http import HTTPStatus
+from time import time
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -104,7 +105,7 @@ class _Exchange:
             if not self._has_begun:  # else the answer goes on: nobody needed the rest of the body
                 self._is_refused = True
                 log.info("request refused", code=BAD_REQUEST.code, status=int(BAD_REQUEST.status), reason=str(error))
-                await self._write(refusal(BAD_REQUEST, str(error)))
+                await self._write(refusal(time(), BAD_REQUEST, str(error)))
                 self._scope.cancel()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._scope.cancel()

@@ -30,7 +30,7 @@ def refused(head, origins=ORIGINS):
     """Return status and code of the answer to a handshake that is refused."""
     with pytest.raises(HeadError) as caught:
         accept_websocket(parse_head(head), origins)
-    status, _, rest = caught.value.response.partition(b"\r\n")
+    status, _, rest = caught.value.response(0).partition(b"\r\n")
     return int(status.split()[1]), orjson.loads(rest.partition(END)[2])["error"]["code"]
 
 
@@ -81,7 +81,7 @@ def test_a_head_is_parsed():
 def test_what_is_no_head(data):
     with pytest.raises(HeadError) as caught:
         parse_head(data)
-    assert caught.value.response.startswith(b"HTTP/1.1 400 ")
+    assert caught.value.response(0).startswith(b"HTTP/1.1 400 ")
 
 
 def framed(*fields: bytes, line: bytes = b"POST / HTTP/1.1"):
@@ -128,7 +128,7 @@ def test_a_body_of_which_two_readers_could_differ_is_refused(fields, status):
     """RFC 9112, 6.1 and 6.3: behind a proxy that reads it otherwise, the rest would be another one's request."""
     with pytest.raises(HeadError) as caught:
         framed(*fields)
-    assert caught.value.response.startswith(b"HTTP/1.1 %d " % status)
+    assert caught.value.response(0).startswith(b"HTTP/1.1 %d " % status)
 
 
 def test_a_body_in_chunks_is_not_for_http_1_0():
@@ -196,7 +196,7 @@ def test_a_target_may_be_so_long():
     assert parse_head(b"GET " + b"/" * MOST_TARGET_BYTES + b" HTTP/1.1\r\nHost: x")
     with pytest.raises(HeadError) as caught:
         parse_head(b"GET " + b"/" * (MOST_TARGET_BYTES + 1) + b" HTTP/1.1\r\nHost: x")
-    assert caught.value.response.startswith(b"HTTP/1.1 414 ")
+    assert caught.value.response(0).startswith(b"HTTP/1.1 414 ")
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ async def serve(app: Any, stream: trio.abc.HalfCloseableStream) -> None:
     try:
         head = parse_head(said)
     except HeadError as error:
-        await stream.send_all(error.response)
+        await stream.send_all(error.response(0))
         await stream.aclose()
     else:
         await serve_http(app, head, stream, early)

@@ -55,7 +55,7 @@ async def test_requests_are_counted_by_path_method_and_status(service):
     await service.get("/health?x=1")
     await service.get("/health")
     await ask(service.app, request("BREW", "/health"))
-    assert service.metrics.requests == {("/health", "GET", "200"): 2, ("/health", "other", "405"): 1}
+    assert service.metrics.requests == {("/health", "GET", "200"): 2, ("/health", "other", "501"): 1}
 
 
 async def test_request_that_breaks_off_has_no_status_and_its_refusal_is_logged(service, logged):
