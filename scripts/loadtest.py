@@ -1,7 +1,7 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S sh -c 'exec "${0%/*}/python" "$0" "$@"'
 """The capacity test: thousands of clients, a feed through the real event log, and what reaches whom, and when.
 
-It needs the project's virtual environment, and Linux.
+It needs Linux.
 """
 
 import resource

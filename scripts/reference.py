@@ -1,3 +1,4 @@
+#!/usr/bin/env -S sh -c 'exec "${0%/*}/python" "$0" "$@"'
 """Write what says the same as the code: the tables of the documentation (settings, codes), and .env.example."""
 
 import re
@@ -77,7 +78,14 @@ def example():
     return "\n".join(lines) + "\n"
 
 
+def write(path, text):
+    """Write a file, unless it says so already: others may be reading it."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+        print(f"Written: {path.relative_to(ROOT)}")
+
+
 if __name__ == "__main__":
     for page in PAGES:
-        page.write_text(rewritten(page.read_text(encoding="utf-8")), encoding="utf-8")
-    EXAMPLE.write_text(example(), encoding="utf-8")
+        write(page, rewritten(page.read_text(encoding="utf-8")))
+    write(EXAMPLE, example())

@@ -6,31 +6,84 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.client import connected
 from tests.e2e.command import environment
 from tests.e2e.gateway import until
 
 ROOT = Path(__file__).parents[2]
 LOUD = "!! AUTH is not set: running with AUTH=off"
+PRIVATE = "user:u1:notifications"
 
 
-@pytest.mark.parametrize(("settings", "is_loud"), [({}, True), ({"AUTH": "on"}, False)])
-def test_it_serves_and_says_what_to_try(tmp_path, settings, is_loud):
-    if (ROOT / ".env").exists():
-        pytest.skip("there is a .env, whose settings nobody knows")
-    chosen = {"PORT": "0", "HOST": "127.0.0.1", "EVENT_LOG": str(tmp_path / "log.sqlite3"), **settings}
-    told = tmp_path / "told"
-    with told.open("wb") as output:
-        process = subprocess.Popen(
-            [ROOT / "scripts" / "serve"], cwd=tmp_path, env=environment(chosen), stdout=output, stderr=output
-        )
-    try:
-        until(lambda: '"event":"listening"' in told.read_text(), 60, "it says where it listens")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
+class Serving:
+    """A checkout's `scripts/serve` that runs; its `.env` is one of the test's own."""
+
+    def __init__(self, folder, env_file, settings):
+        scripts = folder / "scripts"
+        scripts.mkdir()
+        # It works in the directory above the one that it is in.
+        for path in (ROOT / "scripts").iterdir():
+            if path.name != "environment":
+                (scripts / path.name).symlink_to(path)
+        (scripts / "environment").write_text(f"root={ROOT}\n. {ROOT}/scripts/environment\nroot={folder}\n")
+        if env_file is not None:
+            (folder / ".env").write_bytes(env_file)
+        self.told = folder / "told"
+        chosen = {"PORT": "0", "HOST": "127.0.0.1", "EVENT_LOG": str(folder / "log.sqlite3"), **settings}
+        with self.told.open("wb") as output:
+            self.process = subprocess.Popen(
+                [scripts / "serve"], cwd="/", env=environment(chosen), stdout=output, stderr=output
+            )
+
+    @property
+    def port(self):
+        [line] = [line for line in self.told.read_text().splitlines() if '"event":"listening"' in line]
+        return int(line.split('"port":')[1].split(",")[0])
+
+
+@pytest.fixture
+def serving(tmp_path):
+    started = []
+
+    def start(env_file=None, **settings):
+        serving = Serving(tmp_path, env_file, settings)
+        started.append(serving.process)
+        until(lambda: '"event":"listening"' in serving.told.read_text(), 60, "it says where it listens")
+        return serving
+
+    yield start
+    for process in started:
         process.kill()
         process.wait()
-    shown = told.read_text()
+
+
+@pytest.mark.parametrize(("settings", "is_loud"), [({}, True), ({"AUTH": "on"}, False), ({"AUTH": ""}, True)])
+def test_it_serves_and_says_what_to_try(serving, settings, is_loud):
+    running = serving(**settings)
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(20) == 0
+    shown = running.told.read_text()
     assert (LOUD in shown) is is_loud
     assert ".venv/bin/mesaya-ws tail --snapshot global:restaurants" in shown
     assert ".venv/bin/mesaya-ws produce --sample" in shown
+
+
+@pytest.mark.parametrize(
+    "env_file",
+    [
+        b"\xef\xbb\xbfAUTH=on\n",
+        b"DRAIN_SECONDS=0\rAUTH=on\r",
+        b"DRAIN_SECONDS=0\r\nAUTH='on'\r\n",
+        b'\xef\xbb\xbfexport AUTH = "on" # private\n',
+    ],
+)
+def test_private_channels_stay_private_however_env_is_written(serving, env_file):
+    running = serving(env_file)
+    assert LOUD not in running.told.read_text()
+    with connected(f"ws://127.0.0.1:{running.port}/ws") as client:
+        assert client.ask(type="subscribe", channel=PRIVATE)["code"] == "unauthorized"
+
+
+def test_what_only_looks_like_a_setting_is_none(serving):
+    running = serving(b"# AUTH=on\nX='\nAUTH=on\n'\n")
+    assert LOUD in running.told.read_text()

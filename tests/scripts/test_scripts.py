@@ -1,0 +1,43 @@
+"""The scripts run as the documentation shows them."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import environment
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "scripts" / "benchmarks" / "RESULTS.md"]
+HELPFUL = ("bench", "growth", "loadtest.py", "responsive", "kafka")
+
+
+def shown():
+    """Return the names of all scripts that the documentation shows."""
+    return set(re.findall(r"\bscripts/([\w.]+)(?![\w./])", "".join(page.read_text() for page in PAGES)))
+
+
+def test_every_script_that_is_shown_can_be_run():
+    assert {*HELPFUL, "serve", "test", "check", "reference.py"} <= shown()
+    for name in shown():
+        assert (ROOT / "scripts" / name).stat().st_mode & 0o100, name
+
+
+@pytest.mark.parametrize("name", HELPFUL)
+def test_scripts_say_how_they_are_used(name, tmp_path):
+    done = subprocess.run(
+        [ROOT / "scripts" / name, "--help"],
+        cwd=tmp_path,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout.lower()
+
+
+def test_the_reference_is_written_by_its_script(tmp_path):
+    done = subprocess.run([ROOT / "scripts" / "reference.py"], cwd=tmp_path, env=environment({}), check=False)
+    assert done.returncode == 0
