@@ -95,7 +95,7 @@ async def serve(
         )
         render = exposition(metrics, feed, __version__, gauges)
         services.start_soon(post.share, render)
-        app = create_app(settings, event_log, metrics, status, partial(post.tell, render))
+        app = create_app(settings, event_log, metrics, status, feed.freshness, partial(post.tell, render))
         async with trio.open_nursery() as clients:
             acceptor = Acceptor(
                 settings, metrics, status, partial(serve_websocket, around, clients), partial(serve_http, app), bound

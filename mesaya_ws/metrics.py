@@ -23,7 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from mesaya_ws.core.closing import CLOSE_CODES
-from mesaya_ws.core.event_log import Source, Trouble
+from mesaya_ws.core.event_log import Trouble
 from mesaya_ws.core.feed import Feed
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -84,10 +84,8 @@ class Metrics:
     requests: dict[tuple[str, str, str], int] = Factory(dict)
     """Requests that HTTP has answered, by path, method and status."""
     log_up: bool = True
-    lag: dict[Source, int] = Factory(dict)
-    """Records known to be in the log but not read yet, by partition; None is all of the embedded log."""
     troubles: Sequence[Trouble] = ()
-    """What cannot be read of the log at present; what it withholds is not in `lag`."""
+    """What cannot be read of the log at present."""
     truncations: Counts = Factory(dict)
     """How often a log has lost its end after that had been read, by topic."""
     delivery: Histogram = Factory(Histogram)
@@ -133,6 +131,7 @@ def _timed_collections(pauses: tuple[Histogram, ...]) -> Iterator[None]:
 class _Books(Collector):
     def __init__(self, metrics: Metrics, feed: Feed, version: str) -> None:
         self._metrics = metrics
+        self._feed = feed
         self._hub = feed.hub
         self._window = feed.window
         self._version = version
@@ -176,10 +175,18 @@ class _Books(Collector):
         yield _labelled(
             GaugeMetricFamily,
             "log_lag_records",
-            "Records known but not read; of the embedded log, all together.",
+            "Records known but not published; of the embedded log, all together.",
             ("topic", "partition"),
-            _lags(m),
+            _lags(self._feed, m),
         )
+        freshness = self._feed.freshness()
+        yield GaugeMetricFamily("mesaya_live", "Whether the history in the event log has been read.", freshness["live"])
+        if freshness["asOf"] is not None:
+            yield GaugeMetricFamily(
+                "mesaya_as_of_timestamp_seconds",
+                "Time up to which all that happened has been published.",
+                freshness["asOf"] / 1000,
+            )
         now = time()
         yield _labelled(
             GaugeMetricFamily,
@@ -215,10 +222,10 @@ def _part(trouble: Trouble) -> tuple[str, str]:
     return trouble.topic, "all" if trouble.number is None else str(trouble.number)
 
 
-def _lags(metrics: Metrics) -> Counter[tuple[str, str]]:
-    """Return what is known and not read, whether it can be had or not."""
+def _lags(feed: Feed, metrics: Metrics) -> Counter[tuple[str, str]]:
+    """Return what is known and not published, whether it can be had or not."""
     lags = Counter(
-        {(source[0], str(source[1])) if source else ("all", "all"): lag for source, lag in metrics.lag.items()}
+        {(source[0], str(source[1])) if source else ("all", "all"): lag for source, lag in feed.lags().items()}
     )
     for trouble in metrics.troubles:
         if trouble.withheld:

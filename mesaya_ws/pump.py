@@ -9,7 +9,6 @@ import trio
 from mesaya_ws.checkpoints import Checkpoints
 from mesaya_ws.clocks import steady, time_of_day
 from mesaya_ws.core.event_log import (
-    Batch,
     Hindrance,
     News,
     Outage,
@@ -18,7 +17,6 @@ from mesaya_ws.core.event_log import (
     Restored,
     Skipped,
     Sources,
-    Together,
     Trouble,
     Truncated,
     pieces,
@@ -96,13 +94,7 @@ def _hear(news: News, around: Surroundings) -> None:
             status.outage, status.since = None, time()
             around.metrics.log_up = True
             log.info("the event log answers again")
-        case Batch(source, _, lag):
-            around.metrics.lag[source] = lag
-        case Together(batches):
-            for source, _, lag in batches:
-                around.metrics.lag[source] = lag
-        case Sources(_, lags, _, troubles):
-            around.metrics.lag = dict(lags)  # what is not named is no more
+        case Sources(_, _, _, troubles):
             around.metrics.troubles = troubles
             _tell_troubles(status, lasting(troubles, time(), starting=not status.caught_up))
         case Skipped():

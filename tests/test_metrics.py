@@ -6,7 +6,7 @@ import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from mesaya_ws.core.event_log import Hindrance, Partition, Trouble
+from mesaya_ws.core.event_log import Hindrance, Partition, Sources, Trouble
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.window import Window
@@ -39,7 +39,6 @@ def full_books():
         bytes_out=20_000,
         closes={("1000", "client"): 2, ("4008", "service"): 1},
         refusals={"bad_version": 8},
-        lag={Partition("mesa-ya.reviews.events", 1): 11, None: 12},
         truncations={"mesa-ya.menus.events": 1},
     )
 
@@ -61,7 +60,32 @@ def test_what_has_been_counted_is_told():
     assert values(told["mesaya_refusals"]) == {("bad_version",): 8}
     assert values(told["mesaya_log_up"]) == {(): 1}
     assert values(told["mesaya_log_truncations"]) == {("mesa-ya.menus.events",): 1}
+
+
+def lagging_feed():
+    """Return a feed of which the log holds 11 records of one partition and 12 of all others, that have not come."""
+    feed = quiet_feed()
+    feed.hear(Sources({}, {Partition("mesa-ya.reviews.events", 1): 11, None: 12}), 0)
+    return feed
+
+
+def test_what_is_known_and_not_published_is_told():
+    told = families(Metrics(), lagging_feed())
     assert values(told["mesaya_log_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
+
+
+def test_how_fresh_the_channels_are_is_told_as_clients_are_told():
+    feed = quiet_feed()
+    told = families(Metrics(), feed)
+    assert values(told["mesaya_live"]) == {(): 0}
+    assert "mesaya_as_of_timestamp_seconds" not in told, "nothing is known of that"
+    now = round(time() * 1000)
+    feed.hear(Sources({}, {}, now), now)
+    list(feed.take(now))
+    told = families(Metrics(), feed)
+    assert values(told["mesaya_live"]) == {(): 1}
+    assert values(told["mesaya_as_of_timestamp_seconds"]) == {(): now / 1000}
+    assert feed.freshness() == {"live": True, "asOf": now, "lag": 0}
 
 
 def test_what_cannot_be_read_is_told_by_name_and_lags():
@@ -74,7 +98,7 @@ def test_what_cannot_be_read_is_told_by_name_and_lags():
     ]
     books = full_books()
     books.troubles = troubles
-    told = families(books)
+    told = families(books, lagging_feed())
     seconds = {
         (sample.labels["topic"], sample.labels["partition"], sample.labels["kind"]): sample.value
         for sample in told["mesaya_log_trouble_seconds"].samples

@@ -4,7 +4,7 @@ The feed is the moving window over the log. Everything here is decided without w
 what the log says (`hear`), lets it work (`take`), and writes what the hub has gathered in between.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import chain
 from math import inf
@@ -30,7 +30,7 @@ from mesaya_ws.core.event_log import (
     Truncated,
     weight,
 )
-from mesaya_ws.core.freshness import Freshness
+from mesaya_ws.core.freshness import Fresh, Freshness
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.ordering import MAX_BYTES, MAX_RECORDS, Merge
 from mesaya_ws.core.outcome import Outcome
@@ -288,13 +288,18 @@ class Feed:
         """Return the place up to which everything on `channel` has been published."""
         return self.cursor.position(channel.name, channel.kind)
 
-    def freshness(self) -> dict[str, object]:
+    def freshness(self) -> Fresh:
         """Return how fresh the channels are: all that happened before `asOf` (ms since the epoch) has been published.
 
-        `lag` is how many records are known to be in the log but not taken yet, those that cannot be had now among them;
-        `live` is as said of the feed.
+        `asOf` is None while nothing is known of that. `lag` is how many records are known to be in the log but not
+        taken yet, those that cannot be had now among them; `live` is as said of the feed.
         """
-        return {"live": self.live, "asOf": self._freshness.as_of, "lag": self._merge.remaining + self._withheld}
+        lag = self._merge.remaining + self._withheld
+        return {"live": self.live, "asOf": self._freshness.as_of or None, "lag": lag}
+
+    def lags(self) -> Mapping[Source, int]:
+        """Return how many records are known of each source but not taken yet; those that cannot be had are not here."""
+        return self._merge.known()
 
     def is_large(self, channel: Channel) -> bool:
         """Return whether to write the state of `channel` takes so long that others should run meanwhile."""

@@ -1,6 +1,7 @@
 """Up to which time the channels are complete: what clients are told as `asOf`."""
 
 from collections.abc import Mapping
+from typing import TypedDict
 
 from attrs import Factory, define
 
@@ -11,6 +12,14 @@ NOTHING: Mapping[Partition, tuple[int, int]] = {}
 STEP = 50
 """Milliseconds by which a clock must have been set back to be noticed; two clocks that are read one after the other,
 and rounded, differ by less."""
+
+
+class Fresh(TypedDict):
+    """What clients are told of how fresh the channels are (see `Feed.freshness`)."""
+
+    live: bool
+    asOf: int | None
+    lag: int
 
 
 @define

@@ -188,7 +188,11 @@ class Merge(Generic[Item]):
     @property
     def remaining(self) -> int:
         """How many items are known of, here or still to come, and have not been taken."""
-        return sum(len(queue.items) + queue.lag for queue in self._queues.values())
+        return sum(self.known().values())
+
+    def known(self) -> dict[Source, int]:
+        """Return how many items are known of each source, here or still to come, and have not been taken."""
+        return {source: len(queue.items) + queue.lag for source, queue in self._queues.items()}
 
     @property
     def awaited(self) -> list[str]:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from mesaya_ws import __version__
 from mesaya_ws.core.event_log import EventLog
+from mesaya_ws.core.freshness import Fresh
 from mesaya_ws.core.http_errors import UPGRADE_REQUIRED
 from mesaya_ws.core.origins import may_use
 from mesaya_ws.core.status import Status
@@ -26,7 +27,12 @@ from mesaya_ws.settings import Settings
 
 
 def create_app(
-    settings: Settings, event_log: EventLog, metrics: Metrics, status: Status, tell: Callable[[], Awaitable[bytes]]
+    settings: Settings,
+    event_log: EventLog,
+    metrics: Metrics,
+    status: Status,
+    freshness: Callable[[], Fresh],
+    tell: Callable[[], Awaitable[bytes]],
 ) -> ASGIApp:
     """Return the application that answers everything but WebSockets; `tell` what is to be told of the metrics."""
 
@@ -37,7 +43,7 @@ def create_app(
         routes=[
             Route("/", _describe),
             Route("/ws", _tell_to_upgrade),
-            *health_routes(metrics, status),
+            *health_routes(metrics, status, freshness),
             Route("/metrics", show_metrics),
             publish_route(settings, event_log),
             broadcast_route(settings, event_log),

@@ -1,5 +1,6 @@
 """Whether the service lives, and whether it should be given clients."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from time import monotonic
 
@@ -9,6 +10,7 @@ from starlette.routing import Route
 
 from mesaya_ws import __version__
 from mesaya_ws.core.event_log import Trouble
+from mesaya_ws.core.freshness import Fresh
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.trouble import TOLD, instant
 from mesaya_ws.metrics import Metrics
@@ -16,25 +18,27 @@ from mesaya_ws.metrics import Metrics
 _FRESH = {"Cache-Control": "no-store"}
 
 
-def health_routes(metrics: Metrics, status: Status) -> list[Route]:
+def health_routes(metrics: Metrics, status: Status, freshness: Callable[[], Fresh]) -> list[Route]:
     """Return `/health`, which answers 200 as long as the process lives, and `/health/ready`, 503 while it is not ready.
 
     Both say the same: an instance that waits for its log must not be restarted for it, but should not be given clients.
-    Of the parts of the log that cannot be read, a few are named.
+    Of the parts of the log that cannot be read, a few are named. `live`, `asOf` and `lag` are those that clients are
+    told, as `freshness` says them.
     """
     started = monotonic()
 
     def report() -> dict[str, object]:
-        reasons, ready = status.reasons, status.ready
+        reasons, ready, fresh = status.reasons, status.ready, freshness()
         return {
             "status": "not_ready" if not ready else "degraded" if reasons else "ok",
-            "live": True,
+            "live": fresh["live"],
             "ready": ready,
             "reasons": reasons,
             "log": {
                 "up": status.outage is None,
                 "since": None if status.since is None else instant(status.since),
-                "lag": sum(metrics.lag.values()) + sum(trouble.withheld for trouble in metrics.troubles),
+                "asOf": fresh["asOf"],
+                "lag": fresh["lag"],
                 "troubles": [_told(trouble) for trouble in status.troubles[:TOLD]],
             },
             "connections": metrics.connections_open,

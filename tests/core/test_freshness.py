@@ -67,7 +67,8 @@ class Log:
     def told(self):
         """What clients are told: up to which second the channels are complete, the lag, and whether it is live."""
         told = self.feed.freshness()
-        return (told["asOf"] - NOW) / SECOND, told["lag"], told["live"]
+        as_of = None if told["asOf"] is None else (told["asOf"] - NOW) / SECOND
+        return as_of, told["lag"], told["live"]
 
 
 def trouble(kind, withheld=0):
@@ -82,7 +83,7 @@ def log():
 
 
 def test_of_a_log_that_has_never_answered_nothing_is_known():
-    assert Log().feed.freshness() == {"live": False, "asOf": 0, "lag": 0}
+    assert Log().feed.freshness() == {"live": False, "asOf": None, "lag": 0}
 
 
 def test_a_quiet_log_is_complete_as_of_the_last_look(log):
@@ -153,7 +154,7 @@ def test_what_one_source_brings_says_nothing_of_the_others(log):
 def test_catching_up_it_is_as_fresh_as_what_has_been_read():
     log = Log()
     log.look(0, sections=2, tables=2)
-    assert log.told[1:] == (4, False)
+    assert log.told == (None, 4, False)
     log.batch(SECTIONS, SECTION, 0, -3600, -1800, lag=0)
     assert log.told[1:] == (4, False), "the tables are waited for"
     log.batch(TABLES, TABLE, 0, -2000, lag=1)

@@ -128,6 +128,7 @@ def test_health_says_live_and_ready(gateway):
     assert (status, headers["content-type"], headers["cache-control"]) == (200, "application/json", "no-store")
     assert report.pop("uptime_seconds") > 0
     assert report.pop("version")
+    assert report["log"].pop("asOf") > 1_700_000_000_000
     assert report == {
         "status": "ok",
         "live": True,

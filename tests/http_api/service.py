@@ -8,6 +8,7 @@ import typed_settings as ts
 from mesaya_ws import __version__
 from mesaya_ws.core.event_log import Record
 from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.freshness import Fresh
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
@@ -27,9 +28,12 @@ class Service:
 
     def __init__(self, *, token: str = TOKEN, **settings: Any) -> None:
         self.log, self.metrics, self.status = FakeLog(), Metrics(), Status(caught_up=True)
+        self.fresh: Fresh = {"live": True, "asOf": 1_800_000_000_000, "lag": 0}
         render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
         self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
-        self.app = create_app(self.settings, self.log, self.metrics, self.status, partial(Post().tell, render))
+        self.app = create_app(
+            self.settings, self.log, self.metrics, self.status, lambda: self.fresh, partial(Post().tell, render)
+        )
 
     @property
     def records(self) -> list[Record]:

@@ -1,7 +1,7 @@
 import pytest
 
 from mesaya_ws import __version__
-from mesaya_ws.core.event_log import Hindrance, Partition, Trouble
+from mesaya_ws.core.event_log import Hindrance, Trouble
 from mesaya_ws.core.trouble import TOLD
 
 from .client import ask, request
@@ -9,7 +9,7 @@ from .client import ask, request
 
 async def test_an_instance_that_is_ready(service):
     service.metrics.connections_open = 3
-    service.metrics.lag = {Partition("a", 0): 2, Partition("a", 1): 5}
+    service.fresh["lag"] = 7
     for target in ("/health", "/health/ready"):
         answer = await service.get(target)
         assert answer.status == 200
@@ -21,7 +21,7 @@ async def test_an_instance_that_is_ready(service):
             "live": True,
             "ready": True,
             "reasons": [],
-            "log": {"up": True, "since": None, "lag": 7, "troubles": []},
+            "log": {"up": True, "since": None, "asOf": 1_800_000_000_000, "lag": 7, "troubles": []},
             "connections": 3,
             "version": __version__,
         }
@@ -53,13 +53,19 @@ async def test_since_when_the_log_does_not_answer_and_clients_are_still_served(s
     assert (health.status, ready.status) == (200, 200)
     assert health.json["status"] == "degraded"
     assert health.json["reasons"] == ["The event log does not answer: refused."]
-    assert health.json["log"] == {"up": False, "since": "2027-01-15T08:00:00+00:00", "lag": 0, "troubles": []}
+    assert health.json["log"] == {
+        "up": False,
+        "since": "2027-01-15T08:00:00+00:00",
+        "asOf": 1_800_000_000_000,
+        "lag": 0,
+        "troubles": [],
+    }
 
 
 async def test_a_part_of_the_log_that_cannot_be_read_is_named_and_clients_are_still_served(service):
     trouble = Trouble("mesa-ya.menus.events", 2, Hindrance.UNKNOWN, 1_800_000_000.5, "It has no leader.", 30)
     service.status.troubles = service.metrics.troubles = [trouble]
-    service.metrics.lag = {Partition("mesa-ya.tables.events", 0): 4}
+    service.fresh["lag"] = 34
     for target in ("/health", "/health/ready"):
         answer = await service.get(target)
         assert (answer.status, answer.json["ready"], answer.json["status"]) == (200, True, "degraded")
@@ -67,6 +73,7 @@ async def test_a_part_of_the_log_that_cannot_be_read_is_named_and_clients_are_st
         assert answer.json["log"] == {
             "up": True,
             "since": None,
+            "asOf": 1_800_000_000_000,
             "lag": 34,
             "troubles": [
                 {
@@ -103,3 +110,10 @@ async def test_a_setting_says_what_takes_readiness_away(service):
 async def test_probes_may_ask_without_wanting_the_answer(service):
     answer = await ask(service.app, request("HEAD", "/health/ready"), method="HEAD")
     assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_what_clients_are_told_of_how_fresh_the_channels_are_is_told_here_too(service):
+    service.fresh = {"live": False, "asOf": None, "lag": 3}
+    report = (await service.get("/health")).json
+    assert report["live"] is False
+    assert (report["log"]["asOf"], report["log"]["lag"]) == (None, 3)
