@@ -187,13 +187,12 @@ class _Books(Collector):
                 "Time up to which all that happened has been published.",
                 freshness["asOf"] / 1000,
             )
-        now = time()
         yield _labelled(
             GaugeMetricFamily,
             "log_trouble_seconds",
             "For how long a part of the event log cannot be read.",
             ("topic", "partition", "kind"),
-            {(*_part(each), each.kind): max(0.0, now - each.since) for each in m.troubles},
+            {(*_part(each), each.kind): each.seconds for each in m.troubles},
         )
         yield _by(
             "log_truncations", "Times that a topic lost its end after that had been read.", "topic", m.truncations

@@ -96,7 +96,7 @@ def _hear(news: News, around: Surroundings) -> None:
             log.info("the event log answers again")
         case Sources(_, _, _, troubles):
             around.metrics.troubles = troubles
-            _tell_troubles(status, lasting(troubles, time(), starting=not status.caught_up))
+            _tell_troubles(status, lasting(troubles, starting=not status.caught_up))
         case Skipped():
             _report_skipped(around.metrics, news)
         case Replaced(topic):

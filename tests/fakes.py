@@ -83,9 +83,9 @@ class FakeLog:
         yield
         self.recover()
 
-    def hide(self, topic: str, kind: Hindrance = Hindrance.UNKNOWN, since: float = 0) -> None:
+    def hide(self, topic: str, kind: Hindrance = Hindrance.UNKNOWN) -> None:
         """Let a topic not be read from now on, as when its partition has no leader; the others go on."""
-        self._troubles[topic] = Trouble(topic, 0, kind, since, f"{topic} is {kind}.")
+        self._troubles[topic] = Trouble(topic, 0, kind, 0, f"{topic} is {kind}.", seconds=60)
         self._tell()
 
     def show(self, topic: str) -> None:

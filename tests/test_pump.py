@@ -1,7 +1,6 @@
 """What the pump enters into the books; what it moves is tested with the gateway."""
 
 import gc
-from time import time
 
 import pytest
 import trio
@@ -37,8 +36,10 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
     deliver, news = trio.open_memory_channel(1)
     nursery.start_soon(pump, news, around, trio.Event(), None)
     absent = [Trouble(topic, None, Hindrance.ABSENT, 0, f"There is no {topic}.") for topic in ("c", "d")]
-    unknown = [Trouble("a", number, Hindrance.UNKNOWN, 0, f"{number} has no leader.") for number in range(30)]
-    passing = Trouble("b", 0, Hindrance.BLOCKED, time(), "It waits.")
+    unknown = [
+        Trouble("a", number, Hindrance.UNKNOWN, 0, f"{number} has no leader.", seconds=60) for number in range(30)
+    ]
+    passing = Trouble("b", 0, Hindrance.BLOCKED, 0, "It waits.", 3, 1.0)
     for troubles in ([*absent, *unknown, passing], [*absent, *unknown], unknown[:29], []):
         await deliver.send(Sources({}, {}, None, troubles))
         await wait_all_tasks_blocked()

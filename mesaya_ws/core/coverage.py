@@ -141,6 +141,6 @@ class Coverage:
         read = {partition.topic for partition in self._cursor.next}
         return {
             topic
-            for topic, number, _, _, _, withheld in of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED)
+            for topic, number, _, _, _, withheld, _ in of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED)
             if withheld or (topic not in read if number is None else Partition(topic, number) not in self._cursor.next)
         }

@@ -157,8 +157,9 @@ class Hindrance(StrEnum):
 class Trouble(NamedTuple):
     """A part of the log that cannot be read at present, and why; all of the topic when `number` is None.
 
-    `since` is in seconds since the epoch; `reason` is a sentence that names the part, and what to do about it.
-    `withheld` is how many records are known to be there that cannot be had.
+    `since` is in seconds since the epoch, and `seconds` is how long that is ago, by a clock that nobody sets; `reason`
+    is a sentence that names the part, and what to do about it. `withheld` is how many records are known to be there
+    that cannot be had.
     """
 
     topic: str
@@ -167,10 +168,7 @@ class Trouble(NamedTuple):
     since: float
     reason: str
     withheld: int = 0
-
-    def covers(self, partition: Partition) -> bool:
-        """Return whether `partition` is, or is a part of, what cannot be read."""
-        return self.topic == partition.topic and self.number in (None, partition.number)
+    seconds: float = 0.0
 
 
 class Sources(NamedTuple):

@@ -172,7 +172,7 @@ class Feed:
                 self._withheld = sum(trouble.withheld for trouble in troubles)
                 blocked = {
                     Partition(topic, number): _readable(extents[Partition(topic, number)], withheld)
-                    for topic, number, _, _, _, withheld in of_kind(troubles, Hindrance.BLOCKED)
+                    for topic, number, _, _, _, withheld, _ in of_kind(troubles, Hindrance.BLOCKED)
                     if number is not None and Partition(topic, number) in extents
                 }
                 hidden = bool(of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED))

@@ -31,13 +31,13 @@ def of_kind(troubles: Iterable[Trouble], *kinds: Hindrance) -> list[Trouble]:
     return [trouble for trouble in troubles if trouble.kind in kinds]
 
 
-def lasting(troubles: Iterable[Trouble], now: float, *, starting: bool = False) -> list[Trouble]:
-    """Return the troubles that are worth telling of at the time `now` (seconds since the epoch).
+def lasting(troubles: Iterable[Trouble], *, starting: bool = False) -> list[Trouble]:
+    """Return the troubles that are worth telling of.
 
     Who is `starting` waits for what is not known, and says so at once.
     """
     settled = {Hindrance.ABSENT, Hindrance.REFUSED} | ({Hindrance.UNKNOWN} if starting else set())
-    return [trouble for trouble in troubles if trouble.kind in settled or now - trouble.since >= TOLD_AFTER]
+    return [trouble for trouble in troubles if trouble.kind in settled or trouble.seconds >= TOLD_AFTER]
 
 
 def sentences(troubles: Sequence[Trouble]) -> list[str]:

@@ -4,8 +4,8 @@ from mesaya_ws.core.trouble import TOLD, TOLD_AFTER, Parts, lasting, of_kind, se
 NOW = 1_800_000_000.0
 
 
-def trouble(kind=Hindrance.UNKNOWN, number=0, since=NOW, topic="a"):
-    return Trouble(topic, number, kind, since, f"{topic} is {kind}.")
+def trouble(kind=Hindrance.UNKNOWN, number=0, topic="a", seconds=0):
+    return Trouble(topic, number, kind, NOW, f"{topic} is {kind}.", seconds=seconds)
 
 
 def test_a_part_is_a_partition_or_a_topic():
@@ -19,15 +19,15 @@ def test_a_part_is_a_partition_or_a_topic():
 
 def test_what_passes_soon_is_not_told():
     for kind in (Hindrance.UNKNOWN, Hindrance.BLOCKED):
-        assert lasting([trouble(kind)], NOW + TOLD_AFTER - 0.1) == []
-        assert lasting([trouble(kind)], NOW + TOLD_AFTER) == [trouble(kind)]
+        assert lasting([trouble(kind, seconds=TOLD_AFTER - 0.1)]) == []
+        assert lasting([trouble(kind, seconds=TOLD_AFTER)]) == [trouble(kind, seconds=TOLD_AFTER)]
     for kind in (Hindrance.ABSENT, Hindrance.REFUSED):
-        assert lasting([trouble(kind)], NOW) == [trouble(kind)]
+        assert lasting([trouble(kind)]) == [trouble(kind)]
 
 
 def test_who_starts_says_at_once_what_is_waited_for():
-    assert lasting([trouble()], NOW, starting=True) == [trouble()]
-    assert lasting([trouble(Hindrance.BLOCKED)], NOW, starting=True) == []
+    assert lasting([trouble()], starting=True) == [trouble()]
+    assert lasting([trouble(Hindrance.BLOCKED)], starting=True) == []
 
 
 def test_kinds_are_told_apart():

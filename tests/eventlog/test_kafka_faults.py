@@ -38,7 +38,7 @@ from mesaya_ws.core.event_log import (
     Sources,
     TooLarge,
 )
-from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, looks, open_kafka_log, polling, trouble_with
+from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, ledger, looks, open_kafka_log, polling, trouble_with
 from mesaya_ws.eventlog.kafka.consumer import Consumer
 from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 from mesaya_ws.settings import SettingsError
@@ -648,7 +648,7 @@ async def test_a_partition_whose_fetches_fail_at_the_broker_stops_nothing_else(
 
     original = Fetcher._handle_fetch_response
     monkeypatch.setattr(Fetcher, "_handle_fetch_response", handle)
-    monkeypatch.setattr(polling, "OUTAGE_AFTER", 0.1)
+    monkeypatch.setattr(ledger, "WAITED_FOR", 0.1)
     async with store.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.all(Sources)))
         await store.produce(broken, [b"a", b"b"])

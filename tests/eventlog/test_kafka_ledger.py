@@ -1,36 +1,105 @@
-"""Since when each trouble of Kafka has lasted."""
+"""What cannot be read of Kafka, since when, and who is not waited for because of it; without a broker."""
 
-from mesaya_ws.core.event_log import Hindrance, Trouble
-from mesaya_ws.eventlog.kafka.ledger import Ledger, Observed
-from mesaya_ws.eventlog.kafka.survey import Finding
+from mesaya_ws.core.event_log import Extent, Hindrance, Partition, Trouble
+from mesaya_ws.eventlog.kafka.ledger import WAITED_FOR, Ledger, Observed, observe, sort_out
+from mesaya_ws.eventlog.kafka.survey import Finding, Survey
+
+A, B = Partition("a", 0), Partition("b", 0)
+NOT_ALLOWED, UNKNOWN_ERROR, WEDNESDAY, HOUR = 29, -1, 1_800_000_000.0, 3600.0
 
 
-class Clock:
-    now = 100.0
+class Clocks:
+    """A time of day that anybody may set, and another one."""
 
-    def __call__(self) -> float:
-        return self.now
+    day = WEDNESDAY
+    steady = 7.0
+
+    def ledger(self) -> Ledger:
+        return Ledger(lambda: self.day, lambda: self.steady)
+
+    def pass_by(self, seconds: float) -> None:
+        self.day += seconds
+        self.steady += seconds
 
 
 def test_a_trouble_lasts_as_long_as_every_look_sees_it():
-    clock = Clock()
-    ledger = Ledger(clock)
+    clocks = Clocks()
+    ledger = clocks.ledger()
     a, b = (Finding("a", number, Hindrance.UNKNOWN, "why") for number in (0, 1))
-    assert ledger.enter([Observed(a)]) == [Trouble(*a[:3], 100.0, "why")]
-    clock.now = 103.0
-    assert [trouble.since for trouble in ledger.enter([Observed(b), Observed(a)])] == [103.0, 100.0]
+    assert ledger.enter([Observed(a)]) == [Trouble("a", 0, Hindrance.UNKNOWN, WEDNESDAY, "why")]
+    clocks.pass_by(3)
+    assert [(it.since - WEDNESDAY, it.seconds) for it in ledger.enter([Observed(b), Observed(a)])] == [(3, 0), (0, 3)]
     assert ledger.enter([]) == []
-    clock.now = 106.0
-    assert [trouble.since for trouble in ledger.enter([Observed(a)])] == [106.0]
+    clocks.pass_by(3)
+    assert [(it.since - WEDNESDAY, it.seconds) for it in ledger.enter([Observed(a)])] == [(6, 0)]
+
+
+def test_a_clock_that_is_set_makes_no_trouble_longer():
+    clocks = Clocks()
+    ledger = clocks.ledger()
+    finding = Finding("a", 0, Hindrance.UNKNOWN, "why")
+    ledger.enter([Observed(finding)])
+    clocks.pass_by(2)
+    for step in (HOUR, -3 * HOUR):
+        clocks.day += step
+        assert [trouble.seconds for trouble in ledger.enter([Observed(finding)])] == [2]
 
 
 def test_another_transaction_is_another_trouble():
-    clock = Clock()
-    ledger = Ledger(clock)
+    clocks = Clocks()
+    ledger = clocks.ledger()
     blocked = Finding("a", 0, Hindrance.BLOCKED, "3 records wait.")
     ledger.enter([Observed(blocked, 3, mark=7)])
-    clock.now = 103.0
+    clocks.pass_by(3)
     (same,) = ledger.enter([Observed(blocked._replace(reason="4 records wait."), 4, mark=7)])
-    assert (same.since, same.withheld, same.reason) == (100.0, 4, "4 records wait.")
+    assert (same.seconds, same.withheld, same.reason) == (3, 4, "4 records wait.")
     (other,) = ledger.enter([Observed(blocked, 1, mark=9)])
-    assert other.since == 103.0
+    assert other.seconds == 0
+
+
+def kinds(survey: Survey, failing: dict[Partition, int]) -> list[tuple[str, int | None, Hindrance]]:
+    extents = survey.extents
+    return [(*it.finding[:2], it.finding.kind) for it in observe(survey, extents, failing, {"ours"})]
+
+
+def test_each_partition_is_in_one_trouble():
+    extents = {A: Extent(0, 9, "id"), B: Extent(0, 9, "id")}
+    refused = Finding("a", None, Hindrance.REFUSED, "why")
+    blocked = Survey(extents, {A: 5, B: 5}, findings=[refused])
+    assert kinds(blocked, {A: NOT_ALLOWED}) == [("a", None, Hindrance.REFUSED), ("b", 0, Hindrance.BLOCKED)]
+    assert kinds(blocked, {B: UNKNOWN_ERROR}) == [("a", None, Hindrance.REFUSED), ("b", 0, Hindrance.UNKNOWN)]
+    assert kinds(blocked, {B: NOT_ALLOWED}) == [("a", None, Hindrance.REFUSED), ("b", 0, Hindrance.REFUSED)]
+
+
+def test_that_one_of_our_topics_does_not_exist_is_no_trouble():
+    findings = [Finding(topic, None, Hindrance.ABSENT, "why") for topic in ("ours", "theirs")]
+    assert kinds(Survey(findings=findings), {}) == [("theirs", None, Hindrance.ABSENT)]
+
+
+def test_what_is_blocked_tells_how_much_waits_from_where():
+    survey = Survey({A: Extent(0, 9, "id")}, {A: 5})
+    ((finding, withheld, mark),) = observe(survey, survey.extents, {}, ())
+    assert (withheld, mark) == (4, 5)
+    assert "4 records of partition 0 of a" in finding.reason
+
+
+def trouble(kind: Hindrance, number: int | None = 0, seconds: float = 0, withheld: int = 0) -> Trouble:
+    return Trouble("a", number, kind, WEDNESDAY, "why", withheld, seconds)
+
+
+def test_who_may_not_read_does_not_wait():
+    for number in (0, None):
+        lags, (told,) = sort_out([trouble(Hindrance.REFUSED, number)], {A: 3, B: 4}, ())
+        assert (lags, told.withheld) == ({B: 4}, 3)
+
+
+def test_who_cannot_read_waits_for_a_while():
+    recent, old = (trouble(Hindrance.UNKNOWN, seconds=WAITED_FOR + more) for more in (0, 0.1))
+    assert sort_out([recent], {A: 3, B: 4}, {A}) == ({A: 3, B: 4}, [recent])
+    assert sort_out([old], {A: 3, B: 4}, {A}) == ({B: 4}, [old._replace(withheld=3)])
+    assert sort_out([old], {A: 3, B: 4}, ()) == ({A: 3, B: 4}, [old]), "its records come all the same"
+
+
+def test_what_can_be_read_before_a_transaction_is_waited_for():
+    blocked = trouble(Hindrance.BLOCKED, seconds=HOUR, withheld=2)
+    assert sort_out([blocked], {A: 3}, ()) == ({A: 3}, [blocked])

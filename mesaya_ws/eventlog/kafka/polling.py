@@ -5,7 +5,6 @@ what came before it has been handed over, so new clients can go on from it at an
 """
 
 import time
-from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from functools import partial
@@ -13,7 +12,6 @@ from time import monotonic
 
 from kafka import TopicPartition
 from kafka.errors import (
-    AuthorizationError,
     BrokerResponseError,
     LogTruncationError,
     OffsetOutOfRangeError,
@@ -36,13 +34,12 @@ from mesaya_ws.core.event_log import (
     Sources,
     Together,
 )
-from mesaya_ws.core.trouble import Parts, of_kind
 from mesaya_ws.eventlog.kafka.clients import GRACE, Clients, Options
 from mesaya_ws.eventlog.kafka.consumer import Consumer, PoisonError
-from mesaya_ws.eventlog.kafka.ledger import Ledger, Observed
-from mesaya_ws.eventlog.kafka.looks import OUTAGE_AFTER, RETRY_INTERVAL, Looks, Outages
+from mesaya_ws.eventlog.kafka.ledger import Ledger, observe, sort_out
+from mesaya_ws.eventlog.kafka.looks import RETRY_INTERVAL, Looks, Outages
 from mesaya_ws.eventlog.kafka.reasons import reason
-from mesaya_ws.eventlog.kafka.survey import Finding, Survey, not_allowed, take_survey
+from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 
 POLL_PATIENCE = 0.2
 """Seconds that a poll waits at most, and so how soon a cancelled follower ends; a record ends the waiting."""
@@ -291,45 +288,16 @@ class Polling:
         }
         unseen = consumer.raw.assignment() - extents.keys()
         left |= {partition: consumer.lag(partition) for partition in unseen}
-        troubles = self._ledger.enter(self._observed(consumer, survey, extents))
-        now = time.time()
-        refused = Parts(of_kind(troubles, Hindrance.REFUSED))
-        # A change of leaders is not worth another order of records; what takes longer must not hold up the others.
-        lost = Parts(each for each in of_kind(troubles, Hindrance.UNKNOWN) if now - each.since > OUTAGE_AFTER)
-        withheld: Counter[tuple[str, int | None]] = Counter()
-        for partition in list(left):
-            topic, number = at = Partition(*partition)
-            if at in refused or (at in lost and (partition in unseen or partition in consumer.failing)):
-                lag = left.pop(partition)
-                withheld[topic, number] += lag
-                withheld[topic, None] += lag
-        self._behind = {partition: lag for partition, lag in left.items() if lag}
-        return Sources(
-            {Partition(*partition): extent for partition, extent in extents.items()},
+        failing = {Partition(*partition): code for partition, code in consumer.failing.items()}
+        known = {Partition(*partition): extent for partition, extent in extents.items()}
+        lags, troubles = sort_out(
+            self._ledger.enter(observe(survey, known, failing, self._made)),
             {Partition(*partition): lag for partition, lag in left.items()},
-            round((now - (monotonic() - looked_at)) * 1000),
-            [
-                trouble._replace(withheld=trouble.withheld or withheld[trouble.topic, trouble.number])
-                for trouble in troubles
-            ],
+            {Partition(*partition) for partition in unseen} | failing.keys(),
         )
-
-    def _observed(
-        self, consumer: Consumer, survey: Survey, extents: Mapping[TopicPartition, Extent]
-    ) -> Iterator[Observed]:
-        """Yield everything that cannot be read, each partition in one trouble at most."""
-        told = set[tuple[str, int | None]]()
-        for finding in survey.findings:
-            if finding.kind is not Hindrance.ABSENT or finding.topic not in self._made:
-                told.add((finding.topic, finding.number))
-                yield Observed(finding)
-        for partition, extent in extents.items():
-            if not told.isdisjoint({(partition.topic, None), (partition.topic, partition.partition)}):
-                continue
-            if (code := consumer.failing.get(partition)) is not None:
-                yield Observed(_failing(partition, code))
-            elif (waiting := extent.end - survey.readable.get(Partition(*partition), extent.end)) > 0:
-                yield Observed(_blocked(partition, waiting), waiting, mark=extent.end - waiting)
+        self._behind = {partition: lag for partition, lag in left.items() if lags.get(Partition(*partition))}
+        at = round((time.time() - (monotonic() - looked_at)) * 1000)
+        return Sources(known, lags, at, troubles)
 
     def _find_places(
         self, consumer: Consumer, extents: Mapping[TopicPartition, Extent], to_judge: Set[TopicPartition]
@@ -356,24 +324,3 @@ class Polling:
             first, why, too_large = self._poisoned.pop(partition)
             yield Skipped(Partition(*partition), first, next_offset, why, too_large)
             self._next[partition] = next_offset
-
-
-def _failing(partition: TopicPartition, code: int) -> Finding:
-    """Return what it means that the broker answers fetches of a partition with an error."""
-    topic, number = partition
-    error = for_code(code)
-    if issubclass(error, AuthorizationError):
-        return Finding(topic, number, Hindrance.REFUSED, not_allowed(topic))
-    why = error.description or error.__name__
-    reason = f"Kafka hands out nothing of partition {number} of {topic}: {why} See the log of the broker that leads it."
-    return Finding(topic, number, Hindrance.UNKNOWN, reason)
-
-
-def _blocked(partition: TopicPartition, waiting: int) -> Finding:
-    """Return what it means that acknowledged records cannot be read yet."""
-    topic, number = partition
-    reason = (
-        f"{waiting} records of partition {number} of {topic} wait for the end of a transaction: see which producer "
-        "leaves it open (kafka-transactions.sh find-hanging)."
-    )
-    return Finding(topic, number, Hindrance.BLOCKED, reason)
