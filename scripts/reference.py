@@ -2,10 +2,12 @@
 """Write what says the same as the code: the tables of the documentation (settings, codes), and .env.example."""
 
 import re
+from functools import cache
 from pathlib import Path
 from textwrap import wrap
 
 import attrs
+from message_sizes import size_rows
 
 from mesaya_ws.core.closing import CLOSE_CODES, ERROR_CODES
 from mesaya_ws.core.http_errors import HTTP_ERRORS
@@ -37,6 +39,7 @@ def settings_rows():
         ]
 
 
+@cache
 def tables():
     """Return the tables by the name of their markers."""
     return {
@@ -51,6 +54,7 @@ def tables():
         "error codes": table(
             ["code", "meaning"], [[f"`{error.name}`", error.meaning] for error in ERROR_CODES.values()]
         ),
+        "message sizes": table(["channel", "largest event", "largest snapshot", "snapshot of many"], list(size_rows())),
         "http errors": table(
             ["status", "code", "meaning"],
             [[str(error.status.value), f"`{error.code}`", error.meaning] for error in HTTP_ERRORS],

@@ -2,11 +2,13 @@
 
 import re
 import runpy
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))  # where a script finds those beside it
 REFERENCE = runpy.run_path(str(ROOT / "scripts" / "reference.py"))
 PAGES = REFERENCE["PAGES"]
 ALL = "".join(page.read_text(encoding="utf-8") for page in PAGES)

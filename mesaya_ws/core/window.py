@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 from operator import attrgetter
 from typing import NamedTuple
@@ -92,6 +92,11 @@ class Window:
 
     def __len__(self) -> int:
         return len(self._order)
+
+    @property
+    def channels(self) -> Collection[str]:
+        """The names of the channels on which something is here."""
+        return self._channels.keys()
 
     def raise_floor(self, partition: Partition, offset: int) -> None:
         """Promise nothing of `partition` before `offset`: not all of it could be published."""
