@@ -2,16 +2,18 @@
 
 import json
 import random
+import re
 import socket
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from mesaya_ws.logs import LINES
 from tests.e2e.gateway import running
 from tests.e2e.raw import raw
-from tests.wire import frame, handshake
+from tests.wire import PING, frame, handshake
 
 TOKEN = "a token of the tests"
 ROUNDS = 300
@@ -20,8 +22,10 @@ CHUNKED = b"POST /health HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: ch
 PUBLISH = b"POST /publish HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n"
 RECORD = json.dumps({"topic": "mesa-ya.reviews.events", "value": {"event_type": "deleted", "entity_id": "v1"}}).encode()
 
+GET = b"GET /health HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
+
 REQUESTS = [
-    b"GET /health HTTP/1.1\r\nHost: gateway.test\r\n\r\n",
+    GET,
     b"GET /health HTTP/1.1\r\nHost: gateway.test\r\n\r\n\x00 garbage\r\n\r\n",
     b"GET /metrics HTTP/1.0\r\n\r\nGET /metrics HTTP/1.0\r\n\r\n",
     b"HEAD //[ HTTP/1.1\r\nHost: gateway.test:99999\r\n\r\n",
@@ -121,3 +125,40 @@ def test_a_reset_in_the_middle_of_a_body_is_no_fault_of_ours(gateway, bystander,
             client.reset()
     assert gateway.request("/health")[0] == 200
     check_log(gateway.output[before:])
+
+
+MIB = 1024 * 1024
+LARGE = {
+    "heads": GET[:-2] + b"X: " + b" x" * 8000 + b"\r\n\r\n",
+    "heads without an end": GET[:-2] + b"X: " + b"x" * 20_000,
+    "bodies": PUBLISH + b"Content-Length: %d\r\n\r\n" % MIB + b"[" * MIB,
+    "bodies that break off": PUBLISH + b"Content-Length: %d\r\n\r\n" % MIB + b"x" * (MIB // 2),
+    "chunks": PUBLISH + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 20_000,
+    "messages": handshake() + frame(b'{"type":"ping","id":"' + b"x" * 65_000 + b'"}') * 10,
+    "messages without an end": handshake() + frame(b"x" * 65_000, final=False),
+    "frames": handshake() + frame(b"", PING) * 200,
+}
+
+
+@pytest.mark.parametrize("sent", LARGE.values(), ids=LARGE)
+def test_memory_comes_back(gateway, bystander, sent):
+    """As many as fill the allocator come first; what the same number leaves then is what does not come back."""
+    rounds = min(40, 10 * MIB // len(sent))
+    before = 0
+    for turn in range(2):
+        before = memory(gateway) if turn else 0
+        for _ in range(rounds):
+            with raw(gateway.port) as client:
+                try:
+                    client.send(sent)
+                    client.socket.shutdown(socket.SHUT_WR)
+                    client.everything()
+                except (ConnectionResetError, BrokenPipeError):
+                    pass
+    assert memory(gateway) - before < max(MIB, rounds * len(sent) // 10)
+
+
+def memory(gateway) -> int:
+    """Return how many bytes of memory a gateway holds."""
+    status = Path(f"/proc/{gateway.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
