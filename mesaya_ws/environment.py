@@ -6,6 +6,8 @@ the environment wins. An empty value counts as not set.
 
 import os
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,10 @@ from typed_settings.converters import TSConverter
 from mesaya_ws.settings import LOOPBACK_ONLY, Settings, SettingsError, followed
 
 _CONVERTER = TSConverter(strlist_sep=lambda text: [word for part in text.split(",") if (word := part.strip())])
+_FOR_ANY_LOG = ("KAFKA_TOPICS", "")
+_ALIKE = 0.85
+"""How near to the name of a setting another name is that was meant to be it, of 1."""
+
 _KINDS = {int: "a whole number", float: "a number", bool: "`on` or `off`"}
 
 
@@ -100,3 +106,32 @@ def shown(settings: Settings) -> Iterator[tuple[str, str]]:
             case _:
                 text = str(value)
         yield field.name.upper(), text
+
+
+def fingerprints(settings: Settings, salt: str) -> dict[str, str]:
+    """Return what tells whether others have the same settings, by name, but not which; of secret ones, nothing."""
+    return {
+        name: sha256(f"{salt} {name} {text}".encode()).hexdigest()[:12]
+        for name, text in shown(settings)
+        if not isinstance(getattr(settings, name.lower()), ts.SecretStr)
+    }
+
+
+def unused(settings: Settings, texts: Mapping[str, str]) -> Iterator[str]:
+    """Say which of the given `texts` have no effect beside the others, or are no settings but look like some."""
+    names = {field.name.upper() for field in attrs.fields(Settings)}
+    kafka, protocol = bool(settings.kafka_brokers), settings.kafka_security_protocol
+
+    def given(prefix: str) -> str:
+        return ", ".join(sorted(name for name in texts if name in names and name.startswith(prefix)))
+
+    if kafka and (listed := given("EVENT_LOG")):
+        yield f"{listed} is not used, since KAFKA_BROKERS is set"
+    if not kafka and (listed := ", ".join(name for name in given("KAFKA_").split(", ") if name not in _FOR_ANY_LOG)):
+        yield f"{listed} is not used, since KAFKA_BROKERS is not set"
+    for part in ("SASL", "SSL"):
+        if kafka and part not in protocol and (listed := given(f"KAFKA_{part}_")):
+            yield f"{listed} is not used with KAFKA_SECURITY_PROTOCOL={protocol}"
+    for text in sorted(texts.keys() - names):
+        if alike := get_close_matches(text, names, 1, _ALIKE):
+            yield f"{text} is no setting, and has no effect; {alike[0]} may be meant"

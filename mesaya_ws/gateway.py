@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
+from secrets import token_hex
 
 import attrs
 import trio
@@ -19,6 +20,7 @@ from mesaya_ws.core.status import Status
 from mesaya_ws.core.window import Window
 from mesaya_ws.core.written import WrittenStates
 from mesaya_ws.descriptors import RESERVED, allow_connections
+from mesaya_ws.environment import fingerprints
 from mesaya_ws.eventlog import log_bytes, open_event_log, open_state_log
 from mesaya_ws.gauges import Gauges, Waiting
 from mesaya_ws.history import Historian
@@ -46,6 +48,8 @@ async def serve(
     Reports the port that it listens on. Raises `OSError` when it cannot listen there.
     """
     post = post or Post()
+    salt = token_hex(8)
+    configuration = {"salt": salt, "fingerprints": fingerprints(settings, salt)}
     settings, bound = _as_far_as_possible(settings)
     metrics, status = Metrics(), Status(not_ready_when=settings.not_ready_when)
     window = Window(settings.window_seconds, settings.window_bytes)
@@ -95,7 +99,9 @@ async def serve(
         )
         render = exposition(metrics, feed, __version__, gauges)
         services.start_soon(post.share, render)
-        app = create_app(settings, event_log, metrics, status, feed.freshness, partial(post.tell, render))
+        app = create_app(
+            settings, event_log, metrics, status, feed.freshness, partial(post.tell, render), configuration
+        )
         async with trio.open_nursery() as clients:
             acceptor = Acceptor(
                 settings, metrics, status, partial(serve_websocket, around, clients), partial(serve_http, app), bound

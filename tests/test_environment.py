@@ -3,9 +3,10 @@ from pathlib import Path
 
 import attrs
 import pytest
+import typed_settings as ts
 
 from mesaya_ws.core.event_log import PARENTS
-from mesaya_ws.environment import given, load_settings, shown
+from mesaya_ws.environment import fingerprints, given, load_settings, shown, unused
 from mesaya_ws.settings import Settings, SettingsError
 
 SEED = """\
@@ -205,3 +206,35 @@ def test_an_env_file_that_cannot_be_read(tmp_path):
     (tmp_path / ".env").write_bytes(b"PORT=\xff\n")
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings({}, tmp_path)
+
+
+def test_fingerprints_tell_which_settings_differ_but_not_what_they_are():
+    ours, theirs = Settings(), Settings(auth=False, kafka_brokers=("a:1",), publish_token=ts.SecretStr("x"))
+    ours_told, theirs_told = fingerprints(ours, "salt"), fingerprints(theirs, "salt")
+    assert {name for name in ours_told if ours_told[name] != theirs_told[name]} == {"AUTH", "KAFKA_BROKERS"}
+    assert not {"PUBLISH_TOKEN", "KAFKA_SASL_PASSWORD"} & ours_told.keys(), "not even a trace of what is secret"
+    assert "a:1" not in str(theirs_told)
+    assert fingerprints(ours, "another salt")["AUTH"] != ours_told["AUTH"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "sentences"),
+    [
+        ({"KAFKA_TOPICS": "a", "EVENT_LOG": "x", "PATH": "/bin", "HOSTNAME": "h", "LOGNAME": "ann"}, []),
+        ({"KAFKA_BROKERS": "a:1", "EVENT_LOG": "x"}, ["EVENT_LOG is not used, since KAFKA_BROKERS is set"]),
+        (
+            {"KAFKA_TOPICS": "a", "KAFKA_GROUP_ID": "g", "KAFKA_SSL_CAFILE": "f"},
+            ["KAFKA_GROUP_ID, KAFKA_SSL_CAFILE is not used, since KAFKA_BROKERS is not set"],
+        ),
+        (
+            {"KAFKA_BROKERS": "a:1", "KAFKA_SASL_USERNAME": "u", "KAFKA_SSL_CAFILE": "f"},
+            [
+                "KAFKA_SASL_USERNAME is not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT",
+                "KAFKA_SSL_CAFILE is not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT",
+            ],
+        ),
+        ({"ALOWED_ORIGINS": "x"}, ["ALOWED_ORIGINS is no setting, and has no effect; ALLOWED_ORIGINS may be meant"]),
+    ],
+)
+def test_settings_without_effect_are_named(texts, sentences):
+    assert list(unused(load_settings(texts, Path("/nowhere")), texts)) == sentences

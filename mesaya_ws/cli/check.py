@@ -1,47 +1,102 @@
-"""`mesaya-ws check`: what is configured, and whether the log answers."""
+"""`mesaya-ws check`: what is configured, whether all that is needed answers, and what should be mended."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import click
+import orjson
 import trio
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mesaya_ws.cli.failure import fail, usable_settings
-from mesaya_ws.core.event_log import Extent, LogUnavailableError, Partition
-from mesaya_ws.environment import shown
-from mesaya_ws.eventlog import open_event_log, trouble_with_state_topic
-from mesaya_ws.groups import only
+from mesaya_ws.cli.failure import usable_settings
+from mesaya_ws.cli.probes import platform_findings, service_findings
+from mesaya_ws.core.event_log import LogUnavailableError
+from mesaya_ws.core.inspection import Finding, Inspection, error, warning
+from mesaya_ws.environment import given, shown, unused
+from mesaya_ws.eventlog import inspect_event_log
 from mesaya_ws.settings import Settings, SettingsError
 
-PATIENCE = 10.0
+PATIENCE = 15.0
 """Seconds that the log is waited for."""
+
+WRONG = 1
+"""The status to exit with when something must be mended; 0 when not, and 2 when the settings cannot be used at all."""
 
 
 @click.command()
-def check() -> None:
-    """Say what is configured, whether the log answers, and what is missing."""
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(as_json: bool) -> None:
+    """Say whether the service can do what it should, and show what is configured. Nothing is made or changed.
+
+    Looks at the settings, the event log and its topics, the platform's API, and the service, if one runs. Exits with 0
+    when nothing must be mended, with 1 otherwise, and with 2 when the settings cannot be used.
+    """
     settings = usable_settings()
-    _show("Settings", ("setting", "value"), shown(settings))
-    extents: dict[Partition, Extent] = {}
-    trouble = None
-    try:
-        extents, trouble = trio.run(_look, settings)
-    except BaseException as error:
-        if known := only(error, LogUnavailableError, SettingsError, OSError):
-            fail(f"the event log does not answer: {known}")
-        raise
-    rows = ((topic, str(number), str(begin), str(end)) for (topic, number), (begin, end, _) in sorted(extents.items()))
-    _show("Event log", ("topic", "partition", "first", "next"), rows)
-    missing = set(settings.kafka_topics) - {partition.topic for partition in extents}
-    if missing:
-        fail(f"these topics do not exist (yet): {', '.join(sorted(missing))}.")
-    if trouble is not None:
-        fail(f"{trouble}.")
+    inspection = trio.run(_inspect, settings)
+    findings = sorted(inspection.findings, key=lambda finding: not finding.is_error)
+    errors = [finding.sentence for finding in findings if finding.is_error]
+    warnings = [finding.sentence for finding in findings if not finding.is_error]
+    if as_json:
+        click.echo(orjson.dumps(_report(settings, inspection, errors, warnings), option=orjson.OPT_INDENT_2))
+    else:
+        for sentence in errors:
+            click.echo(f"mesaya-ws: {sentence}", err=True)
+        for sentence in warnings:
+            click.echo(f"mesaya-ws: warning: {sentence}", err=True)
+        if not errors:
+            click.echo("All is well." if not warnings else "It works, with warnings.")
+        _show("Settings", ("setting", "value"), shown(settings))
+        _show("Event log", ("topic", "partition", "first", "next"), _rows(inspection))
+    if errors:
+        click.get_current_context().exit(WRONG)
+
+
+async def _inspect(settings: Settings) -> Inspection:
+    """Ask everything that can be asked, all at once."""
+    findings = [warning(f"{sentence}.") for sentence in unused(settings, given())]
     if not settings.auth:
-        click.echo("mesaya-ws: AUTH=off, so private channels are open to everybody.", err=True)
-    click.echo("All is well.")
+        findings.append(warning("AUTH=off, so private channels are open to everybody."))
+    inspection = Inspection({}, ())
+
+    async def inspect_log() -> None:
+        nonlocal inspection
+        try:
+            with trio.fail_after(PATIENCE):
+                inspection = await inspect_event_log(settings)
+        except (LogUnavailableError, SettingsError, OSError) as failure:
+            findings.append(error(f"the event log does not answer: {failure}"))
+        except trio.TooSlowError:
+            findings.append(error(f"the event log does not answer: no answer within {PATIENCE:.0f} s."))
+
+    async def probe(question: Callable[[Settings], Iterable[Finding]]) -> None:
+        findings.extend(await trio.to_thread.run_sync(lambda: list(question(settings))))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(inspect_log)
+        nursery.start_soon(probe, service_findings)
+        nursery.start_soon(probe, platform_findings)
+    return inspection._replace(findings=[*inspection.findings, *findings])
+
+
+def _report(settings: Settings, inspection: Inspection, errors: Sequence[str], warnings: Sequence[str]) -> Any:
+    partitions = sorted(inspection.extents.items())
+    return {
+        "ok": not errors,
+        "errors": errors,
+        "warnings": warnings,
+        "settings": dict(shown(settings)),
+        "log": [
+            {"topic": topic, "partition": number, "first": begin, "next": end}
+            for (topic, number), (begin, end, *_) in partitions
+        ],
+    }
+
+
+def _rows(inspection: Inspection) -> Iterable[tuple[str, ...]]:
+    for (topic, number), (begin, end, *_) in sorted(inspection.extents.items()):
+        yield topic, str(number), str(begin), str(end)
 
 
 def _show(title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
@@ -51,11 +106,3 @@ def _show(title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -
     for row in rows:
         table.add_row(*map(Text, row))
     Console().print(table)
-
-
-async def _look(settings: Settings) -> tuple[dict[Partition, Extent], str | None]:
-    """Return what the log holds, and what is wrong with the state topic."""
-    with trio.move_on_after(PATIENCE):
-        async with open_event_log(settings) as event_log:
-            return dict(await event_log.extents()), await trouble_with_state_topic(settings)
-    raise LogUnavailableError(f"no answer within {PATIENCE:.0f} s.")

@@ -6,6 +6,7 @@ import attrs
 import trio
 
 from mesaya_ws.core.event_log import PARENTS, EventLog
+from mesaya_ws.core.inspection import Inspection
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
 from mesaya_ws.settings import MIB, Settings, followed
 
@@ -56,10 +57,13 @@ def log_bytes(settings: Settings) -> int | None:
     return size
 
 
-async def trouble_with_state_topic(settings: Settings) -> str | None:
-    """Say what is wrong with STATE_TOPIC, if anything is. Raises `LogUnavailableError`."""
-    if not (settings.state_topic and settings.kafka_brokers):
-        return None
-    from mesaya_ws.eventlog.kafka import trouble_with
+async def inspect_event_log(settings: Settings) -> Inspection:
+    """Look at the log that the settings name, without that anything is made or changed.
 
-    return await trio.to_thread.run_sync(trouble_with, settings.state_topic, settings)
+    Raises `LogUnavailableError` when it does not answer, and `SettingsError` when it can never be used as configured.
+    """
+    if settings.kafka_brokers:
+        from mesaya_ws.eventlog.kafka.inspection import inspect
+    else:
+        from mesaya_ws.eventlog.sqlite.inspection import inspect
+    return await trio.to_thread.run_sync(inspect, settings, abandon_on_cancel=True)

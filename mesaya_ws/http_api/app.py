@@ -1,6 +1,6 @@
 """The HTTP application: its routes, and what holds for all of them."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,6 +25,8 @@ from mesaya_ws.http_api.request_log import RequestLog
 from mesaya_ws.metrics import CONTENT_TYPE, Metrics
 from mesaya_ws.settings import Settings
 
+NOTHING_SAID: Mapping[str, object] = {}
+
 
 def create_app(
     settings: Settings,
@@ -33,8 +35,15 @@ def create_app(
     status: Status,
     freshness: Callable[[], Fresh],
     tell: Callable[[], Awaitable[bytes]],
+    configuration: Mapping[str, object] = NOTHING_SAID,
 ) -> ASGIApp:
-    """Return the application that answers everything but WebSockets; `tell` what is to be told of the metrics."""
+    """Return the application that answers everything but WebSockets.
+
+    It answers with what `tell` returns when it is asked for the metrics, and with `configuration` for the settings.
+    """
+
+    async def show_configuration(_: Request) -> Response:
+        return JSONResponse(configuration)
 
     async def show_metrics(_: Request) -> Response:
         return Response(await tell(), media_type=CONTENT_TYPE)
@@ -45,6 +54,7 @@ def create_app(
             Route("/ws", _tell_to_upgrade),
             *health_routes(metrics, status, freshness),
             Route("/metrics", show_metrics),
+            Route("/configuration", show_configuration),
             publish_route(settings, event_log),
             broadcast_route(settings, event_log),
         ],

@@ -1,5 +1,22 @@
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import trio
+
 from mesaya_ws.cli import check
-from tests.fakes import FakeLog
+from mesaya_ws.core.event_log import Extent, LogUnavailableError, Partition
+from mesaya_ws.core.inspection import Inspection, error, warning
+
+
+@pytest.fixture(autouse=True)
+def _nobody_serves(run, monkeypatch):
+    """Have no service at the address that is checked, whatever runs on this machine."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    monkeypatch.setenv("PORT", str(port))
 
 
 def rows(result):
@@ -7,39 +24,118 @@ def rows(result):
     return [[cell.strip() for cell in text.split("│")[1:-1]] for text in result.stdout.splitlines() if "│" in text]
 
 
-def test_check_shows_the_settings_but_no_secrets(run, monkeypatch):
-    for name, value in {"PUBLISH_TOKEN": "hunter2", "AUTH": "off", "KAFKA_GROUP_ID": "[b]group[/b]"}.items():
+def finding(monkeypatch, *findings, extents=None):
+    """Have the log found like that."""
+
+    async def inspect(settings):
+        await trio.lowlevel.checkpoint()
+        return Inspection(extents or {}, findings)
+
+    monkeypatch.setattr(check, "inspect_event_log", inspect)
+
+
+def test_check_answers_first_and_shows_the_settings_but_no_secrets(run, monkeypatch):
+    for name, value in {"PUBLISH_TOKEN": "hunter2", "HOST": "127.0.0.1"}.items():
         monkeypatch.setenv(name, value)
     result = run("check")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "All is well."
     assert ["PUBLISH_TOKEN", "(hidden)"] in rows(result)
     assert ["KAFKA_SASL_PASSWORD", ""] in rows(result)
-    assert ["AUTH", "off"] in rows(result)
-    assert ["KAFKA_GROUP_ID", "[b]group[/b]"] in rows(result)
+    assert ["AUTH", "on"] in rows(result)
+    assert ["HOST", "127.0.0.1"] in rows(result)
     assert "hunter2" not in result.output
-    assert result.stdout.splitlines()[-1] == "All is well."
-    assert result.stderr == "mesaya-ws: AUTH=off, so private channels are open to everybody.\n"
+    assert result.stderr == ""
 
 
-def test_check_says_which_topics_are_missing(run, monkeypatch):
-    log = FakeLog(("mesa-ya.reviews.events",))
-    monkeypatch.setattr(check, "open_event_log", lambda settings: log.open())
-    monkeypatch.setenv("KAFKA_TOPICS", "b,mesa-ya.reviews.events,a")
+def test_check_makes_nothing(run):
+    assert run("check").exit_code == 0
+    assert os.listdir() == []
+
+
+def test_check_shows_what_a_log_holds_and_does_not_change_it(run):
+    line = json.dumps({"topic": "mesa-ya.reviews.events", "value": None})
+    assert run("produce", "-", stdin=f"{line}\n" * 3).exit_code == 0
+    before = Path("mesaya-ws.sqlite3").read_bytes()
     result = run("check")
-    assert (result.exit_code, result.stderr) == (1, "mesaya-ws: these topics do not exist (yet): a, b.\n")
+    assert ["mesa-ya.reviews.events", "0", "0", "3"] in rows(result)
+    assert Path("mesaya-ws.sqlite3").read_bytes() == before
+
+
+def test_check_warns_and_exits_with_0(run, monkeypatch):
+    monkeypatch.setenv("AUTH", "off")
+    finding(monkeypatch, warning("it could be better."))
+    result = run("check")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "It works, with warnings."
+    assert result.stderr.splitlines() == [
+        "mesaya-ws: warning: it could be better.",
+        "mesaya-ws: warning: AUTH=off, so private channels are open to everybody.",
+    ]
+
+
+def test_check_tells_of_errors_first_and_exits_with_1(run, monkeypatch):
+    finding(monkeypatch, warning("it could be better."), error("it cannot be."))
+    result = run("check")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == ["mesaya-ws: it cannot be.", "mesaya-ws: warning: it could be better."]
+    assert "well" not in result.stdout
+
+
+def test_check_prints_json(run, monkeypatch):
+    at = Partition("mesa-ya.reviews.events", 1)
+    finding(monkeypatch, error("it cannot be."), warning("it could be better."), extents={at: Extent(3, 7, "id")})
+    result = run("check", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (told["ok"], told["errors"], told["warnings"]) == (False, ["it cannot be."], ["it could be better."])
+    assert told["settings"]["AUTH"] == "on"
+    assert told["log"] == [{"topic": "mesa-ya.reviews.events", "partition": 1, "first": 3, "next": 7}]
 
 
 def test_check_says_that_the_log_does_not_answer(run, monkeypatch):
-    log = FakeLog()
-    monkeypatch.setattr(check, "open_event_log", lambda settings: log.open())
-    with log.failing("the cable is out."):
-        result = run("check")
+    async def inspect(settings):
+        await trio.lowlevel.checkpoint()
+        raise LogUnavailableError("the cable is out.")
+
+    monkeypatch.setattr(check, "inspect_event_log", inspect)
+    result = run("check")
     assert (result.exit_code, result.stderr) == (1, "mesaya-ws: the event log does not answer: the cable is out.\n")
 
 
 def test_check_waits_for_the_log_for_a_while_only(run, monkeypatch):
     monkeypatch.setattr(check, "PATIENCE", 0.0)
+
+    async def inspect(settings):
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(check, "inspect_event_log", inspect)
     result = run("check")
     assert (result.exit_code, result.stderr.splitlines()) == (
         1,
         ["mesaya-ws: the event log does not answer: no answer within 0 s."],
     )
+
+
+def test_check_names_settings_without_effect(run, monkeypatch):
+    for name, value in {"KAFKA_SASL_USERNAME": "ann", "KAFKA_BROKER": "kafka:9092"}.items():
+        monkeypatch.setenv(name, value)
+    result = run("check")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "mesaya-ws: warning: KAFKA_SASL_USERNAME is not used, since KAFKA_BROKERS is not set.",
+        "mesaya-ws: warning: KAFKA_BROKER is no setting, and has no effect; KAFKA_BROKERS may be meant.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [("missing/log.sqlite3", "there is no directory"), ("mesaya-ws.sqlite3", "is not an event log of mesaya-ws")],
+)
+def test_check_tries_the_disk(run, monkeypatch, place, words):
+    Path("mesaya-ws.sqlite3").write_text("these are not the bytes of a database" * 50)
+    monkeypatch.setenv("EVENT_LOG", str(Path.cwd() / place))
+    result = run("check")
+    assert words in result.stderr
+    assert result.exit_code == 1
+    assert os.listdir() == ["mesaya-ws.sqlite3"]

@@ -38,7 +38,7 @@ from mesaya_ws.core.event_log import (
     Sources,
     TooLarge,
 )
-from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, ledger, looks, open_kafka_log, polling, trouble_with
+from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, ledger, looks, open_kafka_log, polling
 from mesaya_ws.eventlog.kafka.consumer import Consumer
 from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 from mesaya_ws.settings import SettingsError
@@ -689,10 +689,6 @@ async def test_a_topic_of_our_own_is_made_with_the_first_record(kafka_broker: Br
         assert await log.extents() == {}
         (appended,) = await log.append([NewRecord(own, b"a", b"k")])
         assert [record.value for record in await log.read(place(appended), 0)] == [b"a"]
-    assert await trio.to_thread.run_sync(trouble_with, own, store.settings()) is None
-    assert "only grows" in await trio.to_thread.run_sync(trouble_with, store.topics[0], store.settings())
-    assert await trio.to_thread.run_sync(trouble_with, other, store.settings()) is None, "it will be made"
-
     await store.administer(lambda admin: admin.create_acls(rules))
     sasl = sasl_settings(kafka_broker, "PLAIN", SASL_PASSWORD)
     async with open_kafka_log(store.settings(kafka_topics=(other,), **sasl), {other: COMPACTED}) as log:

@@ -130,3 +130,8 @@ async def test_pages_ask_before_they_publish(service, origin, status):
         assert {"authorization", "content-type"} <= {
             name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")
         }
+
+
+async def test_configuration_is_what_the_gateway_says_of_it(service):
+    answer = await service.get("/configuration")
+    assert (answer.status, answer.json) == (200, {})

@@ -23,7 +23,6 @@ from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.own_topics import COMPACTED as COMPACTED
 from mesaya_ws.eventlog.kafka.own_topics import KEPT as KEPT
 from mesaya_ws.eventlog.kafka.own_topics import Configs
-from mesaya_ws.eventlog.kafka.own_topics import trouble_with as trouble_with
 from mesaya_ws.eventlog.kafka.producer import Producer
 from mesaya_ws.eventlog.kafka.reader import Reader
 from mesaya_ws.eventlog.kafka.reasons import listen

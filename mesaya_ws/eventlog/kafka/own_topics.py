@@ -1,23 +1,15 @@
 """Topics of our own: made with the first record for them, when nobody has made them before."""
 
 from collections.abc import Mapping
-from contextlib import closing
-from time import monotonic
 
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
-    AuthorizationError,
     BrokerResponseError,
-    KafkaError,
     RetriableError,
     TopicAlreadyExistsError,
 )
 
-from mesaya_ws.core.event_log import LogUnavailableError, RecordRefusedError
-from mesaya_ws.eventlog.kafka.clients import Clients, connection_options
-from mesaya_ws.eventlog.kafka.reasons import reason
-from mesaya_ws.settings import Settings
+from mesaya_ws.core.event_log import RecordRefusedError
 
 Configs = Mapping[str, str]
 """What a topic is created with (https://kafka.apache.org/documentation/#topicconfigs)."""
@@ -57,23 +49,3 @@ def create_topic(admin: KafkaAdminClient, topic: str, configs: Configs) -> None:
             f"Kafka has no topic {topic}, and does not let us make it ({error.description or error}): "
             f"create it with one partition and {wanted}."
         ) from error
-
-
-def trouble_with(topic: str, settings: Settings) -> str | None:
-    """Say what is wrong with a topic that should be `COMPACTED` and exists: that it only grows.
-
-    Raises `LogUnavailableError` when the brokers do not answer. To be run in a thread.
-    """
-    options, started = connection_options(settings), monotonic()
-    try:
-        with closing(Clients(options)) as clients:
-            admin = clients.admin()
-            if admin.describe_topics([topic])[0]["error_code"]:
-                return None
-            found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
-    except AuthorizationError:
-        return None
-    except KafkaError as error:
-        raise LogUnavailableError(reason(options, started)) from error
-    policy = found["topic"][topic]["cleanup.policy"]["value"]
-    return None if "compact" in policy else f"{topic} only grows: give it cleanup.policy=compact"

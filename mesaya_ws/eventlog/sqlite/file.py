@@ -183,6 +183,12 @@ class LogFile:
         self._check_place()  # else the others do not see what was committed
         return places
 
+    def try_to_write(self) -> None:
+        """Raise `LogFileError` if the file could not be written now; nothing is."""
+        with self._errors_explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("ROLLBACK")
+
     def version(self) -> int:
         """Return a number that changes when another connection, of whatever process, has committed something."""
         with self._errors_explained():

@@ -1,0 +1,119 @@
+"""Questions to what runs beside: the service with these settings, and the platform's API."""
+
+import http.client
+import ssl
+from collections.abc import Iterator
+from contextlib import closing
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from time import time
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+
+from mesaya_ws import __version__
+from mesaya_ws.cli.address import service_address
+from mesaya_ws.core.inspection import Finding, error, warning
+from mesaya_ws.environment import fingerprints
+from mesaya_ws.settings import Settings
+
+PATIENCE = 5.0
+"""Seconds for each step of an answer."""
+
+LARGEST_ANSWER = 1024 * 1024
+"""Bytes of an answer that are read."""
+
+CLOCK_TOLERANCE = 10.0
+"""Seconds that another clock may differ by; `Date` tells whole seconds."""
+
+
+class Answer(NamedTuple):
+    """An answer by HTTP: its status, what is in it if it is JSON (else None), and the server's time, if it tells it."""
+
+    status: int
+    content: Any
+    time: float | None
+
+
+class NoAnswerError(Exception):
+    """There is none; the message is the rest of a sentence."""
+
+
+def ask(url: str) -> Answer:
+    """Return the answer to a GET of `url`. Raises `NoAnswerError`."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    try:
+        with closing(kind(parts.hostname or "", parts.port, timeout=PATIENCE)) as connection:
+            connection.request("GET", target or "/", headers={"Accept": "application/json"})
+            answer = connection.getresponse()
+            body = answer.read(LARGEST_ANSWER)
+            date = answer.headers.get("Date")
+    except ssl.SSLError as failure:
+        raise NoAnswerError(f"TLS fails there: {failure.reason or failure}") from failure
+    except (OSError, http.client.HTTPException, UnicodeError) as failure:
+        reason = getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
+        raise NoAnswerError(f"it does not answer: {reason}") from failure
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        content = None
+    try:
+        moment = None if date is None else parsedate_to_datetime(date).timestamp()
+    except (TypeError, ValueError):
+        moment = None
+    return Answer(answer.status, content, moment)
+
+
+def service_findings(settings: Settings) -> Iterator[Finding]:
+    """Say what is wrong with the service at HOST and PORT, if one runs there; its settings may be others than these."""
+    address = service_address(settings)
+    try:
+        health, configuration = ask(f"http://{address}/health"), ask(f"http://{address}/configuration")
+    except NoAnswerError:
+        return  # none runs, or one that has not begun
+    facts = health.content if isinstance(health.content, dict) else {}
+    if "version" not in facts or "ready" not in facts:
+        yield warning(f"what listens at {address} is not this service: choose another PORT, or end it.")
+        return
+    if facts["version"] != __version__:
+        yield warning(
+            f"the service at {address} is of version {facts['version']}, and this is {__version__}: restart it."
+        )
+    for reason in facts.get("reasons") or ():
+        yield warning(f"the service at {address} says: {reason}")
+    if configuration.status == HTTPStatus.OK and isinstance(configuration.content, dict):
+        theirs = configuration.content.get("fingerprints") or {}
+        ours = fingerprints(settings, str(configuration.content.get("salt")))
+        differing = ", ".join(name for name in ours if name in theirs and theirs[name] != ours[name])
+        if differing:
+            yield warning(
+                f"the service at {address} runs with other settings than those here: {differing}. "
+                "Restart it, or see its environment."
+            )
+
+
+def platform_findings(settings: Settings) -> Iterator[Finding]:
+    """Say what is wrong with PLATFORM_API_URL, if it is set."""
+    if not settings.platform_api_url:
+        return
+    url = f"{settings.platform_api_url.rstrip('/')}/restaurants?page=1&limit=1"
+    try:
+        answer = ask(url)
+    except NoAnswerError as failure:
+        yield error(f"PLATFORM_API_URL: {url}: {failure}.")
+        return
+    rows = answer.content.get("data") if isinstance(answer.content, dict) else None
+    if answer.status != HTTPStatus.OK:
+        yield error(f"PLATFORM_API_URL: {url} answers {answer.status}, not 200: is it the API's address, with /api/v1?")
+    elif not isinstance(rows, list):
+        yield error(f"PLATFORM_API_URL: {url} does not answer with a list of restaurants in `data`.")
+    if answer.time is not None and abs(answer.time - time()) > CLOCK_TOLERANCE:
+        ahead = answer.time - time()
+        how = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'}"
+        yield warning(
+            f"the clock of {urlsplit(url).hostname} is {how} ours: "
+            "set the one that is wrong, for records are ordered by their times."
+        )

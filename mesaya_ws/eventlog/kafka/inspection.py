@@ -1,0 +1,135 @@
+"""What a person should know of the topics before something happens: rights, copies, order, and what is thrown away."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from time import monotonic
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError, for_code
+
+from mesaya_ws.core.event_log import PARENTS, LogUnavailableError
+from mesaya_ws.core.inspection import Finding, Inspection, error, warning
+from mesaya_ws.eventlog.kafka.clients import Clients, connection_options
+from mesaya_ws.eventlog.kafka.reasons import listen, reason
+from mesaya_ws.eventlog.kafka.survey import take_survey
+from mesaya_ws.settings import Settings, followed
+
+
+class Topic(NamedTuple):
+    """A topic as the brokers describe it.
+
+    `trouble` says why they tell nothing of it, if so. `copies` are the replicas of each of its partitions, and
+    `in_sync` those of them that are up to date. `operations` are what we may do, None when that is not told. `configs`
+    are empty when we may not see them.
+    """
+
+    name: str
+    exists: bool = True
+    trouble: str | None = None
+    copies: Sequence[int] = ()
+    in_sync: Sequence[int] = ()
+    operations: Collection[str] | None = None
+    configs: Mapping[str, str] = {}
+
+    def allows(self, operation: str) -> bool:
+        """Return whether we may do `operation`, or it is not known that we may not."""
+        return self.operations is None or operation in self.operations
+
+
+def inspect(settings: Settings) -> Inspection:
+    """Look at all topics of the settings. Raises `LogUnavailableError`, `SettingsError`; to be run in a thread."""
+    listen()
+    options, started = connection_options(settings), monotonic()
+    names = dict.fromkeys((*followed(settings), *filter(None, [settings.state_topic])))
+    try:
+        with closing(Clients(options)) as clients:
+            admin = clients.admin()
+            topics = _described(admin, list(names))
+            extents = take_survey(admin, followed(settings)).extents
+    except KafkaError as failure:
+        raise LogUnavailableError(reason(options, started)) from failure
+    return Inspection(extents, list(findings(topics, settings)))
+
+
+def _described(admin: KafkaAdminClient, names: list[str]) -> list[Topic]:
+    topics = []
+    for described in admin.describe_topics(names):
+        failure = for_code(described["error_code"]) if described["error_code"] else None
+        exists = failure is not UnknownTopicOrPartitionError
+        topics.append(
+            Topic(
+                described["name"],
+                exists,
+                None if failure is None or not exists else str(failure.description or failure.__name__),
+                [len(partition["replica_nodes"]) for partition in described["partitions"]],
+                [len(partition["isr_nodes"]) for partition in described["partitions"]],
+                described.get("authorized_operations"),
+                _configs(admin, described["name"]) if failure is None else {},
+            )
+        )
+    return topics
+
+
+def _configs(admin: KafkaAdminClient, topic: str) -> dict[str, str]:
+    try:
+        found: Any = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
+    except AuthorizationError:
+        return {}
+    return {name: config["value"] for name, config in found["topic"][topic].items()}
+
+
+def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]:
+    """Say what is wrong with `topics`; what is wrong with several of them in one sentence."""
+    state = [topic for topic in topics if topic.name == settings.state_topic]
+    events = [topic for topic in topics if topic.name != settings.state_topic]
+
+    def named(is_so: Callable[[Topic], bool], among: Collection[Topic] = events) -> str:
+        return ", ".join(sorted(topic.name for topic in among if topic.exists and is_so(topic)))
+
+    absent = sorted(topic.name for topic in events if not topic.exists and topic.name != PARENTS)
+    if absent:
+        yield error(f"these topics do not exist (yet): {', '.join(absent)}.")
+    for topic in topics:
+        if topic.trouble is not None:
+            yield error(f"Kafka tells nothing of {topic.name}: {topic.trouble}. Allow our user READ and DESCRIBE.")
+    if names := named(lambda topic: topic.trouble is None and not topic.allows("READ")):
+        yield error(f"our user may not read {names}: allow it READ, or leave them out of KAFKA_TOPICS.")
+    if settings.publish_token and (names := named(lambda topic: not topic.allows("WRITE"))):
+        yield warning(f"our user may not write to {names}: POST /publish will be refused there. Allow it WRITE.")
+    if names := named(lambda topic: "compact" in topic.configs.get("cleanup.policy", "")):
+        yield warning(f"{names} keeps only the last record of each key, so events vanish: set cleanup.policy=delete.")
+    if names := named(lambda topic: len(topic.copies) > 1):
+        yield warning(
+            f"{names} has several partitions: records of one entity keep their order only if its id is their key."
+        )
+    if names := named(lambda topic: 1 in topic.copies, topics):
+        yield warning(f"{names} has one copy, and is lost with its broker: use a replication factor of 3.")
+    if names := named(_is_short_of_copies, topics):
+        yield warning(
+            f"{names} has no more copies in sync than min.insync.replicas: if one more broker goes, nothing can be "
+            "written. Start the brokers that are missing, or add replicas."
+        )
+    for topic in state:
+        yield from _findings_of_state(topic)
+
+
+def _is_short_of_copies(topic: Topic) -> bool:
+    least = int(topic.configs.get("min.insync.replicas", "0"))
+    pairs = zip(topic.copies, topic.in_sync, strict=True)
+    return any(copies > 1 and in_sync <= least for copies, in_sync in pairs)
+
+
+def _findings_of_state(topic: Topic) -> Iterator[Finding]:
+    if not topic.exists:
+        if not topic.allows("CREATE"):
+            yield warning(f"STATE_TOPIC {topic.name} does not exist, and our user may not create it.")
+        return
+    missing = [operation for operation in ("READ", "WRITE") if not topic.allows(operation)]
+    if topic.trouble is None and missing:
+        yield error(f"our user lacks {' and '.join(missing)} for STATE_TOPIC {topic.name}: no checkpoints without.")
+    if "compact" not in topic.configs.get("cleanup.policy", "compact"):
+        yield error(f"{topic.name} only grows: give it cleanup.policy=compact.")
+    if len(topic.copies) > 1:
+        yield warning(f"STATE_TOPIC {topic.name} has {len(topic.copies)} partitions, and needs one.")

@@ -1,0 +1,160 @@
+"""What `check` asks of others, against servers of a few lines."""
+
+import json
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from mesaya_ws import __version__
+from mesaya_ws.cli.probes import LARGEST_ANSWER, NoAnswerError, ask, platform_findings, service_findings
+from mesaya_ws.environment import fingerprints
+from mesaya_ws.settings import Settings
+
+
+@contextmanager
+def serving(pages, ahead=0.0):
+    """Answer with `pages`, of status and body by path, at a time so many seconds ahead; give the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, body = pages.get(self.path, (404, b"nothing"))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def date_time_string(self, timestamp=None):
+            return format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def page(content, status=200):
+    return status, json.dumps(content).encode()
+
+
+def gateway(settings, **health):
+    """Return the pages of a service with such settings."""
+    facts = {"version": __version__, "ready": True, "reasons": []} | health
+    return {
+        "/health": page(facts),
+        "/configuration": page({"salt": "s", "fingerprints": fingerprints(settings, "s")}),
+    }
+
+
+def sentences(findings):
+    return [(finding.is_error, finding.sentence) for finding in findings]
+
+
+def test_no_service_is_nothing_to_be_told():
+    with serving({}) as port:
+        pass
+    assert sentences(service_findings(Settings(host="127.0.0.1", port=port))) == []
+
+
+def test_service_with_the_same_settings_is_fine():
+    pages = {}
+    with serving(pages) as port:
+        settings = Settings(host="127.0.0.1", port=port)
+        pages.update(gateway(settings))
+        assert sentences(service_findings(settings)) == []
+
+
+def test_service_with_other_settings_is_told_by_their_names():
+    pages = {}
+    with serving(pages) as port:
+        settings = Settings(host="127.0.0.1", port=port)
+        pages.update(gateway(Settings(host="127.0.0.1", port=port, auth=False, outbox_messages=7)))
+        [(is_error, sentence)] = sentences(service_findings(settings))
+    assert not is_error
+    assert "runs with other settings than those here: AUTH, OUTBOX_MESSAGES." in sentence
+
+
+def test_service_of_another_version_that_is_not_ready_is_told_of():
+    pages = {}
+    with serving(pages) as port:
+        settings = Settings(host="127.0.0.1", port=port)
+        pages.update(gateway(settings, version="0.0.9", reasons=["The history is being read."]))
+        told = [sentence for _, sentence in sentences(service_findings(settings))]
+    assert told == [
+        f"the service at 127.0.0.1:{port} is of version 0.0.9, and this is {__version__}: restart it.",
+        f"the service at 127.0.0.1:{port} says: The history is being read.",
+    ]
+
+
+@pytest.mark.parametrize("health", [(200, b"<html>"), page([]), page({"status": "ok"}), page({}, 404)])
+def test_somebody_else_on_the_port_is_told_of(health):
+    with serving({"/health": health}) as port:
+        [(_, sentence)] = sentences(service_findings(Settings(host="127.0.0.1", port=port)))
+    assert sentence == f"what listens at 127.0.0.1:{port} is not this service: choose another PORT, or end it."
+
+
+RESTAURANTS = "/api/v1/restaurants?page=1&limit=1"
+
+
+def platform(port):
+    return sentences(platform_findings(Settings(platform_api_url=f"http://127.0.0.1:{port}/api/v1")))
+
+
+def test_platform_that_is_not_set_is_not_asked():
+    assert list(platform_findings(Settings())) == []
+
+
+def test_platform_that_answers_with_restaurants_is_fine():
+    with serving({RESTAURANTS: page({"data": []})}) as port:
+        assert platform(port) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ((404, b"nothing"), "answers 404, not 200"),
+        ((500, b"nothing"), "answers 500, not 200"),
+        ((200, b"<html>"), "does not answer with a list of restaurants"),
+        (page([]), "does not answer with a list of restaurants"),
+    ],
+)
+def test_platform_that_answers_otherwise_is_an_error(answer, words):
+    with serving({RESTAURANTS: answer}) as port:
+        [(is_error, sentence)] = platform(port)
+    assert is_error
+    assert words in sentence
+
+
+def test_platform_that_does_not_answer_is_an_error():
+    with serving({}) as port:
+        pass
+    [(is_error, sentence)] = platform(port)
+    assert is_error
+    assert sentence.endswith("it does not answer: Connection refused.")
+
+
+@pytest.mark.parametrize(("ahead", "words"), [(120.0, "s ahead of ours"), (-120.0, "s behind ours")])
+def test_clock_that_differs_is_told_of(ahead, words):
+    with serving({RESTAURANTS: page({"data": []})}, ahead) as port:
+        [(is_error, sentence)] = platform(port)
+    assert not is_error
+    assert words in sentence
+
+
+def test_answer_is_read_up_to_a_bound():
+    with serving({"/": (200, b" " * (2 * LARGEST_ANSWER) + b"{}")}) as port:
+        assert ask(f"http://127.0.0.1:{port}/").content is None
+
+
+def test_what_is_no_http_is_no_answer():
+    with pytest.raises(NoAnswerError, match="does not answer"):
+        ask("http://a..b/")
