@@ -13,9 +13,6 @@ log = get_logger(__name__)
 QUIET = ("/health", "/health/ready", "/metrics")
 """Paths that are asked every few seconds, by whoever watches: they are logged as DEBUG, whatever the answer."""
 
-LONGEST_PATH = 200
-"""Characters of a path that are logged."""
-
 UNANSWERED = "none"
 """What the status counts as of a request that has had no answer from the application: its client broke off."""
 
@@ -64,8 +61,8 @@ class RequestLog:
             matters = known not in QUIET and (method == "POST" or not 0 < status < 400)
             (log.info if matters else log.debug)(
                 "request answered",
-                method=method[:LONGEST_PATH],
-                path=path[:LONGEST_PATH],
+                method=method if method in _METHODS else OTHER,
+                path=known,  # any other one may hold what is secret
                 status=status or UNANSWERED,
                 seconds=round(monotonic() - began_at, 3),
                 received_bytes=received,
