@@ -5,12 +5,11 @@ the hub instead, and nothing is kept for it but its place; when the client has c
 what came after that place, without the states that have been superseded.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.hub import Outbox
 from mesaya_ws.core.outcome import Message
-from mesaya_ws.core.window import Publication
 
 
 def can_fold(channel: Channel) -> bool:
@@ -24,17 +23,6 @@ def state_of(message: Message) -> str | None:
     A client may tell `created` and `deleted` from updates, so those are no mere states.
     """
     return message.data["tableId"] if message.type == "table.updated" else None
-
-
-def newest(publications: Iterable[Publication]) -> list[Publication]:
-    """Leave out the states of things of which a later one follows; all the rest stays, in its order."""
-    publications = list(publications)
-    latest = {publication.state_of: publication.serial for publication in publications}
-    return [
-        publication
-        for publication in publications
-        if publication.state_of is None or latest[publication.state_of] == publication.serial
-    ]
 
 
 class Foldable:

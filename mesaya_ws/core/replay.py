@@ -1,10 +1,9 @@
 """What one client is still to be told of one channel before it is live, page by page: what it missed, or put off."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
-from mesaya_ws.core.folding import newest
 from mesaya_ws.core.position import Vector
 from mesaya_ws.core.window import Overtaken, Publication, Window
 
@@ -44,6 +43,15 @@ class Stretch:
             raise Overtaken
         return self._window.after(self._channel, self._vector, self._told, self._end)
 
+    def newest(self) -> Iterator[Publication]:
+        """Iterate over what has not been told, without the states that a later one has superseded; see `rest`.
+
+        Only of a stretch of the whole channel: it has no `vector`, and no end.
+        """
+        if self._era != self._window.era:
+            raise Overtaken
+        return self._window.newest(self._channel, self._told)
+
     def wait(self) -> None:
         """Keep up with the window as long as nothing happens on the channel. Raises `Overtaken` as `rest` does."""
         self.told_before(next(self.rest(), None))
@@ -79,8 +87,7 @@ class Replay:
         size = 0
         while self._stretches:
             stretch = self._stretches[0]
-            rest: Iterable[Publication] = stretch.rest()
-            for publication in newest(rest) if self._folds else rest:
+            for publication in stretch.newest() if self._folds else stretch.rest():
                 if size >= PAGE_BYTES:
                     stretch.told_before(publication)
                     for later in islice(self._stretches, 1, None):

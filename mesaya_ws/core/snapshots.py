@@ -4,8 +4,7 @@ A state can be large. What belongs to it is noted at once, which is quick, since
 (`shelf.Shelf.put`); it is written down bit by bit, while the log goes on.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -152,9 +151,12 @@ def _size(channel: Channel, projections: Projections) -> int:
             sections = shelves["section"].under("restaurantId", own)
             standing = [shelves[name] for name in ("table", "section_object")]
             size = len(sections) + sum(len(shelf.under("sectionId", id)) for shelf in standing for id in sections)
-            if channel.kind.name == "info":
-                size += len(shelves["image"].under("entityId", own)) + _offered(own, projections)
-            return size
+            if channel.kind.name == "tables":
+                return size
+            size += _offered(own, projections)
+            if size > WRITTEN_AT_ONCE:
+                return size
+            return size + sum(len(shelves["image"].under("entityId", part)) for part in _parts([own], projections))
         case "menu":
             return _offered(own, projections)
         case "reservations" | "reviews":
@@ -234,17 +236,23 @@ def _public(restaurant: Mapping[str, Any]) -> State:
 
 
 def _info(channel: Channel, projections: Projections, _: Window, __: int) -> State:
-    shelves, own = projections.shelves, _own(channel, projections)
-    restaurant = shelves["restaurant"].alive.get(channel.subject or "")
-    sections = [id for place in own for id in shelves["section"].under("restaurantId", place)]
-    parts = [*own, *sections]
-    parts += (id for section in sections for id in shelves["table"].under("sectionId", section))
-    for kind in ("menu", "dish"):
-        parts += (id for place in own for id in shelves[kind].under("restaurantId", place))
+    restaurant = projections.shelves["restaurant"].alive.get(channel.subject or "")
+    parts = _parts(_own(channel, projections), projections)
     return {
         "restaurant": None if restaurant is None else _public(restaurant),
-        "images": _alive(shelves["image"], "entityId", parts),
+        "images": _alive(projections.shelves["image"], "entityId", parts),
     }
+
+
+def _parts(restaurants: Collection[str], projections: Projections) -> list[str]:
+    """Return the ids of all that may have images: the restaurants, and what belongs to them."""
+    shelves = projections.shelves
+    sections = [id for place in restaurants for id in shelves["section"].under("restaurantId", place)]
+    parts = [*restaurants, *sections]
+    parts += (id for section in sections for id in shelves["table"].under("sectionId", section))
+    for kind in ("menu", "dish"):
+        parts += (id for place in restaurants for id in shelves[kind].under("restaurantId", place))
+    return parts
 
 
 def _restaurants(_: Channel, projections: Projections, __: Window, ___: int) -> State:
@@ -257,7 +265,7 @@ def _announcements(_: Channel, projections: Projections, __: Window, ___: int) -
 
 
 def _notifications(channel: Channel, _: Projections, window: Window, __: int) -> State:
-    latest = deque(window.after(channel.name, {}), maxlen=LATEST)
+    latest = window.latest(channel.name, LATEST)
     return {"events": [orjson.Fragment(payload_of(publication.frame)) for publication in latest]}
 
 

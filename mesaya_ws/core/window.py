@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
+from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -41,24 +42,51 @@ class _Line:
     """The publications on one channel of one partition's records, in their order; those before `start` have gone.
 
     Serials and offsets both increase, so any place is found by bisection: thousands of clients may come back at once.
+    `removed` is how many have been removed from the list. Where there are states, `stands` has a byte for each entry: 0
+    when another one has superseded it, for a search of bytes passes over thousands of them in a microsecond.
     """
 
-    __slots__ = ("entries", "start")
+    __slots__ = ("entries", "removed", "stands", "start")
 
     def __init__(self) -> None:
         self.entries: list[Publication] = []
         self.start = 0
+        self.removed = 0
+        self.stands: bytearray | None = None
+
+    def add(self, publication: Publication) -> None:
+        self.entries.append(publication)
+        if self.stands is not None:
+            self.stands.append(1)
+        elif publication.state_of is not None:
+            self.stands = bytearray(b"\1" * len(self.entries))
 
     def drop_first(self) -> None:
         self.entries[self.start] = _GONE
         self.start += 1
         if self.start * 2 > len(self.entries):
             del self.entries[: self.start]
+            if self.stands is not None:
+                del self.stands[: self.start]
+            self.removed += self.start
             self.start = 0
+
+    @property
+    def end(self) -> int:
+        """The number of the next publication, of all that there ever were."""
+        return self.removed + len(self.entries)
+
+    def supersede(self, number: int) -> None:
+        """Note that another publication has superseded the one with that number, if it is still here."""
+        if number >= self.removed and self.stands is not None:
+            self.stands[number - self.removed] = 0
 
     def truncate(self, offset: int) -> bool:
         """Drop the publications of records at `offset` or behind it; say whether there are others."""
-        del self.entries[bisect_left(self.entries, offset, self.start, key=_offset) :]
+        end = bisect_left(self.entries, offset, self.start, key=_offset)
+        del self.entries[end:]
+        if self.stands is not None:
+            del self.stands[end:]
         return len(self.entries) > self.start
 
     def between(self, first: int, end: int | None) -> tuple[int, int]:
@@ -69,6 +97,16 @@ class _Line:
     def run(self, serial: int, start: int, stop: int) -> Iterator[Publication]:
         start = bisect_right(self.entries, serial, start, stop, key=_serial)
         return map(self.entries.__getitem__, range(start, stop))
+
+    def standing(self, serial: int) -> Iterator[Publication]:
+        """Iterate over those after the one called `serial` that no other one has superseded."""
+        at = bisect_right(self.entries, serial, self.start, key=_serial)
+        if self.stands is None:
+            yield from map(self.entries.__getitem__, range(at, len(self.entries)))
+            return
+        while (at := self.stands.find(1, at)) >= 0:
+            yield self.entries[at]
+            at += 1
 
 
 class Window:
@@ -84,6 +122,8 @@ class Window:
         self._max_bytes = max_bytes
         self._order: deque[tuple[str, Publication]] = deque()
         self._channels: dict[str, dict[Partition, _Line]] = {}
+        # By channel, by what it is a state of: where the latest state is.
+        self._states: dict[str, dict[str, tuple[_Line, int]]] = {}
         self._floor: dict[Partition, int] = {}
         self.evicted = 0
         self.era = 0
@@ -114,15 +154,13 @@ class Window:
     def truncate(self, partition: Partition, offset: int) -> None:
         """Take back what was made of records of `partition` from `offset` on: others will be there."""
         self.era += 1
-        self._order = deque(
-            entry for entry in self._order if entry[1].partition != partition or entry[1].offset < offset
-        )
+        # What is taken back stays where it is in the order of all, until its turn has come.
+        self._states.clear()
         for channel, lines in list(self._channels.items()):
             if partition in lines and not lines[partition].truncate(offset):
                 del lines[partition]
                 if not lines:
                     del self._channels[channel]
-        self.bytes = sum(len(entry.frame) for _, entry in self._order)
         self._floor[partition] = min(offset, self._floor.get(partition, 0))
 
     def add(
@@ -144,7 +182,12 @@ class Window:
         line = lines.get(partition)
         if line is None:
             line = lines[partition] = _Line()
-        line.entries.append(publication)
+        line.add(publication)
+        if state_of is not None:
+            states = self._states.setdefault(channel, {})
+            if (before := states.get(state_of)) is not None:
+                before[0].supersede(before[1])
+            states[state_of] = line, line.end - 1
         self.bytes += len(frame)
         while self.bytes > self._max_bytes:
             self._evict()
@@ -170,16 +213,29 @@ class Window:
 
     def _evict(self) -> None:
         channel, publication = self._order.popleft()
-        lines = self._channels[channel]
-        line = lines[publication.partition]
+        self.evicted = publication.serial
+        self.bytes -= len(publication.frame)
+        lines = self._channels.get(channel, {})
+        line = lines.get(publication.partition)
+        if line is None or line.entries[line.start] is not publication:
+            return  # it has been taken back
+        self._forget_state(channel, publication, line)
         line.drop_first()
         if not line.entries:
             del lines[publication.partition]
             if not lines:
                 del self._channels[channel]
         self.raise_floor(publication.partition, publication.offset + 1)
-        self.evicted = publication.serial
-        self.bytes -= len(publication.frame)
+
+    def _forget_state(self, channel: str, publication: Publication, line: _Line) -> None:
+        """Forget where the latest state of something is, if it is `publication`, the first one of `line`."""
+        states = self._states.get(channel)
+        if states is None or publication.state_of is None:
+            return
+        if states.get(publication.state_of) == (line, line.removed + line.start):
+            del states[publication.state_of]
+            if not states:
+                del self._states[channel]
 
     def holds(self, partitions: Iterable[Partition], vector: Vector) -> bool:
         """Return whether everything after `vector` in `partitions` is here; a partition left out counts from 0."""
@@ -210,3 +266,22 @@ class Window:
             for partition, line in self._channels.get(channel, {}).items()
         ]
         return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
+
+    def newest(self, channel: str, serial: int) -> Iterator[Publication]:
+        """Iterate over the publications on `channel` after the one called `serial`, in their order.
+
+        States that a later one has superseded are left out, and take no time. Raises `Overtaken` as `after` does; the
+        iterator is good until the window changes.
+        """
+        if serial < self.evicted:
+            raise Overtaken
+        runs = [line.standing(serial) for line in self._lines(channel)]
+        return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
+
+    def latest(self, channel: str, count: int) -> list[Publication]:
+        """Return the last `count` publications on `channel`, in their order."""
+        ends = [line.entries[max(line.start, len(line.entries) - count) :] for line in self._lines(channel)]
+        return sorted(chain.from_iterable(ends), key=_serial)[-count:]
+
+    def _lines(self, channel: str) -> Iterable[_Line]:
+        return self._channels.get(channel, {}).values()

@@ -130,7 +130,8 @@ def test_a_topic_that_is_created_again_begins_anew():
     assert instance.judge(OPINIONS, before) == Lost.REPLACED
     instance.look(ids={"reviews": "another"}, reviews=0, tables=1)
     assert isinstance(instance.judge(OPINIONS, instance.position(OPINIONS)), Missed)
-    assert [channel for channel, _ in instance.window._order] == [PLAN.name]
+    assert list(instance.window.after(OPINIONS.name, {})) == []
+    assert len(list(instance.window.after(PLAN.name, {}))) == 1
 
 
 def test_whoever_begins_at_a_cut_is_where_it_was_made_and_has_nothing_at_hand():

@@ -127,7 +127,13 @@ def restored(cut, parts):
 
 def published(feed, serial=0):
     """Return what was published after the publication `serial`: all of it, but for its number."""
-    return [(channel, one._replace(serial=0)) for channel, one in feed.window._order if one.serial > serial]
+    window = feed.window
+    kept = {one.serial for channel in window._channels for one in window.after(channel, {})}
+    return [
+        (channel, one._replace(serial=0))
+        for channel, one in window._order
+        if one.serial > serial and one.serial in kept
+    ]
 
 
 def shown(feed, channel):

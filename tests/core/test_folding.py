@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.event_log import Batch, Extent, Partition, Record, Replaced, Sources, topic_of
 from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.folding import newest
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.session import Limits, Session
-from mesaya_ws.core.window import Publication, Window
+from mesaya_ws.core.window import Window
 from tests.core.world import NOW, FakeOutbox, ask
 
 CHANNEL, MENU = "restaurant:r1:tables", "restaurant:r1:menu"
@@ -303,14 +302,6 @@ def test_a_long_folded_stretch_comes_in_pages():
     received = [event for page in pages for event in page]
     assert [table for _, table, _ in received] == [*(f"t{number}" for number in range(1, 30)), "t0"]
     assert received[-1][2] == "after the first page"
-
-
-def test_only_the_newest_of_each_stays():
-    def publication(serial, state_of):
-        return Publication(serial, Partition("p", 0), serial, 0, b"", state_of)
-
-    publications = [publication(serial, thing) for serial, thing in enumerate(["a", None, "b", "a", None, "b", "b"])]
-    assert [publication.serial for publication in newest(publications)] == [1, 3, 4, 6]
 
 
 ACTIONS = st.lists(

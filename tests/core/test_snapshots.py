@@ -11,6 +11,7 @@ from mesaya_ws.core.frames import FRAGMENT_BYTES, payload_of, text_frame
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.snapshots import LATEST, Snapshot, is_known, sources
 from mesaya_ws.core.window import Overtaken, Window
+from tests.steps import calls
 
 from .events import NOW, record
 from .world import told_by, written
@@ -222,7 +223,7 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name, monkeypatch):
         ("restaurant:r:reservations", MANY),
         ("restaurant:r:menu", 2 * MANY),
         ("restaurant:r:reviews", MANY),
-        ("restaurant:r:info", 5 * MANY + 1),
+        ("restaurant:r:info", 6 * MANY + 1),
         ("restaurant:unknown:tables", 0),
         ("global:restaurants", MANY + 1),
     ],
@@ -319,3 +320,22 @@ def test_a_state_that_has_nothing_is_told_whole():
         "tables": [],
         "sectionObjects": [],
     }
+
+
+def test_the_many_images_of_a_part_are_large():
+    feed = told()
+    tell(feed, *(record("image.created", f"n{n}", entityId="m0", url="/i") for n in range(snapshots.WRITTEN_AT_ONCE)))
+    assert feed.is_large(parse_channel("restaurant:r:info"))
+    assert not feed.is_large(parse_channel("restaurant:r:menu"))
+
+
+def test_of_many_notifications_the_last_ones_are_known_at_once():
+    feed = Feed(Hub(), Window(300, 1 << 30), 0.0)
+    feed.hear(Sources({}, {}), NOW)
+    list(feed.take(NOW))
+    booked = [record("reservation.created", "v", restaurantId="r", userId="u", numberOfGuests=n) for n in range(3000)]
+    feed.hear(Batch(Partition(booked[0].topic, 0), [one._replace(offset=n) for n, one in enumerate(booked)], 0), NOW)
+    list(feed.take(NOW))
+    channel = parse_channel("user:u:notifications")
+    assert calls(lambda: feed.snapshot(channel)) < 400
+    assert written(feed.snapshot(channel))["events"][-1]["data"]["numberOfGuests"] == 2999

@@ -1,11 +1,21 @@
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.event_log import Partition
 from mesaya_ws.core.window import DROPPED_AT_ONCE, Overtaken, Window
+from tests.steps import calls
 
 P, Q = Partition("p", 0), Partition("q", 0)
+
+
+def newest(publications):
+    """Leave out the states of which a later one follows, without an index."""
+    publications = list(publications)
+    latest = {publication.state_of: publication.serial for publication in publications}
+    return [one for one in publications if one.state_of is None or latest[one.state_of] == one.serial]
 
 
 def frames(publications):
@@ -92,7 +102,7 @@ def test_a_topic_that_was_created_anew_is_forgotten():
     window.add("b", P, 10, 0, b"p")
     window.forget(P)
     assert frames(window.after("a", {})) == [b"q"]
-    assert (len(window), window.bytes) == (1, 1)
+    assert frames(window.after("b", {})) == []
     window.add("a", P, 0, 0, b"new")
     assert frames(window.after("a", {P: 0, Q: 1})) == [b"new"]
 
@@ -195,10 +205,86 @@ def test_what_is_taken_back_is_gone_and_others_come_in_its_place():
     window.add("c", P, 3, 0, b"alone")
     window.raise_floor(P, 3)
     window.truncate(P, 2)
-    assert (window.era, len(window), window.bytes) == (1, 7, 7)
+    assert window.era == 1
     assert window.holds([P], {P: 2})
     assert frames(window.after("a", {})) == [b"0", b"1"]
     assert frames(window.after("c", {})) == []
     window.add("a", P, 2, 0, b"new")
     assert frames(window.after("a", {P: 1})) == [b"1", b"new"]
     assert frames(window.after("b", {})) == [b"q"] * 5
+
+
+# Without what has been superseded, and the last of all
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b"]),
+        st.sampled_from([P, Q]),
+        st.none() | st.sampled_from("xyz"),
+        st.integers(0, 40),
+    )
+    | st.tuples(st.just("expire"), st.integers(0, 10))
+    | st.tuples(st.just("truncate"), st.sampled_from([P, Q]), st.integers(0, 5)),
+    max_size=60,
+)
+
+
+@given(steps)
+def test_the_newest_and_the_latest_are_those_that_a_search_would_find(steps):
+    window, offsets, now, safe = Window(5, 300), {P: 0, Q: 0}, 0, 0
+    for step in steps:
+        now += 1000
+        if step[0] == "expire":
+            window.expire(now + step[1] * 1000)
+        elif step[0] == "truncate":
+            offsets[step[1]] = max(0, offsets[step[1]] - step[2])
+            window.truncate(step[1], offsets[step[1]])
+            safe = window.serial  # nobody goes on from a place in another era
+        else:
+            channel, partition, state_of, size = step
+            window.add(channel, partition, offsets[partition], now, bytes(size), state_of)
+            offsets[partition] += 1
+        assert window.bytes <= 300
+        for channel in "ab":
+            everything = list(window.after(channel, {}))
+            assert window.latest(channel, 3) == everything[-3:]
+            for serial in range(max(safe, window.evicted), window.serial + 1):
+                assert list(window.newest(channel, serial)) == newest(window.after(channel, {}, serial))
+
+
+def test_what_is_taken_back_leaves_without_a_trace():
+    window = Window(5, 1000)
+    for offset in range(4):
+        window.add("a", P, offset, 0, b"old", "x")
+    window.truncate(P, 1)
+    window.add("a", P, 1, 0, b"new", "x")
+    assert frames(window.after("a", {})) == [b"old", b"new"]
+    window.expire(6000)
+    assert (len(window), window.bytes, list(window.after("a", {}))) == (0, 0, [])
+
+
+def test_a_page_past_many_states_takes_no_more_than_what_stands():
+    window = Window(inf, 1 << 30)
+    for offset in range(100_000):
+        window.add("a", P, offset, 0, b"state", f"t{offset % 50}")
+    assert len(list(window.newest("a", 10))) == 50
+    assert calls(lambda: list(window.newest("a", 10))) < 500
+    assert calls(lambda: window.latest("a", 20)) < 50
+
+
+def test_nothing_is_left_of_states_that_have_gone():
+    window = Window(5, 1 << 20)
+    for offset in range(1000):
+        window.add("a", P, offset, 0, b"state", f"t{offset}")
+    for _ in window.clear():
+        pass
+    assert not window._states
+    assert not window._channels
+
+
+def test_newest_of_a_place_that_has_gone():
+    window = Window(5, 8)
+    for offset in range(3):
+        window.add("a", P, offset, 0, b"1234", "x")
+    with pytest.raises(Overtaken):
+        window.newest("a", 0)
