@@ -67,8 +67,8 @@ def everything_is_said(gateway: Gateway, **log: str) -> None:
 def is_silent(gateway: Gateway) -> None:
     told = gateway.output
     assert MARK not in told
-    assert len(gateway.logged("closed")) >= 5
-    assert len(gateway.logged("refused")) >= 2
+    assert len(gateway.logged("connection closed")) >= 5
+    assert len(gateway.logged("request refused")) >= 2
     assert len(gateway.logged("record skipped")) >= 4
 
 
@@ -77,13 +77,13 @@ def test_with_the_embedded_log(start_gateway):
     everything_is_said(gateway)
     gateway.until(lambda: gateway.metric("mesaya_records_total") >= len(RECORDS) + 1, 20, "all has been read")
     is_silent(gateway)
-    ids = [event["connection"] for event in gateway.logged("closed") + gateway.logged("refused")]
+    ids = [event["connection"] for event in gateway.logged("connection closed") + gateway.logged("request refused")]
     assert len(set(ids)) == len(ids), "every event about a connection says which"
     # It is what the client was told.
     with connected(gateway.url) as client:
         pass
     [event] = gateway.until(
-        lambda: [it for it in gateway.logged("closed") if it["connection"] == client.welcome["connection"]],
+        lambda: [it for it in gateway.logged("connection closed") if it["connection"] == client.welcome["connection"]],
         10,
         "its end is logged",
     )
