@@ -94,7 +94,9 @@ class Delivery:
         else:
             snapshot = self.feed.snapshot(channel)
             for _ in snapshot.write():
-                pass
+                if snapshot.size:  # a few entities that are large themselves
+                    self._to_write[channel] = why
+                    return
             self._say_state(snapshot, why)
 
     def start_over(self, channel: Channel, lost: Lost) -> None:

@@ -13,6 +13,9 @@ from mesaya_ws.core.structuring import first_problem, strict_converter
 Id = str | int | float | None
 """What a client calls a message by; the answer repeats it just so."""
 
+LONGEST_ID = 256
+"""Characters that an id may have: it is kept for as long as its subscription waits for an answer."""
+
 
 @frozen
 class Subscribe:
@@ -76,9 +79,12 @@ def parse(text: str) -> ClientMessage:
             fields, closing.UNKNOWN_TYPE, f"No message of type {kind[:64]!r} exists; there are: {', '.join(TYPES)}."
         )
     try:
-        return _CONVERTER.structure(fields, TYPES[kind])
+        message = _CONVERTER.structure(fields, TYPES[kind])
     except ClassValidationError as error:
         _refuse(fields, closing.BAD_MESSAGE, f"In {kind!r}, {first_problem(error)}.")
+    if isinstance(message.id, str) and len(message.id) > LONGEST_ID:
+        _refuse(fields, closing.BAD_MESSAGE, f"An id has at most {LONGEST_ID} characters.")
+    return message
 
 
 def _refuse(fields: dict[str, Any], error: closing.ErrorCode, sentence: str) -> NoReturn:

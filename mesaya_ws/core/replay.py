@@ -8,7 +8,8 @@ from mesaya_ws.core.position import Vector
 from mesaya_ws.core.window import Overtaken, Publication, Window
 
 PAGE_BYTES = 65_536
-"""How much of a replay is handed over at a time; the next page waits until that one is written."""
+"""How much of a replay is handed over at a time, unless one message is larger, which comes alone, and is no copy; the
+next page waits until that one is written."""
 
 
 class Stretch:
@@ -88,7 +89,7 @@ class Replay:
         while self._stretches:
             stretch = self._stretches[0]
             for publication in stretch.newest() if self._folds else stretch.rest():
-                if size >= PAGE_BYTES:
+                if frames and size + len(publication.frame) > PAGE_BYTES:
                     stretch.told_before(publication)
                     for later in islice(self._stretches, 1, None):
                         later.wait()

@@ -61,7 +61,7 @@ class Snapshot:
 
     @property
     def size(self) -> int:
-        """The bytes of what is shared by all clients; 0 when the message is one frame, of which each has its own."""
+        """The bytes of what is shared by all clients, as far as it is written; 0 when each has its own single frame."""
         return sum(map(len, self._frames))
 
     def continues_in(self, window: Window) -> bool:
@@ -69,9 +69,8 @@ class Snapshot:
         return not self._revoked and self.era == window.era and self.serial >= window.evicted
 
     def write(self) -> Iterator[None]:
-        """Write the state down; yield after every few entities."""
-        frames: list[bytes] = []
-        gathered: list[bytes] = []
+        """Write the state down; yield after every few entities, or when they are large after each."""
+        frames, gathered = self._frames, list[bytes]()
         size = 0
         for part in self._parts():
             gathered.append(part)
@@ -86,7 +85,7 @@ class Snapshot:
             frames.append(fragment(rest, last=True))
         else:
             self._rest = rest
-        self._frames, self._state = frames, {}
+        self._state = {}
 
     def _parts(self) -> Iterator[bytes]:
         """Write the state as JSON, a few entities at a time."""
@@ -130,10 +129,17 @@ def _pieces(part: list[State] | _Derived) -> Iterator[bytes]:
     """Write the members of a list, separated by commas, a few at a time."""
     entities = part if isinstance(part, list) else part.entities
     for first in range(0, len(entities), WRITTEN_AT_ONCE):
-        some = entities[first : first + WRITTEN_AT_ONCE]
-        if isinstance(part, _Derived):
-            some = [shown for entity in some if (shown := part.derive(entity)) is not None]
-        yield orjson.dumps(some)[1:-1]
+        written, size = list[bytes](), 0
+        for entity in entities[first : first + WRITTEN_AT_ONCE]:
+            shown = part.derive(entity) if isinstance(part, _Derived) else entity
+            if shown is None:
+                continue
+            written.append(orjson.dumps(shown))
+            size += len(written[-1])
+            if size >= FRAGMENT_BYTES:
+                yield b",".join(written)
+                written, size = [], 0
+        yield b",".join(written)
 
 
 def is_large(channel: Channel, projections: Projections) -> bool:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import termios
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from math import inf
@@ -16,7 +17,7 @@ from mesaya_ws.core.frames import CONTROLS
 from mesaya_ws.core.window import Overtaken
 
 JOIN = 65_536
-"""Queued frames are joined up to about this many bytes for one write."""
+"""Queued frames are joined up to this many bytes for one write; a larger one, which others may share, is not copied."""
 
 UNDER_WAY = 4096
 """Bytes that may be on their way to a client without being of interest: a ping is always there for a moment."""
@@ -41,15 +42,12 @@ class Owner(Protocol):
         ...
 
 
-_Channel = tuple[trio.MemorySendChannel[tuple[bytes, int]], trio.MemoryReceiveChannel[tuple[bytes, int]]]
-
-
 class Outbox:
     """The only way of bytes to a client's socket.
 
     While nothing waits, `offer` writes without blocking and without a task switch. When the kernel does not take all, a
-    send task is started in `senders` for as long as something waits, in a memory channel; most clients never need them,
-    and they are a sixth of what a connection costs. It ends when the socket is closed at the latest. The nursery is one
+    send task is started in `senders` for as long as something waits, in a queue; most clients never need them, and they
+    are a sixth of what a connection costs. It ends when the socket is closed at the latest. The nursery is one
     for all connections, since one in each is another 1.4 kB. What waits behind the write that has begun is bounded;
     past the bounds nothing more is taken but a last word (`finish`). A large message is not queued: its frames, which
     many may share, are taken from an iterator as the client takes them (`stream`), and only pings and pongs come
@@ -57,7 +55,6 @@ class Outbox:
     """
 
     __slots__ = (
-        "_channel",
         "_controls",
         "_drained",
         "_fd",
@@ -66,6 +63,7 @@ class Outbox:
         "_max_bytes",
         "_max_messages",
         "_owner",
+        "_queued",
         "_rest",
         "_sealed",
         "_senders",
@@ -93,7 +91,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._owner: Owner | None = owner
         self._senders = senders
-        self._channel: _Channel | None = None
+        self._queued: deque[tuple[bytes, int]] | None = None
         self._rest = _NOTHING
         self._stream: Iterator[bytes] | None = None
         self._controls = b""
@@ -180,10 +178,9 @@ class Outbox:
             self._controls += data
             return
         self._waiting_messages += messages
-        if self._channel is None:
-            # One place more than there can be messages, for the last word.
-            self._channel = trio.open_memory_channel(self._max_messages + 1)
-        self._channel[0].send_nowait((data, messages))
+        if self._queued is None:
+            self._queued = deque()
+        self._queued.append((data, messages))
 
     async def _drain(self) -> None:
         """Be the send task of the connection; a fault of it is its owner's, and must not end other connections."""
@@ -237,26 +234,16 @@ class Outbox:
         return frame
 
     def _join(self) -> bytes:
-        """Take what is queued, up to `JOIN` bytes."""
+        """Take what is queued: one frame, or several up to `JOIN` bytes."""
         parts: list[bytes] = []
         size = 0
-        while size < JOIN:
-            queued = self._take()
-            if queued is None:
-                break
-            data, messages = queued
+        while self._queued and (not parts or size + len(self._queued[0][0]) <= JOIN):
+            data, messages = self._queued.popleft()
             parts.append(data)
             size += len(data)
             self._waiting_messages -= messages
+        self._queued = self._queued or None
         return b"".join(parts)
-
-    def _take(self) -> tuple[bytes, int] | None:
-        if self._channel is None:
-            return None
-        try:
-            return self._channel[1].receive_nowait()
-        except trio.WouldBlock:
-            return None
 
     async def _write(self) -> None:
         """Write all of what has begun to be written, however long the client takes."""
@@ -279,8 +266,7 @@ class Outbox:
 
     def drop(self) -> None:
         """Forget whatever has not begun to be written."""
-        while self._take():
-            pass
+        self._queued = None
         self._stream, self._controls = None, b""
         self.waiting_bytes, self._waiting_messages = len(self._rest), 0
 

@@ -4,7 +4,7 @@ from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.delivery import TOLD_AT_ONCE
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.window import Overtaken
-from tests.core.world import CHANNEL, World, ask, read_on, reviews
+from tests.core.world import CHANNEL, World, ask, read_on, reviews, written
 
 
 def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
@@ -165,3 +165,16 @@ def test_snapshots_are_handed_over_one_at_a_time():
             ("subscribed", name),
             ("snapshot", name),
         ]
+
+
+def test_a_few_entities_that_are_large_are_written_by_others():
+    world = World(max_bytes=10 * PAGE_BYTES)
+    for number in range(3):
+        world.review(number, size=PAGE_BYTES // 2)
+    session = world.client()
+    assert ask(session, channel=CHANNEL, snapshot=True) == []
+    assert session.delivery.showing == parse_channel(CHANNEL)
+    snapshot = world.feed.snapshot(session.delivery.showing)
+    assert len(written(snapshot)["reviews"]) == 3
+    session.delivery.show(snapshot)
+    assert [message["type"] for message in session.outbox.said()] == ["subscribed", "snapshot"]

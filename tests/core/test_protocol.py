@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core import closing
 from mesaya_ws.core.protocol import (
+    LONGEST_ID,
     Ping,
     Refusal,
     Subscribe,
@@ -125,3 +126,9 @@ def test_answers_leave_out_what_is_not_there():
         "channel": "c",
         "recovered": False,
     }
+
+
+def test_an_id_has_a_bound():
+    assert parse(f'{{"type": "ping", "id": "{"x" * LONGEST_ID}"}}').id == "x" * LONGEST_ID
+    with pytest.raises(Refusal, match="256"):
+        parse(f'{{"type": "ping", "id": "{"x" * (LONGEST_ID + 1)}"}}')

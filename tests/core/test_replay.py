@@ -35,7 +35,14 @@ def test_pages_are_bounded_and_the_last_one_says_so():
 
 def test_one_that_is_larger_than_a_page_comes_alone():
     replay = Replay(Stretch(window(1, 3 * PAGE_BYTES, 1), "a", {}))
-    assert [told(replay.page()), told(replay.page())] == [[0, 1], [2]]
+    assert [told(replay.page()) for _ in range(3)] == [[0], [1], [2]]
+
+
+def test_one_that_is_large_is_handed_over_as_it_is():
+    made = window(PAGE_BYTES, 1)
+    [publication, _] = made.after("a", {})
+    [frame] = Replay(Stretch(made, "a", {})).page()
+    assert b"".join([frame]) is publication.frame
 
 
 def test_what_is_published_between_two_pages_comes_in_its_turn():
@@ -61,7 +68,7 @@ def test_what_has_not_been_told_must_not_leave_the_window():
     replay = Replay(Stretch(made, "a", {}))
     replay.page()
     publish(made, 2 * BIG)
-    assert told(replay.page()) == [2, 3]
+    assert [told(replay.page()), told(replay.page())] == [[2], [3]]
     replay = Replay(Stretch(made, "a", {}))
     publish(made, BIG)
     with pytest.raises(Overtaken):

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from time import thread_time
 
 import orjson
 import pytest
@@ -12,6 +13,7 @@ from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.snapshots import LATEST, Snapshot, is_known, sources
 from mesaya_ws.core.window import Overtaken, Window
 from tests.steps import calls
+from tests.timing import LONGEST
 
 from .events import NOW, record
 from .world import told_by, written
@@ -339,3 +341,14 @@ def test_of_many_notifications_the_last_ones_are_known_at_once():
     channel = parse_channel("user:u:notifications")
     assert calls(lambda: feed.snapshot(channel)) < 400
     assert written(feed.snapshot(channel))["events"][-1]["data"]["numberOfGuests"] == 2999
+
+
+def test_large_entities_are_written_in_short_steps():
+    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    tell(feed, record("restaurant.created", "r"))
+    tell(feed, *[record("review.created", f"v{n}", restaurantId="r", comment="x" * 500_000) for n in range(60)])
+    steps = feed.snapshot(parse_channel("restaurant:r:reviews")).write()
+    longest, began = 0.0, thread_time()
+    for _ in steps:
+        longest, began = max(longest, thread_time() - began), thread_time()
+    assert longest < LONGEST

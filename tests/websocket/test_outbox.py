@@ -1,3 +1,4 @@
+import tracemalloc
 from math import inf
 
 import pytest
@@ -381,3 +382,28 @@ async def test_it_is_known_when_a_client_last_took_a_byte(wire, nursery):
     outbox.stream(iter([b"x" * 50_000]))
     await trio.testing.wait_all_tasks_blocked()
     assert outbox.took_at(8.0) == 8.0
+
+
+async def test_a_large_frame_that_many_wait_for_is_there_once(nursery):
+    frame, outboxes = b"x" * 500_000, []
+    pairs = [trio.socket.socketpair() for _ in range(20)]
+    for ours, _ in pairs:
+        outboxes.append(Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1_000_000))
+        fill(outboxes[-1])
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for outbox in outboxes:
+            outbox.offer(b"small", 1)
+            outbox.offer(frame, 1)
+        for outbox, (_, theirs) in zip(outboxes, pairs, strict=True):
+            while outbox.waiting_bytes > len(frame) - 10:
+                await theirs.recv(10_000)
+                await trio.testing.wait_all_tasks_blocked()
+        held, _ = tracemalloc.get_traced_memory()
+        assert held - before < len(frame)
+    finally:
+        tracemalloc.stop()
+        for ours, theirs in pairs:
+            theirs.close()
+            ours.close()
