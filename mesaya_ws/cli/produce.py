@@ -1,24 +1,30 @@
 """`mesaya-ws produce`: records of a file into the log."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from itertools import islice
+from time import time
 from typing import IO
 
 import click
 import orjson
 import trio
+from attrs import define
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from mesaya_ws.cli.failure import fail, usable_settings
-from mesaya_ws.core.event_log import LogUnavailableError, NewRecord, RecordRefusedError
+from mesaya_ws.core.event_log import LogUnavailableError, NewRecord, Record, RecordRefusedError
+from mesaya_ws.core.records import Unreadable, understand
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.groups import only
 from mesaya_ws.settings import Settings, SettingsError
 
 CHUNK = 200
 """Records that are appended, and acknowledged, together."""
+
+WARNINGS = 10
+"""Records that are warned of one by one; of the others, how many they are."""
 
 
 @click.command()
@@ -40,20 +46,53 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
         lines = resources.files("mesaya_ws").joinpath("samples/captured.jsonl").read_bytes().splitlines()
     else:
         lines = source
+    progress = _Progress(_log_name(settings))
     try:
-        count = trio.run(_produce, settings, _records(lines), rate)
+        trio.run(_produce, settings, _records(lines, progress.warn), rate, progress)
     except BaseException as error:
         if only(error, KeyboardInterrupt):
-            fail("interrupted; what was appended before stays.")
+            fail(f"interrupted. {progress.told()}")
         if known := only(error, ValueError, RecordRefusedError, LogUnavailableError, SettingsError, OSError):
-            fail(str(known))
+            fail(f"{str(known).rstrip('.')}. {progress.told()}")
         raise
     else:
-        click.echo(f"{count} records appended to {_log_name(settings)}.", err=True)
+        click.echo(f"{progress.appended} records appended to {progress.log_name}.", err=True)
+    finally:
+        progress.tell_of_warnings()
 
 
-def _records(lines: Iterable[bytes]) -> Iterator[NewRecord]:
-    """Understand the lines of a file. Raises `ValueError` with the number of a line that is none."""
+@define
+class _Progress:
+    """How far it has come: so many records are `appended`, and so many are `under_way`."""
+
+    log_name: str
+    appended: int = 0
+    under_way: int = 0
+    _warnings: int = 0
+
+    def told(self) -> str:
+        """Return what is known of the records when it does not come to its end."""
+        unsure = f"; of {self.under_way} more it is not known whether they were" if self.under_way else ""
+        return f"{self.appended} records were appended to {self.log_name}{unsure}."
+
+    def warn(self, line: int, record: NewRecord) -> None:
+        """Say of a record, if that is so, that it will be skipped when it is read; it is appended all the same."""
+        if record.value is None:
+            return
+        meaning = understand(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
+        if isinstance(meaning, Unreadable) and meaning.detail:
+            self._warnings += 1
+            if self._warnings <= WARNINGS:
+                click.echo(f"mesaya-ws: warning: line {line} will not be understood: {meaning.detail}", err=True)
+
+    def tell_of_warnings(self) -> None:
+        """Say how many records more have not been warned of."""
+        if self._warnings > WARNINGS:
+            click.echo(f"mesaya-ws: warning: {self._warnings - WARNINGS} more will not be understood.", err=True)
+
+
+def _records(lines: Iterable[bytes], warn: Callable[[int, NewRecord], None]) -> Iterator[NewRecord]:
+    """Read the lines of a file, and `warn` of each. Raises `ValueError` with the number of a line that is none."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -68,24 +107,30 @@ def _records(lines: Iterable[bytes]) -> Iterator[NewRecord]:
             raise ValueError(f"line {number} has a key that is not text.")
         if value is not None:
             value = value.encode() if isinstance(value, str) else orjson.dumps(value)
-        yield NewRecord(fields["topic"], value, None if key is None else key.encode())
+        record = NewRecord(fields["topic"], value, None if key is None else key.encode())
+        warn(number, record)
+        yield record
 
 
-async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float | None) -> int:
+async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float | None, progress: _Progress) -> None:
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed} records"))
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        shown = progress.add_task("", total=None)
-        count = 0
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
+        shown = display.add_task("", total=None)
         async with open_event_log(settings) as event_log:
             start = trio.current_time()
             while chunk := list(islice(records, CHUNK if rate is None else 1)):
                 if rate is not None:
-                    await trio.sleep_until(start + count / rate)
-                await event_log.append(chunk)
-                count += len(chunk)
-                progress.update(shown, completed=count)
-        return count
+                    await trio.sleep_until(start + progress.appended / rate)
+                progress.under_way = len(chunk)
+                try:
+                    await event_log.append(chunk)
+                except RecordRefusedError:
+                    progress.under_way -= 1  # that one was not; those before it were
+                    raise
+                progress.under_way = 0
+                progress.appended += len(chunk)
+                display.update(shown, completed=progress.appended)
 
 
 def _log_name(settings: Settings) -> str:

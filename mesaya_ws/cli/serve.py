@@ -1,5 +1,6 @@
 """`mesaya-ws serve`: the gateway, in one process or in several."""
 
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 import trio
 
 from mesaya_ws.cli.failure import fail, usable_settings
+from mesaya_ws.cli.hints import hints
 from mesaya_ws.environment import load_settings
 from mesaya_ws.groups import only
 from mesaya_ws.logs import configure, get_logger
@@ -21,16 +23,24 @@ log = get_logger(__name__)
 
 
 @click.command()
+@click.option("--host", help="Address to listen on, rather than HOST.")
+@click.option("--port", help="Port to listen on, rather than PORT; 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that share the port, rather than WORKERS.")
-def serve(workers: int | None) -> None:
+@click.option("--hints", "command", metavar="COMMAND", help="Say what to try next, with COMMAND for this program.")
+def serve(host: str | None, port: str | None, workers: int | None, command: str | None) -> None:
     """Run the gateway until SIGTERM or SIGINT. SIGHUP replaces its workers without a gap; new ones read .env again."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is understood
+    # As if they were set: so workers have them, too, and they are judged like all others.
+    os.environ.update({name: text for name, text in (("HOST", host), ("PORT", port)) if text is not None})
 
     def load() -> Settings:
         settings = load_settings()
         return settings if workers is None else attrs.evolve(settings, workers=workers)
 
     settings = usable_settings(load)
+    if command is not None:
+        elsewhere = host is not None or port is not None
+        click.echo("\n".join(hints(settings, command, elsewhere=elsewhere)), err=True)
     configure(settings.log_level, settings.log_format)
     if not settings.auth:
         log.warning("AUTH is off: private channels are open to whoever connects", host=settings.host)

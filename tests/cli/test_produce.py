@@ -10,13 +10,15 @@ from mesaya_ws.core.event_log import NewRecord
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
 
+REVIEW = {"timestamp": "2026-01-20T15:00:00.000Z", "event_type": "created", "entity_id": "v1", "data": {"id": "v1"}}
 
-def line(topic="mesa-ya.reviews.events", value="x", **more):
+
+def line(topic="mesa-ya.reviews.events", value=REVIEW, **more):
     return json.dumps({"topic": topic, "value": value, **more}) + "\n"
 
 
 def test_produce_appends_and_check_shows_it(run):
-    result = run("produce", "-", stdin=line() + line(value={"a": 1}, key="k") + "\n" + line(value=None))
+    result = run("produce", "-", stdin=line() + line(value=json.dumps(REVIEW), key="k") + "\n" + line(value=None))
     assert (result.exit_code, result.stderr) == (0, f"3 records appended to {Path.cwd() / 'mesaya-ws.sqlite3'}.\n")
     checked = run("check")
     assert checked.exit_code == 0
@@ -42,9 +44,12 @@ def test_produce_reads_files_and_brings_samples(run, tmp_path):
 def test_bad_lines_get_one_sentence(run, stdin, sentence):
     result = run("produce", "-", stdin=stdin)
     assert result.exit_code == 1
-    assert sentence in result.stderr
-    assert result.stderr.startswith("mesaya-ws: ")
-    assert len(result.stderr.splitlines()) == 1
+    *warnings, last = result.stderr.splitlines()
+    assert sentence in last
+    assert last.startswith("mesaya-ws: ")
+    assert " records were appended to " in last
+    assert "not known" not in last
+    assert all(text.startswith("mesaya-ws: warning: ") for text in warnings)
 
 
 def test_produce_keeps_the_rate_that_is_asked_for(monkeypatch):
@@ -52,7 +57,9 @@ def test_produce_keeps_the_rate_that_is_asked_for(monkeypatch):
     monkeypatch.setattr(produce, "open_event_log", lambda settings: log.open())
     records = [NewRecord("mesa-ya.reviews.events", b"x")] * 5
     clock = trio.testing.MockClock(autojump_threshold=0)
-    assert trio.run(produce._produce, Settings(), iter(records), 2.0, clock=clock) == 5
+    progress = produce._Progress("the log")
+    trio.run(produce._produce, Settings(), iter(records), 2.0, progress, clock=clock)
+    assert (progress.appended, progress.under_way) == (5, 0)
     first, *others = (record.timestamp for record in log.appended)
     assert [time - first for time in others] == pytest.approx([500, 1000, 1500, 2000], abs=1)
 
@@ -62,7 +69,26 @@ def test_produce_says_when_the_log_does_not_take_records(run, monkeypatch):
     monkeypatch.setattr(produce, "open_event_log", lambda settings: log.open())
     with log.failing("the fake log is out of order."):
         result = run("produce", "--sample")
-    assert (result.exit_code, result.stderr) == (1, "mesaya-ws: the fake log is out of order.\n")
+    name = Path.cwd() / "mesaya-ws.sqlite3"
+    told = f"0 records were appended to {name}; of 69 more it is not known whether they were."
+    assert (result.exit_code, result.stderr) == (1, f"mesaya-ws: the fake log is out of order. {told}\n")
+
+
+def test_produce_says_what_was_appended_before_an_error(run):
+    result = run("produce", "-", stdin=line() * 250 + "nonsense\n")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("mesaya-ws: line 251 is not JSON")
+    assert result.stderr.endswith(f" 200 records were appended to {Path.cwd() / 'mesaya-ws.sqlite3'}.\n")
+
+
+def test_produce_warns_of_what_will_not_be_understood(run):
+    result = run("produce", "-", stdin=line() + line(value="no JSON") * 12 + line(value=None))
+    assert result.exit_code == 0
+    assert "14 records appended to " in result.stderr
+    warned = [text for text in result.stderr.splitlines() if text.startswith("mesaya-ws: warning: line ")]
+    assert [text.split()[3] for text in warned] == [str(number) for number in range(2, 12)]
+    assert all(" will not be understood: " in text for text in warned)
+    assert "mesaya-ws: warning: 2 more will not be understood." in result.stderr.splitlines()
 
 
 def test_produce_wants_one_source(run):

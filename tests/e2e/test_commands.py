@@ -57,7 +57,9 @@ def test_produce_ends_at_once_when_it_is_interrupted(tmp_path):
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 1
-    assert told.splitlines()[-1] == "mesaya-ws: interrupted; what was appended before stays."
+    name = tmp_path / "mesaya-ws.sqlite3"
+    assert told.splitlines()[-1].startswith("mesaya-ws: interrupted. ")
+    assert f" records were appended to {name}" in told.splitlines()[-1]
     assert "Traceback" not in told
 
 

@@ -64,7 +64,7 @@ def test_it_serves_and_says_what_to_try(serving, settings, is_loud):
     assert running.process.wait(20) == 0
     shown = running.told.read_text()
     assert (LOUD in shown) is is_loud
-    assert ".venv/bin/mesaya-ws tail --snapshot global:restaurants" in shown
+    assert ".venv/bin/mesaya-ws tail --url ws://127.0.0.1:<port>/ws --snapshot global:restaurants" in shown
     assert ".venv/bin/mesaya-ws produce --sample" in shown
 
 
