@@ -88,6 +88,8 @@ class Broker:
         self.tls_address = f"127.0.0.1:{self.tls_port}"
         self.process: subprocess.Popen[bytes] | None = None
         self._properties = dict(properties or {})
+        # One that only has other controllers listens to none itself.
+        self.listens_to_controllers = True
         self._misleading: dict[str, tuple[int, str]] = {}
 
     @property
@@ -199,7 +201,9 @@ class Broker:
         self.process = None
 
     def _configure(self) -> Path:
-        listeners = {"PLAINTEXT": self.port, "SASL": self.sasl_port, "CONTROLLER": self.controller_port}
+        listeners = {"PLAINTEXT": self.port, "SASL": self.sasl_port}
+        if self.listens_to_controllers:
+            listeners["CONTROLLER"] = self.controller_port
         if "ssl.keystore.location" in self._properties:
             listeners["TLS"] = self.tls_port
         advertised = {name: f"127.0.0.1:{port}" for name, port in listeners.items() if name != "CONTROLLER"}

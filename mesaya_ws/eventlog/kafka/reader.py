@@ -1,7 +1,7 @@
 """Questions to the log beside the stream: what it holds, and the records from one place on."""
 
 from collections.abc import Callable, Collection, Mapping
-from time import monotonic
+from time import monotonic, sleep
 from typing import TypeVar
 
 import trio
@@ -12,10 +12,16 @@ from mesaya_ws.core.event_log import Extent, Hindrance, LogUnavailableError, Off
 from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
 from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.reasons import reason
-from mesaya_ws.eventlog.kafka.survey import take_survey
+from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 
 READ_PATIENCE = 10.0
 """Seconds in which a question must be answered."""
+
+LEADERS_PATIENCE = 1.0
+"""Seconds in which it must be known who leads a partition; a client that has not asked for long learns it late."""
+
+RETRY_INTERVAL = 0.1
+"""Seconds between two tries meanwhile."""
 
 _Answer = TypeVar("_Answer")
 
@@ -70,15 +76,23 @@ class Reader:
                 raise LogUnavailableError(reason(self._options, started)) from error
             raise
 
+    def _look(self, topics: Collection[str]) -> Survey:
+        """Return what is known of `topics`; what is not, is asked for again for a while."""
+        until = monotonic() + LEADERS_PATIENCE
+        while (survey := take_survey(self._admin, topics)).is_partial and monotonic() < until:
+            trio.from_thread.check_cancelled()
+            sleep(RETRY_INTERVAL)
+        return survey
+
     def _extents(self, skip_refused: bool) -> Mapping[Partition, Extent]:
-        survey = take_survey(self._admin, self._topics)
+        survey = self._look(self._topics)
         refused = [] if skip_refused else survey.found(Hindrance.REFUSED)
         for finding in (*survey.found(Hindrance.UNKNOWN), *refused):
             raise LogUnavailableError(finding.reason)
         return survey.extents
 
     def _read(self, partition: Partition, start: int, limit: int) -> list[Record]:
-        survey = take_survey(self._admin, [partition.topic])
+        survey = self._look([partition.topic])
         for finding in survey.findings:
             if finding.number in (None, partition.number) and finding.kind is not Hindrance.ABSENT:
                 raise LogUnavailableError(finding.reason)

@@ -1,0 +1,153 @@
+"""A cluster of two brokers, of which one goes away: what it alone holds is not known then, and the rest goes on."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+
+import pytest
+import trio
+from kafka import KafkaAdminClient
+
+from mesaya_ws.core.event_log import Hindrance, LogUnavailableError, NewRecord, Outage, Partition, Sources
+from mesaya_ws.eventlog.kafka import COMPACTED, looks, open_kafka_log
+from tests.kafka_broker import Broker
+
+from .contract import PATIENCE, Ear, following
+from .kafka_store import KafkaStore
+
+pytestmark = pytest.mark.kafka
+
+# What the answers of a partition that has lost one of two replicas depend on, and how soon that is noticed.
+SAFE = {"min.insync.replicas": "2", "default.replication.factor": "1", "replica.lag.time.max.ms": "2000"}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Broker]]:
+    """Two brokers; the first one is the controller, and always there; the second one, at the start of a test."""
+    folder = tmp_path_factory.mktemp("cluster")
+    first = Broker(folder / "1", properties=SAFE)
+    voters = f"1@127.0.0.1:{first.controller_port}"
+    second = Broker(
+        folder / "2",
+        properties={**SAFE, "process.roles": "broker", "node.id": "2", "controller.quorum.voters": voters},
+    )
+    second.listens_to_controllers = False
+    first.start()
+    second.start()
+    until_serving(first, 2)
+    yield first, second
+    second.kill()
+    first.kill()
+
+
+def until_serving(broker: Broker, count: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    with closing(KafkaAdminClient(bootstrap_servers=broker.address)) as admin:
+        while sum(not it["is_fenced"] for it in admin.describe_cluster()["brokers"]) != count:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.fixture
+async def store(cluster: tuple[Broker, Broker], monkeypatch: pytest.MonkeyPatch) -> KafkaStore:
+    """Topics of one partition: the first on the first broker, the second on the second one, the third on both."""
+    monkeypatch.setattr(looks, "LOOK_INTERVAL", 0.2)
+    store = KafkaStore(cluster[0].address)
+    for topic, replicas in zip(store.topics, ([1], [2], [2, 1]), strict=True):
+        await store.administer(lambda admin, topic=topic, on=replicas: admin.create_topics(placed(topic, on)))
+    return store
+
+
+def placed(topic: str, replicas: list[int]) -> dict[str, dict[str, object]]:
+    return {topic: {"num_partitions": -1, "replication_factor": -1, "assignments": {0: replicas}}}
+
+
+@asynccontextmanager
+async def away(cluster: tuple[Broker, Broker]) -> AsyncIterator[None]:
+    """Have the second broker away for the time of the context."""
+    first, second = cluster
+    await trio.to_thread.run_sync(second.stop)
+    await trio.to_thread.run_sync(until_serving, first, 1)
+    yield
+    await trio.to_thread.run_sync(second.start)
+    await trio.to_thread.run_sync(until_serving, first, 2)
+
+
+def hindrances(ear: Ear) -> dict[str, Hindrance]:
+    return {trouble.topic: trouble.kind for trouble in ear.troubles}
+
+
+def reason_of(ear: Ear, topic: str) -> str:
+    return next((trouble.reason for trouble in ear.troubles if trouble.topic == topic), "")
+
+
+def topics_seen(ear: Ear) -> set[str]:
+    looks = ear.all(Sources)
+    return {partition.topic for partition in looks[-1].extents} if looks else set()
+
+
+def values(ear: Ear, topic: str) -> list[bytes | None]:
+    return [record.value for record in ear.records if record.topic == topic]
+
+
+async def test_what_is_on_a_broker_that_is_away_is_not_known_and_the_rest_goes_on(
+    cluster: tuple[Broker, Broker], store: KafkaStore
+):
+    here, there, both = store.topics
+    for topic in store.topics:
+        await store.produce(topic, [b"1", b"2"])
+    async with store.open() as log, following(log) as ear:
+        await ear.until_held(6)
+        async with away(cluster):
+            reasons = {there: "no leader", both: "min.insync.replicas"}
+            await ear.until(lambda: all(reason in reason_of(ear, topic) for topic, reason in reasons.items()))
+            assert hindrances(ear) == dict.fromkeys(reasons, Hindrance.UNKNOWN)
+            await log.append([NewRecord(here, b"3")])
+            await ear.until_held(7)
+            for question in (log.extents(), log.extents(skip_refused=True), log.read(Partition(there, 0), 0)):
+                with pytest.raises(LogUnavailableError, match="no leader"):
+                    await question
+
+            # Who starts meanwhile reads what can be read, and knows what it does not know.
+            async with store.open() as later, following(later) as newcomer:
+                # A fetch tells the end, too: how far the new leader knows that the record was acknowledged.
+                await newcomer.until(lambda: topics_seen(newcomer) == {here, both} and not any(newcomer.lags.values()))
+                assert values(newcomer, here) == [b"1", b"2", b"3"]
+                assert values(newcomer, both) in ([b"1"], [b"1", b"2"])
+                assert hindrances(newcomer) == {there: Hindrance.UNKNOWN, both: Hindrance.UNKNOWN}
+        await store.produce(there, [b"3"])
+        await store.produce(both, [b"3"])
+        await ear.until_held(9)
+        await ear.until(lambda: not ear.troubles)
+        assert len(await log.extents()) == 3
+    assert not ear.all(Outage)
+    for topic in store.topics:
+        assert values(ear, topic) == [b"1", b"2", b"3"]
+
+
+async def test_a_partition_that_has_never_been_seen_is_read_when_its_broker_is_there(
+    cluster: tuple[Broker, Broker], store: KafkaStore
+):
+    there = store.topics[1]
+    await store.produce(there, [b"1", b"2"])
+    async with store.open() as log, trio.open_nursery() as nursery:
+        ear = Ear()
+        async with away(cluster):
+            nursery.start_soon(log.follow, ear.deliver)
+            await ear.until(lambda: bool(ear.all(Sources)))
+            assert hindrances(ear)[there] is Hindrance.UNKNOWN
+            assert Partition(there, 0) not in ear.all(Sources)[0].extents
+        await ear.until_held(2)
+        await ear.until(lambda: not ear.troubles)
+        assert Partition(there, 0) in ear.all(Sources)[-1].extents
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_topic_of_our_own_has_a_replica_on_each_of_a_few_brokers(
+    cluster: tuple[Broker, Broker], store: KafkaStore
+):
+    own = store.foreign
+    async with open_kafka_log(store.settings(kafka_topics=(own,)), {own: COMPACTED}) as log:
+        await log.append([NewRecord(own, b"a", b"k")])
+    (described,) = await store.administer(lambda admin: admin.describe_topics([own]))
+    assert sorted(described["partitions"][0]["replica_nodes"]) == [1, 2]
