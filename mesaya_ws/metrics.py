@@ -25,6 +25,7 @@ from prometheus_client.registry import Collector
 from mesaya_ws.core.closing import CLOSE_CODES
 from mesaya_ws.core.event_log import Trouble
 from mesaya_ws.core.feed import Feed
+from mesaya_ws.core.skew import Skews
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """The format that every scraper reads; our names need no newer one."""
@@ -86,6 +87,8 @@ class Metrics:
     log_up: bool = True
     troubles: Sequence[Trouble] = ()
     """What cannot be read of the log at present."""
+    skews: Skews = Factory(Skews)
+    """By how much records were ahead of our clock when they arrived, by topic."""
     truncations: Counts = Factory(dict)
     """How often a log has lost its end after that had been read, by topic."""
     delivery: Histogram = Factory(Histogram)
@@ -196,6 +199,13 @@ class _Books(Collector):
         )
         yield _by(
             "log_truncations", "Times that a topic lost its end after that had been read.", "topic", m.truncations
+        )
+        yield _labelled(
+            GaugeMetricFamily,
+            "clock_ahead_seconds",
+            "By how much the time of a topic's last record was ahead of our clock when it arrived.",
+            ("topic",),
+            {(topic,): seconds for topic, seconds in m.skews.seconds.items()},
         )
         yield _histogram("delivery_seconds", "From the log's append to the write to a client.", m.delivery)
         yield CounterMetricFamily(

@@ -9,6 +9,7 @@ import trio
 from mesaya_ws.checkpoints import Checkpoints
 from mesaya_ws.clocks import steady, time_of_day
 from mesaya_ws.core.event_log import (
+    Batch,
     Hindrance,
     News,
     Outage,
@@ -17,6 +18,7 @@ from mesaya_ws.core.event_log import (
     Restored,
     Skipped,
     Sources,
+    Together,
     Trouble,
     Truncated,
     pieces,
@@ -94,6 +96,10 @@ def _hear(news: News, around: Surroundings) -> None:
             status.outage, status.since = None, time()
             around.metrics.log_up = True
             log.info("the event log answers again")
+        case Batch():
+            _watch_clocks((news,), around)
+        case Together(batches):
+            _watch_clocks(batches, around)
         case Sources(_, _, _, troubles):
             around.metrics.troubles = troubles
             _tell_troubles(status, lasting(troubles, starting=not status.caught_up))
@@ -112,6 +118,26 @@ def _hear(news: News, around: Surroundings) -> None:
                 lost=around.feed.cursor.next.get(partition, next_offset) - next_offset,
             )
     around.feed.hear(news, time_of_day(), steady())
+
+
+def _watch_clocks(batches: Iterable[Batch], around: Surroundings) -> None:
+    """Log that the times of records do not fit our clock: one record of each batch says enough."""
+    now, at = time_of_day(), trio.current_time()
+    for _, records, lag in batches:
+        if not records:
+            continue
+        last = records[-1]
+        waited = lag > 0 or not around.feed.live
+        ahead = around.metrics.skews.arrived(last.topic, last.timestamp, now, at, waited=waited)
+        if ahead is not None:
+            how = "ahead of" if ahead > 0 else "behind"
+            log.warning(
+                f"records' times are {how} this machine's clock: set whichever is wrong, ours or the producers'",
+                topic=last.topic,
+                partition=last.partition,
+                offset=last.offset,
+                seconds=round(abs(ahead), 1),
+            )
 
 
 def _tell_troubles(status: Status, troubles: Sequence[Trouble]) -> None:

@@ -1,12 +1,13 @@
 """What the pump enters into the books; what it moves is tested with the gateway."""
 
 import gc
+from time import time
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from mesaya_ws.core.event_log import Batch, Hindrance, Partition, Record, Sources, Trouble
+from mesaya_ws.core.event_log import Batch, Hindrance, Partition, Record, Sources, Together, Trouble
 from mesaya_ws.core.feed import HEARING, Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.session import Limits
@@ -54,6 +55,23 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
     ]
     assert told[0]["parts"] == ["c", "d"]
     assert (told[1]["parts"][0], told[1]["parts"][-1], told[1]["reason"]) == ("a/0", "and 10 more", "0 has no leader.")
+
+
+async def test_records_of_a_wrong_clock_are_told_of_by_topic_and_difference(nursery, logged):
+    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
+    around = Surroundings(Settings(), Limits(True, 10), feed, metrics, lambda _: None, lambda _: None)
+    deliver, news = trio.open_memory_channel(10)
+    nursery.start_soon(pump, news, around, trio.Event(), None)
+    hour = round(time() * 1000) + 3_600_000
+    ahead, fine = (Batch(at, [Record(*at, 0, when, None, None)], 0) for at, when in ((STAYS, hour), (GOES, 1)))
+    await deliver.send(Together([ahead, fine]))
+    await deliver.send(ahead)
+    await wait_all_tasks_blocked()
+    [event] = [event for event in logged() if "clock" in event["event"]]
+    assert event["event"].startswith("records' times are ahead of this machine's clock")
+    assert (event["level"], event["topic"], event["partition"], event["offset"]) == ("warning", "a", 0, 0)
+    assert event["seconds"] == pytest.approx(3600, abs=60)
+    assert metrics.skews.seconds["a"] == pytest.approx(3600, abs=60)
 
 
 class Steps(trio.abc.Instrument):
