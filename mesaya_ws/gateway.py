@@ -67,7 +67,8 @@ async def serve(
         open_state_log(settings) as state_log,
         trio.open_nursery() as services,
     ):
-        scribe = Scribe(feed, WrittenStates(settings.snapshot_bytes))
+        states = WrittenStates(settings.snapshot_bytes)
+        scribe = Scribe(feed, states)
         historian = Historian(event_log, feed, settings, scribe.ask)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
         around = Surroundings(settings, limits, feed, metrics, historian.ask, scribe.ask, status)
@@ -95,7 +96,12 @@ async def serve(
         services.start_soon(around.receiver.run)
         services.start_soon(keep_alive, around.connections, settings)
         gauges = Gauges(
-            feed, status, limits_of(settings), partial(_waiting, around.connections), partial(log_bytes, settings)
+            feed,
+            status,
+            limits_of(settings),
+            partial(_waiting, around.connections),
+            partial(log_bytes, settings),
+            {"snapshots": lambda: states.bytes, "history": lambda: historian.bytes},
         )
         render = exposition(metrics, feed, __version__, gauges)
         services.start_soon(post.share, render)

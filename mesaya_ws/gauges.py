@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from time import time
 
-from attrs import frozen
+from attrs import Factory, frozen
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -34,6 +34,8 @@ class Gauges(Collector):
     """Settings that are numbers, by name, as they are in effect."""
     waiting: Callable[[], Waiting] = nobody_waits
     log_bytes: Callable[[], int | None] = lambda: None
+    kept: Mapping[str, Callable[[], int]] = Factory(dict)
+    """Bytes of what is kept for clients that ask for the same, by name."""
 
     def collect(self) -> Iterator[Metric]:
         """Return the metrics as they are now."""
@@ -42,6 +44,12 @@ class Gauges(Collector):
         yield GaugeMetricFamily("mesaya_draining", "Whether it is on its way out.", int(self.status.draining))
         yield GaugeMetricFamily("mesaya_waiting_bytes", "Bytes that wait for clients to take them.", waiting.bytes)
         yield GaugeMetricFamily("mesaya_waiting_clients", "Clients for which something waits.", waiting.clients)
+        kept = GaugeMetricFamily(
+            "mesaya_kept_bytes", "Bytes of what is kept for all clients that ask for it.", labels=["what"]
+        )
+        for name, size in self.kept.items():
+            kept.add_metric([name], size())
+        yield kept
         if self.feed.time > 0:
             age = max(0.0, time() - self.feed.time / 1000)
             yield GaugeMetricFamily("mesaya_newest_record_age_seconds", "Age of the last record taken.", age)
@@ -56,4 +64,9 @@ class Gauges(Collector):
         for (outcome, reason), count in tally.resumes.items():
             resumes.add_metric([outcome, str(reason)], count)
         yield resumes
+        text = "Readings of the log for what lies further back than the window, by what came of them."
+        readings = CounterMetricFamily("mesaya_readings", text, labels=["outcome"])
+        for outcome, count in tally.readings.items():
+            readings.add_metric([outcome], count)
+        yield readings
         yield CounterMetricFamily("mesaya_snapshots", "States told to clients.", tally.snapshots)

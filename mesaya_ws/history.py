@@ -26,6 +26,7 @@ from mesaya_ws.core.findings import Findings
 from mesaya_ws.core.past import Past
 from mesaya_ws.core.quota import Quota
 from mesaya_ws.core.session import Session
+from mesaya_ws.core.tally import ABANDONED, FOUND, TOO_LARGE, TOO_LONG
 from mesaya_ws.interpreter import look
 from mesaya_ws.logs import get_logger
 from mesaya_ws.settings import Settings
@@ -77,6 +78,11 @@ class Historian:
         self._asking.add(session)
         self._asked.set()
 
+    @property
+    def bytes(self) -> int:
+        """The bytes of what was found and is still kept."""
+        return self._findings.bytes
+
     async def run(self) -> None:
         """Read and tell, for ever."""
         while True:
@@ -113,16 +119,15 @@ class Historian:
         is_waited_for = await self._read(past)
         now = trio.current_time()
         self._rests_until = now + self._busy * (1 / settings.replay_share - 1)
-        log.info(
-            "history read",
-            sessions=sum(bool(session.asking) for session in self._asking),
-            found=past.has_arrived,
-            too_large=past.is_too_large,
-            seconds=now - started,
+        outcome = (
+            FOUND if past.has_arrived else TOO_LARGE if past.is_too_large else TOO_LONG if is_waited_for else ABANDONED
         )
-        if past.has_arrived:
+        waiting = sum(bool(session.asking) for session in self._asking)
+        log.info("history read", sessions=waiting, found=outcome == FOUND, outcome=outcome, seconds=now - started)
+        self._feed.tally.readings[outcome] += 1
+        if outcome == FOUND:
             await _in_turns(self._findings.keep(past, now))
-        elif is_waited_for or past.is_too_large:
+        elif outcome != ABANDONED:
             self._hopeless_until = now + HOPELESS
         for session in list(self._asking):
             covered = [channel for channel, position in session.asking.items() if past.covers(channel, position)]

@@ -7,7 +7,7 @@ from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.resume import Lost
 from mesaya_ws.core.status import Status
-from mesaya_ws.core.tally import LOST, RECOVERED
+from mesaya_ws.core.tally import FOUND, LOST, RECOVERED
 from mesaya_ws.core.window import Window
 from mesaya_ws.gauges import Gauges, Waiting
 from mesaya_ws.metrics import Metrics, exposition
@@ -72,3 +72,14 @@ def test_resumes_and_snapshots_are_those_of_the_feeds_sessions():
     assert values["mesaya_resumes_total", "recovered", "window"] == 2
     assert values["mesaya_resumes_total", "lost", "expired"] == 1
     assert values[("mesaya_snapshots_total",)] == 3
+
+
+def test_what_is_kept_for_many_is_asked_for():
+    values = told(Gauges(quiet_feed(), Status(), {}, kept={"snapshots": lambda: 7}))
+    assert values["mesaya_kept_bytes", "snapshots"] == 7
+
+
+def test_readings_are_counted_by_their_outcome():
+    feed = quiet_feed()
+    feed.tally.readings[FOUND] += 2
+    assert told(Gauges(feed, Status(), {}))["mesaya_readings_total", "found"] == 2

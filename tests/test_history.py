@@ -205,6 +205,7 @@ async def test_a_reading_ends_when_nobody_waits_for_it(instance, autojump_clock)
     gone.leave()
     await trio.sleep(LINGER + 2)
     assert not instance.is_being_read
+    assert instance.feed.tally.readings == {"abandoned": 1}
     instance.pace = None
     back = await instance.missed()
     await trio.sleep(1)
@@ -267,6 +268,7 @@ async def test_a_reading_that_needs_too_much_memory_is_given_up_and_not_tried_ag
     session = await instance.missed()
     await trio.sleep(10)
     assert len(instance.readings) == 2
+    assert instance.feed.tally.readings == {"too_large": 2}
 
 
 async def test_one_connection_has_only_so_much_read(instance, mock_clock):
@@ -334,6 +336,7 @@ async def test_a_reading_that_takes_too_long_is_given_up(instance, autojump_cloc
     assert session.outbox.said() == []
     await trio.sleep(2)
     assert outcome(session) == (False, "expired", [])
+    assert instance.feed.tally.readings == {"too_long": 1}
 
 
 async def test_who_leaves_meanwhile_is_told_nothing(instance):
