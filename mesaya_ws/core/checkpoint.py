@@ -114,14 +114,26 @@ def pack(pieces: Iterable[list[Row]]) -> Iterator[bytes]:
     compressor = zlib.compressobj(1)
     packed = bytearray()
     for piece in pieces:
-        packed += compressor.compress(b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in piece))
-        while len(packed) >= PART_BYTES:
-            yield bytes(packed[:PART_BYTES])
-            del packed[:PART_BYTES]
-        yield b""
+        for text in _texts(piece):
+            packed += compressor.compress(text)
+            while len(packed) >= PART_BYTES:
+                yield bytes(packed[:PART_BYTES])
+                del packed[:PART_BYTES]
+            yield b""
     packed += compressor.flush()
     for start in range(0, len(packed), PART_BYTES):
         yield bytes(packed[start : start + PART_BYTES])
+
+
+def _texts(rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield the lines of `rows`, joined or cut so that none takes long to be packed."""
+    text = bytearray()
+    for row in rows:
+        text += orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        while len(text) >= TEXT_BYTES:
+            yield bytes(text[:TEXT_BYTES])
+            del text[:TEXT_BYTES]
+    yield bytes(text)
 
 
 def unpack(parts: Iterable[bytes]) -> Iterator[list[Row]]:

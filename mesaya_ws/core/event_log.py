@@ -328,6 +328,8 @@ class EventLog(Protocol):
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """Return up to `limit` records of `partition` from offset `start` on; an empty list at its end.
 
+        There may be fewer, though more follow, when they are large.
+
         Raises `OffsetGoneError` when `start` lies before the beginning, or the partition does not exist;
         `LogUnavailableError` when the log does not answer, or does not let us read it.
         """

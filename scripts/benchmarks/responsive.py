@@ -160,6 +160,67 @@ def floor_plan(tables: int, sections: int = 50) -> Iterator[Record]:
         yield record("tables", "created", f"t{number}", {**table, "status": "AVAILABLE", "isAvailable": True}, 0)
 
 
+def bounds(large: int) -> Seen:
+    """Bring records with as much in them as may be; a restaurant with much of everything, and its end."""
+    with watched() as gateway, gateway.clients(2) as clients:
+        subscribe(clients[:1], "restaurant:large:reviews", 2)
+        gateway.look()
+        gateway.append(heavy())
+        for _ in range(HEAVY):
+            clients[0].recv(PATIENCE)
+        yield "records with as much in them as may be", gateway.look()
+        gateway.append(floor_plan(large // 10))
+        gateway.append(
+            record("images", "created", f"i{number}", {"entityId": f"t{number % (large // 10)}", "url": "/i"}, 0)
+            for number in range(large)
+        )
+        gateway.append(
+            record(
+                "reservations",
+                "created",
+                f"v{number}",
+                {
+                    "restaurantId": "large",
+                    "userId": "u",
+                    "status": "PENDING",
+                    "reservationTime": "2026-01-20T15:00:00Z",
+                },
+                0,
+            )
+            for number in range(large)
+        )
+        subscribe(clients[1:], "user:u:notifications", 2)
+        gateway.look()
+        subscribe(clients[1:], "restaurant:large:info", 2)
+        yield f"the state of a restaurant with {large:,} images", gateway.look()
+        subscribe(clients[1:], "user:u:notifications", 2)
+        yield f"the last of a user's {large:,} notifications", gateway.look()
+        gateway.append([record("restaurants", "deleted", "large", {}, 0)])
+        while orjson.loads(clients[1].recv(PATIENCE))["type"] != "restaurant.deleted":
+            pass
+        # What comes after it is told when all that went with it has gone.
+        gateway.append([record("restaurants", "created", "small", {}, 0)])
+        subscribe(clients[1:], "restaurant:small:info", 2)
+        yield f"its end, with {large:,} reservations", gateway.look()
+
+
+HEAVY = 60
+
+
+def heavy() -> Iterator[Record]:
+    """Yield records that hold up the loop as long as any may."""
+    kinds = [
+        {"x": [[0]] * 8000},
+        {"x": [[[[]]]] * 4000},
+        {"x": [{"a": 0}] * 5000},
+        {f"unheard_of_{number:020}": 0 for number in range(16_500)},
+        {"comment": "Muy rico. " * 90_000},
+        {"comment": "ñandú " * 110_000},
+    ]
+    for number in range(HEAVY):
+        yield record("reviews", "created", f"w{number}", {"restaurantId": "large", **kinds[number % len(kinds)]}, 0)
+
+
 def fan_out(connections: int) -> Seen:
     """Let many in, and tell all of them the same."""
     with watched() as gateway:
@@ -193,6 +254,7 @@ def main(records: int, connections: int, tables: int, brokers: str) -> None:
         lambda: restaurant(tables),
         lambda: burst(20_000, brokers),
         lambda: history(records, brokers),
+        lambda: bounds(10 * tables),
         lambda: fan_out(connections),
     ]
     longest = 0.0

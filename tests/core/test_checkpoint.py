@@ -99,6 +99,13 @@ def test_parts_are_bounded_and_others_run_in_between():
     assert [row for piece in pieces for row in piece] == rows
 
 
+def test_large_rows_are_packed_in_steps_that_are_no_larger_than_those_of_small_ones():
+    rows = [("t", str(number), random.Random(number).randbytes(100_000).hex()) for number in range(40)]
+    steps = pack(in_pieces(iter(rows)))
+    total = sum(len(orjson.dumps(row)) for row in rows)
+    assert sum(step == b"" for step in steps) >= total // checkpoint.TEXT_BYTES
+
+
 def test_a_row_larger_than_a_part():
     rows = [("t", "1", random.Random(0).randbytes(300_000).hex()), ("t", "2", None), ("t", "3", "x" * 1_000_000)]
     assert rows_of(parts_of(rows)) == rows

@@ -23,6 +23,9 @@ LEADERS_PATIENCE = 1.0
 RETRY_INTERVAL = 0.1
 """Seconds between two tries meanwhile."""
 
+READ_BYTES = 4 * 1024 * 1024
+"""Bytes of records after which no more are returned at a time."""
+
 _Answer = TypeVar("_Answer")
 
 
@@ -104,7 +107,8 @@ class Reader:
         consumer.raw.assign([at])
         consumer.raw.seek(at, start)
         records: list[Record] = []
-        while len(records) < limit and consumer.place(at) < survey.readable[partition]:
+        size = 0
+        while len(records) < limit and size < READ_BYTES and consumer.place(at) < survey.readable[partition]:
             trio.from_thread.check_cancelled()
             try:
                 polled = consumer.poll(0.2, min(BATCH_RECORDS, limit - len(records)))
@@ -113,5 +117,7 @@ class Reader:
             except PoisonError as error:
                 consumer.raw.seek(at, error.poison.offset + 1)
                 continue
-            records += polled.get(at, ())
+            for record in polled.get(at, ()):
+                records.append(record)
+                size += len(record.value or b"")
         return records
