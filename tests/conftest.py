@@ -28,6 +28,18 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+NOT_QUICK = ("e2e", "faults", "scripts")
+"""Folders whose tests start processes, and wait for them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `-m quick` selects: those of a module within its process, but for a few that take long."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder not in NOT_QUICK and not any(map(item.get_closest_marker, ("kafka", "faults", "slow"))):
+            item.add_marker("quick")
+
+
 @pytest.fixture
 def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     """What has been logged so far, at any level, as the service logs it."""

@@ -1,5 +1,6 @@
 """Stand-ins for what tests do not want to run for real."""
 
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import time
@@ -210,6 +211,7 @@ class FakeLog:
         seen = {partition: extent for partition, extent in self._extents.items() if partition.topic not in troubles}
         for partition, extent in seen.items():
             if place.ids.get(partition) != extent.topic_id:
+                place.done = 0
                 if partition in place.ids:
                     news.append(Replaced(partition.topic, extent.topic_id))
                     is_news = True
@@ -219,7 +221,7 @@ class FakeLog:
                 place.next[partition] = extent.begin
         waiting = [
             (serial, record)
-            for serial, record in self._held
+            for serial, record in self._held[bisect_left(self._held, (place.done,)) :]
             if record.topic not in troubles and record.offset >= place.next[Partition(record.topic, 0)]
         ]
         if is_news:
@@ -227,6 +229,8 @@ class FakeLog:
         news += gaps
         news += self._skipped[place.skipped :]
         place.skipped = len(self._skipped)
+        if not troubles:
+            place.done = waiting[BATCH][0] if len(waiting) > BATCH else len(self.appended)
         if batch := waiting[:BATCH]:
             for _, record in batch:
                 place.next[Partition(record.topic, 0)] = record.offset + 1
@@ -259,6 +263,8 @@ class _Progress:
     skipped: int = 0
     ids: dict[Partition, str] = Factory(dict)
     next: dict[Partition, int] = Factory(dict)
+    # All records with lower serial numbers have been told, or will never be.
+    done: int = 0
     troubles: dict[str, Trouble] = Factory(dict)
     has_begun: bool = False
     is_down: bool = False

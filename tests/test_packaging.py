@@ -27,16 +27,19 @@ def wheel(tmp_path_factory):
     return set(ZipFile(path).namelist())
 
 
+@pytest.mark.slow
 def test_every_module_is_there(wheel):
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "mesaya_ws").rglob("*.py")}
     assert modules <= wheel
 
 
+@pytest.mark.slow
 def test_so_is_what_is_not_code(wheel):
     assert {"mesaya_ws/py.typed", "mesaya_ws/samples/captured.jsonl"} <= wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 
+@pytest.mark.slow
 def test_nothing_else_is(wheel):
     assert {name.split("/")[0].split("-")[0] for name in wheel} == {"mesaya_ws"}
 

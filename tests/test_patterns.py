@@ -144,6 +144,7 @@ def test_every_regular_expression_is_linear(module, pattern, method):
         (r"[a-z]+ HTTP", "search"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_not_linear_is_noticed(pattern, method):
     """The first is what once read the headers here; the next two are those of h11."""
     assert slowest(pattern, method)[0] > LONGEST_STEP

@@ -165,6 +165,7 @@ async def until(holds):
             await trio.lowlevel.checkpoint()
 
 
+@pytest.mark.slow
 async def test_many_that_ask_for_a_large_state_and_read_nothing_share_one_and_are_given_up():
     tracemalloc.start()
     try:
