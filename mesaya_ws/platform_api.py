@@ -18,6 +18,7 @@ from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.found import parents_in, records_of
 from mesaya_ws.core.json_text import has_too_many_nodes, read_json
 from mesaya_ws.core.records import platform_time
+from mesaya_ws.guarded_transport import guarded_transport
 from mesaya_ws.logs import get_logger
 from mesaya_ws.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -101,7 +102,8 @@ class PlatformApi:
 
     async def run(self, live: trio.Event) -> None:
         """Ask, for ever; from when the log's history has been read, which may tell of what it seemed to lack."""
-        async with httpx.AsyncClient(transport=self._transport, timeout=ANSWER_SECONDS, trust_env=False) as client:
+        transport = self._transport or guarded_transport()
+        async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as client:
             await live.wait()
             while True:
                 await self._wake.wait()

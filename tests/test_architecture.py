@@ -37,7 +37,8 @@ LEVELS = {
     "state_topic": {"core"},
     "checkpoints": {"core", "settings", "logs", "metrics", "state_topic", "clocks"},
     "pump": {"core", "logs", "metrics", "interpreter", "websocket", "checkpoints", "clocks"},
-    "platform_api": {"core", "settings", "logs", "metrics"},
+    "platform_api": {"core", "settings", "logs", "metrics", "guarded_transport"},
+    "guarded_transport": set(),
 }
 TOP = {"gateway", "cli", "__main__", "__init__"}
 
@@ -48,7 +49,8 @@ FENCES = {
     "kafka": {"eventlog/kafka"},
     "sqlite3": {"eventlog/sqlite/file.py", "eventlog/sqlite/reasons.py"},
     "prometheus_client": {"metrics.py", "gauges.py"},
-    "httpx": {"platform_api.py"},
+    "httpx": {"platform_api.py", "guarded_transport.py"},
+    "httpcore": {"guarded_transport.py"},
     "structlog": {"logs.py"},
     "click": {"cli"},
 }

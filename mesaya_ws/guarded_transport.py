@@ -1,0 +1,102 @@
+"""HTTP to a server that is not ours, by httpx: however it answers, nothing that it says takes long to parse.
+
+httpx parses heads and chunks with h11, whose regular expressions take a time that grows with the square of a run of
+blanks: half a minute for the 100 kB of a head that it allows. So such answers are refused before h11 sees them.
+"""
+
+from collections.abc import Iterable
+from ssl import SSLContext
+from typing import Any
+
+import httpcore
+import httpx
+
+MOST_BLANKS = 1000
+"""Blanks in a row, wherever in an answer; h11 takes 2 ms for them. JSON that is indented has some dozens."""
+
+MOST_HEAD_BYTES = 16_384
+"""Bytes of an answer's head."""
+
+_BLANKS = b" " * (MOST_BLANKS + 1)
+_TABS_AS_BLANKS = bytes.maketrans(b"\t", b" ")
+
+
+def guarded_transport() -> httpx.AsyncHTTPTransport:
+    """Return a transport that raises `httpx.RemoteProtocolError` for what would take long to parse."""
+    transport = httpx.AsyncHTTPTransport(trust_env=False)
+    # httpx has no public way to be given the sockets that it reads from, and httpcore has.
+    transport._pool = httpcore.AsyncConnectionPool(
+        ssl_context=httpx.create_ssl_context(trust_env=False), network_backend=_Backend()
+    )
+    return transport
+
+
+class _Backend(httpcore.AsyncNetworkBackend):
+    """Connects by Trio, and has what comes looked at."""
+
+    def __init__(self) -> None:
+        self._trio = httpcore.TrioBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - as in all that follows, it is httpcore's interface
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Open a connection."""
+        return _Stream(await self._trio.connect_tcp(host, port, timeout, local_address, socket_options))
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, before another attempt."""
+        await self._trio.sleep(seconds)
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection; what is read from it has been looked at."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._begin()
+
+    def _begin(self) -> None:
+        self._head: bytes | None = b""
+        self._end = b""
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
+        """Return some bytes. Raises `httpcore.RemoteProtocolError`."""
+        data = await self._stream.read(max_bytes, timeout)
+        seen = self._end + data.translate(_TABS_AS_BLANKS)
+        if _BLANKS in seen:
+            raise httpcore.RemoteProtocolError(f"there are more than {MOST_BLANKS} blanks in its answer")
+        self._end = seen[-MOST_BLANKS:]
+        if self._head is not None:
+            self._head += data
+            end = self._head.replace(b"\r\n", b"\n").find(b"\n\n")
+            if (len(self._head) if end < 0 else end) > MOST_HEAD_BYTES:
+                raise httpcore.RemoteProtocolError(f"the head of its answer is larger than {MOST_HEAD_BYTES} bytes")
+            self._head = self._head if end < 0 else None
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        """Send `buffer`, after which another answer begins."""
+        self._begin()
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> httpcore.AsyncNetworkStream:
+        """Return the connection under TLS."""
+        return _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return what is known of the socket."""
+        return self._stream.get_extra_info(info)
