@@ -29,7 +29,7 @@ from mesaya_ws.core.event_log import (
     Trouble,
     Truncated,
 )
-from mesaya_ws.core.feed import TURN, Feed
+from mesaya_ws.core.feed import TURN, UNDERSTOOD_AT_ONCE, Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.records import Reason
@@ -280,6 +280,33 @@ def section(offset, timestamp=NOW):
 def test_others_run_after_every_few_records(live):
     live.hear(Batch(SECTIONS, [section(offset) for offset in range(1, 2 * TURN + 2)], 0), NOW)
     assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [TURN + 1, 2 * TURN + 1, 2 * TURN + 2]
+
+
+def test_what_is_large_is_as_much_as_many_records(live):
+    large = value("created", "s", restaurantId="r", name="x" * 1024 * (TURN // 2 - 1))
+    live.hear(Batch(SECTIONS, [section(offset)._replace(value=large) for offset in range(1, 5)], 0), NOW)
+    assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [3, 5, 5]
+
+
+def test_what_becomes_of_a_record_counts_too(live):
+    """A small record may be a large message."""
+    live.hear(Batch(SECTIONS, [section(1)], 0), NOW)
+    tables = [
+        Record(*TABLES, n, NOW, None, value("created", f"t{n}", sectionId="s1", note="x" * 500)) for n in range(1000)
+    ]
+    live.hear(Batch(TABLES, tables, 0), NOW)
+    list(live.take(NOW))
+    moves = [Record(*SECTIONS, n, NOW, None, value("updated", "s1", restaurantId=f"r{n}")) for n in range(2, 5)]
+    live.hear(Batch(SECTIONS, moves, 0), NOW)
+    assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [3, 4, 5, 5], "each with a thousand tables"
+
+
+def test_a_record_that_takes_long_to_understand_is_understood_in_another_step_than_it_is_taken(live):
+    large = section(1)._replace(value=value("created", "s1", restaurantId="r", name="x" * UNDERSTOOD_AT_ONCE))
+    live.hear(Batch(SECTIONS, [large], 0), NOW)
+    with mock.patch.object(feed_module, "understand", side_effect=AssertionError):
+        list(live.take(NOW))
+    assert live.cursor.next[SECTIONS] == 2
 
 
 def test_what_became_of_every_record_is_reported():

@@ -1,4 +1,4 @@
-from mesaya_ws.core.hub import PACE, Delivered, Hub
+from mesaya_ws.core.hub import PACE, WRITE_BYTES, Delivered, Hub
 
 
 class Reader:
@@ -69,6 +69,18 @@ def test_leaving_in_the_middle_of_a_fan_out():
     assert list(steps) == [Delivered(PACE, PACE, PACE, [0])]
     assert readers[-1].writes == []
     assert (hub.channels, hub.subscriptions) == (0, 0)
+
+
+def test_a_large_frame_counts_as_many_writes():
+    hub, readers = Hub(), [Reader() for _ in range(6)]
+    for reader in readers:
+        hub.subscribe("a", reader)
+    hub.publish("a", bytes(WRITE_BYTES * PACE // 2), 0, 1)
+    steps = hub.fan_out()
+    for written in (2, 4, 6):
+        assert next(steps) is None
+        assert sum(len(reader.writes) for reader in readers) == written
+    assert next(steps).subscribers == 6
 
 
 def test_subscribing_twice_counts_once():
