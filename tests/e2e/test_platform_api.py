@@ -49,7 +49,7 @@ def seeded_rows_are_told(start_gateway, folder, **log: str) -> None:
         )
         assert all("/restaurants?page=1" in target for target in backend.asked)
         assert 1 <= len(backend.asked) <= 2
-    assert run(folder, "check", **settings).returncode == 0
+        assert run(folder, "check", **settings).returncode == 0
 
 
 def test_with_the_embedded_log(start_gateway, tmp_path):
