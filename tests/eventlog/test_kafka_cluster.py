@@ -3,13 +3,14 @@
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
+from itertools import count
 
 import pytest
 import trio
 from kafka import KafkaAdminClient
 
-from mesaya_ws.core.event_log import Hindrance, LogUnavailableError, NewRecord, Outage, Partition, Sources
-from mesaya_ws.eventlog.kafka import COMPACTED, looks, open_kafka_log
+from mesaya_ws.core.event_log import EventLog, Hindrance, LogUnavailableError, NewRecord, Outage, Partition, Sources
+from mesaya_ws.eventlog.kafka import COMPACTED, looks, open_kafka_log, producer
 from tests.kafka_broker import Broker
 
 from .contract import PATIENCE, Ear, following
@@ -151,3 +152,38 @@ async def test_a_topic_of_our_own_has_a_replica_on_each_of_a_few_brokers(
         await log.append([NewRecord(own, b"a", b"k")])
     (described,) = await store.administer(lambda admin: admin.describe_topics([own]))
     assert sorted(described["partitions"][0]["replica_nodes"]) == [1, 2]
+
+
+async def test_what_cannot_be_appended_to_one_partition_is_no_reason_to_refuse_the_others(
+    cluster: tuple[Broker, Broker], store: KafkaStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(producer, "DELIVERY_PATIENCE", 2.0)
+    here, there, both = store.topics
+    refused: list[tuple[str, str]] = []
+
+    async def append(log: EventLog, topic: str) -> None:
+        with pytest.raises(LogUnavailableError) as error:
+            await log.append([NewRecord(topic, b"lost")])
+        refused.append((topic, str(error.value)))
+
+    async with store.open() as log:
+        for topic in store.topics:
+            await log.append([NewRecord(topic, b"0")])
+        async with away(cluster):
+            numbers = count()
+
+            async def go_on() -> None:
+                while len(refused) < 4:
+                    await log.append([NewRecord(here, b"%d" % next(numbers))])
+
+            async with trio.open_nursery() as nursery:
+                for topic in (there, both, there, both):
+                    nursery.start_soon(append, log, topic)
+                for _ in range(5):
+                    nursery.start_soon(go_on)
+            assert next(numbers) > 10
+        for topic in store.topics:
+            await log.append([NewRecord(topic, b"again")])
+    told = dict(refused)
+    assert there in told[there]
+    assert both in told[both]

@@ -1,7 +1,7 @@
 """Appending: records in their order, acknowledged by all replicas that are in sync."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -28,6 +28,9 @@ DELIVERY_PATIENCE = 15.0
 
 CLOSE_PATIENCE = 1.0
 """Seconds that cancelled records have to be sent when the log is closed."""
+
+REASON_PATIENCE = 2.0
+"""Seconds in which it is found out what is wrong with one topic, if it is not the whole log."""
 
 _PRODUCER: dict[str, Any] = {
     "acks": "all",
@@ -81,7 +84,8 @@ class Producer:
         except (KafkaError, trio.TooSlowError) as error:
             # It may be that the client cannot find the brokers any more: it only ever asks those that it knows.
             await self._renew(line)
-            raise LogUnavailableError(reason(self._options, started)) from error
+            topics = {record.topic for record in records[:foreign]}
+            raise LogUnavailableError(await self._why(topics, started)) from error
         if foreign is not None:
             raise RecordRefusedError(f"{records[foreign].topic} is not one of the configured topics (KAFKA_TOPICS).")
         return appended
@@ -93,8 +97,18 @@ class Producer:
     async def _renew(self, line: "_Line") -> None:
         if line is self._line:
             self._line = _Line(self._options, self._create)
+        # What others have sent with it may still be acknowledged: perhaps one partition cannot be written to.
         with trio.CancelScope(shield=True):
-            await trio.to_thread.run_sync(line.close, 0.0)
+            await trio.to_thread.run_sync(line.close, CLOSE_PATIENCE)
+
+    async def _why(self, topics: Collection[str], started: float) -> str:
+        """Say why records for `topics` have not been acknowledged since `started` (of the monotonic clock)."""
+        clients = Clients(self._options)
+        with trio.move_on_after(REASON_PATIENCE), suppress(KafkaError):
+            why = await run_in_thread(partial(_trouble_with, clients, topics), clients.free)
+            if why is not None:
+                return why
+        return reason(self._options, started)
 
 
 # What will become of a record: the client's future for it, or the reason why it was not even sent.
@@ -167,6 +181,24 @@ class _Line:
         except KafkaError:
             return False
         return bool(survey.found(Hindrance.ABSENT))
+
+
+def _trouble_with(clients: Clients, topics: Collection[str]) -> str | None:
+    """Say why one of `topics` cannot be written to; None when nobody knows. Raises `KafkaError`. Runs in a thread."""
+    with closing(clients):
+        admin = clients.admin()
+        for finding in take_survey(admin, topics).findings:
+            if finding.kind in (Hindrance.UNKNOWN, Hindrance.REFUSED):
+                return finding.reason
+        for topic in admin.describe_topics(list(topics)):
+            for partition in topic["partitions"]:
+                there, all_of_them = len(partition["isr_nodes"]), len(partition["replica_nodes"])
+                if there < all_of_them:
+                    return (
+                        f"Of the {all_of_them} brokers of partition {partition['partition_index']} of {topic['name']}, "
+                        f"{there} are in sync: min.insync.replicas may ask for more; start those that are away."
+                    )
+    return None
 
 
 @contextmanager
