@@ -1,5 +1,6 @@
 """The `mesaya-ws` command, also as `python -m mesaya_ws`."""
 
+import signal
 import sys
 
 INTERRUPTED = 130
@@ -8,6 +9,10 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command; Ctrl-C ends it without a traceback, also while it is still being imported."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # At once: there is nothing to tidy up before something runs (see `cli.running`). An exception could come where
+        # nobody can catch it, and be lost.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from mesaya_ws.cli import main as command
 

@@ -10,10 +10,14 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.event_log import Batch, Hindrance, Partition, Record, Sources, Together, Trouble
 from mesaya_ws.core.feed import HEARING, Feed
 from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.outcome import Outcome
+from mesaya_ws.core.records import Reason
 from mesaya_ws.core.session import Limits
 from mesaya_ws.core.window import Window
+from mesaya_ws.log_limiter import LogLimiter
+from mesaya_ws.logs import LINES
 from mesaya_ws.metrics import Metrics
-from mesaya_ws.pump import pump
+from mesaya_ws.pump import pump, report
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.connection import Surroundings
 
@@ -72,6 +76,16 @@ async def test_records_of_a_wrong_clock_are_told_of_by_topic_and_difference(nurs
     assert (event["level"], event["topic"], event["partition"], event["offset"]) == ("warning", "a", 0, 0)
     assert event["seconds"] == pytest.approx(3600, abs=60)
     assert metrics.skews.seconds["a"] == pytest.approx(3600, abs=60)
+
+
+def test_records_that_cannot_be_understood_do_not_fill_the_log(logged):
+    metrics, limiter = Metrics(), LogLimiter()
+    outcome = Outcome([], Reason.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
+    for offset in range(5000):
+        report(metrics, limiter, Record("strange", 0, offset, 0, None, b"{}"), outcome)
+    told = [event for event in logged() if event["event"] == "record skipped"]
+    assert len(told) == LINES
+    assert metrics.records == {("strange", Reason.UNKNOWN_TOPIC): 5000}
 
 
 class Steps(trio.abc.Instrument):

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mesaya_ws.cli.failure import usable_settings
 from mesaya_ws.cli.probes import platform_findings, service_findings
+from mesaya_ws.cli.running import run
 from mesaya_ws.core.event_log import LogUnavailableError
 from mesaya_ws.core.inspection import Finding, Inspection, error, warning
 from mesaya_ws.environment import given, shown, unused
@@ -34,7 +35,7 @@ def check(as_json: bool) -> None:
     when nothing must be mended, with 1 otherwise, and with 2 when the settings cannot be used.
     """
     settings = usable_settings()
-    inspection = trio.run(_inspect, settings)
+    inspection = run(_inspect, settings)
     findings = sorted(inspection.findings, key=lambda finding: not finding.is_error)
     errors = [finding.sentence for finding in findings if finding.is_error]
     warnings = [finding.sentence for finding in findings if not finding.is_error]

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from mesaya_ws.cli.failure import fail, usable_settings
+from mesaya_ws.cli.running import run
 from mesaya_ws.core.event_log import LogUnavailableError, NewRecord, Record, RecordRefusedError
 from mesaya_ws.core.records import Unreadable, understand
 from mesaya_ws.eventlog import open_event_log
@@ -48,7 +49,7 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
         lines = source
     progress = _Progress(_log_name(settings))
     try:
-        trio.run(_produce, settings, _records(lines, progress.warn), rate, progress)
+        run(_produce, settings, _records(lines, progress.warn), rate, progress)
     except BaseException as error:
         if only(error, KeyboardInterrupt):
             fail(f"interrupted. {progress.told()}")

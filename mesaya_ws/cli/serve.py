@@ -7,10 +7,10 @@ from pathlib import Path
 
 import attrs
 import click
-import trio
 
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.hints import hints
+from mesaya_ws.cli.running import run
 from mesaya_ws.environment import load_settings
 from mesaya_ws.groups import only
 from mesaya_ws.logs import configure, get_logger
@@ -70,7 +70,7 @@ def _gateway() -> Callable[..., Awaitable[None]]:
 def _run(settings: Settings, service: Callable[..., Awaitable[None]], *arguments: object) -> None:
     """Run a service to its end, and say what it could not do."""
     try:
-        trio.run(service, *arguments)
+        run(service, *arguments)
     except BaseException as error:
         if known := only(error, SettingsError, GaveUpError):
             fail(str(known))

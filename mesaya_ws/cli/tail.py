@@ -15,6 +15,7 @@ from rich.text import Text
 
 from mesaya_ws.cli.address import service_address
 from mesaya_ws.cli.failure import fail, usable_settings
+from mesaya_ws.cli.running import run
 from mesaya_ws.client import Connected, Disconnected, Event, Notice, RefusedError, Subscribed, connect
 from mesaya_ws.groups import only
 
@@ -57,7 +58,7 @@ def tail(channels: tuple[str, ...], url: str | None, tls: ssl.SSLContext | None,
     """
     url = url or f"ws://{service_address(usable_settings())}/ws"
     try:
-        trio.run(partial(_tail, channels, url, tls, as_json=as_json, snapshot=snapshot))
+        run(partial(_tail, channels, url, tls, as_json=as_json, snapshot=snapshot))
     except BaseException as error:
         if refused := only(error, RefusedError):
             fail(str(refused))

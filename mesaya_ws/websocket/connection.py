@@ -181,6 +181,8 @@ class Connection:
         counts = self._around.metrics.client_messages
         kind = self.session.receive(text)
         counts[kind] = counts.get(kind, 0) + 1
+        if kind in closing.ERROR_CODES:
+            log.info("message refused", code=kind)
         self._around.attend(self.session)
 
     async def _part(self, verdict: CloseCode) -> None:

@@ -80,6 +80,28 @@ def test_a_command_that_is_interrupted_while_it_begins_says_so(tmp_path, command
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "mesaya-ws: interrupted.\n")
 
 
+def test_a_command_that_is_interrupted_while_it_begins_ends_at_once(tmp_path):
+    program = (
+        "import sys, time\n"
+        "class Slow:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path, target=None):\n"
+        "        if name == 'mesaya_ws.cli':\n"
+        "            print('it begins', flush=True)\n"
+        "            time.sleep(60)\n"
+        "sys.meta_path.insert(0, Slow)\n"
+        "from mesaya_ws.__main__ import main\n"
+        "main()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "serve"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "it begins\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == ("", "")
+        assert process.returncode == -signal.SIGINT
+
+
 # tail
 
 

@@ -189,6 +189,14 @@ async def test_how_a_connection_ended_is_logged_and_as_debug_when_the_client_wis
         assert 0 <= end["seconds"] < PATIENCE
 
 
+async def test_a_message_that_is_refused_is_logged_with_its_code(world, logged):
+    client = await world.client()
+    assert (await client.ask(type="shout"))["code"] == "unknown_type"
+    assert (await client.ask(type="ping"))["type"] == "pong"
+    [event] = [event for event in logged() if event["event"] == "message refused"]
+    assert (event["level"], event["code"]) == ("info", "unknown_type")
+
+
 async def test_a_connection_can_be_ended_and_the_first_reason_counts(world):
     client = await world.subscribed()
     world.connection.close(closing.RESTART)
