@@ -3,6 +3,7 @@
 import itertools
 import os
 import secrets
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import time
@@ -37,7 +38,7 @@ RECEIVE = 16_384
 PROBES = frozenset({"/health", "/health/ready", "/metrics"})
 """What is answered even by an instance that is full: whoever watches it must not take it for dead."""
 
-SPARE_PLACES = 32
+SPARE_PLACES = 64
 """Connections beyond all that there may be, for telling probes from others, and for answering both."""
 
 SPARE_HEAD_SECONDS = 1.0
@@ -52,7 +53,7 @@ class Acceptor:
     While it is `draining`, no new WebSocket is begun; HTTP goes on, so that `/health` can be asked. It is full when it
     holds MAX_CONNECTIONS, which may have been lowered for another `bound`; then the `status` says so, and some more
     connections are heard, to answer probes, and to refuse all others. There are `SPARE_PLACES` for these; who has been
-    there longest gives way to who comes, so nobody can keep probes out by being slow.
+    refused, and then who has been there longest, gives way to who comes, so nobody can keep probes out by being slow.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Acceptor:
         self._serve_http = serve_http
         self._open = 0
         self._origins_told = LogLimiter(max_keys=ORIGINS, clock=trio.current_time)
-        self._spare: dict[str, trio.CancelScope] = {}
+        self._spare: OrderedDict[str, trio.CancelScope] = OrderedDict()
         self._full = f"It holds as many connections as it may ({bound})."
         self._too_many = HeadError(
             http_errors.TOO_MANY_CONNECTIONS,
@@ -115,7 +116,8 @@ class Acceptor:
     async def _serve_beyond(self, id: str, stream: trio.SocketStream) -> None:
         """Serve a client in a spare place, for as long as that is not needed for another one."""
         if len(self._spare) >= SPARE_PLACES:
-            self._spare.pop(next(iter(self._spare))).cancel()
+            _, longest = self._spare.popitem(last=False)
+            longest.cancel()
         with trio.CancelScope() as place:
             self._spare[id] = place
             try:
@@ -143,6 +145,8 @@ class Acceptor:
                     host=error.host[:LONGEST_ORIGIN],
                 )
             # What is raised again and again would keep the frames of every time.
+            if id in self._spare:
+                self._spare.move_to_end(id, last=False)
             has_content = request is None or request[0].method != "HEAD"
             await self._refuse(stream, error.with_traceback(None).response(time(), has_content=has_content))
         else:

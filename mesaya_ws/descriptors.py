@@ -2,7 +2,7 @@
 
 import resource
 
-RESERVED = 140
+RESERVED = 180
 """Open files for all but the connections that there may be: the log, the listeners, what libraries hold, and some
 connections more, on which an instance that is full answers its probes."""
 

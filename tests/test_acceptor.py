@@ -271,6 +271,16 @@ async def test_who_says_nothing_is_refused_soon_when_it_is_full(full, autojump_c
     assert trio.current_time() == pytest.approx(SPARE_HEAD_SECONDS)
 
 
+async def test_who_has_been_refused_gives_way_first(full):
+    """They only wait for the client to hang up, lest it miss the answer."""
+    silent = [await full.send(b"GET /he") for _ in range(SPARE_PLACES - 1)]
+    refused = await full.send(handshake())
+    assert (await refused.receive_some()).startswith(b"HTTP/1.1 503 ")
+    await full.send(b"GET /he")
+    assert refused.ended.is_set()
+    assert not any(client.ended.is_set() for client in silent)
+
+
 async def test_nobody_keeps_probes_out_by_being_slow(full):
     """There are so many places beyond the limit, and who has had one for longest gives way."""
     silent = [await full.send(b"GET /he") for _ in range(SPARE_PLACES + 3)]
@@ -280,7 +290,7 @@ async def test_nobody_keeps_probes_out_by_being_slow(full):
     for client in silent:
         await client.aclose()
         await client.ended.wait()
-    assert full.acceptor._spare == {}
+    assert not full.acceptor._spare
     assert full.acceptor.room() == 0
 
 
