@@ -1,7 +1,6 @@
 """`mesaya-ws produce`: records of a file into the log."""
 
 from collections.abc import Callable, Iterable, Iterator
-from importlib import resources
 from itertools import islice
 from time import time
 from typing import IO
@@ -15,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.running import run
+from mesaya_ws.cli.sample import sample_lines
 from mesaya_ws.core.event_log import LogUnavailableError, NewRecord, Record, RecordRefusedError
 from mesaya_ws.core.records import Unreadable, understand
 from mesaya_ws.eventlog import open_event_log
@@ -42,11 +42,7 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
     if sample == (source is not None):
         raise click.UsageError("Name a file, or - for standard input, or say --sample.")
     settings = usable_settings()
-    lines: Iterable[bytes]
-    if source is None:
-        lines = resources.files("mesaya_ws").joinpath("samples/captured.jsonl").read_bytes().splitlines()
-    else:
-        lines = source
+    lines: Iterable[bytes] = sample_lines() if source is None else source
     progress = _Progress(_log_name(settings))
     try:
         run(_produce, settings, _records(lines, progress.warn), rate, progress)

@@ -28,7 +28,7 @@ def test_produce_appends_and_check_shows_it(run):
 def test_produce_reads_files_and_brings_samples(run, tmp_path):
     (tmp_path / "records.jsonl").write_text(line() * 450)
     assert run("produce", "records.jsonl").stderr.startswith("450 records appended to ")
-    assert run("produce", "--sample").stderr.startswith("69 records appended to ")
+    assert run("produce", "--sample").stderr.startswith("95 records appended to ")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_produce_says_when_the_log_does_not_take_records(run, monkeypatch):
     with log.failing("the fake log is out of order."):
         result = run("produce", "--sample")
     name = Path.cwd() / "mesaya-ws.sqlite3"
-    told = f"0 records were appended to {name}; of 69 more it is not known whether they were."
+    told = f"0 records were appended to {name}; of 95 more it is not known whether they were."
     assert (result.exit_code, result.stderr) == (1, f"mesaya-ws: the fake log is out of order. {told}\n")
 
 

@@ -1,0 +1,25 @@
+"""The records that ship with the service: a restaurant, from its first plan to a Saturday evening.
+
+They are of a fixed day, and are told as if that had been the last one: what is to come in them is still to come.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from importlib import resources
+
+_DATE = re.compile(rb"\b[0-9]{4}-[0-9]{2}-[0-9]{2}(?=[T\"])")
+_TIMESTAMP = re.compile(r'"timestamp": "([^"]+)"')
+
+
+def sample_lines(now: datetime | None = None) -> Iterator[bytes]:
+    """Return the sample's lines, moved by whole days, so that the last record has just been written before `now`."""
+    text = resources.files("mesaya_ws").joinpath("samples/captured.jsonl").read_text(encoding="utf-8")
+    last = max(map(datetime.fromisoformat, _TIMESTAMP.findall(text)))
+    days = ((now or datetime.now(UTC)) - last) // timedelta(days=1)
+
+    def moved(found: re.Match[bytes]) -> bytes:
+        day = date.fromisoformat(found[0].decode()) + timedelta(days=days)
+        return day.isoformat().encode()
+
+    return (_DATE.sub(moved, line) for line in text.encode().splitlines())
