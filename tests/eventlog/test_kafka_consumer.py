@@ -10,7 +10,7 @@ from kafka.consumer.subscription_state import TopicPartitionState
 from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, UnknownError
 
 from mesaya_ws.eventlog.kafka import consumer as module
-from mesaya_ws.eventlog.kafka.consumer import TEND_INTERVAL, Consumer
+from mesaya_ws.eventlog.kafka.consumer import PAUSED_WAIT, TEND_INTERVAL, Consumer
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 
@@ -19,6 +19,7 @@ class Silent:
     """The half of a client that would speak to brokers: whatever it is asked, it does nothing."""
 
     def __init__(self) -> None:
+        self.config = {"fetch_max_wait_ms": 500}
         self._next_in_line_exception_metadata: object = None
         self._next_partition_records: object = None
         self._completed_fetches: list[object] = []
@@ -153,6 +154,14 @@ def test_those_are_paused_that_are_wanted_so_and_no_others(consumer: Consumer):
         assert paused(consumer) == wanted
 
 
+def test_while_any_is_paused_brokers_answer_soon_when_they_have_nothing_of_the_others(consumer: Consumer):
+    config = consumer.raw._fetcher.config
+    consumer.pause({A})
+    assert config["fetch_max_wait_ms"] == PAUSED_WAIT
+    consumer.pause(set())
+    assert config["fetch_max_wait_ms"] == 500
+
+
 def test_what_is_not_read_cannot_be_paused(consumer: Consumer):
     assert not consumer.pause({TopicPartition("c", 0)})
     assert not consumer.pause({None})
@@ -193,6 +202,7 @@ class Broker:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.turns: list[Callable[[], None]] = []
+        self.config = {"fetch_max_wait_ms": 500}
         self.buffered: list[str] = []
         self.now = 1000.0
         self.closed = False

@@ -27,6 +27,10 @@ whole heap, which would stop the event loop."""
 TEND_INTERVAL = 0.1
 """Seconds between two times at which a consumer that waits sees to its places, and to partitions that are new."""
 
+PAUSED_WAIT = 10
+"""Milliseconds that a broker may wait for records of the others while a partition is paused. As long as it does, it
+cannot be asked for more of that one, which may be resumed at any moment."""
+
 _OPTIONS: dict[str, Any] = {
     # Every replica reads every partition, from a place that it keeps itself: no group, which would split the stream.
     "group_id": None,
@@ -92,6 +96,7 @@ class Consumer:
         # Whether there may be a broker that no answer is awaited from.
         self._may_ask = True
         self._pauses = False
+        self._max_wait = self._fetcher.config["fetch_max_wait_ms"]
         self._sizes = sizes
         self._bytes = 0
         # As answers have told since `hear`; as is known of all; and since the last look began.
@@ -176,6 +181,7 @@ class Consumer:
                     continue
                 state.pause()
                 self._pauses = True
+            fetcher.config["fetch_max_wait_ms"] = PAUSED_WAIT if self._pauses else self._max_wait
         return self._pauses
 
     def _take(self, limit: int) -> dict[TopicPartition, Sequence[Record]]:
