@@ -35,16 +35,22 @@ OVERLOADED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE = 0.1
 """Seconds until it is asked again then, as `trio.serve_listeners` has it."""
 
+DEFERENCE = 0.01
+"""Seconds that a worker without room leaves to the others to take who comes: it could only refuse them."""
+
 
 async def accept_clients(
     listener: trio.SocketListener,
     serve: Callable[[trio.SocketStream], Awaitable[None]],
     clients: trio.Nursery,
     room: Callable[[], float],
+    *,
+    is_shared: bool = False,
 ) -> None:
     """Take connections from `listener` until cancelled, and close it; `serve` serves each in `clients`, and closes it.
 
-    `room` says how many more there may be; past that, only so many are taken as are begun with, which may refuse them.
+    `room` says how many more there may be; past that, only so many are taken as are begun with, which may refuse them,
+    and other processes with which the listener `is_shared` are given the time to take them first.
 
     When thousands come back at the same time, the kernel's queue must not overflow: it forgets whoever comes then, who
     only tries again after 1, 3, 7 and 15 seconds (RFC 6298). And those who are there already must not wait until all
@@ -68,6 +74,8 @@ async def accept_clients(
                     await trio.lowlevel.checkpoint()
                 else:
                     await trio.lowlevel.wait_readable(door)
+                if is_shared and not waiting and room() <= 0:
+                    await trio.sleep(DEFERENCE)
                 begin_now = share.next(follows=follows)
                 try:
                     _take(door, waiting, max(BEGUN_AT_ONCE, room()) - len(waiting))

@@ -170,7 +170,8 @@ async def _let_in(
         log.info("listening", host=host, port=port)
         async with trio.open_nursery() as doors:
             for listener in listeners:
-                doors.start_soon(accept_clients, listener, acceptor.handle, clients, acceptor.room)
+                accept = partial(accept_clients, is_shared=post.shares_port)
+                doors.start_soon(accept, listener, acceptor.handle, clients, acceptor.room)
 
 
 async def _follow_from_checkpoint(

@@ -5,6 +5,7 @@ import math
 import socket
 from collections import deque
 from contextlib import asynccontextmanager
+from functools import partial
 from math import inf
 
 import pytest
@@ -171,6 +172,29 @@ async def test_a_connection_that_has_failed_already_is_passed_by(reason):
     waiting = deque()
     accepting._take(Listening(), waiting, 10)
     assert list(waiting) == ["a connection"]
+
+
+async def test_a_process_without_room_leaves_who_comes_to_the_others(nursery):
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    same = trio.SocketListener(listener.socket.dup())
+    door, full = Door(listener), Door(same)
+    nursery.start_soon(partial(accept_clients, is_shared=True), same, full.serve, nursery, lambda: 0)
+    nursery.start_soon(partial(accept_clients, is_shared=True), listener, door.serve, nursery, lambda: math.inf)
+    await trio.testing.wait_all_tasks_blocked()
+    connected = door.connect(5)
+    await door.until_served(5)
+    assert (len(door.served), full.served) == (len(connected), [])
+    door.close()
+
+
+async def test_a_process_without_room_takes_whom_nobody_else_takes(nursery):
+    """To refuse them, or to answer a probe."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    door = Door(listener)
+    nursery.start_soon(partial(accept_clients, is_shared=True), listener, door.serve, nursery, lambda: 0)
+    door.connect(5)
+    await door.until_served(5)
+    door.close()
 
 
 async def test_who_waits_is_begun_with_while_the_system_gives_no_more(nursery, monkeypatch):
