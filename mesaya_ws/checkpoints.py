@@ -81,7 +81,7 @@ class Checkpoints:
         extents = await self._event_log.extents(skip_refused=True)
         for marker in self._state.slots.whole():
             places = {at: place for at, place in marker.cut.places.items() if at.topic in self._topics}
-            if not _fits(places, extents):
+            if not _fits(places, extents) or await self._event_log.lost_ends(places):
                 log.warning("a checkpoint is of no use: the log is another one", checkpoint=marker.id)
             elif await self._load(marker, attrs.evolve(marker.cut, places=places)):
                 return places
@@ -180,9 +180,7 @@ class Checkpoints:
 def _fits(places: Mapping[Partition, Place], extents: Mapping[Partition, Extent]) -> bool:
     """Return whether the log is the one that had been read up to `places`; what is not there says nothing."""
     return all(
-        extent.topic_id == places[partition].topic_id and places[partition].next <= extent.end
-        for partition, extent in extents.items()
-        if partition in places
+        extent.topic_id == places[partition].topic_id for partition, extent in extents.items() if partition in places
     )
 
 

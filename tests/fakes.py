@@ -1,7 +1,7 @@
 """Stand-ins for what tests do not want to run for real."""
 
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, contextmanager
 from time import time
 
@@ -13,6 +13,7 @@ from mesaya_ws.core.event_log import (
     TOPICS,
     Appended,
     Batch,
+    EpochsBegun,
     EventLog,
     Extent,
     Gap,
@@ -32,6 +33,7 @@ from mesaya_ws.core.event_log import (
     Skipped,
     Sources,
     Trouble,
+    Truncated,
     nothing_is_paused,
 )
 
@@ -58,6 +60,7 @@ class FakeLog:
         self._skipped: list[Skipped] = []
         self._extents = {Partition(topic, 0): Extent(0, 0, f"{topic}#1") for topic in topics}
         self._troubles: dict[str, Trouble] = {}
+        self._epochs = [(partition, 0, 1) for partition in self._extents]
         self._changed = trio.Event()
 
     @asynccontextmanager
@@ -128,6 +131,14 @@ class FakeLog:
         self._extents[partition] = Extent(0, 0, f"{topic}#{number}")
         self._forget(lambda record: record.topic == topic)
 
+    def lose_end(self, topic: str, count: int) -> None:
+        """Lose the last records of a topic, whoever has read them; their offsets are given out again."""
+        partition = Partition(topic, 0)
+        end = self._extents[partition].end - count
+        self._extents[partition] = self._extents[partition]._replace(end=end)
+        self._epochs.append((partition, end, len(self._epochs)))
+        self._forget(lambda record: record.topic == topic and record.offset >= end)
+
     # EventLog
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
@@ -174,7 +185,25 @@ class FakeLog:
                 self._answer_of(topic)
         return {at: extent for at, extent in self._extents.items() if at.topic not in self._troubles}
 
+    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+        """See `EventLog.lost_ends`."""
+        await self._answer()
+        return {
+            partition
+            for partition, place in places.items()
+            if partition in self._extents
+            and self._extents[partition].topic_id == place.topic_id
+            and (
+                place.next > self._extents[partition].end
+                or (place.epoch is not None and place.epoch != self._epoch_at(partition, place.next))
+            )
+        }
+
     # Inside
+
+    def _epoch_at(self, partition: Partition, offset: int) -> int | None:
+        epochs = [number for at, first, number in self._epochs if at == partition and first < offset]
+        return epochs[-1] if epochs else None
 
     def _append(self, topic: str, value: bytes | None, key: bytes | None) -> Appended:
         extent = self._extents.get(Partition(topic, 0))
@@ -216,6 +245,9 @@ class FakeLog:
                     news.append(Replaced(partition.topic, extent.topic_id))
                     is_news = True
                 place.ids[partition], place.next[partition] = extent.topic_id, extent.begin
+            elif place.next[partition] > extent.end:
+                place.next[partition] = extent.end
+                gaps.append(Truncated(partition, extent.end))
             elif place.next[partition] < extent.begin:
                 gaps.append(Gap(partition, place.next[partition], extent.begin))
                 place.next[partition] = extent.begin
@@ -231,6 +263,9 @@ class FakeLog:
         place.skipped = len(self._skipped)
         if not troubles:
             place.done = waiting[BATCH][0] if len(waiting) > BATCH else len(self.appended)
+        if begun := self._epochs[place.epochs :]:
+            place.epochs = len(self._epochs)
+            news.append(EpochsBegun(begun))
         if batch := waiting[:BATCH]:
             for _, record in batch:
                 place.next[Partition(record.topic, 0)] = record.offset + 1
@@ -261,6 +296,7 @@ class _Progress:
     """How far a follower has come, and what it knows."""
 
     skipped: int = 0
+    epochs: int = 0
     ids: dict[Partition, str] = Factory(dict)
     next: dict[Partition, int] = Factory(dict)
     # All records with lower serial numbers have been told, or will never be.

@@ -223,9 +223,23 @@ async def test_the_checkpoint_of_another_log_is_not_taken(clock: MockClock, log:
 
 
 async def test_a_log_that_has_lost_its_end_is_another_one(clock: MockClock, log: FakeLog, state: FakeLog, kept: None):
-    log._extents = {partition: extent._replace(end=extent.end - 1) for partition, extent in log._extents.items()}
+    log.lose_end(TABLES, 1)
     async with running(log, state) as instance:
-        assert instance.records > 0
+        assert instance.records == 2
+        assert instance.tables == ["t1"]
+
+
+async def test_a_log_that_has_lost_its_end_and_goes_on_is_another_one(
+    clock: MockClock, log: FakeLog, state: FakeLog, kept: None
+):
+    log.lose_end(TABLES, 1)
+    await fill(log, "t8", "t9")
+    async with running(log, state) as instance:
+        assert instance.tables == ["t1", "t8", "t9"]
+        assert instance.records == 4
+        await trio.sleep(WINDOW * 1.3)
+    async with running(log, state) as instance:
+        assert instance.records == 0
 
 
 async def test_a_damaged_checkpoint_is_passed_by(clock: MockClock, log: FakeLog, state: FakeLog, kept: None):

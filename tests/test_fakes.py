@@ -3,7 +3,18 @@
 import pytest
 import trio
 
-from mesaya_ws.core.event_log import Batch, Gap, LogUnavailableError, NewRecord, Outage, Partition, Replaced, Restored
+from mesaya_ws.core.event_log import (
+    Batch,
+    EpochsBegun,
+    Gap,
+    LogUnavailableError,
+    NewRecord,
+    Outage,
+    Partition,
+    Replaced,
+    Restored,
+    Sources,
+)
 
 from .eventlog.contract import LogContract, SlowEar, following, numbered
 from .fakes import FakeLog
@@ -65,7 +76,7 @@ async def test_a_silent_log_waits(store: FakeLog, autojump_clock: trio.testing.M
     with trio.move_on_after(3600):
         async with following(store) as ear:
             await trio.sleep_forever()
-    assert len(ear.news) == 1
+    assert [type(news) for news in ear.news] == [Sources, EpochsBegun]
 
 
 async def test_what_nobody_could_read_is_a_gap(store: FakeLog):

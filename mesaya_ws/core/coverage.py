@@ -67,7 +67,7 @@ class Coverage:
     def skip(self, gap: Gap) -> None:
         """Go on behind records that were gone before they could be taken."""
         self._window.tear(gap.partition, gap.next)
-        self._cursor.epoch_begins(gap.partition, gap.next - 1, None)
+        self._cursor.epochs_begin([(gap.partition, gap.next - 1, None)])
         self._cursor.advance(gap.partition, gap.next)
         self.unread.add(gap.partition.topic)
 

@@ -54,6 +54,11 @@ class Epochs:
         index = bisect_left(self._begins, offset) - 1
         return self._numbers[index] if index >= 0 else None
 
+    def first_above(self, number: int) -> int | None:
+        """Return where the first epoch begins that has a higher number, if one does."""
+        later = (begin for begin, known in zip(self._begins, self._numbers, strict=True) if (known or 0) > number)
+        return next(later, None)
+
     def is_over(self, tag: int, offset: int) -> bool:
         """Return whether an epoch with this `tag` is known to have ended before the place `offset`."""
         tags = [tag_of(number) for number in self._numbers]

@@ -4,7 +4,7 @@ A log has topics; a topic has partitions; a partition has records at increasing 
 compaction and transactions leave holes). Two implementations exist (`mesaya_ws.eventlog`), held to one contract suite.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -96,7 +96,7 @@ class Extent(NamedTuple):
 class Place(NamedTuple):
     """A place in a partition, of the incarnation `topic_id` of its topic: all before the offset `next` is known.
 
-    `epoch` is that of the record before it, as the log has told (see `Epoch`); None: it is not known.
+    `epoch` is that of the record before it, as the log has told (see `EpochsBegun`); None: it is not known.
     """
 
     topic_id: str
@@ -213,16 +213,14 @@ class Replaced(NamedTuple):
     topic_id: str
 
 
-class Epoch(NamedTuple):
-    """The records of a partition from the offset `first` on were written in the epoch `number`.
+class EpochsBegun(NamedTuple):
+    """In each of these partitions, the records from an offset on were written in an epoch: partition, offset, number.
 
     Told before the first of them. A log that has lost its end gives out offsets again, in another epoch: so the epoch
     of a record, together with its offset, says which record it is.
     """
 
-    partition: Partition
-    first: int
-    number: int
+    begun: Sequence[tuple[Partition, int, int]]
 
 
 class Truncated(NamedTuple):
@@ -242,7 +240,7 @@ class Restored(NamedTuple):
     """The log answers again; nothing was skipped."""
 
 
-News = Batch | Together | Sources | Gap | Skipped | Replaced | Epoch | Truncated | Outage | Restored
+News = Batch | Together | Sources | Gap | Skipped | Replaced | EpochsBegun | Truncated | Outage | Restored
 
 
 def weight(record: Record) -> int:
@@ -340,5 +338,14 @@ class EventLog(Protocol):
 
         Raises `LogUnavailableError`, also when that cannot be said of one partition, or when the log does not let us
         ask; what we may not ask is left out with `skip_refused`.
+        """
+        ...
+
+    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+        """Return the partitions whose log no longer holds what had been read up to their place, at its end.
+
+        It ends before the place, or was written anew from somewhere before it, as the epochs tell. Partitions that do
+        not exist, or not in that incarnation, say nothing. Raises `LogUnavailableError`, also when that cannot be said
+        of one of them.
         """
         ...

@@ -14,7 +14,7 @@ from mesaya_ws.core.checkpoint import Cut, DamagedError, Row, in_pieces
 from mesaya_ws.core.coverage import Coverage
 from mesaya_ws.core.event_log import (
     Batch,
-    Epoch,
+    EpochsBegun,
     Extent,
     Gap,
     Hindrance,
@@ -184,8 +184,8 @@ class Feed:
                 if self._merge.drop(topic):
                     self._own_up(topic, Lost.REPLACED)
                 self.coverage.replaced(topic, topic_id)
-            case Epoch(partition, first, epoch):
-                self.cursor.epoch_begins(partition, first, epoch)
+            case EpochsBegun(begun):
+                self.cursor.epochs_begin(begun)
             case Truncated(partition, next_offset):
                 # What only those records told stays known until it is told anew: nobody can say what was before.
                 self._merge.truncate(partition, next_offset)

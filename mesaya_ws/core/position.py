@@ -51,9 +51,11 @@ class Cursor:
     def begin(self, places: Mapping[Partition, Place]) -> None:
         """Begin at these places, of partitions not seen before."""
         self.found({partition: Extent(next, next, id) for partition, (id, next, _) in places.items()})
-        for partition, (_, next_offset, epoch) in places.items():
-            if epoch is not None and next_offset:
-                self.epoch_begins(partition, next_offset - 1, epoch)
+        self.epochs_begin(
+            (partition, place.next - 1, place.epoch)
+            for partition, place in places.items()
+            if place.epoch is not None and place.next
+        )
 
     def replaced(self, topic: str, topic_id: str) -> None:
         """Start anew with a topic that was created again."""
@@ -65,13 +67,19 @@ class Cursor:
         self._ids[topic] = topic_id
         self._lay_out()
 
-    def epoch_begins(self, partition: Partition, offset: int, epoch: int | None) -> None:
-        """Take note of the epoch of the records of `partition` from `offset` on; None: it is not known.
+    def epochs_begin(self, begun: Iterable[tuple[Partition, int, int | None]]) -> None:
+        """Take note of the epochs of the records of partitions from an offset on; None: it is not known.
 
         To be told before the first of them is taken.
         """
-        if self._epochs.setdefault(partition, Epochs()).begin(offset, epoch):
+        changed = {
+            partition
+            for partition, offset, epoch in begun
+            if self._epochs.setdefault(partition, Epochs()).begin(offset, epoch)
+        }
+        for partition in changed:
             self._settle(partition)
+        if changed:
             self._lay_out()
 
     def truncated(self, partition: Partition, next_offset: int) -> None:

@@ -17,7 +17,7 @@ from mesaya_ws.core.checkpoint import DamagedError, pack, unpack
 from mesaya_ws.core.event_log import (
     BEGINNING,
     Batch,
-    Epoch,
+    EpochsBegun,
     Extent,
     Gap,
     Hindrance,
@@ -429,7 +429,7 @@ def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
 
 
 def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that_hears_it(live):
-    live.hear(Epoch(TABLES, 0, 1), NOW)
+    live.hear(EpochsBegun([(TABLES, 0, 1)]), NOW)
     positions = []
     for offset in range(4):
         told_of(live, table(offset))
@@ -442,7 +442,7 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
     live.losses.clear()
     assert live.cursor.next[TABLES] == 2
     assert live.position(PLAN) == positions[1]
-    live.hear(Epoch(TABLES, 2, 3), NOW)
+    live.hear(EpochsBegun([(TABLES, 2, 3)]), NOW)
     for offset in (2, 3, 4):
         told_of(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
     list(live.take(NOW))
@@ -457,12 +457,12 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
 
 
 def test_a_checkpoint_knows_the_epoch_of_its_place(live):
-    live.hear(Epoch(TABLES, 0, 7), NOW)
+    live.hear(EpochsBegun([(TABLES, 0, 7)]), NOW)
     told_of(live, table(0))
     list(live.take(NOW))
     begun = restored(*captured(live))
     assert begun.position(PLAN) == live.position(PLAN)
-    begun.hear(Epoch(TABLES, 0, 8), NOW)
+    begun.hear(EpochsBegun([(TABLES, 0, 8)]), NOW)
     assert begun.cursor.places()[TABLES].epoch == 8
 
 

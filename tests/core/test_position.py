@@ -38,7 +38,7 @@ def test_a_position_names_what_feeds_its_channel_and_nothing_else():
 def test_with_one_partition_a_topic_a_position_is_short(kind):
     made = cursor()
     for partition in made.next:
-        made.epoch_begins(partition, 0, 2**62)
+        made.epochs_begin([(partition, 0, 2**62)])
         made.advance(partition, 1_000_000_000)
     assert len(made.position("restaurant:b18ccb5f-6beb-48b0-885a-3eca7d2d552c:tables", kind)) <= 40
 
@@ -114,12 +114,12 @@ def test_a_place_in_an_epoch_that_ended_before_it_is_noticed():
     """A log loses its end, and gives out the same offsets again: who has the old ones hears of it."""
     old, new = cursor(), cursor()
     for made in (old, new):
-        made.epoch_begins(FEED[0], 0, 4)
+        made.epochs_begin([(FEED[0], 0, 4)])
     positions = []
     for offset in range(1, 21):
         old.advance(FEED[0], offset)
         positions.append(place(old))
-    new.epoch_begins(FEED[0], 10, 5)
+    new.epochs_begin([(FEED[0], 10, 5)])
     new.advance(FEED[0], 30)
     for offset, position in enumerate(positions, 1):
         if offset <= 10:
@@ -132,15 +132,15 @@ def test_a_place_in_an_epoch_that_ended_before_it_is_noticed():
 
 def test_a_place_that_is_ahead_is_noticed_if_its_epoch_is_known_to_be_over():
     old, new = cursor(), cursor()
-    old.epoch_begins(FEED[0], 0, 4)
+    old.epochs_begin([(FEED[0], 0, 4)])
     old.advance(FEED[0], 20)
-    new.epoch_begins(FEED[0], 0, 4)
+    new.epochs_begin([(FEED[0], 0, 4)])
     new.advance(FEED[0], 10)
     assert new.read(place(old), TABLES)[FEED[0]] == 20, "it may come"
-    new.epoch_begins(FEED[0], 10, 5)
+    new.epochs_begin([(FEED[0], 10, 5)])
     with pytest.raises(ReplacedTopicError):
         new.read(place(old), TABLES)
-    old.epoch_begins(FEED[0], 20, 6)
+    old.epochs_begin([(FEED[0], 20, 6)])
     old.advance(FEED[0], 25)
     assert new.read(place(old), TABLES)[FEED[0]] == 25, "of later epochs nothing is known"
 
@@ -152,11 +152,11 @@ def test_instances_agree_where_the_one_has_not_seen_what_the_other_has(partition
     one.advance(FEED[0], 10)
     other.advance(FEED[0], 10)
     before = place(other)
-    other.epoch_begins(FEED[0], 10, 7)
+    other.epochs_begin([(FEED[0], 10, 7)])
     assert place(other) == before == place(one)
-    other.epoch_begins(FEED[1], 0, 7)
+    other.epochs_begin([(FEED[1], 0, 7)])
     other.advance(FEED[0], 11)
-    one.epoch_begins(FEED[0], 10, 7)
+    one.epochs_begin([(FEED[0], 10, 7)])
     one.advance(FEED[0], 11)
     assert place(other) == place(one) != before
     late = Cursor()
@@ -168,7 +168,7 @@ def test_instances_agree_where_the_one_has_not_seen_what_the_other_has(partition
 def test_quiet_topics_that_have_a_new_epoch_before_them_cost_nothing():
     made = cursor()
     for partition in made.next:
-        made.epoch_begins(partition, 0, 1 << 40)
+        made.epochs_begin([(partition, 0, 1 << 40)])
     made.advance(Partition("mesa-ya.auth.events", 0), 1)
     place(made)
     layout = made._layouts["tables"]
@@ -189,8 +189,8 @@ def test_of_an_epoch_without_a_number_like_those_of_kafka_all_is_checked():
     alike = 0
     for life in range(1, 300):
         old, new = cursor(), cursor()
-        old.epoch_begins(FEED[0], 0, life << 31)
-        new.epoch_begins(FEED[0], 0, (life + 127) << 31)
+        old.epochs_begin([(FEED[0], 0, life << 31)])
+        new.epochs_begin([(FEED[0], 0, (life + 127) << 31)])
         for made in (old, new):
             made.advance(FEED[0], 5)
         try:
@@ -205,9 +205,9 @@ def test_in_a_log_with_lives_a_place_that_is_ahead_is_in_the_last_one():
     """Two processes read one file, and the one is a record ahead, in a life that the other has only heard of."""
     ahead, behind = cursor(), cursor()
     for made in (ahead, behind):
-        made.epoch_begins(FEED[0], 0, 1 << 40)
+        made.epochs_begin([(FEED[0], 0, 1 << 40)])
         made.advance(FEED[0], 5)
-        made.epoch_begins(FEED[0], 5, 9 << 40)
+        made.epochs_begin([(FEED[0], 5, 9 << 40)])
     ahead.advance(FEED[0], 6)
     assert behind.read(place(ahead), TABLES)[FEED[0]] == 6
     behind.advance(FEED[0], 6)
@@ -217,22 +217,22 @@ def test_in_a_log_with_lives_a_place_that_is_ahead_is_in_the_last_one():
 
 def test_where_it_begins_the_epoch_is_that_of_the_place():
     made, checked = cursor(), Cursor()
-    made.epoch_begins(FEED[0], 0, 3)
+    made.epochs_begin([(FEED[0], 0, 3)])
     made.advance(FEED[0], 8)
     places = made.places()
     assert places[FEED[0]] == Place("id of mesa-ya.tables.events", 8, 3)
     checked.begin(places)
     assert place(checked) == place(made)
-    made.epoch_begins(FEED[0], 4, 5)
+    made.epochs_begin([(FEED[0], 4, 5)])
     with pytest.raises(ReplacedTopicError):
         checked.read(place(made), TABLES)
 
 
 def test_after_a_gap_the_epoch_is_not_known():
     made = cursor()
-    made.epoch_begins(FEED[0], 0, 3)
+    made.epochs_begin([(FEED[0], 0, 3)])
     made.advance(FEED[0], 8)
-    made.epoch_begins(FEED[0], 19, None)
+    made.epochs_begin([(FEED[0], 19, None)])
     made.advance(FEED[0], 20)
     assert made.places()[FEED[0]].epoch is None
 
@@ -241,7 +241,7 @@ def test_so_many_epochs_are_remembered_and_no_more():
     made = cursor()
     positions = []
     for epoch in range(3 * REMEMBERED):
-        made.epoch_begins(FEED[0], epoch, epoch)
+        made.epochs_begin([(FEED[0], epoch, epoch)])
         made.advance(FEED[0], epoch + 1)
         positions.append(place(made))
     for offset, position in enumerate(positions, 1):
@@ -257,7 +257,7 @@ FORMER = {1: "IQKUOVcGrQIBAYGAgIAI", 2: "IAKUOVcCBQACrAIAAgAAAgAAAoCAgIAIAA"}
 def test_positions_of_the_version_before_are_read(partitions):
     made = cursor(partitions)
     for partition in made.next:
-        made.epoch_begins(partition, 0, 1 << 40)
+        made.epochs_begin([(partition, 0, 1 << 40)])
         made.advance(partition, 2**32)
     vector = made.read(FORMER[partitions], TABLES)
     assert [vector[partition] for partition in FEED] == [5, 300, 0, 0, 2**31]
@@ -374,7 +374,7 @@ def test_a_place_is_told_alike_by_who_came_there_step_by_step_and_who_begins_the
             told(stepped)
         elif step == "epoch":
             # Alike numbers are those of Kafka, and others.
-            stepped.epoch_begins(partition, offset, offset % 5 << (offset % 2 * 40))
+            stepped.epochs_begin([(partition, offset, offset % 5 << (offset % 2 * 40))])
         elif partition in stepped.next and step == "truncated":
             stepped.truncated(partition, offset)
         elif partition in stepped.next:

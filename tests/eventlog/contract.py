@@ -13,10 +13,12 @@ from typing import Protocol
 import pytest
 import trio
 
+from mesaya_ws.core.epochs import Epochs
 from mesaya_ws.core.event_log import (
     BEGINNING,
     Appended,
     Batch,
+    EpochsBegun,
     EventLog,
     Extent,
     Gap,
@@ -453,6 +455,55 @@ class LogContract:
         assert ear.all(Replaced) == [Replaced(former.topic, extents[former].topic_id)]
         assert [record.offset for record in ear.records] == [0, 1, 2]
         assert {record.topic for record in ear.records} == {former.topic}
+
+    # epochs
+
+    async def test_the_epoch_of_a_record_is_told_before_it(self, store: Store):
+        async with store.open() as log, following(log) as early:
+            await log.append(numbered(store.topics[0], 3) + numbered(store.topics[1], 300))
+            await early.until_held(303)
+            async with following(log) as late:
+                await late.until_held(303)
+        epochs = []
+        for ear in (early, late):
+            known: dict[Partition, Epochs] = defaultdict(Epochs)
+            of_records = {}
+            for news in ear.news:
+                match news:
+                    case EpochsBegun(begun):
+                        for partition, first, number in begun:
+                            known[partition].begin(first, number)
+                    case Batch(_, records, _):
+                        for record in records:
+                            partition = Partition(record.topic, record.partition)
+                            of_records[partition, record.offset] = known[partition].at(record.offset + 1)
+            epochs.append(of_records)
+        assert epochs[0] == epochs[1]
+        assert len(epochs[0]) == 303
+        assert None not in epochs[0].values()
+
+    async def test_a_place_is_in_the_log_or_in_an_end_that_it_has_lost(self, store: Store):
+        async with store.open() as log:
+            await log.append(numbered(store.topics[0], 5) + numbered(store.topics[1], 5))
+            extents = await log.extents()
+            async with following(log) as ear:
+                await ear.until_held(10)
+            known: dict[Partition, Epochs] = defaultdict(Epochs)
+            for news in ear.news:
+                if isinstance(news, EpochsBegun):
+                    for partition, first, number in news.begun:
+                        known[partition].begin(first, number)
+            here = {at: Place(id, end, known[at].at(end)) for at, (_, end, id) in extents.items()}
+            assert await log.lost_ends(here) == set()
+            assert await log.lost_ends({}) == set()
+            some = next(at for at, place in here.items() if place.next)
+            id, end, epoch = here[some]
+            assert await log.lost_ends({some: Place(id, end)}) == set()
+            assert await log.lost_ends({some: Place(id, end + 1)}) == {some}
+            assert await log.lost_ends({some: Place(id, end + 1, epoch)}) == {some}
+            assert await log.lost_ends({some: Place(id, end, (epoch or 0) + 1)}) == {some}
+            assert await log.lost_ends({some: Place("another", end + 1)}) == set()
+            assert await log.lost_ends({some._replace(number=99): Place(id, end + 1)}) == set()
 
     # read, extents, retention
 

@@ -15,8 +15,10 @@ import pytest
 import trio
 import trio.testing
 
+from mesaya_ws.core.epochs import Epochs
 from mesaya_ws.core.event_log import (
     Batch,
+    EpochsBegun,
     EventLog,
     Extent,
     Gap,
@@ -24,11 +26,13 @@ from mesaya_ws.core.event_log import (
     NewRecord,
     Outage,
     Partition,
+    Place,
     Replaced,
     Restored,
     Sources,
 )
 from mesaya_ws.eventlog import open_event_log
+from mesaya_ws.eventlog.sqlite import file as sqlite_file
 from mesaya_ws.eventlog.sqlite import follower, open_sqlite_log
 from mesaya_ws.eventlog.sqlite import log as sqlite_log
 from mesaya_ws.eventlog.sqlite.file import PAGE_RECORDS
@@ -500,3 +504,106 @@ async def test_what_was_acknowledged_survives_a_killed_writer(store: SqliteStore
         await ear.until_held(sum(extent.end for extent in extents.values()))
     for partition, records in by_partition(ear.records).items():
         assert [record.offset for record in records] == list(range(extents[partition].end))
+
+
+# A file that is put back from a backup
+
+
+def back_up(store: SqliteStore, to: Path) -> None:
+    with store.database() as db, closing(sqlite3.connect(to)) as copy:
+        db.backup(copy)
+
+
+def put_back(store: SqliteStore, copy: Path) -> None:
+    for rest in store.path.parent.glob(f"{store.path.name}-*"):
+        rest.unlink()
+    copy.replace(store.path)
+
+
+async def place_of(log: EventLog, partition: Partition, count: int) -> Place:
+    """Return where somebody is who has read so many records, of all partitions."""
+    epochs = Epochs()
+    async with following(log) as ear:
+        await ear.until_held(count)
+        for news in ear.news:
+            for at, first, number in news.begun if isinstance(news, EpochsBegun) else ():
+                if at == partition:
+                    epochs.begin(first, number)
+        end = by_partition(ear.records)[partition][-1].offset + 1
+        return Place((await log.extents())[partition].topic_id, end, epochs.at(end))
+
+
+async def test_a_file_that_was_put_back_from_a_backup_gives_offsets_out_in_another_epoch(
+    store: SqliteStore, tmp_path: Path
+):
+    async with store.open() as log:
+        await log.append(numbered(A.topic, 10) + numbered(B.topic, 10))
+        kept = await place_of(log, B, 20)
+        back_up(store, tmp_path / "copy")
+        await log.append(numbered(A.topic, 5))
+        lost = await place_of(log, A, 25)
+    put_back(store, tmp_path / "copy")
+    async with store.open() as log:
+        assert await log.lost_ends({A: lost, B: kept}) == {A}, "it is shorter"
+        await log.append(numbered(A.topic, 20) + numbered(B.topic, 20))
+        assert await log.lost_ends({A: lost, B: kept}) == {A}, "it is not, but has other records"
+        here = await place_of(log, A, 60)
+        assert await log.lost_ends({A: here}) == set()
+
+
+async def test_each_opening_by_one_who_may_append_is_an_epoch_if_something_was_appended(store: SqliteStore):
+    for _ in range(3):
+        async with store.open() as log, store.open():
+            await log.append(numbered(A.topic, 1))
+    with store.database() as db:
+        rows = db.execute(
+            "SELECT name, place, number FROM epoch JOIN topic ON topic.id = topic ORDER BY place"
+        ).fetchall()
+    assert [place for name, place, _ in rows if name == A.topic] == [0, 1, 2]
+    assert [place for name, place, _ in rows if name == B.topic] == [0]
+    assert len({number for _, _, number in rows}) == 3
+    assert all(2**31 <= number < 2**63 for _, _, number in rows)
+
+
+async def test_so_many_epochs_are_kept_and_no_more(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+    for _ in range(5):
+        async with store.open() as log:
+            await log.append(numbered(A.topic, 1))
+    monkeypatch.setattr(sqlite_file, "REMEMBERED", 2)
+    async with store.open() as log, following(log) as ear:
+        await ear.until_held(5)
+    [told] = ear.all(EpochsBegun)
+    assert [first for at, first, _ in told.begun if at == A] == [3, 4, 5]
+
+
+async def test_a_file_of_before_there_were_epochs_gets_them(store: SqliteStore):
+    async with store.open() as log:
+        await log.append(numbered(A.topic, 3))
+    with store.database() as db:
+        db.execute("DROP TABLE epoch")
+    async with store.open() as log:
+        assert await log.lost_ends({A: Place((await log.extents())[A].topic_id, 3, 7)}) == set(), "nothing is known"
+        await log.append(numbered(A.topic, 1))
+        async with following(log) as ear:
+            await ear.until_held(4)
+    [told] = ear.all(EpochsBegun)
+    assert [first for at, first, _ in told.begun if at == A] == [3]
+
+
+async def test_an_older_copy_that_was_written_on_is_not_followed_on(store: SqliteStore, tmp_path: Path):
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(A.topic, 2))
+        back_up(store, tmp_path / "copy")
+        await log.append(numbered(A.topic, 1))
+        await ear.until_held(3)
+        with closing(sqlite3.connect(tmp_path / "copy", isolation_level=None)) as copy, store.database() as db:
+            copy.execute("UPDATE topic SET next = next + 1 WHERE name = ?", (A.topic,))
+            copy.execute(
+                "INSERT INTO epoch (topic, place, number) SELECT id, 2, 5000000000 FROM topic WHERE name = ?",
+                (A.topic,),
+            )
+            copy.backup(db)
+        await ear.until(lambda: bool(ear.all(Outage)))
+    [outage] = ear.all(Outage)
+    assert "older copy" in outage.reason
+    assert "restart" in outage.reason

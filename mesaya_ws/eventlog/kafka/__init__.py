@@ -1,6 +1,6 @@
 """The event log on Apache Kafka. All that knows the client, kafka-python, is in this package."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 
 import trio
@@ -77,6 +77,10 @@ class KafkaLog:
     async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
         """See `EventLog.extents`."""
         return await self._reader.extents(skip_refused=skip_refused)
+
+    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+        """See `EventLog.lost_ends`."""
+        return await self._reader.lost_ends(places)
 
     def close(self) -> None:
         """End the threads of producer and reader (a follower ends its own). Takes a few seconds at most."""

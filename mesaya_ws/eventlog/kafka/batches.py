@@ -6,7 +6,7 @@ https://kafka.apache.org/documentation/#recordbatch; the names that begin with a
 3.0.12, which is pinned.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -45,10 +45,13 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
     """What one answer has brought of a partition; what it yields are `Record`s.
 
     When a batch cannot be unpacked, what is left of it lies before `behind`, as far as that is known. `taken` is how
-    many bytes of records were taken the last time.
+    many bytes of records were taken the last time. `note_epoch` is told the offset from which on what it brings was
+    written under another leader, before the first record of that.
     """
 
     behind = 0
+    leader_epoch = -1
+    note_epoch: Callable[[Any, int, int], None] = staticmethod(lambda partition, offset, epoch: None)
     sizes = SIZES
     taken = 0
 
@@ -83,7 +86,7 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
             self.bytes_read += batch.size_in_bytes
             if batch.magic < 2:
                 yield from self._of_old(partition, batch)
-            elif not self._is_hidden(batch):
+            elif not self._is_hidden(partition, batch):
                 self.behind = batch.next_offset
                 for record in unpack(batch, partition.topic, partition.partition, self.sizes):
                     self.next_fetch_offset = record.offset + 1
@@ -94,9 +97,11 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
             self.next_fetch_offset = last.next_offset
         self.drain()
 
-    def _is_hidden(self, batch: Any) -> bool:
+    def _is_hidden(self, partition: Any, batch: Any) -> bool:
         """Return whether a batch is a mark of a transaction, or belongs to one that was aborted."""
-        self.leader_epoch = batch.leader_epoch
+        if self.leader_epoch != batch.leader_epoch:
+            self.leader_epoch = batch.leader_epoch
+            self.note_epoch(partition, batch.base_offset, batch.leader_epoch)
         is_aborted = False
         if self.isolation_level == IsolationLevel.READ_COMMITTED and batch.has_producer_id():
             self._consume_aborted_transactions_up_to(batch.last_offset)

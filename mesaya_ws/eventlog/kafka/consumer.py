@@ -11,7 +11,7 @@ from math import inf
 from time import monotonic
 from typing import Any, NamedTuple
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer import fetcher as fetching
 from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, for_code
 from kafka.net.compat import KafkaNetClient
@@ -104,6 +104,7 @@ class Consumer:
         self._ends: dict[TopicPartition, int] = {}
         self._recent: dict[TopicPartition, int] = {}
         self.failing: dict[TopicPartition, int] = {}
+        self._epochs: list[tuple[TopicPartition, int, int]] = []
         self._listen()
 
     def _listen(self) -> None:
@@ -138,6 +139,7 @@ class Consumer:
 
         class Records(PartitionRecords):
             sizes = self._sizes
+            note_epoch = staticmethod(lambda *begun: self._epochs.append(begun))
 
         fetcher.PartitionRecords = Records
         fetcher._append = append
@@ -235,6 +237,18 @@ class Consumer:
         self._ends |= told
         self._recent |= told
         return told.keys()
+
+    def epochs(self) -> Sequence[tuple[TopicPartition, int, int]]:
+        """Return the epochs of what has come since the last time: of which partition, from which offset on."""
+        epochs, self._epochs = self._epochs, []
+        return epochs
+
+    def seek(self, partition: TopicPartition, offset: int, epoch: int | None) -> None:
+        """Go to a place, whose `epoch` is compared with the log's when it is known.
+
+        `KafkaConsumer.seek` takes no epoch.
+        """
+        self.raw._subscription.seek(partition, OffsetAndMetadata(offset, "", -1 if epoch is None else epoch))
 
     def begin_look(self) -> None:
         """Take note that somebody begins to look where the partitions end."""

@@ -5,10 +5,12 @@ what came before it has been handed over, so new clients can go on from it at an
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from functools import partial
 from time import monotonic
+from typing import Any
 
 from kafka import TopicPartition
 from kafka.errors import (
@@ -19,8 +21,10 @@ from kafka.errors import (
     for_code,
 )
 
+from mesaya_ws.core.epochs import Epochs
 from mesaya_ws.core.event_log import (
     Batch,
+    EpochsBegun,
     Extent,
     Gap,
     Hindrance,
@@ -33,6 +37,7 @@ from mesaya_ws.core.event_log import (
     Skipped,
     Sources,
     Together,
+    Truncated,
 )
 from mesaya_ws.eventlog.kafka.clients import GRACE, Clients, Options
 from mesaya_ws.eventlog.kafka.consumer import Consumer, PoisonError
@@ -73,6 +78,11 @@ class Polling:
         self._next = {TopicPartition(*partition): place.next for partition, place in start.items()}
         # The ids of the topics that the places in `_next` belong to.
         self._ids = {partition.topic: place.topic_id for partition, place in start.items()}
+        # The epochs of what was handed over, as far as it has been told.
+        self._epochs: defaultdict[TopicPartition, Epochs] = defaultdict(Epochs)
+        for partition, place in start.items():
+            if place.epoch is not None and place.next:
+                self._epochs[TopicPartition(*partition)].begin(place.next - 1, place.epoch)
         # What could not be read since the last record that could: its first offset, and why.
         self._poisoned: dict[TopicPartition, tuple[int, str, bool]] = {}
         # Where the broker said that the place is not valid, with the offset up to which the log agrees, if it said so.
@@ -134,8 +144,9 @@ class Polling:
                 if partition in self._astray or consumer.topic_id(partition.topic) != self._ids[partition.topic]
             ]
             for partition in strange:
-                consumer.raw.seek(partition, self._next[partition])
+                self._seek(consumer, partition)
                 del polled[partition]
+            yield from self._begin_epochs(consumer, strange)
             yield from self._hand_over(consumer, polled)
             if strange or self._astray:
                 looks.hurry()
@@ -150,8 +161,9 @@ class Polling:
         except OffsetOutOfRangeError as error:
             self._astray |= dict.fromkeys(error.args[0])
         except LogTruncationError as error:
-            agreed = error.divergent_offsets
-            self._astray |= {partition: at and at.offset for partition, at in agreed.items()}
+            self._astray |= {
+                partition: self._agreed(partition, at) for partition, at in error.divergent_offsets.items()
+            }
         except PoisonError as error:
             partition, offset, why, too_large = error.poison
             self._poisoned.setdefault(partition, (self._next[partition], why, too_large))
@@ -169,6 +181,32 @@ class Polling:
         else:
             return polled
         return {}
+
+    def _agreed(self, partition: TopicPartition, at: Any) -> int | None:
+        """Return the offset up to which a log agrees with what was read of it, if the broker knows.
+
+        It has told the last epoch of its own that was not after ours, and where that ended. What we have read of later
+        ones does not count.
+        """
+        if at is None:
+            return None
+        ours: int | None = self._epochs[partition].first_above(at.leader_epoch)
+        return int(at.offset) if ours is None else min(at.offset, ours)
+
+    def _seek(self, consumer: Consumer, partition: TopicPartition) -> None:
+        """Let the consumer go on where we are."""
+        here = self._next[partition]
+        consumer.seek(partition, here, self._epochs[partition].at(here))
+
+    def _begin_epochs(self, consumer: Consumer, strange: Collection[TopicPartition]) -> Iterator[News]:
+        """Tell the epochs of what has come, but for partitions of which nothing is handed over."""
+        begun = [
+            (Partition(*partition), offset, number)
+            for partition, offset, number in consumer.epochs()
+            if partition not in strange and self._epochs[partition].begin(offset, number)
+        ]
+        if begun:
+            yield EpochsBegun(begun)
 
     def _let_go(self, consumer: Consumer) -> Iterator[News]:
         """Stop asking for what the broker refuses to hand out, and waiting for it."""
@@ -226,6 +264,7 @@ class Polling:
                 for partition in gone:
                     del self._next[partition]
                     self._astray.pop(partition, None)
+                    self._epochs.pop(partition, None)
                 yield Replaced(topic, id)
         self._assign(consumer, survey, extents, replaced)
         yield from self._find_places(consumer, extents, to_judge)
@@ -276,7 +315,7 @@ class Polling:
         if assigned != wanted:
             consumer.raw.assign(list(wanted))
         for partition in wanted - stay:
-            consumer.raw.seek(partition, self._next[partition])
+            self._seek(consumer, partition)
 
     def _sources(
         self, consumer: Consumer, survey: Survey, extents: Mapping[TopicPartition, Extent], looked_at: float
@@ -311,12 +350,13 @@ class Polling:
             here = self._next[partition]
             there = max(begin, min(here, end if agreed is None else agreed))
             if there > here:
+                self._epochs[partition].begin(there - 1, None)
                 yield Gap(Partition(*partition), here, there)
             elif there < here:
-                why = "The log has lost them after we had read them: a broker became leader that did not have them."
-                yield Skipped(Partition(*partition), there, here, why)
+                self._epochs[partition].cut(there)
+                yield Truncated(Partition(*partition), there)
             self._next[partition] = there
-            consumer.raw.seek(partition, there)
+            self._seek(consumer, partition)
 
     def _skipped(self, partition: TopicPartition, next_offset: int) -> Iterator[News]:
         """Tell what could not be read before `next_offset`."""

@@ -1,6 +1,6 @@
 """Questions to the log beside the stream: what it holds, and the records from one place on."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Set
 from time import monotonic, sleep
 from typing import TypeVar
 
@@ -8,9 +8,18 @@ import trio
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
-from mesaya_ws.core.event_log import Extent, Hindrance, LogUnavailableError, OffsetGoneError, Partition, Record
+from mesaya_ws.core.event_log import (
+    Extent,
+    Hindrance,
+    LogUnavailableError,
+    OffsetGoneError,
+    Partition,
+    Place,
+    Record,
+)
 from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
 from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
+from mesaya_ws.eventlog.kafka.lost_ends import lost_ends
 from mesaya_ws.eventlog.kafka.reasons import reason
 from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 
@@ -43,6 +52,10 @@ class Reader:
     async def extents(self, *, skip_refused: bool) -> Mapping[Partition, Extent]:
         """See `EventLog.extents`."""
         return await self._ask(lambda: self._extents(skip_refused))
+
+    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+        """See `EventLog.lost_ends`."""
+        return await self._ask(lambda: self._lost_ends(places))
 
     async def read(self, partition: Partition, start: int, limit: int) -> list[Record]:
         """See `EventLog.read`. Records that cannot be read are left out."""
@@ -86,6 +99,13 @@ class Reader:
             trio.from_thread.check_cancelled()
             sleep(RETRY_INTERVAL)
         return survey
+
+    def _lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+        survey = self._look({partition.topic for partition in places}) if places else Survey()
+        for finding in survey.found(Hindrance.UNKNOWN):
+            if any(finding.topic == at.topic and finding.number in (None, at.number) for at in places):
+                raise LogUnavailableError(finding.reason)
+        return lost_ends(self._admin, survey, places)
 
     def _extents(self, skip_refused: bool) -> Mapping[Partition, Extent]:
         survey = self._look(self._topics)

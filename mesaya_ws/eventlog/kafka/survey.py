@@ -42,7 +42,8 @@ class Survey:
 
     `extents` end at the high watermark, up to which records are acknowledged; `readable` says up to where they can be
     read, which is less while a transaction is open. Of the partitions in `begun`, only the beginning is known.
-    `existing` are all partitions that exist. `findings` name everything of which something is not known.
+    `existing` are all partitions that exist, and `leaders` who leads those that are led. `findings` name everything of
+    which something is not known.
     """
 
     extents: Mapping[Partition, Extent] = Factory(dict)
@@ -50,6 +51,7 @@ class Survey:
     begun: Mapping[Partition, Place] = Factory(dict)
     existing: Collection[Partition] = ()
     findings: Sequence[Finding] = ()
+    leaders: Mapping[int, Sequence[Partition]] = Factory(dict)
 
     def found(self, kind: Hindrance) -> list[Finding]:
         """Return the findings of a kind."""
@@ -97,7 +99,7 @@ def take_survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
         if isinstance(begin, int):
             begun[partition] = Place(id, begin)
         findings.append(Finding(*partition, Hindrance.UNKNOWN, _why_unknown(partition, failure)))
-    return Survey(extents, readable, begun, frozenset(existing), findings)
+    return Survey(extents, readable, begun, frozenset(existing), findings, leaders)
 
 
 def not_allowed(topic: str) -> str:
@@ -142,7 +144,7 @@ async def _ask(admin: Any, leaders: Mapping[int, Sequence[Partition]]) -> dict[t
         for leader, partitions in leaders.items():
             wanted = {TopicPartition(*partition): spec for partition in partitions}
             request = admin._list_partition_offsets_request(wanted, isolation.value)
-            asked.append((question, partitions, _sent(admin, leader, request)))
+            asked.append((question, partitions, sent(admin, leader, request)))
     answers: dict[tuple[str, Partition], int | Exception] = {}
     for question, partitions, future in asked:
         try:
@@ -158,7 +160,7 @@ async def _ask(admin: Any, leaders: Mapping[int, Sequence[Partition]]) -> dict[t
     return answers
 
 
-def _sent(admin: Any, leader: int, request: Any) -> Any:
+def sent(admin: Any, leader: int, request: Any) -> Any:
     """Return the future of an answer."""
     try:
         return admin._manager.send(request, node_id=leader)

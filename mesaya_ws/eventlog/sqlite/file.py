@@ -4,7 +4,8 @@ The file is in WAL mode with `synchronous=FULL`, so a commit that has returned i
 (https://sqlite.org/wal.html, https://sqlite.org/pragma.html#pragma_synchronous). All records have one order, their
 `seq`; inside of it each topic counts offsets of its own (`place`), from 0 and without holes. Records are only ever
 removed from the beginning of a topic; or, of a compacted one, when a later record has their key, with the same commit.
-Neither `seq` nor offsets are used twice, whatever is removed.
+Neither `seq` nor offsets are used twice, whatever is removed; unless the file is put back from a copy. So at each
+opening by one who will append, a new epoch begins, with a number that nobody has had before.
 """
 
 import os
@@ -12,15 +13,20 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
+from secrets import randbits
 from time import monotonic, sleep, time_ns
 from typing import NamedTuple
 from uuid import uuid4
 
+from mesaya_ws.core.epochs import REMEMBERED
 from mesaya_ws.core.event_log import Appended, NewRecord, Record
 from mesaya_ws.eventlog.sqlite.reasons import reason
 
 PAGE_RECORDS, PAGE_BYTES = 200, 4 * 1024 * 1024
 """A page ends with the record that reaches either. To understand one takes a few milliseconds, without a break."""
+
+_FIRST_EPOCH = 1 << 31
+"""Kafka's are below; what is above, positions check with the topics' ids, too."""
 
 _APPLICATION_ID = 0x4D595753
 _FORMAT = 1
@@ -33,6 +39,21 @@ _SCHEMA = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
     f"PRAGMA user_version = {_FORMAT}",
 )
+# A file of before there were epochs has no such table; what is older than the first of them is of none.
+_EPOCH_TABLE = """
+    CREATE TABLE IF NOT EXISTS epoch (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL REFERENCES topic, place INTEGER NOT NULL,
+        number INTEGER NOT NULL, UNIQUE (topic, place))"""
+_BEGIN_EPOCH = "INSERT OR REPLACE INTO epoch (topic, place, number) SELECT id, next, ? FROM topic WHERE name = ?"
+_FORGET_EPOCHS = """
+    DELETE FROM epoch WHERE place < (
+        SELECT place FROM epoch AS later WHERE later.topic = epoch.topic ORDER BY place DESC LIMIT 1 OFFSET ?)"""
+_EPOCHS = (
+    "SELECT epoch.id, name, place, number FROM epoch JOIN topic ON topic.id = topic WHERE epoch.id > ? ORDER BY place"
+)
+_EPOCH_AT = """
+    SELECT number FROM epoch JOIN topic ON topic.id = topic WHERE name = ? AND place < ? ORDER BY place DESC LIMIT 1"""
+_HAS_EPOCHS = "SELECT count(*) FROM sqlite_master WHERE name = 'epoch'"
 _ADD_TOPIC = "INSERT INTO topic (name, uuid, next) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
 _TOPICS = """
     SELECT name, uuid, coalesce((SELECT min(place) FROM record WHERE record.topic = topic.id), next), next FROM topic"""
@@ -71,6 +92,15 @@ class Page(NamedTuple):
     more: bool
 
 
+class Epoch(NamedTuple):
+    """Since when a topic has been written in the epoch `number`; later ones have a higher `id`."""
+
+    id: int
+    topic: str
+    place: int
+    number: int
+
+
 class LogFile:
     """A connection to the file, for one thread; to be closed there. `path` is absolute.
 
@@ -80,6 +110,7 @@ class LogFile:
     def __init__(self, path: Path, patience: float, *, create: bool = False) -> None:
         self.path = path
         self._patience = patience
+        self._knows_epochs = False
         with self._errors_explained():
             self._db = sqlite3.connect(
                 f"{path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=patience, isolation_level=None
@@ -126,7 +157,7 @@ class LogFile:
             )
 
     def fit_out(self, topics: Iterable[str]) -> None:
-        """Add what is missing of tables and topics, and make sure that commits are durable."""
+        """Add what is missing of tables and topics, begin an epoch of these, and make sure that commits are durable."""
         self._use_wal()
         with self._errors_explained():
             self._db.execute("PRAGMA synchronous = FULL")
@@ -134,7 +165,11 @@ class LogFile:
             if self._db.execute("PRAGMA user_version").fetchone() == (0,):
                 for statement in _SCHEMA:
                     self._db.execute(statement)
+            self._db.execute(_EPOCH_TABLE)
             self._db.executemany(_ADD_TOPIC, [(name, str(uuid4())) for name in topics])
+            number = _FIRST_EPOCH | randbits(62)
+            self._db.executemany(_BEGIN_EPOCH, [(number, name) for name in topics])
+            self._db.execute(_FORGET_EPOCHS, (REMEMBERED,))
 
     def _use_wal(self) -> None:
         """Make the file one that can be read while it is written; this stays with the file."""
@@ -206,10 +241,27 @@ class LogFile:
             firsts = [row[0] for place in places.items() if (row := self._db.execute(_FIRST, place).fetchone())]
             return min(firsts) - 1 if firsts else int(self._db.execute(_LAST).fetchone()[0])
 
-    def after(self, seq: int) -> tuple[dict[str, Topic], Page]:
-        """Return all topics, and a page of the records of all of them behind `seq`, at one moment."""
+    def after(self, seq: int, epoch: int) -> tuple[dict[str, Topic], list[Epoch], Page]:
+        """Return all topics, the epochs with a higher id than `epoch`, and a page of all records behind `seq`."""
         with self._transaction():
-            return self._topics(), self._page(_PAGE, (seq, PAGE_RECORDS))
+            return self._topics(), self._epochs(epoch), self._page(_PAGE, (seq, PAGE_RECORDS))
+
+    def epochs_at(self, places: Mapping[str, int]) -> tuple[dict[str, Topic], dict[str, int]]:
+        """Return all topics, and the epochs at `places`, of the topics where it is known, at one moment."""
+        with self._transaction():
+            if not self._has_epochs():
+                return self._topics(), {}
+            rows = {topic: self._db.execute(_EPOCH_AT, (topic, place)).fetchone() for topic, place in places.items()}
+            return self._topics(), {topic: row[0] for topic, row in rows.items() if row is not None}
+
+    def _epochs(self, id: int) -> list[Epoch]:
+        return [Epoch(*row) for row in self._db.execute(_EPOCHS, (id,))] if self._has_epochs() else []
+
+    def _has_epochs(self) -> bool:
+        """Return whether somebody has opened the file to append who knows of epochs."""
+        if not self._knows_epochs:
+            self._knows_epochs = self._db.execute(_HAS_EPOCHS).fetchone() == (1,)
+        return self._knows_epochs
 
     def read(self, topic: str, start: int, limit: int) -> tuple[Topic | None, Page]:
         """Return a topic, if it exists, and a page of its records from offset `start` on, at one moment."""

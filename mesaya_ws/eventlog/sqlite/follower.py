@@ -1,7 +1,7 @@
 """Following the embedded log: everything that it holds, and what any process appends."""
 
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from math import inf
 from pathlib import Path
@@ -9,8 +9,10 @@ from time import monotonic, time
 
 import trio
 
+from mesaya_ws.core.epochs import Epochs
 from mesaya_ws.core.event_log import (
     Batch,
+    EpochsBegun,
     Extent,
     Gap,
     News,
@@ -22,7 +24,7 @@ from mesaya_ws.core.event_log import (
     Restored,
     Sources,
 )
-from mesaya_ws.eventlog.sqlite.file import LogFile, LogFileError, Page, Topic
+from mesaya_ws.eventlog.sqlite.file import Epoch, LogFile, LogFileError, Page, Topic
 
 POLL_INTERVAL = 0.02
 """Seconds between two looks at whether other processes have appended; each costs some 10 µs, and waking up."""
@@ -71,6 +73,11 @@ class Follower:
         places = {partition.topic: place for partition, place in start.items() if partition.topic in topics}
         self._known = {topic: place.topic_id for topic, place in places.items()}
         self._next = {topic: place.next for topic, place in places.items()}
+        self._epoch = 0
+        self._epochs: dict[str, Epochs] = {}
+        for topic, place in places.items():
+            if place.epoch is not None:
+                self._epochs.setdefault(topic, Epochs()).begin(place.next - 1, place.epoch)
         self._look_at = -inf
         self._down = False
 
@@ -89,6 +96,7 @@ class Follower:
         version, changed_at = None, -inf
         if self._seq is None:
             self._seq = file.seq_before(dict.fromkeys(self._topics, 0) | self._next)
+        self._check_epochs(file)
         while not file.moved:
             trio.from_thread.check_cancelled()
             self.wake.clear()
@@ -96,7 +104,9 @@ class Follower:
             latest = file.version()
             if latest != version or monotonic() >= self._look_at:
                 looked_at = round(time() * 1000)
-                news, more = self._next_news(*file.after(self._seq), looked_at)
+                if monotonic() >= self._look_at:
+                    self._check_epochs(file)
+                news, more = self._next_news(*file.after(self._seq, self._epoch), looked_at)
                 if latest != version:
                     changed_at = monotonic()
                 version = None if more else latest
@@ -113,7 +123,9 @@ class Follower:
             trio.from_thread.run(self._deliver, Restored())
         self._down = bool(trouble)
 
-    def _next_news(self, all_topics: Mapping[str, Topic], page: Page, looked_at: int) -> tuple[list[News], bool]:
+    def _next_news(
+        self, all_topics: Mapping[str, Topic], epochs: Sequence[Epoch], page: Page, looked_at: int
+    ) -> tuple[list[News], bool]:
         """Return what is to be told of a page behind our place, and whether there may be more."""
         topics = {name: topic for name, topic in all_topics.items() if name in self._topics}
         self._check_age(topics)
@@ -122,7 +134,7 @@ class Follower:
             self._begin(name, topics[name])
         if replaced := [name for name, topic in topics.items() if self._known[name] != topic.uuid]:
             # It is another file: its order is to be read from the beginning.
-            self._seq, page = 0, Page([], 0, True)
+            self._seq, self._epoch, epochs, page = 0, 0, [], Page([], 0, True)
             for name in replaced:
                 self._begin(name, topics[name])
                 news.append(Replaced(name, topics[name].uuid))
@@ -133,6 +145,8 @@ class Follower:
             if self._next[name] < topic.begin:
                 news.append(Gap(Partition(name, 0), self._next[name], topic.begin))
                 self._next[name] = topic.begin
+        if begun := self._begun(epochs):
+            news.append(EpochsBegun(begun))
         records = self._take(page.records)
         self._seq = page.seq or self._seq
         if not page.more:
@@ -148,8 +162,33 @@ class Follower:
                     f"{self._path} holds less than has been read from it: put the newer file back, or restart."
                 )
 
+    def _check_epochs(self, file: LogFile) -> None:
+        """Look whether what was read is still what the file holds, and not an older copy that was written on."""
+        topics, epochs = file.epochs_at(self._next)
+        for name, number in epochs.items():
+            known = self._epochs[name].at(self._next[name]) if name in self._epochs else None
+            if known is not None and known != number and topics[name].uuid == self._known[name]:
+                raise self._older_copy()
+
+    def _older_copy(self) -> LogFileError:
+        return LogFileError(
+            f"{self._path} is an older copy of what has been read, which was written on: put the newer file back, or "
+            "restart."
+        )
+
+    def _begun(self, epochs: Sequence[Epoch]) -> list[tuple[Partition, int, int]]:
+        """Return what is to be told of epochs. None that is new begins before what has been read."""
+        if self._epoch and any(epoch.place < self._next.get(epoch.topic, 0) for epoch in epochs):
+            raise self._older_copy()
+        self._epoch = max((epoch.id for epoch in epochs), default=self._epoch)
+        ours = [epoch for epoch in epochs if epoch.topic in self._known]
+        for _, topic, place, number in ours:
+            self._epochs.setdefault(topic, Epochs()).begin(place, number)
+        return [(Partition(topic, 0), place, number) for _, topic, place, number in ours]
+
     def _begin(self, name: str, topic: Topic) -> None:
         self._known[name], self._next[name] = topic.uuid, topic.begin
+        self._epochs.pop(name, None)
         self._look_at = -inf
 
     def _take(self, records: Iterable[Record]) -> list[Record]:

@@ -5,7 +5,7 @@ A connection lives and dies in one thread: the writer has one, each follower has
 
 import queue
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import TypeVar
@@ -151,6 +151,20 @@ class SqliteLog:
         """See `EventLog.extents`."""
         topics = await self._ask(LogFile.topics)
         return extents({name: topic for name, topic in topics.items() if name in self._topics})
+
+    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+        """See `EventLog.lost_ends`."""
+        asked = {partition.topic: place for partition, place in places.items() if partition.number == 0}
+        topics, epochs = await self._ask(
+            lambda file: file.epochs_at({topic: place.next for topic, place in asked.items()})
+        )
+        return {
+            Partition(name, 0)
+            for name, (topic_id, next_offset, epoch) in asked.items()
+            if name in topics
+            and topics[name].uuid == topic_id
+            and (topics[name].end < next_offset or (epoch is not None and epochs.get(name, epoch) != epoch))
+        }
 
     async def _ask(self, question: Callable[[LogFile], _Answer]) -> _Answer:
         """Ask the file something, in a thread and on a connection of its own."""
