@@ -154,7 +154,8 @@ class Historian:
     async def _read(self, past: Past) -> bool:
         """Read a past as far as it can be; return whether anybody still waits for it.
 
-        An outage of the log does not count as time: nothing is lost by it, and the clients wait for what they missed.
+        While the log, or a part of it, does not answer, no time counts: nothing is lost by it, and the clients wait for
+        what they missed.
         """
         settings = self._settings
         with trio.move_on_after(settings.replay_seconds) as patience:
@@ -176,6 +177,10 @@ class Historian:
                                     self._busy += trio.current_time() - began
                                     look()
                                     await trio.lowlevel.cancel_shielded_checkpoint()
+                                if past.feed.coverage.unseen:
+                                    patience.deadline = inf
+                                elif patience.deadline == inf:
+                                    patience.deadline = trio.current_time() + settings.replay_seconds
                     await self._take(past)
                     if self._asked.is_set():
                         await self._join(past)

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.event_log import Batch, NewRecord, Outage, Partition, Restored, topic_of
+from mesaya_ws.core.event_log import Batch, Hindrance, NewRecord, Outage, Partition, Restored, topic_of
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.findings import IN_USE, KEPT
 from mesaya_ws.core.hub import Hub
@@ -322,6 +322,27 @@ async def test_an_outage_of_the_log_is_waited_for(instance, autojump_clock: Mock
         session = await instance.missed()
         await trio.sleep(3600)
         assert session.outbox.said() == []
+    await wait_all_tasks_blocked()
+    assert outcome(session) == (True, None, ["v0", "v1", "v2"])
+
+
+@pytest.mark.parametrize("hidden", ["reviews", "restaurants"])
+async def test_a_part_of_the_log_that_is_not_known_now_is_waited_for(instance, autojump_clock: MockClock, hidden: str):
+    instance.log.hide(topic_of(hidden))
+    await wait_all_tasks_blocked()
+    session = await instance.missed()
+    await trio.sleep(3600)
+    assert session.outbox.said() == [], "what follows may depend on it"
+    instance.log.show(topic_of(hidden))
+    await wait_all_tasks_blocked()
+    assert outcome(session) == (True, None, ["v0", "v1", "v2"])
+    assert instance.feed.tally.readings == {"found": 1}
+
+
+async def test_a_part_of_the_log_that_may_not_be_read_is_not_waited_for(instance, autojump_clock: MockClock):
+    instance.log.hide(topic_of("menus"), Hindrance.REFUSED)
+    await wait_all_tasks_blocked()
+    session = await instance.missed()
     await wait_all_tasks_blocked()
     assert outcome(session) == (True, None, ["v0", "v1", "v2"])
 

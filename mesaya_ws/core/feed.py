@@ -228,11 +228,11 @@ class Feed:
 
     @property
     def _must_see_more(self) -> bool:
-        """Whether there is a part of the log without which nobody should be served, and records be taken in order.
+        """Whether there is a part of the log without which nobody should be served, and no record be taken.
 
         Who has been live once goes on with the others.
         """
-        return not self.live and self._only is None and bool(self.coverage.unseen)
+        return not self.live and bool(self.coverage.unseen)
 
     def _own_up(self, topic: str, lost: Lost) -> None:
         if self.live:
