@@ -115,6 +115,9 @@ def comparable(snapshot: Data) -> Data:
     """Return a snapshot with its lists in an order of ours, where the rules give them none, and without positions."""
     found = {}
     for name, entities in snapshot.items():
+        if name == "restaurant":
+            found[name] = entities
+            continue
         found[name] = [{key: value for key, value in entity.items() if key != "position"} for entity in entities]
         if name not in ("announcements", "events"):
             found[name].sort(key=lambda entity: json.dumps(entity, sort_keys=True))
@@ -508,12 +511,22 @@ class Oracle:
         self.owners: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.closed: set[str] = set()
+        self.told: list[tuple[RecordLike, str, str]] = []
+        self.event: Event | None = None
+        self.was_at: str | None = None
+        self.late = False
 
     def read(self, record: RecordLike) -> Outcome:
+        homes = self.homes_of_images()
         try:
             messages = list(self.messages(record))
         except NothingError as error:
-            return Outcome([], str(error))
+            messages, reason = [], str(error)
+        else:
+            reason = "late" if self.late else ""
+        messages += self.images_along(record, homes)
+        if not messages:
+            return Outcome([], reason)
         for message in messages:
             # "`ownerId`, `adminNote`, `userNote`, `storagePath` and `subscriptionId` leave only on channels of those
             # whom they concern."
@@ -545,6 +558,15 @@ class Oracle:
         event = understand(domain, envelope)
         if event.kind == "plan":
             nothing("unconcerned")  # "What concerns nobody (plans, …)"
+        self.event, self.was_at = event, self.place_of(event.kind, event.id)
+        self.late = self.comes_late(record, event)
+        if self.late:
+            # "The state stands on the latest (timestamp, partition, offset); a record that comes late does not take it
+            # back: it is counted as `late`, and told as `updated` with the state as it stands (of what is deleted by
+            # then, nothing is told)."
+            if event.id not in self.known[event.kind]:
+                nothing("late")
+            event = Event(event.kind, "updated", event.id, {}, set(), {}, event.timestamp)
         try:
             interpret = getattr(self, event.kind)
             return interpret(event)  # type: ignore[no-any-return]
@@ -553,6 +575,63 @@ class Oracle:
             if event.mistyped & set(NEEDED.get(event.kind, ())):
                 nothing("unreadable")
             raise
+
+    def comes_late(self, record: RecordLike, event: Event) -> bool:
+        """Take note of a record; if one was read before it that counts as later, read all of them in their order."""
+        self.told.append((record, event.kind, event.id))
+        if not hasattr(record, "timestamp"):
+            return False
+        same = sorted((each for each, *about in self.told if about == [event.kind, event.id]), key=self.when)
+        if same[-1] is record:
+            return False
+        again = Oracle()
+        for each, *_ in sorted(self.told, key=lambda told: (self.when(told[0])[0], told[0].topic, self.when(told[0]))):
+            again.read(each)
+        self.known, self.owners, self.names, self.closed = again.known, again.owners, again.names, again.closed
+        return True
+
+    def when(self, record: Any) -> tuple[int, int, int]:
+        """Return the place of a record in the order of those about one thing, which no partition changes."""
+        about = next((kind, id) for each, kind, id in self.told if each is record)
+        earlier = [
+            each.timestamp  # type: ignore[attr-defined]
+            for each, *what in self.told
+            if (each.topic, each.partition) == (record.topic, record.partition)
+            and each.offset <= record.offset
+            and what == [*about]
+        ]
+        return max(earlier), record.partition, record.offset
+
+    # -- images, which come and go with what they are of
+
+    def homes_of_images(self) -> dict[str, str | None]:
+        return {id: self.owner_of_image(image.get("entityId")) for id, image in self.known["image"].items()}
+
+    def place_of(self, kind: str, id: str) -> str | None:
+        return self.owner_of_image(id) if id in self.known[kind] else None
+
+    def images_along(self, record: RecordLike, before: dict[str, str | None]) -> list[Message]:
+        """Return what is told of images that a record about something else has moved."""
+        event, self.event = self.event, None
+        if event is None or event.kind not in ("section", "table", "menu", "dish"):
+            return []
+        gone: dict[str, list[str]] = {}
+        come: dict[str, list[Data]] = {}
+        for id, home in self.homes_of_images().items():
+            if home != before.get(id):
+                if (left := before.get(id)) is not None:
+                    gone.setdefault(left, []).append(id)
+                if home is not None:
+                    come.setdefault(home, []).append(shown(self.known["image"][id]))
+        messages = []
+        here = self.place_of(event.kind, event.id)
+        for channel in dict.fromkeys((*gone, *come)):
+            what = "deleted" if channel != here else "updated" if channel == self.was_at else "created"
+            data: Data = {ID_NAMES[event.kind]: event.id}
+            data |= {"imageIds": gone[channel]} if channel in gone else {}
+            data |= {"images": come[channel]} if channel in come else {}
+            messages.append(message(event, f"{event.kind}.{what}", data, channel))
+        return messages
 
     # -- the fold
 
@@ -642,6 +721,10 @@ class Oracle:
                 held = {"reservations": [shown(self.booking(now)) for now in bookings]}
             case "restaurant", "menu":
                 held = {"menus": of("menu"), "dishes": of("dish")}
+            case "restaurant", "info":
+                whole = self.known["restaurant"].get(subject)
+                images = [i for i in self.known["image"].values() if self.owner_of_image(i.get("entityId")) == channel]
+                held = {"restaurant": whole and shown(whole), "images": [*map(shown, images)]}
             case "restaurant", "reviews":
                 held = {"reviews": of("review")}
             case "global", "restaurants":
@@ -707,6 +790,7 @@ class Oracle:
         return send(event, f"owner_upgrade.{what}", shown(now), user_channel(user))
 
     def restaurant(self, event: Event) -> Iterator[Message]:
+        was_closed = event.id in self.closed and event.what != "deleted"
         self.closed.discard(event.id)
         old_owner = self.owners.get(event.id)
         what, before, now = self.fold(event)
@@ -728,7 +812,22 @@ class Oracle:
             return self.restaurant_deleted(event, now, public)
         # To the owner only "restaurant.status_changed and restaurant.owner_changed of the owner".
         owner = self.owner_channel(event.id) if what == "status_changed" else None
-        return send(event, f"restaurant.{what}", shown(now | news), *public, owner)
+        told = shown(now | news)
+        if was_closed:
+            # What was told of while it was deleted "comes with it when it is created again", on each of its channels.
+            messages = list(send(event, f"restaurant.{what}", told, "global:restaurants", owner))
+            for kind in ("reservations", "tables", "menu", "reviews", "info"):
+                channel = f"restaurant:{event.id}:{kind}"
+                contents = {name: held for name, held in (self.state(channel) or {}).items() if name != "restaurant"}
+                messages.append(message(event, f"restaurant.{what}", told | contents, channel))
+            return iter(messages)
+        images = [shown(image) for image in self.known["image"].values() if image.get("entityId") == event.id]
+        if before is None and images:
+            # "When the parent comes, its own message carries what was folded (…; the same for every parent)".
+            info, lists = public
+            news = [message(event, f"restaurant.{what}", told | {"images": images}, info)]
+            return iter([*news, *send(event, f"restaurant.{what}", told, lists, owner)])
+        return send(event, f"restaurant.{what}", told, *public, owner)
 
     def restaurant_deleted(self, event: Event, now: Data, public: list[str]) -> Iterator[Message]:
         # "deleting a parent deletes its sections, tables, section-objects, reservations, reviews, subscriptions without
@@ -777,20 +876,25 @@ class Oracle:
     def table(self, event: Event) -> Iterator[Message]:
         what, before, now = self.fold(event)
         was_in, is_in = self.home((before or {}).get("sectionId")), self.home(now.get("sectionId"))
-        if is_in is None:
-            nothing("orphan")  # "after that such records are orphans: counted, folded, not sent"
-        if before is not None and what != "deleted" and was_in is not None and was_in != is_in:
-            # "**A table that moves** within a restaurant: `table.updated`; to another one: `table.deleted` there,
-            # `table.created` here." What leaves is told as it was. A section-object is no different.
-            return iter(
-                [
-                    message(event, f"{event.kind}.deleted", shown(before), f"restaurant:{was_in}:tables"),
-                    message(event, f"{event.kind}.created", shown(now), f"restaurant:{is_in}:tables"),
-                ]
-            )
-        return send(event, f"{event.kind}.{what}", shown(now), f"restaurant:{is_in}:tables")
+        return self.moves(event, what, before, now, *(home and f"restaurant:{home}:tables" for home in (was_in, is_in)))
 
     section_object = table
+
+    def moves(
+        self, event: Event, what: str, before: Data | None, now: Data, left: str | None, here: str | None
+    ) -> Iterator[Message]:
+        """Return what is told of something that was on the channel `left`, and is on the channel `here`."""
+        # "**A table that moves** within a restaurant: `table.updated`; to another one: `table.deleted` there,
+        # `table.created` here; to a section that is not known: `table.deleted` there (likewise everything that has a
+        # parent)." What leaves is told as it was.
+        messages = []
+        if before is not None and left is not None and left != here:
+            gone = now if what == "deleted" else before
+            messages.append(message(event, f"{event.kind}.deleted", shown(gone), left))
+            what = "created" if what != "deleted" else what
+        if here is not None:
+            messages.append(message(event, f"{event.kind}.{what}", shown(now), here))
+        return iter(messages or nothing("orphan"))  # "after that such records are orphans: counted, folded, not sent"
 
     def menu(self, event: Event) -> Iterator[Message]:
         # `restaurant:{id}:menu`: "menu.*, dish.*"
@@ -814,11 +918,11 @@ class Oracle:
 
     def image(self, event: Event) -> Iterator[Message]:
         # `restaurant:{id}:info`: "image.* of it or its parts"
-        what, _, now = self.fold(event)
-        channel = self.owner_of_image(now.get("entityId"))
-        if channel is None:
+        what, before, now = self.fold(event)
+        left, here = (self.owner_of_image((image or {}).get("entityId")) for image in (before, now))
+        if left is None and here is None:
             nothing("unconcerned")  # "What concerns nobody (plans, unplaced objects, images of unknown things, …)"
-        return send(event, f"image.{what}", shown(now), channel)
+        return self.moves(event, what, before, now, left, here)
 
     def owner_of_image(self, entity_id: object) -> str | None:
         # "`entityId` is an unchecked id of unsaid kind (restaurant, section, table, menu, dish, or nothing known)."

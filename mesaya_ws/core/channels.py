@@ -48,7 +48,8 @@ RESTAURANT_KINDS = {
         ),
         _kind("menu", Audience.PUBLIC, "menus", "restaurants"),
         _kind("reviews", Audience.PUBLIC, "reviews", "restaurants"),
-        _kind("info", Audience.PUBLIC, "restaurants", "images"),
+        # What an image is of tells where it belongs.
+        _kind("info", Audience.PUBLIC, *("images", "sections", "tables", "menus", "restaurants"), own=(PARENTS,)),
     )
 }
 USER_KINDS = {
@@ -58,6 +59,7 @@ USER_KINDS = {
             "notifications",
             Audience.SELF,
             *("reservations", "payments", "owner-upgrade", "subscriptions", "restaurants"),
+            own=(PARENTS,),  # may tell who owns a restaurant
         ),
     )
 }

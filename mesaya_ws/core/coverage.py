@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.checkpoint import Cut
+from mesaya_ws.core.dependencies import Dependencies
 from mesaya_ws.core.event_log import Extent, Gap, Hindrance, Partition, Trouble
 from mesaya_ws.core.position import BadPositionError, Cursor, ReplacedTopicError, Vector
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed, Parentage, first_ahead
@@ -32,6 +33,7 @@ class Coverage:
         self._unknown = self._refused = Parts()
         self._withheld: set[str] = set()
         self._parentage = Parentage()
+        self.dependencies = Dependencies(window)
 
     def begin(self, cut: Cut) -> None:
         """Begin at `cut`, though nothing is at hand of what was published before it."""
@@ -84,6 +86,7 @@ class Coverage:
             self._window.forget(partition)
         self._cursor.replaced(topic, topic_id)
         self._parentage.replaced(topic, self._cursor)
+        self.dependencies.replaced(topic)
 
     def reparented(self, channel: Channel, partition: Partition) -> None:
         """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""
@@ -101,7 +104,10 @@ class Coverage:
             return Ahead(vector, *ahead)
         if not self.is_at_hand(channel, vector):
             return Earlier(vector)
-        return Missed(vector) if self._parentage.clean(channel, vector) else Lost.UNSURE
+        return Missed(vector) if self._is_clean(channel, vector) else Lost.UNSURE
+
+    def _is_clean(self, channel: Channel, vector: Vector) -> bool:
+        return self._parentage.clean(channel, vector) and self.dependencies.clean(channel, vector)
 
     def is_at_hand(self, channel: Channel, vector: Vector) -> bool:
         """Return whether all is at hand that was published after `vector` on `channel`."""
@@ -110,7 +116,7 @@ class Coverage:
 
     def holds(self, channel: Channel, vector: Vector) -> bool:
         """Return whether `vector` is a clean cut of `channel`, and all that was published after it is at hand."""
-        return self.is_at_hand(channel, vector) and self._parentage.clean(channel, vector)
+        return self.is_at_hand(channel, vector) and self._is_clean(channel, vector)
 
     def reaches(self, vector: Vector) -> bool:
         """Return whether the log, when it was last looked at, reached as far as `vector`, and will be read that far.

@@ -53,6 +53,7 @@ def _entity(
     absent: tuple[str, ...] = (),
     aliases: Mapping[str, str] | None = None,
     lists: Mapping[str, ListType] | None = None,
+    remembered: tuple[str, ...] = (),
 ) -> Entity:
     fields = {**fields, "createdAt": text, "updatedAt": text}
     aliases, lists = dict(aliases or {}), dict(lists or {})
@@ -71,6 +72,7 @@ def _entity(
         absent=absent,
         aliases=aliases,
         lists=lists,
+        remembered=remembered,
     )
 
 
@@ -83,6 +85,7 @@ ENTITIES: Mapping[str, Entity] = {
             "restaurant",
             "restaurantId",
             status="status",
+            remembered=("ownerId",),
             fields={
                 "name": text,
                 "description": optional(text),
@@ -196,6 +199,7 @@ ENTITIES: Mapping[str, Entity] = {
             "reservationId",
             status="status",
             parents=("restaurantId",),
+            remembered=("restaurantId", "userId"),
             absent=("userName",),
             # So does the shape call them that clients see, which the platform's documents give for producers too.
             aliases={"clientName": "userName", "date": "reservationTime"},
@@ -225,6 +229,7 @@ ENTITIES: Mapping[str, Entity] = {
             "subscriptionId",
             status="stateSubscription",
             parents=("restaurantId",),
+            remembered=("restaurantId",),
             fields={
                 "subscriptionPlanId": text,
                 "restaurantId": reference,
@@ -287,3 +292,6 @@ CASCADES: Mapping[str, tuple[str, ...]] = {
 
 A reservation only names its table, and a menu its restaurant: they stay.
 """
+
+IMAGED = ("restaurant", "section", "table", "menu", "dish")
+"""What an image can be of: its record says only the id, not the kind."""

@@ -23,7 +23,8 @@ class Entity:
 
     `parents` are the fields by which it is found as a child, `references` those by which it is routed. A whole record
     holds all of `required`, and of `absent` those that have a value. `aliases` are other names that the platform's
-    documents use for a field. `lists` are the fields that hold whole entities of another kind.
+    documents use for a field. `lists` are the fields that hold whole entities of another kind. `remembered` are the
+    fields that are kept when it has been deleted, since records about others need them.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Entity:
     references: tuple[str, ...] = ()
     aliases: Mapping[str, str] = {}
     lists: Mapping[str, ListType] = {}
+    remembered: tuple[str, ...] = ()
 
     def id_in(self, data: Mapping[str, Any]) -> Any:
         """Return the id that an entity's data holds, or `DROPPED`."""

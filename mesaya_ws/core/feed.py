@@ -38,10 +38,10 @@ from mesaya_ws.core.parents import missing_parent
 from mesaya_ws.core.position import Cursor
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.publisher import Publisher
-from mesaya_ws.core.records import NOBODYS, Event, Reason, Unreadable, understand
+from mesaya_ws.core.records import NOBODYS, Event, Unreadable, understand
 from mesaya_ws.core.resume import Lost
 from mesaya_ws.core.routing import route
-from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, sources, state
+from mesaya_ws.core.snapshots import Snapshot, is_known, is_large, state
 from mesaya_ws.core.tally import Tally
 from mesaya_ws.core.trouble import of_kind
 from mesaya_ws.core.window import Window
@@ -108,6 +108,7 @@ class Feed:
         self._projections = Projections()
         self._new_merge = partial(_merge, round(parent_wait * 1000), max_records, max_bytes)
         self._merge = self._new_merge(self._projections)
+        self._leftovers: list[Iterator[None]] = []  # of topics that are no more
         self._publisher = Publisher(hub, window, self.cursor)
         self._report = report
         self._only = only
@@ -181,9 +182,10 @@ class Feed:
                 # Behind the records that were told before it.
                 self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news), steady)
             case Replaced(topic, topic_id):
-                if self._merge.drop(topic):
-                    self._own_up(topic, Lost.REPLACED)
+                self._merge.drop(topic)
+                self._own_up(topic, Lost.REPLACED)
                 self.coverage.replaced(topic, topic_id)
+                self._leftovers.append(self._projections.replaced(topic))
             case EpochsBegun(begun):
                 self.cursor.epochs_begin(begun)
             case Truncated(partition, next_offset):
@@ -208,6 +210,8 @@ class Feed:
             yield
         if self.losses:
             yield
+        while self._leftovers:
+            yield from self._leftovers.pop()
         work = 0
         for record, event in () if self._must_see_more else self._merge.take(steady):
             if isinstance(event, Event | Unreadable):
@@ -252,19 +256,24 @@ class Feed:
         is_clear = self._only is None or not self.coverage.unread or self._projections.can_judge(event)
         outcome = route(event, self._projections)
         self._report(record, outcome)
-        messages, reason, _, reparented, _ = outcome
-        if reason is Reason.ORPHAN and isinstance(event, Event):
-            parent = missing_parent(event, self._projections)
-            if parent is not None:
-                self.want(parent)
-        for name in reparented:
-            if (self._only is None or name in self._only) and (channel := parse_channel(name)) is not None:
+        messages, reason = outcome.messages, outcome.reason
+        for parent in outcome.awaits:
+            self.want(parent)
+        for name in outcome.reparented:
+            if self._only is not None and name not in self._only:
+                continue
+            if (channel := parse_channel(name)) is not None and topic in channel.kind.topics:
                 self.coverage.reparented(channel, partition)
         if not self.live and self.window.is_past(timestamp, self._now):
             # To make frames that nobody can be told any more would be a third of the work on a long log. Where our
             # clock is ahead they may still be asked for: then they are read again from the log.
             self.window.raise_floor(partition, offset + 1)
             return weight(record)
+        about = None
+        if isinstance(event, Event) and self.cursor.has_several(topic):
+            about = f"{event.entity}:{event.id}"
+        if about is not None or outcome.parents or outcome.known or outcome.awaits:
+            self.coverage.dependencies.note(partition, offset, outcome, entity=about, only=self._only)
         if self._only is not None:
             if isinstance(event, Event):
                 self._weigh(event, len(record.value or b""))
@@ -314,7 +323,7 @@ class Feed:
         """Return whether a state leaves nothing out that would be told by a log, or a window, which began earlier."""
         if channel.kind.name == "notifications" and not self.coverage.is_at_hand(channel, {}):
             return False
-        return is_known(channel, self._projections) and self.coverage.has_all_of(sources(channel.kind))
+        return is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
 
     def lacks(self, parent: str) -> bool:
         """Return whether nothing is known of what `want` was told."""

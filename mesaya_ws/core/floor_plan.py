@@ -14,33 +14,43 @@ def floor_plan(restaurant: str) -> str:
 
 def route_section(event: Event, projections: Projections) -> Outcome:
     """Route a section, with what stands in it where that comes or goes along."""
-    before = projections.shelves["section"].alive.get(event.id)
-    left = projections.place("section", before)
+    left = projections.place("section", projections.shelves["section"].alive.get(event.id))
     # A deletion takes them from the shelves, so they are asked for first.
     tables = standing("table", event.id, projections)
     objects = standing("section_object", event.id, projections)
-    data = projections.fold(event)
+    folded = projections.fold(event)
+    before, data = folded.before, folded.data
     here = projections.place("section", data)
 
     def say(restaurant: str, what: str, told: Data) -> Message:
         return Message(floor_plan(restaurant), f"section.{what}", event.timestamp, told)
 
-    if event.what == "deleted":
+    if not folded.exists:
+        if folded.is_late and before is None:
+            return outcome_of(())
         places = [place for place in dict.fromkeys((left, here)) if place is not None]
         told = _going(data, tables, objects, projections)
         return outcome_of([say(place, "deleted", told) for place in places], reparented=map(floor_plan, places))
-    if here is None:
-        return outcome_of(())
+    messages = []
     if before is not None and left is not None and left != here:
-        gone, come = _going(before, tables, objects, projections), coming("created", data, tables, objects)
-        return outcome_of(
-            [say(left, "deleted", gone), say(here, "created", come)], reparented=map(floor_plan, (left, here))
-        )
+        messages.append(say(left, "deleted", _going(before, tables, objects, projections)))
+    if here is None:
+        return outcome_of(messages)
     what = "created" if event.what == "created" and before is None else "updated"
-    if left is None:
-        # What was folded before its section came has been told to nobody yet.
-        return outcome_of([say(here, what, coming(what, data, tables, objects))], reparented=[floor_plan(here)])
-    return outcome_of([say(here, what, data)])
+    if folded.is_late:
+        what = "updated"
+    if event.what == "deleted":
+        # It ended some time, and has come again; what had stood in it has not.
+        tables = {id: table for id, table in tables.items() if id not in projections.shelves["table"].alive}
+        objects = {id: one for id, one in objects.items() if id not in projections.shelves["section_object"].alive}
+        messages.append(say(here, what, _going(data, tables, objects, projections)))
+    elif left != here:
+        # What was folded before its section came has been told to nobody here yet.
+        what = "created" if left is not None else what
+        messages.append(say(here, what, coming(what, data, tables, objects)))
+    else:
+        messages.append(say(here, what, data))
+    return outcome_of(messages)
 
 
 def standing(entity: str, section: str, projections: Projections) -> dict[str, Data]:
@@ -71,9 +81,12 @@ def route_object(event: Event, projections: Projections) -> Outcome:
         restaurant = projections.place("section_object", placed.alive[child])
         if restaurant is not None:
             ids.setdefault(restaurant, []).append(child)
-    known = event.id in projections.shelves["object"].alive
-    data = projections.fold(event)
-    what = event.what if event.what == "deleted" or (event.what == "created" and not known) else "updated"
+    folded = projections.fold(event)
+    if folded.is_late and not folded.exists:
+        return outcome_of((), otherwise=Reason.UNPLACED)
+    what, data = event.what, folded.data
+    if folded.is_late or what not in ("created", "deleted") or (what == "created" and folded.before is not None):
+        what = "updated"
     return outcome_of(
         [
             Message(

@@ -71,7 +71,7 @@ def route_found(event: Event, projections: Projections) -> Outcome:
     if here is None:
         return Outcome((), Reason.FOUND)
     messages = []
-    if projections.is_open(here) and id not in sections.gone:
+    if projections.is_open(here) and (before is not None or id not in sections.gone):
         is_new, tables = projections.find_section(id, event.data)
         if is_new or tables:
             what, objects = ("created" if before is None else "updated"), {}

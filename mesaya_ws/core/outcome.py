@@ -22,6 +22,10 @@ class Outcome(NamedTuple):
     `detail` is a sentence for the log, of a record that could not be understood. `reparented` are the channels of which
     this record changed what belongs to them, so that other records concern them from now on, or no longer. `mistyped`
     are fields of a wrong type, which were left out.
+
+    `parents` are those on which it depends whom this record concerns, and `known` are the names of a parent that no
+    record had told of before this one; `concerned` are the channels on which its parts are told from now on. `awaits`
+    are those that must be known for this record to concern somebody (else).
     """
 
     messages: Sequence[Message]
@@ -29,6 +33,10 @@ class Outcome(NamedTuple):
     detail: str = ""
     reparented: tuple[str, ...] = ()
     mistyped: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    concerned: tuple[str, ...] = ()
+    awaits: tuple[str, ...] = ()
 
 
 def outcome_of(

@@ -102,6 +102,10 @@ class Cursor:
         if not nearing:
             del self._nearing[partition.topic]
 
+    def has_several(self, topic: str) -> bool:
+        """Return whether a topic has several partitions."""
+        return not self._single and len(self._partitions[topic]) > 1
+
     def places(self) -> dict[Partition, Place]:
         """Return where this is in every partition."""
         return {

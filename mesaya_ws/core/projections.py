@@ -1,16 +1,25 @@
 """What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mesaya_ws.core.checkpoint import Row
-from mesaya_ws.core.entities import CASCADES, ENTITIES
+from mesaya_ws.core.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
 from mesaya_ws.core.entity import Data
+from mesaya_ws.core.event_log import PARENTS, topic_of
+from mesaya_ws.core.latest import Latest
+from mesaya_ws.core.provenance import At
 from mesaya_ws.core.records import AUTH, Event, Unreadable
-from mesaya_ws.core.shelf import Shelf
+from mesaya_ws.core.shelf import Folded, Shelf, at_in
 
 DISCARDED_AT_ONCE = 2000
 """How many entities are let go in one go: a millisecond of work, at most."""
+
+# By kind: with whose end entities end, and the field that names it.
+_ENDS_WITH = {
+    part: [(name, ENTITIES[name].id_field) for name, parts in CASCADES.items() if part in parts]
+    for part in {part for parts in CASCADES.values() for part in parts}
+}
 
 
 class Projections:
@@ -20,11 +29,13 @@ class Projections:
         self.shelves = {name: Shelf(entity) for name, entity in ENTITIES.items()}
         self.names: dict[str, str] = {}
         """What users are called, by `auth` or by their reviews, whichever spoke last."""
-        self.roles: dict[str, tuple[str, ...]] = {}
-        self._assigned: dict[str, str] = {}  # owners of restaurants that were never heard of
-        self._restaurants = self.shelves["restaurant"]
-        self._sections = self.shelves["section"]
-        self._tables = self.shelves["table"]
+        self._called: dict[str, Latest[str]] = {AUTH: Latest(), "review": Latest()}
+        self._roles: Latest[list[str]] = Latest()
+        # Owners of restaurants by their requests: those that count, as no later record of the restaurant tells another.
+        self._assigned: Latest[str] = Latest()
+        self._found_owners: dict[str, str] = {}  # by the platform's API: they count where no record tells of any
+        self.is_late = False
+        """Whether the record that was folded last came late (see `provenance`)."""
 
     def can_judge(self, event: Event | Unreadable) -> bool:
         """Return whether it can be said what an event changes: not if it is about something never heard of before."""
@@ -32,79 +43,110 @@ class Projections:
             return True
         return self.shelves[event.entity].knows(event.id)
 
-    def fold(self, event: Event) -> Data:
-        """Take in an event; return the entity with what the event left out filled in from what was known.
+    def fold(self, event: Event) -> Folded:
+        """Take in an event; say what the entity was, and what it is now, with what others have told of it.
 
         A deleted entity takes with it what the platform's database deletes with it.
         """
-        if event.entity == AUTH:
-            self._fold_user(event)
-            return event.data
-        data = event.data
         shelf = self.shelves[event.entity]
-        deleted = event.what == "deleted"
-        old = shelf.alive.get(event.id)
-        if old is not None:
-            data = old | data
-            for name in event.unknown:
-                data.pop(name, None)
-            for name in shelf.entity.absent:
-                if name in old and name not in event.data and shelf.entity.required <= event.data.keys():
-                    del data[name]  # what a whole record leaves out has no value any more
-        if deleted:
-            self._bury(shelf, event.id, data)
-            for table in self.listed(data) if event.entity == "section" else ():
-                self._bury(self._tables, table["tableId"], table)
-        else:
-            shelf.put(event.id, data)
-            if event.entity == "owner_upgrade":
-                self._fold_upgrade(data)
-            elif event.entity == "menu":
-                self._fold_dishes(event, data.get("restaurantId"))
-        if event.entity == "review":
-            self._name(data.get("userId"), event.data.get("userName"))
-        return data
+        ends = event.what == "deleted"
+        folded = shelf.take(event.id, event.at, event.data, event.unknown, ends=ends)
+        self.is_late = folded.is_late
+        if ends:
+            self._end_parts(shelf, event, folded.data)
+        elif folded.exists and self._ended_with_parent(shelf, event.id, folded.data):
+            self.is_late = True
+            folded = folded._replace(is_late=True, exists=False)
+        match event.entity:
+            case "restaurant":
+                self._fold_owner(event)
+            case "owner_upgrade":
+                self._fold_upgrade(event.id)
+            case "menu":
+                self._fold_dishes(event, folded.data.get("restaurantId"))
+            case "review":
+                self._name("review", folded.data.get("userId"), event.data.get("userName"), event.at)
+        self._forget_oldest(shelf)
+        return folded
+
+    def fold_user(self, event: Event) -> None:
+        """Take in an event of `auth`."""
+        self._name(AUTH, event.id, event.data.get("name"), event.at)
+        if "roles" in event.data:
+            self._roles.put(event.id, event.at, list(event.data["roles"]))
+
+    @property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """The roles of users, as `auth` told them last."""
+        return {user: tuple(roles) for user, (_, roles) in self._roles.told.items()}
 
     def rows(self) -> Iterator[Row]:
         """Yield all that is known, table by table; no event may be folded meanwhile."""
-        for name, table in self._tables_by_name().items():
-            for id, value in table.items():
-                yield name, id, value
+        for table, latest in self._latest().items():
+            for id, told in latest.told.items():
+                yield table, id, told
+        for id, owner in self._found_owners.items():
+            yield "found_owner", id, owner
+        for shelf in self.shelves.values():
+            yield from shelf.rows()
 
-    def _tables_by_name(self) -> dict[str, dict[str, Any]]:
-        tables: dict[str, dict[str, Any]] = {"names": self.names, "roles": self.roles, "assigned": self._assigned}
-        for name, shelf in self.shelves.items():
-            tables[f"alive/{name}"], tables[f"gone/{name}"] = shelf.alive, shelf.gone
-        return tables
+    def _latest(self) -> dict[str, Latest[Any]]:
+        called = {f"called/{source}": latest for source, latest in self._called.items()}
+        return {**called, "roles": self._roles, "assigned": self._assigned}
 
     def discard(self) -> Iterator[None]:
-        """Let go of all that is known, yielding after some of it: to free it takes 0.4 µs for each entity."""
-        for table in self._tables_by_name().values():
-            while table:
-                for _ in range(min(DISCARDED_AT_ONCE, len(table))):
-                    table.popitem()
-                yield
+        """Let go of all that is known, yielding after some of it."""
+        yield from _empty(self.names, self._found_owners, *(latest.told for latest in self._latest().values()))
+        for shelf in self.shelves.values():
+            yield from _empty(*shelf.tables())
 
     def load(self, table: str, id: str, value: Any) -> None:
         """Take in one of the `rows`, those of one table in their order. Raises `ValueError` when it is none."""
         kind, _, entity = table.partition("/")
-        if kind in ("alive", "gone") and entity in self.shelves and type(value) is dict:
-            shelf = self.shelves[entity]
-            if kind == "alive":
-                shelf.put(id, value)
+        try:
+            if kind in ("alive", "gone", "found"):
+                self.shelves[entity].load(kind, id, value)
+            elif table == "found_owner":
+                self._found_owners[id] = _text(value)
+            elif table == "roles":
+                at, roles = value
+                self._roles.put(id, at_in(at), list(map(_text, roles)))
+            elif kind == "called":
+                at, name = value
+                self._name(entity, id, _text(name), at_in(at))
             else:
-                shelf.gone[id] = value
-        elif kind == "roles" and type(value) is list:
-            self.roles[id] = tuple(value)
-        elif kind in ("names", "assigned") and type(value) is str:
-            (self.names if kind == "names" else self._assigned)[id] = value
-        else:
-            raise ValueError(f"{table} holds no such row")
+                at, owner = value
+                self._latest()[table].put(id, at_in(at), _text(owner))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{table} holds no such row") from error
+
+    def replaced(self, topic: str) -> Iterator[None]:
+        """Forget at once what only `topic` has told, of which nothing is left; then let go of it, yielding often."""
+        gone: list[dict[str, Any]] = []
+        for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
+            shelf = self.shelves[entity.name]
+            fresh = self.shelves[entity.name] = Shelf(entity)
+            for id, data in shelf.found.items():
+                fresh.find(id, data)
+            gone += shelf.tables()
+        if topic == PARENTS:
+            self._found_owners = {}
+            for shelf in self.shelves.values():
+                shelf.forget_found()
+        for source, at in ((AUTH, topic_of("auth")), ("review", topic_of("reviews"))):
+            if topic == at:
+                gone.append(self._called[source].told)
+                self._called[source] = Latest()
+                self._recall_names()
+        if topic == topic_of("auth"):
+            self._roles = Latest()
+        if topic == topic_of("owner-upgrade"):
+            self._assigned = Latest()
+        return _empty(*gone)
 
     def find_owner(self, restaurant: str, owner: str) -> None:
-        """Take in who owns a restaurant, as the platform's API says, unless a record has told of it."""
-        if not self._restaurants.knows(restaurant):
-            self._assigned.setdefault(restaurant, owner)
+        """Take in who owns a restaurant, as the platform's API says: it counts unless a record has told of it."""
+        self._found_owners.setdefault(restaurant, owner)
 
     def find_section(self, id: str, data: Data) -> tuple[bool, list[str]]:
         """Take in what the platform's API says of a section and its `tables`, where records have told nothing.
@@ -112,55 +154,108 @@ class Projections:
         Return whether that is anything new of the section itself, and of which tables it is. Nothing comes back that
         was deleted, and no table from another section.
         """
-        known = self._sections.alive.get(id, {})
-        filled = {name: value for name, value in data.items() if name != "tables"} | known
-        is_new = len(filled) > len(known)
-        if is_new:
-            self._sections.put(id, filled)
-        tables = []
+        is_new = self.shelves["section"].find(id, {name: value for name, value in data.items() if name != "tables"})
+        tables = self.shelves["table"]
+        found = []
         for row in data.get("tables", ()):
             table = row["tableId"]
-            known = self._tables.alive.get(table, {})
-            filled = row | {"sectionId": id} | known
-            if table not in self._tables.gone and filled["sectionId"] == id and len(filled) > len(known):
-                self._tables.put(table, filled)
-                tables.append(table)
-        return is_new, tables
+            is_here = tables.alive.get(table, {}).get("sectionId", id) == id
+            if tables.find(table, row | {"sectionId": id}) and is_here:
+                found.append(table)
+        return is_new, found
 
-    def _fold_user(self, event: Event) -> None:
-        self._name(event.id, event.data.get("name"))
-        if "roles" in event.data:
-            self.roles[event.id] = event.data["roles"]
+    def _name(self, source: str, user: str | None, name: str | None, at: At) -> None:
+        if user and name and name.strip() and self._called[source].put(user, at, name.strip()):
+            told = [latest.told[user] for latest in self._called.values() if user in latest.told]
+            # Of two topics only the time can be compared; when it is the same, who spoke last is right.
+            latest = max(told, key=lambda one: one[0][0])
+            self.names[user] = name.strip() if latest[0][0] == at[0] else latest[1]
 
-    def _name(self, user: str | None, name: str | None) -> None:
-        if user and name and name.strip():
-            self.names[user] = name.strip()
+    def _recall_names(self) -> None:
+        self.names = {}
+        for source, latest in self._called.items():
+            for user, (at, name) in list(latest.told.items()):
+                self._name(source, user, name, at)
 
-    def _fold_upgrade(self, request: Data) -> None:
+    def _fold_owner(self, event: Event) -> None:
+        """Let go of an owner by a request if a later record of the restaurant tells of its owner."""
+        assigned = self._assigned.told.get(event.id)
+        if assigned is None or "ownerId" not in event.data or event.id not in self._restaurants.alive:
+            return
+        if self._restaurants.told_at(event.id, "ownerId")[0] >= assigned[0][0]:
+            del self._assigned.told[event.id]
+
+    def _fold_upgrade(self, id: str) -> None:
         """Give an approved owner the restaurant: the platform does so without telling of the restaurant."""
+        shelf = self.shelves["owner_upgrade"]
+        request = shelf.alive.get(id, {})
         restaurant, user = request.get("assignedRestaurantId"), request.get("userId")
         if request.get("status") != "approved" or not restaurant or not user:
             return
-        if known := self._restaurants.alive.get(restaurant):
-            self._restaurants.put(restaurant, known | {"ownerId": user})
-        else:
-            self._assigned[restaurant] = user
+        at = max(shelf.told_at(id, field) for field in ("status", "assignedRestaurantId", "userId"))
+        known = self._restaurants.alive.get(restaurant, {})
+        if "ownerId" not in known or self._restaurants.told_at(restaurant, "ownerId")[0] <= at[0]:
+            self._assigned.put(restaurant, at, user)
 
     def _fold_dishes(self, menu: Event, restaurant: str | None) -> None:
         """Take in the dishes that come with their menu: the event that deletes one brings its id alone."""
         dishes = self.shelves["dish"]
-        unknown = [name.removeprefix("dishes.") for name in menu.unknown]
-        for dish in menu.data.get("dishes", ()):
-            known = dishes.alive.get(dish["dishId"], {"restaurantId": restaurant} if restaurant else {})
-            known = {name: value for name, value in known.items() if name not in unknown} if unknown else known
-            dishes.put(dish["dishId"], known | dish)
+        unknown = [name.removeprefix("dishes.") for name in menu.unknown if name.startswith("dishes.")]
+        for dish in menu.data.get("dishes", ()) if menu.what != "deleted" else ():
+            folded = dishes.take(dish["dishId"], menu.at, dish, unknown)
+            if folded.exists and restaurant is not None and "restaurantId" not in folded.data:
+                dishes.put(dish["dishId"], folded.data | {"restaurantId": restaurant})
 
-    def _bury(self, shelf: Shelf, id: str, data: Data) -> None:
-        shelf.bury(id, data)
+    def _end_parts(self, shelf: Shelf, event: Event, data: Data) -> None:
+        """End what the platform's database deletes with an entity, as far as nothing was told of it since."""
+        time = shelf.gone[event.id].ended
+        self._cut_under(shelf, event.id, time)
+        for table in self.listed(data) if event.entity == "section" else ():
+            # The record's own tables: where they stand may not be known.
+            if (id := table["tableId"]) in self._tables.alive:
+                self._cut(self._tables, id, "sectionId", time)
+
+    def _cut_under(self, shelf: Shelf, id: str, time: int) -> None:
+        field = shelf.entity.id_field
         for name in CASCADES.get(shelf.entity.name, ()):
             children = self.shelves[name]
-            for child in list(children.under(shelf.entity.id_field, id)):
-                self._bury(children, child, children.alive[child])
+            for child in list(children.under(field, id)):
+                self._cut(children, child, field, time)
+
+    def _cut(self, shelf: Shelf, id: str, field: str, time: int) -> None:
+        if shelf.cut(id, field, time):
+            self._cut_under(shelf, id, time)
+            self._forget_oldest(shelf)
+
+    def _ended_with_parent(self, shelf: Shelf, id: str, data: Data) -> bool:
+        """End an entity if a parent of it ended after all that was told of it; return whether that is so."""
+        for name, field in _ENDS_WITH.get(shelf.entity.name, ()):
+            parent = data.get(field)
+            ended = self.shelves[name].gone.get(parent) if parent is not None else None
+            if ended is not None and shelf.cut(id, field, ended.ended - 1):
+                self._cut_under(shelf, id, ended.ended - 1)
+                return True
+        return False
+
+    def _forget_oldest(self, shelf: Shelf) -> None:
+        """Forget what was deleted long ago, and what still belongs to it: that is shown to nobody."""
+        while (id := shelf.forget_oldest()) is not None:
+            if id in shelf.alive:
+                continue
+            field = shelf.entity.id_field
+            for parts in self.shelves.values():
+                for name in parts.entity.parents:
+                    if name == field or (name == "entityId" and shelf.entity.name in IMAGED):
+                        for part in list(parts.under(name, id)):
+                            parts.forget(part)
+
+    @property
+    def _restaurants(self) -> Shelf:
+        return self.shelves["restaurant"]
+
+    @property
+    def _tables(self) -> Shelf:
+        return self.shelves["table"]
 
     def listed(self, section: Data) -> list[Data]:
         """Return the tables that a section names itself, without those that are known to stand elsewhere by now."""
@@ -173,16 +268,22 @@ class Projections:
 
     def owner(self, restaurant: str | None) -> str | None:
         """Return who owns a restaurant, or owned it when it was deleted."""
+        if restaurant is None:
+            return None
         known = self._restaurants.last(restaurant) or {}
-        return known.get("ownerId") or self._assigned.get(restaurant or "")
+        return self._assigned.get(restaurant) or known.get("ownerId") or self._found_owners.get(restaurant)
 
     def is_parent(self, entity: str, id: str) -> bool:
         """Return whether enough is known of an entity to say whom its parts concern: of restaurants, who owns them."""
-        return self.shelves[entity].knows(id) or (entity == "restaurant" and id in self._assigned)
+        if entity == "restaurant" and (id in self._assigned.told or id in self._found_owners):
+            return True
+        shelf = self.shelves.get(entity)
+        return self.kind_of(id, IMAGED) is not None if shelf is None else shelf.knows(id)
 
     def is_open(self, restaurant: str) -> bool:
         """Return whether a restaurant's channels can be spoken on: its deletion was their last word."""
-        return restaurant not in self._restaurants.gone
+        shelf = self._restaurants
+        return restaurant not in shelf.gone or restaurant in shelf.alive
 
     def place(self, entity: str, data: Mapping[str, Any] | None) -> str | None:
         """Return the restaurant that an entity belongs to now, directly or by what it is a part of; None if unknown."""
@@ -191,13 +292,32 @@ class Projections:
         if entity == "image":
             return self._place_of_any(data.get("entityId"))
         if entity in ("table", "section_object"):
-            data = self._sections.alive.get(data.get("sectionId", ""))
+            data = self.shelves["section"].alive.get(data.get("sectionId", ""))
         return data.get("restaurantId") if data is not None else None
 
+    def kind_of(self, id: str, kinds: Iterable[str]) -> str | None:
+        """Return which of the `kinds` something is that is known by its id alone; one that exists goes first."""
+        shelves = [self.shelves[name] for name in kinds]
+        for shelf in shelves:
+            if id in shelf.alive:
+                return shelf.entity.name
+        return next((shelf.entity.name for shelf in shelves if id in shelf.gone), None)
+
     def _place_of_any(self, id: str | None) -> str | None:
-        if id is None:
-            return None
-        for name in ("restaurant", "section", "table", "menu", "dish"):
-            if id in self.shelves[name].alive:
-                return self.place(name, self.shelves[name].alive[id])
-        return None
+        kind = None if id is None else self.kind_of(id, IMAGED)
+        return None if kind is None or id is None else self.place(kind, self.shelves[kind].alive.get(id))
+
+
+def _empty(*tables: dict[str, Any]) -> Iterator[None]:
+    """Empty tables, yielding after some of it: to free what is known of an entity takes 0.4 µs."""
+    for table in tables:
+        while table:
+            for _ in range(min(DISCARDED_AT_ONCE, len(table))):
+                table.popitem()
+            yield
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError("a name is a text")
+    return value

@@ -13,6 +13,7 @@ from mesaya_ws.core.entity import Data, Dropped, Entity
 from mesaya_ws.core.event_log import PARENTS, Record, TooLarge, topic_of
 from mesaya_ws.core.fields import DROPPED, reference
 from mesaya_ws.core.json_text import MAX_NODES, has_too_many_nodes, read_json
+from mesaya_ws.core.provenance import At
 
 
 class Reason(StrEnum):
@@ -26,6 +27,8 @@ class Reason(StrEnum):
     """Folded; nothing is known that says whom it concerns."""
     UNPLACED = "unplaced"
     """An image or a piece of furniture that belongs to nothing known."""
+    LATE = "late"
+    """A later record of the same entity had been taken before: told as an update, unless it is deleted by then."""
     FOUND = "found"
     """What the platform's API has said, and is not to be told: an owner, or what had been told before."""
     PLAN = "plan"
@@ -57,6 +60,8 @@ class Event(NamedTuple):
     `mistyped` are the fields whose value is of a wrong type. `unknown` are those that the record names without telling
     a value that can be kept (null where there must be one is no fault, but no value either): what was known of them is
     true no longer. Ids that routing needs are not among the `unknown`: without them nobody would be concerned.
+
+    `at` is where the record stands among those of its topic.
     """
 
     entity: str
@@ -65,6 +70,7 @@ class Event(NamedTuple):
     data: Data
     metadata: Mapping[str, Any]
     timestamp: str
+    at: At
     previous: str | None = None
     mistyped: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -115,7 +121,7 @@ def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable
     if type(timestamp) is not str:
         timestamp = platform_time(record.timestamp)
     if topic == _AUTH_TOPIC:
-        return _understand_auth(envelope, timestamp)
+        return _understand_auth(record, envelope, timestamp)
     entities = OF_TOPIC.get(topic)
     if entities is None:
         return Unreadable(Reason.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
@@ -154,7 +160,8 @@ def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable
             cleaned["ownerId"] = owner
     previous = data.get("previousStatus")
     previous = previous.lower() if type(previous) is str else None
-    event = Event(entity.name, what, subject, cleaned, metadata, timestamp, previous)
+    at = record.timestamp, record.partition, record.offset
+    event = Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous)
     if not dropped:
         return event
     mistyped = tuple(name for name, is_fault in dropped.items() if is_fault)
@@ -189,7 +196,7 @@ def _is_stripe(record: Record, envelope: Mapping[str, Any]) -> bool:
     return "payment_intent_id" in envelope or (record.key is not None and envelope.get("event_type") not in _WHATS)
 
 
-def _understand_auth(envelope: Mapping[str, Any], timestamp: str) -> Event | Unreadable:
+def _understand_auth(record: Record, envelope: Mapping[str, Any], timestamp: str) -> Event | Unreadable:
     what = envelope.get("type", envelope.get("event_type", envelope.get("action")))
     if type(what) is not str:
         return Unreadable(Reason.UNKNOWN_EVENT_TYPE, "The record has no type.")
@@ -207,7 +214,7 @@ def _understand_auth(envelope: Mapping[str, Any], timestamp: str) -> Event | Unr
     roles = user.get("roles")
     if type(roles) is list:
         data["roles"] = tuple(role for role in roles if type(role) is str)
-    return Event(AUTH, what, subject, data, _NOTHING, timestamp)
+    return Event(AUTH, what, subject, data, _NOTHING, timestamp, (record.timestamp, record.partition, record.offset))
 
 
 def platform_time(milliseconds: int) -> str:

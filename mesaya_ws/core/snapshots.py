@@ -4,7 +4,7 @@ A state can be large. What belongs to it is noted at once, which is quick, since
 (`shelf.Shelf.put`); it is written down bit by bit, while the log goes on.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -12,14 +12,13 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from mesaya_ws.core.channels import Channel, Kind
-from mesaya_ws.core.event_log import topic_of
+from mesaya_ws.core.belongings import belongings, imaged_parts
+from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.fields import PRIVATE
 from mesaya_ws.core.frames import FINAL, FRAGMENT_BYTES, fragment, payload_of, text_frame
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.protocol import encode
 from mesaya_ws.core.reservations import is_before, show_reservation
-from mesaya_ws.core.shelf import Shelf
 from mesaya_ws.core.window import Overtaken, Window
 
 LATEST = 20
@@ -29,9 +28,6 @@ WRITTEN_AT_ONCE = 200
 """How many entities are written down in one go: a millisecond of work, at most."""
 
 State = dict[str, Any]
-
-# An image only says what it is an image of; whose part that is, others say.
-_SOURCES = {"info": tuple(map(topic_of, ("sections", "tables", "menus")))}
 
 
 @frozen
@@ -162,7 +158,7 @@ def _size(channel: Channel, projections: Projections) -> int:
             size += _offered(own, projections)
             if size > WRITTEN_AT_ONCE:
                 return size
-            return size + sum(len(shelves["image"].under("entityId", part)) for part in _parts([own], projections))
+            return size + sum(len(shelves["image"].under("entityId", part)) for part in imaged_parts(own, projections))
         case "menu":
             return _offered(own, projections)
         case "reservations" | "reviews":
@@ -190,75 +186,32 @@ def is_known(channel: Channel, projections: Projections) -> bool:
     return not channel.name.startswith("restaurant:") or projections.shelves["restaurant"].knows(channel.subject or "")
 
 
-def sources(kind: Kind) -> tuple[str, ...]:
-    """Return the topics that tell the state of such a channel: not only those that feed it."""
-    return kind.topics + _SOURCES.get(kind.name, ())
+def _contents(channel: Channel, projections: Projections, _: Window, __: int) -> State:
+    # Of a restaurant that is deleted, nobody is told any more what becomes of its parts.
+    own = channel.subject or ""
+    known = belongings(channel.kind.name, own if projections.is_open(own) else "", projections)
+    return dict(known)
 
 
-def _alive(shelf: Shelf, field: str, parents: Iterable[str]) -> list[State]:
-    return [shelf.alive[child] for parent in parents for child in shelf.under(field, parent)]
-
-
-def _own(channel: Channel, projections: Projections) -> list[str]:
-    """Return the restaurant of a channel, unless it is deleted: nobody is told any more what becomes of its parts."""
-    return [channel.subject] if channel.subject is not None and projections.is_open(channel.subject) else []
-
-
-def _tables(channel: Channel, projections: Projections, _: Window, __: int) -> State:
-    shelves = projections.shelves
-    sections = [id for own in _own(channel, projections) for id in shelves["section"].under("restaurantId", own)]
-    return {
-        "sections": [shelves["section"].alive[section] for section in sections],
-        "tables": _alive(shelves["table"], "sectionId", sections),
-        "sectionObjects": _alive(shelves["section_object"], "sectionId", sections),
-    }
-
-
-def _reservations(channel: Channel, projections: Projections, _: Window, now: int) -> State:
+def _reservations(channel: Channel, projections: Projections, window: Window, now: int) -> State:
     # The earliest "today" there is: UTC-12.
     today = (datetime.fromtimestamp(now / 1000, UTC) - timedelta(hours=12)).date().isoformat()
 
     def derive(data: State) -> State | None:
         return None if is_before(data, today) else show_reservation(data, projections.names)
 
-    known = _alive(projections.shelves["reservation"], "restaurantId", _own(channel, projections))
-    return {"reservations": _Derived(known, derive)}
-
-
-def _menu(channel: Channel, projections: Projections, _: Window, __: int) -> State:
-    own = _own(channel, projections)
-    return {
-        "menus": _alive(projections.shelves["menu"], "restaurantId", own),
-        "dishes": _alive(projections.shelves["dish"], "restaurantId", own),
-    }
-
-
-def _reviews(channel: Channel, projections: Projections, _: Window, __: int) -> State:
-    return {"reviews": _alive(projections.shelves["review"], "restaurantId", _own(channel, projections))}
+    known = _contents(channel, projections, window, now)
+    return {"reservations": _Derived(known["reservations"], derive)}
 
 
 def _public(restaurant: Mapping[str, Any]) -> State:
     return {name: value for name, value in restaurant.items() if name not in PRIVATE}
 
 
-def _info(channel: Channel, projections: Projections, _: Window, __: int) -> State:
+def _info(channel: Channel, projections: Projections, window: Window, now: int) -> State:
     restaurant = projections.shelves["restaurant"].alive.get(channel.subject or "")
-    parts = _parts(_own(channel, projections), projections)
-    return {
-        "restaurant": None if restaurant is None else _public(restaurant),
-        "images": _alive(projections.shelves["image"], "entityId", parts),
-    }
-
-
-def _parts(restaurants: Collection[str], projections: Projections) -> list[str]:
-    """Return the ids of all that may have images: the restaurants, and what belongs to them."""
-    shelves = projections.shelves
-    sections = [id for place in restaurants for id in shelves["section"].under("restaurantId", place)]
-    parts = [*restaurants, *sections]
-    parts += (id for section in sections for id in shelves["table"].under("sectionId", section))
-    for kind in ("menu", "dish"):
-        parts += (id for place in restaurants for id in shelves[kind].under("restaurantId", place))
-    return parts
+    shown = None if restaurant is None else _public(restaurant)
+    return {"restaurant": shown, **_contents(channel, projections, window, now)}
 
 
 def _restaurants(_: Channel, projections: Projections, __: Window, ___: int) -> State:
@@ -276,10 +229,10 @@ def _notifications(channel: Channel, _: Projections, window: Window, __: int) ->
 
 
 _STATES: Mapping[str, Callable[[Channel, Projections, Window, int], State]] = {
-    "tables": _tables,
+    "tables": _contents,
     "reservations": _reservations,
-    "menu": _menu,
-    "reviews": _reviews,
+    "menu": _contents,
+    "reviews": _contents,
     "info": _info,
     "restaurants": _restaurants,
     "announcements": _announcements,

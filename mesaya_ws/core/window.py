@@ -142,6 +142,10 @@ class Window:
         """Promise nothing of `partition` before `offset`: not all of it could be published."""
         self._floor[partition] = max(offset, self._floor.get(partition, 0))
 
+    def is_before_floor(self, partition: Partition, offset: int) -> bool:
+        """Return whether nothing is promised of a record, so that nobody is told anything who lacks it."""
+        return offset < self._floor.get(partition, 0)
+
     def tear(self, partition: Partition, offset: int) -> None:
         """Promise nothing of `partition` before `offset`, and begin a new era: what was made before it is not all."""
         self.era += 1

@@ -83,7 +83,7 @@ def test_nothing_leaves_that_must_not(stream):
         if isinstance(event, Event):
             missing_parent(event, projections)
         outcome = route(event, projections)
-        assert bool(outcome.messages) == (outcome.reason == "sent")
+        assert outcome.reason == "late" or bool(outcome.messages) == (outcome.reason == "sent")
         assert all(count == 1 for count in Counter(message.channel for message in outcome.messages).values())
         for message in outcome.messages:
             check(record, message)
@@ -124,7 +124,6 @@ def check_snapshots(projections):
 
 def check_index(projections):
     for shelf in projections.shelves.values():
-        assert not shelf.alive.keys() & shelf.gone.keys()
         for field in shelf.entity.parents:
             parents = {data.get(field) for data in shelf.alive.values()} - {None}
             for parent in parents:

@@ -2,7 +2,7 @@ from mesaya_ws.core.outcome import Message
 from mesaya_ws.core.records import Reason
 from tests.core.events import TIME
 
-TABLES, THERE = "restaurant:R:tables", "restaurant:R2:tables"
+TABLES, THERE, INFO = "restaurant:R:tables", "restaurant:R2:tables", "restaurant:R:info"
 
 
 def test_a_new_section_says_what_stands_in_it(platform):
@@ -21,9 +21,9 @@ def test_a_table_whose_section_has_not_come_is_told_with_the_section(platform):
         "tables": [{"tableId": "early", "sectionId": "late"}],
         "sectionObjects": [{"sectionObjectId": "so", "sectionId": "late", "objectId": "o"}],
     }
-    assert platform.outcome.reparented == (TABLES,)
+    assert (platform.outcome.known[0], platform.outcome.concerned) == ("section:late", (TABLES, INFO))
     assert "tables" not in platform.says("section.updated", "late", name="n")[TABLES].data
-    assert platform.outcome.reparented == ()
+    assert platform.outcome.known == platform.outcome.reparented == ()
 
 
 def test_a_section_that_moves_takes_its_tables_along(platform):
@@ -47,7 +47,7 @@ def test_a_section_that_moves_takes_its_tables_along(platform):
             },
         ),
     }
-    assert platform.outcome.reparented == (TABLES, THERE)
+    assert {TABLES, THERE} <= {*platform.outcome.reparented}
     assert list(platform.says("table.updated", "t", capacity=2)) == [THERE]
 
 
@@ -63,7 +63,7 @@ def test_a_deleted_section_names_all_its_tables(platform):
     data = platform.says("section.deleted", "s", tables=[{"id": "seeded"}, {"id": "t"}])[TABLES].data
     assert data["tableIds"] == ["seeded", "t"]
     assert data["sectionObjectIds"] == ["so"]
-    assert platform.outcome.reparented == (TABLES,)
+    assert TABLES in platform.outcome.reparented
     assert platform.says("table.updated", "t", sectionId="s") == {}
 
 
@@ -97,7 +97,7 @@ def test_what_moves_to_a_deleted_restaurant_still_leaves_the_other(platform):
     platform.says("restaurant.deleted", "R2")
     messages = platform.says("section.updated", "s", restaurantId="R2")
     assert {channel: message.type for channel, message in messages.items()} == {TABLES: "section.deleted"}
-    assert platform.outcome.reparented == (TABLES, THERE)
+    assert {TABLES, THERE} <= {*platform.outcome.reparented}
 
 
 def test_a_known_section_that_is_created_again_is_updated(platform):
@@ -116,7 +116,7 @@ def test_a_section_that_is_deleted_where_it_was_not(platform):
     messages = platform.says("section.deleted", "s", restaurantId="R2")
     assert messages.keys() == {TABLES, THERE}
     assert messages[TABLES].data is messages[THERE].data
-    assert platform.outcome.reparented == (TABLES, THERE)
+    assert {TABLES, THERE} <= {*platform.outcome.reparented}
 
 
 def test_a_section_that_moves_takes_its_furniture_along(platform):
@@ -137,4 +137,4 @@ def test_furniture_of_several_floor_plans(platform):
     assert platform.outcome.reparented == ()
     messages = platform.says("object.deleted", "o")
     assert [messages[channel].data["sectionObjectIds"] for channel in (TABLES, THERE)] == [["so1"], ["so2"]]
-    assert platform.outcome.reparented == (TABLES, THERE)
+    assert {TABLES, THERE} <= {*platform.outcome.reparented}

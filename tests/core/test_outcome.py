@@ -1,12 +1,12 @@
-from mesaya_ws.core.outcome import Message, outcome_of
+from mesaya_ws.core.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.records import Reason
 
 MESSAGE = Message("global:announcements", "announcement.created", "", {})
 
 
 def test_what_is_a_message_was_sent_and_what_is_none_has_a_reason():
-    assert outcome_of([MESSAGE]) == ([MESSAGE], Reason.SENT, "", (), ())
-    assert outcome_of([]) == ([], Reason.ORPHAN, "", (), ())
+    assert outcome_of([MESSAGE]) == Outcome([MESSAGE], Reason.SENT)
+    assert outcome_of([]) == Outcome([], Reason.ORPHAN)
     assert outcome_of([], Reason.UNPLACED).reason == Reason.UNPLACED
     assert outcome_of([MESSAGE], Reason.UNPLACED).reason == Reason.SENT
 

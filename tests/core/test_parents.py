@@ -20,12 +20,16 @@ from tests.core.events import event
         ("subscription.created", {"restaurantId": "R"}, None),
         ("reservation.created", {"restaurantId": "x"}, None),
         ("section.created", {"restaurantId": "x"}, None),
-        ("image.created", {"entityId": "x"}, None),
+        ("image.created", {"entityId": "x"}, "part:x"),
+        ("image.created", {"entityId": "t"}, "section:unknown"),
+        ("image.created", {"entityId": "m"}, None),
     ],
 )
 def test_what_must_be_known_first(platform, kind, data, missing):
     platform.says("reservation.created", "r", restaurantId="R", userId="guest")
     platform.says("subscription.created", "b", restaurantId="R")
+    platform.says("table.created", "t", sectionId="unknown")
+    platform.says("menu.created", "m", restaurantId="R")
     assert missing_parent(event(kind, "new", **data), platform.projections) == missing
 
 

@@ -39,6 +39,7 @@ def test_the_current_envelope():
         {"tableId": "e", "capacity": 4, "status": "available"},
         {"a": 1},
         "2026-01-20T15:00:00.000Z",
+        event.at,
     )
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from mesaya_ws.core.outcome import Message
+from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.records import Reason, Unreadable
 from mesaya_ws.core.routing import route
 from tests.core.events import TIME, user
@@ -193,12 +193,15 @@ def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platf
     assert messages[RESERVATIONS].data["ownerId"] == "owner"
     assert not {"ownerId", "adminNote", "subscriptionId"} & messages[TABLES].data.keys()
     assert messages[LISTS].data["sections"] == [{"sectionId": "s", "tables": [{"tableId": "t"}]}]
-    assert platform.outcome.reparented == tuple(f"restaurant:R:{kind}" for kind in kinds)
+    assert {f"restaurant:R:{kind}" for kind in kinds} <= {*platform.outcome.reparented}
     assert platform.says("table.updated", "t", sectionId="s") == {}
     assert platform.says("menu.created", "m", restaurantId="R") == {}
     assert platform.outcome.reason == Reason.ORPHAN
     assert types(platform.says("reservation.deleted", "r", **BOOKING)) == {GUEST: "reservation.deleted"}
-    assert types(platform.says("restaurant.created", "R"))[INFO] == "restaurant.created"
+    messages = platform.says("restaurant.created", "R")
+    assert types(messages) == dict.fromkeys([*(f"restaurant:R:{kind}" for kind in kinds), LISTS], "restaurant.created")
+    assert [menu["menuId"] for menu in messages["restaurant:R:menu"].data["menus"]] == ["m"], "as it came meanwhile"
+    assert messages[TABLES].data["sections"] == messages[TABLES].data["tables"] == []
     assert types(platform.says("menu.created", "m2", restaurantId="R")) == {"restaurant:R:menu": "menu.created"}
 
 
@@ -394,7 +397,7 @@ def test_auth_is_never_sent(platform):
 
 def test_what_is_unreadable_is_told_by_its_reason(platform):
     outcome = route(Unreadable(Reason.NOT_JSON, "A sentence."), platform.projections)
-    assert outcome == ((), Reason.NOT_JSON, "A sentence.", (), ())
+    assert outcome == Outcome((), Reason.NOT_JSON, "A sentence.")
 
 
 def test_a_restaurant_that_was_only_heard_of_by_an_upgrade_is_still_created_by_its_first_record(platform):

@@ -14,11 +14,16 @@ def objects():
     return Shelf(ENTITIES["section_object"])
 
 
+@pytest.fixture
+def reservations():
+    return Shelf(ENTITIES["reservation"])
+
+
 def test_children_are_found_by_their_parent(tables):
     for id in ("t2", "t1", "t3"):
-        tables.put(id, {"sectionId": "s"})
-    tables.put("t2", {"sectionId": "other"})
-    tables.bury("t1", {})
+        tables.take(id, (0, 0, 0), {"sectionId": "s"})
+    tables.take("t2", (0, 0, 1), {"sectionId": "other"})
+    tables.take("t1", (1, 0, 0), {}, ends=True)
     assert list(tables.under("sectionId", "s")) == ["t3"]
     assert list(tables.under("sectionId", "other")) == ["t2"]
     assert list(tables.under("sectionId", "unheard of")) == []
@@ -40,20 +45,36 @@ def test_who_has_no_parent_is_nobodys_child(tables):
     assert tables.last("t") == {"capacity": 4}
 
 
-def test_the_last_that_is_known_of_the_deleted_stays(tables):
-    tables.put("t", {"sectionId": "s"})
-    tables.bury("t", {"sectionId": "s", "capacity": 4})
-    tables.bury("t", {"capacity": 2})
-    assert tables.knows("t")
-    assert not tables.alive
-    assert tables.last("t") == {"sectionId": "s", "capacity": 2}
+def test_what_routing_needs_of_the_deleted_stays(reservations):
+    reservations.take("r", (1, 0, 0), {"restaurantId": "R", "userId": "u", "tableId": "t"})
+    reservations.take("r", (2, 0, 1), {}, ends=True)
+    assert reservations.knows("r")
+    assert not reservations.alive
+    assert reservations.last("r") == {"restaurantId": "R", "userId": "u"}
+    reservations.take("r", (3, 0, 2), {"userId": "u2"}, ends=True)
+    assert reservations.last("r") == {"restaurantId": "R", "userId": "u2"}
 
 
-def test_who_comes_again_is_not_gone(tables):
-    tables.bury("t", {"capacity": 4})
-    tables.put("t", {"sectionId": "s"})
+def test_what_comes_late_tells_of_whom_the_deleted_was(reservations):
+    reservations.take("r", (2, 0, 0), {"userId": "u"}, ends=True)
+    folded = reservations.take("r", (1, 1, 0), {"restaurantId": "R", "userId": "former"})
+    assert (folded.is_late, folded.exists) == (True, False)
+    assert reservations.last("r") == {"restaurantId": "R", "userId": "u"}
+
+
+def test_who_comes_again_exists(tables):
+    tables.take("t", (1, 0, 0), {"capacity": 4}, ends=True)
+    assert tables.take("t", (2, 0, 1), {"sectionId": "s"}).exists
     assert tables.last("t") == {"sectionId": "s"}
-    assert not tables.gone
+
+
+def test_the_first_that_were_deleted_are_forgotten(tables):
+    for number in range(4):
+        tables.take(f"t{number}", (number, 0, number), {}, ends=True)
+    assert tables.forget_oldest(remembered=3) == "t0"
+    assert tables.forget_oldest(remembered=3) is None
+    assert not tables.knows("t0")
+    assert tables.knows("t1")
 
 
 def test_who_was_never_heard_of_is_not_known(tables):

@@ -5,12 +5,12 @@ import orjson
 import pytest
 
 from mesaya_ws.core import snapshots
-from mesaya_ws.core.channels import KINDS, parse_channel
+from mesaya_ws.core.channels import parse_channel
 from mesaya_ws.core.event_log import Batch, Partition, Sources, topic_of
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import FRAGMENT_BYTES, payload_of, text_frame
 from mesaya_ws.core.hub import Hub
-from mesaya_ws.core.snapshots import LATEST, Snapshot, is_known, sources
+from mesaya_ws.core.snapshots import LATEST, Snapshot, is_known
 from mesaya_ws.core.window import Overtaken, Window
 from tests.steps import calls
 from tests.timing import LONGEST
@@ -145,13 +145,6 @@ def test_what_the_log_has_told_of(platform):
         for name in ("restaurant:R:menu", "restaurant:R2:menu", "restaurant:seeded:tables", "global:restaurants")
     }
     assert list(known.values()) == [True, True, False, True]
-
-
-def test_what_a_state_is_made_of_may_not_feed_its_channel():
-    assert sources(KINDS["menu"]) == KINDS["menu"].topics
-    assert {*sources(KINDS["info"])} == {
-        topic_of(domain) for domain in ("restaurants", "images", "sections", "tables", "menus")
-    }
 
 
 # States that are written bit by bit

@@ -1,0 +1,229 @@
+"""Which records another one depended on, where two instances may have taken the two in different order.
+
+A payment is told to those whom its reservation names; of an instance that took it before the reservation, nobody heard
+of it. So it matters to a client that moves which of the two it has been told. Where its place holds a record here, it
+must hold all those that this one depended on here; otherwise the client comes from a history that is not ours.
+
+    here:   reservation, payment (told)     a place with the payment alone: not told there
+    there:  payment (told to nobody), reservation
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Collection
+from itertools import chain
+
+from mesaya_ws.core.channels import Channel, parse_channel
+from mesaya_ws.core.event_log import Partition
+from mesaya_ws.core.outcome import Outcome
+from mesaya_ws.core.parents import UNCARRIED
+from mesaya_ws.core.position import Vector
+from mesaya_ws.core.window import Window
+
+REMEMBERED = 100_000
+"""Records that are remembered of each sort: of some 300 bytes each."""
+
+
+class _Stairs:
+    """Pairs of offsets, in two partitions: who holds the second one must hold the first one.
+
+    Both increase: a pair whose first offset is not larger than an earlier one says nothing new.
+    """
+
+    __slots__ = ("firsts", "seconds")
+
+    def __init__(self) -> None:
+        self.firsts: list[int] = []
+        self.seconds: list[int] = []
+
+    def add(self, first: int, second: int) -> bool:
+        if self.firsts and first <= self.firsts[-1]:
+            return False
+        self.firsts.append(first)
+        self.seconds.append(second)
+        return True
+
+    def drop_before(self, first: int) -> None:
+        end = bisect_left(self.firsts, first)
+        del self.firsts[:end], self.seconds[:end]
+
+    def is_kept(self, first: int, second: int) -> bool:
+        """Return whether a place is clean, at the next offsets `first` and `second` of the two partitions."""
+        lacking = bisect_left(self.firsts, first)
+        return lacking == len(self.firsts) or self.seconds[lacking] >= second
+
+
+class _Recent:
+    """The last records by name, each in its partition, as long as the window still has what came of them."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._places: dict[str, dict[Partition, int]] = {}
+
+    def put(self, name: str, places: dict[Partition, int]) -> dict[Partition, int] | None:
+        """Remember records; return those that had to be forgotten for it although they matter."""
+        known = self._places.pop(name, None)
+        self._places[name] = places if known is None else known | places
+        for _ in range(2):
+            first = next(iter(self._places))
+            places = self._places[first]
+            if matters := self._matter(places):
+                if len(self._places) <= REMEMBERED:
+                    return None
+                del self._places[first]
+                return matters
+            if first == name:
+                return None
+            del self._places[first]
+        return None
+
+    def get(self, name: str) -> dict[Partition, int]:
+        return self._places.get(name, {})
+
+    def forget(self, topic: str) -> None:
+        """Forget what was in a topic."""
+        for name, places in list(self._places.items()):
+            left = {partition: offset for partition, offset in places.items() if partition.topic != topic}
+            if left:
+                self._places[name] = left
+            else:
+                del self._places[name]
+
+    def _matter(self, places: dict[Partition, int]) -> dict[Partition, int]:
+        return {at: offset for at, offset in places.items() if not self._window.is_before_floor(at, offset)}
+
+
+class Dependencies:
+    """Which records depended on which, of those that `window` has not let go of: nobody lacks what came before."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        # By the name of a parent: the record that made it known; those that would concern others if it were known.
+        self._known = _Recent(window)
+        self._waiting = _Recent(window)
+        # By the name of an entity, the last record about it in each partition, where there are several.
+        self._last = _Recent(window)
+        self._pairs: dict[str, dict[tuple[Partition, Partition], _Stairs]] = {}
+        # By channel and partition, the next offset before which something was told to nobody here, as its parent came
+        # later, and which others may have been told.
+        self._untold: dict[str, dict[Partition, int]] = {}
+        self._order: deque[tuple[str, tuple[Partition, Partition], int]] = deque()
+        # By partition, the next offset before which too much has been forgotten.
+        self._unsure: dict[Partition, int] = {}
+
+    def note(
+        self,
+        partition: Partition,
+        offset: int,
+        outcome: Outcome,
+        *,
+        entity: str | None = None,
+        only: Collection[str] | None = None,
+    ) -> None:
+        """Note on what a record depended, and what will depend on it.
+
+        `entity` is the name of what it is about, if others of its topic's partitions may tell of that too. With `only`,
+        other channels do not matter.
+        """
+        place = {partition: offset}
+        firsts: dict[Partition, int] = {}
+        for parent in outcome.parents:
+            _add(firsts, self._known.get(parent))
+        if entity is not None:
+            _add(firsts, self._last.get(entity))
+            self._forgot(self._last.put(entity, place))
+        waiting: dict[Partition, int] = {}
+        for name in outcome.known:
+            _add(waiting, self._waiting.get(name))
+        if outcome.known:
+            self._forgot(self._known.put(outcome.known[0], place))
+        _add(firsts, waiting)
+        if firsts:
+            channels = dict.fromkeys((*(message.channel for message in outcome.messages), *outcome.concerned))
+            for name in channels:
+                if (only is None or name in only) and (channel := parse_channel(name)) is not None:
+                    self._add_untold(channel, waiting)
+                    self._add_pairs(channel, firsts, partition, offset)
+            self._forget_first()
+        for name in outcome.awaits:
+            # What waits for a parent that waits itself, waits for both.
+            self._forgot(self._waiting.put(name, waiting | place))
+
+    def _add_pairs(self, channel: Channel, firsts: dict[Partition, int], partition: Partition, offset: int) -> None:
+        topics = channel.kind.topics
+        pairs = self._pairs.setdefault(channel.name, {})
+        for first, at in firsts.items():
+            if first != partition and first.topic in topics and not self._window.is_before_floor(first, at):
+                pair = first, partition
+                stairs = pairs.get(pair)
+                if stairs is None:
+                    stairs = pairs[pair] = _Stairs()
+                if stairs.add(at, offset):
+                    self._order.append((channel.name, pair, at))
+        if not pairs:
+            del self._pairs[channel.name]
+
+    def _add_untold(self, channel: Channel, waiting: dict[Partition, int]) -> None:
+        for partition, at in waiting.items():
+            if partition.topic in UNCARRIED and partition.topic in channel.kind.topics:
+                untold = self._untold.setdefault(channel.name, {})
+                untold[partition] = max(at + 1, untold.get(partition, 0))
+                self._order.append((channel.name, (partition, partition), at))
+
+    def _forget_first(self) -> None:
+        """Forget what matters no more, or too much."""
+        while self._order:
+            name, pair, at = self._order[0]
+            if not self._window.is_before_floor(pair[0], at):
+                if len(self._order) <= REMEMBERED:
+                    break
+                self._forgot({pair[0]: at})
+            self._order.popleft()
+            self._drop(name, pair, at)
+
+    def _drop(self, name: str, pair: tuple[Partition, Partition], at: int) -> None:
+        untold = self._untold.get(name, {})
+        if pair[0] == pair[1]:
+            if untold.get(pair[0], 0) == at + 1:
+                del untold[pair[0]]
+                if not untold:
+                    del self._untold[name]
+            return
+        pairs = self._pairs.get(name, {})
+        if (stairs := pairs.get(pair)) is not None:
+            stairs.drop_before(at + 1)
+            if not stairs.firsts:
+                del pairs[pair]
+                if not pairs:
+                    del self._pairs[name]
+
+    def _forgot(self, places: dict[Partition, int] | None) -> None:
+        for partition, offset in (places or {}).items():
+            self._unsure[partition] = max(self._unsure.get(partition, 0), offset + 1)
+
+    def replaced(self, topic: str) -> None:
+        """Forget what a topic told before it was created again."""
+        for recent in (self._known, self._waiting, self._last):
+            recent.forget(topic)
+        for untold in self._untold.values():
+            for partition in [partition for partition in untold if partition.topic == topic]:
+                del untold[partition]
+        for pairs in self._pairs.values():
+            for pair in [pair for pair in pairs if topic in (pair[0].topic, pair[1].topic)]:
+                del pairs[pair]
+        self._unsure = {partition: at for partition, at in self._unsure.items() if partition.topic != topic}
+
+    def clean(self, channel: Channel, vector: Vector) -> bool:
+        """Return whether a place on a channel that holds a record holds all on which this depended here."""
+        topics = channel.kind.topics
+        unsure = chain(self._unsure.items(), self._untold.get(channel.name, {}).items())
+        return all(partition.topic not in topics or vector.get(partition, 0) >= at for partition, at in unsure) and all(
+            stairs.is_kept(vector.get(first, 0), vector.get(second, 0))
+            for (first, second), stairs in self._pairs.get(channel.name, {}).items()
+        )
+
+
+def _add(firsts: dict[Partition, int], more: dict[Partition, int]) -> None:
+    for partition, offset in more.items():
+        if offset > firsts.get(partition, -1):
+            firsts[partition] = offset
