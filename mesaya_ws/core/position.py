@@ -46,6 +46,8 @@ class Cursor:
             self.next[partition] = extents[partition].begin
             self._ids[partition.topic] = extents[partition].topic_id
             insort(self._partitions.setdefault(partition.topic, []), partition)
+            if partition in self._epochs:
+                self._settle(partition)
         self._lay_out()
 
     def begin(self, places: Mapping[Partition, Place]) -> None:

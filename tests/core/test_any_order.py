@@ -97,13 +97,13 @@ class Instance:
 
     def begin(self):
         self.feed.hear(self.log.sources(), LATER)
-        list(self.feed.take(LATER))
+        list(self.feed.take(LATER, LATER + 2000))  # nobody waits any longer
         return self
 
     def take(self, records):
         for record in records:
             self.feed.hear(Batch(Partition(record.topic, record.partition), [record], 0), LATER)
-            list(self.feed.take(LATER))
+            list(self.feed.take(LATER, LATER + 2000))  # nobody waits any longer
         return self
 
     def restarted(self):

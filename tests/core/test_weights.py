@@ -3,7 +3,7 @@ from mesaya_ws.core.weights import MEMORY_PER_BYTE, Weights
 
 
 def event(id, entity="review"):
-    return Event(entity, "updated", id, {}, {}, "")
+    return Event(entity, "updated", id, {}, {}, "", (0, 0, 0))
 
 
 def test_an_entity_weighs_what_its_largest_record_says():
