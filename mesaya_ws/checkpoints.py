@@ -85,6 +85,13 @@ class Checkpoints:
                 log.warning("a checkpoint is of no use: the log is another one", checkpoint=marker.id)
             elif await self._load(marker, attrs.evolve(marker.cut, places=places)):
                 return places
+        for marker in self._state.slots.foreign.values():
+            log.info(
+                "a checkpoint of another version cannot be read: the log is read from its beginning, once",
+                checkpoint=marker.id,
+                format=marker.format,
+            )
+            break
         return BEGINNING
 
     async def _load(self, marker: Marker, cut: Cut) -> bool:

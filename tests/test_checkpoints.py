@@ -255,6 +255,20 @@ async def test_a_damaged_checkpoint_is_passed_by(clock: MockClock, log: FakeLog,
         assert instance.tables == ["t1", "t2", "t3"]
 
 
+async def test_checkpoints_of_another_version_are_passed_by_with_one_line(
+    clock: MockClock, log: FakeLog, state: FakeLog, kept: None, logged: list[EventDict]
+):
+    markers = {one.key: one.value for one in state.appended if one.key in (b"0", b"1") and one.value}
+    for slot, marker in markers.items():
+        await state.append([NewRecord(STATE, marker.replace(b'"format":2', b'"format":1'), slot)])
+    assert whole(state) == []
+    logged.clear()
+    async with running(log, state) as instance:
+        assert instance.tables == ["t1", "t2"]
+    [line] = [line for line in logged if "another version" in line["event"]]
+    assert (line["log_level"], line["format"]) == ("info", 1)
+
+
 async def test_topics_that_are_not_followed_any_more_are_left_out(
     clock: MockClock, log: FakeLog, state: FakeLog, kept: None
 ):

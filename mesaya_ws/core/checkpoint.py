@@ -21,8 +21,11 @@ from cattrs.errors import ClassValidationError
 from mesaya_ws.core.event_log import NewRecord, Partition, Place, Record
 from mesaya_ws.core.structuring import strict_converter
 
-FORMAT = 1
-"""To be raised when tables of the former shape would be misunderstood; what has another format is not read."""
+FORMAT = 2
+"""To be raised when tables of the former shape would be misunderstood; what has another format is not read.
+
+1 did not tell of which records an entity's state is made, and held what was deleted whole.
+"""
 
 PART_BYTES = 64 * 1024
 """Size of a part; unpacking one takes a few milliseconds."""
@@ -166,6 +169,8 @@ class Slots:
 
     def __init__(self) -> None:
         self._markers: dict[int, Marker] = {}
+        self.foreign: dict[int, Marker] = {}
+        """By slot, checkpoints of another format, which this version cannot read."""
         # By slot and number: whose part it is, and the part.
         self._parts: dict[tuple[int, int], tuple[str, bytes]] = {}
 
@@ -178,10 +183,12 @@ class Slots:
         if key[2] is not None:
             id, _, part = value.partition(b" ")
             self._parts[slot, int(key[2])] = id.decode("latin-1"), part
-        elif (marker := _marker_in(value)) is not None and marker.slot == slot:
-            self._markers[slot] = marker
         else:
             self._markers.pop(slot, None)
+            self.foreign.pop(slot, None)
+            marker = _marker_in(value)
+            if marker is not None and marker.slot == slot:
+                (self._markers if marker.format == FORMAT else self.foreign)[slot] = marker
 
     def whole(self) -> list[Marker]:
         """Return the markers of the checkpoints that are whole, the newest first."""
@@ -212,7 +219,6 @@ class Slots:
 
 def _marker_in(value: bytes) -> Marker | None:
     try:
-        marker = _CONVERTER.structure(orjson.loads(value), Marker)
+        return _CONVERTER.structure(orjson.loads(value), Marker)
     except (orjson.JSONDecodeError, ClassValidationError, TypeError, ValueError):
         return None
-    return marker if marker.format == FORMAT else None

@@ -163,10 +163,10 @@ def test_a_smaller_one_in_the_place_of_a_larger_one_is_whole():
         b"{",
         b"[]",
         b"null",
-        b'{"format": 1, "id": "x"}',
-        b'{"format":1,"id":"x","slot":0,"parts":"1","rows":0,"taken":0,"time":0,"unread":[],"places":[]}',
-        b'{"format":2,"id":"x","slot":0,"parts":0,"rows":0,"taken":0,"time":0,"unread":[],"places":[]}',
-        b'{"format":1,"id":"x","slot":1,"parts":0,"rows":0,"taken":0,"time":0,"unread":[],"places":[]}',
+        b'{"format": 2, "id": "x"}',
+        b'{"format":2,"id":"x","slot":0,"parts":"1","rows":0,"taken":0,"time":0,"unread":[],"places":[]}',
+        b'{"format":1,"id":"x","slot":0,"parts":0,"rows":0,"taken":0,"time":0,"unread":[],"places":[]}',
+        b'{"format":2,"id":"x","slot":1,"parts":0,"rows":0,"taken":0,"time":0,"unread":[],"places":[]}',
     ],
 )
 def test_what_is_no_marker_says_nothing(value):
@@ -177,7 +177,7 @@ def test_what_is_no_marker_says_nothing(value):
 
 
 def test_a_marker_of_before_there_were_epochs_is_one():
-    old = b'{"format":1,"id":"x","slot":0,"parts":0,"rows":0,"taken":0,"time":0,"unread":[],"places":[["a",0,"id",7]]}'
+    old = b'{"format":2,"id":"x","slot":0,"parts":0,"rows":0,"taken":0,"time":0,"unread":[],"places":[["a",0,"id",7]]}'
     slots = Slots()
     slots.take(Record(TOPIC, 0, 99, 0, b"0", old))
     (marker,) = slots.whole()
