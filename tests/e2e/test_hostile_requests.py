@@ -7,13 +7,14 @@ import socket
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mesaya_ws.logs import LINES
 from tests.e2e.gateway import running
 from tests.e2e.raw import raw
-from tests.wire import PING, frame, handshake
+from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, handshake
 
 TOKEN = "a token of the tests"
 ROUNDS = 300
@@ -113,6 +114,43 @@ def test_nothing_that_is_sent_or_cut_is_a_fault_of_ours(gateway, bystander, seed
         send(gateway.port, mutated(REQUESTS[round % len(REQUESTS)], choice), choice)
     gateway.until(lambda: gateway.metric("mesaya_connections") <= 1, 20, "all but the bystander are gone")
     assert gateway.request("/health")[0] == 200
+    check_log(gateway.output[before:])
+
+
+PAYLOADS = (
+    b"",
+    b'{"type":"ping","id":[7]}',
+    b'{"type":"subscribe","channel":"global:restaurants","snapshot":true}',
+    b'{"type":"subscribe","channel":"restaurant:r1:tables","position":"AAAA"}',
+    b"\x03\xe8",
+    b"\x03\xe8\xff",
+    b"\xe2\x82",
+    b"x" * 125,
+    b"x" * 70_000,
+)
+
+
+def any_frame(choice: random.Random) -> bytes:
+    """Return a frame of which nothing need be as it should."""
+    payload = choice.choice((*PAYLOADS, choice.randbytes(choice.randrange(130))))
+    opcode = choice.choice((TEXT, TEXT, TEXT, CONTINUATION, BINARY, CLOSE, CLOSE, PING, PONG, 3, 15))
+    odd: dict[str, Any] = {}
+    if choice.random() < 0.1:
+        odd["reserved"] = choice.randrange(8)
+    if choice.random() < 0.05:
+        odd["mask"] = None
+    if choice.random() < 0.1:
+        odd["announced"] = choice.choice((0, 125, 126, 65_535, 65_536, 2**31, 2**63, 2**64 - 1))
+    return frame(payload, opcode, final=choice.random() < 0.7, **odd)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_nothing_that_is_said_in_frames_is_a_fault_of_ours(gateway, bystander, seed):
+    choice = random.Random(seed)
+    before = len(gateway.output)
+    for _ in range(ROUNDS):
+        send(gateway.port, handshake() + b"".join(any_frame(choice) for _ in range(choice.randrange(1, 8))), choice)
+    gateway.until(lambda: gateway.metric("mesaya_connections") <= 1, 20, "all but the bystander are gone")
     check_log(gateway.output[before:])
 
 
