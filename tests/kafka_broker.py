@@ -187,6 +187,18 @@ class Broker:
             for one in made:
                 one.close()
 
+    def lose_end(self, topic: str, batches: int, partition: int = 0) -> None:
+        """Take the last batches of a partition from the disk, as a disk, or an unclean election, loses them.
+
+        To be called between `stop` and `start`. A batch is what a producer has sent together.
+        """
+        segment = self.data / f"{topic}-{partition}" / f"{0:020}.log"
+        content, begins, at = segment.read_bytes(), list[int](), 0
+        while at < len(content):
+            begins.append(at)
+            at += 12 + int.from_bytes(content[at + 8 : at + 12])  # behind the offset, and the size itself
+        segment.write_bytes(content[: begins[-batches]])
+
     def _end(self, signal_number: int) -> None:
         if self.process is None:
             return

@@ -1,0 +1,89 @@
+"""A log that has lost its end is noticed: nobody who comes from there is told that nothing is missing."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tests.e2e.client import connected
+from tests.kafka_broker import Broker, create_topics
+
+CHANNEL = "global:announcements"
+TOPIC = "mesa-ya.announcements.events"
+TOKEN = {"PUBLISH_TOKEN": "a token of these tests, and of no others"}
+
+
+def announce(gateway, *titles: str) -> None:
+    for title in titles:
+        assert gateway.announce(title) == 201
+
+
+def positions(gateway, *titles: str) -> list[str]:
+    """Announce something, and return where a client is after each."""
+    with connected(gateway.url) as client:
+        client.subscribe(CHANNEL)
+        announce(gateway, *titles)
+        return [client.receive()["position"] for _ in titles]
+
+
+def resumed(gateway, position: str) -> tuple[dict, list[dict]]:
+    """Return the answer to a client that comes back, and what it is told of what it missed."""
+    with connected(gateway.url) as client:
+        answer = client.ask(type="subscribe", channel=CHANNEL, position=position)
+        return answer, [client.receive() for _ in range(answer.get("replayed", 1))]
+
+
+def noticed(gateway, kept: str, lost: str, missed: list[str]) -> None:
+    """Somebody who has seen what was lost hears so; somebody who has not misses nothing."""
+    answer, told = resumed(gateway, lost)
+    assert (answer["recovered"], answer["reason"]) == (False, "replaced"), answer
+    assert told[0]["type"] == "snapshot"
+    answer, told = resumed(gateway, kept)
+    assert answer["recovered"], answer
+    assert [message["data"]["title"] for message in told] == missed
+
+
+def test_an_embedded_log_that_was_put_back_from_a_backup(start_gateway, tmp_path):
+    first = start_gateway(**TOKEN)
+    *_, kept = positions(first, "1", "2", "3")
+    log = tmp_path / "mesaya-ws.sqlite3"
+    with closing(sqlite3.connect(log)) as db, closing(sqlite3.connect(tmp_path / "copy")) as copy:
+        db.backup(copy)
+    *_, lost = positions(first, "4", "5")
+    assert first.stop() == 0
+    for rest in log.parent.glob(f"{log.name}-*"):
+        rest.unlink()
+    (tmp_path / "copy").replace(log)
+    second = start_gateway(**TOKEN)
+    announce(second, "6", "7", "8")
+    noticed(second, kept, lost, ["6", "7", "8"])
+
+
+@pytest.mark.kafka
+def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
+    """One instance was there, and another one starts later."""
+    broker = Broker(tmp_path / "kafka")
+    broker.start()
+    try:
+        create_topics(broker.address)
+        kafka = {"KAFKA_BROKERS": broker.address}
+        witness = start_gateway(**TOKEN, **kafka)
+        with connected(witness.url) as subscriber:
+            subscriber.subscribe(CHANNEL)
+            *_, kept = positions(witness, "1", "2", "3")
+            *_, lost = positions(witness, "4", "5")
+            heard = [subscriber.receive()["data"]["title"] for _ in range(5)]
+            broker.stop()
+            broker.lose_end(TOPIC, 2)
+            broker.start()
+            snapshot = subscriber.receive()
+            assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "replaced")
+            witness.until(lambda: witness.announce("6") == 201, 60, "the log takes something again")
+            announce(witness, "7", "8")
+            heard += [subscriber.receive()["data"]["title"] for _ in "678"]
+        assert heard == list("12345678")
+        assert witness.metric("mesaya_log_truncations_total", topic=TOPIC) == 1
+        noticed(witness, kept, lost, ["6", "7", "8"])
+        noticed(start_gateway(**TOKEN, **kafka), kept, lost, ["6", "7", "8"])
+    finally:
+        broker.stop()
