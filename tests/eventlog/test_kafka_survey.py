@@ -20,6 +20,7 @@ from kafka.errors import (
 from kafka.future import Future
 
 from mesaya_ws.core.event_log import Extent, Hindrance, Partition, Place
+from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact
 from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
 
 BEGIN, END, READABLE = -2, (-1, 0), (-1, 1)
@@ -40,6 +41,12 @@ class Part:
         return (NoError, said) if isinstance(said, int) else (said, -1)
 
 
+@attrs.frozen
+class Node:
+    host: str
+    port: int = 9092
+
+
 @attrs.define
 class Admin:
     """An admin client of brokers that hold `topics`; the leaders `away` do not answer."""
@@ -56,6 +63,9 @@ class Admin:
         return self
 
     cluster = _manager
+
+    def broker_metadata(self, node_id: int) -> "Node":
+        return Node(f"broker{node_id}.test")
 
     def request_update(self) -> None:
         self.updates += 1
@@ -200,3 +210,21 @@ def test_the_right_to_read_is_told_by_the_brokers_that_tell_of_rights(allowed: l
 def test_the_right_to_ask_may_be_refused_for_a_partition():
     found = survey({"a": [Part(TopicAuthorizationFailedError, 0, 0)]})
     assert kinds(found) == [("a", 0, Hindrance.REFUSED)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        ("DNS Resolution failure", "that name cannot be resolved here"),
+        ("111 ECONNREFUSED", "nothing listens there"),
+        ("", "it does not answer"),
+    ],
+)
+def test_leader_that_cannot_be_reached_is_named_with_its_address_and_why(failure: str, words: str):
+    CONTACTS.note(Contact("broker7.test:9092", "", failure, 0.0))
+    found = survey({"a": [Part(leader=7)]}, away={7: NodeNotReadyError("7")})
+    [finding] = found.findings
+    assert finding.reason == (
+        "Partition 0 of a cannot be asked: Kafka names broker7.test:9092 as the address of the broker that leads it, "
+        f"but {words}. Start that broker, or correct its advertised.listeners."
+    )

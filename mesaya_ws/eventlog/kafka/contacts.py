@@ -4,12 +4,26 @@ A client asks the brokers of KAFKA_BROKERS where all brokers are, and then speak
 (`advertised.listeners`). One of those that is wrong looks like a Kafka that does not answer.
 """
 
+import re
 from collections.abc import Collection
 from threading import Lock
 from typing import NamedTuple
 
 MOST = 1000
 """Addresses that are remembered."""
+
+
+_NOT_THERE = (
+    (r"DNS|gaierror", "that name cannot be resolved here"),
+    (r"ECONNREFUSED|[Cc]onnection refused", "nothing listens there"),
+    (r"ENETUNREACH|EHOSTUNREACH|unreachable|[Nn]o route", "there is no way to that host from here"),
+    (r"[Tt]imed out|Timeout", "it does not answer"),
+)
+
+
+def not_there(failure: str) -> str | None:
+    """Say what is wrong with an address if a failure to connect to it means that nobody is there; else return None."""
+    return next((sentence for pattern, sentence in _NOT_THERE if re.search(pattern, failure)), None)
 
 
 class Contact(NamedTuple):
@@ -39,6 +53,12 @@ class Contacts:
             self._last[contact.address] = contact
             if len(self._last) > self._most:
                 del self._last[next(iter(self._last))]
+
+    def failure(self, address: str) -> str:
+        """Return why the last attempt to connect to an address failed; the empty text when it did not."""
+        with self._lock:
+            contact = self._last.get(address)
+        return "" if contact is None else contact.failure
 
     def misled(self, brokers: Collection[str], since: float) -> Contact | None:
         """Return the last contact that failed `since` then though one of `brokers`, which named it, can be reached.

@@ -9,8 +9,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError, for_code
 
-from mesaya_ws.core.event_log import PARENTS, LogUnavailableError
+from mesaya_ws.core.event_log import PARENTS, Hindrance, LogUnavailableError
 from mesaya_ws.core.inspection import Finding, Inspection, error, warning
+from mesaya_ws.core.trouble import TOLD
 from mesaya_ws.eventlog.kafka.clients import Clients, connection_options
 from mesaya_ws.eventlog.kafka.reasons import listen, reason
 from mesaya_ws.eventlog.kafka.survey import take_survey
@@ -47,10 +48,13 @@ def inspect(settings: Settings) -> Inspection:
         with closing(Clients(options)) as clients:
             admin = clients.admin()
             topics = _described(admin, list(names))
-            extents = take_survey(admin, followed(settings)).extents
+            survey = take_survey(admin, followed(settings))
     except KafkaError as failure:
         raise LogUnavailableError(reason(options, started)) from failure
-    return Inspection(extents, list(findings(topics, settings)))
+    unknown = [error(finding.reason) for finding in survey.found(Hindrance.UNKNOWN)]
+    if len(unknown) > TOLD:
+        unknown[TOLD:] = [error(f"{len(unknown) - TOLD} more partitions cannot be asked.")]
+    return Inspection(survey.extents, [*findings(topics, settings), *unknown])
 
 
 def _described(admin: KafkaAdminClient, names: list[str]) -> list[Topic]:

@@ -9,7 +9,7 @@ import re
 from time import monotonic
 
 from mesaya_ws.eventlog.kafka.clients import Options
-from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact
+from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact, not_there
 
 _KEPT = 100
 
@@ -54,13 +54,6 @@ _SENTENCES = (
         r"ENETUNREACH|EHOSTUNREACH|[Nn]etwork is unreachable|[Nn]o route to host",
         "there is no way to that host: see the network, and KAFKA_BROKERS",
     ),
-)
-# The same of an address that was not ours to choose.
-_NOT_THERE = (
-    (r"DNS|gaierror", "that name cannot be resolved here"),
-    (r"ECONNREFUSED|[Cc]onnection refused", "nothing listens there"),
-    (r"ENETUNREACH|EHOSTUNREACH|unreachable|[Nn]o route", "there is no way to that host from here"),
-    (r"[Tt]imed out|Timeout", "it does not answer"),
 )
 _CLOSED = re.compile(r"socket disconnected|Connection reset|ECONNRESET|Closed connection")
 
@@ -114,7 +107,7 @@ def reason(options: Options, start: float) -> str:
 
 def _misled(contact: Contact, options: Options) -> str:
     """Say that a broker is not where Kafka says that it is."""
-    why = next((sentence for pattern, sentence in _NOT_THERE if re.search(pattern, contact.failure)), None)
+    why = not_there(contact.failure)
     if why is None:
         why = _cause(contact.failure, "sasl_mechanism" in options).format(**options)
     return (

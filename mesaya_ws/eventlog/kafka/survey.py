@@ -18,6 +18,7 @@ from kafka.errors import (
 from kafka.future import Future
 
 from mesaya_ws.core.event_log import Extent, Hindrance, Partition, Place
+from mesaya_ws.eventlog.kafka.contacts import CONTACTS, not_there
 
 # The end of a partition is asked first: what is committed between the two answers must not look as if it were blocked.
 _QUESTIONS = {
@@ -86,6 +87,7 @@ def take_survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
                 ids[partition] = str(topic["topic_id"])
                 leaders[described["leader_id"]].append(partition)
     answers = admin._manager.run(_ask, admin, leaders)
+    leader_of = {partition: leader for leader, partitions in leaders.items() for partition in partitions}
     extents, readable, begun = {}, {}, {}
     for partition, id in ids.items():
         begin, end, stable = (answers[question, partition] for question in _QUESTIONS)
@@ -98,7 +100,8 @@ def take_survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
             continue
         if isinstance(begin, int):
             begun[partition] = Place(id, begin)
-        findings.append(Finding(*partition, Hindrance.UNKNOWN, _why_unknown(partition, failure)))
+        reason = _why_unknown(partition, failure, admin._manager.cluster.broker_metadata(leader_of[partition]))
+        findings.append(Finding(*partition, Hindrance.UNKNOWN, reason))
     return Survey(extents, readable, begun, frozenset(existing), findings, leaders)
 
 
@@ -121,7 +124,7 @@ def _judge(topic: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(name, None, Hindrance.UNKNOWN, reason)
 
 
-def _why_unknown(partition: Partition, failure: Exception) -> str:
+def _why_unknown(partition: Partition, failure: Exception, leader: Any) -> str:
     topic, number = partition
     if isinstance(failure, OffsetNotAvailableError):
         return (
@@ -131,7 +134,14 @@ def _why_unknown(partition: Partition, failure: Exception) -> str:
     if isinstance(failure, BrokerResponseError):
         why = failure.description or type(failure).__name__
         return f"Kafka does not tell what partition {number} of {topic} holds: {why}"
-    return f"Partition {number} of {topic} cannot be asked: the broker that leads it does not answer."
+    if leader is None:
+        return f"Partition {number} of {topic} cannot be asked: the broker that leads it does not answer."
+    address = f"{leader.host}:{leader.port}"
+    why = not_there(CONTACTS.failure(address)) or "it does not answer"
+    return (
+        f"Partition {number} of {topic} cannot be asked: Kafka names {address} as the address of the broker that leads "
+        f"it, but {why}. Start that broker, or correct its advertised.listeners."
+    )
 
 
 async def _ask(admin: Any, leaders: Mapping[int, Sequence[Partition]]) -> dict[tuple[str, Partition], int | Exception]:
