@@ -117,6 +117,7 @@ class Feed:
 
     def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
         """Return a place in the log, and what is known there, in pieces; nothing may be taken before the last one."""
+        self._projections.end_all_parts()
         given_up = ((_GIVEN_UP, parent, None) for parent in self._merge.given_up)
         rows = chain(self._projections.rows(), given_up)
         return self.coverage.cut(self.time), in_pieces(rows)
@@ -216,6 +217,11 @@ class Feed:
         for record, event in () if self._must_see_more else self._merge.take(steady):
             if isinstance(event, Event | Unreadable):
                 work += self._take(record, event)
+                if self._projections.ending:
+                    # What the record says has been published; what ended with it goes in pieces.
+                    yield
+                    while self._projections.end_parts():
+                        yield
             elif event is not None:
                 self.coverage.skip(event)
                 self._own_up(event.partition.topic, Lost.EXPIRED)
@@ -316,6 +322,7 @@ class Feed:
 
     def snapshot(self, channel: Channel) -> Snapshot:
         """Return the state of `channel` as of its present position, which is still to be written."""
+        self._projections.end_all_parts()
         known = state(channel, self._projections, self.window, self._now)
         return Snapshot(channel, known, self.position(channel), self._complete(channel), self.window)
 

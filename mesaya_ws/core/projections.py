@@ -1,6 +1,6 @@
 """What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from mesaya_ws.core.checkpoint import Row
@@ -14,6 +14,9 @@ from mesaya_ws.core.shelf import Folded, Shelf, at_in
 
 DISCARDED_AT_ONCE = 2000
 """How many entities are let go in one go: a millisecond of work, at most."""
+
+ENDED_AT_ONCE = 200
+"""How many parts end in one go with what they belong to: 2 ms of work, at most."""
 
 # By kind: with whose end entities end, and the field that names it.
 _ENDS_WITH = {
@@ -34,6 +37,9 @@ class Projections:
         # Owners of restaurants by their requests: those that count, as no later record of the restaurant tells another.
         self._assigned: Latest[str] = Latest()
         self._found_owners: dict[str, str] = {}  # by the platform's API: they count where no record tells of any
+        self.ending: list[tuple[str, int | None, Shelf, list[str]]] = []
+        """Parts that are still to end with what they belong to (by which field, when), or to be forgotten with it, the
+        next one last. As long as there are any, `end_parts` goes first."""
         self.is_late = False
         """Whether the record that was folded last came late (see `provenance`)."""
 
@@ -46,7 +52,8 @@ class Projections:
     def fold(self, event: Event) -> Folded:
         """Take in an event; say what the entity was, and what it is now, with what others have told of it.
 
-        A deleted entity takes with it what the platform's database deletes with it.
+        A deleted entity takes with it what the platform's database deletes with it: of much, only a piece at once (see
+        `ending`).
         """
         shelf = self.shelves[event.entity]
         ends = event.what == "deleted"
@@ -67,6 +74,7 @@ class Projections:
             case "review":
                 self._name("review", folded.data.get("userId"), event.data.get("userName"), event.at)
         self._forget_oldest(shelf)
+        self.end_parts()
         return folded
 
     def fold_user(self, event: Event) -> None:
@@ -210,22 +218,41 @@ class Projections:
         """End what the platform's database deletes with an entity, as far as nothing was told of it since."""
         time = shelf.gone[event.id].ended
         self._cut_under(shelf, event.id, time)
-        for table in self.listed(data) if event.entity == "section" else ():
+        if event.entity == "section":
             # The record's own tables: where they stand may not be known.
-            if (id := table["tableId"]) in self._tables.alive:
-                self._cut(self._tables, id, "sectionId", time)
+            self._end("sectionId", time, self._tables, [table["tableId"] for table in self.listed(data)])
 
     def _cut_under(self, shelf: Shelf, id: str, time: int) -> None:
         field = shelf.entity.id_field
-        for name in CASCADES.get(shelf.entity.name, ()):
+        for name in reversed(CASCADES.get(shelf.entity.name, ())):
             children = self.shelves[name]
-            for child in list(children.under(field, id)):
-                self._cut(children, child, field, time)
+            self._end(field, time, children, children.under(field, id))
 
-    def _cut(self, shelf: Shelf, id: str, field: str, time: int) -> None:
-        if shelf.cut(id, field, time):
-            self._cut_under(shelf, id, time)
-            self._forget_oldest(shelf)
+    def _end(self, field: str, time: int | None, shelf: Shelf, ids: Collection[str]) -> None:
+        if ids:
+            self.ending.append((field, time, shelf, list(ids)[::-1]))
+
+    def end_parts(self, most: int = ENDED_AT_ONCE) -> bool:
+        """End some parts, at most so many, of what has ended; return whether there are more."""
+        while self.ending and most > 0:
+            field, time, shelf, ids = self.ending[-1]
+            if not ids:
+                self.ending.pop()
+                continue
+            most -= 1
+            if (id := ids.pop()) not in shelf.alive:
+                continue
+            if time is None:
+                shelf.forget(id)
+            elif shelf.cut(id, field, time):
+                self._cut_under(shelf, id, time)
+                self._forget_oldest(shelf)
+        return bool(self.ending)
+
+    def end_all_parts(self) -> None:
+        """End all parts of what has ended."""
+        while self.end_parts():
+            pass
 
     def _ended_with_parent(self, shelf: Shelf, id: str, data: Data) -> bool:
         """End an entity if a parent of it ended after all that was told of it; return whether that is so."""
@@ -246,8 +273,7 @@ class Projections:
             for parts in self.shelves.values():
                 for name in parts.entity.parents:
                     if name == field or (name == "entityId" and shelf.entity.name in IMAGED):
-                        for part in list(parts.under(name, id)):
-                            parts.forget(part)
+                        self._end(name, None, parts, parts.under(name, id))
 
     @property
     def _restaurants(self) -> Shelf:

@@ -26,6 +26,8 @@ def route(event: Event | Unreadable, projections: Projections) -> Outcome:
     """Fold an event into `projections`, and return what is to be sent. Raises nothing, whatever the record was."""
     if isinstance(event, Unreadable):
         return Outcome((), event.reason, event.detail)
+    if projections.ending:
+        projections.end_all_parts()
     if event.entity == AUTH:
         projections.fold_user(event)
         return Outcome((), Reason.AUTH)

@@ -32,6 +32,7 @@ from mesaya_ws.core.event_log import (
 from mesaya_ws.core.feed import TURN, UNDERSTOOD_AT_ONCE, Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.projections import ENDED_AT_ONCE
 from mesaya_ws.core.records import Reason
 from mesaya_ws.core.resume import Ahead, Earlier, Lost, Missed
 from mesaya_ws.core.window import Window
@@ -307,6 +308,34 @@ def test_a_record_that_takes_long_to_understand_is_understood_in_another_step_th
     with mock.patch.object(feed_module, "understand", side_effect=AssertionError):
         list(live.take(NOW))
     assert live.cursor.next[SECTIONS] == 2
+
+
+@pytest.fixture
+def ends_with_much(live):
+    """A feed that is about to take the end of a section with a thousand tables, and another record."""
+    tables = [Record(*TABLES, n, NOW, None, value("created", f"t{n}", sectionId="s1")) for n in range(1000)]
+    live.hear(Batch(SECTIONS, [section(1)], 0), NOW)
+    live.hear(Batch(TABLES, tables, 0), NOW)
+    list(live.take(NOW))
+    gone = Record(*SECTIONS, 2, NOW + 1, None, value("deleted", "s1"))
+    live.hear(Batch(SECTIONS, [gone, section(3, NOW + 1)], 0), NOW + 1)
+    return live
+
+
+def test_others_run_while_what_ends_with_a_section_ends(ends_with_much):
+    places = [ends_with_much.cursor.next[SECTIONS] for _ in ends_with_much.take(NOW + 1)]
+    assert places.count(3) >= 1000 // ENDED_AT_ONCE - 1
+    assert places[-1] == 4
+
+
+def test_a_state_that_is_asked_for_meanwhile_knows_of_all_that_has_ended(ends_with_much):
+    taking = ends_with_much.take(NOW + 1)
+    next(taking)
+    assert ends_with_much.cursor.next[SECTIONS] == 3
+    ends_with_much.snapshot(PLAN)
+    assert not ends_with_much._projections.shelves["table"].alive
+    list(taking)
+    assert ends_with_much.cursor.next[SECTIONS] == 4
 
 
 def test_what_became_of_every_record_is_reported():

@@ -1,10 +1,15 @@
 from itertools import pairwise
+from unittest import mock
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mesaya_ws.core.projections import DISCARDED_AT_ONCE, Projections
+from mesaya_ws.core.projections import DISCARDED_AT_ONCE, ENDED_AT_ONCE, Projections
+from mesaya_ws.core.routing import route
 from tests.core.events import event, user
+from tests.steps import calls
 
 
 @pytest.fixture
@@ -194,3 +199,58 @@ def test_what_is_discarded_goes_bit_by_bit(platform):
     left = [DISCARDED_AT_ONCE + 2, *(len(list(platform.rows())) for _ in platform.discard())]
     assert left[-1] == 0
     assert max(before - after for before, after in pairwise(left)) <= DISCARDED_AT_ONCE
+
+
+# The end of much
+
+
+def a_restaurant(platform, reservations):
+    fold(platform, event("restaurant.created", "r"), event("section.created", "s", restaurantId="r"))
+    fold(platform, event("table.created", "t", sectionId="s"))
+    for number in range(reservations):
+        fold(platform, event("reservation.created", f"v{number}", restaurantId="r"))
+
+
+def test_what_ends_with_much_ends_in_pieces(platform):
+    a_restaurant(platform, 5 * ENDED_AT_ONCE)
+    few = calls(lambda: fold(platform, event("restaurant.deleted", "r")))
+    assert platform.ending
+    # All others in turn, and none of them is more than the first.
+    steps = [calls(platform.end_parts) for _ in range(4)]
+    assert max(steps) < few < 100 * ENDED_AT_ONCE
+    assert platform.end_parts() is False
+    assert not any(platform.shelves[name].alive for name in ("restaurant", "section", "table", "reservation"))
+    assert platform.shelves["reservation"].knows("v7")
+
+
+def test_few_parts_end_at_once(platform):
+    a_restaurant(platform, 10)
+    fold(platform, event("restaurant.deleted", "r"))
+    assert not platform.ending
+    assert not platform.shelves["reservation"].alive
+
+
+def test_all_has_ended_before_the_next_event_is_routed(platform):
+    a_restaurant(platform, 3 * ENDED_AT_ONCE)
+    fold(platform, event("restaurant.deleted", "r"))
+    route(event("restaurant.created", "x"), platform)
+    assert not platform.ending
+    assert not platform.shelves["reservation"].alive
+
+
+@given(st.lists(st.sampled_from(["end_parts", "nothing"]), max_size=10), st.integers(1, 3))
+def test_in_whatever_pieces_it_ends_the_same_is_known(steps, most):
+    known = []
+    for pieces in (False, True):
+        platform = Projections()
+        a_restaurant(platform, 20)
+        fold(platform, event("object.created", "o"), event("section_object.created", "x", sectionId="s", objectId="o"))
+        with mock.patch.object(Projections.end_parts, "__defaults__", (most if pieces else 1000,)):
+            for what in ("object.deleted", "section.deleted", "restaurant.deleted"):
+                route(event(what, what[0]), platform)
+                for step in steps:
+                    if step == "end_parts":
+                        platform.end_parts()
+            platform.end_all_parts()
+        known.append(list(platform.rows()))
+    assert known[0] == known[1]
