@@ -11,9 +11,9 @@
 A reading costs as much as a start: so there is one at a time, for a share of the time.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from math import inf
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import trio
 
@@ -64,8 +64,9 @@ class Historian:
         self._settings = settings
         self._show = show
         self._linger = linger
-        # Weak: in a long outage many come, wait for a while, and go.
-        self._asking: WeakSet[Session] = WeakSet()
+        # Weak: in a long outage many come, wait for a while, and go. With each, what it had asked for when it was seen.
+        self._asking: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
+        self._unseen: WeakSet[Session] = WeakSet()
         self._asked = trio.Event()
         self._findings = Findings(settings.replay_bytes)
         self._quota = Quota(READINGS, 60.0)
@@ -75,8 +76,10 @@ class Historian:
 
     def ask(self, session: Session) -> None:
         """Have the past read that `session` is asking for; it is told by `Session.recall`."""
-        self._asking.add(session)
-        self._asked.set()
+        if self._asking.get(session) != session.asks:
+            self._asking[session] = session.asks
+            self._unseen.add(session)
+            self._asked.set()
 
     @property
     def bytes(self) -> int:
@@ -96,23 +99,30 @@ class Historian:
                     await self._asked.wait()
 
     async def _answer(self) -> None:
-        """Answer all that can be answered without a reading; those who wait for one are still asking then."""
+        """Answer those who have come, as far as it can be done without a reading."""
         self._asked = trio.Event()
-        for session in list(self._asking):
+        unseen, self._unseen = self._unseen, WeakSet()
+        await self._settle(unseen)
+
+    async def _settle(self, sessions: Iterable[Session]) -> None:
+        """Answer all that can be answered without a reading; those who wait for one are still asking then."""
+        for session in list(sessions):
             now = trio.current_time()
             for channel, position in session.asking.items():
                 past = self._findings.find(channel, position, now)
                 if past is not None or now < self._hopeless_until:
                     self._recall(session, past, [channel])
             if not session.asking:
-                self._asking.discard(session)
+                self._asking.pop(session, None)
             await trio.lowlevel.checkpoint()
 
     async def _read_and_tell(self) -> None:
         """Read what is asked for, and tell it."""
+        await self._settle(self._asking)  # some have left, and something may have been found for others
         started, self._busy = trio.current_time(), 0.0
         wanted = self._admit({session: list(session.asking) for session in self._asking})
         if not wanted:
+            await self._settle(self._asking)
             return
         settings = self._settings
         past = Past(wanted, self._feed, settings.parent_wait, settings.replay_bytes, settings.replay_state_bytes)
@@ -133,6 +143,7 @@ class Historian:
             covered = [channel for channel, position in session.asking.items() if past.covers(channel, position)]
             self._recall(session, past, covered)
             await trio.lowlevel.checkpoint()
+        await self._settle(self._asking)
         await _in_turns(past.discard())
 
     def _admit(self, wanted: dict[Session, list[Channel]]) -> set[Channel]:

@@ -317,6 +317,20 @@ async def test_readings_take_their_share_of_the_time(nursery):
     assert instance.readings[1] - instance.readings[0] > 3 * took
 
 
+async def test_who_says_much_while_it_waits_causes_no_more_work(instance, mock_clock):
+    judged, judge = [], instance.feed.coverage.judge
+    async with outage(instance):
+        session = await instance.missed()
+        await wait_all_tasks_blocked()
+        instance.feed.coverage.judge = lambda *asked: judged.append(asked) or judge(*asked)
+        for _ in range(100):
+            instance.historian.ask(session)
+            await wait_all_tasks_blocked()
+        assert judged == []
+    await wait_all_tasks_blocked()
+    assert outcome(session) == (True, None, ["v0", "v1", "v2"])
+
+
 async def test_an_outage_of_the_log_is_waited_for(instance, autojump_clock: MockClock):
     async with outage(instance):
         session = await instance.missed()

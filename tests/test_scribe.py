@@ -65,7 +65,7 @@ def told(session):
     return [review["reviewId"] for review in snapshot["data"]["reviews"]], reviews(events)
 
 
-async def test_a_state_is_written_and_then_the_client_is_live(instance):
+async def test_a_state_is_written_and_then_the_client_is_live(instance, mock_clock):
     session = instance.asks(CHANNEL)
     await wait_all_tasks_blocked()
     assert told(session) == (["v0", "v1", "v2"], [])
@@ -73,7 +73,7 @@ async def test_a_state_is_written_and_then_the_client_is_live(instance):
     assert reviews(session.outbox.said()) == ["v3"]
 
 
-async def test_what_is_published_while_it_is_written_comes_after_it(instance):
+async def test_what_is_published_while_it_is_written_comes_after_it(instance, mock_clock):
     session = instance.asks(CHANNEL)
     published = 3
     while not session.outbox.frames:
@@ -87,7 +87,7 @@ async def test_what_is_published_while_it_is_written_comes_after_it(instance):
     assert len(events) >= 2
 
 
-async def test_who_wants_the_same_at_the_same_time_shares_it(instance):
+async def test_who_wants_the_same_at_the_same_time_shares_it(instance, mock_clock):
     sessions = [instance.asks(CHANNEL) for _ in range(3)]
     await wait_all_tasks_blocked()
     assert [told(session) for session in sessions] == [(["v0", "v1", "v2"], [])] * 3
@@ -106,7 +106,7 @@ async def test_one_client_may_wait_for_several(instance, mock_clock):
     ]
 
 
-async def test_who_left_or_asked_for_something_else_is_told_nothing(instance):
+async def test_who_left_or_asked_for_something_else_is_told_nothing(instance, mock_clock):
     gone, changed = instance.asks(CHANNEL), instance.asks(CHANNEL)
     await instance.until_one_is_being_written()
     gone.leave()
@@ -115,7 +115,7 @@ async def test_who_left_or_asked_for_something_else_is_told_nothing(instance):
     assert gone.outbox.said() == changed.outbox.said() == []
 
 
-async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance):
+async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance, mock_clock):
     session = instance.asks(CHANNEL)
     await instance.until_one_is_being_written()
     session.outbox.behind = True
@@ -129,7 +129,7 @@ async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance
     assert told(session) == (["v0", "v1", "v2", "v3"], [])
 
 
-async def test_when_the_window_has_moved_on_meanwhile_it_is_written_anew(instance):
+async def test_when_the_window_has_moved_on_meanwhile_it_is_written_anew(instance, mock_clock):
     session = instance.asks(CHANNEL)
     await instance.until_one_is_being_written()
     instance.review(3)

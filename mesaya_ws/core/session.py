@@ -58,6 +58,8 @@ class Session:
     _channels: dict[str, Channel] = field(factory=dict)
     _held: dict[str, _Held] = field(factory=dict)
     _earlier: dict[str, _Held] = field(factory=dict)
+    asks: int = field(init=False, default=0)
+    """How often something was asked for that must be read from the log (`asking`)."""
     delivery: Delivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -206,6 +208,7 @@ class Session:
                 self.delivery.replay(channel, message, Replay(Stretch(feed.window, channel.name, vector)))
             case Earlier(vector) if feed.coverage.reaches_back(channel, vector):
                 self._earlier[channel.name] = asked
+                self.asks += 1
             case Earlier():
                 self._begin(asked, channel, Lost.EXPIRED)
             # The first look since may have begun before the client came, and before the log reached that far.

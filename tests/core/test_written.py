@@ -95,3 +95,15 @@ def test_what_counts_is_the_newest_state_of_a_channel(states, window):
     states.keep(newest, 3.0)
     assert states.forget(1.0 + NEW) == 2.0 + NEW
     assert states.find(A, window, 2.5 + NEW) is newest
+
+
+def test_what_is_only_new_gives_way_before_what_a_client_still_takes(states, window):
+    channels = [parse_channel(f"restaurant:{name}:tables") for name in "abcdefgh"]
+    states.keep(written(channels[0], window), 0.0)
+    frames = states.find(channels[0], window, 0.0).frames()
+    next(frames)
+    for number, channel in enumerate(channels[1:], 1):
+        states.keep(written(channel, window), number / 10)
+        assert states.bytes < 1_000_000
+        assert states.find(channel, window, number / 10) is not None
+    assert sum(1 for _ in frames) > 3
