@@ -32,8 +32,8 @@ ANSWER_SECONDS = 5.0
 
 ANSWER_BYTES = 1024 * 1024
 
-ANSWER_NODES = 30_000
-"""See `json_text.nodes`: twice what 20 restaurants with 40 tables each have. No step of reading it takes 10 ms."""
+ANSWER_NODES = 20_000
+"""See `json_text.nodes`: what 20 restaurants with 50 tables each have. No step of reading it takes 10 ms."""
 
 PAGE = 20
 """Restaurants in an answer."""

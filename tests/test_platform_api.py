@@ -298,9 +298,9 @@ async def test_whatever_is_thrown_only_its_question_ends(autojump_clock: MockClo
 @pytest.mark.parametrize(
     "sections",
     [
-        [{"id": "s"}, *({"id": f"s{number}"} for number in range(9_900))],
-        [{"id": "s", "tables": [{"id": f"t{number}", "capacity": 4} for number in range(7_400)]}],
-        [{"id": "s", "tables": [{f"field{number}": number for number in range(29_000)}]}],
+        [{"id": "s"}, *({"id": f"s{number}"} for number in range(6_600))],
+        [{"id": "s", "tables": [{"id": f"t{number}", "capacity": 4} for number in range(4_900)]}],
+        [{"id": "s", "tables": [{f"field{number}": number for number in range(19_000)}]}],
     ],
     ids=["many sections", "many tables", "many fields"],
 )

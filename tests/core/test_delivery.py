@@ -15,7 +15,7 @@ def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
     session = world.client()
     session.outbox.behind = True
     [answer] = ask(session, channel=CHANNEL, position=start)
-    assert (answer["recovered"], answer["replayed"]) == (True, 20)
+    assert (answer["recovered"], answer["replayed"]) == (True, 20), answer
     world.review(20)
     assert session.outbox.said() == []
     read_on(session)

@@ -204,7 +204,7 @@ def test_a_client_that_breaks_off_in_a_folded_stretch_misses_nothing(restaurant)
     session.leave()
     restaurant.table("t2", "free")
     answer, *missed = ask(restaurant.client(), channel=CHANNEL, position=first["position"])
-    assert answer["recovered"] is True
+    assert answer["recovered"] is True, answer
     assert told(missed) == [("table.updated", "t2", "blocked"), ("table.updated", "t2", "free")]
 
 
@@ -265,11 +265,11 @@ def test_a_resume_that_is_overtaken_goes_on_from_the_state_too():
     restaurant.table("t1", "occupied")
     falls_behind(session)
     [answer] = ask(session, channel=CHANNEL, position=start)
-    assert answer["recovered"] is True
+    assert answer["recovered"] is True, answer
     for number in range(20):
         restaurant.table("t1", f"status-{number}")
     [snapshot] = catches_up(session)
-    assert (snapshot["type"], snapshot["recovered"]) == ("snapshot", False)
+    assert (snapshot["type"], snapshot["recovered"]) == ("snapshot", False), snapshot
 
 
 def test_a_topic_that_is_created_again_meanwhile_is_no_gap_unsaid(restaurant):

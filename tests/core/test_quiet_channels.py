@@ -86,7 +86,7 @@ def test_a_place_on_a_quiet_channel_outlives_retention(log):
     log.retain_nothing()
     for feed in (here, log.replica(), log.replica(max_bytes=0)):
         answer = ask(client(feed), channel=QUIET, position=place)[0]
-        assert (answer["recovered"], answer["replayed"]) == (True, 0)
+        assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
     answer = ask(client(log.replica()), channel=QUIET, position=start)[0]
     assert (answer["recovered"], answer["reason"]) == (False, "expired"), "it is the pongs that keep it alive"
 
@@ -99,7 +99,7 @@ def test_a_place_is_good_after_a_topic_has_been_emptied_before_anybody_was_there
     place = places(session)[QUIET]
     log.append("quiet")
     answer, *missed = ask(client(log.replica()), channel=QUIET, position=place)
-    assert (answer["recovered"], reviews(missed)) == (True, ["v0"])
+    assert (answer["recovered"], reviews(missed)) == (True, ["v0"]), answer
 
 
 def test_what_is_being_written_is_not_behind_a_place(log):
@@ -175,7 +175,7 @@ def test_from_every_place_one_goes_on_with_what_comes_after_it_or_hears_that_it_
             back = client(feed)
             answer, *missed = ask(back, channel=QUIET, position=place) or [{"recovered": bool(back.asking)}]
             if all(end[partition] >= begin for partition, begin in log.begin.items()):
-                assert answer["recovered"] is True
+                assert answer["recovered"] is True, answer
                 if not back.asking:
                     assert reviews(missed) == everything[before:]
                     assert answer["replayed"] == len(missed)

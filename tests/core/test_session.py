@@ -288,7 +288,7 @@ def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
     behind.review(2)
     session.release()
     [answer] = session.outbox.said()
-    assert (answer["recovered"], answer["replayed"]) == (True, 0)
+    assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
 
 
 def test_a_position_that_the_log_does_not_reach_is_lost():
@@ -321,7 +321,7 @@ def test_what_has_left_the_window_is_asked_for_and_recalled():
     recall(session, past)
     assert not session.asking
     answer, *missed = session.outbox.said()
-    assert (answer["recovered"], answer["replayed"]) == (True, 6)
+    assert (answer["recovered"], answer["replayed"]) == (True, 6), answer
     assert world.feed.tally == Tally(Counter({(RECOVERED, "log"): 1}))
     assert reviews(missed) == [f"v{number}" for number in range(6)]
     world.review(6)

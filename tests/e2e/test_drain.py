@@ -94,7 +94,7 @@ async def test_clients_under_load_hear_everything_up_to_their_close_and_the_rest
             back = await connect(stack, staying.port)
             await back.send(frame(orjson.dumps({"type": "subscribe", "channel": CHANNEL, "position": listener.place})))
             answer = await back.message()
-            assert answer["recovered"] is True
+            assert answer["recovered"] is True, answer
             missed = [(await back.message())["data"]["number"] for _ in range(written - len(listener.numbers))]
             assert listener.numbers + missed == list(range(written))
             await back.stream.aclose()

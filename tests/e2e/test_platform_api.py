@@ -26,7 +26,7 @@ def seeded_rows_are_told(start_gateway, folder, **log: str) -> None:
             produce(folder, [occupied("s-2", "s")], **log)
             section = client.receive()
             # It carries the table, too, unless that could wait for it.
-            assert section["type"] == "section.created"
+            assert section["type"] == "section.created", section
             assert {table["tableId"] for table in section["data"]["tables"]} == {"s-1", "s-2"}
             produce(folder, [occupied("s-1", "s")], **log)
             table = client.receive()
@@ -40,7 +40,7 @@ def seeded_rows_are_told(start_gateway, folder, **log: str) -> None:
             assert table["data"]["capacity"] == 4
         with connected(other.url) as client:
             answer = client.ask(type="subscribe", channel=PLAN, position=section["position"])
-            assert answer["recovered"] is True
+            assert answer["recovered"] is True, answer
             state = client.ask(type="subscribe", channel=PLAN, snapshot=True)
             while state["type"] != "snapshot":
                 state = client.receive()

@@ -47,7 +47,7 @@ def test_a_client_that_does_not_read(start_gateway):
         before = [number(message) for message in received[1:]]
     with connected(gateway.url) as client:
         answer = client.ask(**SUBSCRIBE, position=position)
-        assert answer["recovered"]
+        assert answer["recovered"], answer
         after = [number(client.receive()) for _ in range(answer["replayed"])]
     assert before + after == list(range(COUNT))
     assert 0 < len(before) < COUNT

@@ -119,7 +119,7 @@ async def test_who_was_too_slow_is_sent_away_and_resumes():
         assert len(received) < number
         here.table("t0", "while it was away")
         back, _, answer = await here.client(position=position)
-        assert (answer["recovered"], answer["replayed"]) == (True, number + 1 - len(received))
+        assert (answer["recovered"], answer["replayed"]) == (True, number + 1 - len(received)), answer
         received += [status for _, status in await events(back, answer["replayed"])]
         here.table("t0", "live")
         assert await events(back, 1) == [("t0", "live")]
