@@ -19,7 +19,8 @@ def occupied(table: str, section: str) -> dict:
 
 def seeded_rows_are_told(start_gateway, folder, **log: str) -> None:
     with serving(restaurant("other", "o"), restaurant("R", "s", tables=2)) as backend:
-        settings = {**log, "PLATFORM_API_URL": backend.url}
+        # However slow this machine is, both wait for the answer, and so take the records in the same order.
+        settings = {**log, "PLATFORM_API_URL": backend.url, "PARENT_WAIT": "60"}
         one, other = start_gateway(**settings), start_gateway(**settings)
         with connected(one.url) as client:
             client.subscribe(PLAN)
@@ -52,6 +53,28 @@ def seeded_rows_are_told(start_gateway, folder, **log: str) -> None:
         assert run(folder, "check", **settings).returncode == 0
 
 
+def who_waited_is_not_believed_by_who_did_not(start_gateway, folder, **log: str) -> None:
+    """Move from an instance that waited for a section to one that gave up: they took two records in another order.
+
+    A position between the two is no place in the history of the other instance; it says so, and tells the state.
+    """
+    plan = "restaurant:R2:tables"
+    with serving(restaurant("R2", "z", tables=2)) as backend:
+        settings = {**log, "PLATFORM_API_URL": backend.url}
+        patient, hasty = (start_gateway(**settings, PARENT_WAIT=wait) for wait in ("60", "0"))
+        with connected(patient.url) as client:
+            client.subscribe(plan)
+            produce(folder, [occupied("z-2", "z")], **log)
+            section, table = client.receive(), client.receive()
+            assert (section["type"], table["type"]) == ("section.created", "table.updated"), (section, table)
+        with connected(hasty.url) as client:
+            answer = client.ask(type="subscribe", channel=plan, position=section["position"])
+            assert (answer["recovered"], answer["reason"]) == (False, "unsure"), answer
+            state = client.receive()
+            tables = {table["tableId"]: table.get("status") for table in state["data"]["tables"]}
+            assert tables == {"z-1": None, "z-2": "occupied"}, state
+
+
 def test_with_the_embedded_log(start_gateway, tmp_path):
     seeded_rows_are_told(start_gateway, tmp_path)
 
@@ -66,5 +89,6 @@ def test_with_kafka(start_gateway, tmp_path, platform_kafka):
     with closing(KafkaAdminClient(bootstrap_servers=platform_kafka)) as admin:
         admin.create_topics({topic: {"num_partitions": 1} for topic in TOPICS}, wait_for_metadata=True)
         seeded_rows_are_told(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
+        who_waited_is_not_believed_by_who_did_not(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
         configs = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, PARENTS)])
     assert configs["topic"][PARENTS]["retention.ms"]["value"] == "-1", "what was found stays"
