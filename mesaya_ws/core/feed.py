@@ -108,6 +108,7 @@ class Feed:
         self._projections = Projections()
         self._new_merge = partial(_merge, round(parent_wait * 1000), max_records, max_bytes)
         self._merge = self._new_merge(self._projections)
+        self._has_one_order = False  # which all instances read
         self._leftovers: list[Iterator[None]] = []  # of topics that are no more
         self._publisher = Publisher(hub, window, self.cursor)
         self._report = report
@@ -196,6 +197,7 @@ class Feed:
                 self.coverage.truncated(partition, next_offset)
 
     def _push(self, batch: Batch, steady: int) -> None:
+        self._has_one_order = batch.source is None
         self._merge.push(batch.source, list(map(_heard, batch.records)), batch.lag, steady)
 
     def take(self, now: int, steady: int | None = None) -> Iterator[None]:
@@ -260,7 +262,8 @@ class Feed:
         self.cursor.advance(partition, offset + 1)
         self.time = timestamp
         is_clear = self._only is None or not self.coverage.unread or self._projections.can_judge(event)
-        outcome = route(event, self._projections)
+        is_past = not self.live and self.window.is_past(timestamp, self._now)
+        outcome = route(event, self._projections, alone=is_past or self._has_one_order)
         self._report(record, outcome)
         messages, reason = outcome.messages, outcome.reason
         for parent in outcome.awaits:
@@ -270,7 +273,7 @@ class Feed:
                 continue
             if (channel := parse_channel(name)) is not None and topic in channel.kind.topics:
                 self.coverage.reparented(channel, partition)
-        if not self.live and self.window.is_past(timestamp, self._now):
+        if is_past:
             # To make frames that nobody can be told any more would be a third of the work on a long log. Where our
             # clock is ahead they may still be asked for: then they are read again from the log.
             self.window.raise_floor(partition, offset + 1)

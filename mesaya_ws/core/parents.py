@@ -119,21 +119,25 @@ _NOTHING = Before(None, was_known=False, gave=None)
 
 def look_before(event: Event, projections: Projections) -> Before:
     """Return what an event finds that is to be folded."""
+    entity = event.entity
+    parents: tuple[str, ...] = ()
+    awaits = parents
+    if entity in _PARENTS and (event.what == "deleted" or _moves(event, projections)):
+        parents, awaits = depends_on(entity, event.id, projections)
     subject = subject_of(event, projections)
-    found = _NOTHING
-    if subject is not None:
-        found = Before(subject, projections.is_parent(*subject), gives(*subject, projections))
-    if event.entity in _PARENTS and (event.what == "deleted" or _moves(event, projections)):
-        parents, awaits = depends_on(event.entity, event.id, projections)
-        found = found._replace(parents=parents, awaits=awaits)
-    return found
+    if subject is None:
+        return Before(None, False, None, parents, awaits) if parents else _NOTHING
+    gave = gives(*subject, projections)
+    return Before(subject, gave is not None or projections.is_parent(*subject), gave, parents, awaits)
 
 
 def _moves(event: Event, projections: Projections) -> bool:
     known = projections.shelves[event.entity].alive.get(event.id)
-    return known is not None and any(
-        known.get(name) != event.data.get(name, known.get(name)) for name, _ in _PARENTS[event.entity]
-    )
+    if known is not None:
+        for name, _ in _PARENTS[event.entity]:
+            if (told := event.data.get(name)) is not None and told != known.get(name):
+                return True
+    return False
 
 
 def with_dependencies(outcome: Outcome, event: Event, before: Before, projections: Projections) -> Outcome:
@@ -141,7 +145,10 @@ def with_dependencies(outcome: Outcome, event: Event, before: Before, projection
     subject, was_known, gave, parents, awaits = before
     if event.entity in _PARENTS or event.entity == "object":
         more, missing = depends_on(event.entity, event.id, projections)
-        outcome = outcome._replace(parents=(*parents, *more), awaits=(*awaits, *missing))
+        messages, reason, detail, reparented, mistyped, *_ = outcome
+        outcome = Outcome(
+            messages, reason, detail, reparented, mistyped, parents=parents + more, awaits=awaits + missing
+        )
     if projections.is_late:
         # Who took it in time told it there.
         outcome = outcome._replace(concerned=tuple(_own_channels(event, projections)))
@@ -176,21 +183,24 @@ def depends_on(entity: str, id: str, projections: Projections) -> tuple[tuple[st
     if entity == "object":
         # Any number of pieces may be placed yet.
         return (f"object:{id}",), (f"object:{id}",)
-    names: list[str] = []
-    for kind, parent in parents_of(entity, projections.shelves[entity].last(id) or {}, projections):
-        names.append(f"{kind}:{parent}")
+    names: tuple[str, ...] = ()
+    data = projections.shelves[entity].last(id)
+    for kind, parent in parents_of(entity, data, projections) if data else ():
+        names = (*names, f"{kind}:{parent}")
         if not projections.is_parent(kind, parent):
-            return tuple(names), (names[-1],)
-    return tuple(names), ()
+            return names, names[-1:]
+    return names, ()
 
 
 def subject_of(event: Event, projections: Projections) -> tuple[str, str] | None:
     """Return the kind and id of the parent that a record may change: that which it is about, or whose owner it says."""
+    if event.entity in _GIVES:
+        return event.entity, event.id
     if event.entity == "owner_upgrade":
         known = projections.shelves["owner_upgrade"].last(event.id) or {}
         restaurant = event.data.get("assignedRestaurantId") or known.get("assignedRestaurantId")
         return ("restaurant", restaurant) if restaurant else None
-    return (event.entity, event.id) if event.entity in _GIVES else None
+    return None
 
 
 def gives(kind: str, id: str, projections: Projections) -> Given:
@@ -202,7 +212,10 @@ def gives(kind: str, id: str, projections: Projections) -> Given:
         state = "closed" if not projections.is_open(id) else "open" if id in shelf.alive else "unseen"
         return state, projections.owner(id)
     data = shelf.last(id) if kind in _LASTING else shelf.alive.get(id)
-    return None if data is None else (projections.place(kind, data), *map(data.get, _GIVES[kind]))
+    if data is None:
+        return None
+    place, names = projections.place(kind, data), _GIVES[kind]
+    return (place, data.get(names[0])) if names else (place,)
 
 
 def names_of(kind: str, id: str, given: Given) -> tuple[str, ...]:

@@ -15,15 +15,18 @@ from mesaya_ws.core.floor_plan import route_object, route_section
 from mesaya_ws.core.found import route_found
 from mesaya_ws.core.images import images_along, moved_along
 from mesaya_ws.core.outcome import Message, Outcome, outcome_of
-from mesaya_ws.core.parents import look_before, with_dependencies
+from mesaya_ws.core.parents import look_before, missing_parent, with_dependencies
 from mesaya_ws.core.projections import Projections
 from mesaya_ws.core.records import AUTH, FOUND, OWNER_REASSIGNED, Event, Reason, Unreadable, mistyped_id
 from mesaya_ws.core.reservations import show_reservation
 from mesaya_ws.core.shelf import Folded
 
 
-def route(event: Event | Unreadable, projections: Projections) -> Outcome:
-    """Fold an event into `projections`, and return what is to be sent. Raises nothing, whatever the record was."""
+def route(event: Event | Unreadable, projections: Projections, *, alone: bool = False) -> Outcome:
+    """Fold an event into `projections`, and return what is to be sent. Raises nothing, whatever the record was.
+
+    What depends on what is only looked for if others may have taken the records in another order, or not `alone`.
+    """
     if isinstance(event, Unreadable):
         return Outcome((), event.reason, event.detail)
     if projections.ending:
@@ -31,7 +34,7 @@ def route(event: Event | Unreadable, projections: Projections) -> Outcome:
     if event.entity == AUTH:
         projections.fold_user(event)
         return Outcome((), Reason.AUTH)
-    before = look_before(event, projections)
+    before = None if alone else look_before(event, projections)
     projections.is_late = False
     along = images_along(event, projections) if event.entity in IMAGED else None
     outcome = (route_found if event.what == FOUND else _ROUTES[event.entity])(event, projections)
@@ -45,7 +48,11 @@ def route(event: Event | Unreadable, projections: Projections) -> Outcome:
         if not outcome.messages and (needed := mistyped_id(event)) is not None:
             outcome = Outcome((), Reason.BAD_ID, f"The {needed} is no id, and without it nobody is concerned.")
         outcome = outcome._replace(mistyped=event.mistyped)
-    return with_dependencies(outcome, event, before, projections)
+    if before is not None:
+        return with_dependencies(outcome, event, before, projections)
+    if not outcome.messages and (missing := missing_parent(event, projections)) is not None:
+        outcome = outcome._replace(awaits=(missing,))
+    return outcome
 
 
 def _without_the_closed(outcome: Outcome, projections: Projections) -> Outcome:

@@ -42,10 +42,11 @@ class Folded(NamedTuple):
 class Shelf:
     """All entities of one kind: the `alive`, and what is remembered of those that were deleted (`gone`)."""
 
-    __slots__ = ("_children", "_provenances", "alive", "entity", "found", "gone")
+    __slots__ = ("_children", "_provenances", "_required", "alive", "entity", "found", "gone")
 
     def __init__(self, entity: Entity) -> None:
         self.entity = entity
+        self._required = entity.required
         self.alive: dict[str, Data] = {}
         self.gone: dict[str, Gone] = {}
         self.found: dict[str, Data] = {}
@@ -77,6 +78,14 @@ class Shelf:
     def take(self, id: str, at: At, told: Data, unknown: Iterable[str] = (), *, ends: bool = False) -> Folded:
         """Take in a record `at` a place of its topic, which tells `told` and nothing of the `unknown`, or the end."""
         before = self.alive.get(id)
+        is_whole = not ends and self._required <= told.keys()
+        if is_whole and before is not None:
+            # Nearly all records: a whole one, in the partition that told of the entity before.
+            last = self._provenances[id]
+            if isinstance(last, tuple) and last[1] == at[1]:
+                self._provenances[id] = at if last[0] <= at[0] else (last[0], at[1], at[2])
+                self.put(id, told)
+                return Folded(before, told, is_late=False, exists=True)
         gone = self.gone.get(id) if before is None else None
         provenance: Provenance | None = (
             self._provenances[id] if before is not None else gone.at if gone is not None else None
@@ -99,7 +108,6 @@ class Shelf:
             self._remember(id, at, at[0], data)
             self.put(id, left)
             return Folded(before, left, is_late, exists=True)
-        is_whole = self.entity.required <= told.keys()
         data, provenance = merge(provenance, before or _NOTHING, at, told, unknown, is_whole=is_whole)
         self._keep(id, data, provenance)
         return Folded(before, data, is_late, exists=True)
