@@ -2,15 +2,19 @@
 
 A checkpoint is written when it is older than the window. So an instance that starts from it reads all that its window
 is to hold; and what it shows then is what an instance shows that has read the whole log.
+
+No clock of the day decides who writes, and when: a checkpoint is as old as it has been here, and newer than another
+one if it is further in the log. So one that was written where a clock was wrong stops nobody.
 """
 
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from time import time
+from math import inf
 
 import attrs
 import trio
 
+from mesaya_ws.clocks import time_of_day
 from mesaya_ws.core.checkpoint import Cut, DamagedError, Marker, Row, pack, unpack
 from mesaya_ws.core.event_log import (
     BEGINNING,
@@ -53,6 +57,8 @@ class Checkpoints:
         self._metrics = metrics
         self._asking: trio.MemorySendChannel[tuple[Cut, list[list[Row]]]] | None = None
         self._failing = False
+        # When those that are known, by their ids, had been taken, or were seen here (of the clock that nobody sets).
+        self._since: dict[str, float] = {}
 
     async def restore(self, tell: Callable[[News], Awaitable[None]]) -> Mapping[Partition, Place]:
         """Set the feed to the newest checkpoint that fits the log, if there is one; return where it goes on.
@@ -71,17 +77,17 @@ class Checkpoints:
                 is_down = True
                 await trio.sleep(RETRY_INTERVAL)
         self._state.slots.forget_parts()
-        self._note()
+        # What was there before has had its time.
+        self._note(-inf)
         if is_down:
             await tell(Restored())
         return start
 
     async def _restore(self) -> Mapping[Partition, Place]:
         await self._state.read_on()
-        extents = await self._event_log.extents(skip_refused=True)
         for marker in self._state.slots.whole():
             places = {at: place for at, place in marker.cut.places.items() if at.topic in self._topics}
-            if not _fits(places, extents) or await self._event_log.lost_ends(places):
+            if not await self._is_of_use(places):
                 log.warning("a checkpoint is of no use: the log is another one", checkpoint=marker.id)
             elif await self._load(marker, attrs.evolve(marker.cut, places=places)):
                 return places
@@ -136,11 +142,12 @@ class Checkpoints:
 
     async def _write_next(self) -> None:
         """Take a checkpoint, and write it when it has become old enough; unless another instance does so."""
-        checkpoint = await self._take()
+        checkpoint, since = await self._take()
         await trio.sleep(self._interval * _jitter())
         await self._look()
-        if self._is_due(checkpoint):
+        if await self._is_due(checkpoint, since):
             marker = await self._state.write(checkpoint)
+            self._since[marker.id] = since
             log.debug("checkpoint written", checkpoint=marker.id, rows=marker.rows, parts=marker.parts)
             await self._look()
         while (seconds := self._rest()) > 0:
@@ -150,38 +157,49 @@ class Checkpoints:
     async def _look(self) -> None:
         """See what has been written meanwhile."""
         await self._state.look()
-        self._note()
+        self._note(trio.current_time())
 
-    def _note(self) -> None:
-        """Enter the newest checkpoint into the books."""
-        newest = self._state.slots.newest()
-        if newest is not None:
-            self._metrics.checkpoint_taken, self._metrics.checkpoint_rows = newest.taken / 1000, newest.rows
+    def _note(self, now: float) -> None:
+        """Take note of the checkpoints that are there, and enter the newest one into the books."""
+        whole = self._state.slots.whole()
+        self._since = {marker.id: self._since.get(marker.id, now) for marker in whole}
+        for newest in whole[:1]:
+            self._metrics.note_checkpoint(newest.id, newest.taken / 1000, newest.rows)
 
-    async def _take(self) -> Checkpoint:
-        """Have the feed's owner call `capture`, and pack what comes of it."""
+    async def _take(self) -> tuple[Checkpoint, float]:
+        """Have the feed's owner call `capture`, and pack what comes of it; return it, and when that was."""
         self._asking, answer = trio.open_memory_channel[tuple[Cut, list[list[Row]]]](1)
         cut, pieces = await answer.receive()
-        taken, rows, parts = round(time() * 1000), sum(map(len, pieces)), []
+        since, taken, rows, parts = trio.current_time(), time_of_day(), sum(map(len, pieces)), []
         for part in pack(pieces):
             if part:
                 parts.append(part)
             await trio.lowlevel.checkpoint()
-        return Checkpoint(taken, cut, rows, parts)
+        return Checkpoint(taken, cut, rows, parts), since
 
     def _rest(self) -> float:
         """Return for how many seconds it is somebody else's turn: of whoever wrote last, until it has missed one."""
         newest = self._state.slots.newest()
         if newest is None or self._state.wrote(newest):
             return 0.0
-        return max(0.0, newest.taken / 1000 + self._interval * (2 + _jitter()) - time())
+        return max(0.0, self._since[newest.id] + self._interval * (2 + _jitter()) - trio.current_time())
 
-    def _is_due(self, checkpoint: Checkpoint) -> bool:
-        """Return whether a checkpoint says more than the newest one, and was not taken soon after it."""
+    async def _is_due(self, checkpoint: Checkpoint, since: float) -> bool:
+        """Return whether a checkpoint says more than the newest one; and none has come that was seen after `since`."""
         newest = self._state.slots.newest()
-        return newest is None or (
-            newest.taken < checkpoint.taken - self._interval * 500 and newest.cut.places != checkpoint.cut.places
+        if newest is None:
+            return True
+        if self._since[newest.id] > since:
+            return False
+        return checkpoint.cut.says_more_than(newest.cut) or (
+            checkpoint.cut.places != newest.cut.places and not await self._is_of_use(newest.cut.places)
         )
+
+    async def _is_of_use(self, places: Mapping[Partition, Place]) -> bool:
+        """Return whether the log is the one that had been read up to `places`; what is not there says nothing."""
+        extents = await self._event_log.extents(skip_refused=True)
+        ours = {at: place for at, place in places.items() if at.topic in self._topics}
+        return _fits(ours, extents) and not await self._event_log.lost_ends(ours)
 
 
 def _fits(places: Mapping[Partition, Place], extents: Mapping[Partition, Extent]) -> bool:
@@ -197,5 +215,5 @@ def _jitter() -> float:
 
 
 def _age(marker: Marker) -> float:
-    """Return how many seconds ago a checkpoint was taken."""
-    return round(time() - marker.taken / 1000, 1)
+    """Return how many seconds ago a checkpoint was taken, if all clocks are right."""
+    return round((time_of_day() - marker.taken) / 1000, 1)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
-from time import perf_counter, time
+from time import monotonic, perf_counter, time
 from typing import Any
 
 import prometheus_client
@@ -98,10 +98,21 @@ class Metrics:
     """Of the garbage collector, by generation; how many there are says how often each was collected."""
     questions: Counts = Factory(dict)
     """To the platform's API, by what came of them: `answered`, `unknown` or `failed`."""
-    checkpoint_taken: float | None = None
-    """When the newest whole checkpoint that is known was taken, in seconds since the epoch; None: there is none."""
+    checkpoint: str | None = None
+    """The id of the newest whole checkpoint that is known; None: there is none."""
+    checkpoint_since: float = 0.0
+    """When that was taken, in seconds of the clock that nobody sets."""
     checkpoint_rows: int = 0
     checkpoint_failures: int = 0
+
+    def note_checkpoint(self, id: str, taken: float, rows: int) -> None:
+        """Take note of the newest checkpoint, `taken` at that time of day (s).
+
+        Its age is told by the clocks once, and then counted; where the other clock was ahead, it begins at 0.
+        """
+        if self.checkpoint != id:
+            self.checkpoint, self.checkpoint_since = id, monotonic() - max(0.0, time() - taken)
+        self.checkpoint_rows = rows
 
 
 async def watch_loop(metrics: Metrics) -> None:
@@ -216,8 +227,8 @@ class _Books(Collector):
         yield _histogram("loop_lag_seconds", "How late the event loop wakes a task.", m.loop_lag)
         yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
         yield _by("platform_questions", "Questions to the platform's API, by outcome.", "outcome", m.questions)
-        if m.checkpoint_taken is not None:
-            age = max(0.0, time() - m.checkpoint_taken)
+        if m.checkpoint is not None:
+            age = monotonic() - m.checkpoint_since
             yield GaugeMetricFamily("mesaya_checkpoint_age_seconds", "Age of the newest checkpoint.", age)
             yield GaugeMetricFamily("mesaya_checkpoint_rows", "Entities and names in it.", m.checkpoint_rows)
         yield CounterMetricFamily(

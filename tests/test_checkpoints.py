@@ -30,12 +30,13 @@ STATE = "test.state"
 TABLES, SECTIONS = topic_of("tables"), topic_of("sections")
 PLAN = parse_channel("restaurant:r:tables")
 WINDOW = 300.0
+YEAR = 365 * 86_400
 
 
 @pytest.fixture
 def clock(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> MockClock:
     """A clock that jumps, for the time of day as well; a test must ask for it itself."""
-    monkeypatch.setattr(checkpoints, "time", trio.current_time)
+    monkeypatch.setattr(checkpoints, "time_of_day", lambda: round(trio.current_time() * 1000))
     return autojump_clock
 
 
@@ -147,7 +148,7 @@ async def test_an_instance_that_starts_reads_the_rest(clock: MockClock, log: Fak
         assert (instance.records, reader.records) == (1, 4)
         assert instance.tables == reader.tables == ["t1", "t2", "t3"]
         assert instance.feed.position(PLAN) == reader.feed.position(PLAN)
-        assert instance.metrics.checkpoint_taken is not None
+        assert instance.metrics.checkpoint in whole(state)
         assert instance.metrics.checkpoint_rows == 3
 
 
@@ -199,6 +200,61 @@ async def test_one_of_several_instances_writes_and_another_when_that_is_gone(
             assert len(writers()) == 1
             assert writers() != first
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("ahead", [-YEAR, -300, 300, YEAR])
+async def test_one_checkpoint_of_a_clock_that_was_wrong_stops_no_other(
+    clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch, ahead: int
+):
+    with monkeypatch.context() as wrong:
+        wrong.setattr(checkpoints, "time_of_day", lambda: round((trio.current_time() + ahead) * 1000))
+        await fill(log, "t0")
+        async with running(log, state):
+            await trio.sleep(WINDOW * 1.3)
+    [first] = whole(state)
+    async with running(log, state):
+        for number in range(20):
+            await fill(log, f"n{number}")
+            await trio.sleep(WINDOW)
+    assert len(state.appended) > 20, "a part and a marker each, one after the other"
+    assert first not in whole(state)
+    async with running(log, state) as late:
+        assert late.records < 5
+        assert late.feed.coverage.has_all_of([TABLES])
+
+
+async def test_a_clock_that_goes_wrong_while_it_runs_changes_nothing(
+    clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch
+):
+    async with running(log, state), running(log, state):
+        for number in range(30):
+            monkeypatch.setattr(
+                checkpoints,
+                "time_of_day",
+                lambda number=number: round((trio.current_time() + (-1) ** number * YEAR) * 1000),
+            )
+            await fill(log, f"t{number}")
+            await trio.sleep(WINDOW)
+        assert 2 * 20 < len(state.appended) <= 2 * 31, "a part and a marker for each, by one of the two"
+
+
+async def test_a_checkpoint_of_an_end_that_the_log_has_lost_does_not_stop_others(
+    clock: MockClock, log: FakeLog, state: FakeLog
+):
+    await fill(log, *(f"t{number}" for number in range(20)))
+    async with running(log, state):
+        await trio.sleep(WINDOW * 1.3)
+    [lost] = whole(state)
+    log.lose_end(TABLES, 15)
+    await fill(log, "new")
+    async with running(log, state) as instance:
+        assert instance.records == 6
+        await trio.sleep(WINDOW * 1.3)
+    newest, before = whole(state)
+    assert before == lost
+    async with running(log, state) as instance:
+        assert instance.records == 0
+        assert instance.metrics.checkpoint == newest
 
 
 async def test_what_retention_has_dropped_is_known(clock: MockClock, log: FakeLog, state: FakeLog, kept: None):

@@ -4,7 +4,7 @@ It is kept in a topic of our own, of which the log holds the last record of ever
 into parts with the keys `<slot>/<number>`, and then a marker with the key `<slot>`. Each of them bears the checkpoint's
 id. A checkpoint of which a part is missing, because it was not finished or because another one is
 being written over it, is none; so there are two slots, and the one that holds the newest whole checkpoint is never
-written to.
+written to. The newest is the one that was written last, for no other is written that says less: clocks say nothing.
 """
 
 import re
@@ -58,6 +58,16 @@ class Cut:
     places: Mapping[Partition, Place]
     time: int
     unread: frozenset[str]
+
+    def says_more_than(self, other: "Cut") -> bool:
+        """Return whether more has been read here, all partitions together; what was created again is new."""
+        return (
+            sum(
+                next_ - (other.places[at].next if at in other.places and other.places[at].topic_id == id else -1)
+                for at, (id, next_, _) in self.places.items()
+            )
+            > 0
+        )
 
 
 @frozen
@@ -169,6 +179,8 @@ class Slots:
 
     def __init__(self) -> None:
         self._markers: dict[int, Marker] = {}
+        # By slot, where the marker is: its partition, and its offset there.
+        self._places: dict[int, tuple[int, int]] = {}
         self.foreign: dict[int, Marker] = {}
         """By slot, checkpoints of another format, which this version cannot read."""
         # By slot and number: whose part it is, and the part.
@@ -188,12 +200,20 @@ class Slots:
             self.foreign.pop(slot, None)
             marker = _marker_in(value)
             if marker is not None and marker.slot == slot:
+                self._places[slot] = record.partition, record.offset
                 (self._markers if marker.format == FORMAT else self.foreign)[slot] = marker
 
     def whole(self) -> list[Marker]:
         """Return the markers of the checkpoints that are whole, the newest first."""
-        whole = (marker for marker in self._markers.values() if self._is_whole(marker))
-        return sorted(whole, key=lambda marker: marker.taken, reverse=True)
+        whole = [marker for marker in self._markers.values() if self._is_whole(marker)]
+        if len(whole) == 2 and not self._is_newer(*whole):
+            whole.reverse()
+        return whole
+
+    def _is_newer(self, marker: Marker, other: Marker) -> bool:
+        """Return whether a checkpoint was written after another one; in several partitions, whether it says more."""
+        (partition, offset), (others_partition, others_offset) = self._places[marker.slot], self._places[other.slot]
+        return offset > others_offset if partition == others_partition else marker.cut.says_more_than(other.cut)
 
     def newest(self) -> Marker | None:
         """Return the marker of the newest checkpoint that is whole, if there is one."""

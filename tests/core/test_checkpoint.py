@@ -147,6 +147,38 @@ def test_the_newest_comes_first_and_is_not_written_over():
         assert topic.read().free() != whole[0].slot
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("partition", [0, 1])
+def test_the_newest_was_written_last_or_in_several_partitions_is_furthest_in_the_log(order, partition):
+    cuts = [Cut({Partition("a", 0): Place("id", slot)}, 0, frozenset()) for slot in (0, 1)]
+    markers = [make_marker(f"id{slot}", slot, 0, 0, 10**6 * (1 - slot), cuts[slot]) for slot in (0, 1)]
+    slots = Slots()
+    for slot in order:
+        record = marker_record(TOPIC, markers[slot])
+        slots.take(Record(TOPIC, partition * slot, 10 + slot, 0, record.key, record.value))
+    assert [marker.slot for marker in slots.whole()] == [1, 0]
+    assert slots.free() == 0
+
+
+@pytest.mark.parametrize(
+    ("places", "others", "more"),
+    [
+        ({"a": ("x", 5)}, {"a": ("x", 4)}, True),
+        ({"a": ("x", 5)}, {"a": ("x", 5)}, False),
+        ({"a": ("x", 5), "b": ("y", 0)}, {"a": ("x", 5)}, True),
+        ({"a": ("x", 5), "b": ("y", 1)}, {"a": ("x", 4), "b": ("y", 3)}, False),
+        ({"a": ("again", 0)}, {"a": ("x", 900)}, True),
+        ({}, {"a": ("x", 1)}, False),
+    ],
+)
+def test_which_says_more(places, others, more):
+    one, other = (
+        Cut({Partition(topic, 0): Place(*place) for topic, place in each.items()}, 0, frozenset())
+        for each in (places, others)
+    )
+    assert one.says_more_than(other) == more
+
+
 def test_a_smaller_one_in_the_place_of_a_larger_one_is_whole():
     topic = Topic()
     for number, size in enumerate((2000, 2000, 1, 0)):
