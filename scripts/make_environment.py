@@ -5,8 +5,11 @@ It is quick when nothing has changed, and safe when two do it at once. One that 
 
 import fcntl
 import hashlib
+import os
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -63,17 +66,34 @@ class Environment:
         if anew:
             say(f"Making {self.home.name} with Python {sys.version.split()[0]} …")
             making = [sys.executable, "-m", "venv", "--clear", self.home]
-            subprocess.run(making, check=True, stdout=sys.stderr, pass_fds=[turn])
+            with started(making, stdout=sys.stderr, pass_fds=[turn]) as process:
+                process.wait()
+            if process.returncode:
+                raise subprocess.CalledProcessError(process.returncode, making)
         say("Installing, which takes about a minute …")
         pip = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
         everything = ["--requirement", self.lock] if self.packages == "develop" else []
         command = [*pip, "--constraint", self.lock, *everything, "--editable", self.root]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, pass_fds=[turn]) as process:
+        with started(command, stdout=subprocess.PIPE, text=True, pass_fds=[turn]) as process:
             show_progress(process.stdout)
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
         for done in {self.packages, "run"}:
             (self.home / f".{done}").write_text(self._wanted(done))
+
+
+@contextmanager
+def started(command, **options):
+    """Run a program for the time of the context; if that ends early, so does the program, with all that it has started.
+
+    It is in a session of its own: a Ctrl-C is for us alone, and nobody else prints a traceback.
+    """
+    with subprocess.Popen(command, start_new_session=True, **options) as process:
+        try:
+            yield process
+        except BaseException:
+            os.killpg(process.pid, signal.SIGTERM)
+            raise
 
 
 def say(sentence):

@@ -48,7 +48,7 @@ def _trusting(_: click.Context, __: click.Parameter, path: str | None) -> ssl.SS
 @click.command()
 @click.argument("channels", nargs=-1, required=True)
 @click.option("--url", callback=_websocket_url, help="Where the gateway is; by default at HOST and PORT.")
-@click.option("--ca", "tls", callback=_trusting, help="PEM file of the authority to be trusted, rather than system's.")
+@click.option("--ca", "tls", callback=_trusting, help="PEM file of the only authority to be trusted, for wss://.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
 @click.option("--snapshot", is_flag=True, help="Begin with the state of the channels.")
 def tail(channels: tuple[str, ...], url: str | None, tls: ssl.SSLContext | None, as_json: bool, snapshot: bool) -> None:
