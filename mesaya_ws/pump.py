@@ -24,7 +24,7 @@ from mesaya_ws.core.event_log import (
     pieces,
 )
 from mesaya_ws.core.feed import HEARING
-from mesaya_ws.core.hub import Delivered
+from mesaya_ws.core.hub import PACE, Delivered
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.records import Reason
 from mesaya_ws.core.status import Status
@@ -64,7 +64,7 @@ async def pump(
         was_live = feed.live
         for _ in feed.take(time_of_day(), steady()):
             await _write(feed.hub.fan_out(), around.metrics)
-            _own_up(around)
+            await _own_up(around)
         if feed.live and not was_live:
             status.caught_up = True
             live.set()
@@ -164,14 +164,23 @@ def _names(troubles: Sequence[Trouble]) -> list[str]:
     return names if len(troubles) <= TOLD else [*names, f"and {len(troubles) - TOLD} more"]
 
 
-def _own_up(around: Surroundings) -> None:
-    """Have everybody begin anew who was subscribed to what the log has lost something of."""
-    losses, around.feed.losses = around.feed.losses, []
+async def _own_up(around: Surroundings) -> None:
+    """Have everybody begin anew who was subscribed to what the log has lost something of, while others run.
+
+    Until all have been told, `losses` stay, and so nobody is given a place behind them as one that it has reached.
+    """
+    losses = around.feed.losses
+    if not losses:
+        return
     for topic, lost in losses:
         log.warning("the log lost records before they were read", topic=topic, reason=str(lost))
-        for connection in around.connections:
+    for number, connection in enumerate(list(around.connections), 1):
+        for topic, lost in losses:
             connection.session.lose(topic, lost)
-            around.attend(connection.session)
+        around.attend(connection.session)
+        if number % PACE == 0:
+            await trio.lowlevel.checkpoint()
+    around.feed.losses = []
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:

@@ -7,12 +7,23 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from mesaya_ws.core.event_log import Batch, Hindrance, Partition, Record, Sources, Together, Trouble
+from mesaya_ws.core.event_log import (
+    Batch,
+    Extent,
+    Gap,
+    Hindrance,
+    Partition,
+    Record,
+    Sources,
+    Together,
+    Trouble,
+    topic_of,
+)
 from mesaya_ws.core.feed import HEARING, Feed
-from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.hub import PACE, Hub
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.records import Reason
-from mesaya_ws.core.session import Limits
+from mesaya_ws.core.session import Limits, Session
 from mesaya_ws.core.window import Window
 from mesaya_ws.log_limiter import LogLimiter
 from mesaya_ws.logs import LINES
@@ -20,6 +31,7 @@ from mesaya_ws.metrics import Metrics
 from mesaya_ws.pump import pump, report
 from mesaya_ws.settings import Settings
 from mesaya_ws.websocket.connection import Surroundings
+from tests.core.world import FakeOutbox, ask
 
 STAYS, GOES = Partition("a", 0), Partition("b", 0)
 
@@ -138,3 +150,37 @@ async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkey
     finally:
         gc.unfreeze()
         gc.enable()
+
+
+class Owner:
+    """Stands where a connection stands: whose a session is."""
+
+    def __init__(self, session):
+        self.session = session
+
+
+async def test_others_run_while_many_are_told_of_a_loss_and_until_then_no_place_behind_it_is_told(nursery):
+    channel, count = "restaurant:r:reviews", 4 * PACE
+    reviews = Partition(topic_of("reviews"), 0)
+    feed, steps, told = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
+
+    def show(_):
+        told.append((steps.taken, bool(feed.losses)))
+
+    around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, show)
+    deliver, news = trio.open_memory_channel(10)
+    nursery.start_soon(pump, news, around, trio.Event(), None)
+    await deliver.send(Sources({reviews: Extent(0, 0, "a")}, {}))
+    await wait_all_tasks_blocked()
+    for number in range(count):
+        session = Session(str(number), feed, FakeOutbox(), Limits(True, 10))
+        ask(session, channel=channel)
+        around.connections.add(Owner(session))
+
+    trio.lowlevel.add_instrument(steps)
+    await deliver.send(Gap(reviews, 0, 5))
+    await wait_all_tasks_blocked()
+    assert len(told) == count
+    assert all(is_owed for _, is_owed in told)
+    assert len({step for step, _ in told}) >= 4
+    assert feed.losses == []
