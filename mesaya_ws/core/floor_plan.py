@@ -76,11 +76,18 @@ def coming(what: str, section: Data, tables: dict[str, Data], objects: dict[str,
 def route_object(event: Event, projections: Projections) -> Outcome:
     """Route a piece of the shared catalogue to every floor plan that it stands in."""
     placed = projections.shelves["section_object"]
-    ids: dict[str, list[str]] = {}
+    sections: dict[str | None, list[str]] = {}
     for child in placed.under("objectId", event.id):
-        restaurant = projections.place("section_object", placed.alive[child])
+        section = placed.alive[child].get("sectionId")
+        if section in sections:
+            sections[section].append(child)
+        else:
+            sections[section] = [child]
+    ids: dict[str, list[str]] = {}
+    for section, children in sections.items():
+        restaurant = projections.place("section_object", {"sectionId": section})
         if restaurant is not None:
-            ids.setdefault(restaurant, []).append(child)
+            ids.setdefault(restaurant, []).extend(children)
     folded = projections.fold(event)
     if folded.is_late and not folded.exists:
         return outcome_of((), otherwise=Reason.UNPLACED)

@@ -10,10 +10,10 @@ from mesaya_ws.core.records import Event
 
 
 class Along(NamedTuple):
-    """The `images` of an entity, and of its parts, by the restaurants to which they belong, and where that is now."""
+    """Where an entity belongs; and for each of its `parts` with images (itself, too), where it belongs, and these."""
 
     place: str | None
-    images: dict[str, str | None]
+    parts: dict[str, tuple[str | None, list[str]]]
 
 
 def images_along(event: Event, projections: Projections) -> Along | None:
@@ -32,11 +32,15 @@ def images_along(event: Event, projections: Projections) -> Along | None:
             pass
         case _:
             return None
-    found = [image for part in parts for image in images.under("entityId", part)]
+    # All images of one part belong to one restaurant: to ask for each of them would take a hundred times as long.
+    found = {
+        part: (projections.place_of_images(part), list(under))
+        for part in parts
+        if (under := images.under("entityId", part))
+    }
     if not found:
         return None
-    place = projections.place(event.entity, projections.shelves[event.entity].alive.get(event.id))
-    return Along(place, {image: projections.place("image", images.alive[image]) for image in found})
+    return Along(projections.place(event.entity, projections.shelves[event.entity].alive.get(event.id)), found)
 
 
 def moved_along(event: Event, before: Along, projections: Projections) -> list[Message]:
@@ -44,14 +48,14 @@ def moved_along(event: Event, before: Along, projections: Projections) -> list[M
     images = projections.shelves["image"].alive
     gone: dict[str, list[str]] = {}
     come: dict[str, list[str]] = {}
-    for image, was in before.images.items():
-        here = projections.place("image", images.get(image))
+    for part, (was, along) in before.parts.items():
+        here = projections.place_of_images(part)
         if was == here:
             continue
         if was is not None:
-            gone.setdefault(was, []).append(image)
+            gone.setdefault(was, []).extend(along)
         if here is not None:
-            come.setdefault(here, []).append(image)
+            come.setdefault(here, []).extend(along)
     messages = []
     entity = ENTITIES[event.entity]
     now = projections.place(event.entity, projections.shelves[event.entity].alive.get(event.id))

@@ -325,7 +325,7 @@ class Projections:
         if data is None:
             return None
         if entity == "image":
-            return self._place_of_any(data.get("entityId"))
+            return self.place_of_images(data.get("entityId"))
         if entity in ("table", "section_object"):
             data = self.shelves["section"].alive.get(data.get("sectionId", ""))
         return data.get("restaurantId") if data is not None else None
@@ -338,7 +338,8 @@ class Projections:
                 return shelf.entity.name
         return next((shelf.entity.name for shelf in shelves if id in shelf.gone), None)
 
-    def _place_of_any(self, id: str | None) -> str | None:
+    def place_of_images(self, id: str | None) -> str | None:
+        """Return the restaurant that the images of something belong to now; None if unknown."""
         kind = None if id is None else self.kind_of(id, IMAGED)
         return None if kind is None or id is None else self.place(kind, self.shelves[kind].alive.get(id))
 

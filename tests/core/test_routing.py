@@ -4,6 +4,7 @@ from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.records import Reason, Unreadable
 from mesaya_ws.core.routing import route
 from tests.core.events import TIME, user
+from tests.steps import calls
 
 INFO, LISTS = "restaurant:R:info", "global:restaurants"
 TABLES, RESERVATIONS = "restaurant:R:tables", "restaurant:R:reservations"
@@ -404,3 +405,14 @@ def test_a_restaurant_that_was_only_heard_of_by_an_upgrade_is_still_created_by_i
     platform.says("owner_upgrade.status_changed", "q", userId="guest", status="APPROVED", assignedRestaurantId="seeded")
     messages = platform.says("restaurant.created", "seeded", ownerId="another", status="ACTIVE")
     assert {message.type for message in messages.values()} == {"restaurant.created"}
+
+
+def test_the_many_images_of_what_does_not_move_are_not_looked_at(platform):
+    platform.says("menu.created", "m", restaurantId="R", name="Carta")
+    few = calls(lambda: platform.says("menu.updated", "m", price=1))
+    for number in range(500):
+        platform.says("image.created", f"i{number}", entityId="m", url="/i")
+    assert calls(lambda: platform.says("menu.updated", "m", price=2)) < few + 100
+    platform.says("menu.deleted", "m")
+    [told] = [message for message in platform.outcome.messages if message.channel == "restaurant:R:info"]
+    assert told.data["imageIds"] == [f"i{number}" for number in range(500)]
