@@ -142,6 +142,9 @@ async def test_a_topic_that_is_created_again_is_logged_and_goes_on(log, logged):
     async with running() as gateway:
         client = await gateway.subscribed()
         log.replace(topic)
+        snapshot = await client.message()
+        assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "replaced")
+        assert snapshot["data"] == {"announcements": []}
         await log.append([announced(1)])
         assert (await client.message())["data"]["announcementId"] == "a1"
         [event] = [event for event in logged() if event["event"] == "a topic was deleted and created again"]
