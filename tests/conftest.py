@@ -14,6 +14,7 @@ import structlog
 from hypothesis import settings
 
 from mesaya_ws.logs import configure
+from tests import guardian
 
 # How long an example takes says something of the machine, not of what is tested.
 settings.register_profile("quick", deadline=None, max_examples=25)
@@ -26,6 +27,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
     # In the background, a shell has SIGINT ignored; so it would be by the commands that the tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whatever ends the tests, also SIGTERM or worse, ends their gateways and brokers.
+    guardian.start()
 
 
 NOT_QUICK = ("e2e", "faults", "scripts")

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from tests import guardian
+
 MESAYA_WS = (sys.executable, "-m", "mesaya_ws")
 
 PATIENCE = 30.0
@@ -18,7 +20,8 @@ PATIENCE = 30.0
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
     """Return the environment of a process that is to have these settings, and no others; empty ones are left out."""
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+    names = ("PATH", "HOME", "LANG", "TMPDIR", guardian.MARK)
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
     chosen = {name: value for name, value in settings.items() if value}
     return {**inherited, "PYTHONUNBUFFERED": "1", **chosen}
 
