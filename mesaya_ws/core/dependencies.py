@@ -56,8 +56,9 @@ class _Stairs:
 class _Recent:
     """The last records by name, each in its partition, as long as the window still has what came of them."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, remembered: int) -> None:
         self._window = window
+        self._remembered = remembered
         self._places: dict[str, dict[Partition, int]] = {}
 
     def put(self, name: str, places: dict[Partition, int]) -> dict[Partition, int] | None:
@@ -68,7 +69,7 @@ class _Recent:
             first = next(iter(self._places))
             places = self._places[first]
             if matters := self._matter(places):
-                if len(self._places) <= REMEMBERED:
+                if len(self._places) <= self._remembered:
                     return None
                 del self._places[first]
                 return matters
@@ -76,6 +77,9 @@ class _Recent:
                 return None
             del self._places[first]
         return None
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def get(self, name: str) -> dict[Partition, int]:
         return self._places.get(name, {})
@@ -94,15 +98,19 @@ class _Recent:
 
 
 class Dependencies:
-    """Which records depended on which, of those that `window` has not let go of: nobody lacks what came before."""
+    """Which records depended on which, of those that `window` has not let go of: nobody lacks what came before.
 
-    def __init__(self, window: Window) -> None:
+    So many are `remembered` of each sort; of places before those that had to be forgotten, nothing is sure.
+    """
+
+    def __init__(self, window: Window, remembered: int = REMEMBERED) -> None:
         self._window = window
+        self._remembered = remembered
         # By the name of a parent: the record that made it known; those that would concern others if it were known.
-        self._known = _Recent(window)
-        self._waiting = _Recent(window)
+        self._known = _Recent(window, remembered)
+        self._waiting = _Recent(window, remembered)
         # By the name of an entity, the last record about it in each partition, where there are several.
-        self._last = _Recent(window)
+        self._last = _Recent(window, remembered)
         self._pairs: dict[str, dict[tuple[Partition, Partition], _Stairs]] = {}
         # By channel and partition, the next offset before which something was told to nobody here, as its parent came
         # later, and which others may have been told.
@@ -175,7 +183,7 @@ class Dependencies:
         while self._order:
             name, pair, at = self._order[0]
             if not self._window.is_before_floor(pair[0], at):
-                if len(self._order) <= REMEMBERED:
+                if len(self._order) <= self._remembered:
                     break
                 self._forgot({pair[0]: at})
             self._order.popleft()

@@ -1,6 +1,7 @@
 """What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from mesaya_ws.core.checkpoint import Row
@@ -10,7 +11,7 @@ from mesaya_ws.core.event_log import PARENTS, topic_of
 from mesaya_ws.core.latest import Latest
 from mesaya_ws.core.provenance import At
 from mesaya_ws.core.records import AUTH, Event, Unreadable
-from mesaya_ws.core.shelf import Folded, Shelf, at_in
+from mesaya_ws.core.shelf import REMEMBERED, Folded, Shelf, at_in
 
 DISCARDED_AT_ONCE = 2000
 """How many entities are let go in one go: a millisecond of work, at most."""
@@ -28,9 +29,13 @@ _ENDS_WITH = {
 
 
 class Projections:
-    """The fold of all records. `shelves` are the entities by their kind's name."""
+    """The fold of all records. `shelves` are the entities by their kind's name.
 
-    def __init__(self) -> None:
+    Of each kind, so many deleted ones are `remembered`.
+    """
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self.shelves = {name: Shelf(entity) for name, entity in ENTITIES.items()}
         self.names: dict[str, str] = {}
         """What users are called, by `auth` or by their reviews, whichever spoke last."""
@@ -140,6 +145,7 @@ class Projections:
     def replaced(self, topic: str) -> Iterator[None]:
         """Forget at once what only `topic` has told, of which nothing is left; then let go of it, yielding often."""
         gone: list[dict[str, Any]] = []
+        renamed = False
         for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
             shelf = self.shelves[entity.name]
             fresh = self.shelves[entity.name] = Shelf(entity)
@@ -154,12 +160,12 @@ class Projections:
             if topic == at:
                 gone.append(self._called[source].told)
                 self._called[source] = Latest()
-                self._recall_names()
+                renamed = True
         if topic == topic_of("auth"):
             self._roles = Latest()
         if topic == topic_of("owner-upgrade"):
             self._assigned = Latest()
-        return _empty(*gone)
+        return chain(self._recall_names() if renamed else (), _empty(*gone))
 
     def find_owner(self, restaurant: str, owner: str) -> None:
         """Take in who owns a restaurant, as the platform's API says: it counts unless a record has told of it."""
@@ -188,10 +194,13 @@ class Projections:
             latest = max(told, key=lambda one: one[0][0])
             self.names[user] = name.strip() if latest[0][0] == at[0] else latest[1]
 
-    def _recall_names(self) -> None:
-        self.names = {}
+    def _recall_names(self) -> Iterator[None]:
+        """Find again what users are called, of whom another source has told; yield after some of them."""
+        self.names.clear()
         for source, latest in self._called.items():
-            for user, (at, name) in list(latest.told.items()):
+            for number, (user, (at, name)) in enumerate(list(latest.told.items())):
+                if number % DISCARDED_AT_ONCE == 0:
+                    yield
                 self._name(source, user, name, at)
 
     def _fold_owner(self, event: Event) -> None:
@@ -275,7 +284,7 @@ class Projections:
 
     def _forget_oldest(self, shelf: Shelf) -> None:
         """Forget what was deleted long ago, and what still belongs to it: that is shown to nobody."""
-        while (id := shelf.forget_oldest()) is not None:
+        while (id := shelf.forget_oldest(self._remembered)) is not None:
             if id in shelf.alive:
                 continue
             field = shelf.entity.id_field
