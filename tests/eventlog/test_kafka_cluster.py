@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from itertools import count
 
 import pytest
 import trio
 from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from mesaya_ws.core.event_log import EventLog, Hindrance, LogUnavailableError, NewRecord, Outage, Partition, Sources
 from mesaya_ws.eventlog.kafka import COMPACTED, looks, open_kafka_log, producer
@@ -43,8 +44,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, 
 
 def until_serving(broker: Broker, count: int) -> None:
     deadline = time.monotonic() + PATIENCE
-    with closing(KafkaAdminClient(bootstrap_servers=broker.address)) as admin:
-        while sum(not it["is_fenced"] for it in admin.describe_cluster()["brokers"]) != count:
+    # The question may go to the one that hangs.
+    options = {"bootstrap_servers": broker.address, "request_timeout_ms": 1000}
+    with closing(KafkaAdminClient(**options)) as admin:
+        while True:
+            with suppress(KafkaError):
+                if sum(not it["is_fenced"] for it in admin.describe_cluster()["brokers"]) == count:
+                    return
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
