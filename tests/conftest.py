@@ -1,5 +1,6 @@
 """What tests of several folders use."""
 
+import inspect
 import io
 import json
 import logging
@@ -35,11 +36,23 @@ NOT_QUICK = ("e2e", "faults", "scripts")
 """Folders whose tests start processes, and wait for them."""
 
 
+STOPWATCHES = {"Steps", "take", "thread_time", "process_time"}
+"""By what tests measure how long something takes."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that `-m quick` selects: those of a module within its process, but for a few that take long."""
+    """Mark the tests that `-m quick` selects: those of a module within its process, but for those that take long.
+
+    Nor are those among them that measure time, for which a machine should have nothing else to do.
+    """
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder not in NOT_QUICK and not any(map(item.get_closest_marker, ("kafka", "faults", "slow"))):
+        test = inspect.unwrap(getattr(item, "obj", pytest_configure))
+        if (
+            folder not in NOT_QUICK
+            and not any(map(item.get_closest_marker, ("kafka", "faults", "slow")))
+            and not STOPWATCHES.intersection(test.__code__.co_names)
+        ):
             item.add_marker("quick")
 
 

@@ -7,7 +7,6 @@ environment, which everything inherits that is started from then on.
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,16 +20,19 @@ PATIENCE = 5.0
 
 
 def start() -> None:
-    """Start a guardian of this process, and mark what it starts."""
+    """Start a guardian of this process, and mark what it starts; the pipe to it stays open until we end."""
     mark = f"{os.getpid()}-{secrets.token_hex(8)}"
     unmarked = {name: text for name, text in os.environ.items() if name != MARK}
-    command = [sys.executable, "-S", __file__, mark]
-    _guardians.append(subprocess.Popen(command, stdin=subprocess.PIPE, env=unmarked, start_new_session=True))
+    reads, _ = os.pipe()
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-S", __file__, mark],
+        unmarked,
+        file_actions=[(os.POSIX_SPAWN_DUP2, reads, 0)],
+        setsid=True,
+    )
+    os.close(reads)
     os.environ[MARK] = mark
-
-
-_guardians: list["subprocess.Popen[bytes]"] = []
-"""They are kept, and with them the pipes that tell them of our end."""
 
 
 def marked(mark: str) -> Iterator[int]:

@@ -326,7 +326,7 @@ async def test_the_largest_answer_does_not_hold_the_loop(autojump_clock: MockClo
 
 
 async def test_what_has_too_many_fields_is_no_entity(autojump_clock: MockClock):
-    fields = {f"field{number}": number for number in range(20_000)}
+    fields = {f"field{number}": number for number in range(15_000)}
     answers = Answers(lambda request: {"data": [{"id": "R", "sections": [{"id": "s", **fields}]}]})
     async with running("http://backend", answers) as instance:
         await instance.table("t", "s")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from importlib import resources
 
-_DATE = re.compile(rb"\b[0-9]{4}-[0-9]{2}-[0-9]{2}(?=[T\"])")
+_DATE = re.compile(rb'"([0-9]{4}-[0-9]{2}-[0-9]{2})')
 _TIMESTAMP = re.compile(r'"timestamp": "([^"]+)"')
 
 
@@ -19,7 +19,7 @@ def sample_lines(now: datetime | None = None) -> Iterator[bytes]:
     days = ((now or datetime.now(UTC)) - last) // timedelta(days=1)
 
     def moved(found: re.Match[bytes]) -> bytes:
-        day = date.fromisoformat(found[0].decode()) + timedelta(days=days)
-        return day.isoformat().encode()
+        day = date.fromisoformat(found[1].decode()) + timedelta(days=days)
+        return f'"{day.isoformat()}'.encode()
 
     return (_DATE.sub(moved, line) for line in text.encode().splitlines())
