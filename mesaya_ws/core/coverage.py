@@ -79,6 +79,7 @@ class Coverage:
             self._window.truncate(partition, next_offset)
             self._cursor.truncated(partition, next_offset)
             self._parentage.replaced(partition.topic, self._cursor)
+            self.dependencies.truncated(partition, next_offset)
 
     def replaced(self, topic: str, topic_id: str) -> None:
         """Start anew with a topic that was created again."""

@@ -10,7 +10,7 @@ must hold all those that this one depended on here; otherwise the client comes f
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from itertools import chain
 
 from mesaya_ws.core.channels import Channel, parse_channel
@@ -42,6 +42,13 @@ class _Stairs:
         self.firsts.append(first)
         self.seconds.append(second)
         return True
+
+    def cut(self, first: int | None, second: int | None) -> None:
+        """Forget the pairs that are not before such offsets."""
+        end = len(self.firsts) if first is None else bisect_left(self.firsts, first)
+        if second is not None:
+            end = min(end, bisect_left(self.seconds, second))
+        del self.firsts[end:], self.seconds[end:]
 
     def drop_before(self, first: int) -> None:
         end = bisect_left(self.firsts, first)
@@ -84,10 +91,10 @@ class _Recent:
     def get(self, name: str) -> dict[Partition, int]:
         return self._places.get(name, {})
 
-    def forget(self, topic: str) -> None:
-        """Forget what was in a topic."""
+    def keep(self, is_kept: Callable[[Partition, int], bool]) -> None:
+        """Forget the records of which not `is_kept` is said."""
         for name, places in list(self._places.items()):
-            left = {partition: offset for partition, offset in places.items() if partition.topic != topic}
+            left = {partition: offset for partition, offset in places.items() if is_kept(partition, offset)}
             if left:
                 self._places[name] = left
             else:
@@ -212,7 +219,7 @@ class Dependencies:
     def replaced(self, topic: str) -> None:
         """Forget what a topic told before it was created again."""
         for recent in (self._known, self._waiting, self._last):
-            recent.forget(topic)
+            recent.keep(lambda partition, _: partition.topic != topic)
         for untold in self._untold.values():
             for partition in [partition for partition in untold if partition.topic == topic]:
                 del untold[partition]
@@ -220,6 +227,17 @@ class Dependencies:
             for pair in [pair for pair in pairs if topic in (pair[0].topic, pair[1].topic)]:
                 del pairs[pair]
         self._unsure = {partition: at for partition, at in self._unsure.items() if partition.topic != topic}
+
+    def truncated(self, partition: Partition, end: int) -> None:
+        """Forget what a partition held from `end` on, which it has lost: those offsets are given out again."""
+        for recent in (self._known, self._waiting, self._last):
+            recent.keep(lambda at, offset: at != partition or offset < end)
+        for pairs in self._pairs.values():
+            for pair, stairs in pairs.items():
+                stairs.cut(*(end if at == partition else None for at in pair))
+        for untold in (*self._untold.values(), self._unsure):
+            if untold.get(partition, 0) > end:
+                untold[partition] = end
 
     def clean(self, channel: Channel, vector: Vector) -> bool:
         """Return whether a place on a channel that holds a record holds all on which this depended here."""

@@ -211,10 +211,10 @@ class Feed:
         self._freshness.tell_time(now, steady)
         while self.window.expire(steady):
             yield
-        if self.losses:
-            yield
         while self._leftovers:
             yield from self._leftovers.pop()
+        if self.losses:
+            yield
         work = 0
         for record, event in () if self._must_see_more else self._merge.take(steady):
             if isinstance(event, Event | Unreadable):

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.event_log import Batch, Partition
+from mesaya_ws.core.event_log import Batch, Partition, Replaced, topic_of
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.past import Past
 from mesaya_ws.core.records import Reason
 from mesaya_ws.core.resume import Lost, Missed
 from mesaya_ws.core.window import Window
@@ -305,6 +306,61 @@ def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
         if channel.name in everything:
             assert follower.screen.shown == everything[channel.name]
     assert all(isinstance(there.feed.coverage.judge(*place), Missed) for place in last_places(places, len(channels)))
+
+
+@given(st.integers(0, 2**32))
+def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_something(seed):
+    random = Random(seed)
+    log = Log(partitions=PARTITIONS)
+    story(log, random, 12, keyed=("table", "section_object", "image"))
+    more(log, random, 8)
+    records = arrivals(log.records, random)
+    here = Instance(log).begin()
+    channel = random.choice(CHANNELS)
+    follower = Follower(channel)
+    here.take(records[: random.randrange(len(records))])
+    follower.hear(here.feed.window.after(channel.name, {}))
+    position = here.feed.position(channel)
+    there = Instance(log).begin().take(arrivals(log.records, random))
+    for _ in there.feed.window.clear():
+        pass
+    past = Past([channel], there.feed, 1.0, 1 << 24)
+    reader = Instance(log)
+    reader.feed = past.feed
+    reader.begin().take(in_order(log.records))
+    verdict = past.judge(channel, position)
+    if isinstance(verdict, Missed):
+        follower.hear(past.feed.window.after(channel.name, verdict.vector))
+        assert follower.screen.shown == there.states()[channel.name]
+    else:
+        assert verdict in (Lost.UNSURE, Lost.EXPIRED)
+
+
+def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_starts_later():
+    before, after = Log(), Log()
+    for log in (before, after):
+        log.says("restaurant.created", "R")
+        log.says("section.created", "s", restaurantId="R")
+    before.says("review.created", "old", restaurantId="R")
+    before.says("table.created", "t1", sectionId="s")
+    there = Instance(before).begin().take(before.records)
+    reviews, tables = (Partition(topic_of(domain), 0) for domain in ("reviews", "tables"))
+    for log in (before, after):
+        log.ends[reviews] = log.ends[tables] = 0
+        log.ids = {reviews.topic: "again", tables.topic: "again"}
+    for partition in (reviews, tables):
+        there.feed.hear(Replaced(partition.topic, "again"), LATER)
+    news = [after.says("review.created", "new", restaurantId="R"), after.says("table.created", "t2", sectionId="s")]
+    before.ends = dict(after.ends)
+    there.begin()
+    lost, there.feed.losses = there.feed.losses, []
+    there.take(news)
+    later = Instance(after).begin().take(after.records)
+    assert lost == [(reviews.topic, Lost.REPLACED), (tables.topic, Lost.REPLACED)]
+    assert there.states() == later.states()
+    assert {kind_id for shown in there.states().values() for kind_id in shown} >= {("review", "new"), ("table", "t2")}
+    again = there.restarted()
+    assert again.states() == later.states()
 
 
 def last_places(places, count):

@@ -111,6 +111,23 @@ def test_a_topic_that_is_created_again_depends_on_nothing(dependencies):
     assert not holds(dependencies, booked=5, paid=1)
 
 
+def test_what_a_log_has_lost_the_end_of_is_forgotten_from_there_on(dependencies):
+    for number in range(3):
+        dependencies.note(BOOKED, number, told(known=(f"reservation:{number}",)))
+        dependencies.note(PAID, number, told(parents=(f"reservation:{number}",)))
+    dependencies.note(PAID, 3, untold("reservation:3"))
+    dependencies.note(BOOKED, 3, told(known=("reservation:3",)))
+    dependencies.truncated(BOOKED, 1)
+    dependencies.truncated(PAID, 1)
+    assert not holds(dependencies, booked=0, paid=1)
+    assert holds(dependencies, booked=1, paid=1), "what others may have been told is no more"
+    dependencies.note(BOOKED, 1, told(known=("reservation:new",)))
+    dependencies.note(PAID, 1, told(parents=("reservation:2",)))
+    assert holds(dependencies, booked=1, paid=2), "the reservation of that name was lost"
+    dependencies.note(PAID, 2, told(parents=("reservation:new",)))
+    assert not holds(dependencies, booked=1, paid=3)
+
+
 def test_before_what_had_to_be_forgotten_nobody_is_sure(window):
     dependencies = Dependencies(window, remembered=3)
     for number in range(6):
