@@ -19,6 +19,7 @@ from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.session import Limits, Session
 from mesaya_ws.core.window import Overtaken, Window
 from mesaya_ws.history import HOPELESS, LINGER, READINGS, Historian
+from mesaya_ws.interpreter import short_pauses
 from mesaya_ws.settings import Settings
 from tests.core.events import record
 from tests.core.world import CHANNEL, FakeOutbox, ask, read_on, reviews
@@ -484,13 +485,16 @@ async def test_a_reading_holds_nobody_up_and_what_it_took_comes_back(nursery, au
         session.leave()
         await trio.sleep(2 * KEPT)
         after, _ = tracemalloc.get_traced_memory()
-        assert after - before < 200_000
+        # Python itself keeps up to 2,000 tuples of each size that were freed.
+        assert after - before < 400_000
     finally:
         tracemalloc.stop()
-    with Steps() as steps:
-        session = await instance.missed()
-        await trio.sleep(1)
-        read_on(session)
-        await trio.sleep(2 * KEPT)
+    # As in production, where the collector never looks at everything.
+    async with short_pauses():
+        with Steps() as steps:
+            session = await instance.missed()
+            await trio.sleep(1)
+            read_on(session)
+            await trio.sleep(2 * KEPT)
     assert len(session.outbox.said()) == 1 + count
     steps.check()

@@ -1,6 +1,7 @@
 """What belongs to a restaurant, as far as it is known: the contents of its channels."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 from mesaya_ws.core.entity import Data
 from mesaya_ws.core.projections import Projections
@@ -13,7 +14,7 @@ def belongings(kind: str, restaurant: str, projections: Projections) -> dict[str
     if kind == "tables":
         sections = shelves["section"].under("restaurantId", restaurant)
         return {
-            "sections": [shelves["section"].alive[section] for section in sections],
+            "sections": list(sections.values()),
             "tables": alive_under(shelves["table"], "sectionId", sections),
             "sectionObjects": alive_under(shelves["section_object"], "sectionId", sections),
         }
@@ -26,7 +27,8 @@ def belongings(kind: str, restaurant: str, projections: Projections) -> dict[str
 
 def alive_under(shelf: Shelf, field: str, parents: Iterable[str]) -> list[Data]:
     """Return the entities of a kind whose `field` names one of the `parents`."""
-    return [shelf.alive[child] for parent in parents for child in shelf.under(field, parent)]
+    # Of tens of thousands, in a millisecond: so they are copied as they stand, and written down later.
+    return list(chain.from_iterable(shelf.under(field, parent).values() for parent in parents))
 
 
 def imaged_parts(restaurant: str, projections: Projections) -> list[str]:

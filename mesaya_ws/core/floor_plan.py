@@ -56,7 +56,7 @@ def route_section(event: Event, projections: Projections) -> Outcome:
 def standing(entity: str, section: str, projections: Projections) -> dict[str, Data]:
     """Return what stands in a section by its id: all that are `table`, or `section_object`."""
     shelf = projections.shelves[entity]
-    return {child: shelf.alive[child] for child in shelf.under("sectionId", section)}
+    return dict(shelf.under("sectionId", section))
 
 
 def _going(section: Data, tables: dict[str, Data], objects: dict[str, Data], projections: Projections) -> Data:
@@ -77,8 +77,8 @@ def route_object(event: Event, projections: Projections) -> Outcome:
     """Route a piece of the shared catalogue to every floor plan that it stands in."""
     placed = projections.shelves["section_object"]
     sections: dict[str | None, list[str]] = {}
-    for child in placed.under("objectId", event.id):
-        section = placed.alive[child].get("sectionId")
+    for child, placement in placed.under("objectId", event.id).items():
+        section = placement.get("sectionId")
         if section in sections:
             sections[section].append(child)
         else:

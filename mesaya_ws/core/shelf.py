@@ -1,7 +1,8 @@
 """What is known of the entities of one kind: those that exist, those that did, and whose parts they are."""
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from mesaya_ws.core.entity import Data, Entity
@@ -10,7 +11,7 @@ from mesaya_ws.core.provenance import NEVER, At, Mixed, Provenance, in_order, me
 REMEMBERED = 10_000
 """Deleted entities of each kind that are remembered, the last ones: some 300 bytes each."""
 
-_NONE: Mapping[str, None] = {}
+_NONE: Mapping[str, Data] = {}
 _NOTHING: Data = {}
 
 
@@ -53,7 +54,7 @@ class Shelf:
         """What the platform's API has told, which counts where no record has told anything."""
         self._provenances: dict[str, Provenance] = {}
         # By field, by parent, in the order in which they came.
-        self._children: dict[str, dict[str, dict[str, None]]] = {field: {} for field in entity.parents}
+        self._children: dict[str, dict[str, dict[str, Data]]] = {field: {} for field in entity.parents}
 
     def knows(self, id: str) -> bool:
         """Return whether the entity exists, or did."""
@@ -67,8 +68,8 @@ class Shelf:
             return data
         return gone.data if (gone := self.gone.get(id)) is not None else None
 
-    def under(self, field: str, parent: str) -> Collection[str]:
-        """Return the ids of those alive whose `field` (one of `Entity.parents`) is `parent`."""
+    def under(self, field: str, parent: str) -> Mapping[str, Data]:
+        """Return those alive, by their ids, whose `field` (one of `Entity.parents`) is `parent`."""
         return self._children[field].get(parent, _NONE)
 
     def told_at(self, id: str, field: str) -> At:
@@ -160,7 +161,11 @@ class Shelf:
             self._remove(id)
             for field, children in self._children.items():
                 if (parent := data.get(field)) is not None:
-                    children.setdefault(parent, {})[id] = None
+                    children.setdefault(parent, {})[id] = data
+        else:
+            for field, children in self._children.items():
+                if (parent := data.get(field)) is not None:
+                    children[parent][id] = data
         self.alive[id] = data
 
     def _keep(self, id: str, data: Data, provenance: Provenance) -> None:
@@ -220,7 +225,8 @@ class Shelf:
 
     def tables(self) -> tuple[dict[str, Any], ...]:
         """Return all that is kept, by id: to be emptied in that order, when nobody needs it any more."""
-        return self.alive, self.gone, self.found, self._provenances
+        parents = chain.from_iterable(children.values() for children in self._children.values())
+        return *parents, self.alive, self.gone, self.found, self._provenances
 
     def rows(self) -> Iterator[tuple[str, str, Any]]:
         """Yield all that is known, as rows of tables; those of one table in their order."""

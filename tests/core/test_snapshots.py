@@ -345,3 +345,11 @@ def test_large_entities_are_written_in_short_steps():
     for _ in steps:
         longest, began = max(longest, thread_time() - began), thread_time()
     assert longest < LONGEST
+
+
+def test_what_belongs_to_a_state_is_noted_at_once():
+    feed = told()
+    booked = [record("reservation.created", f"n{n}", restaurantId="r", userId="u") for n in range(1000)]
+    few = calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations")))
+    tell(feed, *booked)
+    assert calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations"))) <= few
