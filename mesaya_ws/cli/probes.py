@@ -40,14 +40,15 @@ class NoAnswerError(Exception):
     """There is none; the message is the rest of a sentence."""
 
 
-def ask(url: str) -> Answer:
-    """Return the answer to a GET of `url`. Raises `NoAnswerError`."""
+def ask(url: str, token: bytes = b"") -> Answer:
+    """Return the answer to a GET of `url`, with a bearer token if there is one. Raises `NoAnswerError`."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     try:
+        headers = {"Accept": "application/json"} | ({"Authorization": b"Bearer " + token} if token else {})
         with closing(kind(parts.hostname or "", parts.port, timeout=PATIENCE)) as connection:
-            connection.request("GET", target or "/", headers={"Accept": "application/json"})
+            connection.request("GET", target or "/", headers=headers)
             answer = connection.getresponse()
             body = answer.read(LARGEST_ANSWER)
             date = answer.headers.get("Date")
@@ -71,7 +72,7 @@ def service_findings(settings: Settings) -> Iterator[Finding]:
     """Say what is wrong with the service at HOST and PORT, if one runs there; its settings may be others than these."""
     address = service_address(settings)
     try:
-        health, configuration = ask(f"http://{address}/health"), ask(f"http://{address}/configuration")
+        health = ask(f"http://{address}/health")
     except NoAnswerError:
         return  # none runs, or one that has not begun
     facts = health.content if isinstance(health.content, dict) else {}
@@ -84,6 +85,13 @@ def service_findings(settings: Settings) -> Iterator[Finding]:
         )
     for reason in facts.get("reasons") or ():
         yield warning(f"the service at {address} says: {reason}")
+    try:
+        # Not before it is known who is there: others should not be told the token.
+        configuration = ask(f"http://{address}/configuration", settings.publish_token.encode())
+    except NoAnswerError:
+        return
+    if configuration.status == HTTPStatus.UNAUTHORIZED:
+        yield warning(f"the service at {address} runs with another PUBLISH_TOKEN than the one here.")
     if configuration.status == HTTPStatus.OK and isinstance(configuration.content, dict):
         theirs = configuration.content.get("fingerprints") or {}
         ours = fingerprints(settings, str(configuration.content.get("salt")))

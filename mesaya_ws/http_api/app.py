@@ -20,6 +20,7 @@ from mesaya_ws.core.status import Status
 from mesaya_ws.http_api.broadcast import broadcast_route
 from mesaya_ws.http_api.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
 from mesaya_ws.http_api.health import health_routes
+from mesaya_ws.http_api.ingress import authorize
 from mesaya_ws.http_api.publish import publish_route
 from mesaya_ws.http_api.request_log import RequestLog
 from mesaya_ws.metrics import CONTENT_TYPE, Metrics
@@ -39,10 +40,13 @@ def create_app(
 ) -> ASGIApp:
     """Return the application that answers everything but WebSockets.
 
-    It answers with what `tell` returns when it is asked for the metrics, and with `configuration` for the settings.
+    It answers with what `tell` returns when it is asked for the metrics, and with `configuration` for the settings,
+    which only those are told who have PUBLISH_TOKEN, if there is one.
     """
 
-    async def show_configuration(_: Request) -> Response:
+    async def show_configuration(request: Request) -> Response:
+        if settings.publish_token:
+            authorize(request, settings)
         return JSONResponse(configuration)
 
     async def show_metrics(_: Request) -> Response:

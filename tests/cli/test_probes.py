@@ -8,20 +8,28 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import typed_settings as ts
 
 from mesaya_ws import __version__
 from mesaya_ws.cli.probes import LARGEST_ANSWER, NoAnswerError, ask, platform_findings, service_findings
 from mesaya_ws.environment import fingerprints
 from mesaya_ws.settings import Settings
 
+heard = []
+
 
 @contextmanager
 def serving(pages, ahead=0.0):
-    """Answer with `pages`, of status and body by path, at a time so many seconds ahead; give the port."""
+    """Answer with `pages`, of status and body by path, at a time so many seconds ahead; give the port.
+
+    What is asked is in `heard`, each with its credentials.
+    """
+    heard.clear()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             status, body = pages.get(self.path, (404, b"nothing"))
+            heard.append((self.path, self.headers.get("Authorization")))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
@@ -100,6 +108,21 @@ def test_somebody_else_on_the_port_is_told_of(health):
     with serving({"/health": health}) as port:
         [(_, sentence)] = sentences(service_findings(Settings(host="127.0.0.1", port=port)))
     assert sentence == f"what listens at 127.0.0.1:{port} is not this service: choose another PORT, or end it."
+
+
+def test_token_is_shown_to_the_service_and_to_nobody_else():
+    pages = {}
+    with serving(pages) as port:
+        settings = Settings(host="127.0.0.1", port=port, publish_token=ts.SecretStr("a token"))
+        assert len(sentences(service_findings(settings))) == 1
+        assert heard == [("/health", None)]
+        pages.update(gateway(settings))
+        assert sentences(service_findings(settings)) == []
+        assert heard[1:] == [("/health", None), ("/configuration", "Bearer a token")]
+        pages["/configuration"] = page({"error": {}}, 401)
+        [(is_error, sentence)] = sentences(service_findings(settings))
+    assert not is_error
+    assert sentence == f"the service at 127.0.0.1:{port} runs with another PUBLISH_TOKEN than the one here."
 
 
 RESTAURANTS = "/api/v1/restaurants?page=1&limit=1"

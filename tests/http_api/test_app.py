@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from mesaya_ws import __version__
 
 from .client import ask, request
-from .service import Service
+from .service import TOKEN, Service
 
 ORIGIN = "http://localhost:4200"
 
@@ -134,4 +134,8 @@ async def test_pages_ask_before_they_publish(service, origin, status):
 
 async def test_configuration_is_what_the_gateway_says_of_it(service):
     answer = await service.get("/configuration")
+    assert (answer.status, answer.error) == (401, "unauthorized"), "there is a token"
+    answer = await service.get("/configuration", ("Authorization", f"Bearer {TOKEN}"))
+    assert (answer.status, answer.json) == (200, {})
+    answer = await Service(token="").get("/configuration")
     assert (answer.status, answer.json) == (200, {})
