@@ -14,7 +14,7 @@ from wsproto.utilities import ProtocolError
 
 from mesaya_ws.client_events import Connected, Disconnected, Event, Notice, Subscribed
 from mesaya_ws.core.closing import CLOSE_CODES, NOT_SUBSCRIBED
-from mesaya_ws.dialling import NotConnectedError, RefusedError, dialled
+from mesaya_ws.dialling import NotConnectedError, RefusedError, dialled, require_websocket_url
 from mesaya_ws.groups import first
 
 __all__ = ["Connected", "Disconnected", "Event", "Notice", "RefusedError", "Session", "Subscribed", "connect"]
@@ -253,8 +253,10 @@ async def connect(
     """Open a session with the gateway at `url` (`ws://…/ws`), and keep it connected until the end of the context.
 
     `positions` are those of an earlier session, to go on where it ended; `tls` are the rules for `wss://`, by default
-    the system's. `notify` is told when there is a connection, when there is none, and why.
+    the system's. `notify` is told when there is a connection, when there is none, and why. Raises `ValueError` when
+    `url` is none of a WebSocket.
     """
+    require_websocket_url(url)
     deliver, events = trio.open_memory_channel[Event | RefusedError](0)
     async with trio.open_nursery() as nursery:
         session = Session(url, dict(positions or {}), tls, notify, deliver, events)

@@ -81,6 +81,13 @@ async def dialled(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[
         raise _explained(first(group), parts, b"" if stream is None else stream.beginning) from first(group)
 
 
+def require_websocket_url(url: str) -> None:
+    """Raise `ValueError`, which does not repeat what may be secret, unless `url` is a WebSocket's (RFC 6455, 3)."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
+        raise ValueError("a gateway's URL is ws://host:port/ws, or wss://…")
+
+
 def _resource(parts: SplitResult) -> str:
     """Return the resource name of a WebSocket's URL (RFC 6455, 3): a fragment is no part of it."""
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -208,5 +215,6 @@ def _rejected(rejection: ConnectionRejected) -> RefusedError | NotConnectedError
                 return NotConnectedError(sentence.rstrip("."))
             return RefusedError(code, sentence)
     location = next((value for name, value in rejection.headers or () if name.lower() == b"location"), None)
-    where = f" and names {location[:200].decode('latin-1')!r}" if location else ""
+    # Its query may hold what ours does, and that may be secret.
+    where = f" and names {location.partition(b'?')[0][:200].decode('latin-1')!r}" if location else ""
     return NotConnectedError(f"the answer is {status}{where}, not a WebSocket")

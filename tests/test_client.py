@@ -237,7 +237,7 @@ DRAINING = b'{"error": {"code": "draining", "message": "This instance is going a
         (answer("403 Forbidden", b'{"error": "Forbidden"}'), "the answer is 403, not a WebSocket"),
         (answer("200 OK", b"<html>"), "the answer is 200, not a WebSocket"),
         (
-            answer("301 Moved", b"", b"Location: https://else.example/"),
+            answer("301 Moved", b"", b"Location: https://else.example/?token=hunter2"),
             "the answer is 301 and names 'https://else.example/', not a WebSocket",
         ),
         (answer("503 Busy", DRAINING), "This instance is going away; connect again"),
@@ -310,6 +310,13 @@ async def test_it_says_that_a_name_cannot_be_resolved():
     finally:
         trio.socket.set_custom_hostname_resolver(None)
     assert reason == "the name gateway.example cannot be resolved (Name or service not known)"
+
+
+@pytest.mark.parametrize("url", ["http://h/ws", "ws://", "ws://h:0/ws", "ws://h:99999/ws", "ws://[/ws", "/ws", ""])
+async def test_what_is_no_url_of_a_websocket_is_an_error_at_once(url):
+    with pytest.raises(ValueError, match=r"."):
+        async with connect(url):
+            pass
 
 
 async def test_the_whole_resource_is_asked_for_and_the_host_without_its_user():

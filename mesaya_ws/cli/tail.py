@@ -17,6 +17,7 @@ from mesaya_ws.cli.address import service_address
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.running import run
 from mesaya_ws.client import Connected, Disconnected, Event, Notice, RefusedError, Subscribed, connect
+from mesaya_ws.dialling import require_websocket_url
 from mesaya_ws.groups import only
 
 SILENCE = 2.0
@@ -27,12 +28,9 @@ def _websocket_url(_: click.Context, __: click.Parameter, url: str | None) -> st
     if url is None:
         return None
     try:
-        parts = urlsplit(url)
-        sound = parts.scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+        require_websocket_url(url)
     except ValueError:
-        sound = False
-    if not sound:
-        raise click.BadParameter("it must be ws://host:port/ws, or wss://…")
+        raise click.BadParameter("it must be ws://host:port/ws, or wss://…") from None
     return url
 
 
@@ -88,7 +86,9 @@ class _Teller:
     """Says on standard error how the connection is, each thing once."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        parts = urlsplit(url)
+        # The rest may be secret: a user's password, a token in the query.
+        self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._has_been_connected = False
         self._said = ""
 

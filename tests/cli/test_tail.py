@@ -49,6 +49,12 @@ def test_each_change_of_the_connection_is_told_once(capsys):
     ]
 
 
+def test_what_may_be_secret_in_a_url_is_not_repeated(capsys):
+    teller = tail._Teller("wss://ann:hunter2@h:9/ws?token=hunter2")
+    teller.tell(Disconnected("nothing listens there"))
+    assert capsys.readouterr().err == "mesaya-ws: not connected to wss://h:9/ws: nothing listens there; trying again.\n"
+
+
 async def test_silence_is_told_when_nothing_else_was(capsys, autojump_clock):
     teller = tail._Teller("ws://h/ws")
     await teller.tell_of_silence()
