@@ -354,6 +354,16 @@ async def test_a_part_of_the_log_that_is_not_known_now_is_waited_for(instance, a
     assert instance.feed.tally.readings == {"found": 1}
 
 
+async def test_what_may_not_be_read_any_more_is_not_tried(instance, autojump_clock: MockClock):
+    instance.log.hide(topic_of("reviews"), Hindrance.REFUSED)
+    await wait_all_tasks_blocked()
+    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 10))
+    answer, *_ = ask(session, channel=CHANNEL, position=instance.places[CHANNEL])
+    assert (answer["recovered"], answer["reason"]) == (False, "expired")
+    assert not session.asking
+    assert instance.readings == []
+
+
 async def test_a_part_of_the_log_that_may_not_be_read_is_not_waited_for(instance, autojump_clock: MockClock):
     instance.log.hide(topic_of("menus"), Hindrance.REFUSED)
     await wait_all_tasks_blocked()

@@ -127,9 +127,12 @@ class Coverage:
         return all(self._reaches(partition, offset) for partition, offset in vector.items())
 
     def reaches_back(self, channel: Channel, vector: Vector) -> bool:
-        """Return whether the log, when it was last looked at, still held all that came after `vector` on `channel`."""
+        """Return whether the log, when it was last looked at, still held all that came after `vector` on `channel`.
+
+        What it does not let us read is as good as gone.
+        """
         return all(
-            vector.get(partition, 0) >= extent.begin
+            vector.get(partition, 0) >= extent.begin and partition not in self._refused
             for partition, extent in self._extents.items()
             if partition.topic in channel.kind.topics
         )

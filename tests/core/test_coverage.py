@@ -179,6 +179,8 @@ def test_what_may_not_be_read_is_not_waited_for():
     assert not instance.coverage.unseen
     assert not instance.coverage.reaches({REVIEWS: 1})
     assert instance.coverage.reaches({REVIEWS: 0})
+    assert not instance.coverage.reaches_back(OPINIONS, {REVIEWS: 0})
+    assert instance.coverage.reaches_back(PLAN, {})
 
 
 def test_a_partition_whose_end_is_told_otherwise_has_been_seen():
