@@ -185,7 +185,10 @@ class Checkpoints:
         return max(0.0, self._since[newest.id] + self._interval * (2 + _jitter()) - trio.current_time())
 
     async def _is_due(self, checkpoint: Checkpoint, since: float) -> bool:
-        """Return whether a checkpoint says more than the newest one; and none has come that was seen after `since`."""
+        """Return whether a checkpoint says more than the newest one, and none has come that was seen after `since`."""
+        if self._feed.coverage.has_read_lost:
+            # Whoever began with it would know for ever what only they had said.
+            return False
         newest = self._state.slots.newest()
         if newest is None:
             return True

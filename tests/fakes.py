@@ -251,6 +251,11 @@ class FakeLog:
             elif place.next[partition] < extent.begin:
                 gaps.append(Gap(partition, place.next[partition], extent.begin))
                 place.next[partition] = extent.begin
+        # Who has read up to there notices also when others are there by now.
+        for partition, first, _ in self._epochs[place.epochs :] if place.epochs else ():
+            if place.next[partition] > first:
+                place.next[partition] = first
+                gaps.append(Truncated(partition, first))
         waiting = [
             (serial, record)
             for serial, record in self._held[bisect_left(self._held, (place.done,)) :]

@@ -257,6 +257,19 @@ async def test_a_checkpoint_of_an_end_that_the_log_has_lost_does_not_stop_others
         assert instance.metrics.checkpoint == newest
 
 
+async def test_who_has_read_what_the_log_has_lost_writes_none(clock: MockClock, log: FakeLog, state: FakeLog):
+    await fill(log, *(f"t{number}" for number in range(20)))
+    async with running(log, state) as instance:
+        log.lose_end(TABLES, 15)
+        await fill(log, *(f"n{number}" for number in range(20)))
+        await instance.until(lambda: instance.records == 40)
+        await trio.sleep(WINDOW * 5)
+        assert state.appended == []
+    async with running(log, state):
+        await trio.sleep(WINDOW * 1.3)
+        assert len(whole(state)) == 1
+
+
 async def test_what_retention_has_dropped_is_known(clock: MockClock, log: FakeLog, state: FakeLog, kept: None):
     await fill(log, "t3", "t4")
     await log.remove_before(Partition(TABLES, 0), 3)

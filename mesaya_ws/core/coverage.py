@@ -19,13 +19,15 @@ class Coverage:
     """What of the log has been taken, up to `cursor`, and how much of what was published then is in `window`.
 
     `looks` counts how often the whole log was looked at. Of the topics `unread`, the first records were gone before
-    they could be read. `unseen` is what exists, but could not be looked at the last time.
+    they could be read. `unseen` is what exists, but could not be looked at the last time. `has_read_lost` says that
+    records have been taken which are no more, so that more may be known than the log says.
     """
 
     def __init__(self, cursor: Cursor, window: Window) -> None:
         self._cursor = cursor
         self._window = window
         self.looks = 0
+        self.has_read_lost = False
         self.unread: set[str] = set()
         self.unseen = Parts()
         self._extents: Mapping[Partition, Extent] = {}
@@ -76,6 +78,7 @@ class Coverage:
     def truncated(self, partition: Partition, next_offset: int) -> None:
         """Go back to where a partition that has lost its end ends now."""
         if self._cursor.next.get(partition, 0) > next_offset:
+            self.has_read_lost = True
             self._window.truncate(partition, next_offset)
             self._cursor.truncated(partition, next_offset)
             self._parentage.replaced(partition.topic, self._cursor)

@@ -10,6 +10,7 @@ from tests.kafka_broker import Broker, create_topics
 
 CHANNEL = "global:announcements"
 TOPIC = "mesa-ya.announcements.events"
+STATE = {"STATE_TOPIC": "test.state", "WINDOW_SECONDS": "1"}
 TOKEN = {"PUBLISH_TOKEN": "a token of these tests, and of no others"}
 
 
@@ -61,7 +62,7 @@ def test_an_embedded_log_that_was_put_back_from_a_backup(start_gateway, tmp_path
 
 @pytest.mark.kafka
 def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
-    """One instance was there, and another one starts later."""
+    """One instance was there, and another one starts later, and does not begin with what a third one has left."""
     broker = Broker(tmp_path / "kafka")
     broker.start()
     try:
@@ -73,6 +74,11 @@ def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
             *_, kept = positions(witness, "1", "2", "3")
             *_, lost = positions(witness, "4", "5")
             heard = [subscriber.receive()["data"]["title"] for _ in range(5)]
+            writer = start_gateway(**kafka, **STATE)
+            writer.until(
+                lambda: writer.metric("mesaya_checkpoint_age_seconds") > 0, 20, "a checkpoint has been written"
+            )
+            assert writer.stop() == 0
             broker.stop()
             broker.lose_end(TOPIC, 2)
             broker.start()
@@ -84,6 +90,8 @@ def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
         assert heard == list("12345678")
         assert witness.metric("mesaya_log_truncations_total", topic=TOPIC) == 1
         noticed(witness, kept, lost, ["6", "7", "8"])
-        noticed(start_gateway(**TOKEN, **kafka), kept, lost, ["6", "7", "8"])
+        late = start_gateway(**kafka, **STATE)
+        assert late.event("a checkpoint is of no use: the log is another one")
+        noticed(late, kept, lost, ["6", "7", "8"])
     finally:
         broker.stop()
