@@ -51,6 +51,10 @@ class LogLimiter:
         self._since[key] = began_at, logged, suppressed + 1
         return None
 
+    def is_spent(self, *key: Hashable) -> bool:
+        """Return whether the next occurrence will not be admitted, unless it comes an interval later."""
+        return self._since.get(key, (0.0, 0, 0))[1] >= self._burst
+
     def _has_room(self, now: float) -> bool:
         """Forget what is an interval old, if there is no room otherwise; return whether there is."""
         while len(self._since) >= self._max_keys:

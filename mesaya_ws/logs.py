@@ -23,6 +23,9 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 LINES = 100
 """Lines of one kind that are logged in a minute; what comes beyond is counted, and told by the next line."""
 
+MORE = "those of the next minute are not logged"
+"""What the last line of a kind says."""
+
 about = bind_contextvars
 """Have every further event of this task, and of those that it starts from now on, carry the given keywords."""
 
@@ -51,11 +54,17 @@ class _Bound:
         if method == "debug":
             return event
         about_what = (str(event.get(name)) for name in ("code", "topic", "reason"))
+        kind = (getattr(logger, "name", None), event["event"], *about_what)
         with self._lock:
-            suppressed = self._limiter.admit(getattr(logger, "name", None), event["event"], *about_what)
+            suppressed = self._limiter.admit(*kind)
+            is_last = self._limiter.is_spent(*kind)
         if suppressed is None:
             raise structlog.DropEvent
-        return {**event, "suppressed": suppressed} if suppressed else event
+        if suppressed:
+            event["suppressed"] = suppressed
+        if is_last:
+            event["more"] = MORE
+        return event
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Be the filter for records of libraries; an event of ours is one that holds a dictionary."""

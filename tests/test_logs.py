@@ -172,6 +172,7 @@ def test_no_kind_of_event_fills_the_log():
     skipped = [event for event in lines if event["event"] == "record skipped"]
     assert [event["offset"] for event in skipped] == [0, 1, 2, 5000, 5001, 5002]
     assert [event.get("suppressed") for event in skipped] == [None] * 5 + [4997]
+    assert ["more" in event for event in skipped] == [False, False, True, False, False, False]
     of_library = [event for event in lines if event["logger"] == "a.library"]
     assert [event["event"] for event in of_library] == [f"number {n} is wrong" for n in (0, 1, 2, 5003)]
     assert of_library[-1]["suppressed"] == 4997
