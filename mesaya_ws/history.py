@@ -39,6 +39,9 @@ LINGER = 10.0
 HOPELESS = 300.0
 """Seconds for which no reading is tried after one was too long or too large: the next one would be as well."""
 
+SLICE = 0.005
+"""Seconds that a reading works before it rests for as long."""
+
 READINGS = 5
 """Readings that one connection may ask for in a minute; what has been found already does not count."""
 
@@ -72,7 +75,7 @@ class Historian:
         self._quota = Quota(READINGS, 60.0)
         self._rests_until = -inf
         self._hopeless_until = -inf
-        self._busy = 0.0
+        self._busy = self._worked = 0.0
 
     def ask(self, session: Session) -> None:
         """Have the past read that `session` is asking for; it is told by `Session.recall`."""
@@ -128,7 +131,7 @@ class Historian:
         past = Past(wanted, self._feed, settings.parent_wait, settings.replay_bytes, settings.replay_state_bytes)
         is_waited_for = await self._read(past)
         now = trio.current_time()
-        self._rests_until = now + self._busy * (1 / settings.replay_share - 1)
+        self._rests_until = started + self._busy / settings.replay_share
         outcome = (
             FOUND if past.has_arrived else TOO_LARGE if past.is_too_large else TOO_LONG if is_waited_for else ABANDONED
         )
@@ -199,12 +202,22 @@ class Historian:
         return any(session.asking for session in self._asking)
 
     async def _take(self, past: Past) -> None:
+        """Take what has been heard, in turns of `SLICE` at most, with a rest as long after each.
+
+        In the rests, neither this nor the thread that reads the log holds up what is delivered now.
+        """
         began = trio.current_time()
         for _ in past.feed.take(time_of_day(), steady()):
-            self._busy += trio.current_time() - began
+            took = trio.current_time() - began
+            self._busy += took
+            self._worked += took
             if past.is_too_large:
                 return
-            await trio.lowlevel.checkpoint()
+            if self._worked >= SLICE:
+                await trio.sleep(self._worked)
+                self._worked = 0.0
+            else:
+                await trio.lowlevel.checkpoint()
             began = trio.current_time()
 
     async def _join(self, past: Past) -> None:
