@@ -56,10 +56,17 @@ class StateTopic:
         return marker
 
     async def read_on(self) -> None:
-        """Take note of what the topic holds and has not been read."""
-        for partition, extent in (await self._log.extents()).items():
-            known = self._known.get(partition, Place(extent.topic_id, 0))
-            place = max(extent.begin, known.next if known.topic_id == extent.topic_id else 0)
+        """Take note of what the topic holds and has not been read; one that is another, or has lost its end, anew."""
+        extents = await self._log.extents()
+        if any(
+            extents[at].topic_id != id or extents[at].end < next_
+            for at, (id, next_, _) in self._known.items()
+            if at in extents
+        ):
+            self.slots = Slots()
+            self._known.clear()
+        for partition, extent in extents.items():
+            place = max(extent.begin, self._known[partition].next if partition in self._known else 0)
             while place < extent.end:
                 try:
                     records = await self._log.read(partition, place, PAGE)

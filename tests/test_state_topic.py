@@ -71,6 +71,21 @@ async def test_a_topic_that_was_created_anew_is_read_from_its_beginning(log: Fak
     assert topic.slots.newest() == marker
 
 
+async def test_a_topic_that_has_lost_its_end_is_read_from_its_beginning(log: FakeLog):
+    topic = StateTopic(log, STATE)
+    kept = await topic.write(checkpoint(1, parts=3))
+    await topic.read_on()
+    lost = await topic.write(checkpoint(2, parts=3))
+    await topic.read_on()
+    assert topic.slots.newest() == lost
+    log.lose_end(STATE, 2)
+    await topic.read_on()
+    assert topic.slots.whole() == [kept]
+    newest = await topic.write(checkpoint(3, parts=2))
+    await topic.read_on()
+    assert topic.slots.whole() == [newest, kept]
+
+
 async def test_a_log_that_does_not_answer_is_told(log: FakeLog):
     topic = StateTopic(log, STATE)
     with log.failing():

@@ -88,7 +88,8 @@ class Cursor:
         """Go back to `next_offset`, where a partition that has lost its end ends now."""
         self.next[partition] = min(next_offset, self.next[partition])
         if partition in self._epochs:
-            self._epochs[partition].cut(next_offset)
+            # Which epoch follows, its first record tells; that the one before is over is known now.
+            self._epochs[partition].begin(next_offset, None)
             self._settle(partition)
         self._lay_out()
 

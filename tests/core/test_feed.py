@@ -471,6 +471,8 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
     live.losses.clear()
     assert live.cursor.next[TABLES] == 2
     assert live.position(PLAN) == positions[1]
+    assert isinstance(live.coverage.judge(PLAN, positions[1]), Missed)
+    assert live.coverage.judge(PLAN, positions[3]) == Lost.REPLACED, "it need not be waited for"
     live.hear(EpochsBegun([(TABLES, 2, 3)]), NOW)
     for offset in (2, 3, 4):
         told_of(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
