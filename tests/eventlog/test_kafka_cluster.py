@@ -1,16 +1,30 @@
 """A cluster of two brokers, of which one goes away: what it alone holds is not known then, and the rest goes on."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from itertools import count
+from pathlib import Path
 
 import pytest
 import trio
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from mesaya_ws.core.event_log import EventLog, Hindrance, LogUnavailableError, NewRecord, Outage, Partition, Sources
+from mesaya_ws.core.epochs import Epochs
+from mesaya_ws.core.event_log import (
+    EpochsBegun,
+    EventLog,
+    Extent,
+    Hindrance,
+    LogUnavailableError,
+    NewRecord,
+    Outage,
+    Partition,
+    Place,
+    Sources,
+    Truncated,
+)
 from mesaya_ws.eventlog.kafka import COMPACTED, looks, open_kafka_log, producer
 from tests.kafka_broker import Broker
 
@@ -28,18 +42,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, 
     """Two brokers; the first one is the controller, and always there; the second one, at the start of a test."""
     folder = tmp_path_factory.mktemp("cluster")
     first = Broker(folder / "1", properties=SAFE)
-    voters = f"1@127.0.0.1:{first.controller_port}"
-    second = Broker(
-        folder / "2",
-        properties={**SAFE, "process.roles": "broker", "node.id": "2", "controller.quorum.voters": voters},
-    )
-    second.listens_to_controllers = False
+    second = member(folder / "2", 2, first)
     first.start()
     second.start()
     until_serving(first, 2)
     yield first, second
     second.kill()
     first.kill()
+
+
+def member(folder: Path, number: int, first: Broker) -> Broker:
+    """Return another broker, which is not started yet, of the cluster that the first one controls."""
+    voters = f"1@127.0.0.1:{first.controller_port}"
+    roles = {"process.roles": "broker", "node.id": f"{number}", "controller.quorum.voters": voters}
+    broker = Broker(folder, properties={**SAFE, **roles})
+    broker.listens_to_controllers = False
+    return broker
 
 
 def until_serving(broker: Broker, count: int) -> None:
@@ -150,6 +168,60 @@ async def test_a_partition_that_has_never_been_seen_is_read_when_its_broker_is_t
         await ear.until(lambda: not ear.troubles)
         assert Partition(there, 0) in ear.all(Sources)[-1].extents
         nursery.cancel_scope.cancel()
+
+
+async def test_a_leader_that_did_not_have_all_is_noticed(
+    cluster: tuple[Broker, Broker], store: KafkaStore, tmp_path: Path
+):
+    """An unclean election: what was acknowledged is lost, and its offsets are given to others."""
+    first, second = cluster
+    third = member(tmp_path / "3", 3, first)
+    await trio.to_thread.run_sync(third.start)
+    try:
+        await trio.to_thread.run_sync(until_serving, first, 3)
+        topic = f"test.unclean.{tmp_path.name}"
+        unclean = {"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}
+        wanted = {**placed(topic, [2, 3])[topic], "configs": unclean}
+        await store.administer(lambda admin: admin.create_topics({topic: wanted}))
+        at = Partition(topic, 0)
+        async with open_kafka_log(store.settings(kafka_topics=(topic,))) as log, following(log) as ear:
+            await store.produce(topic, [b"1", b"2"])
+            await ear.until_held(2)
+            kept = place_in(ear, await log.extents(), at)
+            await trio.to_thread.run_sync(third.stop)
+            await trio.to_thread.run_sync(until_serving, first, 2)
+            await store.produce(topic, [b"lost", b"lost", b"lost"])
+            await ear.until_held(5)
+            lost = place_in(ear, await log.extents(), at)
+            await trio.to_thread.run_sync(second.stop)
+            await trio.to_thread.run_sync(third.start)
+            await trio.to_thread.run_sync(until_serving, first, 2)
+            await store.produce(topic, [b"%d" % number for number in range(3, 10)])
+            await ear.until_held(12)
+            assert await log.lost_ends({at: kept}) == set()
+            assert await log.lost_ends({at: lost}) == {at}, "though it is longer than it was"
+        assert ear.all(Truncated) == [Truncated(at, 2)]
+        assert [record.offset for record in ear.records] == [0, 1, 2, 3, 4, *range(2, 9)]
+        assert values(ear, topic)[5:] == [b"3", b"4", b"5", b"6", b"7", b"8", b"9"]
+        # Who was as far as that when it began goes on from where the log does, too.
+        async with open_kafka_log(store.settings(kafka_topics=(topic,))) as log, following(log, {at: lost}) as later:
+            await later.until_held(7)
+            assert later.all(Truncated) == [Truncated(at, 2)]
+    finally:
+        await trio.to_thread.run_sync(second.start)
+        await trio.to_thread.run_sync(third.kill)
+        await trio.to_thread.run_sync(until_serving, first, 2)
+
+
+def place_in(ear: Ear, extents: Mapping[Partition, Extent], partition: Partition) -> Place:
+    """Return where a follower is that has read everything."""
+    epochs = Epochs()
+    for news in ear.news:
+        for at, first, number in news.begun if isinstance(news, EpochsBegun) else ():
+            if at == partition:
+                epochs.begin(first, number)
+    _, end, id = extents[partition]
+    return Place(id, end, epochs.at(end))
 
 
 async def test_a_topic_of_our_own_has_a_replica_on_each_of_a_few_brokers(
