@@ -211,7 +211,7 @@ class Merge(Generic[Item]):
             if not queue.items:
                 return
             self._disarranged = True
-            yield self._take(queue)
+            yield self._read(self._take(queue))
         while True:
             if self._disarranged:
                 self._arrange()
@@ -244,7 +244,7 @@ class Merge(Generic[Item]):
         heapify(self._heads)
 
     def _pop(self, queue: _Queue[Item]) -> Item:
-        """Take the first of the heads off its queue."""
+        """Take the first of the heads, which has been read, off its queue."""
         item = self._take(queue)
         if queue.items:
             heapreplace(self._heads, (queue.timestamp, queue.place, queue))
@@ -255,10 +255,11 @@ class Merge(Generic[Item]):
 
     def _take(self, queue: _Queue[Item]) -> Item:
         item = queue.items.popleft()
-        queue.bytes -= _size(item)
+        record = item[0]
+        queue.bytes -= len(record.value or b"") + len(record.key or b"")  # a call takes as long as this
         if queue.is_full and len(queue.items) <= self._max_records // 2 and queue.bytes <= self._max_bytes // 2:
             self._mark(queue, is_full=False)
-        return self._read(item)
+        return item
 
     def _mark(self, queue: _Queue[Item], *, is_full: bool) -> None:
         queue.is_full = is_full
