@@ -4,6 +4,7 @@ So a gateway with one worker is one process, and SIGHUP replaces it without a ga
 process that shares the port, and the first one stays as the parent that it has been from the start.
 """
 
+import gc
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,6 +30,8 @@ class Resident(Worker):
     async def run(self, command: Sequence[str], sockets: Sequence[int], patience: float) -> str:
         """Serve until `let_go`; there is nobody to kill who does not heed that."""
         await self._serve(self._settings, ResidentPost(self, sockets))
+        # What it knew is of no use to the parent, which serves nobody from now on.
+        gc.collect()
         self.end()
         return "in order"
 
