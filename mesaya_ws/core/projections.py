@@ -360,6 +360,7 @@ def _empty(*tables: dict[str, Any]) -> Iterator[None]:
             for _ in range(min(DISCARDED_AT_ONCE, len(table))):
                 table.popitem()
             yield
+        table.clear()  # an emptied table still has its places
 
 
 def _text(value: Any) -> str:
