@@ -511,12 +511,16 @@ class Oracle:
         self.owners: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.closed: set[str] = set()
-        self.told: list[tuple[RecordLike, str, str]] = []
+        self.told: list[tuple[Any, RecordLike]] = []
+        self.last: dict[tuple[str, str], Any] = {}
+        self.latest: dict[tuple[str, str], dict[int, int]] = {}
+        self.lives: dict[str | None, int] = {}
         self.event: Event | None = None
         self.was_at: str | None = None
         self.late = False
 
     def read(self, record: RecordLike) -> Outcome:
+        self.begin_anew(record)
         homes = self.homes_of_images()
         try:
             messages = list(self.messages(record))
@@ -551,6 +555,7 @@ class Oracle:
         envelope = json_object(record.value)
         domain = record.topic.removeprefix("mesa-ya.").removesuffix(".events")
         if domain == "auth":
+            self.told.append(((getattr(record, "timestamp", 0), record.topic, record.partition, record.offset), record))
             self.fold_auth(envelope)
             nothing("auth")  # "`auth` is folded (names, roles) and **never** forwarded"
         if domain == "payments" and "payment_intent_id" in envelope:
@@ -578,29 +583,34 @@ class Oracle:
 
     def comes_late(self, record: RecordLike, event: Event) -> bool:
         """Take note of a record; if one was read before it that counts as later, read all of them in their order."""
-        self.told.append((record, event.kind, event.id))
-        if not hasattr(record, "timestamp"):
-            return False
-        same = sorted((each for each, *about in self.told if about == [event.kind, event.id]), key=self.when)
-        if same[-1] is record:
-            return False
-        again = Oracle()
-        for each, *_ in sorted(self.told, key=lambda told: (self.when(told[0])[0], told[0].topic, self.when(told[0]))):
-            again.read(each)
-        self.known, self.owners, self.names, self.closed = again.known, again.owners, again.names, again.closed
-        return True
+        about = event.kind, event.id
+        # Within a partition the order never changes, and so no clock goes back.
+        within = self.latest.setdefault(about, {})
+        time = max(getattr(record, "timestamp", 0), within.get(record.partition, 0))
+        within[record.partition] = time
+        place = time, record.partition, record.offset
+        is_late = place < self.last.get(about, place)
+        self.last[about] = max(place, self.last.get(about, place))
+        self.told.append(((time, record.topic, *place[1:]), record))
+        if is_late:
+            self.read_again(sorted(self.told, key=lambda told: told[0]))
+        return is_late
 
-    def when(self, record: Any) -> tuple[int, int, int]:
-        """Return the place of a record in the order of those about one thing, which no partition changes."""
-        about = next((kind, id) for each, kind, id in self.told if each is record)
-        earlier = [
-            each.timestamp  # type: ignore[attr-defined]
-            for each, *what in self.told
-            if (each.topic, each.partition) == (record.topic, record.partition)
-            and each.offset <= record.offset
-            and what == [*about]
-        ]
-        return max(earlier), record.partition, record.offset
+    def read_again(self, records: Iterable[tuple[Any, RecordLike]]) -> None:
+        again = Oracle()
+        for _, record in records:
+            again.read(record)
+        self.known, self.owners, self.names, self.closed = again.known, again.owners, again.names, again.closed
+
+    def begin_anew(self, record: RecordLike) -> None:
+        """See whether the topic of a record was created again; on the embedded log, all of them are at once."""
+        # "**A topic that was deleted and created again** begins anew: what only it told is forgotten".
+        life, topic = getattr(record, "life", 0), None if getattr(record, "source", None) is None else record.topic
+        if life > self.lives.get(topic, 0):
+            self.lives[topic] = life
+            self.told = [told for told in self.told if topic not in (None, told[1].topic)]
+            self.last, self.latest = {}, {}
+            self.read_again(self.told)
 
     # -- images, which come and go with what they are of
 

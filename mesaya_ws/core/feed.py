@@ -109,6 +109,8 @@ class Feed:
         self._new_merge = partial(_merge, round(parent_wait * 1000), max_records, max_bytes)
         self._merge = self._new_merge(self._projections)
         self._has_one_order = False  # which all instances read
+        # Topics that were created again since the last look at the log: when that comes, all of them have been told of.
+        self._replaced: list[str] = []
         self._leftovers: list[Iterator[None]] = []  # of topics that are no more
         self._publisher = Publisher(hub, window, self.cursor)
         self._report = report
@@ -171,6 +173,9 @@ class Feed:
                     self._push(batch, steady)
             case Sources(extents, lags, at, troubles):
                 self.coverage.looked(extents, troubles)
+                for topic in self._replaced:
+                    self._own_up(topic, Lost.REPLACED)
+                self._replaced.clear()
                 self._merge.lags(lags)
                 self._withheld = sum(trouble.withheld for trouble in troubles)
                 blocked = {
@@ -185,8 +190,8 @@ class Feed:
                 self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news), steady)
             case Replaced(topic, topic_id):
                 self._merge.drop(topic)
-                self._own_up(topic, Lost.REPLACED)
                 self.coverage.replaced(topic, topic_id)
+                self._replaced.append(topic)
                 self._leftovers.append(self._projections.replaced(topic))
             case EpochsBegun(begun):
                 self.cursor.epochs_begin(begun)

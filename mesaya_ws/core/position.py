@@ -107,7 +107,7 @@ class Cursor:
 
     def has_several(self, topic: str) -> bool:
         """Return whether a topic has several partitions."""
-        return not self._single and len(self._partitions[topic]) > 1
+        return not self._single and len(self._partitions.get(topic, ())) > 1
 
     def places(self) -> dict[Partition, Place]:
         """Return where this is in every partition."""

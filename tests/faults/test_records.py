@@ -133,6 +133,7 @@ async def test_a_topic_that_is_created_again(any_world):
             proxy.refusing = False
             await world.heard([*connected, *absent])
         truth = await world.finish()
-        world.report("topic created again, connected", "deleted and created", truth, connected)
+        told = sum(len(one.channels) for one in connected)
+        world.report("topic created again, connected", "deleted and created", truth, connected, snapshots=told)
         world.report("topic created again, away", "deleted and created meanwhile", truth, absent, snapshots=4)
         assert all({"lost"} <= {it["type"] for it in one.heard[channels[0]]} for one in absent)

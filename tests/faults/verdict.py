@@ -85,7 +85,8 @@ class Truth:
 
         snapshots = [at for at, message in enumerate(heard) if message["type"] == "snapshot"]
         for at in snapshots:
-            wrong += self._wrong_state(channel, heard[at], places[at + 1 :])
+            was_replaced = at > 0 and heard[at - 1]["type"] == "lost" and heard[at - 1]["data"] == "replaced"
+            wrong += self._wrong_state(channel, heard[at], places[at + 1 :], was_replaced=was_replaced)
         return Verdict(len(told), len(lost), len(repeated), len(disordered), len(snapshots), tuple(wrong))
 
     def lost(self, channel: str, heard: Sequence[Message], begin: Collection[object] | None) -> list[Message]:
@@ -121,7 +122,7 @@ class Truth:
             ]
         return sorted(lost)
 
-    def _wrong_state(self, channel: str, snapshot: Message, then: Sequence[object]) -> list[str]:
+    def _wrong_state(self, channel: str, snapshot: Message, then: Sequence[object], *, was_replaced: bool) -> list[str]:
         """Compare a snapshot with the state that all records have led to which are not told of after it."""
         due = self.due[channel]
         first: dict[object, Held] = {}
@@ -134,13 +135,25 @@ class Truth:
                 ended.add(record.source)
             if record.source not in ended and record not in self._forgotten:
                 before.append(record)
-        state, told = oracle.state(before, channel), oracle.comparable(snapshot["data"])
-        if state is not None and "events" in told:
-            # "The last notifications that are still at hand."
-            state["events"] = state["events"][len(state["events"]) - len(told["events"]) :]
-        if state is None or state == told:
-            return []
+        # Where a topic was created again, what it had told before is forgotten, though nothing new may be told yet.
+        lives: dict[object, int] = {}
+        for record in self.records:
+            lives[_scope(record)] = max(record.life, lives.get(_scope(record), 0))
+        anew = [record for record in before if record.life == lives[_scope(record)]]
+        told = oracle.comparable(snapshot["data"])
+        for known in [anew] if was_replaced else [before, anew] if len(anew) < len(before) else [before]:
+            state = oracle.state(known, channel)
+            if state is not None and "events" in told:
+                # "The last notifications that are still at hand."
+                state["events"] = state["events"][len(state["events"]) - len(told["events"]) :]
+            if state is None or state == told:
+                return []
         return [f"{channel}: a snapshot of another state: {_shown(snapshot)}; it is {json.dumps(state)[:600]}"]
+
+
+def _scope(record: Held) -> str | None:
+    """Return the topic that is created again when it is; None if all of a log are at once."""
+    return None if record.source is None else record.topic
 
 
 def _places(heard: Sequence[Message], due: Sequence[Due]) -> list[int | str]:
