@@ -5,7 +5,7 @@ blanks: half a minute for the 100 kB of a head that it allows. So such answers a
 """
 
 from collections.abc import Iterable
-from ssl import SSLContext
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any
 
 import httpcore
@@ -21,13 +21,15 @@ _BLANKS = b" " * (MOST_BLANKS + 1)
 _TABS_AS_BLANKS = bytes.maketrans(b"\t", b" ")
 
 
-def guarded_transport() -> httpx.AsyncHTTPTransport:
-    """Return a transport that raises `httpx.RemoteProtocolError` for what would take long to parse."""
-    transport = httpx.AsyncHTTPTransport(trust_env=False)
+def guarded_transport(context: SSLContext | None = None) -> httpx.AsyncHTTPTransport:
+    """Return a transport that raises `httpx.RemoteProtocolError` for what would take long to parse.
+
+    `context` says by which authorities servers are believed; without one, none is.
+    """
+    context = context or SSLContext(PROTOCOL_TLS_CLIENT)
+    transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
     # httpx has no public way to be given the sockets that it reads from, and httpcore has.
-    transport._pool = httpcore.AsyncConnectionPool(
-        ssl_context=httpx.create_ssl_context(trust_env=False), network_backend=_Backend()
-    )
+    transport._pool = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=_Backend())
     return transport
 
 

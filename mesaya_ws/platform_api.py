@@ -6,6 +6,7 @@ questions a minute, from all who ask; so there are few, and one at a time.
 
 from collections import deque
 from collections.abc import Collection
+from functools import partial
 from time import time
 from typing import Any
 
@@ -102,33 +103,42 @@ class PlatformApi:
 
     async def run(self, live: trio.Event) -> None:
         """Ask, for ever; from when the log's history has been read, which may tell of what it seemed to lack."""
-        transport = self._transport or guarded_transport()
-        async with httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False) as client:
-            await live.wait()
-            while True:
-                await self._wake.wait()
-                self._wake = trio.Event()
-                try:
+        await live.wait()
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            self._asking = ()
+            try:
+                async with await self._client() as client:
                     await self._ask_for_all(client)
-                except Exception as error:
-                    self._count("failed")
-                    known = isinstance(error, _EXPECTED)
-                    if not self._failing:
-                        reason = str(error) or type(error).__name__
-                        log.warning(
-                            "the platform's API is of no help", url=self._url, reason=reason, exc_info=not known
-                        )
-                    self._failing = True
-                    if not known:
-                        # A fault of ours or of the library comes again with the same question.
-                        self._remember(self._asking)
-                    await trio.sleep(PAUSE)
-                    self._put_last(self._asking)
-                    self._wake.set()
-                else:
-                    if self._failing:
-                        log.info("the platform's API answers again", url=self._url)
-                    self._failing = False
+            except Exception as error:
+                self._count("failed")
+                known = isinstance(error, _EXPECTED)
+                if not self._failing:
+                    reason = str(error) or type(error).__name__
+                    log.warning("the platform's API is of no help", url=self._url, reason=reason, exc_info=not known)
+                self._failing = True
+                if not known:
+                    # A fault of ours or of the library comes again with the same question.
+                    self._remember(self._asking)
+                await trio.sleep(PAUSE)
+                self._put_last(self._asking)
+                self._wake.set()
+            else:
+                if self._failing:
+                    log.info("the platform's API answers again", url=self._url)
+                self._failing = False
+
+    async def _client(self) -> httpx.AsyncClient:
+        """Return a client for the questions that wait; it knows the authorities that the system has by now."""
+        transport = self._transport
+        if transport is None:
+            context = None
+            if self._url.lower().startswith("https:"):
+                # To read them takes 15 ms or more.
+                context = await trio.to_thread.run_sync(partial(httpx.create_ssl_context, trust_env=False))
+            transport = guarded_transport(context)
+        return httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
 
     async def _ask_for_all(self, client: httpx.AsyncClient) -> None:
         while wanted := self._lacking():
