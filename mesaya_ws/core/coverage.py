@@ -3,7 +3,7 @@
 From this follows what can be done for a client that comes with a place in the log.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mesaya_ws.core.channels import Channel
 from mesaya_ws.core.checkpoint import Cut
@@ -75,22 +75,26 @@ class Coverage:
         self._cursor.advance(gap.partition, gap.next)
         self.unread.add(gap.partition.topic)
 
-    def truncated(self, partition: Partition, next_offset: int) -> None:
-        """Go back to where a partition that has lost its end ends now."""
-        if self._cursor.next.get(partition, 0) > next_offset:
-            self.has_read_lost = True
-            self._window.truncate(partition, next_offset)
-            self._cursor.truncated(partition, next_offset)
-            self._parentage.replaced(partition.topic, self._cursor)
-            self.dependencies.truncated(partition, next_offset)
+    def truncated(self, partition: Partition, next_offset: int) -> Iterator[None]:
+        """Go back to where a partition that has lost its end ends now.
 
-    def replaced(self, topic: str, topic_id: str) -> None:
-        """Start anew with a topic that was created again."""
+        What is returned is to be iterated over before anything is taken: it yields when others should run.
+        """
+        if self._cursor.next.get(partition, 0) <= next_offset:
+            return iter(())
+        self.has_read_lost = True
+        self._window.truncate(partition, next_offset)
+        self._cursor.truncated(partition, next_offset)
+        self._parentage.replaced(partition.topic, self._cursor)
+        return self.dependencies.truncated(partition, next_offset)
+
+    def replaced(self, topic: str, topic_id: str) -> Iterator[None]:
+        """Start anew with a topic that was created again; see `truncated` of what is returned."""
         for partition in [known for known in self._cursor.next if known.topic == topic]:
             self._window.forget(partition)
         self._cursor.replaced(topic, topic_id)
         self._parentage.replaced(topic, self._cursor)
-        self.dependencies.replaced(topic)
+        return self.dependencies.replaced(topic)
 
     def reparented(self, channel: Channel, partition: Partition) -> None:
         """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""

@@ -10,7 +10,7 @@ must hold all those that this one depended on here; otherwise the client comes f
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 
 from mesaya_ws.core.channels import Channel, parse_channel
@@ -22,6 +22,10 @@ from mesaya_ws.core.window import Window
 
 REMEMBERED = 100_000
 """Records that are remembered of each sort: of some 300 bytes each."""
+
+
+AT_ONCE = 2000
+"""Records that are looked at in one go when some must be forgotten: a millisecond or two."""
 
 
 class _Stairs:
@@ -91,9 +95,11 @@ class _Recent:
     def get(self, name: str) -> dict[Partition, int]:
         return self._places.get(name, {})
 
-    def keep(self, is_kept: Callable[[Partition, int], bool]) -> None:
-        """Forget the records of which not `is_kept` is said."""
-        for name, places in list(self._places.items()):
+    def keep(self, is_kept: Callable[[Partition, int], bool]) -> Iterator[None]:
+        """Forget the records of which not `is_kept` is said, yielding after some; nothing may come meanwhile."""
+        for number, (name, places) in enumerate(list(self._places.items()), 1):
+            if number % AT_ONCE == 0:
+                yield
             left = {partition: offset for partition, offset in places.items() if is_kept(partition, offset)}
             if left:
                 self._places[name] = left
@@ -216,10 +222,10 @@ class Dependencies:
         for partition, offset in (places or {}).items():
             self._unsure[partition] = max(self._unsure.get(partition, 0), offset + 1)
 
-    def replaced(self, topic: str) -> None:
-        """Forget what a topic told before it was created again."""
+    def replaced(self, topic: str) -> Iterator[None]:
+        """Forget what a topic told before it was created again, yielding often; no record may be noted meanwhile."""
         for recent in (self._known, self._waiting, self._last):
-            recent.keep(lambda partition, _: partition.topic != topic)
+            yield from recent.keep(lambda partition, _: partition.topic != topic)
         for untold in self._untold.values():
             for partition in [partition for partition in untold if partition.topic == topic]:
                 del untold[partition]
@@ -228,10 +234,13 @@ class Dependencies:
                 del pairs[pair]
         self._unsure = {partition: at for partition, at in self._unsure.items() if partition.topic != topic}
 
-    def truncated(self, partition: Partition, end: int) -> None:
-        """Forget what a partition held from `end` on, which it has lost: those offsets are given out again."""
+    def truncated(self, partition: Partition, end: int) -> Iterator[None]:
+        """Forget what a partition held from `end` on, which it has lost: those offsets are given out again.
+
+        Yields often; no record may be noted meanwhile.
+        """
         for recent in (self._known, self._waiting, self._last):
-            recent.keep(lambda at, offset: at != partition or offset < end)
+            yield from recent.keep(lambda at, offset: at != partition or offset < end)
         for pairs in self._pairs.values():
             for pair, stairs in pairs.items():
                 stairs.cut(*(end if at == partition else None for at in pair))

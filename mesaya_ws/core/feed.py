@@ -111,7 +111,7 @@ class Feed:
         self._has_one_order = False  # which all instances read
         # Topics that were created again since the last look at the log: when that comes, all of them have been told of.
         self._replaced: list[str] = []
-        self._leftovers: list[Iterator[None]] = []  # of topics that are no more
+        self._leftovers: list[Iterator[None]] = []  # what is still to be forgotten, before anything is taken
         self._publisher = Publisher(hub, window, self.cursor)
         self._report = report
         self._only = only
@@ -190,7 +190,7 @@ class Feed:
                 self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news), steady)
             case Replaced(topic, topic_id):
                 self._merge.drop(topic)
-                self.coverage.replaced(topic, topic_id)
+                self._leftovers.append(self.coverage.replaced(topic, topic_id))
                 self._replaced.append(topic)
                 self._leftovers.append(self._projections.replaced(topic))
             case EpochsBegun(begun):
@@ -199,7 +199,7 @@ class Feed:
                 # What only those records told stays known until it is told anew: nobody can say what was before.
                 self._merge.truncate(partition, next_offset)
                 self._own_up(partition.topic, Lost.REPLACED)
-                self.coverage.truncated(partition, next_offset)
+                self._leftovers.append(self.coverage.truncated(partition, next_offset))
 
     def _push(self, batch: Batch, steady: int) -> None:
         self._has_one_order = batch.source is None
