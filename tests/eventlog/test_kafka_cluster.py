@@ -1,5 +1,6 @@
 """A cluster of two brokers, of which one goes away: what it alone holds is not known then, and the rest goes on."""
 
+import gc
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, suppress
@@ -170,6 +171,8 @@ async def test_a_partition_that_has_never_been_seen_is_read_when_its_broker_is_t
         nursery.cancel_scope.cancel()
 
 
+# The plain client of these tests leaves a socket behind when it asks a broker that has just gone.
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 async def test_a_leader_that_did_not_have_all_is_noticed(
     cluster: tuple[Broker, Broker], store: KafkaStore, tmp_path: Path
 ):
@@ -196,6 +199,7 @@ async def test_a_leader_that_did_not_have_all_is_noticed(
             await trio.to_thread.run_sync(second.stop)
             await trio.to_thread.run_sync(third.start)
             await trio.to_thread.run_sync(until_serving, first, 2)
+            await store.administer(lambda admin: until_led(admin, topic, 3))
             await store.produce(topic, [b"%d" % number for number in range(3, 10)])
             await ear.until_held(12)
             assert await log.lost_ends({at: kept}) == set()
@@ -211,6 +215,14 @@ async def test_a_leader_that_did_not_have_all_is_noticed(
         await trio.to_thread.run_sync(second.start)
         await trio.to_thread.run_sync(third.kill)
         await trio.to_thread.run_sync(until_serving, first, 2)
+        gc.collect()
+
+
+def until_led(admin: KafkaAdminClient, topic: str, leader: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while admin.describe_topics([topic])[0]["partitions"][0]["leader_id"] != leader:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def place_in(ear: Ear, extents: Mapping[Partition, Extent], partition: Partition) -> Place:
