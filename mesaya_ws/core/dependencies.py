@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 
-from mesaya_ws.core.channels import Channel, parse_channel
+from mesaya_ws.core.channels import KINDS, Channel
 from mesaya_ws.core.event_log import Partition
 from mesaya_ws.core.outcome import Outcome
 from mesaya_ws.core.parents import UNCARRIED
@@ -92,8 +92,8 @@ class _Recent:
     def __len__(self) -> int:
         return len(self._places)
 
-    def get(self, name: str) -> dict[Partition, int]:
-        return self._places.get(name, {})
+    def get(self, name: str) -> dict[Partition, int] | None:
+        return self._places.get(name)
 
     def keep(self, is_kept: Callable[[Partition, int], bool]) -> Iterator[None]:
         """Forget the records of which not `is_kept` is said, yielding after some; nothing may come meanwhile."""
@@ -149,47 +149,52 @@ class Dependencies:
         place = {partition: offset}
         firsts: dict[Partition, int] = {}
         for parent in outcome.parents:
-            _add(firsts, self._known.get(parent))
+            if (places := self._known.get(parent)) is not None:
+                _add(firsts, places)
         if entity is not None:
-            _add(firsts, self._last.get(entity))
+            _add(firsts, self._last.get(entity) or {})
             self._forgot(self._last.put(entity, place))
         waiting: dict[Partition, int] = {}
         for name in outcome.known:
-            _add(waiting, self._waiting.get(name))
+            if (places := self._waiting.get(name)) is not None:
+                _add(waiting, places)
         if outcome.known:
             self._forgot(self._known.put(outcome.known[0], place))
-        _add(firsts, waiting)
-        if firsts:
-            channels = dict.fromkeys((*(message.channel for message in outcome.messages), *outcome.concerned))
-            for name in channels:
-                if (only is None or name in only) and (channel := parse_channel(name)) is not None:
-                    self._add_untold(channel, waiting)
-                    self._add_pairs(channel, firsts, partition, offset)
+        if waiting:
+            _add(firsts, waiting)
+        if firsts and (len(firsts) > 1 or partition not in firsts or waiting):
+            for name in dict.fromkeys([*[message.channel for message in outcome.messages], *outcome.concerned]):
+                if only is None or name in only:
+                    topics = KINDS[name.rpartition(":")[2]].topics
+                    if waiting:
+                        self._add_untold(name, topics, waiting)
+                    self._add_pairs(name, topics, firsts, partition, offset)
             self._forget_first()
         for name in outcome.awaits:
             # What waits for a parent that waits itself, waits for both.
             self._forgot(self._waiting.put(name, waiting | place))
 
-    def _add_pairs(self, channel: Channel, firsts: dict[Partition, int], partition: Partition, offset: int) -> None:
-        topics = channel.kind.topics
-        pairs = self._pairs.setdefault(channel.name, {})
+    def _add_pairs(
+        self, channel: str, topics: Collection[str], firsts: dict[Partition, int], partition: Partition, offset: int
+    ) -> None:
         for first, at in firsts.items():
             if first != partition and first.topic in topics and not self._window.is_before_floor(first, at):
                 pair = first, partition
+                pairs = self._pairs.get(channel)
+                if pairs is None:
+                    pairs = self._pairs[channel] = {}
                 stairs = pairs.get(pair)
                 if stairs is None:
                     stairs = pairs[pair] = _Stairs()
                 if stairs.add(at, offset):
-                    self._order.append((channel.name, pair, at))
-        if not pairs:
-            del self._pairs[channel.name]
+                    self._order.append((channel, pair, at))
 
-    def _add_untold(self, channel: Channel, waiting: dict[Partition, int]) -> None:
+    def _add_untold(self, channel: str, topics: Collection[str], waiting: dict[Partition, int]) -> None:
         for partition, at in waiting.items():
-            if partition.topic in UNCARRIED and partition.topic in channel.kind.topics:
-                untold = self._untold.setdefault(channel.name, {})
+            if partition.topic in UNCARRIED and partition.topic in topics:
+                untold = self._untold.setdefault(channel, {})
                 untold[partition] = max(at + 1, untold.get(partition, 0))
-                self._order.append((channel.name, (partition, partition), at))
+                self._order.append((channel, (partition, partition), at))
 
     def _forget_first(self) -> None:
         """Forget what matters no more, or too much."""

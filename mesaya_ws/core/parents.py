@@ -72,18 +72,6 @@ UNCARRIED = frozenset(map(topic_of, ("payments", "subscriptions")))
 Given = tuple[str | None, ...] | None
 
 
-def parents_of(entity: str, data: Mapping[str, Any], projections: Projections) -> Iterator[tuple[str, str]]:
-    """Yield the kinds and ids of what says whom an entity concerns: its parent, the parent of that, and so on."""
-    for field, kinds in _PARENTS.get(entity, ()):
-        if (id := data.get(field)) is None:
-            continue
-        kind = kinds[0] if len(kinds) == 1 else projections.kind_of(id, kinds) or PARTS
-        yield kind, id
-        if kind in _PARENTS and (parent := projections.shelves[kind].last(id)) is not None:
-            yield from parents_of(kind, parent, projections)
-        return
-
-
 def missing_parent(event: Event, projections: Projections) -> str | None:
     """Return what must be known before it can be said whom an event concerns, as `<entity>:<id>`, or None.
 
@@ -92,11 +80,19 @@ def missing_parent(event: Event, projections: Projections) -> str | None:
     fields = _PARENTS.get(event.entity)
     if fields is None:
         return None
-    known = projections.shelves[event.entity].last(event.id) or {}
-    named = {name: id for name, _ in fields if (id := event.data.get(name) or known.get(name)) is not None}
-    for kind, id in parents_of(event.entity, named, projections):
-        if not projections.is_parent(kind, id):
-            return f"{kind}:{id}"
+    known: Mapping[str, Any] | None = None
+    for name, kinds in fields:
+        id = event.data.get(name)
+        if id is None:
+            if known is None:
+                known = projections.shelves[event.entity].last(event.id) or {}
+            id = known.get(name)
+        if id is not None:
+            kind = kinds[0] if len(kinds) == 1 else projections.kind_of(id, kinds) or PARTS
+            if not projections.is_parent(kind, id):
+                return f"{kind}:{id}"
+            missing = depends_on(kind, id, projections)[1] if kind in _PARENTS else ()
+            return missing[0] if missing else None
     return None
 
 
@@ -145,6 +141,9 @@ def with_dependencies(outcome: Outcome, event: Event, before: Before, projection
     subject, was_known, gave, parents, awaits = before
     if event.entity in _PARENTS or event.entity == "object":
         more, missing = depends_on(event.entity, event.id, projections)
+    else:
+        more = missing = ()
+    if more or parents or awaits:
         messages, reason, detail, reparented, mistyped, *_ = outcome
         outcome = Outcome(
             messages, reason, detail, reparented, mistyped, parents=parents + more, awaits=awaits + missing
@@ -183,13 +182,19 @@ def depends_on(entity: str, id: str, projections: Projections) -> tuple[tuple[st
     if entity == "object":
         # Any number of pieces may be placed yet.
         return (f"object:{id}",), (f"object:{id}",)
-    names: tuple[str, ...] = ()
-    data = projections.shelves[entity].last(id)
-    for kind, parent in parents_of(entity, data, projections) if data else ():
-        names = (*names, f"{kind}:{parent}")
+    data = projections.shelves[entity].last(id) or {}
+    for field, kinds in _PARENTS[entity]:
+        if (parent := data.get(field)) is None:
+            continue
+        kind = kinds[0] if len(kinds) == 1 else projections.kind_of(parent, kinds) or PARTS
+        name = f"{kind}:{parent}"
         if not projections.is_parent(kind, parent):
-            return names, names[-1:]
-    return names, ()
+            return (name,), (name,)
+        if kind not in _PARENTS:
+            return (name,), ()
+        names, missing = depends_on(kind, parent, projections)
+        return (name, *names), missing
+    return (), ()
 
 
 def subject_of(event: Event, projections: Projections) -> tuple[str, str] | None:
