@@ -9,7 +9,7 @@ must hold all those that this one depended on here; otherwise the client comes f
 """
 
 from bisect import bisect_left
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 
@@ -70,16 +70,18 @@ class _Recent:
     def __init__(self, window: Window, remembered: int) -> None:
         self._window = window
         self._remembered = remembered
-        self._places: dict[str, dict[Partition, int]] = {}
+        # To find the first key of a dict takes as long as how many were deleted before it: up to 0.1 ms.
+        self._places: OrderedDict[str, dict[Partition, int]] = OrderedDict()
 
     def put(self, name: str, places: dict[Partition, int]) -> dict[Partition, int] | None:
         """Remember records; return those that had to be forgotten for it although they matter."""
-        known = self._places.pop(name, None)
+        known = self._places.get(name)
         self._places[name] = places if known is None else known | places
+        if known is not None:
+            self._places.move_to_end(name)
         for _ in range(2):
             first = next(iter(self._places))
-            places = self._places[first]
-            if matters := self._matter(places):
+            if matters := self._matter(self._places[first]):
                 if len(self._places) <= self._remembered:
                     return None
                 del self._places[first]

@@ -217,6 +217,8 @@ ENTITIES: Mapping[str, Entity] = {
             "payment",
             "paymentId",
             status="paymentStatus",
+            # It is of a reservation or of a subscription, which nothing else that is known of it depends on.
+            absent=("subscriptionId",),
             fields={
                 "reservationId": reference,
                 "subscriptionId": reference,

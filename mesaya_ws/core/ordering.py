@@ -14,7 +14,7 @@ the record arrived. This happens once for each parent. Two times are at work, an
 log has come is what its own records say, and how long ago something arrived is measured by a clock that nobody sets.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Any, Generic, TypeVar
@@ -115,7 +115,9 @@ class Merge(Generic[Item]):
         self._heads: list[tuple[int, Partition, _Queue[Item]]] = []
         self._starved = 0
         self._disarranged = False
-        self.given_up: dict[str, None] = {}
+        self.given_up: dict[str, None] = (
+            OrderedDict()
+        )  # the first is found at once, however many were deleted before it
 
     def push(self, source: Source, items: Sequence[Item], lag: int, now: int = 0) -> None:
         """Add the next items of a source, which came `now`; the source is known to hold `lag` more behind them."""

@@ -1,6 +1,7 @@
 """What is known of the entities of one kind: those that exist, those that did, and whose parts they are."""
 
 import sys
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
@@ -49,7 +50,8 @@ class Shelf:
         self.entity = entity
         self._required = entity.required
         self.alive: dict[str, Data] = {}
-        self.gone: dict[str, Gone] = {}
+        # To find the first key of a dict takes as long as how many were deleted before it.
+        self.gone: dict[str, Gone] = OrderedDict()
         self.found: dict[str, Data] = {}
         """What the platform's API has told, which counts where no record has told anything."""
         self._provenances: dict[str, Provenance] = {}

@@ -5,11 +5,12 @@ from math import inf
 import pytest
 
 from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.dependencies import Dependencies
+from mesaya_ws.core.dependencies import Dependencies, _Recent
 from mesaya_ws.core.event_log import Partition, topic_of
 from mesaya_ws.core.outcome import Message, Outcome
 from mesaya_ws.core.records import Reason
 from mesaya_ws.core.window import Window
+from tests.timing import take
 
 BOOKED, PAID, TABLES = (Partition(topic_of(domain), 0) for domain in ("reservations", "payments", "tables"))
 STAFF, PLAN = parse_channel("restaurant:R:reservations"), parse_channel("restaurant:R:tables")
@@ -148,3 +149,22 @@ def test_what_is_dropped_with_the_window_takes_no_place(window):
         window.raise_floor(BOOKED, number)
     assert holds(dependencies, booked=99, paid=99), "though long ago more was known than is remembered"
     assert len(dependencies._known) <= 3
+
+
+@pytest.mark.slow
+def test_to_remember_takes_no_longer_the_more_is_remembered():
+    def remember(count):
+        """Return what 20,000 records take when so many are remembered, and each makes the first one of no use."""
+        window = Window(inf, 1 << 20)
+        recent = _Recent(window, count + 1)
+
+        def put(numbers):
+            for number in numbers:
+                window.raise_floor(BOOKED, number - count)
+                recent.put(f"reservation:{number}", {BOOKED: number})
+
+        put(range(2 * count))
+        rounds = iter([range(2 * count, 2 * count + 20_000), range(2 * count + 20_000, 2 * count + 40_000)])
+        return take(lambda: put(next(rounds)))
+
+    assert remember(100_000) < 4 * remember(100)

@@ -81,3 +81,13 @@ def test_who_was_never_heard_of_is_not_known(tables):
     assert not tables.knows("t")
     assert tables.last("t") is None
     assert tables.last(None) is None
+
+
+def test_a_payment_of_a_reservation_is_whole_though_it_is_of_no_subscription():
+    payments = Shelf(ENTITIES["payment"])
+    told = {"amount": 5, "date": "2026-01-20", "createdAt": "", "updatedAt": ""}
+    payments.take("p", (1, 0, 0), told | {"reservationId": "v", "paymentStatus": "pending", "note": "x"})
+    payments.take("p", (2, 0, 1), told | {"reservationId": "v", "paymentStatus": "paid"})
+    assert "note" not in payments.alive["p"], "a whole record leaves out what has no value"
+    payments.take("p", (3, 0, 2), {"amount": 6, "paymentStatus": "paid"})
+    assert payments.alive["p"]["reservationId"] == "v"
