@@ -22,6 +22,7 @@ from kafka.record.util import calc_crc32c
 from mesaya_ws.core.event_log import Record, TooLarge
 from mesaya_ws.eventlog.kafka.batches import OLD_BATCH, SIZES, PartitionRecords, Sizes, unpack
 from mesaya_ws.eventlog.kafka.unpacking import TooLargeError, reader
+from tests.timing import take
 
 AT = TopicPartition("t", 3)
 ROWS = st.lists(
@@ -175,6 +176,18 @@ def test_what_is_packed_may_come_in_several_parts(compression):
         found += part
     assert found == b"".join(parts)
     assert read(7000) == b""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compression", [1, 3, 4])
+def test_however_many_parts_there_are_the_time_grows_with_the_bytes_alone(compression):
+    pack = {1: gzip.compress, 3: lz4.frame.compress, 4: zstandard.ZstdCompressor().compress}[compression]
+    empty = pack(b"")
+
+    def read(size):
+        assert reader(compression, empty * (size // len(empty)), 1 << 20)(1 << 20) == b""
+
+    assert take(read, 1_600_000) < 16 * take(read, 200_000) + 0.1
 
 
 @pytest.mark.parametrize("compression", [1, 3])

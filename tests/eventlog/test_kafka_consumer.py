@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 from kafka import OffsetAndMetadata, TopicPartition
 from kafka.consumer.subscription_state import TopicPartitionState
-from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, UnknownError
+from kafka.errors import (
+    KafkaConnectionError,
+    NotLeaderForPartitionError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+    UnknownError,
+)
 
 from mesaya_ws.eventlog.kafka import consumer as module
 from mesaya_ws.eventlog.kafka.consumer import PAUSED_WAIT, TEND_INTERVAL, Consumer
@@ -182,6 +188,15 @@ def test_nothing_is_paused_while_an_error_is_still_to_be_told(consumer: Consumer
     assert paused(consumer) == set()
     consumer.raw._fetcher._next_in_line_exception_metadata = None
     assert consumer.pause({A})
+
+
+def test_an_error_that_passes_by_itself_does_not_stand_for_a_partition_that_is_not_asked_for(consumer: Consumer):
+    """A leader moves while the last answer before the pause is on its way: nobody would tell that it has moved."""
+    consumer.pause({A, B})
+    answer(consumer, A, -1, error=NotLeaderForPartitionError.errno)
+    answer(consumer, B, -1, error=TopicAuthorizationFailedError.errno)
+    consumer.pause({A, B})
+    assert consumer.failing == {B: TopicAuthorizationFailedError.errno}, "a right does not come back by itself"
 
 
 def test_what_had_arrived_of_a_paused_topic_that_was_created_again_is_forgotten_too(consumer: Consumer):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer import fetcher as fetching
-from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, for_code
+from kafka.errors import KafkaConnectionError, OffsetOutOfRangeError, RetriableError, for_code
 from kafka.net.compat import KafkaNetClient
 
 from mesaya_ws.core.event_log import Partition, Record
@@ -183,6 +183,9 @@ class Consumer:
                     continue
                 state.pause()
                 self._pauses = True
+                # It is not asked for, so nothing would tell that an error has passed by, as a change of leaders does.
+                if issubclass(for_code(self.failing.get(partition, 0)), RetriableError):
+                    del self.failing[partition]
             fetcher.config["fetch_max_wait_ms"] = PAUSED_WAIT if self._pauses else self._max_wait
         return self._pauses
 

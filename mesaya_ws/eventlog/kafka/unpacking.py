@@ -16,6 +16,10 @@ Read = Callable[[int], bytes]
 WINDOW_BYTES = 128 * 1024 * 1024
 """How far back zstd may refer, as its highest level does. Only what has been unpacked of it takes memory."""
 
+FED_BYTES = 16 * 1024
+"""Packed bytes that are handed over at a time: what is left of them is copied for each of the parts they consist of,
+and there may be one every 11 bytes."""
+
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEAD = 16
 
@@ -36,41 +40,50 @@ def _plain(data: bytes, _: int) -> Read:
     return _joined(iter([data]))
 
 
+def _fed(data: bytes) -> Iterator[bytes]:
+    return (data[at : at + FED_BYTES] for at in range(0, len(data), FED_BYTES))
+
+
 def _gzip(data: bytes, _: int) -> Read:
-    unpacker, rest = zlib.decompressobj(wbits=31), data
+    unpacker, fed, rest = zlib.decompressobj(wbits=31), _fed(data), b""
 
     def read(size: int) -> bytes:
         nonlocal unpacker, rest
         while True:
+            rest = rest or next(fed, b"")
             if unpacker.eof:
-                # One may follow the other (RFC 1952, 2.2), and be filled up with zeros.
-                rest = unpacker.unused_data.lstrip(b"\0")
                 if not rest:
                     return b""
+                # One may follow the other (RFC 1952, 2.2), and be filled up with zeros.
+                rest = rest.lstrip(b"\0")
+                if not rest:
+                    continue
                 unpacker = zlib.decompressobj(wbits=31)
-            some = unpacker.decompress(rest, size)
-            rest = unpacker.unconsumed_tail
+            some, was_all = unpacker.decompress(rest, size), not rest
+            rest = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
             if some:
                 return some
-            if not rest and not unpacker.eof:
+            if was_all and not unpacker.eof:
                 raise EOFError("The packed data ends too early.")
 
     return read
 
 
 def _lz4(data: bytes, _: int) -> Read:
-    unpacker, rest = lz4.frame.LZ4FrameDecompressor(), data
+    unpacker, fed, rest = lz4.frame.LZ4FrameDecompressor(), _fed(data), b""
 
     def read(size: int) -> bytes:
         nonlocal unpacker, rest
         while True:
             if unpacker.eof:
-                rest = unpacker.unused_data or b""
+                rest = unpacker.unused_data or next(fed, b"")
                 if not rest:
                     return b""
                 unpacker = lz4.frame.LZ4FrameDecompressor()
-            elif not rest and unpacker.needs_input:
-                raise EOFError("The packed data ends too early.")
+            elif unpacker.needs_input:
+                rest = next(fed, b"")
+                if not rest:
+                    raise EOFError("The packed data ends too early.")
             some: bytes = unpacker.decompress(rest, size)
             rest = b""  # it keeps what it has not used
             if some:
