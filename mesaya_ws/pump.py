@@ -200,7 +200,8 @@ async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
 async def _release(around: Surroundings) -> None:
     """Answer the subscriptions for which the feed has come far enough."""
     for session in list(around.holding):
-        session.release()
+        for _ in session.release():
+            await trio.lowlevel.checkpoint()
         around.holding.discard(session)
         around.attend(session)
         await trio.lowlevel.checkpoint()

@@ -1,6 +1,6 @@
 """One client's rules: what it asks, what it may, what it is answered, and what it has missed."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from attrs import define, evolve, field, frozen
 
@@ -108,14 +108,22 @@ class Session:
         """Whether there are subscriptions that wait for the feed to move on."""
         return bool(self._held)
 
-    def release(self) -> None:
-        """Answer the subscriptions for which the feed has come far enough."""
+    def release(self) -> Iterator[None]:
+        """Answer the subscriptions for which the feed has come far enough.
+
+        Yields between two of them, so that others have their turn: to judge one place may take some milliseconds.
+        """
         feed = self.feed
         self.delivery.pause_for(len(self._held))
+        has_opened = False
         for name, held in list(self._held.items()):
             if held.ahead is None or held.ahead.is_passed(feed.cursor) or held.seen != feed.coverage.looks:
-                del self._held[name]
-                self._open(held, self._channels[name])
+                if has_opened:
+                    yield
+                if self._held.get(name) is held:  # the client may have left it meanwhile, or asked anew
+                    del self._held[name]
+                    self._open(held, self._channels[name])
+                    has_opened = True
 
     @property
     def is_waited_for(self) -> bool:
@@ -213,7 +221,8 @@ class Session:
                 self._begin(asked, channel, Lost.EXPIRED)
             # The first look since may have begun before the client came, and before the log reached that far.
             case Ahead(vector) if feed.coverage.reaches(vector) or feed.coverage.looks < asked.looks + 2:
-                self._held[channel.name] = evolve(asked, ahead=verdict, seen=feed.coverage.looks)
+                # Without its vector, which takes a hundred times the memory of the position that it is read from.
+                self._held[channel.name] = evolve(asked, ahead=evolve(verdict, vector={}), seen=feed.coverage.looks)
             case Ahead():
                 self._begin(asked, channel, Lost.AHEAD)
             case _:

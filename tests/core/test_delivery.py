@@ -52,7 +52,7 @@ def test_many_states_that_are_told_at_the_same_time_are_told_in_turns():
         assert ask(session, channel=name, snapshot=True) == []
     world.look()
     world.work()
-    session.release()
+    list(session.release())
     assert session.outbox.paused
     assert session.outbox.said() == []
     read_on(session)
@@ -120,7 +120,7 @@ def test_who_was_overtaken_is_told_nothing_more_while_its_connection_is_being_cl
     overtake(world, session)
     for number in range(5, 12):
         world.review(number, restaurant="r2")
-    session.release()
+    list(session.release())
     assert session.outbox.said() == []
 
 

@@ -304,6 +304,8 @@ def test_more_partitions_than_there_are_can_be_named_but_not_many():
     rest = (number(1) + number(0)) * 4
     vector = cursor().read(forged(number(1000) + number(1 << 7) * 1000 + rest, version=0x40), TABLES)
     assert len(vector) == 1004
+    with pytest.raises(BadPositionError, match="that many"):
+        cursor().read(forged(number(10_000) + bytes(10_000) + rest, version=0x40), TABLES)
     with pytest.raises(BadPositionError, match="never that long"):
         cursor().read(forged(number(10_000) + number(1 << 7) * 10_000 + rest, version=0x40), TABLES)
 

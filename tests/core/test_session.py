@@ -1,3 +1,4 @@
+import tracemalloc
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 
@@ -6,15 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.event_log import Extent, Gap, Replaced, Sources
+from mesaya_ws.core import position_text
+from mesaya_ws.core.channels import parse_channel
+from mesaya_ws.core.event_log import PARENTS, Extent, Gap, Replaced, Sources
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.frames import payload_of
 from mesaya_ws.core.hub import Hub
 from mesaya_ws.core.replay import PAGE_BYTES
 from mesaya_ws.core.resume import Lost
+from mesaya_ws.core.session import Limits
 from mesaya_ws.core.tally import LOST, RECOVERED, RESTARTED, Tally
 from mesaya_ws.core.window import Window
 from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, recall, reviews
+from tests.steps import calls, most_calls_in_a_step
 
 
 def test_a_client_is_greeted():
@@ -105,7 +110,7 @@ def test_before_the_feed_is_live_a_subscription_is_held():
     assert session.holding
     world.review(1)
     assert world.feed.live
-    session.release()
+    list(session.release())
     assert [message["type"] for message in session.outbox.said()] == ["subscribed"]
     assert not session.holding
     world.review(2)
@@ -135,7 +140,7 @@ def test_who_waits_is_told_so_once_and_answered_later():
     session.remind()
     assert session.outbox.said() == []
     world.review(1)
-    session.release()
+    list(session.release())
     [answer] = session.outbox.said()
     assert (answer["type"], answer["id"], "position" in answer) == ("subscribed", 7, True)
     assert not session.is_waited_for
@@ -226,7 +231,7 @@ def test_whatever_a_position_is_made_into_it_brings_nothing_of_other_channels_an
     session = world.client()
     messages = ask(session, channel=CHANNEL, position=forged)
     world.look()
-    session.release()
+    list(session.release())
     messages += session.outbox.said()
     if session.asking:
         past = world.past(CHANNEL)
@@ -283,10 +288,10 @@ def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
     session = behind.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     behind.review(1)
-    session.release()
+    list(session.release())
     assert session.holding
     behind.review(2)
-    session.release()
+    list(session.release())
     [answer] = session.outbox.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
 
@@ -299,10 +304,10 @@ def test_a_position_that_the_log_does_not_reach_is_lost():
     session = world.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     world.look()
-    session.release()
+    list(session.release())
     assert session.holding, "that look may have begun before the log reached so far"
     world.look()
-    session.release()
+    list(session.release())
     answer, snapshot = session.outbox.said()
     assert (answer["reason"], snapshot["type"]) == ("ahead", "snapshot")
 
@@ -426,11 +431,11 @@ def test_who_is_ahead_is_not_judged_again_before_something_has_changed():
 
     behind.feed.coverage.judge = counted
     for _ in range(5):
-        session.release()
+        list(session.release())
     assert judged == 0
     behind.look()
     for _ in range(5):
-        session.release()
+        list(session.release())
     assert (judged, session.holding) == (1, True)
 
 
@@ -443,7 +448,7 @@ def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
     session = late.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     late.look()
-    session.release()
+    list(session.release())
     assert session.outbox.said()[0]["recovered"] is True
 
 
@@ -476,3 +481,50 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     assert elsewhere.delivery.showing is None
     world.review(3)
     assert [reviews(session.outbox.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
+
+
+def far_ahead(feed, name, partitions=1000):
+    """Return a position that somebody forged: of partitions that may come yet, as far as anybody knows."""
+    channel, as_number = parse_channel(name), position_text.number
+    check = position_text.decode(feed.position(channel), channel).check
+    named = {REVIEWS.topic: as_number(partitions) + bytes(partitions)}
+    numbers = [named.get(topic, as_number(0)) for topic in channel.kind.topics if topic != PARENTS]
+    return position_text.beginning(name, single=False) + position_text.encode(check + b"".join(numbers))
+
+
+def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_up():
+    world = World()
+    session = world.client()
+    session.limits = Limits(auth=True, max_subscriptions=50)
+    names = [f"restaurant:{number}:reviews" for number in range(50)]
+    positions = {name: far_ahead(world.feed, name) for name in names}
+    one = calls(lambda: world.feed.coverage.judge(parse_channel(names[0]), positions[names[0]]))
+    tracemalloc.start()
+    try:
+        for name in names:
+            assert ask(session, channel=name, position=positions[name]) == []
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 50 * 8000, "a position, not what it stands for"
+    for _ in range(2):
+        world.look()
+        assert most_calls_in_a_step(session.release()) < 2 * one
+    assert not session.holding
+    assert world.feed.tally.resumes == {(LOST, Lost.AHEAD): len(names)}
+
+
+def test_who_leaves_while_it_is_answered_is_told_no_more():
+    world = World(live=False)
+    world.look(lag=1)
+    session = world.client()
+    for channel in (CHANNEL, "restaurant:r2:reviews", "restaurant:r3:reviews"):
+        ask(session, channel=channel)
+    world.review(1)
+    steps = session.release()
+    next(steps)
+    session.outbox.said()
+    assert ask(session, "unsubscribe", channel="restaurant:r2:reviews")[0]["type"] == "unsubscribed"
+    list(steps)
+    assert [message["channel"] for message in session.outbox.said()] == ["restaurant:r3:reviews"]
+    assert not session.holding
