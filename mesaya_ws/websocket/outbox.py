@@ -136,10 +136,9 @@ class Outbox:
 
     def pause(self) -> None:
         """Be behind until the other tasks have had their turn, even if nothing waits; then the owner hears of it."""
-        if not self.behind:
-            self.behind = True
-            if not self._sealed:
-                self._senders.start_soon(self._drain)
+        if not self.behind and not self._sealed:
+            self._fall_behind()
+        self.behind = True
 
     def _fall_behind(self) -> None:
         self.behind = True

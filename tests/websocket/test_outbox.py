@@ -384,6 +384,21 @@ async def test_it_is_known_when_a_client_last_took_a_byte(wire, nursery):
     assert outbox.took_at(8.0) == 8.0
 
 
+async def test_what_a_client_once_was_slow_to_take_does_not_count_in_a_pause(wire, nursery):
+    ours, theirs = wire
+    outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
+    size = fill(outbox)
+    await trio.testing.wait_all_tasks_blocked()
+    assert outbox.took_at(1.0) == 1.0
+    await read(theirs, size)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not outbox.behind
+    ours.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 1 << 20)
+    outbox.offer(b"x" * 100_000, 1)
+    outbox.pause()
+    assert outbox.took_at(100.0) == 100.0, "all of what waited at 1.0 has been taken"
+
+
 async def test_a_large_frame_that_many_wait_for_is_there_once(nursery):
     frame, outboxes = b"x" * 500_000, []
     pairs = [trio.socket.socketpair() for _ in range(20)]
