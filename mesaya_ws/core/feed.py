@@ -222,16 +222,16 @@ class Feed:
             yield
         work = 0
         for record, event in () if self._must_see_more else self._merge.take(steady):
-            if isinstance(event, Event | Unreadable):
+            if isinstance(event, Gap):
+                self.coverage.skip(event)
+                self._own_up(event.partition.topic, Lost.EXPIRED)
+            elif event is not None:
                 work += self._take(record, event)
                 if self._projections.ending:
                     # What the record says has been published; what ended with it goes in pieces.
                     yield
                     while self._projections.end_parts():
                         yield
-            elif event is not None:
-                self.coverage.skip(event)
-                self._own_up(event.partition.topic, Lost.EXPIRED)
             if work >= TURN or self.losses:
                 work = 0
                 yield

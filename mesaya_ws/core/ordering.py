@@ -115,9 +115,8 @@ class Merge(Generic[Item]):
         self._heads: list[tuple[int, Partition, _Queue[Item]]] = []
         self._starved = 0
         self._disarranged = False
-        self.given_up: dict[str, None] = (
-            OrderedDict()
-        )  # the first is found at once, however many were deleted before it
+        # To find the first key of a dict takes as long as how many were deleted before it.
+        self.given_up: dict[str, None] = OrderedDict()
 
     def push(self, source: Source, items: Sequence[Item], lag: int, now: int = 0) -> None:
         """Add the next items of a source, which came `now`; the source is known to hold `lag` more behind them."""

@@ -88,8 +88,11 @@ class Shelf:
             if isinstance(last, tuple) and last[1] == at[1]:
                 self._provenances[id] = at if last[0] <= at[0] else (last[0], at[1], at[2])
                 self.put(id, told)
-                return Folded(before, told, is_late=False, exists=True)
+                return Folded(before, told, False, True)  # to name them takes as long as all the rest
         gone = self.gone.get(id) if before is None else None
+        if is_whole and before is None and gone is None:
+            self._keep(id, told, at)
+            return Folded(None, told, False, True)
         provenance: Provenance | None = (
             self._provenances[id] if before is not None else gone.at if gone is not None else None
         )
