@@ -204,9 +204,6 @@ class Outbox:
             self._stream = None
             return
         except Overtaken:
-            # The rest of the message will never come: only a close frame may follow.
-            self._sealed = True
-            self.drop()
             self.behind = False
             if self._owner is not None:
                 self._owner.overflowed()
@@ -226,7 +223,17 @@ class Outbox:
             return data
         if self._stream is None:  # or dropped meanwhile
             return b""
-        frame = next(self._stream, b"")
+        try:
+            frame = next(self._stream, b"")
+        except Overtaken:
+            # The rest of the message will never come: only a close frame may follow, which may be waiting already.
+            last_word = self._queued[-1] if self._finished and self._queued else None
+            self._sealed = True
+            self.drop()
+            if last_word is None:
+                raise
+            self._put(*last_word)
+            return b""
         if not frame:
             self._stream = None
         self.waiting_bytes += len(frame)

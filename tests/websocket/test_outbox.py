@@ -353,6 +353,24 @@ async def test_a_large_message_that_is_revoked_ends_with_the_last_word(wire, nur
     assert await theirs.recv(1) == b""
 
 
+async def test_a_large_message_that_is_revoked_before_the_last_word_has_its_turn_does_not_take_that_away(wire, nursery):
+    ours, theirs = wire
+    outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
+
+    def frames():
+        yield b"1" * 50_000
+        raise Overtaken
+
+    outbox.stream(frames())
+    outbox.offer(b"never", 1)
+    await trio.testing.wait_all_tasks_blocked()
+    outbox.finish(b"bye")
+    assert await read(theirs, 50_003) == b"1" * 50_000 + b"bye"
+    with trio.fail_after(1):
+        assert await theirs.recv(1) == b""
+    assert outbox.waiting_bytes == 0
+
+
 async def test_a_large_message_can_be_dropped_between_its_frames(wire, nursery):
     ours, theirs = wire
     outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
