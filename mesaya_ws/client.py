@@ -27,7 +27,7 @@ PULSE = 20.0
 long, the connection is given up: one whose other end has vanished looks like a quiet one."""
 
 FAREWELL_PATIENCE = 2.0
-"""Seconds in which a connection that has been given up for another one is closed."""
+"""Seconds in which a connection that has been given up, for another one or for good, is closed."""
 
 
 @define(eq=False)
@@ -89,6 +89,12 @@ class Session:
             self.positions[event.channel] = event.position
         return event
 
+    async def _leave(self) -> None:
+        """Say goodbye, so that nobody takes the end for a broken connection; at the end of the context."""
+        if self._websocket is not None:
+            with trio.CancelScope(shield=True):
+                await _part(self._websocket)
+
     async def _stay(self) -> None:
         """Be connected, for as long as the gateway will have us."""
         refused = None
@@ -132,10 +138,12 @@ class Session:
                 self._turn, self._websocket = turn, websocket
                 try:
                     await self._listen(websocket)
+                except* RefusedError:
+                    await _part(websocket)
+                    raise
                 finally:
                     self._websocket = None
-        with trio.move_on_after(FAREWELL_PATIENCE):
-            await websocket.aclose()
+        await _part(websocket)
 
     async def _listen(self, websocket: WebSocketConnection) -> None:
         """Subscribe, and take what comes, until cancelled.
@@ -218,6 +226,12 @@ class Session:
             await self._deliver.send(Event(channel, "lost", message.get("reason")))
 
 
+async def _part(websocket: WebSocketConnection) -> None:
+    """Close a connection, in order if that can be done soon."""
+    with trio.move_on_after(FAREWELL_PATIENCE):
+        await websocket.aclose()
+
+
 def _understood(text: str | bytes) -> dict[str, Any]:
     """Return a message of the gateway. Raises `NotConnectedError` when it is none."""
     with suppress(orjson.JSONDecodeError):
@@ -261,5 +275,8 @@ async def connect(
     async with trio.open_nursery() as nursery:
         session = Session(url, dict(positions or {}), tls, notify, deliver, events)
         nursery.start_soon(session._stay)
-        yield session
-        nursery.cancel_scope.cancel()
+        try:
+            yield session
+        finally:
+            await session._leave()
+            nursery.cancel_scope.cancel()

@@ -6,6 +6,7 @@ It is quick when nothing has changed, and safe when two do it at once. One that 
 import fcntl
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,18 +102,19 @@ def say(sentence):
     print(sentence, file=sys.stderr, flush=True)
 
 
-def show_progress(lines):
+def show_progress(lines, period=PERIOD):
     """Show how far pip is, by what it prints: in one line of a terminal, elsewhere now and then."""
     count, told_at = 0, monotonic()
     for line in lines:
-        word, _, rest = line.strip().partition(" ")
-        if word not in ("Collecting", "Building", "Installing"):
+        if package := re.match(r"Collecting ([\w.-]+)", line.strip()):
+            count, now = count + 1, package[1]
+        elif line.startswith("Installing collected packages"):
+            now = "putting them in place"
+        else:
             continue
-        count += word == "Collecting"
-        now = "putting them in place" if word == "Installing" else rest.split("=")[0].split(">")[0].split("<")[0]
         if sys.stderr.isatty():
             print(f"\r\033[K  {count} packages: {now}"[:100], end="", file=sys.stderr, flush=True)
-        elif monotonic() - told_at > PERIOD:
+        elif monotonic() - told_at > period:
             told_at = monotonic()
             say(f"  {count} packages: {now}")
     if sys.stderr.isatty():

@@ -157,6 +157,52 @@ async def test_what_is_refused_is_raised():
     assert caught.value.code == "unauthorized"
 
 
+async def test_the_gateway_hears_that_a_session_is_over():
+    ends, ended = [], trio.Event()
+
+    async def serve(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        try:
+            for number in count():  # of which only the first is taken
+                await say(websocket, **event(number))
+        except ConnectionClosed as closed:
+            ends.append(closed.reason.code)
+            ended.set()
+
+    async def interrupted(url):
+        async with connect(url) as session:
+            await session.subscribe(CHANNEL)
+            await anext(session)
+            raise KeyboardInterrupt
+
+    with trio.fail_after(20):
+        async with Gateway(serve).serving() as url:
+            with pytest.raises(BaseExceptionGroup):
+                await interrupted(url)
+            await ended.wait()
+    assert ends == [1000]
+
+
+async def test_the_gateway_hears_that_a_refusal_is_taken():
+    ends = []
+
+    async def refuse(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="error", code="unauthorized", message="No.", channel=CHANNEL)
+        try:
+            await hear(websocket, heard)
+        except ConnectionClosed as closed:
+            ends.append(closed.reason.code)
+
+    with trio.fail_after(20):
+        async with Gateway(refuse).serving() as url, connect(url) as session:
+            await session.subscribe(CHANNEL)
+            with pytest.raises(RefusedError):
+                await anext(session)
+    assert ends == [1000]
+
+
 @pytest.mark.parametrize(("code", "name"), [(4029, "flood"), (1009, "too_big")])
 async def test_a_close_for_good_is_raised(code, name):
     async def script(websocket, heard):

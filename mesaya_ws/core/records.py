@@ -139,7 +139,8 @@ def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable
         subtype, _, what = action.rpartition(".")
         subtype = subtype.replace("-", "_")
     if type(what) is not str or not _is_known(what, topic):
-        return Unreadable(Reason.UNKNOWN_EVENT_TYPE, f"No rule knows the event type {_shown(what)}.")
+        told = "There is no event_type." if what is None else f"No rule knows the event type {_shown(what)}."
+        return Unreadable(Reason.UNKNOWN_EVENT_TYPE, told)
     entity = entities[0] if subtype is None and len(entities) == 1 else _which(entities, subtype, data)
     if entity is None:
         return Unreadable(Reason.UNKNOWN_ENTITY, f"This topic does not speak of {_shown(subtype)}.")

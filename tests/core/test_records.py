@@ -30,6 +30,10 @@ def reason(domain, value, **more):
     return problem.reason
 
 
+def test_a_record_without_a_type_is_told_of_as_such():
+    assert understand(record("tables", {})).detail == "There is no event_type."
+
+
 def test_the_current_envelope():
     event = read("tables", envelope("updated", {"id": "e", "capacity": 4, "status": "AVAILABLE"}, metadata={"a": 1}))
     assert event == Event(

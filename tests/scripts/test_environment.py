@@ -4,6 +4,7 @@ The project is a tiny one with a build backend of its own, so that nothing is fe
 """
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -105,6 +106,23 @@ def test_one_that_cannot_install_is_made_anew(checkout):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", checkout.home], check=True)
     assert "Making .venv" in checkout.make()
     assert checkout.works()
+
+
+def test_progress_names_packages_as_they_come(capsys):
+    show_progress = runpy.run_path(str(MAKE))["show_progress"]
+    lines = [
+        "  Installing build dependencies: started",
+        "Collecting python-snappy (from kafka-python[crc32c,lz4,snappy,zstd]==2.3.0)",
+        "Collecting trio==0.31.0",
+        "Building wheels for collected packages: tiny",
+        "Installing collected packages: trio, tiny",
+    ]
+    show_progress(lines, period=0)
+    assert capsys.readouterr().err.splitlines() == [
+        "  1 packages: python-snappy",
+        "  2 packages: trio",
+        "  2 packages: putting them in place",
+    ]
 
 
 def test_two_at_once_do_not_meet(checkout):
