@@ -115,6 +115,7 @@ class Historian:
                 past = self._findings.find(channel, position, now)
                 if past is not None or now < self._hopeless_until:
                     self._recall(session, past, [channel])
+                    await trio.lowlevel.checkpoint()  # it may have been told a state
             if not session.asking:
                 self._asking.pop(session, None)
             await trio.lowlevel.checkpoint()

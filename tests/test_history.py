@@ -16,6 +16,7 @@ from mesaya_ws.core.event_log import Batch, Hindrance, NewRecord, Outage, Partit
 from mesaya_ws.core.feed import Feed
 from mesaya_ws.core.findings import IN_USE, KEPT
 from mesaya_ws.core.hub import Hub
+from mesaya_ws.core.position_text import beginning
 from mesaya_ws.core.session import Limits, Session
 from mesaya_ws.core.window import Overtaken, Window
 from mesaya_ws.history import HOPELESS, LINGER, READINGS, Historian
@@ -272,6 +273,37 @@ async def test_a_reading_that_needs_too_much_memory_is_given_up_and_not_tried_ag
     await trio.sleep(10)
     assert len(instance.readings) == 2
     assert instance.feed.tally.readings == {"too_large": 2}
+
+
+class Told(trio.abc.Instrument):
+    """Counts the most messages that `outbox` was offered in one step of a task."""
+
+    def __init__(self, outbox) -> None:
+        self.outbox, self.most, self._before = outbox, 0, 0
+
+    def before_task_step(self, task) -> None:
+        self._before = len(self.outbox.frames)
+
+    def after_task_step(self, task) -> None:
+        self.most = max(self.most, len(self.outbox.frames) - self._before)
+
+
+@pytest.mark.parametrize("settings", [{"replay_seconds": 0.0}])
+async def test_who_asks_for_much_that_cannot_be_found_is_told_the_states_one_by_one(instance, mock_clock):
+    first = await instance.missed()
+    await wait_all_tasks_blocked()
+    assert outcome(first) == (False, "expired", [])
+    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 100))
+    told = Told(session.outbox)
+    for name in (f"restaurant:r{number}:reviews" for number in range(20)):
+        place = beginning(name, single=True) + instance.places[CHANNEL][4:]
+        assert ask(session, channel=name, position=place) == []
+    trio.lowlevel.add_instrument(told)
+    instance.historian.ask(session)
+    await wait_all_tasks_blocked()
+    trio.lowlevel.remove_instrument(told)
+    assert [message["type"] for message in session.outbox.said()] == ["subscribed", "snapshot"] * 20
+    assert told.most == 2
 
 
 async def test_one_connection_has_only_so_much_read(instance, mock_clock):
