@@ -153,8 +153,10 @@ class Dependencies:
         for parent in outcome.parents:
             if (places := self._known.get(parent)) is not None:
                 _add(firsts, places)
+        told_before: dict[Partition, int] = {}
         if entity is not None:
-            _add(firsts, self._last.get(entity) or {})
+            told_before = self._last.get(entity) or {}
+            _add(firsts, told_before)
             self._forgot(self._last.put(entity, place))
         waiting: dict[Partition, int] = {}
         for name in outcome.known:
@@ -172,9 +174,12 @@ class Dependencies:
                         self._add_untold(name, topics, waiting)
                     self._add_pairs(name, topics, firsts, partition, offset)
             self._forget_first()
+        if outcome.awaits:
+            # What waits for a parent that waits itself, waits for both; and it was judged by what was told before.
+            _add(waiting, told_before)
+            _add(waiting, place)
         for name in outcome.awaits:
-            # What waits for a parent that waits itself, waits for both.
-            self._forgot(self._waiting.put(name, waiting | place))
+            self._forgot(self._waiting.put(name, waiting))
 
     def _add_pairs(
         self, channel: str, topics: Collection[str], firsts: dict[Partition, int], partition: Partition, offset: int

@@ -150,7 +150,11 @@ def with_dependencies(outcome: Outcome, event: Event, before: Before, projection
         )
     if projections.is_late:
         # Who took it in time told it there.
-        outcome = outcome._replace(concerned=tuple(_own_channels(event, projections)))
+        concerned = tuple(_own_channels(event, projections))
+        missing_one = missing_parent(event, projections)
+        # Where it told it there, the parent that it names will say.
+        more = (missing_one,) if missing_one is not None and missing_one not in outcome.awaits else ()
+        outcome = outcome._replace(concerned=concerned, awaits=outcome.awaits + more)
     if subject is None:
         return outcome
     kind, id = subject

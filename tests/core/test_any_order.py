@@ -308,6 +308,25 @@ def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
     assert all(isinstance(there.feed.coverage.judge(*place), Missed) for place in last_places(places, len(channels)))
 
 
+def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
+    log = Log(partitions=2)
+    known = [log.says("restaurant.created", id) for id in "RQ"]
+    known.append(log.says("section.created", "here", restaurantId="R"))
+    last = log.says("table.updated", "t", partition=1, timestamp=NOW + 1, **whole("table", sectionId="here"))
+    late = log.says("table.created", "t", **whole("table", sectionId="there"))
+    section = log.says("section.created", "there", restaurantId="Q")
+    channel = parse_channel("restaurant:Q:tables")
+    one = Instance(log).begin().take([*known, late, section])
+    follower = Follower(channel)
+    follower.hear(one.feed.window.after(channel.name, {}))
+    assert ("table", "t") in follower.screen.shown
+    other = Instance(log).begin().take([*known, last, late, section])
+    assert other.late
+    assert ("table", "t") not in other.states()[channel.name]
+    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Lost.UNSURE
+    assert isinstance(other.feed.coverage.judge(channel, other.feed.position(channel)), Missed)
+
+
 @given(st.integers(0, 2**32))
 def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_something(seed):
     random = Random(seed)
