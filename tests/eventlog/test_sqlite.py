@@ -306,6 +306,30 @@ async def test_an_older_copy_in_place_of_the_file_is_not_taken_for_it(store: Sql
     assert len(ear.records) == 6, "none of the copy was told again"
 
 
+async def test_a_copy_that_lacks_nothing_is_followed_on(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Others have opened the file since the copy was made: it gives out their epochs' ids again."""
+    monkeypatch.setattr(follower, "LOOK_INTERVAL", 0.05)
+    async with store.open() as log, following(log) as ear:
+        await log.append(numbered(A.topic, 3))
+        await ear.until_held(3)
+        back_up(store, tmp_path / "copy")
+        for _ in range(2):
+            async with store.open():
+                pass
+        await ear.until(lambda: len(ear.all(EpochsBegun)) > 1)
+        put_back(store, tmp_path / "copy")
+        looks = len(ear.all(Sources))
+        await log.append(numbered(A.topic, 1))
+        await ear.until_held(4)
+        await ear.until(lambda: len(ear.all(Sources)) > looks + 1)
+        told = {at: number for news in ear.all(EpochsBegun) for at, _, number in news.begun}
+        extents = await log.extents()
+        assert await log.lost_ends({A: Place(extents[A].topic_id, extents[A].end, told[A])}) == set()
+    assert not ear.all(Outage)
+
+
 async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sqlite_log, "APPEND_PATIENCE", 0.1)
     async with store.open() as log, following(log) as ear:

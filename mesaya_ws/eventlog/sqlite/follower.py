@@ -97,6 +97,8 @@ class Follower:
         if self._seq is None:
             self._seq = file.seq_before(dict.fromkeys(self._topics, 0) | self._next)
         self._check_epochs(file)
+        # It may be a copy, in which epochs that are new have ids of those that others began before it was put back.
+        self._epoch = 0
         while not file.moved:
             trio.from_thread.check_cancelled()
             self.wake.clear()
