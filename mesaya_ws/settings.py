@@ -10,10 +10,10 @@ from typing import Any
 import attrs
 import typed_settings as ts
 
-from mesaya_ws.core.event_log import PARENTS, TOPICS
-from mesaya_ws.core.hosts import canonical_host, split_port
-from mesaya_ws.core.origins import canonical_origin
-from mesaya_ws.core.status import NOT_READY_WHEN, STATES
+from mesaya_ws.core.platform.topics import PARENTS, TOPICS
+from mesaya_ws.core.wire.hosts import canonical_host, split_port
+from mesaya_ws.core.wire.origins import canonical_origin
+from mesaya_ws.runtime.readiness import NOT_READY_WHEN, STATES
 
 MIB = 1024 * 1024
 

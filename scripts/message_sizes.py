@@ -7,12 +7,13 @@ from pathlib import Path
 
 import orjson
 
-from mesaya_ws.core.channels import KINDS, parse_channel
-from mesaya_ws.core.event_log import Batch, Record
-from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.hub import Hub
-from mesaya_ws.core.records import Event, understand
-from mesaya_ws.core.window import Window
+from mesaya_ws.core.access.channels import KINDS, parse_channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Batch
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.platform.envelope import Event, understand
+from mesaya_ws.core.recovery.window import Window
 
 SAMPLE = Path(__file__).parent.parent / "mesaya_ws" / "samples" / "captured.jsonl"
 MANY = 1000

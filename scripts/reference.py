@@ -9,8 +9,8 @@ from textwrap import wrap
 import attrs
 from message_sizes import size_rows
 
-from mesaya_ws.core.closing import CLOSE_CODES, ERROR_CODES
-from mesaya_ws.core.http_errors import HTTP_ERRORS
+from mesaya_ws.core.wire.codes import CLOSE_CODES, ERROR_CODES
+from mesaya_ws.core.wire.http_errors import HTTP_ERRORS
 from mesaya_ws.settings import Settings
 
 ROOT = Path(__file__).parent.parent

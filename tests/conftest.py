@@ -14,7 +14,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from mesaya_ws.logs import configure
+from mesaya_ws.runtime.logs import configure
 from tests import guardian
 
 # How long an example takes says something of the machine, not of what is tested.

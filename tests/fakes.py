@@ -8,34 +8,29 @@ from time import time
 import trio
 from attrs import Factory, define
 
-from mesaya_ws.core.event_log import (
-    BEGINNING,
-    TOPICS,
-    Appended,
+from mesaya_ws.core.log.events import (
     Batch,
     EpochsBegun,
-    EventLog,
-    Extent,
     Gap,
-    Hindrance,
-    LogUnavailableError,
-    NewRecord,
     News,
-    OffsetGoneError,
     Outage,
-    Partition,
-    Paused,
-    Place,
-    Record,
-    RecordRefusedError,
     Replaced,
     Restored,
     Skipped,
     Sources,
-    Trouble,
     Truncated,
+)
+from mesaya_ws.core.log.interface import (
+    EventLog,
+    LogUnavailableError,
+    OffsetGoneError,
+    Paused,
+    RecordRefusedError,
     nothing_is_paused,
 )
+from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record
+from mesaya_ws.core.log.trouble import Hindrance, Trouble
+from mesaya_ws.core.platform.topics import TOPICS
 
 BATCH = 500
 LARGEST = 1024 * 1024

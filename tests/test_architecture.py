@@ -8,50 +8,34 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mesaya_ws"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# cli → gateway → {accepting, acceptor, websocket, http_api, eventlog, workers} → core;
-# the leaves may be used by all but core.
-LEVELS = {
-    "core": set(),
-    "settings": {"core"},
+# By room, the rooms that it may import; what is not named here is `core` alone. Folders are read, not files.
+ROOMS = {
+    "cli": {"client", "gateway", "workers", "eventlog", "environment", "settings", "runtime"},
+    "gateway": {"server", "eventlog", "workers", "environment", "settings", "runtime"},
+    "workers": {"settings", "runtime"},
+    "server": {"settings", "runtime"},
+    "eventlog": {"settings", "runtime"},
+    "client": {"runtime"},
     "environment": {"settings"},
-    "interpreter": set(),
-    "logs": {"log_limiter"},
-    "log_limiter": set(),
-    "clocks": set(),
-    "descriptors": set(),
-    "fairness": set(),
-    "metrics": {"core"},
-    "gauges": {"core"},
-    "groups": set(),
-    "dialling": {"core", "groups"},
-    "client_events": set(),
-    "client": {"core", "groups", "dialling", "client_events"},
-    "eventlog": {"core", "settings", "logs", "metrics"},
-    "websocket": {"core", "settings", "logs", "metrics", "fairness"},
-    "http_api": {"core", "settings", "logs", "metrics"},
-    "accepting": {"logs", "fairness"},
-    "acceptor": {"core", "settings", "logs", "metrics"},
-    "workers": {"core", "settings", "logs"},
-    "history": {"core", "settings", "logs", "metrics", "interpreter", "clocks"},
-    "scribe": {"core"},
-    "state_topic": {"core"},
-    "checkpoints": {"core", "settings", "logs", "metrics", "state_topic", "clocks"},
-    "pump": {"core", "logs", "metrics", "interpreter", "websocket", "checkpoints", "clocks"},
-    "platform_api": {"core", "settings", "logs", "metrics", "guarded_transport"},
-    "guarded_transport": set(),
+    "settings": {"runtime"},
+    "runtime": set(),
+    "core": set(),
 }
-TOP = {"gateway", "cli", "__main__", "__init__"}
+# In core, each folder may import those after it; the last two nothing.
+CORE = ("session", "feed", "views", "recovery", "access", "platform", "wire", "log")
+
+TOP = {"__main__", "__init__"}
 
 FENCES = {
-    "hypercorn": {"http_api/serving.py"},
-    "starlette": {"http_api"},
-    "trio_websocket": {"websocket", "client.py", "dialling.py"},
+    "hypercorn": {"server/http/serving.py"},
+    "starlette": {"server/http"},
+    "trio_websocket": {"server/websocket", "client"},
     "kafka": {"eventlog/kafka"},
-    "sqlite3": {"eventlog/sqlite/file.py", "eventlog/sqlite/reasons.py"},
-    "prometheus_client": {"metrics.py", "gauges.py"},
-    "httpx": {"platform_api.py", "guarded_transport.py"},
-    "httpcore": {"guarded_transport.py"},
-    "structlog": {"logs.py"},
+    "sqlite3": {"eventlog/sqlite/database.py", "eventlog/sqlite/diagnosis.py"},
+    "prometheus_client": {"runtime"},
+    "httpx": {"gateway/platform_api.py", "gateway/guarded_transport.py"},
+    "httpcore": {"gateway/guarded_transport.py"},
+    "structlog": {"runtime/logs.py"},
     "click": {"cli"},
 }
 NOT_IN_CORE = {"trio", "socket", "os", "time", "asyncio", "threading", "random", "logging", "structlog"}
@@ -70,9 +54,20 @@ def imports(path):
     return found
 
 
-def room(path):
-    """Return the folder or the module, one step below the package, that a file is in."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def room(name):
+    """Return the folder or the module, one step below the package, that a module is in."""
+    return name.split(".")[1]
+
+
+def name_of(path):
+    """Return the dotted name of a module of ours."""
+    parts = ("mesaya_ws", *path.relative_to(PACKAGE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def ours(path):
+    """Return the modules of ours that a file imports, each with the room where it is."""
+    return {name for name in imports(path) if name.startswith("mesaya_ws.") and name != "mesaya_ws.__version__"}
 
 
 def test_there_is_something_to_look_at():
@@ -81,12 +76,23 @@ def test_there_is_something_to_look_at():
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path):
-    if room(path) in TOP:
-        return
-    used = {name.split(".")[1] for name in imports(path) if name.startswith("mesaya_ws.")} - {"__version__"}
-    allowed = LEVELS[room(path)] | {room(path)}
-    # Whoever logs may do so within bounds.
-    assert used <= allowed | ({"log_limiter"} if "logs" in allowed else set())
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if own not in TOP:
+        assert {room(name) for name in ours(path)} <= ROOMS[own] | {own, "core"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "core").glob("*/*.py")), ids=lambda path: f"{path.parent.name}/{path.name}"
+)
+def test_imports_in_core_go_one_way(path):
+    folder = path.parent.name
+    beneath = set() if folder in ("wire", "log") else {*CORE[CORE.index(folder) + 1 :]}
+    used = {name.split(".")[2] for name in ours(path)}
+    assert used <= beneath | {folder}
+
+
+def test_core_has_these_folders_and_no_other_files():
+    assert {path.name for path in (PACKAGE / "core").iterdir() if path.name != "__pycache__"} == {*CORE, "__init__.py"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -5,7 +5,7 @@ import attrs
 import pytest
 import typed_settings as ts
 
-from mesaya_ws.core.event_log import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.environment import fingerprints, given, load_settings, shown, unused
 from mesaya_ws.settings import Settings, SettingsError
 

@@ -3,18 +3,9 @@
 import pytest
 import trio
 
-from mesaya_ws.core.event_log import (
-    Batch,
-    EpochsBegun,
-    Gap,
-    LogUnavailableError,
-    NewRecord,
-    Outage,
-    Partition,
-    Replaced,
-    Restored,
-    Sources,
-)
+from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, Outage, Replaced, Restored, Sources
+from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.records import NewRecord, Partition
 
 from .eventlog.contract import LogContract, SlowEar, following, numbered
 from .fakes import FakeLog

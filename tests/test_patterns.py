@@ -12,7 +12,7 @@ from time import thread_time
 import pytest
 
 from mesaya_ws.eventlog.kafka.contacts import _NOT_THERE
-from mesaya_ws.eventlog.kafka.reasons import _SENTENCES
+from mesaya_ws.eventlog.kafka.diagnosis import _SENTENCES
 from tests.test_architecture import MODULES, PACKAGE
 
 SIZES = (1000, 8000, 65_536)
@@ -20,7 +20,7 @@ LONGEST_STEP = 0.010
 METHODS = ("fullmatch", "match", "search", "findall", "finditer", "sub", "split")
 IN_TABLES = {
     "eventlog/kafka/contacts.py": [pattern for pattern, _ in _NOT_THERE],
-    "eventlog/kafka/reasons.py": [pattern for pattern, _ in _SENTENCES],
+    "eventlog/kafka/diagnosis.py": [pattern for pattern, _ in _SENTENCES],
 }
 """Those that a module holds elsewhere than in the call."""
 

@@ -1,4 +1,4 @@
-from mesaya_ws.core.event_log import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.settings import Settings, followed
 
 

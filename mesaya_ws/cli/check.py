@@ -13,8 +13,8 @@ from rich.text import Text
 from mesaya_ws.cli.failure import usable_settings
 from mesaya_ws.cli.probes import platform_findings, service_findings
 from mesaya_ws.cli.running import run
-from mesaya_ws.core.event_log import LogUnavailableError
-from mesaya_ws.core.inspection import Finding, Inspection, error, warning
+from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
+from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.environment import given, shown, unused
 from mesaya_ws.eventlog import inspect_event_log
 from mesaya_ws.settings import Settings, SettingsError

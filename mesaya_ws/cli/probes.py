@@ -14,7 +14,7 @@ import orjson
 
 from mesaya_ws import __version__
 from mesaya_ws.cli.address import service_address
-from mesaya_ws.core.inspection import Finding, error, warning
+from mesaya_ws.core.log.inspection import Finding, error, warning
 from mesaya_ws.environment import fingerprints
 from mesaya_ws.settings import Settings
 

@@ -15,10 +15,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.running import run
 from mesaya_ws.cli.sample import sample_lines
-from mesaya_ws.core.event_log import LogUnavailableError, NewRecord, Record, RecordRefusedError
-from mesaya_ws.core.records import Unreadable, understand
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.log.records import NewRecord, Record
+from mesaya_ws.core.platform.envelope import Unreadable, understand
 from mesaya_ws.eventlog import open_event_log
-from mesaya_ws.groups import only
+from mesaya_ws.runtime.exceptions import only
 from mesaya_ws.settings import Settings, SettingsError
 
 CHUNK = 200

@@ -12,11 +12,11 @@ from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.hints import hints
 from mesaya_ws.cli.running import run
 from mesaya_ws.environment import load_settings
-from mesaya_ws.groups import only
-from mesaya_ws.logs import configure, get_logger
+from mesaya_ws.runtime.exceptions import only
+from mesaya_ws.runtime.logs import configure, get_logger
 from mesaya_ws.settings import Settings, SettingsError
-from mesaya_ws.workers.pool import Pool
-from mesaya_ws.workers.post import WorkerPost
+from mesaya_ws.workers.metrics_files import Pool
+from mesaya_ws.workers.role import WorkerPost
 from mesaya_ws.workers.supervisor import COMMAND, GaveUpError, supervise
 
 log = get_logger(__name__)
@@ -62,7 +62,7 @@ def worker(number: int, folder: Path, sockets: tuple[int, ...], relieves: bool) 
 
 def _gateway() -> Callable[..., Awaitable[None]]:
     """Return what serves; only who wants that waits for its import, half of what a command takes to begin."""
-    from mesaya_ws.gateway import serve as serve_gateway
+    from mesaya_ws.gateway.serve import serve as serve_gateway
 
     return serve_gateway
 

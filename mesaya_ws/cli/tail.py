@@ -16,9 +16,9 @@ from rich.text import Text
 from mesaya_ws.cli.address import service_address
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.running import run
-from mesaya_ws.client import Connected, Disconnected, Event, Notice, RefusedError, Subscribed, connect
-from mesaya_ws.dialling import require_websocket_url
-from mesaya_ws.groups import only
+from mesaya_ws.client.connection import require_websocket_url
+from mesaya_ws.client.session import Connected, Disconnected, Event, Notice, RefusedError, Subscribed, connect
+from mesaya_ws.runtime.exceptions import only
 
 SILENCE = 2.0
 """Seconds after which it says that nothing has answered yet; what an attempt meets is told when it ends."""

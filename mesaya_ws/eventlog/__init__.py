@@ -1,12 +1,13 @@
-"""The event logs: Apache Kafka, and a file. Both keep the promises of `mesaya_ws.core.event_log`."""
+"""The event logs: Apache Kafka, and a file. Both keep the promises of `mesaya_ws.core.log.interface`."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 
 import attrs
 import trio
 
-from mesaya_ws.core.event_log import PARENTS, EventLog
-from mesaya_ws.core.inspection import Inspection
+from mesaya_ws.core.log.inspection import Inspection
+from mesaya_ws.core.log.interface import EventLog
+from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
 from mesaya_ws.settings import MIB, Settings, followed
 

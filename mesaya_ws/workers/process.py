@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import trio
 
-from mesaya_ws.logs import get_logger
-from mesaya_ws.workers.post import ACCEPTING
+from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.workers.role import ACCEPTING
 
 log = get_logger(__name__)
 

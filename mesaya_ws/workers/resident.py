@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from mesaya_ws.settings import Settings
-from mesaya_ws.workers.post import Post
 from mesaya_ws.workers.process import Worker
+from mesaya_ws.workers.role import Post
 
 Serve = Callable[[Settings, Post], Awaitable[None]]
 """Runs a gateway at its post, until it is to go."""

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 
 import trio
 
-from mesaya_ws.core.restarts import Restarts
-from mesaya_ws.logs import get_logger
+from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.settings import Settings, SettingsError
-from mesaya_ws.workers.pool import Pool
+from mesaya_ws.workers.metrics_files import Pool
 from mesaya_ws.workers.process import Worker
 from mesaya_ws.workers.resident import Resident, Serve
+from mesaya_ws.workers.restart_policy import Restarts
 
 log = get_logger(__name__)
 

@@ -8,7 +8,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from load.process import Observed
 
-from mesaya_ws.core.event_log import TOPICS
+from mesaya_ws.core.platform.topics import TOPICS
 
 
 class Kafka:

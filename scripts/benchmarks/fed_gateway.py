@@ -15,21 +15,13 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from mesaya_ws import gateway, logs
-from mesaya_ws.core.event_log import (
-    TOPICS,
-    Appended,
-    Batch,
-    EventLog,
-    Extent,
-    NewRecord,
-    News,
-    Partition,
-    Record,
-    RecordRefusedError,
-    Sources,
-)
+from mesaya_ws.core.log.events import Batch, News, Sources
+from mesaya_ws.core.log.interface import EventLog, RecordRefusedError
+from mesaya_ws.core.log.records import Appended, Extent, NewRecord, Partition, Record
+from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.environment import load_settings
+from mesaya_ws.gateway import serve
+from mesaya_ws.runtime import logs
 from mesaya_ws.settings import Settings
 
 PORT = int(sys.argv[1])
@@ -83,7 +75,7 @@ async def open_line_log(_: Settings) -> AsyncIterator[EventLog]:
     yield LineLog()
 
 
-gateway.open_event_log = open_line_log
+serve.open_event_log = open_line_log
 settings = load_settings(os.environ)
 logs.configure(settings.log_level, settings.log_format)
-trio.run(gateway.serve, settings)
+trio.run(serve.serve, settings)

@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.servers import SERVERS, raise_limit
-from mesaya_ws.core.event_log import TOPICS, Batch, Extent, Partition, Record, Sources
-from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.hub import Hub
-from mesaya_ws.core.window import Window
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Batch, Sources
+from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.platform.topics import TOPICS
+from mesaya_ws.core.recovery.window import Window
 
 CLIENTS = 10_000
 """Outboxes that subscriptions are spread over."""

@@ -11,7 +11,7 @@ import sys
 import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
-from mesaya_ws.interpreter import short_pauses
+from mesaya_ws.runtime.gc_tuning import short_pauses
 
 
 async def handle(request: WebSocketRequest) -> None:

@@ -16,8 +16,9 @@ from time import thread_time
 import orjson
 import trio
 
-from mesaya_ws import gateway, logs
 from mesaya_ws.environment import load_settings
+from mesaya_ws.gateway import serve
+from mesaya_ws.runtime import logs
 
 PATH = sys.argv[1]
 
@@ -75,4 +76,4 @@ watch = Watch()
 signal.signal(signal.SIGUSR1, watch.report)
 settings = load_settings(os.environ)
 logs.configure(settings.log_level, settings.log_format)
-trio.run(gateway.serve, settings, instruments=[watch])
+trio.run(serve.serve, settings, instruments=[watch])

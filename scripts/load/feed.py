@@ -51,7 +51,7 @@ class LogFeed:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Append]:
         """Open the log."""
-        from mesaya_ws.core.event_log import NewRecord
+        from mesaya_ws.core.log.records import NewRecord
         from mesaya_ws.environment import load_settings
         from mesaya_ws.eventlog import open_event_log
 

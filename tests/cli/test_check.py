@@ -7,8 +7,9 @@ import pytest
 import trio
 
 from mesaya_ws.cli import check
-from mesaya_ws.core.event_log import Extent, LogUnavailableError, Partition
-from mesaya_ws.core.inspection import Inspection, error, warning
+from mesaya_ws.core.log.inspection import Inspection, error, warning
+from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.records import Extent, Partition
 
 
 @pytest.fixture(autouse=True)

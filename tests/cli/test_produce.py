@@ -6,7 +6,7 @@ import trio
 import trio.testing
 
 from mesaya_ws.cli import produce
-from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
 

@@ -6,12 +6,14 @@ import orjson
 import pytest
 
 from mesaya_ws.cli.sample import sample_lines
-from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.event_log import TOPICS, Batch, Extent, Partition, Record, Sources
-from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.hub import Hub
-from mesaya_ws.core.records import Unreadable, understand
-from mesaya_ws.core.window import Window
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Batch, Sources
+from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.platform.envelope import Unreadable, understand
+from mesaya_ws.core.platform.topics import TOPICS
+from mesaya_ws.core.recovery.window import Window
 from tests.core.world import written
 
 LA_MESA = "b18ccb5f-6beb-48b0-885a-3eca7d2d552c"

@@ -1,7 +1,7 @@
 import pytest
 
 from mesaya_ws.cli import tail
-from mesaya_ws.client import Connected, Disconnected, Subscribed
+from mesaya_ws.client.session import Connected, Disconnected, Subscribed
 
 
 @pytest.mark.parametrize(

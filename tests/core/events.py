@@ -5,12 +5,14 @@ from typing import Any
 
 import orjson
 
-from mesaya_ws.core.event_log import PARENTS, TOPICS, Batch, Extent, Partition, Record, Sources, topic_of
-from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.outcome import Message, Outcome
-from mesaya_ws.core.projections import Projections
-from mesaya_ws.core.records import FOUND, Event, understand
-from mesaya_ws.core.routing import route
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.log.events import Batch, Sources
+from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.platform.envelope import FOUND, Event, understand
+from mesaya_ws.core.platform.outcome import Message, Outcome
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
 
 TIME = "2026-01-20T15:00:00.000Z"
 NOW = 1_800_000_000_000

@@ -2,14 +2,16 @@
 
 import orjson
 
-from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.event_log import Batch, Extent, Gap, Partition, Record, Sources, topic_of
-from mesaya_ws.core.feed import Feed
-from mesaya_ws.core.frames import payload_of, text_frame
-from mesaya_ws.core.hub import Hub
-from mesaya_ws.core.past import Past
-from mesaya_ws.core.session import Limits, Session
-from mesaya_ws.core.window import Window
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.history import Past
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Batch, Gap, Sources
+from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.wire.frames import payload_of, text_frame
 from tests.core.events import NOW
 
 REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)

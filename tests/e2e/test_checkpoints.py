@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from mesaya_ws.core.event_log import TOPICS
+from mesaya_ws.core.platform.topics import TOPICS
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
 from tests.oracle import DATA

@@ -9,10 +9,10 @@ import orjson
 import pytest
 import trio
 
-from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.settings import Settings
-from tests.websocket.client import Client
+from tests.server.websocket.client import Client
 from tests.wire import CLOSE, TEXT, close, frame, handshake
 
 CHANNEL = "global:announcements"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mesaya_ws.logs import LINES
+from mesaya_ws.runtime.logs import LINES
 from tests.e2e.gateway import running
 from tests.e2e.raw import raw
 from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, handshake

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from mesaya_ws.client import connect
+from mesaya_ws.client.session import connect
 from tests.e2e.client import connected
 from tests.e2e.node import required, running_node
 from tests.e2e.raw import raw

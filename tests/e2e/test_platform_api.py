@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from mesaya_ws.core.event_log import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from tests.backend import restaurant, serving
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
@@ -84,7 +84,7 @@ def test_with_kafka(start_gateway, tmp_path, platform_kafka):
     from kafka import KafkaAdminClient
     from kafka.admin import ConfigResource, ConfigResourceType
 
-    from mesaya_ws.core.event_log import TOPICS
+    from mesaya_ws.core.platform.topics import TOPICS
 
     with closing(KafkaAdminClient(bootstrap_servers=platform_kafka)) as admin:
         admin.create_topics({topic: {"num_partitions": 1} for topic in TOPICS}, wait_for_metadata=True)

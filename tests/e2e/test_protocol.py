@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mesaya_ws.core.closing import CLOSE_CODES, ERROR_CODES
+from mesaya_ws.core.wire.codes import CLOSE_CODES, ERROR_CODES
 from tests.e2e.client import connected
 from tests.e2e.gateway import running
 from tests.e2e.raw import raw

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from mesaya_ws.core.event_log import TOPICS
+from mesaya_ws.core.platform.topics import TOPICS
 from tests.e2e.client import Client, Message, connected, without_position
 from tests.e2e.command import produce
 from tests.e2e.node import Program, running_node

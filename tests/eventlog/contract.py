@@ -13,29 +13,12 @@ from typing import Protocol
 import pytest
 import trio
 
-from mesaya_ws.core.epochs import Epochs
-from mesaya_ws.core.event_log import (
-    BEGINNING,
-    Appended,
-    Batch,
-    EpochsBegun,
-    EventLog,
-    Extent,
-    Gap,
-    NewRecord,
-    News,
-    OffsetGoneError,
-    Partition,
-    Place,
-    Record,
-    RecordRefusedError,
-    Replaced,
-    Source,
-    Sources,
-    Together,
-    Trouble,
-)
-from mesaya_ws.core.ordering import Merge
+from mesaya_ws.core.log.epochs import Epochs
+from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, News, Replaced, Sources, Together
+from mesaya_ws.core.log.interface import EventLog, OffsetGoneError, RecordRefusedError
+from mesaya_ws.core.log.ordering import Merge
+from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record, Source
+from mesaya_ws.core.log.trouble import Trouble
 
 PATIENCE = 60.0
 """Seconds after which a promise counts as broken; far more than any log needs."""

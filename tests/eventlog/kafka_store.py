@@ -12,7 +12,8 @@ import trio
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.errors import TopicAlreadyExistsError
 
-from mesaya_ws.core.event_log import EventLog, Partition
+from mesaya_ws.core.log.interface import EventLog
+from mesaya_ws.core.log.records import Partition
 from mesaya_ws.eventlog.kafka import open_kafka_log
 from mesaya_ws.settings import Settings
 

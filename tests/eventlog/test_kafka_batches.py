@@ -19,9 +19,9 @@ from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchB
 from kafka.record.legacy_records import LegacyRecordBatchBuilder
 from kafka.record.util import calc_crc32c
 
-from mesaya_ws.core.event_log import Record, TooLarge
-from mesaya_ws.eventlog.kafka.batches import OLD_BATCH, SIZES, PartitionRecords, Sizes, unpack
-from mesaya_ws.eventlog.kafka.unpacking import TooLargeError, reader
+from mesaya_ws.core.log.records import Record, TooLarge
+from mesaya_ws.eventlog.kafka.driver.batches import OLD_BATCH, SIZES, PartitionRecords, Sizes, unpack
+from mesaya_ws.eventlog.kafka.driver.unpacking import TooLargeError, reader
 from tests.timing import take
 
 AT = TopicPartition("t", 3)

@@ -12,21 +12,13 @@ import trio
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from mesaya_ws.core.epochs import Epochs
-from mesaya_ws.core.event_log import (
-    EpochsBegun,
-    EventLog,
-    Extent,
-    Hindrance,
-    LogUnavailableError,
-    NewRecord,
-    Outage,
-    Partition,
-    Place,
-    Sources,
-    Truncated,
-)
-from mesaya_ws.eventlog.kafka import COMPACTED, looks, open_kafka_log, producer
+from mesaya_ws.core.log.epochs import Epochs
+from mesaya_ws.core.log.events import EpochsBegun, Outage, Sources, Truncated
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
+from mesaya_ws.core.log.records import Extent, NewRecord, Partition, Place
+from mesaya_ws.core.log.trouble import Hindrance
+from mesaya_ws.eventlog.kafka import COMPACTED, open_kafka_log, producer
+from mesaya_ws.eventlog.kafka import metadata_refresh as looks
 from tests.kafka_broker import Broker
 
 from .contract import PATIENCE, Ear, following

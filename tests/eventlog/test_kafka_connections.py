@@ -8,8 +8,8 @@ import pytest
 from kafka.errors import KafkaError, KafkaProtocolError
 from kafka.net.selector import NetworkSelector
 
-from mesaya_ws.eventlog.kafka.clients import Clients, connection_options
-from mesaya_ws.eventlog.kafka.connections import READ, Connections, Loop, TcpTransport, UnthreadedLoop
+from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
+from mesaya_ws.eventlog.kafka.driver.connections import READ, Connections, Loop, TcpTransport, UnthreadedLoop
 from mesaya_ws.settings import Settings
 
 

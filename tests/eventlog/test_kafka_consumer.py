@@ -15,8 +15,8 @@ from kafka.errors import (
     UnknownError,
 )
 
-from mesaya_ws.eventlog.kafka import consumer as module
-from mesaya_ws.eventlog.kafka.consumer import PAUSED_WAIT, TEND_INTERVAL, Consumer
+from mesaya_ws.eventlog.kafka.driver import consumer as module
+from mesaya_ws.eventlog.kafka.driver.consumer import PAUSED_WAIT, TEND_INTERVAL, Consumer
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 

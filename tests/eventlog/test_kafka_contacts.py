@@ -6,11 +6,12 @@ from time import monotonic
 import pytest
 import trio
 
-from mesaya_ws.core.event_log import LogUnavailableError, Outage
+from mesaya_ws.core.log.events import Outage
+from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.eventlog.kafka import open_kafka_log
-from mesaya_ws.eventlog.kafka.clients import connection_options
 from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact, Contacts
-from mesaya_ws.eventlog.kafka.reasons import reason
+from mesaya_ws.eventlog.kafka.diagnosis import reason
+from mesaya_ws.eventlog.kafka.driver.clients import connection_options
 from mesaya_ws.settings import Settings
 from tests.kafka_broker import Broker
 

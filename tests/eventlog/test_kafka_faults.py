@@ -20,28 +20,14 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, R
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import KafkaError, LogTruncationError
 
-from mesaya_ws.core.event_log import (
-    BEGINNING,
-    Batch,
-    EpochsBegun,
-    EventLog,
-    Gap,
-    Hindrance,
-    LogUnavailableError,
-    NewRecord,
-    News,
-    Outage,
-    Partition,
-    RecordRefusedError,
-    Replaced,
-    Restored,
-    Skipped,
-    Sources,
-    TooLarge,
-)
-from mesaya_ws.eventlog.kafka import COMPACTED, clients, follower, ledger, looks, open_kafka_log, polling
-from mesaya_ws.eventlog.kafka.consumer import Consumer
-from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
+from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, News, Outage, Replaced, Restored, Skipped, Sources
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.log.records import BEGINNING, NewRecord, Partition, TooLarge
+from mesaya_ws.core.log.trouble import Hindrance
+from mesaya_ws.eventlog.kafka import COMPACTED, consumer_loop, follower, ledger, metadata_refresh, open_kafka_log
+from mesaya_ws.eventlog.kafka.driver import clients
+from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
+from mesaya_ws.eventlog.kafka.metadata import Survey, take_survey
 from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
 
@@ -61,8 +47,8 @@ async def store(kafka_broker: Broker) -> KafkaStore:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look, and give up, sooner than in production."""
-    monkeypatch.setattr(looks, "LOOK_INTERVAL", 0.2)
-    monkeypatch.setattr(looks, "OUTAGE_AFTER", 1.0)
+    monkeypatch.setattr(metadata_refresh, "LOOK_INTERVAL", 0.2)
+    monkeypatch.setattr(metadata_refresh, "OUTAGE_AFTER", 1.0)
     monkeypatch.setattr(clients, "CONNECT_PATIENCE", 1.5)
 
 
@@ -184,7 +170,7 @@ async def test_a_look_that_takes_long_holds_up_no_records(
             go_on.wait(PATIENCE)
         return take_survey(*asked)
 
-    monkeypatch.setattr(polling, "take_survey", survey)
+    monkeypatch.setattr(consumer_loop, "take_survey", survey)
     async with store.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.news))
         await trio.to_thread.run_sync(begun.wait, PATIENCE)
@@ -215,7 +201,7 @@ async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
         return take_survey(*asked)
 
     monkeypatch.setattr(Consumer, "poll", astray)
-    monkeypatch.setattr(polling, "take_survey", survey)
+    monkeypatch.setattr(consumer_loop, "take_survey", survey)
     async with store.open() as log, following(log) as ear:
         await trio.to_thread.run_sync(truncated.wait, PATIENCE)
         await store.produce(store.topics[0], [b"astray"] * 3, partition=0)
@@ -534,7 +520,7 @@ async def test_a_broker_that_is_missing_at_the_start_is_waited_for(
 async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
     tmp_path: Path, hurry: None, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(looks, "RENEW_AFTER", 2.0)
+    monkeypatch.setattr(metadata_refresh, "RENEW_AFTER", 2.0)
     # As in production: how fast a broker answers that has just been started is not ours to say.
     monkeypatch.setattr(clients, "CONNECT_PATIENCE", 5.0)
     old, new = Broker(tmp_path / "old"), Broker(tmp_path / "new")
@@ -813,7 +799,7 @@ async def test_a_follower_that_is_cancelled_while_its_look_hangs_ends_with_all_i
             await log.follow(ear.deliver)
         ended.set()
 
-    monkeypatch.setattr(polling, "take_survey", survey)
+    monkeypatch.setattr(consumer_loop, "take_survey", survey)
     ear, scope = Ear(), trio.CancelScope()
     async with store.open() as log, trio.open_nursery() as nursery:
         before = kafka_threads()

@@ -7,8 +7,10 @@ import trio
 import typed_settings as ts
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
-from mesaya_ws.core.event_log import PARENTS, LogUnavailableError, Partition
-from mesaya_ws.core.inspection import Inspection, error, warning
+from mesaya_ws.core.log.inspection import Inspection, error, warning
+from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.eventlog import inspect_event_log
 from mesaya_ws.eventlog.kafka.inspection import Topic, findings
 from mesaya_ws.settings import Settings

@@ -1,8 +1,9 @@
 """What cannot be read of Kafka, since when, and who is not waited for because of it; without a broker."""
 
-from mesaya_ws.core.event_log import Extent, Hindrance, Partition, Trouble
+from mesaya_ws.core.log.records import Extent, Partition
+from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.eventlog.kafka.ledger import WAITED_FOR, Ledger, Observed, observe, sort_out
-from mesaya_ws.eventlog.kafka.survey import Finding, Survey
+from mesaya_ws.eventlog.kafka.metadata import Finding, Survey
 
 A, B = Partition("a", 0), Partition("b", 0)
 NOT_ALLOWED, UNKNOWN_ERROR, WEDNESDAY, HOUR = 29, -1, 1_800_000_000.0, 3600.0

@@ -6,9 +6,17 @@ from time import monotonic
 
 import pytest
 
-from mesaya_ws.core.event_log import Hindrance, News, Outage, Restored
-from mesaya_ws.eventlog.kafka.looks import LOOK_INTERVAL, OUTAGE_AFTER, RENEW_AFTER, RETRY_INTERVAL, Looks, Outages
-from mesaya_ws.eventlog.kafka.survey import Finding, Survey
+from mesaya_ws.core.log.events import News, Outage, Restored
+from mesaya_ws.core.log.trouble import Hindrance
+from mesaya_ws.eventlog.kafka.metadata import Finding, Survey
+from mesaya_ws.eventlog.kafka.metadata_refresh import (
+    LOOK_INTERVAL,
+    OUTAGE_AFTER,
+    RENEW_AFTER,
+    RETRY_INTERVAL,
+    Looks,
+    Outages,
+)
 
 SURVEY = Survey()
 

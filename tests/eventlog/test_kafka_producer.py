@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from kafka.errors import MessageSizeTooLargeError
 
-from mesaya_ws.core.event_log import NewRecord, RecordRefusedError
-from mesaya_ws.eventlog.kafka.clients import connection_options
+from mesaya_ws.core.log.interface import RecordRefusedError
+from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.eventlog.kafka.driver.clients import connection_options
 from mesaya_ws.eventlog.kafka.producer import _Line
 from mesaya_ws.settings import Settings
 

@@ -19,9 +19,10 @@ from kafka.errors import (
 )
 from kafka.future import Future
 
-from mesaya_ws.core.event_log import Extent, Hindrance, Partition, Place
+from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact
-from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
+from mesaya_ws.eventlog.kafka.metadata import Survey, take_survey
 
 BEGIN, END, READABLE = -2, (-1, 0), (-1, 1)
 ALL = ["READ", "DESCRIBE"]

@@ -15,28 +15,16 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.core.epochs import Epochs
-from mesaya_ws.core.event_log import (
-    Batch,
-    EpochsBegun,
-    EventLog,
-    Extent,
-    Gap,
-    LogUnavailableError,
-    NewRecord,
-    Outage,
-    Partition,
-    Place,
-    Replaced,
-    Restored,
-    Sources,
-)
+from mesaya_ws.core.log.epochs import Epochs
+from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, Outage, Replaced, Restored, Sources
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
+from mesaya_ws.core.log.records import Extent, NewRecord, Partition, Place
 from mesaya_ws.eventlog import open_event_log
-from mesaya_ws.eventlog.sqlite import file as sqlite_file
+from mesaya_ws.eventlog.sqlite import database as sqlite_file
 from mesaya_ws.eventlog.sqlite import follower, open_sqlite_log
 from mesaya_ws.eventlog.sqlite import log as sqlite_log
-from mesaya_ws.eventlog.sqlite.file import PAGE_RECORDS
-from mesaya_ws.eventlog.sqlite.reasons import reason
+from mesaya_ws.eventlog.sqlite.database import PAGE_RECORDS
+from mesaya_ws.eventlog.sqlite.diagnosis import reason
 from mesaya_ws.settings import Settings, SettingsError
 
 from .contract import PATIENCE, LogContract, SlowEar, by_partition, following, numbered, places, read_all
@@ -468,7 +456,7 @@ async def test_no_thread_and_no_open_file_is_left(store: SqliteStore):
 WRITER = """
 import sys, trio
 from pathlib import Path
-from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
 
 async def append(log, topic):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mesaya_ws import client
+from mesaya_ws.client import session as client
 
 from .results import Results
 from .world import World, world

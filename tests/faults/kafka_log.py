@@ -9,8 +9,9 @@ import trio
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import CorruptRecordError
 
-from mesaya_ws.core.event_log import TOPICS, NewRecord, topic_of
-from mesaya_ws.eventlog.kafka.clients import Clients, connection_options
+from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.platform.topics import TOPICS, topic_of
+from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
 from mesaya_ws.settings import Settings
 
 from .log import Held

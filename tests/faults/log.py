@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.core.log.records import NewRecord
 
 
 class Held(NamedTuple):

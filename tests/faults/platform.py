@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import count, cycle
 from uuid import uuid4
 
-from mesaya_ws.core.event_log import NewRecord, topic_of
+from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.platform.topics import topic_of
 
 TABLES = 4
 _STATUSES = ("AVAILABLE", "OCCUPIED", "BLOCKED")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import trio
 
-from mesaya_ws.core.event_log import TOPICS, EventLog, NewRecord
+from mesaya_ws.core.log.interface import EventLog
+from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
 
 from .log import Held

@@ -18,7 +18,7 @@ from typing import Any
 import trio
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from mesaya_ws.client import Session, connect
+from mesaya_ws.client.session import Session, connect
 from tests.e2e.client import Client, connected
 
 Message = dict[str, Any]
@@ -101,9 +101,9 @@ class Subscriber(ABC):
 
 
 class PackageSubscriber(Subscriber):
-    """Uses `mesaya_ws.client`."""
+    """Uses `mesaya_ws.client.session`."""
 
-    kind = "mesaya_ws.client"
+    kind = "mesaya_ws.client.session"
 
     def __init__(self, urls: Sequence[str], channels: Iterable[str], *, snapshot: bool = False) -> None:
         super().__init__(urls, channels, snapshot=snapshot)

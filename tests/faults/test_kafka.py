@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from mesaya_ws.core.event_log import topic_of
+from mesaya_ws.core.platform.topics import topic_of
 
 from .world import until
 

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from mesaya_ws.core.event_log import topic_of
+from mesaya_ws.core.platform.topics import topic_of
 
 from .platform import poison
 from .proxy import Proxy

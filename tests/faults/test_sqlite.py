@@ -10,7 +10,7 @@ from itertools import islice
 import pytest
 import trio
 
-from mesaya_ws.core.event_log import NewRecord
+from mesaya_ws.core.log.records import NewRecord
 
 from .sqlite_log import SqliteLog
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import trio
 
-from mesaya_ws.core.event_log import topic_of
+from mesaya_ws.core.platform.topics import topic_of
 from tests.e2e.client import connected
 from tests.e2e.gateway import Gateway
 

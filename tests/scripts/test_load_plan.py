@@ -6,12 +6,12 @@ from load.feed import Pace
 from load.plan import Due, Plan
 from load.wire import Chunk
 
-from mesaya_ws.core.channels import parse_channel
-from mesaya_ws.core.event_log import Record
-from mesaya_ws.core.frames import text_frame
-from mesaya_ws.core.projections import Projections
-from mesaya_ws.core.records import understand
-from mesaya_ws.core.routing import route
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.platform.envelope import understand
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.wire.frames import text_frame
 
 
 def messages(records):

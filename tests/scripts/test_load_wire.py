@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from load.wire import Chunk, masked, split
 
-from mesaya_ws.core.frames import FrameWatch, close_frame, text_frame
+from mesaya_ws.core.wire.frame_limits import FrameWatch
+from mesaya_ws.core.wire.frames import close_frame, text_frame
 
 payloads = st.binary(max_size=300) | st.sampled_from([b"", b"x" * 125, b"x" * 126, b"x" * 65535, b"x" * 65536])
 

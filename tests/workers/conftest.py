@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from mesaya_ws.core import restarts
 from mesaya_ws.settings import Settings
+from mesaya_ws.workers import restart_policy
 from mesaya_ws.workers.supervisor import supervise
 from tests.workers.parent import WORKER, Parent
 
@@ -26,7 +26,7 @@ def workers(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _without_delays(monkeypatch):
-    monkeypatch.setattr(restarts, "DELAYS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(restart_policy, "DELAYS", (0.0, 0.0, 0.0))
 
 
 @pytest.fixture

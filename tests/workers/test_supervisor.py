@@ -8,9 +8,8 @@ import attrs
 import pytest
 import trio
 
-from mesaya_ws.core import restarts
 from mesaya_ws.settings import Settings, SettingsError
-from mesaya_ws.workers import supervisor
+from mesaya_ws.workers import restart_policy, supervisor
 from mesaya_ws.workers.supervisor import GaveUpError, supervise
 
 
@@ -72,7 +71,7 @@ async def test_when_workers_end_as_soon_as_they_serve_it_gives_up(supervised, wo
         async with supervised(workers=1) as parent:
             await parent.until_ended()
     assert told(caught) == "The workers keep ending as soon as they have been started (the last one: exit code 4)."
-    assert len(parent.events("worker started")) == 1 + len(restarts.DELAYS)
+    assert len(parent.events("worker started")) == 1 + len(restart_policy.DELAYS)
 
 
 async def test_when_it_gives_up_the_others_are_let_go(supervised, workers):

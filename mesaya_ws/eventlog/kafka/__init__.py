@@ -5,27 +5,17 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from mesaya_ws.core.event_log import (
-    BEGINNING,
-    Appended,
-    EventLog,
-    Extent,
-    NewRecord,
-    News,
-    Partition,
-    Paused,
-    Place,
-    Record,
-    nothing_is_paused,
-)
-from mesaya_ws.eventlog.kafka.clients import Options, connection_options
+from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.interface import EventLog, Paused, nothing_is_paused
+from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record
+from mesaya_ws.eventlog.kafka.diagnosis import listen
+from mesaya_ws.eventlog.kafka.driver.clients import Options, connection_options
 from mesaya_ws.eventlog.kafka.follower import Follower
-from mesaya_ws.eventlog.kafka.own_topics import COMPACTED as COMPACTED
-from mesaya_ws.eventlog.kafka.own_topics import KEPT as KEPT
-from mesaya_ws.eventlog.kafka.own_topics import Configs
 from mesaya_ws.eventlog.kafka.producer import Producer
 from mesaya_ws.eventlog.kafka.reader import Reader
-from mesaya_ws.eventlog.kafka.reasons import listen
+from mesaya_ws.eventlog.kafka.topic_admin import COMPACTED as COMPACTED
+from mesaya_ws.eventlog.kafka.topic_admin import KEPT as KEPT
+from mesaya_ws.eventlog.kafka.topic_admin import Configs
 from mesaya_ws.settings import Settings
 
 NO_TOPICS: Mapping[str, Configs] = {}

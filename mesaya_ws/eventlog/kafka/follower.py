@@ -7,9 +7,11 @@ from time import monotonic
 
 import trio
 
-from mesaya_ws.core.event_log import News, Partition, Paused, Place
-from mesaya_ws.eventlog.kafka.clients import Options, run_in_thread
-from mesaya_ws.eventlog.kafka.polling import Polling
+from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.interface import Paused
+from mesaya_ws.core.log.records import Partition, Place
+from mesaya_ws.eventlog.kafka.consumer_loop import Polling
+from mesaya_ws.eventlog.kafka.driver.clients import Options, run_in_thread
 
 HUNG_AFTER = 20.0
 """Seconds without a sign of life after which the clients are closed: not everything in them has a timeout."""

@@ -9,12 +9,13 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError, for_code
 
-from mesaya_ws.core.event_log import PARENTS, Hindrance, LogUnavailableError
-from mesaya_ws.core.inspection import Finding, Inspection, error, warning
-from mesaya_ws.core.trouble import TOLD
-from mesaya_ws.eventlog.kafka.clients import Clients, connection_options
-from mesaya_ws.eventlog.kafka.reasons import listen, reason
-from mesaya_ws.eventlog.kafka.survey import take_survey
+from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
+from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.trouble import TOLD, Hindrance
+from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.eventlog.kafka.diagnosis import listen, reason
+from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
+from mesaya_ws.eventlog.kafka.metadata import take_survey
 from mesaya_ws.settings import Settings, followed
 
 

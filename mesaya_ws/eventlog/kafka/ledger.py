@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from kafka.errors import AuthorizationError, for_code
 
-from mesaya_ws.core.event_log import Extent, Hindrance, Partition, Source, Trouble
-from mesaya_ws.core.trouble import Parts, of_kind
-from mesaya_ws.eventlog.kafka.survey import Finding, Survey, not_allowed
+from mesaya_ws.core.log.records import Extent, Partition, Source
+from mesaya_ws.core.log.trouble import Hindrance, Parts, Trouble, of_kind
+from mesaya_ws.eventlog.kafka.metadata import Finding, Survey, not_allowed
 
 WAITED_FOR = 5.0
 """Seconds in which a partition that cannot be read now is waited for by the others. A change of leaders is not worth

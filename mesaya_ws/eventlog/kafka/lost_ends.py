@@ -8,8 +8,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import for_code
 from kafka.protocol.consumer import OffsetForLeaderEpochRequest
 
-from mesaya_ws.core.event_log import Partition, Place
-from mesaya_ws.eventlog.kafka.survey import Survey, sent
+from mesaya_ws.core.log.records import Partition, Place
+from mesaya_ws.eventlog.kafka.metadata import Survey, sent
 
 _Topic = OffsetForLeaderEpochRequest.OffsetForLeaderTopic
 _Partition = _Topic.OffsetForLeaderPartition

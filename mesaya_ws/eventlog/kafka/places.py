@@ -8,22 +8,13 @@ from typing import Any
 
 from kafka import TopicPartition
 
-from mesaya_ws.core.epochs import Epochs
-from mesaya_ws.core.event_log import (
-    Extent,
-    Gap,
-    Hindrance,
-    News,
-    Partition,
-    Place,
-    Replaced,
-    Skipped,
-    Sources,
-    Truncated,
-)
-from mesaya_ws.eventlog.kafka.consumer import Consumer
+from mesaya_ws.core.log.epochs import Epochs
+from mesaya_ws.core.log.events import Gap, News, Replaced, Skipped, Sources, Truncated
+from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.trouble import Hindrance
+from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
 from mesaya_ws.eventlog.kafka.ledger import Ledger, observe, sort_out
-from mesaya_ws.eventlog.kafka.survey import Survey
+from mesaya_ws.eventlog.kafka.metadata import Survey
 
 
 class Places:

@@ -17,11 +17,13 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from mesaya_ws.core.event_log import Appended, Hindrance, LogUnavailableError, NewRecord, RecordRefusedError
-from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
-from mesaya_ws.eventlog.kafka.own_topics import Configs, create_topic
-from mesaya_ws.eventlog.kafka.reasons import reason
-from mesaya_ws.eventlog.kafka.survey import take_survey
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.log.records import Appended, NewRecord
+from mesaya_ws.core.log.trouble import Hindrance
+from mesaya_ws.eventlog.kafka.diagnosis import reason
+from mesaya_ws.eventlog.kafka.driver.clients import Clients, Options, run_in_thread
+from mesaya_ws.eventlog.kafka.metadata import take_survey
+from mesaya_ws.eventlog.kafka.topic_admin import Configs, create_topic
 
 DELIVERY_PATIENCE = 15.0
 """Seconds in which records must be acknowledged; a cluster finds a new leader for a broker that died in ten."""

@@ -8,20 +8,14 @@ import trio
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
-from mesaya_ws.core.event_log import (
-    Extent,
-    Hindrance,
-    LogUnavailableError,
-    OffsetGoneError,
-    Partition,
-    Place,
-    Record,
-)
-from mesaya_ws.eventlog.kafka.clients import Clients, Options, run_in_thread
-from mesaya_ws.eventlog.kafka.consumer import BATCH_RECORDS, Consumer, PoisonError
+from mesaya_ws.core.log.interface import LogUnavailableError, OffsetGoneError
+from mesaya_ws.core.log.records import Extent, Partition, Place, Record
+from mesaya_ws.core.log.trouble import Hindrance
+from mesaya_ws.eventlog.kafka.diagnosis import reason
+from mesaya_ws.eventlog.kafka.driver.clients import Clients, Options, run_in_thread
+from mesaya_ws.eventlog.kafka.driver.consumer import BATCH_RECORDS, Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.lost_ends import lost_ends
-from mesaya_ws.eventlog.kafka.reasons import reason
-from mesaya_ws.eventlog.kafka.survey import Survey, take_survey
+from mesaya_ws.eventlog.kafka.metadata import Survey, take_survey
 
 READ_PATIENCE = 10.0
 """Seconds in which a question must be answered."""

@@ -9,22 +9,10 @@ from time import monotonic, time
 
 import trio
 
-from mesaya_ws.core.epochs import Epochs
-from mesaya_ws.core.event_log import (
-    Batch,
-    EpochsBegun,
-    Extent,
-    Gap,
-    News,
-    Outage,
-    Partition,
-    Place,
-    Record,
-    Replaced,
-    Restored,
-    Sources,
-)
-from mesaya_ws.eventlog.sqlite.file import Epoch, LogFile, LogFileError, Page, Topic
+from mesaya_ws.core.log.epochs import Epochs
+from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, News, Outage, Replaced, Restored, Sources
+from mesaya_ws.core.log.records import Extent, Partition, Place, Record
+from mesaya_ws.eventlog.sqlite.database import Epoch, LogFile, LogFileError, Page, Topic
 
 POLL_INTERVAL = 0.02
 """Seconds between two looks at whether other processes have appended; each costs some 10 µs, and waking up."""

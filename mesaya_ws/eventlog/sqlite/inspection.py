@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from mesaya_ws.core.inspection import Finding, Inspection, error, warning
-from mesaya_ws.eventlog.sqlite.file import LogFile, LogFileError
+from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
+from mesaya_ws.eventlog.sqlite.database import LogFile, LogFileError
 from mesaya_ws.eventlog.sqlite.follower import extents
 from mesaya_ws.settings import Settings, followed
 

@@ -13,23 +13,17 @@ from typing import TypeVar
 import attrs
 import trio
 
-from mesaya_ws.core.event_log import (
-    BEGINNING,
-    Appended,
+from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.interface import (
     EventLog,
-    Extent,
     LogUnavailableError,
-    NewRecord,
-    News,
     OffsetGoneError,
-    Partition,
     Paused,
-    Place,
-    Record,
     RecordRefusedError,
     nothing_is_paused,
 )
-from mesaya_ws.eventlog.sqlite.file import PAGE_RECORDS, LogFile, LogFileError
+from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record
+from mesaya_ws.eventlog.sqlite.database import PAGE_RECORDS, LogFile, LogFileError
 from mesaya_ws.eventlog.sqlite.follower import READ_PATIENCE, RETRY_INTERVAL, Follower, extents
 from mesaya_ws.settings import SettingsError
 

@@ -1,0 +1,102 @@
+"""The channels: one grammar for their names, who may see them, and what feeds them."""
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from mesaya_ws.core.platform.fields import IDENTIFIER
+from mesaya_ws.core.platform.topics import PARENTS, topic_of
+
+
+class Audience(StrEnum):
+    """Who may subscribe to a channel."""
+
+    PUBLIC = "public"
+    OWNER = "owner"
+    """The owner of the restaurant that the channel names."""
+    SELF = "self"
+    """The user that the channel names."""
+
+
+@frozen
+class Kind:
+    """One sort of channel; `topics` are those whose records can become messages on it, that of our own the last."""
+
+    name: str
+    audience: Audience
+    topics: tuple[str, ...]
+
+
+def _kind(name: str, audience: Audience, *domains: str, own: tuple[str, ...] = ()) -> Kind:
+    return Kind(name, audience, (*map(topic_of, domains), *own))
+
+
+# `restaurants` feeds every channel of a restaurant: its deletion is their last word.
+RESTAURANT_KINDS = {
+    kind.name: kind
+    for kind in (
+        _kind("reservations", Audience.OWNER, "reservations", "payments", "restaurants"),
+        _kind(
+            "tables",
+            Audience.PUBLIC,
+            *("tables", "sections", "section-objects", "objects", "restaurants"),
+            own=(PARENTS,),
+        ),
+        _kind("menu", Audience.PUBLIC, "menus", "restaurants"),
+        _kind("reviews", Audience.PUBLIC, "reviews", "restaurants"),
+        # What an image is of tells where it belongs.
+        _kind("info", Audience.PUBLIC, *("images", "sections", "tables", "menus", "restaurants"), own=(PARENTS,)),
+    )
+}
+USER_KINDS = {
+    kind.name: kind
+    for kind in (
+        _kind(
+            "notifications",
+            Audience.SELF,
+            *("reservations", "payments", "owner-upgrade", "subscriptions", "restaurants"),
+            own=(PARENTS,),  # may tell who owns a restaurant
+        ),
+    )
+}
+GLOBAL_KINDS = {
+    kind.name: kind
+    for kind in (
+        _kind("restaurants", Audience.PUBLIC, "restaurants"),
+        _kind("announcements", Audience.PUBLIC, "announcements"),
+    )
+}
+KINDS = RESTAURANT_KINDS | USER_KINDS | GLOBAL_KINDS
+"""All kinds by the last part of their channels' names, which is unique."""
+
+
+@frozen
+class Channel:
+    """A parsed name: `restaurant:{subject}:{kind}`, `user:{subject}:{kind}`, or `global:{kind}` (no subject)."""
+
+    name: str
+    kind: Kind
+    subject: str | None
+
+
+def parse_channel(name: str) -> Channel | None:
+    """Return the channel called `name`, or None when no channel can have that name."""
+    match name.split(":"):
+        case ["restaurant", subject, kind] if kind in RESTAURANT_KINDS and IDENTIFIER.fullmatch(subject):
+            return Channel(name, RESTAURANT_KINDS[kind], subject)
+        case ["user", subject, kind] if kind in USER_KINDS and IDENTIFIER.fullmatch(subject):
+            return Channel(name, USER_KINDS[kind], subject)
+        case ["global", kind] if kind in GLOBAL_KINDS:
+            return Channel(name, GLOBAL_KINDS[kind], None)
+        case _:
+            return None
+
+
+def restaurant_channel(restaurant_id: str, kind: str) -> str:
+    """Return the name of a restaurant's channel of that kind."""
+    return f"restaurant:{restaurant_id}:{kind}"
+
+
+def user_channel(user_id: str) -> str:
+    """Return the name of a user's channel."""
+    return f"user:{user_id}:notifications"

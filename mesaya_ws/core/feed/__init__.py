@@ -1,0 +1,1 @@
+"""From records to messages on channels: routing, fan-out, snapshots, history, checkpoints."""

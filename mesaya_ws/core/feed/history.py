@@ -1,0 +1,160 @@
+"""What lies further back than the window: channels, read once more from the log, up to where the window takes over.
+
+Whoever reads it is a replica for a moment: it takes the log from its beginning by the same rules as those who were
+there, and so publishes the same. Where it cannot know that it does, it does not pretend to.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Mapping
+from weakref import WeakSet
+
+from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.weights import Weights
+from mesaya_ws.core.recovery.position import Vector
+from mesaya_ws.core.recovery.replay import Replay, Stretch
+from mesaya_ws.core.recovery.verdict import Earlier, Lost, Missed, first_ahead
+from mesaya_ws.core.recovery.window import Window
+
+
+class Past:
+    """What was published on `channels` before the place where the feed `present` stands now.
+
+    `feed` is to be told what the log says, from its beginning on, until this `is_complete`. Of what it publishes, it
+    keeps at most `max_bytes`; `is_too_large` says that what it has to know of entities takes more than
+    `max_state_bytes`, and then it must not go on.
+    """
+
+    def __init__(
+        self,
+        channels: Collection[Channel],
+        present: Feed,
+        parent_wait: float,
+        max_bytes: int,
+        max_state_bytes: float = math.inf,
+    ) -> None:
+        # Of each channel, where it was joined: all is here that was published on it after that place.
+        self._joined: dict[str, Vector] = {channel.name: {} for channel in channels}
+        self._weights = Weights()
+        self._max_state_bytes = max_state_bytes
+        self.feed = Feed(
+            Hub(), Window(math.inf, max_bytes), parent_wait, only=self._joined.keys(), weigh=self._weights.note
+        )
+        self._replays: WeakSet[Replay] = WeakSet()
+        self._present = present
+        self._era = present.window.era
+        self._end: dict[Partition, int] = {}
+        self._extend({topic for channel in channels for topic in channel.kind.topics})
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the channels."""
+        return self._joined.keys()
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether what is known of entities takes more than it may."""
+        return self._weights.bytes > self._max_state_bytes
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether all has been read that lies before the end."""
+        return first_ahead(self._end, self.feed.cursor) is None
+
+    def is_complete(self) -> bool:
+        """Return whether all has been read that lies before the window of the present; if that has moved on, go on."""
+        if not self.has_arrived:
+            return False
+        topics = {known.topic for known in self._end}
+        if self._present.window.era == self._era and not self._continues(topics):
+            self._extend(topics)
+        return self.has_arrived
+
+    def can_join(self, channel: Channel, position: str) -> bool:
+        """Return whether the place `position` of another channel has not been passed yet by the reading."""
+        verdict = self._present.coverage.judge(channel, position)
+        return isinstance(verdict, Earlier) and _is_reached(self._place(channel), verdict.vector)
+
+    def join(self, channel: Channel) -> None:
+        """Take in another channel, from where the reading stands."""
+        if channel.name not in self._joined:
+            self._joined[channel.name] = self._place(channel)
+            self._extend({*channel.kind.topics, *(known.topic for known in self._end)})
+
+    def _place(self, channel: Channel) -> Vector:
+        return {known: next_ for known, next_ in self.feed.cursor.next.items() if known.topic in channel.kind.topics}
+
+    def covers(self, channel: Channel, position: str) -> bool:
+        """Return whether `channel` is here from the place `position` on, or that place is nowhere any more."""
+        place = self._joined.get(channel.name)
+        if place is None:
+            return False
+        verdict = self._present.coverage.judge(channel, position)
+        return not isinstance(verdict, Earlier) or _is_reached(place, verdict.vector)
+
+    def settles(self, channel: Channel, position: str) -> bool:
+        """Return whether another reading would find no more for a client that was at `position` of `channel`."""
+        return (
+            self.covers(channel, position)
+            and self.has_arrived
+            and self._present.window.era == self._era
+            and self._present.coverage.holds(channel, self._end)
+        )
+
+    def judge(self, channel: Channel, position: str) -> Missed | Lost:
+        """Say whether a client that was at `position` of `channel` can be told all that it missed."""
+        verdict = self._present.coverage.judge(channel, position), self.feed.coverage.judge(channel, position)
+        for each in verdict:
+            if isinstance(each, Lost):
+                return each
+        earlier = verdict[1]
+        if not isinstance(earlier, Missed) or not self._is_whole(channel, earlier.vector):
+            return Lost.EXPIRED
+        return earlier
+
+    def _is_whole(self, channel: Channel, vector: Vector) -> bool:
+        """Return whether what is here, and what the window holds from the end on, is all after `vector`."""
+        return (
+            self.has_arrived
+            and self.feed.window.era == 0
+            and self._present.window.era == self._era
+            and _is_reached(self._joined[channel.name], vector)
+            and not any(offset > self._end.get(partition, 0) for partition, offset in vector.items())
+            and self.feed.coverage.holds(channel, self._end)
+            and self._present.coverage.holds(channel, self._end)
+        )
+
+    def replay(self, channel: Channel, vector: Vector) -> Replay:
+        """Return all that was published on `channel` after `vector`, which `judge` has found to be there."""
+        replay = Replay(
+            Stretch(self.feed.window, channel.name, vector, self._end),
+            Stretch(self._present.window, channel.name, self._end),
+        )
+        self._replays.add(replay)
+        return replay
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a client is still to be told some of a `replay`."""
+        return any(not replay.done for replay in self._replays)
+
+    def discard(self) -> Iterator[None]:
+        """Let go of all that had to be known to read it, but not of what was found, yielding after some of it."""
+        yield from self._weights.discard()
+        yield from self.feed.discard()
+
+    def _continues(self, topics: Collection[str]) -> bool:
+        """Return whether the window of the present holds all from the end on."""
+        feeding = [known for known in self._present.cursor.next if known.topic in topics]
+        return self._present.window.holds(feeding, self._end)
+
+    def _extend(self, topics: Collection[str]) -> None:
+        """Move the end to where the present stands now; as long as nothing has been told, it may."""
+        self._end |= {known: next_ for known, next_ in self._present.cursor.next.items() if known.topic in topics}
+
+
+def _is_reached(place: Mapping[Partition, int], vector: Vector) -> bool:
+    """Return whether `vector` lies at or after `place`, in every partition."""
+    return all(vector.get(partition, 0) >= offset for partition, offset in place.items())

@@ -1,0 +1,126 @@
+"""What a follower of the log is told: records, and what happens to the log itself."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from mesaya_ws.core.log.records import Extent, Partition, Record, Source, weight
+from mesaya_ws.core.log.trouble import Trouble
+
+
+class Batch(NamedTuple):
+    """The next records of one source; the source is known to hold `lag` more behind them."""
+
+    source: Source
+    records: Sequence[Record]
+    lag: int
+
+
+class Together(NamedTuple):
+    """What came of several sources at once.
+
+    All of it is to be known before the first of its records is taken: an earlier one may be in another source.
+    """
+
+    batches: Sequence[Batch]
+
+
+class Sources(NamedTuple):
+    """A look at the whole log: told first, then every few seconds, and when topics or partitions appear.
+
+    `lags` says of every source how many records are known that have not been handed over yet, and can be. The look
+    began `at` some time (ms since the epoch), or just now: what was appended later, it may not show. A partition that
+    `extents` do not name does not exist, unless one of the `troubles` covers it.
+    """
+
+    extents: Mapping[Partition, Extent]
+    lags: Mapping[Source, int]
+    at: int | None = None
+    troubles: Sequence[Trouble] = ()
+
+
+class Gap(NamedTuple):
+    """Retention removed the records `first <= offset < next` of a partition before this follower could read them."""
+
+    partition: Partition
+    first: int
+    next: int
+
+
+class Skipped(NamedTuple):
+    """Of the records `first <= offset < next` of a partition, some are there that cannot be read, for a `reason`.
+
+    That may be that they are too large, together.
+    """
+
+    partition: Partition
+    first: int
+    next: int
+    reason: str
+    too_large: bool = False
+
+
+class Replaced(NamedTuple):
+    """A topic was deleted and created again: its offsets count anew, under another id."""
+
+    topic: str
+    topic_id: str
+
+
+class EpochsBegun(NamedTuple):
+    """In each of these partitions, the records from an offset on were written in an epoch: partition, offset, number.
+
+    Told before the first of them. A log that has lost its end gives out offsets again, in another epoch: so the epoch
+    of a record, together with its offset, says which record it is.
+    """
+
+    begun: Sequence[tuple[Partition, int, int]]
+
+
+class Truncated(NamedTuple):
+    """A partition has lost its end: what had been read from the offset `next` on is no more, and others come there."""
+
+    partition: Partition
+    next: int
+
+
+class Outage(NamedTuple):
+    """The log stopped answering, for a `reason` that a person can act on; following goes on when it is back."""
+
+    reason: str
+
+
+class Restored(NamedTuple):
+    """The log answers again; nothing was skipped."""
+
+
+News = Batch | Together | Sources | Gap | Skipped | Replaced | EpochsBegun | Truncated | Outage | Restored
+
+
+def pieces(news: News, most: int) -> Iterator[tuple[News, int]]:
+    """Yield what says the same as `news`, and the weight of its records, which ends with the one that reaches `most`.
+
+    All of it is to be known before the first of the records is taken.
+    """
+    weighs = _weight(news)
+    match news:
+        case Batch(source, held, lag) if weighs > most:
+            first = weighs = 0
+            for number, record in enumerate(held, 1):
+                weighs += weight(record)
+                if weighs >= most or number == len(held):
+                    yield Batch(source, held[first:number], lag + len(held) - number), weighs
+                    first, weighs = number, 0
+        case Together(batches) if weighs > most:
+            for batch in batches:
+                yield from pieces(batch, most)
+        case _:
+            yield news, weighs
+
+
+def _weight(news: News) -> int:
+    match news:
+        case Batch(_, records, _):
+            return sum(map(weight, records))
+        case Together(batches):
+            return sum(map(_weight, batches))
+    return 0

@@ -1,0 +1,76 @@
+"""One kind of entity of the platform, and how a record's data becomes what messages show of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from mesaya_ws.core.platform.fields import DROPPED, FieldType, never, reference, whatever, withheld
+
+Data = dict[str, Any]
+"""An entity as messages show it: its id under `Entity.id_field`, status words in lower case."""
+
+Dropped = dict[str, bool]
+"""The fields of which a record tells nothing, though it names them; and whether that is a fault: null is none."""
+
+ListType = Callable[[Any, str, Dropped], Any]
+"""Takes a list of whole entities, as `FieldType` takes a value; enters what is dropped of them as `<field>.<name>`."""
+
+
+@frozen
+class Entity:
+    """A kind of entity: its `name` begins the types of its messages, `status` names the field with its status.
+
+    `parents` are the fields by which it is found as a child, `references` those by which it is routed. A whole record
+    holds all of `required`, and of `absent` those that have a value. `aliases` are other names that the platform's
+    documents use for a field. `lists` are the fields that hold whole entities of another kind. `remembered` are the
+    fields that are kept when it has been deleted, since records about others need them.
+    """
+
+    name: str
+    id_field: str
+    fields: Mapping[str, FieldType]
+    status: str | None = None
+    parents: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    required: frozenset[str] = frozenset()
+    references: tuple[str, ...] = ()
+    aliases: Mapping[str, str] = {}
+    lists: Mapping[str, ListType] = {}
+    remembered: tuple[str, ...] = ()
+
+    def id_in(self, data: Mapping[str, Any]) -> Any:
+        """Return the id that an entity's data holds, or `DROPPED`."""
+        return reference(data.get(self.id_field, data.get("id")))
+
+    def clean(self, id: str, data: Mapping[str, Any], dropped: Dropped | None = None) -> Data:
+        """Return a record's data as messages show it; enter the fields that are not kept into `dropped`."""
+        if dropped is None:
+            dropped = {}
+        fields = self.fields
+        cleaned = {self.id_field: id}
+        for name, value in data.items():
+            kind = fields.get(name)
+            if kind is not None:
+                kept = kind(value)
+                if kept is not DROPPED:
+                    cleaned[name] = kept
+                elif kind is not never:
+                    dropped[name] = value is not None
+            elif name in self.aliases:
+                meant = self.aliases[name]
+                kept = fields[meant](value)
+                if kept is not DROPPED:
+                    cleaned.setdefault(meant, kept)
+                elif meant not in data:
+                    dropped[meant] = value is not None
+            elif not withheld(name) and (kept := whatever(value)) is not DROPPED:
+                cleaned[name] = kept
+        for name, items in self.lists.items():
+            if name in data:
+                kept = items(data[name], name, dropped)
+                if kept is not DROPPED:
+                    cleaned[name] = kept
+                else:
+                    dropped[name] = data[name] is not None
+        return cleaned

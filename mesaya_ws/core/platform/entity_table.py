@@ -1,0 +1,293 @@
+"""What is known of the entities of one kind: those that exist, those that did, and whose parts they are."""
+
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, NamedTuple
+
+from mesaya_ws.core.platform.entity import Data, Entity
+from mesaya_ws.core.platform.provenance import NEVER, At, Mixed, Provenance, in_order, merge, newest, told_at
+
+REMEMBERED = 10_000
+"""Deleted entities of each kind that are remembered, the last ones: some 300 bytes each."""
+
+_NONE: Mapping[str, Data] = {}
+_NOTHING: Data = {}
+
+
+class Gone(NamedTuple):
+    """What stays known of an entity that has been deleted, also when it has been created again since.
+
+    `at` is the last record that told of it, its end included; it `ended` (ms since the epoch) by that record, or with
+    what it belonged to. `data` are its fields `Entity.remembered`.
+    """
+
+    at: At
+    ended: int
+    data: Data
+
+
+class Folded(NamedTuple):
+    """What a record has made of an entity: `before` it (None if it did not exist), and the `data` as it stands.
+
+    Of one that does not exist (any more), `data` is the last that is known. A record is late when one that has been
+    taken already counts as later (see `provenance`).
+    """
+
+    before: Data | None
+    data: Data
+    is_late: bool
+    exists: bool
+
+
+class Shelf:
+    """All entities of one kind: the `alive`, and what is remembered of those that were deleted (`gone`)."""
+
+    __slots__ = ("_children", "_provenances", "_required", "alive", "entity", "found", "gone")
+
+    def __init__(self, entity: Entity) -> None:
+        self.entity = entity
+        self._required = entity.required
+        self.alive: dict[str, Data] = {}
+        # To find the first key of a dict takes as long as how many were deleted before it.
+        self.gone: dict[str, Gone] = OrderedDict()
+        self.found: dict[str, Data] = {}
+        """What the platform's API has told, which counts where no record has told anything."""
+        self._provenances: dict[str, Provenance] = {}
+        # By field, by parent, in the order in which they came.
+        self._children: dict[str, dict[str, dict[str, Data]]] = {field: {} for field in entity.parents}
+
+    def knows(self, id: str) -> bool:
+        """Return whether the entity exists, or did."""
+        return id in self.alive or id in self.gone
+
+    def last(self, id: str | None) -> Data | None:
+        """Return the entity as it is, or what is remembered of it; None when it was never heard of, or long ago."""
+        if id is None:
+            return None
+        if (data := self.alive.get(id)) is not None:
+            return data
+        return gone.data if (gone := self.gone.get(id)) is not None else None
+
+    def under(self, field: str, parent: str) -> Mapping[str, Data]:
+        """Return those alive, by their ids, whose `field` (one of `Entity.parents`) is `parent`."""
+        return self._children[field].get(parent, _NONE)
+
+    def told_at(self, id: str, field: str) -> At:
+        """Return the record that tells of a field of one alive as it stands."""
+        return told_at(self._provenances[id], field)
+
+    def take(self, id: str, at: At, told: Data, unknown: Iterable[str] = (), *, ends: bool = False) -> Folded:
+        """Take in a record `at` a place of its topic, which tells `told` and nothing of the `unknown`, or the end."""
+        before = self.alive.get(id)
+        is_whole = not ends and self._required <= told.keys()
+        if is_whole and before is not None:
+            # Nearly all records: a whole one, in the partition that told of the entity before.
+            last = self._provenances[id]
+            if isinstance(last, tuple) and last[1] == at[1]:
+                self._provenances[id] = at if last[0] <= at[0] else (last[0], at[1], at[2])
+                self.put(id, told)
+                return Folded(before, told, False, True)  # to name them takes as long as all the rest
+        gone = self.gone.get(id) if before is None else None
+        if is_whole and before is None and gone is None:
+            self._keep(id, told, at)
+            return Folded(None, told, False, True)
+        provenance: Provenance | None = (
+            self._provenances[id] if before is not None else gone.at if gone is not None else None
+        )
+        at = in_order(at, provenance)
+        is_late = provenance is not None and at < newest(provenance)
+        if before is None and (is_late or ends):
+            if gone is not None and is_late:
+                self._remember(id, gone.at, gone.ended, told | gone.data)
+            else:
+                self._remember(id, at, at[0], told)
+            return Folded(None, told, is_late, exists=False)
+        if ends:
+            data = before or told
+            left, self._provenances[id] = merge(provenance, data, at, {}, (), is_whole=True)
+            if not is_late:
+                data = data | told
+                self._bury(id, at, at[0], data)
+                return Folded(before, data, is_late, exists=False)
+            self._remember(id, at, at[0], data)
+            self.put(id, left)
+            return Folded(before, left, is_late, exists=True)
+        data, provenance = merge(provenance, before or _NOTHING, at, told, unknown, is_whole=is_whole)
+        self._keep(id, data, provenance)
+        return Folded(before, data, is_late, exists=True)
+
+    def find(self, id: str, data: Data) -> bool:
+        """Take in what the platform's API tells of an entity, and say whether it is anything new.
+
+        It only fills in what records have not told, and nothing comes back that was deleted.
+        """
+        found = self.found[id] = data | self.found.get(id, _NOTHING)
+        known = self.alive.get(id)
+        if known is None:
+            if id in self.gone:
+                return False
+            self._keep(id, found, Mixed(NEVER, {}, NEVER, {}))
+            return True
+        provenance = self._provenances[id]
+        if not isinstance(provenance, Mixed) or provenance.base != NEVER:
+            return False
+        filled = {name: value for name, value in found.items() if name not in provenance.fields} | known
+        self.put(id, filled)
+        return len(filled) > len(known)
+
+    def cut(self, id: str, field: str, time: int) -> bool:
+        """End an entity with its parent, named by `field`, which ended at `time`, unless it was told of since.
+
+        Return whether it has ended. What had been told of it before counts no longer, in any case.
+        """
+        provenance = self._provenances[id]
+        if told_at(provenance, field)[0] > time:
+            return False
+        if newest(provenance)[0] <= time:
+            self._bury(id, newest(provenance), time, self.alive[id])
+            return True
+        if isinstance(provenance, Mixed):
+            left, self._provenances[id] = merge(
+                provenance, self.alive[id], (time, sys.maxsize, sys.maxsize), {}, (), is_whole=True
+            )
+            del self._provenances[id].times[sys.maxsize]  # type: ignore[union-attr]
+            self.put(id, left)
+        return False
+
+    def put(self, id: str, data: Data) -> None:
+        """Keep an entity as it is now; with another parent, it is the last that came. Its data is never changed again.
+
+        So the order of `alive` is that of all children.
+        """
+        old = self.alive.get(id)
+        if old is None or self._moves(old, data):
+            self._remove(id)
+            for field, children in self._children.items():
+                if (parent := data.get(field)) is not None:
+                    children.setdefault(parent, {})[id] = data
+        else:
+            for field, children in self._children.items():
+                if (parent := data.get(field)) is not None:
+                    children[parent][id] = data
+        self.alive[id] = data
+
+    def _keep(self, id: str, data: Data, provenance: Provenance) -> None:
+        self.put(id, data)
+        self._provenances[id] = provenance
+
+    def _moves(self, old: Data, data: Data) -> bool:
+        for field in self._children:  # noqa: SIM110 - `any` takes four times as long, for every record
+            if old.get(field) != data.get(field):
+                return True
+        return False
+
+    def _bury(self, id: str, at: At, ended: int, data: Data) -> None:
+        self._remove(id)
+        self._provenances.pop(id, None)
+        self._remember(id, at, ended, data)
+
+    def _remember(self, id: str, at: At, ended: int, data: Data) -> None:
+        """Keep what the routing of late records needs of a deleted entity; it is the last that is forgotten."""
+        former = self.gone.pop(id, None)
+        kept = {name: data[name] for name in self.entity.remembered if name in data} or _NOTHING
+        if former is not None:
+            at, ended, kept = max(at, former.at), max(ended, former.ended), former.data | kept
+        self.gone[id] = Gone(at, ended, kept)
+
+    def forget(self, id: str) -> None:
+        """Know nothing of an entity any more, as if it had never been heard of."""
+        self._remove(id)
+        self._provenances.pop(id, None)
+        self.gone.pop(id, None)
+
+    def forget_found(self) -> None:
+        """Forget what the platform's API has told, where no record has told anything."""
+        for id in self.found:
+            if id in self.alive and newest(self._provenances[id]) == NEVER:
+                self.forget(id)
+        self.found = {}
+
+    def forget_oldest(self, remembered: int = REMEMBERED) -> str | None:
+        """Forget the entity that was deleted first, if more are remembered than so many; return its id."""
+        if len(self.gone) <= remembered:
+            return None
+        id = next(iter(self.gone))
+        del self.gone[id]
+        return id
+
+    def _remove(self, id: str) -> None:
+        old = self.alive.pop(id, None)
+        if old is None:
+            return
+        for field, children in self._children.items():
+            if (parent := old.get(field)) is not None:
+                siblings = children[parent]
+                del siblings[id]
+                if not siblings:
+                    del children[parent]
+
+    def tables(self) -> tuple[dict[str, Any], ...]:
+        """Return all that is kept, by id: to be emptied in that order, when nobody needs it any more."""
+        parents = chain.from_iterable(children.values() for children in self._children.values())
+        return *parents, self.alive, self.gone, self.found, self._provenances
+
+    def rows(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield all that is known, as rows of tables; those of one table in their order."""
+        name = self.entity.name
+        for id, data in self.alive.items():
+            yield f"alive/{name}", id, [data, _provenance_row(self._provenances[id])]
+        for id, (at, ended, data) in self.gone.items():
+            yield f"gone/{name}", id, [at, ended, data]
+        for id, data in self.found.items():
+            yield f"found/{name}", id, data
+
+    def load(self, table: str, id: str, value: Any) -> None:
+        """Take in one of the `rows`. Raises `ValueError` or `TypeError` when it is none."""
+        if table == "alive":
+            data, provenance = value
+            self._keep(id, _data(data), _provenance_in(provenance))
+        elif table == "gone":
+            at, ended, data = value
+            self.gone[id] = Gone(at_in(at), _integer(ended), _data(data) or _NOTHING)
+        else:
+            self.found[id] = _data(value)
+
+
+def _provenance_row(provenance: Provenance) -> Any:
+    # A copy: what is written later must be as of now.
+    if not isinstance(provenance, Mixed):
+        return provenance
+    return [provenance.base, dict(provenance.fields), provenance.newest, list(provenance.times.items())]
+
+
+def _provenance_in(value: Any) -> Provenance:
+    if len(value) == len(NEVER):
+        return at_in(value)
+    base, fields, latest, times = value
+    return Mixed(
+        at_in(base),
+        {name: at_in(at) for name, at in _data(fields).items()},
+        at_in(latest),
+        {_integer(partition): _integer(time) for partition, time in times},
+    )
+
+
+def at_in(value: Any) -> At:
+    """Return the place that a row has. Raises `ValueError` or `TypeError`."""
+    timestamp, partition, offset = value
+    return _integer(timestamp), _integer(partition), _integer(offset)
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError("a place in the log is of whole numbers")
+    return value
+
+
+def _data(value: Any) -> Data:
+    if type(value) is not dict:
+        raise TypeError("an entity has fields")
+    found: Data = value
+    return found

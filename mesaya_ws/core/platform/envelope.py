@@ -1,0 +1,228 @@
+"""The envelopes of the log's records: bytes that anybody may have produced, and what they say, or why nothing."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import orjson
+
+from mesaya_ws.core.log.records import Record, TooLarge
+from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
+from mesaya_ws.core.platform.entity import Data, Dropped, Entity
+from mesaya_ws.core.platform.fields import DROPPED, reference
+from mesaya_ws.core.platform.provenance import At
+from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.wire.json_text import MAX_NODES, has_too_many_nodes, read_json
+
+
+class Reason(StrEnum):
+    """What became of a record: a label of the metrics, so the list is short and closed."""
+
+    # That of `Enum` is written in Python, and every record is counted by its reason.
+    __hash__ = str.__hash__
+
+    SENT = "sent"
+    ORPHAN = "orphan"
+    """Folded; nothing is known that says whom it concerns."""
+    UNPLACED = "unplaced"
+    """An image or a piece of furniture that belongs to nothing known."""
+    LATE = "late"
+    """A later record of the same entity had been taken before: told as an update, unless it is deleted by then."""
+    FOUND = "found"
+    """What the platform's API has said, and is not to be told: an owner, or what had been told before."""
+    PLAN = "plan"
+    AUTH = "auth"
+    STRIPE = "stripe"
+    TOMBSTONE = "tombstone"
+    UNKNOWN_TOPIC = "unknown_topic"
+    NOT_JSON = "not_json"
+    NOT_OBJECT = "not_object"
+    UNKNOWN_EVENT_TYPE = "unknown_event_type"
+    UNKNOWN_ENTITY = "unknown_entity"
+    BAD_ID = "bad_id"
+    DAMAGED = "damaged"
+    """The log has it, but its bytes cannot be unpacked."""
+    TOO_LARGE = "too_large"
+    """More than MAX_RECORD_BYTES, or more in it than can be looked at without holding up everybody."""
+
+
+NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED, Reason.FOUND})
+"""Why a record that is understood is told to nobody, though it might be if more were known."""
+
+
+class Event(NamedTuple):
+    """A record that is understood: `what` happened to the entity called `id`, a kind of which `entity` is the name.
+
+    `data` is the entity as messages show it, as far as the record tells, without secrets; `previous` is the status
+    before, if the record names it; `timestamp` is the envelope's. Of `auth`, `data` is only `name` and `roles`.
+
+    `mistyped` are the fields whose value is of a wrong type. `unknown` are those that the record names without telling
+    a value that can be kept (null where there must be one is no fault, but no value either): what was known of them is
+    true no longer. Ids that routing needs are not among the `unknown`: without them nobody would be concerned.
+
+    `at` is where the record stands among those of its topic.
+    """
+
+    entity: str
+    what: str
+    id: str
+    data: Data
+    metadata: Mapping[str, Any]
+    timestamp: str
+    at: At
+    previous: str | None = None
+    mistyped: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+class Unreadable(NamedTuple):
+    """A record that says nothing to us; without a `detail` (a sentence for the log) this is nobody's fault."""
+
+    reason: Reason
+    detail: str = ""
+
+
+AUTH = "auth"
+OWNER_REASSIGNED = "owner_reassigned"
+_AUTH_TOPIC = topic_of("auth")
+_PAYMENTS_TOPIC = topic_of("payments")
+_ANNOUNCEMENTS_TOPIC = topic_of("announcements")
+FOUND = "found-in-api"  # no announcement can have this word
+_WHATS = frozenset({"created", "updated", "deleted", "status_changed"})
+_WORD = re.compile(r"[a-z_]{1,64}")
+_BAD_ID = "The id is missing, or is not 1-128 of A-Z a-z 0-9 . _ ~ -."
+_NOTHING: Mapping[str, Any] = {}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable:
+    """Return what a record says, or why it says nothing. Takes any bytes; raises nothing.
+
+    There are two envelopes, `{timestamp, event_type, entity_id, entity_subtype?, data, metadata?}` and the older
+    `{timestamp, action: "<entity>.<what>", entityId?, entity}`; and those of `auth`.
+    """
+    value = record.value
+    if value is None:
+        return Unreadable(Reason.TOMBSTONE)
+    if isinstance(value, TooLarge):
+        return Unreadable(Reason.TOO_LARGE, f"It has {value.size} bytes, unpacked: more than MAX_RECORD_BYTES.")
+    topic = record.topic
+    if len(value) * 2 > max_nodes and has_too_many_nodes(value, max_nodes):  # nearly all are spared the call
+        return Unreadable(Reason.TOO_LARGE, f"It has more than {max_nodes} members, in {len(value)} bytes.")
+    try:
+        envelope = read_json(value)
+    except orjson.JSONDecodeError as error:
+        return Unreadable(Reason.NOT_JSON, f"The value is not JSON: {error}.")
+    if type(envelope) is not dict:
+        return Unreadable(Reason.NOT_OBJECT, "The value is JSON, but not an object.")
+    timestamp = envelope.get("timestamp")
+    if type(timestamp) is not str:
+        timestamp = platform_time(record.timestamp)
+    if topic == _AUTH_TOPIC:
+        return _understand_auth(record, envelope, timestamp)
+    entities = OF_TOPIC.get(topic)
+    if entities is None:
+        return Unreadable(Reason.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
+
+    if topic == _PAYMENTS_TOPIC and _is_stripe(record, envelope):
+        return Unreadable(Reason.STRIPE)
+    data = envelope.get("data", envelope.get("entity"))
+    if data is None:
+        data = _NOTHING
+    elif type(data) is not dict:
+        return Unreadable(Reason.NOT_OBJECT, "The envelope's data is not an object.")
+    what = envelope.get("event_type")
+    subtype = envelope.get("entity_subtype") if len(entities) > 1 else None
+    if what is None and type(action := envelope.get("action")) is str:
+        subtype, _, what = action.rpartition(".")
+        subtype = subtype.replace("-", "_")
+    if type(what) is not str or not _is_known(what, topic):
+        told = "There is no event_type." if what is None else f"No rule knows the event type {_shown(what)}."
+        return Unreadable(Reason.UNKNOWN_EVENT_TYPE, told)
+    entity = entities[0] if subtype is None and len(entities) == 1 else _which(entities, subtype, data)
+    if entity is None:
+        return Unreadable(Reason.UNKNOWN_ENTITY, f"This topic does not speak of {_shown(subtype)}.")
+
+    subject = envelope.get("entity_id", envelope.get("entityId"))
+    subject = entity.id_in(data) if subject is None else reference(subject)
+    if subject is DROPPED:
+        return Unreadable(Reason.BAD_ID, _BAD_ID)
+    metadata = envelope.get("metadata")
+    if type(metadata) is not dict:
+        metadata = _NOTHING
+    dropped: Dropped = {}
+    cleaned = entity.clean(subject, data, dropped)
+    if entity.name == "restaurant" and metadata.get("action") == OWNER_REASSIGNED and "ownerId" not in cleaned:
+        # In this record alone, `user_id` is not who acted but the new owner.
+        owner = reference(metadata.get("user_id"))
+        if owner is not DROPPED:
+            cleaned["ownerId"] = owner
+    previous = data.get("previousStatus")
+    previous = previous.lower() if type(previous) is str else None
+    at = record.timestamp, record.partition, record.offset
+    event = Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous)
+    if not dropped:
+        return event
+    mistyped = tuple(name for name, is_fault in dropped.items() if is_fault)
+    return event._replace(mistyped=mistyped, unknown=tuple(dropped.keys() - entity.references))
+
+
+def mistyped_id(event: Event) -> str | None:
+    """Return the name of an id that routing needs and that is of a wrong type; None if there is none."""
+    references = ENTITIES[event.entity].references if event.mistyped else ()
+    return next((name for name in event.mistyped if name in references), None)
+
+
+def _is_known(what: str, topic: str) -> bool:
+    if topic == PARENTS:
+        return what == FOUND
+    return what in _WHATS or (topic == _ANNOUNCEMENTS_TOPIC and _WORD.fullmatch(what) is not None)
+
+
+def _which(entities: tuple[Entity, ...], subtype: object, data: Mapping[str, Any]) -> Entity | None:
+    """Tell what a record is about: of a topic with several entities it says so, or else the id that is there does."""
+    if subtype is None:
+        return next((kind for kind in entities if kind.id_field in data), None)
+    return next((kind for kind in entities if kind.name == subtype), None)
+
+
+def _shown(word: object) -> str:
+    return repr(word[:64]) if isinstance(word, str) else "nothing" if word is None else "that is no text"
+
+
+def _is_stripe(record: Record, envelope: Mapping[str, Any]) -> bool:
+    """Tell what the backend passes on from Stripe: the one record with a key, and not about an entity of ours."""
+    return "payment_intent_id" in envelope or (record.key is not None and envelope.get("event_type") not in _WHATS)
+
+
+def _understand_auth(record: Record, envelope: Mapping[str, Any], timestamp: str) -> Event | Unreadable:
+    what = envelope.get("type", envelope.get("event_type", envelope.get("action")))
+    if type(what) is not str:
+        return Unreadable(Reason.UNKNOWN_EVENT_TYPE, "The record has no type.")
+    user = envelope.get("payload", envelope.get("data", envelope.get("entity")))
+    if type(user) is not dict:
+        return Unreadable(Reason.NOT_OBJECT, "The envelope holds no user.")
+    named = (user.get("userId"), user.get("id"), envelope.get("entity_id"), envelope.get("entityId"))
+    subject = next((value for value in named if reference(value) is not DROPPED), None)
+    if subject is None:
+        return Unreadable(Reason.BAD_ID, _BAD_ID)
+    data: Data = {}
+    names = [name.strip() for key in ("firstName", "lastName") if type(name := user.get(key)) is str]
+    if any(names):
+        data["name"] = " ".join(filter(None, names))
+    roles = user.get("roles")
+    if type(roles) is list:
+        data["roles"] = tuple(role for role in roles if type(role) is str)
+    return Event(AUTH, what, subject, data, _NOTHING, timestamp, (record.timestamp, record.partition, record.offset))
+
+
+def platform_time(milliseconds: int) -> str:
+    """Return a time (ms since the epoch) as the platform writes it: UTC, milliseconds, `Z`."""
+    try:
+        moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        moment = _EPOCH
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

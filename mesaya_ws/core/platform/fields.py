@@ -1,0 +1,153 @@
+"""The types of the fields of a record: what is kept of a value, and what is never kept, wherever a record hides it."""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from math import isfinite
+from typing import Any
+
+LONGEST_IDENTIFIER = 128
+
+
+IDENTIFIER = re.compile(rf"[A-Za-z0-9._~-]{{1,{LONGEST_IDENTIFIER}}}")
+"""What an id may be, in channels and in records (RFC 3986, 2.3: the unreserved characters)."""
+
+
+FieldType = Callable[[Any], Any]
+"""Takes a value of a record, returns what is kept of it, or `DROPPED`."""
+
+DROPPED: Any = object()
+
+PRIVATE = frozenset({"ownerId", "adminNote", "userNote", "storagePath", "subscriptionId"})
+"""Fields that leave only on channels of those whom they concern: kept only for the entities that declare them."""
+
+_PRIVATE = frozenset(name.lower() for name in PRIVATE)
+
+LONGEST_NAME = 32
+"""Characters of a field's name; the platform's longest has 27. To look for secrets in longer ones takes too long."""
+
+_REMEMBERED_NAMES = 1024
+_withheld: dict[str, bool] = {}
+
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_LONGEST_NUMBER = 64
+_LONGEST_WHOLE = 18  # of 64 bits, which is what can be written again; longer ones lose digits, as in JavaScript
+
+_DEEPEST = 32  # orjson reads 1024 levels and writes 254
+_NESTED = (dict, list)
+
+
+def text(value: Any) -> Any:
+    """Accept a string."""
+    return value if type(value) is str else DROPPED
+
+
+def moment(value: Any) -> Any:
+    """Accept a string that may be a time or a day: nothing of the kind is longer than 64 characters."""
+    return value if type(value) is str and len(value) <= 64 else DROPPED
+
+
+def number(value: Any) -> Any:
+    """Accept a number, also one that is written as text: so TypeORM gives the decimal columns of a database."""
+    if type(value) is int or type(value) is float:
+        return value
+    return _number_in(value) if type(value) is str and len(value) <= _LONGEST_NUMBER else DROPPED
+
+
+def _number_in(text: str) -> Any:
+    if _NUMBER.fullmatch(text) is None:
+        return DROPPED
+    digits = text.lstrip("-")
+    if digits.isdecimal() and len(digits) <= _LONGEST_WHOLE:
+        return int(text)
+    read = float(text)
+    return read if isfinite(read) else DROPPED
+
+
+def flag(value: Any) -> Any:
+    """Accept true or false."""
+    return value if type(value) is bool else DROPPED
+
+
+def word(value: Any) -> Any:
+    """Accept a status word, and write it in lower case as the clients know it."""
+    return value.lower() if type(value) is str else DROPPED
+
+
+def reference(value: Any) -> Any:
+    """Accept the id of an entity: anything that may stand in a channel's name."""
+    # The length first, so that nothing longer is remembered.
+    return value if type(value) is str and len(value) <= LONGEST_IDENTIFIER and _is_id(value) else DROPPED
+
+
+@lru_cache(16_384)
+def _is_id(text: str) -> bool:
+    # Most records name what others have named: to remember is a third of matching.
+    return IDENTIFIER.fullmatch(text) is not None
+
+
+def mapping(value: Any) -> Any:
+    """Accept an object."""
+    return whatever(value) if type(value) is dict else DROPPED
+
+
+def listing(value: Any) -> Any:
+    """Accept a list."""
+    return whatever(value) if type(value) is list else DROPPED
+
+
+def whatever(value: Any, depth: int = 0) -> Any:
+    """Accept any JSON, without what is secret in it and without what is nested absurdly deep."""
+    kind = type(value)
+    if kind is not dict and kind is not list:
+        return value
+    if depth == _DEEPEST:
+        return DROPPED
+    # A call takes longer than all the rest: only what has members is worth one.
+    if kind is list:
+        return [
+            kept
+            for item in value
+            if (kept := whatever(item, depth + 1) if item and type(item) in _NESTED else item) is not DROPPED
+        ]
+    return {
+        name: kept
+        for name, item in value.items()
+        if not withheld(name)
+        and (kept := whatever(item, depth + 1) if item and type(item) in _NESTED else item) is not DROPPED
+    }
+
+
+def optional(kind: FieldType) -> FieldType:
+    """Accept null, or what `kind` accepts."""
+    return lambda value: None if value is None else kind(value)
+
+
+def withheld(name: str) -> bool:
+    """Return whether a field of that name, declared nowhere, must not be kept; however it is spelled."""
+    known = _withheld.get(name)
+    if known is not None:
+        # The same few names come again and again: to remember is a third of searching.
+        return known
+    if len(name) > LONGEST_NAME:
+        return True
+    folded = name.casefold()
+    # One regular expression for all of these takes six times as long.
+    answer = (
+        "passw" in folded
+        or "pwd" in folded
+        or "hash" in folded
+        or "token" in folded
+        or "secret" in folded
+        or "mail" in folded
+        or (folded.replace("_", "") if "_" in folded else folded) in _PRIVATE
+    )
+    if len(_withheld) >= _REMEMBERED_NAMES:
+        _withheld.clear()
+    _withheld[name] = answer
+    return answer
+
+
+def never(_: Any) -> Any:
+    """Accept nothing."""
+    return DROPPED

@@ -1,0 +1,46 @@
+"""What became of a record: the messages that it is, or why it is none."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mesaya_ws.core.platform.entity import Data
+from mesaya_ws.core.platform.envelope import Reason
+
+
+class Message(NamedTuple):
+    """What a record says on one channel. Messages of one record share their `data` where it is the same."""
+
+    channel: str
+    type: str
+    timestamp: str
+    data: Data
+
+
+class Outcome(NamedTuple):
+    """What became of a record.
+
+    `detail` is a sentence for the log, of a record that could not be understood. `reparented` are the channels of which
+    this record changed what belongs to them, so that other records concern them from now on, or no longer. `mistyped`
+    are fields of a wrong type, which were left out.
+
+    `parents` are those on which it depends whom this record concerns, and `known` are the names of a parent that no
+    record had told of before this one; `concerned` are the channels on which its parts are told from now on. `awaits`
+    are those that must be known for this record to concern somebody (else).
+    """
+
+    messages: Sequence[Message]
+    reason: Reason
+    detail: str = ""
+    reparented: tuple[str, ...] = ()
+    mistyped: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    concerned: tuple[str, ...] = ()
+    awaits: tuple[str, ...] = ()
+
+
+def outcome_of(
+    messages: Sequence[Message], otherwise: Reason = Reason.ORPHAN, reparented: Iterable[str] = ()
+) -> Outcome:
+    """Return the outcome of a record that was understood, whose reason is `otherwise` if it is no message."""
+    return Outcome(messages, Reason.SENT if messages else otherwise, "", tuple(reparented))

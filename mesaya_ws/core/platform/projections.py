@@ -1,0 +1,372 @@
+"""What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
+from mesaya_ws.core.platform.entity import Data
+from mesaya_ws.core.platform.entity_table import REMEMBERED, Folded, Shelf, at_in
+from mesaya_ws.core.platform.envelope import AUTH, Event, Unreadable
+from mesaya_ws.core.platform.latest import Latest
+from mesaya_ws.core.platform.provenance import At
+from mesaya_ws.core.platform.topics import PARENTS, topic_of
+
+Row = tuple[str, str, Any]
+"""What is known, piece by piece: table, id, and a value of JSON. The order of a table's rows is part of it."""
+
+
+DISCARDED_AT_ONCE = 2000
+"""How many entities are let go in one go: a millisecond of work, at most."""
+
+ENDED_AT_ONCE = 200
+"""How many parts end in one go with what they belong to: 2 ms of work, at most."""
+
+_TELLS_MORE = frozenset({"restaurant", "owner_upgrade", "menu", "review"})
+
+# By kind: with whose end entities end, and the field that names it.
+_ENDS_WITH = {
+    part: [(name, ENTITIES[name].id_field) for name, parts in CASCADES.items() if part in parts]
+    for part in {part for parts in CASCADES.values() for part in parts}
+}
+
+
+class Projections:
+    """The fold of all records. `shelves` are the entities by their kind's name.
+
+    Of each kind, so many deleted ones are `remembered`.
+    """
+
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
+        self.shelves = {name: Shelf(entity) for name, entity in ENTITIES.items()}
+        self.names: dict[str, str] = {}
+        """What users are called, by `auth` or by their reviews, whichever spoke last."""
+        self._called: dict[str, Latest[str]] = {AUTH: Latest(), "review": Latest()}
+        self._roles: Latest[list[str]] = Latest()
+        # Owners of restaurants by their requests: those that count, as no later record of the restaurant tells another.
+        self._assigned: Latest[str] = Latest()
+        self._found_owners: dict[str, str] = {}  # by the platform's API: they count where no record tells of any
+        self.ending: list[tuple[str, int | None, Shelf, list[str]]] = []
+        """Parts that are still to end with what they belong to (by which field, when), or to be forgotten with it, the
+        next one last. As long as there are any, `end_parts` goes first."""
+        self.is_late = False
+        """Whether the record that was folded last came late (see `provenance`)."""
+
+    def can_judge(self, event: Event | Unreadable) -> bool:
+        """Return whether it can be said what an event changes: not if it is about something never heard of before."""
+        if isinstance(event, Unreadable) or event.what == "created" or event.entity == AUTH:
+            return True
+        return self.shelves[event.entity].knows(event.id)
+
+    def fold(self, event: Event) -> Folded:
+        """Take in an event; say what the entity was, and what it is now, with what others have told of it.
+
+        A deleted entity takes with it what the platform's database deletes with it: of much, only a piece at once (see
+        `ending`).
+        """
+        shelf = self.shelves[event.entity]
+        ends = event.what == "deleted"
+        folded = shelf.take(event.id, event.at, event.data, event.unknown, ends=ends)
+        self.is_late = folded.is_late
+        if ends:
+            self._end_parts(shelf, event, folded.data)
+        elif folded.exists and self._ended_with_parent(shelf, event.id, folded.data):
+            self.is_late = True
+            folded = folded._replace(is_late=True, exists=False)
+        if event.entity in _TELLS_MORE:
+            self._fold_more(event, folded.data)
+        if not folded.exists:
+            self._forget_oldest(shelf)
+        if self.ending:
+            self.end_parts()
+        return folded
+
+    def _fold_more(self, event: Event, data: Data) -> None:
+        """Take in what an event tells of others."""
+        match event.entity:
+            case "restaurant":
+                self._fold_owner(event)
+            case "owner_upgrade":
+                self._fold_upgrade(event.id)
+            case "menu":
+                self._fold_dishes(event, data.get("restaurantId"))
+            case "review":
+                self._name("review", data.get("userId"), event.data.get("userName"), event.at)
+
+    def fold_user(self, event: Event) -> None:
+        """Take in an event of `auth`."""
+        self._name(AUTH, event.id, event.data.get("name"), event.at)
+        if "roles" in event.data:
+            self._roles.put(event.id, event.at, list(event.data["roles"]))
+
+    @property
+    def roles(self) -> dict[str, tuple[str, ...]]:
+        """The roles of users, as `auth` told them last."""
+        return {user: tuple(roles) for user, (_, roles) in self._roles.told.items()}
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all that is known, table by table; no event may be folded meanwhile."""
+        for table, latest in self._latest().items():
+            for id, told in latest.told.items():
+                yield table, id, told
+        for id, owner in self._found_owners.items():
+            yield "found_owner", id, owner
+        for shelf in self.shelves.values():
+            yield from shelf.rows()
+
+    def _latest(self) -> dict[str, Latest[Any]]:
+        called = {f"called/{source}": latest for source, latest in self._called.items()}
+        return {**called, "roles": self._roles, "assigned": self._assigned}
+
+    def discard(self) -> Iterator[None]:
+        """Let go of all that is known, yielding after some of it."""
+        yield from _empty(self.names, self._found_owners, *(latest.told for latest in self._latest().values()))
+        for shelf in self.shelves.values():
+            yield from _empty(*shelf.tables())
+
+    def load(self, table: str, id: str, value: Any) -> None:
+        """Take in one of the `rows`, those of one table in their order. Raises `ValueError` when it is none."""
+        kind, _, entity = table.partition("/")
+        try:
+            if kind in ("alive", "gone", "found"):
+                self.shelves[entity].load(kind, id, value)
+            elif table == "found_owner":
+                self._found_owners[id] = _text(value)
+            elif table == "roles":
+                at, roles = value
+                self._roles.put(id, at_in(at), list(map(_text, roles)))
+            elif kind == "called":
+                at, name = value
+                self._name(entity, id, _text(name), at_in(at))
+            else:
+                at, owner = value
+                self._latest()[table].put(id, at_in(at), _text(owner))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{table} holds no such row") from error
+
+    def replaced(self, topic: str) -> Iterator[None]:
+        """Forget at once what only `topic` has told, of which nothing is left; then let go of it, yielding often."""
+        gone: list[dict[str, Any]] = []
+        renamed = False
+        for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
+            shelf = self.shelves[entity.name]
+            fresh = self.shelves[entity.name] = Shelf(entity)
+            for id, data in shelf.found.items():
+                fresh.find(id, data)
+            gone += shelf.tables()
+        if topic == PARENTS:
+            self._found_owners = {}
+            for shelf in self.shelves.values():
+                shelf.forget_found()
+        for source, at in ((AUTH, topic_of("auth")), ("review", topic_of("reviews"))):
+            if topic == at:
+                gone.append(self._called[source].told)
+                self._called[source] = Latest()
+                renamed = True
+        if topic == topic_of("auth"):
+            self._roles = Latest()
+        if topic == topic_of("owner-upgrade"):
+            self._assigned = Latest()
+        return chain(self._recall_names() if renamed else (), _empty(*gone))
+
+    def find_owner(self, restaurant: str, owner: str) -> None:
+        """Take in who owns a restaurant, as the platform's API says: it counts unless a record has told of it."""
+        self._found_owners.setdefault(restaurant, owner)
+
+    def find_section(self, id: str, data: Data) -> tuple[bool, list[str]]:
+        """Take in what the platform's API says of a section and its `tables`, where records have told nothing.
+
+        Return whether that is anything new of the section itself, and of which tables it is. Nothing comes back that
+        was deleted, and no table from another section.
+        """
+        is_new = self.shelves["section"].find(id, {name: value for name, value in data.items() if name != "tables"})
+        tables = self.shelves["table"]
+        found = []
+        for row in data.get("tables", ()):
+            table = row["tableId"]
+            is_here = tables.alive.get(table, {}).get("sectionId", id) == id
+            if tables.find(table, row | {"sectionId": id}) and is_here:
+                found.append(table)
+        return is_new, found
+
+    def _name(self, source: str, user: str | None, name: str | None, at: At) -> None:
+        if user and name and name.strip() and self._called[source].put(user, at, name.strip()):
+            told = [latest.told[user] for latest in self._called.values() if user in latest.told]
+            # Of two topics only the time can be compared; when it is the same, who spoke last is right.
+            latest = max(told, key=lambda one: one[0][0])
+            self.names[user] = name.strip() if latest[0][0] == at[0] else latest[1]
+
+    def _recall_names(self) -> Iterator[None]:
+        """Find again what users are called, of whom another source has told; yield after some of them."""
+        self.names.clear()
+        for source, latest in self._called.items():
+            for number, (user, (at, name)) in enumerate(list(latest.told.items())):
+                if number % DISCARDED_AT_ONCE == 0:
+                    yield
+                self._name(source, user, name, at)
+
+    def _fold_owner(self, event: Event) -> None:
+        """Let go of an owner by a request if a later record of the restaurant tells of its owner."""
+        assigned = self._assigned.told.get(event.id)
+        if assigned is None or "ownerId" not in event.data or event.id not in self._restaurants.alive:
+            return
+        if self._restaurants.told_at(event.id, "ownerId")[0] >= assigned[0][0]:
+            del self._assigned.told[event.id]
+
+    def _fold_upgrade(self, id: str) -> None:
+        """Give an approved owner the restaurant: the platform does so without telling of the restaurant."""
+        shelf = self.shelves["owner_upgrade"]
+        request = shelf.alive.get(id, {})
+        restaurant, user = request.get("assignedRestaurantId"), request.get("userId")
+        if request.get("status") != "approved" or not restaurant or not user:
+            return
+        at = max(shelf.told_at(id, field) for field in ("status", "assignedRestaurantId", "userId"))
+        known = self._restaurants.alive.get(restaurant, {})
+        if "ownerId" not in known or self._restaurants.told_at(restaurant, "ownerId")[0] <= at[0]:
+            self._assigned.put(restaurant, at, user)
+
+    def _fold_dishes(self, menu: Event, restaurant: str | None) -> None:
+        """Take in the dishes that come with their menu: the event that deletes one brings its id alone."""
+        dishes = self.shelves["dish"]
+        unknown = [name.removeprefix("dishes.") for name in menu.unknown if name.startswith("dishes.")]
+        for dish in menu.data.get("dishes", ()) if menu.what != "deleted" else ():
+            folded = dishes.take(dish["dishId"], menu.at, dish, unknown)
+            if folded.exists and restaurant is not None and "restaurantId" not in folded.data:
+                dishes.put(dish["dishId"], folded.data | {"restaurantId": restaurant})
+
+    def _end_parts(self, shelf: Shelf, event: Event, data: Data) -> None:
+        """End what the platform's database deletes with an entity, as far as nothing was told of it since."""
+        time = shelf.gone[event.id].ended
+        self._cut_under(shelf, event.id, time)
+        if event.entity == "section":
+            # The record's own tables: where they stand may not be known.
+            self._end("sectionId", time, self._tables, [table["tableId"] for table in self.listed(data)])
+
+    def _cut_under(self, shelf: Shelf, id: str, time: int) -> None:
+        field = shelf.entity.id_field
+        for name in reversed(CASCADES.get(shelf.entity.name, ())):
+            children = self.shelves[name]
+            self._end(field, time, children, children.under(field, id))
+
+    def _end(self, field: str, time: int | None, shelf: Shelf, ids: Collection[str]) -> None:
+        if ids:
+            self.ending.append((field, time, shelf, list(ids)[::-1]))
+
+    def end_parts(self, most: int = ENDED_AT_ONCE) -> bool:
+        """End some parts, at most so many, of what has ended; return whether there are more."""
+        while self.ending and most > 0:
+            field, time, shelf, ids = self.ending[-1]
+            if not ids:
+                self.ending.pop()
+                continue
+            most -= 1
+            if (id := ids.pop()) not in shelf.alive:
+                continue
+            if time is None:
+                shelf.forget(id)
+            elif shelf.cut(id, field, time):
+                self._cut_under(shelf, id, time)
+                self._forget_oldest(shelf)
+        return bool(self.ending)
+
+    def end_all_parts(self) -> None:
+        """End all parts of what has ended."""
+        while self.end_parts():
+            pass
+
+    def _ended_with_parent(self, shelf: Shelf, id: str, data: Data) -> bool:
+        """End an entity if a parent of it ended after all that was told of it; return whether that is so."""
+        for name, field in _ENDS_WITH.get(shelf.entity.name, ()):
+            parent = data.get(field)
+            ended = self.shelves[name].gone.get(parent) if parent is not None else None
+            if ended is not None and shelf.cut(id, field, ended.ended - 1):
+                self._cut_under(shelf, id, ended.ended - 1)
+                return True
+        return False
+
+    def _forget_oldest(self, shelf: Shelf) -> None:
+        """Forget what was deleted long ago, and what still belongs to it: that is shown to nobody."""
+        while (id := shelf.forget_oldest(self._remembered)) is not None:
+            if id in shelf.alive:
+                continue
+            field = shelf.entity.id_field
+            for parts in self.shelves.values():
+                for name in parts.entity.parents:
+                    if name == field or (name == "entityId" and shelf.entity.name in IMAGED):
+                        self._end(name, None, parts, parts.under(name, id))
+
+    @property
+    def _restaurants(self) -> Shelf:
+        return self.shelves["restaurant"]
+
+    @property
+    def _tables(self) -> Shelf:
+        return self.shelves["table"]
+
+    def listed(self, section: Data) -> list[Data]:
+        """Return the tables that a section names itself, without those that are known to stand elsewhere by now."""
+        here, alive = section["sectionId"], self._tables.alive
+        return [
+            table
+            for table in section.get("tables", ())
+            if alive.get(table["tableId"], table).get("sectionId", here) == here
+        ]
+
+    def owner(self, restaurant: str | None) -> str | None:
+        """Return who owns a restaurant, or owned it when it was deleted."""
+        if restaurant is None:
+            return None
+        known = self._restaurants.last(restaurant) or {}
+        return self._assigned.get(restaurant) or known.get("ownerId") or self._found_owners.get(restaurant)
+
+    def is_parent(self, entity: str, id: str) -> bool:
+        """Return whether enough is known of an entity to say whom its parts concern: of restaurants, who owns them."""
+        if entity == "restaurant" and (id in self._assigned.told or id in self._found_owners):
+            return True
+        shelf = self.shelves.get(entity)
+        return self.kind_of(id, IMAGED) is not None if shelf is None else shelf.knows(id)
+
+    def is_open(self, restaurant: str) -> bool:
+        """Return whether a restaurant's channels can be spoken on: its deletion was their last word."""
+        shelf = self._restaurants
+        return restaurant not in shelf.gone or restaurant in shelf.alive
+
+    def place(self, entity: str, data: Mapping[str, Any] | None) -> str | None:
+        """Return the restaurant that an entity belongs to now, directly or by what it is a part of; None if unknown."""
+        if data is None:
+            return None
+        if entity == "image":
+            return self.place_of_images(data.get("entityId"))
+        if entity in ("table", "section_object"):
+            data = self.shelves["section"].alive.get(data.get("sectionId", ""))
+        return data.get("restaurantId") if data is not None else None
+
+    def kind_of(self, id: str, kinds: Iterable[str]) -> str | None:
+        """Return which of the `kinds` something is that is known by its id alone; one that exists goes first."""
+        shelves = [self.shelves[name] for name in kinds]
+        for shelf in shelves:
+            if id in shelf.alive:
+                return shelf.entity.name
+        return next((shelf.entity.name for shelf in shelves if id in shelf.gone), None)
+
+    def place_of_images(self, id: str | None) -> str | None:
+        """Return the restaurant that the images of something belong to now; None if unknown."""
+        kind = None if id is None else self.kind_of(id, IMAGED)
+        return None if kind is None or id is None else self.place(kind, self.shelves[kind].alive.get(id))
+
+
+def _empty(*tables: dict[str, Any]) -> Iterator[None]:
+    """Empty tables, yielding after some of it: to free what is known of an entity takes 0.4 µs."""
+    for table in tables:
+        while table:
+            for _ in range(min(DISCARDED_AT_ONCE, len(table))):
+                table.popitem()
+            yield
+        table.clear()  # an emptied table still has its places
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError("a name is a text")
+    return value

@@ -1,0 +1,30 @@
+"""The platform's topics, and our own one for what its API says."""
+
+DOMAINS = (
+    "restaurants",
+    "sections",
+    "tables",
+    "objects",
+    "section-objects",
+    "menus",
+    "reviews",
+    "images",
+    "reservations",
+    "payments",
+    "subscriptions",
+    "auth",
+    "owner-upgrade",
+    "announcements",
+)
+
+
+def topic_of(domain: str) -> str:
+    """Return the name of the topic that carries the events of `domain` (one of `DOMAINS`)."""
+    return f"mesa-ya.{domain}.events"
+
+
+TOPICS = tuple(map(topic_of, DOMAINS))
+
+
+PARENTS = "mesaya-ws.parents"
+"""Topic of our own: what the platform's API has said of parents that no record had told of (see `found`)."""

@@ -1,0 +1,1 @@
+"""How a client comes back: positions, the window, and whether what it missed can be told exactly."""

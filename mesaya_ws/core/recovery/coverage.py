@@ -1,0 +1,189 @@
+"""What this instance covers of the log: how far it has taken it, and how much of what it made of that is at hand.
+
+From this follows what can be done for a client that comes with a place in the log.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from attrs import frozen
+
+from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.log.events import Gap
+from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.trouble import Hindrance, Parts, Trouble, of_kind
+from mesaya_ws.core.recovery.dependencies import Dependencies
+from mesaya_ws.core.recovery.position import BadPositionError, Cursor, ReplacedTopicError, Vector
+from mesaya_ws.core.recovery.reparenting import Parentage
+from mesaya_ws.core.recovery.verdict import Ahead, Earlier, Lost, Missed, first_ahead
+from mesaya_ws.core.recovery.window import Window
+
+
+@frozen
+class Cut:
+    """A place in the log, in all of its partitions, and how one came there.
+
+    The last record before it has the time `time` (ms since the epoch); of the topics `unread`, the first records were
+    gone before they could be read.
+    """
+
+    places: Mapping[Partition, Place]
+    time: int
+    unread: frozenset[str]
+
+    def says_more_than(self, other: "Cut") -> bool:
+        """Return whether more has been read here, all partitions together; what was created again is new."""
+        return (
+            sum(
+                next_ - (other.places[at].next if at in other.places and other.places[at].topic_id == id else -1)
+                for at, (id, next_, _) in self.places.items()
+            )
+            > 0
+        )
+
+
+class Coverage:
+    """What of the log has been taken, up to `cursor`, and how much of what was published then is in `window`.
+
+    `looks` counts how often the whole log was looked at. Of the topics `unread`, the first records were gone before
+    they could be read. `unseen` is what exists, but could not be looked at the last time. `has_read_lost` says that
+    records have been taken which are no more, so that more may be known than the log says.
+    """
+
+    def __init__(self, cursor: Cursor, window: Window) -> None:
+        self._cursor = cursor
+        self._window = window
+        self.looks = 0
+        self.has_read_lost = False
+        self.unread: set[str] = set()
+        self.unseen = Parts()
+        self._extents: Mapping[Partition, Extent] = {}
+        # What the log may still tell of, at another time; what it will not; and the topics of which it withholds some.
+        self._unknown = self._refused = Parts()
+        self._withheld: set[str] = set()
+        self._parentage = Parentage()
+        self.dependencies = Dependencies(window)
+
+    def begin(self, cut: Cut) -> None:
+        """Begin at `cut`, though nothing is at hand of what was published before it."""
+        self._cursor.begin(cut.places)
+        for partition, place in cut.places.items():
+            self._window.raise_floor(partition, place.next)
+        self.unread = set(cut.unread)
+
+    def cut(self, time: int) -> Cut:
+        """Return the place up to which all has been taken, the last record of it at `time` (ms since the epoch)."""
+        return Cut(self._cursor.places(), time, frozenset(self.unread))
+
+    def looked(self, extents: Mapping[Partition, Extent], troubles: Sequence[Trouble] = ()) -> None:
+        """Take note of what the whole log holds now, and of what could not be seen: that is as it was."""
+        for partition, extent in extents.items():
+            if partition not in self._cursor.next:
+                self._window.raise_floor(partition, extent.begin)
+                if extent.begin:
+                    self.unread.add(partition.topic)
+        self._cursor.found(extents)
+        unknown = of_kind(troubles, Hindrance.UNKNOWN)
+        self.unseen = Parts(each for each in unknown if (each.topic, each.number) not in extents)
+        self._unknown, self._refused = Parts(unknown), Parts(of_kind(troubles, Hindrance.REFUSED))
+        self._withheld = self._topics_withheld(troubles)
+        seen_before = {
+            partition: extent
+            for partition, extent in self._extents.items()
+            if partition in self._unknown or partition in self._refused
+        }
+        self._extents = {**seen_before, **extents}
+        self.looks += 1
+
+    def skip(self, gap: Gap) -> None:
+        """Go on behind records that were gone before they could be taken."""
+        self._window.tear(gap.partition, gap.next)
+        self._cursor.epochs_begin([(gap.partition, gap.next - 1, None)])
+        self._cursor.advance(gap.partition, gap.next)
+        self.unread.add(gap.partition.topic)
+
+    def truncated(self, partition: Partition, next_offset: int) -> Iterator[None]:
+        """Go back to where a partition that has lost its end ends now.
+
+        What is returned is to be iterated over before anything is taken: it yields when others should run.
+        """
+        if self._cursor.next.get(partition, 0) <= next_offset:
+            return iter(())
+        self.has_read_lost = True
+        self._window.truncate(partition, next_offset)
+        self._cursor.truncated(partition, next_offset)
+        self._parentage.replaced(partition.topic, self._cursor)
+        return self.dependencies.truncated(partition, next_offset)
+
+    def replaced(self, topic: str, topic_id: str) -> Iterator[None]:
+        """Start anew with a topic that was created again; see `truncated` of what is returned."""
+        for partition in [known for known in self._cursor.next if known.topic == topic]:
+            self._window.forget(partition)
+        self._cursor.replaced(topic, topic_id)
+        self._parentage.replaced(topic, self._cursor)
+        return self.dependencies.replaced(topic)
+
+    def reparented(self, channel: Channel, partition: Partition) -> None:
+        """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""
+        self._parentage.changed(channel, partition, self._cursor)
+
+    def judge(self, channel: Channel, position: str) -> Missed | Earlier | Ahead | Lost:
+        """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""
+        try:
+            vector = self._cursor.read(position, channel)
+        except BadPositionError:
+            return Lost.DAMAGED
+        except ReplacedTopicError:
+            return Lost.REPLACED
+        if ahead := first_ahead(vector, self._cursor):
+            return Ahead(vector, *ahead)
+        if not self.is_at_hand(channel, vector):
+            return Earlier(vector)
+        return Missed(vector) if self._is_clean(channel, vector) else Lost.UNSURE
+
+    def _is_clean(self, channel: Channel, vector: Vector) -> bool:
+        return self._parentage.clean(channel, vector) and self.dependencies.clean(channel, vector)
+
+    def is_at_hand(self, channel: Channel, vector: Vector) -> bool:
+        """Return whether all is at hand that was published after `vector` on `channel`."""
+        feeding = (known for known in self._cursor.next if known.topic in channel.kind.topics)
+        return self._window.holds(feeding, vector)
+
+    def holds(self, channel: Channel, vector: Vector) -> bool:
+        """Return whether `vector` is a clean cut of `channel`, and all that was published after it is at hand."""
+        return self.is_at_hand(channel, vector) and self._is_clean(channel, vector)
+
+    def reaches(self, vector: Vector) -> bool:
+        """Return whether the log, when it was last looked at, reached as far as `vector`, and will be read that far.
+
+        What could not be seen may do so.
+        """
+        return all(self._reaches(partition, offset) for partition, offset in vector.items())
+
+    def reaches_back(self, channel: Channel, vector: Vector) -> bool:
+        """Return whether the log, when it was last looked at, still held all that came after `vector` on `channel`.
+
+        What it does not let us read is as good as gone.
+        """
+        return all(
+            vector.get(partition, 0) >= extent.begin and partition not in self._refused
+            for partition, extent in self._extents.items()
+            if partition.topic in channel.kind.topics
+        )
+
+    def has_all_of(self, topics: Collection[str]) -> bool:
+        """Return whether nothing of `topics` was gone before it could be taken, or cannot be had now."""
+        return self.unread.isdisjoint(topics) and self._withheld.isdisjoint(topics)
+
+    def _reaches(self, partition: Partition, offset: int) -> bool:
+        if partition in self._refused:
+            return offset <= self._cursor.next.get(partition, -1)
+        return partition in self._unknown or (partition in self._extents and offset <= self._extents[partition].end)
+
+    def _topics_withheld(self, troubles: Sequence[Trouble]) -> set[str]:
+        """Return the topics of which there is something that is neither known nor can be read."""
+        read = {partition.topic for partition in self._cursor.next}
+        return {
+            topic
+            for topic, number, _, _, _, withheld, _ in of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED)
+            if withheld or (topic not in read if number is None else Partition(topic, number) not in self._cursor.next)
+        }

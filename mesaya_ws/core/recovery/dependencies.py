@@ -1,0 +1,276 @@
+"""Which records another one depended on, where two instances may have taken the two in different order.
+
+A payment is told to those whom its reservation names; of an instance that took it before the reservation, nobody heard
+of it. So it matters to a client that moves which of the two it has been told. Where its place holds a record here, it
+must hold all those that this one depended on here; otherwise the client comes from a history that is not ours.
+
+    here:   reservation, payment (told)     a place with the payment alone: not told there
+    there:  payment (told to nobody), reservation
+"""
+
+from bisect import bisect_left
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterator
+from itertools import chain
+
+from mesaya_ws.core.access.channels import KINDS, Channel
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.recovery.parents import UNCARRIED
+from mesaya_ws.core.recovery.position import Vector
+from mesaya_ws.core.recovery.window import Window
+
+REMEMBERED = 100_000
+"""Records that are remembered of each sort: of some 300 bytes each."""
+
+
+AT_ONCE = 2000
+"""Records that are looked at in one go when some must be forgotten: a millisecond or two."""
+
+
+class _Stairs:
+    """Pairs of offsets, in two partitions: who holds the second one must hold the first one.
+
+    Both increase: a pair whose first offset is not larger than an earlier one says nothing new.
+    """
+
+    __slots__ = ("firsts", "seconds")
+
+    def __init__(self) -> None:
+        self.firsts: list[int] = []
+        self.seconds: list[int] = []
+
+    def add(self, first: int, second: int) -> bool:
+        if self.firsts and first <= self.firsts[-1]:
+            return False
+        self.firsts.append(first)
+        self.seconds.append(second)
+        return True
+
+    def cut(self, first: int | None, second: int | None) -> None:
+        """Forget the pairs that are not before such offsets."""
+        end = len(self.firsts) if first is None else bisect_left(self.firsts, first)
+        if second is not None:
+            end = min(end, bisect_left(self.seconds, second))
+        del self.firsts[end:], self.seconds[end:]
+
+    def drop_before(self, first: int) -> None:
+        end = bisect_left(self.firsts, first)
+        del self.firsts[:end], self.seconds[:end]
+
+    def is_kept(self, first: int, second: int) -> bool:
+        """Return whether a place is clean, at the next offsets `first` and `second` of the two partitions."""
+        lacking = bisect_left(self.firsts, first)
+        return lacking == len(self.firsts) or self.seconds[lacking] >= second
+
+
+class _Recent:
+    """The last records by name, each in its partition, as long as the window still has what came of them."""
+
+    def __init__(self, window: Window, remembered: int) -> None:
+        self._window = window
+        self._remembered = remembered
+        # To find the first key of a dict takes as long as how many were deleted before it: up to 0.1 ms.
+        self._places: OrderedDict[str, dict[Partition, int]] = OrderedDict()
+
+    def put(self, name: str, places: dict[Partition, int]) -> dict[Partition, int] | None:
+        """Remember records; return those that had to be forgotten for it although they matter."""
+        known = self._places.get(name)
+        self._places[name] = places if known is None else known | places
+        if known is not None:
+            self._places.move_to_end(name)
+        for _ in range(2):
+            first = next(iter(self._places))
+            if matters := self._matter(self._places[first]):
+                if len(self._places) <= self._remembered:
+                    return None
+                del self._places[first]
+                return matters
+            if first == name:
+                return None
+            del self._places[first]
+        return None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, name: str) -> dict[Partition, int] | None:
+        return self._places.get(name)
+
+    def keep(self, is_kept: Callable[[Partition, int], bool]) -> Iterator[None]:
+        """Forget the records of which not `is_kept` is said, yielding after some; nothing may come meanwhile."""
+        for number, (name, places) in enumerate(list(self._places.items()), 1):
+            if number % AT_ONCE == 0:
+                yield
+            left = {partition: offset for partition, offset in places.items() if is_kept(partition, offset)}
+            if left:
+                self._places[name] = left
+            else:
+                del self._places[name]
+
+    def _matter(self, places: dict[Partition, int]) -> dict[Partition, int]:
+        return {at: offset for at, offset in places.items() if not self._window.is_before_floor(at, offset)}
+
+
+class Dependencies:
+    """Which records depended on which, of those that `window` has not let go of: nobody lacks what came before.
+
+    So many are `remembered` of each sort; of places before those that had to be forgotten, nothing is sure.
+    """
+
+    def __init__(self, window: Window, remembered: int = REMEMBERED) -> None:
+        self._window = window
+        self._remembered = remembered
+        # By the name of a parent: the record that made it known; those that would concern others if it were known.
+        self._known = _Recent(window, remembered)
+        self._waiting = _Recent(window, remembered)
+        # By the name of an entity, the last record about it in each partition, where there are several.
+        self._last = _Recent(window, remembered)
+        self._pairs: dict[str, dict[tuple[Partition, Partition], _Stairs]] = {}
+        # By channel and partition, the next offset before which something was told to nobody here, as its parent came
+        # later, and which others may have been told.
+        self._untold: dict[str, dict[Partition, int]] = {}
+        self._order: deque[tuple[str, tuple[Partition, Partition], int]] = deque()
+        # By partition, the next offset before which too much has been forgotten.
+        self._unsure: dict[Partition, int] = {}
+
+    def note(
+        self,
+        partition: Partition,
+        offset: int,
+        outcome: Outcome,
+        *,
+        entity: str | None = None,
+        only: Collection[str] | None = None,
+    ) -> None:
+        """Note on what a record depended, and what will depend on it.
+
+        `entity` is the name of what it is about, if others of its topic's partitions may tell of that too. With `only`,
+        other channels do not matter.
+        """
+        place = {partition: offset}
+        firsts: dict[Partition, int] = {}
+        for parent in outcome.parents:
+            if (places := self._known.get(parent)) is not None:
+                _add(firsts, places)
+        told_before: dict[Partition, int] = {}
+        if entity is not None:
+            told_before = self._last.get(entity) or {}
+            _add(firsts, told_before)
+            self._forgot(self._last.put(entity, place))
+        waiting: dict[Partition, int] = {}
+        for name in outcome.known:
+            if (places := self._waiting.get(name)) is not None:
+                _add(waiting, places)
+        if outcome.known:
+            self._forgot(self._known.put(outcome.known[0], place))
+        if waiting:
+            _add(firsts, waiting)
+        if firsts and (len(firsts) > 1 or partition not in firsts or waiting):
+            for name in dict.fromkeys([*[message.channel for message in outcome.messages], *outcome.concerned]):
+                if only is None or name in only:
+                    topics = KINDS[name.rpartition(":")[2]].topics
+                    if waiting:
+                        self._add_untold(name, topics, waiting)
+                    self._add_pairs(name, topics, firsts, partition, offset)
+            self._forget_first()
+        if outcome.awaits:
+            # What waits for a parent that waits itself, waits for both; and it was judged by what was told before.
+            _add(waiting, told_before)
+            _add(waiting, place)
+        for name in outcome.awaits:
+            self._forgot(self._waiting.put(name, waiting))
+
+    def _add_pairs(
+        self, channel: str, topics: Collection[str], firsts: dict[Partition, int], partition: Partition, offset: int
+    ) -> None:
+        for first, at in firsts.items():
+            if first != partition and first.topic in topics and not self._window.is_before_floor(first, at):
+                pair = first, partition
+                pairs = self._pairs.get(channel)
+                if pairs is None:
+                    pairs = self._pairs[channel] = {}
+                stairs = pairs.get(pair)
+                if stairs is None:
+                    stairs = pairs[pair] = _Stairs()
+                if stairs.add(at, offset):
+                    self._order.append((channel, pair, at))
+
+    def _add_untold(self, channel: str, topics: Collection[str], waiting: dict[Partition, int]) -> None:
+        for partition, at in waiting.items():
+            if partition.topic in UNCARRIED and partition.topic in topics:
+                untold = self._untold.setdefault(channel, {})
+                untold[partition] = max(at + 1, untold.get(partition, 0))
+                self._order.append((channel, (partition, partition), at))
+
+    def _forget_first(self) -> None:
+        """Forget what matters no more, or too much."""
+        while self._order:
+            name, pair, at = self._order[0]
+            if not self._window.is_before_floor(pair[0], at):
+                if len(self._order) <= self._remembered:
+                    break
+                self._forgot({pair[0]: at})
+            self._order.popleft()
+            self._drop(name, pair, at)
+
+    def _drop(self, name: str, pair: tuple[Partition, Partition], at: int) -> None:
+        untold = self._untold.get(name, {})
+        if pair[0] == pair[1]:
+            if untold.get(pair[0], 0) == at + 1:
+                del untold[pair[0]]
+                if not untold:
+                    del self._untold[name]
+            return
+        pairs = self._pairs.get(name, {})
+        if (stairs := pairs.get(pair)) is not None:
+            stairs.drop_before(at + 1)
+            if not stairs.firsts:
+                del pairs[pair]
+                if not pairs:
+                    del self._pairs[name]
+
+    def _forgot(self, places: dict[Partition, int] | None) -> None:
+        for partition, offset in (places or {}).items():
+            self._unsure[partition] = max(self._unsure.get(partition, 0), offset + 1)
+
+    def replaced(self, topic: str) -> Iterator[None]:
+        """Forget what a topic told before it was created again, yielding often; no record may be noted meanwhile."""
+        for recent in (self._known, self._waiting, self._last):
+            yield from recent.keep(lambda partition, _: partition.topic != topic)
+        for untold in self._untold.values():
+            for partition in [partition for partition in untold if partition.topic == topic]:
+                del untold[partition]
+        for pairs in self._pairs.values():
+            for pair in [pair for pair in pairs if topic in (pair[0].topic, pair[1].topic)]:
+                del pairs[pair]
+        self._unsure = {partition: at for partition, at in self._unsure.items() if partition.topic != topic}
+
+    def truncated(self, partition: Partition, end: int) -> Iterator[None]:
+        """Forget what a partition held from `end` on, which it has lost: those offsets are given out again.
+
+        Yields often; no record may be noted meanwhile.
+        """
+        for recent in (self._known, self._waiting, self._last):
+            yield from recent.keep(lambda at, offset: at != partition or offset < end)
+        for pairs in self._pairs.values():
+            for pair, stairs in pairs.items():
+                stairs.cut(*(end if at == partition else None for at in pair))
+        for untold in (*self._untold.values(), self._unsure):
+            if untold.get(partition, 0) > end:
+                untold[partition] = end
+
+    def clean(self, channel: Channel, vector: Vector) -> bool:
+        """Return whether a place on a channel that holds a record holds all on which this depended here."""
+        topics = channel.kind.topics
+        unsure = chain(self._unsure.items(), self._untold.get(channel.name, {}).items())
+        return all(partition.topic not in topics or vector.get(partition, 0) >= at for partition, at in unsure) and all(
+            stairs.is_kept(vector.get(first, 0), vector.get(second, 0))
+            for (first, second), stairs in self._pairs.get(channel.name, {}).items()
+        )
+
+
+def _add(firsts: dict[Partition, int], more: dict[Partition, int]) -> None:
+    for partition, offset in more.items():
+        if offset > firsts.get(partition, -1):
+            firsts[partition] = offset

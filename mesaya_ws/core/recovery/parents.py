@@ -1,0 +1,252 @@
+"""What depends on what: the one table from which it follows what is waited for, flagged, carried, and told to whom.
+
+A record says whom it concerns by its own fields, or by those of a parent, which another topic tells of. Two instances
+may take the two in different order; so whoever moves from one to the other may have been told one of them, and not the
+other (see `resume.Dependencies`).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from mesaya_ws.core.access.channels import RESTAURANT_KINDS, restaurant_channel, user_channel
+from mesaya_ws.core.platform.entities import IMAGED
+from mesaya_ws.core.platform.envelope import Event
+from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.topics import topic_of
+
+PARTS = "part"
+"""Stands for the kind of a parent of which only the id is known, not which of `IMAGED` it is."""
+
+# By entity: the fields that name a parent, of which the first that is there counts, and what kinds it can be of. What
+# names its restaurant or user itself needs no parent.
+_PARENTS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "table": (("sectionId", ("section",)),),
+    "section_object": (("sectionId", ("section",)),),
+    "subscription": (("restaurantId", ("restaurant",)),),
+    "payment": (("reservationId", ("reservation",)), ("subscriptionId", ("subscription",))),
+    "image": (("entityId", IMAGED),),
+}
+
+# By entity: the fields that those need of whom it is a parent, beside the restaurant where it is. A piece of furniture
+# is a parent of the model that it is of: records of that are told wherever a piece stands.
+_GIVES: Mapping[str, tuple[str, ...]] = {
+    "restaurant": (),
+    "section": (),
+    "table": (),
+    "menu": (),
+    "dish": (),
+    "section_object": ("objectId",),
+    "reservation": ("userId",),
+    "subscription": (),
+}
+
+# Parents that still say whom their parts concern when they have been deleted.
+_LASTING = frozenset({"restaurant", "reservation", "subscription"})
+
+
+# By entity: the channels of its restaurant on which its parts are told.
+_TOLD_ON: Mapping[str, tuple[str, ...]] = {
+    "section": ("tables", "info"),
+    "table": ("info",),
+    "menu": ("info",),
+    "dish": ("info",),
+    "section_object": ("tables",),
+    "reservation": ("reservations",),
+}
+
+_OWN_CHANNEL: Mapping[str, str] = {
+    "section": "tables",
+    "table": "tables",
+    "section_object": "tables",
+    "menu": "menu",
+    "dish": "menu",
+    "review": "reviews",
+    "image": "info",
+    "reservation": "reservations",
+}
+
+UNCARRIED = frozenset(map(topic_of, ("payments", "subscriptions")))
+"""The topics of those that waited for a parent and are not told with it when it comes: states do not hold them."""
+
+Given = tuple[str | None, ...] | None
+
+
+def missing_parent(event: Event, projections: Projections) -> str | None:
+    """Return what must be known before it can be said whom an event concerns, as `<entity>:<id>`, or None.
+
+    A parent that is known to be deleted is not missing: waiting would not bring it back.
+    """
+    fields = _PARENTS.get(event.entity)
+    if fields is None:
+        return None
+    known: Mapping[str, Any] | None = None
+    for name, kinds in fields:
+        id = event.data.get(name)
+        if id is None:
+            if known is None:
+                known = projections.shelves[event.entity].last(event.id) or {}
+            id = known.get(name)
+        if id is not None:
+            kind = kinds[0] if len(kinds) == 1 else projections.kind_of(id, kinds) or PARTS
+            if not projections.is_parent(kind, id):
+                return f"{kind}:{id}"
+            missing = depends_on(kind, id, projections)[1] if kind in _PARENTS else ()
+            return missing[0] if missing else None
+    return None
+
+
+class Before(NamedTuple):
+    """What an event found, before it was folded.
+
+    `subject` is the parent that it may change, if it is known, and what this `gave` its parts (see `gives`). Of what it
+    deletes or moves away, nobody knows afterwards on which `parents` that depended, and which ones it `awaits`.
+    """
+
+    subject: tuple[str, str] | None
+    was_known: bool
+    gave: Given
+    parents: tuple[str, ...] = ()
+    awaits: tuple[str, ...] = ()
+
+
+_NOTHING = Before(None, was_known=False, gave=None)
+
+
+def look_before(event: Event, projections: Projections) -> Before:
+    """Return what an event finds that is to be folded."""
+    entity = event.entity
+    parents: tuple[str, ...] = ()
+    awaits = parents
+    if entity in _PARENTS and (event.what == "deleted" or _moves(event, projections)):
+        parents, awaits = depends_on(entity, event.id, projections)
+    subject = subject_of(event, projections)
+    if subject is None:
+        return Before(None, False, None, parents, awaits) if parents else _NOTHING
+    gave = gives(*subject, projections)
+    return Before(subject, gave is not None or projections.is_parent(*subject), gave, parents, awaits)
+
+
+def _moves(event: Event, projections: Projections) -> bool:
+    known = projections.shelves[event.entity].alive.get(event.id)
+    if known is not None:
+        for name, _ in _PARENTS[event.entity]:
+            if (told := event.data.get(name)) is not None and told != known.get(name):
+                return True
+    return False
+
+
+def with_dependencies(outcome: Outcome, event: Event, before: Before, projections: Projections) -> Outcome:
+    """Return the outcome of an event that has been folded, with what it depended on and what depends on it."""
+    subject, was_known, gave, parents, awaits = before
+    if event.entity in _PARENTS or event.entity == "object":
+        more, missing = depends_on(event.entity, event.id, projections)
+    else:
+        more = missing = ()
+    if more or parents or awaits:
+        messages, reason, detail, reparented, mistyped, *_ = outcome
+        outcome = Outcome(
+            messages, reason, detail, reparented, mistyped, parents=parents + more, awaits=awaits + missing
+        )
+    if projections.is_late:
+        # Who took it in time told it there.
+        concerned = tuple(_own_channels(event, projections))
+        missing_one = missing_parent(event, projections)
+        # Where it told it there, the parent that it names will say.
+        more = (missing_one,) if missing_one is not None and missing_one not in outcome.awaits else ()
+        outcome = outcome._replace(concerned=concerned, awaits=outcome.awaits + more)
+    if subject is None:
+        return outcome
+    kind, id = subject
+    given = gives(kind, id, projections)
+    if given == gave and not (event.what == "deleted" and given is not None):
+        return outcome
+    now = channels_of_parts(kind, id, given, projections)
+    is_closed = kind == "restaurant" and "closed" in {*(gave or ())[:1], *(given or ())[:1]}
+    if not was_known and not is_closed:
+        return outcome._replace(known=names_of(kind, id, given), concerned=(*outcome.concerned, *now))
+    channels = [restaurant_channel(id, name) for name in RESTAURANT_KINDS] if is_closed else []
+    channels += [*outcome.reparented, *channels_of_parts(kind, id, gave, projections), *now]
+    return outcome._replace(reparented=tuple(dict.fromkeys(channels)))
+
+
+def _own_channels(event: Event, projections: Projections) -> Iterator[str]:
+    """Yield the channels of those whom a record names itself."""
+    kind = _OWN_CHANNEL.get(event.entity)
+    if kind is not None and (place := projections.place(event.entity, event.data)) is not None:
+        yield restaurant_channel(place, kind)
+        if event.entity in IMAGED:
+            yield restaurant_channel(place, "info")
+    if event.entity in ("reservation", "owner_upgrade") and (user := event.data.get("userId")) is not None:
+        yield user_channel(user)
+
+
+def depends_on(entity: str, id: str, projections: Projections) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return on which parents it depends whom an entity concerns, as `<entity>:<id>`, and which of them is missing."""
+    if entity == "object":
+        # Any number of pieces may be placed yet.
+        return (f"object:{id}",), (f"object:{id}",)
+    data = projections.shelves[entity].last(id) or {}
+    for field, kinds in _PARENTS[entity]:
+        if (parent := data.get(field)) is None:
+            continue
+        kind = kinds[0] if len(kinds) == 1 else projections.kind_of(parent, kinds) or PARTS
+        name = f"{kind}:{parent}"
+        if not projections.is_parent(kind, parent):
+            return (name,), (name,)
+        if kind not in _PARENTS:
+            return (name,), ()
+        names, missing = depends_on(kind, parent, projections)
+        return (name, *names), missing
+    return (), ()
+
+
+def subject_of(event: Event, projections: Projections) -> tuple[str, str] | None:
+    """Return the kind and id of the parent that a record may change: that which it is about, or whose owner it says."""
+    if event.entity in _GIVES:
+        return event.entity, event.id
+    if event.entity == "owner_upgrade":
+        known = projections.shelves["owner_upgrade"].last(event.id) or {}
+        restaurant = event.data.get("assignedRestaurantId") or known.get("assignedRestaurantId")
+        return ("restaurant", restaurant) if restaurant else None
+    return None
+
+
+def gives(kind: str, id: str, projections: Projections) -> Given:
+    """Return what its parts need of a parent; None if it was never heard of, or is of no use to them (any more)."""
+    shelf = projections.shelves[kind]
+    if kind == "restaurant":
+        if not projections.is_parent(kind, id):
+            return None
+        state = "closed" if not projections.is_open(id) else "open" if id in shelf.alive else "unseen"
+        return state, projections.owner(id)
+    data = shelf.last(id) if kind in _LASTING else shelf.alive.get(id)
+    if data is None:
+        return None
+    place, names = projections.place(kind, data), _GIVES[kind]
+    return (place, data.get(names[0])) if names else (place,)
+
+
+def names_of(kind: str, id: str, given: Given) -> tuple[str, ...]:
+    """Return by which names parts may know a parent (see `depends_on`, `missing_parent`)."""
+    if kind == "section_object":
+        return (f"object:{given[1]}",) if given is not None else ()
+    return (f"{kind}:{id}", f"{PARTS}:{id}") if kind in IMAGED else (f"{kind}:{id}",)
+
+
+def channels_of_parts(kind: str, id: str, given: Given, projections: Projections) -> Iterator[str]:
+    """Yield the channels on which the parts of a parent are told that gives them so much (see `gives`)."""
+    if given is None:
+        return
+    place, *more = given
+    if kind == "restaurant":
+        yield restaurant_channel(id, "info")
+        yield from map(user_channel, filter(None, more))
+    elif kind == "subscription":
+        if (owner := projections.owner(place)) is not None:
+            yield user_channel(owner)
+    elif place is not None:
+        for name in _TOLD_ON[kind]:
+            yield restaurant_channel(place, name)
+    if kind == "reservation":
+        yield from map(user_channel, filter(None, more))

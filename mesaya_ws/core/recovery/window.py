@@ -1,0 +1,291 @@
+"""The recent publications, by channel: what a client that comes back has missed, without asking the log."""
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from heapq import merge
+from itertools import chain
+from operator import attrgetter
+from typing import NamedTuple
+
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.recovery.position import Vector
+
+
+class Publication(NamedTuple):
+    """A frame on a channel, and the record that it was made of; `serial` counts all publications of this instance.
+
+    It was `made_at` some time (ms) by a clock that never steps. `state_of` is the id of what it tells the whole state
+    of, so that earlier ones of that are superseded by it.
+    """
+
+    serial: int
+    partition: Partition
+    offset: int
+    made_at: int
+    frame: bytes
+    state_of: str | None = None
+
+
+DROPPED_AT_ONCE = 1000
+"""How many publications are dropped in one go: a burst ages all at once, and each takes some 2 µs."""
+
+_GONE = Publication(0, Partition("", 0), 0, 0, b"")
+_serial, _offset = attrgetter("serial"), attrgetter("offset")
+
+
+class Overtaken(Exception):  # noqa: N818 - the window moving on is its nature
+    """The window does not hold that place any more."""
+
+
+class _Line:
+    """The publications on one channel of one partition's records, in their order; those before `start` have gone.
+
+    Serials and offsets both increase, so any place is found by bisection: thousands of clients may come back at once.
+    `removed` is how many have been removed from the list. Where there are states, `stands` has a byte for each entry: 0
+    when another one has superseded it, for a search of bytes passes over thousands of them in a microsecond.
+    """
+
+    __slots__ = ("entries", "removed", "stands", "start")
+
+    def __init__(self) -> None:
+        self.entries: list[Publication] = []
+        self.start = 0
+        self.removed = 0
+        self.stands: bytearray | None = None
+
+    def add(self, publication: Publication) -> None:
+        self.entries.append(publication)
+        if self.stands is not None:
+            self.stands.append(1)
+        elif publication.state_of is not None:
+            self.stands = bytearray(b"\1" * len(self.entries))
+
+    def drop_first(self) -> None:
+        self.entries[self.start] = _GONE
+        self.start += 1
+        if self.start * 2 > len(self.entries):
+            del self.entries[: self.start]
+            if self.stands is not None:
+                del self.stands[: self.start]
+            self.removed += self.start
+            self.start = 0
+
+    @property
+    def end(self) -> int:
+        """The number of the next publication, of all that there ever were."""
+        return self.removed + len(self.entries)
+
+    def supersede(self, number: int) -> None:
+        """Note that another publication has superseded the one with that number, if it is still here."""
+        if number >= self.removed and self.stands is not None:
+            self.stands[number - self.removed] = 0
+
+    def truncate(self, offset: int) -> bool:
+        """Drop the publications of records at `offset` or behind it; say whether there are others."""
+        end = bisect_left(self.entries, offset, self.start, key=_offset)
+        del self.entries[end:]
+        if self.stands is not None:
+            del self.stands[end:]
+        return len(self.entries) > self.start
+
+    def between(self, first: int, end: int | None) -> tuple[int, int]:
+        """Return where the publications of the records `first <= offset < end` lie among the entries."""
+        start = bisect_left(self.entries, first, self.start, key=_offset)
+        return start, len(self.entries) if end is None else bisect_left(self.entries, end, start, key=_offset)
+
+    def run(self, serial: int, start: int, stop: int) -> Iterator[Publication]:
+        start = bisect_right(self.entries, serial, start, stop, key=_serial)
+        return map(self.entries.__getitem__, range(start, stop))
+
+    def standing(self, serial: int) -> Iterator[Publication]:
+        """Iterate over those after the one called `serial` that no other one has superseded."""
+        at = bisect_right(self.entries, serial, self.start, key=_serial)
+        if self.stands is None:
+            yield from map(self.entries.__getitem__, range(at, len(self.entries)))
+            return
+        while (at := self.stands.find(1, at)) >= 0:
+            yield self.entries[at]
+            at += 1
+
+
+class Window:
+    """Publications not older than `seconds` and not larger than `max_bytes` in all, in the order they were made.
+
+    `serial` is that of the latest publication, `evicted` that of the latest one that has gone. A new era begins when
+    something was missed, or a topic was created anew. Of every partition the window is complete from its floor on: it
+    holds all that was made of the records at `offset >= floor`.
+    """
+
+    def __init__(self, seconds: float, max_bytes: int) -> None:
+        self._milliseconds = seconds * 1000
+        self._max_bytes = max_bytes
+        self._order: deque[tuple[str, Publication]] = deque()
+        self._channels: dict[str, dict[Partition, _Line]] = {}
+        # By channel, by what it is a state of: where the latest state is.
+        self._states: dict[str, dict[str, tuple[_Line, int]]] = {}
+        self._floor: dict[Partition, int] = {}
+        self.evicted = 0
+        self.era = 0
+        self.serial = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @property
+    def channels(self) -> Collection[str]:
+        """The names of the channels on which something is here."""
+        return self._channels.keys()
+
+    def raise_floor(self, partition: Partition, offset: int) -> None:
+        """Promise nothing of `partition` before `offset`: not all of it could be published."""
+        self._floor[partition] = max(offset, self._floor.get(partition, 0))
+
+    def is_before_floor(self, partition: Partition, offset: int) -> bool:
+        """Return whether nothing is promised of a record, so that nobody is told anything who lacks it."""
+        return offset < self._floor.get(partition, 0)
+
+    def tear(self, partition: Partition, offset: int) -> None:
+        """Promise nothing of `partition` before `offset`, and begin a new era: what was made before it is not all."""
+        self.era += 1
+        self.raise_floor(partition, offset)
+
+    def forget(self, partition: Partition) -> None:
+        """Promise nothing of a partition whose topic was created anew, and begin it again at 0."""
+        self.truncate(partition, 0)
+
+    def truncate(self, partition: Partition, offset: int) -> None:
+        """Take back what was made of records of `partition` from `offset` on: others will be there."""
+        self.era += 1
+        # What is taken back stays where it is in the order of all, until its turn has come.
+        self._states.clear()
+        for channel, lines in list(self._channels.items()):
+            if partition in lines and not lines[partition].truncate(offset):
+                del lines[partition]
+                if not lines:
+                    del self._channels[channel]
+        self._floor[partition] = min(offset, self._floor.get(partition, 0))
+
+    def add(
+        self,
+        channel: str,
+        partition: Partition,
+        offset: int,
+        made_at: int,
+        frame: bytes,
+        state_of: str | None = None,
+    ) -> None:
+        """Keep a publication; the oldest ones give way to it. `made_at` in milliseconds of a clock that never steps."""
+        self.serial += 1
+        publication = Publication(self.serial, partition, offset, made_at, frame, state_of)
+        self._order.append((channel, publication))
+        lines = self._channels.get(channel)
+        if lines is None:
+            lines = self._channels[channel] = {}
+        line = lines.get(partition)
+        if line is None:
+            line = lines[partition] = _Line()
+        line.add(publication)
+        if state_of is not None:
+            states = self._states.setdefault(channel, {})
+            if (before := states.get(state_of)) is not None:
+                before[0].supersede(before[1])
+            states[state_of] = line, line.end - 1
+        self.bytes += len(frame)
+        while self.bytes > self._max_bytes:
+            self._evict()
+
+    def is_past(self, made_at: int, now: int) -> bool:
+        """Return whether what was `made_at` some time is too old `now` (ms, both of one clock)."""
+        return made_at < now - self._milliseconds
+
+    def expire(self, now: int) -> bool:
+        """Drop what is too old `now` (ms, of a clock that never steps), as much as in one go; say if there is more."""
+        for _ in range(DROPPED_AT_ONCE):
+            if not self._order or not self.is_past(self._order[0][1].made_at, now):
+                return False
+            self._evict()
+        return True
+
+    def clear(self) -> Iterator[None]:
+        """Drop everything, yielding after every go."""
+        while self._order:
+            for _ in range(min(DROPPED_AT_ONCE, len(self._order))):
+                self._evict()
+            yield
+
+    def _evict(self) -> None:
+        channel, publication = self._order.popleft()
+        self.evicted = publication.serial
+        self.bytes -= len(publication.frame)
+        lines = self._channels.get(channel, {})
+        line = lines.get(publication.partition)
+        if line is None or line.entries[line.start] is not publication:
+            return  # it has been taken back
+        self._forget_state(channel, publication, line)
+        line.drop_first()
+        if not line.entries:
+            del lines[publication.partition]
+            if not lines:
+                del self._channels[channel]
+        self.raise_floor(publication.partition, publication.offset + 1)
+
+    def _forget_state(self, channel: str, publication: Publication, line: _Line) -> None:
+        """Forget where the latest state of something is, if it is `publication`, the first one of `line`."""
+        states = self._states.get(channel)
+        if states is None or publication.state_of is None:
+            return
+        if states.get(publication.state_of) == (line, line.removed + line.start):
+            del states[publication.state_of]
+            if not states:
+                del self._states[channel]
+
+    def holds(self, partitions: Iterable[Partition], vector: Vector) -> bool:
+        """Return whether everything after `vector` in `partitions` is here; a partition left out counts from 0."""
+        return all(vector.get(partition, 0) >= self._floor.get(partition, 0) for partition in partitions)
+
+    def count(self, channel: str, vector: Vector, end: Vector | None = None) -> int:
+        """Return how many publications there are on `channel` after the place `vector`, up to `end`."""
+        places = (
+            line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0))
+            for partition, line in self._channels.get(channel, {}).items()
+        )
+        return sum(stop - start for start, stop in places)
+
+    def after(
+        self, channel: str, vector: Vector, serial: int | None = None, end: Vector | None = None
+    ) -> Iterator[Publication]:
+        """Iterate over the publications on `channel` after the place `vector` and up to `end`, in their order.
+
+        Those up to the one called `serial` are left out; raises `Overtaken` when some after it have gone meanwhile.
+        The iterator is good until the window changes.
+        """
+        if serial is None:
+            serial = self.evicted
+        elif serial < self.evicted:
+            raise Overtaken
+        runs = [
+            line.run(serial, *line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0)))
+            for partition, line in self._channels.get(channel, {}).items()
+        ]
+        return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
+
+    def newest(self, channel: str, serial: int) -> Iterator[Publication]:
+        """Iterate over the publications on `channel` after the one called `serial`, in their order.
+
+        States that a later one has superseded are left out, and take no time. Raises `Overtaken` as `after` does; the
+        iterator is good until the window changes.
+        """
+        if serial < self.evicted:
+            raise Overtaken
+        runs = [line.standing(serial) for line in self._lines(channel)]
+        return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
+
+    def latest(self, channel: str, count: int) -> list[Publication]:
+        """Return the last `count` publications on `channel`, in their order."""
+        ends = [line.entries[max(line.start, len(line.entries) - count) :] for line in self._lines(channel)]
+        return sorted(chain.from_iterable(ends), key=_serial)[-count:]
+
+    def _lines(self, channel: str) -> Iterable[_Line]:
+        return self._channels.get(channel, {}).values()

@@ -1,0 +1,1 @@
+"""One client: what it asks, and what is handed over to it."""

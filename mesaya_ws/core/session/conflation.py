@@ -1,0 +1,29 @@
+"""For clients that read too slowly: of the states of one thing, only the newest is told.
+
+What is queued for such a client is old when it arrives, and its bound is soon reached. A subscription that folds leaves
+the hub instead, and nothing is kept for it but its place; when the client has caught up, it is told from the window
+what came after that place, without the states that have been superseded.
+"""
+
+from collections.abc import Callable
+
+from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.feed.hub import Outbox
+
+
+class Foldable:
+    """A subscriber in the place of an outbox that must not queue what comes on `channel`: it calls `fold` instead."""
+
+    __slots__ = ("_channel", "_fold", "_outbox")
+
+    def __init__(self, channel: Channel, outbox: Outbox, fold: Callable[[Channel], None]) -> None:
+        self._channel = channel
+        self._outbox = outbox
+        self._fold = fold
+
+    def offer(self, data: bytes, messages: int) -> None:
+        """Hand `data` on if it can be written at once."""
+        if self._outbox.behind:
+            self._fold(self._channel)
+        else:
+            self._outbox.offer(data, messages)

@@ -1,0 +1,1 @@
+"""What channels show: a noun's events and its part of a snapshot."""

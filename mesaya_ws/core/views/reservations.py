@@ -1,0 +1,104 @@
+"""A reservation as clients see it."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+
+from mesaya_ws.core.access.channels import restaurant_channel, user_channel
+from mesaya_ws.core.platform.entities import ENTITIES
+from mesaya_ws.core.platform.entity import Data
+from mesaya_ws.core.platform.envelope import Event
+from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.views.status import _judge, _told
+
+_KNOWN = frozenset(ENTITIES["reservation"].fields)
+
+
+def show_reservation(data: Data, names: Mapping[str, str]) -> Data:
+    """Return a folded reservation as clients see it: always all of its fields, null where nothing is known.
+
+    `names` are what users are called, for a reservation that does not say it itself.
+    """
+    known = data.get
+    shown = {
+        "reservationId": data["reservationId"],
+        "restaurantId": known("restaurantId"),
+        "tableId": known("tableId"),
+        "userId": known("userId"),
+        "clientName": known("userName") or names.get(known("userId", "")),
+        "date": compose_date(known("reservationTime"), known("reservationDate")),
+        "numberOfGuests": known("numberOfGuests"),
+        "status": known("status"),
+        "createdAt": known("createdAt"),
+        "updatedAt": known("updatedAt"),
+    }
+    if not data.keys() <= _KNOWN:
+        shown |= {name: value for name, value in data.items() if name not in _KNOWN}
+    return shown
+
+
+def is_before(data: Data, day: str) -> bool:
+    """Return whether a folded reservation begins before a day (`YYYY-MM-DD`, UTC); not if nothing tells when."""
+    when: str | None = data.get("reservationTime")
+    if when is not None and when[10:11] == "T" and when.endswith("Z"):
+        # As the platform writes it. A restaurant has tens of thousands of the past: this takes a tenth of the time.
+        return when[:10] < day
+    begins = compose_date(when, data.get("reservationDate"))
+    return begins is not None and begins < day
+
+
+# Tables are booked for the same hours again and again, and a reservation is told several times.
+@lru_cache(maxsize=4096)
+def compose_date(when: str | None, day: str | None) -> str | None:
+    """Return when a reservation begins, as `YYYY-MM-DDTHH:MM:SSZ`, or None where that cannot be told.
+
+    `when` is an instant, or else a time of day on `day` (a day, or any instant of it), as RFC 3339 writes it or a
+    database's text does (a blank for the T, no minutes in the offset). Times without an offset are UTC.
+    """
+    if when is None:
+        return None
+    try:
+        start = _instant(when)
+        if start is None and day is not None:
+            on = _instant(day) or date.fromisoformat(day)
+            start = _utc(datetime.combine(on, time.fromisoformat(when.upper())))
+    except (ValueError, OverflowError):
+        return None
+    return None if start is None else start.isoformat(timespec="seconds") + "Z"
+
+
+def _instant(text: str) -> datetime | None:
+    """Return the instant that a text gives; None where it is only a day or a time of day. Raises ValueError."""
+    if text[10:11] not in ("T", "t", " "):
+        return None
+    text = text.upper()  # "T" and "Z" may be small (RFC 3339, 5.6)
+    if text[16:19] == ":60":  # a leap second (RFC 3339, 5.7) is the first of the next minute, as POSIX counts
+        return _utc(datetime.fromisoformat(f"{text[:16]}:59{text[19:]}")) + timedelta(seconds=1)
+    return _utc(datetime.fromisoformat(text))
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _route_reservation(event: Event, projections: Projections) -> Outcome:
+    timestamp = event.timestamp
+    folded = projections.fold(event)
+    before, data = folded.before, folded.data
+    if folded.is_late and not folded.exists and before is None:
+        return outcome_of(())
+    what, previous = _judge(event, folded)
+    if not folded.exists:
+        what = "deleted"
+    shown = _told(what, previous, show_reservation(data, projections.names))
+    here, guest = projections.place("reservation", data), data.get("userId")
+    messages = []
+    if here is not None:
+        messages.append(Message(restaurant_channel(here, "reservations"), f"reservation.{what}", timestamp, shown))
+    if guest is not None:
+        messages.append(Message(user_channel(guest), f"reservation.{what}", timestamp, shown))
+    if before is not None and (left := projections.place("reservation", before)) is not None and left != here:
+        lost = show_reservation(before, projections.names)
+        messages.append(Message(restaurant_channel(left, "reservations"), "reservation.deleted", timestamp, lost))
+    return outcome_of(messages)

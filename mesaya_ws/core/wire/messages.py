@@ -1,0 +1,102 @@
+"""What clients and the service say to one another: JSON objects in text frames, told apart by `type`."""
+
+from typing import Any, NoReturn
+
+import orjson
+from attrs import frozen
+from cattrs.errors import ClassValidationError
+
+from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.json_text import read_json
+from mesaya_ws.core.wire.structuring import first_problem, strict_converter
+
+Id = str | int | float | None
+"""What a client calls a message by; the answer repeats it just so."""
+
+LONGEST_ID = 256
+"""Characters that an id may have: it is kept for as long as its subscription waits for an answer."""
+
+
+@frozen
+class Subscribe:
+    """`{"type": "subscribe", "channel": …}`.
+
+    With the `position` of the last event seen, to go on from there; with `snapshot: true`, to be told the state first.
+    """
+
+    channel: str
+    id: Id = None
+    position: str | None = None
+    snapshot: bool = False
+
+
+@frozen
+class Unsubscribe:
+    """`{"type": "unsubscribe", "channel": …}`."""
+
+    channel: str
+    id: Id = None
+
+
+@frozen
+class Ping:
+    """`{"type": "ping"}`: for clients that cannot send ping frames (browsers)."""
+
+    id: Id = None
+
+
+ClientMessage = Subscribe | Unsubscribe | Ping
+TYPES: dict[str, type[ClientMessage]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "ping": Ping}
+_CONVERTER = strict_converter()
+
+
+class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
+    """A message that is answered with an error; `id` and `channel` are echoed where the message held them."""
+
+    def __init__(self, error: codes.ErrorCode, sentence: str, *, id: object = None, channel: str | None = None) -> None:
+        super().__init__(sentence)
+        self.error = error
+        self.sentence = sentence
+        self.id = id
+        self.channel = channel
+
+
+def parse(text: str) -> ClientMessage:
+    """Understand a client's message. Raises `Refusal` with the error to answer."""
+    try:
+        fields = read_json(text)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(codes.BAD_JSON, f"The message is not JSON: {error}.") from None
+    if not isinstance(fields, dict):
+        raise Refusal(codes.BAD_JSON, 'A message is a JSON object with a "type".')
+    kind = fields.pop("type", None)
+    if not isinstance(kind, str):
+        _refuse(fields, codes.BAD_MESSAGE, 'A message needs a "type", which is text.')
+    if kind not in TYPES:
+        _refuse(fields, codes.UNKNOWN_TYPE, f"No message of type {kind[:64]!r} exists; there are: {', '.join(TYPES)}.")
+    try:
+        message = _CONVERTER.structure(fields, TYPES[kind])
+    except ClassValidationError as error:
+        _refuse(fields, codes.BAD_MESSAGE, f"In {kind!r}, {first_problem(error)}.")
+    if isinstance(message.id, str) and len(message.id) > LONGEST_ID:
+        _refuse(fields, codes.BAD_MESSAGE, f"An id has at most {LONGEST_ID} characters.")
+    return message
+
+
+def _refuse(fields: dict[str, Any], error: codes.ErrorCode, sentence: str) -> NoReturn:
+    channel = fields.get("channel")
+    raise Refusal(error, sentence, id=_echo(fields.get("id")), channel=channel if isinstance(channel, str) else None)
+
+
+def _echo(id: object) -> object:
+    """Return the `id` of a message that is refused, which tells the client which one it was, whatever its type is."""
+    try:
+        orjson.dumps(id)
+    except orjson.JSONEncodeError:  # it is nested more deeply than can be written
+        return None
+    return id
+
+
+def encode(kind: str, **fields: object) -> bytes:
+    """Return a message of the service as JSON; fields that are None are left out."""
+    return orjson.dumps({"type": kind, **{name: value for name, value in fields.items() if value is not None}})

@@ -1,0 +1,229 @@
+"""Record batches, as brokers keep and send them, unpacked into records of ours.
+
+kafka-python's own way makes two objects and some forty calls of each record, and reads its headers, which nobody here
+asks for; this takes a quarter of the time, and lets headers be whatever their producer liked. For the format see
+https://kafka.apache.org/documentation/#recordbatch; the names that begin with an underscore are those of release
+3.0.12, which is pinned.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+from kafka import IsolationLevel
+from kafka.consumer.fetcher import Fetcher
+from kafka.errors import CorruptRecordError
+from kafka.record.util import decode_varint
+
+from mesaya_ws.core.log.records import Record, TooLarge
+from mesaya_ws.eventlog.kafka.driver.unpacking import TooLargeError, reader
+
+CHUNK = 1024 * 1024
+"""Bytes that are unpacked at a time."""
+
+HEAD = 40
+"""Bytes that hold all numbers before a record's key, and some."""
+
+TAKEN_BYTES = 256 * 1024
+"""Bytes of records after which no more are taken at a time; the last of them may be larger."""
+
+OLD_BATCH = 8 * 1024 * 1024
+"""Bytes of an old batch, unpacked, at most: it is read as a whole, and what is noted of its records takes more."""
+
+
+class Sizes(NamedTuple):
+    """How many bytes there may be at most, unpacked, in a record and in a batch."""
+
+    record: int
+    batch: int
+
+
+SIZES = Sizes(4 * 1024 * 1024, 64 * 1024 * 1024)
+
+
+class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no types
+    """What one answer has brought of a partition; what it yields are `Record`s.
+
+    When a batch cannot be unpacked, what is left of it lies before `behind`, as far as that is known. `taken` is how
+    many bytes of records were taken the last time. `note_epoch` is told the offset from which on what it brings was
+    written under another leader, before the first record of that.
+    """
+
+    behind = 0
+    leader_epoch = -1
+    note_epoch: Callable[[Any, int, int], None] = staticmethod(lambda partition, offset, epoch: None)
+    sizes = SIZES
+    taken = 0
+
+    def take(self, n: int | None = None) -> list[Record]:
+        """Return the next records, `n` at most, and not many bytes of them."""
+        self._maybe_raise_next_inline_exception()
+        records: list[Record] = []
+        self.taken = 0
+        try:
+            for record in islice(self.record_iterator, n):
+                records.append(record)
+                self.taken += len(record.value or b"") + len(record.key or b"")
+                if self.taken >= TAKEN_BYTES:
+                    break
+        except Exception as error:
+            if not records:
+                raise
+            self._next_inline_exception = error
+        return records
+
+    def _unpack_records(self, partition: Any, batches: Any, *_: Any) -> Iterator[Record]:
+        """Yield the records, but not those of transactions that were aborted. Raises `CorruptRecordError`."""
+        batch = last = batches.next_batch()
+        while batch is not None:
+            if self.check_crcs and not batch.validate_crc():
+                # How many records it says to hold may be the damage. Where the next one begins is known for sure.
+                following = batches.next_batch()
+                if following is not None and following.validate_crc():
+                    self.behind = following.base_offset
+                raise CorruptRecordError(f"The batch at offset {batch.base_offset} has another checksum than it says.")
+            last = batch
+            self.bytes_read += batch.size_in_bytes
+            if batch.magic < 2:
+                yield from self._of_old(partition, batch)
+            elif not self._is_hidden(partition, batch):
+                self.behind = batch.next_offset
+                for record in unpack(batch, partition.topic, partition.partition, self.sizes):
+                    self.next_fetch_offset = record.offset + 1
+                    yield record
+            batch = batches.next_batch()
+        if last is not None and last.magic == 2:
+            # Compaction may have removed the last record of a batch.
+            self.next_fetch_offset = last.next_offset
+        self.drain()
+
+    def _is_hidden(self, partition: Any, batch: Any) -> bool:
+        """Return whether a batch is a mark of a transaction, or belongs to one that was aborted."""
+        if self.leader_epoch != batch.leader_epoch:
+            self.leader_epoch = batch.leader_epoch
+            self.note_epoch(partition, batch.base_offset, batch.leader_epoch)
+        is_aborted = False
+        if self.isolation_level == IsolationLevel.READ_COMMITTED and batch.has_producer_id():
+            self._consume_aborted_transactions_up_to(batch.last_offset)
+            # Compaction may leave nothing of a mark but its head.
+            if batch.records_count and self._contains_abort_marker(batch):
+                self.aborted_producer_ids.discard(batch.producer_id)
+            else:
+                is_aborted = self._is_batch_aborted(batch)
+        if is_aborted or batch.is_control_batch:
+            self.next_fetch_offset = batch.next_offset
+            return True
+        return False
+
+    def _of_old(self, partition: Any, batch: Any) -> Iterator[Record]:
+        """Yield the records of a batch that was written before Kafka 0.11."""
+        if batch.compression_type:
+            _unpack_old(batch)
+        for record in batch:
+            if self.check_crcs and not record.validate_crc():
+                raise CorruptRecordError(f"The record at offset {record.offset} has another checksum than it says.")
+            self.next_fetch_offset = record.offset + 1
+            key, value = record.key, record.value
+            if (size := len(key or b"") + len(value or b"")) > self.sizes.record:
+                key, value = None, TooLarge(size)
+            yield Record(partition.topic, partition.partition, record.offset, record.timestamp, key, value)
+
+
+def _unpack_old(batch: Any) -> None:
+    """Unpack an old batch, which kafka-python would do whatever its size. Raises as `unpack` does."""
+    batch._assert_has_codec(batch.compression_type)
+    if batch.magic == 0 and batch.compression_type == batch.CODEC_LZ4:
+        raise CorruptRecordError(f"The batch at offset {batch.base_offset} is packed as only Kafka 0.8 and 0.9 did it.")
+    at = batch.KEY_OFFSET_V1 if batch.magic == 1 else batch.KEY_OFFSET_V0
+    # A key, which is none, and what is packed.
+    at += 4 + max(0, int.from_bytes(batch._buffer[at : at + 4], signed=True))
+    size = max(0, int.from_bytes(batch._buffer[at : at + 4], signed=True))
+    read = reader(batch.compression_type, bytes(batch._buffer[at + 4 : at + 4 + size]), OLD_BATCH)
+    unpacked = bytearray()
+    while part := read(CHUNK):
+        unpacked += part
+        if len(unpacked) > OLD_BATCH:
+            raise TooLargeError(f"The batch at offset {batch.base_offset} has more than {OLD_BATCH} bytes, unpacked.")
+    batch._buffer, batch._decompressed = memoryview(unpacked), True
+
+
+def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: int = CHUNK) -> Iterator[Record]:
+    """Yield the records of a batch (of format 2), a `chunk` of it in memory; of one that is too large, its size.
+
+    Raises `CorruptRecordError`, `TooLargeError` when the batch as a whole is, and whatever a codec raises.
+    """
+    data, at, read = bytes(batch._buffer), batch._pos, None
+    if batch.compression_type:
+        batch._assert_has_codec(batch.compression_type)
+        read = reader(batch.compression_type, data[at:], sizes.batch)
+        # A slice of bytes is bytes.
+        data, at = read(chunk), 0
+    unpacked = len(data)
+    base, first = batch.base_offset, batch.first_timestamp
+    appended = batch.max_timestamp if batch.timestamp_type == batch.LOG_APPEND_TIME else None
+    most = sizes.record
+
+    def more(wanted: int) -> None:
+        """Have `data` begin at `at`, and hold so many bytes, if there are."""
+        nonlocal data, at, unpacked
+        parts, held = [data[at:]], len(data) - at
+        while held < wanted and read is not None and (part := read(max(chunk, wanted - held))):
+            parts.append(part)
+            held += len(part)
+            unpacked += len(part)
+            if unpacked > sizes.batch:
+                raise TooLargeError(f"The batch at offset {base} has more than {sizes.batch} bytes, unpacked.")
+        data, at = b"".join(parts), 0
+
+    try:
+        for behind in range(batch.records_count - 1, -1, -1):
+            if read is not None and len(data) - at < HEAD:
+                more(HEAD)
+            size, at = decode_varint(data, at)
+            end = at + size
+            if size > most:
+                if size > sizes.batch - unpacked + len(data) - at:
+                    raise TooLargeError(f"The record at offset {base} or behind it has {size} bytes, unpacked.")
+                if read is not None:
+                    more(min(size, HEAD))
+                    end = size
+            elif end > len(data) and read is not None:
+                more(size)
+                end = size
+            later, at = decode_varint(data, at + 1)  # behind the attributes, which mean nothing yet
+            # Numbers below 64 are one byte; that is nearly always so, and a call less.
+            if (byte := data[at]) < 128:
+                further, at = (byte >> 1) ^ -(byte & 1), at + 1
+            else:
+                further, at = decode_varint(data, at)
+            timestamp = first + later if appended is None else appended
+            if size > most:
+                while read is not None and end > len(data):
+                    end, at = end - len(data), len(data)
+                    more(1)
+                    if not data:
+                        break
+                if end > len(data):
+                    raise CorruptRecordError(f"The record at offset {base + further} is longer than it says.")
+                at = end
+                yield Record(topic, partition, base + further, timestamp, None, TooLarge(size))
+                continue
+            if (byte := data[at]) < 128:
+                length, at = (byte >> 1) ^ -(byte & 1), at + 1
+            else:
+                length, at = decode_varint(data, at)
+            key = None
+            if length >= 0:
+                key, at = data[at : at + length], at + length
+            length, at = decode_varint(data, at)
+            value = None
+            if length >= 0:
+                value, at = data[at : at + length], at + length
+            if not at <= end <= len(data):
+                raise CorruptRecordError(f"The record at offset {base + further} is longer than it says.")
+            if not behind and (end != len(data) or (read is not None and read(chunk))):
+                raise CorruptRecordError(f"Something lies behind the record at offset {base + further}, the last one.")
+            at = end  # behind the headers
+            yield Record(topic, partition, base + further, timestamp, key, value)
+    except (ValueError, IndexError) as error:
+        raise CorruptRecordError(f"A record in the batch at offset {base} ends too early.") from error

@@ -1,0 +1,172 @@
+"""How the clients of Kafka are made, and what is changed in them.
+
+The names of kafka-python that begin with an underscore are those of release 3.0.12, which is pinned; what each change
+is for is told at its place, and `tests/eventlog` shows that it works.
+"""
+
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import trio
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaConnectionError
+from kafka.net.compat import KafkaNetClient
+
+from mesaya_ws.eventlog.kafka.driver import batches
+from mesaya_ws.eventlog.kafka.driver.connections import Connections, Loop, UnthreadedLoop
+from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
+from mesaya_ws.settings import Settings, SettingsError
+
+CONNECT_PATIENCE = 5.0
+"""Seconds in which a new client must have found a broker."""
+
+GRACE = 0.3
+"""Seconds that a cancelled thread has to end by itself, before its clients are closed under it."""
+
+SIZES = "sizes"
+"""The option that is ours: how large a record and a batch may be."""
+
+Options = Mapping[str, Any]
+_Result = TypeVar("_Result")
+
+
+def connection_options(settings: Settings) -> Options:
+    """Return what all clients are told of the brokers. Raises `SettingsError` when a file for TLS cannot be used."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": list(settings.kafka_brokers),
+        "client_id": settings.kafka_group_id,
+        "security_protocol": settings.kafka_security_protocol,
+        "bootstrap_timeout_ms": round(CONNECT_PATIENCE * 1000),
+        # The default, 30 s, is how long a client would look away after a broker has come back.
+        "reconnect_backoff_max_ms": 1_000,
+        # How soon a broker that hangs is given up, and new leaders and re-created topics are noticed.
+        "request_timeout_ms": 10_000,
+        "metadata_max_age_ms": 15_000,
+        SIZES: batches.SIZES._replace(record=settings.max_record_bytes),
+    }
+    if "SASL" in settings.kafka_security_protocol:
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": settings.kafka_sasl_password,
+        }
+    if "SSL" in settings.kafka_security_protocol:
+        options["ssl_context"] = _tls_context(settings)
+    return options
+
+
+def _tls_context(settings: Settings) -> ssl.SSLContext:
+    """Return the rules of TLS, from files that are read now: what is wrong with them is then told at the start."""
+    try:
+        context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile or None)
+    except OSError as error:
+        raise SettingsError([f"KAFKA_SSL_CAFILE: {settings.kafka_ssl_cafile} cannot be used: {error}"]) from error
+    context.check_hostname = settings.kafka_ssl_check_hostname
+    if settings.kafka_ssl_certfile:
+        try:
+            # An empty password: else OpenSSL asks for one at the terminal.
+            context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile, "")
+        except OSError as error:
+            files = f"{settings.kafka_ssl_certfile} with {settings.kafka_ssl_keyfile}"
+            raise SettingsError([f"KAFKA_SSL_CERTFILE: {files} cannot be used: {error}"]) from error
+    return context
+
+
+class Clients:
+    """The clients that one thread works with, and the way to get that thread out of them.
+
+    Making one takes up to `CONNECT_PATIENCE`, and then raises `KafkaTimeoutError`.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self._sizes = options.get(SIZES, batches.SIZES)
+        # What kafka-python does not know it would refuse.
+        self._options = {name: option for name, option in options.items() if name != SIZES}
+        self._nets: list[KafkaNetClient] = []
+        self._opened: list[Any] = []
+        self.closed = False
+
+    def admin(self) -> KafkaAdminClient:
+        """Return a new client for questions about topics; one that does not wait for long."""
+        return self._keep(
+            KafkaAdminClient(**{**self._options, "request_timeout_ms": 3_000}, kafka_client=self._connect)
+        )
+
+    def consumer(self) -> Consumer:
+        """Return a new consumer; it has no partitions yet."""
+        consumer = Consumer(partial(self._connect, UnthreadedLoop), self._options, self._sizes)
+        self._keep(consumer.raw)
+        return consumer
+
+    def producer(self, **options: object) -> KafkaProducer:
+        """Return a new producer; `close` does not close it."""
+        return KafkaProducer(**self._options, **options, kafka_client=self._connect)
+
+    def free(self) -> None:
+        """Close all connections, from another thread: whatever this one waits for in a client raises soon."""
+        self.closed = True
+        for net in self._nets:
+            with suppress(Exception):  # it may be closing at this moment, in its own thread
+                if net._net._io_thread is None:
+                    # The connections are worked on by whoever waits for something, and may only be closed there.
+                    net._manager.call_soon(net._manager.close)
+                else:
+                    net.close()
+
+    def close(self) -> None:
+        """Close everything; the threads of the clients end."""
+        self.closed = True
+        # A constructor that failed leaves its connections, and the thread that works on them.
+        for client in (*self._opened, *self._nets):
+            with suppress(Exception):
+                client.close()
+
+    def _keep(self, client: Any) -> Any:
+        self._opened.append(client)
+        return client
+
+    def _connect(self, make_loop: Callable[..., Loop] = Loop, **options: Any) -> KafkaNetClient:
+        """Make the network half of a client; this is what the clients call `kafka_client`."""
+        if self.closed:
+            raise KafkaConnectionError("the clients of this thread have been closed")
+        loop = make_loop(**options)
+        net = KafkaNetClient(net=loop, manager=Connections(loop, **options), **options)
+        # The consumer's own option of that name is ignored: reading a topic that does not exist would create it.
+        net.cluster.config["allow_auto_create_topics"] = False
+        self._nets.append(net)
+        return net
+
+
+async def run_in_thread(work: Callable[[], _Result], free: Callable[[], None]) -> _Result:
+    """Run `work` in a thread, and return when that thread has ended.
+
+    When this is cancelled, and `work` does not see it soon, `free` closes the clients that hold it up.
+    """
+    ended = trio.Event()
+    failure: Exception | None = None
+
+    async def free_when_cancelled() -> None:
+        try:
+            await ended.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                with trio.move_on_after(GRACE):
+                    await ended.wait()
+                if not ended.is_set():
+                    await trio.to_thread.run_sync(free)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(free_when_cancelled)
+        try:
+            result = await trio.to_thread.run_sync(work, limiter=trio.CapacityLimiter(1))
+        except Exception as error:  # noqa: BLE001 - it is raised below, outside of the nursery, which would wrap it
+            failure = error
+        finally:
+            ended.set()
+    if failure is not None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        raise failure
+    return result

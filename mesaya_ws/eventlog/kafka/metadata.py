@@ -1,0 +1,182 @@
+"""A look at what the topics hold now, partition by partition: what is not learnt of one says nothing of the others."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from attrs import Factory, frozen
+from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
+from kafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    OffsetNotAvailableError,
+    TopicAuthorizationFailedError,
+    UnknownBrokerIdError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from kafka.future import Future
+
+from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.trouble import Hindrance
+from mesaya_ws.eventlog.kafka.contacts import CONTACTS, not_there
+
+# The end of a partition is asked first: what is committed between the two answers must not look as if it were blocked.
+_QUESTIONS = {
+    "begin": (OffsetSpec.EARLIEST, IsolationLevel.READ_UNCOMMITTED),
+    "end": (OffsetSpec.LATEST, IsolationLevel.READ_UNCOMMITTED),
+    "readable": (OffsetSpec.LATEST, IsolationLevel.READ_COMMITTED),
+}
+
+
+class Finding(NamedTuple):
+    """Why a part of the log cannot be read; all of the topic when `number` is None."""
+
+    topic: str
+    number: int | None
+    kind: Hindrance
+    reason: str
+
+
+@frozen
+class Survey:
+    """What the topics that exist hold.
+
+    `extents` end at the high watermark, up to which records are acknowledged; `readable` says up to where they can be
+    read, which is less while a transaction is open. Of the partitions in `begun`, only the beginning is known.
+    `existing` are all partitions that exist, and `leaders` who leads those that are led. `findings` name everything of
+    which something is not known.
+    """
+
+    extents: Mapping[Partition, Extent] = Factory(dict)
+    readable: Mapping[Partition, int] = Factory(dict)
+    begun: Mapping[Partition, Place] = Factory(dict)
+    existing: Collection[Partition] = ()
+    findings: Sequence[Finding] = ()
+    leaders: Mapping[int, Sequence[Partition]] = Factory(dict)
+
+    def found(self, kind: Hindrance) -> list[Finding]:
+        """Return the findings of a kind."""
+        return [finding for finding in self.findings if finding.kind is kind]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether something exists of which it is not known now what it holds."""
+        return bool(self.found(Hindrance.UNKNOWN))
+
+
+def take_survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
+    """Ask the brokers about `topics`. Raises `KafkaError` when nobody answers; a single leader that does not is found.
+
+    Topics that do not exist are not created.
+    """
+    ids: dict[Partition, str] = {}
+    leaders: dict[int, list[Partition]] = defaultdict(list)
+    existing: list[Partition] = []
+    findings: list[Finding] = []
+    for topic in admin.describe_topics(list(topics)):
+        findings += _judge(topic)
+        for described in topic["partitions"]:
+            partition = Partition(topic["name"], described["partition_index"])
+            existing.append(partition)
+            if described["leader_id"] < 0:
+                reason = (
+                    f"Partition {partition.number} of {partition.topic} has no leader: start a broker that holds it."
+                )
+                findings.append(Finding(*partition, Hindrance.UNKNOWN, reason))
+            else:
+                ids[partition] = str(topic["topic_id"])
+                leaders[described["leader_id"]].append(partition)
+    answers = admin._manager.run(_ask, admin, leaders)
+    leader_of = {partition: leader for leader, partitions in leaders.items() for partition in partitions}
+    extents, readable, begun = {}, {}, {}
+    for partition, id in ids.items():
+        begin, end, stable = (answers[question, partition] for question in _QUESTIONS)
+        if isinstance(begin, int) and isinstance(end, int) and isinstance(stable, int):
+            extents[partition], readable[partition] = Extent(begin, max(end, stable), id), stable
+            continue
+        failure = next(answer for answer in (begin, end, stable) if not isinstance(answer, int))
+        if isinstance(failure, TopicAuthorizationFailedError):
+            findings.append(Finding(*partition, Hindrance.REFUSED, not_allowed(partition.topic)))
+            continue
+        if isinstance(begin, int):
+            begun[partition] = Place(id, begin)
+        reason = _why_unknown(partition, failure, admin._manager.cluster.broker_metadata(leader_of[partition]))
+        findings.append(Finding(*partition, Hindrance.UNKNOWN, reason))
+    return Survey(extents, readable, begun, frozenset(existing), findings, leaders)
+
+
+def not_allowed(topic: str) -> str:
+    """Say that a topic may not be read."""
+    return f"Kafka does not let us read {topic}: allow our user READ and DESCRIBE, or leave it out of KAFKA_TOPICS."
+
+
+def _judge(topic: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what a topic's own part of the answer says of all of its partitions."""
+    name, error = topic["name"], for_code(topic["error_code"])
+    allowed = topic.get("authorized_operations") or ()
+    if error is UnknownTopicOrPartitionError:
+        reason = f"Kafka has no topic {name}: create it, or leave it out of KAFKA_TOPICS."
+        yield Finding(name, None, Hindrance.ABSENT, reason)
+    elif error is TopicAuthorizationFailedError or ("DESCRIBE" in allowed and "READ" not in allowed):
+        yield Finding(name, None, Hindrance.REFUSED, not_allowed(name))
+    elif topic["error_code"]:
+        reason = f"Kafka does not tell about {name}: {error.description or error.__name__}"
+        yield Finding(name, None, Hindrance.UNKNOWN, reason)
+
+
+def _why_unknown(partition: Partition, failure: Exception, leader: Any) -> str:
+    topic, number = partition
+    if isinstance(failure, OffsetNotAvailableError):
+        return (
+            f"The end of partition {number} of {topic} is not known: fewer of its brokers are in sync than "
+            "min.insync.replicas asks for; start those that are away."
+        )
+    if isinstance(failure, BrokerResponseError):
+        why = failure.description or type(failure).__name__
+        return f"Kafka does not tell what partition {number} of {topic} holds: {why}"
+    if leader is None:
+        return f"Partition {number} of {topic} cannot be asked: the broker that leads it does not answer."
+    address = f"{leader.host}:{leader.port}"
+    why = not_there(CONTACTS.failure(address)) or "it does not answer"
+    return (
+        f"Partition {number} of {topic} cannot be asked: Kafka names {address} as the address of the broker that leads "
+        f"it, but {why}. Start that broker, or correct its advertised.listeners."
+    )
+
+
+async def _ask(admin: Any, leaders: Mapping[int, Sequence[Partition]]) -> dict[tuple[str, Partition], int | Exception]:
+    """Ask all leaders at once what their partitions hold; return an offset for each question, or why there is none.
+
+    `KafkaAdminClient.list_partition_offsets` raises what concerns one partition, and gives no answer for the others.
+    """
+    asked = []
+    for question, (spec, isolation) in _QUESTIONS.items():
+        for leader, partitions in leaders.items():
+            wanted = {TopicPartition(*partition): spec for partition in partitions}
+            request = admin._list_partition_offsets_request(wanted, isolation.value)
+            asked.append((question, partitions, sent(admin, leader, request)))
+    answers: dict[tuple[str, Partition], int | Exception] = {}
+    for question, partitions, future in asked:
+        try:
+            response = await future
+        except KafkaError as error:
+            answers |= {(question, partition): error for partition in partitions}
+            continue
+        answers |= {(question, partition): KafkaError("it was not answered") for partition in partitions}
+        for topic in response.topics:
+            for part in topic.partitions:
+                partition = Partition(topic.name, part.partition_index)
+                answers[question, partition] = for_code(part.error_code)() if part.error_code else part.offset
+    return answers
+
+
+def sent(admin: Any, leader: int, request: Any) -> Any:
+    """Return the future of an answer."""
+    try:
+        return admin._manager.send(request, node_id=leader)
+    except KafkaError as error:
+        if isinstance(error, UnknownBrokerIdError):
+            # It was away when the client learnt who is there; that would be asked again after `metadata_max_age_ms`.
+            admin._manager.cluster.request_update()
+        return Future().failure(error)

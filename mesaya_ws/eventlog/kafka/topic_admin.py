@@ -1,0 +1,51 @@
+"""Topics of our own: made with the first record for them, when nobody has made them before."""
+
+from collections.abc import Mapping
+
+from kafka import KafkaAdminClient
+from kafka.errors import (
+    BrokerResponseError,
+    RetriableError,
+    TopicAlreadyExistsError,
+)
+
+from mesaya_ws.core.log.interface import RecordRefusedError
+
+Configs = Mapping[str, str]
+"""What a topic is created with (https://kafka.apache.org/documentation/#topicconfigs)."""
+
+COMPACTED: Configs = {
+    "cleanup.policy": "compact",
+    # The segment that is written to is never compacted; with the default, 1 GiB, reading the topic would take minutes.
+    "segment.bytes": str(16 * 1024 * 1024),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
+KEPT: Configs = {"retention.ms": "-1"}
+
+
+REPLICAS = 3
+"""Replicas that a topic of ours should have: what it holds must stay when a broker goes. Their default is 1."""
+
+
+def create_topic(admin: KafkaAdminClient, topic: str, configs: Configs) -> None:
+    """Create a topic of one partition, with up to `REPLICAS` replicas; if it is there, that is fine.
+
+    Raises `RecordRefusedError` when they do not let us, another `KafkaError` when they do not answer.
+    """
+    brokers = admin.describe_cluster()["brokers"]
+    serving = [broker for broker in brokers if not broker.get("is_fenced")]
+    # With less than two, what the brokers think right: their own number may be asked for.
+    replicas = min(len(serving), REPLICAS) if len(serving) > 1 else -1
+    try:
+        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": replicas, "configs": dict(configs)}})
+    except TopicAlreadyExistsError:
+        pass
+    except BrokerResponseError as error:
+        if isinstance(error, RetriableError):
+            raise
+        wanted = ", ".join(f"{name}={value}" for name, value in configs.items())
+        raise RecordRefusedError(
+            f"Kafka has no topic {topic}, and does not let us make it ({error.description or error}): "
+            f"create it with one partition and {wanted}."
+        ) from error

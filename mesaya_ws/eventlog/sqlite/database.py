@@ -1,0 +1,302 @@
+"""The file of the embedded log: its tables, what is asked of them, and what can be wrong with it.
+
+The file is in WAL mode with `synchronous=FULL`, so a commit that has returned is on the disk
+(https://sqlite.org/wal.html, https://sqlite.org/pragma.html#pragma_synchronous). All records have one order, their
+`seq`; inside of it each topic counts offsets of its own (`place`), from 0 and without holes. Records are only ever
+removed from the beginning of a topic; or, of a compacted one, when a later record has their key, with the same commit.
+Neither `seq` nor offsets are used twice, whatever is removed; unless the file is put back from a copy. So at each
+opening by one who will append, a new epoch begins, with a number that nobody has had before.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from secrets import randbits
+from time import monotonic, sleep, time_ns
+from typing import NamedTuple
+from uuid import uuid4
+
+from mesaya_ws.core.log.epochs import REMEMBERED
+from mesaya_ws.core.log.records import Appended, NewRecord, Record
+from mesaya_ws.eventlog.sqlite.diagnosis import reason
+
+PAGE_RECORDS, PAGE_BYTES = 200, 4 * 1024 * 1024
+"""A page ends with the record that reaches either. To understand one takes a few milliseconds, without a break."""
+
+_FIRST_EPOCH = 1 << 31
+"""Kafka's are below; what is above, positions check with the topics' ids, too."""
+
+_APPLICATION_ID = 0x4D595753
+_FORMAT = 1
+_SCHEMA = (
+    "CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL, next INTEGER NOT NULL)",
+    """CREATE TABLE record (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL REFERENCES topic, place INTEGER NOT NULL,
+        timestamp INTEGER NOT NULL, key BLOB, value BLOB)""",
+    "CREATE UNIQUE INDEX record_place ON record (topic, place)",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_FORMAT}",
+)
+# A file of before there were epochs has no such table; what is older than the first of them is of none.
+_EPOCH_TABLE = """
+    CREATE TABLE IF NOT EXISTS epoch (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL REFERENCES topic, place INTEGER NOT NULL,
+        number INTEGER NOT NULL, UNIQUE (topic, place))"""
+_BEGIN_EPOCH = "INSERT OR REPLACE INTO epoch (topic, place, number) SELECT id, next, ? FROM topic WHERE name = ?"
+_FORGET_EPOCHS = """
+    DELETE FROM epoch WHERE place < (
+        SELECT place FROM epoch AS later WHERE later.topic = epoch.topic ORDER BY place DESC LIMIT 1 OFFSET ?)"""
+_EPOCHS = (
+    "SELECT epoch.id, name, place, number FROM epoch JOIN topic ON topic.id = topic WHERE epoch.id > ? ORDER BY place"
+)
+_EPOCH_AT = """
+    SELECT number FROM epoch JOIN topic ON topic.id = topic WHERE name = ? AND place < ? ORDER BY place DESC LIMIT 1"""
+_HAS_EPOCHS = "SELECT count(*) FROM sqlite_master WHERE name = 'epoch'"
+_ADD_TOPIC = "INSERT INTO topic (name, uuid, next) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
+_TOPICS = """
+    SELECT name, uuid, coalesce((SELECT min(place) FROM record WHERE record.topic = topic.id), next), next FROM topic"""
+_ADD_RECORD = "INSERT INTO record (topic, place, timestamp, key, value) VALUES (?, ?, ?, ?, ?)"
+_COMPACT = "DELETE FROM record WHERE topic = ? AND place < ? AND key = ?"
+_PAGE = """
+    SELECT seq, name, 0, place, timestamp, key, value FROM record JOIN topic ON topic.id = record.topic
+    WHERE seq > ? ORDER BY seq LIMIT ?"""
+_READ = """
+    SELECT seq, name, 0, place, timestamp, key, value FROM record JOIN topic ON topic.id = record.topic
+    WHERE record.topic = (SELECT id FROM topic WHERE name = ?) AND place >= ? ORDER BY place LIMIT ?"""
+
+_FIRST = """
+    SELECT seq FROM record
+    WHERE topic = (SELECT id FROM topic WHERE name = ?) AND place >= ? ORDER BY place LIMIT 1"""
+_LAST = "SELECT coalesce(max(seq), 0) FROM record"
+
+
+class LogFileError(Exception):
+    """Something is wrong with the file; the message is a sentence that names it, and says what to do."""
+
+
+class Topic(NamedTuple):
+    """A topic as it is now: it holds the offsets `begin <= offset < end`."""
+
+    uuid: str
+    begin: int
+    end: int
+
+
+class Page(NamedTuple):
+    """Records in one order; `seq` is that of the last; there may be more behind them."""
+
+    records: list[Record]
+    seq: int
+    more: bool
+
+
+class Epoch(NamedTuple):
+    """Since when a topic has been written in the epoch `number`; later ones have a higher `id`."""
+
+    id: int
+    topic: str
+    place: int
+    number: int
+
+
+class LogFile:
+    """A connection to the file, for one thread; to be closed there. `path` is absolute.
+
+    What others have locked is waited for, `patience` seconds at most. Everything raises `LogFileError`.
+    """
+
+    def __init__(self, path: Path, patience: float, *, create: bool = False) -> None:
+        self.path = path
+        self._patience = patience
+        self._knows_epochs = False
+        with self._errors_explained():
+            self._db = sqlite3.connect(
+                f"{path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=patience, isolation_level=None
+            )
+        try:
+            self._file = self._file_at_path()
+            self._check_kind(empty_is_fine=create)
+            self._check_place()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is undone."""
+        self._db.close()
+
+    @property
+    def moved(self) -> bool:
+        """Whether the file at the path no longer is the opened one."""
+        return self._file_at_path() != self._file
+
+    def _file_at_path(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check_place(self) -> None:
+        if self.moved:
+            raise LogFileError(f"{self.path} has been removed or replaced: put it back, or restart to begin a new one.")
+
+    def _check_kind(self, *, empty_is_fine: bool) -> None:
+        with self._transaction():  # another process may be making the file right now
+            (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (application,) = self._db.execute("PRAGMA application_id").fetchone()
+            (format,) = self._db.execute("PRAGMA user_version").fetchone()
+        if application != _APPLICATION_ID and not (empty_is_fine and application == tables == 0):
+            raise LogFileError(f"{self.path} belongs to another program: choose another file.")
+        if format > _FORMAT:
+            raise LogFileError(
+                f"{self.path} was written by a newer version of mesaya-ws (format {format}, this one knows {_FORMAT}): "
+                "run that version, or choose another file."
+            )
+
+    def fit_out(self, topics: Iterable[str]) -> None:
+        """Add what is missing of tables and topics, begin an epoch of these, and make sure that commits are durable."""
+        self._use_wal()
+        with self._errors_explained():
+            self._db.execute("PRAGMA synchronous = FULL")
+        with self._transaction("IMMEDIATE"):
+            if self._db.execute("PRAGMA user_version").fetchone() == (0,):
+                for statement in _SCHEMA:
+                    self._db.execute(statement)
+            self._db.execute(_EPOCH_TABLE)
+            self._db.executemany(_ADD_TOPIC, [(name, str(uuid4())) for name in topics])
+            number = _FIRST_EPOCH | randbits(62)
+            self._db.executemany(_BEGIN_EPOCH, [(number, name) for name in topics])
+            self._db.execute(_FORGET_EPOCHS, (REMEMBERED,))
+
+    def _use_wal(self) -> None:
+        """Make the file one that can be read while it is written; this stays with the file."""
+        deadline = monotonic() + self._patience
+        with self._errors_explained():
+            while True:
+                try:
+                    (mode,) = self._db.execute("PRAGMA journal_mode = WAL").fetchone()
+                    break
+                except sqlite3.OperationalError as error:
+                    # SQLite itself does not wait for others that do the same at this moment.
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                        raise
+                    sleep(0.02)
+        if mode != "wal":
+            raise LogFileError(f"{self.path} is where processes cannot share memory: choose a local disk.")
+
+    def append(self, groups: Iterable[Iterable[NewRecord]], *, compact: bool = False) -> list[list[Appended]]:
+        """Append all records in one transaction; when it returns they are on the disk, at the places returned.
+
+        What they are is asked when nobody else can append any more. Even when there are none, the file is written. With
+        `compact`, those with a key replace what their topic holds of that key.
+        """
+        places: list[list[Appended]] = []
+        with self._transaction("IMMEDIATE"):
+            ids = dict(self._db.execute("SELECT name, id FROM topic"))
+            ends = dict(self._db.execute("SELECT name, next FROM topic"))
+            now = time_ns() // 1_000_000
+            rows = []
+            for group in groups:
+                appended = []
+                for topic, value, key in group:
+                    offset = ends[topic]
+                    ends[topic] = offset + 1
+                    rows.append((ids[topic], offset, now, key, value))
+                    appended.append(Appended(topic, 0, offset, now))
+                places.append(appended)
+            self._db.executemany(_ADD_RECORD, rows)
+            if compact:
+                # The room is used again; there is no index of keys, since compacted topics are small.
+                keyed = [(topic, offset, key) for topic, offset, _, key, _ in rows if key is not None]
+                self._db.executemany(_COMPACT, keyed)
+            self._db.executemany(
+                "UPDATE topic SET next = ? WHERE id = ?", [(ends[name], id) for name, id in ids.items()]
+            )
+        self._check_place()  # else the others do not see what was committed
+        return places
+
+    def try_to_write(self) -> None:
+        """Raise `LogFileError` if the file could not be written now; nothing is."""
+        with self._errors_explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute("ROLLBACK")
+
+    def version(self) -> int:
+        """Return a number that changes when another connection, of whatever process, has committed something."""
+        with self._errors_explained():
+            (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    def topics(self) -> dict[str, Topic]:
+        """Return all topics by name."""
+        with self._transaction():
+            return self._topics()
+
+    def seq_before(self, places: Mapping[str, int]) -> int:
+        """Return a `seq` behind which lies all that the topics in `places` hold at or behind their offsets there."""
+        with self._transaction():
+            firsts = [row[0] for place in places.items() if (row := self._db.execute(_FIRST, place).fetchone())]
+            return min(firsts) - 1 if firsts else int(self._db.execute(_LAST).fetchone()[0])
+
+    def after(self, seq: int, epoch: int) -> tuple[dict[str, Topic], list[Epoch], Page]:
+        """Return all topics, the epochs with a higher id than `epoch`, and a page of all records behind `seq`."""
+        with self._transaction():
+            return self._topics(), self._epochs(epoch), self._page(_PAGE, (seq, PAGE_RECORDS))
+
+    def epochs_at(self, places: Mapping[str, int]) -> tuple[dict[str, Topic], dict[str, int]]:
+        """Return all topics, and the epochs at `places`, of the topics where it is known, at one moment."""
+        with self._transaction():
+            if not self._has_epochs():
+                return self._topics(), {}
+            rows = {topic: self._db.execute(_EPOCH_AT, (topic, place)).fetchone() for topic, place in places.items()}
+            return self._topics(), {topic: row[0] for topic, row in rows.items() if row is not None}
+
+    def _epochs(self, id: int) -> list[Epoch]:
+        return [Epoch(*row) for row in self._db.execute(_EPOCHS, (id,))] if self._has_epochs() else []
+
+    def _has_epochs(self) -> bool:
+        """Return whether somebody has opened the file to append who knows of epochs."""
+        if not self._knows_epochs:
+            self._knows_epochs = self._db.execute(_HAS_EPOCHS).fetchone() == (1,)
+        return self._knows_epochs
+
+    def read(self, topic: str, start: int, limit: int) -> tuple[Topic | None, Page]:
+        """Return a topic, if it exists, and a page of its records from offset `start` on, at one moment."""
+        with self._transaction():
+            return self._topics().get(topic), self._page(_READ, (topic, start, limit))
+
+    def _topics(self) -> dict[str, Topic]:
+        return {name: Topic(uuid, begin, end) for name, uuid, begin, end in self._db.execute(_TOPICS)}
+
+    def _page(self, query: str, arguments: tuple[str | int, ...]) -> Page:
+        records: list[Record] = []
+        seq = size = 0
+        with closing(self._db.execute(query, arguments)) as rows:
+            for seq, *record in rows:
+                records.append(Record(*record))
+                size += len(record[-1] or b"") + len(record[-2] or b"")
+                if len(records) >= PAGE_RECORDS or size >= PAGE_BYTES:
+                    return Page(records, seq, True)
+        return Page(records, seq, False)
+
+    @contextmanager
+    def _transaction(self, kind: str = "DEFERRED") -> Iterator[None]:
+        with self._errors_explained():
+            self._db.execute(f"BEGIN {kind}")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LogFileError(f"{self.path} {reason(error)}.") from error

@@ -1,0 +1,1 @@
+"""One process that serves: its tasks, and how they are wired together."""

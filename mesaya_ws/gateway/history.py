@@ -1,0 +1,253 @@
+"""What lies further back than the window: read again from the log, for clients that come back after a long time.
+
+    ask ──▶ found already, or known to be out of reach? ──▶ answered
+              │ no
+              ▼
+            a reading is under way, and has not come that far? ──▶ joins it
+              │ no                                                   │
+              ▼                                                      ▼
+            waits for the next reading, after a rest ─────────────▶ answered at its end, all together
+
+A reading costs as much as a start: so there is one at a time, for a share of the time.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from math import inf
+from weakref import WeakKeyDictionary, WeakSet
+
+import trio
+
+from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.feed.feed import HEARING, Feed
+from mesaya_ws.core.feed.findings import Findings
+from mesaya_ws.core.feed.history import Past
+from mesaya_ws.core.feed.tally import ABANDONED, FOUND, TOO_LARGE, TOO_LONG
+from mesaya_ws.core.log.events import News, Outage, Restored, pieces
+from mesaya_ws.core.log.interface import EventLog
+from mesaya_ws.core.log.records import BEGINNING
+from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.quota import Quota
+from mesaya_ws.core.session.session import Session
+from mesaya_ws.runtime.clocks import steady, time_of_day
+from mesaya_ws.runtime.gc_tuning import look
+from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.settings import Settings
+
+log = get_logger(__name__)
+
+LINGER = 10.0
+"""Seconds for which a reading goes on though nobody waits for it: who has left often comes back at once."""
+
+HOPELESS = 300.0
+"""Seconds for which no reading is tried after one was too long or too large: the next one would be as well."""
+
+SLICE = 0.005
+"""Seconds that a reading works before it rests for as long."""
+
+READINGS = 5
+"""Readings that one connection may ask for in a minute; what has been found already does not count."""
+
+
+class Historian:
+    """Reads the past for sessions that ask (`Session.asking`).
+
+    A reading takes at most REPLAY_SECONDS and REPLAY_STATE_BYTES, and all readings together REPLAY_SHARE of the time.
+    What was found is kept for a while, all together no more than REPLAY_BYTES. `show` is told of those that need a
+    state instead (`Delivery.showing`).
+    """
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        feed: Feed,
+        settings: Settings,
+        show: Callable[[Delivery], None],
+        linger: float = LINGER,
+    ) -> None:
+        self._event_log = event_log
+        self._feed = feed
+        self._settings = settings
+        self._show = show
+        self._linger = linger
+        # Weak: in a long outage many come, wait for a while, and go. With each, what it had asked for when it was seen.
+        self._asking: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
+        self._unseen: WeakSet[Session] = WeakSet()
+        self._asked = trio.Event()
+        self._findings = Findings(settings.replay_bytes)
+        self._quota = Quota(READINGS, 60.0)
+        self._rests_until = -inf
+        self._hopeless_until = -inf
+        self._busy = self._worked = 0.0
+
+    def ask(self, session: Session) -> None:
+        """Have the past read that `session` is asking for; it is told by `Session.recall`."""
+        if self._asking.get(session) != session.asks:
+            self._asking[session] = session.asks
+            self._unseen.add(session)
+            self._asked.set()
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of what was found and is still kept."""
+        return self._findings.bytes
+
+    async def run(self) -> None:
+        """Read and tell, for ever."""
+        while True:
+            await self._answer()
+            if self._asking and trio.current_time() >= self._rests_until:
+                await self._read_and_tell()
+            else:
+                await _in_turns(self._findings.forget(trio.current_time()))
+                wake_at = self._rests_until if self._asking else self._findings.forgets_at(trio.current_time())
+                with trio.move_on_at(inf if wake_at is None else wake_at):
+                    await self._asked.wait()
+
+    async def _answer(self) -> None:
+        """Answer those who have come, as far as it can be done without a reading."""
+        self._asked = trio.Event()
+        unseen, self._unseen = self._unseen, WeakSet()
+        await self._settle(unseen)
+
+    async def _settle(self, sessions: Iterable[Session]) -> None:
+        """Answer all that can be answered without a reading; those who wait for one are still asking then."""
+        for session in list(sessions):
+            now = trio.current_time()
+            for channel, position in session.asking.items():
+                past = self._findings.find(channel, position, now)
+                if past is not None or now < self._hopeless_until:
+                    self._recall(session, past, [channel])
+                    await trio.lowlevel.checkpoint()  # it may have been told a state
+            if not session.asking:
+                self._asking.pop(session, None)
+            await trio.lowlevel.checkpoint()
+
+    async def _read_and_tell(self) -> None:
+        """Read what is asked for, and tell it."""
+        await self._settle(self._asking)  # some have left, and something may have been found for others
+        started, self._busy = trio.current_time(), 0.0
+        wanted = self._admit({session: list(session.asking) for session in self._asking})
+        if not wanted:
+            await self._settle(self._asking)
+            return
+        settings = self._settings
+        past = Past(wanted, self._feed, settings.parent_wait, settings.replay_bytes, settings.replay_state_bytes)
+        is_waited_for = await self._read(past)
+        now = trio.current_time()
+        self._rests_until = started + self._busy / settings.replay_share
+        outcome = (
+            FOUND if past.has_arrived else TOO_LARGE if past.is_too_large else TOO_LONG if is_waited_for else ABANDONED
+        )
+        waiting = sum(bool(session.asking) for session in self._asking)
+        log.info("history read", sessions=waiting, found=outcome == FOUND, outcome=outcome, seconds=now - started)
+        self._feed.tally.readings[outcome] += 1
+        if outcome == FOUND:
+            await _in_turns(self._findings.keep(past, now))
+        elif outcome != ABANDONED:
+            self._hopeless_until = now + HOPELESS
+        for session in list(self._asking):
+            covered = [channel for channel, position in session.asking.items() if past.covers(channel, position)]
+            self._recall(session, past, covered)
+            await trio.lowlevel.checkpoint()
+        await self._settle(self._asking)
+        await _in_turns(past.discard())
+
+    def _admit(self, wanted: dict[Session, list[Channel]]) -> set[Channel]:
+        """Return the channels of all whose quota allows a reading; the others have asked too often."""
+        channels: set[Channel] = set()
+        now = trio.current_time()
+        for session, asked in wanted.items():
+            if not asked or self._quota.take(session, now):
+                channels.update(asked)
+            else:
+                self._recall(session, None, asked)
+        return channels
+
+    def _recall(self, session: Session, past: Past | None, channels: Collection[Channel]) -> None:
+        session.recall(past, channels)
+        if session.delivery.showing:
+            self._show(session.delivery)
+
+    async def _read(self, past: Past) -> bool:
+        """Read a past as far as it can be; return whether anybody still waits for it.
+
+        While the log, or a part of it, does not answer, no time counts: nothing is lost by it, and the clients wait for
+        what they missed.
+        """
+        settings = self._settings
+        with trio.move_on_after(settings.replay_seconds) as patience:
+            async with trio.open_nursery() as nursery:
+                deliver, news = trio.open_memory_channel[News](0)
+                nursery.start_soon(self._event_log.follow, deliver.send, BEGINNING, lambda: past.feed.paused)
+                nursery.start_soon(self._end_when_nobody_waits, nursery.cancel_scope)
+                while not (past.is_complete() or past.is_too_large):
+                    with trio.move_on_after(past.feed.rests_for(steady())):
+                        match await news.receive():
+                            case Outage():
+                                patience.deadline = inf
+                            case Restored():
+                                patience.deadline = trio.current_time() + settings.replay_seconds
+                            case item:
+                                for piece, _ in pieces(item, HEARING):
+                                    began = trio.current_time()
+                                    past.feed.hear(piece, time_of_day(), steady())
+                                    self._busy += trio.current_time() - began
+                                    look()
+                                    await trio.lowlevel.cancel_shielded_checkpoint()
+                                if past.feed.coverage.unseen:
+                                    patience.deadline = inf
+                                elif patience.deadline == inf:
+                                    patience.deadline = trio.current_time() + settings.replay_seconds
+                    await self._take(past)
+                    if self._asked.is_set():
+                        await self._join(past)
+                nursery.cancel_scope.cancel()
+        return any(session.asking for session in self._asking)
+
+    async def _take(self, past: Past) -> None:
+        """Take what has been heard, in turns of `SLICE` at most, with a rest as long after each.
+
+        In the rests, neither this nor the thread that reads the log holds up what is delivered now.
+        """
+        began = trio.current_time()
+        for _ in past.feed.take(time_of_day(), steady()):
+            took = trio.current_time() - began
+            self._busy += took
+            self._worked += took
+            if past.is_too_large:
+                return
+            if self._worked >= SLICE:
+                await trio.sleep(self._worked)
+                self._worked = 0.0
+            else:
+                await trio.lowlevel.checkpoint()
+            began = trio.current_time()
+
+    async def _join(self, past: Past) -> None:
+        """Let those who ask meanwhile have a part in the reading, where it has not passed their places."""
+        await self._answer()
+        for session in list(self._asking):
+            new = [
+                channel
+                for channel, position in session.asking.items()
+                if not past.covers(channel, position) and past.can_join(channel, position)
+            ]
+            if new and self._quota.take(session, trio.current_time()):
+                for channel in new:
+                    past.join(channel)
+            await trio.lowlevel.checkpoint()
+
+    async def _end_when_nobody_waits(self, reading: trio.CancelScope) -> None:
+        waited_at = trio.current_time()
+        while True:
+            await trio.sleep(min(1.0, self._linger / 2))
+            if any(session.asking for session in self._asking):
+                waited_at = trio.current_time()
+            elif trio.current_time() - waited_at >= self._linger:
+                reading.cancel()
+
+
+async def _in_turns(steps: Iterator[None]) -> None:
+    """Do something in steps, and let others run between them."""
+    for _ in steps:
+        await trio.lowlevel.checkpoint()

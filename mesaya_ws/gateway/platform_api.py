@@ -1,0 +1,245 @@
+"""Asks the platform's public REST API for parents that no record has told of: rows that were seeded, or were lost.
+
+What it answers is appended to the log (`core.found`), and counts when it is read back. The backend answers a hundred
+questions a minute, from all who ask; so there are few, and one at a time.
+"""
+
+from collections import deque
+from collections.abc import Collection
+from functools import partial
+from time import time
+from typing import Any
+
+import httpx
+import orjson
+import trio
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.platform.envelope import platform_time
+from mesaya_ws.core.views.backfill import parents_in, records_of
+from mesaya_ws.core.wire.json_text import has_too_many_nodes, read_json
+from mesaya_ws.gateway.guarded_transport import guarded_transport
+from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.settings import Settings
+
+log = get_logger(__name__)
+
+QUESTIONS_PER_MINUTE = 30
+
+ANSWER_SECONDS = 5.0
+"""For a whole answer; whoever waits for a parent does so for PARENT_WAIT, which is less."""
+
+ANSWER_BYTES = 1024 * 1024
+
+ANSWER_NODES = 20_000
+"""See `json_text.nodes`: what 20 restaurants with 50 tables each have. No step of reading it takes 10 ms."""
+
+PAGE = 20
+"""Restaurants in an answer."""
+
+PAGES = 100
+"""Answers that are looked through for sections; there is no other way to find one of which only the id is known."""
+
+PAUSE = 10.0
+"""Seconds after a question that failed."""
+
+ASK_AGAIN = 300.0
+"""Seconds in which the same parent is not asked for again, whatever was answered."""
+
+WAITING, ANSWERED = 1_000, 10_000
+"""Parents that wait to be asked for, and answers that are remembered; the oldest give way."""
+
+# What is packed could be far larger than it seems.
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+
+class _BadAnswerError(Exception):
+    """The API answered what it should not; the message is the rest of a sentence."""
+
+
+_EXPECTED = (_BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordRefusedError)
+"""What may be over the next time that the same is asked."""
+
+
+class PlatformApi:
+    """The API at PLATFORM_API_URL, as far as `feed` wants to know of it."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        feed: Feed,
+        settings: Settings,
+        metrics: Metrics,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._event_log = event_log
+        self._feed = feed
+        self._url = settings.platform_api_url.rstrip("/")
+        self._metrics = metrics
+        self._transport = transport
+        self._wanted: dict[str, None] = {}
+        # When the answer came, the oldest first.
+        self._answered: dict[str, float] = {}
+        self._asked_at: deque[float] = deque(maxlen=QUESTIONS_PER_MINUTE)
+        self._asking: Collection[str] = ()
+        self._wake = trio.Event()
+        self._failing = False
+
+    def want(self, parent: str) -> None:
+        """Have somebody asked for a parent, `<entity>:<id>`, if that is possible and has not been done lately."""
+        if parent in self._wanted or not parent.startswith(("section:", "restaurant:")):
+            return
+        answered = self._answered
+        if (at := answered.get(parent)) is not None:
+            if at > trio.current_time() - ASK_AGAIN:
+                return
+            del answered[parent]
+        self._wanted[parent] = None
+        if len(self._wanted) > WAITING:
+            del self._wanted[next(iter(self._wanted))]
+        self._wake.set()
+
+    async def run(self, live: trio.Event) -> None:
+        """Ask, for ever; from when the log's history has been read, which may tell of what it seemed to lack."""
+        await live.wait()
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            self._asking = ()
+            try:
+                async with await self._client() as client:
+                    await self._ask_for_all(client)
+            except Exception as error:
+                self._count("failed")
+                known = isinstance(error, _EXPECTED)
+                if not self._failing:
+                    reason = str(error) or type(error).__name__
+                    log.warning("the platform's API is of no help", url=self._url, reason=reason, exc_info=not known)
+                self._failing = True
+                if not known:
+                    # A fault of ours or of the library comes again with the same question.
+                    self._remember(self._asking)
+                await trio.sleep(PAUSE)
+                self._put_last(self._asking)
+                self._wake.set()
+            else:
+                if self._failing:
+                    log.info("the platform's API answers again", url=self._url)
+                self._failing = False
+
+    async def _client(self) -> httpx.AsyncClient:
+        """Return a client for the questions that wait; it knows the authorities that the system has by now."""
+        transport = self._transport
+        if transport is None:
+            context = None
+            if self._url.lower().startswith("https:"):
+                # To read them takes 15 ms or more.
+                context = await trio.to_thread.run_sync(partial(httpx.create_ssl_context, trust_env=False))
+            transport = guarded_transport(context)
+        return httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
+
+    async def _ask_for_all(self, client: httpx.AsyncClient) -> None:
+        while wanted := self._lacking():
+            if wanted[0].startswith("section:"):
+                await self._look_for_sections(client, {parent for parent in wanted if parent.startswith("section:")})
+            else:
+                await self._ask_for_restaurant(client, wanted[0])
+
+    def _lacking(self) -> list[str]:
+        """Return what is still wanted: meanwhile the log may have told of it."""
+        for parent in [parent for parent in self._wanted if not self._feed.lacks(parent)]:
+            del self._wanted[parent]
+        return list(self._wanted)
+
+    def _put_last(self, parents: Collection[str]) -> None:
+        """Let others come first the next time; it may be the question that does not work."""
+        for parent in self._wanted.keys() & parents:
+            self._wanted[parent] = self._wanted.pop(parent)
+
+    async def _ask_for_restaurant(self, client: httpx.AsyncClient, parent: str) -> None:
+        self._asking = [parent]
+        answer = await self._get(client, f"/restaurants/{parent.partition(':')[2]}", missing_is_fine=True)
+        row = answer.get("data", answer)
+        await self._tell(row if parent in parents_in(row) else {}, [parent])
+
+    async def _look_for_sections(self, client: httpx.AsyncClient, wanted: set[str]) -> None:
+        """Look through the restaurants for those in which the wanted sections are."""
+        self._asking = list(wanted)
+        seen: set[str] = set()
+        for page in range(1, PAGES + 1):
+            answer = await self._get(client, f"/restaurants?page={page}&limit={PAGE}")
+            rows = answer.get("data")
+            if not isinstance(rows, list):
+                raise _BadAnswerError("a list of restaurants has its rows in `data`")
+            told: set[str] = set()
+            for row in rows:
+                await trio.lowlevel.checkpoint()
+                parents = parents_in(row)
+                told |= parents
+                if found := wanted & parents:
+                    await self._tell(row, found)
+                    wanted -= found
+            if not wanted or len(rows) < PAGE or told <= seen:
+                break
+            seen |= told
+        await self._tell({}, wanted)
+
+    async def _tell(self, row: dict[str, Any], parents: Collection[str]) -> None:
+        """Remember what was asked for; append what the restaurant is, if it is anything."""
+        self._count("answered" if row else "unknown", len(parents))
+        self._remember(parents)
+        if row:
+            records = []
+            for record in records_of(row, platform_time(round(time() * 1000))):
+                records.append(record)
+                await trio.lowlevel.checkpoint()
+            await self._event_log.append(records)
+
+    def _remember(self, parents: Collection[str]) -> None:
+        """Let parents go that have been asked for, and not be asked for again soon."""
+        for parent in parents:
+            self._wanted.pop(parent, None)
+            self._answered[parent] = trio.current_time()
+            if len(self._answered) > ANSWERED:
+                del self._answered[next(iter(self._answered))]
+
+    async def _get(self, client: httpx.AsyncClient, path: str, *, missing_is_fine: bool = False) -> dict[str, Any]:
+        """Return the object that the API answers; an empty one if it does not know what was asked for."""
+        await self._take_turn()
+        body = bytearray()
+        with trio.move_on_after(ANSWER_SECONDS) as patience:
+            async with client.stream("GET", self._url + path, headers=_HEADERS) as response:
+                if response.status_code == httpx.codes.NOT_FOUND and missing_is_fine:
+                    return {}
+                if response.status_code != httpx.codes.OK:
+                    raise _BadAnswerError(f"it answers {response.status_code}")
+                async for part in response.aiter_raw():
+                    body += part
+                    if len(body) > ANSWER_BYTES:
+                        # To leave the loop would leave httpx's generators unfinished.
+                        patience.cancel()
+        if len(body) > ANSWER_BYTES:
+            raise _BadAnswerError(f"it answers more than {ANSWER_BYTES} bytes")
+        if patience.cancelled_caught:
+            raise _BadAnswerError(f"it does not answer within {ANSWER_SECONDS:.0f} s")
+        if has_too_many_nodes(body, ANSWER_NODES):
+            raise _BadAnswerError(f"it answers more than {ANSWER_NODES} members of objects and lists")
+        try:
+            answer = read_json(bytes(body))
+        except orjson.JSONDecodeError as error:
+            raise _BadAnswerError(f"its answer is not JSON: {error}") from error
+        if not isinstance(answer, dict):
+            raise _BadAnswerError("its answer is not a JSON object")
+        return answer
+
+    async def _take_turn(self) -> None:
+        """Wait until one more question is allowed."""
+        if len(self._asked_at) == QUESTIONS_PER_MINUTE:
+            await trio.sleep_until(self._asked_at[0] + 60)
+        self._asked_at.append(trio.current_time())
+
+    def _count(self, outcome: str, times: int = 1) -> None:
+        if times:
+            self._metrics.questions[outcome] = self._metrics.questions.get(outcome, 0) + times

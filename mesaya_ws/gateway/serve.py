@@ -1,0 +1,189 @@
+"""The composition root: builds everything, owns the nurseries, and the order of the end."""
+
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from secrets import token_hex
+
+import attrs
+import trio
+from attrs import evolve
+
+from mesaya_ws import __version__
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.written import WrittenStates
+from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.interface import EventLog
+from mesaya_ws.core.log.records import BEGINNING
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits
+from mesaya_ws.environment import fingerprints
+from mesaya_ws.eventlog import log_bytes, open_event_log, open_state_log
+from mesaya_ws.gateway.checkpoints import Checkpoints
+from mesaya_ws.gateway.history import Historian
+from mesaya_ws.gateway.ingest import NEWS_AHEAD, pump, report
+from mesaya_ws.gateway.snapshots import Scribe
+from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
+from mesaya_ws.runtime.gauges import Gauges, Waiting
+from mesaya_ws.runtime.gc_tuning import short_pauses
+from mesaya_ws.runtime.log_limiter import LogLimiter
+from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.runtime.loop_latency import watch_loop
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.prometheus import exposition
+from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.server.dispatcher import Acceptor
+from mesaya_ws.server.http.app import create_app
+from mesaya_ws.server.http.serving import serve_http
+from mesaya_ws.server.listener import accept_clients
+from mesaya_ws.server.websocket.connection import Connection, Surroundings, serve_websocket
+from mesaya_ws.server.websocket.drain import drain
+from mesaya_ws.server.websocket.keepalive import keep_alive
+from mesaya_ws.settings import Settings, limits_of
+from mesaya_ws.workers.role import Post
+
+log = get_logger(__name__)
+
+
+async def serve(
+    settings: Settings, post: Post | None = None, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run the gateway until it is told to go, which is by a signal, unless its `post` says otherwise.
+
+    Reports the port that it listens on. Raises `OSError` when it cannot listen there.
+    """
+    post = post or Post()
+    salt = token_hex(8)
+    configuration = {"salt": salt, "fingerprints": fingerprints(settings, salt)}
+    settings, bound = _as_far_as_possible(settings)
+    metrics, status = Metrics(), Status(not_ready_when=settings.not_ready_when)
+    window = Window(settings.window_seconds, settings.window_bytes)
+    feed = Feed(
+        Hub(),
+        window,
+        settings.parent_wait,
+        partial(report, metrics, LogLimiter()),
+        max_records=settings.buffered_records,
+        max_bytes=settings.buffered_bytes,
+    )
+    async with (
+        short_pauses(),
+        open_event_log(settings) as event_log,
+        open_state_log(settings) as state_log,
+        trio.open_nursery() as services,
+    ):
+        states = WrittenStates(settings.snapshot_bytes)
+        scribe = Scribe(feed, states)
+        historian = Historian(event_log, feed, settings, scribe.ask)
+        limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
+        around = Surroundings(settings, limits, feed, metrics, historian.ask, scribe.ask, status)
+
+        live, stopping = trio.Event(), trio.Event()
+        services.start_soon(post.heed, stopping, services.cancel_scope)
+        deliver, news = trio.open_memory_channel[News](NEWS_AHEAD)
+        services.start_soon(watch_loop, metrics)
+        if state_log is None:
+            checkpoints = None
+            services.start_soon(event_log.follow, deliver.send, BEGINNING, lambda: feed.paused)
+        else:
+            checkpoints = Checkpoints(state_log, event_log, feed, settings, metrics)
+            services.start_soon(_follow_from_checkpoint, event_log, checkpoints, feed, deliver.send)
+        services.start_soon(pump, news, around, live, checkpoints)
+        if settings.platform_api_url:
+            # Its client takes a fifth of a second to import: only who uses it pays.
+            from mesaya_ws.gateway.platform_api import PlatformApi
+
+            api = PlatformApi(event_log, feed, settings, metrics)
+            feed.want = api.want
+            services.start_soon(api.run, live)
+        services.start_soon(historian.run)
+        services.start_soon(scribe.run)
+        services.start_soon(around.receiver.run)
+        services.start_soon(keep_alive, around.connections, settings)
+        gauges = Gauges(
+            feed,
+            status,
+            limits_of(settings),
+            partial(_waiting, around.connections),
+            partial(log_bytes, settings),
+            {"snapshots": lambda: states.bytes, "history": lambda: historian.bytes},
+        )
+        render = exposition(metrics, feed, __version__, gauges)
+        services.start_soon(post.share, render)
+        app = create_app(
+            settings, event_log, metrics, status, feed.freshness, partial(post.tell, render), configuration
+        )
+        async with trio.open_nursery() as clients:
+            acceptor = Acceptor(
+                settings, metrics, status, partial(serve_websocket, around, clients), partial(serve_http, app), bound
+            )
+            listeners = await post.listeners(settings)
+            door = trio.CancelScope()
+            clients.start_soon(_let_in, post, live, listeners, acceptor, clients, door)
+            task_status.started(listeners[0].socket.getsockname()[1])
+            await stopping.wait()
+            log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
+            status.draining = True
+            if post.shares_port:
+                door.cancel()
+            else:
+                acceptor.draining = True
+            await drain(around.connections, settings.drain_seconds)
+            door.cancel()
+            clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
+        services.cancel_scope.cancel()
+
+
+def _as_far_as_possible(settings: Settings) -> tuple[Settings, str]:
+    """Return the settings with as many connections as the system allows, and what it is that allows no more.
+
+    That it is fewer than MAX_CONNECTIONS has by default is nothing that anybody need hear of.
+    """
+    wanted = settings.max_connections
+    possible = allow_connections(wanted)
+    if possible >= wanted:
+        return settings, "MAX_CONNECTIONS"
+    if wanted != attrs.fields(Settings).max_connections.default:
+        log.warning(
+            "MAX_CONNECTIONS cannot be had: raise the hard limit of open files (ulimit -Hn; LimitNOFILE in a unit of "
+            "systemd, --ulimit nofile for a container), or set MAX_CONNECTIONS to what is possible",
+            wanted=wanted,
+            possible=possible,
+            needed_open_files=wanted + RESERVED,
+        )
+    return evolve(settings, max_connections=possible), "ulimit -n"
+
+
+def _waiting(connections: Collection[Connection]) -> Waiting:
+    """Return what waits for clients: some 0.1 µs each."""
+    sizes = [size for connection in connections if (size := connection.waiting_bytes)]
+    return Waiting(sum(sizes), len(sizes))
+
+
+async def _let_in(
+    post: Post,
+    live: trio.Event,
+    listeners: list[trio.SocketListener],
+    acceptor: Acceptor,
+    clients: trio.Nursery,
+    door: trio.CancelScope,
+) -> None:
+    """Take connections, each to be served in `clients`, until `door` is cancelled."""
+    with door:
+        await post.enter(live)
+        host, port, *_ = listeners[0].socket.getsockname()
+        log.info("listening", host=host, port=port)
+        async with trio.open_nursery() as doors:
+            for listener in listeners:
+                accept = partial(accept_clients, is_shared=post.shares_port)
+                doors.start_soon(accept, listener, acceptor.handle, clients, acceptor.room)
+
+
+async def _follow_from_checkpoint(
+    event_log: EventLog, checkpoints: Checkpoints, feed: Feed, tell: Callable[[News], Awaitable[None]]
+) -> None:
+    """Read the log from the newest checkpoint on, and write new ones meanwhile."""
+    start = await checkpoints.restore(tell)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(checkpoints.run)
+        await event_log.follow(tell, start, lambda: feed.paused)

@@ -1,0 +1,74 @@
+"""Writes large states down for the clients that asked for them, while everything else goes on."""
+
+from math import inf
+
+import trio
+
+from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.snapshot import Snapshot
+from mesaya_ws.core.feed.written import WrittenStates
+from mesaya_ws.core.session.delivery import Delivery
+
+SHARE = 0.5
+"""Of its time, the most that an instance spends on writing states: after each, it rests as long as that took."""
+
+
+class Scribe:
+    """Writes for clients that wait for it (`Delivery.showing`): once for all who want the same within some seconds."""
+
+    def __init__(self, feed: Feed, states: WrittenStates, share: float = SHARE) -> None:
+        self._feed = feed
+        self._states = states
+        self._rests = 1 / share - 1
+        self._asking: dict[Delivery, None] = {}  # in the order in which they came
+        self._asked = trio.Event()
+
+    def ask(self, delivery: Delivery) -> None:
+        """Have the state written that `delivery` waits for; it is handed over by `Delivery.show`."""
+        self._asking[delivery] = None
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Write and hand over, for ever."""
+        while True:
+            await self._until_asked()
+            asking, self._asking = self._asking, {}
+            wanted: dict[Channel, list[Delivery]] = {}
+            for delivery in asking:
+                if delivery.showing is not None:
+                    wanted.setdefault(delivery.showing, []).append(delivery)
+            for channel, deliveries in wanted.items():
+                await self._hand_over(channel, deliveries)
+
+    async def _until_asked(self) -> None:
+        """Wait for somebody who asks; meanwhile, let go of what is not new any more."""
+        while not self._asked.is_set():
+            with trio.move_on_at(self._states.forget(trio.current_time()) or inf):
+                await self._asked.wait()
+        self._asked = trio.Event()
+
+    async def _hand_over(self, channel: Channel, deliveries: list[Delivery]) -> None:
+        state = self._states.find(channel, self._feed.window, trio.current_time())
+        busy = 0.0
+        if state is None:
+            state = self._feed.snapshot(channel)
+            busy = await _write(state)
+            if state.size:
+                self._states.keep(state, trio.current_time())
+        for delivery in deliveries:
+            delivery.show(state)
+            if delivery.showing is not None:
+                self.ask(delivery)
+            await trio.lowlevel.checkpoint()
+        await trio.sleep(busy * self._rests)
+
+
+async def _write(state: Snapshot) -> float:
+    """Write a state while others run; return the seconds that this alone has taken."""
+    busy, began = 0.0, trio.current_time()
+    for _ in state.write():
+        busy += trio.current_time() - began
+        await trio.lowlevel.checkpoint()
+        began = trio.current_time()
+    return busy

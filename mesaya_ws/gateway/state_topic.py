@@ -1,0 +1,86 @@
+"""The state topic, in which instances keep their checkpoints: what is there, and how one is written."""
+
+from itertools import count
+from uuid import uuid4
+
+import trio
+from attrs import frozen
+
+from mesaya_ws.core.feed.checkpoint import Marker, Slots, make_marker, marker_record, part_record
+from mesaya_ws.core.log.interface import EventLog, OffsetGoneError
+from mesaya_ws.core.log.records import Partition, Place
+from mesaya_ws.core.recovery.coverage import Cut
+
+PAGE = 20
+"""Records that are read at a time: they are large."""
+
+
+@frozen
+class Checkpoint:
+    """What was known when it was `taken` (ms since the epoch), as of where, and in how many rows; in `parts`."""
+
+    taken: int
+    cut: Cut
+    rows: int
+    parts: list[bytes]
+
+
+class StateTopic:
+    """The topic called `topic` in `log`, which holds nothing else; `slots` hold what has been read of it.
+
+    All its methods raise `LogUnavailableError`, and `write` also `RecordRefusedError`.
+    """
+
+    def __init__(self, log: EventLog, topic: str) -> None:
+        self.slots = Slots()
+        self._log = log
+        self._topic = topic
+        self._known: dict[Partition, Place] = {}
+        self._name = uuid4().hex
+        self._numbers = count(1)
+
+    def wrote(self, marker: Marker) -> bool:
+        """Return whether a checkpoint was written here, and not by another instance."""
+        return marker.id.startswith(self._name)
+
+    async def look(self) -> None:
+        """See what has been written meanwhile; what the parts hold is of no use."""
+        await self.read_on()
+        self.slots.forget_parts()
+
+    async def write(self, checkpoint: Checkpoint) -> Marker:
+        """Write a checkpoint where the newest one is not, and return its marker."""
+        id, slot, parts = f"{self._name}.{next(self._numbers)}", self.slots.free(), checkpoint.parts
+        for number, part in enumerate(parts):
+            await self._log.append([part_record(self._topic, id, slot, number, part)])
+        marker = make_marker(id, slot, len(parts), checkpoint.rows, checkpoint.taken, checkpoint.cut)
+        await self._log.append([marker_record(self._topic, marker)])
+        return marker
+
+    async def read_on(self) -> None:
+        """Take note of what the topic holds and has not been read; one that is another, or has lost its end, anew."""
+        extents = await self._log.extents()
+        if any(
+            extents[at].topic_id != id or extents[at].end < next_
+            for at, (id, next_, _) in self._known.items()
+            if at in extents
+        ):
+            self.slots = Slots()
+            self._known.clear()
+        for partition, extent in extents.items():
+            place = max(extent.begin, self._known[partition].next if partition in self._known else 0)
+            while place < extent.end:
+                try:
+                    records = await self._log.read(partition, place, PAGE)
+                except OffsetGoneError:
+                    # The topic was compacted at this moment, and begins later now; or it is no more.
+                    now = (await self._log.extents()).get(partition)
+                    if now is None or now.topic_id != extent.topic_id:
+                        break
+                    place = now.begin
+                    continue
+                for record in records:
+                    self.slots.take(record)
+                place = records[-1].offset + 1 if records else extent.end
+                await trio.lowlevel.checkpoint()
+            self._known[partition] = Place(extent.topic_id, place)

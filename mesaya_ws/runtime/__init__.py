@@ -1,0 +1,1 @@
+"""What a process logs and counts, and how it is tuned."""

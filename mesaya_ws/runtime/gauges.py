@@ -1,0 +1,72 @@
+"""What is looked at only when somebody asks for the metrics: nothing is counted for it on the way."""
+
+from collections.abc import Callable, Iterator, Mapping
+from time import time
+
+from attrs import Factory, frozen
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.runtime.readiness import Status
+
+
+@frozen
+class Waiting:
+    """What waits to be taken by clients: so many `bytes`, of so many `clients`."""
+
+    bytes: int = 0
+    clients: int = 0
+
+
+def nobody_waits() -> Waiting:
+    """Return what waits where there are no clients."""
+    return Waiting()
+
+
+@frozen(eq=False)
+class Gauges(Collector):
+    """How a gateway is now; `log_bytes` returns None where the log is not a file of ours."""
+
+    feed: Feed
+    status: Status
+    limits: Mapping[str, float]
+    """Settings that are numbers, by name, as they are in effect."""
+    waiting: Callable[[], Waiting] = nobody_waits
+    log_bytes: Callable[[], int | None] = lambda: None
+    kept: Mapping[str, Callable[[], int]] = Factory(dict)
+    """Bytes of what is kept for clients that ask for the same, by name."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the metrics as they are now."""
+        waiting, tally, log_bytes = self.waiting(), self.feed.tally, self.log_bytes()
+        yield GaugeMetricFamily("mesaya_ready", "Whether clients should be sent here.", int(self.status.ready))
+        yield GaugeMetricFamily("mesaya_draining", "Whether it is on its way out.", int(self.status.draining))
+        yield GaugeMetricFamily("mesaya_waiting_bytes", "Bytes that wait for clients to take them.", waiting.bytes)
+        yield GaugeMetricFamily("mesaya_waiting_clients", "Clients for which something waits.", waiting.clients)
+        kept = GaugeMetricFamily(
+            "mesaya_kept_bytes", "Bytes of what is kept for all clients that ask for it.", labels=["what"]
+        )
+        for name, size in self.kept.items():
+            kept.add_metric([name], size())
+        yield kept
+        if self.feed.time > 0:
+            age = max(0.0, time() - self.feed.time / 1000)
+            yield GaugeMetricFamily("mesaya_newest_record_age_seconds", "Age of the last record taken.", age)
+        if log_bytes is not None:
+            yield GaugeMetricFamily("mesaya_log_bytes", "Size of the embedded log's files.", log_bytes)
+        limits = GaugeMetricFamily("mesaya_limit", "Settings that are numbers, as in effect.", labels=["setting"])
+        for name, value in self.limits.items():
+            limits.add_metric([name], value)
+        yield limits
+        text = "Subscriptions with a position, and streams that began anew, by what came of them."
+        resumes = CounterMetricFamily("mesaya_resumes", text, labels=["outcome", "reason"])
+        for (outcome, reason), count in tally.resumes.items():
+            resumes.add_metric([outcome, str(reason)], count)
+        yield resumes
+        text = "Readings of the log for what lies further back than the window, by what came of them."
+        readings = CounterMetricFamily("mesaya_readings", text, labels=["outcome"])
+        for outcome, count in tally.readings.items():
+            readings.add_metric([outcome], count)
+        yield readings
+        yield CounterMetricFamily("mesaya_snapshots", "States told to clients.", tally.snapshots)

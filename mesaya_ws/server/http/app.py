@@ -1,0 +1,117 @@
+"""The HTTP application: its routes, and what holds for all of them."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from mesaya_ws import __version__
+from mesaya_ws.core.feed.watermark import Fresh
+from mesaya_ws.core.log.interface import EventLog
+from mesaya_ws.core.wire.http_errors import UPGRADE_REQUIRED
+from mesaya_ws.core.wire.origins import may_use
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.prometheus import CONTENT_TYPE
+from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.server.http.broadcast import broadcast_route
+from mesaya_ws.server.http.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
+from mesaya_ws.server.http.health import health_routes
+from mesaya_ws.server.http.publish import publish_route
+from mesaya_ws.server.http.request import authorize
+from mesaya_ws.server.http.request_log import RequestLog
+from mesaya_ws.settings import Settings
+
+NOTHING_SAID: Mapping[str, object] = {}
+
+
+def create_app(
+    settings: Settings,
+    event_log: EventLog,
+    metrics: Metrics,
+    status: Status,
+    freshness: Callable[[], Fresh],
+    tell: Callable[[], Awaitable[bytes]],
+    configuration: Mapping[str, object] = NOTHING_SAID,
+) -> ASGIApp:
+    """Return the application that answers everything but WebSockets.
+
+    It answers with what `tell` returns when it is asked for the metrics, and with `configuration` for the settings,
+    which only those are told who have PUBLISH_TOKEN, if there is one.
+    """
+
+    async def show_configuration(request: Request) -> Response:
+        if settings.publish_token:
+            authorize(request, settings)
+        return JSONResponse(configuration)
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(await tell(), media_type=CONTENT_TYPE)
+
+    app = Starlette(
+        routes=[
+            Route("/", _describe),
+            Route("/ws", _tell_to_upgrade),
+            *health_routes(metrics, status, freshness),
+            Route("/metrics", show_metrics),
+            Route("/configuration", show_configuration),
+            publish_route(settings, event_log),
+            broadcast_route(settings, event_log),
+        ],
+        middleware=[
+            Middleware(
+                _Pages,
+                allow_origins=settings.allowed_origins,
+                auth=settings.auth,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+            )
+        ],
+        exception_handlers={
+            ApiError: answer_api_error,
+            HTTPException: answer_http_exception,
+            Exception: answer_fault,
+        },
+    )
+    # A redirection would name the wrong scheme behind a proxy that speaks TLS.
+    app.router.redirect_slashes = False
+    return RequestLog(app, metrics, frozenset(route.path for route in app.routes if isinstance(route, Route)))
+
+
+class _Pages(CORSMiddleware):
+    """Lets those pages read answers that may also open a WebSocket; what has our own host asks for no permission."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        allow_origins: Collection[str],
+        allow_methods: Collection[str],
+        allow_headers: Collection[str],
+        auth: bool,
+    ) -> None:
+        super().__init__(app, allow_origins, allow_methods, allow_headers)
+        self._auth = auth
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        return may_use(origin, "", self.allow_origins, auth=self._auth)
+
+
+async def _describe(_: Request) -> Response:
+    return JSONResponse(
+        {"service": "mesaya-ws", "version": __version__, "websocket": "/ws", "health": "/health", "metrics": "/metrics"}
+    )
+
+
+async def _tell_to_upgrade(_: Request) -> Response:
+    raise ApiError(
+        UPGRADE_REQUIRED,
+        "This is where WebSockets are opened; connect with a WebSocket client.",
+        Upgrade="websocket",
+        Connection="Upgrade",
+    )

@@ -1,0 +1,63 @@
+"""How the HTTP side says no: JSON with a code and a sentence."""
+
+from collections.abc import Mapping
+from http import HTTPMethod, HTTPStatus
+
+from attrs import evolve
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mesaya_ws.core.wire.http_errors import (
+    BAD_REQUEST,
+    INTERNAL,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    UNKNOWN_METHOD,
+    HttpError,
+)
+from mesaya_ws.runtime.logs import about
+
+
+class ApiError(Exception):
+    """An error to be answered, with a sentence for people."""
+
+    def __init__(self, error: HttpError, sentence: str, **headers: str) -> None:
+        super().__init__(sentence)
+        self.error = error
+        self.sentence = sentence
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def _answer(error: HttpError, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    about(code=error.code)
+    return JSONResponse({"error": {"code": error.code, "message": sentence}}, error.status, headers)
+
+
+async def answer_api_error(_: Request, error: Exception) -> Response:
+    """Answer an `ApiError`."""
+    assert isinstance(error, ApiError)  # noqa: S101 - starlette's handlers are registered by class
+    return _answer(error.error, error.sentence, error.headers)
+
+
+async def answer_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what starlette found wrong with the path or the method; OPTIONS is told the methods (RFC 9110, 9.3.7)."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - starlette's handlers are registered by class
+    path = request.scope["path"]  # `request.url` is made of what the client says, and may be none
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return _answer(NOT_FOUND, f"There is nothing at {path}.", error.headers)
+        case HTTPStatus.METHOD_NOT_ALLOWED if request.method == "OPTIONS":
+            allowed = ", ".join(sorted({"OPTIONS", *(error.headers or {}).get("Allow", "").split(", ")}))
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": allowed})
+        case HTTPStatus.METHOD_NOT_ALLOWED if request.method not in HTTPMethod.__members__:
+            return _answer(UNKNOWN_METHOD, f"{request.method[:40]} is no method that is known here.")
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return _answer(METHOD_NOT_ALLOWED, f"{request.method} is not for {path}.", error.headers)
+        case status:
+            return _answer(evolve(BAD_REQUEST, status=HTTPStatus(status)), error.detail, error.headers)
+
+
+async def answer_fault(_: Request, __: Exception) -> Response:
+    """Answer for a fault of ours; it is logged elsewhere."""
+    return _answer(INTERNAL, "The service met a fault of its own.")

@@ -1,0 +1,109 @@
+"""How clients are taken from the kernel's queue: all that wait, but not all to be served at once."""
+
+import errno
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from mesaya_ws.runtime.log_limiter import LogLimiter
+from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.server.fairness import Share
+
+log = get_logger(__name__)
+
+TAKEN_AT_ONCE = 64
+"""Connections that are taken in one turn of the event loop; each costs some 10 µs."""
+
+BEGUN_AT_ONCE = 8
+"""Connections that are begun with in one turn, at most; each costs up to half a millisecond, then and in the turns that
+follow."""
+
+HUNG_UP = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("EPERM", "ECONNABORTED", "ECONNRESET", "ETIMEDOUT", "EPROTO", "ENOPROTOOPT", "EOPNOTSUPP", "EPROTONOSUPPORT"),
+        *("ENETDOWN", "ENETUNREACH", "ENONET", "EHOSTDOWN", "EHOSTUNREACH", "ENOSR", "ESOCKTNOSUPPORT"),
+    )
+)
+"""What accept(2) tells of a connection that has failed already; the others are well, as Trio has it, too."""
+
+OVERLOADED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Why the system gives no more connections, but may again when some have ended (accept(2))."""
+
+PAUSE = 0.1
+"""Seconds until it is asked again then, as `trio.serve_listeners` has it."""
+
+DEFERENCE = 0.01
+"""Seconds that a worker without room leaves to the others to take who comes: it could only refuse them."""
+
+
+async def accept_clients(
+    listener: trio.SocketListener,
+    serve: Callable[[trio.SocketStream], Awaitable[None]],
+    clients: trio.Nursery,
+    room: Callable[[], float],
+    *,
+    is_shared: bool = False,
+) -> None:
+    """Take connections from `listener` until cancelled, and close it; `serve` serves each in `clients`, and closes it.
+
+    `room` says how many more there may be; past that, only so many are taken as are begun with, which may refuse them,
+    and other processes with which the listener `is_shared` are given the time to take them first.
+
+    When thousands come back at the same time, the kernel's queue must not overflow: it forgets whoever comes then, who
+    only tries again after 1, 3, 7 and 15 seconds (RFC 6298). And those who are there already must not wait until all
+    of them have been let in. So they are taken at once, and begun with in their order, a few in each turn (see
+    `fairness`).
+    """
+    waiting: deque[socket.socket] = deque()
+    share = Share(BEGUN_AT_ONCE)
+    complaints = LogLimiter(clock=trio.current_time)
+
+    def begin(connection: socket.socket) -> None:
+        clients.start_soon(serve, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
+
+    # Trio's sockets have no public way to accept without awaiting.
+    door = socket.socket(fileno=listener.socket.dup().detach())
+    door.setblocking(False)
+    async with listener:
+        try:
+            while True:
+                if follows := bool(waiting):
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await trio.lowlevel.wait_readable(door)
+                if is_shared and not waiting and room() <= 0:
+                    await trio.sleep(DEFERENCE)
+                begin_now = share.next(follows=follows)
+                try:
+                    _take(door, waiting, max(BEGUN_AT_ONCE, room()) - len(waiting))
+                except OSError as error:
+                    if error.errno not in OVERLOADED:
+                        raise
+                    if not waiting:
+                        if complaints.admit() is not None:
+                            log.warning("the system gives no more connections", reason=str(error))
+                        await trio.sleep(PAUSE)
+                for _ in range(min(begin_now, len(waiting))):
+                    begin(waiting.popleft())
+        finally:
+            door.close()
+            # They have been taken from the kernel, which would have kept them for another worker, or refused them.
+            for connection in waiting:
+                begin(connection)
+
+
+def _take(door: socket.socket, waiting: deque[socket.socket], most: float) -> None:
+    """Take some of the connections that the kernel holds. Raises `OSError`."""
+    for _ in range(int(min(TAKEN_AT_ONCE, most))):
+        try:
+            connection, _ = door.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno not in HUNG_UP:
+                raise
+        else:
+            waiting.append(connection)

@@ -1,0 +1,252 @@
+"""One client's connection: its tasks, and its end."""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from logging import DEBUG, INFO
+
+import trio
+from attrs import field, frozen
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.codes import CloseCode
+from mesaya_ws.core.wire.frame_limits import FrameWatch, Violation
+from mesaya_ws.core.wire.frames import PING, close_frame
+from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.server.websocket.receiver import Receiver
+from mesaya_ws.server.websocket.send_queue import Outbox
+from mesaya_ws.server.websocket.stream import WatchedStream
+from mesaya_ws.server.websocket.traffic import carried
+from mesaya_ws.server.websocket.trio_websocket import WebSocket
+from mesaya_ws.settings import Settings
+
+log = get_logger(__name__)
+
+ABNORMAL = 1006
+"""What RFC 6455, 7.1.5 calls a connection that broke without a close frame."""
+
+_PROTOCOL_ERRORS = (1002, 1007)
+"""What trio-websocket finds wrong; it leaves it to us to say so."""
+
+CLIENT, SERVICE, NOBODY = "client", "service", "nobody"
+"""Who closed a connection: whoever sent the first close frame, or nobody, when it broke without one."""
+
+_VERDICTS = {
+    Violation.TOO_BIG: codes.TOO_BIG,
+    Violation.FLOOD: codes.FLOOD,
+    Violation.BINARY: codes.UNSUPPORTED_DATA,
+}
+
+
+@frozen
+class Surroundings:
+    """What all connections share.
+
+    Sessions in `holding` have subscriptions that wait for the feed to move on; `ask` has the past read for a session,
+    and `show` has a state written. Who comes while the `status` is draining is sent on at once. What clients send comes
+    through the `receiver`, which whoever owns this runs.
+    """
+
+    settings: Settings
+    limits: Limits
+    feed: Feed
+    metrics: Metrics
+    ask: Callable[[Session], None]
+    show: Callable[[Delivery], None]
+    status: Status = field(factory=Status)
+    connections: "set[Connection]" = field(factory=set)
+    holding: set[Session] = field(factory=set)
+    receiver: Receiver = field(factory=Receiver)
+
+    def attend(self, session: Session) -> None:
+        """See to it that what `session` waits for comes."""
+        if session.holding:
+            self.holding.add(session)
+        if session.asking:
+            self.ask(session)
+        if session.delivery.showing:
+            self.show(session.delivery)
+
+
+class Connection:
+    """A client, from the answer that opens its WebSocket to the end of its socket."""
+
+    __slots__ = (
+        "_around",
+        "_outbox",
+        "_pinged_at",
+        "_scope",
+        "_stream",
+        "_tcp",
+        "_verdict",
+        "session",
+    )
+
+    def __init__(
+        self, id: str, stream: trio.SocketStream, early: bytes, senders: trio.Nursery, around: Surroundings
+    ) -> None:
+        settings = around.settings
+        self._around = around
+        self._tcp = stream
+        self._scope = trio.CancelScope()
+        self._pinged_at = -math.inf
+        self._verdict: CloseCode | None = None
+        self._outbox = Outbox(
+            stream.socket, senders, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
+        )
+        watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
+        self._stream = WatchedStream(stream.socket, early, self._outbox, watch, self, around.receiver.receive)
+        self.session = Session(id, around.feed, self._outbox, around.limits)
+
+    def close(self, verdict: CloseCode) -> None:
+        """End the connection, telling the client why; the first reason counts."""
+        if self._verdict is None:
+            self._verdict = verdict
+            self._scope.cancel()
+
+    def announce(self, within: float) -> None:
+        """Tell the client that it will be closed in so many seconds, because this instance is going away."""
+        self.session.announce(within)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait for the client to take them."""
+        return self._outbox.waiting_bytes
+
+    def overflowed(self) -> None:
+        """End the connection of a client that reads too slowly; the log still has what it misses."""
+        self.close(codes.SLOW)
+
+    def idle(self) -> None:
+        """Hand over more of what the client missed while it was away."""
+        try:
+            self.session.go_on()
+        except Overtaken:
+            self.close(codes.SLOW)
+        else:
+            self._around.attend(self.session)
+
+    def failed(self, fault: Exception) -> None:
+        """End the connection by a fault of ours; no other one may come to harm by it."""
+        log.error("a connection ended by a fault of ours", connection=self.session.id, exc_info=fault)
+        self.close(codes.INTERNAL)
+
+    def violated(self, violation: Violation) -> None:
+        """End the connection of a client that breaks a limit."""
+        self.close(_VERDICTS[violation])
+
+    def check(self, now: float) -> None:
+        """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2).
+
+        A client that takes nothing of what waits for it is given up as well, whatever it sends. One that takes some is
+        there: the ping may be on its way to it, after much else. One that waits for an answer is told that it does.
+        """
+        settings, heard_at, outbox = self._around.settings, self._stream.heard_at, self._outbox
+        if self.session.is_waited_for:
+            self.session.remind()
+        if outbox.behind and now - outbox.took_at(now) >= settings.ping_timeout:
+            self.close(codes.SLOW)
+        elif self._pinged_at > heard_at:
+            if now - max(self._pinged_at, outbox.took_at(now)) >= settings.ping_timeout:
+                self.close(codes.SILENT)
+        elif now - heard_at >= settings.ping_interval:
+            self._pinged_at = now
+            outbox.offer(PING, 1)
+            outbox.took_at(now)
+
+    async def run(self, answer: bytes) -> tuple[int, str]:
+        """Send the `answer` that opens the WebSocket, serve the client, and return how it was closed, and by whom."""
+        self._outbox.offer(answer + self.session.greeting(), 1)
+        websocket = WebSocket(self._stream, self._obey)
+        with self._scope:
+            try:
+                await websocket.run()
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the client is told
+                self.failed(fault)
+        code = int(websocket.closed.code) if websocket.closed else ABNORMAL
+        if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
+            self.close(codes.CLOSE_CODES[code])
+        if self._verdict is not None:
+            await self._part(self._verdict)
+            return self._verdict.code, SERVICE
+        return code, NOBODY if code == ABNORMAL else CLIENT
+
+    def _obey(self, text: str) -> None:
+        counts = self._around.metrics.client_messages
+        kind = self.session.receive(text)
+        counts[kind] = counts.get(kind, 0) + 1
+        if kind in codes.ERROR_CODES:
+            log.info("message refused", code=kind)
+        self._around.attend(self.session)
+
+    async def _part(self, verdict: CloseCode) -> None:
+        """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""
+        self.leave()
+        if verdict is codes.SLOW:
+            self._outbox.drop()  # it comes back for more than that
+        self._outbox.finish(close_frame(verdict.code, verdict.name))
+        with trio.move_on_after(self._around.settings.close_timeout), suppress(trio.BrokenResourceError):
+            async for _ in self._tcp:
+                pass
+
+    def leave(self) -> None:
+        """Give up all subscriptions, and be known to nobody."""
+        self.session.leave()
+        self._around.connections.discard(self)
+        self._around.holding.discard(self.session)
+
+    def abandon(self) -> None:
+        """Let nothing be written any more, and the next one end."""
+        self._outbox.close()
+        self._stream.abandon()
+
+
+async def serve_websocket(
+    around: Surroundings, senders: trio.Nursery, id: str, stream: trio.SocketStream, answer: bytes, early: bytes
+) -> None:
+    """Serve a client on `stream` until either side ends the connection; to close the stream is up to the caller.
+
+    `answer` opens the WebSocket, and `early` is what the client sent behind its handshake. The task that this runs in
+    is the receiving one; while the client lags behind, there is a send task in `senders`, which ends with the stream.
+    """
+    metrics = around.metrics
+    began_at = trio.current_time()
+    code, by = ABNORMAL, NOBODY
+    connection = Connection(id, stream, early, senders, around)
+    around.connections.add(connection)
+    metrics.connections_open += 1
+    metrics.connections_total += 1
+    if around.status.draining:
+        connection.close(codes.RESTART)
+    try:
+        code, by = await connection.run(answer)
+    finally:
+        connection.leave()
+        connection.abandon()
+        metrics.connections_open -= 1
+        metrics.closes[str(code), by] = metrics.closes.get((str(code), by), 0) + 1
+        _log_end(stream, code, by, trio.current_time() - began_at)
+
+
+def _log_end(stream: trio.SocketStream, code: int, by: str, seconds: float) -> None:
+    """Log how a connection ended; at INFO unless the client wished it."""
+    if not log.is_enabled_for(DEBUG if by == CLIENT else INFO):
+        return
+    meaning = codes.CLOSE_CODES.get(code)
+    sent, received = carried(stream.socket) or (None, None)
+    tell = log.debug if by == CLIENT else log.info
+    tell(
+        "connection closed",
+        code=code,
+        reason="" if meaning is None else meaning.name,
+        by=by,
+        seconds=round(seconds, 3),
+        sent_bytes=sent,
+        received_bytes=received,
+    )

@@ -1,0 +1,20 @@
+"""Whether clients are still there: one task that checks all connections."""
+
+from collections.abc import Set
+
+import trio
+
+from mesaya_ws.core.feed.hub import PACE
+from mesaya_ws.server.websocket.connection import Connection
+from mesaya_ws.settings import Settings
+
+
+async def keep_alive(connections: Set[Connection], settings: Settings) -> None:
+    """Check, for ever, whether the clients are still there: one task for all, as one for each costs 3 kB."""
+    period = min(1.0, settings.ping_interval / 4, settings.ping_timeout / 4)
+    while True:
+        await trio.sleep(period)
+        for number, connection in enumerate(list(connections), 1):
+            connection.check(trio.current_time())
+            if number % PACE == 0:
+                await trio.lowlevel.checkpoint()

@@ -1,0 +1,297 @@
+"""What waits for one client: written at once while the client keeps up, queued within bounds when it does not."""
+
+import fcntl
+import os
+import termios
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from math import inf
+from os import write  # found at once, in the one place that runs for every delivery
+from struct import Struct
+from typing import Protocol
+
+import trio
+
+from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.wire.frames import CONTROLS
+
+JOIN = 65_536
+"""Queued frames are joined up to this many bytes for one write; a larger one, which others may share, is not copied."""
+
+UNDER_WAY = 4096
+"""Bytes that may be on their way to a client without being of interest: a ping is always there for a moment."""
+
+_NOTHING = memoryview(b"")
+_INT = Struct("i")
+
+
+class Owner(Protocol):
+    """Whoever an outbox works for."""
+
+    def overflowed(self) -> None:
+        """Hear that the client reads too slowly, and that the outbox takes nothing more."""
+        ...
+
+    def idle(self) -> None:
+        """Hear that all that waited has been written."""
+        ...
+
+    def failed(self, fault: Exception) -> None:
+        """Hear of a fault in the send task, or in what `idle` did; only a last word may still be written."""
+        ...
+
+
+class Outbox:
+    """The only way of bytes to a client's socket.
+
+    While nothing waits, `offer` writes without blocking and without a task switch. When the kernel does not take all, a
+    send task is started in `senders` for as long as something waits, in a queue; most clients never need them, and they
+    are a sixth of what a connection costs. It ends when the socket is closed at the latest. The nursery is one
+    for all connections, since one in each is another 1.4 kB. What waits behind the write that has begun is bounded;
+    past the bounds nothing more is taken but a last word (`finish`). A large message is not queued: its frames, which
+    many may share, are taken from an iterator as the client takes them (`stream`), and only pings and pongs come
+    between them. `behind` says that something waits; `broken`, that nothing will ever be written again.
+    """
+
+    __slots__ = (
+        "_controls",
+        "_drained",
+        "_fd",
+        "_finished",
+        "_looked",
+        "_max_bytes",
+        "_max_messages",
+        "_owner",
+        "_queued",
+        "_rest",
+        "_sealed",
+        "_senders",
+        "_socket",
+        "_stream",
+        "_waiting_messages",
+        "behind",
+        "broken",
+        "waiting_bytes",
+    )
+
+    def __init__(
+        self,
+        socket: trio.socket.SocketType,
+        senders: trio.Nursery,
+        owner: Owner,
+        *,
+        max_messages: int,
+        max_bytes: int,
+    ) -> None:
+        self._socket = socket
+        # os.write, since Trio's sockets have no public way to send without awaiting.
+        self._fd = socket.fileno()
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._owner: Owner | None = owner
+        self._senders = senders
+        self._queued: deque[tuple[bytes, int]] | None = None
+        self._rest = _NOTHING
+        self._stream: Iterator[bytes] | None = None
+        self._controls = b""
+        self._drained = 0
+        self._looked: tuple[int, float] | None = None
+        self._finished = False
+        self._sealed = False
+        self._waiting_messages = 0
+        self.behind = False
+        self.broken = False
+        self.waiting_bytes = 0
+
+    def offer(self, data: bytes, messages: int) -> None:
+        """Write `data`, which holds that many whole frames, or queue what cannot be written now."""
+        if self._sealed:
+            return
+        if self.behind:
+            self._queue(data, messages)
+            return
+        try:
+            written = write(self._fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:  # the peer is gone; the receive task is being told the same
+            self._sealed = self.broken = True
+            return
+        if written < len(data):
+            self._rest = memoryview(data)[written:]
+            self.waiting_bytes = len(self._rest)
+            self._fall_behind()
+
+    def stream(self, frames: Iterator[bytes]) -> None:
+        """Write `frames`, of one message, each when those before it are written; to be called when nothing is queued.
+
+        When `frames` raises `Overtaken`, the owner is told that the client reads too slowly (`overflowed`).
+        """
+        if self._sealed:
+            return
+        self._stream = frames
+        if not self.behind:
+            self._fall_behind()
+
+    def pause(self) -> None:
+        """Be behind until the other tasks have had their turn, even if nothing waits; then the owner hears of it."""
+        if not self.behind and not self._sealed:
+            self._fall_behind()
+        self.behind = True
+
+    def _fall_behind(self) -> None:
+        self.behind = True
+        self._looked = None
+        self._senders.start_soon(self._drain)
+
+    def _queue(self, data: bytes, messages: int) -> None:
+        # What has begun to be written does not count: a snapshot may be larger than what may wait behind it.
+        waiting = self.waiting_bytes - len(self._rest) + len(data)
+        if waiting > self._max_bytes or self._waiting_messages + messages > self._max_messages:
+            self._sealed = True
+            if self._owner is not None:
+                self._owner.overflowed()
+        else:
+            self._put(data, messages)
+
+    def took_at(self, now: float) -> float:
+        """Return when the client last took a byte, or less than ever if nothing is on its way to it.
+
+        It is found out by looking at what the kernel still holds for it, `now` and at the calls before.
+        """
+        if self.broken:
+            return -inf
+        [held] = _INT.unpack(fcntl.ioctl(self._fd, termios.TIOCOUTQ, _INT.pack(0)))
+        if not self.behind and held <= UNDER_WAY:
+            self._looked = None
+            return -inf
+        taken = self._drained - held
+        if self._looked is None or taken > self._looked[0]:
+            self._looked = taken, now
+        return self._looked[1]
+
+    def _put(self, data: bytes, messages: int) -> None:
+        self.waiting_bytes += len(data)
+        if self._stream is not None and data[0] in CONTROLS:
+            self._controls += data
+            return
+        self._waiting_messages += messages
+        if self._queued is None:
+            self._queued = deque()
+        self._queued.append((data, messages))
+
+    async def _drain(self) -> None:
+        """Be the send task of the connection; a fault of it is its owner's, and must not end other connections."""
+        try:
+            await self._send()
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the owner hears of it
+            self._sealed = True
+            # In the middle of a frame, nothing else can follow.
+            self.broken = self.broken or bool(self._rest)
+            if self._owner is not None:
+                self._owner.failed(fault)
+
+    async def _send(self) -> None:
+        """Write what waits as the client takes it."""
+        try:
+            await self._write()
+            while data := await self._next_frame() or self._join():
+                self._rest = memoryview(data)
+                await self._write()
+        except (OSError, trio.ClosedResourceError):
+            self._sealed = self.broken = True
+            self._stream = None
+            return
+        except Overtaken:
+            self.behind = False
+            if self._owner is not None:
+                self._owner.overflowed()
+            return
+        self.behind = False
+        self._caught_up()
+
+    async def _next_frame(self) -> bytes:
+        """Take the next frame of the large message under way, or what may come between two; nothing if there is none.
+
+        Others run in between: a client may take all of it as fast as it is written.
+        """
+        if self._stream is not None:
+            await trio.lowlevel.checkpoint()
+        if self._controls:
+            data, self._controls = self._controls, b""
+            return data
+        if self._stream is None:  # or dropped meanwhile
+            return b""
+        try:
+            frame = next(self._stream, b"")
+        except Overtaken:
+            # The rest of the message will never come: only a close frame may follow, which may be waiting already.
+            last_word = self._queued[-1] if self._finished and self._queued else None
+            self._sealed = True
+            self.drop()
+            if last_word is None:
+                raise
+            self._put(*last_word)
+            return b""
+        if not frame:
+            self._stream = None
+        self.waiting_bytes += len(frame)
+        return frame
+
+    def _join(self) -> bytes:
+        """Take what is queued: one frame, or several up to `JOIN` bytes."""
+        parts: list[bytes] = []
+        size = 0
+        while self._queued and (not parts or size + len(self._queued[0][0]) <= JOIN):
+            data, messages = self._queued.popleft()
+            parts.append(data)
+            size += len(data)
+            self._waiting_messages -= messages
+        self._queued = self._queued or None
+        return b"".join(parts)
+
+    async def _write(self) -> None:
+        """Write all of what has begun to be written, however long the client takes."""
+        while self._rest:
+            try:
+                written = os.write(self._fd, self._rest)
+            except BlockingIOError:
+                await trio.lowlevel.wait_writable(self._socket)
+                continue
+            self._rest = self._rest[written:]
+            self.waiting_bytes -= written
+            self._drained += written
+
+    def _caught_up(self) -> None:
+        if self._finished:
+            with suppress(OSError):  # the client is gone; the receive task is being told the same
+                self._socket.shutdown(trio.socket.SHUT_WR)
+        elif self._owner is not None:
+            self._owner.idle()
+
+    def drop(self) -> None:
+        """Forget whatever has not begun to be written."""
+        self._queued = None
+        self._stream, self._controls = None, b""
+        self.waiting_bytes, self._waiting_messages = len(self._rest), 0
+
+    def finish(self, last_word: bytes) -> None:
+        """Write what waits, then `last_word`, and end the sending side of the connection."""
+        if self._finished or self.broken:
+            return
+        self._sealed = False
+        if self.behind:
+            self._put(last_word, 0)
+        else:
+            self.offer(last_word, 1)
+        self._finished = self._sealed = True
+        if not self.behind and not self.broken:
+            self._caught_up()
+
+    def close(self) -> None:
+        """Never touch the socket again: its descriptor may soon be another one's."""
+        self._sealed = self.broken = True
+        self._stream = None
+        self._fd = -1
+        self._owner = None  # which breaks a cycle: the garbage collector is not needed for it

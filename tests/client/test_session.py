@@ -1,0 +1,764 @@
+"""The client against a gateway of a few lines, which says what a test has written down for it."""
+
+import json
+import socket
+import struct
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from itertools import count
+
+import pytest
+import trio
+from trio_websocket import ConnectionClosed, serve_websocket
+
+from mesaya_ws.client import connection
+from mesaya_ws.client import session as client
+from mesaya_ws.client.session import Connected, Disconnected, Event, RefusedError, Subscribed, connect
+
+CHANNEL = "restaurant:1:tables"
+
+
+class Gateway:
+    """Serves scripted connections, one after another; keeps what clients said, one list a connection."""
+
+    def __init__(self, *scripts):
+        self.scripts = list(scripts)
+        self.heard = []
+        self.admits = trio.Event()
+        self.admits.set()
+
+    @asynccontextmanager
+    async def serving(self):
+        """Serve, and give the url."""
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(partial(serve_websocket, self._serve, "127.0.0.1", 0, ssl_context=None))
+            yield f"ws://127.0.0.1:{server.port}/ws"
+            nursery.cancel_scope.cancel()
+
+    async def _serve(self, request):
+        if not self.scripts:
+            await request.reject(503)
+            return
+        await self.admits.wait()
+        websocket = await request.accept()
+        self.heard.append([])
+        with suppress(ConnectionClosed):
+            await self.scripts.pop(0)(websocket, self.heard[-1])
+
+
+async def say(websocket, **message):
+    await websocket.send_message(json.dumps(message))
+
+
+async def hear(websocket, heard):
+    heard.append(json.loads(await websocket.get_message()))
+    return heard[-1]
+
+
+def event(number):
+    return {"type": "table.updated", "channel": CHANNEL, "timestamp": "t", "position": f"p{number}", "data": number}
+
+
+async def never_mind(websocket, heard):
+    """Serve a connection that says nothing, and lasts."""
+    await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def answering(*answers):
+    """Listen, say the next of the answers to each who connects, and hang up; give the url, and the end of answers."""
+    answers, out_of_answers = list(answers), trio.Event()
+
+    async def answer(stream):
+        await stream.receive_some()
+        if answers:
+            with suppress(trio.BrokenResourceError):  # who connects need not hear all of it
+                await stream.send_all(answers.pop(0))
+        else:
+            out_of_answers.set()
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+        yield f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws", out_of_answers
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Reconnect without a pause."""
+    monkeypatch.setattr(client, "LONGEST_PAUSE", 0.0)
+
+
+async def test_events_arrive():
+    async def script(websocket, heard):
+        await say(websocket, type="welcome")
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert await anext(session) == Event(CHANNEL, "table.updated", 1, "t", "p1")
+        assert session.connected
+        assert session.positions == {CHANNEL: "p1"}
+    assert gateway.heard == [[{"type": "subscribe", "channel": CHANNEL}]]
+
+
+async def test_it_comes_back_with_its_position(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, **event(1))
+        await websocket.aclose(1012, "restart")
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p1", recovered=True, replayed=1)
+        await say(websocket, **event(2))
+        await trio.sleep_forever()
+
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL, snapshot=True)
+        with trio.fail_after(5):
+            assert [(await anext(session)).data for _ in range(2)] == [1, 2]
+    assert [messages[0].get("position") for messages in gateway.heard] == [None, "p1"]
+    assert gateway.heard[0][0]["snapshot"] is True
+
+
+async def test_a_session_can_go_on_where_an_earlier_one_ended():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p7", recovered=False, reason="expired")
+        await say(websocket, type="snapshot", channel=CHANNEL, position="p7", complete=True, data={"tables": []})
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url, {CHANNEL: "p3"}) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            lost, snapshot = await anext(session), await anext(session)
+    assert (lost.type, lost.data, snapshot.type, snapshot.data) == ("lost", "expired", "snapshot", {"tables": []})
+    assert gateway.heard[0][0]["position"] == "p3"
+
+
+async def test_what_is_refused_is_raised():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="error", code="unauthorized", message="Private.", channel=CHANNEL)
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5), pytest.raises(RefusedError, match="Private") as caught:
+            await anext(session)
+    assert caught.value.code == "unauthorized"
+
+
+async def test_the_gateway_hears_that_a_session_is_over():
+    ends, ended = [], trio.Event()
+
+    async def serve(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        try:
+            for number in count():  # of which only the first is taken
+                await say(websocket, **event(number))
+        except ConnectionClosed as closed:
+            ends.append(closed.reason.code)
+            ended.set()
+
+    async def interrupted(url):
+        async with connect(url) as session:
+            await session.subscribe(CHANNEL)
+            await anext(session)
+            raise KeyboardInterrupt
+
+    with trio.fail_after(20):
+        async with Gateway(serve).serving() as url:
+            with pytest.raises(BaseExceptionGroup):
+                await interrupted(url)
+            await ended.wait()
+    assert ends == [1000]
+
+
+async def test_the_gateway_hears_that_a_refusal_is_taken():
+    ends = []
+
+    async def refuse(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="error", code="unauthorized", message="No.", channel=CHANNEL)
+        try:
+            await hear(websocket, heard)
+        except ConnectionClosed as closed:
+            ends.append(closed.reason.code)
+
+    with trio.fail_after(20):
+        async with Gateway(refuse).serving() as url, connect(url) as session:
+            await session.subscribe(CHANNEL)
+            with pytest.raises(RefusedError):
+                await anext(session)
+    assert ends == [1000]
+
+
+@pytest.mark.parametrize(("code", "name"), [(4029, "flood"), (1009, "too_big")])
+async def test_a_close_for_good_is_raised(code, name):
+    async def script(websocket, heard):
+        await websocket.aclose(code, name)
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        with trio.fail_after(5), pytest.raises(RefusedError) as caught:
+            await anext(session)
+    assert caught.value.code == name
+
+
+async def test_it_keeps_trying_while_nobody_answers(at_once):
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    async with connect(f"ws://127.0.0.1:{port}/ws") as session:
+        await session.subscribe(CHANNEL)
+        assert not session.connected
+        with trio.move_on_after(0.2) as scope:
+            await anext(session)
+        assert scope.cancelled_caught
+
+
+async def test_a_connection_that_is_reset_at_once_is_no_end(at_once):
+    came = trio.Event()
+
+    async def reset(stream):
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await stream.aclose()
+        if next(numbers) == 20:
+            came.set()
+
+    numbers = count(1)
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, reset, 0, host="127.0.0.1"))
+        async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws") as session:
+            with trio.fail_after(5):
+                await came.wait()
+            assert not session.connected
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_that_ends_in_its_handshake_is_no_end(at_once):
+    busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
+    async with answering(b"", b"HTTP/1.1 101", busy) as (url, out_of_answers), connect(url) as session:
+        with trio.fail_after(5):
+            await out_of_answers.wait()
+        assert not session.connected
+
+
+REFUSED = b'{"error": {"code": "origin_not_allowed", "message": "Not you."}}'
+
+
+def answer(status, body=b"", *headers):
+    """Return a whole HTTP answer."""
+    lines = (f"HTTP/1.1 {status}".encode(), b"Content-Length: %d" % len(body), *headers, b"", body)
+    return b"\r\n".join(lines)
+
+
+async def test_a_handshake_that_is_refused_for_good_is_raised():
+    async with answering(answer("403 Forbidden", REFUSED)) as (url, _), connect(url) as session:
+        with trio.fail_after(5):
+            with pytest.raises(RefusedError, match="Not you") as caught:
+                await anext(session)
+            assert [event async for event in session] == [], "there is nothing more"
+    assert caught.value.code == "origin_not_allowed"
+
+
+NO_GATEWAY = "what answers there does not open a WebSocket: see host and port"
+DRAINING = b'{"error": {"code": "draining", "message": "This instance is going away; connect again."}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (answer("404 Not Found", b"404 page not found\n"), "the answer is 404, not a WebSocket"),
+        (answer("403 Forbidden", b'{"error": {"code": 403, "message": "no"}}'), "the answer is 403, not a WebSocket"),
+        (answer("403 Forbidden", b'{"error": "Forbidden"}'), "the answer is 403, not a WebSocket"),
+        (answer("200 OK", b"<html>"), "the answer is 200, not a WebSocket"),
+        (
+            answer("301 Moved", b"", b"Location: https://else.example/?token=hunter2"),
+            "the answer is 301 and names 'https://else.example/', not a WebSocket",
+        ),
+        (answer("503 Busy", DRAINING), "This instance is going away; connect again"),
+        (answer("503 Busy", b"", b"X-A : b"), NO_GATEWAY),
+        (b"hello\r\n\r\n", NO_GATEWAY),
+        (b"\x15\x03\x01\x00\x02\x02\x46", "what answers there speaks TLS: the URL begins with wss://"),
+        (b"\0\0\x12\4\0\0\0\0\0", NO_GATEWAY),
+        (
+            b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            NO_GATEWAY,
+        ),
+        (
+            b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: no\r\n\r\n",
+            NO_GATEWAY,
+        ),
+        (
+            answer("404 Not Found", bytes(2 * connection.LARGEST_ANSWER)),
+            NO_GATEWAY,
+        ),
+        (b"", "the connection ended before it was open"),
+    ],
+    ids=[
+        *("no page", "a foreign error", "another foreign error", "a page", "elsewhere", "going away", "a bad header"),
+        *("no HTTP", "TLS", "HTTP/2", "no proof", "a wrong proof", "too much", "nothing"),
+    ],
+)
+async def test_whatever_else_answers_is_told_and_tried_again(at_once, answer, reason):
+    told = []
+    async with answering(answer, answer) as (url, out_of_answers), connect(url, notify=told.append) as session:
+        with trio.fail_after(5):
+            await out_of_answers.wait()
+        assert not session.connected
+    assert told[:2] == [Disconnected(reason)] * 2
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("127.0.0.1:{closed}", "nothing listens there"),
+        ("a..b", "a..b cannot be the name of a host"),
+    ],
+)
+async def test_it_says_why_nobody_can_be_reached(host, reason):
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    hear, told = trio.open_memory_channel(1)
+    with trio.fail_after(5):
+        async with connect(f"ws://{host.format(closed=port)}/ws", notify=hear.send_nowait):
+            assert await told.receive() == Disconnected(reason)
+
+
+class FailingResolver(trio.abc.HostnameResolver):
+    """Knows no name."""
+
+    async def getaddrinfo(self, *_, **__):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def getnameinfo(self, *_):
+        raise NotImplementedError
+
+
+async def test_it_says_that_a_name_cannot_be_resolved():
+    trio.socket.set_custom_hostname_resolver(FailingResolver())
+    hear, told = trio.open_memory_channel(1)
+    try:
+        with trio.fail_after(5):
+            async with connect("ws://gateway.example/ws", notify=hear.send_nowait):
+                reason = (await told.receive()).reason
+    finally:
+        trio.socket.set_custom_hostname_resolver(None)
+    assert reason == "the name gateway.example cannot be resolved (Name or service not known)"
+
+
+@pytest.mark.parametrize("url", ["http://h/ws", "ws://", "ws://h:0/ws", "ws://h:99999/ws", "ws://[/ws", "/ws", ""])
+async def test_what_is_no_url_of_a_websocket_is_an_error_at_once(url):
+    with pytest.raises(ValueError, match=r"."):
+        async with connect(url):
+            pass
+
+
+async def test_the_whole_resource_is_asked_for_and_the_host_without_its_user():
+    asked, came = [], trio.Event()
+
+    async def note(stream):
+        asked.append((await stream.receive_some()).split(b"\r\n"))
+        came.set()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, note, 0, host="127.0.0.1"))
+        port = listener.socket.getsockname()[1]
+        async with connect(f"ws://ann:secret@127.0.0.1:{port}/ws?token=abc&x=%20#part"):
+            with trio.fail_after(5):
+                await came.wait()
+        nursery.cancel_scope.cancel()
+    assert asked[0][0] == b"GET /ws?token=abc&x=%20 HTTP/1.1"
+    assert f"Host: 127.0.0.1:{port}".encode() in asked[0]
+
+
+@pytest.mark.parametrize("text", ["hello", "[1]", "{}", '{"type": 5}'])
+async def test_a_websocket_that_is_not_the_gateways_is_left_and_tried_again(at_once, text):
+    async def foreign(websocket, heard):
+        await websocket.send_message(text)
+        with suppress(ConnectionClosed):
+            await websocket.get_message()
+
+    async def script(websocket, heard):
+        await say(websocket, type="welcome", connection="c-1")
+        await hear(websocket, heard)
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    told = []
+    gateway = Gateway(foreign, script)
+    async with gateway.serving() as url, connect(url, notify=told.append) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 1
+    assert told[0] == Disconnected("what answers there is not the gateway: it sends something else")
+    assert told[-1] == Connected("c-1")
+
+
+async def test_its_connections_and_subscriptions_are_told_of(at_once):
+    async def first(websocket, heard):
+        await say(websocket, type="welcome", connection="c-1")
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await websocket.aclose(1012, "restart")
+
+    async def second(websocket, heard):
+        await say(websocket, type="welcome", connection="c-2")
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0", recovered=True, replayed=0)
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    told = []
+    async with Gateway(first, second).serving() as url, connect(url, notify=told.append) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            await anext(session)
+    assert told == [
+        Connected("c-1"),
+        Subscribed(CHANNEL, None),
+        Disconnected("This instance is going away; another takes over"),
+        Connected("c-2"),
+        Subscribed(CHANNEL, True),
+    ]
+
+
+async def test_subscribing_again_asks_for_nothing_again():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, **event(1))
+        await say(websocket, **event(2))
+        while True:
+            await hear(websocket, heard)
+            await say(websocket, **event(3))
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 1
+            await session.subscribe(CHANNEL, snapshot=True)
+            await session.unsubscribe("another")
+            assert [(await anext(session)).data for _ in range(2)] == [2, 3]
+    assert [message["type"] for message in gateway.heard[0]] == ["subscribe", "unsubscribe"]
+
+
+async def test_answers_to_what_has_changed_since_are_no_events():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, **event(0))
+        for _ in range(2):
+            await hear(websocket, heard)
+        await say(websocket, type="unsubscribed", channel=CHANNEL)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, type="news of a later version", channel=CHANNEL)
+        await say(websocket, **event(1))
+        await trio.sleep_forever()
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 0
+            await session.unsubscribe(CHANNEL)
+            await session.subscribe(CHANNEL)
+            assert (await anext(session)).data == 1
+
+
+async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch):
+    monkeypatch.setattr(connection, "CONNECT_PATIENCE", 0.05)
+    came, given_up = count(1), trio.Event()
+
+    async def stay_silent(stream):
+        number = next(came)
+        # The end, or a reset.
+        with suppress(trio.BrokenResourceError):
+            async for _ in stream:
+                pass
+        if number == 2:
+            given_up.set()
+
+    async with trio.open_nursery() as nursery:
+        (listener,) = await nursery.start(partial(trio.serve_tcp, stay_silent, 0, host="127.0.0.1"))
+        async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws") as session:
+            with trio.fail_after(5):
+                await given_up.wait()
+            assert not session.connected
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_that_has_fallen_silent_is_given_up(at_once, monkeypatch):
+    monkeypatch.setattr(client, "PULSE", 0.05)
+
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, **event(2))
+        await trio.sleep_forever()
+
+    gateway = Gateway(never_mind, script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 2
+
+
+async def test_a_snapshot_that_did_not_arrive_is_asked_for_again(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p1")
+        await websocket.aclose(1012)
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p2")
+        await say(websocket, type="snapshot", channel=CHANNEL, position="p2", complete=False, data="all")
+        await websocket.aclose(1012)
+
+    async def third(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p3", recovered=False, reason="expired")
+        await websocket.aclose(1012)
+
+    gateway = Gateway(first, second, third, third, never_mind)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL, snapshot=True)
+        with trio.fail_after(5):
+            snapshot, lost, lost_again = [await anext(session) for _ in range(3)]
+    assert (snapshot.data, snapshot.complete) == ("all", False)
+    assert lost.type == lost_again.type == "lost"
+    asked = [messages[0] for messages in gateway.heard[:4]]
+    assert [("snapshot" in message, message.get("position")) for message in asked] == [
+        (True, None),
+        (True, None),
+        (False, "p2"),
+        (False, "p2"),
+    ]
+
+
+async def test_channels_may_be_left_and_joined_while_it_comes_back(at_once):
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="error", code="not_subscribed", channel=CHANNEL, message="Not subscribed.")
+        await say(websocket, **event(1))
+        await say(websocket, type="pong", positions={CHANNEL: "p1", "another": "p2"})
+        await say(websocket, **(event(2) | {"channel": "another"}))
+        await trio.sleep_forever()
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        await session.subscribe("another")
+        await session.unsubscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).channel == "another"
+        assert session.positions == {"another": "p2"}
+
+
+async def test_places_on_quiet_channels_move_on(monkeypatch):
+    monkeypatch.setattr(client, "PULSE", 0.2)
+
+    async def script(websocket, heard):
+        for _ in range(2):
+            await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        assert (await hear(websocket, heard))["type"] == "ping"
+        await say(websocket, type="pong", positions={CHANNEL: "p9"})
+        await say(websocket, **(event(1) | {"channel": "another"}))
+        await trio.sleep_forever()
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        await session.subscribe("another")
+        with trio.fail_after(5):
+            await anext(session)
+        assert session.positions[CHANNEL] == "p9"
+
+
+# Moving to another instance
+
+
+async def test_it_moves_without_a_gap():
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        gateway.admits = trio.Event()
+        await say(websocket, type="moving", within=5.0)
+        await say(websocket, **event(1))
+        await moved.wait()
+        with suppress(ConnectionClosed):
+            await say(websocket, **event(2))  # it comes on the other connection
+            await websocket.get_message()
+        assert websocket.closed.code == 1000
+        left.set()
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        moved.set()
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p1", recovered=True, replayed=1)
+        await say(websocket, **event(2))
+        await hear(websocket, heard)
+        await say(websocket, **event(3))
+        await trio.sleep_forever()
+
+    moved, left = trio.Event(), trio.Event()
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 1
+            gateway.admits.set()
+            assert (await anext(session)).data == 2
+            await session.unsubscribe("what is said goes to the new one")
+            assert (await anext(session)).data == 3
+            await left.wait()
+    assert gateway.heard[1][0] == {"type": "subscribe", "channel": CHANNEL, "position": "p1"}
+
+
+async def test_what_is_under_way_while_it_moves_comes_once():
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
+        await say(websocket, type="moving", within=5.0)
+        for number in range(1, 1000):
+            await say(websocket, **event(number))
+        await trio.sleep_forever()
+
+    async def second(websocket, heard):
+        place = (await hear(websocket, heard)).get("position", "p0")
+        await say(websocket, type="subscribed", channel=CHANNEL, position=place, recovered=True)
+        for number in range(int(place[1:]) + 1, 1000):
+            await say(websocket, **event(number))
+        await trio.sleep_forever()
+
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(20):
+            assert [(await anext(session)).data for _ in range(999)] == list(range(1, 1000))
+    assert len(gateway.heard) == 2
+
+
+async def test_as_long_as_the_next_instance_does_not_take_it_it_stays(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="moving", within=5.0)
+        await refused.wait()
+        await say(websocket, **event(1))
+        gateway.scripts.append(second)
+        await trio.sleep_forever()
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, **event(2))
+        await trio.sleep_forever()
+
+    class Busy(Gateway):
+        async def _serve(self, request):
+            if self.heard and not self.scripts:
+                refused.set()
+            await super()._serve(request)
+
+    refused = trio.Event()
+    gateway = Busy(first)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert [(await anext(session)).data for _ in range(2)] == [1, 2]
+    assert len(gateway.heard) == 2
+
+
+async def test_an_instance_that_does_not_want_it_does_not_end_the_connection_that_there_is(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="moving", within=5.0)
+        await refused.wait()
+        await say(websocket, **event(1))
+        await websocket.aclose(1012)
+
+    class Strict(Gateway):
+        async def _serve(self, request):
+            if self.heard:
+                refused.set()
+                await request.reject(403, body=REFUSED)
+            else:
+                await super()._serve(request)
+
+    refused = trio.Event()
+    async with Strict(first).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert (await anext(session)).data == 1
+            with pytest.raises(RefusedError):
+                await anext(session)
+
+
+async def test_an_instance_that_goes_before_it_has_moved(at_once):
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, **event(1))
+        await say(websocket, type="moving", within=0.0)
+        await websocket.aclose(1012)
+
+    async def later(websocket, heard):
+        place = (await hear(websocket, heard))["position"]
+        for number in range(int(place[1:]) + 1, 100):
+            await say(websocket, **event(number))
+        with suppress(ConnectionClosed):
+            await websocket.get_message()
+
+    gateway = Gateway(first, later, later, later)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            assert [(await anext(session)).data for _ in range(99)] == list(range(1, 100))
+
+
+async def test_a_state_that_replaces_what_was_missed_on_the_way_is_told_as_such():
+    async def script(websocket, heard):
+        await hear(websocket, heard)
+        await say(
+            websocket,
+            type="snapshot",
+            channel=CHANNEL,
+            position="p7",
+            recovered=False,
+            reason="expired",
+            complete=True,
+            data={"tables": []},
+        )
+        await trio.sleep_forever()
+
+    async with Gateway(script).serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        with trio.fail_after(5):
+            lost, snapshot = await anext(session), await anext(session)
+    assert (lost.type, lost.data, snapshot.type, snapshot.position) == ("lost", "expired", "snapshot", "p7")
+
+
+async def test_unsubscribing_forgets_the_place(at_once):
+    async def script(websocket, heard):
+        for _ in range(2):
+            await hear(websocket, heard)
+        await say(websocket, **(event(1) | {"channel": "another"}))
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        await session.subscribe(CHANNEL)
+        await session.subscribe("another")
+        with trio.fail_after(5):
+            await anext(session)
+        session.positions[CHANNEL] = "p"
+        await session.unsubscribe(CHANNEL)
+        assert session.positions == {"another": "p1"}

@@ -1,0 +1,73 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.access.channels import KINDS, Audience, parse_channel, restaurant_channel, user_channel
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "subject", "audience"),
+    [
+        ("restaurant:123:reservations", "reservations", "123", Audience.OWNER),
+        (
+            "restaurant:b18ccb5f-6beb-48b0-885a-3eca7d2d552c:tables",
+            "tables",
+            "b18ccb5f-6beb-48b0-885a-3eca7d2d552c",
+            "public",
+        ),
+        ("restaurant:1:menu", "menu", "1", "public"),
+        ("restaurant:1:reviews", "reviews", "1", "public"),
+        ("restaurant:1:info", "info", "1", "public"),
+        ("user:a.b~c_d-E:notifications", "notifications", "a.b~c_d-E", Audience.SELF),
+        ("global:announcements", "announcements", None, "public"),
+        ("global:restaurants", "restaurants", None, "public"),
+    ],
+)
+def test_channels_of_the_platform(name, kind, subject, audience):
+    channel = parse_channel(name)
+    assert (channel.name, channel.kind.name, channel.subject, channel.kind.audience) == (name, kind, subject, audience)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ":",
+        "restaurant",
+        "restaurant:1",
+        "restaurant::tables",
+        "restaurant:1:tables:",
+        "restaurant:1:tables:x",
+        "restaurant:1:notifications",
+        "restaurant:1:TABLES",
+        "Restaurant:1:tables",
+        "restaurant:a b:tables",
+        "restaurant:é:tables",
+        "restaurant:1\n:tables",
+        f"restaurant:{'x' * 129}:tables",
+        "user:1:reservations",
+        "global:tables",
+        "global::announcements",
+        " global:announcements",
+    ],
+)
+def test_no_channel_has_such_a_name(name):
+    assert parse_channel(name) is None
+
+
+@given(st.from_regex(r"[A-Za-z0-9._~-]{1,128}", fullmatch=True))
+def test_every_id_of_the_grammar_makes_channels(subject):
+    for kind in ("reservations", "tables", "menu", "reviews", "info"):
+        assert parse_channel(restaurant_channel(subject, kind)).subject == subject
+    assert parse_channel(user_channel(subject)).subject == subject
+
+
+@given(st.text())
+def test_parsing_is_total(name):
+    channel = parse_channel(name)
+    assert channel is None or channel.name == name
+
+
+def test_the_last_part_of_a_name_tells_its_kind():
+    assert KINDS.keys() == {kind.name for kind in KINDS.values()}
+    assert len(KINDS) == 8

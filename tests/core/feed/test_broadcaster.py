@@ -1,0 +1,88 @@
+from math import inf
+from unittest import mock
+
+import orjson
+import pytest
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed import broadcaster as module
+from mesaya_ws.core.feed.broadcaster import Publisher
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.platform.outcome import Message
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.position import Cursor
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.wire.frames import payload_of
+from tests.core.events import NOW, TIME
+from tests.core.world import FakeOutbox
+
+RESTAURANTS = Partition(topic_of("restaurants"), 0)
+RECORD = Record(*RESTAURANTS, 6, NOW, None, b"{}")
+INFO, LIST = "restaurant:r:info", "global:restaurants"
+
+
+class Place:
+    """A publisher that stands behind `RECORD`, and a client of two channels."""
+
+    def __init__(self):
+        self.cursor, self.window, self.hub = Cursor(), Window(inf, 1 << 20), Hub()
+        self.cursor.found({RESTAURANTS: Extent(0, 9, "id")})
+        self.cursor.advance(RESTAURANTS, 7)
+        self.publisher = Publisher(self.hub, self.window, self.cursor)
+        self.client = FakeOutbox()
+        for channel in (INFO, LIST):
+            self.hub.subscribe(channel, self.client)
+
+    def publish(self, *messages, are_news=True):
+        self.publisher.publish(RECORD, RESTAURANTS, messages, RECORD.timestamp, are_news=are_news)
+        list(self.hub.fan_out())
+
+    def kept(self, channel):
+        return list(self.window.after(channel, {}))
+
+
+@pytest.fixture
+def place():
+    return Place()
+
+
+def messages(data):
+    return [Message(channel, "restaurant.created", TIME, data) for channel in (INFO, LIST)]
+
+
+def test_a_message_bears_the_place_behind_its_record(place):
+    place.publish(*messages({"restaurantId": "r", "name": "Casa"}))
+    for told, name in zip(place.client.said(), (INFO, LIST), strict=True):
+        assert told == {
+            "type": "restaurant.created",
+            "channel": name,
+            "position": place.cursor.position(name, parse_channel(name).kind),
+            "timestamp": TIME,
+            "data": {"restaurantId": "r", "name": "Casa"},
+        }
+
+
+def test_what_is_said_on_several_channels_is_written_once(place):
+    with mock.patch.object(module.orjson, "dumps", wraps=orjson.dumps) as dumps:
+        place.publish(*messages({"name": "Casa"}))
+    assert dumps.call_count == 3
+
+
+def test_each_channel_is_told_its_own_data(place):
+    ours, everybodys = messages({"ownerId": "o"})[0], messages({"name": "Casa"})[1]
+    place.publish(ours, everybodys)
+    assert [told["data"] for told in place.client.said()] == [{"ownerId": "o"}, {"name": "Casa"}]
+
+
+def test_it_is_kept_as_what_was_made_of_its_record(place):
+    place.publish(*messages({}))
+    (kept,) = place.kept(INFO)
+    assert (kept.partition, kept.offset, kept.made_at) == (RESTAURANTS, 6, NOW)
+    assert orjson.loads(payload_of(kept.frame))["channel"] == INFO
+
+
+def test_history_is_kept_but_not_told(place):
+    place.publish(*messages({}), are_news=False)
+    assert place.client.said() == []
+    assert len(place.kept(INFO)) == len(place.kept(LIST)) == 1

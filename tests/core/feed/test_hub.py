@@ -1,0 +1,110 @@
+from mesaya_ws.core.feed.hub import PACE, WRITE_BYTES, Delivered, Hub
+
+
+class Reader:
+    """A subscriber that keeps what it is offered."""
+
+    def __init__(self):
+        self.writes = []
+
+    def offer(self, data, messages):
+        self.writes.append((data, messages))
+
+
+def test_publications_of_one_gathering_are_joined_for_each_channel():
+    hub, first, second = Hub(), Reader(), Reader()
+    hub.subscribe("a", first)
+    hub.subscribe("a", second)
+    hub.subscribe("b", second)
+    hub.publish("a", b"1", 10, 1)
+    hub.publish("b", b"x", 11, 2)
+    hub.publish("a", b"2", 12, 3)
+    assert list(hub.fan_out()) == [Delivered(4, 4, 2, [10, 12]), Delivered(1, 1, 1, [11])]
+    assert first.writes == [(b"12", 2)]
+    assert second.writes == [(b"12", 2), (b"x", 1)]
+
+
+def test_nobody_listens():
+    hub = Hub()
+    hub.publish("a", b"1", 0, 1)
+    assert list(hub.fan_out()) == []
+
+
+def test_a_subscription_begins_where_it_is_made():
+    hub, early, late = Hub(), Reader(), Reader()
+    hub.subscribe("a", early)
+    hub.publish("a", b"1", 0, 1)
+    hub.subscribe("a", late)
+    hub.publish("a", b"2", 0, 2)
+    list(hub.fan_out())
+    assert early.writes == [(b"12", 2)]
+    assert late.writes == []
+    hub.publish("a", b"3", 0, 3)
+    list(hub.fan_out())
+    assert late.writes == [(b"3", 1)]
+
+
+def test_who_leaves_gets_nothing_more_and_who_comes_back_nothing_old():
+    hub, gone, back, stays = Hub(), Reader(), Reader(), Reader()
+    for reader in (gone, back, stays):
+        hub.subscribe("a", reader)
+    hub.publish("a", b"1", 0, 1)
+    hub.unsubscribe("a", gone)
+    hub.unsubscribe("a", back)
+    hub.subscribe("a", back)
+    list(hub.fan_out())
+    assert (gone.writes, back.writes, stays.writes) == ([], [], [(b"1", 1)])
+
+
+def test_leaving_in_the_middle_of_a_fan_out():
+    hub = Hub()
+    readers = [Reader() for _ in range(PACE + 1)]
+    for reader in readers:
+        hub.subscribe("a", reader)
+    hub.publish("a", b"1", 0, 1)
+    steps = hub.fan_out()
+    assert next(steps) is None
+    for reader in readers:
+        hub.unsubscribe("a", reader)
+    assert list(steps) == [Delivered(PACE, PACE, PACE, [0])]
+    assert readers[-1].writes == []
+    assert (hub.channels, hub.subscriptions) == (0, 0)
+
+
+def test_a_large_frame_counts_as_many_writes():
+    hub, readers = Hub(), [Reader() for _ in range(6)]
+    for reader in readers:
+        hub.subscribe("a", reader)
+    hub.publish("a", bytes(WRITE_BYTES * PACE // 2), 0, 1)
+    steps = hub.fan_out()
+    for written in (2, 4, 6):
+        assert next(steps) is None
+        assert sum(len(reader.writes) for reader in readers) == written
+    assert next(steps).subscribers == 6
+
+
+def test_subscribing_twice_counts_once():
+    hub, reader = Hub(), Reader()
+    hub.subscribe("a", reader)
+    hub.subscribe("a", reader)
+    assert (hub.channels, hub.subscriptions) == (1, 1)
+    hub.unsubscribe("a", reader)
+    hub.unsubscribe("a", reader)
+    assert (hub.channels, hub.subscriptions) == (0, 0)
+
+
+def test_a_subscriber_that_is_offered_something_can_ask_up_to_where_it_had_been_written_to():
+    hub, places = Hub(), []
+
+    class Asking:
+        def offer(self, data, messages):
+            places.append((data, hub.written("a")))
+
+    hub.subscribe("a", Asking())
+    hub.publish("a", b"1", 0, 7)
+    hub.publish("b", b"x", 0, 8)
+    hub.publish("a", b"2", 0, 9)
+    list(hub.fan_out())
+    hub.publish("a", b"3", 0, 12)
+    list(hub.fan_out())
+    assert places == [(b"12", 6), (b"3", 11)]

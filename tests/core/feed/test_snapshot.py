@@ -1,0 +1,358 @@
+from datetime import UTC, datetime
+from time import thread_time
+
+import orjson
+import pytest
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed import snapshot as snapshots
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.snapshot import Snapshot
+from mesaya_ws.core.log.events import Batch, Sources
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Overtaken, Window
+from mesaya_ws.core.views import state as contents
+from mesaya_ws.core.views.state import LATEST, is_known
+from mesaya_ws.core.wire.frames import FRAGMENT_BYTES, payload_of, text_frame
+from tests.core.events import NOW, record
+from tests.core.world import told_by, written
+from tests.steps import calls
+from tests.timing import LONGEST
+
+NOON = round(datetime(2026, 1, 20, 12, tzinfo=UTC).timestamp() * 1000)
+
+
+@pytest.fixture
+def state(platform):
+    """What the snapshot of a channel says."""
+
+    def ask(name, now=NOON, window=None):
+        channel, window = parse_channel(name), window or Window(60, 1000)
+        return written(Snapshot(channel, contents.state(channel, platform.projections, window, now), "", True, window))
+
+    return ask
+
+
+def test_a_floor_plan(platform, state):
+    platform.says("section.created", "s2", restaurantId="R")
+    platform.says("section.created", "elsewhere", restaurantId="R2")
+    platform.says("table.created", "t2", sectionId="s2", status="AVAILABLE")
+    platform.says("table.created", "orphan", sectionId="unheard of")
+    platform.says("section_object.created", "so", sectionId="s", objectId="o")
+    assert state("restaurant:R:tables") == {
+        "sections": [
+            {"sectionId": "s", "restaurantId": "R", "name": "Terraza"},
+            {"sectionId": "s2", "restaurantId": "R"},
+        ],
+        "tables": [
+            {"tableId": "t", "sectionId": "s", "capacity": 4},
+            {"tableId": "t2", "sectionId": "s2", "status": "available"},
+        ],
+        "sectionObjects": [{"sectionObjectId": "so", "sectionId": "s", "objectId": "o"}],
+    }
+
+
+def test_reservations_are_shown_as_their_events_show_them(platform, state):
+    told = platform.says("reservation.created", "r", restaurantId="R", userId="u", status="PENDING")
+    platform.says("review.created", "v", restaurantId="R2", userId="u", userName="Ana")
+    shown = told["restaurant:R:reservations"].data | {"clientName": "Ana"}
+    assert state("restaurant:R:reservations") == {"reservations": [shown]}
+
+
+def test_reservations_of_today_and_later_wherever_today_is(platform, state):
+    for day in (18, 19, 20, 21):
+        time = f"2026-01-{day}T23:59:00.000Z"
+        platform.says("reservation.created", f"on {day}".replace(" ", "-"), restaurantId="R", reservationTime=time)
+    platform.says("reservation.created", "some-day", restaurantId="R")
+
+    def ids(now):
+        return [one["reservationId"] for one in state("restaurant:R:reservations", now)["reservations"]]
+
+    # At noon UTC the day begins at UTC-12; an hour before, it is still the day before there.
+    assert ids(NOON) == ["on-20", "on-21", "some-day"]
+    assert ids(NOON - 3_600_000) == ["on-19", "on-20", "on-21", "some-day"]
+
+
+def test_menus_and_reviews(platform, state):
+    platform.says("menu.created", "m", restaurantId="R", dishes=[{"dishId": "d"}])
+    platform.says("dish.created", "elsewhere", restaurantId="R2")
+    platform.says("review.created", "v", restaurantId="R", rating=5)
+    platform.says("review.created", "w", restaurantId="R")
+    platform.says("review.deleted", "w")
+    assert state("restaurant:R:menu") == {
+        "menus": [{"menuId": "m", "restaurantId": "R", "dishes": [{"dishId": "d"}]}],
+        "dishes": [{"dishId": "d", "restaurantId": "R"}],
+    }
+    assert state("restaurant:R:reviews") == {"reviews": [{"reviewId": "v", "restaurantId": "R", "rating": 5}]}
+
+
+def test_a_restaurant_and_the_images_of_all_its_parts(platform, state):
+    platform.says("menu.created", "m", restaurantId="R", dishes=[{"dishId": "d"}])
+    platform.says("dish.created", "elsewhere", restaurantId="R2")
+    for part in ("R", "s", "t", "m", "d", "elsewhere", "unheard-of"):
+        platform.says("image.created", f"of-{part}", entityId=part, url="u", storagePath="p")
+    said = state("restaurant:R:info")
+    assert said["restaurant"] == {"restaurantId": "R", "status": "active"}, "and nothing of its owner's affairs"
+    assert [image["imageId"] for image in said["images"]] == ["of-R", "of-s", "of-t", "of-m", "of-d"]
+    assert all("storagePath" not in image for image in said["images"])
+
+
+def test_all_restaurants(platform, state):
+    assert state("global:restaurants") == {
+        "restaurants": [{"restaurantId": "R", "status": "active"}, {"restaurantId": "R2", "status": "active"}]
+    }
+
+
+def test_the_latest_announcements(platform, state):
+    for number in range(LATEST + 2):
+        platform.says("announcement.created", f"a{number}", text="…")
+    platform.says("announcement.deleted", f"a{LATEST}")
+    ids = [one["announcementId"] for one in state("global:announcements")["announcements"]]
+    assert ids == [f"a{number}" for number in range(1, LATEST + 2) if number != LATEST]
+
+
+def test_the_latest_notifications_that_are_still_at_hand(state):
+    window, name = Window(60, 1 << 20), "user:u:notifications"
+    for number in range(LATEST + 1):
+        frame = text_frame(orjson.dumps({"number": number}))
+        window.add(name, Partition(topic_of("payments"), 0), number, 0, frame)
+    assert state(name, window=window) == {"events": [{"number": number} for number in range(1, LATEST + 1)]}
+    assert state("user:another:notifications", window=window) == {"events": []}
+
+
+@pytest.mark.parametrize("kind", ["tables", "reservations", "menu", "reviews", "info"])
+def test_of_a_restaurant_that_was_never_heard_of_there_is_nothing(state, kind):
+    assert not any(state(f"restaurant:unheard-of:{kind}").values())
+
+
+@pytest.mark.parametrize("kind", ["tables", "reservations", "menu", "reviews", "info"])
+def test_a_deleted_restaurant_has_no_state_whatever_is_said_of_it_afterwards(platform, state, kind):
+    platform.says("menu.created", "m", restaurantId="R")
+    platform.says("restaurant.deleted", "R")
+    platform.says("section.created", "late", restaurantId="R")
+    platform.says("table.created", "t2", sectionId="late")
+    platform.says("dish.created", "d", restaurantId="R")
+    platform.says("review.created", "v", restaurantId="R")
+    platform.says("reservation.created", "r", restaurantId="R")
+    platform.says("image.created", "i", entityId="R")
+    assert not any(state(f"restaurant:R:{kind}").values())
+
+
+def test_what_the_log_has_told_of(platform):
+    platform.says("section.created", "s2", restaurantId="seeded")
+    platform.says("restaurant.deleted", "R2")
+    known = {
+        name: is_known(parse_channel(name), platform.projections)
+        for name in ("restaurant:R:menu", "restaurant:R2:menu", "restaurant:seeded:tables", "global:restaurants")
+    }
+    assert list(known.values()) == [True, True, False, True]
+
+
+# States that are written bit by bit
+
+MANY = 7
+
+
+def told():
+    """Return a feed that knows a restaurant with many of each."""
+    feed = Feed(Hub(), Window(300, 1 << 20), 0.0)
+    records = [record("restaurant.created", "r", name="Casa", ownerId="o")]
+    records += [record("restaurant.created", f"r{n}", name="Bar", ownerId="o") for n in range(MANY)]
+    records += [record("section.created", f"s{n}", restaurantId="r", name="Patio") for n in range(MANY)]
+    records += [record("table.created", f"t{n}", sectionId=f"s{n}", number=n) for n in range(MANY)]
+    records += [record("object.created", "o"), record("image.created", "i", entityId="r", url="/i")]
+    records += [record("section_object.created", f"x{n}", sectionId=f"s{n}", objectId="o") for n in range(MANY)]
+    records += [record("menu.created", f"m{n}", restaurantId="r", name="Menu") for n in range(MANY)]
+    records += [record("dish.created", f"d{n}", restaurantId="r", name="Dish") for n in range(MANY)]
+    records += [record("image.created", f"i{n}", entityId=f"t{n}", url="/i") for n in range(MANY)]
+    records += [record("review.created", f"v{n}", restaurantId="r", userId="u", rating=n) for n in range(MANY)]
+    records += [
+        record(
+            "reservation.created", f"b{n}", restaurantId="r", userId="u", reservationTime=f"20{n * 10:02}-01-20T19:00Z"
+        )
+        for n in range(MANY)
+    ]
+    records += [record("announcement.created", f"a{n}", title="Hola") for n in range(MANY)]
+    feed.hear(Sources({}, {}), NOW)
+    tell(feed, *records)
+    return feed
+
+
+def tell(feed, *records):
+    for each in records:
+        feed.hear(Batch(Partition(each.topic, 0), [each], 0), NOW)
+        list(feed.take(NOW))
+
+
+CHANNELS = [
+    "restaurant:r:tables",
+    "restaurant:r:reservations",
+    "restaurant:r:menu",
+    "restaurant:r:reviews",
+    "restaurant:r:info",
+    "restaurant:unknown:tables",
+    "user:u:notifications",
+    "global:restaurants",
+    "global:announcements",
+]
+
+
+def state_of(feed, name):
+    return written(feed.snapshot(parse_channel(name)))
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_in_however_many_steps_it_is_written_it_is_the_same(name, monkeypatch):
+    feed = told()
+    whole = state_of(feed, name)
+    count = sum(len(part) for part in whole.values() if isinstance(part, list))
+    for at_once in (1, 2, MANY):
+        monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", at_once)
+        assert state_of(feed, name) == whole
+        assert sum(1 for _ in feed.snapshot(parse_channel(name)).write()) >= count / at_once
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("restaurant:r:tables", 3 * MANY),
+        ("restaurant:r:reservations", MANY),
+        ("restaurant:r:menu", 2 * MANY),
+        ("restaurant:r:reviews", MANY),
+        ("restaurant:r:info", 6 * MANY + 1),
+        ("restaurant:unknown:tables", 0),
+        ("global:restaurants", MANY + 1),
+    ],
+)
+def test_what_is_large_is_known_before_it_is_written(name, size, monkeypatch):
+    feed, channel = told(), parse_channel(name)
+    assert not feed.is_large(channel)
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", size)
+    assert not feed.is_large(channel)
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", size - 1)
+    assert feed.is_large(channel)
+
+
+def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing(monkeypatch):
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 2)
+    feed = told()
+    tables = state_of(feed, "restaurant:r:tables")["tables"]
+    assert [table["tableId"] for table in tables] == [f"t{n}" for n in range(MANY)]
+    reservations = state_of(feed, "restaurant:r:reservations")["reservations"]
+    assert [reservation["date"][:4] for reservation in reservations] == ["2030", "2040", "2050", "2060"]
+    restaurants = state_of(feed, "global:restaurants")["restaurants"]
+    assert len(restaurants) == 1 + MANY
+    assert not any("ownerId" in restaurant for restaurant in restaurants)
+
+
+def test_what_happens_while_it_is_written_is_not_in_it(monkeypatch):
+    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 1)
+    feed = told()
+    snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
+    steps = snapshot.write()
+    next(steps)
+    last = MANY - 1
+    tell(feed, record("table.updated", f"t{last}", number=100), record("table.deleted", "t0"))
+    tell(feed, record("table.created", "new", sectionId="s0"))
+    list(steps)
+    tables = told_by(snapshot)["tables"]
+    assert [(table["tableId"], table["number"]) for table in tables] == [(f"t{n}", n) for n in range(MANY)]
+
+
+def test_it_can_be_gone_on_from_as_long_as_nothing_behind_it_has_left_the_window():
+    feed = told()
+    tables = parse_channel("restaurant:r:tables")
+    snapshot = feed.snapshot(tables)
+    assert snapshot.continues_in(feed.window)
+    tell(feed, record("table.updated", "t0", number=100))
+    assert snapshot.continues_in(feed.window)
+    tell(feed, record("review.created", "large", restaurantId="r", userId="u", comment="x" * (1 << 20)))
+    assert not snapshot.continues_in(feed.window)
+    assert feed.snapshot(tables).continues_in(feed.window)
+
+
+def large(number=2000):
+    """Return a feed about a restaurant of which the floor plan is told in several frames, and its snapshot."""
+    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    sections = [record("section.created", "s0", restaurantId="r")]
+    tables = [record("table.created", f"t{n}", sectionId="s0", notes="x" * 100) for n in range(number)]
+    tell(feed, record("restaurant.created", "r"), *sections, *tables)
+    snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
+    list(snapshot.write())
+    return snapshot
+
+
+def test_a_large_state_is_one_message_in_several_frames_that_all_clients_share():
+    snapshot = large()
+    one, another = list(snapshot.frames()), list(snapshot.frames(recovered=False, reason="expired"))
+    assert [frame[0] for frame in one] == [0x01, *[0x00] * (len(one) - 2), 0x80]
+    assert all(len(frame) < 2 * FRAGMENT_BYTES for frame in one)
+    assert all(mine is theirs for mine, theirs in zip(one[1:], another[1:], strict=True))
+    assert snapshot.size == sum(map(len, one[1:]))
+    message = orjson.loads(b"".join(map(payload_of, another)))
+    assert (message["recovered"], message["reason"], len(message["data"]["tables"])) == (False, "expired", 2000)
+
+
+def test_a_state_that_is_revoked_is_let_go_at_once_and_goes_no_further():
+    snapshot = large()
+    frames = snapshot.frames()
+    assert [next(frames)[0], next(frames)[0]] == [0x01, 0x00]
+    snapshot.revoke()
+    assert snapshot.size == 0
+    with pytest.raises(Overtaken):
+        next(frames)
+    whole = large()
+    frames = whole.frames()
+    for frame in frames:
+        if frame[0] & 0x80:
+            whole.revoke()
+
+
+def test_a_state_that_has_nothing_is_told_whole():
+    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    tell(feed)
+    assert written(feed.snapshot(parse_channel("restaurant:r:tables"))) == {
+        "sections": [],
+        "tables": [],
+        "sectionObjects": [],
+    }
+
+
+def test_the_many_images_of_a_part_are_large():
+    feed = told()
+    tell(feed, *(record("image.created", f"n{n}", entityId="m0", url="/i") for n in range(snapshots.WRITTEN_AT_ONCE)))
+    assert feed.is_large(parse_channel("restaurant:r:info"))
+    assert not feed.is_large(parse_channel("restaurant:r:menu"))
+
+
+def test_of_many_notifications_the_last_ones_are_known_at_once():
+    feed = Feed(Hub(), Window(300, 1 << 30), 0.0)
+    feed.hear(Sources({}, {}), NOW)
+    list(feed.take(NOW))
+    booked = [record("reservation.created", "v", restaurantId="r", userId="u", numberOfGuests=n) for n in range(3000)]
+    feed.hear(Batch(Partition(booked[0].topic, 0), [one._replace(offset=n) for n, one in enumerate(booked)], 0), NOW)
+    list(feed.take(NOW))
+    channel = parse_channel("user:u:notifications")
+    assert calls(lambda: feed.snapshot(channel)) < 400
+    assert written(feed.snapshot(channel))["events"][-1]["data"]["numberOfGuests"] == 2999
+
+
+def test_large_entities_are_written_in_short_steps():
+    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    tell(feed, record("restaurant.created", "r"))
+    tell(feed, *[record("review.created", f"v{n}", restaurantId="r", comment="x" * 500_000) for n in range(60)])
+    steps = feed.snapshot(parse_channel("restaurant:r:reviews")).write()
+    longest, began = 0.0, thread_time()
+    for _ in steps:
+        longest, began = max(longest, thread_time() - began), thread_time()
+    assert longest < LONGEST
+
+
+def test_what_belongs_to_a_state_is_noted_at_once():
+    feed = told()
+    booked = [record("reservation.created", f"n{n}", restaurantId="r", userId="u") for n in range(1000)]
+    few = calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations")))
+    tell(feed, *booked)
+    assert calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations"))) <= few

@@ -1,0 +1,365 @@
+"""Clients that are behind while the tables of a restaurant change, and what they know in the end."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Batch, Replaced, Sources
+from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.replay import PAGE_BYTES
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits, Session
+from tests.core.world import NOW, FakeOutbox, ask
+
+CHANNEL, MENU = "restaurant:r1:tables", "restaurant:r1:menu"
+DOMAINS = {"restaurant": "restaurants", "section": "sections", "table": "tables", "menu": "menus"}
+
+
+class Restaurant:
+    """A log about one restaurant, all of it in one order, and an instance that follows it."""
+
+    def __init__(self, max_bytes=1 << 20):
+        self.next = {Partition(topic_of(domain), 0): 0 for domain in DOMAINS.values()}
+        self.feed = Feed(Hub(), Window(300, max_bytes), 1.0)
+        self.look()
+        self.says("section.created", "s1", restaurantId="r1")
+
+    def look(self):
+        extents = {partition: Extent(0, end, "id") for partition, end in self.next.items()}
+        self.feed.hear(Sources(extents, {None: 0}), NOW)
+        self.work()
+
+    def work(self):
+        for _ in self.feed.take(NOW):
+            for _ in self.feed.hub.fan_out():
+                pass
+
+    def hears(self, *events):
+        """Take several records in one go, so that they are written together."""
+        records = []
+        for kind, id, data in events:
+            entity, _, what = kind.partition(".")
+            partition = Partition(topic_of(DOMAINS[entity]), 0)
+            value = {"event_type": what, "entity_id": id, "data": data}
+            if entity == "menu":
+                value["entity_subtype"] = entity
+            records.append(Record(*partition, self.next[partition], NOW, None, orjson.dumps(value)))
+            self.next[partition] += 1
+        self.feed.hear(Batch(None, records, 0), NOW)
+        self.work()
+
+    def says(self, kind, id, **data):
+        self.hears((kind, id, data))
+
+    def table(self, id, status, what="updated", **data):
+        self.says(f"table.{what}", id, sectionId="s1", status=status, **data)
+
+    def client(self, *, fold=True):
+        return Session("c1", self.feed, FakeOutbox(), Limits(True, 10, fold=fold))
+
+
+@pytest.fixture
+def restaurant():
+    restaurant = Restaurant()
+    for table in ("t1", "t2"):
+        restaurant.table(table, "free", "created")
+    return restaurant
+
+
+def told(messages):
+    """Return the events among messages, in short."""
+    return [
+        (message["type"], message["data"].get("tableId"), message["data"].get("status"))
+        for message in messages
+        if "." in message["type"]
+    ]
+
+
+def falls_behind(session):
+    session.outbox.behind = True
+
+
+def falls_behind_with_every_write(session):
+    """Let nothing be written at once any more; return what would be."""
+    offer = session.outbox.offer
+
+    def offer_and_fall_behind(data, messages):
+        offer(data, messages)
+        falls_behind(session)
+
+    session.outbox.offer = offer_and_fall_behind
+    return offer
+
+
+def catches_up(session):
+    """Let all be written that waits, and return what came since."""
+    session.outbox.behind = False
+    session.go_on()
+    return session.outbox.said()
+
+
+def test_who_is_behind_gets_the_newest_state_of_each_table_and_is_live_again(restaurant):
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    for status in ("occupied", "free", "blocked"):
+        restaurant.table("t1", status)
+        restaurant.table("t2", status)
+    restaurant.table("t1", "dirty")
+    assert session.outbox.said() == [], "nothing is queued"
+    assert told(catches_up(session)) == [("table.updated", "t2", "blocked"), ("table.updated", "t1", "dirty")]
+    restaurant.table("t2", "free")
+    assert told(session.outbox.said()) == [("table.updated", "t2", "free")]
+
+
+def test_who_keeps_up_gets_everything(restaurant):
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    for status in ("occupied", "free"):
+        restaurant.table("t1", status)
+    assert told(session.outbox.said()) == [("table.updated", "t1", "occupied"), ("table.updated", "t1", "free")]
+
+
+def test_without_the_setting_nothing_folds(restaurant):
+    session = restaurant.client(fold=False)
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    for status in ("occupied", "free"):
+        restaurant.table("t1", status)
+    assert len(told(session.outbox.said())) == 2, "it is the outbox that queues"
+
+
+def test_other_channels_do_not_fold(restaurant):
+    session = restaurant.client()
+    ask(session, channel=MENU)
+    falls_behind(session)
+    for name in ("Lunch", "Dinner"):
+        restaurant.says("menu.updated", "m1", restaurantId="r1", name=name)
+    assert [message["data"]["name"] for message in session.outbox.said()] == ["Lunch", "Dinner"]
+
+
+def test_what_is_no_mere_state_comes_in_its_order(restaurant):
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    restaurant.table("t1", "occupied")
+    restaurant.table("t3", "free", "created")
+    restaurant.table("t3", "occupied")
+    restaurant.says("section.updated", "s1", restaurantId="r1", name="Terraza")
+    restaurant.table("t3", "blocked")
+    restaurant.says("table.deleted", "t1")
+    restaurant.table("t1", "free", "created")
+    restaurant.says("restaurant.deleted", "r1")
+    assert told(catches_up(session)) == [
+        ("table.updated", "t1", "occupied"),
+        ("table.created", "t3", "free"),
+        ("section.updated", None, None),
+        ("table.updated", "t3", "blocked"),
+        ("table.deleted", "t1", "occupied"),
+        ("table.created", "t1", "free"),
+        ("restaurant.deleted", None, None),
+    ]
+
+
+def test_what_was_being_written_when_it_fell_behind_is_told_once(restaurant):
+    session, other = restaurant.client(), restaurant.client()
+    for client in (session, other):
+        ask(client, channel=CHANNEL)
+    offer = falls_behind_with_every_write(session)
+    restaurant.hears(("table.updated", "t1", {"status": "a"}), ("table.updated", "t2", {"status": "a"}))
+    session.outbox.offer = offer
+    restaurant.hears(("table.updated", "t1", {"status": "b"}), ("table.updated", "t1", {"status": "c"}))
+    restaurant.table("t2", "b")
+    assert told(session.outbox.said()) == [("table.updated", "t1", "a"), ("table.updated", "t2", "a")]
+    assert told(catches_up(session)) == [("table.updated", "t1", "c"), ("table.updated", "t2", "b")]
+    assert len(told(other.outbox.said())) == 5
+
+
+def test_catching_up_while_others_are_still_being_written_to(restaurant):
+    # A fan-out lets others run on its way: here, the client catches up before it would have been offered the frames.
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    restaurant.table("t1", "a")
+    hub = restaurant.feed.hub
+    restaurant.feed.hub = quiet = Hub()
+    quiet.publish = hub.publish
+    restaurant.table("t1", "b")
+    steps = hub.fan_out()
+    assert told(catches_up(session)) == [("table.updated", "t1", "b")]
+    list(steps)
+    assert session.outbox.said() == []
+
+
+def test_a_client_that_breaks_off_in_a_folded_stretch_misses_nothing(restaurant):
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    for status in ("occupied", "free", "blocked"):
+        restaurant.table("t1", status)
+        restaurant.table("t2", status)
+    first, _ = catches_up(session)
+    session.leave()
+    restaurant.table("t2", "free")
+    answer, *missed = ask(restaurant.client(), channel=CHANNEL, position=first["position"])
+    assert answer["recovered"] is True, answer
+    assert told(missed) == [("table.updated", "t2", "blocked"), ("table.updated", "t2", "free")]
+
+
+def test_leaving_while_folded(restaurant):
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    restaurant.table("t1", "occupied")
+    assert ask(session, "unsubscribe", channel=CHANNEL)[0]["type"] == "unsubscribed"
+    assert catches_up(session) == []
+    ask(session, channel=CHANNEL)
+    restaurant.table("t1", "free")
+    assert told(session.outbox.said()) == [("table.updated", "t1", "free")]
+    session.leave()
+    assert (restaurant.feed.hub.channels, restaurant.feed.hub.subscriptions) == (0, 0)
+
+
+def test_pong_says_nothing_of_a_folded_channel(restaurant):
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    restaurant.table("t1", "occupied")
+    [pong] = ask(session, "ping")
+    assert pong["positions"] == {}
+    catches_up(session)
+    [pong] = ask(session, "ping")
+    assert list(pong["positions"]) == [CHANNEL]
+
+
+# The window moves on
+
+
+def test_who_is_left_behind_by_the_window_gets_the_state_and_is_told():
+    restaurant = Restaurant(max_bytes=1000)
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    for number in range(20):
+        restaurant.table("t1", f"status-{number}")
+    [snapshot] = catches_up(session)
+    assert (snapshot["type"], snapshot["channel"], snapshot["recovered"], snapshot["reason"]) == (
+        "snapshot",
+        CHANNEL,
+        False,
+        "expired",
+    )
+    assert [table["status"] for table in snapshot["data"]["tables"]] == ["status-19"]
+    restaurant.table("t1", "free")
+    assert told(session.outbox.said()) == [("table.updated", "t1", "free")]
+    answer, *missed = ask(restaurant.client(), channel=CHANNEL, position=snapshot["position"])
+    assert (answer["recovered"], told(missed)) == (True, [("table.updated", "t1", "free")])
+
+
+def test_a_resume_that_is_overtaken_goes_on_from_the_state_too():
+    restaurant = Restaurant(max_bytes=1000)
+    session = restaurant.client()
+    start = ask(restaurant.client(), channel=CHANNEL)[0]["position"]
+    restaurant.table("t1", "occupied")
+    falls_behind(session)
+    [answer] = ask(session, channel=CHANNEL, position=start)
+    assert answer["recovered"] is True, answer
+    for number in range(20):
+        restaurant.table("t1", f"status-{number}")
+    [snapshot] = catches_up(session)
+    assert (snapshot["type"], snapshot["recovered"]) == ("snapshot", False), snapshot
+
+
+def test_a_topic_that_is_created_again_meanwhile_is_no_gap_unsaid(restaurant):
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    restaurant.table("t1", "occupied")
+    restaurant.feed.hear(Replaced(topic_of("tables"), "another"), NOW)
+    assert [(message["type"], message["recovered"]) for message in catches_up(session)] == [("snapshot", False)]
+
+
+# Pages
+
+
+def test_a_long_folded_stretch_comes_in_pages():
+    restaurant = Restaurant(max_bytes=100 * PAGE_BYTES)
+    session = restaurant.client()
+    ask(session, channel=CHANNEL)
+    falls_behind(session)
+    for number in range(30):
+        restaurant.table(f"t{number}", "x" * (PAGE_BYTES // 10))
+        restaurant.table("t0", f"{number}")
+    falls_behind_with_every_write(session)
+    pages = [told(catches_up(session))]
+    while pages[-1]:
+        if len(pages) == 1:
+            restaurant.table("t0", "after the first page")
+        pages.append(told(catches_up(session)))
+    assert len(pages) > 3
+    received = [event for page in pages for event in page]
+    assert [table for _, table, _ in received] == [*(f"t{number}" for number in range(1, 30)), "t0"]
+    assert received[-1][2] == "after the first page"
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["created", "updated", "updated", "deleted"]), st.sampled_from(["t1", "t2", "t3"])),
+        st.sampled_from(["section.updated", "behind", "up", "break"]),
+    ),
+    max_size=60,
+)
+
+
+@given(ACTIONS)
+def test_whatever_happens_a_client_that_applies_what_it_is_told_knows_the_state(actions):
+    restaurant = Restaurant()
+    watcher, session = restaurant.client(fold=False), restaurant.client()
+    for client in (watcher, session):
+        ask(client, channel=CHANNEL, snapshot=True)
+    everything, received = [], []
+    for number, action in enumerate(actions):
+        match action:
+            case "behind":
+                falls_behind(session)
+            case "up":
+                received += catches_up(session)
+            case "break":
+                # What was received last decides where it goes on.
+                place = received[-1]["position"] if received else everything[0]["position"] if everything else None
+                if received:
+                    session.leave()
+                    session = restaurant.client()
+                    received += ask(session, channel=CHANNEL, position=place)[1:]
+            case "section.updated":
+                restaurant.says(action, "s1", restaurantId="r1", name=str(number))
+            case what, table:
+                restaurant.table(table, str(number), what)
+        everything += watcher.outbox.said()
+        received += session.outbox.said()
+    received += catches_up(session)
+    assert state_after(received) == state_after(everything)
+    # In order, no one twice, and only states are left out.
+    assert in_order(received, everything)
+    needed = [message for message in everything if message["type"] != "table.updated"]
+    assert in_order(needed, received)
+
+
+def state_after(messages):
+    tables = {}
+    for message in messages:
+        if message["type"] == "table.deleted":
+            tables.pop(message["data"]["tableId"], None)
+        elif message["type"].startswith("table."):
+            tables[message["data"]["tableId"]] = message["data"]
+    return tables
+
+
+def in_order(part, whole):
+    """Return whether `whole` without some of its items is `part`."""
+    rest = iter(whole)
+    return all(any(item == other for other in rest) for item in part)

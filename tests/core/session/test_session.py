@@ -1,0 +1,532 @@
+import tracemalloc
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED, Tally
+from mesaya_ws.core.log.events import Gap, Replaced, Sources
+from mesaya_ws.core.log.records import Extent
+from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.recovery import position_text
+from mesaya_ws.core.recovery.replay import PAGE_BYTES
+from mesaya_ws.core.recovery.verdict import Lost
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits
+from mesaya_ws.core.wire.frames import payload_of
+from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, recall, reviews
+from tests.steps import calls, most_calls_in_a_step
+
+
+def test_a_client_is_greeted():
+    greeting = orjson.loads(payload_of(World().client().greeting()))
+    assert greeting == {"type": "welcome", "connection": "c1", "live": True, "asOf": NOW, "lag": 0}
+
+
+def test_subscribe_and_hear_and_unsubscribe():
+    world = World()
+    session = world.client()
+    [answer] = ask(session, channel=CHANNEL, id="7")
+    assert answer.pop("position")
+    assert answer == {"type": "subscribed", "channel": CHANNEL, "id": "7"}
+    world.review(1)
+    [event] = session.outbox.said()
+    assert (event["type"], event["channel"], event["data"]["reviewId"]) == ("review.created", CHANNEL, "v1")
+    assert event["timestamp"] == "2027-01-15T08:00:00.000Z"
+    assert ask(session, "unsubscribe", channel=CHANNEL) == [{"type": "unsubscribed", "channel": CHANNEL}]
+    world.review(2)
+    assert session.outbox.said() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"channel": "nonsense"}, "bad_channel"),
+        ({"channel": "restaurant:r1:reservations"}, "unauthorized"),
+        ({"channel": "user:u1:notifications"}, "unauthorized"),
+        ({"channel": CHANNEL, "position": 1}, "bad_message"),
+        ({"kind": "unsubscribe", "channel": CHANNEL}, "not_subscribed"),
+        ({"kind": "shout"}, "unknown_type"),
+    ],
+)
+def test_errors_are_answered(fields, code):
+    session = World().client()
+    [answer] = ask(session, id="7", **fields)
+    assert (answer["type"], answer["code"], answer["id"]) == ("error", code, "7")
+    assert answer["message"].endswith(".")
+    assert answer.get("channel") == fields.get("channel")
+
+
+def test_private_channels_are_open_when_auth_is_off():
+    session = World().client(auth=False)
+    assert [
+        ask(session, channel=f"{name}")[0]["type"] for name in ("restaurant:r1:reservations", "user:u1:notifications")
+    ] == ["subscribed"] * 2
+
+
+def test_subscriptions_are_limited():
+    session = World().client(most=2)
+    assert [ask(session, channel=f"restaurant:{n}:menu")[0]["type"] for n in (1, 2, 1, 3)] == ["subscribed"] * 3 + [
+        "error"
+    ]
+    ask(session, "unsubscribe", channel="restaurant:1:menu")
+    assert ask(session, channel="restaurant:3:menu")[0]["type"] == "subscribed"
+
+
+def test_pong_tells_how_far_quiet_channels_have_been_told():
+    world = World()
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    world.review(1, restaurant="another")
+    [pong] = ask(session, "ping", id="1")
+    assert {name: pong[name] for name in ("type", "id", "live", "asOf", "lag")} == {
+        "type": "pong",
+        "id": "1",
+        "live": True,
+        "asOf": NOW,
+        "lag": 0,
+    }
+    later = world.client()
+    assert ask(later, channel=CHANNEL, position=pong["positions"][CHANNEL])[0]["replayed"] == 0
+
+
+def test_leaving_ends_all_subscriptions():
+    world = World()
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    session.leave()
+    assert (world.feed.hub.channels, world.feed.hub.subscriptions) == (0, 0)
+
+
+def test_before_the_feed_is_live_a_subscription_is_held():
+    world = World(live=False)
+    world.look(lag=1)
+    session = world.client()
+    assert ask(session, channel=CHANNEL) == []
+    assert session.holding
+    world.review(1)
+    assert world.feed.live
+    list(session.release())
+    assert [message["type"] for message in session.outbox.said()] == ["subscribed"]
+    assert not session.holding
+    world.review(2)
+    assert reviews(session.outbox.said()) == ["v2"]
+
+
+def test_a_held_subscription_can_be_left():
+    world = World(live=False)
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    assert ask(session, "unsubscribe", channel=CHANNEL)[0]["type"] == "unsubscribed"
+    assert not session.holding
+
+
+def test_who_waits_is_told_so_once_and_answered_later():
+    world = World(live=False)
+    world.look(lag=1)
+    session = world.client()
+    assert ask(session, channel=CHANNEL, id=7) == []
+    assert session.is_waited_for
+    session.remind()
+    assert session.outbox.said() == [], "it has been asked a moment ago"
+    session.remind()
+    [answer] = session.outbox.said()
+    assert answer.items() >= {"type": "pending", "channel": CHANNEL, "id": 7, "live": False}.items()
+    assert "position" not in answer
+    session.remind()
+    assert session.outbox.said() == []
+    world.review(1)
+    list(session.release())
+    [answer] = session.outbox.said()
+    assert (answer["type"], answer["id"], "position" in answer) == ("subscribed", 7, True)
+    assert not session.is_waited_for
+
+
+def test_who_is_ahead_is_told_that_it_waits():
+    """As when the log does not answer, and so nobody looks at it."""
+    world = World()
+    other = World()
+    other.review(1)
+    ahead = ask(other.client(), channel=CHANNEL)[0]["position"]
+    session = world.client()
+    assert ask(session, channel=CHANNEL, position=ahead) == []
+    for _ in range(3):
+        session.remind()
+    [answer] = session.outbox.said()
+    assert (answer["type"], answer["live"]) == ("pending", True)
+
+
+def test_who_is_told_of_a_past_that_is_being_read_waits():
+    world = World(max_bytes=500)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    for number in range(5):
+        world.review(number)
+    session = world.client()
+    assert ask(session, channel=CHANNEL, position=start) == []
+    for _ in range(3):
+        session.remind()
+    [answer] = session.outbox.said()
+    assert (answer["type"], answer["channel"]) == ("pending", CHANNEL)
+    assert [channel.name for channel in session.asking] == [CHANNEL]
+
+
+# Coming back
+
+
+def test_what_was_missed_is_told_once_and_in_order():
+    world = World()
+    first = world.client()
+    ask(first, channel=CHANNEL)
+    world.review(1)
+    [event] = first.outbox.said()
+    first.leave()
+    for number in (2, 3):
+        world.review(number)
+    second = world.client()
+    answer, *missed = ask(second, channel=CHANNEL, position=event["position"])
+    assert (answer["recovered"], answer["replayed"], reviews(missed)) == (True, 2, ["v2", "v3"])
+    assert world.feed.tally == Tally(Counter({(RECOVERED, "window"): 1}))
+    world.review(4)
+    assert reviews(second.outbox.said()) == ["v4"]
+
+
+def test_every_position_of_a_stream_goes_on_right_behind_its_event():
+    world = World()
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    for number in range(5):
+        world.review(number)
+    events = session.outbox.said()
+    for index, event in enumerate(events):
+        back = world.client()
+        answer, *missed = ask(back, channel=CHANNEL, position=event["position"])
+        assert reviews(missed) == reviews(events)[index + 1 :]
+        assert answer["replayed"] == len(missed)
+
+
+@pytest.mark.parametrize("position", ["", "rubbish", "A" * 60])
+def test_what_is_no_position_gives_the_state_instead(position):
+    answer, snapshot = ask(World().client(), channel=CHANNEL, position=position)
+    assert (answer["recovered"], answer["reason"]) == (False, "damaged")
+    assert (snapshot["type"], snapshot["data"], snapshot["position"]) == (
+        "snapshot",
+        {"reviews": []},
+        answer["position"],
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 255)), min_size=1, max_size=3), st.integers(0, 4))
+def test_whatever_a_position_is_made_into_it_brings_nothing_of_other_channels_and_ends_nothing(changes, cut):
+    world = World(max_bytes=1000)
+    for number in range(4):
+        world.review(number, restaurant=f"r{number % 2}")
+    raw = bytearray(urlsafe_b64decode(ask(world.client(), channel=CHANNEL)[0]["position"] + "=="))
+    for place, byte in changes:
+        raw[place % len(raw)] = byte
+    forged = urlsafe_b64encode(raw[: len(raw) - cut]).rstrip(b"=").decode()
+    session = world.client()
+    messages = ask(session, channel=CHANNEL, position=forged)
+    world.look()
+    list(session.release())
+    messages += session.outbox.said()
+    if session.asking:
+        past = world.past(CHANNEL)
+        world.tell(past)
+        recall(session, past)
+        messages += session.outbox.said()
+    assert messages or session.holding
+    assert {message["channel"] for message in messages} <= {CHANNEL}
+    assert {message["type"] for message in messages} <= {"subscribed", "snapshot", "review.created"}
+    world.review(4, restaurant="r0")
+    world.review(5, restaurant="r1")
+    assert set(reviews(session.outbox.said())) <= {"v5"}
+
+
+def test_a_position_of_another_channel_brings_nothing_of_this_one():
+    world = World()
+    position = ask(world.client(), channel="restaurant:r2:reviews")[0]["position"]
+    world.review(1)
+    answer, _ = ask(world.client(), channel=CHANNEL, position=position)
+    assert answer["reason"] == "damaged"
+
+
+def test_a_topic_that_was_created_again_is_told():
+    world = World()
+    position = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1)
+    world.offsets[REVIEWS], world.ids[REVIEWS] = 0, "another"
+    world.feed.hear(Replaced(REVIEWS.topic, "another"), NOW)
+    world.look()
+    answer, *_ = ask(world.client(), channel=CHANNEL, position=position)
+    assert (answer["recovered"], answer["reason"]) == (False, "replaced")
+
+
+def test_what_is_lost_lies_before_no_place_that_is_told_until_it_is_owned_up_to():
+    world = World()
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    ask(session, channel="restaurant:r1:tables")
+    world.feed.hear(Gap(REVIEWS, 0, 5), NOW)
+    list(world.feed.take(NOW))
+    [pong] = ask(session, "ping")
+    assert pong["positions"].keys() == {"restaurant:r1:tables"}
+    [(topic, lost)], world.feed.losses = world.feed.losses, []
+    session.lose(topic, lost)
+    [pong] = ask(session, "ping")
+    assert pong["positions"].keys() == {"restaurant:r1:tables"}, "the state is still to be told"
+
+
+def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
+    ahead, behind = World(), World()
+    for number in (1, 2):
+        ahead.review(number)
+    position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
+    session = behind.client()
+    assert ask(session, channel=CHANNEL, position=position) == []
+    behind.review(1)
+    list(session.release())
+    assert session.holding
+    behind.review(2)
+    list(session.release())
+    [answer] = session.outbox.said()
+    assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
+
+
+def test_a_position_that_the_log_does_not_reach_is_lost():
+    ahead, world = World(), World()
+    for number in (1, 2):
+        ahead.review(number)
+    position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
+    session = world.client()
+    assert ask(session, channel=CHANNEL, position=position) == []
+    world.look()
+    list(session.release())
+    assert session.holding, "that look may have begun before the log reached so far"
+    world.look()
+    list(session.release())
+    answer, snapshot = session.outbox.said()
+    assert (answer["reason"], snapshot["type"]) == ("ahead", "snapshot")
+
+
+def test_what_has_left_the_window_is_asked_for_and_recalled():
+    world = World(max_bytes=500)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    for number in range(5):
+        world.review(number)
+    session = world.client()
+    assert ask(session, channel=CHANNEL, position=start) == []
+    assert [channel.name for channel in session.asking] == [CHANNEL]
+    past = world.past(CHANNEL)
+    world.review(5)
+    world.tell(past)
+    recall(session, past)
+    assert not session.asking
+    answer, *missed = session.outbox.said()
+    assert (answer["recovered"], answer["replayed"]) == (True, 6), answer
+    assert world.feed.tally == Tally(Counter({(RECOVERED, "log"): 1}))
+    assert reviews(missed) == [f"v{number}" for number in range(6)]
+    world.review(6)
+    assert reviews(session.outbox.said()) == ["v6"]
+
+
+def test_what_is_asked_for_during_a_reading_waits_for_the_next():
+    world = World(max_bytes=1)
+    other = "restaurant:r2:reviews"
+    start, start_there = (ask(world.client(), channel=name)[0]["position"] for name in (CHANNEL, other))
+    world.review(1)
+    world.review(2, restaurant="r2")
+    session = world.client()
+    ask(session, channel=CHANNEL, position=start)
+    past = world.past(CHANNEL)
+    ask(session, channel=other, position=start_there)
+    world.tell(past)
+    recall(session, past)
+    assert reviews(session.outbox.said()) == ["v1"]
+    assert [channel.name for channel in session.asking] == [other]
+    past = world.past(other)
+    world.tell(past)
+    recall(session, past)
+    assert reviews(session.outbox.said()) == ["v2"]
+
+
+def test_who_leaves_during_a_reading_is_told_nothing():
+    world = World(max_bytes=1)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1)
+    session = world.client()
+    ask(session, channel=CHANNEL, position=start)
+    past = world.past(CHANNEL)
+    ask(session, "unsubscribe", channel=CHANNEL)
+    world.tell(past)
+    recall(session, past)
+    assert session.outbox.said() == []
+    assert world.feed.hub.subscriptions == 1, "that of the first client"
+
+
+def test_what_cannot_be_recalled_is_lost():
+    world = World(max_bytes=1)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1)
+    session = world.client()
+    ask(session, channel=CHANNEL, position=start)
+    recall(session, world.past(CHANNEL))
+    answer, snapshot = session.outbox.said()
+    assert (answer["recovered"], answer["reason"]) == (False, "expired")
+    assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
+    assert snapshot["complete"] is False, "the restaurant itself was never told of"
+
+
+def test_what_retention_has_passed_is_lost_at_once():
+    world = World(max_bytes=1)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.review(1)
+    world.look(begin=1)
+    answer, _ = ask(world.client(), channel=CHANNEL, position=start)
+    assert answer["reason"] == "expired"
+    assert world.feed.tally == Tally(Counter({(LOST, Lost.EXPIRED): 1}), snapshots=1)
+
+
+def test_what_retention_took_before_it_was_read_is_lost():
+    world = World()
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world.feed.hear(Gap(REVIEWS, 0, 5), NOW)
+    world.offsets[REVIEWS] = 5
+    world.look(begin=5)
+    world.work()
+    answer, snapshot = ask(world.client(), channel=CHANNEL, position=start)
+    assert (answer["reason"], snapshot["complete"]) == ("expired", False)
+
+
+def test_a_snapshot_is_the_state_as_of_the_position():
+    world = World()
+    world.review(1)
+    session = world.client()
+    answer, snapshot = ask(session, channel=CHANNEL, snapshot=True, id="s")
+    assert "recovered" not in answer
+    assert snapshot["position"] == answer["position"]
+    assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
+    assert world.feed.tally == Tally(snapshots=1)
+    world.review(2)
+    assert reviews(session.outbox.said()) == ["v2"]
+
+
+def test_who_is_ahead_is_not_judged_again_before_something_has_changed():
+    ahead, behind = World(), World()
+    for number in (1, 2):
+        ahead.review(number)
+    position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
+    behind.offsets[REVIEWS] = 2
+    session = behind.client()
+    ask(session, channel=CHANNEL, position=position)
+    judged, judge = 0, behind.feed.coverage.judge
+
+    def counted(*args):
+        nonlocal judged
+        judged += 1
+        return judge(*args)
+
+    behind.feed.coverage.judge = counted
+    for _ in range(5):
+        list(session.release())
+    assert judged == 0
+    behind.look()
+    for _ in range(5):
+        list(session.release())
+    assert (judged, session.holding) == (1, True)
+
+
+def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
+    knows, late = World(), World()
+    position = ask(knows.client(), channel=CHANNEL)[0]["position"]
+    late.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+    late.feed.hear(Sources({TABLES: Extent(0, 0, "b")}, {}), NOW)
+    late.work()
+    session = late.client()
+    assert ask(session, channel=CHANNEL, position=position) == []
+    late.look()
+    list(session.release())
+    assert session.outbox.said()[0]["recovered"] is True
+
+
+def test_who_missed_something_for_good_begins_anew_wherever_that_was():
+    world = World(max_bytes=PAGE_BYTES)
+    live, elsewhere, told, behind = (world.client() for _ in range(4))
+    start = ask(live, channel=CHANNEL)[0]["position"]
+    ask(elsewhere, channel="global:announcements")
+    world.review(1, size=PAGE_BYTES // 2)
+    behind.outbox.behind = told.outbox.behind = True
+    for session in (told, behind):
+        ask(session, channel=CHANNEL, position=start)
+    ask(behind, channel=CHANNEL, snapshot=True)
+    live.outbox.said()
+    for session in (live, elsewhere, told, behind):
+        session.lose(REVIEWS.topic, Lost.EXPIRED)
+        assert session.outbox.said() == []
+    told.outbox.behind = behind.outbox.behind = False
+    behind.go_on()
+    assert [message["type"] for message in behind.outbox.said()] == ["subscribed", "snapshot"], "it had not begun yet"
+    world.review(2)
+    for session in (live, told):
+        state = world.feed.snapshot(session.delivery.showing)
+        list(state.write())
+        session.delivery.show(state)
+        [snapshot] = session.outbox.said()
+        assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "expired")
+        assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1", "v2"]
+    assert world.feed.tally.resumes[RESTARTED, Lost.EXPIRED] == 2
+    assert elsewhere.delivery.showing is None
+    world.review(3)
+    assert [reviews(session.outbox.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
+
+
+def far_ahead(feed, name, partitions=1000):
+    """Return a position that somebody forged: of partitions that may come yet, as far as anybody knows."""
+    channel, as_number = parse_channel(name), position_text.number
+    check = position_text.decode(feed.position(channel), channel).check
+    named = {REVIEWS.topic: as_number(partitions) + bytes(partitions)}
+    numbers = [named.get(topic, as_number(0)) for topic in channel.kind.topics if topic != PARENTS]
+    return position_text.beginning(name, single=False) + position_text.encode(check + b"".join(numbers))
+
+
+def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_up():
+    world = World()
+    session = world.client()
+    session.limits = Limits(auth=True, max_subscriptions=50)
+    names = [f"restaurant:{number}:reviews" for number in range(50)]
+    positions = {name: far_ahead(world.feed, name) for name in names}
+    one = calls(lambda: world.feed.coverage.judge(parse_channel(names[0]), positions[names[0]]))
+    tracemalloc.start()
+    try:
+        for name in names:
+            assert ask(session, channel=name, position=positions[name]) == []
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 50 * 8000, "a position, not what it stands for"
+    for _ in range(2):
+        world.look()
+        assert most_calls_in_a_step(session.release()) < 2 * one
+    assert not session.holding
+    assert world.feed.tally.resumes == {(LOST, Lost.AHEAD): len(names)}
+
+
+def test_who_leaves_while_it_is_answered_is_told_no_more():
+    world = World(live=False)
+    world.look(lag=1)
+    session = world.client()
+    for channel in (CHANNEL, "restaurant:r2:reviews", "restaurant:r3:reviews"):
+        ask(session, channel=channel)
+    world.review(1)
+    steps = session.release()
+    next(steps)
+    session.outbox.said()
+    assert ask(session, "unsubscribe", channel="restaurant:r2:reviews")[0]["type"] == "unsubscribed"
+    list(steps)
+    assert [message["channel"] for message in session.outbox.said()] == ["restaurant:r3:reviews"]
+    assert not session.holding

@@ -1,0 +1,101 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
+
+from mesaya_ws.core.wire.frame_limits import FrameWatch, Violation
+from mesaya_ws.core.wire.frames import PING, close_frame, text_frame
+
+
+def read(data):
+    """Return the frames in `data` as wsproto, a client here, reads them."""
+    protocol = FrameProtocol(client=True, extensions=[])
+    protocol.receive_bytes(data)
+    return list(protocol.received_frames())
+
+
+def masked(opcode, payload, *, final=True):
+    """Return a client's frame."""
+    size = len(payload)
+    first = bytes([opcode | (0x80 if final else 0)])
+    if size < 126:
+        length = bytes([0x80 | size])
+    elif size < 65536:
+        length = b"\xfe" + size.to_bytes(2)
+    else:
+        length = b"\xff" + size.to_bytes(8)
+    return first + length + b"\0\0\0\0" + payload
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 100_000])
+def test_a_text_frame_of_every_length_form(size):
+    frames = read(text_frame(b"x" * size))
+    assert [frame.opcode for frame in frames] == [Opcode.TEXT] + [Opcode.CONTINUATION] * (len(frames) - 1)
+    assert "".join(frame.payload for frame in frames) == "x" * size
+    assert frames[-1].message_finished
+
+
+def test_control_frames():
+    assert [(frame.opcode, frame.payload) for frame in read(PING)] == [(Opcode.PING, b"")]
+    [frame] = read(close_frame(1012, "restart"))
+    assert (frame.opcode, frame.payload) == (Opcode.CLOSE, (CloseReason.SERVICE_RESTART, "restart"))
+
+
+@given(st.integers(4000, 4999), st.text())
+def test_a_close_frame_is_always_valid(code, reason):
+    [frame] = read(close_frame(code, reason))
+    assert frame.payload[0] == code
+    assert reason.startswith(frame.payload[1] or "")
+
+
+def watch(limit=1000, rate=10.0):
+    return FrameWatch(limit, rate)
+
+
+def test_a_message_may_be_as_large_as_the_limit():
+    assert watch().feed(masked(1, b"x" * 1000), 0) is None
+    assert watch().feed(masked(1, b"x" * 1001), 0) is Violation.TOO_BIG
+
+
+def test_size_is_judged_by_the_announcement():
+    assert watch().feed(masked(1, b"x" * 2000)[:8], 0) is Violation.TOO_BIG
+    assert watch().feed(masked(1, b"x" * 70_000)[:14], 0) is Violation.TOO_BIG
+
+
+def test_fragments_count_together_and_control_frames_between_them_do_not():
+    fragments = masked(1, b"x" * 600, final=False) + masked(9, b"p" * 125) + masked(0, b"x" * 401)
+    assert watch().feed(fragments, 0) is Violation.TOO_BIG
+    fragments = masked(1, b"x" * 600, final=False) + masked(9, b"p" * 125) + masked(0, b"x" * 400)
+    assert watch().feed(fragments + masked(1, b"x" * 1000), 0) is None
+
+
+def test_binary_frames_are_not_for_this_service():
+    assert watch().feed(masked(2, b"x"), 0) is Violation.BINARY
+
+
+def test_frames_over_time():
+    flood = watch(rate=10)
+    assert flood.feed(masked(1, b"x") * 100, 0.0) is None, "ten seconds' worth at once"
+    assert flood.feed(masked(1, b"x"), 0.05) is Violation.FLOOD
+    steady = watch(rate=10)
+    for tick in range(500):
+        assert steady.feed(masked(9, b""), tick / 10) is None
+
+
+def test_empty_fragments_are_frames_too():
+    assert watch(rate=1).feed(masked(1, b"", final=False) + masked(0, b"", final=False) * 10, 0) is Violation.FLOOD
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 9, 10]), st.integers(0, 300) | st.just(65_536)), min_size=1, max_size=8),
+    st.data(),
+)
+def test_how_the_bytes_are_cut_makes_no_difference(frames, data):
+    wire = b"".join(masked(opcode, bytes(size if opcode == 1 else size % 126)) for opcode, size in frames)
+    whole = FrameWatch(5000, 1000).feed(wire, 0)
+    pieces, cut = FrameWatch(5000, 1000), None
+    while wire and cut is None:
+        size = data.draw(st.integers(1, max(1, min(len(wire), 4000))))
+        cut = pieces.feed(wire[:size], 0)
+        wire = wire[size:]
+    assert cut is whole

@@ -1,0 +1,178 @@
+"""What the pump enters into the books; what it moves is tested with the gateway."""
+
+import gc
+from time import time
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from mesaya_ws.core.feed.feed import HEARING, Feed
+from mesaya_ws.core.feed.hub import PACE, Hub
+from mesaya_ws.core.log.events import Batch, Gap, Sources, Together
+from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.log.trouble import Hindrance, Trouble
+from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.gateway.ingest import pump, report
+from mesaya_ws.runtime.log_limiter import LogLimiter
+from mesaya_ws.runtime.logs import LINES
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.server.websocket.connection import Surroundings
+from mesaya_ws.settings import Settings
+from tests.core.world import FakeOutbox, ask
+
+STAYS, GOES = Partition("a", 0), Partition("b", 0)
+
+
+async def test_what_is_no_more_does_not_lag(nursery):
+    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
+    around = Surroundings(Settings(), Limits(True, 10), feed, metrics, lambda _: None, lambda _: None)
+    deliver, news = trio.open_memory_channel(1)
+    nursery.start_soon(pump, news, around, trio.Event(), None)
+    for lags in ({STAYS: 3, GOES: 1}, {STAYS: 2}):
+        await deliver.send(Sources({}, lags))
+        await wait_all_tasks_blocked()
+        assert feed.lags() == lags | dict.fromkeys({STAYS, GOES} - lags.keys(), 0)
+
+
+async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nursery, logged):
+    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
+    around = Surroundings(Settings(), Limits(True, 10), feed, metrics, lambda _: None, lambda _: None)
+    deliver, news = trio.open_memory_channel(1)
+    nursery.start_soon(pump, news, around, trio.Event(), None)
+    absent = [Trouble(topic, None, Hindrance.ABSENT, 0, f"There is no {topic}.") for topic in ("c", "d")]
+    unknown = [
+        Trouble("a", number, Hindrance.UNKNOWN, 0, f"{number} has no leader.", seconds=60) for number in range(30)
+    ]
+    passing = Trouble("b", 0, Hindrance.BLOCKED, 0, "It waits.", 3, 1.0)
+    for troubles in ([*absent, *unknown, passing], [*absent, *unknown], unknown[:29], []):
+        await deliver.send(Sources({}, {}, None, troubles))
+        await wait_all_tasks_blocked()
+        assert metrics.troubles == troubles
+    told = [event for event in logged() if "parts of the event log" in event["event"]]
+    assert [(event["level"], event.get("kind") or event["was"], len(event["parts"])) for event in told] == [
+        ("warning", "absent", 2),
+        ("warning", "unknown", 21),
+        ("info", "absent", 2),
+        ("info", "unknown", 1),
+        ("info", "unknown", 21),
+    ]
+    assert told[0]["parts"] == ["c", "d"]
+    assert (told[1]["parts"][0], told[1]["parts"][-1], told[1]["reason"]) == ("a/0", "and 10 more", "0 has no leader.")
+
+
+async def test_records_of_a_wrong_clock_are_told_of_by_topic_and_difference(nursery, logged):
+    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
+    around = Surroundings(Settings(), Limits(True, 10), feed, metrics, lambda _: None, lambda _: None)
+    deliver, news = trio.open_memory_channel(10)
+    nursery.start_soon(pump, news, around, trio.Event(), None)
+    hour = round(time() * 1000) + 3_600_000
+    ahead, fine = (Batch(at, [Record(*at, 0, when, None, None)], 0) for at, when in ((STAYS, hour), (GOES, 1)))
+    await deliver.send(Together([ahead, fine]))
+    await deliver.send(ahead)
+    await wait_all_tasks_blocked()
+    [event] = [event for event in logged() if "clock" in event["event"]]
+    assert event["event"].startswith("records' times are ahead of this machine's clock")
+    assert (event["level"], event["topic"], event["partition"], event["offset"]) == ("warning", "a", 0, 0)
+    assert event["seconds"] == pytest.approx(3600, abs=60)
+    assert metrics.skews.seconds["a"] == pytest.approx(3600, abs=60)
+
+
+def test_records_that_cannot_be_understood_do_not_fill_the_log(logged):
+    metrics, limiter = Metrics(), LogLimiter()
+    outcome = Outcome([], Reason.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
+    for offset in range(5000):
+        report(metrics, limiter, Record("strange", 0, offset, 0, None, b"{}"), outcome)
+    told = [event for event in logged() if event["event"] == "record skipped"]
+    assert len(told) == LINES
+    assert metrics.records == {("strange", Reason.UNKNOWN_TOPIC): 5000}
+
+
+class Steps(trio.abc.Instrument):
+    """Counts the steps of tasks."""
+
+    taken = 0
+
+    def before_task_step(self, task):
+        self.taken += 1
+
+
+async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
+    feed, steps, heard = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
+
+    def hear(news, now, steady):
+        heard.append((steps.taken, len(news.records)))
+
+    monkeypatch.setattr(feed, "hear", hear)
+    trio.lowlevel.add_instrument(steps)
+    around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, lambda _: None)
+    deliver, news = trio.open_memory_channel(10)
+    for source, count in ((STAYS, 2 * HEARING + 1), (GOES, HEARING - 2), (GOES, 1)):
+        deliver.send_nowait(Batch(source, [Record(*source, 0, 0, None, None)] * count, 0))
+    nursery.start_soon(pump, news, around, trio.Event(), None)
+    await wait_all_tasks_blocked()
+    assert [size for _, size in heard] == [HEARING, HEARING, 1, HEARING - 2, 1]
+    first, second, *rest = [step for step, _ in heard]
+    assert first < second < rest[0], "a step for each of the full pieces"
+    assert len(set(rest)) == 1, "and one for what is together less than one of them"
+
+
+@pytest.mark.parametrize("live", [False, True])
+async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkeypatch, live):
+    feed = Feed(Hub(), Window(300, 1000), 1.0)
+    feed.live = live
+    made = []
+    monkeypatch.setattr(feed, "hear", lambda news, now, steady: made.extend([record] for record in news.records))
+    around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, lambda _: None)
+    deliver, news = trio.open_memory_channel(2)
+    for count in (9 * HEARING + 1, HEARING - 1):
+        deliver.send_nowait(Batch(STAYS, [Record(*STAYS, 0, 0, None, None)] * count, 0))
+    gc.disable()
+    try:
+        nursery.start_soon(pump, news, around, trio.Event(), None)
+        await wait_all_tasks_blocked()
+        ages = [{id(it) for it in gc.get_objects(generation)} for generation in range(3)]
+        assert len(made) == 10 * HEARING
+        # In a history, they are kept: of no age at all.
+        assert [sum(id(it) in age for it in made) for age in ages] == [0, 0, len(made) if live else 0]
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+class Owner:
+    """Stands where a connection stands: whose a session is."""
+
+    def __init__(self, session):
+        self.session = session
+
+
+async def test_others_run_while_many_are_told_of_a_loss_and_until_then_no_place_behind_it_is_told(nursery):
+    channel, count = "restaurant:r:reviews", 4 * PACE
+    reviews = Partition(topic_of("reviews"), 0)
+    feed, steps, told = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
+
+    def show(_):
+        told.append((steps.taken, bool(feed.losses)))
+
+    around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, show)
+    deliver, news = trio.open_memory_channel(10)
+    nursery.start_soon(pump, news, around, trio.Event(), None)
+    await deliver.send(Sources({reviews: Extent(0, 0, "a")}, {}))
+    await wait_all_tasks_blocked()
+    for number in range(count):
+        session = Session(str(number), feed, FakeOutbox(), Limits(True, 10))
+        ask(session, channel=channel)
+        around.connections.add(Owner(session))
+
+    trio.lowlevel.add_instrument(steps)
+    await deliver.send(Gap(reviews, 0, 5))
+    await wait_all_tasks_blocked()
+    assert len(told) == count
+    assert all(is_owed for _, is_owed in told)
+    assert len({step for step, _ in told}) >= 4
+    assert feed.losses == []

@@ -1,8 +1,0 @@
-import pytest
-
-from .service import Service
-
-
-@pytest.fixture
-def service() -> Service:
-    return Service()

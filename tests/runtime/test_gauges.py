@@ -1,0 +1,87 @@
+from time import time
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.tally import FOUND, LOST, RECOVERED
+from mesaya_ws.core.log.events import Batch, Sources
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.recovery.verdict import Lost
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.runtime.gauges import Gauges, Waiting
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.prometheus import exposition
+from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.settings import Settings, limits_of
+
+
+def told(gauges):
+    """Return the values that a scraper reads of our gauges, by name and labels."""
+    text = exposition(Metrics(), gauges.feed, "1", gauges)().decode()
+    families = text_string_to_metric_families(text)
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+
+def quiet_feed():
+    return Feed(Hub(), Window(300, 1000), 1.0)
+
+
+def test_readiness_and_draining_are_those_of_the_status():
+    status = Status(caught_up=True)
+    gauges = Gauges(quiet_feed(), status, {})
+    assert (told(gauges)[("mesaya_ready",)], told(gauges)[("mesaya_draining",)]) == (1, 0)
+    status.draining = True
+    assert (told(gauges)[("mesaya_ready",)], told(gauges)[("mesaya_draining",)]) == (0, 1)
+
+
+def test_limits_are_the_numbers_among_the_settings():
+    values = told(Gauges(quiet_feed(), Status(), limits_of(Settings(max_connections=7, auth=False))))
+    assert values["mesaya_limit", "MAX_CONNECTIONS"] == 7
+    assert values["mesaya_limit", "PING_INTERVAL"] == 25.0
+    assert not {("mesaya_limit", name) for name in ("PORT", "AUTH", "HOST", "PUBLISH_TOKEN")} & values.keys()
+
+
+def test_what_waits_and_the_size_of_the_log_are_asked_for():
+    gauges = Gauges(quiet_feed(), Status(), {}, lambda: Waiting(1000, 3), lambda: 4096)
+    values = told(gauges)
+    assert values[("mesaya_waiting_bytes",)] == 1000
+    assert values[("mesaya_waiting_clients",)] == 3
+    assert values[("mesaya_log_bytes",)] == 4096
+
+
+def test_what_is_not_known_is_not_told():
+    values = told(Gauges(quiet_feed(), Status(), {}))
+    assert ("mesaya_newest_record_age_seconds",) not in values
+    assert ("mesaya_log_bytes",) not in values
+
+
+def test_age_is_that_of_the_last_record_taken():
+    feed, now = quiet_feed(), round(time() * 1000)
+    feed.hear(Sources({}, {None: 0}), now)
+    feed.hear(Batch(None, [Record("mesa-ya.reviews.events", 0, 0, now - 60_000, None, None)], 0), now)
+    for _ in feed.take(now):
+        pass
+    assert 60 <= told(Gauges(feed, Status(), {}))[("mesaya_newest_record_age_seconds",)] < 70
+
+
+def test_resumes_and_snapshots_are_those_of_the_feeds_sessions():
+    feed = quiet_feed()
+    feed.tally.resumes[RECOVERED, "window"] += 2
+    feed.tally.resumes[LOST, Lost.EXPIRED] += 1
+    feed.tally.snapshots += 3
+    values = told(Gauges(feed, Status(), {}))
+    assert values["mesaya_resumes_total", "recovered", "window"] == 2
+    assert values["mesaya_resumes_total", "lost", "expired"] == 1
+    assert values[("mesaya_snapshots_total",)] == 3
+
+
+def test_what_is_kept_for_many_is_asked_for():
+    values = told(Gauges(quiet_feed(), Status(), {}, kept={"snapshots": lambda: 7}))
+    assert values["mesaya_kept_bytes", "snapshots"] == 7
+
+
+def test_readings_are_counted_by_their_outcome():
+    feed = quiet_feed()
+    feed.tally.readings[FOUND] += 2
+    assert told(Gauges(feed, Status(), {}))["mesaya_readings_total", "found"] == 2

@@ -1,0 +1,17 @@
+import gc
+import sys
+
+from mesaya_ws.runtime.gc_tuning import SWITCH_INTERVAL, THRESHOLDS, keep, short_pauses
+
+
+async def test_pauses_are_short_within_the_context_and_as_before_behind_it():
+    before = gc.get_threshold(), sys.getswitchinterval()
+    async with short_pauses():
+        assert (gc.get_threshold(), sys.getswitchinterval()) == (THRESHOLDS, SWITCH_INTERVAL)
+        there = gc.get_freeze_count()
+        assert there > 0
+        more = [[] for _ in range(1000)]
+        keep()
+        assert gc.get_freeze_count() >= there + len(more)
+    assert (gc.get_threshold(), sys.getswitchinterval()) == before
+    assert gc.get_freeze_count() == 0

@@ -1,0 +1,186 @@
+"""Whatever clients do, and whenever: on each channel nothing is missing, nothing comes twice, nothing out of order."""
+
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed import snapshot
+from mesaya_ws.core.recovery.replay import PAGE_BYTES
+from mesaya_ws.core.recovery.window import Overtaken
+from tests.core.world import REVIEWS, World, ask, recall
+
+CHANNELS = [f"restaurant:{name}:reviews" for name in "abc"]
+
+
+class Clients:
+    """One client after the other, of which each knows what the one before it knew.
+
+    `log` is what was published on each channel, with its offset; what was lost is a None on all of them, which nobody
+    can be told, or pass without being told the state. `told` is how much of it the client has been told, on the
+    channels that it has been answered about. `places` are all positions that were ever seen.
+    """
+
+    def __init__(self, random):
+        self.random = random
+        self.world = World(max_bytes=random.choice([0, 2, 3, 4]) * PAGE_BYTES // 2)
+        self.session = self.world.client()
+        self.reading = self.writing = None
+        self.log = {name: [] for name in CHANNELS}
+        self.told = {}
+        self.places = {name: [ask(self.world.client(), channel=name)[0]["position"]] for name in CHANNELS}
+        self.number = 0
+
+    def before(self, name, position):
+        """Return how much of a channel lies before a position."""
+        vector = self.world.feed.cursor.read(position, parse_channel(name))
+        return sum(offset < vector[REVIEWS] for offset, _ in self.log[name])
+
+    def hear(self, messages):
+        for message in messages:
+            name, kind = message.get("channel"), message["type"]
+            if kind == "subscribed" and message.get("recovered"):
+                self.told[name] = self.before(name, message["position"])
+            elif kind == "subscribed" or (kind == "snapshot" and "recovered" in message):
+                assert message.get("reason") in (None, "expired")
+                self.told[name] = self.before(name, message["position"])
+                self.places[name].append(message["position"])
+            elif kind == "review.created":
+                assert message["data"]["reviewId"] == self.log[name][self.told[name]][1]
+                self.told[name] += 1
+                self.places[name].append(message["position"])
+            elif kind == "pong":
+                for channel, position in message["positions"].items():
+                    assert self.told[channel] == len(self.log[channel])
+                    self.places[channel].append(position)
+            else:
+                assert kind in ("snapshot", "unsubscribed")
+
+    def say(self, **fields):
+        self.hear(ask(self.session, **fields))
+
+    def publish(self):
+        restaurant = self.random.choice("abcd")
+        if restaurant != "d":
+            self.log[f"restaurant:{restaurant}:reviews"].append((self.world.offsets[REVIEWS], f"v{self.number}"))
+        size = self.random.choice([0, 0, PAGE_BYTES // 3, PAGE_BYTES])
+        self.world.review(self.number, restaurant=restaurant, size=size)
+        self.number += 1
+        self.hear(self.session.outbox.said())
+
+    def lose(self):
+        for log in self.log.values():
+            log.append((self.world.offsets[REVIEWS], None))
+        self.world.lose()
+        self.hear(self.session.outbox.said())
+
+    def subscribe(self):
+        name = self.random.choice(CHANNELS)
+        self.told.pop(name, None)
+        self.say(channel=name, snapshot=self.random.random() < 0.5)
+
+    def come_back(self):
+        name = self.random.choice(CHANNELS)
+        position = self.random.choice(self.places[name][-9:])
+        self.told.pop(name, None)
+        self.say(channel=name, position=position)
+
+    def unsubscribe(self):
+        name = self.random.choice(CHANNELS)
+        if name in self.told:
+            self.say(kind="unsubscribe", channel=name)
+            del self.told[name]
+
+    def ping(self):
+        self.say(kind="ping")
+
+    def fall_behind(self):
+        self.session.outbox.behind = True
+
+    def read_some(self, pages=1):
+        outbox = self.session.outbox
+        outbox.behind = False
+        offer = outbox.offer
+
+        def offer_and_fill(data, messages):
+            nonlocal pages
+            offer(data, messages)
+            pages -= 1
+            outbox.behind = pages <= 0
+
+        outbox.offer = offer_and_fill
+        try:
+            self.session.go_on()
+        except Overtaken:
+            self.leave()
+        outbox.offer = offer
+        self.hear(outbox.said())
+
+    def read_all(self):
+        self.read_some(1000)
+        while self.session.outbox.paused:
+            self.session.outbox.paused = False
+            self.read_some(1000)
+
+    def leave(self):
+        self.session.leave()
+        self.hear(self.session.outbox.said())
+        self.told.clear()
+        self.session = self.world.client()
+
+    def read_the_log(self):
+        """Begin to read the past that is asked for, or end it, perhaps too early."""
+        if self.reading is None and self.session.asking:
+            self.reading = self.world.past(*(channel.name for channel in self.session.asking))
+        elif self.reading is not None:
+            unread = self.random.choice([0, 0, 0, 1, 2])
+            self.world.tell(self.reading, records=len(self.world.batches) - unread)
+            recall(self.session, self.reading)
+            self.reading = None
+            self.hear(self.session.outbox.said())
+
+    def write_the_state(self):
+        """Begin to write the state that is waited for, or hand it over."""
+        if self.writing is None and self.session.delivery.showing:
+            self.writing = self.world.feed.snapshot(self.session.delivery.showing)
+            list(self.writing.write())
+        elif self.writing is not None:
+            self.session.delivery.show(self.writing)
+            self.writing = None
+            self.hear(self.session.outbox.said())
+
+
+ACTIONS = {
+    Clients.publish: 8,
+    Clients.lose: 0.5,
+    Clients.subscribe: 1,
+    Clients.come_back: 4,
+    Clients.unsubscribe: 1,
+    Clients.ping: 1,
+    Clients.fall_behind: 3,
+    Clients.read_some: 4,
+    Clients.read_all: 3,
+    Clients.leave: 1,
+    Clients.read_the_log: 5,
+    Clients.write_the_state: 5,
+}
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1, 5, 1000]))
+def test_any_client(seed, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshot, "WRITTEN_AT_ONCE", at_once)
+        _try(Random(seed))
+
+
+def _try(random):
+    clients = Clients(random)
+    for action in random.choices(list(ACTIONS), list(ACTIONS.values()), k=150):
+        action(clients)
+    clients.read_all()
+    while clients.session.delivery.showing:
+        clients.write_the_state()
+    for name, told in clients.told.items():
+        assert told == len(clients.log[name])

@@ -1,0 +1,388 @@
+"""Several partitions and no keys, as the platform writes: whatever the order of arrival, the state is the same."""
+
+from random import Random
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.history import Past
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Batch, Replaced
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.verdict import Lost, Missed
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.wire.frames import payload_of
+from tests import oracle
+from tests.core.events import LATER, NOW, Log
+from tests.core.world import written
+
+PARTITIONS = 3
+CHANNELS = [
+    *map(
+        parse_channel,
+        [f"restaurant:{id}:{kind}" for id in "RQ" for kind in ("reservations", "tables", "menu", "reviews", "info")],
+    ),
+    parse_channel("global:restaurants"),
+]
+PLURALS = {"dish": "dishes", "section_object": "sectionObjects"}
+SINGULARS = {PLURALS.get(kind, f"{kind}s"): kind for kind in oracle.ID_NAMES}
+
+
+class Screen:
+    """What a client of a channel shows, of all that it has heard from the beginning."""
+
+    def __init__(self):
+        self.shown = {}
+
+    def hear(self, message):
+        entity, _, what = message["type"].partition(".")
+        data = message["data"]
+        for name in ("newStatus", "previousStatus"):
+            data.pop(name, None)
+        if entity == "restaurant" and not message["channel"].startswith("global"):
+            contents = {name: data.pop(name) for name in SINGULARS if name in data and name != "sections"}
+            if "sections" in data and message["channel"].endswith(":tables"):
+                contents["sections"] = data["sections"]
+            if what == "deleted" or contents.keys() - {"images"}:
+                self.shown.clear()
+            self.put_all(contents)
+            if message["channel"].endswith(":info"):
+                self.put_all({"restaurants": [] if what == "deleted" else [data]})
+            return
+        for kind in oracle.ID_NAMES:
+            for id in data.pop(f"{oracle.ID_NAMES[kind]}s", ()):
+                self.shown.pop((kind, id), None)
+        self.put_all({name: data.pop(name) for name in SINGULARS if name in data})
+        if message["channel"].endswith(":info") and entity != "image":
+            return
+        if entity in ("payment", "object"):
+            return
+        place = entity, data[oracle.ID_NAMES[entity]]
+        if what == "deleted":
+            self.shown.pop(place, None)
+        else:
+            self.show(entity, data)
+
+    def put_all(self, contents):
+        for name, items in contents.items():
+            kind = SINGULARS[name]
+            for item in items:
+                self.show(kind, item)
+
+    def show(self, kind, item):
+        # What users are called may be told by others than reservations; `sections` is said when a restaurant ends.
+        known = {name: value for name, value in item.items() if name not in ("clientName", "sections")}
+        self.shown[kind, item[oracle.ID_NAMES[kind]]] = known
+
+
+def screen_of(state):
+    screen = Screen()
+    screen.put_all({name: held for name, held in state.items() if name != "restaurant"})
+    if state.get("restaurant"):
+        screen.put_all({"restaurants": [state["restaurant"]]})
+    return screen.shown
+
+
+class Instance:
+    def __init__(self, log):
+        self.feed = Feed(Hub(), Window(10**9, 1 << 24), 1.0, self.report)
+        self.log = log
+        self.late = set()
+
+    def report(self, record, outcome):
+        if outcome.reason == Reason.LATE:
+            self.late.add((Partition(record.topic, record.partition), record.offset))
+
+    def begin(self):
+        self.feed.hear(self.log.sources(), LATER)
+        list(self.feed.take(LATER, LATER + 2000))  # nobody waits any longer
+        return self
+
+    def take(self, records):
+        for record in records:
+            self.feed.hear(Batch(Partition(record.topic, record.partition), [record], 0), LATER)
+            list(self.feed.take(LATER, LATER + 2000))  # nobody waits any longer
+        return self
+
+    def restarted(self):
+        """Return another instance that begins with a checkpoint of this one."""
+        cut, pieces = self.feed.capture()
+        rows = orjson.loads(orjson.dumps(list(pieces)))
+        other = Instance(self.log)
+        for _ in other.feed.restore(cut, rows):
+            pass
+        return other.begin()
+
+    def states(self):
+        return {channel.name: screen_of(written(self.feed.snapshot(channel))) for channel in CHANNELS}
+
+    def screens(self):
+        found = {}
+        for channel in CHANNELS:
+            screen = found[channel.name] = Screen()
+            for publication in self.feed.window.after(channel.name, {}):
+                screen.hear(orjson.loads(payload_of(publication.frame)))
+        return {name: screen.shown for name, screen in found.items()}
+
+
+def whole(kind, **known):
+    """Return all fields of a record, those that matter as they are said."""
+    shape = oracle.SHAPES[kind]
+    made = {str: "x", int: 1, bool: True, list: [], dict: {}}
+    data = {name: made[types[0]] for name, types in shape.types.items() if name not in shape.optional}
+    return {name: value for name, value in (data | known).items() if name not in oracle.PRIVATE}
+
+
+def story(log, random, length, keyed=()):
+    """Let a log tell of two restaurants; clocks differ by more than what lies between.
+
+    Each record is in any partition, but of the `keyed` kinds all that is told of one thing is in the same.
+    """
+    times = iter(sorted(random.sample(range(10**6), 6 * length)))
+    pending = []
+
+    def says(kind, id, **data):
+        time = next(times) + random.choice([0, 0, 0, -300_000, 300_000]) * 10 + len(pending)
+        partition = sum(id.encode()) % PARTITIONS if kind.partition(".")[0] in keyed else random.randrange(PARTITIONS)
+        pending.append((kind, id, partition, time, data))
+
+    for restaurant in "RQ":
+        says("restaurant.created", restaurant, **whole("restaurant", status="ACTIVE"))
+    for _ in range(length):
+        what, restaurant = random.choice(["created", "updated"]), random.choice("RQ")
+        section = random.choice(["s1", "s2"])
+        match random.choices(range(15), [1, 3, 1, 5, 1, 2, 1, 4, 4, 1, 2, 1, 2, 2, 3])[0]:
+            case 0:
+                says("restaurant.status_changed", restaurant, status=random.choice(["ACTIVE", "SUSPENDED"]))
+            case 1:
+                says(f"section.{what}", section, **whole("section", restaurantId=restaurant, name=random.choice("ab")))
+            case 2:
+                says("section.deleted", section)
+            case 3:
+                number = random.randrange(9)
+                says(f"table.{what}", random.choice("tu"), **whole("table", sectionId=section, number=number))
+            case 4:
+                says("table.deleted", random.choice("tu"))
+            case 5:
+                says(f"section_object.{what}", "p", **whole("section_object", sectionId=section, objectId="o"))
+            case 6:
+                says("section_object.deleted", "p")
+            case 7:
+                says("reservation.created", random.choice("bc"), **whole("reservation", restaurantId=restaurant))
+            case 8:
+                says("reservation.status_changed", random.choice("bc"), status=random.choice(["CONFIRMED", "REJECTED"]))
+            case 9:
+                says("reservation.deleted", random.choice("bc"))
+            case 10:
+                says(f"dish.{what}", "d", **whole("dish", restaurantId=restaurant, price=random.randrange(9)))
+            case 11:
+                says("dish.deleted", "d")
+            case 12:
+                says(f"review.{what}", "v", **whole("review", restaurantId=restaurant, rating=random.randrange(5)))
+            case 13:
+                says("review.updated", "v", comment=random.choice("xyz"))
+            case 14:
+                says(f"image.{what}", "i", **whole("image", entityId=random.choice(["R", "s1", "t", "d", "none"])))
+    for kind, id, partition, time, data in pending:
+        log.says(kind, id, partition=partition, timestamp=NOW - 10**7 + time, **data)
+
+
+def arrivals(records, random):
+    """Return records in another order, in which those of each partition keep theirs."""
+    disorder = random.choice([0, 3, 10, 1000])
+    order = sorted(range(len(records)), key=lambda n: n + random.uniform(0, disorder))
+    waiting = {}
+    for record in records:
+        waiting.setdefault((record.topic, record.partition), []).append(record)
+    return [waiting[records[n].topic, records[n].partition].pop(0) for n in order]
+
+
+def in_order(records):
+    """Return records in the order that counts; of one thing's, no partition goes back in time."""
+    latest, keyed = {}, []
+    for record in sorted(records, key=lambda record: record.offset):
+        about = record.topic, record.partition, orjson.loads(record.value)["entity_id"]
+        latest[about] = max(latest.get(about, record.timestamp), record.timestamp)
+        keyed.append(((latest[about], record.topic, record.partition, record.offset), record))
+    return [record for _, record in sorted(keyed)]
+
+
+@given(st.integers(0, 2**32))
+def test_any_order_of_arrival_ends_in_the_same_state(seed):
+    random = Random(seed)
+    log = Log(partitions=PARTITIONS)
+    story(log, random, 25)
+    one, other = (Instance(log).begin().take(arrivals(log.records, random)) for _ in range(2))
+    expected = one.states()
+    assert one.screens() == expected, "a client shows what the state is"
+    assert other.states() == expected
+    assert other.screens() == expected
+    order, until = arrivals(log.records, random), random.randrange(len(log.records))
+    again = Instance(log).begin().take(order[:until]).restarted().take(order[until:])
+    assert again.states() == expected, "also by way of a checkpoint"
+    assert {
+        channel.name: screen_of(oracle.state(in_order(log.records), channel.name)) for channel in CHANNELS
+    } == expected, "also for who reads it in the order of the rules"
+
+
+class Follower:
+    """A client of one channel: what it shows, and which records it has been told of."""
+
+    def __init__(self, channel):
+        self.channel = channel
+        self.screen = Screen()
+        self.heard = set()
+
+    def hear(self, publications):
+        for publication in publications:
+            place = publication.partition, publication.offset
+            assert place not in self.heard, "told twice"
+            self.heard.add(place)
+            self.screen.hear(orjson.loads(payload_of(publication.frame)))
+
+    def copy(self):
+        other = Follower(self.channel)
+        other.heard = set(self.heard)
+        other.screen.shown = dict(self.screen.shown)
+        return other
+
+
+def told_of(feed, channel):
+    return {(one.partition, one.offset) for one in feed.window.after(channel.name, {})}
+
+
+def more(log, random, records):
+    """Let a log tell of what concerns users, too."""
+    for _ in range(records):
+        time = random.randrange(10**6) + random.choice([0, 0, -3_000_000, 3_000_000])
+
+        def says(kind, id, time=time, **data):
+            log.says(kind, id, partition=random.randrange(PARTITIONS), timestamp=NOW - 10**7 + time, **data)
+
+        match random.randrange(7):
+            case 0 | 1:
+                says("payment.created", random.choice("kl"), reservationId=random.choice("bc"), amount=1)
+            case 2:
+                says("payment.created", "m", subscriptionId="z", amount=1)
+            case 3:
+                says("subscription.updated", "z", restaurantId="R")
+            case 4:
+                says("owner_upgrade.updated", "y", userId="x", status="APPROVED", assignedRestaurantId="R")
+            case 5:
+                says("object.updated", "o", width=random.randrange(9))
+            case 6:
+                says("restaurant.updated", "R", ownerId=random.choice(["x", "x2"]))
+
+
+@given(st.integers(0, 2**32))
+def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
+    random = Random(seed)
+    log = Log(partitions=PARTITIONS)
+    # Of what was with a parent that nobody knew, and came late from there, it cannot be said who was told.
+    story(log, random, 15, keyed=("table", "section_object", "image"))
+    more(log, random, 10)
+    records = arrivals(log.records, random)
+    here, there = Instance(log).begin(), Instance(log).begin().take(arrivals(log.records, random))
+    channels = [*CHANNELS, parse_channel("user:x:notifications"), parse_channel("user:x2:notifications")]
+    followers = [Follower(channel) for channel in channels]
+    serial, places = 0, []
+    for record in (None, *records):
+        if record is not None:
+            here.take([record])
+        for follower in followers:
+            follower.hear(here.feed.window.after(follower.channel.name, {}, serial))
+            places.append((follower.copy(), here.feed.position(follower.channel)))
+        serial = here.feed.window.serial
+    everything = there.states()
+    for follower, position in places:
+        channel = follower.channel
+        verdict = there.feed.coverage.judge(channel, position)
+        if verdict == Lost.UNSURE:
+            continue
+        follower.hear(there.feed.window.after(channel.name, verdict.vector))
+        if channel.name in everything:
+            assert follower.screen.shown == everything[channel.name]
+    assert all(isinstance(there.feed.coverage.judge(*place), Missed) for place in last_places(places, len(channels)))
+
+
+def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
+    log = Log(partitions=2)
+    known = [log.says("restaurant.created", id) for id in "RQ"]
+    known.append(log.says("section.created", "here", restaurantId="R"))
+    last = log.says("table.updated", "t", partition=1, timestamp=NOW + 1, **whole("table", sectionId="here"))
+    late = log.says("table.created", "t", **whole("table", sectionId="there"))
+    section = log.says("section.created", "there", restaurantId="Q")
+    channel = parse_channel("restaurant:Q:tables")
+    one = Instance(log).begin().take([*known, late, section])
+    follower = Follower(channel)
+    follower.hear(one.feed.window.after(channel.name, {}))
+    assert ("table", "t") in follower.screen.shown
+    other = Instance(log).begin().take([*known, last, late, section])
+    assert other.late
+    assert ("table", "t") not in other.states()[channel.name]
+    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Lost.UNSURE
+    assert isinstance(other.feed.coverage.judge(channel, other.feed.position(channel)), Missed)
+
+
+@given(st.integers(0, 2**32))
+def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_something(seed):
+    random = Random(seed)
+    log = Log(partitions=PARTITIONS)
+    story(log, random, 12, keyed=("table", "section_object", "image"))
+    more(log, random, 8)
+    records = arrivals(log.records, random)
+    here = Instance(log).begin()
+    channel = random.choice(CHANNELS)
+    follower = Follower(channel)
+    here.take(records[: random.randrange(len(records))])
+    follower.hear(here.feed.window.after(channel.name, {}))
+    position = here.feed.position(channel)
+    there = Instance(log).begin().take(arrivals(log.records, random))
+    for _ in there.feed.window.clear():
+        pass
+    past = Past([channel], there.feed, 1.0, 1 << 24)
+    reader = Instance(log)
+    reader.feed = past.feed
+    reader.begin().take(in_order(log.records))
+    verdict = past.judge(channel, position)
+    if isinstance(verdict, Missed):
+        follower.hear(past.feed.window.after(channel.name, verdict.vector))
+        assert follower.screen.shown == there.states()[channel.name]
+    else:
+        assert verdict in (Lost.UNSURE, Lost.EXPIRED)
+
+
+def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_starts_later():
+    before, after = Log(), Log()
+    for log in (before, after):
+        log.says("restaurant.created", "R")
+        log.says("section.created", "s", restaurantId="R")
+    before.says("review.created", "old", restaurantId="R")
+    before.says("table.created", "t1", sectionId="s")
+    there = Instance(before).begin().take(before.records)
+    reviews, tables = (Partition(topic_of(domain), 0) for domain in ("reviews", "tables"))
+    for log in (before, after):
+        log.ends[reviews] = log.ends[tables] = 0
+        log.ids = {reviews.topic: "again", tables.topic: "again"}
+    for partition in (reviews, tables):
+        there.feed.hear(Replaced(partition.topic, "again"), LATER)
+    news = [after.says("review.created", "new", restaurantId="R"), after.says("table.created", "t2", sectionId="s")]
+    before.ends = dict(after.ends)
+    there.begin()
+    lost, there.feed.losses = there.feed.losses, []
+    there.take(news)
+    later = Instance(after).begin().take(after.records)
+    assert lost == [(reviews.topic, Lost.REPLACED), (tables.topic, Lost.REPLACED)]
+    assert there.states() == later.states()
+    assert {kind_id for shown in there.states().values() for kind_id in shown} >= {("review", "new"), ("table", "t2")}
+    again = there.restarted()
+    assert again.states() == later.states()
+
+
+def last_places(places, count):
+    return [(follower.channel, position) for follower, position in places[-count:]]

@@ -1,0 +1,134 @@
+"""Whatever the log holds, in whatever order: nothing is raised, and nothing leaves that must not."""
+
+from collections import Counter
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.access.channels import KINDS, Audience, Channel, parse_channel
+from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.feed.snapshot import Snapshot
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
+from mesaya_ws.core.platform.envelope import FOUND, Event, understand
+from mesaya_ws.core.platform.fields import PRIVATE
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.topics import PARENTS, TOPICS
+from mesaya_ws.core.recovery.parents import missing_parent
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.views.state import state
+from tests.core.world import written
+
+SECRET = ("userEmail", "email", "password", "passwordHash", "refreshToken")
+CANARY = "CANARY"
+
+ids = st.sampled_from("abc")
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["id", "x"]), inner, max_size=2),
+    max_leaves=5,
+)
+statuses = st.sampled_from(["PENDING", "APPROVED", "ACTIVE"])
+times = st.sampled_from(["2026-01-20T19:00:00.000Z", "2026-01-20", "19:00", "0001-01-01T00:00:00+14:00", "T", ""])
+references = sorted({name for entity in ENTITIES.values() for name in entity.fields if name.lower().endswith("id")})
+others = sorted({name for entity in ENTITIES.values() for name in entity.fields} - {*references, "sections", "tables"})
+
+
+def data():
+    known = st.dictionaries(st.sampled_from(references), ids, max_size=8)
+    odd = st.dictionaries(st.sampled_from([*others, *references, "newStatus", "extra"]), junk | times, max_size=3)
+    status = st.fixed_dictionaries({}, optional={"status": statuses, "previousStatus": statuses, "createdAt": times})
+    secret = st.sampled_from([{}, dict.fromkeys(SECRET, CANARY), {"extra": dict.fromkeys(SECRET, CANARY)}])
+    flat = st.builds(lambda *parts: {k: v for part in parts for k, v in part.items()}, known, odd, status, secret)
+    nested = st.fixed_dictionaries({}, optional={"tables": st.lists(flat, max_size=2), "dishes": junk})
+    whole = st.fixed_dictionaries({}, optional={"sections": st.lists(nested, max_size=1)})
+    return st.builds(lambda *parts: {k: v for part in parts for k, v in part.items()}, flat, nested, whole)
+
+
+def envelopes():
+    whats = st.sampled_from(["created", "updated", "deleted", "status_changed", FOUND])
+    metadata = st.none() | st.just({"action": "owner_reassigned", "user_id": "a"}) | junk
+    current = st.fixed_dictionaries(
+        {"event_type": whats, "entity_id": ids, "data": data()},
+        optional={"metadata": metadata, "timestamp": junk | times, "entity_subtype": st.sampled_from(list(ENTITIES))},
+    )
+    older = st.fixed_dictionaries(
+        {"action": st.builds("{}.{}".format, st.sampled_from(list(ENTITIES)), whats), "entity": data()},
+        optional={"entityId": ids},
+    )
+    auth = st.fixed_dictionaries(
+        {"type": st.just("user.created"), "payload": data().map(lambda user: user | {"id": "a"})}
+    )
+    return current | current | older | auth | junk
+
+
+def records():
+    return st.builds(
+        lambda topic, value: Record(topic, 0, 0, 0, None, orjson.dumps(value)),
+        st.sampled_from((*TOPICS, PARENTS)),
+        envelopes(),
+    )
+
+
+def bare_ids(entity, value):
+    """Count the ids that an entity's data still calls just `id`, in the entities within it too."""
+    declared = [name for name in ("sections", "tables", "dishes") if name in ENTITIES[entity].fields]
+    return ("id" in value) + sum("id" in item for name in declared for item in value.get(name, ()))
+
+
+@given(st.lists(records(), max_size=30))
+def test_nothing_leaves_that_must_not(stream):
+    projections = Projections()
+    for record in stream:
+        event = understand(record)
+        if isinstance(event, Event):
+            missing_parent(event, projections)
+        outcome = route(event, projections)
+        assert outcome.reason == "late" or bool(outcome.messages) == (outcome.reason == "sent")
+        assert all(count == 1 for count in Counter(message.channel for message in outcome.messages).values())
+        for message in outcome.messages:
+            check(record, message)
+    check_index(projections)
+    check_snapshots(projections)
+
+
+def check(record, message):
+    channel = parse_channel(message.channel)
+    assert channel is not None
+    assert record.topic in channel.kind.topics, "a position on the channel would not tell that this was seen"
+    assert record.topic in OF_TOPIC
+    encoded = orjson.dumps(message.data).decode()
+    assert CANARY not in encoded
+    assert bare_ids(message.type.partition(".")[0], message.data) == 0
+    if channel.kind.audience == Audience.PUBLIC:
+        assert not PRIVATE & names(orjson.loads(encoded))
+
+
+def names(value):
+    """Return the names of all fields, however deep."""
+    if type(value) is dict:
+        return value.keys() | names(list(value.values()))
+    return {name for item in value for name in names(item)} if type(value) is list else set()
+
+
+def check_snapshots(projections):
+    for kind in KINDS.values():
+        for subject in "abc":
+            channel = Channel(f"of:{subject}:{kind.name}", kind, subject)
+            window = Window(0, 0)
+            snapshot = Snapshot(channel, state(channel, projections, window, 0), "", True, window)
+            encoded = orjson.dumps(written(snapshot))
+            assert CANARY.encode() not in encoded
+            if kind.audience == Audience.PUBLIC:
+                assert not PRIVATE & names(orjson.loads(encoded))
+
+
+def check_index(projections):
+    for shelf in projections.shelves.values():
+        for field in shelf.entity.parents:
+            parents = {data.get(field) for data in shelf.alive.values()} - {None}
+            for parent in parents:
+                assert list(shelf.under(field, parent)) == [
+                    id for id, data in shelf.alive.items() if data.get(field) == parent
+                ]

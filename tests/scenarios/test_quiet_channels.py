@@ -1,0 +1,185 @@
+"""The places on quiet channels that `pong` names: where one may go on, on whichever instance, and whatever has gone."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import PACE, Hub
+from mesaya_ws.core.log.events import Batch, Sources
+from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits, Session
+from tests.core.events import NOW
+from tests.core.world import REVIEWS, FakeOutbox, ask, reviews
+
+RESTAURANTS = Partition(topic_of("restaurants"), 0)
+QUIET, BUSY = "restaurant:quiet:reviews", "restaurant:busy:reviews"
+
+
+class Log:
+    """A log with two topics that some instances follow; `begin` is what retention has left of each."""
+
+    def __init__(self):
+        self.records = []
+        self.begin = {REVIEWS: 0, RESTAURANTS: 0}
+        self.end = {REVIEWS: 0, RESTAURANTS: 0}
+        self.replicas = []
+
+    def append(self, restaurant, partition=REVIEWS):
+        number = self.end[partition]
+        self.end[partition] += 1
+        value = {"event_type": "created", "entity_id": f"v{number}", "data": {"restaurantId": restaurant}}
+        self.records.append(Record(*partition, number, NOW, None, orjson.dumps(value)))
+        for replica in self.replicas:
+            replica.hear(Batch(None, self.records[-1:], 0), NOW)
+            work(replica)
+
+    def retain_nothing(self):
+        """Let retention remove all that there is; the instances have read it long ago."""
+        self.begin = dict(self.end)
+        for replica in self.replicas:
+            replica.hear(self._look(0), NOW)
+            work(replica)
+
+    def replica(self, *, max_bytes=1 << 20):
+        """Start an instance, which reads all that is left."""
+        feed = Feed(Hub(), Window(300, max_bytes), 1.0)
+        left = [record for record in self.records if record.offset >= self.begin[Partition(*record[:2])]]
+        feed.hear(self._look(len(left)), NOW)
+        feed.hear(Batch(None, left, 0), NOW)
+        work(feed)
+        assert feed.live
+        self.replicas.append(feed)
+        return feed
+
+    def _look(self, lag):
+        return Sources({at: Extent(self.begin[at], end, "id") for at, end in self.end.items()}, {None: lag})
+
+
+def work(feed):
+    for _ in feed.take(NOW):
+        list(feed.hub.fan_out())
+
+
+def client(feed):
+    return Session("c", feed, FakeOutbox(), Limits(True, 10))
+
+
+def places(session):
+    """Return what `pong` names; events that come before it are passed over."""
+    return ask(session, "ping")[-1]["positions"]
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+def test_a_place_on_a_quiet_channel_outlives_retention(log):
+    here = log.replica()
+    session = client(here)
+    start = ask(session, channel=QUIET)[0]["position"]
+    for _ in range(5):
+        log.append("busy")
+    place = places(session)[QUIET]
+    log.retain_nothing()
+    for feed in (here, log.replica(), log.replica(max_bytes=0)):
+        answer = ask(client(feed), channel=QUIET, position=place)[0]
+        assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
+    answer = ask(client(log.replica()), channel=QUIET, position=start)[0]
+    assert (answer["recovered"], answer["reason"]) == (False, "expired"), "it is the pongs that keep it alive"
+
+
+def test_a_place_is_good_after_a_topic_has_been_emptied_before_anybody_was_there(log):
+    log.append("r", RESTAURANTS)
+    log.retain_nothing()
+    session = client(log.replica())
+    ask(session, channel=QUIET)
+    place = places(session)[QUIET]
+    log.append("quiet")
+    answer, *missed = ask(client(log.replica()), channel=QUIET, position=place)
+    assert (answer["recovered"], reviews(missed)) == (True, ["v0"]), answer
+
+
+def test_what_is_being_written_is_not_behind_a_place(log):
+    feed = log.replica()
+    others = [client(feed) for _ in range(PACE)]
+    session = client(feed)
+    for each in (*others, session):
+        ask(each, channel=BUSY)
+    ask(session, channel=QUIET)
+    log.replicas.clear()
+    log.append("busy")
+    feed.hear(Batch(None, log.records, 0), NOW)
+    for _ in feed.take(NOW):
+        assert places(session).keys() == {QUIET}, "it is gathered"
+        steps = feed.hub.fan_out()
+        assert next(steps) is None
+        assert session.outbox.said() == []
+        assert places(session).keys() == {QUIET}, "others are being written to"
+        list(steps)
+    assert reviews(session.outbox.said()) == ["v0"]
+    assert places(session).keys() == {QUIET, BUSY}
+
+
+def test_what_is_still_being_told_is_not_behind_a_place(log):
+    feed = log.replica()
+    start = ask(client(feed), channel=BUSY)[0]["position"]
+    log.append("busy")
+    session = client(feed)
+    session.outbox.behind = True
+    ask(session, channel=BUSY, position=start)
+    assert places(session) == {}
+    session.outbox.behind = False
+    session.go_on()
+    assert places(session).keys() == {BUSY}
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("append"), st.sampled_from(["quiet", "busy", "busy"]), st.sampled_from([REVIEWS, RESTAURANTS])
+        ),
+        st.sampled_from(["ping", "retain nothing", "start a replica"]),
+    ),
+    max_size=40,
+)
+
+
+@given(ACTIONS, st.sampled_from([0, 500, 1 << 20]))
+def test_from_every_place_one_goes_on_with_what_comes_after_it_or_hears_that_it_is_gone(actions, max_bytes):
+    log = Log()
+    session = client(log.replica(max_bytes=max_bytes))
+    ask(session, channel=QUIET)
+    # Each place, how many events had come before it, and the end of the log then.
+    heard, taken = 0, []
+    for action in actions:
+        match action:
+            case "append", restaurant, partition:
+                log.append(restaurant, partition)
+            case "ping":
+                heard += len(reviews(session.outbox.said()))
+                taken.append((places(session)[QUIET], heard, dict(log.end)))
+            case "retain nothing":
+                log.retain_nothing()
+            case _:
+                log.replica()
+    everything = [
+        f"v{record.offset}"
+        for record in log.records
+        if Partition(*record[:2]) == REVIEWS and orjson.loads(record.value)["data"]["restaurantId"] == "quiet"
+    ]
+    for place, before, end in taken:
+        for feed in (*log.replicas, log.replica()):
+            back = client(feed)
+            answer, *missed = ask(back, channel=QUIET, position=place) or [{"recovered": bool(back.asking)}]
+            if all(end[partition] >= begin for partition, begin in log.begin.items()):
+                assert answer["recovered"] is True, answer
+                if not back.asking:
+                    assert reviews(missed) == everything[before:]
+                    assert answer["replayed"] == len(missed)
+            elif answer["recovered"]:
+                assert reviews(missed) == everything[before:], "the window still held it"

@@ -1,0 +1,48 @@
+"""The application, with a log in memory behind it."""
+
+from functools import partial
+from typing import Any
+
+import typed_settings as ts
+
+from mesaya_ws import __version__
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.watermark import Fresh
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.prometheus import exposition
+from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.server.http.app import create_app
+from mesaya_ws.settings import Settings
+from mesaya_ws.workers.role import Post
+from tests.fakes import FakeLog
+from tests.server.http.client import Answer, get, post
+
+TOKEN = "a token of the tests"
+
+
+class Service:
+    """An application and all that it answers from."""
+
+    def __init__(self, *, token: str = TOKEN, **settings: Any) -> None:
+        self.log, self.metrics, self.status = FakeLog(), Metrics(), Status(caught_up=True)
+        self.fresh: Fresh = {"live": True, "asOf": 1_800_000_000_000, "lag": 0}
+        render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
+        self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
+        self.app = create_app(
+            self.settings, self.log, self.metrics, self.status, lambda: self.fresh, partial(Post().tell, render)
+        )
+
+    @property
+    def records(self) -> list[Record]:
+        """What has been appended."""
+        return self.log.appended
+
+    async def get(self, target: str, *headers: tuple[str, str]) -> Answer:
+        return await get(self.app, target, *headers)
+
+    async def post(self, target: str, body: Any) -> Answer:
+        """Post with the token."""
+        return await post(self.app, target, body, ("Authorization", f"Bearer {TOKEN}"))

@@ -1,0 +1,248 @@
+"""Connections are taken from the kernel at once, and begun with a few at a time."""
+
+import errno
+import math
+import socket
+from collections import deque
+from contextlib import asynccontextmanager
+from functools import partial
+from math import inf
+
+import pytest
+import trio
+import trio.testing
+
+from mesaya_ws.runtime.log_limiter import INTERVAL
+from mesaya_ws.server import fairness
+from mesaya_ws.server import listener as accepting
+from mesaya_ws.server.listener import BEGUN_AT_ONCE, HUNG_UP, PAUSE, TAKEN_AT_ONCE, accept_clients
+
+PATIENCE = 10.0
+
+
+class Door:
+    """Clients of a listener; `served` holds their addresses in the order in which they were begun with."""
+
+    def __init__(self, listener):
+        self.address = listener.socket.getsockname()
+        self.served = []
+        self._clients = []
+        self._all = trio.Event()
+        self._wanted = 0
+
+    def connect(self, count):
+        """Let clients connect, and return their addresses."""
+        connected = []
+        for _ in range(count):
+            client = socket.socket()
+            self._clients.append(client)
+            client.connect(self.address)
+            connected.append(client.getsockname())
+        return connected
+
+    async def serve(self, stream):
+        async with stream:
+            self.served.append(stream.socket.getpeername())
+            if len(self.served) >= self._wanted:
+                self._all.set()
+            await trio.sleep_forever()
+
+    async def until_served(self, count):
+        self._wanted, self._all = count, trio.Event()
+        if len(self.served) < count:
+            with trio.fail_after(PATIENCE):
+                await self._all.wait()
+
+    def close(self):
+        for client in self._clients:
+            client.close()
+
+
+@asynccontextmanager
+async def opened(nursery, room=lambda: math.inf):
+    """Yield a door, and the scope in which its connections are taken."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1000)
+    door, scope = Door(listener), trio.CancelScope()
+
+    async def accept():
+        with scope:
+            await accept_clients(listener, door.serve, nursery, room)
+
+    nursery.start_soon(accept)
+    try:
+        yield door, scope
+    finally:
+        door.close()
+
+
+async def test_all_are_served_in_their_order(nursery, monkeypatch):
+    monkeypatch.setattr(fairness, "LONG_TURN", inf)
+    async with opened(nursery) as (door, _):
+        connected = door.connect(3 * TAKEN_AT_ONCE)
+        await door.until_served(len(connected))
+        # Those who are begun with in one turn come in any order, as Trio has it.
+        for first in range(0, len(connected), BEGUN_AT_ONCE):
+            together = slice(first, first + BEGUN_AT_ONCE)
+            assert sorted(door.served[together]) == sorted(connected[together])
+        [late] = door.connect(1)
+        await door.until_served(len(connected) + 1)
+        assert door.served[-1] == late
+
+
+@asynccontextmanager
+async def counting(door):
+    """Yield a list to which is added, turn by turn of the loop, how many were begun with."""
+    begun = []
+    seen = len(door.served)
+
+    class Watch(trio.abc.Instrument):
+        def after_io_wait(self, timeout):
+            nonlocal seen
+            if len(door.served) > seen:
+                begun.append(len(door.served) - seen)
+                seen = len(door.served)
+
+    trio.lowlevel.add_instrument(watch := Watch())
+    yield begun
+    trio.lowlevel.remove_instrument(watch)
+
+
+async def test_others_have_their_turn_between(nursery):
+    async with opened(nursery) as (door, _), counting(door) as begun:
+        door.connect(3 * TAKEN_AT_ONCE)
+        await door.until_served(3 * TAKEN_AT_ONCE)
+    assert max(begun) == BEGUN_AT_ONCE
+
+
+async def test_while_turns_are_long_there_are_fewer_newcomers_in_each(nursery, monkeypatch):
+    monkeypatch.setattr(fairness, "LONG_TURN", -1)
+    async with opened(nursery) as (door, _), counting(door) as begun:
+        door.connect(TAKEN_AT_ONCE)
+        await door.until_served(TAKEN_AT_ONCE)
+    assert begun[:5] == [8, 4, 2, 1, 1]
+    assert set(begun[5:]) == {1}
+
+
+async def test_nobody_is_let_in_after_the_end(nursery):
+    async with opened(nursery) as (door, scope):
+        door.connect(1)
+        await door.until_served(1)
+        scope.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(ConnectionRefusedError):
+            door.connect(1)
+        assert len(door.served) == 1
+
+
+async def test_who_has_been_taken_is_served_even_if_the_door_closes(nursery):
+    async with opened(nursery) as (door, scope):
+        connected = door.connect(TAKEN_AT_ONCE)
+        await door.until_served(1)
+        scope.cancel()
+        await door.until_served(len(connected))
+        assert sorted(door.served) == sorted(connected)
+
+
+async def test_past_the_limit_only_those_are_taken_who_are_begun_with(nursery, monkeypatch):
+    take, wanted = accepting._take, []
+
+    def watched_take(door, waiting, most):
+        wanted.append(most)
+        take(door, waiting, most)
+        assert len(waiting) <= BEGUN_AT_ONCE
+
+    monkeypatch.setattr(accepting, "_take", watched_take)
+    async with opened(nursery, room=lambda: 0) as (door, _):
+        connected = door.connect(3 * BEGUN_AT_ONCE)
+        await door.until_served(len(connected))
+        assert sorted(door.served) == sorted(connected)
+    assert set(wanted) == {BEGUN_AT_ONCE}
+
+
+@pytest.mark.parametrize("reason", sorted(HUNG_UP))
+async def test_a_connection_that_has_failed_already_is_passed_by(reason):
+    answers = [OSError(reason, "It is gone."), ("a connection", None), BlockingIOError()]
+
+    class Listening:
+        def accept(self):
+            answer = answers.pop(0)
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+    waiting = deque()
+    accepting._take(Listening(), waiting, 10)
+    assert list(waiting) == ["a connection"]
+
+
+async def test_a_process_without_room_leaves_who_comes_to_the_others(nursery):
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    same = trio.SocketListener(listener.socket.dup())
+    door, full = Door(listener), Door(same)
+    nursery.start_soon(partial(accept_clients, is_shared=True), same, full.serve, nursery, lambda: 0)
+    nursery.start_soon(partial(accept_clients, is_shared=True), listener, door.serve, nursery, lambda: math.inf)
+    await trio.testing.wait_all_tasks_blocked()
+    connected = door.connect(5)
+    await door.until_served(5)
+    assert (len(door.served), full.served) == (len(connected), [])
+    door.close()
+
+
+async def test_a_process_without_room_takes_whom_nobody_else_takes(nursery):
+    """To refuse them, or to answer a probe."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    door = Door(listener)
+    nursery.start_soon(partial(accept_clients, is_shared=True), listener, door.serve, nursery, lambda: 0)
+    door.connect(5)
+    await door.until_served(5)
+    door.close()
+
+
+async def test_who_waits_is_begun_with_while_the_system_gives_no_more(nursery, monkeypatch):
+    take, taken = accepting._take, []
+
+    def take_once(*args):
+        if taken:
+            raise OSError(errno.EMFILE, "Too many open files")
+        taken.append(take(*args))
+
+    monkeypatch.setattr(accepting, "_take", take_once)
+    monkeypatch.setattr(accepting, "PAUSE", 3600)
+    async with opened(nursery) as (door, _):
+        connected = door.connect(TAKEN_AT_ONCE)
+        await door.until_served(len(connected))
+        assert sorted(door.served) == sorted(connected)
+
+
+async def test_a_system_that_gives_no_more_connections_is_asked_again(nursery, monkeypatch, autojump_clock):
+    refusals = [OSError(errno.EMFILE, "Too many open files"), None]
+    take = accepting._take
+
+    def refuse(*args):
+        if refusal := refusals.pop(0) if refusals else None:
+            raise refusal
+        take(*args)
+
+    monkeypatch.setattr(accepting, "_take", refuse)
+    async with opened(nursery) as (door, _):
+        connected = door.connect(2)
+        await door.until_served(2)
+        assert sorted(door.served) == sorted(connected)
+        assert refusals == []
+
+
+async def test_a_log_is_not_filled_by_a_system_that_gives_no_more(nursery, monkeypatch, autojump_clock, logged):
+    left, given = int(2.5 * INTERVAL / PAUSE), trio.Event()
+
+    def refuse(*_):
+        nonlocal left
+        left -= 1
+        if left == 0:
+            given.set()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(accepting, "_take", refuse)
+    async with opened(nursery) as (door, _):
+        door.connect(1)
+        await given.wait()
+    assert [event["event"] for event in logged()] == ["the system gives no more connections"] * 3

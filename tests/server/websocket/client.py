@@ -1,0 +1,81 @@
+"""A client of a few lines on a stream of Trio, which says what tests want it to say."""
+
+from contextlib import suppress
+
+import orjson
+import trio
+
+from mesaya_ws.core.wire.handshake import END
+from tests.wire import CLOSE, CONTINUATION, TEXT, frame, split
+
+PATIENCE = 10.0
+"""Seconds after which something counts as missing."""
+
+
+class Client:
+    """The client's end of a connection; `ended` tells that nobody serves it any more."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.ended = trio.Event()
+        self._data = b""
+        self._frames = []
+
+    async def send(self, *data):
+        await self.stream.send_all(b"".join(data))
+
+    async def ask(self, **message):
+        await self.send(frame(orjson.dumps(message)))
+        return await self.message()
+
+    async def read_answer(self):
+        """Return the answer that opens the WebSocket."""
+        with trio.fail_after(PATIENCE):
+            while END not in self._data:
+                self._data += await self.stream.receive_some()
+        answer, end, self._data = self._data.partition(END)
+        return answer + end
+
+    async def be_greeted(self):
+        """Read the answer that opens the WebSocket, and the greeting; return that, and the answer."""
+        answer = await self.read_answer()
+        assert answer.startswith(b"HTTP/1.1 101 ")
+        greeting = await self.message()
+        assert greeting["type"] == "welcome"
+        return greeting, answer
+
+    async def frame(self):
+        """Return the next (opcode, payload); None at the end."""
+        with trio.fail_after(PATIENCE):
+            while not self._frames:
+                self._frames, self._data = split(self._data)
+                if not self._frames:
+                    data = await self.stream.receive_some()
+                    if not data:
+                        assert self._data == b""
+                        return None
+                    self._data += data
+        return self._frames.pop(0)
+
+    async def receive(self, size):
+        """Take so many more bytes, at most, for the frames to come."""
+        self._data += await self.stream.receive_some(size)
+
+    async def message(self):
+        """Return the next message, of however many frames it is."""
+        opcode, payload = await self.frame()
+        assert opcode == TEXT
+        while True:
+            with suppress(orjson.JSONDecodeError):
+                return orjson.loads(payload)
+            opcode, part = await self.frame()
+            assert opcode == CONTINUATION
+            payload += part
+
+    async def closed_with(self):
+        """Return code and reason of the close frame, and see that it is the last; what comes before is passed over."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                assert await self.frame() is None
+                return int.from_bytes(payload[:2]), payload[2:].decode()

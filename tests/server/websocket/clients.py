@@ -1,0 +1,49 @@
+"""Clients whose connections are served here, without an acceptor, on sockets with small buffers."""
+
+import socket
+from contextlib import contextmanager
+
+import trio
+
+from mesaya_ws.server.websocket.connection import serve_websocket
+from tests.server.websocket.client import Client
+
+ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
+
+
+class Clients:
+    """The clients of the connections of `around`, which are served in `nursery`; `all` that there have been."""
+
+    def __init__(self, nursery, around):
+        self.all = []
+        self._nursery = nursery
+        self._around = around
+        nursery.start_soon(around.receiver.run)
+
+    def connect(self, early=b""):
+        """Begin to serve a client."""
+        pair = socket.socketpair()
+        for end in pair:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        theirs, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in pair)
+        client = Client(theirs)
+        self.all.append(client)
+        self._nursery.start_soon(self._serve, client, ours, early)
+        return client
+
+    async def _serve(self, client, stream, early):
+        try:
+            await serve_websocket(self._around, self._nursery, "c1", stream, ANSWER, early)
+        finally:
+            # As the acceptor does, whose the stream is.
+            stream.socket.close()
+            client.ended.set()
+
+    @contextmanager
+    def open(self):
+        """Close the clients' ends behind the context."""
+        try:
+            yield
+        finally:
+            for client in self.all:
+                client.stream.socket.close()

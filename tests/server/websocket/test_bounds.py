@@ -1,0 +1,104 @@
+"""No step of the event loop takes longer than 10 ms, whatever a client sends: frames and messages at their limits."""
+
+from functools import partial
+
+import orjson
+import pytest
+import trio
+import trio.testing
+
+from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.settings import Settings
+from tests.core.world import FakeOutbox
+from tests.server.websocket.test_connection import CHANNEL, World
+from tests.timing import LONGEST, Steps, take
+from tests.wire import CONTINUATION, PING, PONG, TEXT, frame
+
+DEFAULTS = Settings()
+LARGEST = DEFAULTS.max_message_bytes
+FRAMES = DEFAULTS.messages_per_second * 10
+"""As many as a client may send at once."""
+
+
+def object_of(**fields):
+    return orjson.dumps({"type": "subscribe", "channel": CHANNEL, **fields})
+
+
+def padded(start, repeated, end):
+    """Return a text as large as a message may be."""
+    return start + repeated * ((LARGEST - len(start) - len(end)) // len(repeated)) + end
+
+
+MESSAGES = {
+    "no JSON": b"x" * LARGEST,
+    "blanks": padded(object_of(), b" ", b""),
+    "lists in lists": b"[" * LARGEST,
+    "lists in an object": padded(b'{"type":"subscribe","channel":', b"[", b""),
+    "numbers": padded(b'{"type":"subscribe","channel":[', b"1,", b"1]}"),
+    "small objects": padded(b'{"type":"ping","x":[', b"{},", b"{}]}"),
+    "fields": padded(b'{"type":"ping"' + b"".join(b',"%x":1' % number for number in range(7000)), b" ", b"}"),
+    "fields of one name": padded(b'{"type":"ping"', b',"id":""', b"}"),
+    "escapes": padded(b'{"type":"ping","id":"', b"\\u00e9", b'"}'),
+    "a long type": padded(b'{"type":"', b"x", b'"}'),
+    "a long id": padded(b'{"type":"ping","id":"', b"x", b'"}'),
+    "a long channel": padded(b'{"type":"subscribe","channel":"', b"x", b'"}'),
+    "a channel of colons": padded(b'{"type":"subscribe","channel":"', b":", b'"}'),
+    "a long position": padded(object_of()[:-1] + b',"position":"', b"A", b'"}'),
+    "a position of dots": padded(object_of()[:-1] + b',"position":"', b".", b'"}'),
+    "a long id of a wrong type": padded(b'{"type":"ping","id":[', b'"x",', b'""]}'),
+    "an unknown type": padded(b'{"type":"x","id":"', b"x", b'"}'),
+}
+
+
+@pytest.fixture
+def world(nursery):
+    world = World(nursery, {})
+    with world.clients.open():
+        yield world
+
+
+@pytest.mark.parametrize("text", MESSAGES.values(), ids=MESSAGES)
+async def test_no_message_takes_long(world, text):
+    assert LARGEST - 16 <= len(text) <= LARGEST
+    session = Session("c1", world.feed, FakeOutbox(), Limits(auth=False, max_subscriptions=100))
+    assert take(session.receive, text.decode()) <= LONGEST
+
+
+SMALLEST = {
+    "empty fragments": frame(b"", TEXT, final=False) + frame(b"", CONTINUATION, final=False) * (FRAMES - 1),
+    "small fragments": frame(b"x", TEXT, final=False) + frame("ñ".encode(), CONTINUATION, final=False) * (FRAMES - 1),
+    "empty messages": frame(b"") * FRAMES,
+    "pings": frame(b"", PING) * FRAMES,
+    "large pings": frame(b"x" * 125, PING) * FRAMES,
+    "pongs": frame(b"", PONG) * FRAMES,
+    "subscriptions": frame(object_of()) * FRAMES,
+    "unknown types": frame(b'{"type":"x"}') * FRAMES,
+}
+
+
+@pytest.mark.parametrize("data", SMALLEST.values(), ids=SMALLEST)
+async def test_no_run_of_frames_takes_long(world, data):
+    with Steps() as steps:
+        client = world.connect(data[:65_536])
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await client.stream.aclose()
+        await client.ended.wait()
+    assert [code for code, _ in world.metrics.closes if code == "4029"] == [], "all of them were heard"
+    steps.check()
+
+
+@pytest.mark.parametrize("size", [1, 1000, 65_536])
+async def test_no_large_message_takes_long_however_it_is_cut(world, nursery, size):
+    sent = frame(MESSAGES["escapes"])
+    client = world.connect()
+    nursery.start_soon(partial(drink, client))
+    with Steps() as steps:
+        for at in range(0, 20_000 if size == 1 else len(sent), size):
+            await client.stream.send_all(sent[at : at + size])
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    steps.check()
+
+
+async def drink(client):
+    async for _ in client.stream:
+        pass

@@ -1,0 +1,430 @@
+"""One client on a real socket, from the answer that opens its WebSocket to the end."""
+
+import gc
+import socket
+import struct
+from contextlib import asynccontextmanager, suppress
+
+import orjson
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Sources
+from mesaya_ws.core.log.records import Extent, Partition
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.frames import text_frame
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.server.websocket.connection import Connection, Surroundings
+from mesaya_ws.server.websocket.keepalive import keep_alive
+from mesaya_ws.server.websocket.receiver import HEARD_AT_ONCE
+from mesaya_ws.settings import Settings
+from tests.server.websocket.client import PATIENCE
+from tests.server.websocket.clients import ANSWER, Clients
+from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
+
+NOW = 1_800_000_000_000
+CHANNEL = "restaurant:r1:menu"
+
+
+class World:
+    """A gateway without a log: all that connections share, and clients that are served in `nursery`."""
+
+    def __init__(self, nursery, changed):
+        self.settings = Settings(**{"close_timeout": PATIENCE, **changed})
+        self.metrics = Metrics()
+        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+        menus = Partition(topic_of("menus"), 0)
+        self.feed.hear(Sources({menus: Extent(0, 0, "a")}, {menus: 0}), NOW)
+        list(self.feed.take(NOW))
+        limits = Limits(self.settings.auth, self.settings.max_subscriptions)
+        self.asking, self.showing = [], []
+        self.around = Surroundings(
+            self.settings, limits, self.feed, self.metrics, self.asking.append, self.showing.append
+        )
+        self.nursery = nursery
+        self.clients = Clients(nursery, self.around)
+        self.connect = self.clients.connect
+
+    async def client(self, early=b""):
+        """Return a client that has been greeted."""
+        client = self.connect(early)
+        await client.be_greeted()
+        return client
+
+    async def subscribed(self):
+        client = await self.client()
+        assert (await client.ask(type="subscribe", channel=CHANNEL))["type"] == "subscribed"
+        return client
+
+    @property
+    def connection(self) -> Connection:
+        """The one connection that there is."""
+        [connection] = self.around.connections
+        return connection
+
+    def publish(self, *payloads):
+        for serial, payload in enumerate(payloads, 1):
+            self.feed.hub.publish(CHANNEL, text_frame(payload), NOW, serial)
+        list(self.feed.hub.fan_out())
+
+    async def until_nobody_is_left(self):
+        """Wait for the end of all connections, and see that nothing of them is left."""
+        with trio.fail_after(PATIENCE):
+            for client in self.clients.all:
+                await client.ended.wait()
+        assert self.metrics.connections_open == 0
+        assert self.around.connections == self.around.holding == set()
+        assert (self.feed.hub.channels, self.feed.hub.subscriptions) == (0, 0)
+
+
+@asynccontextmanager
+async def gateway(**changed):
+    """Serve clients, with the given settings, for the time of the context."""
+    async with trio.open_nursery() as nursery:
+        world = World(nursery, changed)
+        with world.clients.open():
+            yield world
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def world():
+    async with gateway() as world:
+        yield world
+
+
+async def test_a_client_is_let_in_greeted_and_counted(world):
+    client = world.connect()
+    greeting, answer = await client.be_greeted()
+    assert answer == ANSWER
+    assert greeting.items() >= {"connection": "c1", "live": True}.items()
+    assert (world.metrics.connections_open, world.metrics.connections_total) == (1, 1)
+    await client.send(close(1000))
+    assert await client.closed_with() == (1000, "")
+    await world.until_nobody_is_left()
+    assert world.metrics.connections_total == 1
+    assert world.metrics.closes == {("1000", "client"): 1}
+
+
+async def test_what_it_said_behind_its_handshake_is_heard(world):
+    client = await world.client(early=frame(b'{"type": "ping", "id": "7"}'))
+    assert (await client.message())["id"] == "7"
+
+
+async def test_messages_are_answered_and_counted(world):
+    client = await world.client()
+    assert (await client.ask(type="ping"))["type"] == "pong"
+    assert (await client.ask(type="shout"))["code"] == "unknown_type"
+    assert (await client.ask(type="ping"))["type"] == "pong"
+    assert world.metrics.client_messages == {"ping": 2, "unknown_type": 1}
+
+
+async def test_events_and_what_the_protocol_asks_come_in_one_order(world):
+    client = await world.subscribed()
+    await client.send(frame(b"here?", PING))
+    assert await client.frame() == (PONG, b"here?")
+    world.publish(b"1", b"2")
+    assert [await client.frame() for _ in range(2)] == [(TEXT, b"1"), (TEXT, b"2")]
+
+
+async def test_subscriptions_that_wait_are_made_known():
+    async with gateway() as world:
+        world.feed.live = False
+        client = await world.client()
+        await client.send(frame(orjson.dumps({"type": "subscribe", "channel": CHANNEL})))
+        assert (await client.ask(type="ping"))["type"] == "pong"
+        assert world.around.holding == {world.connection.session}
+        await client.send(close(1000))
+        await world.until_nobody_is_left()
+
+
+@pytest.mark.parametrize(
+    ("sent", "verdict"),
+    [
+        (frame(b"x", BINARY), (1003, "unsupported_data")),
+        (frame(b"x" * 300), (1009, "too_big")),
+        (frame(b"x" * 200, final=False) + frame(b"x" * 200, 0), (1009, "too_big")),
+        (frame(b"", announced=1 << 62), (1009, "too_big")),
+        (frame(b"{}") * 11, (4029, "flood")),
+        (frame(b"", final=False) + frame(b"", 0, final=False) * 10, (4029, "flood")),
+        (frame(b"\xff"), (1007, "invalid_data")),
+        (frame(b"x", mask=None), (1002, "protocol_error")),
+    ],
+)
+async def test_who_breaks_a_rule_is_told_which(sent, verdict):
+    async with gateway(max_message_bytes=256, messages_per_second=1) as world:
+        client = await world.client()
+        await client.send(sent)
+        assert await client.closed_with() == verdict
+        await client.stream.aclose()
+        await world.until_nobody_is_left()
+        assert world.metrics.closes == {(str(verdict[0]), "service"): 1}
+
+
+async def test_a_client_that_closes_with_a_code_of_faults_is_answered_once(world):
+    client = await world.client()
+    await client.send(close(1002))
+    assert await client.closed_with() == (1002, "")
+
+
+async def test_how_a_connection_ended_is_logged_and_as_debug_when_the_client_wished_it(logged):
+    async with gateway(messages_per_second=1, close_timeout=0.1) as world:
+        for end in (close(1011), frame(b"{}") * 11, None):
+            client = await world.client()
+            if end is not None:
+                await client.send(end)
+                await client.closed_with()
+            await client.stream.aclose()
+        await world.until_nobody_is_left()
+        assert world.metrics.closes == {("1011", "client"): 1, ("4029", "service"): 1, ("1006", "nobody"): 1}
+    ends = {event["by"]: event for event in logged() if event["event"] == "connection closed"}
+    told = [(ends[by]["level"], ends[by]["code"], ends[by]["reason"]) for by in ("client", "service", "nobody")]
+    assert told == [("debug", 1011, "internal"), ("info", 4029, "flood"), ("info", 1006, "abnormal")]
+    for end in ends.values():
+        assert 0 <= end["seconds"] < PATIENCE
+
+
+async def test_a_message_that_is_refused_is_logged_with_its_code(world, logged):
+    client = await world.client()
+    assert (await client.ask(type="shout"))["code"] == "unknown_type"
+    assert (await client.ask(type="ping"))["type"] == "pong"
+    [event] = [event for event in logged() if event["event"] == "message refused"]
+    assert (event["level"], event["code"]) == ("info", "unknown_type")
+
+
+async def test_a_connection_can_be_ended_and_the_first_reason_counts(world):
+    client = await world.subscribed()
+    world.connection.close(codes.RESTART)
+    world.connection.close(codes.SLOW)
+    world.publish(b"too late")
+    assert await client.closed_with() == (1012, "restart")
+    await client.send(close(1012))
+    await client.stream.aclose()
+    await world.until_nobody_is_left()
+    assert world.metrics.closes == {("1012", "service"): 1}
+
+
+async def test_it_ends_even_if_the_client_does_not_take_part():
+    async with gateway(close_timeout=0.1) as world:
+        client = await world.client()
+        world.connection.close(codes.RESTART)
+        await world.until_nobody_is_left()
+        assert await client.closed_with() == (1012, "restart")
+
+
+async def test_a_client_that_does_not_read_is_sent_away_and_may_read_why():
+    async with gateway(outbox_messages=10) as world:
+        slow, other = await world.subscribed(), await world.subscribed()
+        messages = [b"%d" % number * 1000 for number in range(100)]
+        for message in messages:
+            world.publish(message)
+            assert await other.frame() == (TEXT, message)
+        received = []
+        while (got := await slow.frame())[0] == TEXT:
+            received.append(got[1])
+        assert received == messages[: len(received)], "what it gets is whole and in order"
+        assert len(received) < len(messages)
+        assert got == (CLOSE, (4008).to_bytes(2) + b"slow")
+        await slow.stream.aclose()
+        world.publish(b"last")
+        assert await other.frame() == (TEXT, b"last")
+        with trio.fail_after(PATIENCE):
+            await slow.ended.wait()
+        assert world.metrics.closes == {("4008", "service"): 1}
+
+
+async def test_a_silent_client_is_pinged_and_stays_when_it_answers(world):
+    client = await world.client()
+    now, settings = trio.current_time(), world.settings
+    world.connection.check(now + settings.ping_interval - 1)
+    world.connection.check(now + settings.ping_interval)
+    world.connection.check(now + settings.ping_interval + 1)
+    assert await client.frame() == (PING, b"")
+    await client.send(frame(b"", PONG), frame(b"and", PING))
+    assert await client.frame() == (PONG, b"and"), "and there was one ping only"
+
+
+async def test_a_client_that_stays_silent_is_given_up(world):
+    client = await world.client()
+    now, settings = trio.current_time() + world.settings.ping_interval, world.settings
+    world.connection.check(now)
+    world.connection.check(now + settings.ping_timeout - 1)
+    assert await client.frame() == (PING, b"")
+    world.connection.check(now + settings.ping_timeout)
+    assert await client.closed_with() == (4009, "silent")
+
+
+async def test_a_client_that_takes_nothing_is_given_up_whatever_it_sends(world):
+    client = await world.client()
+    connection, timeout = world.connection, world.settings.ping_timeout
+    connection.session.outbox.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
+    await client.send(frame(b"", PONG))
+    await trio.testing.wait_all_tasks_blocked()
+    now = trio.current_time()
+    connection.check(now)
+    connection.check(now + timeout - 1)
+    assert connection in world.around.connections
+    connection.check(now + timeout)
+    assert await client.frame() == (TEXT, b"x" * 65535)
+    assert await client.closed_with() == (4008, "slow"), "and the rest of the message does not come"
+
+
+async def test_a_slow_client_that_takes_what_waits_is_there_though_its_pong_is_late(world):
+    client = await world.client()
+    connection, settings = world.connection, world.settings
+    connection.session.outbox.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
+    await trio.testing.wait_all_tasks_blocked()
+    now = trio.current_time() + settings.ping_interval
+    connection.check(now)
+    for _ in range(5):
+        await client.receive(12_000)
+        await trio.testing.wait_all_tasks_blocked()
+        now += settings.ping_timeout - 1
+        connection.check(now)
+    assert connection in world.around.connections
+    assert await client.frame() == (TEXT, b"x" * 65535)
+    assert await client.frame() == (PING, b"")
+
+
+async def test_all_connections_are_checked_again_and_again():
+    async with gateway(ping_interval=0.1) as world:
+        clients = [await world.client() for _ in range(3)]
+        world.nursery.start_soon(keep_alive, world.around.connections, world.settings)
+        for client in clients:
+            assert await client.frame() == (PING, b"")
+
+
+async def test_who_waits_for_an_answer_is_told_so_within_seconds():
+    """The feed never becomes live here, as when Kafka is away at the start."""
+    async with gateway(ping_interval=0.1) as world:
+        world.around.feed.live = False
+        client = await world.client()
+        world.nursery.start_soon(keep_alive, world.around.connections, world.settings)
+        await client.send(frame(b'{"type":"subscribe","channel":"%s","id":7}' % CHANNEL.encode()))
+        while (message := await client.frame())[0] == PING:
+            pass
+        answer = orjson.loads(message[1])
+        assert (answer["type"], answer["id"]) == ("pending", 7)
+
+
+async def test_a_client_that_vanishes(world):
+    client = await world.subscribed()
+    client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.stream.socket.close()
+    await world.until_nobody_is_left()
+    assert world.metrics.closes == {("1006", "nobody"): 1}
+
+
+async def test_many_that_vanish_at_once(world):
+    clients = [await world.subscribed() for _ in range(2 * HEARD_AT_ONCE)]
+    for client in clients:
+        client.stream.socket.close()
+    await world.until_nobody_is_left()
+
+
+@pytest.mark.parametrize("where", ["receive", "go_on"])
+async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(world, monkeypatch, logged, where):
+    bystander = await world.subscribed()
+    known = set(world.around.connections)
+    client = await world.subscribed()
+    [connection] = world.around.connections - known
+
+    def fail(*_):
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(Session, where, fail)
+    if where == "receive":
+        await client.send(frame(b"{}"))
+    else:
+        connection.session.outbox.pause()
+    assert await client.closed_with() == (1011, "internal")
+    await client.stream.aclose()
+    await client.ended.wait()
+    [entry] = [entry for entry in logged() if entry["level"] == "error"]
+    assert entry["connection"] == "c1"
+    assert "a fault of ours" in str(entry["exception"])
+    assert world.metrics.closes == {("1011", "service"): 1}
+    world.publish(b"still here")
+    assert await bystander.frame() == (TEXT, b"still here")
+
+
+async def test_a_client_that_is_gone_when_it_is_told_of_its_error_is_no_fault_of_ours(world, logged):
+    client = await world.client()
+    await client.send(frame(b"x", mask=None))
+    client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.stream.socket.close()
+    await world.until_nobody_is_left()
+    assert [entry for entry in logged() if entry["level"] == "error"] == []
+
+
+async def test_cancellation_leaves_nothing_behind():
+    async with gateway() as world:
+        client, _ = await world.subscribed(), world.connect()
+        world.nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await world.until_nobody_is_left()
+            assert world.metrics.closes == {("1006", "nobody"): 2}
+            assert await client.frame() is None
+
+
+HEADERS = st.builds(
+    frame,
+    st.binary(max_size=40)
+    | st.just(b'{"type": "ping"}')
+    | st.sampled_from([1000, 1002, 999]).map(lambda n: n.to_bytes(2)),
+    st.sampled_from([0x0, 0x1, 0x2, 0x3, 0x8, 0x9, 0xA, 0xB]),
+    final=st.sampled_from([True, True, False]),
+    reserved=st.sampled_from([0, 0, 0, 1, 4]),
+    mask=st.sampled_from([b"\x01\x02\x03\x04", b"\0\0\0\0", None]),
+)
+
+
+@given(frames=st.lists(HEADERS, max_size=8), cut=st.integers(0, 100), leaves=st.booleans())
+def test_whatever_a_client_sends_only_its_own_connection_ends(frames, cut, leaves):
+    async def scenario():
+        async with gateway() as world:
+            bystander = await world.subscribed()
+            client = await world.client()
+            data = b"".join(frames)
+            await client.send(data[:cut])
+            await trio.testing.wait_all_tasks_blocked()
+            # It may have been sent away by what it sent first.
+            with suppress(trio.BrokenResourceError):
+                await client.send(data[cut:])
+            if leaves:
+                await client.stream.aclose()
+            else:
+                with suppress(trio.BrokenResourceError):
+                    await client.stream.send_eof()
+                while await client.frame() is not None:
+                    pass
+            world.publish(b"still here")
+            assert await bystander.frame() == (TEXT, b"still here")
+
+    trio.run(scenario)
+
+
+@pytest.mark.parametrize("parting", ["close", "reset", "verdict"])
+async def test_a_connection_that_has_ended_leaves_nothing_to_the_garbage_collector(world, parting):
+    gc.collect()
+    gc.disable()
+    try:
+        client = await world.subscribed()
+        if parting == "close":
+            await client.send(close(1000))
+        elif parting == "verdict":
+            world.connection.close(codes.SILENT)
+            await client.closed_with()
+        await client.stream.aclose()
+        await world.until_nobody_is_left()
+        assert [it for it in gc.get_objects() if isinstance(it, Connection)] == []
+    finally:
+        gc.enable()

@@ -1,0 +1,98 @@
+import pytest
+import trio
+import trio.testing
+
+from mesaya_ws.core.wire import codes
+from mesaya_ws.server.websocket.drain import GRACE, drain
+
+
+class Connection:
+    """Notes when it is told what; with `moves`, it leaves as soon as it is announced."""
+
+    def __init__(self, connections, *, moves=False):
+        self.connections = connections
+        self.moves = moves
+        self.announced = self.closed = None
+        connections.add(self)
+
+    def announce(self, within):
+        self.announced = trio.current_time()
+        self.within = within
+        if self.moves:
+            self.connections.discard(self)
+
+    def close(self, verdict):
+        assert verdict is codes.RESTART
+        assert self.closed is None
+        self.closed = trio.current_time()
+        self.connections.discard(self)
+
+
+async def test_each_is_told_and_closed_at_a_moment_of_its_own(autojump_clock):
+    connections, start = set(), trio.current_time()
+    clients = [Connection(connections) for _ in range(1000)]
+    await drain(connections, 8.0)
+    assert trio.current_time() <= start + 8
+    for client in clients:
+        assert client.within == 8 * GRACE
+        assert client.closed == pytest.approx(client.announced + client.within)
+    # As many in each tenth of the time as in any other, but for the two at its edges.
+    moments = [client.announced - start for client in clients]
+    tenth = 8 * (1 - GRACE) / 10
+    for number in range(10):
+        assert abs(sum(number * tenth <= moment < (number + 1) * tenth for moment in moments) - 100) <= 2
+    gaps = {round(after - before, 6) for before, after in zip(sorted(moments), sorted(moments)[1:], strict=False)}
+    assert len(gaps) > 500, "no two instances do it in step"
+    order = sorted(clients, key=lambda client: client.announced)
+    assert order != clients, "who came first is not the first to go"
+
+
+async def test_who_has_moved_is_not_waited_for(autojump_clock):
+    connections, start = set(), trio.current_time()
+    clients = [Connection(connections, moves=True) for _ in range(100)]
+    await drain(connections, 8.0)
+    assert [client.closed for client in clients] == [None] * 100
+    assert trio.current_time() < start + 7
+
+
+async def test_nobody_is_there(autojump_clock):
+    start = trio.current_time()
+    await drain(set(), 3600)
+    assert trio.current_time() == start
+
+
+async def test_without_time_all_are_closed_at_once(autojump_clock):
+    connections, start = set(), trio.current_time()
+    clients = [Connection(connections) for _ in range(10)]
+    await drain(connections, 0.0)
+    assert {(client.announced, client.closed) for client in clients} == {(None, start)}
+
+
+async def test_who_comes_in_the_meantime_is_closed_in_the_end(autojump_clock):
+    connections, start = set(), trio.current_time()
+    Connection(connections)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drain, connections, 4.0)
+        await trio.testing.wait_all_tasks_blocked()
+        late = Connection(connections)
+    assert start < late.closed <= start + 4
+
+
+async def test_who_is_late_does_not_wait_a_turn_of_the_loop_for_each(autojump_clock):
+    class Slow(Connection):
+        def announce(self, within):
+            autojump_clock.jump(1.0)
+
+    class Turns(trio.abc.Instrument):
+        count = 0
+
+        def before_io_wait(self, timeout):
+            self.count += 1
+
+    connections, turns = set(), Turns()
+    for _ in range(1000):
+        Slow(connections)
+    trio.lowlevel.add_instrument(turns)
+    await drain(connections, 8.0)
+    assert connections == set()
+    assert turns.count < 50

@@ -1,0 +1,176 @@
+"""A gateway as one of several workers, in this process; pipes stand for what a worker has of its parent."""
+
+import os
+import signal
+import socket
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from mesaya_ws.gateway import serve as gateway
+from mesaya_ws.gateway.serve import serve
+from mesaya_ws.settings import Settings
+from mesaya_ws.workers.metrics_files import Pool
+from mesaya_ws.workers.role import ACCEPTING, WorkerPost
+from tests.fakes import FakeLog
+from tests.server.http.client import read_answer, request
+from tests.server.websocket.client import PATIENCE, Client
+from tests.wire import handshake
+
+
+class Parent:
+    """What a parent has of its worker: the listening socket, and the ends of two pipes."""
+
+    def __init__(self, listening, lifeline, words, stack):
+        self.accept = trio.socket.from_stdlib_socket(listening).accept
+        self._address = listening.getsockname()
+        self._lifeline = lifeline
+        self.words = words
+        self.ended = trio.Event()
+        self._stack = stack
+
+    async def let_go(self):
+        """Let go of the worker, as a parent does that lives on: it still listens."""
+        await self._lifeline.aclose()
+
+    async def connect(self):
+        stream = await trio.open_tcp_stream(*self._address)
+        return await self._stack.enter_async_context(stream)
+
+    async def client(self):
+        client = Client(await self.connect())
+        await client.send(handshake())
+        await client.be_greeted()
+        return client
+
+    async def until_it_accepts(self):
+        with trio.fail_after(PATIENCE):
+            assert await self.words.receive_some(len(ACCEPTING)) == ACCEPTING
+
+    async def until_ended(self):
+        with trio.fail_after(PATIENCE):
+            await self.ended.wait()
+
+
+@pytest.fixture
+def log(monkeypatch):
+    log = FakeLog()
+    monkeypatch.setattr(gateway, "open_event_log", lambda settings: log.open())
+    return log
+
+
+@pytest.fixture
+def worker(log, logged, tmp_path):
+    """Run a worker."""
+
+    @asynccontextmanager
+    async def run(*, relieves=False, **settings):
+        async with AsyncExitStack() as stack:
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            lifeline, our_end = os.pipe()
+            our_ear, words = os.pipe()
+            for descriptor in (lifeline, words):
+                stack.callback(os.close, descriptor)
+            parent = Parent(listening, trio.lowlevel.FdStream(our_end), trio.lowlevel.FdStream(our_ear), stack)
+            inherited = [os.dup(listening.fileno())]
+            post = WorkerPost(inherited, Pool(tmp_path, 3), relieves=relieves, lifeline=lifeline, words=words)
+
+            async def work():
+                await serve(Settings(**{"drain_seconds": 0} | settings), post)
+                parent.ended.set()
+
+            async with parent.words, trio.open_nursery() as nursery:
+                nursery.start_soon(work)
+                yield parent
+                await parent.let_go()
+                nursery.cancel_scope.cancel()
+
+    return run
+
+
+async def test_it_serves_the_socket_of_its_parent_and_says_so(worker):
+    async with worker() as parent:
+        await parent.until_it_accepts()
+        await parent.client()
+
+
+async def test_it_tells_of_itself_under_its_number(worker):
+    async with worker() as parent:
+        stream = await parent.connect()
+        await stream.send_all(request("GET", "/metrics"))
+        assert '\nmesaya_connections{worker="3"} 0.0\n' in (await read_answer(stream)).body.decode()
+
+
+async def test_one_that_relieves_another_takes_nobody_before_it_has_caught_up(worker, log):
+    log.fail()
+    async with worker(relieves=True) as parent:
+        stream = await parent.connect()
+        await stream.send_all(request("GET", "/health/ready"))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        log.recover()
+        assert (await read_answer(stream)).status == 200
+        await parent.until_it_accepts()
+
+
+async def test_one_that_relieves_nobody_takes_connections_at_once(worker, log):
+    log.fail()
+    async with worker() as parent:
+        await parent.until_it_accepts()
+        await parent.client()
+
+
+async def test_when_it_is_let_go_it_takes_no_more_and_its_clients_move(worker, logged):
+    async with worker(drain_seconds=3600) as parent:
+        client = await parent.client()
+        await parent.let_go()
+        with trio.fail_after(PATIENCE):
+            while not any(entry["event"] == "draining" for entry in logged()):
+                await trio.lowlevel.checkpoint()
+        await parent.connect()
+        with trio.fail_after(PATIENCE):
+            taken, _ = await parent.accept()
+        taken.close()
+        assert (await client.ask(type="ping"))["type"] == "pong"
+
+
+async def test_its_clients_are_told_to_come_back(worker):
+    async with worker() as parent:
+        clients = [await parent.client() for _ in range(3)]
+        await parent.let_go()
+        for client in clients:
+            assert await client.closed_with() == (1012, "restart")
+            await client.stream.aclose()
+        await parent.until_ended()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_is_as_good_and_a_second_one_says_nothing_new(worker, number):
+    async with worker() as parent:
+        client = await parent.client()
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        assert await client.closed_with() == (1012, "restart")
+
+
+async def test_who_was_let_in_but_has_not_said_what_it_wants_is_not_refused(worker):
+    async with worker(close_timeout=PATIENCE) as parent:
+        client = await parent.client()
+        late = Client(await parent.connect())
+        await parent.client()  # whoever came before has been taken, too
+        await parent.let_go()
+        assert await client.closed_with() == (1012, "restart")
+        await late.send(handshake())
+        assert (await late.read_answer()).startswith(b"HTTP/1.1 101 ")
+        assert await late.closed_with() == (1012, "restart")
+
+
+async def test_the_last_counts_are_written(worker, tmp_path):
+    async with worker() as parent:
+        client = await parent.client()
+        await parent.let_go()
+        assert await client.closed_with() == (1012, "restart")
+        await client.stream.aclose()
+        await parent.until_ended()
+    assert '\nmesaya_closes_total{by="service",code="1012"} 1.0\n' in (tmp_path / "3.prom").read_text()
