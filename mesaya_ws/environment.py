@@ -23,6 +23,17 @@ _FOR_ANY_LOG = ("KAFKA_TOPICS", "")
 _ALIKE = 0.85
 """How near to the name of a setting another name is that was meant to be it, of 1."""
 
+_RENAMED = {
+    "EVENT_LOG": "EVENT_LOG_FILE",
+    "OUTBOX_BYTES": "SEND_QUEUE_BYTES",
+    "OUTBOX_MESSAGES": "SEND_QUEUE_MESSAGES",
+    "PARENT_WAIT": "PARENT_TIMEOUT",
+    "RELOAD_SECONDS": "RELOAD_TIMEOUT",
+    "REPLAY_SECONDS": "REPLAY_TIMEOUT",
+    "STATE_TOPIC": "CHECKPOINT_TOPIC",
+}
+"""Settings by the names that they had before 0.1.0."""
+
 _KINDS = {int: "a whole number", float: "a number", bool: "`on` or `off`"}
 
 
@@ -33,7 +44,7 @@ def load_settings(environ: Mapping[str, str] | None = None, directory: Path | No
     """
     texts = given(environ, directory)
     values: dict[str, Any] = {}
-    problems: list[str] = []
+    problems = [f"{old} is called {new} now: rename it" for old, new in _RENAMED.items() if old in texts]
     for field in attrs.fields(Settings):
         if text := texts.get(field.name.upper()):
             try:
@@ -88,8 +99,8 @@ def _contradictions(settings: Settings) -> Iterator[str]:
         yield f"KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
     if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
         yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
-    if settings.state_topic in followed(settings):
-        yield f"STATE_TOPIC={settings.state_topic} is followed for its events: choose a topic of its own"
+    if settings.checkpoint_topic in followed(settings):
+        yield f"CHECKPOINT_TOPIC={settings.checkpoint_topic} is followed for its events: choose a topic of its own"
 
 
 def shown(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -125,7 +136,7 @@ def unused(settings: Settings, texts: Mapping[str, str]) -> Iterator[str]:
     def given(prefix: str) -> str:
         return ", ".join(sorted(name for name in texts if name in names and name.startswith(prefix)))
 
-    if kafka and (listed := given("EVENT_LOG")):
+    if kafka and (listed := given("EVENT_LOG_FILE")):
         yield f"{listed} is not used, since KAFKA_BROKERS is set"
     if not kafka and (listed := ", ".join(name for name in given("KAFKA_").split(", ") if name not in _FOR_ANY_LOG)):
         yield f"{listed} is not used, since KAFKA_BROKERS is not set"

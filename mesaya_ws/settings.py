@@ -158,7 +158,7 @@ class Settings:
         validator=within(1, 256),
         help="Processes that share the port; what is said of one process below holds for each of them.",
     )
-    reload_seconds: float = ts.option(
+    reload_timeout: float = ts.option(
         default=120.0,
         validator=within(0.1, 86_400),
         help="Seconds that a new worker has to read the log at a reload (SIGHUP); else the old ones stay.",
@@ -190,7 +190,7 @@ class Settings:
     )
 
     # The event log
-    event_log: Path = ts.option(
+    event_log_file: Path = ts.option(
         default=Path("mesaya-ws.sqlite3"),
         help="File of the embedded log; used when KAFKA_BROKERS is not set.",
     )
@@ -224,7 +224,7 @@ class Settings:
     kafka_ssl_check_hostname: bool = ts.option(
         default=True, help="Whether the brokers' certificates must name their hosts."
     )
-    state_topic: str = ts.option(
+    checkpoint_topic: str = ts.option(
         default="",
         validator=named_like_topics,
         help="Compacted topic of our own, say `mesaya-ws.state`, for checkpoints of what all records mean: an instance "
@@ -236,7 +236,7 @@ class Settings:
         help="The platform's REST API, say `http://backend:3000/api/v1`, which is asked for sections and restaurants "
         "that no record has told of. Empty: nobody is asked.",
     )
-    parent_wait: float = ts.option(
+    parent_timeout: float = ts.option(
         default=1.0,
         validator=within(0, 60),
         help="How many seconds a record waits for its parent (a table for its section) before it counts as an orphan.",
@@ -300,12 +300,12 @@ class Settings:
         validator=within(1, 1_000_000),
         help="Frames that a client may send per second, on average over ten seconds; more close with 4029.",
     )
-    outbox_messages: int = ts.option(
+    send_queue_messages: int = ts.option(
         default=2048,
         validator=within(1, 10_000_000),
         help="Messages that may wait for one slow client; more close with 4008.",
     )
-    outbox_bytes: int = ts.option(
+    send_queue_bytes: int = ts.option(
         default=MIB,
         validator=within(1024, 1024 * MIB),
         help="Bytes that may wait for one slow client; more close with 4008.",
@@ -321,7 +321,7 @@ class Settings:
         converter=in_any_case,
         validator=one_of(*SLOW_TABLES),
         help="What a slow client meets on `restaurant:…:tables`. `close`: it is closed with 4008, like everywhere. "
-        "`fold`: nothing is queued, and when it has caught up it is told the newest state of each table.",
+        "`conflate`: nothing is queued, and when it has caught up it is told the newest state of each table.",
     )
     ping_interval: float = ts.option(
         default=25.0,
@@ -348,7 +348,7 @@ class Settings:
         validator=within(64 * 1024, 64 * 1024 * MIB),
         help="Bytes of publications that are kept in memory.",
     )
-    replay_seconds: float = ts.option(
+    replay_timeout: float = ts.option(
         default=30.0,
         validator=within(0, 3600),
         help="Seconds that reading the log may take for clients whose position is older than the window.",

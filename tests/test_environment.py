@@ -40,15 +40,15 @@ def test_the_environment_wins_and_empty_counts_as_not_set(tmp_path):
 def test_nothing_needs_to_be_set(tmp_path):
     settings = load_settings({}, tmp_path)
     assert (settings.kafka_brokers, settings.auth, str(settings.publish_token)) == ((), True, "")
-    assert settings.event_log.name == "mesaya-ws.sqlite3"
+    assert settings.event_log_file.name == "mesaya-ws.sqlite3"
 
 
 def test_lists_and_switches(tmp_path):
     settings = load_settings(
-        {"KAFKA_BROKERS": " a:1, b:2 ,", "AUTH": "off", "KAFKA_TOPICS": "t", "EVENT_LOG": "x/y"}, tmp_path
+        {"KAFKA_BROKERS": " a:1, b:2 ,", "AUTH": "off", "KAFKA_TOPICS": "t", "EVENT_LOG_FILE": "x/y"}, tmp_path
     )
     assert (settings.kafka_brokers, settings.auth, settings.kafka_topics) == (("a:1", "b:2"), False, ("t",))
-    assert settings.event_log == Path("x/y") or settings.event_log.is_absolute()
+    assert settings.event_log_file == Path("x/y") or settings.event_log_file.is_absolute()
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_an_env_file_as_editors_write_it(tmp_path, written):
         ("ALLOWED_ORIGINS", "localhost:4200/", "ALLOWED_ORIGINS must be origins"),
         ("ALLOWED_ORIGINS", "https://*.mesaya.example", "no wildcard within), or `*` for all, not 'https://*.mes"),
         ("ALLOWED_ORIGINS", "http://localhost:4200,https://app.example/", "not 'https://app.example/'"),
-        ("STATE_TOPIC", "our state", "STATE_TOPIC must be 1-249 of A-Z a-z 0-9 . _ -, not 'our state'"),
-        ("STATE_TOPIC", "mesa-ya.tables.events", "is followed for its events"),
+        ("CHECKPOINT_TOPIC", "our state", "CHECKPOINT_TOPIC must be 1-249 of A-Z a-z 0-9 . _ -, not 'our state'"),
+        ("CHECKPOINT_TOPIC", "mesa-ya.tables.events", "is followed for its events"),
         ("PLATFORM_API_URL", "backend:3000", "PLATFORM_API_URL must be like http://backend:3000/api/v1"),
         ("PLATFORM_API_URL", "http://", "PLATFORM_API_URL must be like"),
         ("PLATFORM_API_URL", "http://a:b@backend/", "PLATFORM_API_URL must be like"),
@@ -175,7 +175,7 @@ def test_every_bad_value_gets_one_sentence(tmp_path, name, value, sentence):
 
 
 def test_the_state_topic_may_not_be_followed_though_it_is_our_own(tmp_path):
-    asking = {"PLATFORM_API_URL": "http://backend:3000/api/v1", "STATE_TOPIC": PARENTS}
+    asking = {"PLATFORM_API_URL": "http://backend:3000/api/v1", "CHECKPOINT_TOPIC": PARENTS}
     with pytest.raises(SettingsError, match="is followed"):
         load_settings(asking, tmp_path)
 
@@ -187,7 +187,7 @@ def test_all_problems_are_told_at_once(tmp_path):
 
 
 def test_what_is_shown_could_be_given(tmp_path):
-    settings = load_settings({"AUTH": "off", "KAFKA_TOPICS": "a,b", "PORT": "5", "EVENT_LOG": "/x"}, tmp_path)
+    settings = load_settings({"AUTH": "off", "KAFKA_TOPICS": "a,b", "PORT": "5", "EVENT_LOG_FILE": "/x"}, tmp_path)
     told = dict(shown(settings))
     assert len(told) == len(attrs.fields(Settings))
     assert load_settings(told, tmp_path) == settings
@@ -220,8 +220,8 @@ def test_fingerprints_tell_which_settings_differ_but_not_what_they_are():
 @pytest.mark.parametrize(
     ("texts", "sentences"),
     [
-        ({"KAFKA_TOPICS": "a", "EVENT_LOG": "x", "PATH": "/bin", "HOSTNAME": "h", "LOGNAME": "ann"}, []),
-        ({"KAFKA_BROKERS": "a:1", "EVENT_LOG": "x"}, ["EVENT_LOG is not used, since KAFKA_BROKERS is set"]),
+        ({"KAFKA_TOPICS": "a", "EVENT_LOG_FILE": "x", "PATH": "/bin", "HOSTNAME": "h", "LOGNAME": "ann"}, []),
+        ({"KAFKA_BROKERS": "a:1", "EVENT_LOG_FILE": "x"}, ["EVENT_LOG_FILE is not used, since KAFKA_BROKERS is set"]),
         (
             {"KAFKA_TOPICS": "a", "KAFKA_GROUP_ID": "g", "KAFKA_SSL_CAFILE": "f"},
             ["KAFKA_GROUP_ID, KAFKA_SSL_CAFILE is not used, since KAFKA_BROKERS is not set"],
@@ -238,3 +238,22 @@ def test_fingerprints_tell_which_settings_differ_but_not_what_they_are():
 )
 def test_settings_without_effect_are_named(texts, sentences):
     assert list(unused(load_settings(texts, Path("/nowhere")), texts)) == sentences
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("OUTBOX_MESSAGES", "SEND_QUEUE_MESSAGES"),
+        ("OUTBOX_BYTES", "SEND_QUEUE_BYTES"),
+        ("REPLAY_SECONDS", "REPLAY_TIMEOUT"),
+        ("RELOAD_SECONDS", "RELOAD_TIMEOUT"),
+        ("PARENT_WAIT", "PARENT_TIMEOUT"),
+        ("EVENT_LOG", "EVENT_LOG_FILE"),
+        ("STATE_TOPIC", "CHECKPOINT_TOPIC"),
+    ],
+)
+def test_old_name_of_a_setting_is_refused_with_the_new_one(tmp_path, old, new):
+    with pytest.raises(SettingsError) as caught:
+        load_settings({old: "1"}, tmp_path)
+    assert caught.value.problems == [f"{old} is called {new} now: rename it"]
+    assert new in {field.name.upper() for field in attrs.fields(Settings)}

@@ -133,4 +133,4 @@ async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float
 
 def _log_name(settings: Settings) -> str:
     """Name the configured log: whoever works in another directory than the service means another file."""
-    return ", ".join(settings.kafka_brokers) or str(settings.event_log.absolute())
+    return ", ".join(settings.kafka_brokers) or str(settings.event_log_file.absolute())

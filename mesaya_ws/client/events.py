@@ -9,7 +9,7 @@ from attrs import frozen
 class Event:
     """Something that arrived on a channel.
 
-    `type` is that of the event, or `snapshot`, or, when events may have been missed, `lost` with the reason in `data`,
+    `type` is that of the event, or `snapshot`, or, when events may have been missed, `gap` with the reason in `data`,
     and a snapshot follows. `complete` is that of a snapshot: false when the log does not reach back far enough.
     """
 

@@ -191,7 +191,7 @@ class Session:
             case {"type": "welcome"}:
                 self._failures = 0
                 self._notify(Connected(str(message.get("connection"))))
-            case {"type": "moving"}:
+            case {"type": "going_away"}:
                 # While the next connection is being opened, this one is still listened to.
                 self._runs.start_soon(self._run)
             case {"type": "pong", "positions": dict(positions)}:
@@ -223,7 +223,7 @@ class Session:
 
     async def _tell_if_lost(self, channel: str, message: dict[str, Any]) -> None:
         if message.get("recovered") is False:
-            await self._deliver.send(Event(channel, "lost", message.get("reason")))
+            await self._deliver.send(Event(channel, "gap", message.get("reason")))
 
 
 async def _part(websocket: WebSocketConnection) -> None:

@@ -24,15 +24,15 @@ def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
         from mesaya_ws.eventlog.kafka import KEPT, open_kafka_log
 
         return open_kafka_log(attrs.evolve(settings, kafka_topics=topics), {PARENTS: KEPT})
-    return open_sqlite_log(settings.event_log, topics)
+    return open_sqlite_log(settings.event_log_file, topics)
 
 
 def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog | None]:
-    """Return a log of STATE_TOPIC alone, of which it keeps the last record of every key; None when it is not set.
+    """Return a log of CHECKPOINT_TOPIC alone, of which it keeps the last record of every key; None when it is not set.
 
     Entering raises `SettingsError`, as that of the event log does.
     """
-    topic = settings.state_topic
+    topic = settings.checkpoint_topic
     if not topic:
         return nullcontext()
     if settings.kafka_brokers:
@@ -41,14 +41,14 @@ def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog |
         # What we write there ourselves is small enough, whatever others may write elsewhere.
         own = attrs.evolve(settings, kafka_topics=(topic,), max_record_bytes=4 * MIB)
         return open_kafka_log(own, {topic: COMPACTED})
-    return open_sqlite_log(settings.event_log, (topic,), compact=True)
+    return open_sqlite_log(settings.event_log_file, (topic,), compact=True)
 
 
 def log_bytes(settings: Settings) -> int | None:
     """Return the size of the embedded log's files; None when the log is another, or they cannot be looked at."""
     if settings.kafka_brokers:
         return None
-    path = settings.event_log
+    path = settings.event_log_file
     try:
         size = path.stat().st_size
         with suppress(FileNotFoundError):  # there is none while all is in the file itself

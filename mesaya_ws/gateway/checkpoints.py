@@ -42,7 +42,7 @@ class Checkpoints:
     def __init__(
         self, state_log: EventLog, event_log: EventLog, feed: Feed, settings: Settings, metrics: Metrics
     ) -> None:
-        self._state = StateTopic(state_log, settings.state_topic)
+        self._state = StateTopic(state_log, settings.checkpoint_topic)
         self._event_log = event_log
         self._feed = feed
         self._topics = frozenset(followed(settings))

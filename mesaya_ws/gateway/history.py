@@ -51,7 +51,7 @@ READINGS = 5
 class Historian:
     """Reads the past for sessions that ask (`Session.asking`).
 
-    A reading takes at most REPLAY_SECONDS and REPLAY_STATE_BYTES, and all readings together REPLAY_SHARE of the time.
+    A reading takes at most REPLAY_TIMEOUT and REPLAY_STATE_BYTES, and all readings together REPLAY_SHARE of the time.
     What was found is kept for a while, all together no more than REPLAY_BYTES. `show` is told of those that need a
     state instead (`Delivery.showing`).
     """
@@ -131,7 +131,7 @@ class Historian:
             await self._settle(self._asking)
             return
         settings = self._settings
-        past = Past(wanted, self._feed, settings.parent_wait, settings.replay_bytes, settings.replay_state_bytes)
+        past = Past(wanted, self._feed, settings.parent_timeout, settings.replay_bytes, settings.replay_state_bytes)
         is_waited_for = await self._read(past)
         now = trio.current_time()
         self._rests_until = started + self._busy / settings.replay_share
@@ -175,7 +175,7 @@ class Historian:
         what they missed.
         """
         settings = self._settings
-        with trio.move_on_after(settings.replay_seconds) as patience:
+        with trio.move_on_after(settings.replay_timeout) as patience:
             async with trio.open_nursery() as nursery:
                 deliver, news = trio.open_memory_channel[News](0)
                 nursery.start_soon(self._event_log.follow, deliver.send, BEGINNING, lambda: past.feed.paused)
@@ -186,7 +186,7 @@ class Historian:
                             case Outage():
                                 patience.deadline = inf
                             case Restored():
-                                patience.deadline = trio.current_time() + settings.replay_seconds
+                                patience.deadline = trio.current_time() + settings.replay_timeout
                             case item:
                                 for piece, _ in pieces(item, HEARING):
                                     began = trio.current_time()
@@ -197,7 +197,7 @@ class Historian:
                                 if past.feed.coverage.unseen:
                                     patience.deadline = inf
                                 elif patience.deadline == inf:
-                                    patience.deadline = trio.current_time() + settings.replay_seconds
+                                    patience.deadline = trio.current_time() + settings.replay_timeout
                     await self._take(past)
                     if self._asked.is_set():
                         await self._join(past)

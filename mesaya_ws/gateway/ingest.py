@@ -237,7 +237,7 @@ def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outco
 
 def _report_skipped(metrics: Metrics, skipped: Skipped) -> None:
     """Enter records into the books, and log them, that not even the log's client could read."""
-    why = Reason.TOO_LARGE if skipped.too_large else Reason.DAMAGED
+    why = Reason.TOO_LARGE if skipped.too_large else Reason.CORRUPT
     key = skipped.partition.topic, why
     metrics.records[key] = metrics.records.get(key, 0) + skipped.next - skipped.first
     log.warning(

@@ -29,7 +29,7 @@ log = get_logger(__name__)
 QUESTIONS_PER_MINUTE = 30
 
 ANSWER_SECONDS = 5.0
-"""For a whole answer; whoever waits for a parent does so for PARENT_WAIT, which is less."""
+"""For a whole answer; whoever waits for a parent does so for PARENT_TIMEOUT, which is less."""
 
 ANSWER_BYTES = 1024 * 1024
 

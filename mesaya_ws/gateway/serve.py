@@ -61,7 +61,7 @@ async def serve(
     feed = Feed(
         Hub(),
         window,
-        settings.parent_wait,
+        settings.parent_timeout,
         partial(report, metrics, LogLimiter()),
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
@@ -75,7 +75,7 @@ async def serve(
         states = WrittenStates(settings.snapshot_bytes)
         scribe = Scribe(feed, states)
         historian = Historian(event_log, feed, settings, scribe.ask)
-        limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "fold")
+        limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "conflate")
         around = Surroundings(settings, limits, feed, metrics, historian.ask, scribe.ask, status)
 
         live, stopping = trio.Event(), trio.Event()

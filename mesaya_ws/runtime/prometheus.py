@@ -55,12 +55,12 @@ class _Books(Collector):
         yield CounterMetricFamily("mesaya_sent_bytes", "Bytes of those.", m.bytes_out)
         yield _labelled(
             CounterMetricFamily,
-            "closes",
+            "connections_closed",
             "Connections ended, by close code and by who closed.",
             ("code", "by"),
             _known_codes(m.closes),
         )
-        yield _by("refusals", "Requests refused before any protocol took them.", "code", m.refusals)
+        yield _by("requests_rejected", "Requests refused before any protocol took them.", "code", m.refusals)
         yield _labelled(
             CounterMetricFamily,
             "http_requests",
@@ -68,10 +68,10 @@ class _Books(Collector):
             ("path", "method", "status"),
             m.requests,
         )
-        yield GaugeMetricFamily("mesaya_log_up", "Whether the event log answers.", int(m.log_up))
+        yield GaugeMetricFamily("mesaya_event_log_up", "Whether the event log answers.", int(m.log_up))
         yield _labelled(
             GaugeMetricFamily,
-            "log_lag_records",
+            "consumer_lag_records",
             "Records known but not published; of the embedded log, all together.",
             ("topic", "partition"),
             _lags(self._feed, m),
@@ -109,7 +109,7 @@ class _Books(Collector):
         )
         yield _histogram("loop_lag_seconds", "How late the event loop wakes a task.", m.loop_lag)
         yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
-        yield _by("platform_questions", "Questions to the platform's API, by outcome.", "outcome", m.questions)
+        yield _by("platform_api_requests", "Questions to the platform's API, by outcome.", "outcome", m.questions)
         if m.checkpoint is not None:
             age = monotonic() - m.checkpoint_since
             yield GaugeMetricFamily("mesaya_checkpoint_age_seconds", "Age of the newest checkpoint.", age)

@@ -242,7 +242,7 @@ class Supervisor:
                 return
             new = self._new_worker(on_trial=True)
             workers.start_soon(self._employ, new)
-            with trio.move_on_after(settings.reload_seconds):
+            with trio.move_on_after(settings.reload_timeout):
                 await new.settled.wait()
             if not new.accepts:
                 new.let_go.set()

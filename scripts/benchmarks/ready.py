@@ -28,13 +28,13 @@ def ready(brokers: str, sizes: tuple[int, ...]) -> Iterator[tuple[int, Figures]]
     """
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="mesaya-ws-ready-"))
-        log = {"EVENT_LOG": f"{folder}/log.sqlite3", "KAFKA_BROKERS": brokers}
+        log = {"EVENT_LOG_FILE": f"{folder}/log.sqlite3", "KAFKA_BROKERS": brokers}
         run = f"ready-{time.time_ns()}"
         held = 0
         for size in sizes:
             trio.run(_fill, log, run, held, size)
             held = size
-            settings = {**log, "STATE_TOPIC": f"{run}-{size}.state", "WINDOW_SECONDS": "2"}
+            settings = {**log, "CHECKPOINT_TOPIC": f"{run}-{size}.state", "WINDOW_SECONDS": "2"}
             seconds, cpu = _start(settings, leave_checkpoint=True)
             again, again_cpu = _start(settings)
             yield (

@@ -111,7 +111,7 @@ Seen = Iterator[tuple[str, dict[str, object]]]
 def history(records: int, brokers: str) -> Seen:
     """Read a long log at the start."""
     with TemporaryDirectory(prefix="mesaya-ws-watch-") as folder:
-        log = {"EVENT_LOG": f"{folder}/log.sqlite3", "KAFKA_BROKERS": brokers}
+        log = {"EVENT_LOG_FILE": f"{folder}/log.sqlite3", "KAFKA_BROKERS": brokers}
         append(log, events(records))
         with watched(**log) as gateway:
             yield f"a history of {records:,} records", gateway.look()

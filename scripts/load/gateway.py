@@ -40,7 +40,7 @@ def serving(command: Sequence[str] = COMMAND, **settings: str) -> Iterator[tuple
             "PORT": str(port),
             "AUTH": "off",
             "KAFKA_BROKERS": "",
-            "EVENT_LOG": f"{directory}/log.sqlite3",
+            "EVENT_LOG_FILE": f"{directory}/log.sqlite3",
             "LOG_LEVEL": "warning",
             "MAX_CONNECTIONS": "1000000",
             "DRAIN_SECONDS": "0",

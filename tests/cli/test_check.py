@@ -135,7 +135,7 @@ def test_check_names_settings_without_effect(run, monkeypatch):
 )
 def test_check_tries_the_disk(run, monkeypatch, place, words):
     Path("mesaya-ws.sqlite3").write_text("these are not the bytes of a database" * 50)
-    monkeypatch.setenv("EVENT_LOG", str(Path.cwd() / place))
+    monkeypatch.setenv("EVENT_LOG_FILE", str(Path.cwd() / place))
     result = run("check")
     assert words in result.stderr
     assert result.exit_code == 1

@@ -9,7 +9,7 @@ def told(*, elsewhere=False, **settings):
 
 
 def test_with_the_embedded_log_its_file_and_the_sample_are_named():
-    said = told(event_log=Path("/somewhere/log.sqlite3"))
+    said = told(event_log_file=Path("/somewhere/log.sqlite3"))
     assert "Events come from /somewhere/log.sqlite3" in said
     assert "x/mesaya-ws produce --sample" in said
     assert "x/mesaya-ws tail --snapshot" in said

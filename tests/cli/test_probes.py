@@ -85,10 +85,10 @@ def test_service_with_other_settings_is_told_by_their_names():
     pages = {}
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
-        pages.update(gateway(Settings(host="127.0.0.1", port=port, auth=False, outbox_messages=7)))
+        pages.update(gateway(Settings(host="127.0.0.1", port=port, auth=False, send_queue_messages=7)))
         [(is_error, sentence)] = sentences(service_findings(settings))
     assert not is_error
-    assert "runs with other settings than those here: AUTH, OUTBOX_MESSAGES." in sentence
+    assert "runs with other settings than those here: AUTH, SEND_QUEUE_MESSAGES." in sentence
 
 
 def test_service_of_another_version_that_is_not_ready_is_told_of():

@@ -113,7 +113,7 @@ async def test_it_comes_back_with_its_position(at_once):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await say(websocket, **event(1))
-        await websocket.aclose(1012, "restart")
+        await websocket.aclose(1012, "service_restart")
 
     async def second(websocket, heard):
         await hear(websocket, heard)
@@ -142,7 +142,7 @@ async def test_a_session_can_go_on_where_an_earlier_one_ended():
         await session.subscribe(CHANNEL)
         with trio.fail_after(5):
             lost, snapshot = await anext(session), await anext(session)
-    assert (lost.type, lost.data, snapshot.type, snapshot.data) == ("lost", "expired", "snapshot", {"tables": []})
+    assert (lost.type, lost.data, snapshot.type, snapshot.data) == ("gap", "expired", "snapshot", {"tables": []})
     assert gateway.heard[0][0]["position"] == "p3"
 
 
@@ -204,7 +204,7 @@ async def test_the_gateway_hears_that_a_refusal_is_taken():
     assert ends == [1000]
 
 
-@pytest.mark.parametrize(("code", "name"), [(4029, "flood"), (1009, "too_big")])
+@pytest.mark.parametrize(("code", "name"), [(4029, "rate_limited"), (1009, "message_too_big")])
 async def test_a_close_for_good_is_raised(code, name):
     async def script(websocket, heard):
         await websocket.aclose(code, name)
@@ -412,7 +412,7 @@ async def test_its_connections_and_subscriptions_are_told_of(at_once):
         await say(websocket, type="welcome", connection="c-1")
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
-        await websocket.aclose(1012, "restart")
+        await websocket.aclose(1012, "service_restart")
 
     async def second(websocket, heard):
         await say(websocket, type="welcome", connection="c-2")
@@ -537,7 +537,7 @@ async def test_a_snapshot_that_did_not_arrive_is_asked_for_again(at_once):
         with trio.fail_after(5):
             snapshot, lost, lost_again = [await anext(session) for _ in range(3)]
     assert (snapshot.data, snapshot.complete) == ("all", False)
-    assert lost.type == lost_again.type == "lost"
+    assert lost.type == lost_again.type == "gap"
     asked = [messages[0] for messages in gateway.heard[:4]]
     assert [("snapshot" in message, message.get("position")) for message in asked] == [
         (True, None),
@@ -593,7 +593,7 @@ async def test_it_moves_without_a_gap():
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         gateway.admits = trio.Event()
-        await say(websocket, type="moving", within=5.0)
+        await say(websocket, type="going_away", within=5.0)
         await say(websocket, **event(1))
         await moved.wait()
         with suppress(ConnectionClosed):
@@ -629,7 +629,7 @@ async def test_what_is_under_way_while_it_moves_comes_once():
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
-        await say(websocket, type="moving", within=5.0)
+        await say(websocket, type="going_away", within=5.0)
         for number in range(1, 1000):
             await say(websocket, **event(number))
         await trio.sleep_forever()
@@ -652,7 +652,7 @@ async def test_what_is_under_way_while_it_moves_comes_once():
 async def test_as_long_as_the_next_instance_does_not_take_it_it_stays(at_once):
     async def first(websocket, heard):
         await hear(websocket, heard)
-        await say(websocket, type="moving", within=5.0)
+        await say(websocket, type="going_away", within=5.0)
         await refused.wait()
         await say(websocket, **event(1))
         gateway.scripts.append(second)
@@ -681,7 +681,7 @@ async def test_as_long_as_the_next_instance_does_not_take_it_it_stays(at_once):
 async def test_an_instance_that_does_not_want_it_does_not_end_the_connection_that_there_is(at_once):
     async def first(websocket, heard):
         await hear(websocket, heard)
-        await say(websocket, type="moving", within=5.0)
+        await say(websocket, type="going_away", within=5.0)
         await refused.wait()
         await say(websocket, **event(1))
         await websocket.aclose(1012)
@@ -707,7 +707,7 @@ async def test_an_instance_that_goes_before_it_has_moved(at_once):
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, **event(1))
-        await say(websocket, type="moving", within=0.0)
+        await say(websocket, type="going_away", within=0.0)
         await websocket.aclose(1012)
 
     async def later(websocket, heard):
@@ -743,7 +743,7 @@ async def test_a_state_that_replaces_what_was_missed_on_the_way_is_told_as_such(
         await session.subscribe(CHANNEL)
         with trio.fail_after(5):
             lost, snapshot = await anext(session), await anext(session)
-    assert (lost.type, lost.data, snapshot.type, snapshot.position) == ("lost", "expired", "snapshot", "p7")
+    assert (lost.type, lost.data, snapshot.type, snapshot.position) == ("gap", "expired", "snapshot", "p7")
 
 
 async def test_unsubscribing_forgets_the_place(at_once):

@@ -10,7 +10,7 @@ from tests.e2e.client import connected
 from tests.e2e.command import produce, run
 from tests.oracle import DATA
 
-STATE = {"STATE_TOPIC": "test.state", "WINDOW_SECONDS": "1"}
+STATE = {"CHECKPOINT_TOPIC": "test.state", "WINDOW_SECONDS": "1"}
 RECORDS = [json.loads(line) for line in (DATA / "captured.jsonl").read_text().splitlines()]
 CHANNELS = sorted(
     {

@@ -17,7 +17,7 @@ from tests.e2e.client import Client, connected
 MINUTES, DAY = 300, 86_400
 CHANNEL = "global:announcements"
 PLAN = "restaurant:r1:tables"
-SETTINGS = {"PUBLISH_TOKEN": "a token of these tests, and of no others", "PARENT_WAIT": "1"}
+SETTINGS = {"PUBLISH_TOKEN": "a token of these tests, and of no others", "PARENT_TIMEOUT": "1"}
 LIBRARIES = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), *Path("/usr/lib/faketime").glob("libfaketime.so.1")]
 
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason="libfaketime is missing: apt-get install faketime")
@@ -73,7 +73,7 @@ def is_right(client: Client, clock: Clock) -> None:
 @pytest.mark.parametrize("ahead", [-MINUTES, MINUTES])
 def test_a_gateways_clock_is_wrong_and_is_set_right_and_wrong_again(start_gateway, clock: Clock, ahead: int):
     clock.set(ahead)
-    gateway = start_gateway(**SETTINGS, **clock.environment, STATE_TOPIC="test.state", WINDOW_SECONDS="3")
+    gateway = start_gateway(**SETTINGS, **clock.environment, CHECKPOINT_TOPIC="test.state", WINDOW_SECONDS="3")
     with connected(gateway.url) as client:
         position = client.subscribe(CHANNEL)[CHANNEL]
         for number, step in enumerate((ahead, 0, -ahead, ahead)):

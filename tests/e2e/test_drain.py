@@ -33,8 +33,8 @@ class Listener:
     async def listen(self):
         while (got := await self.client.frame()) is not None and got[0] == TEXT:
             message = orjson.loads(got[1])
-            if message["type"] == "moving":
-                assert message["within"] == pytest.approx(DRAIN_SECONDS / 4)
+            if message["type"] == "going_away":
+                assert message["closeIn"] == pytest.approx(DRAIN_SECONDS / 4)
                 self.told_at = time.monotonic()
             else:
                 self.numbers.append(message["data"]["number"])
@@ -58,7 +58,7 @@ async def connect(stack, port):
 async def test_clients_under_load_hear_everything_up_to_their_close_and_the_rest_elsewhere(start_gateway, tmp_path):
     leaving = start_gateway(DRAIN_SECONDS=str(DRAIN_SECONDS))
     staying = start_gateway()
-    settings = Settings(event_log=tmp_path / "mesaya-ws.sqlite3")
+    settings = Settings(event_log_file=tmp_path / "mesaya-ws.sqlite3")
     async with open_event_log(settings) as log, AsyncExitStack() as stack:
         written = 0
 

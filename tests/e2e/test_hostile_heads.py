@@ -30,8 +30,8 @@ def gateway(tmp_path_factory):
 def refused(gateway):
     """Count the refusals with a code since the beginning of the test."""
     codes = ("bad_request", "bad_handshake", "head_too_late", "head_too_large")
-    before = {code: gateway.metric("mesaya_refusals_total", code=code) for code in codes}
-    return lambda code: gateway.metric("mesaya_refusals_total", code=code) - before[code]
+    before = {code: gateway.metric("mesaya_requests_rejected_total", code=code) for code in codes}
+    return lambda code: gateway.metric("mesaya_requests_rejected_total", code=code) - before[code]
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def refused(gateway):
     ],
 )
 def test_what_is_no_proper_request_is_refused_and_counted(gateway, bystander, head, status, code):
-    before = gateway.metric("mesaya_refusals_total", code=code)
+    before = gateway.metric("mesaya_requests_rejected_total", code=code)
     with raw(gateway.port) as client:
         client.send(head)
         assert client.refusal() == (status, code)
-    assert gateway.metric("mesaya_refusals_total", code=code) == before + 1
+    assert gateway.metric("mesaya_requests_rejected_total", code=code) == before + 1
 
 
 @pytest.mark.parametrize(

@@ -159,11 +159,11 @@ def test_metrics_are_those_that_are_promised(gateway):
     assert samples["mesaya_subscriptions",] == samples["mesaya_channels",] == 1
     assert samples["mesaya_client_messages_total", ("type", "subscribe")] >= 1
     assert samples["mesaya_client_messages_total", ("type", "unknown_type")] >= 1
-    assert samples["mesaya_records_total", ("outcome", "sent"), announcements] >= 1
+    assert samples["mesaya_records_total", ("outcome", "published"), announcements] >= 1
     assert samples["mesaya_messages_sent_total",] >= 1
     assert samples["mesaya_sent_bytes_total",] >= 100
-    assert samples["mesaya_log_up",] == 1
-    assert samples["mesaya_log_lag_records", ("partition", "all"), ("topic", "all")] == 0
+    assert samples["mesaya_event_log_up",] == 1
+    assert samples["mesaya_consumer_lag_records", ("partition", "all"), ("topic", "all")] == 0
     assert samples["mesaya_delivery_seconds_bucket", ("le", "+Inf")] >= 1
     assert 0 < samples["mesaya_delivery_seconds_sum",] < 60
     assert samples["mesaya_loop_lag_seconds_count",] >= 1
@@ -172,10 +172,10 @@ def test_metrics_are_those_that_are_promised(gateway):
     assert (samples["mesaya_ready",], samples["mesaya_draining",]) == (1, 0)
     assert samples["mesaya_log_bytes",] > 4096
     assert 0 <= samples["mesaya_newest_record_age_seconds",] < 60
-    assert samples["mesaya_limit", ("setting", "OUTBOX_BYTES")] == 1024 * 1024
+    assert samples["mesaya_limit", ("setting", "SEND_QUEUE_BYTES")] == 1024 * 1024
     published = ("method", "POST"), ("path", "/publish"), ("status", "201")
     assert samples["mesaya_http_requests_total", *published] >= 1
-    closed = "mesaya_closes_total"
+    closed = "mesaya_connections_closed_total"
     before = gateway.metric(closed, code="1000")
     with connected(gateway.url):
         pass

@@ -10,7 +10,7 @@ from tests.kafka_broker import Broker, create_topics
 
 CHANNEL = "global:announcements"
 TOPIC = "mesa-ya.announcements.events"
-STATE = {"STATE_TOPIC": "test.state", "WINDOW_SECONDS": "1"}
+STATE = {"CHECKPOINT_TOPIC": "test.state", "WINDOW_SECONDS": "1"}
 TOKEN = {"PUBLISH_TOKEN": "a token of these tests, and of no others"}
 
 
@@ -37,7 +37,7 @@ def resumed(gateway, position: str) -> tuple[dict, list[dict]]:
 def noticed(gateway, kept: str, lost: str, missed: list[str]) -> None:
     """Somebody who has seen what was lost hears so; somebody who has not misses nothing."""
     answer, told = resumed(gateway, lost)
-    assert (answer["recovered"], answer["reason"]) == (False, "replaced"), answer
+    assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated"), answer
     assert told[0]["type"] == "snapshot"
     answer, told = resumed(gateway, kept)
     assert answer["recovered"], answer
@@ -83,7 +83,11 @@ def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
             broker.lose_end(TOPIC, 2)
             broker.start()
             snapshot = subscriber.receive()
-            assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "replaced")
+            assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == (
+                "snapshot",
+                False,
+                "topic_recreated",
+            )
             witness.until(lambda: witness.announce("6") == 201, 60, "the log takes something again")
             announce(witness, "7", "8")
             heard += [subscriber.receive()["data"]["title"] for _ in "678"]

@@ -20,7 +20,7 @@ def occupied(table: str, section: str) -> dict:
 def seeded_rows_are_told(start_gateway, folder, **log: str) -> None:
     with serving(restaurant("other", "o"), restaurant("R", "s", tables=2)) as backend:
         # However slow this machine is, both wait for the answer, and so take the records in the same order.
-        settings = {**log, "PLATFORM_API_URL": backend.url, "PARENT_WAIT": "60"}
+        settings = {**log, "PLATFORM_API_URL": backend.url, "PARENT_TIMEOUT": "60"}
         one, other = start_gateway(**settings), start_gateway(**settings)
         with connected(one.url) as client:
             client.subscribe(PLAN)
@@ -61,7 +61,7 @@ def who_waited_is_not_believed_by_who_did_not(start_gateway, folder, **log: str)
     plan = "restaurant:R2:tables"
     with serving(restaurant("R2", "z", tables=2)) as backend:
         settings = {**log, "PLATFORM_API_URL": backend.url}
-        patient, hasty = (start_gateway(**settings, PARENT_WAIT=wait) for wait in ("60", "0"))
+        patient, hasty = (start_gateway(**settings, PARENT_TIMEOUT=wait) for wait in ("60", "0"))
         with connected(patient.url) as client:
             client.subscribe(plan)
             produce(folder, [occupied("z-2", "z")], **log)
@@ -69,7 +69,7 @@ def who_waited_is_not_believed_by_who_did_not(start_gateway, folder, **log: str)
             assert (section["type"], table["type"]) == ("section.created", "table.updated"), (section, table)
         with connected(hasty.url) as client:
             answer = client.ask(type="subscribe", channel=plan, position=section["position"])
-            assert (answer["recovered"], answer["reason"]) == (False, "unsure"), answer
+            assert (answer["recovered"], answer["reason"]) == (False, "inconsistent_position"), answer
             state = client.receive()
             tables = {table["tableId"]: table.get("status") for table in state["data"]["tables"]}
             assert tables == {"z-1": None, "z-2": "occupied"}, state

@@ -239,12 +239,14 @@ EMPTY_FRAGMENT = frame(b"", CONTINUATION, final=False)
     ],
 )
 def test_who_breaks_the_protocol_or_a_limit_is_told_and_sent_away(gateway, bystander, sent, code):
-    before = gateway.metric("mesaya_closes_total", code=str(code))
+    before = gateway.metric("mesaya_connections_closed_total", code=str(code))
     with raw(gateway.port) as client:
         client.shake_hands()
         client.send(sent)
         assert client.closed_with() == (code, CLOSE_CODES[code].name)
-    gateway.until(lambda: gateway.metric("mesaya_closes_total", code=str(code)) == before + 1, 10, "it is counted")
+    gateway.until(
+        lambda: gateway.metric("mesaya_connections_closed_total", code=str(code)) == before + 1, 10, "it is counted"
+    )
 
 
 def test_as_much_as_is_allowed_is_taken(gateway, bystander):
@@ -270,20 +272,22 @@ def test_a_close_is_answered_with_the_same(gateway, bystander, code):
 @pytest.mark.parametrize(
     "said",
     [
-        pytest.param(b"", id="silent"),
+        pytest.param(b"", id="ping_timeout"),
         pytest.param(frame(b'{"type":"ping"}')[:7], id="half a header"),
         pytest.param(frame(b"x" * 500)[:100], id="half a message"),
     ],
 )
 @pytest.mark.parametrize("resets", [True, False], ids=["reset", "end"])
 def test_clients_that_vanish(gateway, bystander, said, resets):
-    before = gateway.metric("mesaya_closes_total", code="1006")
+    before = gateway.metric("mesaya_connections_closed_total", code="1006")
     with raw(gateway.port) as client:
         client.shake_hands()
         client.send(said)
         if resets:
             client.reset()
-    gateway.until(lambda: gateway.metric("mesaya_closes_total", code="1006") == before + 1, 10, "it is noticed")
+    gateway.until(
+        lambda: gateway.metric("mesaya_connections_closed_total", code="1006") == before + 1, 10, "it is noticed"
+    )
 
 
 def test_messages_are_counted_by_type_or_error(gateway, client):

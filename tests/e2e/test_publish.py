@@ -35,7 +35,7 @@ def test_what_is_published_arrives_through_the_embedded_log(gateway):
 
 @pytest.mark.kafka
 def test_what_is_published_arrives_through_kafka(start_gateway, platform_topics):
-    goes_through(start_gateway(PUBLISH_TOKEN=TOKEN, KAFKA_BROKERS=platform_topics, PARENT_WAIT="0"))
+    goes_through(start_gateway(PUBLISH_TOKEN=TOKEN, KAFKA_BROKERS=platform_topics, PARENT_TIMEOUT="0"))
 
 
 def goes_through(gateway):

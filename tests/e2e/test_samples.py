@@ -66,7 +66,7 @@ def test_samples_through_the_embedded_log(start_gateway, tmp_path, sample):
 def test_samples_through_kafka(start_gateway, platform_kafka, sample):
     # A topic is a source of its own: only what arrives before the next record is produced is sure to be taken in the
     # order of the file, and a record whose parent comes late in the file must not wait for it.
-    settings = {"KAFKA_BROKERS": platform_kafka, "PARENT_WAIT": "0", **ONE_SEES_ALL}
+    settings = {"KAFKA_BROKERS": platform_kafka, "PARENT_TIMEOUT": "0", **ONE_SEES_ALL}
     # Two instances, and both hear everything; they run before there is any topic.
     gateways = [start_gateway(**settings), start_gateway(**settings)]
     with (

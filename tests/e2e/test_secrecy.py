@@ -12,7 +12,7 @@ from tests.wire import BINARY, PING, close, frame, handshake
 
 MARK = "hunter2"
 TOKEN = f"{MARK}-of-the-publisher"
-TALKATIVE = {"LOG_LEVEL": "debug", "PUBLISH_TOKEN": TOKEN, "MAX_MESSAGE_BYTES": "1000", "PARENT_WAIT": "0"}
+TALKATIVE = {"LOG_LEVEL": "debug", "PUBLISH_TOKEN": TOKEN, "MAX_MESSAGE_BYTES": "1000", "PARENT_TIMEOUT": "0"}
 
 
 def review(value: object) -> dict:

@@ -24,7 +24,7 @@ def number(event):
 
 
 def test_a_client_that_does_not_read(start_gateway):
-    gateway = start_gateway(PUBLISH_TOKEN="a token of the tests", OUTBOX_BYTES="500000", CLOSE_TIMEOUT="60")
+    gateway = start_gateway(PUBLISH_TOKEN="a token of the tests", SEND_QUEUE_BYTES="500000", CLOSE_TIMEOUT="60")
     with raw(gateway.port, receive_buffer=4096) as slow, crowd(gateway.port, 20) as others:
         slow.shake_hands()
         slow.send(frame(json.dumps(SUBSCRIBE).encode()))
@@ -51,4 +51,4 @@ def test_a_client_that_does_not_read(start_gateway):
         after = [number(client.receive()) for _ in range(answer["replayed"])]
     assert before + after == list(range(COUNT))
     assert 0 < len(before) < COUNT
-    assert gateway.metric("mesaya_closes_total", code="4008") == 1
+    assert gateway.metric("mesaya_connections_closed_total", code="4008") == 1

@@ -17,7 +17,7 @@ from mesaya_ws.settings import Settings
 from tests.eventlog.kafka_store import KafkaStore
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
 
-SETTINGS = Settings(kafka_brokers=("kafka:9092",), kafka_topics=("a", "b"), state_topic="state")
+SETTINGS = Settings(kafka_brokers=("kafka:9092",), kafka_topics=("a", "b"), checkpoint_topic="state")
 ALL = ("READ", "WRITE", "DESCRIBE", "CREATE")
 GOOD = {"cleanup.policy": "delete", "min.insync.replicas": "2"}
 
@@ -88,7 +88,7 @@ def test_one_sentence_names_all_topics_that_it_is_about():
         (
             topic("state", operations=("DESCRIBE", "WRITE"), cleanup_policy="compact"),
             True,
-            "lacks READ for STATE_TOPIC",
+            "lacks READ for CHECKPOINT_TOPIC",
         ),
         (topic("state", operations=("DESCRIBE",), cleanup_policy="compact"), True, "lacks READ and WRITE"),
         (topic("state", copies=(3, 3), in_sync=(3, 3), cleanup_policy="compact"), False, "has 2 partitions"),
@@ -121,7 +121,7 @@ async def test_a_broker_is_asked_and_nothing_is_made(kafka_broker: Broker):
     name, absent = f"test.inspected.{uuid4().hex}", f"test.absent.{uuid4().hex}"
     store = KafkaStore(kafka_broker.address)
     await store.administer(lambda admin: admin.create_topics({name: {"num_partitions": 2, "replication_factor": 1}}))
-    settings = store.settings(kafka_topics=(name, absent), state_topic=f"{name}.state")
+    settings = store.settings(kafka_topics=(name, absent), checkpoint_topic=f"{name}.state")
     found = await inspected(settings)
     assert set(found.extents) == {Partition(name, 0), Partition(name, 1)}
     sentences = [finding.sentence for finding in found.findings]
@@ -130,7 +130,7 @@ async def test_a_broker_is_asked_and_nothing_is_made(kafka_broker: Broker):
         "several partitions",
         "one copy",
     ]
-    described = await store.administer(lambda admin: admin.describe_topics([absent, settings.state_topic]))
+    described = await store.administer(lambda admin: admin.describe_topics([absent, settings.checkpoint_topic]))
     assert all(topic["error_code"] for topic in described), "nothing is made"
 
     rules = [allowed(ACLOperation.DESCRIBE, name)]

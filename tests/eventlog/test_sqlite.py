@@ -425,7 +425,7 @@ async def test_many_may_open_a_new_file_at_once(store: SqliteStore):
 
 
 async def test_without_brokers_the_log_is_the_file_of_the_settings(store: SqliteStore):
-    async with open_event_log(Settings(event_log=store.path, kafka_topics=TOPICS)) as log:
+    async with open_event_log(Settings(event_log_file=store.path, kafka_topics=TOPICS)) as log:
         await log.append(numbered(TOPICS[0], 1))
     async with store.open() as log:
         assert (await log.extents())[A].end == 1

@@ -22,7 +22,7 @@ class SqliteLog:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.settings = {"EVENT_LOG": str(file)}
+        self.settings = {"EVENT_LOG_FILE": str(file)}
         self.event_log: EventLog
         self.life = 0
         self._held: dict[tuple[int, int], Held] = {}

@@ -96,7 +96,7 @@ class Subscriber(ABC):
     def hear(self, message: Message) -> None:
         self.heard.setdefault(message["channel"], []).append(message)
         self._times.append(time.monotonic())
-        if message["type"] not in ("lost", "snapshot"):
+        if message["type"] not in ("gap", "snapshot"):
             self.ids.add(identity(message))
 
 
@@ -241,16 +241,16 @@ class PlainSubscriber(Subscriber):
                 self.positions |= message["positions"]
             case "subscribed":
                 if message.get("recovered") is False:
-                    self.hear({"channel": channel, "type": "lost", "data": message["reason"]})
+                    self.hear({"channel": channel, "type": "gap", "data": message["reason"]})
                 elif "recovered" not in message and not self.snapshot:
                     self.positions[channel] = message["position"]
             case "error":
                 raise AssertionError(message)
-            case "welcome" | "unsubscribed" | "pending" | "moving":
+            case "welcome" | "unsubscribed" | "pending" | "going_away":
                 pass
             case _:
                 if message.get("recovered") is False:
-                    self.hear({"channel": channel, "type": "lost", "data": message["reason"]})
+                    self.hear({"channel": channel, "type": "gap", "data": message["reason"]})
                 self.hear(message)
                 self.positions[channel] = message["position"]
 

@@ -9,13 +9,13 @@ pytestmark = pytest.mark.faults
 
 def closes(gateway, code):
     """Return how many connections a gateway has closed with a code."""
-    return gateway.metric("mesaya_closes_total", code=str(code))
+    return gateway.metric("mesaya_connections_closed_total", code=str(code))
 
 
 async def test_clients_and_connections(any_world):
     async with any_world() as world:
         gateway = await world.gateway(
-            PING_INTERVAL="1", PING_TIMEOUT="2", OUTBOX_BYTES="65536", OUTBOX_MESSAGES="64", CLOSE_TIMEOUT="1"
+            PING_INTERVAL="1", PING_TIMEOUT="2", SEND_QUEUE_BYTES="65536", SEND_QUEUE_MESSAGES="64", CLOSE_TIMEOUT="1"
         )
         await world.found()
         own = await world.subscribe(gateway.url)

@@ -69,7 +69,7 @@ async def test_records_that_retention_removes(any_world):
         world.report("retention, lost", "the same, and the gateway was replaced", truth, long_away, snapshots=4)
         for one in long_away:
             for channel in channels:
-                lost, snapshot = [it for it in one.heard[channel] if it["type"] in ("lost", "snapshot")]
+                lost, snapshot = [it for it in one.heard[channel] if it["type"] in ("gap", "snapshot")]
                 assert (lost["data"], snapshot["complete"]) == ("expired", False)
 
 
@@ -104,7 +104,7 @@ async def test_records_that_retention_removes_before_the_gateway_has_read_them(a
         world.report("retention, unread", "passed a gateway that was frozen", truth, connected, snapshots=4)
         for one in connected:
             for channel in channels:
-                [lost] = [it for it in one.heard[channel] if it["type"] == "lost"]
+                [lost] = [it for it in one.heard[channel] if it["type"] == "gap"]
                 assert lost["data"] == "expired"
 
 
@@ -136,4 +136,4 @@ async def test_a_topic_that_is_created_again(any_world):
         told = sum(len(one.channels) for one in connected)
         world.report("topic created again, connected", "deleted and created", truth, connected, snapshots=told)
         world.report("topic created again, away", "deleted and created meanwhile", truth, absent, snapshots=4)
-        assert all({"lost"} <= {it["type"] for it in one.heard[channels[0]]} for one in absent)
+        assert all({"gap"} <= {it["type"] for it in one.heard[channels[0]]} for one in absent)

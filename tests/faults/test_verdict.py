@@ -109,7 +109,7 @@ def test_the_same_message_as_often_as_the_log_holds_it(records, channel):
 def test_a_snapshot_makes_up_for_what_is_missing_before_it(truth, channel):
     heard = messages(truth, channel)
     state, after = snapshot(truth, channel, 40), messages(truth, channel, 40)
-    lost = {"type": "lost", "channel": channel, "data": "expired"}
+    lost = {"type": "gap", "channel": channel, "data": "expired"}
     verdict = judge(truth, channel, [*heard[:3], lost, state, *after])
     assert verdict == Verdict(events=3 + len(after), snapshots=1)
     assert truth.judge(channel, [state, *after], None).wrong == ()
@@ -125,7 +125,7 @@ def test_a_snapshot_does_not_make_up_for_what_comes_after_it(truth, channel):
 
 def test_without_a_snapshot_nothing_makes_up_for_what_is_missing(truth, channel):
     heard = messages(truth, channel)
-    lost = {"type": "lost", "channel": channel, "data": "expired"}
+    lost = {"type": "gap", "channel": channel, "data": "expired"}
     assert judge(truth, channel, [*heard[:3], lost, *heard[6:]]).lost == 3
 
 

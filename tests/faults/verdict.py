@@ -85,7 +85,7 @@ class Truth:
 
         snapshots = [at for at, message in enumerate(heard) if message["type"] == "snapshot"]
         for at in snapshots:
-            was_replaced = at > 0 and heard[at - 1]["type"] == "lost" and heard[at - 1]["data"] == "replaced"
+            was_replaced = at > 0 and heard[at - 1]["type"] == "gap" and heard[at - 1]["data"] == "topic_recreated"
             wrong += self._wrong_state(channel, heard[at], places[at + 1 :], was_replaced=was_replaced)
         return Verdict(len(told), len(lost), len(repeated), len(disordered), len(snapshots), tuple(wrong))
 
@@ -164,7 +164,7 @@ def _places(heard: Sequence[Message], due: Sequence[Due]) -> list[int | str]:
         open_[identity(one.message)].append(place)
     places: list[int | str] = []
     for message in heard:
-        if message["type"] in ("lost", "snapshot"):
+        if message["type"] in ("gap", "snapshot"):
             places.append(message["type"])
             continue
         waiting = open_.get(identity(message))

@@ -211,7 +211,7 @@ class World:
                 found = truth.judge(channel, one.heard[channel], one.begin)
                 verdict += found._replace(wrong=tuple(f"{one.kind}: {words}" for words in found.wrong))
         owned = sum(
-            message["type"] == "lost" for one in subscribers for heard in one.heard.values() for message in heard
+            message["type"] == "gap" for one in subscribers for heard in one.heard.values() for message in heard
         )
         if owned > snapshots:
             verdict += Verdict(wrong=(f"{owned} times, events were given up as lost",))

@@ -65,7 +65,7 @@ class Instance:
         self.feed = Feed(Hub(), Window(math.inf, 1 << 30), 1.0)
         self.metrics = Metrics()
         self.heard: list[News] = []
-        settings = Settings(state_topic=STATE, window_seconds=WINDOW, kafka_topics=topics)
+        settings = Settings(checkpoint_topic=STATE, window_seconds=WINDOW, kafka_topics=topics)
         self._log = log
         self._checkpoints = Checkpoints(state, log, self.feed, settings, self.metrics)
         self._moved = trio.Event()

@@ -55,7 +55,7 @@ class Instance:
         self.follow = self.log.follow
         self.log.follow = self.watched_follow
         self.historian = Historian(
-            self.log, self.feed, Settings(**{"replay_seconds": 30.0} | settings), lambda session: None
+            self.log, self.feed, Settings(**{"replay_timeout": 30.0} | settings), lambda session: None
         )
         self.places = {}
 
@@ -291,7 +291,7 @@ class Told(trio.abc.Instrument):
         self.most = max(self.most, len(self.outbox.frames) - self._before)
 
 
-@pytest.mark.parametrize("settings", [{"replay_seconds": 0.0}])
+@pytest.mark.parametrize("settings", [{"replay_timeout": 0.0}])
 async def test_who_asks_for_much_that_cannot_be_found_is_told_the_states_one_by_one(instance, mock_clock):
     first = await instance.missed()
     await wait_all_tasks_blocked()
@@ -508,7 +508,7 @@ async def test_a_topic_that_is_created_again_meanwhile(instance, autojump_clock:
         await wait_all_tasks_blocked()
         instance.log.replace(REVIEWS.topic)
     await trio.sleep(31)
-    assert outcome(session) == (False, "replaced", [])
+    assert outcome(session) == (False, "topic_recreated", [])
 
 
 async def test_a_reading_holds_nobody_up_and_what_it_took_comes_back(nursery, autojump_clock):

@@ -121,7 +121,7 @@ async def test_records_that_cannot_be_understood_are_logged_and_counted_and_the_
         assert f'mesaya_records_total{{outcome="tombstone",topic="{topic}"}} 1.0' in books
 
 
-@pytest.mark.parametrize(("too_large", "reason"), [(False, "damaged"), (True, "too_large")])
+@pytest.mark.parametrize(("too_large", "reason"), [(False, "corrupt"), (True, "too_large")])
 async def test_records_that_cannot_be_read_are_logged_and_counted_and_the_stream_goes_on(
     log, logged, too_large, reason
 ):
@@ -144,7 +144,7 @@ async def test_a_topic_that_is_created_again_is_logged_and_goes_on(log, logged):
         client = await gateway.subscribed()
         log.replace(topic)
         snapshot = await client.message()
-        assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "replaced")
+        assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "topic_recreated")
         assert snapshot["data"] == {"announcements": []}
         await log.append([announced(1)])
         assert (await client.message())["data"]["announcementId"] == "a1"
@@ -178,7 +178,7 @@ async def test_a_log_that_does_not_answer_is_told_of_and_waited_for(log, logged)
         assert (await gateway.get("/health/ready")).status == 200, (
             "all instances would be taken from the balancer at once"
         )
-        assert "\nmesaya_log_up 0.0\n" in (await gateway.get("/metrics")).body.decode()
+        assert "\nmesaya_event_log_up 0.0\n" in (await gateway.get("/metrics")).body.decode()
         log.recover()
         await log.append([announced(1)])
         assert (await client.message())["data"]["announcementId"] == "a1"
@@ -230,7 +230,7 @@ async def test_a_signal_sends_clients_away_and_ends_it(log, number):
         clients = [await gateway.subscribed() for _ in range(5)]
         signal.raise_signal(number)
         for client in clients:
-            assert await client.closed_with() == (1012, "restart")
+            assert await client.closed_with() == (1012, "service_restart")
             await client.send(close(1012))
             await client.stream.aclose()
         with trio.fail_after(PATIENCE):
@@ -260,7 +260,7 @@ async def test_events_arrive_up_to_the_close(log, monkeypatch):
         leaving.set()
         await left.wait()
         for connection in list(connections):
-            connection.close(codes.RESTART)
+            connection.close(codes.SERVICE_RESTART)
 
     monkeypatch.setattr(gateway, "drain", drain)
     async with running(close_timeout=PATIENCE, drain_seconds=7) as gateway_:
@@ -269,13 +269,13 @@ async def test_events_arrive_up_to_the_close(log, monkeypatch):
         await leaving.wait()
         await log.append([announced(number) for number in range(100)])
         for client in clients:
-            assert await client.message() == {"type": "moving", "within": 7}
+            assert await client.message() == {"type": "going_away", "closeIn": 7}
             assert (await client.message())["data"]["announcementId"] == "a0"
         left.set()
         for client in clients:
             events = [(await client.message())["data"]["announcementId"] for _ in range(99)]
             assert events == [f"a{number}" for number in range(1, 100)]
-            assert await client.closed_with() == (1012, "restart")
+            assert await client.closed_with() == (1012, "service_restart")
             await client.stream.aclose()
         with trio.fail_after(PATIENCE):
             await gateway_.ended.wait()
@@ -302,7 +302,7 @@ async def test_a_client_that_does_not_hang_up_does_not_hold_up_the_end(log):
         with trio.fail_after(PATIENCE):
             await gateway.ended.wait()
             assert await stream.receive_some() == b""
-        assert await client.closed_with() == (1012, "restart")
+        assert await client.closed_with() == (1012, "service_restart")
 
 
 async def test_a_port_that_is_taken_is_an_error(log):

@@ -60,9 +60,9 @@ def test_what_has_been_counted_is_told():
     assert values(told["mesaya_mistyped_fields"]) == {("capacity", "mesa-ya.tables.events"): 4}
     assert values(told["mesaya_messages_sent"]) == {(): 100}
     assert values(told["mesaya_sent_bytes"]) == {(): 20_000}
-    assert values(told["mesaya_closes"]) == {("client", "1000"): 2, ("service", "4008"): 1}
-    assert values(told["mesaya_refusals"]) == {("bad_version",): 8}
-    assert values(told["mesaya_log_up"]) == {(): 1}
+    assert values(told["mesaya_connections_closed"]) == {("client", "1000"): 2, ("service", "4008"): 1}
+    assert values(told["mesaya_requests_rejected"]) == {("bad_version",): 8}
+    assert values(told["mesaya_event_log_up"]) == {(): 1}
     assert values(told["mesaya_log_truncations"]) == {("mesa-ya.menus.events",): 1}
 
 
@@ -75,7 +75,7 @@ def lagging_feed():
 
 def test_what_is_known_and_not_published_is_told():
     told = families(Metrics(), lagging_feed())
-    assert values(told["mesaya_log_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
+    assert values(told["mesaya_consumer_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
 
 
 def test_how_fresh_the_channels_are_is_told_as_clients_are_told():
@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_told_by_name_and_lags():
         ("mesa-ya.auth.events", "all", "refused"): 102,
         ("mesa-ya.images.events", "all", "absent"): 103,
     }
-    assert values(told["mesaya_log_lag_records"]) == {
+    assert values(told["mesaya_consumer_lag_records"]) == {
         ("1", "mesa-ya.reviews.events"): 16,
         ("all", "all"): 12,
         ("all", "mesa-ya.auth.events"): 7,
@@ -156,7 +156,7 @@ def test_processes_and_python_are_told_of():
 
 def test_close_codes_of_the_clients_own_making_are_put_together():
     counted = {("1000", "client"): 1, ("1011", "client"): 2, ("1011", "service"): 3, ("3999", "client"): 4}
-    closes = families(Metrics(closes={**counted, ("4999", "client"): 5}))["mesaya_closes"]
+    closes = families(Metrics(closes={**counted, ("4999", "client"): 5}))["mesaya_connections_closed"]
     assert values(closes) == {
         ("client", "1000"): 1,
         ("client", "1011"): 2,

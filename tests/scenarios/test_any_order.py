@@ -302,7 +302,7 @@ def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
     for follower, position in places:
         channel = follower.channel
         verdict = there.feed.coverage.judge(channel, position)
-        if verdict == Lost.UNSURE:
+        if verdict == Lost.INCONSISTENT_POSITION:
             continue
         follower.hear(there.feed.window.after(channel.name, verdict.vector))
         if channel.name in everything:
@@ -325,7 +325,7 @@ def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
     other = Instance(log).begin().take([*known, last, late, section])
     assert other.late
     assert ("table", "t") not in other.states()[channel.name]
-    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Lost.UNSURE
+    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Lost.INCONSISTENT_POSITION
     assert isinstance(other.feed.coverage.judge(channel, other.feed.position(channel)), Missed)
 
 
@@ -354,7 +354,7 @@ def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_somet
         follower.hear(past.feed.window.after(channel.name, verdict.vector))
         assert follower.screen.shown == there.states()[channel.name]
     else:
-        assert verdict in (Lost.UNSURE, Lost.EXPIRED)
+        assert verdict in (Lost.INCONSISTENT_POSITION, Lost.EXPIRED)
 
 
 def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_starts_later():
@@ -377,7 +377,7 @@ def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_star
     lost, there.feed.losses = there.feed.losses, []
     there.take(news)
     later = Instance(after).begin().take(after.records)
-    assert lost == [(reviews.topic, Lost.REPLACED), (tables.topic, Lost.REPLACED)]
+    assert lost == [(reviews.topic, Lost.TOPIC_RECREATED), (tables.topic, Lost.TOPIC_RECREATED)]
     assert there.states() == later.states()
     assert {kind_id for shown in there.states().values() for kind_id in shown} >= {("review", "new"), ("table", "t2")}
     again = there.restarted()

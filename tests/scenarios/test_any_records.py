@@ -85,7 +85,7 @@ def test_nothing_leaves_that_must_not(stream):
         if isinstance(event, Event):
             missing_parent(event, projections)
         outcome = route(event, projections)
-        assert outcome.reason == "late" or bool(outcome.messages) == (outcome.reason == "sent")
+        assert outcome.reason == "late" or bool(outcome.messages) == (outcome.reason == "published")
         assert all(count == 1 for count in Counter(message.channel for message in outcome.messages).values())
         for message in outcome.messages:
             check(record, message)

@@ -14,7 +14,7 @@ COARSER = {
     "plan": "unconcerned",
     "unplaced": "unconcerned",
     **dict.fromkeys(("not_json", "not_object", "unknown_event_type", "unknown_entity", "bad_id"), "unreadable"),
-    "sent": None,
+    "published": None,
 }
 
 

@@ -56,7 +56,7 @@ def test_a_late_deletion_does_not_end_what_was_created_again(platform):
 def test_within_a_partition_the_order_of_the_log_counts(platform):
     platform.at(3, "reservation.created", "r", partition=0, **BOOKING, status="PENDING")
     messages = platform.at(1, "reservation.status_changed", "r", partition=0, status="CONFIRMED")
-    assert platform.outcome.reason == Reason.SENT
+    assert platform.outcome.reason == Reason.PUBLISHED
     assert messages[STAFF].type == "reservation.status_changed"
 
 

@@ -27,7 +27,7 @@ from tests.wire import CLOSE, CONTINUATION, PONG, TEXT, frame
 NOW = 1_800_000_000_000
 CHANNEL = "restaurant:r1:tables"
 SECTIONS, TABLES = Partition(topic_of("sections"), 0), Partition(topic_of("tables"), 0)
-OUTBOX_BYTES = 20_000
+SEND_QUEUE_BYTES = 20_000
 NOTE = "x" * 1000
 
 
@@ -35,7 +35,7 @@ class Restaurant:
     """A gateway's feed about one restaurant with two tables, and clients on sockets with small buffers."""
 
     def __init__(self, nursery, mode, states_bytes):
-        settings = Settings(outbox_bytes=OUTBOX_BYTES, slow_tables=mode, close_timeout=PATIENCE)
+        settings = Settings(send_queue_bytes=SEND_QUEUE_BYTES, slow_tables=mode, close_timeout=PATIENCE)
         self.feed = Feed(Hub(), Window(300, 1 << 24), 1.0)
         self.feed.hear(Sources({SECTIONS: Extent(0, 0, "a"), TABLES: Extent(0, 0, "b")}, {None: 0}), NOW)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=mode == "fold")
@@ -89,7 +89,7 @@ async def events(client, count):
     return [(message["data"]["tableId"], message["data"]["status"]) for message in messages]
 
 
-@pytest.mark.parametrize(("mode", "bound"), [("close", OUTBOX_BYTES), ("fold", 0)])
+@pytest.mark.parametrize(("mode", "bound"), [("close", SEND_QUEUE_BYTES), ("fold", 0)])
 async def test_who_stops_reading_holds_up_nobody_and_costs_at_most_its_bound(mode, bound):
     async with restaurant(mode) as here:
         others = [(await here.client())[0] for _ in range(5)]

@@ -29,7 +29,7 @@ class Serving:
         if env_file is not None:
             (folder / ".env").write_bytes(env_file)
         self.told = folder / "told"
-        chosen = {"PORT": "0", "HOST": "127.0.0.1", "EVENT_LOG": str(folder / "log.sqlite3"), **settings}
+        chosen = {"PORT": "0", "HOST": "127.0.0.1", "EVENT_LOG_FILE": str(folder / "log.sqlite3"), **settings}
         with self.told.open("wb") as output:
             self.process = subprocess.Popen(
                 [scripts / "serve"], cwd="/", env=environment(chosen), stdout=output, stderr=output

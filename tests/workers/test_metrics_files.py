@@ -42,8 +42,8 @@ def test_what_each_has_counted_is_told_under_its_number():
     told = samples(pooled([Page("1", page(full_books()).decode(), True), Page("2", page(Metrics()).decode(), True)]))
     assert told[of("mesaya_connections", "1")] == 3
     assert told[of("mesaya_connections", "2")] == 0
-    assert told[of("mesaya_closes_total", "1", code="4008", by="service")] == 1
-    assert of("mesaya_closes_total", "2", code="4008", by="service") not in told
+    assert told[of("mesaya_connections_closed_total", "1", code="4008", by="service")] == 1
+    assert of("mesaya_connections_closed_total", "2", code="4008", by="service") not in told
     assert told[of("mesaya_delivery_seconds_bucket", "2", le="+Inf")] == 0
 
 

@@ -140,7 +140,7 @@ async def test_its_clients_are_told_to_come_back(worker):
         clients = [await parent.client() for _ in range(3)]
         await parent.let_go()
         for client in clients:
-            assert await client.closed_with() == (1012, "restart")
+            assert await client.closed_with() == (1012, "service_restart")
             await client.stream.aclose()
         await parent.until_ended()
 
@@ -151,7 +151,7 @@ async def test_a_signal_is_as_good_and_a_second_one_says_nothing_new(worker, num
         client = await parent.client()
         signal.raise_signal(number)
         signal.raise_signal(number)
-        assert await client.closed_with() == (1012, "restart")
+        assert await client.closed_with() == (1012, "service_restart")
 
 
 async def test_who_was_let_in_but_has_not_said_what_it_wants_is_not_refused(worker):
@@ -160,17 +160,17 @@ async def test_who_was_let_in_but_has_not_said_what_it_wants_is_not_refused(work
         late = Client(await parent.connect())
         await parent.client()  # whoever came before has been taken, too
         await parent.let_go()
-        assert await client.closed_with() == (1012, "restart")
+        assert await client.closed_with() == (1012, "service_restart")
         await late.send(handshake())
         assert (await late.read_answer()).startswith(b"HTTP/1.1 101 ")
-        assert await late.closed_with() == (1012, "restart")
+        assert await late.closed_with() == (1012, "service_restart")
 
 
 async def test_the_last_counts_are_written(worker, tmp_path):
     async with worker() as parent:
         client = await parent.client()
         await parent.let_go()
-        assert await client.closed_with() == (1012, "restart")
+        assert await client.closed_with() == (1012, "service_restart")
         await client.stream.aclose()
         await parent.until_ended()
-    assert '\nmesaya_closes_total{by="service",code="1012"} 1.0\n' in (tmp_path / "3.prom").read_text()
+    assert '\nmesaya_connections_closed_total{by="service",code="1012"} 1.0\n' in (tmp_path / "3.prom").read_text()

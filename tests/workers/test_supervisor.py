@@ -159,7 +159,7 @@ async def test_a_reload_whose_worker_does_not_get_ready_changes_nothing(supervis
     async with supervised(workers=2) as parent:
         await parent.until("worker ready", 2)
         workers(behaviour)
-        parent.settings = attrs.evolve(parent.settings, reload_seconds=seconds)
+        parent.settings = attrs.evolve(parent.settings, reload_timeout=seconds)
         signal.raise_signal(signal.SIGHUP)
         await parent.until("reload given up: the new worker did not get ready, the others stay")
         await parent.until_true(lambda: parent.numbers == [1, 2])

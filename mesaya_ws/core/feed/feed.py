@@ -82,7 +82,7 @@ class Feed:
         self,
         hub: Hub,
         window: Window,
-        parent_wait: float,
+        parent_timeout: float,
         report: Callable[[Record, Outcome], None] = lambda record, outcome: None,
         only: Collection[str] | None = None,
         max_records: int = MAX_RECORDS,
@@ -97,12 +97,12 @@ class Feed:
         self.time = 0
         self.losses: list[tuple[str, Lost]] = []
         self.tally = Tally()
-        self._freshness = Freshness(round(parent_wait * 1000))
+        self._freshness = Freshness(round(parent_timeout * 1000))
         self._now = self._steady = 0
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
         self._projections = Projections()
-        self._new_merge = partial(_merge, round(parent_wait * 1000), max_records, max_bytes)
+        self._new_merge = partial(_merge, round(parent_timeout * 1000), max_records, max_bytes)
         self._merge = self._new_merge(self._projections)
         self._has_one_order = False  # which all instances read
         # Topics that were created again since the last look at the log: when that comes, all of them have been told of.
@@ -170,7 +170,7 @@ class Feed:
             case Sources(extents, lags, at, troubles):
                 self.coverage.looked(extents, troubles)
                 for topic in self._replaced:
-                    self._own_up(topic, Lost.REPLACED)
+                    self._own_up(topic, Lost.TOPIC_RECREATED)
                 self._replaced.clear()
                 self._merge.lags(lags)
                 self._withheld = sum(trouble.withheld for trouble in troubles)
@@ -194,7 +194,7 @@ class Feed:
             case Truncated(partition, next_offset):
                 # What only those records told stays known until it is told anew: nobody can say what was before.
                 self._merge.truncate(partition, next_offset)
-                self._own_up(partition.topic, Lost.REPLACED)
+                self._own_up(partition.topic, Lost.TOPIC_RECREATED)
                 self._leftovers.append(self.coverage.truncated(partition, next_offset))
 
     def _push(self, batch: Batch, steady: int) -> None:
@@ -347,7 +347,7 @@ def _readable(extent: Extent, withheld: int) -> tuple[int, int]:
     return extent.end - withheld, extent.end
 
 
-def _merge(parent_wait: int, max_records: int, max_bytes: int, projections: Projections) -> Merge[Understood]:
+def _merge(parent_timeout: int, max_records: int, max_bytes: int, projections: Projections) -> Merge[Understood]:
     """Return a merge that waits for the parents which `projections` do not know.
 
     It knows no feed: a cycle would leave all that a feed has known to the garbage collector, which comes after hours.
@@ -356,7 +356,7 @@ def _merge(parent_wait: int, max_records: int, max_bytes: int, projections: Proj
     def missing(item: Understood) -> str | None:
         return missing_parent(item[1], projections) if isinstance(item[1], Event) else None
 
-    return Merge(missing, parent_wait, _read, max_records, max_bytes)
+    return Merge(missing, parent_timeout, _read, max_records, max_bytes)
 
 
 def _read(item: Understood) -> Understood:

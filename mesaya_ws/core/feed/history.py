@@ -31,7 +31,7 @@ class Past:
         self,
         channels: Collection[Channel],
         present: Feed,
-        parent_wait: float,
+        parent_timeout: float,
         max_bytes: int,
         max_state_bytes: float = math.inf,
     ) -> None:
@@ -40,7 +40,7 @@ class Past:
         self._weights = Weights()
         self._max_state_bytes = max_state_bytes
         self.feed = Feed(
-            Hub(), Window(math.inf, max_bytes), parent_wait, only=self._joined.keys(), weigh=self._weights.note
+            Hub(), Window(math.inf, max_bytes), parent_timeout, only=self._joined.keys(), weigh=self._weights.note
         )
         self._replays: WeakSet[Replay] = WeakSet()
         self._present = present

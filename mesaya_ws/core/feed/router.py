@@ -38,7 +38,7 @@ def route(event: Event | Unreadable, projections: Projections, *, alone: bool = 
     along = images_along(event, projections) if event.entity in IMAGED else None
     outcome = (route_found if event.what == FOUND else _ROUTES[event.entity])(event, projections)
     if along is not None and (moved := moved_along(event, along, projections)):
-        outcome = outcome._replace(messages=[*outcome.messages, *moved], reason=Reason.SENT)
+        outcome = outcome._replace(messages=[*outcome.messages, *moved], reason=Reason.PUBLISHED)
     if event.entity != "restaurant" and outcome.messages and projections.shelves["restaurant"].gone:
         outcome = _without_the_closed(outcome, projections)
     if projections.is_late:
@@ -63,7 +63,7 @@ def _without_the_closed(outcome: Outcome, projections: Projections) -> Outcome:
             open_ones.append(message)
     if len(open_ones) == len(outcome.messages):
         return outcome
-    return outcome._replace(messages=open_ones, reason=Reason.SENT if open_ones else Reason.ORPHAN)
+    return outcome._replace(messages=open_ones, reason=Reason.PUBLISHED if open_ones else Reason.ORPHAN)
 
 
 # Restaurants

@@ -23,14 +23,14 @@ class Reason(StrEnum):
     # That of `Enum` is written in Python, and every record is counted by its reason.
     __hash__ = str.__hash__
 
-    SENT = "sent"
+    PUBLISHED = "published"
     ORPHAN = "orphan"
     """Folded; nothing is known that says whom it concerns."""
     UNPLACED = "unplaced"
     """An image or a piece of furniture that belongs to nothing known."""
     LATE = "late"
     """A later record of the same entity had been taken before: told as an update, unless it is deleted by then."""
-    FOUND = "found"
+    BACKFILLED = "backfilled"
     """What the platform's API has said, and is not to be told: an owner, or what had been told before."""
     PLAN = "plan"
     AUTH = "auth"
@@ -42,13 +42,13 @@ class Reason(StrEnum):
     UNKNOWN_EVENT_TYPE = "unknown_event_type"
     UNKNOWN_ENTITY = "unknown_entity"
     BAD_ID = "bad_id"
-    DAMAGED = "damaged"
+    CORRUPT = "corrupt"
     """The log has it, but its bytes cannot be unpacked."""
     TOO_LARGE = "too_large"
     """More than MAX_RECORD_BYTES, or more in it than can be looked at without holding up everybody."""
 
 
-NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED, Reason.FOUND})
+NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED, Reason.BACKFILLED})
 """Why a record that is understood is told to nobody, though it might be if more were known."""
 
 

@@ -43,4 +43,4 @@ def outcome_of(
     messages: Sequence[Message], otherwise: Reason = Reason.ORPHAN, reparented: Iterable[str] = ()
 ) -> Outcome:
     """Return the outcome of a record that was understood, whose reason is `otherwise` if it is no message."""
-    return Outcome(messages, Reason.SENT if messages else otherwise, "", tuple(reparented))
+    return Outcome(messages, Reason.PUBLISHED if messages else otherwise, "", tuple(reparented))

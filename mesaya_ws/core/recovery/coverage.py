@@ -131,14 +131,14 @@ class Coverage:
         try:
             vector = self._cursor.read(position, channel)
         except BadPositionError:
-            return Lost.DAMAGED
+            return Lost.INVALID_POSITION
         except ReplacedTopicError:
-            return Lost.REPLACED
+            return Lost.TOPIC_RECREATED
         if ahead := first_ahead(vector, self._cursor):
             return Ahead(vector, *ahead)
         if not self.is_at_hand(channel, vector):
             return Earlier(vector)
-        return Missed(vector) if self._is_clean(channel, vector) else Lost.UNSURE
+        return Missed(vector) if self._is_clean(channel, vector) else Lost.INCONSISTENT_POSITION
 
     def _is_clean(self, channel: Channel, vector: Vector) -> bool:
         return self._parentage.clean(channel, vector) and self.dependencies.clean(channel, vector)

@@ -15,15 +15,15 @@ from mesaya_ws.core.recovery.position import Cursor, Vector
 class Lost(StrEnum):
     """Why a client cannot be told what it missed (`reason` beside `recovered: false`)."""
 
-    DAMAGED = "damaged"
+    INVALID_POSITION = "invalid_position"
     """The text is no position of this channel."""
-    REPLACED = "replaced"
+    TOPIC_RECREATED = "topic_recreated"
     """A topic was deleted and created again since."""
     EXPIRED = "expired"
     """What followed lies further back than is kept."""
-    AHEAD = "ahead"
+    POSITION_AHEAD = "position_ahead"
     """The log ends before that place."""
-    UNSURE = "unsure"
+    INCONSISTENT_POSITION = "inconsistent_position"
     """The client came from an instance that took records of several partitions in another order."""
 
 

@@ -71,7 +71,7 @@ class Session:
 
     def announce(self, within: float) -> None:
         """Ask the client to move to another instance, before this one closes the connection in so many seconds."""
-        self.delivery.say("moving", within=within)
+        self.delivery.say("going_away", closeIn=within)
 
     def receive(self, text: str) -> str:
         """Obey a client's message, or answer why not; return its type, or the code of the error, for the books."""
@@ -222,7 +222,7 @@ class Session:
                 # Without its vector, which takes a hundred times the memory of the position that it is read from.
                 self._held[channel.name] = evolve(asked, ahead=evolve(verdict, vector={}), seen=feed.coverage.looks)
             case Ahead():
-                self._begin(asked, channel, Lost.AHEAD)
+                self._begin(asked, channel, Lost.POSITION_AHEAD)
             case _:
                 self._begin(asked, channel, verdict)
 

@@ -64,13 +64,13 @@ def route_found(event: Event, projections: Projections) -> Outcome:
     if event.entity == "restaurant":
         if (owner := event.data.get("ownerId")) is not None:
             projections.find_owner(event.id, owner)
-        return Outcome((), Reason.FOUND)
+        return Outcome((), Reason.BACKFILLED)
     sections, id = projections.shelves["section"], event.id
     before = sections.alive.get(id)
     left, there = projections.place("section", before), event.data.get("restaurantId")
     here = left or there
     if here is None:
-        return Outcome((), Reason.FOUND)
+        return Outcome((), Reason.BACKFILLED)
     messages = []
     if projections.is_open(here) and (before is not None or id not in sections.gone):
         is_new, tables = projections.find_section(id, event.data)
@@ -84,4 +84,4 @@ def route_found(event: Event, projections: Projections) -> Outcome:
             messages.append(Message(floor_plan(here), f"section.{what}", event.timestamp, told))
     # Also where it is not told: another instance may have taken it before the records that know better.
     places = [floor_plan(place) for place in dict.fromkeys((here, there)) if place is not None]
-    return outcome_of(messages, otherwise=Reason.FOUND, reparented=places)
+    return outcome_of(messages, otherwise=Reason.BACKFILLED, reparented=places)

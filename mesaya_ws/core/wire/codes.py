@@ -28,10 +28,15 @@ NORMAL = CloseCode(1000, "normal", "The client asked for the end.", reconnect=Fa
 UNSUPPORTED_DATA = CloseCode(
     1003, "unsupported_data", "A binary frame came; messages are JSON in text frames.", reconnect=False
 )
-TOO_BIG = CloseCode(1009, "too_big", "A message was larger than MAX_MESSAGE_BYTES.", reconnect=False)
-INTERNAL = CloseCode(1011, "internal", "The service met a fault of its own; it has been logged.", reconnect=True)
-RESTART = CloseCode(
-    1012, "restart", "This instance is going away; another takes over. Resume with your positions.", reconnect=True
+MESSAGE_TOO_BIG = CloseCode(1009, "message_too_big", "A message was larger than MAX_MESSAGE_BYTES.", reconnect=False)
+INTERNAL_ERROR = CloseCode(
+    1011, "internal_error", "The service met a fault of its own; it has been logged.", reconnect=True
+)
+SERVICE_RESTART = CloseCode(
+    1012,
+    "service_restart",
+    "This instance is going away; another takes over. Resume with your positions.",
+    reconnect=True,
 )
 SLOW = CloseCode(
     4008,
@@ -40,8 +45,10 @@ SLOW = CloseCode(
     "Nothing is lost: resume with your positions.",
     reconnect=True,
 )
-SILENT = CloseCode(4009, "silent", "Nothing came from the client within PING_TIMEOUT of a ping.", reconnect=True)
-FLOOD = CloseCode(4029, "flood", "The client sent more than MESSAGES_PER_SECOND.", reconnect=False)
+PING_TIMEOUT = CloseCode(
+    4009, "ping_timeout", "Nothing came from the client within PING_TIMEOUT of a ping.", reconnect=True
+)
+RATE_LIMITED = CloseCode(4029, "rate_limited", "The client sent more than MESSAGES_PER_SECOND.", reconnect=False)
 
 CLOSE_CODES = {
     close.code: close
@@ -51,12 +58,12 @@ CLOSE_CODES = {
         UNSUPPORTED_DATA,
         CloseCode(1006, "abnormal", "The connection broke without a close; only ever seen locally.", reconnect=True),
         CloseCode(1007, "invalid_data", "A text frame was not UTF-8.", reconnect=False),
-        TOO_BIG,
-        INTERNAL,
-        RESTART,
+        MESSAGE_TOO_BIG,
+        INTERNAL_ERROR,
+        SERVICE_RESTART,
         SLOW,
-        SILENT,
-        FLOOD,
+        PING_TIMEOUT,
+        RATE_LIMITED,
     )
 }
 """All close codes that a client can meet, by number."""

@@ -44,7 +44,7 @@ def inspect(settings: Settings) -> Inspection:
     """Look at all topics of the settings. Raises `LogUnavailableError`, `SettingsError`; to be run in a thread."""
     listen()
     options, started = connection_options(settings), monotonic()
-    names = dict.fromkeys((*followed(settings), *filter(None, [settings.state_topic])))
+    names = dict.fromkeys((*followed(settings), *filter(None, [settings.checkpoint_topic])))
     try:
         with closing(Clients(options)) as clients:
             admin = clients.admin()
@@ -87,8 +87,8 @@ def _configs(admin: KafkaAdminClient, topic: str) -> dict[str, str]:
 
 def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]:
     """Say what is wrong with `topics`; what is wrong with several of them in one sentence."""
-    state = [topic for topic in topics if topic.name == settings.state_topic]
-    events = [topic for topic in topics if topic.name != settings.state_topic]
+    state = [topic for topic in topics if topic.name == settings.checkpoint_topic]
+    events = [topic for topic in topics if topic.name != settings.checkpoint_topic]
 
     def named(is_so: Callable[[Topic], bool], among: Collection[Topic] = events) -> str:
         return ", ".join(sorted(topic.name for topic in among if topic.exists and is_so(topic)))
@@ -129,12 +129,14 @@ def _is_short_of_copies(topic: Topic) -> bool:
 def _findings_of_state(topic: Topic) -> Iterator[Finding]:
     if not topic.exists:
         if not topic.allows("CREATE"):
-            yield warning(f"STATE_TOPIC {topic.name} does not exist, and our user may not create it.")
+            yield warning(f"CHECKPOINT_TOPIC {topic.name} does not exist, and our user may not create it.")
         return
     missing = [operation for operation in ("READ", "WRITE") if not topic.allows(operation)]
     if topic.trouble is None and missing:
-        yield error(f"our user lacks {' and '.join(missing)} for STATE_TOPIC {topic.name}: no checkpoints without.")
+        yield error(
+            f"our user lacks {' and '.join(missing)} for CHECKPOINT_TOPIC {topic.name}: no checkpoints without."
+        )
     if "compact" not in topic.configs.get("cleanup.policy", "compact"):
         yield error(f"{topic.name} only grows: give it cleanup.policy=compact.")
     if len(topic.copies) > 1:
-        yield warning(f"STATE_TOPIC {topic.name} has {len(topic.copies)} partitions, and needs one.")
+        yield warning(f"CHECKPOINT_TOPIC {topic.name} has {len(topic.copies)} partitions, and needs one.")

@@ -20,7 +20,7 @@ ROOM = 256 * 1024 * 1024
 
 def inspect(settings: Settings) -> Inspection:
     """Look at the file, if it is there, and where it is to be; to be run in a thread."""
-    path = settings.event_log.absolute()
+    path = settings.event_log_file.absolute()
     found = {}
     findings = list(_findings_of_place(path.parent))
     if path.exists() and not findings:
@@ -30,15 +30,15 @@ def inspect(settings: Settings) -> Inspection:
                 topics = file.topics()
             found = extents({name: topic for name, topic in topics.items() if name in followed(settings)})
         except LogFileError as failure:
-            findings.append(error(f"EVENT_LOG: {failure}"))
+            findings.append(error(f"EVENT_LOG_FILE: {failure}"))
     return Inspection(found, [*findings, *_findings_of_room(path.parent)])
 
 
 def _findings_of_place(folder: Path) -> Iterator[Finding]:
     if not folder.is_dir():
-        yield error(f"EVENT_LOG: there is no directory {folder}: make it, or name another file.")
+        yield error(f"EVENT_LOG_FILE: there is no directory {folder}: make it, or name another file.")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield error(f"EVENT_LOG: {folder} cannot be written, where the log and its journal are: see its rights.")
+        yield error(f"EVENT_LOG_FILE: {folder} cannot be written, where the log and its journal are: see its rights.")
 
 
 def _findings_of_room(folder: Path) -> Iterator[Finding]:
@@ -47,4 +47,4 @@ def _findings_of_room(folder: Path) -> Iterator[Finding]:
     except OSError:
         return
     if free < ROOM:
-        yield warning(f"EVENT_LOG: only {free // 1024**2} MiB are free on the disk of {folder}: make room.")
+        yield warning(f"EVENT_LOG_FILE: only {free // 1024**2} MiB are free on the disk of {folder}: make room.")

@@ -63,7 +63,7 @@ def _prepare(path: Path, topics: Sequence[str]) -> None:
         with closing(LogFile(path, APPEND_PATIENCE, create=True)) as file:
             file.fit_out(topics)
     except LogFileError as error:
-        raise SettingsError([f"EVENT_LOG: {error}"]) from error
+        raise SettingsError([f"EVENT_LOG_FILE: {error}"]) from error
 
 
 async def _in_own_thread(job: Callable[[], None], name: str) -> None:

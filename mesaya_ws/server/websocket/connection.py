@@ -38,8 +38,8 @@ CLIENT, SERVICE, NOBODY = "client", "service", "nobody"
 """Who closed a connection: whoever sent the first close frame, or nobody, when it broke without one."""
 
 _VERDICTS = {
-    Violation.TOO_BIG: codes.TOO_BIG,
-    Violation.FLOOD: codes.FLOOD,
+    Violation.TOO_BIG: codes.MESSAGE_TOO_BIG,
+    Violation.FLOOD: codes.RATE_LIMITED,
     Violation.BINARY: codes.UNSUPPORTED_DATA,
 }
 
@@ -98,7 +98,7 @@ class Connection:
         self._pinged_at = -math.inf
         self._verdict: CloseCode | None = None
         self._outbox = Outbox(
-            stream.socket, senders, self, max_messages=settings.outbox_messages, max_bytes=settings.outbox_bytes
+            stream.socket, senders, self, max_messages=settings.send_queue_messages, max_bytes=settings.send_queue_bytes
         )
         watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
         self._stream = WatchedStream(stream.socket, early, self._outbox, watch, self, around.receiver.receive)
@@ -135,7 +135,7 @@ class Connection:
     def failed(self, fault: Exception) -> None:
         """End the connection by a fault of ours; no other one may come to harm by it."""
         log.error("a connection ended by a fault of ours", connection=self.session.id, exc_info=fault)
-        self.close(codes.INTERNAL)
+        self.close(codes.INTERNAL_ERROR)
 
     def violated(self, violation: Violation) -> None:
         """End the connection of a client that breaks a limit."""
@@ -154,7 +154,7 @@ class Connection:
             self.close(codes.SLOW)
         elif self._pinged_at > heard_at:
             if now - max(self._pinged_at, outbox.took_at(now)) >= settings.ping_timeout:
-                self.close(codes.SILENT)
+                self.close(codes.PING_TIMEOUT)
         elif now - heard_at >= settings.ping_interval:
             self._pinged_at = now
             outbox.offer(PING, 1)
@@ -223,7 +223,7 @@ async def serve_websocket(
     metrics.connections_open += 1
     metrics.connections_total += 1
     if around.status.draining:
-        connection.close(codes.RESTART)
+        connection.close(codes.SERVICE_RESTART)
     try:
         code, by = await connection.run(answer)
     finally:

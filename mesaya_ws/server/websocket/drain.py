@@ -52,7 +52,7 @@ async def drain(connections: Set[Leaving], seconds: float) -> None:
     async with trio.open_nursery() as nursery:
         if grace:
             nursery.start_soon(visit, lambda connection: connection.announce(grace), 0.0)
-        nursery.start_soon(visit, lambda connection: connection.close(codes.RESTART), grace)
+        nursery.start_soon(visit, lambda connection: connection.close(codes.SERVICE_RESTART), grace)
     # Whoever was let in at the last moment.
     for connection in list(connections):
-        connection.close(codes.RESTART)
+        connection.close(codes.SERVICE_RESTART)

@@ -28,7 +28,7 @@ from tests.core.world import written
 from tests.scenarios.test_any_records import records
 
 NOW = 1_800_000_000_000
-PARENT_WAIT = 1.0
+PARENT_TIMEOUT = 1.0
 CHANNELS = [
     *(parse_channel(f"restaurant:{id}:{kind}") for id in "abc" for kind in RESTAURANT_KINDS),
     *(parse_channel(f"global:{kind}") for kind in GLOBAL_KINDS),
@@ -36,14 +36,14 @@ CHANNELS = [
 
 
 def new_feed():
-    return Feed(Hub(), Window(inf, 1 << 30), PARENT_WAIT)
+    return Feed(Hub(), Window(inf, 1 << 30), PARENT_TIMEOUT)
 
 
 A, B = Partition("mesa-ya.reviews.events", 0), Partition("mesa-ya.restaurants.events", 0)
 
 
 def test_a_source_is_paused_while_too_much_of_it_waits_for_another_one():
-    feed = Feed(Hub(), Window(inf, 1 << 30), PARENT_WAIT, max_records=10)
+    feed = Feed(Hub(), Window(inf, 1 << 30), PARENT_TIMEOUT, max_records=10)
     feed.hear(Sources({A: Extent(0, 20, "a"), B: Extent(0, 1, "b")}, {A: 20, B: 1}), NOW)
     feed.hear(Batch(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
     list(feed.take(NOW))
@@ -96,7 +96,7 @@ class Log:
                     for _ in feed.take(NOW):
                         yield
         # And when what waits at the end has waited long enough.
-        for now in (NOW, NOW + round(PARENT_WAIT * 1000)):
+        for now in (NOW, NOW + round(PARENT_TIMEOUT * 1000)):
             for _ in feed.take(now):
                 pass
 
@@ -198,7 +198,7 @@ def test_what_lies_before_the_checkpoint_must_be_read_again():
     assert isinstance(whole.coverage.judge(PLAN, before), Missed)
     assert isinstance(feed.coverage.judge(PLAN, before), Earlier)
     assert isinstance(feed.coverage.judge(PLAN, last), Missed)
-    assert feed.coverage.judge(PLAN, "AAAA") == Lost.DAMAGED
+    assert feed.coverage.judge(PLAN, "AAAA") == Lost.INVALID_POSITION
 
 
 def test_what_retention_dropped_is_known_from_the_checkpoint():
@@ -335,7 +335,7 @@ def test_what_became_of_every_record_is_reported():
     records = [Record(*RESTAURANTS, offset, NOW, None, said) for offset, said in enumerate(values)]
     feed.hear(Batch(RESTAURANTS, records, 0), NOW)
     list(feed.take(NOW))
-    assert became == [(0, Reason.SENT), (1, Reason.UNKNOWN_EVENT_TYPE)]
+    assert became == [(0, Reason.PUBLISHED), (1, Reason.UNKNOWN_EVENT_TYPE)]
 
 
 def test_a_feed_of_some_channels_publishes_nothing_else():
@@ -405,8 +405,8 @@ def test_a_feed_rests_until_something_happens_by_itself(live):
     assert live.rests_for(NOW) == inf
     told_of(live, Record(*TABLES, 0, NOW, None, value("created", "t", sectionId="unknown")))
     list(live.take(NOW))
-    assert live.rests_for(NOW) == PARENT_WAIT
-    over_at = NOW + round(PARENT_WAIT * 1000)
+    assert live.rests_for(NOW) == PARENT_TIMEOUT
+    over_at = NOW + round(PARENT_TIMEOUT * 1000)
     assert live.rests_for(over_at + 1) == 0
     list(live.take(over_at))
     assert live.rests_for(over_at) == inf
@@ -422,7 +422,7 @@ def parents_wait(feed, now, steady, timestamp):
 @pytest.mark.parametrize("ours", [-300_000, 0, 300_000])
 @pytest.mark.parametrize("theirs", [-86_400_000, 0, 86_400_000])
 def test_a_parent_is_waited_for_as_long_whatever_clocks_say(live, ours, theirs):
-    assert parents_wait(live, NOW + ours, 5000, NOW + theirs) == PARENT_WAIT
+    assert parents_wait(live, NOW + ours, 5000, NOW + theirs) == PARENT_TIMEOUT
     list(live.take(NOW - ours, 5999))  # our clock is set
     assert live.cursor.next[TABLES] == 0
     list(live.take(NOW - ours, 6000))
@@ -431,7 +431,7 @@ def test_a_parent_is_waited_for_as_long_whatever_clocks_say(live, ours, theirs):
 
 @pytest.mark.parametrize("theirs", [-86_400_000, 0, 86_400_000])
 def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
-    feed = Feed(Hub(), Window(300, 1 << 20), PARENT_WAIT)
+    feed = Feed(Hub(), Window(300, 1 << 20), PARENT_TIMEOUT)
     feed.hear(Sources(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW, 0)
     list(feed.take(NOW, 0))
     section = Record(*SECTIONS, 0, NOW + theirs, None, value("created", "s", restaurantId="r"))
@@ -454,12 +454,12 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
     told_of(live, table(4)._replace(value=value("created", "t4", sectionId="unknown")))
     list(live.take(NOW))
     live.hear(Truncated(TABLES, 2), NOW)
-    assert live.losses == [(TABLES.topic, Lost.REPLACED)]
+    assert live.losses == [(TABLES.topic, Lost.TOPIC_RECREATED)]
     live.losses.clear()
     assert live.cursor.next[TABLES] == 2
     assert live.position(PLAN) == positions[1]
     assert isinstance(live.coverage.judge(PLAN, positions[1]), Missed)
-    assert live.coverage.judge(PLAN, positions[3]) == Lost.REPLACED, "it need not be waited for"
+    assert live.coverage.judge(PLAN, positions[3]) == Lost.TOPIC_RECREATED, "it need not be waited for"
     live.hear(EpochsBegun([(TABLES, 2, 3)]), NOW)
     for offset in (2, 3, 4):
         told_of(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
@@ -468,7 +468,7 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
     tables = [publication.offset for channel, publication in published(live) if publication.partition == TABLES]
     assert tables == [0, 1, 2, 3, 4]
     for position in positions[2:]:
-        assert live.coverage.judge(PLAN, position) == Lost.REPLACED
+        assert live.coverage.judge(PLAN, position) == Lost.TOPIC_RECREATED
     assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Missed)
     list(live.take(NOW + 10_000))
     assert live._merge.caught_up, "what waited for its parent is no more"
@@ -533,7 +533,7 @@ def test_what_was_told_of_a_topic_that_is_created_again_is_lost(live, waits):
     told_of(live, Record(*TABLES, 0, NOW, None, value("created", "new", sectionId="s")))
     steps = live.take(NOW)
     next(steps)
-    assert live.losses == [(TABLES.topic, Lost.REPLACED)]
+    assert live.losses == [(TABLES.topic, Lost.TOPIC_RECREATED)]
     live.losses = []
     list(steps)
     assert [orjson.loads(payload_of(one.frame))["data"].get("tableId") for _, one in published(live)] == [None, "new"]

@@ -152,7 +152,7 @@ def test_a_topic_that_is_created_again_meanwhile(instance, who):
     instance.log.tell(past.feed)
     if who != "present":
         past.feed.hear(Replaced(REVIEWS_AT.topic, "another"), NOW)
-    assert past.judge(REVIEWS, position) in (Lost.REPLACED, Lost.EXPIRED)
+    assert past.judge(REVIEWS, position) in (Lost.TOPIC_RECREATED, Lost.EXPIRED)
 
 
 def test_a_change_of_parentage_that_the_reading_takes_in_another_order(instance):
@@ -165,7 +165,7 @@ def test_a_change_of_parentage_that_the_reading_takes_in_another_order(instance)
     past = instance.past(TABLES)
     instance.log.tell(past.feed)
     assert isinstance(past.judge(TABLES, before), Missed)
-    assert past.judge(TABLES, between) == Lost.UNSURE
+    assert past.judge(TABLES, between) == Lost.INCONSISTENT_POSITION
 
 
 def test_another_channel_joins_from_where_the_reading_stands(instance):

@@ -48,7 +48,7 @@ def test_a_reservation_goes_to_the_restaurant_and_the_guest(platform):
         channel: Message(channel, "reservation.created", TIME, SHOWN) for channel in (RESERVATIONS, GUEST)
     }
     assert messages[RESERVATIONS].data is messages[GUEST].data
-    assert platform.outcome.reason == Reason.SENT
+    assert platform.outcome.reason == Reason.PUBLISHED
 
 
 def test_the_shape_of_a_reservation_is_always_whole(platform):

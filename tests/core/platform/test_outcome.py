@@ -5,10 +5,10 @@ MESSAGE = Message("global:announcements", "announcement.created", "", {})
 
 
 def test_what_is_a_message_was_sent_and_what_is_none_has_a_reason():
-    assert outcome_of([MESSAGE]) == Outcome([MESSAGE], Reason.SENT)
+    assert outcome_of([MESSAGE]) == Outcome([MESSAGE], Reason.PUBLISHED)
     assert outcome_of([]) == Outcome([], Reason.ORPHAN)
     assert outcome_of([], Reason.UNPLACED).reason == Reason.UNPLACED
-    assert outcome_of([MESSAGE], Reason.UNPLACED).reason == Reason.SENT
+    assert outcome_of([MESSAGE], Reason.UNPLACED).reason == Reason.PUBLISHED
 
 
 def test_what_changes_for_channels_is_kept_though_nothing_is_sent():

@@ -60,7 +60,9 @@ def test_what_was_missed_is_at_hand_or_has_gone_or_was_never_here():
 @pytest.mark.parametrize(("channel", "position"), [(OPINIONS, ""), (OPINIONS, "é"), (PLAN, None)])
 def test_what_is_no_place_of_the_channel_is_damaged(channel, position):
     instance = Instance(reviews=0, tables=0)
-    assert instance.judge(channel, instance.position(OPINIONS) if position is None else position) == Lost.DAMAGED
+    assert (
+        instance.judge(channel, instance.position(OPINIONS) if position is None else position) == Lost.INVALID_POSITION
+    )
 
 
 def test_across_a_change_of_what_belongs_together_only_a_clean_cut_is_sure():
@@ -72,7 +74,7 @@ def test_across_a_change_of_what_belongs_together_only_a_clean_cut_is_sure():
     there.cursor.advance(SECTIONS, 1)
     there.coverage.reparented(PLAN, SECTIONS)
     assert there.judge(PLAN, start) == Missed({TABLES: 0, SECTIONS: 0})
-    assert there.judge(PLAN, between) == Lost.UNSURE
+    assert there.judge(PLAN, between) == Lost.INCONSISTENT_POSITION
     assert not there.coverage.holds(PLAN, {TABLES: 0, SECTIONS: 1})
     assert there.coverage.is_at_hand(PLAN, {TABLES: 0, SECTIONS: 1})
     assert there.coverage.holds(PLAN, {TABLES: 1, SECTIONS: 1})
@@ -130,7 +132,7 @@ def test_a_topic_that_is_created_again_begins_anew():
     before = instance.position(OPINIONS)
     instance.coverage.replaced(REVIEWS.topic, "another")
     assert instance.cursor.next == {TABLES: 1}
-    assert instance.judge(OPINIONS, before) == Lost.REPLACED
+    assert instance.judge(OPINIONS, before) == Lost.TOPIC_RECREATED
     instance.look(ids={"reviews": "another"}, reviews=0, tables=1)
     assert isinstance(instance.judge(OPINIONS, instance.position(OPINIONS)), Missed)
     assert list(instance.window.after(OPINIONS.name, {})) == []

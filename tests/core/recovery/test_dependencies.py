@@ -28,7 +28,7 @@ def dependencies(window):
 
 
 def told(channel=STAFF, **more):
-    return Outcome([Message(channel.name, "x", "", {})], Reason.SENT, **more)
+    return Outcome([Message(channel.name, "x", "", {})], Reason.PUBLISHED, **more)
 
 
 def untold(*awaits):
@@ -73,7 +73,9 @@ def test_what_waits_for_one_that_waits_itself_waits_for_both(dependencies):
     subscriptions, restaurants = (Partition(topic_of(domain), 0) for domain in ("subscriptions", "restaurants"))
     dependencies.note(PAID, 3, untold("subscription:b"))
     dependencies.note(subscriptions, 4, Outcome((), Reason.ORPHAN, awaits=("restaurant:R",), known=("subscription:b",)))
-    dependencies.note(restaurants, 5, Outcome((), Reason.FOUND, known=("restaurant:R",), concerned=(upgrade.name,)))
+    dependencies.note(
+        restaurants, 5, Outcome((), Reason.BACKFILLED, known=("restaurant:R",), concerned=(upgrade.name,))
+    )
     assert not dependencies.clean(upgrade, {PAID: 3, subscriptions: 5, restaurants: 6})
     assert dependencies.clean(upgrade, {PAID: 4, subscriptions: 5, restaurants: 6})
 

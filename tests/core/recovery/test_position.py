@@ -356,7 +356,7 @@ def test_what_is_written_is_read(offsets, wide):
         st.one_of(
             st.tuples(st.just("advance"), st.sampled_from(TOPICS), st.integers(0, 2), st.integers(0, 1 << 40)),
             st.tuples(st.just("found"), st.sampled_from((*TOPICS, PARENTS)), st.integers(0, 2), st.integers(0, 300)),
-            st.tuples(st.just("replaced"), st.sampled_from(TOPICS), st.just(0), st.just(0)),
+            st.tuples(st.just("topic_recreated"), st.sampled_from(TOPICS), st.just(0), st.just(0)),
             st.tuples(st.just("epoch"), st.sampled_from(TOPICS), st.integers(0, 2), st.integers(0, 1 << 40)),
             st.tuples(st.just("truncated"), st.sampled_from(TOPICS), st.integers(0, 2), st.integers(0, 1 << 40)),
             st.tuples(st.just("ask"), st.sampled_from(TOPICS), st.just(0), st.just(0)),
@@ -370,7 +370,7 @@ def test_a_place_is_told_alike_by_who_came_there_step_by_step_and_who_begins_the
         partition = Partition(topic, partition_number)
         if step == "found":
             stepped.found({partition: Extent(offset, offset, ids.get(topic, f"id of {topic}"))})
-        elif step == "replaced":
+        elif step == "topic_recreated":
             ids[topic] = f"another of {topic}"
             stepped.replaced(topic, ids[topic])
         elif step == "ask":

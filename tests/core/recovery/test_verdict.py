@@ -187,7 +187,7 @@ def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(se
                 picture.hear(message)
             assert picture.without(unplaced) == picture_of(there.feed, channel).without(unplaced)
         else:
-            assert verdict == Lost.UNSURE
+            assert verdict == Lost.INCONSISTENT_POSITION
     # At the beginning and at the end nobody is unsure, and in the same order never.
     assert all(
         isinstance(there.feed.coverage.judge(*place[:2]), Missed)
@@ -218,7 +218,7 @@ def moved():
 def test_between_a_move_and_what_another_instance_took_before_it(moved):
     here, there, position = moved
     assert isinstance(here.coverage.judge(TABLES, position), Missed)
-    assert there.coverage.judge(TABLES, position) == Lost.UNSURE
+    assert there.coverage.judge(TABLES, position) == Lost.INCONSISTENT_POSITION
     elsewhere = parse_channel("restaurant:R3:tables")
     assert isinstance(there.coverage.judge(elsewhere, here.position(elsewhere)), Missed), "nothing changed there"
 
@@ -231,7 +231,7 @@ def test_a_section_that_comes_brings_what_was_not_told_before():
     position = here.feed.position(TABLES)
     there.take(table)
     there.take(section)
-    assert there.feed.coverage.judge(TABLES, position) == Lost.UNSURE, (
+    assert there.feed.coverage.judge(TABLES, position) == Lost.INCONSISTENT_POSITION, (
         "the table came with the section, which is told already"
     )
 
@@ -239,7 +239,7 @@ def test_a_section_that_comes_brings_what_was_not_told_before():
 def test_after_a_topic_was_created_again_old_changes_mean_nothing(moved):
     _, feed, position = moved
     feed.hear(Replaced("mesa-ya.sections.events", "another"), LATER)
-    assert feed.coverage.judge(TABLES, position) == Lost.REPLACED
+    assert feed.coverage.judge(TABLES, position) == Lost.TOPIC_RECREATED
     feed.hear(Sources({Partition("mesa-ya.sections.events", 0): Extent(0, 0, "another")}, {}), LATER)
     list(feed.take(LATER))
     assert isinstance(feed.coverage.judge(TABLES, feed.position(TABLES)), Missed)

@@ -140,7 +140,7 @@ def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
     answer, snapshot, other, another = session.outbox.said()
     assert (answer["type"], answer["id"], answer["position"]) == ("subscribed", "s", snapshot["position"])
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
-    assert (other["reason"], another["type"]) == ("damaged", "snapshot")
+    assert (other["reason"], another["type"]) == ("invalid_position", "snapshot")
     world.review(2)
     assert reviews(session.outbox.said()) == ["v2"]
 

@@ -213,7 +213,7 @@ def test_every_position_of_a_stream_goes_on_right_behind_its_event():
 @pytest.mark.parametrize("position", ["", "rubbish", "A" * 60])
 def test_what_is_no_position_gives_the_state_instead(position):
     answer, snapshot = ask(World().client(), channel=CHANNEL, position=position)
-    assert (answer["recovered"], answer["reason"]) == (False, "damaged")
+    assert (answer["recovered"], answer["reason"]) == (False, "invalid_position")
     assert (snapshot["type"], snapshot["data"], snapshot["position"]) == (
         "snapshot",
         {"reviews": []},
@@ -253,7 +253,7 @@ def test_a_position_of_another_channel_brings_nothing_of_this_one():
     position = ask(world.client(), channel="restaurant:r2:reviews")[0]["position"]
     world.review(1)
     answer, _ = ask(world.client(), channel=CHANNEL, position=position)
-    assert answer["reason"] == "damaged"
+    assert answer["reason"] == "invalid_position"
 
 
 def test_a_topic_that_was_created_again_is_told():
@@ -264,7 +264,7 @@ def test_a_topic_that_was_created_again_is_told():
     world.feed.hear(Replaced(REVIEWS.topic, "another"), NOW)
     world.look()
     answer, *_ = ask(world.client(), channel=CHANNEL, position=position)
-    assert (answer["recovered"], answer["reason"]) == (False, "replaced")
+    assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated")
 
 
 def test_what_is_lost_lies_before_no_place_that_is_told_until_it_is_owned_up_to():
@@ -311,7 +311,7 @@ def test_a_position_that_the_log_does_not_reach_is_lost():
     world.look()
     list(session.release())
     answer, snapshot = session.outbox.said()
-    assert (answer["reason"], snapshot["type"]) == ("ahead", "snapshot")
+    assert (answer["reason"], snapshot["type"]) == ("position_ahead", "snapshot")
 
 
 def test_what_has_left_the_window_is_asked_for_and_recalled():
@@ -513,7 +513,7 @@ def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_
         world.look()
         assert most_calls_in_a_step(session.release()) < 2 * one
     assert not session.holding
-    assert world.feed.tally.resumes == {(LOST, Lost.AHEAD): len(names)}
+    assert world.feed.tally.resumes == {(LOST, Lost.POSITION_AHEAD): len(names)}
 
 
 def test_who_leaves_while_it_is_answered_is_told_no_more():

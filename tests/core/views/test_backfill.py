@@ -145,7 +145,7 @@ def test_what_records_have_told_of_is_not_found(platform, told):
         platform.says(kind, id, **data)
     before = told_rows(platform)
     assert platform.says("section.found", "s", restaurantId="R", name="x", tables=[{"id": "t"}]) == {}
-    assert platform.outcome.reason == Reason.FOUND
+    assert platform.outcome.reason == Reason.BACKFILLED
     assert told_rows(platform) == before
 
 
@@ -193,7 +193,7 @@ def test_tables_that_are_deleted_or_elsewhere_stay_so(platform):
 
 def test_a_section_of_no_restaurant_says_nothing(platform):
     assert platform.says("section.found", "s", name="x") == {}
-    assert platform.outcome.reason == Reason.FOUND
+    assert platform.outcome.reason == Reason.BACKFILLED
     assert missing_parent(event("table.created", "t", sectionId="s"), platform.projections) == "section:s"
 
 
@@ -201,7 +201,7 @@ def test_who_owns_a_restaurant_is_found_and_said_to_nobody(platform):
     subscription = event("subscription.created", "sub", restaurantId="R")
     assert missing_parent(subscription, platform.projections) == "restaurant:R"
     assert platform.says("restaurant.found", "R", ownerId="u", name="x") == {}
-    assert platform.outcome.reason == Reason.FOUND
+    assert platform.outcome.reason == Reason.BACKFILLED
     assert missing_parent(subscription, platform.projections) is None
     assert list(platform.hears(subscription)) == ["user:u:notifications"]
     assert not platform.projections.shelves["restaurant"].knows("R"), "no record has told of it"

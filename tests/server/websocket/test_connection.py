@@ -150,11 +150,11 @@ async def test_subscriptions_that_wait_are_made_known():
     ("sent", "verdict"),
     [
         (frame(b"x", BINARY), (1003, "unsupported_data")),
-        (frame(b"x" * 300), (1009, "too_big")),
-        (frame(b"x" * 200, final=False) + frame(b"x" * 200, 0), (1009, "too_big")),
-        (frame(b"", announced=1 << 62), (1009, "too_big")),
-        (frame(b"{}") * 11, (4029, "flood")),
-        (frame(b"", final=False) + frame(b"", 0, final=False) * 10, (4029, "flood")),
+        (frame(b"x" * 300), (1009, "message_too_big")),
+        (frame(b"x" * 200, final=False) + frame(b"x" * 200, 0), (1009, "message_too_big")),
+        (frame(b"", announced=1 << 62), (1009, "message_too_big")),
+        (frame(b"{}") * 11, (4029, "rate_limited")),
+        (frame(b"", final=False) + frame(b"", 0, final=False) * 10, (4029, "rate_limited")),
         (frame(b"\xff"), (1007, "invalid_data")),
         (frame(b"x", mask=None), (1002, "protocol_error")),
     ],
@@ -187,7 +187,7 @@ async def test_how_a_connection_ended_is_logged_and_as_debug_when_the_client_wis
         assert world.metrics.closes == {("1011", "client"): 1, ("4029", "service"): 1, ("1006", "nobody"): 1}
     ends = {event["by"]: event for event in logged() if event["event"] == "connection closed"}
     told = [(ends[by]["level"], ends[by]["code"], ends[by]["reason"]) for by in ("client", "service", "nobody")]
-    assert told == [("debug", 1011, "internal"), ("info", 4029, "flood"), ("info", 1006, "abnormal")]
+    assert told == [("debug", 1011, "internal_error"), ("info", 4029, "rate_limited"), ("info", 1006, "abnormal")]
     for end in ends.values():
         assert 0 <= end["seconds"] < PATIENCE
 
@@ -202,10 +202,10 @@ async def test_a_message_that_is_refused_is_logged_with_its_code(world, logged):
 
 async def test_a_connection_can_be_ended_and_the_first_reason_counts(world):
     client = await world.subscribed()
-    world.connection.close(codes.RESTART)
+    world.connection.close(codes.SERVICE_RESTART)
     world.connection.close(codes.SLOW)
     world.publish(b"too late")
-    assert await client.closed_with() == (1012, "restart")
+    assert await client.closed_with() == (1012, "service_restart")
     await client.send(close(1012))
     await client.stream.aclose()
     await world.until_nobody_is_left()
@@ -215,13 +215,13 @@ async def test_a_connection_can_be_ended_and_the_first_reason_counts(world):
 async def test_it_ends_even_if_the_client_does_not_take_part():
     async with gateway(close_timeout=0.1) as world:
         client = await world.client()
-        world.connection.close(codes.RESTART)
+        world.connection.close(codes.SERVICE_RESTART)
         await world.until_nobody_is_left()
-        assert await client.closed_with() == (1012, "restart")
+        assert await client.closed_with() == (1012, "service_restart")
 
 
 async def test_a_client_that_does_not_read_is_sent_away_and_may_read_why():
-    async with gateway(outbox_messages=10) as world:
+    async with gateway(send_queue_messages=10) as world:
         slow, other = await world.subscribed(), await world.subscribed()
         messages = [b"%d" % number * 1000 for number in range(100)]
         for message in messages:
@@ -259,7 +259,7 @@ async def test_a_client_that_stays_silent_is_given_up(world):
     world.connection.check(now + settings.ping_timeout - 1)
     assert await client.frame() == (PING, b"")
     world.connection.check(now + settings.ping_timeout)
-    assert await client.closed_with() == (4009, "silent")
+    assert await client.closed_with() == (4009, "ping_timeout")
 
 
 async def test_a_client_that_takes_nothing_is_given_up_whatever_it_sends(world):
@@ -345,7 +345,7 @@ async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(wor
         await client.send(frame(b"{}"))
     else:
         connection.session.outbox.pause()
-    assert await client.closed_with() == (1011, "internal")
+    assert await client.closed_with() == (1011, "internal_error")
     await client.stream.aclose()
     await client.ended.wait()
     [entry] = [entry for entry in logged() if entry["level"] == "error"]
@@ -421,7 +421,7 @@ async def test_a_connection_that_has_ended_leaves_nothing_to_the_garbage_collect
         if parting == "close":
             await client.send(close(1000))
         elif parting == "verdict":
-            world.connection.close(codes.SILENT)
+            world.connection.close(codes.PING_TIMEOUT)
             await client.closed_with()
         await client.stream.aclose()
         await world.until_nobody_is_left()

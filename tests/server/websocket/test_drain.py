@@ -22,7 +22,7 @@ class Connection:
             self.connections.discard(self)
 
     def close(self, verdict):
-        assert verdict is codes.RESTART
+        assert verdict is codes.SERVICE_RESTART
         assert self.closed is None
         self.closed = trio.current_time()
         self.connections.discard(self)
