@@ -10,9 +10,9 @@ import orjson
 from mesaya_ws.core.access.channels import KINDS, parse_channel
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch
+from mesaya_ws.core.log.events import Records
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.platform.envelope import Event, understand
+from mesaya_ws.core.platform.envelope import Event, decode
 from mesaya_ws.core.recovery.window import Window
 
 SAMPLE = Path(__file__).parent.parent / "mesaya_ws" / "samples" / "captured.jsonl"
@@ -44,7 +44,7 @@ class Played:
             topic = line["topic"]
             record = Record(topic, 0, self._next[topic], 0, None, value_of(line))
             self._next[topic] += 1
-            self.feed.hear(Batch(None, [record], 0), 0)
+            self.feed.hear(Records(None, [record], 0), 0)
             list(self.feed.take(0))
         for name in self.feed.window.channels:
             kind = parse_channel(name).kind.name
@@ -81,7 +81,7 @@ def size_rows():
     for line in map(orjson.loads, SAMPLE.read_bytes().splitlines()):
         played.play([line])
         played.look()
-        event = understand(Record(line["topic"], 0, 0, 0, None, value_of(line)))
+        event = decode(Record(line["topic"], 0, 0, 0, None, value_of(line)))
         if isinstance(event, Event) and event.what == "created":
             created.setdefault(event.entity, line)
     large.play(created.values())

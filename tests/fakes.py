@@ -9,26 +9,26 @@ import trio
 from attrs import Factory, define
 
 from mesaya_ws.core.log.events import (
-    Batch,
+    Available,
+    Corrupt,
     EpochsBegun,
     Gap,
-    News,
-    Outage,
-    Replaced,
-    Restored,
-    Skipped,
-    Sources,
+    LogEvent,
+    LogMetadata,
+    Records,
+    TopicRecreated,
     Truncated,
+    Unavailable,
 )
 from mesaya_ws.core.log.interface import (
     EventLog,
     LogUnavailableError,
     OffsetGoneError,
     Paused,
-    RecordRefusedError,
+    RecordRejectedError,
     nothing_is_paused,
 )
-from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record
+from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.topics import TOPICS
 
@@ -52,8 +52,8 @@ class FakeLog:
         self._loses_acknowledgements = False
         self._clock = clock
         self._held: list[tuple[int, Record]] = []
-        self._skipped: list[Skipped] = []
-        self._extents = {Partition(topic, 0): Extent(0, 0, f"{topic}#1") for topic in topics}
+        self._skipped: list[Corrupt] = []
+        self._extents = {Partition(topic, 0): OffsetRange(0, 0, f"{topic}#1") for topic in topics}
         self._troubles: dict[str, Trouble] = {}
         self._epochs = [(partition, 0, 1) for partition in self._extents]
         self._changed = trio.Event()
@@ -116,14 +116,14 @@ class FakeLog:
         partition = Partition(topic, 0)
         extent = self._extents[partition]
         self._extents[partition] = extent._replace(end=extent.end + 1)
-        self._skipped.append(Skipped(partition, extent.end, extent.end + 1, "the fake log has damaged it", too_large))
+        self._skipped.append(Corrupt(partition, extent.end, extent.end + 1, "the fake log has damaged it", too_large))
         self._tell()
 
     def replace(self, topic: str) -> None:
         """Delete a topic, and create it again: empty, with another id."""
         partition = Partition(topic, 0)
         number = int(self._extents[partition].topic_id.rpartition("#")[2]) + 1
-        self._extents[partition] = Extent(0, 0, f"{topic}#{number}")
+        self._extents[partition] = OffsetRange(0, 0, f"{topic}#{number}")
         self._forget(lambda record: record.topic == topic)
 
     def lose_end(self, topic: str, count: int) -> None:
@@ -146,8 +146,8 @@ class FakeLog:
 
     async def follow(
         self,
-        deliver: Callable[[News], Awaitable[None]],
-        start: Mapping[Partition, Place] = BEGINNING,
+        deliver: Callable[[LogEvent], Awaitable[None]],
+        start: Mapping[Partition, PartitionPosition] = BEGINNING,
         paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. There is one source: the whole log."""
@@ -172,7 +172,7 @@ class FakeLog:
         held = [record for _, record in self._held if (record.topic, record.partition) == partition]
         return [record for record in held if record.offset >= start][:limit]
 
-    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, OffsetRange]:
         """See `EventLog.extents`."""
         await self._answer()
         for topic, trouble in self._troubles.items():
@@ -180,7 +180,7 @@ class FakeLog:
                 self._answer_of(topic)
         return {at: extent for at, extent in self._extents.items() if at.topic not in self._troubles}
 
-    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+    async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
         """See `EventLog.lost_ends`."""
         await self._answer()
         return {
@@ -203,9 +203,9 @@ class FakeLog:
     def _append(self, topic: str, value: bytes | None, key: bytes | None) -> Appended:
         extent = self._extents.get(Partition(topic, 0))
         if extent is None:
-            raise RecordRefusedError(f"{topic} is not a topic of this log.")
+            raise RecordRejectedError(f"{topic} is not a topic of this log.")
         if len(key or b"") + len(value or b"") > LARGEST:
-            raise RecordRefusedError(f"A record for {topic} is too large.")
+            raise RecordRejectedError(f"A record for {topic} is too large.")
         record = Record(topic, 0, extent.end, round(self._clock() * 1000), key, value)
         self._extents[Partition(topic, 0)] = extent._replace(end=extent.end + 1)
         self._held.append((len(self.appended), record))
@@ -217,15 +217,15 @@ class FakeLog:
         self._held = [(serial, record) for serial, record in self._held if not gone(record)]
         self._tell()
 
-    def _news(self, place: "_Progress") -> list[News]:
+    def _news(self, place: "_Progress") -> list[LogEvent]:
         """Return what a follower is to be told next, and move it on; nothing when it knows all."""
         if self.outage is not None:
-            news: list[News] = [] if place.is_down else [Outage(self.outage)]
+            news: list[LogEvent] = [] if place.is_down else [Unavailable(self.outage)]
             place.is_down = True
             return news
-        news = [Restored()] if place.is_down else []
+        news = [Available()] if place.is_down else []
         place.is_down = False
-        gaps: list[News] = []
+        gaps: list[LogEvent] = []
         is_news = not place.has_begun
         place.has_begun = True
         troubles = dict(self._troubles)
@@ -237,7 +237,7 @@ class FakeLog:
             if place.ids.get(partition) != extent.topic_id:
                 place.done = 0
                 if partition in place.ids:
-                    news.append(Replaced(partition.topic, extent.topic_id))
+                    news.append(TopicRecreated(partition.topic, extent.topic_id))
                     is_news = True
                 place.ids[partition], place.next[partition] = extent.topic_id, extent.begin
             elif place.next[partition] > extent.end:
@@ -257,7 +257,9 @@ class FakeLog:
             if record.topic not in troubles and record.offset >= place.next[Partition(record.topic, 0)]
         ]
         if is_news:
-            news.append(Sources(seen, {None: len(waiting)}, None, [self._told(troubles[it], place) for it in troubles]))
+            news.append(
+                LogMetadata(seen, {None: len(waiting)}, None, [self._told(troubles[it], place) for it in troubles])
+            )
         news += gaps
         news += self._skipped[place.skipped :]
         place.skipped = len(self._skipped)
@@ -269,7 +271,7 @@ class FakeLog:
         if batch := waiting[:BATCH]:
             for _, record in batch:
                 place.next[Partition(record.topic, 0)] = record.offset + 1
-            news.append(Batch(None, [record for _, record in batch], len(waiting) - len(batch)))
+            news.append(Records(None, [record for _, record in batch], len(waiting) - len(batch)))
         return news
 
     def _told(self, trouble: Trouble, place: "_Progress") -> Trouble:

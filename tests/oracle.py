@@ -399,7 +399,7 @@ def fits(kind: str, name: str, value: object) -> bool:
     return isinstance(value, types[name])
 
 
-def understand(domain: str, envelope: Data) -> Event:
+def decode(domain: str, envelope: Data) -> Event:
     """Return the event that an envelope holds; raise `NothingError` ("unreadable") when it cannot be understood."""
     kinds = KINDS[domain]
     if "event_type" in envelope:
@@ -560,7 +560,7 @@ class Oracle:
             nothing("auth")  # "`auth` is folded (names, roles) and **never** forwarded"
         if domain == "payments" and "payment_intent_id" in envelope:
             nothing("stripe")  # "Keyed Stripe records: counted, not sent."
-        event = understand(domain, envelope)
+        event = decode(domain, envelope)
         if event.kind == "plan":
             nothing("unconcerned")  # "What concerns nobody (plans, …)"
         self.event, self.was_at = event, self.place_of(event.kind, event.id)
@@ -583,14 +583,14 @@ class Oracle:
 
     def comes_late(self, record: RecordLike, event: Event) -> bool:
         """Take note of a record; if one was read before it that counts as later, read all of them in their order."""
-        about = event.kind, event.id
+        bind_context = event.kind, event.id
         # Within a partition the order never changes, and so no clock goes back.
-        within = self.latest.setdefault(about, {})
+        within = self.latest.setdefault(bind_context, {})
         time = max(getattr(record, "timestamp", 0), within.get(record.partition, 0))
         within[record.partition] = time
         place = time, record.partition, record.offset
-        is_late = place < self.last.get(about, place)
-        self.last[about] = max(place, self.last.get(about, place))
+        is_late = place < self.last.get(bind_context, place)
+        self.last[bind_context] = max(place, self.last.get(bind_context, place))
         self.told.append(((time, record.topic, *place[1:]), record))
         if is_late:
             self.read_again(sorted(self.told, key=lambda told: told[0]))

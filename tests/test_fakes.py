@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, Outage, Replaced, Restored, Sources
+from mesaya_ws.core.log.events import Available, EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Unavailable
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import NewRecord, Partition
 
@@ -28,14 +28,14 @@ async def test_an_outage_is_told_and_loses_nothing(store: FakeLog):
         await store.append(numbered("a.events", 2))
         await ear.until_held(2)
         with store.failing("the cable is out"):
-            await ear.until(lambda: bool(ear.all(Outage)))
+            await ear.until(lambda: bool(ear.all(Unavailable)))
             for question in (store.append(numbered("a.events", 1)), store.read(A, 0), store.extents()):
                 with pytest.raises(LogUnavailableError, match="the cable is out"):
                     await question
         await store.append(numbered("a.events", 1))
         await ear.until_held(3)
-    assert [type(news) for news in ear.news[-3:]] == [Outage, Restored, Batch]
-    assert ear.all(Outage) == [Outage("the cable is out")]
+    assert [type(news) for news in ear.news[-3:]] == [Unavailable, Available, Records]
+    assert ear.all(Unavailable) == [Unavailable("the cable is out")]
 
 
 async def test_a_lost_acknowledgement(store: FakeLog):
@@ -59,7 +59,7 @@ async def test_retention_and_replaced_topics_are_told(store: FakeLog):
         await ear.until_held(4)
         nursery.cancel_scope.cancel()
     assert ear.all(Gap) == [Gap(A, 1, 2)]
-    assert ear.all(Replaced) == [Replaced("a.events", "a.events#2")]
+    assert ear.all(TopicRecreated) == [TopicRecreated("a.events", "a.events#2")]
     assert [record.offset for record in ear.records] == [0, 2, 3, 0]
 
 
@@ -67,7 +67,7 @@ async def test_a_silent_log_waits(store: FakeLog, autojump_clock: trio.testing.M
     with trio.move_on_after(3600):
         async with following(store) as ear:
             await trio.sleep_forever()
-    assert [type(news) for news in ear.news] == [Sources, EpochsBegun]
+    assert [type(news) for news in ear.news] == [LogMetadata, EpochsBegun]
 
 
 async def test_what_nobody_could_read_is_a_gap(store: FakeLog):

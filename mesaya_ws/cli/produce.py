@@ -15,9 +15,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.running import run
 from mesaya_ws.cli.sample import sample_lines
-from mesaya_ws.core.log.interface import LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord, Record
-from mesaya_ws.core.platform.envelope import Unreadable, understand
+from mesaya_ws.core.platform.envelope import Rejected, decode
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.runtime.exceptions import only
 from mesaya_ws.settings import Settings, SettingsError
@@ -50,7 +50,7 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
     except BaseException as error:
         if only(error, KeyboardInterrupt):
             fail(f"interrupted. {progress.told()}")
-        if known := only(error, ValueError, RecordRefusedError, LogUnavailableError, SettingsError, OSError):
+        if known := only(error, ValueError, RecordRejectedError, LogUnavailableError, SettingsError, OSError):
             fail(f"{str(known).rstrip('.')}. {progress.told()}")
         raise
     else:
@@ -77,8 +77,8 @@ class _Progress:
         """Say of a record, if that is so, that it will be skipped when it is read; it is appended all the same."""
         if record.value is None:
             return
-        meaning = understand(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
-        if isinstance(meaning, Unreadable) and meaning.detail:
+        meaning = decode(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
+        if isinstance(meaning, Rejected) and meaning.detail:
             self._warnings += 1
             if self._warnings <= WARNINGS:
                 click.echo(f"mesaya-ws: warning: line {line} will not be understood: {meaning.detail}", err=True)
@@ -123,7 +123,7 @@ async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float
                 progress.under_way = len(chunk)
                 try:
                     await event_log.append(chunk)
-                except RecordRefusedError:
+                except RecordRejectedError:
                     progress.under_way -= 1  # that one was not; those before it were
                     raise
                 progress.under_way = 0

@@ -15,8 +15,8 @@ from mesaya_ws.environment import load_settings
 from mesaya_ws.runtime.exceptions import only
 from mesaya_ws.runtime.logs import configure, get_logger
 from mesaya_ws.settings import Settings, SettingsError
-from mesaya_ws.workers.metrics_files import Pool
-from mesaya_ws.workers.role import WorkerPost
+from mesaya_ws.workers.metrics_files import MetricsDirectory
+from mesaya_ws.workers.role import WorkerRole
 from mesaya_ws.workers.supervisor import COMMAND, GaveUpError, supervise
 
 log = get_logger(__name__)
@@ -57,7 +57,7 @@ def worker(number: int, folder: Path, sockets: tuple[int, ...], relieves: bool) 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent, whomever it was sent to
     settings = usable_settings()
     configure(settings.log_level, settings.log_format, worker=number)
-    _run(settings, _gateway(), settings, WorkerPost(sockets, Pool(folder, number), relieves=relieves))
+    _run(settings, _gateway(), settings, WorkerRole(sockets, MetricsDirectory(folder, number), relieves=relieves))
 
 
 def _gateway() -> Callable[..., Awaitable[None]]:

@@ -50,7 +50,7 @@ class NotConnectedError(Exception):
 
 
 @asynccontextmanager
-async def dialled(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[WebSocketConnection]:
+async def open_connection(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[WebSocketConnection]:
     """Have a WebSocket to the gateway at `url` for the time of the context; it ends without a farewell.
 
     `tls` are the rules for `wss://`, by default the system's. Raises, in a group, `RefusedError` when the gateway says

@@ -12,17 +12,17 @@ from attrs import Factory, define, field
 from trio_websocket import ConnectionClosed, WebSocketConnection
 from wsproto.utilities import ProtocolError
 
-from mesaya_ws.client.connection import NotConnectedError, RefusedError, dialled, require_websocket_url
+from mesaya_ws.client.connection import NotConnectedError, RefusedError, open_connection, require_websocket_url
 from mesaya_ws.client.events import Connected, Disconnected, Event, Notice, Subscribed
 from mesaya_ws.core.wire.codes import CLOSE_CODES, NOT_SUBSCRIBED
 from mesaya_ws.runtime.exceptions import first
 
 __all__ = ["Connected", "Disconnected", "Event", "Notice", "RefusedError", "Session", "Subscribed", "connect"]
 
-LONGEST_PAUSE = 30.0
+MAX_BACKOFF = 30.0
 """Seconds between attempts to connect, at the most."""
 
-PULSE = 20.0
+PING_INTERVAL = 20.0
 """How often, in seconds, the gateway is asked for the places on quiet channels. When nothing at all comes for twice as
 long, the connection is given up: one whose other end has vanished looks like a quiet one."""
 
@@ -112,7 +112,7 @@ class Session:
         before = self._websocket
         while self._websocket in (None, before):
             try:
-                async with dialled(self.url, self._tls) as websocket:
+                async with open_connection(self.url, self._tls) as websocket:
                     await self._converse(websocket)
                     return
             except* RefusedError:
@@ -125,7 +125,7 @@ class Session:
                     reason = str(error) if isinstance(error, NotConnectedError) else "the connection broke"
                     self._notify(Disconnected(reason))
             # Full jitter, so that the clients of one instance do not come back all at once.
-            longest = min(LONGEST_PAUSE, 0.5 * 2 ** min(self._failures, 10))
+            longest = min(MAX_BACKOFF, 0.5 * 2 ** min(self._failures, 10))
             self._failures += 1
             await trio.sleep(random.uniform(0, longest))  # noqa: S311 - not for secrets
 
@@ -158,18 +158,18 @@ class Session:
                     if channel in self._channels:
                         await self._say(self._subscription(channel))
                 while True:
-                    with trio.fail_after(2 * PULSE):
+                    with trio.fail_after(2 * PING_INTERVAL):
                         message = await websocket.get_message()
                     await self._take(_understood(message))
             except trio.TooSlowError:
-                raise NotConnectedError(f"nothing has come for {2 * PULSE:.0f} s") from None
+                raise NotConnectedError(f"nothing has come for {2 * PING_INTERVAL:.0f} s") from None
             except ConnectionClosed as closed:
                 raise _meaning(closed) from None
 
     async def _pulse(self) -> None:
         """Have the places on quiet channels move on, lest the log forgets them; and something come, in any case."""
         while True:
-            await trio.sleep(PULSE)
+            await trio.sleep(PING_INTERVAL)
             await self._say({"type": "ping"})
 
     def _subscription(self, channel: str) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from math import inf
 import attrs
 import trio
 
-from mesaya_ws.core.feed.checkpoint import DamagedError, Marker, pack, unpack
+from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, Marker, pack, unpack
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.log.events import News, Outage, Restored
-from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRefusedError
-from mesaya_ws.core.log.records import BEGINNING, Extent, Partition, Place
+from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
+from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.platform.projections import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic
@@ -53,7 +53,7 @@ class Checkpoints:
         # When those that are known, by their ids, had been taken, or were seen here (of the clock that nobody sets).
         self._since: dict[str, float] = {}
 
-    async def restore(self, tell: Callable[[News], Awaitable[None]]) -> Mapping[Partition, Place]:
+    async def restore(self, tell: Callable[[LogEvent], Awaitable[None]]) -> Mapping[Partition, PartitionPosition]:
         """Set the feed to the newest checkpoint that fits the log, if there is one; return where it goes on.
 
         A log that does not answer is waited for, as `tell` is told: who began without a checkpoint that is there would
@@ -66,17 +66,17 @@ class Checkpoints:
                 break
             except LogUnavailableError as error:
                 if not is_down:
-                    await tell(Outage(str(error)))
+                    await tell(Unavailable(str(error)))
                 is_down = True
                 await trio.sleep(RETRY_INTERVAL)
         self._state.slots.forget_parts()
         # What was there before has had its time.
         self._note(-inf)
         if is_down:
-            await tell(Restored())
+            await tell(Available())
         return start
 
-    async def _restore(self) -> Mapping[Partition, Place]:
+    async def _restore(self) -> Mapping[Partition, PartitionPosition]:
         await self._state.read_on()
         for marker in self._state.slots.whole():
             places = {at: place for at, place in marker.cut.places.items() if at.topic in self._topics}
@@ -98,7 +98,7 @@ class Checkpoints:
         try:
             for _ in self._feed.restore(cut, unpack(self._state.slots.parts(marker))):
                 await trio.lowlevel.checkpoint()
-        except DamagedError as error:
+        except CorruptCheckpointError as error:
             log.warning("a checkpoint is of no use: it is damaged", checkpoint=marker.id, reason=str(error))
             return False
         log.info("restored from a checkpoint", checkpoint=marker.id, rows=marker.rows, age=_age(marker))
@@ -124,7 +124,7 @@ class Checkpoints:
         while True:
             try:
                 await self._write_next()
-            except (LogUnavailableError, RecordRefusedError) as error:
+            except (LogUnavailableError, RecordRejectedError) as error:
                 self._metrics.checkpoint_failures += 1
                 if not self._failing:
                     log.warning("no checkpoint can be written", reason=str(error))
@@ -191,14 +191,14 @@ class Checkpoints:
             checkpoint.cut.places != newest.cut.places and not await self._is_of_use(newest.cut.places)
         )
 
-    async def _is_of_use(self, places: Mapping[Partition, Place]) -> bool:
+    async def _is_of_use(self, places: Mapping[Partition, PartitionPosition]) -> bool:
         """Return whether the log is the one that had been read up to `places`; what is not there says nothing."""
         extents = await self._event_log.extents(skip_refused=True)
         ours = {at: place for at, place in places.items() if at.topic in self._topics}
         return _fits(ours, extents) and not await self._event_log.lost_ends(ours)
 
 
-def _fits(places: Mapping[Partition, Place], extents: Mapping[Partition, Extent]) -> bool:
+def _fits(places: Mapping[Partition, PartitionPosition], extents: Mapping[Partition, OffsetRange]) -> bool:
     """Return whether the log is the one that had been read up to `places`; what is not there says nothing."""
     return all(
         extent.topic_id == places[partition].topic_id for partition, extent in extents.items() if partition in places

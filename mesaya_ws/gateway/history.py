@@ -18,11 +18,11 @@ from weakref import WeakKeyDictionary, WeakSet
 import trio
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.feed.feed import HEARING, Feed
+from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
 from mesaya_ws.core.feed.findings import Findings
-from mesaya_ws.core.feed.history import Past
+from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.tally import ABANDONED, FOUND, TOO_LARGE, TOO_LONG
-from mesaya_ws.core.log.events import News, Outage, Restored, pieces
+from mesaya_ws.core.log.events import Available, LogEvent, Unavailable, pieces
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
 from mesaya_ws.core.session.delivery import Delivery
@@ -48,7 +48,7 @@ READINGS = 5
 """Readings that one connection may ask for in a minute; what has been found already does not count."""
 
 
-class Historian:
+class HistoryReader:
     """Reads the past for sessions that ask (`Session.asking`).
 
     A reading takes at most REPLAY_TIMEOUT and REPLAY_STATE_BYTES, and all readings together REPLAY_SHARE of the time.
@@ -131,7 +131,9 @@ class Historian:
             await self._settle(self._asking)
             return
         settings = self._settings
-        past = Past(wanted, self._feed, settings.parent_timeout, settings.replay_bytes, settings.replay_state_bytes)
+        past = HistoryRead(
+            wanted, self._feed, settings.parent_timeout, settings.replay_bytes, settings.replay_state_bytes
+        )
         is_waited_for = await self._read(past)
         now = trio.current_time()
         self._rests_until = started + self._busy / settings.replay_share
@@ -163,12 +165,12 @@ class Historian:
                 self._recall(session, None, asked)
         return channels
 
-    def _recall(self, session: Session, past: Past | None, channels: Collection[Channel]) -> None:
+    def _recall(self, session: Session, past: HistoryRead | None, channels: Collection[Channel]) -> None:
         session.recall(past, channels)
         if session.delivery.showing:
             self._show(session.delivery)
 
-    async def _read(self, past: Past) -> bool:
+    async def _read(self, past: HistoryRead) -> bool:
         """Read a past as far as it can be; return whether anybody still waits for it.
 
         While the log, or a part of it, does not answer, no time counts: nothing is lost by it, and the clients wait for
@@ -177,18 +179,18 @@ class Historian:
         settings = self._settings
         with trio.move_on_after(settings.replay_timeout) as patience:
             async with trio.open_nursery() as nursery:
-                deliver, news = trio.open_memory_channel[News](0)
+                deliver, news = trio.open_memory_channel[LogEvent](0)
                 nursery.start_soon(self._event_log.follow, deliver.send, BEGINNING, lambda: past.feed.paused)
                 nursery.start_soon(self._end_when_nobody_waits, nursery.cancel_scope)
                 while not (past.is_complete() or past.is_too_large):
-                    with trio.move_on_after(past.feed.rests_for(steady())):
+                    with trio.move_on_after(past.feed.next_deadline_in(steady())):
                         match await news.receive():
-                            case Outage():
+                            case Unavailable():
                                 patience.deadline = inf
-                            case Restored():
+                            case Available():
                                 patience.deadline = trio.current_time() + settings.replay_timeout
                             case item:
-                                for piece, _ in pieces(item, HEARING):
+                                for piece, _ in pieces(item, INGEST_BATCH):
                                     began = trio.current_time()
                                     past.feed.hear(piece, time_of_day(), steady())
                                     self._busy += trio.current_time() - began
@@ -204,7 +206,7 @@ class Historian:
                 nursery.cancel_scope.cancel()
         return any(session.asking for session in self._asking)
 
-    async def _take(self, past: Past) -> None:
+    async def _take(self, past: HistoryRead) -> None:
         """Take what has been heard, in turns of `SLICE` at most, with a rest as long after each.
 
         In the rests, neither this nor the thread that reads the log holds up what is delivered now.
@@ -223,7 +225,7 @@ class Historian:
                 await trio.lowlevel.checkpoint()
             began = trio.current_time()
 
-    async def _join(self, past: Past) -> None:
+    async def _join(self, past: HistoryRead) -> None:
         """Let those who ask meanwhile have a part in the reading, where it has not passed their places."""
         await self._answer()
         for session in list(self._asking):

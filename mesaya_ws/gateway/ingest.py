@@ -6,23 +6,23 @@ from time import time
 
 import trio
 
-from mesaya_ws.core.feed.feed import HEARING
-from mesaya_ws.core.feed.hub import PACE, Delivered
+from mesaya_ws.core.feed.feed import INGEST_BATCH
+from mesaya_ws.core.feed.hub import YIELD_EVERY, Delivered
 from mesaya_ws.core.log.events import (
-    Batch,
-    News,
-    Outage,
-    Replaced,
-    Restored,
-    Skipped,
-    Sources,
-    Together,
+    Available,
+    Corrupt,
+    LogEvent,
+    LogMetadata,
+    PollResult,
+    Records,
+    TopicRecreated,
     Truncated,
+    Unavailable,
     pieces,
 )
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.log.trouble import TOLD, Hindrance, Trouble, lasting, of_kind
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.runtime.clocks import steady, time_of_day
@@ -40,7 +40,7 @@ NEWS_AHEAD = 16
 
 
 async def pump(
-    news: trio.MemoryReceiveChannel[News], around: Surroundings, live: trio.Event, checkpoints: Checkpoints | None
+    news: trio.MemoryReceiveChannel[LogEvent], around: Surroundings, live: trio.Event, checkpoints: Checkpoints | None
 ) -> None:
     """Carry what the log says to the feed, and what the feed publishes to the clients, for ever.
 
@@ -49,12 +49,12 @@ async def pump(
     feed, status = around.feed, around.status
     heard = 0
     while True:
-        with trio.move_on_after(feed.rests_for(steady())):
+        with trio.move_on_after(feed.next_deadline_in(steady())):
             for item in chain([await news.receive()], _waiting(news)):
-                for piece, work in pieces(item, HEARING):
+                for piece, work in pieces(item, INGEST_BATCH):
                     _hear(piece, around)
                     heard += work
-                    if heard >= HEARING:
+                    if heard >= INGEST_BATCH:
                         heard = 0
                         (look if feed.live else keep)()
                         # What has been received is heard to its end.
@@ -74,7 +74,7 @@ async def pump(
             await checkpoints.capture()
 
 
-def _waiting(news: trio.MemoryReceiveChannel[News]) -> Iterator[News]:
+def _waiting(news: trio.MemoryReceiveChannel[LogEvent]) -> Iterator[LogEvent]:
     """Yield what waits already, or comes before that is heard: it goes into the same writes."""
     for _ in range(NEWS_AHEAD):
         if not news.statistics().current_buffer_used:
@@ -82,28 +82,28 @@ def _waiting(news: trio.MemoryReceiveChannel[News]) -> Iterator[News]:
         yield news.receive_nowait()
 
 
-def _hear(news: News, around: Surroundings) -> None:
+def _hear(news: LogEvent, around: Surroundings) -> None:
     """Take note of what the log says."""
     status = around.status
     match news:
-        case Outage(reason):
+        case Unavailable(reason):
             status.outage, status.since = reason, time()
             around.metrics.log_up = False
             log.warning("the event log does not answer", reason=reason)
-        case Restored():
+        case Available():
             status.outage, status.since = None, time()
             around.metrics.log_up = True
             log.info("the event log answers again")
-        case Batch():
+        case Records():
             _watch_clocks((news,), around)
-        case Together(batches):
+        case PollResult(batches):
             _watch_clocks(batches, around)
-        case Sources(_, _, _, troubles):
+        case LogMetadata(_, _, _, troubles):
             around.metrics.troubles = troubles
             _tell_troubles(status, lasting(troubles, starting=not status.caught_up))
-        case Skipped():
+        case Corrupt():
             _report_skipped(around.metrics, news)
-        case Replaced(topic):
+        case TopicRecreated(topic):
             log.warning("a topic was deleted and created again", topic=topic)
         case Truncated(partition, next_offset):
             topic, number = partition
@@ -118,7 +118,7 @@ def _hear(news: News, around: Surroundings) -> None:
     around.feed.hear(news, time_of_day(), steady())
 
 
-def _watch_clocks(batches: Iterable[Batch], around: Surroundings) -> None:
+def _watch_clocks(batches: Iterable[Records], around: Surroundings) -> None:
     """Log that the times of records do not fit our clock: one record of each batch says enough."""
     now, at = time_of_day(), trio.current_time()
     for _, records, lag in batches:
@@ -165,20 +165,20 @@ def _names(troubles: Sequence[Trouble]) -> list[str]:
 async def _own_up(around: Surroundings) -> None:
     """Have everybody begin anew who was subscribed to what the log has lost something of, while others run.
 
-    Until all have been told, `losses` stay, and so nobody is given a place behind them as one that it has reached.
+    Until all have been told, `gaps` stay, and so nobody is given a place behind them as one that it has reached.
     """
-    losses = around.feed.losses
-    if not losses:
+    gaps = around.feed.gaps
+    if not gaps:
         return
-    for topic, lost in losses:
+    for topic, lost in gaps:
         log.warning("the log lost records before they were read", topic=topic, reason=str(lost))
     for number, connection in enumerate(list(around.connections), 1):
-        for topic, lost in losses:
+        for topic, lost in gaps:
             connection.session.lose(topic, lost)
         around.attend(connection.session)
-        if number % PACE == 0:
+        if number % YIELD_EVERY == 0:
             await trio.lowlevel.checkpoint()
-    around.feed.losses = []
+    around.feed.gaps = []
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
@@ -235,9 +235,9 @@ def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outco
             )
 
 
-def _report_skipped(metrics: Metrics, skipped: Skipped) -> None:
+def _report_skipped(metrics: Metrics, skipped: Corrupt) -> None:
     """Enter records into the books, and log them, that not even the log's client could read."""
-    why = Reason.TOO_LARGE if skipped.too_large else Reason.CORRUPT
+    why = Disposition.TOO_LARGE if skipped.too_large else Disposition.CORRUPT
     key = skipped.partition.topic, why
     metrics.records[key] = metrics.records.get(key, 0) + skipped.next - skipped.first
     log.warning(

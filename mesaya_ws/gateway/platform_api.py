@@ -15,7 +15,7 @@ import orjson
 import trio
 
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.views.backfill import parents_in, records_of
 from mesaya_ws.core.wire.json_text import has_too_many_nodes, read_json
@@ -59,7 +59,7 @@ class _BadAnswerError(Exception):
     """The API answered what it should not; the message is the rest of a sentence."""
 
 
-_EXPECTED = (_BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordRefusedError)
+_EXPECTED = (_BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordRejectedError)
 """What may be over the next time that the same is asked."""
 
 

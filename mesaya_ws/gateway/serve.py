@@ -12,7 +12,7 @@ from mesaya_ws import __version__
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.written import WrittenStates
-from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
 from mesaya_ws.core.recovery.window import Window
@@ -20,39 +20,39 @@ from mesaya_ws.core.session.session import Limits
 from mesaya_ws.environment import fingerprints
 from mesaya_ws.eventlog import log_bytes, open_event_log, open_state_log
 from mesaya_ws.gateway.checkpoints import Checkpoints
-from mesaya_ws.gateway.history import Historian
+from mesaya_ws.gateway.history import HistoryReader
 from mesaya_ws.gateway.ingest import NEWS_AHEAD, pump, report
-from mesaya_ws.gateway.snapshots import Scribe
+from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
 from mesaya_ws.runtime.gauges import Gauges, Waiting
-from mesaya_ws.runtime.gc_tuning import short_pauses
+from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.runtime.loop_latency import watch_loop
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.runtime.readiness import Status
-from mesaya_ws.server.dispatcher import Acceptor
+from mesaya_ws.server.dispatcher import Dispatcher
 from mesaya_ws.server.http.app import create_app
 from mesaya_ws.server.http.serving import serve_http
-from mesaya_ws.server.listener import accept_clients
+from mesaya_ws.server.listener import serve_listeners
 from mesaya_ws.server.websocket.connection import Connection, Surroundings, serve_websocket
 from mesaya_ws.server.websocket.drain import drain
 from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.settings import Settings, limits_of
-from mesaya_ws.workers.role import Post
+from mesaya_ws.workers.role import Role
 
 log = get_logger(__name__)
 
 
 async def serve(
-    settings: Settings, post: Post | None = None, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+    settings: Settings, post: Role | None = None, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Run the gateway until it is told to go, which is by a signal, unless its `post` says otherwise.
 
     Reports the port that it listens on. Raises `OSError` when it cannot listen there.
     """
-    post = post or Post()
+    post = post or Role()
     salt = token_hex(8)
     configuration = {"salt": salt, "fingerprints": fingerprints(settings, salt)}
     settings, bound = _as_far_as_possible(settings)
@@ -67,20 +67,20 @@ async def serve(
         max_bytes=settings.buffered_bytes,
     )
     async with (
-        short_pauses(),
+        tuned_gc(),
         open_event_log(settings) as event_log,
         open_state_log(settings) as state_log,
         trio.open_nursery() as services,
     ):
         states = WrittenStates(settings.snapshot_bytes)
-        scribe = Scribe(feed, states)
-        historian = Historian(event_log, feed, settings, scribe.ask)
+        scribe = SnapshotRenderer(feed, states)
+        historian = HistoryReader(event_log, feed, settings, scribe.ask)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "conflate")
         around = Surroundings(settings, limits, feed, metrics, historian.ask, scribe.ask, status)
 
         live, stopping = trio.Event(), trio.Event()
         services.start_soon(post.heed, stopping, services.cancel_scope)
-        deliver, news = trio.open_memory_channel[News](NEWS_AHEAD)
+        deliver, news = trio.open_memory_channel[LogEvent](NEWS_AHEAD)
         services.start_soon(watch_loop, metrics)
         if state_log is None:
             checkpoints = None
@@ -114,7 +114,7 @@ async def serve(
             settings, event_log, metrics, status, feed.freshness, partial(post.tell, render), configuration
         )
         async with trio.open_nursery() as clients:
-            acceptor = Acceptor(
+            acceptor = Dispatcher(
                 settings, metrics, status, partial(serve_websocket, around, clients), partial(serve_http, app), bound
             )
             listeners = await post.listeners(settings)
@@ -161,10 +161,10 @@ def _waiting(connections: Collection[Connection]) -> Waiting:
 
 
 async def _let_in(
-    post: Post,
+    post: Role,
     live: trio.Event,
     listeners: list[trio.SocketListener],
-    acceptor: Acceptor,
+    acceptor: Dispatcher,
     clients: trio.Nursery,
     door: trio.CancelScope,
 ) -> None:
@@ -175,12 +175,12 @@ async def _let_in(
         log.info("listening", host=host, port=port)
         async with trio.open_nursery() as doors:
             for listener in listeners:
-                accept = partial(accept_clients, is_shared=post.shares_port)
+                accept = partial(serve_listeners, is_shared=post.shares_port)
                 doors.start_soon(accept, listener, acceptor.handle, clients, acceptor.room)
 
 
 async def _follow_from_checkpoint(
-    event_log: EventLog, checkpoints: Checkpoints, feed: Feed, tell: Callable[[News], Awaitable[None]]
+    event_log: EventLog, checkpoints: Checkpoints, feed: Feed, tell: Callable[[LogEvent], Awaitable[None]]
 ) -> None:
     """Read the log from the newest checkpoint on, and write new ones meanwhile."""
     start = await checkpoints.restore(tell)

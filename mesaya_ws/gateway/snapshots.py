@@ -14,7 +14,7 @@ SHARE = 0.5
 """Of its time, the most that an instance spends on writing states: after each, it rests as long as that took."""
 
 
-class Scribe:
+class SnapshotRenderer:
     """Writes for clients that wait for it (`Delivery.showing`): once for all who want the same within some seconds."""
 
     def __init__(self, feed: Feed, states: WrittenStates, share: float = SHARE) -> None:

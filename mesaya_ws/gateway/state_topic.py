@@ -8,7 +8,7 @@ from attrs import frozen
 
 from mesaya_ws.core.feed.checkpoint import Marker, Slots, make_marker, marker_record, part_record
 from mesaya_ws.core.log.interface import EventLog, OffsetGoneError
-from mesaya_ws.core.log.records import Partition, Place
+from mesaya_ws.core.log.records import Partition, PartitionPosition
 from mesaya_ws.core.recovery.coverage import Cut
 
 PAGE = 20
@@ -28,14 +28,14 @@ class Checkpoint:
 class StateTopic:
     """The topic called `topic` in `log`, which holds nothing else; `slots` hold what has been read of it.
 
-    All its methods raise `LogUnavailableError`, and `write` also `RecordRefusedError`.
+    All its methods raise `LogUnavailableError`, and `write` also `RecordRejectedError`.
     """
 
     def __init__(self, log: EventLog, topic: str) -> None:
         self.slots = Slots()
         self._log = log
         self._topic = topic
-        self._known: dict[Partition, Place] = {}
+        self._known: dict[Partition, PartitionPosition] = {}
         self._name = uuid4().hex
         self._numbers = count(1)
 
@@ -83,4 +83,4 @@ class StateTopic:
                     self.slots.take(record)
                 place = records[-1].offset + 1 if records else extent.end
                 await trio.lowlevel.checkpoint()
-            self._known[partition] = Place(extent.topic_id, place)
+            self._known[partition] = PartitionPosition(extent.topic_id, place)

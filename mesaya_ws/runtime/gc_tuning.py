@@ -24,7 +24,7 @@ While a thread reads the log, that is how long the loop waits each time that it 
 
 
 @asynccontextmanager
-async def short_pauses() -> AsyncIterator[None]:
+async def tuned_gc() -> AsyncIterator[None]:
     """Let neither collections nor other threads stop the loop for more than a few milliseconds, but in rare cases."""
     thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.set_threshold(*THRESHOLDS)

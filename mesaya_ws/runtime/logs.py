@@ -16,7 +16,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from mesaya_ws.runtime.log_limiter import LogLimiter
 
-__all__ = ["LEVELS", "about", "configure", "get_logger"]
+__all__ = ["LEVELS", "bind_context", "configure", "get_logger"]
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -26,7 +26,7 @@ LINES = 100
 MORE = "those of the next minute are not logged"
 """What the last line of a kind says."""
 
-about = bind_contextvars
+bind_context = bind_contextvars
 """Have every further event of this task, and of those that it starts from now on, carry the given keywords."""
 
 # What these say at INFO is told better by our own events; at DEBUG, passwords and messages pass through them.

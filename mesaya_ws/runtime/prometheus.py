@@ -25,7 +25,7 @@ _CODES = {*CLOSE_CODES, 1001, 1005}
 """Close codes that are counted each for itself: those that we send, and with which browsers leave (RFC 6455, 7.4.1)."""
 
 
-class _Books(Collector):
+class _Collector(Collector):
     def __init__(self, metrics: Metrics, feed: Feed, version: str) -> None:
         self._metrics = metrics
         self._feed = feed
@@ -156,7 +156,7 @@ def exposition(metrics: Metrics, feed: Feed, version: str, *more: Collector) -> 
     What is rendered is of the type `CONTENT_TYPE`.
     """
     books = CollectorRegistry()
-    for collector in (_Books(metrics, feed, version), *more):
+    for collector in (_Collector(metrics, feed, version), *more):
         books.register(collector)
     prometheus_client.ProcessCollector(registry=books)
     prometheus_client.PlatformCollector(registry=books)

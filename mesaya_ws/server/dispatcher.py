@@ -13,7 +13,7 @@ import trio
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.core.wire.handshake import END, Head, HeadError, OriginError, accept_websocket, parse_head
 from mesaya_ws.runtime.log_limiter import LogLimiter
-from mesaya_ws.runtime.logs import about, get_logger
+from mesaya_ws.runtime.logs import bind_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.settings import Settings
@@ -47,7 +47,7 @@ SPARE_HEAD_SECONDS = 1.0
 _LINE_END = b"\r\n"
 
 
-class Acceptor:
+class Dispatcher:
     """Takes accepted TCP streams; whatever a client does, only its own connection ends by it.
 
     While it is `draining`, no new WebSocket is begun; HTTP goes on, so that `/health` can be asked. It is full when it
@@ -91,7 +91,7 @@ class Acceptor:
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one client to the end of its connection; never raises, but when cancelled."""
         id = f"{self._instance}-{next(self._serial):x}"
-        about(connection=id, address=_address(stream))
+        bind_context(connection=id, address=_address(stream))
         try:
             if self.room() > 0:
                 self._count(1)

@@ -7,7 +7,7 @@ LONG_TURN = 0.005
 that it needs for what the log brings; those who wait get the rest."""
 
 
-class Share:
+class AdaptiveBatch:
     """How many of those who wait for the same have their turn together: `most`, or `least` as long as turns are long.
 
     A count alone would not do: when the machine, or live delivery, has much to do, so many would still hold it up.

@@ -9,14 +9,14 @@ import trio
 
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import get_logger
-from mesaya_ws.server.fairness import Share
+from mesaya_ws.server.fairness import AdaptiveBatch
 
 log = get_logger(__name__)
 
-TAKEN_AT_ONCE = 64
+ACCEPT_BATCH = 64
 """Connections that are taken in one turn of the event loop; each costs some 10 µs."""
 
-BEGUN_AT_ONCE = 8
+START_BATCH = 8
 """Connections that are begun with in one turn, at most; each costs up to half a millisecond, then and in the turns that
 follow."""
 
@@ -39,7 +39,7 @@ DEFERENCE = 0.01
 """Seconds that a worker without room leaves to the others to take who comes: it could only refuse them."""
 
 
-async def accept_clients(
+async def serve_listeners(
     listener: trio.SocketListener,
     serve: Callable[[trio.SocketStream], Awaitable[None]],
     clients: trio.Nursery,
@@ -58,7 +58,7 @@ async def accept_clients(
     `fairness`).
     """
     waiting: deque[socket.socket] = deque()
-    share = Share(BEGUN_AT_ONCE)
+    share = AdaptiveBatch(START_BATCH)
     complaints = LogLimiter(clock=trio.current_time)
 
     def begin(connection: socket.socket) -> None:
@@ -78,7 +78,7 @@ async def accept_clients(
                     await trio.sleep(DEFERENCE)
                 begin_now = share.next(follows=follows)
                 try:
-                    _take(door, waiting, max(BEGUN_AT_ONCE, room()) - len(waiting))
+                    _take(door, waiting, max(START_BATCH, room()) - len(waiting))
                 except OSError as error:
                     if error.errno not in OVERLOADED:
                         raise
@@ -97,7 +97,7 @@ async def accept_clients(
 
 def _take(door: socket.socket, waiting: deque[socket.socket], most: float) -> None:
     """Take some of the connections that the kernel holds. Raises `OSError`."""
-    for _ in range(int(min(TAKEN_AT_ONCE, most))):
+    for _ in range(int(min(ACCEPT_BATCH, most))):
         try:
             connection, _ = door.accept()
         except BlockingIOError:

@@ -35,7 +35,7 @@ class Page(NamedTuple):
     lives: bool
 
 
-class Pool:
+class MetricsDirectory:
     """The metrics of all that have the same `folder`, as seen by the worker with the number `worker`.
 
     When the folder cannot be used, that is logged, and each worker tells of itself alone.
@@ -64,7 +64,7 @@ class Pool:
         self._write(page)
         own = Page(self._path.stem, page.decode(), True)
         pages = [own, *(self._read(path) for path in self._folder.glob("*.prom") if path != self._path)]
-        return pooled(sorted(pages, key=lambda page: int(page.worker))).encode()
+        return merged(sorted(pages, key=lambda page: int(page.worker))).encode()
 
     def _read(self, path: Path) -> Page:
         # What a clock that has been set back since wrote is no fresher.
@@ -84,7 +84,7 @@ class Pool:
             self._is_usable = True
 
 
-def pooled(pages: Iterable[Page]) -> str:
+def merged(pages: Iterable[Page]) -> str:
     """Return one page of all, with the worker's number in each sample, and each family in one place."""
     families: dict[str, list[str]] = {}
     for worker, text, lives in pages:

@@ -13,9 +13,9 @@ import trio
 
 from mesaya_ws.settings import Settings
 from mesaya_ws.workers.process import Worker
-from mesaya_ws.workers.role import Post
+from mesaya_ws.workers.role import Role
 
-Serve = Callable[[Settings, Post], Awaitable[None]]
+Serve = Callable[[Settings, Role], Awaitable[None]]
 """Runs a gateway at its post, until it is to go."""
 
 
@@ -36,7 +36,7 @@ class Resident(Worker):
         return "in order"
 
 
-class ResidentPost(Post):
+class ResidentPost(Role):
     """The place of a gateway in its parent's process: it goes when it is let go."""
 
     def __init__(self, worker: Resident, sockets: Sequence[int]) -> None:

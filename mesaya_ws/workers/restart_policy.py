@@ -7,7 +7,7 @@ LEAST_SERVICE = 10.0
 """Seconds of service; a worker that ends within them ended at once."""
 
 
-class Restarts:
+class RestartPolicy:
     """Counts the workers, whichever they are, that ended at once with none between them that served for longer."""
 
     def __init__(self) -> None:

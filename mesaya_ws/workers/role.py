@@ -10,7 +10,7 @@ import trio
 
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.settings import Settings
-from mesaya_ws.workers.metrics_files import Pool, Render
+from mesaya_ws.workers.metrics_files import MetricsDirectory, Render
 
 log = get_logger(__name__)
 
@@ -20,7 +20,7 @@ ACCEPTING = b"accepting\n"
 """What a worker says to its parent when it begins to take connections."""
 
 
-class Post:
+class Role:
     """A process by itself.
 
     It takes connections from the start, and goes at SIGTERM or SIGINT. While it goes it still answers HTTP, so that its
@@ -55,7 +55,7 @@ class Post:
             everything.cancel()
 
 
-class WorkerPost(Post):
+class WorkerRole(Role):
     """One process of several that share a port.
 
     It has of its parent (`supervisor`) the listening `sockets`, and two pipes, all by their descriptors. On `words` it
@@ -67,7 +67,13 @@ class WorkerPost(Post):
     shares_port = True
 
     def __init__(
-        self, sockets: Sequence[int], pool: Pool, *, relieves: bool, lifeline: int = STDIN, words: int = STDOUT
+        self,
+        sockets: Sequence[int],
+        pool: MetricsDirectory,
+        *,
+        relieves: bool,
+        lifeline: int = STDIN,
+        words: int = STDOUT,
     ) -> None:
         self._sockets = sockets
         self._pool = pool

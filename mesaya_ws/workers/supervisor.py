@@ -1,7 +1,7 @@
 """The parent of several workers: it holds the listening sockets, and sees to it that enough workers serve them.
 
 A worker is a process of its own: a new interpreter, which reads `.env` and the program as they are by then, and shares
-nothing with its parent but the sockets (see `post.WorkerPost`). The parent takes no connection itself.
+nothing with its parent but the sockets (see `post.WorkerRole`). The parent takes no connection itself.
 """
 
 import os
@@ -17,10 +17,10 @@ import trio
 
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.settings import Settings, SettingsError
-from mesaya_ws.workers.metrics_files import Pool
+from mesaya_ws.workers.metrics_files import MetricsDirectory
 from mesaya_ws.workers.process import Worker
 from mesaya_ws.workers.resident import Resident, Serve
-from mesaya_ws.workers.restart_policy import Restarts
+from mesaya_ws.workers.restart_policy import RestartPolicy
 
 log = get_logger(__name__)
 
@@ -105,7 +105,7 @@ class Supervisor:
         self._sockets = [listener.socket.fileno() for listener in listeners]
         self._folder = folder
         self._workers: dict[int, Worker] = {}
-        self._restarts = Restarts()
+        self._restarts = RestartPolicy()
         self._has_served = False
         self._ended_by_themselves = 0
         self._failure: str | None = None
@@ -136,7 +136,7 @@ class Supervisor:
     async def _share_metrics(self) -> None:
         """Keep what the parent counts in the pool, from when there are workers that share one."""
         await self._folder.made.wait()
-        await Pool(self._folder.path(), PARENT).keep(self._render)
+        await MetricsDirectory(self._folder.path(), PARENT).keep(self._render)
 
     def _render(self) -> bytes:
         """Return what the parent knows better than its workers, in Prometheus' text format."""

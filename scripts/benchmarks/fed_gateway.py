@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from mesaya_ws.core.log.events import Batch, News, Sources
-from mesaya_ws.core.log.interface import EventLog, RecordRefusedError
-from mesaya_ws.core.log.records import Appended, Extent, NewRecord, Partition, Record
+from mesaya_ws.core.log.events import LogEvent, LogMetadata, Records
+from mesaya_ws.core.log.interface import EventLog, RecordRejectedError
+from mesaya_ws.core.log.records import Appended, NewRecord, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.environment import load_settings
 from mesaya_ws.gateway import serve
@@ -35,9 +35,9 @@ class LineLog:
     def __init__(self) -> None:
         self._offsets = {topic: itertools.count() for topic in TOPICS}
 
-    async def follow(self, deliver: Callable[[News], Awaitable[None]]) -> None:
+    async def follow(self, deliver: Callable[[LogEvent], Awaitable[None]]) -> None:
         """Hand over what comes, in its order."""
-        await deliver(Sources(await self.extents(), {None: 0}))
+        await deliver(LogMetadata(await self.extents(), {None: 0}))
 
         async def feed(stream: trio.SocketStream) -> None:
             rest = b""
@@ -47,7 +47,7 @@ class LineLog:
                 for first in range(0, len(lines), BATCH):
                     batch = lines[first : first + BATCH]
                     lag = len(lines) - first - len(batch)
-                    await deliver(Batch(None, [self._record(line, timestamp) for line in batch], lag))
+                    await deliver(Records(None, [self._record(line, timestamp) for line in batch], lag))
 
         await trio.serve_tcp(feed, PORT, host="127.0.0.1")
 
@@ -57,16 +57,16 @@ class LineLog:
         return Record(topic, 0, next(self._offsets[topic]), timestamp, None, value)
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
-        """Take nothing. Raises `RecordRefusedError`."""
-        raise RecordRefusedError("This log is only fed.")
+        """Take nothing. Raises `RecordRejectedError`."""
+        raise RecordRejectedError("This log is only fed.")
 
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
         """Remember nothing."""
         return []
 
-    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, OffsetRange]:
         """Hold nothing."""
-        return {Partition(topic, 0): Extent(0, 0, "line") for topic in TOPICS}
+        return {Partition(topic, 0): OffsetRange(0, 0, "line") for topic in TOPICS}
 
 
 @asynccontextmanager

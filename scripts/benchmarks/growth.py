@@ -1,6 +1,6 @@
 """What an event costs as channels, subscriptions and connections grow: in processor time, so that any machine will do.
 
-Channels and subscriptions are counted with the rules alone, from a record to the frames that outboxes are offered;
+Channels and subscriptions are counted with the rules alone, from a record to the frames that send queues are offered;
 connections with a gateway and real sockets.
 """
 
@@ -20,13 +20,13 @@ from rich.table import Table
 from benchmarks.servers import SERVERS, raise_limit
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.recovery.window import Window
 
 CLIENTS = 10_000
-"""Outboxes that subscriptions are spread over."""
+"""send queues that subscriptions are spread over."""
 
 LISTENERS = 100
 EVENTS = 20_000
@@ -38,7 +38,7 @@ Point = tuple[int, float]
 
 
 class Sink:
-    """An outbox that takes everything at once."""
+    """An send queue that takes everything at once."""
 
     def offer(self, data: bytes, messages: int) -> None:
         """Take it."""
@@ -69,7 +69,7 @@ def _cost(restaurants: int, listeners: int, events: int) -> float:
     """Return the processor time of an event in microseconds; the least of a few times, as others disturb it."""
     plan, now = Plan(run="growth", channels=restaurants), round(time.time() * 1000)
     feed = Feed(Hub(), Window(300, 1 << 26), 1.0)
-    feed.hear(Sources({Partition(topic, 0): Extent(0, 0, "growth") for topic in TOPICS}, {None: 0}), now)
+    feed.hear(LogMetadata({Partition(topic, 0): OffsetRange(0, 0, "growth") for topic in TOPICS}, {None: 0}), now)
     offsets = dict.fromkeys(TOPICS, 0)
 
     def take(made: Sequence[tuple[str, bytes]]) -> None:
@@ -77,7 +77,7 @@ def _cost(restaurants: int, listeners: int, events: int) -> float:
         for topic, value in made:
             records.append(Record(topic, 0, offsets[topic], now, None, value))
             offsets[topic] += 1
-        feed.hear(Batch(None, records, 0), now)
+        feed.hear(Records(None, records, 0), now)
         for _ in feed.take(now):
             for _ in feed.hub.fan_out():
                 pass

@@ -11,7 +11,7 @@ import sys
 import trio
 from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
 
-from mesaya_ws.runtime.gc_tuning import short_pauses
+from mesaya_ws.runtime.gc_tuning import tuned_gc
 
 
 async def handle(request: WebSocketRequest) -> None:
@@ -34,7 +34,7 @@ async def feed(stream: trio.SocketStream) -> None:
 
 async def main(port: int, feed_port: int) -> None:
     """Serve until killed."""
-    async with short_pauses(), trio.open_nursery() as nursery:
+    async with tuned_gc(), trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_tcp, feed, feed_port)
         await serve_websocket(handle, "127.0.0.1", port, ssl_context=None)
 

@@ -1,6 +1,6 @@
 """The client's side of the WebSocket protocol (RFC 6455), as little of it as a load needs.
 
-The same bytes reach many clients, so they are understood once (`understand`), and looked up after that.
+The same bytes reach many clients, so they are understood once (`decode`), and looked up after that.
 """
 
 import re

@@ -9,7 +9,7 @@ import trio
 from mesaya_ws.cli import check
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
-from mesaya_ws.core.log.records import Extent, Partition
+from mesaya_ws.core.log.records import OffsetRange, Partition
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_check_tells_of_errors_first_and_exits_with_1(run, monkeypatch):
 
 def test_check_prints_json(run, monkeypatch):
     at = Partition("mesa-ya.reviews.events", 1)
-    finding(monkeypatch, error("it cannot be."), warning("it could be better."), extents={at: Extent(3, 7, "id")})
+    finding(monkeypatch, error("it cannot be."), warning("it could be better."), extents={at: OffsetRange(3, 7, "id")})
     result = run("check", "--json")
     told = json.loads(result.stdout)
     assert result.exit_code == 1

@@ -9,9 +9,9 @@ from mesaya_ws.cli.sample import sample_lines
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
-from mesaya_ws.core.platform.envelope import Unreadable, understand
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
+from mesaya_ws.core.platform.envelope import Rejected, decode
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.recovery.window import Window
 from tests.core.world import written
@@ -30,12 +30,12 @@ def records(now=None):
 def feed():
     """A feed that has taken the sample."""
     feed, now = Feed(Hub(), Window(1e9, 1 << 30), 0.0), datetime.now(UTC).timestamp() * 1000
-    feed.hear(Sources({Partition(topic, 0): Extent(0, 0, topic) for topic in TOPICS}, {None: 0}), now)
+    feed.hear(LogMetadata({Partition(topic, 0): OffsetRange(0, 0, topic) for topic in TOPICS}, {None: 0}), now)
     taken = [
         Record(topic, 0, offset, round(now), None, orjson.dumps(value))
         for offset, (topic, value) in enumerate(records())
     ]
-    feed.hear(Batch(None, taken, 0), now)
+    feed.hear(Records(None, taken, 0), now)
     for _ in feed.take(now):
         pass
     return feed
@@ -46,8 +46,8 @@ def shown(feed, channel):
 
 
 def test_every_record_is_understood():
-    kinds = [understand(Record(topic, 0, 0, 0, None, orjson.dumps(value))) for topic, value in records()]
-    assert [kind for kind in kinds if isinstance(kind, Unreadable) and kind.detail] == []
+    kinds = [decode(Record(topic, 0, 0, 0, None, orjson.dumps(value))) for topic, value in records()]
+    assert [kind for kind in kinds if isinstance(kind, Rejected) and kind.detail] == []
 
 
 @pytest.mark.parametrize("now", [datetime(2027, 3, 1, 0, 0, tzinfo=UTC), datetime(2026, 11, 29, 18, tzinfo=UTC), None])

@@ -10,7 +10,7 @@ import trio
 import trustme
 from trio_websocket import serve_websocket
 
-from mesaya_ws.client.connection import NotConnectedError, dialled
+from mesaya_ws.client.connection import NotConnectedError, open_connection
 from mesaya_ws.runtime.exceptions import first
 
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
@@ -49,7 +49,7 @@ async def reason(url, tls):
     """Return why there is no connection; the empty text when there is one."""
     try:
         with trio.fail_after(5):
-            async with dialled(url, tls):
+            async with open_connection(url, tls):
                 return ""
     except* NotConnectedError as group:
         said = str(first(group))

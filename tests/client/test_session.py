@@ -87,7 +87,7 @@ async def answering(*answers):
 @pytest.fixture
 def at_once(monkeypatch):
     """Reconnect without a pause."""
-    monkeypatch.setattr(client, "LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(client, "MAX_BACKOFF", 0.0)
 
 
 async def test_events_arrive():
@@ -479,7 +479,7 @@ async def test_answers_to_what_has_changed_since_are_no_events():
 
 async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch):
     monkeypatch.setattr(connection, "CONNECT_PATIENCE", 0.05)
-    came, given_up = count(1), trio.Event()
+    came, expired_parents = count(1), trio.Event()
 
     async def stay_silent(stream):
         number = next(came)
@@ -488,19 +488,19 @@ async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch
             async for _ in stream:
                 pass
         if number == 2:
-            given_up.set()
+            expired_parents.set()
 
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, stay_silent, 0, host="127.0.0.1"))
         async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws") as session:
             with trio.fail_after(5):
-                await given_up.wait()
+                await expired_parents.wait()
             assert not session.connected
         nursery.cancel_scope.cancel()
 
 
 async def test_a_connection_that_has_fallen_silent_is_given_up(at_once, monkeypatch):
-    monkeypatch.setattr(client, "PULSE", 0.05)
+    monkeypatch.setattr(client, "PING_INTERVAL", 0.05)
 
     async def script(websocket, heard):
         await hear(websocket, heard)
@@ -566,7 +566,7 @@ async def test_channels_may_be_left_and_joined_while_it_comes_back(at_once):
 
 
 async def test_places_on_quiet_channels_move_on(monkeypatch):
-    monkeypatch.setattr(client, "PULSE", 0.2)
+    monkeypatch.setattr(client, "PING_INTERVAL", 0.2)
 
     async def script(websocket, heard):
         for _ in range(2):

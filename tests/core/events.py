@@ -7,9 +7,9 @@ import orjson
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.router import route
-from mesaya_ws.core.log.events import Batch, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
-from mesaya_ws.core.platform.envelope import FOUND, Event, understand
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
+from mesaya_ws.core.platform.envelope import FOUND, Event, decode
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
@@ -62,7 +62,7 @@ def record(
 
 def event(kind: str, id: str, metadata: dict[str, Any] | None = None, **data: Any) -> Event:
     """Understand a record of the kind `<entity>.<what>`."""
-    understood = understand(record(kind, id, metadata, **data))
+    understood = decode(record(kind, id, metadata, **data))
     assert isinstance(understood, Event), understood
     return understood
 
@@ -70,7 +70,7 @@ def event(kind: str, id: str, metadata: dict[str, Any] | None = None, **data: An
 def user(id: str, first: str = "", last: str = "", roles: tuple[str, ...] = ()) -> Event:
     payload = {"userId": id, "firstName": first, "lastName": last, "roles": roles, "email": "a@example.com"}
     value = {"type": "user.updated", "payload": payload}
-    understood = understand(Record(topic_of("auth"), 0, 0, 0, None, orjson.dumps(value)))
+    understood = decode(Record(topic_of("auth"), 0, 0, 0, None, orjson.dumps(value)))
     assert isinstance(understood, Event), understood
     return understood
 
@@ -122,13 +122,13 @@ class Log:
         self.records.append(said)
         return said
 
-    def sources(self) -> Sources:
+    def sources(self) -> LogMetadata:
         """Return a look at the log, by one who has been told of everything."""
         extents = {
-            place: Extent(self.begins.get(place, 0), end, self.ids.get(place.topic, "id"))
+            place: OffsetRange(self.begins.get(place, 0), end, self.ids.get(place.topic, "id"))
             for place, end in self.ends.items()
         }
-        return Sources(extents, dict.fromkeys(extents, 0))
+        return LogMetadata(extents, dict.fromkeys(extents, 0))
 
     def tell(self, feed: Feed, records: Iterable[Record] | None = None) -> Feed:
         """Tell a feed what the log holds, or just some records, one after the other; have it take all of it."""
@@ -137,6 +137,6 @@ class Log:
         for said in self.records if records is None else records:
             place = Partition(said.topic, said.partition)
             if said.offset >= self.begins.get(place, 0):
-                feed.hear(Batch(place, [said], 0), LATER)
+                feed.hear(Records(place, [said], 0), LATER)
                 list(feed.take(OVER))
         return feed

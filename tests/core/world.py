@@ -4,10 +4,10 @@ import orjson
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.history import Past
+from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Gap, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.log.events import Gap, LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits, Session
@@ -73,16 +73,16 @@ class World:
         """Let the instance look at the whole log, which holds `lag` more reviews than it was told of."""
         lags = {REVIEWS: lag, TABLES: 0}
         begin = self.begin if begin is None else begin
-        extents = {p: Extent(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
-        self.feed.hear(Sources(extents, lags), NOW)
+        extents = {p: OffsetRange(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
+        self.feed.hear(LogMetadata(extents, lags), NOW)
 
     def work(self):
         for _ in self.feed.take(NOW):
             for _ in self.feed.hub.fan_out():
                 pass
-            losses, self.feed.losses = self.feed.losses, []
+            gaps, self.feed.gaps = self.feed.gaps, []
             for session in self.sessions:
-                for loss in losses:
+                for loss in gaps:
                     session.lose(*loss)
 
     def lose(self):
@@ -103,7 +103,7 @@ class World:
         }
         offset = self.offsets[REVIEWS]
         self.offsets[REVIEWS] += 1
-        self.batches.append(Batch(REVIEWS, [Record(*REVIEWS, offset, NOW, None, orjson.dumps(value))], lag))
+        self.batches.append(Records(REVIEWS, [Record(*REVIEWS, offset, NOW, None, orjson.dumps(value))], lag))
         self.feed.hear(self.batches[-1], NOW)
         self.work()
 
@@ -113,12 +113,14 @@ class World:
 
     def past(self, *names):
         """Return the past of channels up to now, which is still to be read."""
-        return Past([parse_channel(name) for name in names], self.feed, 1.0, 1 << 20)
+        return HistoryRead([parse_channel(name) for name in names], self.feed, 1.0, 1 << 20)
 
     def tell(self, past, *, records=None):
         """Tell a past what the log holds, or so many `records` of it."""
         begins = {REVIEWS: self.begin, TABLES: 0}
-        past.feed.hear(Sources({p: Extent(begins[p], end, self.ids[p]) for p, end in self.offsets.items()}, {}), NOW)
+        past.feed.hear(
+            LogMetadata({p: OffsetRange(begins[p], end, self.ids[p]) for p, end in self.offsets.items()}, {}), NOW
+        )
         for batch in self.batches[:records]:
             past.feed.hear(batch, NOW)
         list(past.feed.take(NOW))
@@ -131,16 +133,16 @@ def recall(session, past):
 
 def read_on(session):
     """Let a client read all that there is for it."""
-    session.outbox.behind = False
+    session.send_queue.behind = False
     session.go_on()
-    while session.outbox.paused:
-        session.outbox.behind = session.outbox.paused = False
+    while session.send_queue.paused:
+        session.send_queue.behind = session.send_queue.paused = False
         session.go_on()
 
 
 def ask(session, kind="subscribe", **fields):
     session.receive(orjson.dumps({"type": kind, **fields}).decode())
-    return session.outbox.said()
+    return session.send_queue.said()
 
 
 def reviews(messages):

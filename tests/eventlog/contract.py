@@ -14,10 +14,19 @@ import pytest
 import trio
 
 from mesaya_ws.core.log.epochs import Epochs
-from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, News, Replaced, Sources, Together
-from mesaya_ws.core.log.interface import EventLog, OffsetGoneError, RecordRefusedError
+from mesaya_ws.core.log.events import EpochsBegun, Gap, LogEvent, LogMetadata, PollResult, Records, TopicRecreated
+from mesaya_ws.core.log.interface import EventLog, OffsetGoneError, RecordRejectedError
 from mesaya_ws.core.log.ordering import Merge
-from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record, Source
+from mesaya_ws.core.log.records import (
+    BEGINNING,
+    Appended,
+    NewRecord,
+    OffsetRange,
+    Partition,
+    PartitionPosition,
+    Record,
+    Source,
+)
 from mesaya_ws.core.log.trouble import Trouble
 
 PATIENCE = 60.0
@@ -46,18 +55,18 @@ class Ear:
     """A follower that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.news: list[News] = []
+        self.news: list[LogEvent] = []
         self.records: list[Record] = []
         self.lags: dict[Source, int] = {}
         self._heard = trio.Event()
 
-    async def deliver(self, news: News) -> None:
-        for one in news.batches if isinstance(news, Together) else [news]:
+    async def deliver(self, news: LogEvent) -> None:
+        for one in news.batches if isinstance(news, PollResult) else [news]:
             self.news.append(one)
-            if isinstance(one, Batch):
+            if isinstance(one, Records):
                 self.records += one.records
                 self.lags[one.source] = one.lag
-            elif isinstance(one, Sources):
+            elif isinstance(one, LogMetadata):
                 self.lags.update(one.lags)
         self._heard.set()
 
@@ -75,10 +84,10 @@ class Ear:
     @property
     def troubles(self) -> Sequence[Trouble]:
         """What the last look could not see."""
-        looks = [news for news in self.news if isinstance(news, Sources)]
+        looks = [news for news in self.news if isinstance(news, LogMetadata)]
         return looks[-1].troubles if looks else ()
 
-    def all(self, kind: type) -> list[News]:
+    def all(self, kind: type) -> list[LogEvent]:
         return [news for news in self.news if isinstance(news, kind)]
 
 
@@ -90,11 +99,11 @@ class SlowEar(Ear):
         self.gate = trio.Event()
         self._inside = False
 
-    async def deliver(self, news: News) -> None:
+    async def deliver(self, news: LogEvent) -> None:
         assert not self._inside, "one item at a time"
         self._inside = True
         await super().deliver(news)
-        if isinstance(news, Batch | Together):
+        if isinstance(news, Records | PollResult):
             await self.gate.wait()
         self._inside = False
 
@@ -107,17 +116,17 @@ class MergingEar(SlowEar):
         self.taken: list[Record] = []
         self._merge: Merge[tuple[Record, None]] = Merge(lambda item: None, 0)
 
-    async def deliver(self, news: News) -> None:
-        if isinstance(news, Sources):
+    async def deliver(self, news: LogEvent) -> None:
+        if isinstance(news, LogMetadata):
             self._merge.lags(news.lags)
-        for batch in news.batches if isinstance(news, Together) else [news] if isinstance(news, Batch) else []:
+        for batch in news.batches if isinstance(news, PollResult) else [news] if isinstance(news, Records) else []:
             self._merge.push(batch.source, [(record, None) for record in batch.records], batch.lag)
         self.taken += [record for record, _ in self._merge.take(0)]
         await super().deliver(news)
 
 
 @asynccontextmanager
-async def following(log: EventLog, start: Mapping[Partition, Place] = BEGINNING) -> AsyncIterator[Ear]:
+async def following(log: EventLog, start: Mapping[Partition, PartitionPosition] = BEGINNING) -> AsyncIterator[Ear]:
     """Follow `log` for the time of the context."""
     ear = Ear()
     async with trio.open_nursery() as nursery:
@@ -137,12 +146,12 @@ def place(appended: Appended) -> Partition:
     return Partition(appended.topic, appended.partition)
 
 
-def places(extents: Mapping[Partition, Extent]) -> dict[Partition, Place]:
+def places(extents: Mapping[Partition, OffsetRange]) -> dict[Partition, PartitionPosition]:
     """Return where a follower is that has read everything."""
-    return {partition: Place(extent.topic_id, extent.end) for partition, extent in extents.items()}
+    return {partition: PartitionPosition(extent.topic_id, extent.end) for partition, extent in extents.items()}
 
 
-def is_before(record: Record, cut: Mapping[Partition, Place]) -> bool:
+def is_before(record: Record, cut: Mapping[Partition, PartitionPosition]) -> bool:
     known = cut.get(Partition(record.topic, record.partition))
     return known is not None and record.offset < known.next
 
@@ -218,7 +227,7 @@ class LogContract:
     async def test_a_topic_that_is_not_configured_is_refused(self, store: Store):
         topic = store.topics[0]
         async with store.open() as log:
-            with pytest.raises(RecordRefusedError, match=store.foreign):
+            with pytest.raises(RecordRejectedError, match=store.foreign):
                 await log.append([NewRecord(topic, b"a", b"k"), NewRecord(store.foreign, b"b"), NewRecord(topic, b"c")])
             async with following(log) as ear:
                 await ear.until_held(1)
@@ -229,7 +238,7 @@ class LogContract:
     async def test_a_record_that_is_too_large_is_refused_and_harms_no_other(self, store: Store):
         topic = store.topics[0]
         async with store.open() as log:
-            with pytest.raises(RecordRefusedError):
+            with pytest.raises(RecordRejectedError):
                 await log.append([NewRecord(topic, b"a", b"k"), NewRecord(topic, bytes(1024 * 1024 + 1), b"k")])
             (appended,) = await log.append([NewRecord(topic, b"b", b"k")])
             records = await log.read(place(appended), 0)
@@ -263,7 +272,7 @@ class LogContract:
             async with following(log) as ear:
                 await ear.until_held(5)
         first = ear.news[0]
-        assert isinstance(first, Sources)
+        assert isinstance(first, LogMetadata)
         assert first.extents == extents
         assert {partition.topic for partition in first.extents} == set(store.topics)
         assert sum(first.lags.values()) == 5
@@ -272,7 +281,7 @@ class LogContract:
         async with store.open() as log, following(log) as ear:
             await ear.until(lambda: bool(ear.news))
         first = ear.news[0]
-        assert isinstance(first, Sources)
+        assert isinstance(first, LogMetadata)
         assert first.lags
         assert not any(first.lags.values())
 
@@ -301,7 +310,7 @@ class LogContract:
             async with following(log) as ear:
                 await ear.until_held(2400)
         left = Counter(dict(ear.news[0].lags))
-        batches = ear.all(Batch)
+        batches = ear.all(Records)
         assert sum(left.values()) == sum(len(batch.records) for batch in batches) == 2400
         for batch in batches:
             assert len(batch.records) <= 1000
@@ -361,7 +370,7 @@ class LogContract:
         assert timestamps == sorted(timestamps)
 
     async def test_a_follower_can_be_cancelled_at_any_point(self, store: Store):
-        async def wait_for_ever(news: News) -> None:
+        async def wait_for_ever(news: LogEvent) -> None:
             await trio.sleep_forever()
 
         async with store.open() as log:
@@ -378,7 +387,7 @@ class LogContract:
             await log.append(numbered(store.topics[0], 1))
 
     async def test_what_deliver_raises_ends_the_follower(self, store: Store):
-        async def fail(news: News) -> None:
+        async def fail(news: LogEvent) -> None:
             raise LookupError("a bug in the follower")
 
         async with store.open() as log:
@@ -414,13 +423,15 @@ class LogContract:
                 await log.append(numbered(store.topics[0], 1))
                 await ear.until_held(1)
         assert [record.value for record in ear.records] == [b"0"]
-        assert ear.all(Gap) == ear.all(Replaced) == []
+        assert ear.all(Gap) == ear.all(TopicRecreated) == []
 
     async def test_what_was_removed_after_that_place_is_told(self, store: Store):
         async with store.open() as log:
             appended = await log.append(numbered(store.topics[0], 10))
             partition = place(appended[0])
-            cut = places(await log.extents()) | {partition: Place((await log.extents())[partition].topic_id, 3)}
+            cut = places(await log.extents()) | {
+                partition: PartitionPosition((await log.extents())[partition].topic_id, 3)
+            }
             await store.remove_before(partition, 6)
             async with following(log, cut) as ear:
                 await ear.until_held(4)
@@ -432,10 +443,10 @@ class LogContract:
             appended = await log.append(numbered(store.topics[0], 3) + numbered(store.topics[1], 3))
             extents = await log.extents()
             former = place(appended[0])
-            cut = places(extents) | {former: Place("00000000-0000-0000-0000-000000000000", 7)}
+            cut = places(extents) | {former: PartitionPosition("00000000-0000-0000-0000-000000000000", 7)}
             async with following(log, cut) as ear:
                 await ear.until_held(3)
-        assert ear.all(Replaced) == [Replaced(former.topic, extents[former].topic_id)]
+        assert ear.all(TopicRecreated) == [TopicRecreated(former.topic, extents[former].topic_id)]
         assert [record.offset for record in ear.records] == [0, 1, 2]
         assert {record.topic for record in ear.records} == {former.topic}
 
@@ -456,7 +467,7 @@ class LogContract:
                     case EpochsBegun(begun):
                         for partition, first, number in begun:
                             known[partition].begin(first, number)
-                    case Batch(_, records, _):
+                    case Records(_, records, _):
                         for record in records:
                             partition = Partition(record.topic, record.partition)
                             of_records[partition, record.offset] = known[partition].at(record.offset + 1)
@@ -476,17 +487,17 @@ class LogContract:
                 if isinstance(news, EpochsBegun):
                     for partition, first, number in news.begun:
                         known[partition].begin(first, number)
-            here = {at: Place(id, end, known[at].at(end)) for at, (_, end, id) in extents.items()}
+            here = {at: PartitionPosition(id, end, known[at].at(end)) for at, (_, end, id) in extents.items()}
             assert await log.lost_ends(here) == set()
             assert await log.lost_ends({}) == set()
             some = next(at for at, place in here.items() if place.next)
             id, end, epoch = here[some]
-            assert await log.lost_ends({some: Place(id, end)}) == set()
-            assert await log.lost_ends({some: Place(id, end + 1)}) == {some}
-            assert await log.lost_ends({some: Place(id, end + 1, epoch)}) == {some}
-            assert await log.lost_ends({some: Place(id, end, (epoch or 0) + 1)}) == {some}
-            assert await log.lost_ends({some: Place("another", end + 1)}) == set()
-            assert await log.lost_ends({some._replace(number=99): Place(id, end + 1)}) == set()
+            assert await log.lost_ends({some: PartitionPosition(id, end)}) == set()
+            assert await log.lost_ends({some: PartitionPosition(id, end + 1)}) == {some}
+            assert await log.lost_ends({some: PartitionPosition(id, end + 1, epoch)}) == {some}
+            assert await log.lost_ends({some: PartitionPosition(id, end, (epoch or 0) + 1)}) == {some}
+            assert await log.lost_ends({some: PartitionPosition("another", end + 1)}) == set()
+            assert await log.lost_ends({some._replace(number=99): PartitionPosition(id, end + 1)}) == set()
 
     # read, extents, retention
 
@@ -515,7 +526,7 @@ class LogContract:
             partition = place(appended[0])
             before = (await log.extents())[partition]
             await store.remove_before(partition, appended[6].offset)
-            assert (await log.extents())[partition] == Extent(appended[6].offset, before.end, before.topic_id)
+            assert (await log.extents())[partition] == OffsetRange(appended[6].offset, before.end, before.topic_id)
             with pytest.raises(OffsetGoneError):
                 await log.read(partition, appended[5].offset)
             assert [int(record.value) for record in await log.read(partition, appended[6].offset)] == [6, 7, 8, 9]

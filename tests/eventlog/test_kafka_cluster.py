@@ -13,9 +13,9 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from mesaya_ws.core.log.epochs import Epochs
-from mesaya_ws.core.log.events import EpochsBegun, Outage, Sources, Truncated
+from mesaya_ws.core.log.events import EpochsBegun, LogMetadata, Truncated, Unavailable
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
-from mesaya_ws.core.log.records import Extent, NewRecord, Partition, Place
+from mesaya_ws.core.log.records import NewRecord, OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka import COMPACTED, open_kafka_log, producer
 from mesaya_ws.eventlog.kafka import metadata_refresh as looks
@@ -100,7 +100,7 @@ def reason_of(ear: Ear, topic: str) -> str:
 
 
 def topics_seen(ear: Ear) -> set[str]:
-    looks = ear.all(Sources)
+    looks = ear.all(LogMetadata)
     return {partition.topic for partition in looks[-1].extents} if looks else set()
 
 
@@ -140,7 +140,7 @@ async def test_what_is_on_a_broker_that_is_away_is_not_known_and_the_rest_goes_o
         await ear.until_held(9)
         await ear.until(lambda: not ear.troubles)
         assert len(await log.extents()) == 3
-    assert not ear.all(Outage)
+    assert not ear.all(Unavailable)
     for topic in store.topics:
         assert values(ear, topic) == [b"1", b"2", b"3"]
 
@@ -154,12 +154,12 @@ async def test_a_partition_that_has_never_been_seen_is_read_when_its_broker_is_t
         ear = Ear()
         async with away(cluster):
             nursery.start_soon(log.follow, ear.deliver)
-            await ear.until(lambda: bool(ear.all(Sources)))
+            await ear.until(lambda: bool(ear.all(LogMetadata)))
             assert hindrances(ear)[there] is Hindrance.UNKNOWN
-            assert Partition(there, 0) not in ear.all(Sources)[0].extents
+            assert Partition(there, 0) not in ear.all(LogMetadata)[0].extents
         await ear.until_held(2)
         await ear.until(lambda: not ear.troubles)
-        assert Partition(there, 0) in ear.all(Sources)[-1].extents
+        assert Partition(there, 0) in ear.all(LogMetadata)[-1].extents
         nursery.cancel_scope.cancel()
 
 
@@ -217,7 +217,7 @@ def until_led(admin: KafkaAdminClient, topic: str, leader: int) -> None:
         time.sleep(0.1)
 
 
-def place_in(ear: Ear, extents: Mapping[Partition, Extent], partition: Partition) -> Place:
+def place_in(ear: Ear, extents: Mapping[Partition, OffsetRange], partition: Partition) -> PartitionPosition:
     """Return where a follower is that has read everything."""
     epochs = Epochs()
     for news in ear.news:
@@ -225,7 +225,7 @@ def place_in(ear: Ear, extents: Mapping[Partition, Extent], partition: Partition
             if at == partition:
                 epochs.begin(first, number)
     _, end, id = extents[partition]
-    return Place(id, end, epochs.at(end))
+    return PartitionPosition(id, end, epochs.at(end))
 
 
 async def test_a_topic_of_our_own_has_a_replica_on_each_of_a_few_brokers(

@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 import trio
 
-from mesaya_ws.core.log.events import Outage
+from mesaya_ws.core.log.events import Unavailable
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.eventlog.kafka import open_kafka_log
 from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact, Contacts
@@ -104,5 +104,5 @@ async def test_a_broker_that_names_a_wrong_address_is_told_of(broker: Broker):
                     nursery.start_soon(log.follow, hear.send)
                     news = await heard.receive()
                     nursery.cancel_scope.cancel()
-            assert isinstance(news, Outage)
+            assert isinstance(news, Unavailable)
             assert news.reason.startswith(said)

@@ -20,14 +20,24 @@ from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, R
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import KafkaError, LogTruncationError
 
-from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, News, Outage, Replaced, Restored, Skipped, Sources
-from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.log.events import (
+    Available,
+    Corrupt,
+    EpochsBegun,
+    Gap,
+    LogEvent,
+    LogMetadata,
+    Records,
+    TopicRecreated,
+    Unavailable,
+)
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import BEGINNING, NewRecord, Partition, TooLarge
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka import COMPACTED, consumer_loop, follower, ledger, metadata_refresh, open_kafka_log
 from mesaya_ws.eventlog.kafka.driver import clients
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
-from mesaya_ws.eventlog.kafka.metadata import Survey, take_survey
+from mesaya_ws.eventlog.kafka.metadata import Metadata, fetch_metadata
 from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
 
@@ -104,7 +114,7 @@ async def until_complete(ear: Ear, writer: Writer) -> None:
 
 def kinds(ear: Ear) -> list[type]:
     """Return what happened, without the looks, the records and their epochs."""
-    return [type(news) for news in ear.news if not isinstance(news, Sources | Batch | EpochsBegun)]
+    return [type(news) for news in ear.news if not isinstance(news, LogMetadata | Records | EpochsBegun)]
 
 
 # Topics that come and go
@@ -114,7 +124,7 @@ async def test_a_topic_that_is_created_later_is_read_from_its_beginning(kafka_br
     store = KafkaStore(kafka_broker.address)
     async with store.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.news))
-        assert [(news.extents, news.lags) for news in ear.all(Sources)] == [({}, {})]
+        assert [(news.extents, news.lags) for news in ear.all(LogMetadata)] == [({}, {})]
         await store.create(store.topics[1])
         await log.append(numbered(store.topics[1], 5))
         await ear.until_held(5)
@@ -127,7 +137,7 @@ async def test_partitions_that_are_added_are_read_from_their_beginning(store: Ka
         await log.append(numbered(topic, 5))
         await ear.until_held(5)
         await store.administer(lambda admin: admin.create_partitions({topic: 8}))
-        await ear.until(lambda: isinstance(ear.news[-1], Sources) and len(ear.news[-1].extents) == 12)
+        await ear.until(lambda: isinstance(ear.news[-1], LogMetadata) and len(ear.news[-1].extents) == 12)
         for number in range(8):
             await store.produce(topic, [b"%d" % number], partition=number)
         await ear.until_held(13)
@@ -145,16 +155,16 @@ async def test_a_topic_that_is_created_again_is_read_from_its_new_beginning(stor
         await log.append(numbered(topic, count))
         await ear.until_held(10 + count)
         ids = {at.topic: extent.topic_id for at, extent in (await log.extents()).items()}
-    assert ear.all(Replaced) == [Replaced(topic, ids[topic])]
-    told = ear.news.index(Replaced(topic, ids[topic]))
-    assert sum(len(news.records) for news in ear.news[:told] if isinstance(news, Batch)) == 10
+    assert ear.all(TopicRecreated) == [TopicRecreated(topic, ids[topic])]
+    told = ear.news.index(TopicRecreated(topic, ids[topic]))
+    assert sum(len(news.records) for news in ear.news[:told] if isinstance(news, Records)) == 10
     assert [record.offset for record in ear.records[10:]] == list(range(count))
 
 
 async def test_a_topic_that_does_not_exist_is_refused_at_once_and_not_created(kafka_broker: Broker):
     store = KafkaStore(kafka_broker.address)
     async with store.open() as log:
-        with trio.fail_after(5), pytest.raises(RecordRefusedError, match="create it"):
+        with trio.fail_after(5), pytest.raises(RecordRejectedError, match="create it"):
             await log.append([NewRecord(store.topics[0], b"a")])
         assert await log.extents() == {}
 
@@ -164,11 +174,11 @@ async def test_a_look_that_takes_long_holds_up_no_records(
 ):
     begun, go_on, earlier = threading.Event(), threading.Event(), count()
 
-    def survey(*asked: Any) -> Survey:
+    def survey(*asked: Any) -> Metadata:
         if next(earlier):
             begun.set()
             go_on.wait(PATIENCE)
-        return take_survey(*asked)
+        return fetch_metadata(*asked)
 
     monkeypatch.setattr(consumer_loop, "take_survey", survey)
     async with store.open() as log, following(log) as ear:
@@ -176,10 +186,10 @@ async def test_a_look_that_takes_long_holds_up_no_records(
         await trio.to_thread.run_sync(begun.wait, PATIENCE)
         await log.append(numbered(store.topics[0], 5))
         await ear.until_held(5)
-        assert len(ear.all(Sources)) == 1
+        assert len(ear.all(LogMetadata)) == 1
         go_on.set()
-        await ear.until(lambda: len(ear.all(Sources)) == 2)
-        assert ear.all(Sources)[1].at < time() * 1000 - 100
+        await ear.until(lambda: len(ear.all(LogMetadata)) == 2)
+        assert ear.all(LogMetadata)[1].at < time() * 1000 - 100
 
 
 async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
@@ -195,10 +205,10 @@ async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
             raise LogTruncationError({at: OffsetAndMetadata(0, "", 0)})
         return poll(consumer, *options)
 
-    def survey(*asked: Any) -> Survey:
+    def survey(*asked: Any) -> Metadata:
         if next(earlier):
             go_on.wait(PATIENCE)
-        return take_survey(*asked)
+        return fetch_metadata(*asked)
 
     monkeypatch.setattr(Consumer, "poll", astray)
     monkeypatch.setattr(consumer_loop, "take_survey", survey)
@@ -211,7 +221,7 @@ async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
         go_on.set()
         await ear.until_held(6)
     assert [record.offset for record in ear.records if record.topic == at.topic] == [0, 1, 2]
-    assert not ear.all(Skipped)
+    assert not ear.all(Corrupt)
 
 
 # What is paused
@@ -248,7 +258,7 @@ async def test_what_is_paused_and_resumed_in_the_midst_of_it_comes_once_and_in_o
     class Pausing(Ear):
         """A follower that pauses what it has just heard of, as long as there is more of others."""
 
-        async def deliver(self, news: News) -> None:
+        async def deliver(self, news: LogEvent) -> None:
             known = len(self.records)
             await super().deliver(news)
             new = [Partition(record.topic, record.partition) for record in self.records[known:]]
@@ -276,12 +286,12 @@ async def test_what_had_arrived_of_a_paused_topic_that_is_created_again_is_forgo
         nursery.start_soon(log.follow, ear.deliver, BEGINNING, lambda: frozenset(paused))
         await ear.until(lambda: bool(ear.records))
         paused.add(at)
-        await ear.until(lambda: bool(ear.all(Sources)))
+        await ear.until(lambda: bool(ear.all(LogMetadata)))
         told = len(ear.records)
         await store.delete(at.topic)
         await store.create(at.topic)
         await store.produce(at.topic, [b"new%d" % number for number in range(told + 500)], partition=0)
-        await ear.until(lambda: bool(ear.all(Replaced)))
+        await ear.until(lambda: bool(ear.all(TopicRecreated)))
         ear.records.clear()
         paused.clear()
         await ear.until(lambda: len(ear.records) >= told + 500)
@@ -326,8 +336,8 @@ async def test_what_is_too_large_unpacked_is_passed_by_and_told(store: KafkaStor
     assert [record.offset for record in ear.records] == [0, 1, 2, 4]
     assert isinstance(ear.records[1].value, TooLarge)
     assert ear.records[1].value.size > len(large)
-    (skipped,) = ear.all(Skipped)
-    assert skipped == Skipped(at, 3, 4, skipped.reason, too_large=True)
+    (skipped,) = ear.all(Corrupt)
+    assert skipped == Corrupt(at, 3, 4, skipped.reason, too_large=True)
     assert "unpacked" in skipped.reason
 
 
@@ -348,7 +358,7 @@ async def test_headers_are_what_their_producers_like(store: KafkaStore, hurry: N
             await ear.until_held(4)
         assert await log.read(Partition(topic, 0), 0) == ear.records
     assert [record.value for record in ear.records] == [b"a", b"x", b"y", b"b"]
-    assert not ear.all(Skipped)
+    assert not ear.all(Corrupt)
 
 
 async def test_batches_that_are_damaged_on_disk_are_skipped_and_told(
@@ -370,10 +380,10 @@ async def test_batches_that_are_damaged_on_disk_are_skipped_and_told(
         async with following(log) as ear:
             await ear.until_held(2)
             await log.append(numbered(store.topics[1], 1))
-            await ear.until(lambda: len(ear.all(Skipped)) == 2 and len(ear.records) == 3)
+            await ear.until(lambda: len(ear.all(Corrupt)) == 2 and len(ear.records) == 3)
         assert [record.value for record in await log.read(at, 0)] == [b"before", b"after"]
         assert await log.read(at, 4) == []
-    first, second = ear.all(Skipped)
+    first, second = ear.all(Corrupt)
     assert (first.partition, first.first, first.next) == (at, 1, 3)
     assert (second.partition, second.first, second.next) == (at, 4, 5)
     assert "checksum" in first.reason
@@ -398,9 +408,9 @@ async def test_a_damaged_batch_is_passed_by_at_once_however_many_it_holds(
 
     async with store.open() as log, following(log) as ear:
         monkeypatch.setattr(KafkaConsumer, "seek", watched_seek)
-        await ear.until(lambda: bool(ear.records) and bool(ear.all(Skipped)))
+        await ear.until(lambda: bool(ear.records) and bool(ear.all(Corrupt)))
     assert [record.offset for record in ear.records] == [300]
-    assert [(skipped.first, skipped.next) for skipped in ear.all(Skipped)] == [(0, 300)]
+    assert [(skipped.first, skipped.next) for skipped in ear.all(Corrupt)] == [(0, 300)]
     assert [offset for offset in places if offset] == [300]
 
 
@@ -439,7 +449,7 @@ async def test_only_committed_records_of_transactions_are_read(store: KafkaStore
         async with store.open() as log, following(log) as ear:
             await ear.until_held(1)
             assert sum(ear.news[0].lags.values()) == 4, "two records and two marks"
-            assert ear.all(Batch)[0].lag == 0
+            assert ear.all(Records)[0].lag == 0
             (trouble,) = ear.troubles
             assert (trouble.topic, trouble.number, trouble.kind) == (topic, 0, Hindrance.BLOCKED)
             assert trouble.withheld == 2, "that of the open transaction, and what has been acknowledged since"
@@ -463,13 +473,13 @@ async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(
         async with writing(log, topic) as writer:
             await writer.until(50)
             await trio.to_thread.run_sync(getattr(kafka_broker, end))
-            await ear.until(lambda: bool(ear.all(Outage)))
+            await ear.until(lambda: bool(ear.all(Unavailable)))
             await trio.to_thread.run_sync(kafka_broker.start)
-            await ear.until(lambda: bool(ear.all(Restored)))
+            await ear.until(lambda: bool(ear.all(Available)))
             await writer.until(len(writer.acknowledged) + 50)
         await until_complete(ear, writer)
-    assert kinds(ear) == [Outage, Restored]
-    (outage,) = ear.all(Outage)
+    assert kinds(ear) == [Unavailable, Available]
+    (outage,) = ear.all(Unavailable)
     assert outage.reason == (
         f"Kafka does not answer at {kafka_broker.address}: nothing listens there: start the broker, or see "
         "KAFKA_BROKERS."
@@ -488,14 +498,14 @@ async def test_nothing_is_lost_when_the_broker_hangs(
             await writer.until(50)
             kafka_broker.freeze()
             try:
-                await ear.until(lambda: bool(ear.all(Outage)))
+                await ear.until(lambda: bool(ear.all(Unavailable)))
             finally:
                 kafka_broker.thaw()
-            await ear.until(lambda: bool(ear.all(Restored)))
+            await ear.until(lambda: bool(ear.all(Available)))
             await writer.until(len(writer.acknowledged) + 50)
         await until_complete(ear, writer)
-    assert kinds(ear) == [Outage, Restored]
-    assert "there is no answer in time" in ear.all(Outage)[0].reason
+    assert kinds(ear) == [Unavailable, Available]
+    assert "there is no answer in time" in ear.all(Unavailable)[0].reason
     check_complete(ear, writer)
 
 
@@ -514,7 +524,7 @@ async def test_a_broker_that_is_missing_at_the_start_is_waited_for(
         await ear.until_held(1)
         await log.append([NewRecord(store.topics[0], b"c")])
         await ear.until_held(2)
-    assert [type(news) for news in ear.news[:3]] == [Outage, Restored, Sources]
+    assert [type(news) for news in ear.news[:3]] == [Unavailable, Available, LogMetadata]
 
 
 async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
@@ -538,12 +548,12 @@ async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
             await moved.create()
             await moved.produce(store.topics[0], [b"new"])
             # Topics are created one after the other, and a look may find the first alone.
-            await ear.until(lambda: len(ear.records) == 2 and len(ear.all(Replaced)) == len(store.topics))
+            await ear.until(lambda: len(ear.records) == 2 and len(ear.all(TopicRecreated)) == len(store.topics))
     finally:
         await trio.to_thread.run_sync(old.kill)
         await trio.to_thread.run_sync(new.kill)
     assert [record.value for record in ear.records] == [b"old", b"new"]
-    assert {news.topic for news in ear.all(Replaced)} == set(store.topics)
+    assert {news.topic for news in ear.all(TopicRecreated)} == set(store.topics)
 
 
 # Who we are
@@ -583,7 +593,7 @@ async def test_a_topic_that_may_not_be_read_is_told_and_the_others_go_on(
         assert (trouble.topic, trouble.kind) == (forbidden, Hindrance.REFUSED)
         assert f"let us read {forbidden}" in trouble.reason
         assert trouble.withheld == (3 if operation is ACLOperation.DESCRIBE else 0)
-        with pytest.raises(RecordRefusedError, match="allow WRITE"):
+        with pytest.raises(RecordRejectedError, match="allow WRITE"):
             await log.append([NewRecord(forbidden, b"a")])
         with pytest.raises(LogUnavailableError, match=f"let us read {forbidden}"):
             await log.extents()
@@ -595,7 +605,7 @@ async def test_a_topic_that_may_not_be_read_is_told_and_the_others_go_on(
         await store.administer(lambda admin: admin.delete_acls([rule]))
         await ear.until_held(4)
         await ear.until(lambda: not ear.troubles)
-    assert not ear.all(Outage)
+    assert not ear.all(Unavailable)
 
 
 async def test_a_right_that_is_withdrawn_stops_nothing_else(kafka_broker: Broker, store: KafkaStore):
@@ -604,7 +614,7 @@ async def test_a_right_that_is_withdrawn_stops_nothing_else(kafka_broker: Broker
     rule = allowed(SASL_USER, ACLOperation.DESCRIBE, ResourceType.TOPIC, forbidden)
     sasl = sasl_settings(kafka_broker, "PLAIN", SASL_PASSWORD)
     async with open_kafka_log(store.settings(**sasl)) as log, following(log) as ear:
-        await ear.until(lambda: bool(ear.all(Sources)))
+        await ear.until(lambda: bool(ear.all(LogMetadata)))
         await store.administer(lambda admin: admin.create_acls([rule]))
         for number in range(3):
             await store.produce(forbidden, [b"%d" % number])
@@ -636,7 +646,7 @@ async def test_a_partition_whose_fetches_fail_at_the_broker_stops_nothing_else(
     monkeypatch.setattr(Fetcher, "_handle_fetch_response", handle)
     monkeypatch.setattr(ledger, "WAITED_FOR", 0.1)
     async with store.open() as log, following(log) as ear:
-        await ear.until(lambda: bool(ear.all(Sources)))
+        await ear.until(lambda: bool(ear.all(LogMetadata)))
         await store.produce(broken, [b"a", b"b"])
         await ear.until(lambda: any(trouble.withheld == 2 for trouble in ear.troubles))
         (trouble,) = ear.troubles
@@ -654,7 +664,7 @@ async def test_a_topic_that_does_not_exist_is_told_unless_it_is_ours(store: Kafk
     missing, own = f"test.missing.{uuid4().hex}", f"test.own.{uuid4().hex}"
     topics = (store.topics[0], missing, own)
     async with open_kafka_log(store.settings(kafka_topics=topics), {own: COMPACTED}) as log, following(log) as ear:
-        await ear.until(lambda: bool(ear.all(Sources)))
+        await ear.until(lambda: bool(ear.all(LogMetadata)))
         assert set(await log.extents()) == {Partition(store.topics[0], number) for number in range(PARTITIONS)}
     (trouble,) = ear.troubles
     assert (trouble.topic, trouble.number, trouble.kind) == (missing, None, Hindrance.ABSENT)
@@ -678,7 +688,7 @@ async def test_a_topic_of_our_own_is_made_with_the_first_record(kafka_broker: Br
     await store.administer(lambda admin: admin.create_acls(rules))
     sasl = sasl_settings(kafka_broker, "PLAIN", SASL_PASSWORD)
     async with open_kafka_log(store.settings(kafka_topics=(other,), **sasl), {other: COMPACTED}) as log:
-        with pytest.raises(RecordRefusedError, match=r"does not let us make it .* cleanup.policy=compact"):
+        with pytest.raises(RecordRejectedError, match=r"does not let us make it .* cleanup.policy=compact"):
             await log.append([NewRecord(other, b"a", b"k")])
     await store.administer(lambda admin: admin.delete_acls(rules))
 
@@ -691,7 +701,7 @@ async def first_reason(store: KafkaStore, **others: object) -> str:
         await ear.until(lambda: bool(ear.news))
         nursery.cancel_scope.cancel()
     (outage,) = ear.news
-    assert isinstance(outage, Outage)
+    assert isinstance(outage, Unavailable)
     return outage.reason
 
 
@@ -783,13 +793,13 @@ async def test_a_follower_that_is_cancelled_while_its_look_hangs_ends_with_all_i
 ):
     hanging, ended, frozen = threading.Event(), trio.Event(), False
 
-    def survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
+    def survey(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata:
         """Have no patience, so that nothing ends it while the broker hangs but that the client is closed."""
         while True:
             if frozen:
                 hanging.set()
             try:
-                return take_survey(admin, topics)
+                return fetch_metadata(admin, topics)
             except KafkaError:
                 if admin._closed or not frozen:
                     raise
@@ -804,7 +814,7 @@ async def test_a_follower_that_is_cancelled_while_its_look_hangs_ends_with_all_i
     async with store.open() as log, trio.open_nursery() as nursery:
         before = kafka_threads()
         nursery.start_soon(follow_until_cancelled)
-        await ear.until(lambda: bool(ear.all(Sources)))
+        await ear.until(lambda: bool(ear.all(LogMetadata)))
         kafka_broker.freeze()
         frozen = True
         try:

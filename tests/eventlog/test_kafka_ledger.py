@@ -1,9 +1,9 @@
 """What cannot be read of Kafka, since when, and who is not waited for because of it; without a broker."""
 
-from mesaya_ws.core.log.records import Extent, Partition
+from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.eventlog.kafka.ledger import WAITED_FOR, Ledger, Observed, observe, sort_out
-from mesaya_ws.eventlog.kafka.metadata import Finding, Survey
+from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata
 
 A, B = Partition("a", 0), Partition("b", 0)
 NOT_ALLOWED, UNKNOWN_ERROR, WEDNESDAY, HOUR = 29, -1, 1_800_000_000.0, 3600.0
@@ -58,15 +58,15 @@ def test_another_transaction_is_another_trouble():
     assert other.seconds == 0
 
 
-def kinds(survey: Survey, failing: dict[Partition, int]) -> list[tuple[str, int | None, Hindrance]]:
+def kinds(survey: Metadata, failing: dict[Partition, int]) -> list[tuple[str, int | None, Hindrance]]:
     extents = survey.extents
     return [(*it.finding[:2], it.finding.kind) for it in observe(survey, extents, failing, {"ours"})]
 
 
 def test_each_partition_is_in_one_trouble():
-    extents = {A: Extent(0, 9, "id"), B: Extent(0, 9, "id")}
+    extents = {A: OffsetRange(0, 9, "id"), B: OffsetRange(0, 9, "id")}
     refused = Finding("a", None, Hindrance.REFUSED, "why")
-    blocked = Survey(extents, {A: 5, B: 5}, findings=[refused])
+    blocked = Metadata(extents, {A: 5, B: 5}, findings=[refused])
     assert kinds(blocked, {A: NOT_ALLOWED}) == [("a", None, Hindrance.REFUSED), ("b", 0, Hindrance.BLOCKED)]
     assert kinds(blocked, {B: UNKNOWN_ERROR}) == [("a", None, Hindrance.REFUSED), ("b", 0, Hindrance.UNKNOWN)]
     assert kinds(blocked, {B: NOT_ALLOWED}) == [("a", None, Hindrance.REFUSED), ("b", 0, Hindrance.REFUSED)]
@@ -74,11 +74,11 @@ def test_each_partition_is_in_one_trouble():
 
 def test_that_one_of_our_topics_does_not_exist_is_no_trouble():
     findings = [Finding(topic, None, Hindrance.ABSENT, "why") for topic in ("ours", "theirs")]
-    assert kinds(Survey(findings=findings), {}) == [("theirs", None, Hindrance.ABSENT)]
+    assert kinds(Metadata(findings=findings), {}) == [("theirs", None, Hindrance.ABSENT)]
 
 
 def test_what_is_blocked_tells_how_much_waits_from_where():
-    survey = Survey({A: Extent(0, 9, "id")}, {A: 5})
+    survey = Metadata({A: OffsetRange(0, 9, "id")}, {A: 5})
     ((finding, withheld, mark),) = observe(survey, survey.extents, {}, ())
     assert (withheld, mark) == (4, 5)
     assert "4 records of partition 0 of a" in finding.reason

@@ -6,30 +6,30 @@ from time import monotonic
 
 import pytest
 
-from mesaya_ws.core.log.events import News, Outage, Restored
+from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
 from mesaya_ws.core.log.trouble import Hindrance
-from mesaya_ws.eventlog.kafka.metadata import Finding, Survey
+from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata
 from mesaya_ws.eventlog.kafka.metadata_refresh import (
     LOOK_INTERVAL,
     OUTAGE_AFTER,
     RENEW_AFTER,
     RETRY_INTERVAL,
-    Looks,
+    MetadataRefresh,
     Outages,
 )
 
-SURVEY = Survey()
+SURVEY = Metadata()
 
 
 class Brokers:
     """Looks at brokers that answer when they are told to."""
 
     def __init__(self) -> None:
-        self.asked: list[Future[Survey]] = []
+        self.asked: list[Future[Metadata]] = []
         self.outages = Outages(lambda answered_at: f"no answer since {answered_at}", 0)
-        self.looks = Looks(self._take, self.outages, 0)
+        self.looks = MetadataRefresh(self._take, self.outages, 0)
 
-    def _take(self) -> Future[Survey]:
+    def _take(self) -> Future[Metadata]:
         self.asked.append(Future())
         return self.asked[-1]
 
@@ -39,7 +39,7 @@ def brokers() -> Brokers:
     return Brokers()
 
 
-def outcome(found: Generator[News, None, Survey | None]) -> tuple[list[News], Survey | None]:
+def outcome(found: Generator[LogEvent, None, Metadata | None]) -> tuple[list[LogEvent], Metadata | None]:
     """Return what is told, and what is returned."""
     told = []
     while True:
@@ -76,7 +76,7 @@ def test_who_is_in_a_hurry_gets_the_next_look_when_the_present_one_has_ended(bro
 
 
 def test_a_look_that_fails_is_taken_again_soon_and_told_when_that_lasts(brokers: Brokers):
-    looks, now, told = brokers.looks, 0.0, list[News]()
+    looks, now, told = brokers.looks, 0.0, list[LogEvent]()
     while now <= RENEW_AFTER:
         assert looks.begin(now)
         brokers.asked[-1].set_exception(OSError("refused"))
@@ -85,7 +85,7 @@ def test_a_look_that_fails_is_taken_again_soon_and_told_when_that_lasts(brokers:
         assert bool(told + news) == (now > OUTAGE_AFTER)
         told += news
         now += RETRY_INTERVAL
-    assert told == [Outage("no answer since 0")]
+    assert told == [Unavailable("no answer since 0")]
     looks.begin(now)
     brokers.asked[-1].set_exception(OSError("refused"))
     with pytest.raises(OSError, match="refused"):
@@ -96,7 +96,7 @@ def test_a_look_that_hangs_is_told_and_given_up_in_the_end(brokers: Brokers):
     looks = brokers.looks
     looks.begin(0)
     assert outcome(looks.found(OUTAGE_AFTER)) == ([], None)
-    assert outcome(looks.found(OUTAGE_AFTER + 0.1)) == ([Outage("no answer since 0")], None)
+    assert outcome(looks.found(OUTAGE_AFTER + 0.1)) == ([Unavailable("no answer since 0")], None)
     assert outcome(looks.found(RENEW_AFTER)) == ([], None)
     with pytest.raises(TimeoutError):
         outcome(looks.found(RENEW_AFTER + 0.1))
@@ -104,27 +104,27 @@ def test_a_look_that_hangs_is_told_and_given_up_in_the_end(brokers: Brokers):
 
 def test_new_clients_are_given_as_long_as_the_first(brokers: Brokers):
     start = 10 * RENEW_AFTER
-    looks = Looks(brokers._take, brokers.outages, start)
+    looks = MetadataRefresh(brokers._take, brokers.outages, start)
     looks.begin(start + RENEW_AFTER)
     brokers.asked[0].set_exception(OSError("refused"))
-    assert outcome(looks.found(start + RENEW_AFTER)) == ([Outage("no answer since 0")], None)
+    assert outcome(looks.found(start + RENEW_AFTER)) == ([Unavailable("no answer since 0")], None)
 
 
 def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends():
     outages = Outages(lambda answered_at: "nobody there", 0)
     assert list(outages.answered(1)) == []
     assert list(outages.no_answer(1 + OUTAGE_AFTER)) == []
-    assert list(outages.no_answer(1.1 + OUTAGE_AFTER)) == [Outage("nobody there")]
+    assert list(outages.no_answer(1.1 + OUTAGE_AFTER)) == [Unavailable("nobody there")]
     assert list(outages.no_answer(2 + OUTAGE_AFTER)) == []
-    assert list(outages.answered(10)) == [Restored()]
+    assert list(outages.answered(10)) == [Available()]
     assert list(outages.answered(11)) == []
 
 
 def test_what_cannot_be_seen_now_is_looked_for_again_soon(brokers: Brokers):
-    partial = Survey(findings=[Finding("menus", 0, Hindrance.UNKNOWN, "no leader")])
-    refused = Survey(findings=[Finding("menus", 0, Hindrance.REFUSED, "no right")])
+    partial = Metadata(findings=[Finding("menus", 0, Hindrance.UNKNOWN, "no leader")])
+    refused = Metadata(findings=[Finding("menus", 0, Hindrance.REFUSED, "no right")])
     for survey, interval in ((partial, RETRY_INTERVAL), (refused, LOOK_INTERVAL)):
-        looks = Looks(brokers._take, brokers.outages, 0)
+        looks = MetadataRefresh(brokers._take, brokers.outages, 0)
         looks.begin(0)
         brokers.asked[-1].set_result(survey)
         assert outcome(looks.found(1)) == ([], survey)

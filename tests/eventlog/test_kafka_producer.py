@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kafka.errors import MessageSizeTooLargeError
 
-from mesaya_ws.core.log.interface import RecordRefusedError
+from mesaya_ws.core.log.interface import RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.eventlog.kafka.driver.clients import connection_options
 from mesaya_ws.eventlog.kafka.producer import _Line
@@ -61,7 +61,7 @@ def test_what_is_appended_together_is_sent_together(line: _Line):
 def test_what_comes_before_a_record_that_is_refused_is_sent(line: _Line):
     *kept, refusal = line.send([NewRecord("a", b"x"), NewRecord("a", b"x" * 101), NewRecord("a", b"x")])
     assert len(kept) == 1
-    assert isinstance(refusal, RecordRefusedError)
+    assert isinstance(refusal, RecordRejectedError)
     assert line._producer._sender.seen == [1]
 
 

@@ -19,10 +19,10 @@ from kafka.errors import (
 )
 from kafka.future import Future
 
-from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact
-from mesaya_ws.eventlog.kafka.metadata import Survey, take_survey
+from mesaya_ws.eventlog.kafka.metadata import Metadata, fetch_metadata
 
 BEGIN, END, READABLE = -2, (-1, 0), (-1, 1)
 ALL = ["READ", "DESCRIBE"]
@@ -126,17 +126,20 @@ class Answer:
         return cls(told)
 
 
-def survey(topics: Mapping[str, list[Part]], **others: Any) -> Survey:
-    return take_survey(Admin(topics, **others), [*topics, *others.get("errors", {})])
+def survey(topics: Mapping[str, list[Part]], **others: Any) -> Metadata:
+    return fetch_metadata(Admin(topics, **others), [*topics, *others.get("errors", {})])
 
 
-def kinds(found: Survey) -> list[tuple[str, int | None, Hindrance]]:
+def kinds(found: Metadata) -> list[tuple[str, int | None, Hindrance]]:
     return [(topic, number, kind) for topic, number, kind, _ in found.findings]
 
 
 def test_the_end_is_what_is_acknowledged_and_not_what_can_be_read():
     found = survey({"a": [Part(2, 9, 5)], "b": [Part(0, 3, 3)]})
-    assert found.extents == {Partition("a", 0): Extent(2, 9, "id of a"), Partition("b", 0): Extent(0, 3, "id of b")}
+    assert found.extents == {
+        Partition("a", 0): OffsetRange(2, 9, "id of a"),
+        Partition("b", 0): OffsetRange(0, 3, "id of b"),
+    }
     assert found.readable == {Partition("a", 0): 5, Partition("b", 0): 3}
     assert found.findings == []
     assert not found.is_partial
@@ -162,7 +165,7 @@ def test_one_partition_that_cannot_be_asked_says_nothing_of_the_others(error: ty
     assert set(found.extents) == {Partition("b", 0)}
     assert kinds(found) == [("a", 0, Hindrance.UNKNOWN)]
     assert "partition 0 of a" in found.findings[0].reason
-    assert found.begun == {Partition("a", 0): Place("id of a", 3)}, "it can be read from there on"
+    assert found.begun == {Partition("a", 0): PartitionPosition("id of a", 3)}, "it can be read from there on"
     found = survey({"a": [Part(error, error, error)], "b": [Part(0, 3, 3)]})
     assert found.begun == {}
 
@@ -176,13 +179,13 @@ def test_a_leader_that_does_not_answer_hides_only_what_it_leads(failure: Excepti
 
 def test_a_leader_that_the_client_has_never_heard_of_is_asked_about():
     admin = Admin({"a": [Part()]}, away={1: UnknownBrokerIdError(1)})
-    assert take_survey(admin, ["a"]).is_partial
+    assert fetch_metadata(admin, ["a"]).is_partial
     assert admin.updates > 0
 
 
 def test_all_leaders_are_asked_before_the_first_answer_is_waited_for():
     admin = Admin({"a": [Part(leader=number) for number in range(5)]})
-    assert not take_survey(admin, ["a"]).findings
+    assert not fetch_metadata(admin, ["a"]).findings
     assert len(admin.requests) == 5 * 3
 
 

@@ -16,9 +16,9 @@ import trio
 import trio.testing
 
 from mesaya_ws.core.log.epochs import Epochs
-from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, Outage, Replaced, Restored, Sources
+from mesaya_ws.core.log.events import Available, EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Unavailable
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
-from mesaya_ws.core.log.records import Extent, NewRecord, Partition, Place
+from mesaya_ws.core.log.records import NewRecord, OffsetRange, Partition, PartitionPosition
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.eventlog.sqlite import database as sqlite_file
 from mesaya_ws.eventlog.sqlite import follower, open_sqlite_log
@@ -82,7 +82,7 @@ async def test_all_topics_have_one_order(store: SqliteStore):
         async with following(log) as ear:
             await ear.until_held(1000)
     assert [int(record.value) for record in ear.records] == list(range(1000))
-    assert {batch.source for batch in ear.all(Batch)} == {None}
+    assert {batch.source for batch in ear.all(Records)} == {None}
     assert ear.news[0].lags == {None: 1000}
 
 
@@ -142,15 +142,15 @@ async def test_a_page_of_large_records_is_short(store: SqliteStore):
         assert len(await read_all(log, A, 0, 500)) == 12
         async with following(log) as ear:
             await ear.until_held(12)
-    assert max(len(batch.records) for batch in ear.all(Batch)) < 10
+    assert max(len(batch.records) for batch in ear.all(Records)) < 10
 
 
 async def test_a_follower_looks_at_the_log_now_and_then(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(follower, "LOOK_INTERVAL", 0.05)
     async with store.open() as log, following(log) as ear:
         await log.append(numbered(TOPICS[0], 3))
-        await ear.until(lambda: len(ear.all(Sources)) >= 3 and ear.all(Sources)[-1].extents[A].end == 3)
-        assert ear.all(Sources)[-1].lags == {None: 0}
+        await ear.until(lambda: len(ear.all(LogMetadata)) >= 3 and ear.all(LogMetadata)[-1].extents[A].end == 3)
+        assert ear.all(LogMetadata)[-1].lags == {None: 0}
 
 
 async def test_topics_that_appear_are_told(store: SqliteStore):
@@ -163,8 +163,8 @@ async def test_topics_that_appear_are_told(store: SqliteStore):
                 await ear.until(lambda: len(ear.news) == 2)
                 await other.append(numbered(TOPICS[0], 3))
                 await ear.until_held(3)
-    assert [set(news.extents) for news in ear.all(Sources)] == [{B, C}, {A, B, C}]
-    assert ear.all(Replaced) == []
+    assert [set(news.extents) for news in ear.all(LogMetadata)] == [{B, C}, {A, B, C}]
+    assert ear.all(TopicRecreated) == []
 
 
 # A compacted topic
@@ -179,7 +179,7 @@ async def test_a_compacted_topic_keeps_the_last_record_of_every_key(store: Sqlit
         async with following(log) as ear:
             await ear.until_held(5)
         assert await log.read(A, 1) == [record for record in ear.records if record.topic == A.topic]
-        assert (await log.extents())[A] == Extent(1, 8, (await compacted.extents())[A].topic_id)
+        assert (await log.extents())[A] == OffsetRange(1, 8, (await compacted.extents())[A].topic_id)
     assert [(record.offset, record.value) for record in ear.records if record.topic == A.topic] == [
         (1, b"1"),
         (3, b"2"),
@@ -237,8 +237,8 @@ async def test_a_file_that_is_gone_is_an_outage_until_it_is_back(store: SqliteSt
         await log.append(numbered(TOPICS[0], 3))
         await ear.until_held(3)
         store.path.rename(tmp_path / "elsewhere")
-        await ear.until(lambda: bool(ear.all(Outage)))
-        assert str(store.path) in ear.all(Outage)[0].reason
+        await ear.until(lambda: bool(ear.all(Unavailable)))
+        assert str(store.path) in ear.all(Unavailable)[0].reason
         with pytest.raises(LogUnavailableError, match=store.path.name):
             await log.append(numbered(TOPICS[0], 1))
         with pytest.raises(LogUnavailableError, match=store.path.name):
@@ -247,11 +247,11 @@ async def test_a_file_that_is_gone_is_an_outage_until_it_is_back(store: SqliteSt
             await log.extents()
         assert not store.path.exists(), "only the start of a log makes a file"
         (tmp_path / "elsewhere").rename(store.path)
-        await ear.until(lambda: bool(ear.all(Restored)))
+        await ear.until(lambda: bool(ear.all(Available)))
         (appended,) = await log.append([NewRecord(TOPICS[0], b"3")])
         await ear.until(lambda: bool(ear.records) and ear.records[-1].offset == appended.offset)
-        assert len(ear.all(Outage)) == len(ear.all(Restored)) == 1
-        assert ear.all(Replaced) == []
+        assert len(ear.all(Unavailable)) == len(ear.all(Available)) == 1
+        assert ear.all(TopicRecreated) == []
         assert [record.offset for record in ear.records] == list(range(len(ear.records)))
 
 
@@ -263,9 +263,9 @@ async def test_a_new_file_in_place_of_the_old_one_is_read_from_its_beginning(sto
         async with store.open() as fresh:
             await fresh.append(numbered(TOPICS[1], 2) + numbered(TOPICS[0], 1))
             await ear.until_held(6)
-            assert {news.topic for news in ear.all(Replaced)} == set(TOPICS)
+            assert {news.topic for news in ear.all(TopicRecreated)} == set(TOPICS)
             # It may have been looked at before it held anything.
-            told, held = ear.all(Sources)[-1].extents, await fresh.extents()
+            told, held = ear.all(LogMetadata)[-1].extents, await fresh.extents()
             assert {at: extent.topic_id for at, extent in told.items()} == {
                 at: extent.topic_id for at, extent in held.items()
             }
@@ -290,7 +290,7 @@ async def test_an_older_copy_in_place_of_the_file_is_not_taken_for_it(store: Sql
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         store.path.unlink()
         copy.rename(store.path)
-        await ear.until(lambda: any("holds less" in news.reason for news in ear.all(Outage)))
+        await ear.until(lambda: any("holds less" in news.reason for news in ear.all(Unavailable)))
     assert len(ear.records) == 6, "none of the copy was told again"
 
 
@@ -308,14 +308,14 @@ async def test_a_copy_that_lacks_nothing_is_followed_on(
                 pass
         await ear.until(lambda: len(ear.all(EpochsBegun)) > 1)
         put_back(store, tmp_path / "copy")
-        looks = len(ear.all(Sources))
+        looks = len(ear.all(LogMetadata))
         await log.append(numbered(A.topic, 1))
         await ear.until_held(4)
-        await ear.until(lambda: len(ear.all(Sources)) > looks + 1)
+        await ear.until(lambda: len(ear.all(LogMetadata)) > looks + 1)
         told = {at: number for news in ear.all(EpochsBegun) for at, _, number in news.begun}
         extents = await log.extents()
-        assert await log.lost_ends({A: Place(extents[A].topic_id, extents[A].end, told[A])}) == set()
-    assert not ear.all(Outage)
+        assert await log.lost_ends({A: PartitionPosition(extents[A].topic_id, extents[A].end, told[A])}) == set()
+    assert not ear.all(Unavailable)
 
 
 async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
@@ -324,8 +324,8 @@ async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore, monkeyp
         with store.locked():
             with pytest.raises(LogUnavailableError, match="locked by another program"):
                 await log.append(numbered(TOPICS[0], 1))
-            await ear.until(lambda: bool(ear.all(Outage)))
-        await ear.until(lambda: bool(ear.all(Restored)))
+            await ear.until(lambda: bool(ear.all(Unavailable)))
+        await ear.until(lambda: bool(ear.all(Available)))
         await log.append(numbered(TOPICS[0], 1))
         await ear.until_held(1)
 
@@ -339,10 +339,10 @@ async def test_a_full_disk_is_an_outage_until_there_is_room(store: SqliteStore):
         try:
             with pytest.raises(LogUnavailableError, match=store.path.name):
                 await log.append([NewRecord(TOPICS[0], bytes(1_000_000))])
-            await ear.until(lambda: bool(ear.all(Outage)))
+            await ear.until(lambda: bool(ear.all(Unavailable)))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        await ear.until(lambda: bool(ear.all(Restored)))
+        await ear.until(lambda: bool(ear.all(Available)))
         (appended,) = await log.append(numbered(TOPICS[0], 1))
         await ear.until_held(2)
     assert appended.offset == 1
@@ -532,7 +532,7 @@ def put_back(store: SqliteStore, copy: Path) -> None:
     copy.replace(store.path)
 
 
-async def place_of(log: EventLog, partition: Partition, count: int) -> Place:
+async def place_of(log: EventLog, partition: Partition, count: int) -> PartitionPosition:
     """Return where somebody is who has read so many records, of all partitions."""
     epochs = Epochs()
     async with following(log) as ear:
@@ -542,7 +542,7 @@ async def place_of(log: EventLog, partition: Partition, count: int) -> Place:
                 if at == partition:
                     epochs.begin(first, number)
         end = by_partition(ear.records)[partition][-1].offset + 1
-        return Place((await log.extents())[partition].topic_id, end, epochs.at(end))
+        return PartitionPosition((await log.extents())[partition].topic_id, end, epochs.at(end))
 
 
 async def test_a_file_that_was_put_back_from_a_backup_gives_offsets_out_in_another_epoch(
@@ -594,7 +594,9 @@ async def test_a_file_of_before_there_were_epochs_gets_them(store: SqliteStore):
     with store.database() as db:
         db.execute("DROP TABLE epoch")
     async with store.open() as log:
-        assert await log.lost_ends({A: Place((await log.extents())[A].topic_id, 3, 7)}) == set(), "nothing is known"
+        assert await log.lost_ends({A: PartitionPosition((await log.extents())[A].topic_id, 3, 7)}) == set(), (
+            "nothing is known"
+        )
         await log.append(numbered(A.topic, 1))
         async with following(log) as ear:
             await ear.until_held(4)
@@ -615,7 +617,7 @@ async def test_an_older_copy_that_was_written_on_is_not_followed_on(store: Sqlit
                 (A.topic,),
             )
             copy.backup(db)
-        await ear.until(lambda: bool(ear.all(Outage)))
-    [outage] = ear.all(Outage)
+        await ear.until(lambda: bool(ear.all(Unavailable)))
+    [outage] = ear.all(Unavailable)
     assert "older copy" in outage.reason
     assert "restart" in outage.reason

@@ -57,8 +57,8 @@ def results(pytestconfig: pytest.Config) -> Results:
 @pytest.fixture(autouse=True)
 def lively_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the package's client notice in seconds what it otherwise notices within a minute."""
-    monkeypatch.setattr(client, "PULSE", 2.0)
-    monkeypatch.setattr(client, "LONGEST_PAUSE", 2.0)
+    monkeypatch.setattr(client, "PING_INTERVAL", 2.0)
+    monkeypatch.setattr(client, "MAX_BACKOFF", 2.0)
 
 
 @pytest.fixture(scope="package")

@@ -16,7 +16,7 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.checkpoint import PART_BYTES, Slots, part_record
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, News, Outage, Restored
+from mesaya_ws.core.log.events import Available, LogEvent, Records, Unavailable
 from mesaya_ws.core.log.records import NewRecord, Partition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.core.platform.topics import topic_of
@@ -64,7 +64,7 @@ class Instance:
     def __init__(self, log: FakeLog, state: FakeLog, topics: tuple[str, ...] = (TABLES, SECTIONS)) -> None:
         self.feed = Feed(Hub(), Window(math.inf, 1 << 30), 1.0)
         self.metrics = Metrics()
-        self.heard: list[News] = []
+        self.heard: list[LogEvent] = []
         settings = Settings(checkpoint_topic=STATE, window_seconds=WINDOW, kafka_topics=topics)
         self._log = log
         self._checkpoints = Checkpoints(state, log, self.feed, settings, self.metrics)
@@ -73,7 +73,7 @@ class Instance:
     @property
     def records(self) -> int:
         """How many records it has read."""
-        return sum(len(news.records) for news in self.heard if isinstance(news, Batch))
+        return sum(len(news.records) for news in self.heard if isinstance(news, Records))
 
     @property
     def tables(self) -> list[str]:
@@ -89,9 +89,9 @@ class Instance:
                 await trio.sleep(3)
                 await self._checkpoints.capture()
 
-    async def hear(self, news: News) -> None:
+    async def hear(self, news: LogEvent) -> None:
         self.heard.append(news)
-        if not isinstance(news, Outage | Restored):
+        if not isinstance(news, Unavailable | Available):
             now = round(trio.current_time() * 1000)
             self.feed.hear(news, now)
             for _ in self.feed.take(now):
@@ -358,10 +358,10 @@ async def test_a_log_that_does_not_answer_is_waited_for(clock: MockClock, log: F
     async with trio.open_nursery() as nursery:
         nursery.start_soon(instance.run)
         await trio.sleep(60)
-        assert instance.heard == [Outage("the cable is out")]
+        assert instance.heard == [Unavailable("the cable is out")]
         state.recover()
         await instance.until(lambda: instance.feed.live)
-        assert instance.heard[1] == Restored()
+        assert instance.heard[1] == Available()
         assert instance.records == 0
         nursery.cancel_scope.cancel()
 
@@ -422,7 +422,7 @@ async def test_a_state_topic_of_which_nothing_is_known_now_is_waited_for_and_nev
             await fill(log, f"n{number}")
             await trio.sleep(WINDOW * 1.3)
         assert not instance.feed.live, "only the checkpoint knows all tables"
-        assert instance.heard == [Outage(f"{STATE} is unknown.")]
+        assert instance.heard == [Unavailable(f"{STATE} is unknown.")]
         state.show(STATE)
         await instance.until(lambda: instance.feed.live)
         await trio.sleep(WINDOW * 1.3)

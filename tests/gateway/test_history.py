@@ -15,15 +15,15 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.findings import IN_USE, KEPT
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Outage, Restored
+from mesaya_ws.core.log.events import Available, Records, Unavailable
 from mesaya_ws.core.log.records import NewRecord, Partition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.position_text import beginning
-from mesaya_ws.core.recovery.window import Overtaken, Window
+from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.session.session import Limits, Session
-from mesaya_ws.gateway.history import HOPELESS, LINGER, READINGS, Historian
-from mesaya_ws.runtime.gc_tuning import short_pauses
+from mesaya_ws.gateway.history import HOPELESS, LINGER, READINGS, HistoryReader
+from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.settings import Settings
 from tests.core.events import record
 from tests.core.world import CHANNEL, FakeOutbox, ask, read_on, reviews
@@ -54,19 +54,19 @@ class Instance:
         self.pace = None
         self.follow = self.log.follow
         self.log.follow = self.watched_follow
-        self.historian = Historian(
+        self.historian = HistoryReader(
             self.log, self.feed, Settings(**{"replay_timeout": 30.0} | settings), lambda session: None
         )
         self.places = {}
 
     async def watched_follow(self, deliver, *start) -> None:
         async def slowly(news) -> None:
-            if self.pace is None or not isinstance(news, Batch):
+            if self.pace is None or not isinstance(news, Records):
                 await deliver(news)
                 return
             for number, each in enumerate(news.records, 1):
                 await trio.sleep(self.pace)
-                await deliver(Batch(news.source, [each], news.lag + len(news.records) - number))
+                await deliver(Records(news.source, [each], news.lag + len(news.records) - number))
 
         self.readings.append(trio.current_time())
         self.begun.set()
@@ -79,7 +79,7 @@ class Instance:
             self.ended.set()
 
     async def deliver(self, news) -> None:
-        if not isinstance(news, Outage | Restored):
+        if not isinstance(news, Unavailable | Available):
             self.feed.hear(news, now())
         for _ in self.feed.take(now()):
             for _ in self.feed.hub.fan_out():
@@ -130,7 +130,7 @@ async def outage(instance) -> AsyncIterator[None]:
 
 def outcome(session):
     """Return the answer to a session in short, and the reviews that follow."""
-    answer, *rest = session.outbox.said()
+    answer, *rest = session.send_queue.said()
     return answer.get("recovered"), answer.get("reason"), reviews(rest)
 
 
@@ -144,7 +144,7 @@ async def test_those_who_ask_together_share_a_reading(instance):
     ]
     assert len(instance.readings) == 1
     await instance.says("review.created", "v3", restaurantId="r1")
-    assert [reviews(session.outbox.said()) for session in sessions] == [["v3"], ["v3"], []]
+    assert [reviews(session.send_queue.said()) for session in sessions] == [["v3"], ["v3"], []]
 
 
 async def test_those_who_ask_meanwhile_join_the_reading(instance, mock_clock):
@@ -156,7 +156,7 @@ async def test_those_who_ask_meanwhile_join_the_reading(instance, mock_clock):
         second = await instance.missed(OTHER)
         await wait_all_tasks_blocked()
     await wait_all_tasks_blocked()
-    assert reviews(first.outbox.said()) == ["v0", "v1", "v2", "w"]
+    assert reviews(first.send_queue.said()) == ["v0", "v1", "v2", "w"]
     assert outcome(second) == (True, None, ["w"])
     assert len(instance.readings) == 1
 
@@ -168,7 +168,7 @@ async def test_who_asks_when_the_reading_has_passed_its_place_waits_for_the_next
     early = await instance.missed(OTHER)
     await trio.sleep(1)
     assert outcome(first) == (True, None, ["v0", "v1", "v2"])
-    assert early.outbox.said() == []
+    assert early.send_queue.said() == []
     await trio.sleep(10)
     assert outcome(early) == (True, None, ["w"])
     assert len(instance.readings) == 2
@@ -197,7 +197,7 @@ async def test_who_leaves_and_comes_back_finds_it_done(instance, autojump_clock)
     for _ in range(4):
         phone = await instance.missed()
         await trio.sleep(3)
-        answers.append(phone.outbox.said()[:1])
+        answers.append(phone.send_queue.said()[:1])
         phone.leave()
         await trio.sleep(2)
     assert [[answer["recovered"] for answer in each] for each in answers] == [[], [True], [True], [True]]
@@ -279,16 +279,16 @@ async def test_a_reading_that_needs_too_much_memory_is_given_up_and_not_tried_ag
 
 
 class Told(trio.abc.Instrument):
-    """Counts the most messages that `outbox` was offered in one step of a task."""
+    """Counts the most messages that `send_queue` was offered in one step of a task."""
 
-    def __init__(self, outbox) -> None:
-        self.outbox, self.most, self._before = outbox, 0, 0
+    def __init__(self, send_queue) -> None:
+        self.send_queue, self.most, self._before = send_queue, 0, 0
 
     def before_task_step(self, task) -> None:
-        self._before = len(self.outbox.frames)
+        self._before = len(self.send_queue.frames)
 
     def after_task_step(self, task) -> None:
-        self.most = max(self.most, len(self.outbox.frames) - self._before)
+        self.most = max(self.most, len(self.send_queue.frames) - self._before)
 
 
 @pytest.mark.parametrize("settings", [{"replay_timeout": 0.0}])
@@ -297,7 +297,7 @@ async def test_who_asks_for_much_that_cannot_be_found_is_told_the_states_one_by_
     await wait_all_tasks_blocked()
     assert outcome(first) == (False, "expired", [])
     session = Session("c", instance.feed, FakeOutbox(), Limits(True, 100))
-    told = Told(session.outbox)
+    told = Told(session.send_queue)
     for name in (f"restaurant:r{number}:reviews" for number in range(20)):
         place = beginning(name, single=True) + instance.places[CHANNEL][4:]
         assert ask(session, channel=name, position=place) == []
@@ -305,7 +305,7 @@ async def test_who_asks_for_much_that_cannot_be_found_is_told_the_states_one_by_
     instance.historian.ask(session)
     await wait_all_tasks_blocked()
     trio.lowlevel.remove_instrument(told)
-    assert [message["type"] for message in session.outbox.said()] == ["subscribed", "snapshot"] * 20
+    assert [message["type"] for message in session.send_queue.said()] == ["subscribed", "snapshot"] * 20
     assert told.most == 2
 
 
@@ -343,7 +343,7 @@ async def test_readings_take_their_share_of_the_time(nursery):
         await wait_all_tasks_blocked()
     first = await instance.missed()
     began = trio.current_time()
-    while not first.outbox.frames:
+    while not first.send_queue.frames:
         await trio.lowlevel.checkpoint()
     took = trio.current_time() - began
     instance.begun = trio.Event()
@@ -374,7 +374,7 @@ async def test_an_outage_of_the_log_is_waited_for(instance, autojump_clock: Mock
     async with outage(instance):
         session = await instance.missed()
         await trio.sleep(3600)
-        assert session.outbox.said() == []
+        assert session.send_queue.said() == []
     await wait_all_tasks_blocked()
     assert outcome(session) == (True, None, ["v0", "v1", "v2"])
 
@@ -385,7 +385,7 @@ async def test_a_part_of_the_log_that_is_not_known_now_is_waited_for(instance, a
     await wait_all_tasks_blocked()
     session = await instance.missed()
     await trio.sleep(3600)
-    assert session.outbox.said() == [], "what follows may depend on it"
+    assert session.send_queue.said() == [], "what follows may depend on it"
     instance.log.show(topic_of(hidden))
     await wait_all_tasks_blocked()
     assert outcome(session) == (True, None, ["v0", "v1", "v2"])
@@ -417,7 +417,7 @@ async def test_a_reading_that_takes_too_long_is_given_up(instance, autojump_cloc
     instance.log.follow = follow
     session = await instance.missed()
     await trio.sleep(29)
-    assert session.outbox.said() == []
+    assert session.send_queue.said() == []
     await trio.sleep(2)
     assert outcome(session) == (False, "expired", [])
     assert instance.feed.tally.readings == {"too_long": 1}
@@ -429,7 +429,7 @@ async def test_who_leaves_meanwhile_is_told_nothing(instance):
         await wait_all_tasks_blocked()
         gone.leave()
     await wait_all_tasks_blocked()
-    assert gone.outbox.said() == []
+    assert gone.send_queue.said() == []
     assert outcome(stays) == (True, None, ["v0", "v1", "v2"])
     assert instance.feed.hub.subscriptions == 1
 
@@ -451,16 +451,16 @@ async def test_what_all_readings_have_found_is_bounded_and_who_is_slow_comes_bac
     sessions = []
     for channel in (CHANNEL, OTHER):
         session = await instance.missed(channel)
-        session.outbox.behind = True
+        session.send_queue.behind = True
         await wait_all_tasks_blocked()
         sessions.append(session)
     assert instance.historian._findings.bytes <= 600
     told = []
     for session in sessions:
-        session.outbox.behind = False
+        session.send_queue.behind = False
         try:
             session.go_on()
-        except Overtaken:
+        except PositionEvicted:
             told.append(None)
         else:
             told.append(outcome(session))
@@ -470,7 +470,7 @@ async def test_what_all_readings_have_found_is_bounded_and_who_is_slow_comes_bac
 async def test_what_was_found_is_let_go_when_nobody_has_come_for_it_or_is_still_told(instance, autojump_clock):
     findings = instance.historian._findings
     session = await instance.missed()
-    session.outbox.behind = True
+    session.send_queue.behind = True
     await trio.sleep(2 * KEPT)
     assert findings.bytes > 0
     read_on(session)
@@ -529,7 +529,7 @@ async def test_a_reading_holds_nobody_up_and_what_it_took_comes_back(nursery, au
         held, _ = tracemalloc.get_traced_memory()
         assert held - before > count * 500, "what was found"
         read_on(session)
-        assert len(session.outbox.said()) == 1 + count
+        assert len(session.send_queue.said()) == 1 + count
         session.leave()
         await trio.sleep(2 * KEPT)
         after, _ = tracemalloc.get_traced_memory()
@@ -538,11 +538,11 @@ async def test_a_reading_holds_nobody_up_and_what_it_took_comes_back(nursery, au
     finally:
         tracemalloc.stop()
     # As in production, where the collector never looks at everything.
-    async with short_pauses():
+    async with tuned_gc():
         with Steps() as steps:
             session = await instance.missed()
             await trio.sleep(1)
             read_on(session)
             await trio.sleep(2 * KEPT)
-    assert len(session.outbox.said()) == 1 + count
+    assert len(session.send_queue.said()) == 1 + count
     steps.check()

@@ -7,12 +7,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from mesaya_ws.core.feed.feed import HEARING, Feed
-from mesaya_ws.core.feed.hub import PACE, Hub
-from mesaya_ws.core.log.events import Batch, Gap, Sources, Together
-from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
+from mesaya_ws.core.feed.hub import YIELD_EVERY, Hub
+from mesaya_ws.core.log.events import Gap, LogMetadata, PollResult, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
@@ -34,7 +34,7 @@ async def test_what_is_no_more_does_not_lag(nursery):
     deliver, news = trio.open_memory_channel(1)
     nursery.start_soon(pump, news, around, trio.Event(), None)
     for lags in ({STAYS: 3, GOES: 1}, {STAYS: 2}):
-        await deliver.send(Sources({}, lags))
+        await deliver.send(LogMetadata({}, lags))
         await wait_all_tasks_blocked()
         assert feed.lags() == lags | dict.fromkeys({STAYS, GOES} - lags.keys(), 0)
 
@@ -50,7 +50,7 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
     ]
     passing = Trouble("b", 0, Hindrance.BLOCKED, 0, "It waits.", 3, 1.0)
     for troubles in ([*absent, *unknown, passing], [*absent, *unknown], unknown[:29], []):
-        await deliver.send(Sources({}, {}, None, troubles))
+        await deliver.send(LogMetadata({}, {}, None, troubles))
         await wait_all_tasks_blocked()
         assert metrics.troubles == troubles
     told = [event for event in logged() if "parts of the event log" in event["event"]]
@@ -71,8 +71,8 @@ async def test_records_of_a_wrong_clock_are_told_of_by_topic_and_difference(nurs
     deliver, news = trio.open_memory_channel(10)
     nursery.start_soon(pump, news, around, trio.Event(), None)
     hour = round(time() * 1000) + 3_600_000
-    ahead, fine = (Batch(at, [Record(*at, 0, when, None, None)], 0) for at, when in ((STAYS, hour), (GOES, 1)))
-    await deliver.send(Together([ahead, fine]))
+    ahead, fine = (Records(at, [Record(*at, 0, when, None, None)], 0) for at, when in ((STAYS, hour), (GOES, 1)))
+    await deliver.send(PollResult([ahead, fine]))
     await deliver.send(ahead)
     await wait_all_tasks_blocked()
     [event] = [event for event in logged() if "clock" in event["event"]]
@@ -84,12 +84,12 @@ async def test_records_of_a_wrong_clock_are_told_of_by_topic_and_difference(nurs
 
 def test_records_that_cannot_be_understood_do_not_fill_the_log(logged):
     metrics, limiter = Metrics(), LogLimiter()
-    outcome = Outcome([], Reason.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
+    outcome = Outcome([], Disposition.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
     for offset in range(5000):
         report(metrics, limiter, Record("strange", 0, offset, 0, None, b"{}"), outcome)
     told = [event for event in logged() if event["event"] == "record skipped"]
     assert len(told) == LINES
-    assert metrics.records == {("strange", Reason.UNKNOWN_TOPIC): 5000}
+    assert metrics.records == {("strange", Disposition.UNKNOWN_TOPIC): 5000}
 
 
 class Steps(trio.abc.Instrument):
@@ -111,11 +111,11 @@ async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
     trio.lowlevel.add_instrument(steps)
     around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, lambda _: None)
     deliver, news = trio.open_memory_channel(10)
-    for source, count in ((STAYS, 2 * HEARING + 1), (GOES, HEARING - 2), (GOES, 1)):
-        deliver.send_nowait(Batch(source, [Record(*source, 0, 0, None, None)] * count, 0))
+    for source, count in ((STAYS, 2 * INGEST_BATCH + 1), (GOES, INGEST_BATCH - 2), (GOES, 1)):
+        deliver.send_nowait(Records(source, [Record(*source, 0, 0, None, None)] * count, 0))
     nursery.start_soon(pump, news, around, trio.Event(), None)
     await wait_all_tasks_blocked()
-    assert [size for _, size in heard] == [HEARING, HEARING, 1, HEARING - 2, 1]
+    assert [size for _, size in heard] == [INGEST_BATCH, INGEST_BATCH, 1, INGEST_BATCH - 2, 1]
     first, second, *rest = [step for step, _ in heard]
     assert first < second < rest[0], "a step for each of the full pieces"
     assert len(set(rest)) == 1, "and one for what is together less than one of them"
@@ -129,14 +129,14 @@ async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkey
     monkeypatch.setattr(feed, "hear", lambda news, now, steady: made.extend([record] for record in news.records))
     around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, lambda _: None)
     deliver, news = trio.open_memory_channel(2)
-    for count in (9 * HEARING + 1, HEARING - 1):
-        deliver.send_nowait(Batch(STAYS, [Record(*STAYS, 0, 0, None, None)] * count, 0))
+    for count in (9 * INGEST_BATCH + 1, INGEST_BATCH - 1):
+        deliver.send_nowait(Records(STAYS, [Record(*STAYS, 0, 0, None, None)] * count, 0))
     gc.disable()
     try:
         nursery.start_soon(pump, news, around, trio.Event(), None)
         await wait_all_tasks_blocked()
         ages = [{id(it) for it in gc.get_objects(generation)} for generation in range(3)]
-        assert len(made) == 10 * HEARING
+        assert len(made) == 10 * INGEST_BATCH
         # In a history, they are kept: of no age at all.
         assert [sum(id(it) in age for it in made) for age in ages] == [0, 0, len(made) if live else 0]
     finally:
@@ -152,17 +152,17 @@ class Owner:
 
 
 async def test_others_run_while_many_are_told_of_a_loss_and_until_then_no_place_behind_it_is_told(nursery):
-    channel, count = "restaurant:r:reviews", 4 * PACE
+    channel, count = "restaurant:r:reviews", 4 * YIELD_EVERY
     reviews = Partition(topic_of("reviews"), 0)
     feed, steps, told = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
 
     def show(_):
-        told.append((steps.taken, bool(feed.losses)))
+        told.append((steps.taken, bool(feed.gaps)))
 
     around = Surroundings(Settings(), Limits(True, 10), feed, Metrics(), lambda _: None, show)
     deliver, news = trio.open_memory_channel(10)
     nursery.start_soon(pump, news, around, trio.Event(), None)
-    await deliver.send(Sources({reviews: Extent(0, 0, "a")}, {}))
+    await deliver.send(LogMetadata({reviews: OffsetRange(0, 0, "a")}, {}))
     await wait_all_tasks_blocked()
     for number in range(count):
         session = Session(str(number), feed, FakeOutbox(), Limits(True, 10))
@@ -175,4 +175,4 @@ async def test_others_run_while_many_are_told_of_a_loss_and_until_then_no_place_
     assert len(told) == count
     assert all(is_owed for _, is_owed in told)
     assert len({step for step, _ in told}) >= 4
-    assert feed.losses == []
+    assert feed.gaps == []

@@ -14,14 +14,14 @@ from trio.testing import MockClock
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway import platform_api
 from mesaya_ws.gateway.platform_api import PlatformApi
-from mesaya_ws.runtime.gc_tuning import short_pauses
+from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
 from tests.backend import Backend, restaurant, serving
@@ -45,7 +45,7 @@ class Instance:
         self.live = trio.Event()
         self._heard = trio.Event()
 
-    async def hear(self, news: News) -> None:
+    async def hear(self, news: LogEvent) -> None:
         self.feed.hear(news, 0)
         for _ in self.feed.take(0):
             pass
@@ -331,7 +331,7 @@ async def test_the_largest_answer_does_not_hold_the_loop(autojump_clock: MockClo
         # What the log makes of it is not measured here.
         instance.log.append, appended = append, []
         instance.api.want("section:s")
-        async with short_pauses():
+        async with tuned_gc():
             with Steps() as steps:
                 await instance.until(lambda: appended)
         steps.check()
@@ -343,7 +343,7 @@ async def test_what_has_too_many_fields_is_no_entity(autojump_clock: MockClock):
     answers = Answers(lambda request: {"data": [{"id": "R", "sections": [{"id": "s", **fields}]}]})
     async with running("http://backend", answers) as instance:
         await instance.table("t", "s")
-        async with short_pauses():
+        async with tuned_gc():
             with Steps() as steps:
                 await instance.until(lambda: instance.metrics.questions == {"unknown": 1})
         steps.check()

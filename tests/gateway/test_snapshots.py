@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.feed import snapshot as snapshots
 from mesaya_ws.core.feed.written import NEW, WrittenStates
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES
-from mesaya_ws.gateway.snapshots import Scribe
+from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from tests.core.world import CHANNEL, World, ask, reviews
 
 OTHER = "restaurant:r2:reviews"
@@ -24,7 +24,7 @@ class Instance(World):
     def __init__(self):
         super().__init__()
         self.written = []
-        self.scribe = Scribe(self.feed, WrittenStates(1 << 20))
+        self.scribe = SnapshotRenderer(self.feed, WrittenStates(1 << 20))
         for number in range(3):
             self.review(number)
             self.review(f"-other-{number}", restaurant="r2")
@@ -60,7 +60,7 @@ async def instance(nursery):
 
 def told(session):
     """Return the reviews of a state that came as an answer, and those that came after it."""
-    answer, snapshot, *events = session.outbox.said()
+    answer, snapshot, *events = session.send_queue.said()
     assert (answer["type"], answer["position"]) == ("subscribed", snapshot["position"])
     return [review["reviewId"] for review in snapshot["data"]["reviews"]], reviews(events)
 
@@ -70,13 +70,13 @@ async def test_a_state_is_written_and_then_the_client_is_live(instance, mock_clo
     await wait_all_tasks_blocked()
     assert told(session) == (["v0", "v1", "v2"], [])
     instance.review(3)
-    assert reviews(session.outbox.said()) == ["v3"]
+    assert reviews(session.send_queue.said()) == ["v3"]
 
 
 async def test_what_is_published_while_it_is_written_comes_after_it(instance, mock_clock):
     session = instance.asks(CHANNEL)
     published = 3
-    while not session.outbox.frames:
+    while not session.send_queue.frames:
         await trio.lowlevel.checkpoint()
         instance.review(published)
         published += 1
@@ -97,7 +97,7 @@ async def test_who_wants_the_same_at_the_same_time_shares_it(instance, mock_cloc
 async def test_one_client_may_wait_for_several(instance, mock_clock):
     session = instance.asks(CHANNEL, OTHER)
     await wait_all_tasks_blocked()
-    said = session.outbox.said()
+    said = session.send_queue.said()
     assert [(message["type"], message["channel"]) for message in said] == [
         ("subscribed", CHANNEL),
         ("snapshot", CHANNEL),
@@ -112,18 +112,18 @@ async def test_who_left_or_asked_for_something_else_is_told_nothing(instance, mo
     gone.leave()
     assert [message["type"] for message in ask(changed, "unsubscribe", channel=CHANNEL)] == ["unsubscribed"]
     await wait_all_tasks_blocked()
-    assert gone.outbox.said() == changed.outbox.said() == []
+    assert gone.send_queue.said() == changed.send_queue.said() == []
 
 
 async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance, mock_clock):
     session = instance.asks(CHANNEL)
     await instance.until_one_is_being_written()
-    session.outbox.behind = True
+    session.send_queue.behind = True
     await wait_all_tasks_blocked()
-    assert session.outbox.said() == []
+    assert session.send_queue.said() == []
     assert session.delivery.showing is None
     instance.review(3)
-    session.outbox.behind = False
+    session.send_queue.behind = False
     instance.scribe.ask(session.delivery)
     await wait_all_tasks_blocked()
     assert told(session) == (["v0", "v1", "v2", "v3"], [])
@@ -188,7 +188,7 @@ class SlowFeed:
 async def test_writing_states_takes_no_more_than_its_share_of_the_time(autojump_clock):
     world, count = World(), 20
     feed = SlowFeed(world.feed, autojump_clock, step=0.010)
-    scribe = Scribe(feed, WrittenStates(1 << 20), share=0.25)
+    scribe = SnapshotRenderer(feed, WrittenStates(1 << 20), share=0.25)
     session = world.client(most=count)
     for number in range(count):
         for review in range(3):

@@ -5,9 +5,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.tally import FOUND, LOST, RECOVERED
-from mesaya_ws.core.log.events import Batch, Sources
+from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.recovery.verdict import Lost
+from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.runtime.gauges import Gauges, Waiting
 from mesaya_ws.runtime.metrics import Metrics
@@ -58,8 +58,8 @@ def test_what_is_not_known_is_not_told():
 
 def test_age_is_that_of_the_last_record_taken():
     feed, now = quiet_feed(), round(time() * 1000)
-    feed.hear(Sources({}, {None: 0}), now)
-    feed.hear(Batch(None, [Record("mesa-ya.reviews.events", 0, 0, now - 60_000, None, None)], 0), now)
+    feed.hear(LogMetadata({}, {None: 0}), now)
+    feed.hear(Records(None, [Record("mesa-ya.reviews.events", 0, 0, now - 60_000, None, None)], 0), now)
     for _ in feed.take(now):
         pass
     assert 60 <= told(Gauges(feed, Status(), {}))[("mesaya_newest_record_age_seconds",)] < 70
@@ -68,7 +68,7 @@ def test_age_is_that_of_the_last_record_taken():
 def test_resumes_and_snapshots_are_those_of_the_feeds_sessions():
     feed = quiet_feed()
     feed.tally.resumes[RECOVERED, "window"] += 2
-    feed.tally.resumes[LOST, Lost.EXPIRED] += 1
+    feed.tally.resumes[LOST, Unrecoverable.EXPIRED] += 1
     feed.tally.snapshots += 3
     values = told(Gauges(feed, Status(), {}))
     assert values["mesaya_resumes_total", "recovered", "window"] == 2

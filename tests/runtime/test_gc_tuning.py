@@ -1,12 +1,12 @@
 import gc
 import sys
 
-from mesaya_ws.runtime.gc_tuning import SWITCH_INTERVAL, THRESHOLDS, keep, short_pauses
+from mesaya_ws.runtime.gc_tuning import SWITCH_INTERVAL, THRESHOLDS, keep, tuned_gc
 
 
 async def test_pauses_are_short_within_the_context_and_as_before_behind_it():
     before = gc.get_threshold(), sys.getswitchinterval()
-    async with short_pauses():
+    async with tuned_gc():
         assert (gc.get_threshold(), sys.getswitchinterval()) == (THRESHOLDS, SWITCH_INTERVAL)
         there = gc.get_freeze_count()
         assert there > 0

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from mesaya_ws.runtime.log_limiter import LogLimiter
-from mesaya_ws.runtime.logs import LEVELS, about, configure, get_logger
+from mesaya_ws.runtime.logs import LEVELS, bind_context, configure, get_logger
 
 log = get_logger("mesaya_ws.tests")
 
@@ -122,7 +122,7 @@ def test_standard_error_is_where_it_goes(capsys):
 
 async def test_what_a_task_is_about_is_told_by_those_that_it_starts_and_by_no_other(logged):
     async def work(name):
-        about(connection=name)
+        bind_context(connection=name)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(say, "begun", name)
         log.info("done", by=name)

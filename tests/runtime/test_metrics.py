@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Sources
+from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.recovery.window import Window
@@ -69,7 +69,7 @@ def test_what_has_been_counted_is_told():
 def lagging_feed():
     """Return a feed of which the log holds 11 records of one partition and 12 of all others, that have not come."""
     feed = quiet_feed()
-    feed.hear(Sources({}, {Partition("mesa-ya.reviews.events", 1): 11, None: 12}), 0)
+    feed.hear(LogMetadata({}, {Partition("mesa-ya.reviews.events", 1): 11, None: 12}), 0)
     return feed
 
 
@@ -84,7 +84,7 @@ def test_how_fresh_the_channels_are_is_told_as_clients_are_told():
     assert values(told["mesaya_live"]) == {(): 0}
     assert "mesaya_as_of_timestamp_seconds" not in told, "nothing is known of that"
     now = round(time() * 1000)
-    feed.hear(Sources({}, {}, now), now)
+    feed.hear(LogMetadata({}, {}, now), now)
     list(feed.take(now))
     told = families(Metrics(), feed)
     assert values(told["mesaya_live"]) == {(): 1}

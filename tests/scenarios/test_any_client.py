@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed import snapshot
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
-from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.recovery.window import PositionEvicted
 from tests.core.world import REVIEWS, World, ask, recall
 
 CHANNELS = [f"restaurant:{name}:reviews" for name in "abc"]
@@ -68,13 +68,13 @@ class Clients:
         size = self.random.choice([0, 0, PAGE_BYTES // 3, PAGE_BYTES])
         self.world.review(self.number, restaurant=restaurant, size=size)
         self.number += 1
-        self.hear(self.session.outbox.said())
+        self.hear(self.session.send_queue.said())
 
     def lose(self):
         for log in self.log.values():
             log.append((self.world.offsets[REVIEWS], None))
         self.world.lose()
-        self.hear(self.session.outbox.said())
+        self.hear(self.session.send_queue.said())
 
     def subscribe(self):
         name = self.random.choice(CHANNELS)
@@ -97,36 +97,36 @@ class Clients:
         self.say(kind="ping")
 
     def fall_behind(self):
-        self.session.outbox.behind = True
+        self.session.send_queue.behind = True
 
     def read_some(self, pages=1):
-        outbox = self.session.outbox
-        outbox.behind = False
-        offer = outbox.offer
+        send_queue = self.session.send_queue
+        send_queue.behind = False
+        offer = send_queue.offer
 
         def offer_and_fill(data, messages):
             nonlocal pages
             offer(data, messages)
             pages -= 1
-            outbox.behind = pages <= 0
+            send_queue.behind = pages <= 0
 
-        outbox.offer = offer_and_fill
+        send_queue.offer = offer_and_fill
         try:
             self.session.go_on()
-        except Overtaken:
+        except PositionEvicted:
             self.leave()
-        outbox.offer = offer
-        self.hear(outbox.said())
+        send_queue.offer = offer
+        self.hear(send_queue.said())
 
     def read_all(self):
         self.read_some(1000)
-        while self.session.outbox.paused:
-            self.session.outbox.paused = False
+        while self.session.send_queue.paused:
+            self.session.send_queue.paused = False
             self.read_some(1000)
 
     def leave(self):
         self.session.leave()
-        self.hear(self.session.outbox.said())
+        self.hear(self.session.send_queue.said())
         self.told.clear()
         self.session = self.world.client()
 
@@ -139,7 +139,7 @@ class Clients:
             self.world.tell(self.reading, records=len(self.world.batches) - unread)
             recall(self.session, self.reading)
             self.reading = None
-            self.hear(self.session.outbox.said())
+            self.hear(self.session.send_queue.said())
 
     def write_the_state(self):
         """Begin to write the state that is waited for, or hand it over."""
@@ -149,7 +149,7 @@ class Clients:
         elif self.writing is not None:
             self.session.delivery.show(self.writing)
             self.writing = None
-            self.hear(self.session.outbox.said())
+            self.hear(self.session.send_queue.said())
 
 
 ACTIONS = {

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.history import Past
+from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Replaced
+from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.verdict import Lost, Missed
+from mesaya_ws.core.recovery.verdict import Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
 from tests import oracle
@@ -95,7 +95,7 @@ class Instance:
         self.late = set()
 
     def report(self, record, outcome):
-        if outcome.reason == Reason.LATE:
+        if outcome.reason == Disposition.LATE:
             self.late.add((Partition(record.topic, record.partition), record.offset))
 
     def begin(self):
@@ -105,7 +105,7 @@ class Instance:
 
     def take(self, records):
         for record in records:
-            self.feed.hear(Batch(Partition(record.topic, record.partition), [record], 0), LATER)
+            self.feed.hear(Records(Partition(record.topic, record.partition), [record], 0), LATER)
             list(self.feed.take(LATER, LATER + 2000))  # nobody waits any longer
         return self
 
@@ -206,9 +206,9 @@ def in_order(records):
     """Return records in the order that counts; of one thing's, no partition goes back in time."""
     latest, keyed = {}, []
     for record in sorted(records, key=lambda record: record.offset):
-        about = record.topic, record.partition, orjson.loads(record.value)["entity_id"]
-        latest[about] = max(latest.get(about, record.timestamp), record.timestamp)
-        keyed.append(((latest[about], record.topic, record.partition, record.offset), record))
+        bind_context = record.topic, record.partition, orjson.loads(record.value)["entity_id"]
+        latest[bind_context] = max(latest.get(bind_context, record.timestamp), record.timestamp)
+        keyed.append(((latest[bind_context], record.topic, record.partition, record.offset), record))
     return [record for _, record in sorted(keyed)]
 
 
@@ -302,12 +302,14 @@ def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
     for follower, position in places:
         channel = follower.channel
         verdict = there.feed.coverage.judge(channel, position)
-        if verdict == Lost.INCONSISTENT_POSITION:
+        if verdict == Unrecoverable.INCONSISTENT_POSITION:
             continue
         follower.hear(there.feed.window.after(channel.name, verdict.vector))
         if channel.name in everything:
             assert follower.screen.shown == everything[channel.name]
-    assert all(isinstance(there.feed.coverage.judge(*place), Missed) for place in last_places(places, len(channels)))
+    assert all(
+        isinstance(there.feed.coverage.judge(*place), Recoverable) for place in last_places(places, len(channels))
+    )
 
 
 def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
@@ -325,8 +327,8 @@ def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
     other = Instance(log).begin().take([*known, last, late, section])
     assert other.late
     assert ("table", "t") not in other.states()[channel.name]
-    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Lost.INCONSISTENT_POSITION
-    assert isinstance(other.feed.coverage.judge(channel, other.feed.position(channel)), Missed)
+    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Unrecoverable.INCONSISTENT_POSITION
+    assert isinstance(other.feed.coverage.judge(channel, other.feed.position(channel)), Recoverable)
 
 
 @given(st.integers(0, 2**32))
@@ -345,16 +347,16 @@ def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_somet
     there = Instance(log).begin().take(arrivals(log.records, random))
     for _ in there.feed.window.clear():
         pass
-    past = Past([channel], there.feed, 1.0, 1 << 24)
+    past = HistoryRead([channel], there.feed, 1.0, 1 << 24)
     reader = Instance(log)
     reader.feed = past.feed
     reader.begin().take(in_order(log.records))
     verdict = past.judge(channel, position)
-    if isinstance(verdict, Missed):
+    if isinstance(verdict, Recoverable):
         follower.hear(past.feed.window.after(channel.name, verdict.vector))
         assert follower.screen.shown == there.states()[channel.name]
     else:
-        assert verdict in (Lost.INCONSISTENT_POSITION, Lost.EXPIRED)
+        assert verdict in (Unrecoverable.INCONSISTENT_POSITION, Unrecoverable.EXPIRED)
 
 
 def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_starts_later():
@@ -370,14 +372,14 @@ def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_star
         log.ends[reviews] = log.ends[tables] = 0
         log.ids = {reviews.topic: "again", tables.topic: "again"}
     for partition in (reviews, tables):
-        there.feed.hear(Replaced(partition.topic, "again"), LATER)
+        there.feed.hear(TopicRecreated(partition.topic, "again"), LATER)
     news = [after.says("review.created", "new", restaurantId="R"), after.says("table.created", "t2", sectionId="s")]
     before.ends = dict(after.ends)
     there.begin()
-    lost, there.feed.losses = there.feed.losses, []
+    lost, there.feed.gaps = there.feed.gaps, []
     there.take(news)
     later = Instance(after).begin().take(after.records)
-    assert lost == [(reviews.topic, Lost.TOPIC_RECREATED), (tables.topic, Lost.TOPIC_RECREATED)]
+    assert lost == [(reviews.topic, Unrecoverable.TOPIC_RECREATED), (tables.topic, Unrecoverable.TOPIC_RECREATED)]
     assert there.states() == later.states()
     assert {kind_id for shown in there.states().values() for kind_id in shown} >= {("review", "new"), ("table", "t2")}
     again = there.restarted()

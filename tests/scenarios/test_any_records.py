@@ -11,7 +11,7 @@ from mesaya_ws.core.feed.router import route
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
-from mesaya_ws.core.platform.envelope import FOUND, Event, understand
+from mesaya_ws.core.platform.envelope import FOUND, Event, decode
 from mesaya_ws.core.platform.fields import PRIVATE
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
@@ -81,7 +81,7 @@ def bare_ids(entity, value):
 def test_nothing_leaves_that_must_not(stream):
     projections = Projections()
     for record in stream:
-        event = understand(record)
+        event = decode(record)
         if isinstance(event, Event):
             missing_parent(event, projections)
         outcome = route(event, projections)

@@ -2,8 +2,8 @@ import orjson
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Sources
-from mesaya_ws.core.log.records import Extent, Record
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Record
 from mesaya_ws.core.recovery.window import Window
 from tests.core.events import NOW
 from tests.core.world import CHANNEL, REVIEWS, FakeOutbox
@@ -17,8 +17,8 @@ def review(offset, timestamp):
 
 def test_history_older_than_the_window_is_known_but_not_published():
     feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
-    feed.hear(Sources({REVIEWS: Extent(0, 2, "id")}, {REVIEWS: 2}), NOW)
-    feed.hear(Batch(REVIEWS, [review(0, NOW - 60_001), review(1, NOW - 60_000)], 0), NOW)
+    feed.hear(LogMetadata({REVIEWS: OffsetRange(0, 2, "id")}, {REVIEWS: 2}), NOW)
+    feed.hear(Records(REVIEWS, [review(0, NOW - 60_001), review(1, NOW - 60_000)], 0), NOW)
     for _ in feed.take(NOW):
         pass
     assert feed.live
@@ -29,11 +29,11 @@ def test_history_older_than_the_window_is_known_but_not_published():
 
 def test_what_is_old_when_it_comes_is_published_all_the_same():
     feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
-    feed.hear(Sources({REVIEWS: Extent(0, 0, "id")}, {REVIEWS: 0}), NOW)
+    feed.hear(LogMetadata({REVIEWS: OffsetRange(0, 0, "id")}, {REVIEWS: 0}), NOW)
     list(feed.take(NOW))
-    outbox = FakeOutbox()
-    feed.hub.subscribe(CHANNEL, outbox)
-    feed.hear(Batch(REVIEWS, [review(0, NOW - 60_001)], 0), NOW)
+    send_queue = FakeOutbox()
+    feed.hub.subscribe(CHANNEL, send_queue)
+    feed.hear(Records(REVIEWS, [review(0, NOW - 60_001)], 0), NOW)
     for _ in feed.take(NOW):
         list(feed.hub.fan_out())
-    assert [message["data"]["reviewId"] for message in outbox.said()] == ["v0"]
+    assert [message["data"]["reviewId"] for message in send_queue.said()] == ["v0"]

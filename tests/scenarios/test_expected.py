@@ -5,7 +5,7 @@ import pytest
 
 from mesaya_ws.core.feed.router import route
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.platform.envelope import understand
+from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.projections import Projections
 from tests.oracle import DATA, sample
 
@@ -23,7 +23,7 @@ def became(name):
     projections = Projections()
     for number, record in enumerate(sample(name), start=1):
         outcome = route(
-            understand(Record(record.topic, record.partition, record.offset, 0, None, record.value)), projections
+            decode(Record(record.topic, record.partition, record.offset, 0, None, record.value)), projections
         )
         messages = sorted((message._asdict() for message in outcome.messages), key=lambda message: message["channel"])
         line = {"n": number, "messages": orjson.loads(orjson.dumps(messages))}

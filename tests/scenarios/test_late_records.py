@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from tests.core.events import Platform, event
@@ -31,7 +31,7 @@ def types(messages):
 def test_what_comes_late_is_told_as_an_update_with_the_state_as_it_stands(platform):
     assert platform.at(3, "reservation.status_changed", "r", status="CANCELLED") == {}
     messages = platform.at(1, "reservation.created", "r", **BOOKING, status="PENDING", tableId="t")
-    assert platform.outcome.reason == Reason.LATE
+    assert platform.outcome.reason == Disposition.LATE
     assert types(messages) == {STAFF: "reservation.updated", GUEST: "reservation.updated"}
     assert (messages[STAFF].data["status"], messages[STAFF].data["tableId"]) == ("cancelled", "t")
     assert "newStatus" not in messages[STAFF].data
@@ -43,7 +43,7 @@ def test_of_what_is_deleted_by_then_nothing_is_told(platform):
     platform.at(1, "reservation.created", "r", **BOOKING)
     assert types(platform.at(3, "reservation.deleted", "r")) == dict.fromkeys((STAFF, GUEST), "reservation.deleted")
     assert platform.at(2, "reservation.status_changed", "r", status="CONFIRMED") == {}
-    assert platform.outcome.reason == Reason.LATE
+    assert platform.outcome.reason == Disposition.LATE
     assert types(platform.at(4, "reservation.created", "r", **BOOKING))[STAFF] == "reservation.created"
 
 
@@ -56,7 +56,7 @@ def test_a_late_deletion_does_not_end_what_was_created_again(platform):
 def test_within_a_partition_the_order_of_the_log_counts(platform):
     platform.at(3, "reservation.created", "r", partition=0, **BOOKING, status="PENDING")
     messages = platform.at(1, "reservation.status_changed", "r", partition=0, status="CONFIRMED")
-    assert platform.outcome.reason == Reason.PUBLISHED
+    assert platform.outcome.reason == Disposition.PUBLISHED
     assert messages[STAFF].type == "reservation.status_changed"
 
 
@@ -81,7 +81,7 @@ def test_each_kind_of_thing_may_come_late(platform, kind, data, channel):
     platform.at(3, f"{kind}.updated", "X", **data, name="new")
     message = platform.at(2, f"{kind}.created", "X", **data, name="old")[channel]
     assert (message.type, message.data["name"]) == (f"{kind}.updated", "new")
-    assert platform.outcome.reason == Reason.LATE
+    assert platform.outcome.reason == Disposition.LATE
     platform.at(5, f"{kind}.deleted", "X")
     assert platform.at(4, f"{kind}.updated", "X", name="later") == {}
 
@@ -90,7 +90,7 @@ def test_what_was_in_a_section_that_ended_later_comes_too_late(platform):
     platform.at(1, "section.created", "s", restaurantId="R")
     platform.at(4, "section.deleted", "s")
     assert platform.at(2, "table.created", "t", sectionId="s") == {}
-    assert platform.outcome.reason == Reason.LATE
+    assert platform.outcome.reason == Disposition.LATE
     platform.at(6, "section.created", "s", partition=4, restaurantId="R")
     assert "t" not in platform.projections.shelves["table"].alive
     assert types(platform.at(7, "table.created", "t", sectionId="s")) == {"restaurant:R:tables": "table.created"}

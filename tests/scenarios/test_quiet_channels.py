@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import PACE, Hub
-from mesaya_ws.core.log.events import Batch, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.feed.hub import YIELD_EVERY, Hub
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits, Session
@@ -34,7 +34,7 @@ class Log:
         value = {"event_type": "created", "entity_id": f"v{number}", "data": {"restaurantId": restaurant}}
         self.records.append(Record(*partition, number, NOW, None, orjson.dumps(value)))
         for replica in self.replicas:
-            replica.hear(Batch(None, self.records[-1:], 0), NOW)
+            replica.hear(Records(None, self.records[-1:], 0), NOW)
             work(replica)
 
     def retain_nothing(self):
@@ -49,14 +49,14 @@ class Log:
         feed = Feed(Hub(), Window(300, max_bytes), 1.0)
         left = [record for record in self.records if record.offset >= self.begin[Partition(*record[:2])]]
         feed.hear(self._look(len(left)), NOW)
-        feed.hear(Batch(None, left, 0), NOW)
+        feed.hear(Records(None, left, 0), NOW)
         work(feed)
         assert feed.live
         self.replicas.append(feed)
         return feed
 
     def _look(self, lag):
-        return Sources({at: Extent(self.begin[at], end, "id") for at, end in self.end.items()}, {None: lag})
+        return LogMetadata({at: OffsetRange(self.begin[at], end, "id") for at, end in self.end.items()}, {None: lag})
 
 
 def work(feed):
@@ -106,22 +106,22 @@ def test_a_place_is_good_after_a_topic_has_been_emptied_before_anybody_was_there
 
 def test_what_is_being_written_is_not_behind_a_place(log):
     feed = log.replica()
-    others = [client(feed) for _ in range(PACE)]
+    others = [client(feed) for _ in range(YIELD_EVERY)]
     session = client(feed)
     for each in (*others, session):
         ask(each, channel=BUSY)
     ask(session, channel=QUIET)
     log.replicas.clear()
     log.append("busy")
-    feed.hear(Batch(None, log.records, 0), NOW)
+    feed.hear(Records(None, log.records, 0), NOW)
     for _ in feed.take(NOW):
         assert places(session).keys() == {QUIET}, "it is gathered"
         steps = feed.hub.fan_out()
         assert next(steps) is None
-        assert session.outbox.said() == []
+        assert session.send_queue.said() == []
         assert places(session).keys() == {QUIET}, "others are being written to"
         list(steps)
-    assert reviews(session.outbox.said()) == ["v0"]
+    assert reviews(session.send_queue.said()) == ["v0"]
     assert places(session).keys() == {QUIET, BUSY}
 
 
@@ -130,10 +130,10 @@ def test_what_is_still_being_told_is_not_behind_a_place(log):
     start = ask(client(feed), channel=BUSY)[0]["position"]
     log.append("busy")
     session = client(feed)
-    session.outbox.behind = True
+    session.send_queue.behind = True
     ask(session, channel=BUSY, position=start)
     assert places(session) == {}
-    session.outbox.behind = False
+    session.send_queue.behind = False
     session.go_on()
     assert places(session).keys() == {BUSY}
 
@@ -161,7 +161,7 @@ def test_from_every_place_one_goes_on_with_what_comes_after_it_or_hears_that_it_
             case "append", restaurant, partition:
                 log.append(restaurant, partition)
             case "ping":
-                heard += len(reviews(session.outbox.said()))
+                heard += len(reviews(session.send_queue.said()))
                 taken.append((places(session)[QUIET], heard, dict(log.end)))
             case "retain nothing":
                 log.retain_nothing()

@@ -11,12 +11,12 @@ import trio.testing
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.written import NEW, WrittenStates
-from mesaya_ws.core.log.events import Batch, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits
-from mesaya_ws.gateway.snapshots import Scribe
+from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.server.websocket.connection import Surroundings
 from mesaya_ws.settings import Settings
@@ -37,10 +37,10 @@ class Restaurant:
     def __init__(self, nursery, mode, states_bytes):
         settings = Settings(send_queue_bytes=SEND_QUEUE_BYTES, slow_tables=mode, close_timeout=PATIENCE)
         self.feed = Feed(Hub(), Window(300, 1 << 24), 1.0)
-        self.feed.hear(Sources({SECTIONS: Extent(0, 0, "a"), TABLES: Extent(0, 0, "b")}, {None: 0}), NOW)
+        self.feed.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}, {None: 0}), NOW)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=mode == "fold")
         self.states = WrittenStates(states_bytes)
-        scribe = Scribe(self.feed, self.states)
+        scribe = SnapshotRenderer(self.feed, self.states)
         nursery.start_soon(scribe.run)
         self.around = Surroundings(settings, limits, self.feed, Metrics(), lambda session: None, scribe.ask)
         self.next = dict.fromkeys((SECTIONS, TABLES), 0)
@@ -51,7 +51,9 @@ class Restaurant:
     def says(self, partition, what, id, **data):
         """Take a record, and write what it becomes; this is done when it returns, whoever reads or not."""
         value = {"event_type": what, "entity_id": id, "data": data}
-        self.feed.hear(Batch(None, [Record(*partition, self.next[partition], NOW, None, orjson.dumps(value))], 0), NOW)
+        self.feed.hear(
+            Records(None, [Record(*partition, self.next[partition], NOW, None, orjson.dumps(value))], 0), NOW
+        )
         self.next[partition] += 1
         before = self.feed.window.bytes
         for _ in self.feed.take(NOW):
@@ -80,7 +82,7 @@ async def restaurant(mode, states_bytes=1 << 30):
 
 
 def waiting(connection):
-    return connection.session.outbox.waiting_bytes
+    return connection.session.send_queue.waiting_bytes
 
 
 async def events(client, count):

@@ -12,7 +12,7 @@ import trio.testing
 from mesaya_ws.core.wire.handshake import END
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
-from mesaya_ws.server.dispatcher import ORIGINS, SPARE_HEAD_SECONDS, SPARE_PLACES, Acceptor
+from mesaya_ws.server.dispatcher import ORIGINS, SPARE_HEAD_SECONDS, SPARE_PLACES, Dispatcher
 from mesaya_ws.settings import Settings
 from tests.server.http.client import read_answer
 from tests.wire import handshake
@@ -31,7 +31,7 @@ class World:
         self.metrics = Metrics()
         self.websockets, self.requests = [], []
         self.status = Status(caught_up=True)
-        self.acceptor = Acceptor(
+        self.acceptor = Dispatcher(
             self.settings, self.metrics, self.status, self._serve_websocket, self._serve_http, bound
         )
         self._nursery = nursery

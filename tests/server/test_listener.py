@@ -15,7 +15,7 @@ import trio.testing
 from mesaya_ws.runtime.log_limiter import INTERVAL
 from mesaya_ws.server import fairness
 from mesaya_ws.server import listener as accepting
-from mesaya_ws.server.listener import BEGUN_AT_ONCE, HUNG_UP, PAUSE, TAKEN_AT_ONCE, accept_clients
+from mesaya_ws.server.listener import ACCEPT_BATCH, HUNG_UP, PAUSE, START_BATCH, serve_listeners
 
 PATIENCE = 10.0
 
@@ -66,7 +66,7 @@ async def opened(nursery, room=lambda: math.inf):
 
     async def accept():
         with scope:
-            await accept_clients(listener, door.serve, nursery, room)
+            await serve_listeners(listener, door.serve, nursery, room)
 
     nursery.start_soon(accept)
     try:
@@ -78,11 +78,11 @@ async def opened(nursery, room=lambda: math.inf):
 async def test_all_are_served_in_their_order(nursery, monkeypatch):
     monkeypatch.setattr(fairness, "LONG_TURN", inf)
     async with opened(nursery) as (door, _):
-        connected = door.connect(3 * TAKEN_AT_ONCE)
+        connected = door.connect(3 * ACCEPT_BATCH)
         await door.until_served(len(connected))
         # Those who are begun with in one turn come in any order, as Trio has it.
-        for first in range(0, len(connected), BEGUN_AT_ONCE):
-            together = slice(first, first + BEGUN_AT_ONCE)
+        for first in range(0, len(connected), START_BATCH):
+            together = slice(first, first + START_BATCH)
             assert sorted(door.served[together]) == sorted(connected[together])
         [late] = door.connect(1)
         await door.until_served(len(connected) + 1)
@@ -109,16 +109,16 @@ async def counting(door):
 
 async def test_others_have_their_turn_between(nursery):
     async with opened(nursery) as (door, _), counting(door) as begun:
-        door.connect(3 * TAKEN_AT_ONCE)
-        await door.until_served(3 * TAKEN_AT_ONCE)
-    assert max(begun) == BEGUN_AT_ONCE
+        door.connect(3 * ACCEPT_BATCH)
+        await door.until_served(3 * ACCEPT_BATCH)
+    assert max(begun) == START_BATCH
 
 
 async def test_while_turns_are_long_there_are_fewer_newcomers_in_each(nursery, monkeypatch):
     monkeypatch.setattr(fairness, "LONG_TURN", -1)
     async with opened(nursery) as (door, _), counting(door) as begun:
-        door.connect(TAKEN_AT_ONCE)
-        await door.until_served(TAKEN_AT_ONCE)
+        door.connect(ACCEPT_BATCH)
+        await door.until_served(ACCEPT_BATCH)
     assert begun[:5] == [8, 4, 2, 1, 1]
     assert set(begun[5:]) == {1}
 
@@ -136,7 +136,7 @@ async def test_nobody_is_let_in_after_the_end(nursery):
 
 async def test_who_has_been_taken_is_served_even_if_the_door_closes(nursery):
     async with opened(nursery) as (door, scope):
-        connected = door.connect(TAKEN_AT_ONCE)
+        connected = door.connect(ACCEPT_BATCH)
         await door.until_served(1)
         scope.cancel()
         await door.until_served(len(connected))
@@ -149,14 +149,14 @@ async def test_past_the_limit_only_those_are_taken_who_are_begun_with(nursery, m
     def watched_take(door, waiting, most):
         wanted.append(most)
         take(door, waiting, most)
-        assert len(waiting) <= BEGUN_AT_ONCE
+        assert len(waiting) <= START_BATCH
 
     monkeypatch.setattr(accepting, "_take", watched_take)
     async with opened(nursery, room=lambda: 0) as (door, _):
-        connected = door.connect(3 * BEGUN_AT_ONCE)
+        connected = door.connect(3 * START_BATCH)
         await door.until_served(len(connected))
         assert sorted(door.served) == sorted(connected)
-    assert set(wanted) == {BEGUN_AT_ONCE}
+    assert set(wanted) == {START_BATCH}
 
 
 @pytest.mark.parametrize("reason", sorted(HUNG_UP))
@@ -179,8 +179,8 @@ async def test_a_process_without_room_leaves_who_comes_to_the_others(nursery):
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     same = trio.SocketListener(listener.socket.dup())
     door, full = Door(listener), Door(same)
-    nursery.start_soon(partial(accept_clients, is_shared=True), same, full.serve, nursery, lambda: 0)
-    nursery.start_soon(partial(accept_clients, is_shared=True), listener, door.serve, nursery, lambda: math.inf)
+    nursery.start_soon(partial(serve_listeners, is_shared=True), same, full.serve, nursery, lambda: 0)
+    nursery.start_soon(partial(serve_listeners, is_shared=True), listener, door.serve, nursery, lambda: math.inf)
     await trio.testing.wait_all_tasks_blocked()
     connected = door.connect(5)
     await door.until_served(5)
@@ -192,7 +192,7 @@ async def test_a_process_without_room_takes_whom_nobody_else_takes(nursery):
     """To refuse them, or to answer a probe."""
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     door = Door(listener)
-    nursery.start_soon(partial(accept_clients, is_shared=True), listener, door.serve, nursery, lambda: 0)
+    nursery.start_soon(partial(serve_listeners, is_shared=True), listener, door.serve, nursery, lambda: 0)
     door.connect(5)
     await door.until_served(5)
     door.close()
@@ -209,7 +209,7 @@ async def test_who_waits_is_begun_with_while_the_system_gives_no_more(nursery, m
     monkeypatch.setattr(accepting, "_take", take_once)
     monkeypatch.setattr(accepting, "PAUSE", 3600)
     async with opened(nursery) as (door, _):
-        connected = door.connect(TAKEN_AT_ONCE)
+        connected = door.connect(ACCEPT_BATCH)
         await door.until_served(len(connected))
         assert sorted(door.served) == sorted(connected)
 

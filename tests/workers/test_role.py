@@ -12,8 +12,8 @@ import trio.testing
 from mesaya_ws.gateway import serve as gateway
 from mesaya_ws.gateway.serve import serve
 from mesaya_ws.settings import Settings
-from mesaya_ws.workers.metrics_files import Pool
-from mesaya_ws.workers.role import ACCEPTING, WorkerPost
+from mesaya_ws.workers.metrics_files import MetricsDirectory
+from mesaya_ws.workers.role import ACCEPTING, WorkerRole
 from tests.fakes import FakeLog
 from tests.server.http.client import read_answer, request
 from tests.server.websocket.client import PATIENCE, Client
@@ -75,7 +75,9 @@ def worker(log, logged, tmp_path):
                 stack.callback(os.close, descriptor)
             parent = Parent(listening, trio.lowlevel.FdStream(our_end), trio.lowlevel.FdStream(our_ear), stack)
             inherited = [os.dup(listening.fileno())]
-            post = WorkerPost(inherited, Pool(tmp_path, 3), relieves=relieves, lifeline=lifeline, words=words)
+            post = WorkerRole(
+                inherited, MetricsDirectory(tmp_path, 3), relieves=relieves, lifeline=lifeline, words=words
+            )
 
             async def work():
                 await serve(Settings(**{"drain_seconds": 0} | settings), post)

@@ -14,7 +14,7 @@ from mesaya_ws.core.views.floor_plan import state_of
 from mesaya_ws.core.wire.frames import text_frame
 
 
-class Publisher:
+class Broadcaster:
     """Publishes with the position where `cursor` stands, into `window`, and to the subscribers in `hub`."""
 
     def __init__(self, hub: Hub, window: Window, cursor: Cursor) -> None:

@@ -17,7 +17,7 @@ import orjson
 from attrs import frozen
 from cattrs.errors import ClassValidationError
 
-from mesaya_ws.core.log.records import NewRecord, Partition, Place, Record
+from mesaya_ws.core.log.records import NewRecord, Partition, PartitionPosition, Record
 from mesaya_ws.core.platform.projections import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.wire.structuring import strict_converter
@@ -42,7 +42,7 @@ _KEY = re.compile(rb"([01])(?:/(\d{1,9}))?")
 _CONVERTER = strict_converter()
 
 
-class DamagedError(Exception):
+class CorruptCheckpointError(Exception):
     """What should be a checkpoint cannot be understood."""
 
 
@@ -69,7 +69,7 @@ class Marker:
     def cut(self) -> Cut:
         """The place in the log of which the checkpoint tells."""
         places = {
-            Partition(topic, number): Place(id, offset, epoch)
+            Partition(topic, number): PartitionPosition(id, offset, epoch)
             for (topic, number, id, offset), epoch in zip_longest(self.places, self.epochs[: len(self.places)])
         }
         return Cut(places, self.time, frozenset(self.unread))
@@ -126,7 +126,7 @@ def _texts(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def unpack(parts: Iterable[bytes]) -> Iterator[list[Row]]:
-    """Yield the rows that were packed, some at a time. Raises `DamagedError`."""
+    """Yield the rows that were packed, some at a time. Raises `CorruptCheckpointError`."""
     decompressor = zlib.decompressobj()
     rest = b""
     try:
@@ -138,9 +138,9 @@ def unpack(parts: Iterable[bytes]) -> Iterator[list[Row]]:
         *lines, rest = (rest + decompressor.flush()).split(b"\n")
         yield list(map(_row, lines))
     except (zlib.error, TypeError, ValueError) as error:
-        raise DamagedError(f"its parts are not what was packed: {error}") from error
+        raise CorruptCheckpointError(f"its parts are not what was packed: {error}") from error
     if rest or not decompressor.eof:
-        raise DamagedError("its last part is missing")
+        raise CorruptCheckpointError("its last part is missing")
 
 
 def _row(line: bytes) -> Row:

@@ -10,43 +10,43 @@ from itertools import chain
 from math import inf
 
 from mesaya_ws.core.access.channels import Channel, parse_channel
-from mesaya_ws.core.feed.broadcaster import Publisher
-from mesaya_ws.core.feed.checkpoint import DamagedError, in_pieces
+from mesaya_ws.core.feed.broadcaster import Broadcaster
+from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.router import route
 from mesaya_ws.core.feed.snapshot import Snapshot, is_large
 from mesaya_ws.core.feed.tally import Tally
-from mesaya_ws.core.feed.watermark import Fresh, Freshness
+from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.log.events import (
-    Batch,
+    Available,
     EpochsBegun,
     Gap,
-    News,
-    Outage,
-    Replaced,
-    Restored,
-    Sources,
-    Together,
+    LogEvent,
+    LogMetadata,
+    PollResult,
+    Records,
+    TopicRecreated,
     Truncated,
+    Unavailable,
 )
 from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS, Merge
-from mesaya_ws.core.log.records import Extent, Partition, Record, Source, weight
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source, weight
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
-from mesaya_ws.core.platform.envelope import NOBODYS, Event, Unreadable, understand
+from mesaya_ws.core.platform.envelope import UNROUTABLE, Event, Rejected, decode
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.projections import Projections, Row
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
 from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.recovery.position import Cursor
-from mesaya_ws.core.recovery.verdict import Lost
+from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.state import is_known, state
 
-TURN = 50
+PROCESS_BATCH = 50
 """The work of one go, in records of less than a KiB (see `weight`): at some 30 µs each, that is 1.5 ms; on a machine
 that is crowded, 5. The record that exceeds it is still taken, and may take 10 ms by itself."""
 
-HEARING = 100
+INGEST_BATCH = 100
 """Records (by their `weight`) that should be heard in one go: they are only put in order, but for large ones."""
 
 UNDERSTOOD_AT_ONCE = 256 * 1024
@@ -55,11 +55,11 @@ UNDERSTOOD_AT_ONCE = 256 * 1024
 MESSAGE_BYTES = 4096
 """Bytes of messages that are as much work as a record."""
 
-_GIVEN_UP = "given_up"
+_GIVEN_UP = "expired_parents"
 
 _partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
 
-Understood = tuple[Record, Event | Unreadable | Gap | None]
+Understood = tuple[Record, Event | Rejected | Gap | None]
 """A record, and what it says; None before it has been understood. Or a gap, in the place of its last record."""
 
 
@@ -72,7 +72,7 @@ class Feed:
     the log held at the start has been taken; until then its channels are history, not news. `cursor` stands behind the
     last record, and `time` is that record's (ms since the epoch).
 
-    `losses` are the topics of which the log has lost something before it was read, and why, since somebody took them
+    `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them
     from here: to who is subscribed to what they feed, this has not been told. `tally` is what its sessions count.
     `want` is told, again and again, which parents of records are not known, as `<entity>:<id>`. Of each source,
     `max_records` and `max_bytes` may wait for the others, and a few more; then it is `paused`.
@@ -95,9 +95,9 @@ class Feed:
         self.coverage = Coverage(self.cursor, window)
         self.live = False
         self.time = 0
-        self.losses: list[tuple[str, Lost]] = []
+        self.gaps: list[tuple[str, Unrecoverable]] = []
         self.tally = Tally()
-        self._freshness = Freshness(round(parent_timeout * 1000))
+        self._watermark = Watermark(round(parent_timeout * 1000))
         self._now = self._steady = 0
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
@@ -108,7 +108,7 @@ class Feed:
         # Topics that were created again since the last look at the log: when that comes, all of them have been told of.
         self._replaced: list[str] = []
         self._leftovers: list[Iterator[None]] = []  # what is still to be forgotten, before anything is taken
-        self._publisher = Publisher(hub, window, self.cursor)
+        self._publisher = Broadcaster(hub, window, self.cursor)
         self._report = report
         self._only = only
         self._weigh = weigh
@@ -117,30 +117,30 @@ class Feed:
     def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
         """Return a place in the log, and what is known there, in pieces; nothing may be taken before the last one."""
         self._projections.end_all_parts()
-        given_up = ((_GIVEN_UP, parent, None) for parent in self._merge.given_up)
-        rows = chain(self._projections.rows(), given_up)
+        expired_parents = ((_GIVEN_UP, parent, None) for parent in self._merge.expired_parents)
+        rows = chain(self._projections.rows(), expired_parents)
         return self.coverage.cut(self.time), in_pieces(rows)
 
     def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is heard of the log.
 
-        Yields after every piece. Raises `DamagedError`, and then nothing has changed.
+        Yields after every piece. Raises `CorruptCheckpointError`, and then nothing has changed.
         """
         projections = Projections()
-        given_up: list[str] = []
+        expired_parents: list[str] = []
         for piece in pieces:
             for table, id, value in piece:
                 if table == _GIVEN_UP:
-                    given_up.append(id)
+                    expired_parents.append(id)
                     continue
                 try:
                     projections.load(table, id, value)
                 except ValueError as error:
-                    raise DamagedError(str(error)) from error
+                    raise CorruptCheckpointError(str(error)) from error
             yield
         self._projections = projections
         self._merge = self._new_merge(projections)
-        self._merge.given_up.update(dict.fromkeys(given_up))
+        self._merge.expired_parents.update(dict.fromkeys(expired_parents))
         self.coverage.begin(cut)
         self.time = cut.time
 
@@ -149,28 +149,28 @@ class Feed:
         self._merge = self._new_merge(Projections())
         yield from self._projections.discard()
 
-    def hear(self, news: News, now: int, steady: int | None = None) -> None:
+    def hear(self, news: LogEvent, now: int, steady: int | None = None) -> None:
         """Take note of what the log tells at the time `now` (ms since the epoch); what follows happens in `take`.
 
         `steady` is the time, in milliseconds, of a clock that never steps, by which all waiting is measured; without
         it, `now` is taken for such a clock.
         """
         steady = now if steady is None else steady
-        self._freshness.tell_time(now, steady)
+        self._watermark.tell_time(now, steady)
         match news:
-            case Outage():
-                self._freshness.answers(False)
-            case Restored():
-                self._freshness.answers(True)
-            case Batch():
+            case Unavailable():
+                self._watermark.answers(False)
+            case Available():
+                self._watermark.answers(True)
+            case Records():
                 self._push(news, steady)
-            case Together(batches):
+            case PollResult(batches):
                 for batch in batches:
                     self._push(batch, steady)
-            case Sources(extents, lags, at, troubles):
+            case LogMetadata(extents, lags, at, troubles):
                 self.coverage.looked(extents, troubles)
                 for topic in self._replaced:
-                    self._own_up(topic, Lost.TOPIC_RECREATED)
+                    self._own_up(topic, Unrecoverable.TOPIC_RECREATED)
                 self._replaced.clear()
                 self._merge.lags(lags)
                 self._withheld = sum(trouble.withheld for trouble in troubles)
@@ -180,11 +180,11 @@ class Feed:
                     if number is not None and Partition(topic, number) in extents
                 }
                 hidden = bool(of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED))
-                self._freshness.looked(now if at is None else min(at, now), blocked=blocked, hidden=hidden)
+                self._watermark.looked(now if at is None else min(at, now), blocked=blocked, hidden=hidden)
             case Gap(partition, _, next_offset):
                 # Behind the records that were told before it.
                 self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news), steady)
-            case Replaced(topic, topic_id):
+            case TopicRecreated(topic, topic_id):
                 self._merge.drop(topic)
                 self._leftovers.append(self.coverage.replaced(topic, topic_id))
                 self._replaced.append(topic)
@@ -194,10 +194,10 @@ class Feed:
             case Truncated(partition, next_offset):
                 # What only those records told stays known until it is told anew: nobody can say what was before.
                 self._merge.truncate(partition, next_offset)
-                self._own_up(partition.topic, Lost.TOPIC_RECREATED)
+                self._own_up(partition.topic, Unrecoverable.TOPIC_RECREATED)
                 self._leftovers.append(self.coverage.truncated(partition, next_offset))
 
-    def _push(self, batch: Batch, steady: int) -> None:
+    def _push(self, batch: Records, steady: int) -> None:
         self._has_one_order = batch.source is None
         self._merge.push(batch.source, list(map(_heard, batch.records)), batch.lag, steady)
 
@@ -205,22 +205,22 @@ class Feed:
         """Take all records whose turn has come at the time `now` (ms since the epoch); `steady` is as of `hear`.
 
         Yields after every few of them, and at the end, so that what was gathered can be written; and whenever something
-        was missed, so that those concerned can be told (`losses`) before anything that comes after it.
+        was missed, so that those concerned can be told (`gaps`) before anything that comes after it.
         """
         steady = now if steady is None else steady
         self._now, self._steady = now, steady
-        self._freshness.tell_time(now, steady)
+        self._watermark.tell_time(now, steady)
         while self.window.expire(steady):
             yield
         while self._leftovers:
             yield from self._leftovers.pop()
-        if self.losses:
+        if self.gaps:
             yield
         work = 0
         for record, event in () if self._must_see_more else self._merge.take(steady):
             if isinstance(event, Gap):
                 self.coverage.skip(event)
-                self._own_up(event.partition.topic, Lost.EXPIRED)
+                self._own_up(event.partition.topic, Unrecoverable.EXPIRED)
             elif event is not None:
                 work += self._take(record, event)
                 if self._projections.ending:
@@ -228,7 +228,7 @@ class Feed:
                     yield
                     while self._projections.end_parts():
                         yield
-            if work >= TURN or self.losses:
+            if work >= PROCESS_BATCH or self.gaps:
                 work = 0
                 yield
         for parent in self._merge.awaited:
@@ -237,7 +237,7 @@ class Feed:
             self.live = True
         yield
         # Now it has been written, too.
-        self._freshness.published(all=self._merge.caught_up, time=self.time)
+        self._watermark.published(all=self._merge.caught_up, time=self.time)
 
     @property
     def _must_see_more(self) -> bool:
@@ -247,16 +247,16 @@ class Feed:
         """
         return not self.live and bool(self.coverage.unseen)
 
-    def _own_up(self, topic: str, lost: Lost) -> None:
+    def _own_up(self, topic: str, lost: Unrecoverable) -> None:
         if self.live:
-            self.losses.append((topic, lost))
+            self.gaps.append((topic, lost))
 
     @property
     def paused(self) -> Collection[Source]:
         """The sources of which nothing more should be heard for now; any thread may ask."""
         return self._merge.full
 
-    def _take(self, record: Record, event: Event | Unreadable) -> int:
+    def _take(self, record: Record, event: Event | Rejected) -> int:
         """Publish what becomes of a record; return how much work that was."""
         topic, number, offset, timestamp, *_ = record
         partition = _partition(topic, number)
@@ -279,16 +279,16 @@ class Feed:
             # clock is ahead they may still be asked for: then they are read again from the log.
             self.window.raise_floor(partition, offset + 1)
             return weight(record)
-        about = None
+        bind_context = None
         if isinstance(event, Event) and self.cursor.has_several(topic):
-            about = f"{event.entity}:{event.id}"
-        if about is not None or outcome.parents or outcome.known or outcome.awaits:
-            self.coverage.dependencies.note(partition, offset, outcome, entity=about, only=self._only)
+            bind_context = f"{event.entity}:{event.id}"
+        if bind_context is not None or outcome.parents or outcome.known or outcome.awaits:
+            self.coverage.dependencies.note(partition, offset, outcome, entity=bind_context, only=self._only)
         if self._only is not None:
             if isinstance(event, Event):
                 self._weigh(event, len(record.value or b""))
             messages = [message for message in messages if message.channel in self._only]
-            if self.coverage.unread and (reason in NOBODYS or (messages and not is_clear)):
+            if self.coverage.unread and (reason in UNROUTABLE or (messages and not is_clear)):
                 # It may have been another message, or one at all, to those who knew what the log has lost.
                 self.window.raise_floor(partition, offset + 1)
         if not messages:
@@ -298,7 +298,7 @@ class Feed:
         size = self._publisher.publish(record, partition, messages, made_at, are_news=self.live)
         return weight(record) + size // MESSAGE_BYTES
 
-    def rests_for(self, steady: int) -> float:
+    def next_deadline_in(self, steady: int) -> float:
         """Return for how many seconds from `steady` (as of `hear`) `take` need not be called if nothing is heard."""
         wake_at = self._merge.wake_at()
         return inf if wake_at is None else max(0.0, (wake_at - steady) / 1000)
@@ -314,7 +314,7 @@ class Feed:
         taken yet, those that cannot be had now among them; `live` is as said of the feed.
         """
         lag = self._merge.remaining + self._withheld
-        return {"live": self.live, "asOf": self._freshness.as_of or None, "lag": lag}
+        return {"live": self.live, "asOf": self._watermark.as_of or None, "lag": lag}
 
     def lags(self) -> Mapping[Source, int]:
         """Return how many records are known of each source but not taken yet; those that cannot be had are not here."""
@@ -332,7 +332,7 @@ class Feed:
 
     def _complete(self, channel: Channel) -> bool:
         """Return whether a state leaves nothing out that would be told by a log, or a window, which began earlier."""
-        if channel.kind.name == "notifications" and not self.coverage.is_at_hand(channel, {}):
+        if channel.kind.name == "notifications" and not self.coverage.in_window(channel, {}):
             return False
         return is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
 
@@ -342,7 +342,7 @@ class Feed:
         return not self._projections.is_parent(entity, id)
 
 
-def _readable(extent: Extent, withheld: int) -> tuple[int, int]:
+def _readable(extent: OffsetRange, withheld: int) -> tuple[int, int]:
     """Return up to where a partition can be read from which so much is withheld, and where it ends."""
     return extent.end - withheld, extent.end
 
@@ -361,9 +361,9 @@ def _merge(parent_timeout: int, max_records: int, max_bytes: int, projections: P
 
 def _read(item: Understood) -> Understood:
     """Understand a record, if that has not been done."""
-    return item if item[1] is not None else (item[0], understand(item[0]))
+    return item if item[1] is not None else (item[0], decode(item[0]))
 
 
 def _heard(record: Record) -> Understood:
     is_large = record.value is not None and len(record.value) >= UNDERSTOOD_AT_ONCE
-    return record, understand(record) if is_large else None
+    return record, decode(record) if is_large else None

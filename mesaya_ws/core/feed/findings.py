@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.feed.history import Past
+from mesaya_ws.core.feed.history import HistoryRead
 
 KEPT = 60.0
 """Seconds for which a finding is kept since somebody has asked for it last."""
@@ -21,20 +21,20 @@ class Findings:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._asked_at: dict[Past, float] = {}
+        self._asked_at: dict[HistoryRead, float] = {}
 
     @property
     def bytes(self) -> int:
         """The bytes of all publications that were found."""
         return sum(past.feed.window.bytes for past in self._asked_at)
 
-    def keep(self, past: Past, now: float) -> Iterator[None]:
+    def keep(self, past: HistoryRead, now: float) -> Iterator[None]:
         """Keep what was read. Yields while older findings are let go: who is still told of those is too slow."""
         self._asked_at[past] = now
         while self.bytes > self._max_bytes:
             yield from self._let_go(next(iter(self._asked_at)))
 
-    def find(self, channel: Channel, position: str, now: float) -> Past | None:
+    def find(self, channel: Channel, position: str, now: float) -> HistoryRead | None:
         """Return the past that settles what a client can be told that was at `position` of `channel`; None: none."""
         for past in reversed(self._asked_at):
             if past.settles(channel, position):
@@ -52,6 +52,6 @@ class Findings:
         """Return when `forget` may have something to do; None if nothing is kept."""
         return max(min(self._asked_at.values()) + KEPT, now + IN_USE) if self._asked_at else None
 
-    def _let_go(self, past: Past) -> Iterator[None]:
+    def _let_go(self, past: HistoryRead) -> Iterator[None]:
         del self._asked_at[past]
         yield from past.feed.window.clear()

@@ -13,13 +13,13 @@ from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.weights import Weights
-from mesaya_ws.core.recovery.position import Vector
-from mesaya_ws.core.recovery.replay import Replay, Stretch
-from mesaya_ws.core.recovery.verdict import Earlier, Lost, Missed, first_ahead
+from mesaya_ws.core.recovery.position import Offsets
+from mesaya_ws.core.recovery.replay import Replay, ReplayRange
+from mesaya_ws.core.recovery.verdict import NeedsHistory, Recoverable, Unrecoverable, first_ahead
 from mesaya_ws.core.recovery.window import Window
 
 
-class Past:
+class HistoryRead:
     """What was published on `channels` before the place where the feed `present` stands now.
 
     `feed` is to be told what the log says, from its beginning on, until this `is_complete`. Of what it publishes, it
@@ -36,7 +36,7 @@ class Past:
         max_state_bytes: float = math.inf,
     ) -> None:
         # Of each channel, where it was joined: all is here that was published on it after that place.
-        self._joined: dict[str, Vector] = {channel.name: {} for channel in channels}
+        self._joined: dict[str, Offsets] = {channel.name: {} for channel in channels}
         self._weights = Weights()
         self._max_state_bytes = max_state_bytes
         self.feed = Feed(
@@ -75,7 +75,7 @@ class Past:
     def can_join(self, channel: Channel, position: str) -> bool:
         """Return whether the place `position` of another channel has not been passed yet by the reading."""
         verdict = self._present.coverage.judge(channel, position)
-        return isinstance(verdict, Earlier) and _is_reached(self._place(channel), verdict.vector)
+        return isinstance(verdict, NeedsHistory) and _is_reached(self._place(channel), verdict.vector)
 
     def join(self, channel: Channel) -> None:
         """Take in another channel, from where the reading stands."""
@@ -83,7 +83,7 @@ class Past:
             self._joined[channel.name] = self._place(channel)
             self._extend({*channel.kind.topics, *(known.topic for known in self._end)})
 
-    def _place(self, channel: Channel) -> Vector:
+    def _place(self, channel: Channel) -> Offsets:
         return {known: next_ for known, next_ in self.feed.cursor.next.items() if known.topic in channel.kind.topics}
 
     def covers(self, channel: Channel, position: str) -> bool:
@@ -92,7 +92,7 @@ class Past:
         if place is None:
             return False
         verdict = self._present.coverage.judge(channel, position)
-        return not isinstance(verdict, Earlier) or _is_reached(place, verdict.vector)
+        return not isinstance(verdict, NeedsHistory) or _is_reached(place, verdict.vector)
 
     def settles(self, channel: Channel, position: str) -> bool:
         """Return whether another reading would find no more for a client that was at `position` of `channel`."""
@@ -103,18 +103,18 @@ class Past:
             and self._present.coverage.holds(channel, self._end)
         )
 
-    def judge(self, channel: Channel, position: str) -> Missed | Lost:
+    def judge(self, channel: Channel, position: str) -> Recoverable | Unrecoverable:
         """Say whether a client that was at `position` of `channel` can be told all that it missed."""
         verdict = self._present.coverage.judge(channel, position), self.feed.coverage.judge(channel, position)
         for each in verdict:
-            if isinstance(each, Lost):
+            if isinstance(each, Unrecoverable):
                 return each
         earlier = verdict[1]
-        if not isinstance(earlier, Missed) or not self._is_whole(channel, earlier.vector):
-            return Lost.EXPIRED
+        if not isinstance(earlier, Recoverable) or not self._is_whole(channel, earlier.vector):
+            return Unrecoverable.EXPIRED
         return earlier
 
-    def _is_whole(self, channel: Channel, vector: Vector) -> bool:
+    def _is_whole(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether what is here, and what the window holds from the end on, is all after `vector`."""
         return (
             self.has_arrived
@@ -126,11 +126,11 @@ class Past:
             and self._present.coverage.holds(channel, self._end)
         )
 
-    def replay(self, channel: Channel, vector: Vector) -> Replay:
+    def replay(self, channel: Channel, vector: Offsets) -> Replay:
         """Return all that was published on `channel` after `vector`, which `judge` has found to be there."""
         replay = Replay(
-            Stretch(self.feed.window, channel.name, vector, self._end),
-            Stretch(self._present.window, channel.name, self._end),
+            ReplayRange(self.feed.window, channel.name, vector, self._end),
+            ReplayRange(self._present.window, channel.name, self._end),
         )
         self._replays.add(replay)
         return replay
@@ -155,6 +155,6 @@ class Past:
         self._end |= {known: next_ for known, next_ in self._present.cursor.next.items() if known.topic in topics}
 
 
-def _is_reached(place: Mapping[Partition, int], vector: Vector) -> bool:
+def _is_reached(place: Mapping[Partition, int], vector: Offsets) -> bool:
     """Return whether `vector` lies at or after `place`, in every partition."""
     return all(vector.get(partition, 0) >= offset for partition, offset in place.items())

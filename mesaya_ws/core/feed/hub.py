@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-PACE = 256
+YIELD_EVERY = 256
 """After how many writes a fan-out lets others run: at some 4 µs a write, about once a millisecond."""
 
 WRITE_BYTES = 16_384
@@ -11,14 +11,14 @@ WRITE_BYTES = 16_384
 
 
 class Subscriber(Protocol):
-    """Something that takes frames at once, without waiting and without failing: a connection's outbox."""
+    """Something that takes frames at once, without waiting and without failing: a connection's send queue."""
 
     def offer(self, data: bytes, messages: int) -> None:
         """Take `data`, which holds that many whole frames."""
         ...
 
 
-class Outbox(Subscriber, Protocol):
+class SendQueue(Subscriber, Protocol):
     """A subscriber that queues what it cannot write."""
 
     behind: bool
@@ -31,7 +31,7 @@ class Outbox(Subscriber, Protocol):
     def stream(self, frames: Iterator[bytes]) -> None:
         """Take the frames of one large message, each when there is room for it; nothing else may wait.
 
-        When `frames` raises `Overtaken`, the client was too slow.
+        When `frames` raises `PositionEvicted`, the client was too slow.
         """
         ...
 
@@ -140,7 +140,7 @@ class Hub:
                     continue
                 subscriber.offer(data, messages)
                 steps += work
-                if steps >= PACE:
+                if steps >= YIELD_EVERY:
                     steps = 0
                     yield None
                     current = self._channels.get(channel, {})

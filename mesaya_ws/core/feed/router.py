@@ -7,45 +7,45 @@ with another status is a change of status.
 from collections.abc import Callable, Mapping
 
 from mesaya_ws.core.platform.entities import IMAGED
-from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, Reason, Unreadable, mistyped_id
+from mesaya_ws.core.platform.envelope import AUTH, FOUND, Disposition, Event, Rejected, mistyped_id
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.parents import look_before, missing_parent, with_dependencies
-from mesaya_ws.core.views.backfill import route_found
+from mesaya_ws.core.views.backfill import route_backfill
 from mesaya_ws.core.views.floor_plan import route_object, route_section
 from mesaya_ws.core.views.images import images_along, moved_along
-from mesaya_ws.core.views.notifications import _route_owner_upgrade, _route_payment, _route_subscription
-from mesaya_ws.core.views.parts import _part
-from mesaya_ws.core.views.reservations import _route_reservation
-from mesaya_ws.core.views.restaurants import _route_restaurant
-from mesaya_ws.core.views.status import _type
+from mesaya_ws.core.views.notifications import route_owner_upgrade, route_payment, route_subscription
+from mesaya_ws.core.views.parts import part_rule
+from mesaya_ws.core.views.reservations import route_reservation
+from mesaya_ws.core.views.restaurants import route_restaurant
+from mesaya_ws.core.views.status import message_type
 
 
-def route(event: Event | Unreadable, projections: Projections, *, alone: bool = False) -> Outcome:
+def route(event: Event | Rejected, projections: Projections, *, alone: bool = False) -> Outcome:
     """Fold an event into `projections`, and return what is to be sent. Raises nothing, whatever the record was.
 
     What depends on what is only looked for if others may have taken the records in another order, or not `alone`.
     """
-    if isinstance(event, Unreadable):
+    if isinstance(event, Rejected):
         return Outcome((), event.reason, event.detail)
     if projections.ending:
         projections.end_all_parts()
     if event.entity == AUTH:
         projections.fold_user(event)
-        return Outcome((), Reason.AUTH)
+        return Outcome((), Disposition.AUTH)
     before = None if alone else look_before(event, projections)
     projections.is_late = False
     along = images_along(event, projections) if event.entity in IMAGED else None
-    outcome = (route_found if event.what == FOUND else _ROUTES[event.entity])(event, projections)
+    outcome = (route_backfill if event.what == FOUND else _ROUTES[event.entity])(event, projections)
     if along is not None and (moved := moved_along(event, along, projections)):
-        outcome = outcome._replace(messages=[*outcome.messages, *moved], reason=Reason.PUBLISHED)
+        outcome = outcome._replace(messages=[*outcome.messages, *moved], reason=Disposition.PUBLISHED)
     if event.entity != "restaurant" and outcome.messages and projections.shelves["restaurant"].gone:
         outcome = _without_the_closed(outcome, projections)
     if projections.is_late:
-        outcome = outcome._replace(reason=Reason.LATE)
+        outcome = outcome._replace(reason=Disposition.LATE)
     if event.mistyped:
         if not outcome.messages and (needed := mistyped_id(event)) is not None:
-            outcome = Outcome((), Reason.BAD_ID, f"The {needed} is no id, and without it nobody is concerned.")
+            outcome = Outcome((), Disposition.BAD_ID, f"The {needed} is no id, and without it nobody is concerned.")
         outcome = outcome._replace(mistyped=event.mistyped)
     if before is not None:
         return with_dependencies(outcome, event, before, projections)
@@ -63,7 +63,7 @@ def _without_the_closed(outcome: Outcome, projections: Projections) -> Outcome:
             open_ones.append(message)
     if len(open_ones) == len(outcome.messages):
         return outcome
-    return outcome._replace(messages=open_ones, reason=Reason.PUBLISHED if open_ones else Reason.ORPHAN)
+    return outcome._replace(messages=open_ones, reason=Disposition.PUBLISHED if open_ones else Disposition.ORPHAN)
 
 
 # Restaurants
@@ -79,27 +79,27 @@ def _route_announcement(event: Event, projections: Projections) -> Outcome:
     folded = projections.fold(event)
     if folded.is_late and not folded.exists:
         return outcome_of(())
-    return outcome_of([Message("global:announcements", _type(event, folded), event.timestamp, folded.data)])
+    return outcome_of([Message("global:announcements", message_type(event, folded), event.timestamp, folded.data)])
 
 
 def _route_plan(_: Event, __: Projections) -> Outcome:
-    return Outcome((), Reason.PLAN)
+    return Outcome((), Disposition.PLAN)
 
 
 _ROUTES: Mapping[str, Callable[[Event, Projections], Outcome]] = {
-    "restaurant": _route_restaurant,
+    "restaurant": route_restaurant,
     "section": route_section,
-    "table": _part("tables"),
+    "table": part_rule("tables"),
     "object": route_object,
-    "section_object": _part("tables"),
-    "menu": _part("menu"),
-    "dish": _part("menu"),
-    "review": _part("reviews"),
-    "image": _part("info", otherwise=Reason.UNPLACED),
-    "reservation": _route_reservation,
-    "payment": _route_payment,
-    "subscription": _route_subscription,
-    "owner_upgrade": _route_owner_upgrade,
+    "section_object": part_rule("tables"),
+    "menu": part_rule("menu"),
+    "dish": part_rule("menu"),
+    "review": part_rule("reviews"),
+    "image": part_rule("info", otherwise=Disposition.UNPLACED),
+    "reservation": route_reservation,
+    "payment": route_payment,
+    "subscription": route_subscription,
+    "owner_upgrade": route_owner_upgrade,
     "plan": _route_plan,
     "announcement": _route_announcement,
 }

@@ -1,7 +1,7 @@
 """The state of a channel, as of a position: what a client starts from, before the events that change it.
 
 A state can be large. What belongs to it is noted at once, which is quick, since nothing that is known is ever changed
-(`shelf.Shelf.put`); it is written down bit by bit, while the log goes on.
+(`shelf.EntityTable.put`); it is written down bit by bit, while the log goes on.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import orjson
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.window import Overtaken, Window
+from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.views.belongings import imaged_parts
 from mesaya_ws.core.views.state import LATEST, State, _Derived
 from mesaya_ws.core.wire.frames import FINAL, FRAGMENT_BYTES, fragment, text_frame
@@ -84,7 +84,7 @@ class Snapshot:
     def frames(self, **loss: object) -> Iterator[bytes]:
         """Yield the frames of the message for a client, which may bring a `loss`: one, or several if it is large.
 
-        Each is to be taken when there is room for it. Raises `Overtaken` when the state was revoked meanwhile.
+        Each is to be taken when there is room for it. Raises `PositionEvicted` when the state was revoked meanwhile.
         """
         head = encode("snapshot", channel=self.channel.name, position=self.position, **loss, complete=self.complete)
         head = head[:-1] + b',"data":'
@@ -95,7 +95,7 @@ class Snapshot:
         for frame in self._frames:
             yield frame
         if not frame[0] & FINAL:
-            raise Overtaken
+            raise PositionEvicted
 
     def revoke(self) -> None:
         """Let go of what was written; clients that have not taken all of it get no more."""

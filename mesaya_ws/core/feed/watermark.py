@@ -23,7 +23,7 @@ class Fresh(TypedDict):
 
 
 @define
-class Freshness:
+class Watermark:
     """All times are in milliseconds since the epoch. `as_of` is 0 while nothing is known.
 
     A look at the whole log says what there is; what single sources bring says nothing about the others. So the channels

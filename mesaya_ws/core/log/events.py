@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from mesaya_ws.core.log.records import Extent, Partition, Record, Source, weight
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source, weight
 from mesaya_ws.core.log.trouble import Trouble
 
 
-class Batch(NamedTuple):
+class Records(NamedTuple):
     """The next records of one source; the source is known to hold `lag` more behind them."""
 
     source: Source
@@ -15,16 +15,16 @@ class Batch(NamedTuple):
     lag: int
 
 
-class Together(NamedTuple):
+class PollResult(NamedTuple):
     """What came of several sources at once.
 
     All of it is to be known before the first of its records is taken: an earlier one may be in another source.
     """
 
-    batches: Sequence[Batch]
+    batches: Sequence[Records]
 
 
-class Sources(NamedTuple):
+class LogMetadata(NamedTuple):
     """A look at the whole log: told first, then every few seconds, and when topics or partitions appear.
 
     `lags` says of every source how many records are known that have not been handed over yet, and can be. The look
@@ -32,7 +32,7 @@ class Sources(NamedTuple):
     `extents` do not name does not exist, unless one of the `troubles` covers it.
     """
 
-    extents: Mapping[Partition, Extent]
+    extents: Mapping[Partition, OffsetRange]
     lags: Mapping[Source, int]
     at: int | None = None
     troubles: Sequence[Trouble] = ()
@@ -46,7 +46,7 @@ class Gap(NamedTuple):
     next: int
 
 
-class Skipped(NamedTuple):
+class Corrupt(NamedTuple):
     """Of the records `first <= offset < next` of a partition, some are there that cannot be read, for a `reason`.
 
     That may be that they are too large, together.
@@ -59,7 +59,7 @@ class Skipped(NamedTuple):
     too_large: bool = False
 
 
-class Replaced(NamedTuple):
+class TopicRecreated(NamedTuple):
     """A topic was deleted and created again: its offsets count anew, under another id."""
 
     topic: str
@@ -83,44 +83,55 @@ class Truncated(NamedTuple):
     next: int
 
 
-class Outage(NamedTuple):
+class Unavailable(NamedTuple):
     """The log stopped answering, for a `reason` that a person can act on; following goes on when it is back."""
 
     reason: str
 
 
-class Restored(NamedTuple):
+class Available(NamedTuple):
     """The log answers again; nothing was skipped."""
 
 
-News = Batch | Together | Sources | Gap | Skipped | Replaced | EpochsBegun | Truncated | Outage | Restored
+LogEvent = (
+    Records
+    | PollResult
+    | LogMetadata
+    | Gap
+    | Corrupt
+    | TopicRecreated
+    | EpochsBegun
+    | Truncated
+    | Unavailable
+    | Available
+)
 
 
-def pieces(news: News, most: int) -> Iterator[tuple[News, int]]:
+def pieces(news: LogEvent, most: int) -> Iterator[tuple[LogEvent, int]]:
     """Yield what says the same as `news`, and the weight of its records, which ends with the one that reaches `most`.
 
     All of it is to be known before the first of the records is taken.
     """
     weighs = _weight(news)
     match news:
-        case Batch(source, held, lag) if weighs > most:
+        case Records(source, held, lag) if weighs > most:
             first = weighs = 0
             for number, record in enumerate(held, 1):
                 weighs += weight(record)
                 if weighs >= most or number == len(held):
-                    yield Batch(source, held[first:number], lag + len(held) - number), weighs
+                    yield Records(source, held[first:number], lag + len(held) - number), weighs
                     first, weighs = number, 0
-        case Together(batches) if weighs > most:
+        case PollResult(batches) if weighs > most:
             for batch in batches:
                 yield from pieces(batch, most)
         case _:
             yield news, weighs
 
 
-def _weight(news: News) -> int:
+def _weight(news: LogEvent) -> int:
     match news:
-        case Batch(_, records, _):
+        case Records(_, records, _):
             return sum(map(weight, records))
-        case Together(batches):
+        case PollResult(batches):
             return sum(map(_weight, batches))
     return 0

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from mesaya_ws.core.log.records import Extent, Partition
+from mesaya_ws.core.log.records import OffsetRange, Partition
 
 
 class Finding(NamedTuple):
@@ -26,5 +26,5 @@ def warning(sentence: str) -> Finding:
 class Inspection(NamedTuple):
     """What an event log holds, and what is wrong with it."""
 
-    extents: Mapping[Partition, Extent]
+    extents: Mapping[Partition, OffsetRange]
     findings: Sequence[Finding]

@@ -7,8 +7,17 @@ compaction and transactions leave holes). Two implementations exist (`mesaya_ws.
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from typing import Protocol
 
-from mesaya_ws.core.log.events import News
-from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record, Source
+from mesaya_ws.core.log.events import LogEvent
+from mesaya_ws.core.log.records import (
+    BEGINNING,
+    Appended,
+    NewRecord,
+    OffsetRange,
+    Partition,
+    PartitionPosition,
+    Record,
+    Source,
+)
 
 # What a follower is told. A *source* is a sequence of records whose inner order never changes: one partition of Kafka;
 # the whole embedded log, which has one order over all of its topics.
@@ -27,7 +36,7 @@ class LogUnavailableError(Exception):
     """The log did not acknowledge in time. The records may or may not have been appended: a repeat can double them."""
 
 
-class RecordRefusedError(Exception):
+class RecordRejectedError(Exception):
     """The log will never take this record (too large, unknown topic, not authorised); the others are not affected."""
 
 
@@ -44,27 +53,28 @@ class EventLog(Protocol):
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
         """Append all `records` in their order; return when the log has acknowledged every one.
 
-        Raises `LogUnavailableError` (outcome unknown) or `RecordRefusedError` (that record was not appended; those
+        Raises `LogUnavailableError` (outcome unknown) or `RecordRejectedError` (that record was not appended; those
         before it were).
         """
         ...
 
     async def follow(
         self,
-        deliver: Callable[[News], Awaitable[None]],
-        start: Mapping[Partition, Place] = BEGINNING,
+        deliver: Callable[[LogEvent], Awaitable[None]],
+        start: Mapping[Partition, PartitionPosition] = BEGINNING,
         paused: Paused = nothing_is_paused,
     ) -> None:
         """Hand everything that the log holds and will hold to `deliver`, until cancelled.
 
         Partitions are read from their place in `start` on, and those that have none there from their beginning. It is
-        as if this follower had read up to there: what was removed or replaced since is told as a `Gap` or `Replaced`.
+        as if this follower had read up to there: what was removed or replaced since is told as a `Gap` or
+        `TopicRecreated`.
 
-        The first item is a `Sources`, unless something was replaced, or the log does not answer from the start. A
+        The first item is a `LogMetadata`, unless something was replaced, or the log does not answer from the start. A
         `deliver` that waits holds up the reading (the log is the buffer); a batch holds at most a few hundred records.
         Of sources that are `paused`, nothing more is read until they are not, but for what is on its way; all others
         are read on. It is asked again and again, from any thread. A log that is one source has nothing to pause.
-        An unreachable log never ends this: it says `Outage`, and later `Restored`.
+        An unreachable log never ends this: it says `Unavailable`, and later `Available`.
         """
         ...
 
@@ -78,7 +88,7 @@ class EventLog(Protocol):
         """
         ...
 
-    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, OffsetRange]:
         """Return what every configured topic that exists holds now; what is not in it does not exist.
 
         Raises `LogUnavailableError`, also when that cannot be said of one partition, or when the log does not let us
@@ -86,7 +96,7 @@ class EventLog(Protocol):
         """
         ...
 
-    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+    async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
         """Return the partitions whose log no longer holds what had been read up to their place, at its end.
 
         It ends before the place, or was written anew from somewhere before it, as the epochs tell. Partitions that do

@@ -23,7 +23,7 @@ import attrs
 
 from mesaya_ws.core.log.records import Partition, Record, Source
 
-GIVEN_UP = 100_000
+MAX_EXPIRED_PARENTS = 100_000
 """Parents that are remembered as not worth another wait."""
 
 MAX_RECORDS, MAX_BYTES = 1000, 1024 * 1024
@@ -87,8 +87,8 @@ class Merge(Generic[Item]):
     """The sources of a log, made one. All times are in milliseconds of a clock that never steps, but for timestamps.
 
     `missing` names the parent without which an item should not be taken, or None; it is asked right before, and again
-    after other items have been taken. `wait` (ms) is how long the parent is waited for. `given_up` are the parents that
-    were waited for in vain, in that order.
+    after other items have been taken. `wait` (ms) is how long the parent is waited for. `expired_parents` are the
+    parents that were waited for in vain, in that order.
 
     An item is replaced by what `read` makes of it when its turn has come, for what is made of a record may be much
     larger. `full` are the sources of which nothing more should be pushed for now; it is always another set when it has
@@ -116,7 +116,7 @@ class Merge(Generic[Item]):
         self._starved = 0
         self._disarranged = False
         # To find the first key of a dict takes as long as how many were deleted before it.
-        self.given_up: dict[str, None] = OrderedDict()
+        self.expired_parents: dict[str, None] = OrderedDict()
 
     def push(self, source: Source, items: Sequence[Item], lag: int, now: int = 0) -> None:
         """Add the next items of a source, which came `now`; the source is known to hold `lag` more behind them."""
@@ -270,7 +270,7 @@ class Merge(Generic[Item]):
         """Hold the queue of the first head back if it has to wait for a parent; say whether it has to."""
         head = queue.items[0] = self._read(queue.items[0])
         parent = self._missing(head)
-        if parent is None or parent in self.given_up:
+        if parent is None or parent in self.expired_parents:
             return False
         heappop(self._heads)
         queue.parent = parent
@@ -281,7 +281,7 @@ class Merge(Generic[Item]):
         """Let the first go on whose parent has come, or has been waited for long enough."""
         for queue in sorted(self._held, key=lambda queue: (queue.timestamp, queue.place)):
             parent = self._missing(queue.items[0])
-            if parent is not None and parent == queue.parent and parent not in self.given_up:
+            if parent is not None and parent == queue.parent and parent not in self.expired_parents:
                 if not self._is_over(queue, now):
                     continue
                 self._give_up(parent)
@@ -302,6 +302,6 @@ class Merge(Generic[Item]):
         return queue.arrived + self._wait
 
     def _give_up(self, parent: str) -> None:
-        self.given_up[parent] = None
-        if len(self.given_up) > GIVEN_UP:
-            del self.given_up[next(iter(self.given_up))]
+        self.expired_parents[parent] = None
+        if len(self.expired_parents) > MAX_EXPIRED_PARENTS:
+            del self.expired_parents[next(iter(self.expired_parents))]

@@ -49,7 +49,7 @@ class Appended(NamedTuple):
     timestamp: int
 
 
-class Extent(NamedTuple):
+class OffsetRange(NamedTuple):
     """What a partition holds now: offsets `begin <= offset < end`, in the incarnation `topic_id` of its topic.
 
     A topic that is deleted and created again has the same name and re-uses offsets; only the id tells.
@@ -60,7 +60,7 @@ class Extent(NamedTuple):
     topic_id: str
 
 
-class Place(NamedTuple):
+class PartitionPosition(NamedTuple):
     """A place in a partition, of the incarnation `topic_id` of its topic: all before the offset `next` is known.
 
     `epoch` is that of the record before it, as the log has told (see `EpochsBegun`); None: it is not known.
@@ -71,7 +71,7 @@ class Place(NamedTuple):
     epoch: int | None = None
 
 
-BEGINNING: Mapping[Partition, Place] = {}
+BEGINNING: Mapping[Partition, PartitionPosition] = {}
 """Where a follower starts that knows nothing."""
 
 

@@ -41,7 +41,7 @@ class Folded(NamedTuple):
     exists: bool
 
 
-class Shelf:
+class EntityTable:
     """All entities of one kind: the `alive`, and what is remembered of those that were deleted (`gone`)."""
 
     __slots__ = ("_children", "_provenances", "_required", "alive", "entity", "found", "gone")

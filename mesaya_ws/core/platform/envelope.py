@@ -17,7 +17,7 @@ from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from mesaya_ws.core.wire.json_text import MAX_NODES, has_too_many_nodes, read_json
 
 
-class Reason(StrEnum):
+class Disposition(StrEnum):
     """What became of a record: a label of the metrics, so the list is short and closed."""
 
     # That of `Enum` is written in Python, and every record is counted by its reason.
@@ -48,7 +48,7 @@ class Reason(StrEnum):
     """More than MAX_RECORD_BYTES, or more in it than can be looked at without holding up everybody."""
 
 
-NOBODYS = frozenset({Reason.ORPHAN, Reason.UNPLACED, Reason.BACKFILLED})
+UNROUTABLE = frozenset({Disposition.ORPHAN, Disposition.UNPLACED, Disposition.BACKFILLED})
 """Why a record that is understood is told to nobody, though it might be if more were known."""
 
 
@@ -77,10 +77,10 @@ class Event(NamedTuple):
     unknown: tuple[str, ...] = ()
 
 
-class Unreadable(NamedTuple):
+class Rejected(NamedTuple):
     """A record that says nothing to us; without a `detail` (a sentence for the log) this is nobody's fault."""
 
-    reason: Reason
+    reason: Disposition
     detail: str = ""
 
 
@@ -98,7 +98,7 @@ _NOTHING: Mapping[str, Any] = {}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable:
+def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
     """Return what a record says, or why it says nothing. Takes any bytes; raises nothing.
 
     There are two envelopes, `{timestamp, event_type, entity_id, entity_subtype?, data, metadata?}` and the older
@@ -106,18 +106,18 @@ def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable
     """
     value = record.value
     if value is None:
-        return Unreadable(Reason.TOMBSTONE)
+        return Rejected(Disposition.TOMBSTONE)
     if isinstance(value, TooLarge):
-        return Unreadable(Reason.TOO_LARGE, f"It has {value.size} bytes, unpacked: more than MAX_RECORD_BYTES.")
+        return Rejected(Disposition.TOO_LARGE, f"It has {value.size} bytes, unpacked: more than MAX_RECORD_BYTES.")
     topic = record.topic
     if len(value) * 2 > max_nodes and has_too_many_nodes(value, max_nodes):  # nearly all are spared the call
-        return Unreadable(Reason.TOO_LARGE, f"It has more than {max_nodes} members, in {len(value)} bytes.")
+        return Rejected(Disposition.TOO_LARGE, f"It has more than {max_nodes} members, in {len(value)} bytes.")
     try:
         envelope = read_json(value)
     except orjson.JSONDecodeError as error:
-        return Unreadable(Reason.NOT_JSON, f"The value is not JSON: {error}.")
+        return Rejected(Disposition.NOT_JSON, f"The value is not JSON: {error}.")
     if type(envelope) is not dict:
-        return Unreadable(Reason.NOT_OBJECT, "The value is JSON, but not an object.")
+        return Rejected(Disposition.NOT_OBJECT, "The value is JSON, but not an object.")
     timestamp = envelope.get("timestamp")
     if type(timestamp) is not str:
         timestamp = platform_time(record.timestamp)
@@ -125,15 +125,15 @@ def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable
         return _understand_auth(record, envelope, timestamp)
     entities = OF_TOPIC.get(topic)
     if entities is None:
-        return Unreadable(Reason.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
+        return Rejected(Disposition.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
 
     if topic == _PAYMENTS_TOPIC and _is_stripe(record, envelope):
-        return Unreadable(Reason.STRIPE)
+        return Rejected(Disposition.STRIPE)
     data = envelope.get("data", envelope.get("entity"))
     if data is None:
         data = _NOTHING
     elif type(data) is not dict:
-        return Unreadable(Reason.NOT_OBJECT, "The envelope's data is not an object.")
+        return Rejected(Disposition.NOT_OBJECT, "The envelope's data is not an object.")
     what = envelope.get("event_type")
     subtype = envelope.get("entity_subtype") if len(entities) > 1 else None
     if what is None and type(action := envelope.get("action")) is str:
@@ -141,15 +141,15 @@ def understand(record: Record, max_nodes: int = MAX_NODES) -> Event | Unreadable
         subtype = subtype.replace("-", "_")
     if type(what) is not str or not _is_known(what, topic):
         told = "There is no event_type." if what is None else f"No rule knows the event type {_shown(what)}."
-        return Unreadable(Reason.UNKNOWN_EVENT_TYPE, told)
+        return Rejected(Disposition.UNKNOWN_EVENT_TYPE, told)
     entity = entities[0] if subtype is None and len(entities) == 1 else _which(entities, subtype, data)
     if entity is None:
-        return Unreadable(Reason.UNKNOWN_ENTITY, f"This topic does not speak of {_shown(subtype)}.")
+        return Rejected(Disposition.UNKNOWN_ENTITY, f"This topic does not speak of {_shown(subtype)}.")
 
     subject = envelope.get("entity_id", envelope.get("entityId"))
     subject = entity.id_in(data) if subject is None else reference(subject)
     if subject is DROPPED:
-        return Unreadable(Reason.BAD_ID, _BAD_ID)
+        return Rejected(Disposition.BAD_ID, _BAD_ID)
     metadata = envelope.get("metadata")
     if type(metadata) is not dict:
         metadata = _NOTHING
@@ -198,17 +198,17 @@ def _is_stripe(record: Record, envelope: Mapping[str, Any]) -> bool:
     return "payment_intent_id" in envelope or (record.key is not None and envelope.get("event_type") not in _WHATS)
 
 
-def _understand_auth(record: Record, envelope: Mapping[str, Any], timestamp: str) -> Event | Unreadable:
+def _understand_auth(record: Record, envelope: Mapping[str, Any], timestamp: str) -> Event | Rejected:
     what = envelope.get("type", envelope.get("event_type", envelope.get("action")))
     if type(what) is not str:
-        return Unreadable(Reason.UNKNOWN_EVENT_TYPE, "The record has no type.")
+        return Rejected(Disposition.UNKNOWN_EVENT_TYPE, "The record has no type.")
     user = envelope.get("payload", envelope.get("data", envelope.get("entity")))
     if type(user) is not dict:
-        return Unreadable(Reason.NOT_OBJECT, "The envelope holds no user.")
+        return Rejected(Disposition.NOT_OBJECT, "The envelope holds no user.")
     named = (user.get("userId"), user.get("id"), envelope.get("entity_id"), envelope.get("entityId"))
     subject = next((value for value in named if reference(value) is not DROPPED), None)
     if subject is None:
-        return Unreadable(Reason.BAD_ID, _BAD_ID)
+        return Rejected(Disposition.BAD_ID, _BAD_ID)
     data: Data = {}
     names = [name.strip() for key in ("firstName", "lastName") if type(name := user.get(key)) is str]
     if any(names):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 
 
 class Message(NamedTuple):
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
     """
 
     messages: Sequence[Message]
-    reason: Reason
+    reason: Disposition
     detail: str = ""
     reparented: tuple[str, ...] = ()
     mistyped: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(
-    messages: Sequence[Message], otherwise: Reason = Reason.ORPHAN, reparented: Iterable[str] = ()
+    messages: Sequence[Message], otherwise: Disposition = Disposition.ORPHAN, reparented: Iterable[str] = ()
 ) -> Outcome:
     """Return the outcome of a record that was understood, whose reason is `otherwise` if it is no message."""
-    return Outcome(messages, Reason.PUBLISHED if messages else otherwise, "", tuple(reparented))
+    return Outcome(messages, Disposition.PUBLISHED if messages else otherwise, "", tuple(reparented))

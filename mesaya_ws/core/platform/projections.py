@@ -6,8 +6,8 @@ from typing import Any
 
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.entity_table import REMEMBERED, Folded, Shelf, at_in
-from mesaya_ws.core.platform.envelope import AUTH, Event, Unreadable
+from mesaya_ws.core.platform.entity_table import REMEMBERED, EntityTable, Folded, at_in
+from mesaya_ws.core.platform.envelope import AUTH, Event, Rejected
 from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.provenance import At
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
@@ -39,7 +39,7 @@ class Projections:
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
-        self.shelves = {name: Shelf(entity) for name, entity in ENTITIES.items()}
+        self.shelves = {name: EntityTable(entity) for name, entity in ENTITIES.items()}
         self.names: dict[str, str] = {}
         """What users are called, by `auth` or by their reviews, whichever spoke last."""
         self._called: dict[str, Latest[str]] = {AUTH: Latest(), "review": Latest()}
@@ -47,15 +47,15 @@ class Projections:
         # Owners of restaurants by their requests: those that count, as no later record of the restaurant tells another.
         self._assigned: Latest[str] = Latest()
         self._found_owners: dict[str, str] = {}  # by the platform's API: they count where no record tells of any
-        self.ending: list[tuple[str, int | None, Shelf, list[str]]] = []
+        self.ending: list[tuple[str, int | None, EntityTable, list[str]]] = []
         """Parts that are still to end with what they belong to (by which field, when), or to be forgotten with it, the
         next one last. As long as there are any, `end_parts` goes first."""
         self.is_late = False
         """Whether the record that was folded last came late (see `provenance`)."""
 
-    def can_judge(self, event: Event | Unreadable) -> bool:
+    def can_judge(self, event: Event | Rejected) -> bool:
         """Return whether it can be said what an event changes: not if it is about something never heard of before."""
-        if isinstance(event, Unreadable) or event.what == "created" or event.entity == AUTH:
+        if isinstance(event, Rejected) or event.what == "created" or event.entity == AUTH:
             return True
         return self.shelves[event.entity].knows(event.id)
 
@@ -151,7 +151,7 @@ class Projections:
         renamed = False
         for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
             shelf = self.shelves[entity.name]
-            fresh = self.shelves[entity.name] = Shelf(entity)
+            fresh = self.shelves[entity.name] = EntityTable(entity)
             for id, data in shelf.found.items():
                 fresh.find(id, data)
             gone += shelf.tables()
@@ -170,11 +170,11 @@ class Projections:
             self._assigned = Latest()
         return chain(self._recall_names() if renamed else (), _empty(*gone))
 
-    def find_owner(self, restaurant: str, owner: str) -> None:
+    def backfill_owner(self, restaurant: str, owner: str) -> None:
         """Take in who owns a restaurant, as the platform's API says: it counts unless a record has told of it."""
         self._found_owners.setdefault(restaurant, owner)
 
-    def find_section(self, id: str, data: Data) -> tuple[bool, list[str]]:
+    def backfill_section(self, id: str, data: Data) -> tuple[bool, list[str]]:
         """Take in what the platform's API says of a section and its `tables`, where records have told nothing.
 
         Return whether that is anything new of the section itself, and of which tables it is. Nothing comes back that
@@ -235,7 +235,7 @@ class Projections:
             if folded.exists and restaurant is not None and "restaurantId" not in folded.data:
                 dishes.put(dish["dishId"], folded.data | {"restaurantId": restaurant})
 
-    def _end_parts(self, shelf: Shelf, event: Event, data: Data) -> None:
+    def _end_parts(self, shelf: EntityTable, event: Event, data: Data) -> None:
         """End what the platform's database deletes with an entity, as far as nothing was told of it since."""
         time = shelf.gone[event.id].ended
         self._cut_under(shelf, event.id, time)
@@ -243,13 +243,13 @@ class Projections:
             # The record's own tables: where they stand may not be known.
             self._end("sectionId", time, self._tables, [table["tableId"] for table in self.listed(data)])
 
-    def _cut_under(self, shelf: Shelf, id: str, time: int) -> None:
+    def _cut_under(self, shelf: EntityTable, id: str, time: int) -> None:
         field = shelf.entity.id_field
         for name in reversed(CASCADES.get(shelf.entity.name, ())):
             children = self.shelves[name]
             self._end(field, time, children, children.under(field, id))
 
-    def _end(self, field: str, time: int | None, shelf: Shelf, ids: Collection[str]) -> None:
+    def _end(self, field: str, time: int | None, shelf: EntityTable, ids: Collection[str]) -> None:
         if ids:
             self.ending.append((field, time, shelf, list(ids)[::-1]))
 
@@ -275,7 +275,7 @@ class Projections:
         while self.end_parts():
             pass
 
-    def _ended_with_parent(self, shelf: Shelf, id: str, data: Data) -> bool:
+    def _ended_with_parent(self, shelf: EntityTable, id: str, data: Data) -> bool:
         """End an entity if a parent of it ended after all that was told of it; return whether that is so."""
         for name, field in _ENDS_WITH.get(shelf.entity.name, ()):
             parent = data.get(field)
@@ -285,7 +285,7 @@ class Projections:
                 return True
         return False
 
-    def _forget_oldest(self, shelf: Shelf) -> None:
+    def _forget_oldest(self, shelf: EntityTable) -> None:
         """Forget what was deleted long ago, and what still belongs to it: that is shown to nobody."""
         while (id := shelf.forget_oldest(self._remembered)) is not None:
             if id in shelf.alive:
@@ -297,11 +297,11 @@ class Projections:
                         self._end(name, None, parts, parts.under(name, id))
 
     @property
-    def _restaurants(self) -> Shelf:
+    def _restaurants(self) -> EntityTable:
         return self.shelves["restaurant"]
 
     @property
-    def _tables(self) -> Shelf:
+    def _tables(self) -> EntityTable:
         return self.shelves["table"]
 
     def listed(self, section: Data) -> list[Data]:

@@ -9,12 +9,12 @@ from attrs import frozen
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.log.events import Gap
-from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.log.trouble import Hindrance, Parts, Trouble, of_kind
 from mesaya_ws.core.recovery.dependencies import Dependencies
-from mesaya_ws.core.recovery.position import BadPositionError, Cursor, ReplacedTopicError, Vector
-from mesaya_ws.core.recovery.reparenting import Parentage
-from mesaya_ws.core.recovery.verdict import Ahead, Earlier, Lost, Missed, first_ahead
+from mesaya_ws.core.recovery.position import BadPositionError, Cursor, Offsets, ReplacedTopicError
+from mesaya_ws.core.recovery.reparenting import Reparentings
+from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable, first_ahead
 from mesaya_ws.core.recovery.window import Window
 
 
@@ -26,7 +26,7 @@ class Cut:
     gone before they could be read.
     """
 
-    places: Mapping[Partition, Place]
+    places: Mapping[Partition, PartitionPosition]
     time: int
     unread: frozenset[str]
 
@@ -56,11 +56,11 @@ class Coverage:
         self.has_read_lost = False
         self.unread: set[str] = set()
         self.unseen = Parts()
-        self._extents: Mapping[Partition, Extent] = {}
+        self._extents: Mapping[Partition, OffsetRange] = {}
         # What the log may still tell of, at another time; what it will not; and the topics of which it withholds some.
         self._unknown = self._refused = Parts()
         self._withheld: set[str] = set()
-        self._parentage = Parentage()
+        self._parentage = Reparentings()
         self.dependencies = Dependencies(window)
 
     def begin(self, cut: Cut) -> None:
@@ -74,7 +74,7 @@ class Coverage:
         """Return the place up to which all has been taken, the last record of it at `time` (ms since the epoch)."""
         return Cut(self._cursor.places(), time, frozenset(self.unread))
 
-    def looked(self, extents: Mapping[Partition, Extent], troubles: Sequence[Trouble] = ()) -> None:
+    def looked(self, extents: Mapping[Partition, OffsetRange], troubles: Sequence[Trouble] = ()) -> None:
         """Take note of what the whole log holds now, and of what could not be seen: that is as it was."""
         for partition, extent in extents.items():
             if partition not in self._cursor.next:
@@ -126,40 +126,40 @@ class Coverage:
         """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""
         self._parentage.changed(channel, partition, self._cursor)
 
-    def judge(self, channel: Channel, position: str) -> Missed | Earlier | Ahead | Lost:
+    def judge(self, channel: Channel, position: str) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
         """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""
         try:
             vector = self._cursor.read(position, channel)
         except BadPositionError:
-            return Lost.INVALID_POSITION
+            return Unrecoverable.INVALID_POSITION
         except ReplacedTopicError:
-            return Lost.TOPIC_RECREATED
+            return Unrecoverable.TOPIC_RECREATED
         if ahead := first_ahead(vector, self._cursor):
-            return Ahead(vector, *ahead)
-        if not self.is_at_hand(channel, vector):
-            return Earlier(vector)
-        return Missed(vector) if self._is_clean(channel, vector) else Lost.INCONSISTENT_POSITION
+            return NotReached(vector, *ahead)
+        if not self.in_window(channel, vector):
+            return NeedsHistory(vector)
+        return Recoverable(vector) if self._is_clean(channel, vector) else Unrecoverable.INCONSISTENT_POSITION
 
-    def _is_clean(self, channel: Channel, vector: Vector) -> bool:
+    def _is_clean(self, channel: Channel, vector: Offsets) -> bool:
         return self._parentage.clean(channel, vector) and self.dependencies.clean(channel, vector)
 
-    def is_at_hand(self, channel: Channel, vector: Vector) -> bool:
+    def in_window(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether all is at hand that was published after `vector` on `channel`."""
         feeding = (known for known in self._cursor.next if known.topic in channel.kind.topics)
         return self._window.holds(feeding, vector)
 
-    def holds(self, channel: Channel, vector: Vector) -> bool:
+    def holds(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether `vector` is a clean cut of `channel`, and all that was published after it is at hand."""
-        return self.is_at_hand(channel, vector) and self._is_clean(channel, vector)
+        return self.in_window(channel, vector) and self._is_clean(channel, vector)
 
-    def reaches(self, vector: Vector) -> bool:
+    def reaches(self, vector: Offsets) -> bool:
         """Return whether the log, when it was last looked at, reached as far as `vector`, and will be read that far.
 
         What could not be seen may do so.
         """
         return all(self._reaches(partition, offset) for partition, offset in vector.items())
 
-    def reaches_back(self, channel: Channel, vector: Vector) -> bool:
+    def reaches_back(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether the log, when it was last looked at, still held all that came after `vector` on `channel`.
 
         What it does not let us read is as good as gone.

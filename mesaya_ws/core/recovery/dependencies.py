@@ -17,7 +17,7 @@ from mesaya_ws.core.access.channels import KINDS, Channel
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.recovery.parents import UNCARRIED
-from mesaya_ws.core.recovery.position import Vector
+from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.window import Window
 
 REMEMBERED = 100_000
@@ -260,7 +260,7 @@ class Dependencies:
             if untold.get(partition, 0) > end:
                 untold[partition] = end
 
-    def clean(self, channel: Channel, vector: Vector) -> bool:
+    def clean(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether a place on a channel that holds a record holds all on which this depended here."""
         topics = channel.kind.topics
         unsure = chain(self._unsure.items(), self._untold.get(channel.name, {}).items())

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 
 from mesaya_ws.core.access.channels import Channel, Kind
 from mesaya_ws.core.log.epochs import Epochs, life_of, tag_of
-from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.core.recovery.position_text import TAG_BITS, beginning, check_ids, decode, encode, number
 from mesaya_ws.core.recovery.position_text import BadPositionError as BadPositionError
 
-Vector = Mapping[Partition, int]
+Offsets = Mapping[Partition, int]
 
 
 class ReplacedTopicError(Exception):
@@ -41,7 +41,7 @@ class Cursor:
         self._parts: dict[str, tuple[int, list[tuple[list[bytes], int]]]] = {}
         self._single = True
 
-    def found(self, extents: Mapping[Partition, Extent]) -> None:
+    def found(self, extents: Mapping[Partition, OffsetRange]) -> None:
         """Take note of partitions that exist; those not seen before are to be taken from their beginning."""
         for partition in extents.keys() - self.next.keys():
             self.next[partition] = extents[partition].begin
@@ -51,9 +51,9 @@ class Cursor:
                 self._settle(partition)
         self._lay_out()
 
-    def begin(self, places: Mapping[Partition, Place]) -> None:
+    def begin(self, places: Mapping[Partition, PartitionPosition]) -> None:
         """Begin at these places, of partitions not seen before."""
-        self.found({partition: Extent(next, next, id) for partition, (id, next, _) in places.items()})
+        self.found({partition: OffsetRange(next, next, id) for partition, (id, next, _) in places.items()})
         self.epochs_begin(
             (partition, place.next - 1, place.epoch)
             for partition, place in places.items()
@@ -110,10 +110,10 @@ class Cursor:
         """Return whether a topic has several partitions."""
         return not self._single and len(self._partitions.get(topic, ())) > 1
 
-    def places(self) -> dict[Partition, Place]:
+    def places(self) -> dict[Partition, PartitionPosition]:
         """Return where this is in every partition."""
         return {
-            partition: Place(self._ids[partition.topic], offset, self._epoch(partition, offset))
+            partition: PartitionPosition(self._ids[partition.topic], offset, self._epoch(partition, offset))
             for partition, offset in self.next.items()
         }
 
@@ -177,7 +177,7 @@ class Cursor:
     def _place(self, partition: Partition, more: int) -> bytes:
         return number(self.next.get(partition, 0) + more << TAG_BITS | self._tags.get(partition, 0))
 
-    def read(self, text: str, channel: Channel) -> Vector:
+    def read(self, text: str, channel: Channel) -> Offsets:
         """Return the vector that a position of `channel` stands for.
 
         A partition that it does not name, because it appeared later, counts from its beginning: it is left out. Raises

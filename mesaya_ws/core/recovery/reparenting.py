@@ -6,7 +6,7 @@ from attrs import frozen
 
 from mesaya_ws.core.access.channels import KINDS, Channel, Kind
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.recovery.position import Cursor, Vector
+from mesaya_ws.core.recovery.position import Cursor, Offsets
 
 REMEMBERED = 100_000
 """Offsets that are remembered of changes of parentage: with one partition a topic, of some 20,000 changes."""
@@ -17,13 +17,13 @@ class _Change:
     """What had been taken of all feeding partitions when a record of `partition` had changed what belongs together."""
 
     partition: Partition
-    cut: Vector
+    cut: Offsets
 
-    def is_before(self, vector: Vector) -> bool:
+    def is_before(self, vector: Offsets) -> bool:
         """Return whether the change is wholly before `vector`."""
         return all(vector.get(known, 0) >= taken for known, taken in self.cut.items())
 
-    def is_behind(self, vector: Vector) -> bool:
+    def is_behind(self, vector: Offsets) -> bool:
         """Return whether the change is wholly behind `vector`."""
         cut = self.cut
         return vector.get(self.partition, 0) < cut[self.partition] and all(
@@ -31,7 +31,7 @@ class _Change:
         )
 
 
-class Parentage:
+class Reparentings:
     """When it changed what belongs to a channel (a section came, moved or went), and what had been taken by then.
 
     Another instance may have taken such a record, and those that depend on it, in another order. A place that is before
@@ -43,7 +43,7 @@ class Parentage:
         self._order: deque[Channel] = deque()
         self._size = 0
         # By the kind of channel: before it, nothing is remembered any more.
-        self._forgotten: dict[str, Vector] = {}
+        self._forgotten: dict[str, Offsets] = {}
 
     def changed(self, channel: Channel, partition: Partition, cursor: Cursor) -> None:
         """Note that the record of `partition` which was taken last changed what belongs to `channel`."""
@@ -72,7 +72,7 @@ class Parentage:
         self._changes = {name: changes for name, changes in self._changes.items() if name in kept}
         self._size = sum(len(change.cut) for changes in self._changes.values() for change in changes)
 
-    def clean(self, channel: Channel, vector: Vector) -> bool:
+    def clean(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether every change on `channel` is wholly before or wholly behind `vector`."""
         forgotten = self._forgotten.get(channel.kind.name, {})
         return all(vector.get(known, 0) >= taken for known, taken in forgotten.items()) and all(
@@ -80,5 +80,5 @@ class Parentage:
         )
 
 
-def _cut(kind: Kind, cursor: Cursor) -> Vector:
+def _cut(kind: Kind, cursor: Cursor) -> Offsets:
     return {known: taken for known, taken in cursor.next.items() if known.topic in kind.topics}

@@ -4,15 +4,15 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
-from mesaya_ws.core.recovery.position import Vector
-from mesaya_ws.core.recovery.window import Overtaken, Publication, Window
+from mesaya_ws.core.recovery.position import Offsets
+from mesaya_ws.core.recovery.window import PositionEvicted, Publication, Window
 
 PAGE_BYTES = 65_536
 """How much of a replay is handed over at a time, unless one message is larger, which comes alone, and is no copy; the
 next page waits until that one is written."""
 
 
-class Stretch:
+class ReplayRange:
     """The publications of `window` on `channel` after the place `vector`, and up to `end` where one is given.
 
     Those up to the one with the serial `told` have been told. It holds no publications, only a place among them: a
@@ -22,7 +22,7 @@ class Stretch:
     __slots__ = ("_channel", "_end", "_era", "_told", "_vector", "_window")
 
     def __init__(
-        self, window: Window, channel: str, vector: Vector, end: Vector | None = None, told: int | None = None
+        self, window: Window, channel: str, vector: Offsets, end: Offsets | None = None, told: int | None = None
     ) -> None:
         self._window = window
         self._channel = channel
@@ -39,9 +39,9 @@ class Stretch:
         return self._window.count(self._channel, self._vector, self._end)
 
     def rest(self) -> Iterator[Publication]:
-        """Iterate over what has not been told. Raises `Overtaken` when some of it has left the window."""
+        """Iterate over what has not been told. Raises `PositionEvicted` when some of it has left the window."""
         if self._era != self._window.era:
-            raise Overtaken
+            raise PositionEvicted
         return self._window.after(self._channel, self._vector, self._told, self._end)
 
     def newest(self) -> Iterator[Publication]:
@@ -50,11 +50,14 @@ class Stretch:
         Only of a stretch of the whole channel: it has no `vector`, and no end.
         """
         if self._era != self._window.era:
-            raise Overtaken
+            raise PositionEvicted
         return self._window.newest(self._channel, self._told)
 
     def wait(self) -> None:
-        """Keep up with the window as long as nothing happens on the channel. Raises `Overtaken` as `rest` does."""
+        """Keep up with the window as long as nothing happens on the channel.
+
+        Raises `PositionEvicted` as `rest` does.
+        """
         self.told_before(next(self.rest(), None))
 
     def told_before(self, following: Publication | None) -> None:
@@ -68,7 +71,7 @@ class Replay:
     With `folds`, of the states of one thing only the newest is told (see `folding`).
     """
 
-    def __init__(self, *stretches: Stretch, folds: bool = False) -> None:
+    def __init__(self, *stretches: ReplayRange, folds: bool = False) -> None:
         self._stretches = deque(stretches)
         self._folds = folds
 
@@ -83,7 +86,10 @@ class Replay:
         return not self._stretches
 
     def page(self) -> list[bytes]:
-        """Return the next frames. Raises `Overtaken` when the client was too slow and its place has left the window."""
+        """Return the next frames.
+
+        Raises `PositionEvicted` when the client was too slow and its place has left the window.
+        """
         frames: list[bytes] = []
         size = 0
         while self._stretches:

@@ -9,10 +9,10 @@ from enum import StrEnum
 from attrs import frozen
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.recovery.position import Cursor, Vector
+from mesaya_ws.core.recovery.position import Cursor, Offsets
 
 
-class Lost(StrEnum):
+class Unrecoverable(StrEnum):
     """Why a client cannot be told what it missed (`reason` beside `recovered: false`)."""
 
     INVALID_POSITION = "invalid_position"
@@ -28,24 +28,24 @@ class Lost(StrEnum):
 
 
 @frozen
-class Missed:
+class Recoverable:
     """All that was published at or after `vector` is at hand, in the window."""
 
-    vector: Vector
+    vector: Offsets
 
 
 @frozen
-class Earlier:
+class NeedsHistory:
     """What was published after `vector` has left the window; the log may still have it."""
 
-    vector: Vector
+    vector: Offsets
 
 
 @frozen
-class Ahead:
+class NotReached:
     """The place lies before this instance, which has not read as far as the offset `until` of `partition` yet."""
 
-    vector: Vector
+    vector: Offsets
     partition: Partition
     until: int
 
@@ -54,7 +54,7 @@ class Ahead:
         return cursor.next.get(self.partition, -1) >= self.until
 
 
-def first_ahead(vector: Vector, cursor: Cursor) -> tuple[Partition, int] | None:
+def first_ahead(vector: Offsets, cursor: Cursor) -> tuple[Partition, int] | None:
     """Return where a place lies behind what `cursor` has taken, or None; a partition not known here is behind it."""
     known = cursor.next
     return next(

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.recovery.position import Vector
+from mesaya_ws.core.recovery.position import Offsets
 
 
 class Publication(NamedTuple):
@@ -34,7 +34,7 @@ _GONE = Publication(0, Partition("", 0), 0, 0, b"")
 _serial, _offset = attrgetter("serial"), attrgetter("offset")
 
 
-class Overtaken(Exception):  # noqa: N818 - the window moving on is its nature
+class PositionEvicted(Exception):  # noqa: N818 - the window moving on is its nature
     """The window does not hold that place any more."""
 
 
@@ -241,11 +241,11 @@ class Window:
             if not states:
                 del self._states[channel]
 
-    def holds(self, partitions: Iterable[Partition], vector: Vector) -> bool:
+    def holds(self, partitions: Iterable[Partition], vector: Offsets) -> bool:
         """Return whether everything after `vector` in `partitions` is here; a partition left out counts from 0."""
         return all(vector.get(partition, 0) >= self._floor.get(partition, 0) for partition in partitions)
 
-    def count(self, channel: str, vector: Vector, end: Vector | None = None) -> int:
+    def count(self, channel: str, vector: Offsets, end: Offsets | None = None) -> int:
         """Return how many publications there are on `channel` after the place `vector`, up to `end`."""
         places = (
             line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0))
@@ -254,17 +254,17 @@ class Window:
         return sum(stop - start for start, stop in places)
 
     def after(
-        self, channel: str, vector: Vector, serial: int | None = None, end: Vector | None = None
+        self, channel: str, vector: Offsets, serial: int | None = None, end: Offsets | None = None
     ) -> Iterator[Publication]:
         """Iterate over the publications on `channel` after the place `vector` and up to `end`, in their order.
 
-        Those up to the one called `serial` are left out; raises `Overtaken` when some after it have gone meanwhile.
-        The iterator is good until the window changes.
+        Those up to the one called `serial` are left out; raises `PositionEvicted` when some after it have gone
+        meanwhile. The iterator is good until the window changes.
         """
         if serial is None:
             serial = self.evicted
         elif serial < self.evicted:
-            raise Overtaken
+            raise PositionEvicted
         runs = [
             line.run(serial, *line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0)))
             for partition, line in self._channels.get(channel, {}).items()
@@ -274,11 +274,11 @@ class Window:
     def newest(self, channel: str, serial: int) -> Iterator[Publication]:
         """Iterate over the publications on `channel` after the one called `serial`, in their order.
 
-        States that a later one has superseded are left out, and take no time. Raises `Overtaken` as `after` does; the
-        iterator is good until the window changes.
+        States that a later one has superseded are left out, and take no time. Raises `PositionEvicted` as `after` does;
+        the iterator is good until the window changes.
         """
         if serial < self.evicted:
-            raise Overtaken
+            raise PositionEvicted
         runs = [line.standing(serial) for line in self._lines(channel)]
         return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
 

@@ -8,22 +8,25 @@ what came after that place, without the states that have been superseded.
 from collections.abc import Callable
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.feed.hub import Outbox
+from mesaya_ws.core.feed.hub import SendQueue
 
 
-class Foldable:
-    """A subscriber in the place of an outbox that must not queue what comes on `channel`: it calls `fold` instead."""
+class Conflated:
+    """A subscriber in the place of a send queue that must not queue what comes on `channel`.
 
-    __slots__ = ("_channel", "_fold", "_outbox")
+    It calls `fold` instead.
+    """
 
-    def __init__(self, channel: Channel, outbox: Outbox, fold: Callable[[Channel], None]) -> None:
+    __slots__ = ("_channel", "_fold", "_send_queue")
+
+    def __init__(self, channel: Channel, send_queue: SendQueue, fold: Callable[[Channel], None]) -> None:
         self._channel = channel
-        self._outbox = outbox
+        self._send_queue = send_queue
         self._fold = fold
 
     def offer(self, data: bytes, messages: int) -> None:
         """Hand `data` on if it can be written at once."""
-        if self._outbox.behind:
+        if self._send_queue.behind:
             self._fold(self._channel)
         else:
-            self._outbox.offer(data, messages)
+            self._send_queue.offer(data, messages)

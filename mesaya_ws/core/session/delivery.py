@@ -4,13 +4,13 @@ from attrs import define, field, frozen
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Outbox, Subscriber
+from mesaya_ws.core.feed.hub import SendQueue, Subscriber
 from mesaya_ws.core.feed.snapshot import Snapshot
-from mesaya_ws.core.recovery.replay import Replay, Stretch
-from mesaya_ws.core.recovery.verdict import Lost
-from mesaya_ws.core.recovery.window import Overtaken
-from mesaya_ws.core.session.conflation import Foldable
-from mesaya_ws.core.views.floor_plan import can_fold
+from mesaya_ws.core.recovery.replay import Replay, ReplayRange
+from mesaya_ws.core.recovery.verdict import Unrecoverable
+from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.session.conflation import Conflated
+from mesaya_ws.core.views.floor_plan import can_conflate
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import Subscribe, encode
 
@@ -23,29 +23,29 @@ class _Why:
     """Why a state is to be told: what was `asked`, if it was, and what cannot be told instead."""
 
     asked: Subscribe | None
-    lost: Lost | None
+    lost: Unrecoverable | None
 
 
 @define(eq=False)
 class Delivery:
-    """The way of the channels to one client, through its `outbox`; nothing here waits.
+    """The way of the channels to one client, through its `send_queue`; nothing here waits.
 
     Of a channel, the client is told a state (`tell`) or what it missed (`replay`), and then it is live; or it is live
-    at once (`go_live`). What is to be told before that is put off until the outbox is idle, rather than queued there.
-    With `fold`, channels that can be folded are, while the client is behind (see `folding`).
+    at once (`go_live`). What is to be told before that is put off until the send queue is idle, rather than queued
+    there. With `fold`, channels that can be folded are, while the client is behind (see `folding`).
     """
 
     feed: Feed
-    outbox: Outbox
+    send_queue: SendQueue
     fold: bool = False
     _to_show: dict[Channel, _Why] = field(factory=dict)
     _to_write: dict[Channel, _Why] = field(factory=dict)
     _replays: dict[Channel, Replay] = field(factory=dict)
-    _foldable: dict[Channel, Foldable] = field(factory=dict)
+    _foldable: dict[Channel, Conflated] = field(factory=dict)
 
     def say(self, kind: str, **fields: object) -> None:
         """Say something of the service's own; fields that are None are left out."""
-        self.outbox.offer(text_frame(encode(kind, **fields)), 1)
+        self.send_queue.offer(text_frame(encode(kind, **fields)), 1)
 
     def is_put_off(self, channel: Channel) -> bool:
         """Return whether the state of a channel is still to be told, and so nothing has been told of it yet."""
@@ -58,9 +58,9 @@ class Delivery:
     def go_live(self, channel: Channel) -> None:
         """Hand over what is published on a channel from now on."""
         self._replays.pop(channel, None)
-        subscriber: Subscriber = self.outbox
+        subscriber: Subscriber = self.send_queue
         if self._folds(channel):
-            subscriber = self._foldable.setdefault(channel, Foldable(channel, self.outbox, self._fall_behind))
+            subscriber = self._foldable.setdefault(channel, Conflated(channel, self.send_queue, self._fall_behind))
         self.feed.hub.subscribe(channel.name, subscriber)
 
     def replay(self, channel: Channel, asked: Subscribe, replay: Replay) -> None:
@@ -81,14 +81,14 @@ class Delivery:
             # At once, however much is still to be told of other channels: the window may move on before it is.
             self.go_live(channel)
 
-    def tell(self, channel: Channel, asked: Subscribe | None, lost: Lost | None) -> None:
+    def tell(self, channel: Channel, asked: Subscribe | None, lost: Unrecoverable | None) -> None:
         """Tell the state of a channel, as it is when its turn has come; then the channel is live.
 
         It is the answer to what was `asked`, or comes unasked, because what was missed is `lost`. A state can be large:
         then it is written by others (`showing`).
         """
         why = _Why(asked, lost)
-        if self.outbox.behind:
+        if self.send_queue.behind:
             self._to_show[channel] = why
         elif self.feed.is_large(channel):
             self._to_write[channel] = why
@@ -100,7 +100,7 @@ class Delivery:
                     return
             self._say_state(snapshot, why)
 
-    def start_over(self, channel: Channel, lost: Lost) -> None:
+    def start_over(self, channel: Channel, lost: Unrecoverable) -> None:
         """Tell the state of a channel, however small, when others have written it, and until then nothing."""
         self.drop(channel)
         self._to_write[channel] = _Why(None, lost)
@@ -109,12 +109,12 @@ class Delivery:
         """Hand over nothing more of a channel."""
         for put_off in (self._to_show, self._to_write, self._replays):
             put_off.pop(channel, None)
-        self.feed.hub.unsubscribe(channel.name, self._foldable.pop(channel, self.outbox))
+        self.feed.hub.unsubscribe(channel.name, self._foldable.pop(channel, self.send_queue))
 
     @property
     def showing(self) -> Channel | None:
-        """The channel whose state is to be written, because it is large, now that the outbox is idle."""
-        return None if self.outbox.behind or not self._to_write else next(iter(self._to_write))
+        """The channel whose state is to be written, because it is large, now that the send queue is idle."""
+        return None if self.send_queue.behind or not self._to_write else next(iter(self._to_write))
 
     def show(self, snapshot: Snapshot) -> None:
         """Tell a state that was written for this client, and go on with what came after it.
@@ -122,17 +122,17 @@ class Delivery:
         If some of that has left the window, or the client has fallen behind meanwhile, it must be written once more.
         """
         channel, feed = snapshot.channel, self.feed
-        if channel not in self._to_write or self.outbox.behind or not snapshot.continues_in(feed.window):
+        if channel not in self._to_write or self.send_queue.behind or not snapshot.continues_in(feed.window):
             return
         self._say_state(snapshot, self._to_write.pop(channel))
 
     def go_on(self) -> None:
-        """Hand over more of what was put off, now that the outbox is idle.
+        """Hand over more of what was put off, now that the send queue is idle.
 
-        Raises `Overtaken` when the client was too slow and its place is gone from the window.
+        Raises `PositionEvicted` when the client was too slow and its place is gone from the window.
         """
         for _ in range(TOLD_AT_ONCE):
-            if self.outbox.behind or not (self._to_show or self._replays):
+            if self.send_queue.behind or not (self._to_show or self._replays):
                 return
             if self._to_show:
                 channel = next(iter(self._to_show))
@@ -141,26 +141,26 @@ class Delivery:
             else:
                 self._turn_page(*next(iter(self._replays.items())))
         if self._to_show or self._replays:
-            self.outbox.pause()
+            self.send_queue.pause()
 
     def pause_for(self, channels: int) -> None:
         """Leave to `go_on` what is to be told of so many channels, if that is too much for one turn."""
         if channels > TOLD_AT_ONCE:
-            self.outbox.pause()
+            self.send_queue.pause()
 
     def _turn_page(self, channel: Channel, replay: Replay) -> None:
         try:
             frames = replay.page()
-        except Overtaken:
+        except PositionEvicted:
             if not self._folds(channel):
                 raise
             del self._replays[channel]
-            self.tell(channel, None, Lost.EXPIRED)
+            self.tell(channel, None, Unrecoverable.EXPIRED)
             return
         if replay.done:
             self.go_live(channel)
         if frames:
-            self.outbox.offer(b"".join(frames), len(frames))
+            self.send_queue.offer(b"".join(frames), len(frames))
 
     def _say_state(self, snapshot: Snapshot, why: _Why) -> None:
         """Tell a state, and then what came after it; until the client has taken it, that is kept by the window."""
@@ -172,21 +172,21 @@ class Delivery:
             loss = {}
         frames = snapshot.frames(**loss)
         if snapshot.size:
-            self.outbox.stream(frames)
+            self.send_queue.stream(frames)
         else:
-            self.outbox.offer(next(frames), 1)
-        if snapshot.serial == window.serial and not self.outbox.behind:
+            self.send_queue.offer(next(frames), 1)
+        if snapshot.serial == window.serial and not self.send_queue.behind:
             self.go_live(channel)
         else:
-            self._replays[channel] = Replay(Stretch(window, channel.name, {}, told=snapshot.serial))
+            self._replays[channel] = Replay(ReplayRange(window, channel.name, {}, told=snapshot.serial))
             self.go_on()
 
     def _folds(self, channel: Channel) -> bool:
-        return self.fold and can_fold(channel)
+        return self.fold and can_conflate(channel)
 
     def _fall_behind(self, channel: Channel) -> None:
         """Go back from live to a replay, instead of queueing what is being offered."""
         window, hub = self.feed.window, self.feed.hub
-        stretch = Stretch(window, channel.name, {}, told=hub.written(channel.name))
+        stretch = ReplayRange(window, channel.name, {}, told=hub.written(channel.name))
         self._replays[channel] = Replay(stretch, folds=True)
         hub.unsubscribe(channel.name, self._foldable[channel])

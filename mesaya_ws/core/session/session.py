@@ -7,16 +7,16 @@ from attrs import define, evolve, field, frozen
 from mesaya_ws.core.access.channels import Channel, parse_channel
 from mesaya_ws.core.access.permissions import may_subscribe
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.history import Past
-from mesaya_ws.core.feed.hub import Outbox
+from mesaya_ws.core.feed.history import HistoryRead
+from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED
-from mesaya_ws.core.recovery.replay import Replay, Stretch
-from mesaya_ws.core.recovery.verdict import Ahead, Earlier, Lost, Missed
-from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.recovery.replay import Replay, ReplayRange
+from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
+from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import Ping, Refusal, Subscribe, Unsubscribe, encode, parse
+from mesaya_ws.core.wire.messages import MessageError, Ping, Subscribe, Unsubscribe, encode, parse
 
 
 @frozen
@@ -38,14 +38,14 @@ class _Held:
 
     message: Subscribe
     looks: int
-    ahead: Ahead | None = None
+    ahead: NotReached | None = None
     seen: int = 0
     reminders: int = 0
 
 
 @define(eq=False)
 class Session:
-    """The rules of one connection. Answers and events go to `outbox`; nothing here waits.
+    """The rules of one connection. Answers and events go to `send_queue`; nothing here waits.
 
     A subscription is held back while this instance has not read as far as the log, or as the client, has come:
     whoever owns the session calls `release` when the feed has moved on, as long as `holding` is true.
@@ -53,7 +53,7 @@ class Session:
 
     id: str
     feed: Feed
-    outbox: Outbox
+    send_queue: SendQueue
     limits: Limits
     _channels: dict[str, Channel] = field(factory=dict)
     _held: dict[str, _Held] = field(factory=dict)
@@ -63,7 +63,7 @@ class Session:
     delivery: Delivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.delivery = Delivery(self.feed, self.outbox, self.limits.fold)
+        self.delivery = Delivery(self.feed, self.send_queue, self.limits.fold)
 
     def greeting(self) -> bytes:
         """Return the frame that greets the client, before it has said anything."""
@@ -84,7 +84,7 @@ class Session:
                     self._unsubscribe(message)
                 case Ping():
                     self.delivery.say("pong", id=message.id, **self.feed.freshness(), positions=self._positions())
-        except Refusal as refusal:
+        except MessageError as refusal:
             self.delivery.say(
                 "error",
                 code=refusal.error.name,
@@ -143,7 +143,7 @@ class Session:
                 if asked.reminders < 2:
                     waiting[name] = evolve(asked, reminders=asked.reminders + 1)
 
-    def lose(self, topic: str, lost: Lost) -> None:
+    def lose(self, topic: str, lost: Unrecoverable) -> None:
         """Begin anew, with the state, where something of `topic` was missed; called before what comes after that."""
         for channel in self._channels.values():
             if topic in channel.kind.topics and not self._waits(channel):
@@ -155,7 +155,7 @@ class Session:
         """The channels whose past must be read from the log, because it has left the window, and the places there."""
         return {self._channels[name]: held.message.position or "" for name, held in self._earlier.items()}
 
-    def recall(self, past: Past | None, channels: Collection[Channel]) -> None:
+    def recall(self, past: HistoryRead | None, channels: Collection[Channel]) -> None:
         """Go on with what was asked for on `channels`, whose `past` was read as far as it could be, or cannot be."""
         self.delivery.pause_for(len(channels))
         for channel in channels:
@@ -164,30 +164,31 @@ class Session:
                 continue
             position = asked.message.position or ""
             match (past or self.feed.coverage).judge(channel, position), past:
-                case Missed(vector), Past():
+                case Recoverable(vector), HistoryRead():
                     self.feed.tally.resumes[RECOVERED, "log"] += 1
                     self.delivery.replay(channel, asked.message, past.replay(channel, vector))
-                case Lost() as lost, _:
+                case Unrecoverable() as lost, _:
                     self._begin(asked, channel, lost)
                 case _:
-                    self._begin(asked, channel, Lost.EXPIRED)
+                    self._begin(asked, channel, Unrecoverable.EXPIRED)
 
     def go_on(self) -> None:
-        """Hand over more of what the client missed or asked for; to be called whenever the outbox is idle.
+        """Hand over more of what the client missed or asked for; to be called whenever the send queue is idle.
 
-        Raises `Overtaken` when the client was too slow and its place is gone from the window; that ends everything.
+        Raises `PositionEvicted` when the client was too slow and its place is gone from the window; that ends
+        everything.
         """
         try:
             self.delivery.go_on()
-        except Overtaken:
+        except PositionEvicted:
             self.leave()  # or whoever tells it something else before it is closed would be told the same
             raise
 
     def _subscribe(self, message: Subscribe) -> None:
         name = message.channel
 
-        def refusal(error: codes.ErrorCode, sentence: str) -> Refusal:
-            return Refusal(error, sentence, id=message.id, channel=name)
+        def refusal(error: codes.ErrorCode, sentence: str) -> MessageError:
+            return MessageError(error, sentence, id=message.id, channel=name)
 
         channel = parse_channel(name)
         if channel is None:
@@ -209,24 +210,24 @@ class Session:
             return
         verdict = None if message.position is None else feed.coverage.judge(channel, message.position)
         match verdict:
-            case Missed(vector):
+            case Recoverable(vector):
                 feed.tally.resumes[RECOVERED, "window"] += 1
-                self.delivery.replay(channel, message, Replay(Stretch(feed.window, channel.name, vector)))
-            case Earlier(vector) if feed.coverage.reaches_back(channel, vector):
+                self.delivery.replay(channel, message, Replay(ReplayRange(feed.window, channel.name, vector)))
+            case NeedsHistory(vector) if feed.coverage.reaches_back(channel, vector):
                 self._earlier[channel.name] = asked
                 self.asks += 1
-            case Earlier():
-                self._begin(asked, channel, Lost.EXPIRED)
+            case NeedsHistory():
+                self._begin(asked, channel, Unrecoverable.EXPIRED)
             # The first look since may have begun before the client came, and before the log reached that far.
-            case Ahead(vector) if feed.coverage.reaches(vector) or feed.coverage.looks < asked.looks + 2:
+            case NotReached(vector) if feed.coverage.reaches(vector) or feed.coverage.looks < asked.looks + 2:
                 # Without its vector, which takes a hundred times the memory of the position that it is read from.
                 self._held[channel.name] = evolve(asked, ahead=evolve(verdict, vector={}), seen=feed.coverage.looks)
-            case Ahead():
-                self._begin(asked, channel, Lost.POSITION_AHEAD)
+            case NotReached():
+                self._begin(asked, channel, Unrecoverable.POSITION_AHEAD)
             case _:
                 self._begin(asked, channel, verdict)
 
-    def _begin(self, asked: _Held, channel: Channel, lost: Lost | None) -> None:
+    def _begin(self, asked: _Held, channel: Channel, lost: Unrecoverable | None) -> None:
         """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`."""
         message = asked.message
         if lost is not None:
@@ -241,7 +242,7 @@ class Session:
         name = message.channel
         channel = self._channels.pop(name, None)
         if channel is None:
-            raise Refusal(
+            raise MessageError(
                 codes.NOT_SUBSCRIBED,
                 f"The connection is not subscribed to {name[:200]!r}.",
                 id=message.id,
@@ -254,7 +255,7 @@ class Session:
         """Return how far the client has been told everything, so that its places on quiet channels move on, too."""
         feed = self.feed
         # What is lost and not owned up to yet must not lie behind any place that a client has.
-        lost = {topic for topic, _ in feed.losses}
+        lost = {topic for topic, _ in feed.gaps}
         return {
             name: feed.position(channel)
             for name, channel in self._channels.items()

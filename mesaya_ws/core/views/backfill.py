@@ -12,7 +12,7 @@ import orjson
 
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.entities import ENTITIES
-from mesaya_ws.core.platform.envelope import FOUND, Event, Reason
+from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event
 from mesaya_ws.core.platform.fields import DROPPED
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
@@ -59,21 +59,21 @@ def _sections(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(id, section) for section in rows if (id := _SECTION.id_in(section)) is not DROPPED]
 
 
-def route_found(event: Event, projections: Projections) -> Outcome:
+def route_backfill(event: Event, projections: Projections) -> Outcome:
     """Fold such a record, as far as others have told nothing of the same; tell what is new of a section."""
     if event.entity == "restaurant":
         if (owner := event.data.get("ownerId")) is not None:
-            projections.find_owner(event.id, owner)
-        return Outcome((), Reason.BACKFILLED)
+            projections.backfill_owner(event.id, owner)
+        return Outcome((), Disposition.BACKFILLED)
     sections, id = projections.shelves["section"], event.id
     before = sections.alive.get(id)
     left, there = projections.place("section", before), event.data.get("restaurantId")
     here = left or there
     if here is None:
-        return Outcome((), Reason.BACKFILLED)
+        return Outcome((), Disposition.BACKFILLED)
     messages = []
     if projections.is_open(here) and (before is not None or id not in sections.gone):
-        is_new, tables = projections.find_section(id, event.data)
+        is_new, tables = projections.backfill_section(id, event.data)
         if is_new or tables:
             what, objects = ("created" if before is None else "updated"), {}
             come = {table: projections.shelves["table"].alive[table] for table in tables}
@@ -84,4 +84,4 @@ def route_found(event: Event, projections: Projections) -> Outcome:
             messages.append(Message(floor_plan(here), f"section.{what}", event.timestamp, told))
     # Also where it is not told: another instance may have taken it before the records that know better.
     places = [floor_plan(place) for place in dict.fromkeys((here, there)) if place is not None]
-    return outcome_of(messages, otherwise=Reason.BACKFILLED, reparented=places)
+    return outcome_of(messages, otherwise=Disposition.BACKFILLED, reparented=places)

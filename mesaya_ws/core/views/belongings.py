@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.entity_table import Shelf
+from mesaya_ws.core.platform.entity_table import EntityTable
 from mesaya_ws.core.platform.projections import Projections
 
 
@@ -25,7 +25,7 @@ def belongings(kind: str, restaurant: str, projections: Projections) -> dict[str
     return {plurals.get(name, f"{name}s"): alive_under(shelves[name], "restaurantId", (restaurant,)) for name in names}
 
 
-def alive_under(shelf: Shelf, field: str, parents: Iterable[str]) -> list[Data]:
+def alive_under(shelf: EntityTable, field: str, parents: Iterable[str]) -> list[Data]:
     """Return the entities of a kind whose `field` names one of the `parents`."""
     # Of tens of thousands, in a millisecond: so they are copied as they stand, and written down later.
     return list(chain.from_iterable(shelf.under(field, parent).values() for parent in parents))

@@ -2,7 +2,7 @@
 
 from mesaya_ws.core.access.channels import Channel, restaurant_channel
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.envelope import Event, Reason
+from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 
@@ -90,7 +90,7 @@ def route_object(event: Event, projections: Projections) -> Outcome:
             ids.setdefault(restaurant, []).extend(children)
     folded = projections.fold(event)
     if folded.is_late and not folded.exists:
-        return outcome_of((), otherwise=Reason.UNPLACED)
+        return outcome_of((), otherwise=Disposition.UNPLACED)
     what, data = event.what, folded.data
     if folded.is_late or what not in ("created", "deleted") or (what == "created" and folded.before is not None):
         what = "updated"
@@ -104,12 +104,12 @@ def route_object(event: Event, projections: Projections) -> Outcome:
             )
             for restaurant, children in ids.items()
         ],
-        otherwise=Reason.UNPLACED,
+        otherwise=Disposition.UNPLACED,
         reparented=map(floor_plan, ids) if what == "deleted" else (),
     )
 
 
-def can_fold(channel: Channel) -> bool:
+def can_conflate(channel: Channel) -> bool:
     """Return whether a channel has states, and its snapshot all of them."""
     return channel.kind.name == "tables"
 

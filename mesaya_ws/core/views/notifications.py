@@ -5,15 +5,16 @@ from mesaya_ws.core.platform.entity_table import Folded
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.status import _judge, _type
+from mesaya_ws.core.views.status import effective_action, message_type
 
 
-def _route_payment(event: Event, projections: Projections) -> Outcome:
+def route_payment(event: Event, projections: Projections) -> Outcome:
+    """Return what a payment says to the guest and the restaurant of its reservation, or to the owner."""
     shelves = projections.shelves
     folded = projections.fold(event)
     if folded.is_late and not folded.exists:
         return outcome_of(())
-    data, what = folded.data, _judge(event, folded)[0]
+    data, what = folded.data, effective_action(event, folded)[0]
     if event.what == "status_changed" and not folded.is_late:
         what = "status_changed"
     # A payment has its `date`; and it always tells what it is about.
@@ -36,12 +37,14 @@ def _route_payment(event: Event, projections: Projections) -> Outcome:
     return outcome_of([Message(channel, f"payment.{what}", event.timestamp, told) for channel in channels])
 
 
-def _route_subscription(event: Event, projections: Projections) -> Outcome:
+def route_subscription(event: Event, projections: Projections) -> Outcome:
+    """Return what a subscription says to the owner of its restaurant."""
     folded = projections.fold(event)
     return _to_user(event, folded, projections.owner(folded.data.get("restaurantId")))
 
 
-def _route_owner_upgrade(event: Event, projections: Projections) -> Outcome:
+def route_owner_upgrade(event: Event, projections: Projections) -> Outcome:
+    """Return what a request to become an owner says to the user who made it."""
     folded = projections.fold(event)
     return _to_user(event, folded, folded.data.get("userId"))
 
@@ -49,4 +52,4 @@ def _route_owner_upgrade(event: Event, projections: Projections) -> Outcome:
 def _to_user(event: Event, folded: Folded, user: str | None) -> Outcome:
     if user is None or (folded.is_late and not folded.exists):
         return outcome_of(())
-    return outcome_of([Message(user_channel(user), _type(event, folded), event.timestamp, folded.data)])
+    return outcome_of([Message(user_channel(user), message_type(event, folded), event.timestamp, folded.data)])

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 from mesaya_ws.core.access.channels import restaurant_channel
-from mesaya_ws.core.platform.envelope import Event, Reason
+from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.status import _judge
+from mesaya_ws.core.views.status import effective_action
 
 
-def _part(kind: str, otherwise: Reason = Reason.ORPHAN) -> Callable[[Event, Projections], Outcome]:
+def part_rule(kind: str, otherwise: Disposition = Disposition.ORPHAN) -> Callable[[Event, Projections], Outcome]:
     """Return the rule for what belongs to one restaurant, which sees it on its channel of that kind."""
 
     def rule(event: Event, projections: Projections) -> Outcome:
@@ -34,7 +34,7 @@ def _part(kind: str, otherwise: Reason = Reason.ORPHAN) -> Callable[[Event, Proj
         if before is not None and left is not None and left != here:
             messages.append(Message(restaurant_channel(left, kind), f"{entity}.deleted", timestamp, before))
         if here is not None:
-            what = _judge(event, folded)[0]
+            what = effective_action(event, folded)[0]
             if left != here and left is not None:
                 what = "created"
             elif what == "status_changed":

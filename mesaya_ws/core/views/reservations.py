@@ -10,7 +10,7 @@ from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.status import _judge, _told
+from mesaya_ws.core.views.status import effective_action, with_status_change
 
 _KNOWN = frozenset(ENTITIES["reservation"].fields)
 
@@ -82,16 +82,17 @@ def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _route_reservation(event: Event, projections: Projections) -> Outcome:
+def route_reservation(event: Event, projections: Projections) -> Outcome:
+    """Return what a reservation says to its restaurant and its guest, and to a restaurant that it leaves."""
     timestamp = event.timestamp
     folded = projections.fold(event)
     before, data = folded.before, folded.data
     if folded.is_late and not folded.exists and before is None:
         return outcome_of(())
-    what, previous = _judge(event, folded)
+    what, previous = effective_action(event, folded)
     if not folded.exists:
         what = "deleted"
-    shown = _told(what, previous, show_reservation(data, projections.names))
+    shown = with_status_change(what, previous, show_reservation(data, projections.names))
     here, guest = projections.place("reservation", data), data.get("userId")
     messages = []
     if here is not None:

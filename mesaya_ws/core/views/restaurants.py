@@ -8,17 +8,18 @@ from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.belongings import alive_under, belongings
 from mesaya_ws.core.views.reservations import show_reservation
-from mesaya_ws.core.views.status import _judge, _told
+from mesaya_ws.core.views.status import effective_action, with_status_change
 
 
-def _route_restaurant(event: Event, projections: Projections) -> Outcome:
+def route_restaurant(event: Event, projections: Projections) -> Outcome:
+    """Return what a restaurant says on its own channels, in the list of all, and to its owners."""
     id, timestamp = event.id, event.timestamp
     was_open, former = projections.is_open(id), projections.owner(id)
     folded = projections.fold(event)
     if folded.is_late and not folded.exists:
         return outcome_of(())
-    what, previous = _judge(event, folded)
-    told, owner = _told(what, previous, folded.data), projections.owner(id)
+    what, previous = effective_action(event, folded)
+    told, owner = with_status_change(what, previous, folded.data), projections.owner(id)
     if owner is not None and told.get("ownerId") != owner:
         told = told | {"ownerId": owner}
     public = {name: value for name, value in told.items() if name not in PRIVATE}

@@ -6,7 +6,7 @@ from mesaya_ws.core.platform.entity_table import Folded
 from mesaya_ws.core.platform.envelope import Event
 
 
-def _judge(event: Event, folded: Folded) -> tuple[str, str | None]:
+def effective_action(event: Event, folded: Folded) -> tuple[str, str | None]:
     """Return what really happened to an entity, and its previous status if that is what changed.
 
     A record that names the previous status is believed; one that came late only tells what there is now.
@@ -25,11 +25,12 @@ def _judge(event: Event, folded: Folded) -> tuple[str, str | None]:
     return ("status_changed" if status is not None and status != previous else "updated"), previous
 
 
-def _told(what: str, previous: str | None, data: Data) -> Data:
+def with_status_change(what: str, previous: str | None, data: Data) -> Data:
+    """Return the data of a message, with the new and the previous status if that is what changed."""
     return data | {"newStatus": data.get("status"), "previousStatus": previous} if what == "status_changed" else data
 
 
-def _type(event: Event, folded: Folded) -> str:
+def message_type(event: Event, folded: Folded) -> str:
     """Return the type of a message whose entity's status says nothing about what happened."""
     is_update = folded.is_late or (folded.before is not None and event.what == "created")
     return f"{event.entity}.{'updated' if is_update else event.what}"

@@ -14,7 +14,7 @@ class Violation(Enum):
 
 
 @define
-class FrameWatch:
+class FrameLimiter:
     """Follows the headers of a client's frames, to enforce limits before anything is buffered.
 
     It judges sizes in bytes as announced, over all fragments of a message, and the number of frames over time (a bucket

@@ -50,7 +50,7 @@ TYPES: dict[str, type[ClientMessage]] = {"subscribe": Subscribe, "unsubscribe": 
 _CONVERTER = strict_converter()
 
 
-class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
+class MessageError(Exception):
     """A message that is answered with an error; `id` and `channel` are echoed where the message held them."""
 
     def __init__(self, error: codes.ErrorCode, sentence: str, *, id: object = None, channel: str | None = None) -> None:
@@ -62,13 +62,13 @@ class Refusal(Exception):  # noqa: N818 - an answer rather than a fault
 
 
 def parse(text: str) -> ClientMessage:
-    """Understand a client's message. Raises `Refusal` with the error to answer."""
+    """Understand a client's message. Raises `MessageError` with the error to answer."""
     try:
         fields = read_json(text)
     except orjson.JSONDecodeError as error:
-        raise Refusal(codes.BAD_JSON, f"The message is not JSON: {error}.") from None
+        raise MessageError(codes.BAD_JSON, f"The message is not JSON: {error}.") from None
     if not isinstance(fields, dict):
-        raise Refusal(codes.BAD_JSON, 'A message is a JSON object with a "type".')
+        raise MessageError(codes.BAD_JSON, 'A message is a JSON object with a "type".')
     kind = fields.pop("type", None)
     if not isinstance(kind, str):
         _refuse(fields, codes.BAD_MESSAGE, 'A message needs a "type", which is text.')
@@ -85,7 +85,9 @@ def parse(text: str) -> ClientMessage:
 
 def _refuse(fields: dict[str, Any], error: codes.ErrorCode, sentence: str) -> NoReturn:
     channel = fields.get("channel")
-    raise Refusal(error, sentence, id=_echo(fields.get("id")), channel=channel if isinstance(channel, str) else None)
+    raise MessageError(
+        error, sentence, id=_echo(fields.get("id")), channel=channel if isinstance(channel, str) else None
+    )
 
 
 def _echo(id: object) -> object:

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, Paused, nothing_is_paused
-from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record
+from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.eventlog.kafka.diagnosis import listen
 from mesaya_ws.eventlog.kafka.driver.clients import Options, connection_options
 from mesaya_ws.eventlog.kafka.follower import Follower
@@ -53,8 +53,8 @@ class KafkaLog:
 
     async def follow(
         self,
-        deliver: Callable[[News], Awaitable[None]],
-        start: Mapping[Partition, Place] = BEGINNING,
+        deliver: Callable[[LogEvent], Awaitable[None]],
+        start: Mapping[Partition, PartitionPosition] = BEGINNING,
         paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. Topics and partitions that are new are read a few seconds after they were created."""
@@ -64,11 +64,11 @@ class KafkaLog:
         """See `EventLog.read`."""
         return await self._reader.read(partition, start, limit)
 
-    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, OffsetRange]:
         """See `EventLog.extents`."""
         return await self._reader.extents(skip_refused=skip_refused)
 
-    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+    async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
         """See `EventLog.lost_ends`."""
         return await self._reader.lost_ends(places)
 

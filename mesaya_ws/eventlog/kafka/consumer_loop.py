@@ -19,14 +19,14 @@ from kafka.errors import (
     for_code,
 )
 
-from mesaya_ws.core.log.events import Batch, EpochsBegun, News, Together
+from mesaya_ws.core.log.events import EpochsBegun, LogEvent, PollResult, Records
 from mesaya_ws.core.log.interface import Paused
-from mesaya_ws.core.log.records import Partition, Place, Record
+from mesaya_ws.core.log.records import Partition, PartitionPosition, Record
 from mesaya_ws.eventlog.kafka.diagnosis import reason
 from mesaya_ws.eventlog.kafka.driver.clients import GRACE, Clients, Options
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer, PoisonError
-from mesaya_ws.eventlog.kafka.metadata import take_survey
-from mesaya_ws.eventlog.kafka.metadata_refresh import RETRY_INTERVAL, Looks, Outages
+from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
+from mesaya_ws.eventlog.kafka.metadata_refresh import RETRY_INTERVAL, MetadataRefresh, Outages
 from mesaya_ws.eventlog.kafka.places import Places
 
 POLL_PATIENCE = 0.2
@@ -39,7 +39,7 @@ ASTRAY_INTERVAL = 0.005
 """Seconds from one poll to the next while it is not known where a partition goes on."""
 
 
-class Polling:
+class ConsumerLoop:
     """Reads `topics` from `start` on, with one set of clients after the other.
 
     That one of the topics `made` with their first record does not exist is no trouble.
@@ -49,7 +49,7 @@ class Polling:
         self,
         options: Options,
         topics: Collection[str],
-        start: Mapping[Partition, Place],
+        start: Mapping[Partition, PartitionPosition],
         paused: Paused,
         made: Collection[str] = (),
     ) -> None:
@@ -64,7 +64,7 @@ class Polling:
         """Close the clients, from another thread, which gets this one out of them: it goes on with new ones."""
         self._clients.free()
 
-    def news(self) -> Generator[News | None, None, None]:
+    def news(self) -> Generator[LogEvent | None, None, None]:
         """Yield what is to be told; None when there is nothing, several times a second. Never ends."""
         while True:
             yield None
@@ -83,11 +83,11 @@ class Polling:
                 yield None
                 time.sleep(0.05)
 
-    def _read(self, aside: Executor) -> Iterator[News | None]:
+    def _read(self, aside: Executor) -> Iterator[LogEvent | None]:
         """Read on, until the clients fail; look at the log `aside`."""
         places = self._places
         admin, consumer = self._clients.admin(), self._clients.consumer()
-        looks = Looks(lambda: aside.submit(take_survey, admin, self._topics), self._outages, monotonic())
+        looks = MetadataRefresh(lambda: aside.submit(fetch_metadata, admin, self._topics), self._outages, monotonic())
         while True:
             now = monotonic()
             if looks.begin(now):
@@ -150,7 +150,7 @@ class Polling:
             return polled
         return {}
 
-    def _begin_epochs(self, consumer: Consumer, strange: Collection[TopicPartition]) -> Iterator[News]:
+    def _begin_epochs(self, consumer: Consumer, strange: Collection[TopicPartition]) -> Iterator[LogEvent]:
         """Tell the epochs of what has come, but for partitions of which nothing is handed over."""
         places = self._places
         begun = [
@@ -161,7 +161,7 @@ class Polling:
         if begun:
             yield EpochsBegun(begun)
 
-    def _let_go(self, consumer: Consumer) -> Iterator[News]:
+    def _let_go(self, consumer: Consumer) -> Iterator[LogEvent]:
         """Stop asking for what the broker refuses to hand out, and waiting for it."""
         places = self._places
         refused = places.aside & consumer.raw.assignment()
@@ -170,14 +170,14 @@ class Polling:
         for partition in refused:
             places.next[partition] = consumer.place(partition)
         consumer.raw.assign(list(consumer.raw.assignment() - refused))
-        yield Together([Batch(Partition(*partition), (), 0) for partition in refused])
+        yield PollResult([Records(Partition(*partition), (), 0) for partition in refused])
         places.behind = {partition: lag for partition, lag in places.behind.items() if partition not in refused}
 
-    def _hand_over(self, consumer: Consumer, polled: Mapping[TopicPartition, Sequence[Record]]) -> Iterator[News]:
+    def _hand_over(self, consumer: Consumer, polled: Mapping[TopicPartition, Sequence[Record]]) -> Iterator[LogEvent]:
         """Tell everything at once that a poll has brought, and what more is known to be there."""
         places = self._places
         heard = consumer.hear()
-        batches: list[Batch] = []
+        batches: list[Records] = []
         for partition, records in polled.items():
             yield from places.skipped(partition, records[0].offset)
             batches.append(self._batch(consumer, partition, records))
@@ -187,13 +187,13 @@ class Polling:
             if consumer.lag(partition) != places.behind.get(partition, 0)
         )
         if batches:
-            yield Together(batches)
+            yield PollResult(batches)
         for partition in polled:
             places.next[partition] = consumer.place(partition)
 
-    def _batch(self, consumer: Consumer, partition: TopicPartition, records: Sequence[Record]) -> Batch:
+    def _batch(self, consumer: Consumer, partition: TopicPartition, records: Sequence[Record]) -> Records:
         behind = self._places.behind
         lag = behind[partition] = consumer.lag(partition)
         if not lag:
             del behind[partition]
-        return Batch(Partition(*partition), records, lag)
+        return Records(Partition(*partition), records, lag)

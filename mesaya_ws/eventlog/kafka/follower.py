@@ -7,10 +7,10 @@ from time import monotonic
 
 import trio
 
-from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import Paused
-from mesaya_ws.core.log.records import Partition, Place
-from mesaya_ws.eventlog.kafka.consumer_loop import Polling
+from mesaya_ws.core.log.records import Partition, PartitionPosition
+from mesaya_ws.eventlog.kafka.consumer_loop import ConsumerLoop
 from mesaya_ws.eventlog.kafka.driver.clients import Options, run_in_thread
 
 HUNG_AFTER = 20.0
@@ -27,13 +27,13 @@ class Follower:
         self,
         options: Options,
         topics: Collection[str],
-        deliver: Callable[[News], Awaitable[None]],
-        start: Mapping[Partition, Place],
+        deliver: Callable[[LogEvent], Awaitable[None]],
+        start: Mapping[Partition, PartitionPosition],
         paused: Paused,
         made: Collection[str] = (),
     ) -> None:
         self._deliver = deliver
-        self._polling = Polling(options, topics, start, paused, made)
+        self._polling = ConsumerLoop(options, topics, start, paused, made)
         self._beat = monotonic()
 
     async def run(self) -> None:

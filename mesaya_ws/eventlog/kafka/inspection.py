@@ -15,7 +15,7 @@ from mesaya_ws.core.log.trouble import TOLD, Hindrance
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.eventlog.kafka.diagnosis import listen, reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
-from mesaya_ws.eventlog.kafka.metadata import take_survey
+from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
 from mesaya_ws.settings import Settings, followed
 
 
@@ -49,7 +49,7 @@ def inspect(settings: Settings) -> Inspection:
         with closing(Clients(options)) as clients:
             admin = clients.admin()
             topics = _described(admin, list(names))
-            survey = take_survey(admin, followed(settings))
+            survey = fetch_metadata(admin, followed(settings))
     except KafkaError as failure:
         raise LogUnavailableError(reason(options, started)) from failure
     unknown = [error(finding.reason) for finding in survey.found(Hindrance.UNKNOWN)]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from kafka.errors import AuthorizationError, for_code
 
-from mesaya_ws.core.log.records import Extent, Partition, Source
+from mesaya_ws.core.log.records import OffsetRange, Partition, Source
 from mesaya_ws.core.log.trouble import Hindrance, Parts, Trouble, of_kind
-from mesaya_ws.eventlog.kafka.metadata import Finding, Survey, not_allowed
+from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata, not_allowed
 
 WAITED_FOR = 5.0
 """Seconds in which a partition that cannot be read now is waited for by the others. A change of leaders is not worth
@@ -28,7 +28,7 @@ class Observed(NamedTuple):
 
 
 def observe(
-    survey: Survey, extents: Mapping[Partition, Extent], failing: Mapping[Partition, int], made: Collection[str]
+    survey: Metadata, extents: Mapping[Partition, OffsetRange], failing: Mapping[Partition, int], made: Collection[str]
 ) -> Iterator[Observed]:
     """Yield everything that cannot be read, each partition in one trouble at most.
 

@@ -8,14 +8,16 @@ from kafka import KafkaAdminClient
 from kafka.errors import for_code
 from kafka.protocol.consumer import OffsetForLeaderEpochRequest
 
-from mesaya_ws.core.log.records import Partition, Place
-from mesaya_ws.eventlog.kafka.metadata import Survey, sent
+from mesaya_ws.core.log.records import Partition, PartitionPosition
+from mesaya_ws.eventlog.kafka.metadata import Metadata, sent
 
 _Topic = OffsetForLeaderEpochRequest.OffsetForLeaderTopic
 _Partition = _Topic.OffsetForLeaderPartition
 
 
-def lost_ends(admin: KafkaAdminClient, survey: Survey, places: Mapping[Partition, Place]) -> Set[Partition]:
+def lost_ends(
+    admin: KafkaAdminClient, survey: Metadata, places: Mapping[Partition, PartitionPosition]
+) -> Set[Partition]:
     """Return the partitions in `survey` that have lost their end since they were read up to `places`.
 
     Raises `KafkaError` when a leader does not tell.

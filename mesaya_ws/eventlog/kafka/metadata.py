@@ -17,7 +17,7 @@ from kafka.errors import (
 )
 from kafka.future import Future
 
-from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.contacts import CONTACTS, not_there
 
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 @frozen
-class Survey:
+class Metadata:
     """What the topics that exist hold.
 
     `extents` end at the high watermark, up to which records are acknowledged; `readable` says up to where they can be
@@ -48,9 +48,9 @@ class Survey:
     which something is not known.
     """
 
-    extents: Mapping[Partition, Extent] = Factory(dict)
+    extents: Mapping[Partition, OffsetRange] = Factory(dict)
     readable: Mapping[Partition, int] = Factory(dict)
-    begun: Mapping[Partition, Place] = Factory(dict)
+    begun: Mapping[Partition, PartitionPosition] = Factory(dict)
     existing: Collection[Partition] = ()
     findings: Sequence[Finding] = ()
     leaders: Mapping[int, Sequence[Partition]] = Factory(dict)
@@ -65,7 +65,7 @@ class Survey:
         return bool(self.found(Hindrance.UNKNOWN))
 
 
-def take_survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
+def fetch_metadata(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata:
     """Ask the brokers about `topics`. Raises `KafkaError` when nobody answers; a single leader that does not is found.
 
     Topics that do not exist are not created.
@@ -93,17 +93,17 @@ def take_survey(admin: KafkaAdminClient, topics: Collection[str]) -> Survey:
     for partition, id in ids.items():
         begin, end, stable = (answers[question, partition] for question in _QUESTIONS)
         if isinstance(begin, int) and isinstance(end, int) and isinstance(stable, int):
-            extents[partition], readable[partition] = Extent(begin, max(end, stable), id), stable
+            extents[partition], readable[partition] = OffsetRange(begin, max(end, stable), id), stable
             continue
         failure = next(answer for answer in (begin, end, stable) if not isinstance(answer, int))
         if isinstance(failure, TopicAuthorizationFailedError):
             findings.append(Finding(*partition, Hindrance.REFUSED, not_allowed(partition.topic)))
             continue
         if isinstance(begin, int):
-            begun[partition] = Place(id, begin)
+            begun[partition] = PartitionPosition(id, begin)
         reason = _why_unknown(partition, failure, admin._manager.cluster.broker_metadata(leader_of[partition]))
         findings.append(Finding(*partition, Hindrance.UNKNOWN, reason))
-    return Survey(extents, readable, begun, frozenset(existing), findings, leaders)
+    return Metadata(extents, readable, begun, frozenset(existing), findings, leaders)
 
 
 def not_allowed(topic: str) -> str:

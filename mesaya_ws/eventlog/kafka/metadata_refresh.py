@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, wait
 from math import inf
 
-from mesaya_ws.core.log.events import News, Outage, Restored
-from mesaya_ws.eventlog.kafka.metadata import Survey
+from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
+from mesaya_ws.eventlog.kafka.metadata import Metadata
 
 LOOK_INTERVAL = 3.0
 """Seconds between two looks at the whole log, which find new topics and partitions, and whether it answers."""
@@ -36,35 +36,35 @@ class Outages:
         self._answered_at = now
         self._told = False
 
-    def answered(self, now: float) -> Iterator[News]:
+    def answered(self, now: float) -> Iterator[LogEvent]:
         """Take note that the log has answered, whatever it said of its parts."""
         self._answered_at = now
         yield from self._tell(None)
 
-    def no_answer(self, now: float) -> Iterator[News]:
+    def no_answer(self, now: float) -> Iterator[LogEvent]:
         """Take note that it does not answer at present."""
         if now - self._answered_at > OUTAGE_AFTER:
             yield from self._tell(self._why(self._answered_at))
 
-    def _tell(self, trouble: str | None) -> Iterator[News]:
+    def _tell(self, trouble: str | None) -> Iterator[LogEvent]:
         if trouble and not self._told:
             self._told = True
-            yield Outage(trouble)
+            yield Unavailable(trouble)
         elif self._told and not trouble:
             self._told = False
-            yield Restored()
+            yield Available()
 
 
-class Looks:
+class MetadataRefresh:
     """The looks that are taken with one set of clients, one after the other.
 
     `take` begins one aside, for it takes 30 ms, and more of many partitions. `began_at` is when the last one began.
     """
 
-    def __init__(self, take: Callable[[], Future[Survey]], outages: Outages, now: float) -> None:
+    def __init__(self, take: Callable[[], Future[Metadata]], outages: Outages, now: float) -> None:
         self._take = take
         self._outages = outages
-        self._under_way: Future[Survey] | None = None
+        self._under_way: Future[Metadata] | None = None
         self._next_at = -inf
         self._answered_at = self.began_at = now
 
@@ -79,7 +79,7 @@ class Looks:
         """Let the next look begin as soon as none is under way."""
         self._next_at = -inf
 
-    def found(self, now: float) -> Generator[News, None, Survey | None]:
+    def found(self, now: float) -> Generator[LogEvent, None, Metadata | None]:
         """Return what the look has found that was under way, once; None as long as there is nothing.
 
         Tells of an outage, and raises whatever is the reason, when it is time to try with other clients.

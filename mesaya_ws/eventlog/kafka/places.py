@@ -9,12 +9,12 @@ from typing import Any
 from kafka import TopicPartition
 
 from mesaya_ws.core.log.epochs import Epochs
-from mesaya_ws.core.log.events import Gap, News, Replaced, Skipped, Sources, Truncated
-from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.events import Corrupt, Gap, LogEvent, LogMetadata, TopicRecreated, Truncated
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
 from mesaya_ws.eventlog.kafka.ledger import Ledger, observe, sort_out
-from mesaya_ws.eventlog.kafka.metadata import Survey
+from mesaya_ws.eventlog.kafka.metadata import Metadata
 
 
 class Places:
@@ -23,7 +23,7 @@ class Places:
     That one of the topics `made` with their first record does not exist is no trouble.
     """
 
-    def __init__(self, start: Mapping[Partition, Place], made: Collection[str]) -> None:
+    def __init__(self, start: Mapping[Partition, PartitionPosition], made: Collection[str]) -> None:
         # The offset after all that was handed over.
         self.next = {TopicPartition(*partition): place.next for partition, place in start.items()}
         # By topic, the incarnation that the offsets in `next` belong to.
@@ -61,16 +61,16 @@ class Places:
         ours: int | None = self.epochs[partition].first_above(at.leader_epoch)
         return int(at.offset) if ours is None else min(at.offset, ours)
 
-    def skipped(self, partition: TopicPartition, next_offset: int) -> Iterator[News]:
+    def skipped(self, partition: TopicPartition, next_offset: int) -> Iterator[LogEvent]:
         """Tell what could not be read before `next_offset`."""
         if partition in self.poisoned:
             first, why, too_large = self.poisoned.pop(partition)
-            yield Skipped(Partition(*partition), first, next_offset, why, too_large)
+            yield Corrupt(Partition(*partition), first, next_offset, why, too_large)
             self.next[partition] = next_offset
 
     def found(
-        self, consumer: Consumer, survey: Survey, looked_at: float, to_judge: Set[TopicPartition]
-    ) -> Iterator[News]:
+        self, consumer: Consumer, survey: Metadata, looked_at: float, to_judge: Set[TopicPartition]
+    ) -> Iterator[LogEvent]:
         """Tell what a look at the log has found, and read from the partitions that are there now.
 
         Of those that are astray, it says where to go on in the ones `to_judge`, which were so when it began.
@@ -91,7 +91,7 @@ class Places:
                     del self.next[partition]
                     self.astray.pop(partition, None)
                     self.epochs.pop(partition, None)
-                yield Replaced(topic, id)
+                yield TopicRecreated(topic, id)
         self._assign(consumer, survey, extents, replaced)
         yield from self._find_places(consumer, extents, to_judge)
         ends = {partition: survey.readable.get(Partition(*partition), extents[partition].end) for partition in extents}
@@ -100,7 +100,7 @@ class Places:
         # Whether it is still refused is tried now and then.
         self.aside.clear()
 
-    def _extents(self, consumer: Consumer, survey: Survey) -> dict[TopicPartition, Extent]:
+    def _extents(self, consumer: Consumer, survey: Metadata) -> dict[TopicPartition, OffsetRange]:
         """Return what is known of the partitions that can be read.
 
         A fetch tells the end of a partition, too, when nobody else does.
@@ -112,14 +112,14 @@ class Places:
             self.ids.setdefault(at.topic, id)
             end = consumer.end(partition)
             if end is not None and self.ids[at.topic] == id:
-                extents[partition] = Extent(begin, max(begin, end), id)
+                extents[partition] = OffsetRange(begin, max(begin, end), id)
         return extents
 
     def _assign(
         self,
         consumer: Consumer,
-        survey: Survey,
-        extents: Mapping[TopicPartition, Extent],
+        survey: Metadata,
+        extents: Mapping[TopicPartition, OffsetRange],
         replaced: Set[TopicPartition],
     ) -> None:
         """Read from what is there, as far as we may; what exists but is not seen now stays as it is."""
@@ -143,8 +143,8 @@ class Places:
             self.seek(consumer, partition)
 
     def _sources(
-        self, consumer: Consumer, survey: Survey, extents: Mapping[TopicPartition, Extent], looked_at: float
-    ) -> Sources:
+        self, consumer: Consumer, survey: Metadata, extents: Mapping[TopicPartition, OffsetRange], looked_at: float
+    ) -> LogMetadata:
         """Return what is to be told of a look: what there is, what can be had of it, and what cannot, and why."""
         left = {
             partition: max(0, (consumer.end(partition) or 0) - max(extent.begin, self.next[partition]))
@@ -161,11 +161,11 @@ class Places:
         )
         self.behind = {partition: lag for partition, lag in left.items() if lags.get(Partition(*partition))}
         at = round((time.time() - (monotonic() - looked_at)) * 1000)
-        return Sources(known, lags, at, troubles)
+        return LogMetadata(known, lags, at, troubles)
 
     def _find_places(
-        self, consumer: Consumer, extents: Mapping[TopicPartition, Extent], to_judge: Set[TopicPartition]
-    ) -> Iterator[News]:
+        self, consumer: Consumer, extents: Mapping[TopicPartition, OffsetRange], to_judge: Set[TopicPartition]
+    ) -> Iterator[LogEvent]:
         """Go on where the log does, in partitions that do not hold the place we were at."""
         for partition in to_judge & self.astray.keys():
             agreed = self.astray.pop(partition)

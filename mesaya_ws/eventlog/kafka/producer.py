@@ -17,12 +17,12 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from mesaya_ws.core.log.interface import LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.diagnosis import reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, Options, run_in_thread
-from mesaya_ws.eventlog.kafka.metadata import take_survey
+from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
 from mesaya_ws.eventlog.kafka.topic_admin import Configs, create_topic
 
 DELIVERY_PATIENCE = 15.0
@@ -89,7 +89,7 @@ class Producer:
             topics = {record.topic for record in records[:foreign]}
             raise LogUnavailableError(await self._why(topics, started)) from error
         if foreign is not None:
-            raise RecordRefusedError(f"{records[foreign].topic} is not one of the configured topics (KAFKA_TOPICS).")
+            raise RecordRejectedError(f"{records[foreign].topic} is not one of the configured topics (KAFKA_TOPICS).")
         return appended
 
     def close(self) -> None:
@@ -114,7 +114,7 @@ class Producer:
 
 
 # What will become of a record: the client's future for it, or the reason why it was not even sent.
-_Promise = Any | RecordRefusedError
+_Promise = Any | RecordRejectedError
 
 
 class _Line:
@@ -144,7 +144,7 @@ class _Line:
             for record in records:
                 try:
                     promises.append(self._send(record))
-                except RecordRefusedError as refusal:
+                except RecordRejectedError as refusal:
                     return [*promises, refusal]
         return promises
 
@@ -165,7 +165,7 @@ class _Line:
                 return self._producer.send(record.topic, record.value, key)
             except MessageSizeTooLargeError:
                 size = len(record.key or b"") + len(record.value or b"")
-                raise RecordRefusedError(
+                raise RecordRejectedError(
                     f"A record of {size} bytes for {record.topic} is too large: a little less than 1048576 are allowed."
                 ) from None
             except KafkaTimeoutError:
@@ -173,13 +173,13 @@ class _Line:
                 trio.from_thread.check_cancelled()
                 if self._is_missing(record.topic):
                     if record.topic not in self._create:
-                        raise RecordRefusedError(f"Kafka has no topic {record.topic}: create it.") from None
+                        raise RecordRejectedError(f"Kafka has no topic {record.topic}: create it.") from None
                     create_topic(self._admin, record.topic, self._create[record.topic])
 
     def _is_missing(self, topic: str) -> bool:
         try:
             self._admin = self._admin or self.clients.admin()
-            survey = take_survey(self._admin, [topic])
+            survey = fetch_metadata(self._admin, [topic])
         except KafkaError:
             return False
         return bool(survey.found(Hindrance.ABSENT))
@@ -189,7 +189,7 @@ def _trouble_with(clients: Clients, topics: Collection[str]) -> str | None:
     """Say why one of `topics` cannot be written to; None when nobody knows. Raises `KafkaError`. Runs in a thread."""
     with closing(clients):
         admin = clients.admin()
-        for finding in take_survey(admin, topics).findings:
+        for finding in fetch_metadata(admin, topics).findings:
             if finding.kind in (Hindrance.UNKNOWN, Hindrance.REFUSED):
                 return finding.reason
         for topic in admin.describe_topics(list(topics)):
@@ -221,7 +221,7 @@ def _together(producer: Any) -> Iterator[None]:
 
 async def _kept_or_broken(promise: _Promise) -> None:
     """Wait until it is known what has become of a record."""
-    if isinstance(promise, RecordRefusedError) or promise.is_done:
+    if isinstance(promise, RecordRejectedError) or promise.is_done:
         return
     token, done = trio.lowlevel.current_trio_token(), trio.Event()
 
@@ -235,15 +235,15 @@ async def _kept_or_broken(promise: _Promise) -> None:
 
 
 def _appended(promise: _Promise, record: NewRecord) -> Appended:
-    """Return where the record is. Raises `RecordRefusedError`, or another `KafkaError` when that is not known."""
-    if isinstance(promise, RecordRefusedError):
+    """Return where the record is. Raises `RecordRejectedError`, or another `KafkaError` when that is not known."""
+    if isinstance(promise, RecordRejectedError):
         raise promise
     error = promise.exception
     if error is None:
         at = promise.value
         return Appended(at.topic, at.partition, at.offset, at.timestamp)
     if isinstance(error, TopicAuthorizationFailedError):
-        raise RecordRefusedError(f"Kafka does not let us write to {record.topic}: allow WRITE of it to our user.")
+        raise RecordRejectedError(f"Kafka does not let us write to {record.topic}: allow WRITE of it to our user.")
     if isinstance(error, BrokerResponseError) and not isinstance(error, RetriableError):
-        raise RecordRefusedError(f"Kafka refuses a record for {record.topic}: {error.description or error}")
+        raise RecordRejectedError(f"Kafka refuses a record for {record.topic}: {error.description or error}")
     raise error

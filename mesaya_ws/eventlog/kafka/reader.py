@@ -9,13 +9,13 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 
 from mesaya_ws.core.log.interface import LogUnavailableError, OffsetGoneError
-from mesaya_ws.core.log.records import Extent, Partition, Place, Record
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.diagnosis import reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, Options, run_in_thread
 from mesaya_ws.eventlog.kafka.driver.consumer import BATCH_RECORDS, Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.lost_ends import lost_ends
-from mesaya_ws.eventlog.kafka.metadata import Survey, take_survey
+from mesaya_ws.eventlog.kafka.metadata import Metadata, fetch_metadata
 
 READ_PATIENCE = 10.0
 """Seconds in which a question must be answered."""
@@ -43,11 +43,11 @@ class Reader:
         self._admin: KafkaAdminClient
         self._consumer: Consumer
 
-    async def extents(self, *, skip_refused: bool) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool) -> Mapping[Partition, OffsetRange]:
         """See `EventLog.extents`."""
         return await self._ask(lambda: self._extents(skip_refused))
 
-    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+    async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
         """See `EventLog.lost_ends`."""
         return await self._ask(lambda: self._lost_ends(places))
 
@@ -86,22 +86,22 @@ class Reader:
                 raise LogUnavailableError(reason(self._options, started)) from error
             raise
 
-    def _look(self, topics: Collection[str]) -> Survey:
+    def _look(self, topics: Collection[str]) -> Metadata:
         """Return what is known of `topics`; what is not, is asked for again for a while."""
         until = monotonic() + LEADERS_PATIENCE
-        while (survey := take_survey(self._admin, topics)).is_partial and monotonic() < until:
+        while (survey := fetch_metadata(self._admin, topics)).is_partial and monotonic() < until:
             trio.from_thread.check_cancelled()
             sleep(RETRY_INTERVAL)
         return survey
 
-    def _lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
-        survey = self._look({partition.topic for partition in places}) if places else Survey()
+    def _lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
+        survey = self._look({partition.topic for partition in places}) if places else Metadata()
         for finding in survey.found(Hindrance.UNKNOWN):
             if any(finding.topic == at.topic and finding.number in (None, at.number) for at in places):
                 raise LogUnavailableError(finding.reason)
         return lost_ends(self._admin, survey, places)
 
-    def _extents(self, skip_refused: bool) -> Mapping[Partition, Extent]:
+    def _extents(self, skip_refused: bool) -> Mapping[Partition, OffsetRange]:
         survey = self._look(self._topics)
         refused = [] if skip_refused else survey.found(Hindrance.REFUSED)
         for finding in (*survey.found(Hindrance.UNKNOWN), *refused):

@@ -9,7 +9,7 @@ from kafka.errors import (
     TopicAlreadyExistsError,
 )
 
-from mesaya_ws.core.log.interface import RecordRefusedError
+from mesaya_ws.core.log.interface import RecordRejectedError
 
 Configs = Mapping[str, str]
 """What a topic is created with (https://kafka.apache.org/documentation/#topicconfigs)."""
@@ -31,7 +31,7 @@ REPLICAS = 3
 def create_topic(admin: KafkaAdminClient, topic: str, configs: Configs) -> None:
     """Create a topic of one partition, with up to `REPLICAS` replicas; if it is there, that is fine.
 
-    Raises `RecordRefusedError` when they do not let us, another `KafkaError` when they do not answer.
+    Raises `RecordRejectedError` when they do not let us, another `KafkaError` when they do not answer.
     """
     brokers = admin.describe_cluster()["brokers"]
     serving = [broker for broker in brokers if not broker.get("is_fenced")]
@@ -45,7 +45,7 @@ def create_topic(admin: KafkaAdminClient, topic: str, configs: Configs) -> None:
         if isinstance(error, RetriableError):
             raise
         wanted = ", ".join(f"{name}={value}" for name, value in configs.items())
-        raise RecordRefusedError(
+        raise RecordRejectedError(
             f"Kafka has no topic {topic}, and does not let us make it ({error.description or error}): "
             f"create it with one partition and {wanted}."
         ) from error

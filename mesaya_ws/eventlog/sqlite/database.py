@@ -72,7 +72,7 @@ _FIRST = """
 _LAST = "SELECT coalesce(max(seq), 0) FROM record"
 
 
-class LogFileError(Exception):
+class DatabaseError(Exception):
     """Something is wrong with the file; the message is a sentence that names it, and says what to do."""
 
 
@@ -101,10 +101,10 @@ class Epoch(NamedTuple):
     number: int
 
 
-class LogFile:
+class Database:
     """A connection to the file, for one thread; to be closed there. `path` is absolute.
 
-    What others have locked is waited for, `patience` seconds at most. Everything raises `LogFileError`.
+    What others have locked is waited for, `patience` seconds at most. Everything raises `DatabaseError`.
     """
 
     def __init__(self, path: Path, patience: float, *, create: bool = False) -> None:
@@ -141,7 +141,9 @@ class LogFile:
 
     def _check_place(self) -> None:
         if self.moved:
-            raise LogFileError(f"{self.path} has been removed or replaced: put it back, or restart to begin a new one.")
+            raise DatabaseError(
+                f"{self.path} has been removed or replaced: put it back, or restart to begin a new one."
+            )
 
     def _check_kind(self, *, empty_is_fine: bool) -> None:
         with self._transaction():  # another process may be making the file right now
@@ -149,14 +151,14 @@ class LogFile:
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (format,) = self._db.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION_ID and not (empty_is_fine and application == tables == 0):
-            raise LogFileError(f"{self.path} belongs to another program: choose another file.")
+            raise DatabaseError(f"{self.path} belongs to another program: choose another file.")
         if format > _FORMAT:
-            raise LogFileError(
+            raise DatabaseError(
                 f"{self.path} was written by a newer version of mesaya-ws (format {format}, this one knows {_FORMAT}): "
                 "run that version, or choose another file."
             )
 
-    def fit_out(self, topics: Iterable[str]) -> None:
+    def migrate(self, topics: Iterable[str]) -> None:
         """Add what is missing of tables and topics, begin an epoch of these, and make sure that commits are durable."""
         self._use_wal()
         with self._errors_explained():
@@ -185,7 +187,7 @@ class LogFile:
                         raise
                     sleep(0.02)
         if mode != "wal":
-            raise LogFileError(f"{self.path} is where processes cannot share memory: choose a local disk.")
+            raise DatabaseError(f"{self.path} is where processes cannot share memory: choose a local disk.")
 
     def append(self, groups: Iterable[Iterable[NewRecord]], *, compact: bool = False) -> list[list[Appended]]:
         """Append all records in one transaction; when it returns they are on the disk, at the places returned.
@@ -219,7 +221,7 @@ class LogFile:
         return places
 
     def try_to_write(self) -> None:
-        """Raise `LogFileError` if the file could not be written now; nothing is."""
+        """Raise `DatabaseError` if the file could not be written now; nothing is."""
         with self._errors_explained():
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("ROLLBACK")
@@ -299,4 +301,4 @@ class LogFile:
         try:
             yield
         except sqlite3.Error as error:
-            raise LogFileError(f"{self.path} {reason(error)}.") from error
+            raise DatabaseError(f"{self.path} {reason(error)}.") from error

@@ -10,9 +10,18 @@ from time import monotonic, time
 import trio
 
 from mesaya_ws.core.log.epochs import Epochs
-from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, News, Outage, Replaced, Restored, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Place, Record
-from mesaya_ws.eventlog.sqlite.database import Epoch, LogFile, LogFileError, Page, Topic
+from mesaya_ws.core.log.events import (
+    Available,
+    EpochsBegun,
+    Gap,
+    LogEvent,
+    LogMetadata,
+    Records,
+    TopicRecreated,
+    Unavailable,
+)
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record
+from mesaya_ws.eventlog.sqlite.database import Database, DatabaseError, Epoch, Page, Topic
 
 POLL_INTERVAL = 0.02
 """Seconds between two looks at whether other processes have appended; each costs some 10 µs, and waking up."""
@@ -24,7 +33,7 @@ BUSY_FOR = 1.0
 """Seconds since the last record in which the next one is expected soon."""
 
 LOOK_INTERVAL = 3.0
-"""Seconds between two `Sources`."""
+"""Seconds between two `LogMetadata`."""
 
 RETRY_INTERVAL = 0.5
 """Seconds between two tries to reach a file that is out of reach."""
@@ -33,9 +42,9 @@ READ_PATIENCE = 1.0
 """Seconds to wait for a file that another program has locked."""
 
 
-def extents(topics: Mapping[str, Topic]) -> dict[Partition, Extent]:
+def extents(topics: Mapping[str, Topic]) -> dict[Partition, OffsetRange]:
     """Return what the topics hold; each has one partition."""
-    return {Partition(name, 0): Extent(topic.begin, topic.end, topic.uuid) for name, topic in topics.items()}
+    return {Partition(name, 0): OffsetRange(topic.begin, topic.end, topic.uuid) for name, topic in topics.items()}
 
 
 class Follower:
@@ -48,8 +57,8 @@ class Follower:
         self,
         path: Path,
         topics: frozenset[str],
-        deliver: Callable[[News], Awaitable[None]],
-        start: Mapping[Partition, Place],
+        deliver: Callable[[LogEvent], Awaitable[None]],
+        start: Mapping[Partition, PartitionPosition],
         trouble: Callable[[], str | None],
     ) -> None:
         self.wake = threading.Event()
@@ -73,13 +82,13 @@ class Follower:
         """Read for ever, on one connection after the other; cancellation ends it."""
         while True:
             try:
-                with closing(LogFile(self._path, READ_PATIENCE)) as file:
+                with closing(Database(self._path, READ_PATIENCE)) as file:
                     self._read_on(file)
-            except LogFileError as error:
+            except DatabaseError as error:
                 self._tell_state(str(error))
                 trio.from_thread.run(trio.sleep, RETRY_INTERVAL)
 
-    def _read_on(self, file: LogFile) -> None:
+    def _read_on(self, file: Database) -> None:
         """Hand over what the log holds and what comes, until another file is in its place."""
         version, changed_at = None, -inf
         if self._seq is None:
@@ -90,7 +99,7 @@ class Follower:
         while not file.moved:
             trio.from_thread.check_cancelled()
             self.wake.clear()
-            news: list[News] = []
+            news: list[LogEvent] = []
             latest = file.version()
             if latest != version or monotonic() >= self._look_at:
                 looked_at = round(time() * 1000)
@@ -108,18 +117,18 @@ class Follower:
 
     def _tell_state(self, trouble: str | None) -> None:
         if trouble and not self._down:
-            trio.from_thread.run(self._deliver, Outage(trouble))
+            trio.from_thread.run(self._deliver, Unavailable(trouble))
         elif self._down and not trouble:
-            trio.from_thread.run(self._deliver, Restored())
+            trio.from_thread.run(self._deliver, Available())
         self._down = bool(trouble)
 
     def _next_news(
         self, all_topics: Mapping[str, Topic], epochs: Sequence[Epoch], page: Page, looked_at: int
-    ) -> tuple[list[News], bool]:
+    ) -> tuple[list[LogEvent], bool]:
         """Return what is to be told of a page behind our place, and whether there may be more."""
         topics = {name: topic for name, topic in all_topics.items() if name in self._topics}
         self._check_age(topics)
-        news: list[News] = []
+        news: list[LogEvent] = []
         for name in topics.keys() - self._known.keys():
             self._begin(name, topics[name])
         if replaced := [name for name, topic in topics.items() if self._known[name] != topic.uuid]:
@@ -127,10 +136,10 @@ class Follower:
             self._seq, self._epoch, epochs, page = 0, 0, [], Page([], 0, True)
             for name in replaced:
                 self._begin(name, topics[name])
-                news.append(Replaced(name, topics[name].uuid))
+                news.append(TopicRecreated(name, topics[name].uuid))
         if monotonic() >= self._look_at:
             self._look_at = monotonic() + LOOK_INTERVAL
-            news.append(Sources(extents(topics), {None: self._lag(topics)}, looked_at))
+            news.append(LogMetadata(extents(topics), {None: self._lag(topics)}, looked_at))
         for name, topic in topics.items():
             if self._next[name] < topic.begin:
                 news.append(Gap(Partition(name, 0), self._next[name], topic.begin))
@@ -142,17 +151,17 @@ class Follower:
         if not page.more:
             self._next.update((name, topic.end) for name, topic in topics.items())
         if records:
-            news.append(Batch(None, records, self._lag(topics)))
+            news.append(Records(None, records, self._lag(topics)))
         return news, page.more
 
     def _check_age(self, topics: Mapping[str, Topic]) -> None:
         for name, topic in topics.items():
             if self._known.get(name) == topic.uuid and self._next[name] > topic.end:
-                raise LogFileError(
+                raise DatabaseError(
                     f"{self._path} holds less than has been read from it: put the newer file back, or restart."
                 )
 
-    def _check_epochs(self, file: LogFile) -> None:
+    def _check_epochs(self, file: Database) -> None:
         """Look whether what was read is still what the file holds, and not an older copy that was written on."""
         topics, epochs = file.epochs_at(self._next)
         for name, number in epochs.items():
@@ -160,8 +169,8 @@ class Follower:
             if known is not None and known != number and topics[name].uuid == self._known[name]:
                 raise self._older_copy()
 
-    def _older_copy(self) -> LogFileError:
-        return LogFileError(
+    def _older_copy(self) -> DatabaseError:
+        return DatabaseError(
             f"{self._path} is an older copy of what has been read, which was written on: put the newer file back, or "
             "restart."
         )

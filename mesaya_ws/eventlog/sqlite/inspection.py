@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
-from mesaya_ws.eventlog.sqlite.database import LogFile, LogFileError
+from mesaya_ws.eventlog.sqlite.database import Database, DatabaseError
 from mesaya_ws.eventlog.sqlite.follower import extents
 from mesaya_ws.settings import Settings, followed
 
@@ -25,11 +25,11 @@ def inspect(settings: Settings) -> Inspection:
     findings = list(_findings_of_place(path.parent))
     if path.exists() and not findings:
         try:
-            with closing(LogFile(path, PATIENCE)) as file:
+            with closing(Database(path, PATIENCE)) as file:
                 file.try_to_write()
                 topics = file.topics()
             found = extents({name: topic for name, topic in topics.items() if name in followed(settings)})
-        except LogFileError as failure:
+        except DatabaseError as failure:
             findings.append(error(f"EVENT_LOG_FILE: {failure}"))
     return Inspection(found, [*findings, *_findings_of_room(path.parent)])
 

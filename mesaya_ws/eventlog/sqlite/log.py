@@ -13,17 +13,17 @@ from typing import TypeVar
 import attrs
 import trio
 
-from mesaya_ws.core.log.events import News
+from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import (
     EventLog,
     LogUnavailableError,
     OffsetGoneError,
     Paused,
-    RecordRefusedError,
+    RecordRejectedError,
     nothing_is_paused,
 )
-from mesaya_ws.core.log.records import BEGINNING, Appended, Extent, NewRecord, Partition, Place, Record
-from mesaya_ws.eventlog.sqlite.database import PAGE_RECORDS, LogFile, LogFileError
+from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
+from mesaya_ws.eventlog.sqlite.database import PAGE_RECORDS, Database, DatabaseError
 from mesaya_ws.eventlog.sqlite.follower import READ_PATIENCE, RETRY_INTERVAL, Follower, extents
 from mesaya_ws.settings import SettingsError
 
@@ -60,9 +60,9 @@ async def open_sqlite_log(path: Path, topics: Sequence[str], *, compact: bool = 
 
 def _prepare(path: Path, topics: Sequence[str]) -> None:
     try:
-        with closing(LogFile(path, APPEND_PATIENCE, create=True)) as file:
-            file.fit_out(topics)
-    except LogFileError as error:
+        with closing(Database(path, APPEND_PATIENCE, create=True)) as file:
+            file.migrate(topics)
+    except DatabaseError as error:
         raise SettingsError([f"EVENT_LOG_FILE: {error}"]) from error
 
 
@@ -110,7 +110,7 @@ class SqliteLog:
         if request.failure:
             raise LogUnavailableError(request.failure)
         if refused:
-            raise RecordRefusedError(refused[1])
+            raise RecordRejectedError(refused[1])
         return request.appended
 
     def _refusal(self, record: NewRecord) -> str | None:
@@ -122,8 +122,8 @@ class SqliteLog:
 
     async def follow(
         self,
-        deliver: Callable[[News], Awaitable[None]],
-        start: Mapping[Partition, Place] = BEGINNING,
+        deliver: Callable[[LogEvent], Awaitable[None]],
+        start: Mapping[Partition, PartitionPosition] = BEGINNING,
         paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. There is one source: the whole log."""
@@ -141,12 +141,12 @@ class SqliteLog:
             raise OffsetGoneError(f"{partition.topic} does not hold offset {start} of partition {partition.number}.")
         return page.records
 
-    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, Extent]:
+    async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, OffsetRange]:
         """See `EventLog.extents`."""
-        topics = await self._ask(LogFile.topics)
+        topics = await self._ask(Database.topics)
         return extents({name: topic for name, topic in topics.items() if name in self._topics})
 
-    async def lost_ends(self, places: Mapping[Partition, Place]) -> Set[Partition]:
+    async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
         """See `EventLog.lost_ends`."""
         asked = {partition.topic: place for partition, place in places.items() if partition.number == 0}
         topics, epochs = await self._ask(
@@ -160,34 +160,34 @@ class SqliteLog:
             and (topics[name].end < next_offset or (epoch is not None and epochs.get(name, epoch) != epoch))
         }
 
-    async def _ask(self, question: Callable[[LogFile], _Answer]) -> _Answer:
+    async def _ask(self, question: Callable[[Database], _Answer]) -> _Answer:
         """Ask the file something, in a thread and on a connection of its own."""
 
         def ask() -> _Answer:
-            with closing(LogFile(self._path, READ_PATIENCE)) as file:
+            with closing(Database(self._path, READ_PATIENCE)) as file:
                 return question(file)
 
         try:
             return await trio.to_thread.run_sync(ask, limiter=self._readers)
-        except LogFileError as error:
+        except DatabaseError as error:
             raise LogUnavailableError(str(error)) from error
 
     def _write(self) -> None:
         """Append what is asked for, in order; all that waits goes into one transaction. Runs in the writer's thread."""
         with ExitStack() as opened:
-            file: LogFile | None = None
+            file: Database | None = None
             while (requests := self._gather()) is not None:
                 try:
                     if file is None or file.moved:
                         opened.close()
-                        file = opened.enter_context(closing(LogFile(self._path, APPEND_PATIENCE)))
-                        file.fit_out(self._topics)
+                        file = opened.enter_context(closing(Database(self._path, APPEND_PATIENCE)))
+                        file.migrate(self._topics)
                     groups = (() if request.withdrawn else request.records for request in requests)
                     places = file.append(groups, compact=self._compact)
                     for request, appended in zip(requests, places, strict=True):
                         request.appended = appended
                     self._trouble = None
-                except LogFileError as error:
+                except DatabaseError as error:
                     opened.close()
                     file = None
                     self._trouble = str(error)

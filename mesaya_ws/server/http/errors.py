@@ -16,7 +16,7 @@ from mesaya_ws.core.wire.http_errors import (
     UNKNOWN_METHOD,
     HttpError,
 )
-from mesaya_ws.runtime.logs import about
+from mesaya_ws.runtime.logs import bind_context
 
 
 class ApiError(Exception):
@@ -30,7 +30,7 @@ class ApiError(Exception):
 
 
 def _answer(error: HttpError, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
-    about(code=error.code)
+    bind_context(code=error.code)
     return JSONResponse({"error": {"code": error.code, "message": sentence}}, error.status, headers)
 
 

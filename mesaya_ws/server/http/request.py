@@ -13,13 +13,13 @@ from cattrs.errors import ClassValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRefusedError
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord, Record
-from mesaya_ws.core.platform.envelope import Unreadable, mistyped_id, understand
+from mesaya_ws.core.platform.envelope import Rejected, decode, mistyped_id
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.core.wire.json_text import MAX_NODES, has_too_many_nodes, read_json
 from mesaya_ws.core.wire.structuring import first_problem, strict_converter
-from mesaya_ws.runtime.logs import about
+from mesaya_ws.runtime.logs import bind_context
 from mesaya_ws.server.http.errors import ApiError
 from mesaya_ws.settings import Settings
 
@@ -106,13 +106,13 @@ async def append(
     try:
         with trio.fail_after(APPEND_SECONDS):
             [place] = await event_log.append([record])
-    except RecordRefusedError as error:
+    except RecordRejectedError as error:
         raise ApiError(http_errors.REFUSED, str(error)) from None
     except (LogUnavailableError, trio.TooSlowError) as error:
         sentence = f"The event log did not acknowledge; the record may or may not have been appended. {error}"
         raise ApiError(http_errors.LOG_UNAVAILABLE, sentence.strip()) from None
     answer = {"topic": place.topic, "partition": place.partition, "offset": place.offset}
-    about(**answer)
+    bind_context(**answer)
     return JSONResponse(answer, HTTPStatus.CREATED)
 
 
@@ -124,8 +124,8 @@ def _encode(value: dict[str, Any]) -> bytes:
 
 
 def _expect_sense(record: NewRecord) -> None:
-    meaning = understand(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
-    if isinstance(meaning, Unreadable):
+    meaning = decode(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
+    if isinstance(meaning, Rejected):
         sentence = meaning.detail or f"Such a record is not sent to anybody: {meaning.reason}."
     elif (needed := mistyped_id(meaning)) is not None:
         sentence = f"The {needed} is no id; without it nobody is concerned."

@@ -26,7 +26,7 @@ class RequestLog:
     """An ASGI application that counts and logs the requests which `app` answers at `paths`.
 
     Logged as INFO: every refusal, and whatever changes something. Who answers a request says more of it, for its line,
-    with `logs.about`: the code of an error, where a record was appended.
+    with `logs.bind_context`: the code of an error, where a record was appended.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: Collection[str]) -> None:

@@ -9,19 +9,19 @@ import trio
 from attrs import field, frozen
 
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
-from mesaya_ws.core.wire.frame_limits import FrameWatch, Violation
+from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
 from mesaya_ws.core.wire.frames import PING, close_frame
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
-from mesaya_ws.server.websocket.receiver import Receiver
-from mesaya_ws.server.websocket.send_queue import Outbox
-from mesaya_ws.server.websocket.stream import WatchedStream
+from mesaya_ws.server.websocket.receiver import ReadPoller
+from mesaya_ws.server.websocket.send_queue import SendQueue
+from mesaya_ws.server.websocket.stream import ClientStream
 from mesaya_ws.server.websocket.traffic import carried
 from mesaya_ws.server.websocket.trio_websocket import WebSocket
 from mesaya_ws.settings import Settings
@@ -62,7 +62,7 @@ class Surroundings:
     status: Status = field(factory=Status)
     connections: "set[Connection]" = field(factory=set)
     holding: set[Session] = field(factory=set)
-    receiver: Receiver = field(factory=Receiver)
+    receiver: ReadPoller = field(factory=ReadPoller)
 
     def attend(self, session: Session) -> None:
         """See to it that what `session` waits for comes."""
@@ -79,9 +79,9 @@ class Connection:
 
     __slots__ = (
         "_around",
-        "_outbox",
         "_pinged_at",
         "_scope",
+        "_send_queue",
         "_stream",
         "_tcp",
         "_verdict",
@@ -97,12 +97,12 @@ class Connection:
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
         self._verdict: CloseCode | None = None
-        self._outbox = Outbox(
+        self._send_queue = SendQueue(
             stream.socket, senders, self, max_messages=settings.send_queue_messages, max_bytes=settings.send_queue_bytes
         )
-        watch = FrameWatch(settings.max_message_bytes, settings.messages_per_second)
-        self._stream = WatchedStream(stream.socket, early, self._outbox, watch, self, around.receiver.receive)
-        self.session = Session(id, around.feed, self._outbox, around.limits)
+        watch = FrameLimiter(settings.max_message_bytes, settings.messages_per_second)
+        self._stream = ClientStream(stream.socket, early, self._send_queue, watch, self, around.receiver.receive)
+        self.session = Session(id, around.feed, self._send_queue, around.limits)
 
     def close(self, verdict: CloseCode) -> None:
         """End the connection, telling the client why; the first reason counts."""
@@ -117,9 +117,9 @@ class Connection:
     @property
     def waiting_bytes(self) -> int:
         """How many bytes wait for the client to take them."""
-        return self._outbox.waiting_bytes
+        return self._send_queue.waiting_bytes
 
-    def overflowed(self) -> None:
+    def on_overflow(self) -> None:
         """End the connection of a client that reads too slowly; the log still has what it misses."""
         self.close(codes.SLOW)
 
@@ -127,7 +127,7 @@ class Connection:
         """Hand over more of what the client missed while it was away."""
         try:
             self.session.go_on()
-        except Overtaken:
+        except PositionEvicted:
             self.close(codes.SLOW)
         else:
             self._around.attend(self.session)
@@ -137,7 +137,7 @@ class Connection:
         log.error("a connection ended by a fault of ours", connection=self.session.id, exc_info=fault)
         self.close(codes.INTERNAL_ERROR)
 
-    def violated(self, violation: Violation) -> None:
+    def on_violation(self, violation: Violation) -> None:
         """End the connection of a client that breaks a limit."""
         self.close(_VERDICTS[violation])
 
@@ -147,22 +147,22 @@ class Connection:
         A client that takes nothing of what waits for it is given up as well, whatever it sends. One that takes some is
         there: the ping may be on its way to it, after much else. One that waits for an answer is told that it does.
         """
-        settings, heard_at, outbox = self._around.settings, self._stream.heard_at, self._outbox
+        settings, heard_at, send_queue = self._around.settings, self._stream.heard_at, self._send_queue
         if self.session.is_waited_for:
             self.session.remind()
-        if outbox.behind and now - outbox.took_at(now) >= settings.ping_timeout:
+        if send_queue.behind and now - send_queue.took_at(now) >= settings.ping_timeout:
             self.close(codes.SLOW)
         elif self._pinged_at > heard_at:
-            if now - max(self._pinged_at, outbox.took_at(now)) >= settings.ping_timeout:
+            if now - max(self._pinged_at, send_queue.took_at(now)) >= settings.ping_timeout:
                 self.close(codes.PING_TIMEOUT)
         elif now - heard_at >= settings.ping_interval:
             self._pinged_at = now
-            outbox.offer(PING, 1)
-            outbox.took_at(now)
+            send_queue.offer(PING, 1)
+            send_queue.took_at(now)
 
     async def run(self, answer: bytes) -> tuple[int, str]:
         """Send the `answer` that opens the WebSocket, serve the client, and return how it was closed, and by whom."""
-        self._outbox.offer(answer + self.session.greeting(), 1)
+        self._send_queue.offer(answer + self.session.greeting(), 1)
         websocket = WebSocket(self._stream, self._obey)
         with self._scope:
             try:
@@ -189,8 +189,8 @@ class Connection:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""
         self.leave()
         if verdict is codes.SLOW:
-            self._outbox.drop()  # it comes back for more than that
-        self._outbox.finish(close_frame(verdict.code, verdict.name))
+            self._send_queue.drop()  # it comes back for more than that
+        self._send_queue.finish(close_frame(verdict.code, verdict.name))
         with trio.move_on_after(self._around.settings.close_timeout), suppress(trio.BrokenResourceError):
             async for _ in self._tcp:
                 pass
@@ -203,7 +203,7 @@ class Connection:
 
     def abandon(self) -> None:
         """Let nothing be written any more, and the next one end."""
-        self._outbox.close()
+        self._send_queue.close()
         self._stream.abandon()
 
 

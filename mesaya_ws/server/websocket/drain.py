@@ -6,7 +6,7 @@ from typing import Protocol
 
 import trio
 
-from mesaya_ws.core.feed.hub import PACE
+from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
 
@@ -44,7 +44,7 @@ async def drain(connections: Set[Leaving], seconds: float) -> None:
         for number, (moment, connection) in enumerate(zip(moments, leaving, strict=True), 1):
             # Where it is late, waiting a turn of the loop for each would make it later.
             is_early = trio.current_time() < moment + delay
-            if connection in connections and (is_early or number % PACE == 0):
+            if connection in connections and (is_early or number % YIELD_EVERY == 0):
                 await trio.sleep_until(moment + delay)
             if connection in connections:
                 act(connection)

@@ -4,7 +4,7 @@ from collections.abc import Set
 
 import trio
 
-from mesaya_ws.core.feed.hub import PACE
+from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.server.websocket.connection import Connection
 from mesaya_ws.settings import Settings
 
@@ -16,5 +16,5 @@ async def keep_alive(connections: Set[Connection], settings: Settings) -> None:
         await trio.sleep(period)
         for number, connection in enumerate(list(connections), 1):
             connection.check(trio.current_time())
-            if number % PACE == 0:
+            if number % YIELD_EVERY == 0:
                 await trio.lowlevel.checkpoint()

@@ -5,7 +5,7 @@ import select
 
 import trio
 
-from mesaya_ws.server.fairness import Share
+from mesaya_ws.server.fairness import AdaptiveBatch
 
 HEARD_AT_ONCE = 32
 """Clients that are heard in one turn of the event loop, at most: to answer one, or to end its connection, takes some
@@ -18,7 +18,7 @@ RECEIVE = 65_536
 """Bytes that are received at once, at most."""
 
 
-class Receiver:
+class ReadPoller:
     """Receives from any number of sockets, while `run` runs.
 
     Trio would wake up all whose sockets are readable in the same turn. Thousands who say something at once, or whose
@@ -34,7 +34,7 @@ class Receiver:
 
     async def run(self) -> None:
         """Wake up those who can receive something, until cancelled; who waits then can only be cancelled, too."""
-        share = Share(HEARD_AT_ONCE, HEARD_AT_LEAST)
+        share = AdaptiveBatch(HEARD_AT_ONCE, HEARD_AT_LEAST)
         more = False
         while True:
             await trio.lowlevel.wait_readable(self._poll)
@@ -61,7 +61,7 @@ class Receiver:
             self._waiting[fd] = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(abort)
             try:
-                # As in the outbox: Trio's sockets have no public way to do it without awaiting.
+                # As in the send queue: Trio's sockets have no public way to do it without awaiting.
                 return os.read(fd, RECEIVE)
             except BlockingIOError:
                 continue

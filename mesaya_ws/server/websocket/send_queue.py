@@ -13,7 +13,7 @@ from typing import Protocol
 
 import trio
 
-from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.wire.frames import CONTROLS
 
 JOIN = 65_536
@@ -27,10 +27,10 @@ _INT = Struct("i")
 
 
 class Owner(Protocol):
-    """Whoever an outbox works for."""
+    """Whoever a send queue works for."""
 
-    def overflowed(self) -> None:
-        """Hear that the client reads too slowly, and that the outbox takes nothing more."""
+    def on_overflow(self) -> None:
+        """Hear that the client reads too slowly, and that the send queue takes nothing more."""
         ...
 
     def idle(self) -> None:
@@ -42,7 +42,7 @@ class Owner(Protocol):
         ...
 
 
-class Outbox:
+class SendQueue:
     """The only way of bytes to a client's socket.
 
     While nothing waits, `offer` writes without blocking and without a task switch. When the kernel does not take all, a
@@ -126,7 +126,7 @@ class Outbox:
     def stream(self, frames: Iterator[bytes]) -> None:
         """Write `frames`, of one message, each when those before it are written; to be called when nothing is queued.
 
-        When `frames` raises `Overtaken`, the owner is told that the client reads too slowly (`overflowed`).
+        When `frames` raises `PositionEvicted`, the owner is told that the client reads too slowly (`on_overflow`).
         """
         if self._sealed:
             return
@@ -151,7 +151,7 @@ class Outbox:
         if waiting > self._max_bytes or self._waiting_messages + messages > self._max_messages:
             self._sealed = True
             if self._owner is not None:
-                self._owner.overflowed()
+                self._owner.on_overflow()
         else:
             self._put(data, messages)
 
@@ -203,10 +203,10 @@ class Outbox:
             self._sealed = self.broken = True
             self._stream = None
             return
-        except Overtaken:
+        except PositionEvicted:
             self.behind = False
             if self._owner is not None:
-                self._owner.overflowed()
+                self._owner.on_overflow()
             return
         self.behind = False
         self._caught_up()
@@ -225,7 +225,7 @@ class Outbox:
             return b""
         try:
             frame = next(self._stream, b"")
-        except Overtaken:
+        except PositionEvicted:
             # The rest of the message will never come: only a close frame may follow, which may be waiting already.
             last_word = self._queued[-1] if self._finished and self._queued else None
             self._sealed = True

@@ -5,44 +5,54 @@ from typing import Protocol
 
 import trio
 
-from mesaya_ws.core.wire.frame_limits import FrameWatch, Violation
+from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
 from mesaya_ws.core.wire.frames import CLOSE
-from mesaya_ws.server.websocket.send_queue import Outbox
+from mesaya_ws.server.websocket.send_queue import SendQueue
 
 
 class Owner(Protocol):
     """Whoever a stream works for."""
 
-    def violated(self, violation: Violation) -> None:
+    def on_violation(self, violation: Violation) -> None:
         """Hear that the client has broken a limit, and is not listened to any more."""
         ...
 
 
-class WatchedStream(trio.abc.Stream):
+class ClientStream(trio.abc.Stream):
     """A client's socket as trio-websocket sees it, from the end of the handshake on.
 
-    What it sends goes through the outbox, in order with the frames of events. What it receives, first `early` and then
-    the socket's bytes, is watched: a client that breaks a limit is reported once to `owner`, and not listened to
+    What it sends goes through the send queue, in order with the frames of events. What it receives, first `early` and
+    then the socket's bytes, is watched: a client that breaks a limit is reported once to `owner`, and not listened to
     any more. `has_parted` says that trio-websocket has sent a close frame. Closing it ends what trio-websocket can do,
     and leaves the socket to its owner.
     """
 
-    __slots__ = ("_closed", "_early", "_outbox", "_owner", "_receive", "_socket", "_watch", "has_parted", "heard_at")
+    __slots__ = (
+        "_closed",
+        "_early",
+        "_owner",
+        "_receive",
+        "_send_queue",
+        "_socket",
+        "_watch",
+        "has_parted",
+        "heard_at",
+    )
 
     def __init__(
         self,
         socket: trio.socket.SocketType,
         early: bytes,
-        outbox: Outbox,
-        watch: FrameWatch,
+        send_queue: SendQueue,
+        watch: FrameLimiter,
         owner: Owner,
         receive: Callable[[trio.socket.SocketType], Awaitable[bytes]],
     ) -> None:
         self._socket = socket
         self._receive = receive
         self._early = early
-        self._outbox = outbox
-        self._watch: FrameWatch | None = watch
+        self._send_queue = send_queue
+        self._watch: FrameLimiter | None = watch
         self._owner: Owner | None = owner
         self._closed = False
         self.has_parted = False
@@ -62,21 +72,21 @@ class WatchedStream(trio.abc.Stream):
                 return data
             self._watch = None
             if self._owner is not None:
-                self._owner.violated(violation)
+                self._owner.on_violation(violation)
         return b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Hand `data` to the outbox. Raises `BrokenResourceError` when the client is gone."""
+        """Hand `data` to the send queue. Raises `BrokenResourceError` when the client is gone."""
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise trio.ClosedResourceError
         self.has_parted = data[0] == CLOSE
-        self._outbox.offer(bytes(data), 1)
-        if self._outbox.broken:
+        self._send_queue.offer(bytes(data), 1)
+        if self._send_queue.broken:
             raise trio.BrokenResourceError
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Return at once: the outbox never blocks."""
+        """Return at once: the send queue never blocks."""
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed import broadcaster as module
-from mesaya_ws.core.feed.broadcaster import Publisher
+from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.outcome import Message
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.position import Cursor
@@ -22,14 +22,14 @@ RECORD = Record(*RESTAURANTS, 6, NOW, None, b"{}")
 INFO, LIST = "restaurant:r:info", "global:restaurants"
 
 
-class Place:
+class PartitionPosition:
     """A publisher that stands behind `RECORD`, and a client of two channels."""
 
     def __init__(self):
         self.cursor, self.window, self.hub = Cursor(), Window(inf, 1 << 20), Hub()
-        self.cursor.found({RESTAURANTS: Extent(0, 9, "id")})
+        self.cursor.found({RESTAURANTS: OffsetRange(0, 9, "id")})
         self.cursor.advance(RESTAURANTS, 7)
-        self.publisher = Publisher(self.hub, self.window, self.cursor)
+        self.publisher = Broadcaster(self.hub, self.window, self.cursor)
         self.client = FakeOutbox()
         for channel in (INFO, LIST):
             self.hub.subscribe(channel, self.client)
@@ -44,7 +44,7 @@ class Place:
 
 @pytest.fixture
 def place():
-    return Place()
+    return PartitionPosition()
 
 
 def messages(data):

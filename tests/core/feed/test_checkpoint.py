@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.feed import checkpoint
 from mesaya_ws.core.feed.checkpoint import (
-    DamagedError,
+    CorruptCheckpointError,
     Slots,
     in_pieces,
     make_marker,
@@ -18,11 +18,15 @@ from mesaya_ws.core.feed.checkpoint import (
     part_record,
     unpack,
 )
-from mesaya_ws.core.log.records import Partition, Place, Record
+from mesaya_ws.core.log.records import Partition, PartitionPosition, Record
 from mesaya_ws.core.recovery.coverage import Cut
 
 TOPIC = "state"
-CUT = Cut({Partition("a", 0): Place("id", 7, 3), Partition("b", 2): Place("other", 0)}, 12, frozenset({"b"}))
+CUT = Cut(
+    {Partition("a", 0): PartitionPosition("id", 7, 3), Partition("b", 2): PartitionPosition("other", 0)},
+    12,
+    frozenset({"b"}),
+)
 
 
 def parts_of(rows):
@@ -122,7 +126,7 @@ def test_damaged_parts_are_noticed(damage):
         "no rows": [checkpoint.zlib.compress(b'["t", 1, 2]\n')],
         "empty": [],
     }[damage]
-    with pytest.raises(DamagedError):
+    with pytest.raises(CorruptCheckpointError):
         rows_of(damaged)
 
 
@@ -150,7 +154,7 @@ def test_the_newest_comes_first_and_is_not_written_over():
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 @pytest.mark.parametrize("partition", [0, 1])
 def test_the_newest_was_written_last_or_in_several_partitions_is_furthest_in_the_log(order, partition):
-    cuts = [Cut({Partition("a", 0): Place("id", slot)}, 0, frozenset()) for slot in (0, 1)]
+    cuts = [Cut({Partition("a", 0): PartitionPosition("id", slot)}, 0, frozenset()) for slot in (0, 1)]
     markers = [make_marker(f"id{slot}", slot, 0, 0, 10**6 * (1 - slot), cuts[slot]) for slot in (0, 1)]
     slots = Slots()
     for slot in order:
@@ -173,7 +177,7 @@ def test_the_newest_was_written_last_or_in_several_partitions_is_furthest_in_the
 )
 def test_which_says_more(places, others, more):
     one, other = (
-        Cut({Partition(topic, 0): Place(*place) for topic, place in each.items()}, 0, frozenset())
+        Cut({Partition(topic, 0): PartitionPosition(*place) for topic, place in each.items()}, 0, frozenset())
         for each in (places, others)
     )
     assert one.says_more_than(other) == more
@@ -213,7 +217,7 @@ def test_a_marker_of_before_there_were_epochs_is_one():
     slots = Slots()
     slots.take(Record(TOPIC, 0, 99, 0, b"0", old))
     (marker,) = slots.whole()
-    assert marker.cut.places == {Partition("a", 0): Place("id", 7)}
+    assert marker.cut.places == {Partition("a", 0): PartitionPosition("id", 7)}
 
 
 @pytest.mark.parametrize("key", [None, b"", b"x", b"2", b"0/", b"0/x", b"/1", b"0/1/2", b"0/9999999999999999"])

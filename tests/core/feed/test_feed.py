@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import GLOBAL_KINDS, RESTAURANT_KINDS, parse_channel
 from mesaya_ws.core.feed import feed as feed_module
-from mesaya_ws.core.feed.checkpoint import DamagedError, pack, unpack
-from mesaya_ws.core.feed.feed import TURN, UNDERSTOOD_AT_ONCE, Feed
+from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, pack, unpack
+from mesaya_ws.core.feed.feed import PROCESS_BATCH, UNDERSTOOD_AT_ONCE, Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, EpochsBegun, Gap, Replaced, Sources, Truncated
-from mesaya_ws.core.log.records import BEGINNING, Extent, Partition, Place, Record
+from mesaya_ws.core.log.events import EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Truncated
+from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.projections import ENDED_AT_ONCE
-from mesaya_ws.core.recovery.verdict import Ahead, Earlier, Lost, Missed
+from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
 from tests.core.world import written
@@ -44,11 +44,11 @@ A, B = Partition("mesa-ya.reviews.events", 0), Partition("mesa-ya.restaurants.ev
 
 def test_a_source_is_paused_while_too_much_of_it_waits_for_another_one():
     feed = Feed(Hub(), Window(inf, 1 << 30), PARENT_TIMEOUT, max_records=10)
-    feed.hear(Sources({A: Extent(0, 20, "a"), B: Extent(0, 1, "b")}, {A: 20, B: 1}), NOW)
-    feed.hear(Batch(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
+    feed.hear(LogMetadata({A: OffsetRange(0, 20, "a"), B: OffsetRange(0, 1, "b")}, {A: 20, B: 1}), NOW)
+    feed.hear(Records(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
     list(feed.take(NOW))
     assert feed.paused == {A}
-    feed.hear(Batch(B, [Record(*B, 0, NOW + 5, None, b"{}")], 0), NOW)
+    feed.hear(Records(B, [Record(*B, 0, NOW + 5, None, b"{}")], 0), NOW)
     list(feed.take(NOW))
     assert feed.paused == set()
     assert feed.cursor.next[A] == 11
@@ -56,10 +56,10 @@ def test_a_source_is_paused_while_too_much_of_it_waits_for_another_one():
 
 def test_what_waits_has_not_been_understood():
     """What is made of a record takes many times its memory."""
-    with mock.patch.object(feed_module, "understand", side_effect=AssertionError):
+    with mock.patch.object(feed_module, "decode", side_effect=AssertionError):
         feed = new_feed()
-        feed.hear(Sources({A: Extent(0, 20, "a"), B: Extent(0, 1, "b")}, {A: 20, B: 1}), NOW)
-        feed.hear(Batch(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
+        feed.hear(LogMetadata({A: OffsetRange(0, 20, "a"), B: OffsetRange(0, 1, "b")}, {A: 20, B: 1}), NOW)
+        feed.hear(Records(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
         list(feed.take(NOW))
 
 
@@ -78,20 +78,20 @@ class Log:
 
     def tell(self, feed, sizes, start=BEGINNING):
         """Tell it everything behind `start`, in batches of these `sizes`; yield at every step."""
-        extents = {partition: Extent(0, len(held), partition.topic) for partition, held in self.held.items()}
+        extents = {partition: OffsetRange(0, len(held), partition.topic) for partition, held in self.held.items()}
         waiting = defaultdict(list)
         for record in self.order:
             partition = Partition(record.topic, record.partition)
             if partition not in start or record.offset >= start[partition].next:
                 waiting[None if self.embedded else partition].append(record)
         sources = [None] if self.embedded else list(self.held)
-        feed.hear(Sources(extents, {source: len(waiting[source]) for source in sources}), NOW)
+        feed.hear(LogMetadata(extents, {source: len(waiting[source]) for source in sources}), NOW)
         while any(waiting.values()):
             for source in sources:
                 size = next(sizes, 500)
                 batch, waiting[source] = waiting[source][:size], waiting[source][size:]
                 if batch:
-                    feed.hear(Batch(source, batch, len(waiting[source])), NOW)
+                    feed.hear(Records(source, batch, len(waiting[source])), NOW)
                     yield
                     for _ in feed.take(NOW):
                         yield
@@ -145,7 +145,7 @@ def stream():
 def test_a_restored_feed_is_the_same_as_one_that_has_read_everything(values, embedded, moment, sizes):
     log = Log(values, embedded=embedded)
     whole = new_feed()
-    with mock.patch.object(feed_module, "TURN", 2):
+    with mock.patch.object(feed_module, "PROCESS_BATCH", 2):
         telling = log.tell(whole, iter(sizes))
         for _ in islice(telling, moment):
             pass
@@ -195,17 +195,17 @@ def test_what_lies_before_the_checkpoint_must_be_read_again():
     whole = a_floor_plan()
     feed = restored(*captured(whole))
     *_, before, last = (position(publication) for channel, publication in published(whole) if channel == PLAN.name)
-    assert isinstance(whole.coverage.judge(PLAN, before), Missed)
-    assert isinstance(feed.coverage.judge(PLAN, before), Earlier)
-    assert isinstance(feed.coverage.judge(PLAN, last), Missed)
-    assert feed.coverage.judge(PLAN, "AAAA") == Lost.INVALID_POSITION
+    assert isinstance(whole.coverage.judge(PLAN, before), Recoverable)
+    assert isinstance(feed.coverage.judge(PLAN, before), NeedsHistory)
+    assert isinstance(feed.coverage.judge(PLAN, last), Recoverable)
+    assert feed.coverage.judge(PLAN, "AAAA") == Unrecoverable.INVALID_POSITION
 
 
 def test_what_retention_dropped_is_known_from_the_checkpoint():
     whole = a_floor_plan()
     feed = restored(*captured(whole))
-    extents = {partition: Extent(2, 2, partition.topic) for partition in (TABLES, SECTIONS)}
-    feed.hear(Sources(extents, dict.fromkeys(extents, 0)), NOW)
+    extents = {partition: OffsetRange(2, 2, partition.topic) for partition in (TABLES, SECTIONS)}
+    feed.hear(LogMetadata(extents, dict.fromkeys(extents, 0)), NOW)
     feed.hear(Gap(SECTIONS, 1, 2), NOW)
     list(feed.take(NOW))
     state, _, complete = shown(feed, PLAN)
@@ -215,19 +215,19 @@ def test_what_retention_dropped_is_known_from_the_checkpoint():
 
 def test_what_was_heard_of_but_not_taken_is_read_again_though_there_is_a_gap_behind_it():
     feed = new_feed()
-    extents = {partition: Extent(0, 1, partition.topic) for partition in (TABLES, SECTIONS)}
-    feed.hear(Sources(extents, dict.fromkeys(extents, 1)), NOW)
-    feed.hear(Batch(TABLES, [Record(*TABLES, 0, 1, None, value("created", "t", sectionId="s"))], 0), NOW)
+    extents = {partition: OffsetRange(0, 1, partition.topic) for partition in (TABLES, SECTIONS)}
+    feed.hear(LogMetadata(extents, dict.fromkeys(extents, 1)), NOW)
+    feed.hear(Records(TABLES, [Record(*TABLES, 0, 1, None, value("created", "t", sectionId="s"))], 0), NOW)
     list(feed.take(NOW))
     feed.hear(Gap(TABLES, 1, 5), NOW)
     cut, _ = feed.capture()
-    assert cut.places == {partition: Place(partition.topic, 0) for partition in (TABLES, SECTIONS)}
+    assert cut.places == {partition: PartitionPosition(partition.topic, 0) for partition in (TABLES, SECTIONS)}
 
 
 def test_a_checkpoint_that_is_damaged_changes_nothing():
     cut, pieces = a_floor_plan().capture()
     feed = new_feed()
-    with pytest.raises(DamagedError):
+    with pytest.raises(CorruptCheckpointError):
         list(feed.restore(cut, [*pieces, [("alive/table", "t", 7)]]))
     assert captured(feed) == captured(new_feed())
 
@@ -248,14 +248,14 @@ class Reader:
 def test_history_is_kept_and_news_are_told():
     feed, reader = new_feed(), Reader()
     feed.hub.subscribe(PLAN.name, reader)
-    feed.hear(Sources({SECTIONS: Extent(0, 2, "id")}, {SECTIONS: 2}), NOW)
+    feed.hear(LogMetadata({SECTIONS: OffsetRange(0, 2, "id")}, {SECTIONS: 2}), NOW)
     for offset in (0, 1):
-        feed.hear(Batch(SECTIONS, [section(offset)], 1 - offset), NOW)
+        feed.hear(Records(SECTIONS, [section(offset)], 1 - offset), NOW)
         list(feed.take(NOW))
         list(feed.hub.fan_out())
     assert feed.live
     assert (len(feed.window), reader.heard) == (2, [])
-    feed.hear(Batch(SECTIONS, [section(2)], 0), NOW)
+    feed.hear(Records(SECTIONS, [section(2)], 0), NOW)
     list(feed.take(NOW))
     list(feed.hub.fan_out())
     assert [orjson.loads(payload_of(frame))["data"]["sectionId"] for frame in reader.heard] == ["s2"]
@@ -266,33 +266,37 @@ def section(offset, timestamp=NOW):
 
 
 def test_others_run_after_every_few_records(live):
-    live.hear(Batch(SECTIONS, [section(offset) for offset in range(1, 2 * TURN + 2)], 0), NOW)
-    assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [TURN + 1, 2 * TURN + 1, 2 * TURN + 2]
+    live.hear(Records(SECTIONS, [section(offset) for offset in range(1, 2 * PROCESS_BATCH + 2)], 0), NOW)
+    assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [
+        PROCESS_BATCH + 1,
+        2 * PROCESS_BATCH + 1,
+        2 * PROCESS_BATCH + 2,
+    ]
 
 
 def test_what_is_large_is_as_much_as_many_records(live):
-    large = value("created", "s", restaurantId="r", name="x" * 1024 * (TURN // 2 - 1))
-    live.hear(Batch(SECTIONS, [section(offset)._replace(value=large) for offset in range(1, 5)], 0), NOW)
+    large = value("created", "s", restaurantId="r", name="x" * 1024 * (PROCESS_BATCH // 2 - 1))
+    live.hear(Records(SECTIONS, [section(offset)._replace(value=large) for offset in range(1, 5)], 0), NOW)
     assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [3, 5, 5]
 
 
 def test_what_becomes_of_a_record_counts_too(live):
     """A small record may be a large message."""
-    live.hear(Batch(SECTIONS, [section(1)], 0), NOW)
+    live.hear(Records(SECTIONS, [section(1)], 0), NOW)
     tables = [
         Record(*TABLES, n, NOW, None, value("created", f"t{n}", sectionId="s1", note="x" * 500)) for n in range(1000)
     ]
-    live.hear(Batch(TABLES, tables, 0), NOW)
+    live.hear(Records(TABLES, tables, 0), NOW)
     list(live.take(NOW))
     moves = [Record(*SECTIONS, n, NOW, None, value("updated", "s1", restaurantId=f"r{n}")) for n in range(2, 5)]
-    live.hear(Batch(SECTIONS, moves, 0), NOW)
+    live.hear(Records(SECTIONS, moves, 0), NOW)
     assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [3, 4, 5, 5], "each with a thousand tables"
 
 
 def test_a_record_that_takes_long_to_understand_is_understood_in_another_step_than_it_is_taken(live):
     large = section(1)._replace(value=value("created", "s1", restaurantId="r", name="x" * UNDERSTOOD_AT_ONCE))
-    live.hear(Batch(SECTIONS, [large], 0), NOW)
-    with mock.patch.object(feed_module, "understand", side_effect=AssertionError):
+    live.hear(Records(SECTIONS, [large], 0), NOW)
+    with mock.patch.object(feed_module, "decode", side_effect=AssertionError):
         list(live.take(NOW))
     assert live.cursor.next[SECTIONS] == 2
 
@@ -301,11 +305,11 @@ def test_a_record_that_takes_long_to_understand_is_understood_in_another_step_th
 def ends_with_much(live):
     """A feed that is about to take the end of a section with a thousand tables, and another record."""
     tables = [Record(*TABLES, n, NOW, None, value("created", f"t{n}", sectionId="s1")) for n in range(1000)]
-    live.hear(Batch(SECTIONS, [section(1)], 0), NOW)
-    live.hear(Batch(TABLES, tables, 0), NOW)
+    live.hear(Records(SECTIONS, [section(1)], 0), NOW)
+    live.hear(Records(TABLES, tables, 0), NOW)
     list(live.take(NOW))
     gone = Record(*SECTIONS, 2, NOW + 1, None, value("deleted", "s1"))
-    live.hear(Batch(SECTIONS, [gone, section(3, NOW + 1)], 0), NOW + 1)
+    live.hear(Records(SECTIONS, [gone, section(3, NOW + 1)], 0), NOW + 1)
     return live
 
 
@@ -330,18 +334,18 @@ def test_what_became_of_every_record_is_reported():
     feed = Feed(
         Hub(), Window(inf, 1 << 30), 1.0, lambda record, outcome: became.append((record.offset, outcome.reason))
     )
-    feed.hear(Sources({RESTAURANTS: Extent(0, 2, "id")}, {RESTAURANTS: 0}), NOW)
+    feed.hear(LogMetadata({RESTAURANTS: OffsetRange(0, 2, "id")}, {RESTAURANTS: 0}), NOW)
     values = (value("created", "r", name="Casa"), b"{}")
     records = [Record(*RESTAURANTS, offset, NOW, None, said) for offset, said in enumerate(values)]
-    feed.hear(Batch(RESTAURANTS, records, 0), NOW)
+    feed.hear(Records(RESTAURANTS, records, 0), NOW)
     list(feed.take(NOW))
-    assert became == [(0, Reason.PUBLISHED), (1, Reason.UNKNOWN_EVENT_TYPE)]
+    assert became == [(0, Disposition.PUBLISHED), (1, Disposition.UNKNOWN_EVENT_TYPE)]
 
 
 def test_a_feed_of_some_channels_publishes_nothing_else():
     feed = Feed(Hub(), Window(inf, 1 << 30), 1.0, only=["restaurant:r:info"])
-    feed.hear(Sources({RESTAURANTS: Extent(0, 1, "id")}, {RESTAURANTS: 0}), NOW)
-    feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
+    feed.hear(LogMetadata({RESTAURANTS: OffsetRange(0, 1, "id")}, {RESTAURANTS: 0}), NOW)
+    feed.hear(Records(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
     list(feed.take(NOW))
     assert [channel for channel, _ in published(feed)] == ["restaurant:r:info"]
 
@@ -357,9 +361,9 @@ def test_a_feed_of_some_channels_publishes_nothing_else():
 )
 def test_a_state_is_complete_if_all_that_tells_of_it_was_read_from_its_beginning(late, incomplete):
     feed = new_feed()
-    extents = {at: Extent(int(at == late), 1, "id") for at in (RESTAURANTS, SECTIONS, MENUS, IMAGES)}
-    feed.hear(Sources(extents, dict.fromkeys(extents, 0)), NOW)
-    feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 1, NOW, None, value("created", "a"))], 0), NOW)
+    extents = {at: OffsetRange(int(at == late), 1, "id") for at in (RESTAURANTS, SECTIONS, MENUS, IMAGES)}
+    feed.hear(LogMetadata(extents, dict.fromkeys(extents, 0)), NOW)
+    feed.hear(Records(RESTAURANTS, [Record(*RESTAURANTS, 1, NOW, None, value("created", "a"))], 0), NOW)
     list(feed.take(NOW))
     assert {channel.kind.name for channel in CHANNELS[:5] + CHANNELS[15:] if not shown(feed, channel)[2]} - {
         "reservations"
@@ -368,10 +372,10 @@ def test_a_state_is_complete_if_all_that_tells_of_it_was_read_from_its_beginning
 
 def test_notifications_are_complete_as_long_as_none_can_have_left_the_window():
     feed, channel = Feed(Hub(), Window(inf, 1), 1.0), parse_channel("user:u:notifications")
-    feed.hear(Sources({RESTAURANTS: Extent(0, 0, "id")}, {RESTAURANTS: 0}), NOW)
+    feed.hear(LogMetadata({RESTAURANTS: OffsetRange(0, 0, "id")}, {RESTAURANTS: 0}), NOW)
     list(feed.take(NOW))
     assert shown(feed, channel)[2]
-    feed.hear(Batch(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
+    feed.hear(Records(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
     list(feed.take(NOW))
     assert not shown(feed, channel)[2]
 
@@ -380,21 +384,21 @@ def test_notifications_are_complete_as_long_as_none_can_have_left_the_window():
 
 
 def told_of(feed, *records, source=TABLES, lag=0):
-    feed.hear(Batch(source, list(records), lag), NOW)
+    feed.hear(Records(source, list(records), lag), NOW)
 
 
 def table(offset, timestamp=NOW):
     return Record(*TABLES, offset, timestamp, None, value("created", f"t{offset}", sectionId="s"))
 
 
-EXTENTS = {partition: Extent(0, 9, partition.topic) for partition in (TABLES, SECTIONS)}
+EXTENTS = {partition: OffsetRange(0, 9, partition.topic) for partition in (TABLES, SECTIONS)}
 
 
 @pytest.fixture
 def live():
     """A feed that is live, and knows a section."""
     feed = new_feed()
-    feed.hear(Sources(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW)
+    feed.hear(LogMetadata(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW)
     told_of(feed, Record(*SECTIONS, 0, 1, None, value("created", "s", restaurantId="r")), source=SECTIONS)
     list(feed.take(NOW))
     assert feed.live
@@ -402,21 +406,23 @@ def live():
 
 
 def test_a_feed_rests_until_something_happens_by_itself(live):
-    assert live.rests_for(NOW) == inf
+    assert live.next_deadline_in(NOW) == inf
     told_of(live, Record(*TABLES, 0, NOW, None, value("created", "t", sectionId="unknown")))
     list(live.take(NOW))
-    assert live.rests_for(NOW) == PARENT_TIMEOUT
+    assert live.next_deadline_in(NOW) == PARENT_TIMEOUT
     over_at = NOW + round(PARENT_TIMEOUT * 1000)
-    assert live.rests_for(over_at + 1) == 0
+    assert live.next_deadline_in(over_at + 1) == 0
     list(live.take(over_at))
-    assert live.rests_for(over_at) == inf
+    assert live.next_deadline_in(over_at) == inf
 
 
 def parents_wait(feed, now, steady, timestamp):
     """Return how long, of a feed's two clocks, a table waits for its section that bears such a time."""
-    feed.hear(Batch(TABLES, [table(0, timestamp)._replace(value=value("created", "t", sectionId="x"))], 0), now, steady)
+    feed.hear(
+        Records(TABLES, [table(0, timestamp)._replace(value=value("created", "t", sectionId="x"))], 0), now, steady
+    )
     list(feed.take(now, steady))
-    return feed.rests_for(steady)
+    return feed.next_deadline_in(steady)
 
 
 @pytest.mark.parametrize("ours", [-300_000, 0, 300_000])
@@ -432,10 +438,10 @@ def test_a_parent_is_waited_for_as_long_whatever_clocks_say(live, ours, theirs):
 @pytest.mark.parametrize("theirs", [-86_400_000, 0, 86_400_000])
 def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
     feed = Feed(Hub(), Window(300, 1 << 20), PARENT_TIMEOUT)
-    feed.hear(Sources(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW, 0)
+    feed.hear(LogMetadata(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW, 0)
     list(feed.take(NOW, 0))
     section = Record(*SECTIONS, 0, NOW + theirs, None, value("created", "s", restaurantId="r"))
-    feed.hear(Batch(SECTIONS, [section], 0), NOW, 0)
+    feed.hear(Records(SECTIONS, [section], 0), NOW, 0)
     list(feed.take(NOW, 0))
     for now in (NOW, NOW + 3_600_000, NOW - 3_600_000):
         list(feed.take(now, 299_999))
@@ -454,12 +460,12 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
     told_of(live, table(4)._replace(value=value("created", "t4", sectionId="unknown")))
     list(live.take(NOW))
     live.hear(Truncated(TABLES, 2), NOW)
-    assert live.losses == [(TABLES.topic, Lost.TOPIC_RECREATED)]
-    live.losses.clear()
+    assert live.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
+    live.gaps.clear()
     assert live.cursor.next[TABLES] == 2
     assert live.position(PLAN) == positions[1]
-    assert isinstance(live.coverage.judge(PLAN, positions[1]), Missed)
-    assert live.coverage.judge(PLAN, positions[3]) == Lost.TOPIC_RECREATED, "it need not be waited for"
+    assert isinstance(live.coverage.judge(PLAN, positions[1]), Recoverable)
+    assert live.coverage.judge(PLAN, positions[3]) == Unrecoverable.TOPIC_RECREATED, "it need not be waited for"
     live.hear(EpochsBegun([(TABLES, 2, 3)]), NOW)
     for offset in (2, 3, 4):
         told_of(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
@@ -468,8 +474,8 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
     tables = [publication.offset for channel, publication in published(live) if publication.partition == TABLES]
     assert tables == [0, 1, 2, 3, 4]
     for position in positions[2:]:
-        assert live.coverage.judge(PLAN, position) == Lost.TOPIC_RECREATED
-    assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Missed)
+        assert live.coverage.judge(PLAN, position) == Unrecoverable.TOPIC_RECREATED
+    assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Recoverable)
     list(live.take(NOW + 10_000))
     assert live._merge.caught_up, "what waited for its parent is no more"
 
@@ -486,19 +492,21 @@ def test_a_checkpoint_knows_the_epoch_of_its_place(live):
 
 def test_a_gap_is_behind_the_records_that_were_told_before_it(live):
     """While those wait, no place lies behind the gap: whoever had it would never be told of them."""
-    live.hear(Sources(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
+    live.hear(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
     told_of(live, table(0), table(1))
     live.hear(Gap(TABLES, 2, 5), NOW)
     told_of(live, table(5))
     list(live.take(NOW))
     assert live.cursor.next[TABLES] == 0
-    assert live.losses == []
+    assert live.gaps == []
     told_of(live, Record(*SECTIONS, 1, NOW, None, b"{}"), source=SECTIONS)
     places = []
     for _ in live.take(NOW):
-        places.append((live.cursor.next[TABLES], live.losses))
-        live.losses = []
-    assert places == [(5, [(TABLES.topic, Lost.EXPIRED)]), (6, [])], "it can be told before what comes after it"
+        places.append((live.cursor.next[TABLES], live.gaps))
+        live.gaps = []
+    assert places == [(5, [(TABLES.topic, Unrecoverable.EXPIRED)]), (6, [])], (
+        "it can be told before what comes after it"
+    )
 
 
 def test_across_a_gap_nobody_goes_on(live):
@@ -508,33 +516,33 @@ def test_across_a_gap_nobody_goes_on(live):
     snapshot = live.snapshot(PLAN)
     live.hear(Gap(TABLES, 1, 3), NOW)
     list(live.take(NOW))
-    assert isinstance(live.coverage.judge(PLAN, before), Earlier)
+    assert isinstance(live.coverage.judge(PLAN, before), NeedsHistory)
     assert not snapshot.continues_in(live.window)
     assert not live.snapshot(PLAN).complete
-    assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Missed)
+    assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Recoverable)
 
 
 def test_before_a_feed_is_live_there_is_nobody_to_own_up_to():
     feed = new_feed()
-    feed.hear(Sources({TABLES: Extent(3, 9, "id")}, {TABLES: 6}), NOW)
+    feed.hear(LogMetadata({TABLES: OffsetRange(3, 9, "id")}, {TABLES: 6}), NOW)
     feed.hear(Gap(TABLES, 3, 5), NOW)
     list(feed.take(NOW))
-    assert (feed.losses, feed.cursor.next[TABLES]) == ([], 5)
+    assert (feed.gaps, feed.cursor.next[TABLES]) == ([], 5)
 
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_what_was_told_of_a_topic_that_is_created_again_is_lost(live, waits):
     if waits:
-        live.hear(Sources(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
+        live.hear(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
     told_of(live, table(0))
     list(live.take(NOW))
-    live.hear(Replaced(TABLES.topic, "another"), NOW)
-    live.hear(Sources({TABLES: Extent(0, 1, "another")}, {TABLES: 1}), NOW)
+    live.hear(TopicRecreated(TABLES.topic, "another"), NOW)
+    live.hear(LogMetadata({TABLES: OffsetRange(0, 1, "another")}, {TABLES: 1}), NOW)
     told_of(live, Record(*TABLES, 0, NOW, None, value("created", "new", sectionId="s")))
     steps = live.take(NOW)
     next(steps)
-    assert live.losses == [(TABLES.topic, Lost.TOPIC_RECREATED)]
-    live.losses = []
+    assert live.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
+    live.gaps = []
     list(steps)
     assert [orjson.loads(payload_of(one.frame))["data"].get("tableId") for _, one in published(live)] == [None, "new"]
     assert live.cursor.next[TABLES] == 1
@@ -542,7 +550,7 @@ def test_what_was_told_of_a_topic_that_is_created_again_is_lost(live, waits):
 
 def test_a_feed_that_is_let_go_does_not_wait_for_the_garbage_collector():
     feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
-    feed.hear(Sources({}, {}), 0)
+    feed.hear(LogMetadata({}, {}), 0)
     list(feed.take(0))
     gone = weakref.ref(feed)
     del feed
@@ -557,8 +565,11 @@ TABLE = Record(*TABLES, 0, NOW, None, value("created", "t1", sectionId="s0"))
 
 def look(feed, *partitions, troubles=(), now=NOW):
     feed.hear(
-        Sources(
-            {at: Extent(0, 1, EXTENTS[at].topic_id) for at in partitions}, dict.fromkeys(partitions, 1), None, troubles
+        LogMetadata(
+            {at: OffsetRange(0, 1, EXTENTS[at].topic_id) for at in partitions},
+            dict.fromkeys(partitions, 1),
+            None,
+            troubles,
         ),
         now,
     )
@@ -567,14 +578,14 @@ def look(feed, *partitions, troubles=(), now=NOW):
 def test_nothing_is_taken_before_all_that_exists_has_been_seen():
     feed = new_feed()
     look(feed, TABLES, troubles=[UNSEEN])
-    feed.hear(Batch(TABLES, [TABLE], 0), NOW)
+    feed.hear(Records(TABLES, [TABLE], 0), NOW)
     list(feed.take(NOW))
     assert (feed.live, feed.cursor.next[TABLES]) == (False, 0), "its section may be older"
     look(feed, TABLES, SECTIONS)
-    feed.hear(Batch(TABLES, [], 0), NOW)
+    feed.hear(Records(TABLES, [], 0), NOW)
     list(feed.take(NOW))
     assert not feed.live
-    feed.hear(Batch(SECTIONS, [section(0, NOW - 1)], 0), NOW)
+    feed.hear(Records(SECTIONS, [section(0, NOW - 1)], 0), NOW)
     list(feed.take(NOW))
     assert feed.live
     assert [table["tableId"] for table in shown(feed, PLAN)[0]["tables"]] == ["t1"]
@@ -584,14 +595,14 @@ def test_nothing_is_taken_before_all_that_exists_has_been_seen():
 def test_what_may_not_be_read_or_does_not_exist_or_waits_itself_is_not_waited_for(kind):
     feed = new_feed()
     look(feed, TABLES, troubles=[UNSEEN._replace(kind=kind)])
-    feed.hear(Batch(TABLES, [TABLE], 0), NOW)
+    feed.hear(Records(TABLES, [TABLE], 0), NOW)
     list(feed.take(NOW + 2000))
     assert feed.live
 
 
 def test_who_is_live_goes_on_with_the_others(live):
-    live.hear(Sources({TABLES: Extent(0, 1, "id")}, {TABLES: 1}, None, [UNSEEN]), NOW)
-    live.hear(Batch(TABLES, [TABLE], 0), NOW)
+    live.hear(LogMetadata({TABLES: OffsetRange(0, 1, "id")}, {TABLES: 1}, None, [UNSEEN]), NOW)
+    live.hear(Records(TABLES, [TABLE], 0), NOW)
     list(live.take(NOW + 2000))
     assert (live.live, live.cursor.next[TABLES]) == (True, 1)
 
@@ -600,12 +611,12 @@ def test_a_place_of_which_nothing_is_known_now_is_waited_for_and_not_lost(live):
     ahead = new_feed()
     look(ahead, SECTIONS, TABLES)
     for partition, record in ((SECTIONS, section(0)), (TABLES, TABLE)):
-        ahead.hear(Batch(partition, [record], 0), NOW)
-    ahead.hear(Batch(SECTIONS, [section(1)], 0), NOW)
+        ahead.hear(Records(partition, [record], 0), NOW)
+    ahead.hear(Records(SECTIONS, [section(1)], 0), NOW)
     list(ahead.take(NOW + 2000))
     verdict = live.coverage.judge(PLAN, ahead.position(PLAN))
-    assert isinstance(verdict, Ahead)
-    live.hear(Sources({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN]), NOW)
+    assert isinstance(verdict, NotReached)
+    live.hear(LogMetadata({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN]), NOW)
     assert live.coverage.reaches(verdict.vector)
-    live.hear(Sources({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN._replace(kind=Hindrance.REFUSED)]), NOW)
+    live.hear(LogMetadata({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN._replace(kind=Hindrance.REFUSED)]), NOW)
     assert not live.coverage.reaches(verdict.vector), "nobody waits for what may not be read"

@@ -2,8 +2,8 @@ import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.findings import IN_USE, KEPT, Findings
-from mesaya_ws.core.recovery.verdict import Missed
-from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.recovery.verdict import Recoverable
+from mesaya_ws.core.recovery.window import PositionEvicted
 from tests.core.world import CHANNEL, World, ask
 
 REVIEWS = parse_channel(CHANNEL)
@@ -47,7 +47,7 @@ def test_what_a_client_is_still_told_is_kept(world):
     findings, past = Findings(1 << 20), world.read()
     list(findings.keep(past, 0.0))
     verdict = past.judge(REVIEWS, world.start)
-    assert isinstance(verdict, Missed)
+    assert isinstance(verdict, Recoverable)
     replay = past.replay(REVIEWS, verdict.vector)
     list(findings.forget(2 * KEPT))
     assert findings.bytes > 3000
@@ -64,7 +64,7 @@ def test_the_oldest_gives_way(world):
     replay = first.replay(REVIEWS, verdict.vector)
     assert len(list(findings.keep(second, 1.0))) == 1
     assert 3000 < findings.bytes <= 5000
-    with pytest.raises(Overtaken):
+    with pytest.raises(PositionEvicted):
         replay.page()
     assert findings.find(REVIEWS, world.start, 1.0) is second
 

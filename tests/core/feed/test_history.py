@@ -2,12 +2,12 @@ import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.history import Past
+from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Gap, Replaced
+from mesaya_ws.core.log.events import Gap, TopicRecreated
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.verdict import Lost, Missed
+from mesaya_ws.core.recovery.verdict import Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from tests.core.events import NOW, Log
 
@@ -26,7 +26,7 @@ class Instance:
         self.log.tell(self.feed, [self.log.says(kind, id, **data)])
 
     def past(self, *channels, max_bytes=1 << 20):
-        return Past(channels, self.feed, 1.0, max_bytes)
+        return HistoryRead(channels, self.feed, 1.0, max_bytes)
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def test_what_has_left_the_window_is_read_again(instance):
     instance.says("review.created", "v3", restaurantId="R")
     past = instance.past(REVIEWS)
     assert not past.has_arrived
-    assert past.judge(REVIEWS, position) == Lost.EXPIRED, "nothing has been read"
+    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED, "nothing has been read"
     instance.log.tell(past.feed)
     assert past.has_arrived
     verdict = past.judge(REVIEWS, position)
-    assert isinstance(verdict, Missed)
+    assert isinstance(verdict, Recoverable)
     assert past.replay(REVIEWS, verdict.vector).count == 2
 
 
@@ -75,7 +75,7 @@ def test_the_window_must_take_over_where_it_ends(instance):
     past = instance.past(REVIEWS)
     instance.log.tell(past.feed)
     instance.says("review.created", "v2", restaurantId="R")
-    assert past.judge(REVIEWS, position) == Lost.EXPIRED
+    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
 def test_it_keeps_only_so_much(instance):
@@ -84,7 +84,7 @@ def test_it_keeps_only_so_much(instance):
         instance.says("review.created", id, restaurantId="R")
     past = instance.past(REVIEWS, max_bytes=500)
     instance.log.tell(past.feed)
-    assert past.judge(REVIEWS, position) == Lost.EXPIRED
+    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
 def test_what_the_log_has_lost_of_the_channel_is_expired(instance):
@@ -94,7 +94,7 @@ def test_what_the_log_has_lost_of_the_channel_is_expired(instance):
     past = instance.past(REVIEWS)
     instance.log.begins[REVIEWS_AT] = 1
     instance.log.tell(past.feed)
-    assert past.judge(REVIEWS, position) == Lost.EXPIRED
+    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
 def test_what_cannot_be_placed_any_more_was_perhaps_told_when_it_happened(instance):
@@ -106,8 +106,8 @@ def test_what_cannot_be_placed_any_more_was_perhaps_told_when_it_happened(instan
     past = instance.past(TABLES)
     instance.log.begins[SECTIONS_AT] = 1
     instance.log.tell(past.feed)
-    assert past.judge(TABLES, position) == Lost.EXPIRED, "nobody knows any more that the section s is R's"
-    assert isinstance(past.judge(TABLES, after), Missed)
+    assert past.judge(TABLES, position) == Unrecoverable.EXPIRED, "nobody knows any more that the section s is R's"
+    assert isinstance(past.judge(TABLES, after), Recoverable)
 
 
 def test_what_was_never_placed_is_no_reason_to_give_up(instance):
@@ -116,10 +116,12 @@ def test_what_was_never_placed_is_no_reason_to_give_up(instance):
     instance.says("table.created", "t2", sectionId="s")
     past = instance.past(TABLES)
     instance.log.tell(past.feed)
-    assert isinstance(past.judge(TABLES, position), Missed)
+    assert isinstance(past.judge(TABLES, position), Recoverable)
 
 
-@pytest.mark.parametrize(("what", "judged"), [("created", Missed), ("updated", Lost), ("status_changed", Lost)])
+@pytest.mark.parametrize(
+    ("what", "judged"), [("created", Recoverable), ("updated", Unrecoverable), ("status_changed", Unrecoverable)]
+)
 def test_what_was_before_is_part_of_what_is_told(instance, what, judged):
     channel = parse_channel("restaurant:R:reservations")
     instance.says("reservation.created", "r", restaurantId="R", status="PENDING")
@@ -139,7 +141,7 @@ def test_a_gap_in_the_reading(instance):
     past.feed.hear(instance.log.sources(), NOW)
     past.feed.hear(Gap(REVIEWS_AT, 0, 2), NOW)
     instance.log.tell(past.feed, instance.log.records[-1:])
-    assert past.judge(REVIEWS, position) == Lost.EXPIRED
+    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
 @pytest.mark.parametrize("who", ["both", "present", "past"])
@@ -148,11 +150,11 @@ def test_a_topic_that_is_created_again_meanwhile(instance, who):
     instance.says("review.created", "v1", restaurantId="R")
     past = instance.past(REVIEWS)
     if who != "past":
-        instance.feed.hear(Replaced(REVIEWS_AT.topic, "another"), NOW)
+        instance.feed.hear(TopicRecreated(REVIEWS_AT.topic, "another"), NOW)
     instance.log.tell(past.feed)
     if who != "present":
-        past.feed.hear(Replaced(REVIEWS_AT.topic, "another"), NOW)
-    assert past.judge(REVIEWS, position) in (Lost.TOPIC_RECREATED, Lost.EXPIRED)
+        past.feed.hear(TopicRecreated(REVIEWS_AT.topic, "another"), NOW)
+    assert past.judge(REVIEWS, position) in (Unrecoverable.TOPIC_RECREATED, Unrecoverable.EXPIRED)
 
 
 def test_a_change_of_parentage_that_the_reading_takes_in_another_order(instance):
@@ -164,8 +166,8 @@ def test_a_change_of_parentage_that_the_reading_takes_in_another_order(instance)
     instance.log.tell(instance.feed, [table])
     past = instance.past(TABLES)
     instance.log.tell(past.feed)
-    assert isinstance(past.judge(TABLES, before), Missed)
-    assert past.judge(TABLES, between) == Lost.INCONSISTENT_POSITION
+    assert isinstance(past.judge(TABLES, before), Recoverable)
+    assert past.judge(TABLES, between) == Unrecoverable.INCONSISTENT_POSITION
 
 
 def test_another_channel_joins_from_where_the_reading_stands(instance):
@@ -184,7 +186,7 @@ def test_another_channel_joins_from_where_the_reading_stands(instance):
     assert past.has_arrived
     assert [past.covers(channel, places[channel]) for channel in (early, late)] == [False, True]
     verdict = past.judge(late, places[late])
-    assert isinstance(verdict, Missed)
+    assert isinstance(verdict, Recoverable)
     assert past.replay(late, verdict.vector).count == 1
     past.join(early)
     assert not past.covers(early, places[early]), "of what was read before, nothing is there"
@@ -202,14 +204,14 @@ def test_when_the_window_has_moved_on_meanwhile_reading_goes_on(instance):
     instance.log.tell(past.feed, instance.log.records[-1:])
     assert past.is_complete()
     verdict = past.judge(REVIEWS, position)
-    assert isinstance(verdict, Missed)
+    assert isinstance(verdict, Recoverable)
     assert past.replay(REVIEWS, verdict.vector).count == 2
 
 
 def test_what_has_to_be_known_is_weighed(instance):
     for number in range(10):
         instance.says("review.created", f"v{number}", restaurantId="R", comment="x" * 1000)
-    past = Past([REVIEWS], instance.feed, 1.0, 1 << 20, max_state_bytes=20_000)
+    past = HistoryRead([REVIEWS], instance.feed, 1.0, 1 << 20, max_state_bytes=20_000)
     instance.log.tell(past.feed)
     assert past.is_too_large
     list(past.discard())

@@ -1,4 +1,4 @@
-from mesaya_ws.core.feed.hub import PACE, WRITE_BYTES, Delivered, Hub
+from mesaya_ws.core.feed.hub import WRITE_BYTES, YIELD_EVERY, Delivered, Hub
 
 
 class Reader:
@@ -58,7 +58,7 @@ def test_who_leaves_gets_nothing_more_and_who_comes_back_nothing_old():
 
 def test_leaving_in_the_middle_of_a_fan_out():
     hub = Hub()
-    readers = [Reader() for _ in range(PACE + 1)]
+    readers = [Reader() for _ in range(YIELD_EVERY + 1)]
     for reader in readers:
         hub.subscribe("a", reader)
     hub.publish("a", b"1", 0, 1)
@@ -66,7 +66,7 @@ def test_leaving_in_the_middle_of_a_fan_out():
     assert next(steps) is None
     for reader in readers:
         hub.unsubscribe("a", reader)
-    assert list(steps) == [Delivered(PACE, PACE, PACE, [0])]
+    assert list(steps) == [Delivered(YIELD_EVERY, YIELD_EVERY, YIELD_EVERY, [0])]
     assert readers[-1].writes == []
     assert (hub.channels, hub.subscriptions) == (0, 0)
 
@@ -75,7 +75,7 @@ def test_a_large_frame_counts_as_many_writes():
     hub, readers = Hub(), [Reader() for _ in range(6)]
     for reader in readers:
         hub.subscribe("a", reader)
-    hub.publish("a", bytes(WRITE_BYTES * PACE // 2), 0, 1)
+    hub.publish("a", bytes(WRITE_BYTES * YIELD_EVERY // 2), 0, 1)
     steps = hub.fan_out()
     for written in (2, 4, 6):
         assert next(steps) is None

@@ -1,7 +1,7 @@
 import pytest
 
 from mesaya_ws.core.feed.router import route
-from mesaya_ws.core.platform.envelope import Reason, Unreadable
+from mesaya_ws.core.platform.envelope import Disposition, Rejected
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from tests.core.events import TIME, user
 from tests.steps import calls
@@ -48,7 +48,7 @@ def test_a_reservation_goes_to_the_restaurant_and_the_guest(platform):
         channel: Message(channel, "reservation.created", TIME, SHOWN) for channel in (RESERVATIONS, GUEST)
     }
     assert messages[RESERVATIONS].data is messages[GUEST].data
-    assert platform.outcome.reason == Reason.PUBLISHED
+    assert platform.outcome.reason == Disposition.PUBLISHED
 
 
 def test_the_shape_of_a_reservation_is_always_whole(platform):
@@ -126,7 +126,7 @@ def test_a_deletion_is_filled_from_what_was_known(platform):
 def test_nothing_can_be_told_of_what_was_never_heard_of(platform):
     for kind in ("reservation.deleted", "reservation.status_changed", "dish.deleted", "payment.deleted"):
         assert platform.says(kind, "x") == {}
-        assert platform.outcome.reason == Reason.ORPHAN
+        assert platform.outcome.reason == Disposition.ORPHAN
 
 
 def test_a_reservation_that_moves_to_another_restaurant(platform):
@@ -197,7 +197,7 @@ def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platf
     assert {f"restaurant:R:{kind}" for kind in kinds} <= {*platform.outcome.reparented}
     assert platform.says("table.updated", "t", sectionId="s") == {}
     assert platform.says("menu.created", "m", restaurantId="R") == {}
-    assert platform.outcome.reason == Reason.ORPHAN
+    assert platform.outcome.reason == Disposition.ORPHAN
     assert types(platform.says("reservation.deleted", "r", **BOOKING)) == {GUEST: "reservation.deleted"}
     messages = platform.says("restaurant.created", "R")
     assert types(messages) == dict.fromkeys([*(f"restaurant:R:{kind}" for kind in kinds), LISTS], "restaurant.created")
@@ -208,7 +208,7 @@ def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platf
 
 def test_a_mistyped_id_that_is_needed_is_told(platform):
     assert platform.says("table.created", "new", sectionId=5) == {}
-    assert platform.outcome.reason == Reason.BAD_ID
+    assert platform.outcome.reason == Disposition.BAD_ID
     assert platform.outcome.detail == "The sectionId is no id, and without it nobody is concerned."
     assert types(platform.says("table.updated", "t", sectionId=5)) == {TABLES: "table.updated"}
 
@@ -317,7 +317,7 @@ def test_an_image_goes_where_it_belongs_without_its_storage_path(platform):
         data = platform.says("image.created", f"i{owner}", entityId=owner, url="u", storagePath="p")[INFO].data
         assert data == {"imageId": f"i{owner}", "entityId": owner, "url": "u"}
     assert platform.says("image.created", "i", entityId="unknown") == {}
-    assert platform.outcome.reason == Reason.UNPLACED
+    assert platform.outcome.reason == Disposition.UNPLACED
     assert types(platform.says("image.updated", "iR", entityId="R2")) == {
         INFO: "image.deleted",
         "restaurant:R2:info": "image.created",
@@ -351,7 +351,7 @@ def test_a_payment_for_a_subscription_goes_to_the_owner(platform):
     data = {"paymentId": "p", "subscriptionId": "b", "amount": 10, "paymentStatus": "completed", "date": None}
     assert messages == {OWNER: Message(OWNER, "payment.created", TIME, data)}
     assert platform.says("payment.created", "p2", subscriptionId="unknown") == {}
-    assert platform.outcome.reason == Reason.ORPHAN
+    assert platform.outcome.reason == Disposition.ORPHAN
 
 
 def test_a_subscription_concerns_the_owner(platform):
@@ -365,7 +365,7 @@ def test_a_subscription_concerns_the_owner(platform):
 
 def test_a_plan_concerns_nobody(platform):
     assert platform.says("plan.created", "p", price=5) == {}
-    assert platform.outcome.reason == Reason.PLAN
+    assert platform.outcome.reason == Disposition.PLAN
 
 
 def test_a_request_to_become_an_owner_concerns_who_asked(platform):
@@ -393,12 +393,12 @@ def test_announcements(platform):
 
 def test_auth_is_never_sent(platform):
     assert platform.hears(user("u", "Ana")) == {}
-    assert platform.outcome.reason == Reason.AUTH
+    assert platform.outcome.reason == Disposition.AUTH
 
 
 def test_what_is_unreadable_is_told_by_its_reason(platform):
-    outcome = route(Unreadable(Reason.NOT_JSON, "A sentence."), platform.projections)
-    assert outcome == Outcome((), Reason.NOT_JSON, "A sentence.")
+    outcome = route(Rejected(Disposition.NOT_JSON, "A sentence."), platform.projections)
+    assert outcome == Outcome((), Disposition.NOT_JSON, "A sentence.")
 
 
 def test_a_restaurant_that_was_only_heard_of_by_an_upgrade_is_still_created_by_its_first_record(platform):

@@ -9,10 +9,10 @@ from mesaya_ws.core.feed import snapshot as snapshots
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.snapshot import Snapshot
-from mesaya_ws.core.log.events import Batch, Sources
+from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import Overtaken, Window
+from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.views import state as contents
 from mesaya_ws.core.views.state import LATEST, is_known
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES, payload_of, text_frame
@@ -175,14 +175,14 @@ def told():
         for n in range(MANY)
     ]
     records += [record("announcement.created", f"a{n}", title="Hola") for n in range(MANY)]
-    feed.hear(Sources({}, {}), NOW)
+    feed.hear(LogMetadata({}, {}), NOW)
     tell(feed, *records)
     return feed
 
 
 def tell(feed, *records):
     for each in records:
-        feed.hear(Batch(Partition(each.topic, 0), [each], 0), NOW)
+        feed.hear(Records(Partition(each.topic, 0), [each], 0), NOW)
         list(feed.take(NOW))
 
 
@@ -301,7 +301,7 @@ def test_a_state_that_is_revoked_is_let_go_at_once_and_goes_no_further():
     assert [next(frames)[0], next(frames)[0]] == [0x01, 0x00]
     snapshot.revoke()
     assert snapshot.size == 0
-    with pytest.raises(Overtaken):
+    with pytest.raises(PositionEvicted):
         next(frames)
     whole = large()
     frames = whole.frames()
@@ -329,10 +329,10 @@ def test_the_many_images_of_a_part_are_large():
 
 def test_of_many_notifications_the_last_ones_are_known_at_once():
     feed = Feed(Hub(), Window(300, 1 << 30), 0.0)
-    feed.hear(Sources({}, {}), NOW)
+    feed.hear(LogMetadata({}, {}), NOW)
     list(feed.take(NOW))
     booked = [record("reservation.created", "v", restaurantId="r", userId="u", numberOfGuests=n) for n in range(3000)]
-    feed.hear(Batch(Partition(booked[0].topic, 0), [one._replace(offset=n) for n, one in enumerate(booked)], 0), NOW)
+    feed.hear(Records(Partition(booked[0].topic, 0), [one._replace(offset=n) for n, one in enumerate(booked)], 0), NOW)
     list(feed.take(NOW))
     channel = parse_channel("user:u:notifications")
     assert calls(lambda: feed.snapshot(channel)) < 400

@@ -3,10 +3,10 @@
 import orjson
 import pytest
 
-from mesaya_ws.core.feed.feed import TURN, Feed
+from mesaya_ws.core.feed.feed import PROCESS_BATCH, Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Outage, Restored, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.log.events import Available, LogMetadata, Records, Unavailable
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
@@ -31,10 +31,10 @@ class Log:
         if blocked:
             troubles = [trouble(Hindrance.BLOCKED, blocked)]
         extents = {
-            partition: Extent(0, end + lags[partition] + blocked * (partition == TABLES), "id")
+            partition: OffsetRange(0, end + lags[partition] + blocked * (partition == TABLES), "id")
             for partition, end in self.next.items()
         }
-        self.hear(Sources(extents, lags, troubles=troubles), at, steady)
+        self.hear(LogMetadata(extents, lags, troubles=troubles), at, steady)
 
     def batch(self, partition, value, at, *times, lag=0):
         """Let it read records that were appended at such times."""
@@ -44,7 +44,7 @@ class Log:
             Record(*partition, first + number, round(NOW + time * SECOND), None, orjson.dumps(value))
             for number, time in enumerate(times)
         ]
-        self.hear(Batch(partition, records, lag), at)
+        self.hear(Records(partition, records, lag), at)
 
     def hear(self, news, at, steady=None):
         steady = at if steady is None else steady
@@ -86,15 +86,15 @@ def test_a_quiet_log_is_complete_as_of_the_last_look(log):
 
 
 def test_a_look_says_what_there_was_when_it_began(log):
-    log.hear(Sources({SECTIONS: Extent(0, 0, "id")}, {SECTIONS: 0}, at=NOW + 3 * SECOND), 5)
+    log.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}, at=NOW + 3 * SECOND), 5)
     assert log.told == (3, 0, True)
 
 
 def test_while_the_log_does_not_answer_time_stands_still(log):
-    log.hear(Outage("The cable is out."), 5)
+    log.hear(Unavailable("The cable is out."), 5)
     log.work(60)
     assert log.told == (0, 0, True)
-    log.hear(Restored(), 70)
+    log.hear(Available(), 70)
     assert log.told == (0, 0, True)
     log.look(71, tables=1)
     assert log.told == (0, 1, True)
@@ -185,16 +185,16 @@ def test_a_clock_that_was_ahead_for_one_look_leaves_nothing_behind(log, back):
     log.look(3)
     log.look(6 + back, steady=6)
     assert log.told == (6 + back, 0, True)
-    log.hear(Outage("The cable is out."), 8, steady=8)
+    log.hear(Unavailable("The cable is out."), 8, steady=8)
     assert log.told == (6, 0, True)
-    log.hear(Restored(), 9, steady=9)
+    log.hear(Available(), 9, steady=9)
     log.look(10, steady=10)
     assert log.told == (10, 0, True)
 
 
 def test_a_clock_that_is_set_forward_makes_nothing_known(log):
     log.look(3)
-    log.hear(Outage("The cable is out."), 304, steady=4)
+    log.hear(Unavailable("The cable is out."), 304, steady=4)
     assert log.told == (3, 0, True)
 
 
@@ -216,10 +216,10 @@ def test_what_is_read_but_not_written_yet_is_not_published(log):
     log.look(3)
     log.feed.hub.subscribe("restaurant:r1:tables", Silent())
     value = {**SECTION, "event_type": "updated"}
-    records = [Record(*SECTIONS, number, NOW, None, orjson.dumps(value)) for number in range(TURN + 1)]
-    log.feed.hear(Batch(SECTIONS, records, 0), NOW)
-    extents = {SECTIONS: Extent(0, len(records), "id"), TABLES: Extent(0, 0, "id")}
-    log.feed.hear(Sources(extents, {SECTIONS: 0, TABLES: 0}), NOW + 6 * SECOND)
+    records = [Record(*SECTIONS, number, NOW, None, orjson.dumps(value)) for number in range(PROCESS_BATCH + 1)]
+    log.feed.hear(Records(SECTIONS, records, 0), NOW)
+    extents = {SECTIONS: OffsetRange(0, len(records), "id"), TABLES: OffsetRange(0, 0, "id")}
+    log.feed.hear(LogMetadata(extents, {SECTIONS: 0, TABLES: 0}), NOW + 6 * SECOND)
     turns = log.feed.take(NOW + 6 * SECOND)
     next(turns)
     assert log.told == (3, 1, True)
@@ -239,5 +239,5 @@ class Silent:
 def test_a_topic_that_is_gone_is_not_waited_for(log):
     log.look(3, tables=2)
     assert log.told == (0, 2, True)
-    log.hear(Sources({SECTIONS: Extent(0, 0, "id")}, {SECTIONS: 0}), 6)
+    log.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}), 6)
     assert log.told == (6, 0, True)

@@ -3,11 +3,11 @@ import pytest
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.feed.written import NEW, WrittenStates
-from mesaya_ws.core.recovery.position import Vector
-from mesaya_ws.core.recovery.window import Overtaken, Window
+from mesaya_ws.core.recovery.position import Offsets
+from mesaya_ws.core.recovery.window import PositionEvicted, Window
 
 A, B = parse_channel("restaurant:a:tables"), parse_channel("restaurant:b:tables")
-NOWHERE: Vector = {}
+NOWHERE: Offsets = {}
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_the_oldest_states_give_way(states, window):
         next(held[-1])
     assert states.bytes < 1_000_000
     for frames in held[:2]:
-        with pytest.raises(Overtaken):
+        with pytest.raises(PositionEvicted):
             next(frames)
     assert [sum(1 for _ in frames) > 1 for frames in held[2:]] == [True, True]
 

@@ -1,20 +1,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.log.events import Batch, Outage, Together, pieces
+from mesaya_ws.core.log.events import PollResult, Records, Unavailable, pieces
 from mesaya_ws.core.log.records import Partition, Record, weight
 
 A, B = Partition("a", 0), Partition("b", 0)
 
 
 def batch(source, count, lag):
-    return Batch(source, [Record(*source, offset, 0, None, b"") for offset in range(count)], lag)
+    return Records(source, [Record(*source, offset, 0, None, b"") for offset in range(count)], lag)
 
 
 @given(st.lists(st.integers(0, 3000), max_size=30), st.integers(0, 5), st.integers(1, 10))
 def test_a_batch_in_pieces_says_the_same(sizes, lag, most):
     records = [Record(*A, offset, 0, None, b"x" * size) for offset, size in enumerate(sizes)]
-    found = list(pieces(Batch(A, records, lag), most))
+    found = list(pieces(Records(A, records, lag), most))
     assert [record for piece, _ in found for record in piece.records] == records
     ends = [sum(len(piece.records) for piece, _ in found[: number + 1]) for number in range(len(found))]
     assert [piece.lag for piece, _ in found] == [lag + len(records) - end for end in ends]
@@ -30,13 +30,13 @@ def test_what_is_heard_weighs_as_much_as_it_is_large():
 @given(st.lists(st.tuples(st.sampled_from([A, B]), st.integers(0, 30), st.integers(0, 5)), max_size=4))
 def test_what_came_together_is_cut_only_where_it_is_too_much(parts):
     batches = [batch(*part) for part in parts]
-    found = list(pieces(Together(batches), 10))
+    found = list(pieces(PollResult(batches), 10))
     count = sum(len(one.records) for one in batches)
     if count <= 10:
-        assert found == [(Together(batches), count)]
+        assert found == [(PollResult(batches), count)]
     else:
         assert found == [piece for one in batches for piece in pieces(one, 10)]
 
 
 def test_other_news_are_not_cut():
-    assert list(pieces(Outage("gone"), 1)) == [(Outage("gone"), 0)]
+    assert list(pieces(Unavailable("gone"), 1)) == [(Unavailable("gone"), 0)]

@@ -225,7 +225,7 @@ def test_the_only_source_waits_for_nothing():
 
 
 def test_what_was_given_up_is_forgotten_in_the_end(monkeypatch):
-    monkeypatch.setattr(ordering, "GIVEN_UP", 2)
+    monkeypatch.setattr(ordering, "MAX_EXPIRED_PARENTS", 2)
     taker = Taker(A, B)
     taker.merge.push(A, [item(A, n, n, needs=f"p{n}") for n in range(3)], 0)
     assert taker.take() == [0, -1, -2]

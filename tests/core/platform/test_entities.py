@@ -4,7 +4,7 @@ import pytest
 from mesaya_ws.core.access.channels import RESTAURANT_KINDS, Audience
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, OF_TOPIC, each
-from mesaya_ws.core.platform.envelope import Event, understand
+from mesaya_ws.core.platform.envelope import Event, decode
 from mesaya_ws.core.platform.fields import DROPPED, PRIVATE, withheld
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
 from tests.oracle import sample
@@ -60,7 +60,7 @@ def test_entities_within_entities_are_cleaned_like_the_others():
 def test_of_what_the_backend_really_writes_nothing_is_lost():
     """All fields of its records have the types that are declared here."""
     for record in sample("captured"):
-        event = understand(Record(record.topic, 0, record.offset, 0, None, record.value))
+        event = decode(Record(record.topic, 0, record.offset, 0, None, record.value))
         if isinstance(event, Event):
             written = orjson.loads(record.value)["data"]
             lost = written.keys() - event.data.keys() - {"id"}

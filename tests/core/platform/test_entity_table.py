@@ -1,22 +1,22 @@
 import pytest
 
 from mesaya_ws.core.platform.entities import ENTITIES
-from mesaya_ws.core.platform.entity_table import Shelf
+from mesaya_ws.core.platform.entity_table import EntityTable
 
 
 @pytest.fixture
 def tables():
-    return Shelf(ENTITIES["table"])
+    return EntityTable(ENTITIES["table"])
 
 
 @pytest.fixture
 def objects():
-    return Shelf(ENTITIES["section_object"])
+    return EntityTable(ENTITIES["section_object"])
 
 
 @pytest.fixture
 def reservations():
-    return Shelf(ENTITIES["reservation"])
+    return EntityTable(ENTITIES["reservation"])
 
 
 def test_children_are_found_by_their_parent(tables):
@@ -84,7 +84,7 @@ def test_who_was_never_heard_of_is_not_known(tables):
 
 
 def test_a_payment_of_a_reservation_is_whole_though_it_is_of_no_subscription():
-    payments = Shelf(ENTITIES["payment"])
+    payments = EntityTable(ENTITIES["payment"])
     told = {"amount": 5, "date": "2026-01-20", "createdAt": "", "updatedAt": ""}
     payments.take("p", (1, 0, 0), told | {"reservationId": "v", "paymentStatus": "pending", "note": "x"})
     payments.take("p", (2, 0, 1), told | {"reservationId": "v", "paymentStatus": "paid"})

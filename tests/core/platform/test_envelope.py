@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.log.records import Record, TooLarge
-from mesaya_ws.core.platform.envelope import Event, Reason, Unreadable, platform_time, understand
+from mesaya_ws.core.platform.envelope import Disposition, Event, Rejected, decode, platform_time
 from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.core.wire.json_text import MAX_NODES, nodes
 from tests.steps import calls
@@ -20,19 +20,19 @@ def envelope(what, data, **more):
 
 
 def read(domain, value, **more):
-    event = understand(record(domain, value, **more))
+    event = decode(record(domain, value, **more))
     assert isinstance(event, Event), event
     return event
 
 
 def reason(domain, value, **more):
-    problem = understand(record(domain, value, **more))
-    assert isinstance(problem, Unreadable), problem
+    problem = decode(record(domain, value, **more))
+    assert isinstance(problem, Rejected), problem
     return problem.reason
 
 
 def test_a_record_without_a_type_is_told_of_as_such():
-    assert understand(record("tables", {})).detail == "There is no event_type."
+    assert decode(record("tables", {})).detail == "There is no event_type."
 
 
 def test_the_current_envelope():
@@ -121,22 +121,22 @@ def test_a_subtype_that_nobody_knows(subtype):
     ],
 )
 def test_poison_is_told_with_a_reason_and_a_sentence(domain, value, expected):
-    problem = understand(record(domain, value))
+    problem = decode(record(domain, value))
     assert problem.reason == expected
     assert problem.detail.endswith(".")
 
 
 def test_another_topic():
-    assert understand(Record("mesa-ya.webhooks.delivery", 0, 0, 0, None, b"{}")).reason == Reason.UNKNOWN_TOPIC
+    assert decode(Record("mesa-ya.webhooks.delivery", 0, 0, 0, None, b"{}")).reason == Disposition.UNKNOWN_TOPIC
 
 
 def test_a_tombstone_is_silent():
-    assert understand(record("tables", None)) == Unreadable(Reason.TOMBSTONE)
+    assert decode(record("tables", None)) == Rejected(Disposition.TOMBSTONE)
 
 
 def test_what_stripe_says_is_silent():
     hook = {"event_type": "payment_intent.succeeded", "payment_intent_id": "pi", "data": {"object": {"id": "pi"}}}
-    assert understand(record("payments", hook, key=b"pi")) == Unreadable(Reason.STRIPE)
+    assert decode(record("payments", hook, key=b"pi")) == Rejected(Disposition.STRIPE)
     assert reason("payments", {"event_type": "charge.refunded", "data": {}}, key=b"pi") == "stripe"
     assert reason("payments", {"event_type": "charge.refunded", "data": {}}) == "unknown_event_type"
 
@@ -248,7 +248,7 @@ def test_an_announcement_may_be_of_any_kind():
 
 @given(st.sampled_from(TOPICS), st.binary(), st.none() | st.binary(), st.integers(-(2**63), 2**63 - 1))
 def test_any_bytes_are_an_event_or_unreadable(topic, value, key, timestamp):
-    assert isinstance(understand(Record(topic, 0, 0, timestamp, key, value)), Event | Unreadable)
+    assert isinstance(decode(Record(topic, 0, 0, timestamp, key, value)), Event | Rejected)
 
 
 @pytest.mark.parametrize(
@@ -267,8 +267,8 @@ def test_a_time_is_written_as_the_platform_does(milliseconds, written):
 
 
 def test_what_the_log_has_not_read_because_it_is_too_large_says_so():
-    problem = understand(Record(topic_of("reviews"), 0, 0, 0, None, TooLarge(5_000_000)))
-    assert problem == Unreadable(Reason.TOO_LARGE, problem.detail)
+    problem = decode(Record(topic_of("reviews"), 0, 0, 0, None, TooLarge(5_000_000)))
+    assert problem == Rejected(Disposition.TOO_LARGE, problem.detail)
     assert "5000000 bytes" in problem.detail
 
 
@@ -282,22 +282,22 @@ def heavy(member, count):
 def test_a_record_with_too_much_in_it_is_refused_unread(member):
     count = MAX_NODES // nodes(member + b",")
     over = heavy(member, count)
-    problem = understand(over)
-    assert problem == Unreadable(Reason.TOO_LARGE, problem.detail)
+    problem = decode(over)
+    assert problem == Rejected(Disposition.TOO_LARGE, problem.detail)
     assert str(MAX_NODES) in problem.detail
-    assert calls(lambda: understand(over)) < 20
-    assert isinstance(understand(heavy(member, count - 20)), Event)
+    assert calls(lambda: decode(over)) < 20
+    assert isinstance(decode(heavy(member, count - 20)), Event)
 
 
 @pytest.mark.parametrize("member", [b"0", b"{}", b"[0]", b'{"a": 0}', b"[[[[[]]]]]"])
 def test_what_is_not_too_much_is_little_work(member):
     few, many = (heavy(member, count // nodes(member + b",")) for count in (MAX_NODES // 2, MAX_NODES - 20))
     # Twice as much is twice the work, and that is little.
-    assert calls(lambda: understand(many)) <= min(2.1 * calls(lambda: understand(few)), 3 * MAX_NODES)
+    assert calls(lambda: decode(many)) <= min(2.1 * calls(lambda: decode(few)), 3 * MAX_NODES)
 
 
 def test_a_long_text_is_no_more_than_its_bytes():
-    assert isinstance(understand(record("reviews", envelope("created", {"comment": "Muy rico. " * 400_000}))), Event)
+    assert isinstance(decode(record("reviews", envelope("created", {"comment": "Muy rico. " * 400_000}))), Event)
 
 
 def test_a_restaurant_with_a_thousand_tables_is_not_too_much():

@@ -4,12 +4,12 @@ import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.log.events import Gap
-from mesaya_ws.core.log.records import Extent, Partition
+from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.position import Cursor
-from mesaya_ws.core.recovery.verdict import Ahead, Earlier, Lost, Missed
+from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 
 TABLES, SECTIONS, REVIEWS = (Partition(topic_of(domain), 0) for domain in ("tables", "sections", "reviews"))
@@ -26,7 +26,9 @@ class Instance:
 
     def look(self, begins=None, ids=None, troubles=(), **ends):
         extents = {
-            Partition(topic_of(domain), 0): Extent((begins or {}).get(domain, 0), end, (ids or {}).get(domain, "id"))
+            Partition(topic_of(domain), 0): OffsetRange(
+                (begins or {}).get(domain, 0), end, (ids or {}).get(domain, "id")
+            )
             for domain, end in ends.items()
         }
         self.coverage.looked(extents, troubles)
@@ -48,11 +50,11 @@ def test_what_was_missed_is_at_hand_or_has_gone_or_was_never_here():
     for each in (whole, short):
         each.take(REVIEWS, 0)
     end = whole.position(OPINIONS)
-    assert whole.judge(OPINIONS, start) == Missed({REVIEWS: 0})
-    assert whole.judge(OPINIONS, end) == Missed({REVIEWS: 1})
-    assert short.judge(OPINIONS, start) == Earlier({REVIEWS: 0})
+    assert whole.judge(OPINIONS, start) == Recoverable({REVIEWS: 0})
+    assert whole.judge(OPINIONS, end) == Recoverable({REVIEWS: 1})
+    assert short.judge(OPINIONS, start) == NeedsHistory({REVIEWS: 0})
     ahead = behind.judge(OPINIONS, end)
-    assert ahead == Ahead({REVIEWS: 1}, REVIEWS, 1)
+    assert ahead == NotReached({REVIEWS: 1}, REVIEWS, 1)
     assert not ahead.is_passed(behind.cursor)
     assert ahead.is_passed(whole.cursor)
 
@@ -61,7 +63,8 @@ def test_what_was_missed_is_at_hand_or_has_gone_or_was_never_here():
 def test_what_is_no_place_of_the_channel_is_damaged(channel, position):
     instance = Instance(reviews=0, tables=0)
     assert (
-        instance.judge(channel, instance.position(OPINIONS) if position is None else position) == Lost.INVALID_POSITION
+        instance.judge(channel, instance.position(OPINIONS) if position is None else position)
+        == Unrecoverable.INVALID_POSITION
     )
 
 
@@ -73,10 +76,10 @@ def test_across_a_change_of_what_belongs_together_only_a_clean_cut_is_sure():
     there.cursor.advance(TABLES, 1)
     there.cursor.advance(SECTIONS, 1)
     there.coverage.reparented(PLAN, SECTIONS)
-    assert there.judge(PLAN, start) == Missed({TABLES: 0, SECTIONS: 0})
-    assert there.judge(PLAN, between) == Lost.INCONSISTENT_POSITION
+    assert there.judge(PLAN, start) == Recoverable({TABLES: 0, SECTIONS: 0})
+    assert there.judge(PLAN, between) == Unrecoverable.INCONSISTENT_POSITION
     assert not there.coverage.holds(PLAN, {TABLES: 0, SECTIONS: 1})
-    assert there.coverage.is_at_hand(PLAN, {TABLES: 0, SECTIONS: 1})
+    assert there.coverage.in_window(PLAN, {TABLES: 0, SECTIONS: 1})
     assert there.coverage.holds(PLAN, {TABLES: 1, SECTIONS: 1})
 
 
@@ -104,8 +107,8 @@ def test_what_was_gone_at_the_first_look_is_neither_known_nor_at_hand():
     assert instance.cursor.next == {TABLES: 3, SECTIONS: 0}
     assert not instance.coverage.has_all_of([TABLES.topic])
     assert instance.coverage.has_all_of([SECTIONS.topic])
-    assert not instance.coverage.is_at_hand(PLAN, {TABLES: 2})
-    assert instance.coverage.is_at_hand(PLAN, {TABLES: 3})
+    assert not instance.coverage.in_window(PLAN, {TABLES: 2})
+    assert instance.coverage.in_window(PLAN, {TABLES: 3})
 
 
 def test_what_retention_takes_of_what_was_read_is_known():
@@ -120,8 +123,8 @@ def test_across_a_gap_nobody_goes_on():
     instance.coverage.skip(Gap(REVIEWS, 0, 3))
     assert instance.cursor.next == {REVIEWS: 3}
     assert instance.window.era == era + 1
-    assert isinstance(instance.judge(OPINIONS, start), Earlier)
-    assert isinstance(instance.judge(OPINIONS, instance.position(OPINIONS)), Missed)
+    assert isinstance(instance.judge(OPINIONS, start), NeedsHistory)
+    assert isinstance(instance.judge(OPINIONS, instance.position(OPINIONS)), Recoverable)
     assert not instance.coverage.has_all_of([REVIEWS.topic])
 
 
@@ -132,9 +135,9 @@ def test_a_topic_that_is_created_again_begins_anew():
     before = instance.position(OPINIONS)
     instance.coverage.replaced(REVIEWS.topic, "another")
     assert instance.cursor.next == {TABLES: 1}
-    assert instance.judge(OPINIONS, before) == Lost.TOPIC_RECREATED
+    assert instance.judge(OPINIONS, before) == Unrecoverable.TOPIC_RECREATED
     instance.look(ids={"reviews": "another"}, reviews=0, tables=1)
-    assert isinstance(instance.judge(OPINIONS, instance.position(OPINIONS)), Missed)
+    assert isinstance(instance.judge(OPINIONS, instance.position(OPINIONS)), Recoverable)
     assert list(instance.window.after(OPINIONS.name, {})) == []
     assert len(list(instance.window.after(PLAN.name, {}))) == 1
 
@@ -150,8 +153,8 @@ def test_whoever_begins_at_a_cut_is_where_it_was_made_and_has_nothing_at_hand():
     assert coverage.cut(7) == cut
     assert cursor.next == {TABLES: 2, REVIEWS: 1}
     assert not coverage.has_all_of([TABLES.topic])
-    assert coverage.judge(OPINIONS, former.position(OPINIONS)) == Missed({REVIEWS: 1})
-    assert not coverage.is_at_hand(OPINIONS, {REVIEWS: 0})
+    assert coverage.judge(OPINIONS, former.position(OPINIONS)) == Recoverable({REVIEWS: 1})
+    assert not coverage.in_window(OPINIONS, {REVIEWS: 0})
 
 
 def trouble(partition, kind, withheld=0):
@@ -224,6 +227,6 @@ def test_of_what_was_never_seen_nothing_is_whole(number):
 def test_a_look_at_many_partitions_in_trouble_is_short():
     troubles = [Trouble(REVIEWS.topic, number, Hindrance.UNKNOWN, 0, "why") for number in range(20_000)]
     coverage = Instance().coverage
-    extents = {Partition(TABLES.topic, number): Extent(0, 1, "id") for number in range(20_000)}
+    extents = {Partition(TABLES.topic, number): OffsetRange(0, 1, "id") for number in range(20_000)}
     coverage.looked(extents, troubles)
     assert Partition(REVIEWS.topic, 19_999) in coverage.unseen

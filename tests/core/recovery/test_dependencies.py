@@ -6,7 +6,7 @@ import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.dependencies import Dependencies, _Recent
@@ -28,11 +28,11 @@ def dependencies(window):
 
 
 def told(channel=STAFF, **more):
-    return Outcome([Message(channel.name, "x", "", {})], Reason.PUBLISHED, **more)
+    return Outcome([Message(channel.name, "x", "", {})], Disposition.PUBLISHED, **more)
 
 
 def untold(*awaits):
-    return Outcome((), Reason.ORPHAN, awaits=awaits)
+    return Outcome((), Disposition.ORPHAN, awaits=awaits)
 
 
 def holds(dependencies, channel=STAFF, **offsets):
@@ -72,9 +72,11 @@ def test_what_waits_for_one_that_waits_itself_waits_for_both(dependencies):
     upgrade = parse_channel("user:u:notifications")
     subscriptions, restaurants = (Partition(topic_of(domain), 0) for domain in ("subscriptions", "restaurants"))
     dependencies.note(PAID, 3, untold("subscription:b"))
-    dependencies.note(subscriptions, 4, Outcome((), Reason.ORPHAN, awaits=("restaurant:R",), known=("subscription:b",)))
     dependencies.note(
-        restaurants, 5, Outcome((), Reason.BACKFILLED, known=("restaurant:R",), concerned=(upgrade.name,))
+        subscriptions, 4, Outcome((), Disposition.ORPHAN, awaits=("restaurant:R",), known=("subscription:b",))
+    )
+    dependencies.note(
+        restaurants, 5, Outcome((), Disposition.BACKFILLED, known=("restaurant:R",), concerned=(upgrade.name,))
     )
     assert not dependencies.clean(upgrade, {PAID: 3, subscriptions: 5, restaurants: 6})
     assert dependencies.clean(upgrade, {PAID: 4, subscriptions: 5, restaurants: 6})

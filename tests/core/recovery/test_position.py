@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import GLOBAL_KINDS, KINDS, parse_channel
 from mesaya_ws.core.log.epochs import REMEMBERED
-from mesaya_ws.core.log.records import Extent, Partition, Place
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
 from mesaya_ws.core.recovery.position import BadPositionError, Cursor, ReplacedTopicError
 from mesaya_ws.core.recovery.position_text import number
@@ -20,7 +20,7 @@ FEED = [Partition(topic, 0) for topic in TABLES.kind.topics if topic in TOPICS]
 
 def cursor(partitions=1, topics=TOPICS, end=0):
     made = Cursor()
-    made.found({Partition(t, n): Extent(0, end, f"id of {t}") for t in topics for n in range(partitions)})
+    made.found({Partition(t, n): OffsetRange(0, end, f"id of {t}") for t in topics for n in range(partitions)})
     return made
 
 
@@ -83,7 +83,7 @@ def test_a_topic_that_appears_later_counts_from_its_beginning():
 def test_a_partition_that_is_found_late_is_not_mistaken_for_another(found_later):
     """One that has no leader is left out of what the log is found to hold."""
     whole, made = cursor(3), Cursor()
-    extents = {partition: Extent(0, 0, f"id of {partition.topic}") for partition in whole.next}
+    extents = {partition: OffsetRange(0, 0, f"id of {partition.topic}") for partition in whole.next}
     made.found({partition: extent for partition, extent in extents.items() if partition.number != found_later})
     for partition in made.next:
         made.advance(partition, 10 + partition.number)
@@ -96,7 +96,7 @@ def test_a_partition_that_is_found_late_is_not_mistaken_for_another(found_later)
 
 def test_one_partition_that_is_not_the_first():
     made, number_one = Cursor(), Partition("mesa-ya.tables.events", 1)
-    made.found({number_one: Extent(5, 9, "id of mesa-ya.tables.events")})
+    made.found({number_one: OffsetRange(5, 9, "id of mesa-ya.tables.events")})
     assert cursor(2).read(place(made), TABLES) == {number_one: 5, number_one._replace(number=0): 0}
 
 
@@ -105,7 +105,7 @@ def test_a_topic_that_was_created_again_is_noticed():
     old.advance(FEED[1], 4)
     position = place(old)
     old.replaced("mesa-ya.sections.events", "another id")
-    old.found({FEED[1]: Extent(0, 9, "another id")})
+    old.found({FEED[1]: OffsetRange(0, 9, "another id")})
     with pytest.raises(ReplacedTopicError):
         old.read(position, TABLES)
     assert old.read(place(old), TABLES)[FEED[1]] == 0
@@ -161,7 +161,7 @@ def test_instances_agree_where_the_one_has_not_seen_what_the_other_has(partition
     one.advance(FEED[0], 11)
     assert place(other) == place(one) != before
     late = Cursor()
-    late.found({partition: Extent(11, 11, f"id of {partition.topic}") for partition in one.next})
+    late.found({partition: OffsetRange(11, 11, f"id of {partition.topic}") for partition in one.next})
     assert late.read(place(one), TABLES)[FEED[0]] == 11, "it is not known which epoch ended there"
     assert one.read(place(late), TABLES)[FEED[0]] == 11
 
@@ -221,7 +221,7 @@ def test_where_it_begins_the_epoch_is_that_of_the_place():
     made.epochs_begin([(FEED[0], 0, 3)])
     made.advance(FEED[0], 8)
     places = made.places()
-    assert places[FEED[0]] == Place("id of mesa-ya.tables.events", 8, 3)
+    assert places[FEED[0]] == PartitionPosition("id of mesa-ya.tables.events", 8, 3)
     checked.begin(places)
     assert place(checked) == place(made)
     made.epochs_begin([(FEED[0], 4, 5)])
@@ -263,7 +263,7 @@ def test_positions_of_the_version_before_are_read(partitions):
     vector = made.read(FORMER[partitions], TABLES)
     assert [vector[partition] for partition in FEED] == [5, 300, 0, 0, 2**31]
     made.replaced("mesa-ya.sections.events", "another id")
-    made.found({FEED[1]: Extent(0, 9, "another id")})
+    made.found({FEED[1]: OffsetRange(0, 9, "another id")})
     with pytest.raises(ReplacedTopicError):
         made.read(FORMER[partitions], TABLES)
 
@@ -369,7 +369,7 @@ def test_a_place_is_told_alike_by_who_came_there_step_by_step_and_who_begins_the
     for step, topic, partition_number, offset in steps:
         partition = Partition(topic, partition_number)
         if step == "found":
-            stepped.found({partition: Extent(offset, offset, ids.get(topic, f"id of {topic}"))})
+            stepped.found({partition: OffsetRange(offset, offset, ids.get(topic, f"id of {topic}"))})
         elif step == "topic_recreated":
             ids[topic] = f"another of {topic}"
             stepped.replaced(topic, ids[topic])

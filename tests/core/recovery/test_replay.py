@@ -1,8 +1,8 @@
 import pytest
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.recovery.replay import PAGE_BYTES, Replay, Stretch
-from mesaya_ws.core.recovery.window import Overtaken, Window
+from mesaya_ws.core.recovery.replay import PAGE_BYTES, Replay, ReplayRange
+from mesaya_ws.core.recovery.window import PositionEvicted, Window
 
 P = Partition("p", 0)
 BIG = PAGE_BYTES // 2
@@ -25,7 +25,7 @@ def told(frames):
 
 
 def test_pages_are_bounded_and_the_last_one_says_so():
-    replay = Replay(Stretch(window(*[BIG] * 5), "a", {P: 1}))
+    replay = Replay(ReplayRange(window(*[BIG] * 5), "a", {P: 1}))
     assert replay.count == 4
     assert told(replay.page()) == [1, 2]
     assert not replay.done
@@ -34,20 +34,20 @@ def test_pages_are_bounded_and_the_last_one_says_so():
 
 
 def test_one_that_is_larger_than_a_page_comes_alone():
-    replay = Replay(Stretch(window(1, 3 * PAGE_BYTES, 1), "a", {}))
+    replay = Replay(ReplayRange(window(1, 3 * PAGE_BYTES, 1), "a", {}))
     assert [told(replay.page()) for _ in range(3)] == [[0], [1], [2]]
 
 
 def test_one_that_is_large_is_handed_over_as_it_is():
     made = window(PAGE_BYTES, 1)
     [publication, _] = made.after("a", {})
-    [frame] = Replay(Stretch(made, "a", {})).page()
+    [frame] = Replay(ReplayRange(made, "a", {})).page()
     assert b"".join([frame]) is publication.frame
 
 
 def test_what_is_published_between_two_pages_comes_in_its_turn():
     made = window(BIG, BIG, BIG)
-    replay = Replay(Stretch(made, "a", {}))
+    replay = Replay(ReplayRange(made, "a", {}))
     replay.page()
     publish(made)
     publish(made, channel="b")
@@ -57,7 +57,7 @@ def test_what_is_published_between_two_pages_comes_in_its_turn():
 
 def test_stretches_follow_one_another():
     past, present = window(BIG, BIG, 1, 1, 1), window(1, 1, 1, 1, 1, 1)
-    replay = Replay(Stretch(past, "a", {P: 1}, {P: 3}), Stretch(present, "a", {P: 3}))
+    replay = Replay(ReplayRange(past, "a", {P: 1}, {P: 3}), ReplayRange(present, "a", {P: 3}))
     assert replay.count == 5
     assert told(replay.page()) == [1, 2, 3, 4, 5]
     assert replay.done
@@ -65,13 +65,13 @@ def test_stretches_follow_one_another():
 
 def test_what_has_not_been_told_must_not_leave_the_window():
     made = window(BIG, BIG, BIG, max_bytes=4 * BIG)
-    replay = Replay(Stretch(made, "a", {}))
+    replay = Replay(ReplayRange(made, "a", {}))
     replay.page()
     publish(made, 2 * BIG)
     assert [told(replay.page()), told(replay.page())] == [[2], [3]]
-    replay = Replay(Stretch(made, "a", {}))
+    replay = Replay(ReplayRange(made, "a", {}))
     publish(made, BIG)
-    with pytest.raises(Overtaken):
+    with pytest.raises(PositionEvicted):
         replay.page()
 
 
@@ -80,7 +80,7 @@ def test_what_has_left_the_window_on_other_channels_was_not_missed():
     publish(made, 4 * BIG, "b")
     for _ in range(3):
         publish(made, BIG)
-    replay = Replay(Stretch(made, "a", {}))
+    replay = Replay(ReplayRange(made, "a", {}))
     publish(made, 4 * BIG, "b")
     assert made.evicted == 1
     assert told(replay.page()) == [1, 2]
@@ -88,7 +88,7 @@ def test_what_has_left_the_window_on_other_channels_was_not_missed():
 
 def test_the_present_is_kept_up_with_while_the_past_is_told():
     past, present = window(*[BIG] * 6), window(max_bytes=2 * BIG)
-    replay = Replay(Stretch(past, "a", {}, {P: 6}), Stretch(present, "a", {P: 6}))
+    replay = Replay(ReplayRange(past, "a", {}, {P: 6}), ReplayRange(present, "a", {P: 6}))
     for _ in range(2):
         publish(present, 2 * BIG, "b")
         replay.page()
@@ -102,9 +102,9 @@ def test_the_present_is_kept_up_with_while_the_past_is_told():
 
 def test_in_another_era_a_place_means_nothing():
     made = window(1, 1)
-    replay = Replay(Stretch(made, "a", {}))
+    replay = Replay(ReplayRange(made, "a", {}))
     made.forget(P)
-    with pytest.raises(Overtaken):
+    with pytest.raises(PositionEvicted):
         replay.page()
 
 
@@ -112,5 +112,5 @@ def test_of_the_states_of_one_thing_only_the_newest():
     made = Window(60, 1 << 20)
     for offset, table in enumerate(["t1", "t2", "t1", None, "t1"]):
         made.add("a", P, offset, 0, bytes([offset]), table)
-    assert told(Replay(Stretch(made, "a", {}), folds=True).page()) == [1, 3, 4]
-    assert told(Replay(Stretch(made, "a", {}, told=3), folds=True).page()) == [3, 4]
+    assert told(Replay(ReplayRange(made, "a", {}), folds=True).page()) == [1, 3, 4]
+    assert told(Replay(ReplayRange(made, "a", {}, told=3), folds=True).page()) == [3, 4]

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Replaced, Sources
-from mesaya_ws.core.log.records import Extent, Partition
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.log.events import LogMetadata, Records, TopicRecreated
+from mesaya_ws.core.log.records import OffsetRange, Partition
+from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.recovery.position import Cursor
-from mesaya_ws.core.recovery.reparenting import Parentage
-from mesaya_ws.core.recovery.verdict import Lost, Missed
+from mesaya_ws.core.recovery.reparenting import Reparentings
+from mesaya_ws.core.recovery.verdict import Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
 from tests.core.events import LATER, OVER, Log
@@ -36,11 +36,11 @@ class Instance:
         list(self.feed.take(OVER))
 
     def report(self, record, outcome):
-        if outcome.reason == Reason.ORPHAN:
+        if outcome.reason == Disposition.ORPHAN:
             self.orphans.add(orjson.loads(record.value)["entity_id"])
 
     def take(self, record):
-        self.feed.hear(Batch(Partition(record.topic, record.partition), [record], 0), LATER)
+        self.feed.hear(Records(Partition(record.topic, record.partition), [record], 0), LATER)
         list(self.feed.take(OVER))
 
 
@@ -182,18 +182,18 @@ def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(se
     for channel, position, picture in found:
         verdict = there.feed.coverage.judge(channel, position)
         outcomes[type(verdict)] += 1
-        if isinstance(verdict, Missed):
+        if isinstance(verdict, Recoverable):
             for message in messages(there.feed.window.after(channel.name, verdict.vector)):
                 picture.hear(message)
             assert picture.without(unplaced) == picture_of(there.feed, channel).without(unplaced)
         else:
-            assert verdict == Lost.INCONSISTENT_POSITION
+            assert verdict == Unrecoverable.INCONSISTENT_POSITION
     # At the beginning and at the end nobody is unsure, and in the same order never.
     assert all(
-        isinstance(there.feed.coverage.judge(*place[:2]), Missed)
+        isinstance(there.feed.coverage.judge(*place[:2]), Recoverable)
         for place in (*found[: len(CHANNELS)], *found[-len(CHANNELS) :])
     )
-    assert disorder or not outcomes[Lost]
+    assert disorder or not outcomes[Unrecoverable]
 
 
 @pytest.fixture
@@ -217,10 +217,10 @@ def moved():
 
 def test_between_a_move_and_what_another_instance_took_before_it(moved):
     here, there, position = moved
-    assert isinstance(here.coverage.judge(TABLES, position), Missed)
-    assert there.coverage.judge(TABLES, position) == Lost.INCONSISTENT_POSITION
+    assert isinstance(here.coverage.judge(TABLES, position), Recoverable)
+    assert there.coverage.judge(TABLES, position) == Unrecoverable.INCONSISTENT_POSITION
     elsewhere = parse_channel("restaurant:R3:tables")
-    assert isinstance(there.coverage.judge(elsewhere, here.position(elsewhere)), Missed), "nothing changed there"
+    assert isinstance(there.coverage.judge(elsewhere, here.position(elsewhere)), Recoverable), "nothing changed there"
 
 
 def test_a_section_that_comes_brings_what_was_not_told_before():
@@ -231,29 +231,29 @@ def test_a_section_that_comes_brings_what_was_not_told_before():
     position = here.feed.position(TABLES)
     there.take(table)
     there.take(section)
-    assert there.feed.coverage.judge(TABLES, position) == Lost.INCONSISTENT_POSITION, (
+    assert there.feed.coverage.judge(TABLES, position) == Unrecoverable.INCONSISTENT_POSITION, (
         "the table came with the section, which is told already"
     )
 
 
 def test_after_a_topic_was_created_again_old_changes_mean_nothing(moved):
     _, feed, position = moved
-    feed.hear(Replaced("mesa-ya.sections.events", "another"), LATER)
-    assert feed.coverage.judge(TABLES, position) == Lost.TOPIC_RECREATED
-    feed.hear(Sources({Partition("mesa-ya.sections.events", 0): Extent(0, 0, "another")}, {}), LATER)
+    feed.hear(TopicRecreated("mesa-ya.sections.events", "another"), LATER)
+    assert feed.coverage.judge(TABLES, position) == Unrecoverable.TOPIC_RECREATED
+    feed.hear(LogMetadata({Partition("mesa-ya.sections.events", 0): OffsetRange(0, 0, "another")}, {}), LATER)
     list(feed.take(LATER))
-    assert isinstance(feed.coverage.judge(TABLES, feed.position(TABLES)), Missed)
+    assert isinstance(feed.coverage.judge(TABLES, feed.position(TABLES)), Recoverable)
 
 
 def test_before_what_is_remembered_nobody_is_sure(moved, monkeypatch):
     _, feed, _ = moved
     start = Cursor()
-    start.found({partition: Extent(0, 0, "id") for partition in feed.cursor.next})
+    start.found({partition: OffsetRange(0, 0, "id") for partition in feed.cursor.next})
     begin, now = (start.position(TABLES.name, TABLES.kind), feed.position(TABLES))
-    assert isinstance(feed.coverage.judge(TABLES, begin), Missed)
+    assert isinstance(feed.coverage.judge(TABLES, begin), Recoverable)
     monkeypatch.setattr("mesaya_ws.core.recovery.reparenting.REMEMBERED", 6)
     elsewhere = parse_channel("restaurant:R4:tables")
-    parentage = Parentage()
+    parentage = Reparentings()
     parentage.changed(TABLES, Partition("mesa-ya.tables.events", 0), feed.cursor)
     assert parentage.clean(TABLES, start.read(begin, TABLES))
     parentage.changed(elsewhere, Partition("mesa-ya.tables.events", 0), feed.cursor)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.recovery.window import DROPPED_AT_ONCE, Overtaken, Window
+from mesaya_ws.core.recovery.window import DROPPED_AT_ONCE, PositionEvicted, Window
 from tests.steps import calls
 
 P, Q = Partition("p", 0), Partition("q", 0)
@@ -91,7 +91,7 @@ def test_a_slow_replay_is_overtaken():
     window.add("a", P, 2, 0, b"1234")
     assert frames(window.after("a", {}, serial=1)) == [b"1234"] * 2
     window.add("a", P, 3, 0, b"1234")
-    with pytest.raises(Overtaken):
+    with pytest.raises(PositionEvicted):
         window.after("a", {}, serial=1)
 
 
@@ -192,7 +192,7 @@ def test_what_is_cleared_goes_bit_by_bit_and_whoever_still_reads_hears_of_it():
     assert frames(window.after("a", {}, DROPPED_AT_ONCE)) == [b"x"]
     list(steps)
     assert (len(window), window.bytes) == (0, 0)
-    with pytest.raises(Overtaken):
+    with pytest.raises(PositionEvicted):
         window.after("a", {}, DROPPED_AT_ONCE)
     assert not window.holds([P], {P: DROPPED_AT_ONCE})
 
@@ -286,5 +286,5 @@ def test_newest_of_a_place_that_has_gone():
     window = Window(5, 8)
     for offset in range(3):
         window.add("a", P, offset, 0, b"1234", "x")
-    with pytest.raises(Overtaken):
+    with pytest.raises(PositionEvicted):
         window.newest("a", 0)

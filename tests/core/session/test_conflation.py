@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Batch, Replaced, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
+from mesaya_ws.core.log.events import LogMetadata, Records, TopicRecreated
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import Window
@@ -29,8 +29,8 @@ class Restaurant:
         self.says("section.created", "s1", restaurantId="r1")
 
     def look(self):
-        extents = {partition: Extent(0, end, "id") for partition, end in self.next.items()}
-        self.feed.hear(Sources(extents, {None: 0}), NOW)
+        extents = {partition: OffsetRange(0, end, "id") for partition, end in self.next.items()}
+        self.feed.hear(LogMetadata(extents, {None: 0}), NOW)
         self.work()
 
     def work(self):
@@ -49,7 +49,7 @@ class Restaurant:
                 value["entity_subtype"] = entity
             records.append(Record(*partition, self.next[partition], NOW, None, orjson.dumps(value)))
             self.next[partition] += 1
-        self.feed.hear(Batch(None, records, 0), NOW)
+        self.feed.hear(Records(None, records, 0), NOW)
         self.work()
 
     def says(self, kind, id, **data):
@@ -80,26 +80,26 @@ def told(messages):
 
 
 def falls_behind(session):
-    session.outbox.behind = True
+    session.send_queue.behind = True
 
 
 def falls_behind_with_every_write(session):
     """Let nothing be written at once any more; return what would be."""
-    offer = session.outbox.offer
+    offer = session.send_queue.offer
 
     def offer_and_fall_behind(data, messages):
         offer(data, messages)
         falls_behind(session)
 
-    session.outbox.offer = offer_and_fall_behind
+    session.send_queue.offer = offer_and_fall_behind
     return offer
 
 
 def catches_up(session):
     """Let all be written that waits, and return what came since."""
-    session.outbox.behind = False
+    session.send_queue.behind = False
     session.go_on()
-    return session.outbox.said()
+    return session.send_queue.said()
 
 
 def test_who_is_behind_gets_the_newest_state_of_each_table_and_is_live_again(restaurant):
@@ -110,10 +110,10 @@ def test_who_is_behind_gets_the_newest_state_of_each_table_and_is_live_again(res
         restaurant.table("t1", status)
         restaurant.table("t2", status)
     restaurant.table("t1", "dirty")
-    assert session.outbox.said() == [], "nothing is queued"
+    assert session.send_queue.said() == [], "nothing is queued"
     assert told(catches_up(session)) == [("table.updated", "t2", "blocked"), ("table.updated", "t1", "dirty")]
     restaurant.table("t2", "free")
-    assert told(session.outbox.said()) == [("table.updated", "t2", "free")]
+    assert told(session.send_queue.said()) == [("table.updated", "t2", "free")]
 
 
 def test_who_keeps_up_gets_everything(restaurant):
@@ -121,7 +121,7 @@ def test_who_keeps_up_gets_everything(restaurant):
     ask(session, channel=CHANNEL)
     for status in ("occupied", "free"):
         restaurant.table("t1", status)
-    assert told(session.outbox.said()) == [("table.updated", "t1", "occupied"), ("table.updated", "t1", "free")]
+    assert told(session.send_queue.said()) == [("table.updated", "t1", "occupied"), ("table.updated", "t1", "free")]
 
 
 def test_without_the_setting_nothing_folds(restaurant):
@@ -130,7 +130,7 @@ def test_without_the_setting_nothing_folds(restaurant):
     falls_behind(session)
     for status in ("occupied", "free"):
         restaurant.table("t1", status)
-    assert len(told(session.outbox.said())) == 2, "it is the outbox that queues"
+    assert len(told(session.send_queue.said())) == 2, "it is the outbox that queues"
 
 
 def test_other_channels_do_not_fold(restaurant):
@@ -139,7 +139,7 @@ def test_other_channels_do_not_fold(restaurant):
     falls_behind(session)
     for name in ("Lunch", "Dinner"):
         restaurant.says("menu.updated", "m1", restaurantId="r1", name=name)
-    assert [message["data"]["name"] for message in session.outbox.said()] == ["Lunch", "Dinner"]
+    assert [message["data"]["name"] for message in session.send_queue.said()] == ["Lunch", "Dinner"]
 
 
 def test_what_is_no_mere_state_comes_in_its_order(restaurant):
@@ -171,12 +171,12 @@ def test_what_was_being_written_when_it_fell_behind_is_told_once(restaurant):
         ask(client, channel=CHANNEL)
     offer = falls_behind_with_every_write(session)
     restaurant.hears(("table.updated", "t1", {"status": "a"}), ("table.updated", "t2", {"status": "a"}))
-    session.outbox.offer = offer
+    session.send_queue.offer = offer
     restaurant.hears(("table.updated", "t1", {"status": "b"}), ("table.updated", "t1", {"status": "c"}))
     restaurant.table("t2", "b")
-    assert told(session.outbox.said()) == [("table.updated", "t1", "a"), ("table.updated", "t2", "a")]
+    assert told(session.send_queue.said()) == [("table.updated", "t1", "a"), ("table.updated", "t2", "a")]
     assert told(catches_up(session)) == [("table.updated", "t1", "c"), ("table.updated", "t2", "b")]
-    assert len(told(other.outbox.said())) == 5
+    assert len(told(other.send_queue.said())) == 5
 
 
 def test_catching_up_while_others_are_still_being_written_to(restaurant):
@@ -192,7 +192,7 @@ def test_catching_up_while_others_are_still_being_written_to(restaurant):
     steps = hub.fan_out()
     assert told(catches_up(session)) == [("table.updated", "t1", "b")]
     list(steps)
-    assert session.outbox.said() == []
+    assert session.send_queue.said() == []
 
 
 def test_a_client_that_breaks_off_in_a_folded_stretch_misses_nothing(restaurant):
@@ -219,7 +219,7 @@ def test_leaving_while_folded(restaurant):
     assert catches_up(session) == []
     ask(session, channel=CHANNEL)
     restaurant.table("t1", "free")
-    assert told(session.outbox.said()) == [("table.updated", "t1", "free")]
+    assert told(session.send_queue.said()) == [("table.updated", "t1", "free")]
     session.leave()
     assert (restaurant.feed.hub.channels, restaurant.feed.hub.subscriptions) == (0, 0)
 
@@ -255,7 +255,7 @@ def test_who_is_left_behind_by_the_window_gets_the_state_and_is_told():
     )
     assert [table["status"] for table in snapshot["data"]["tables"]] == ["status-19"]
     restaurant.table("t1", "free")
-    assert told(session.outbox.said()) == [("table.updated", "t1", "free")]
+    assert told(session.send_queue.said()) == [("table.updated", "t1", "free")]
     answer, *missed = ask(restaurant.client(), channel=CHANNEL, position=snapshot["position"])
     assert (answer["recovered"], told(missed)) == (True, [("table.updated", "t1", "free")])
 
@@ -279,7 +279,7 @@ def test_a_topic_that_is_created_again_meanwhile_is_no_gap_unsaid(restaurant):
     ask(session, channel=CHANNEL)
     falls_behind(session)
     restaurant.table("t1", "occupied")
-    restaurant.feed.hear(Replaced(topic_of("tables"), "another"), NOW)
+    restaurant.feed.hear(TopicRecreated(topic_of("tables"), "another"), NOW)
     assert [(message["type"], message["recovered"]) for message in catches_up(session)] == [("snapshot", False)]
 
 
@@ -339,8 +339,8 @@ def test_whatever_happens_a_client_that_applies_what_it_is_told_knows_the_state(
                 restaurant.says(action, "s1", restaurantId="r1", name=str(number))
             case what, table:
                 restaurant.table(table, str(number), what)
-        everything += watcher.outbox.said()
-        received += session.outbox.said()
+        everything += watcher.send_queue.said()
+        received += session.send_queue.said()
     received += catches_up(session)
     assert state_after(received) == state_after(everything)
     # In order, no one twice, and only states are left out.

@@ -2,7 +2,7 @@ import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
-from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import TOLD_AT_ONCE
 from tests.core.world import CHANNEL, World, ask, read_on, reviews, written
 
@@ -13,14 +13,14 @@ def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
     for number in range(20):
         world.review(number, size=PAGE_BYTES // 5)
     session = world.client()
-    session.outbox.behind = True
+    session.send_queue.behind = True
     [answer] = ask(session, channel=CHANNEL, position=start)
     assert (answer["recovered"], answer["replayed"]) == (True, 20), answer
     world.review(20)
-    assert session.outbox.said() == []
+    assert session.send_queue.said() == []
     read_on(session)
     world.review(21)
-    assert reviews(session.outbox.said()) == [f"v{number}" for number in range(22)]
+    assert reviews(session.send_queue.said()) == [f"v{number}" for number in range(22)]
 
 
 def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_everybody():
@@ -31,17 +31,17 @@ def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_every
     session, told, turns = world.client(), [], 0
     told += reviews(ask(session, channel=CHANNEL, position=start))
     assert len(told) == TOLD_AT_ONCE
-    while session.outbox.paused:
+    while session.send_queue.paused:
         world.review(10 + turns)
-        assert session.outbox.said() == []
-        session.outbox.behind = session.outbox.paused = False
+        assert session.send_queue.said() == []
+        session.send_queue.behind = session.send_queue.paused = False
         session.go_on()
-        told += reviews(session.outbox.said())
+        told += reviews(session.send_queue.said())
         turns += 1
         assert len(told) <= (turns + 1) * TOLD_AT_ONCE + turns
     world.review(10 + turns)
     assert turns > 1
-    assert told + reviews(session.outbox.said()) == [f"v{number}" for number in range(11 + turns)]
+    assert told + reviews(session.send_queue.said()) == [f"v{number}" for number in range(11 + turns)]
 
 
 def test_many_states_that_are_told_at_the_same_time_are_told_in_turns():
@@ -53,10 +53,10 @@ def test_many_states_that_are_told_at_the_same_time_are_told_in_turns():
     world.look()
     world.work()
     list(session.release())
-    assert session.outbox.paused
-    assert session.outbox.said() == []
+    assert session.send_queue.paused
+    assert session.send_queue.said() == []
     read_on(session)
-    assert [message["channel"] for message in session.outbox.said() if message["type"] == "snapshot"] == names
+    assert [message["channel"] for message in session.send_queue.said() if message["type"] == "snapshot"] == names
 
 
 def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels():
@@ -67,16 +67,16 @@ def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels()
     world.review(1, size=PAGE_BYTES)
     world.review(2, restaurant="r2")
     session = world.client()
-    session.outbox.behind = True
+    session.send_queue.behind = True
     for name, start in starts.items():
         ask(session, channel=name, position=start)
     world.review(3, size=PAGE_BYTES, restaurant="another")
     world.review(4, size=PAGE_BYTES, restaurant="another")
     assert world.feed.window.evicted == 1
-    session.outbox.behind = False
+    session.send_queue.behind = False
     session.go_on()
     world.review(5, restaurant="quiet")
-    assert reviews(session.outbox.said()) == ["v1", "v2", "v5"]
+    assert reviews(session.send_queue.said()) == ["v1", "v2", "v5"]
 
 
 def replaying_while_behind():
@@ -85,7 +85,7 @@ def replaying_while_behind():
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
     world.review(1, size=PAGE_BYTES)
     session = world.client()
-    session.outbox.behind = True
+    session.send_queue.behind = True
     ask(session, channel=CHANNEL, position=start)
     return world, session
 
@@ -94,8 +94,8 @@ def overtake(world, session):
     """Let what the client has missed leave the window before it is told."""
     for number in range(2, 5):
         world.review(number, size=PAGE_BYTES)
-    session.outbox.behind = False
-    with pytest.raises(Overtaken):
+    session.send_queue.behind = False
+    with pytest.raises(PositionEvicted):
         session.go_on()
 
 
@@ -121,47 +121,47 @@ def test_who_was_overtaken_is_told_nothing_more_while_its_connection_is_being_cl
     for number in range(5, 12):
         world.review(number, restaurant="r2")
     list(session.release())
-    assert session.outbox.said() == []
+    assert session.send_queue.said() == []
 
 
 def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
     world = World()
     session = world.client()
-    session.outbox.behind = True
+    session.send_queue.behind = True
     assert ask(session, channel=CHANNEL, snapshot=True, id="s") == []
     assert ask(session, channel="restaurant:r2:reviews", position="rubbish") == []
     assert ask(session, channel="restaurant:r3:reviews", snapshot=True) == []
     assert ask(session, "unsubscribe", channel="restaurant:r3:reviews")[0]["type"] == "unsubscribed"
     assert ask(session, "ping")[0]["positions"] == {}
     world.review(1)
-    assert session.outbox.said() == []
-    session.outbox.behind = False
+    assert session.send_queue.said() == []
+    session.send_queue.behind = False
     session.go_on()
-    answer, snapshot, other, another = session.outbox.said()
+    answer, snapshot, other, another = session.send_queue.said()
     assert (answer["type"], answer["id"], answer["position"]) == ("subscribed", "s", snapshot["position"])
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
     assert (other["reason"], another["type"]) == ("invalid_position", "snapshot")
     world.review(2)
-    assert reviews(session.outbox.said()) == ["v2"]
+    assert reviews(session.send_queue.said()) == ["v2"]
 
 
 def test_snapshots_are_handed_over_one_at_a_time():
     world = World()
     session = world.client()
-    offer = session.outbox.offer
+    offer = session.send_queue.offer
 
     def offer_and_fall_behind(data, messages):
         offer(data, messages)
-        session.outbox.behind = b'"snapshot"' in data
+        session.send_queue.behind = b'"snapshot"' in data
 
-    session.outbox.offer = offer_and_fall_behind
+    session.send_queue.offer = offer_and_fall_behind
     names = [f"restaurant:r{number}:reviews" for number in range(3)]
     said = [[message["type"] for message in ask(session, channel=name, snapshot=True)] for name in names]
     assert said == [["subscribed", "snapshot"], [], []]
     for name in names[1:]:
-        session.outbox.behind = False
+        session.send_queue.behind = False
         session.go_on()
-        assert [(message["type"], message["channel"]) for message in session.outbox.said()] == [
+        assert [(message["type"], message["channel"]) for message in session.send_queue.said()] == [
             ("subscribed", name),
             ("snapshot", name),
         ]
@@ -177,4 +177,4 @@ def test_a_few_entities_that_are_large_are_written_by_others():
     snapshot = world.feed.snapshot(session.delivery.showing)
     assert len(written(snapshot)["reviews"]) == 3
     session.delivery.show(snapshot)
-    assert [message["type"] for message in session.outbox.said()] == ["subscribed", "snapshot"]
+    assert [message["type"] for message in session.send_queue.said()] == ["subscribed", "snapshot"]

@@ -11,12 +11,12 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED, Tally
-from mesaya_ws.core.log.events import Gap, Replaced, Sources
-from mesaya_ws.core.log.records import Extent
+from mesaya_ws.core.log.events import Gap, LogMetadata, TopicRecreated
+from mesaya_ws.core.log.records import OffsetRange
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.core.recovery import position_text
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
-from mesaya_ws.core.recovery.verdict import Lost
+from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits
 from mesaya_ws.core.wire.frames import payload_of
@@ -36,12 +36,12 @@ def test_subscribe_and_hear_and_unsubscribe():
     assert answer.pop("position")
     assert answer == {"type": "subscribed", "channel": CHANNEL, "id": "7"}
     world.review(1)
-    [event] = session.outbox.said()
+    [event] = session.send_queue.said()
     assert (event["type"], event["channel"], event["data"]["reviewId"]) == ("review.created", CHANNEL, "v1")
     assert event["timestamp"] == "2027-01-15T08:00:00.000Z"
     assert ask(session, "unsubscribe", channel=CHANNEL) == [{"type": "unsubscribed", "channel": CHANNEL}]
     world.review(2)
-    assert session.outbox.said() == []
+    assert session.send_queue.said() == []
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ def test_before_the_feed_is_live_a_subscription_is_held():
     world.review(1)
     assert world.feed.live
     list(session.release())
-    assert [message["type"] for message in session.outbox.said()] == ["subscribed"]
+    assert [message["type"] for message in session.send_queue.said()] == ["subscribed"]
     assert not session.holding
     world.review(2)
-    assert reviews(session.outbox.said()) == ["v2"]
+    assert reviews(session.send_queue.said()) == ["v2"]
 
 
 def test_a_held_subscription_can_be_left():
@@ -134,16 +134,16 @@ def test_who_waits_is_told_so_once_and_answered_later():
     assert ask(session, channel=CHANNEL, id=7) == []
     assert session.is_waited_for
     session.remind()
-    assert session.outbox.said() == [], "it has been asked a moment ago"
+    assert session.send_queue.said() == [], "it has been asked a moment ago"
     session.remind()
-    [answer] = session.outbox.said()
+    [answer] = session.send_queue.said()
     assert answer.items() >= {"type": "pending", "channel": CHANNEL, "id": 7, "live": False}.items()
     assert "position" not in answer
     session.remind()
-    assert session.outbox.said() == []
+    assert session.send_queue.said() == []
     world.review(1)
     list(session.release())
-    [answer] = session.outbox.said()
+    [answer] = session.send_queue.said()
     assert (answer["type"], answer["id"], "position" in answer) == ("subscribed", 7, True)
     assert not session.is_waited_for
 
@@ -158,7 +158,7 @@ def test_who_is_ahead_is_told_that_it_waits():
     assert ask(session, channel=CHANNEL, position=ahead) == []
     for _ in range(3):
         session.remind()
-    [answer] = session.outbox.said()
+    [answer] = session.send_queue.said()
     assert (answer["type"], answer["live"]) == ("pending", True)
 
 
@@ -171,7 +171,7 @@ def test_who_is_told_of_a_past_that_is_being_read_waits():
     assert ask(session, channel=CHANNEL, position=start) == []
     for _ in range(3):
         session.remind()
-    [answer] = session.outbox.said()
+    [answer] = session.send_queue.said()
     assert (answer["type"], answer["channel"]) == ("pending", CHANNEL)
     assert [channel.name for channel in session.asking] == [CHANNEL]
 
@@ -184,7 +184,7 @@ def test_what_was_missed_is_told_once_and_in_order():
     first = world.client()
     ask(first, channel=CHANNEL)
     world.review(1)
-    [event] = first.outbox.said()
+    [event] = first.send_queue.said()
     first.leave()
     for number in (2, 3):
         world.review(number)
@@ -193,7 +193,7 @@ def test_what_was_missed_is_told_once_and_in_order():
     assert (answer["recovered"], answer["replayed"], reviews(missed)) == (True, 2, ["v2", "v3"])
     assert world.feed.tally == Tally(Counter({(RECOVERED, "window"): 1}))
     world.review(4)
-    assert reviews(second.outbox.said()) == ["v4"]
+    assert reviews(second.send_queue.said()) == ["v4"]
 
 
 def test_every_position_of_a_stream_goes_on_right_behind_its_event():
@@ -202,7 +202,7 @@ def test_every_position_of_a_stream_goes_on_right_behind_its_event():
     ask(session, channel=CHANNEL)
     for number in range(5):
         world.review(number)
-    events = session.outbox.said()
+    events = session.send_queue.said()
     for index, event in enumerate(events):
         back = world.client()
         answer, *missed = ask(back, channel=CHANNEL, position=event["position"])
@@ -234,18 +234,18 @@ def test_whatever_a_position_is_made_into_it_brings_nothing_of_other_channels_an
     messages = ask(session, channel=CHANNEL, position=forged)
     world.look()
     list(session.release())
-    messages += session.outbox.said()
+    messages += session.send_queue.said()
     if session.asking:
         past = world.past(CHANNEL)
         world.tell(past)
         recall(session, past)
-        messages += session.outbox.said()
+        messages += session.send_queue.said()
     assert messages or session.holding
     assert {message["channel"] for message in messages} <= {CHANNEL}
     assert {message["type"] for message in messages} <= {"subscribed", "snapshot", "review.created"}
     world.review(4, restaurant="r0")
     world.review(5, restaurant="r1")
-    assert set(reviews(session.outbox.said())) <= {"v5"}
+    assert set(reviews(session.send_queue.said())) <= {"v5"}
 
 
 def test_a_position_of_another_channel_brings_nothing_of_this_one():
@@ -261,7 +261,7 @@ def test_a_topic_that_was_created_again_is_told():
     position = ask(world.client(), channel=CHANNEL)[0]["position"]
     world.review(1)
     world.offsets[REVIEWS], world.ids[REVIEWS] = 0, "another"
-    world.feed.hear(Replaced(REVIEWS.topic, "another"), NOW)
+    world.feed.hear(TopicRecreated(REVIEWS.topic, "another"), NOW)
     world.look()
     answer, *_ = ask(world.client(), channel=CHANNEL, position=position)
     assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated")
@@ -276,7 +276,7 @@ def test_what_is_lost_lies_before_no_place_that_is_told_until_it_is_owned_up_to(
     list(world.feed.take(NOW))
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}
-    [(topic, lost)], world.feed.losses = world.feed.losses, []
+    [(topic, lost)], world.feed.gaps = world.feed.gaps, []
     session.lose(topic, lost)
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}, "the state is still to be told"
@@ -294,7 +294,7 @@ def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
     assert session.holding
     behind.review(2)
     list(session.release())
-    [answer] = session.outbox.said()
+    [answer] = session.send_queue.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
 
 
@@ -310,7 +310,7 @@ def test_a_position_that_the_log_does_not_reach_is_lost():
     assert session.holding, "that look may have begun before the log reached so far"
     world.look()
     list(session.release())
-    answer, snapshot = session.outbox.said()
+    answer, snapshot = session.send_queue.said()
     assert (answer["reason"], snapshot["type"]) == ("position_ahead", "snapshot")
 
 
@@ -327,12 +327,12 @@ def test_what_has_left_the_window_is_asked_for_and_recalled():
     world.tell(past)
     recall(session, past)
     assert not session.asking
-    answer, *missed = session.outbox.said()
+    answer, *missed = session.send_queue.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 6), answer
     assert world.feed.tally == Tally(Counter({(RECOVERED, "log"): 1}))
     assert reviews(missed) == [f"v{number}" for number in range(6)]
     world.review(6)
-    assert reviews(session.outbox.said()) == ["v6"]
+    assert reviews(session.send_queue.said()) == ["v6"]
 
 
 def test_what_is_asked_for_during_a_reading_waits_for_the_next():
@@ -347,12 +347,12 @@ def test_what_is_asked_for_during_a_reading_waits_for_the_next():
     ask(session, channel=other, position=start_there)
     world.tell(past)
     recall(session, past)
-    assert reviews(session.outbox.said()) == ["v1"]
+    assert reviews(session.send_queue.said()) == ["v1"]
     assert [channel.name for channel in session.asking] == [other]
     past = world.past(other)
     world.tell(past)
     recall(session, past)
-    assert reviews(session.outbox.said()) == ["v2"]
+    assert reviews(session.send_queue.said()) == ["v2"]
 
 
 def test_who_leaves_during_a_reading_is_told_nothing():
@@ -365,7 +365,7 @@ def test_who_leaves_during_a_reading_is_told_nothing():
     ask(session, "unsubscribe", channel=CHANNEL)
     world.tell(past)
     recall(session, past)
-    assert session.outbox.said() == []
+    assert session.send_queue.said() == []
     assert world.feed.hub.subscriptions == 1, "that of the first client"
 
 
@@ -376,7 +376,7 @@ def test_what_cannot_be_recalled_is_lost():
     session = world.client()
     ask(session, channel=CHANNEL, position=start)
     recall(session, world.past(CHANNEL))
-    answer, snapshot = session.outbox.said()
+    answer, snapshot = session.send_queue.said()
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
     assert snapshot["complete"] is False, "the restaurant itself was never told of"
@@ -389,7 +389,7 @@ def test_what_retention_has_passed_is_lost_at_once():
     world.look(begin=1)
     answer, _ = ask(world.client(), channel=CHANNEL, position=start)
     assert answer["reason"] == "expired"
-    assert world.feed.tally == Tally(Counter({(LOST, Lost.EXPIRED): 1}), snapshots=1)
+    assert world.feed.tally == Tally(Counter({(LOST, Unrecoverable.EXPIRED): 1}), snapshots=1)
 
 
 def test_what_retention_took_before_it_was_read_is_lost():
@@ -413,7 +413,7 @@ def test_a_snapshot_is_the_state_as_of_the_position():
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
     assert world.feed.tally == Tally(snapshots=1)
     world.review(2)
-    assert reviews(session.outbox.said()) == ["v2"]
+    assert reviews(session.send_queue.said()) == ["v2"]
 
 
 def test_who_is_ahead_is_not_judged_again_before_something_has_changed():
@@ -445,13 +445,13 @@ def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
     knows, late = World(), World()
     position = ask(knows.client(), channel=CHANNEL)[0]["position"]
     late.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
-    late.feed.hear(Sources({TABLES: Extent(0, 0, "b")}, {}), NOW)
+    late.feed.hear(LogMetadata({TABLES: OffsetRange(0, 0, "b")}, {}), NOW)
     late.work()
     session = late.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     late.look()
     list(session.release())
-    assert session.outbox.said()[0]["recovered"] is True
+    assert session.send_queue.said()[0]["recovered"] is True
 
 
 def test_who_missed_something_for_good_begins_anew_wherever_that_was():
@@ -460,29 +460,31 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     start = ask(live, channel=CHANNEL)[0]["position"]
     ask(elsewhere, channel="global:announcements")
     world.review(1, size=PAGE_BYTES // 2)
-    behind.outbox.behind = told.outbox.behind = True
+    behind.send_queue.behind = told.send_queue.behind = True
     for session in (told, behind):
         ask(session, channel=CHANNEL, position=start)
     ask(behind, channel=CHANNEL, snapshot=True)
-    live.outbox.said()
+    live.send_queue.said()
     for session in (live, elsewhere, told, behind):
-        session.lose(REVIEWS.topic, Lost.EXPIRED)
-        assert session.outbox.said() == []
-    told.outbox.behind = behind.outbox.behind = False
+        session.lose(REVIEWS.topic, Unrecoverable.EXPIRED)
+        assert session.send_queue.said() == []
+    told.send_queue.behind = behind.send_queue.behind = False
     behind.go_on()
-    assert [message["type"] for message in behind.outbox.said()] == ["subscribed", "snapshot"], "it had not begun yet"
+    assert [message["type"] for message in behind.send_queue.said()] == ["subscribed", "snapshot"], (
+        "it had not begun yet"
+    )
     world.review(2)
     for session in (live, told):
         state = world.feed.snapshot(session.delivery.showing)
         list(state.write())
         session.delivery.show(state)
-        [snapshot] = session.outbox.said()
+        [snapshot] = session.send_queue.said()
         assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "expired")
         assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1", "v2"]
-    assert world.feed.tally.resumes[RESTARTED, Lost.EXPIRED] == 2
+    assert world.feed.tally.resumes[RESTARTED, Unrecoverable.EXPIRED] == 2
     assert elsewhere.delivery.showing is None
     world.review(3)
-    assert [reviews(session.outbox.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
+    assert [reviews(session.send_queue.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
 
 
 def far_ahead(feed, name, partitions=1000):
@@ -513,7 +515,7 @@ def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_
         world.look()
         assert most_calls_in_a_step(session.release()) < 2 * one
     assert not session.holding
-    assert world.feed.tally.resumes == {(LOST, Lost.POSITION_AHEAD): len(names)}
+    assert world.feed.tally.resumes == {(LOST, Unrecoverable.POSITION_AHEAD): len(names)}
 
 
 def test_who_leaves_while_it_is_answered_is_told_no_more():
@@ -525,8 +527,8 @@ def test_who_leaves_while_it_is_answered_is_told_no_more():
     world.review(1)
     steps = session.release()
     next(steps)
-    session.outbox.said()
+    session.send_queue.said()
     assert ask(session, "unsubscribe", channel="restaurant:r2:reviews")[0]["type"] == "unsubscribed"
     list(steps)
-    assert [message["channel"] for message in session.outbox.said()] == ["restaurant:r3:reviews"]
+    assert [message["channel"] for message in session.send_queue.said()] == ["restaurant:r3:reviews"]
     assert not session.holding

@@ -9,9 +9,9 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.router import route
-from mesaya_ws.core.log.events import Batch, Sources
-from mesaya_ws.core.log.records import Extent, Partition, Record
-from mesaya_ws.core.platform.envelope import FOUND, Event, Reason, understand
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
+from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event, decode
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from mesaya_ws.core.recovery.parents import missing_parent
@@ -42,7 +42,7 @@ ROW = {
 
 
 def events_of(row):
-    understood = [understand(Record(new.topic, 0, 0, 0, new.key, new.value)) for new in records_of(row, TIME)]
+    understood = [decode(Record(new.topic, 0, 0, 0, new.key, new.value)) for new in records_of(row, TIME)]
     assert all(isinstance(one, Event) for one in understood)
     return understood
 
@@ -97,7 +97,7 @@ def test_whatever_the_api_says_it_is_understood_or_passed_by(row):
 def test_only_what_was_found_is_said_there():
     for what, topic in (("created", PARENTS), (FOUND, topic_of("sections")), (FOUND, topic_of("announcements"))):
         value = {"event_type": what, "entity_subtype": "section", "entity_id": "s", "data": {}}
-        assert understand(Record(topic, 0, 0, 0, None, orjson.dumps(value))).reason == Reason.UNKNOWN_EVENT_TYPE
+        assert decode(Record(topic, 0, 0, 0, None, orjson.dumps(value))).reason == Disposition.UNKNOWN_EVENT_TYPE
 
 
 # What becomes of it
@@ -145,7 +145,7 @@ def test_what_records_have_told_of_is_not_found(platform, told):
         platform.says(kind, id, **data)
     before = told_rows(platform)
     assert platform.says("section.found", "s", restaurantId="R", name="x", tables=[{"id": "t"}]) == {}
-    assert platform.outcome.reason == Reason.BACKFILLED
+    assert platform.outcome.reason == Disposition.BACKFILLED
     assert told_rows(platform) == before
 
 
@@ -193,7 +193,7 @@ def test_tables_that_are_deleted_or_elsewhere_stay_so(platform):
 
 def test_a_section_of_no_restaurant_says_nothing(platform):
     assert platform.says("section.found", "s", name="x") == {}
-    assert platform.outcome.reason == Reason.BACKFILLED
+    assert platform.outcome.reason == Disposition.BACKFILLED
     assert missing_parent(event("table.created", "t", sectionId="s"), platform.projections) == "section:s"
 
 
@@ -201,7 +201,7 @@ def test_who_owns_a_restaurant_is_found_and_said_to_nobody(platform):
     subscription = event("subscription.created", "sub", restaurantId="R")
     assert missing_parent(subscription, platform.projections) == "restaurant:R"
     assert platform.says("restaurant.found", "R", ownerId="u", name="x") == {}
-    assert platform.outcome.reason == Reason.BACKFILLED
+    assert platform.outcome.reason == Disposition.BACKFILLED
     assert missing_parent(subscription, platform.projections) is None
     assert list(platform.hears(subscription)) == ["user:u:notifications"]
     assert not platform.projections.shelves["restaurant"].knows("R"), "no record has told of it"
@@ -233,13 +233,13 @@ class Stream:
         self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
         self.feed.want = self.wanted.append
         self._embedded = embedded
-        extents = {partition: Extent(0, 0, "id") for partition in (TABLES, OWN)}
-        self.feed.hear(Sources(extents, {None: 0} if embedded else dict.fromkeys(extents, 0)), NOW)
+        extents = {partition: OffsetRange(0, 0, "id") for partition in (TABLES, OWN)}
+        self.feed.hear(LogMetadata(extents, {None: 0} if embedded else dict.fromkeys(extents, 0)), NOW)
         self.take(NOW)
 
     def hear(self, kind, id, *, after=0, **data):
         one = record(kind, id, timestamp=NOW + after, **data)
-        self.feed.hear(Batch(None if self._embedded else Partition(one.topic, 0), [one], 0), NOW + after)
+        self.feed.hear(Records(None if self._embedded else Partition(one.topic, 0), [one], 0), NOW + after)
         self.take(NOW + after)
 
     def take(self, now):

@@ -1,4 +1,4 @@
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Message
 from tests.core.events import TIME
 
@@ -13,7 +13,7 @@ def test_a_new_section_says_what_stands_in_it(platform):
 
 def test_a_table_whose_section_has_not_come_is_told_with_the_section(platform):
     assert platform.says("table.created", "early", sectionId="late") == {}
-    assert platform.outcome.reason == Reason.ORPHAN
+    assert platform.outcome.reason == Disposition.ORPHAN
     platform.says("section_object.created", "so", sectionId="late", objectId="o")
     assert platform.says("section.created", "late", restaurantId="R")[TABLES].data == {
         "sectionId": "late",
@@ -82,7 +82,7 @@ def test_a_section_is_deleted_by_its_id_alone(platform):
 
 def test_furniture(platform):
     platform.says("object.created", "o", width=5)
-    assert platform.outcome.reason == Reason.UNPLACED
+    assert platform.outcome.reason == Disposition.UNPLACED
     for id in ("so1", "so2"):
         data = platform.says("section_object.created", id, sectionId="s", objectId="o")[TABLES].data
         assert data == {"sectionObjectId": id, "sectionId": "s", "objectId": "o"}
@@ -106,7 +106,7 @@ def test_a_known_section_that_is_created_again_is_updated(platform):
 
 def test_a_section_that_nobody_placed_is_an_orphan_until_it_is(platform):
     assert platform.says("section.updated", "new", name="n") == {}
-    assert platform.outcome.reason == Reason.ORPHAN
+    assert platform.outcome.reason == Disposition.ORPHAN
     platform.says("table.created", "t2", sectionId="new")
     message = platform.says("section.updated", "new", restaurantId="R")[TABLES]
     assert (message.type, message.data["tables"]) == ("section.updated", [{"tableId": "t2", "sectionId": "new"}])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesaya_ws.core.platform.envelope import Reason
+from mesaya_ws.core.platform.envelope import Disposition
 
 INFO, THERE = "restaurant:R:info", "restaurant:R2:info"
 
@@ -30,7 +30,7 @@ def image(platform):
 )
 def test_an_image_that_came_before_what_it_is_of_comes_with_it(platform, kind, id, data):
     assert platform.says("image.created", "early", entityId=id) == {}
-    assert (platform.outcome.reason, platform.outcome.awaits) == (Reason.UNPLACED, ("part:new",))
+    assert (platform.outcome.reason, platform.outcome.awaits) == (Disposition.UNPLACED, ("part:new",))
     entity = kind.partition(".")[0]
     told = {f"{entity}Id": id, "images": [{"imageId": "early", "entityId": id}]}
     assert info(platform.says(kind, id, **data)) == {INFO: (f"{entity}.created", told)}

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
 
-from mesaya_ws.core.wire.frame_limits import FrameWatch, Violation
+from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
 from mesaya_ws.core.wire.frames import PING, close_frame, text_frame
 
 
@@ -49,7 +49,7 @@ def test_a_close_frame_is_always_valid(code, reason):
 
 
 def watch(limit=1000, rate=10.0):
-    return FrameWatch(limit, rate)
+    return FrameLimiter(limit, rate)
 
 
 def test_a_message_may_be_as_large_as_the_limit():
@@ -92,8 +92,8 @@ def test_empty_fragments_are_frames_too():
 )
 def test_how_the_bytes_are_cut_makes_no_difference(frames, data):
     wire = b"".join(masked(opcode, bytes(size if opcode == 1 else size % 126)) for opcode, size in frames)
-    whole = FrameWatch(5000, 1000).feed(wire, 0)
-    pieces, cut = FrameWatch(5000, 1000), None
+    whole = FrameLimiter(5000, 1000).feed(wire, 0)
+    pieces, cut = FrameLimiter(5000, 1000), None
     while wire and cut is None:
         size = data.draw(st.integers(1, max(1, min(len(wire), 4000))))
         cut = pieces.feed(wire[:size], 0)

@@ -16,7 +16,7 @@ from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.http.app import create_app
 from mesaya_ws.settings import Settings
-from mesaya_ws.workers.role import Post
+from mesaya_ws.workers.role import Role
 from tests.fakes import FakeLog
 from tests.server.http.client import Answer, get, post
 
@@ -32,7 +32,7 @@ class Service:
         render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
         self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
         self.app = create_app(
-            self.settings, self.log, self.metrics, self.status, lambda: self.fresh, partial(Post().tell, render)
+            self.settings, self.log, self.metrics, self.status, lambda: self.fresh, partial(Role().tell, render)
         )
 
     @property

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import Sources
-from mesaya_ws.core.log.records import Extent, Partition
+from mesaya_ws.core.log.events import LogMetadata
+from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits, Session
@@ -42,7 +42,7 @@ class World:
         self.metrics = Metrics()
         self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
         menus = Partition(topic_of("menus"), 0)
-        self.feed.hear(Sources({menus: Extent(0, 0, "a")}, {menus: 0}), NOW)
+        self.feed.hear(LogMetadata({menus: OffsetRange(0, 0, "a")}, {menus: 0}), NOW)
         list(self.feed.take(NOW))
         limits = Limits(self.settings.auth, self.settings.max_subscriptions)
         self.asking, self.showing = [], []
@@ -265,7 +265,7 @@ async def test_a_client_that_stays_silent_is_given_up(world):
 async def test_a_client_that_takes_nothing_is_given_up_whatever_it_sends(world):
     client = await world.client()
     connection, timeout = world.connection, world.settings.ping_timeout
-    connection.session.outbox.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
+    connection.session.send_queue.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
     await client.send(frame(b"", PONG))
     await trio.testing.wait_all_tasks_blocked()
     now = trio.current_time()
@@ -280,7 +280,7 @@ async def test_a_client_that_takes_nothing_is_given_up_whatever_it_sends(world):
 async def test_a_slow_client_that_takes_what_waits_is_there_though_its_pong_is_late(world):
     client = await world.client()
     connection, settings = world.connection, world.settings
-    connection.session.outbox.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
+    connection.session.send_queue.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
     await trio.testing.wait_all_tasks_blocked()
     now = trio.current_time() + settings.ping_interval
     connection.check(now)
@@ -344,7 +344,7 @@ async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(wor
     if where == "receive":
         await client.send(frame(b"{}"))
     else:
-        connection.session.outbox.pause()
+        connection.session.send_queue.pause()
     assert await client.closed_with() == (1011, "internal_error")
     await client.stream.aclose()
     await client.ended.wait()

@@ -7,14 +7,14 @@ import trio
 import trio.testing
 
 from mesaya_ws.server import fairness
-from mesaya_ws.server.websocket.receiver import HEARD_AT_LEAST, HEARD_AT_ONCE, Receiver
+from mesaya_ws.server.websocket.receiver import HEARD_AT_LEAST, HEARD_AT_ONCE, ReadPoller
 
 PATIENCE = 10.0
 
 
 @pytest.fixture
 async def receiver(nursery):
-    receiver = Receiver()
+    receiver = ReadPoller()
     nursery.start_soon(receiver.run)
     return receiver
 
@@ -68,7 +68,7 @@ async def test_who_is_cancelled_takes_nothing_and_may_wait_again(receiver):
 
 
 async def test_who_comes_after_its_end_can_still_be_cancelled():
-    receiver = Receiver()
+    receiver = ReadPoller()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(receiver.run)
         await trio.testing.wait_all_tasks_blocked()

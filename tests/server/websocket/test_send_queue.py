@@ -4,18 +4,18 @@ from math import inf
 import pytest
 import trio
 
-from mesaya_ws.core.recovery.window import Overtaken
+from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.wire.frames import PING
-from mesaya_ws.server.websocket.send_queue import Outbox
+from mesaya_ws.server.websocket.send_queue import SendQueue
 
 
 class Owner:
-    """Whoever the outbox works for: keeps what it is told."""
+    """Whoever the send queue works for: keeps what it is told."""
 
     def __init__(self):
         self.told = []
 
-    def overflowed(self):
+    def on_overflow(self):
         self.told.append("overflowed")
 
     def idle(self):
@@ -35,11 +35,11 @@ def wire():
         yield ours, theirs
 
 
-def fill(outbox, frame=b"x" * 1000):
+def fill(send_queue, frame=b"x" * 1000):
     """Offer until something waits; return how much was offered."""
     size = 0
-    while not outbox.behind:
-        outbox.offer(frame, 1)
+    while not send_queue.behind:
+        send_queue.offer(frame, 1)
         size += len(frame)
     return size
 
@@ -55,10 +55,10 @@ async def read(socket, size):
 
 async def test_a_client_that_keeps_up_is_written_to_at_once(wire, nursery):
     ours, theirs = wire
-    outbox, owner = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=10_000), Owner()
-    outbox.offer(b"one", 1)
-    outbox.offer(b"two", 1)
-    assert not outbox.behind
+    send_queue, owner = SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=10_000), Owner()
+    send_queue.offer(b"one", 1)
+    send_queue.offer(b"two", 1)
+    assert not send_queue.behind
     assert await theirs.recv(100) == b"onetwo"
     assert owner.told == []
 
@@ -66,17 +66,17 @@ async def test_a_client_that_keeps_up_is_written_to_at_once(wire, nursery):
 async def test_what_the_kernel_does_not_take_follows_in_order(wire, nursery):
     ours, theirs = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=1000, max_bytes=1_000_000)
-    size = fill(outbox)
+    send_queue = SendQueue(ours, nursery, owner, max_messages=1000, max_bytes=1_000_000)
+    size = fill(send_queue)
     for number in range(100):
-        outbox.offer(b"%03d" % number, 1)
-    assert outbox.waiting_bytes > 300
+        send_queue.offer(b"%03d" % number, 1)
+    assert send_queue.waiting_bytes > 300
     data = await read(theirs, size + 300)
     assert data[:size] == b"x" * size
     assert data[size:] == b"".join(b"%03d" % number for number in range(100))
     await trio.testing.wait_all_tasks_blocked()
-    assert (outbox.behind, outbox.waiting_bytes, owner.told) == (False, 0, ["idle"])
-    outbox.offer(b"direct", 1)
+    assert (send_queue.behind, send_queue.waiting_bytes, owner.told) == (False, 0, ["idle"])
+    send_queue.offer(b"direct", 1)
     assert await read(theirs, 6) == b"direct"
 
 
@@ -84,20 +84,20 @@ async def test_what_the_kernel_does_not_take_follows_in_order(wire, nursery):
 async def test_past_the_bounds_the_owner_is_told_once_and_nothing_more_is_taken(wire, bounds, nursery):
     ours, _ = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=bounds[0], max_bytes=bounds[1])
-    fill(outbox)
+    send_queue = SendQueue(ours, nursery, owner, max_messages=bounds[0], max_bytes=bounds[1])
+    fill(send_queue)
     for _ in range(20):
-        outbox.offer(b"y" * 1000, 1)
+        send_queue.offer(b"y" * 1000, 1)
     assert owner.told == ["overflowed"]
-    assert outbox.waiting_bytes <= 5000 + 1000
+    assert send_queue.waiting_bytes <= 5000 + 1000
 
 
 async def test_what_is_being_written_may_be_larger_than_what_may_wait_behind_it(wire, nursery):
     ours, theirs = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
-    outbox.offer(b"x" * 1_000_000, 1)
-    outbox.offer(b"y" * 1000, 1)
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    send_queue.offer(b"x" * 1_000_000, 1)
+    send_queue.offer(b"y" * 1000, 1)
     assert owner.told == []
     assert await read(theirs, 1_001_000) == b"x" * 1_000_000 + b"y" * 1000
     await trio.testing.wait_all_tasks_blocked()
@@ -107,34 +107,34 @@ async def test_what_is_being_written_may_be_larger_than_what_may_wait_behind_it(
 async def test_one_write_may_hold_many_messages_and_all_of_them_count(wire, nursery):
     ours, _ = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1_000_000)
-    fill(outbox)
-    outbox.offer(b"y" * 8, 8)
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1_000_000)
+    fill(send_queue)
+    send_queue.offer(b"y" * 8, 8)
     assert owner.told == []
-    outbox.offer(b"y" * 3, 3)
+    send_queue.offer(b"y" * 3, 3)
     assert owner.told == ["overflowed"]
 
 
 async def test_during_a_pause_the_others_run_and_what_comes_follows_in_order(wire, nursery):
     ours, theirs = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
-    outbox.offer(b"one", 1)
-    outbox.pause()
-    outbox.offer(b"two", 1)
-    assert (outbox.behind, owner.told) == (True, [])
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    send_queue.offer(b"one", 1)
+    send_queue.pause()
+    send_queue.offer(b"two", 1)
+    assert (send_queue.behind, owner.told) == (True, [])
     assert await theirs.recv(100) == b"one"
     await trio.testing.wait_all_tasks_blocked()
-    assert (outbox.behind, owner.told) == (False, ["idle"])
+    assert (send_queue.behind, owner.told) == (False, ["idle"])
     assert await theirs.recv(100) == b"two"
 
 
 async def test_a_pause_in_the_middle_of_a_write_changes_nothing(wire, nursery):
     ours, theirs = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=1000, max_bytes=1_000_000)
-    size = fill(outbox)
-    outbox.pause()
+    send_queue = SendQueue(ours, nursery, owner, max_messages=1000, max_bytes=1_000_000)
+    size = fill(send_queue)
+    send_queue.pause()
     await read(theirs, size)
     await trio.testing.wait_all_tasks_blocked()
     assert owner.told == ["idle"]
@@ -148,33 +148,33 @@ async def test_a_fault_on_the_way_is_the_owners_and_nobody_elses(wire, nursery):
         raise fault
 
     owner.idle = idle
-    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
-    outbox.pause()
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    send_queue.pause()
     await trio.testing.wait_all_tasks_blocked()
     assert owner.told == [fault]
-    outbox.offer(b"never", 1)
-    outbox.finish(b"bye")
+    send_queue.offer(b"never", 1)
+    send_queue.finish(b"bye")
     assert await theirs.recv(100) == b"bye"
 
 
 async def test_the_send_task_ends_with_the_socket(wire):
     ours, _ = wire
     async with trio.open_nursery() as senders:
-        outbox = Outbox(ours, senders, Owner(), max_messages=10, max_bytes=1000)
-        fill(outbox)
+        send_queue = SendQueue(ours, senders, Owner(), max_messages=10, max_bytes=1000)
+        fill(send_queue)
         await trio.testing.wait_all_tasks_blocked()
         assert senders.child_tasks
-        outbox.close()
+        send_queue.close()
         ours.close()
 
 
 async def test_the_bounds_are_free_again_when_the_client_has_read(wire, nursery):
     ours, theirs = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1_000_000)
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1_000_000)
     for _ in range(5):
-        size = fill(outbox)
-        outbox.offer(b"y" * 9, 9)
+        size = fill(send_queue)
+        send_queue.offer(b"y" * 9, 9)
         await read(theirs, size + 9)
         await trio.testing.wait_all_tasks_blocked()
     assert "overflowed" not in owner.told
@@ -182,34 +182,34 @@ async def test_the_bounds_are_free_again_when_the_client_has_read(wire, nursery)
 
 async def test_the_last_word_comes_behind_all_that_waits_and_ends_the_stream(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
-    size = fill(outbox)
-    outbox.offer(b"still", 1)
-    outbox.finish(b"bye")
-    outbox.offer(b"too late", 1)
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+    size = fill(send_queue)
+    send_queue.offer(b"still", 1)
+    send_queue.finish(b"bye")
+    send_queue.offer(b"too late", 1)
     assert await read(theirs, size + 8) == b"x" * size + b"stillbye"
     assert await theirs.recv(1) == b""
 
 
 async def test_what_waits_can_be_dropped_but_not_in_the_middle_of_a_frame(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
-    size = fill(outbox)
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+    size = fill(send_queue)
     for _ in range(10):
-        outbox.offer(b"never", 1)
-    rest = outbox.waiting_bytes - 50
-    outbox.drop()
-    assert outbox.waiting_bytes == rest
-    outbox.finish(b"bye")
+        send_queue.offer(b"never", 1)
+    rest = send_queue.waiting_bytes - 50
+    send_queue.drop()
+    assert send_queue.waiting_bytes == rest
+    send_queue.finish(b"bye")
     assert await read(theirs, size + 3) == b"x" * size + b"bye"
     assert await theirs.recv(1) == b""
 
 
 async def test_the_last_word_to_a_client_that_keeps_up(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
-    outbox.finish(b"bye")
-    outbox.finish(b"again")
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+    send_queue.finish(b"bye")
+    send_queue.finish(b"again")
     assert await theirs.recv(100) == b"bye"
     assert await theirs.recv(1) == b""
 
@@ -222,9 +222,9 @@ async def test_the_last_word_to_a_client_that_is_gone(nursery):
             await theirs.connect(door.getsockname())
             ours, _ = await door.accept()
     with ours:
-        outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+        send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
         # The client's end is closed: what is written is answered with a reset, which comes before the end of our side.
-        outbox.finish(b"bye")
+        send_queue.finish(b"bye")
         with pytest.raises(OSError, match="not connected"):
             ours.shutdown(trio.socket.SHUT_WR)
 
@@ -232,41 +232,41 @@ async def test_the_last_word_to_a_client_that_is_gone(nursery):
 async def test_after_an_overflow_there_is_still_a_last_word(wire, nursery):
     ours, theirs = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=3, max_bytes=1_000_000)
-    size = fill(outbox)
+    send_queue = SendQueue(ours, nursery, owner, max_messages=3, max_bytes=1_000_000)
+    size = fill(send_queue)
     for _ in range(5):
-        outbox.offer(b"never", 1)
+        send_queue.offer(b"never", 1)
     assert owner.told == ["overflowed"]
-    outbox.finish(b"bye")
+    send_queue.finish(b"bye")
     assert await read(theirs, size + 18) == b"x" * size + b"never" * 3 + b"bye"
 
 
 async def test_a_client_that_is_gone(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
-    fill(outbox)
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+    fill(send_queue)
     theirs.close()
     await trio.testing.wait_all_tasks_blocked()
-    assert outbox.broken
-    outbox.offer(b"x", 1)
-    outbox.finish(b"bye")
+    assert send_queue.broken
+    send_queue.offer(b"x", 1)
+    send_queue.finish(b"bye")
 
 
 async def test_a_client_that_is_gone_before_a_direct_write(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
     theirs.close()
-    outbox.offer(b"x", 1)
-    outbox.offer(b"x", 1)
-    assert outbox.broken
+    send_queue.offer(b"x", 1)
+    send_queue.offer(b"x", 1)
+    assert send_queue.broken
 
 
 async def test_a_closed_outbox_touches_no_descriptor(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
-    outbox.close()
-    outbox.offer(b"x", 1)
-    outbox.finish(b"bye")
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+    send_queue.close()
+    send_queue.offer(b"x", 1)
+    send_queue.finish(b"bye")
     ours.close()
     assert await theirs.recv(100) == b""
 
@@ -274,8 +274,8 @@ async def test_a_closed_outbox_touches_no_descriptor(wire, nursery):
 async def test_the_send_task_ends_with_its_nursery(wire):
     ours, theirs = wire
     async with trio.open_nursery() as nursery:
-        outbox = Outbox(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
-        size = fill(outbox, b"0123456789" * 100)
+        send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
+        size = fill(send_queue, b"0123456789" * 100)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     ours.close()
@@ -288,149 +288,149 @@ async def test_the_send_task_ends_with_its_nursery(wire):
 async def test_a_large_message_is_taken_frame_by_frame_and_what_comes_meanwhile_follows_it(wire, nursery):
     ours, theirs = wire
     owner, taken = Owner(), []
-    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
 
     def frames():
         for number in range(100):
             taken.append(number)
             yield b"%02d" % number * 2000
 
-    outbox.stream(frames())
-    outbox.offer(b"after", 1)
+    send_queue.stream(frames())
+    send_queue.offer(b"after", 1)
     await trio.testing.wait_all_tasks_blocked()
     assert len(taken) < 10, "no more than the client has room for"
-    assert outbox.waiting_bytes <= 4000 + 5
+    assert send_queue.waiting_bytes <= 4000 + 5
     expected = b"".join(b"%02d" % number * 2000 for number in range(100)) + b"after"
     assert await read(theirs, len(expected)) == expected
     await trio.testing.wait_all_tasks_blocked()
-    assert (outbox.behind, outbox.waiting_bytes, owner.told) == (False, 0, ["idle"])
+    assert (send_queue.behind, send_queue.waiting_bytes, owner.told) == (False, 0, ["idle"])
 
 
 async def test_pings_and_pongs_come_between_the_frames_of_a_large_message(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=2, max_bytes=1000)
-    outbox.stream(iter([b"1" * 50_000, b"2" * 50_000]))
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=2, max_bytes=1000)
+    send_queue.stream(iter([b"1" * 50_000, b"2" * 50_000]))
     await trio.testing.wait_all_tasks_blocked()
-    outbox.offer(b"text", 1)
+    send_queue.offer(b"text", 1)
     for control in (PING, b"\x8a\x00", PING):
-        outbox.offer(control, 1)
+        send_queue.offer(control, 1)
     expected = b"1" * 50_000 + PING + b"\x8a\x00" + PING + b"2" * 50_000 + b"text"
     assert await read(theirs, len(expected)) == expected
-    outbox.stream(iter([b"3" * 50_000]))
+    send_queue.stream(iter([b"3" * 50_000]))
     await trio.testing.wait_all_tasks_blocked()
-    outbox.offer(PING, 1)
+    send_queue.offer(PING, 1)
     assert await read(theirs, 50_002) == b"3" * 50_000 + PING
 
 
 async def test_pings_during_a_large_message_are_bounded(wire, nursery):
     ours, _ = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
-    outbox.stream(iter([b"1" * 50_000, b"2" * 50_000]))
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    send_queue.stream(iter([b"1" * 50_000, b"2" * 50_000]))
     await trio.testing.wait_all_tasks_blocked()
     for _ in range(501):
-        outbox.offer(PING, 1)
+        send_queue.offer(PING, 1)
     assert owner.told == ["overflowed"]
 
 
 async def test_a_large_message_that_is_revoked_ends_with_the_last_word(wire, nursery):
     ours, theirs = wire
     owner = Owner()
-    outbox = Outbox(ours, nursery, owner, max_messages=10, max_bytes=1000)
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
 
     def frames():
         yield b"1" * 50_000
-        raise Overtaken
+        raise PositionEvicted
 
-    outbox.stream(frames())
-    outbox.offer(b"never", 1)
+    send_queue.stream(frames())
+    send_queue.offer(b"never", 1)
     assert await read(theirs, 50_000) == b"1" * 50_000
     await trio.testing.wait_all_tasks_blocked()
     assert owner.told == ["overflowed"]
-    outbox.offer(b"never", 1)
-    outbox.finish(b"bye")
+    send_queue.offer(b"never", 1)
+    send_queue.finish(b"bye")
     assert await read(theirs, 3) == b"bye"
     assert await theirs.recv(1) == b""
 
 
 async def test_a_large_message_that_is_revoked_before_the_last_word_has_its_turn_does_not_take_that_away(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
 
     def frames():
         yield b"1" * 50_000
-        raise Overtaken
+        raise PositionEvicted
 
-    outbox.stream(frames())
-    outbox.offer(b"never", 1)
+    send_queue.stream(frames())
+    send_queue.offer(b"never", 1)
     await trio.testing.wait_all_tasks_blocked()
-    outbox.finish(b"bye")
+    send_queue.finish(b"bye")
     assert await read(theirs, 50_003) == b"1" * 50_000 + b"bye"
     with trio.fail_after(1):
         assert await theirs.recv(1) == b""
-    assert outbox.waiting_bytes == 0
+    assert send_queue.waiting_bytes == 0
 
 
 async def test_a_large_message_can_be_dropped_between_its_frames(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
-    outbox.stream(iter([b"1" * 50_000, b"2" * 50_000]))
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
+    send_queue.stream(iter([b"1" * 50_000, b"2" * 50_000]))
     await trio.testing.wait_all_tasks_blocked()
-    outbox.drop()
-    outbox.finish(b"bye")
+    send_queue.drop()
+    send_queue.finish(b"bye")
     assert await read(theirs, 50_003) == b"1" * 50_000 + b"bye"
     assert await theirs.recv(1) == b""
 
 
 async def test_it_is_known_when_a_client_last_took_a_byte(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
-    assert outbox.took_at(1.0) == -inf
-    outbox.offer(b"x", 1)
-    assert outbox.took_at(1.0) == -inf, "a few bytes are always on their way"
-    outbox.stream(iter([b"x" * 50_000] * 10))
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
+    assert send_queue.took_at(1.0) == -inf
+    send_queue.offer(b"x", 1)
+    assert send_queue.took_at(1.0) == -inf, "a few bytes are always on their way"
+    send_queue.stream(iter([b"x" * 50_000] * 10))
     await trio.testing.wait_all_tasks_blocked()
-    assert [outbox.took_at(now) for now in (2.0, 3.0, 4.0)] == [2.0] * 3
+    assert [send_queue.took_at(now) for now in (2.0, 3.0, 4.0)] == [2.0] * 3
     await read(theirs, 40_000)
     await trio.testing.wait_all_tasks_blocked()
-    assert [outbox.took_at(now) for now in (5.0, 6.0)] == [5.0] * 2
+    assert [send_queue.took_at(now) for now in (5.0, 6.0)] == [5.0] * 2
     await read(theirs, 460_001)
     await trio.testing.wait_all_tasks_blocked()
-    assert outbox.took_at(7.0) == -inf
-    outbox.stream(iter([b"x" * 50_000]))
+    assert send_queue.took_at(7.0) == -inf
+    send_queue.stream(iter([b"x" * 50_000]))
     await trio.testing.wait_all_tasks_blocked()
-    assert outbox.took_at(8.0) == 8.0
+    assert send_queue.took_at(8.0) == 8.0
 
 
 async def test_what_a_client_once_was_slow_to_take_does_not_count_in_a_pause(wire, nursery):
     ours, theirs = wire
-    outbox = Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
-    size = fill(outbox)
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
+    size = fill(send_queue)
     await trio.testing.wait_all_tasks_blocked()
-    assert outbox.took_at(1.0) == 1.0
+    assert send_queue.took_at(1.0) == 1.0
     await read(theirs, size)
     await trio.testing.wait_all_tasks_blocked()
-    assert not outbox.behind
+    assert not send_queue.behind
     ours.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 1 << 20)
-    outbox.offer(b"x" * 100_000, 1)
-    outbox.pause()
-    assert outbox.took_at(100.0) == 100.0, "all of what waited at 1.0 has been taken"
+    send_queue.offer(b"x" * 100_000, 1)
+    send_queue.pause()
+    assert send_queue.took_at(100.0) == 100.0, "all of what waited at 1.0 has been taken"
 
 
 async def test_a_large_frame_that_many_wait_for_is_there_once(nursery):
     frame, outboxes = b"x" * 500_000, []
     pairs = [trio.socket.socketpair() for _ in range(20)]
     for ours, _ in pairs:
-        outboxes.append(Outbox(ours, nursery, Owner(), max_messages=10, max_bytes=1_000_000))
+        outboxes.append(SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=1_000_000))
         fill(outboxes[-1])
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        for outbox in outboxes:
-            outbox.offer(b"small", 1)
-            outbox.offer(frame, 1)
-        for outbox, (_, theirs) in zip(outboxes, pairs, strict=True):
-            while outbox.waiting_bytes > len(frame) - 10:
+        for send_queue in outboxes:
+            send_queue.offer(b"small", 1)
+            send_queue.offer(frame, 1)
+        for send_queue, (_, theirs) in zip(outboxes, pairs, strict=True):
+            while send_queue.waiting_bytes > len(frame) - 10:
                 await theirs.recv(10_000)
                 await trio.testing.wait_all_tasks_blocked()
         held, _ = tracemalloc.get_traced_memory()

@@ -2,8 +2,8 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.core.wire.frame_limits import FrameWatch, Violation
-from mesaya_ws.server.websocket.stream import WatchedStream
+from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
+from mesaya_ws.server.websocket.stream import ClientStream
 from tests.wire import BINARY, frame
 
 
@@ -23,12 +23,12 @@ class World:
 
     def __init__(self, early=b""):
         self.client, ours = trio.testing.memory_stream_pair()
-        self.outbox, self.violations = FakeOutbox(), []
-        self.stream = WatchedStream(
-            ours, early, self.outbox, FrameWatch(100, 50), self, receive=lambda stream: stream.receive_some()
+        self.send_queue, self.violations = FakeOutbox(), []
+        self.stream = ClientStream(
+            ours, early, self.send_queue, FrameLimiter(100, 50), self, receive=lambda stream: stream.receive_some()
         )
 
-    def violated(self, violation):
+    def on_violation(self, violation):
         self.violations.append(violation)
 
 
@@ -73,7 +73,7 @@ async def test_what_it_sends_goes_to_the_outbox():
     world = World()
     await world.stream.send_all(bytearray(b"pong"))
     await world.stream.wait_send_all_might_not_block()
-    assert world.outbox.offered == [(b"pong", 1)]
+    assert world.send_queue.offered == [(b"pong", 1)]
 
 
 async def test_it_knows_a_close_frame():
@@ -85,7 +85,7 @@ async def test_it_knows_a_close_frame():
 
 async def test_sending_to_a_client_that_is_gone():
     world = World()
-    world.outbox.broken = True
+    world.send_queue.broken = True
     with pytest.raises(trio.BrokenResourceError):
         await world.stream.send_all(b"pong")
 
@@ -96,7 +96,7 @@ async def test_closing_ends_its_use_and_leaves_the_socket_to_its_owner():
     for use in (world.stream.receive_some(), world.stream.send_all(b"x")):
         with pytest.raises(trio.ClosedResourceError):
             await use
-    assert world.outbox.offered == []
+    assert world.send_queue.offered == []
     await world.client.send_all(b"the other end is still open")
 
 
@@ -106,7 +106,7 @@ async def test_receiving_and_sending_can_be_cancelled():
         scope.cancel()
         await world.stream.send_all(b"x")
     assert scope.cancelled_caught
-    assert world.outbox.offered == []
+    assert world.send_queue.offered == []
     with trio.move_on_after(0.01) as scope:
         await world.stream.receive_some()
         await world.stream.receive_some()
