@@ -88,12 +88,15 @@ class ChunkedBody:
             return at + len(_CRLF)
         line = _CHUNK.match(data, at, at + LONGEST_LINE)
         if line is not None:
-            size = int(line[1], 16)
-            if size:
-                self._missing = size + len(_CRLF)
-            else:
+            size, start = int(line[1], 16), line.end()
+            if not size:
                 self._trailer_bytes = 0
-            return line.end()
+            elif data.startswith(_CRLF, start + size):  # all of it is there: one step, where small ones take the most
+                parts.append(data[start : start + size])
+                return start + size + len(_CRLF)
+            else:
+                self._missing = size + len(_CRLF)
+            return start
         if data.find(_CRLF, at) >= 0 or len(data) - at >= LONGEST_LINE:
             raise BodyError("The body should come in chunks, and one does not say how long it is.")
         return None

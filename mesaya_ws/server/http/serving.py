@@ -35,7 +35,7 @@ LINGER_SECONDS = 2.0
 with them (RFC 9112, 9.6)."""
 
 RECEIVE = 16_384
-"""Bytes of a body that are taken in one turn of the event loop, at most: as chunks of one byte, they take 3 ms."""
+"""Bytes of a body that are taken in one turn of the event loop, at most: as chunks of one byte, they take 2 ms."""
 
 _STREAM_ID = 1
 

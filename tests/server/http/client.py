@@ -10,6 +10,7 @@ import trio.testing
 from attrs import frozen
 
 from mesaya_ws.core.wire.handshake import END, HeadError, parse_head
+from mesaya_ws.server.dispatcher import RECEIVE
 from mesaya_ws.server.http.serving import serve_http
 
 PATIENCE = 10.0
@@ -70,10 +71,10 @@ async def read_answer(stream: trio.abc.ReceiveStream, method: str = "GET") -> An
 
 
 async def serve(app: Any, stream: trio.abc.HalfCloseableStream) -> None:
-    """Serve one connection as the service does: its head is read first."""
+    """Serve one connection as the service does: its head is read first, in pieces of the same size."""
     seen = b""
     while END not in seen:
-        data = await stream.receive_some()
+        data = await stream.receive_some(RECEIVE)
         if not data:
             await stream.aclose()
             return
