@@ -36,7 +36,9 @@ def test_the_example_of_settings_is_that_of_the_code():
 
 
 def test_the_documentation_names_only_files_that_exist():
-    for name in set(re.findall(r"`((?:scripts|tests|core|websocket|http_api|eventlog)/[\w./-]*)`", ALL)):
+    for name in set(
+        re.findall(r"`((?:scripts|tests|cli|client|core|eventlog|gateway|runtime|server|workers)/[\w./-]*)`", ALL)
+    ):
         assert (ROOT / name).exists() or (ROOT / "mesaya_ws" / name).exists(), name
 
 
