@@ -19,6 +19,9 @@ from mesaya_ws.settings import Settings
 
 PARTITIONS = 2
 
+CLOSING = {"proxy_url": "direct://"}
+"""The option that has a client close the sockets that get no connection, as ours do: a broker may be away."""
+
 
 @attrs.frozen
 class KafkaStore:
@@ -58,7 +61,9 @@ class KafkaStore:
         """Let `act` do something with an admin client, in a thread."""
 
         def administer() -> Any:
-            with closing(KafkaAdminClient(bootstrap_servers=self.brokers, bootstrap_timeout_ms=10_000)) as admin:
+            with closing(
+                KafkaAdminClient(bootstrap_servers=self.brokers, bootstrap_timeout_ms=10_000, **CLOSING)
+            ) as admin:
                 return act(admin)
 
         return await trio.to_thread.run_sync(administer)
@@ -82,6 +87,6 @@ class KafkaStore:
     def _produce(
         self, topic: str, values: list[bytes], partition: int = 0, headers: Any = None, **options: Any
     ) -> None:
-        with closing(KafkaProducer(bootstrap_servers=self.brokers, **options)) as producer:
+        with closing(KafkaProducer(bootstrap_servers=self.brokers, **CLOSING, **options)) as producer:
             for future in [producer.send(topic, value, partition=partition, headers=headers) for value in values]:
                 future.get(10)

@@ -22,7 +22,7 @@ from mesaya_ws.eventlog.kafka import metadata_refresh as looks
 from tests.kafka_broker import Broker
 
 from .contract import PATIENCE, Ear, following
-from .kafka_store import KafkaStore
+from .kafka_store import CLOSING, KafkaStore
 
 pytestmark = pytest.mark.kafka
 
@@ -56,7 +56,7 @@ def member(folder: Path, number: int, first: Broker) -> Broker:
 def until_serving(broker: Broker, count: int) -> None:
     deadline = time.monotonic() + PATIENCE
     # The question may go to the one that hangs.
-    options = {"bootstrap_servers": broker.address, "request_timeout_ms": 1000}
+    options = {"bootstrap_servers": broker.address, "request_timeout_ms": 1000, **CLOSING}
     with closing(KafkaAdminClient(**options)) as admin:
         while True:
             with suppress(KafkaError):
