@@ -138,18 +138,14 @@ def whole(kind, **known):
     return {name: value for name, value in (data | known).items() if name not in oracle.PRIVATE}
 
 
-def story(log, random, length, keyed=()):
-    """Let a log tell of two restaurants; clocks differ by more than what lies between.
-
-    Each record is in any partition, but of the `keyed` kinds all that is told of one thing is in the same.
-    """
+def story(log, random, length):
+    """Let a log tell of two restaurants; clocks differ by more than what lies between."""
     times = iter(sorted(random.sample(range(10**6), 6 * length)))
     pending = []
 
     def says(kind, id, **data):
         time = next(times) + random.choice([0, 0, 0, -300_000, 300_000]) * 10 + len(pending)
-        partition = sum(id.encode()) % PARTITIONS if kind.partition(".")[0] in keyed else random.randrange(PARTITIONS)
-        pending.append((kind, id, partition, time, data))
+        pending.append((kind, id, random.randrange(PARTITIONS), time, data))
 
     for restaurant in "RQ":
         says("restaurant.created", restaurant, **whole("restaurant", status="ACTIVE"))
@@ -210,6 +206,16 @@ def in_order(records):
         latest[bind_context] = max(latest.get(bind_context, record.timestamp), record.timestamp)
         keyed.append(((latest[bind_context], record.topic, record.partition, record.offset), record))
     return [record for _, record in sorted(keyed)]
+
+
+def by_their_heads(records):
+    """Return records as who reads them from the beginning takes them: of the heads of all partitions the earliest."""
+    latest, placed = {}, []
+    for record in sorted(records, key=lambda record: record.offset):
+        partition = record.topic, record.partition
+        latest[partition] = max(latest.get(partition, record.timestamp), record.timestamp)
+        placed.append(((latest[partition], *partition, record.offset), record))
+    return [record for _, record in sorted(placed)]
 
 
 @given(st.integers(0, 2**32))
@@ -283,8 +289,7 @@ def more(log, random, records):
 def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
     random = Random(seed)
     log = Log(partitions=PARTITIONS)
-    # Of what was with a parent that nobody knew, and came late from there, it cannot be said who was told.
-    story(log, random, 15, keyed=("table", "section_object", "image"))
+    story(log, random, 15)
     more(log, random, 10)
     records = arrivals(log.records, random)
     here, there = Instance(log).begin(), Instance(log).begin().take(arrivals(log.records, random))
@@ -312,6 +317,70 @@ def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
     )
 
 
+def test_what_waited_in_several_partitions_is_all_told_with_its_parent():
+    # The one that waits last brings an earlier record of its own, in the partition of the one that waited first.
+    log = Log(partitions=2)
+    restaurant = log.says("restaurant.created", "Q")
+    elsewhere = log.says("table.updated", "u", partition=0, timestamp=NOW - 2, **whole("table", sectionId="gone"))
+    first = log.says("table.created", "t", partition=0, **whole("table", sectionId="s"))
+    last = log.says("table.created", "u", partition=1, **whole("table", sectionId="s"))
+    section = log.says("section.created", "s", **whole("section", restaurantId="Q"))
+    channel = parse_channel("restaurant:Q:tables")
+    one = Instance(log).begin().take([restaurant, section, elsewhere, last])
+    other = Instance(log).begin().take([restaurant, elsewhere, first, last, section])
+    assert {("table", "t"), ("table", "u")} <= other.states()[channel.name].keys()
+    position = one.feed.position(channel)
+    assert other.feed.coverage.judge(channel, position) == Unrecoverable.INCONSISTENT_POSITION, "`t` is not told again"
+    one.take([first])
+    assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
+
+
+def test_what_moved_away_elsewhere_and_stays_here_has_images_that_may_be_missing():
+    log = Log(partitions=2)
+    known = [log.says("restaurant.created", id) for id in "RQ"]
+    known.append(log.says("image.created", "i", **whole("image", entityId="d")))
+    known.append(log.says("dish.created", "d", timestamp=NOW - 3, **whole("dish", restaurantId="Q")))
+    away = log.says("dish.updated", "d", timestamp=NOW - 2, **whole("dish", restaurantId="R"))
+    back = log.says("dish.updated", "d", partition=1, timestamp=NOW - 1, **whole("dish", restaurantId="Q"))
+    channel = parse_channel("restaurant:Q:info")
+    one = Instance(log).begin().take([*known, away])
+    follower = Follower(channel)
+    follower.hear(one.feed.window.after(channel.name, {}))
+    assert ("image", "i") not in follower.screen.shown
+    other = Instance(log).begin().take([*known, back, away])
+    assert other.late
+    assert ("image", "i") in other.states()[channel.name]
+    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Unrecoverable.INCONSISTENT_POSITION
+    one.take([back])
+    assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
+
+
+@given(st.integers(0, 2**32))
+def test_the_latest_announcements_are_the_same_in_any_order_of_arrival(seed):
+    random = Random(seed)
+    log = Log(partitions=PARTITIONS)
+    for _ in range(60):
+        word = random.choice(["created", "created", "updated", "deleted"])
+        time, partition = NOW + random.randrange(40), random.randrange(PARTITIONS)
+        id, text = f"a{random.randrange(40)}", random.choice("xyz")
+        log.says(
+            f"announcement.{word}",
+            id,
+            partition=partition,
+            timestamp=time,
+            **({} if word == "deleted" else {"text": text}),
+        )
+    channel = parse_channel("global:announcements")
+
+    def shown(instance):
+        return written(instance.feed.snapshot(channel))
+
+    one, other = (Instance(log).begin().take(arrivals(log.records, random)) for _ in range(2))
+    assert shown(other) == shown(one) == oracle.state(in_order(log.records), channel.name)
+    order, until = arrivals(log.records, random), random.randrange(len(log.records))
+    assert shown(Instance(log).begin().take(order[:until]).restarted().take(order[until:])) == shown(one)
+
+
 def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
     log = Log(partitions=2)
     known = [log.says("restaurant.created", id) for id in "RQ"]
@@ -335,7 +404,7 @@ def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
 def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_something(seed):
     random = Random(seed)
     log = Log(partitions=PARTITIONS)
-    story(log, random, 12, keyed=("table", "section_object", "image"))
+    story(log, random, 12)
     more(log, random, 8)
     records = arrivals(log.records, random)
     here = Instance(log).begin()
@@ -350,7 +419,7 @@ def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_somet
     past = HistoryRead([channel], there.feed, 1.0, 1 << 24)
     reader = Instance(log)
     reader.feed = past.feed
-    reader.begin().take(in_order(log.records))
+    reader.begin().take(by_their_heads(log.records))
     verdict = past.judge(channel, position)
     if isinstance(verdict, Recoverable):
         follower.hear(past.feed.window.after(channel.name, verdict.vector))

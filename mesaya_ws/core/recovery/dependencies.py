@@ -76,8 +76,12 @@ class _Recent:
     def put(self, name: str, places: dict[Partition, int]) -> dict[Partition, int] | None:
         """Remember records; return those that had to be forgotten for it although they matter."""
         known = self._places.get(name)
-        self._places[name] = places if known is None else known | places
-        if known is not None:
+        if known is None:
+            self._places[name] = places
+        else:
+            # What waits brings earlier records of its own: they may be before those that are remembered.
+            merged = self._places[name] = dict(known)
+            _add(merged, places)
             self._places.move_to_end(name)
         for _ in range(2):
             first = next(iter(self._places))

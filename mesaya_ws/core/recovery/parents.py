@@ -151,6 +151,9 @@ def with_dependencies(outcome: Outcome, event: Event, before: Before, projection
     if projections.is_late:
         # Who took it in time told it there.
         concerned = tuple(_own_channels(event, projections))
+        if subject is not None:
+            # There it may have moved or ended its parts, which stay here.
+            concerned += tuple(channels_of_parts(*subject, gives(*subject, projections), projections))
         missing_one = missing_parent(event, projections)
         # Where it told it there, the parent that it names will say.
         more = (missing_one,) if missing_one is not None and missing_one not in outcome.awaits else ()
