@@ -740,7 +740,10 @@ class Oracle:
             case "global", "restaurants":
                 held = {"restaurants": [*map(shown, self.known["restaurant"].values())]}
             case "global", "announcements":
-                held = {"announcements": [*map(shown, self.known["announcement"].values())][-LATEST:]}
+                # "the last 20, in the order of (timestamp, partition, offset) of the record that told of each last".
+                known = self.known["announcement"]
+                latest = sorted(known, key=lambda each: self.last["announcement", each])[-LATEST:]
+                held = {"announcements": [shown(known[id]) for id in latest]}
             case _:
                 return None
         return without_private(held) if is_public(channel) else held  # type: ignore[no-any-return]

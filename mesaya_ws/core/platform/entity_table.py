@@ -78,6 +78,10 @@ class EntityTable:
         """Return the record that tells of a field of one alive as it stands."""
         return told_at(self._provenances[id], field)
 
+    def newest(self, id: str) -> At | None:
+        """Return the latest of the records that told of one alive; None if it is not."""
+        return newest(self._provenances[id]) if id in self.alive else None
+
     def take(self, id: str, at: At, told: Data, unknown: Iterable[str] = (), *, ends: bool = False) -> Folded:
         """Take in a record `at` a place of its topic, which tells `told` and nothing of the `unknown`, or the end."""
         before = self.alive.get(id)

@@ -10,6 +10,7 @@ from mesaya_ws.core.platform.entity_table import REMEMBERED, EntityTable, Folded
 from mesaya_ws.core.platform.envelope import AUTH, Event, Rejected
 from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.provenance import At
+from mesaya_ws.core.platform.ranking import Ranking
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 
 Row = tuple[str, str, Any]
@@ -22,7 +23,7 @@ DISCARDED_AT_ONCE = 2000
 ENDED_AT_ONCE = 200
 """How many parts end in one go with what they belong to: 2 ms of work, at most."""
 
-_TELLS_MORE = frozenset({"restaurant", "owner_upgrade", "menu", "review"})
+_TELLS_MORE = frozenset({"restaurant", "owner_upgrade", "menu", "review", "announcement"})
 
 # By kind: with whose end entities end, and the field that names it.
 _ENDS_WITH = {
@@ -47,6 +48,7 @@ class Projections:
         # Owners of restaurants by their requests: those that count, as no later record of the restaurant tells another.
         self._assigned: Latest[str] = Latest()
         self._found_owners: dict[str, str] = {}  # by the platform's API: they count where no record tells of any
+        self._announcements = Ranking()
         self.ending: list[tuple[str, int | None, EntityTable, list[str]]] = []
         """Parts that are still to end with what they belong to (by which field, when), or to be forgotten with it, the
         next one last. As long as there are any, `end_parts` goes first."""
@@ -93,6 +95,8 @@ class Projections:
                 self._fold_dishes(event, data.get("restaurantId"))
             case "review":
                 self._name("review", data.get("userId"), event.data.get("userName"), event.at)
+            case "announcement":
+                self._announcements.put(event.id, self.shelves["announcement"].newest(event.id))
 
     def fold_user(self, event: Event) -> None:
         """Take in an event of `auth`."""
@@ -121,6 +125,7 @@ class Projections:
 
     def discard(self) -> Iterator[None]:
         """Let go of all that is known, yielding after some of it."""
+        yield from self._announcements.discard()
         yield from _empty(self.names, self._found_owners, *(latest.told for latest in self._latest().values()))
         for shelf in self.shelves.values():
             yield from _empty(*shelf.tables())
@@ -131,6 +136,8 @@ class Projections:
         try:
             if kind in ("alive", "gone", "found"):
                 self.shelves[entity].load(kind, id, value)
+                if entity == "announcement":
+                    self._announcements.put(id, self.shelves[entity].newest(id))
             elif table == "found_owner":
                 self._found_owners[id] = _text(value)
             elif table == "roles":
@@ -147,7 +154,10 @@ class Projections:
 
     def replaced(self, topic: str) -> Iterator[None]:
         """Forget at once what only `topic` has told, of which nothing is left; then let go of it, yielding often."""
+        # What is still to end was told before: it is to be looked for among what was known then.
+        self.end_all_parts()
         gone: list[dict[str, Any]] = []
+        announced = Ranking()
         renamed = False
         for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
             shelf = self.shelves[entity.name]
@@ -168,7 +178,14 @@ class Projections:
             self._roles = Latest()
         if topic == topic_of("owner-upgrade"):
             self._assigned = Latest()
-        return chain(self._recall_names() if renamed else (), _empty(*gone))
+        if topic == topic_of("announcements"):
+            announced, self._announcements = self._announcements, announced
+        return chain(self._recall_names() if renamed else (), announced.discard(), _empty(*gone))
+
+    def latest_announcements(self, count: int) -> list[Data]:
+        """Return the `count` announcements that records told of last, in the order of those, the latest one last."""
+        alive = self.shelves["announcement"].alive
+        return [alive[id] for id in self._announcements.last(count)]
 
     def backfill_owner(self, restaurant: str, owner: str) -> None:
         """Take in who owns a restaurant, as the platform's API says: it counts unless a record has told of it."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 
 import orjson
@@ -80,8 +79,7 @@ def _restaurants(_: Channel, projections: Projections, __: Window, ___: int) -> 
 
 
 def _announcements(_: Channel, projections: Projections, __: Window, ___: int) -> State:
-    latest = list(islice(reversed(projections.shelves["announcement"].alive.values()), LATEST))
-    return {"announcements": latest[::-1]}
+    return {"announcements": projections.latest_announcements(LATEST)}
 
 
 def _notifications(channel: Channel, _: Projections, window: Window, __: int) -> State:

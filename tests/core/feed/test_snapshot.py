@@ -107,10 +107,14 @@ def test_all_restaurants(platform, state):
 
 def test_the_latest_announcements(platform, state):
     for number in range(LATEST + 2):
-        platform.says("announcement.created", f"a{number}", text="…")
-    platform.says("announcement.deleted", f"a{LATEST}")
+        platform.says("announcement.created", f"a{number}", offset=number, text="…")
+    platform.says("announcement.deleted", f"a{LATEST}", offset=LATEST + 2)
     ids = [one["announcementId"] for one in state("global:announcements")["announcements"]]
-    assert ids == [f"a{number}" for number in range(1, LATEST + 2) if number != LATEST]
+    latest = [f"a{number}" for number in range(1, LATEST + 2) if number != LATEST]
+    assert ids == latest
+    platform.says("announcement.updated", "a0", offset=LATEST + 3, text="!")
+    ids = [one["announcementId"] for one in state("global:announcements")["announcements"]]
+    assert ids == [*latest[1:], "a0"], "what was told of last"
 
 
 def test_the_latest_notifications_that_are_still_at_hand(state):

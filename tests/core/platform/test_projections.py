@@ -254,3 +254,13 @@ def test_in_whatever_pieces_it_ends_the_same_is_known(steps, most):
             platform.end_all_parts()
         known.append(list(platform.rows()))
     assert known[0] == known[1]
+
+
+def test_a_topic_that_is_created_again_while_parts_are_still_ending(platform):
+    fold(platform, event("restaurant.created", "R"), event("section.created", "s", restaurantId="R"))
+    fold(platform, *(event("table.created", f"t{n}", sectionId="s") for n in range(2 * ENDED_AT_ONCE)))
+    fold(platform, event("section.deleted", "s"))
+    assert platform.ending
+    list(platform.replaced("mesa-ya.sections.events"))
+    assert not platform.ending
+    assert not platform.shelves["table"].alive, "they have ended with their section, whatever becomes of its topic"
