@@ -36,7 +36,8 @@ RECEIVE = 16_384
 """Bytes that are received at once, at most."""
 
 PROBES = frozenset({"/health", "/health/ready", "/metrics"})
-"""What is answered even by an instance that is full: whoever watches it must not take it for dead."""
+"""What is answered even by an instance that is full: whoever watches it must not take it for dead. With `OPTIONS`, `/`
+is, too: so HAProxy asks by default (`option httpchk`)."""
 
 SPARE_PLACES = 64
 """Connections beyond all that there may be, for telling probes from others, and for answering both."""
@@ -132,7 +133,7 @@ class Dispatcher:
             if request is None:
                 return
             head, rest = request
-            if is_spare and (head.upgrades_to_websocket or head.path not in PROBES):
+            if is_spare and not _is_probe(head):
                 raise self._too_many
             answer = self._admit(head) if head.upgrades_to_websocket else b""
         except HeadError as error:
@@ -188,6 +189,10 @@ class Dispatcher:
             await stream.send_eof()
             async for _ in stream:
                 pass
+
+
+def _is_probe(head: Head) -> bool:
+    return not head.upgrades_to_websocket and (head.path in PROBES or (head.method, head.path) == ("OPTIONS", "/"))
 
 
 def _address(stream: trio.SocketStream) -> str | None:

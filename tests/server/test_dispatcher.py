@@ -261,6 +261,16 @@ async def test_probes_are_answered_even_when_it_is_full(full, path):
     assert full.requests == [(f"GET {path.decode().rstrip('/')}", b"")]
 
 
+async def test_haproxy_is_answered_as_it_asks_by_default_even_when_it_is_full(full):
+    await full.send(b"OPTIONS / HTTP/1.0\r\n\r\n")
+    assert full.requests == [("OPTIONS /", b"")]
+
+
+@pytest.mark.parametrize("line", [b"OPTIONS /publish", b"GET /"])
+async def test_nothing_else_is_a_probe(full, line):
+    assert await full.refusal(line + b" HTTP/1.1\r\nHost: test\r\n\r\n") == (503, "too_many_connections")
+
+
 async def test_a_handshake_is_no_probe_wherever_it_asks_for_one(full):
     assert await full.refusal(handshake(line=b"GET /health HTTP/1.1")) == (503, "too_many_connections")
 
