@@ -54,6 +54,8 @@ def may_use(origin: str, host: str, allowed: Collection[str], *, auth: bool = Tr
     """
     if "*" in allowed or origin in allowed:
         return True
+    if not origin.isascii():  # browsers send A-labels; to convert what others send would cost more than a handshake
+        return False
     # Some native clients end it with a slash, which no browser does, and which cannot be listed.
     page = parse_origin(origin.removesuffix("/"))
     if page is None:

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +68,16 @@ def test_what_is_sent_is_sent_unchanged(text):
 def test_pages_that_are_listed_may_use_the_service(origin, verdict):
     assert may_use(origin, "gateway:8080", LISTED) is verdict
     assert may_use(origin, "gateway:8080", ("*",))
+
+
+@pytest.mark.parametrize("origin", ["https://señora.example", "https://APP。example", "ftp://é", "é"])
+def test_what_is_not_ascii_is_sent_by_no_browser_and_not_converted(origin, monkeypatch):
+    assert may_use(origin, "gateway:8080", ("*",))
+    converted = []
+    monkeypatch.setattr("mesaya_ws.core.wire.hosts.idna", SimpleNamespace(encode=converted.append))
+    for listed in (LISTED, ()):
+        assert not may_use(origin, "xn--seora-pta.example", listed)
+    assert converted == []
 
 
 @pytest.mark.parametrize(
