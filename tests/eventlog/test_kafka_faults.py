@@ -180,7 +180,7 @@ async def test_a_look_that_takes_long_holds_up_no_records(
             go_on.wait(PATIENCE)
         return fetch_metadata(*asked)
 
-    monkeypatch.setattr(consumer_loop, "take_survey", survey)
+    monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
     async with store.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.news))
         await trio.to_thread.run_sync(begun.wait, PATIENCE)
@@ -211,7 +211,7 @@ async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
         return fetch_metadata(*asked)
 
     monkeypatch.setattr(Consumer, "poll", astray)
-    monkeypatch.setattr(consumer_loop, "take_survey", survey)
+    monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
     async with store.open() as log, following(log) as ear:
         await trio.to_thread.run_sync(truncated.wait, PATIENCE)
         await store.produce(store.topics[0], [b"astray"] * 3, partition=0)
@@ -809,7 +809,7 @@ async def test_a_follower_that_is_cancelled_while_its_look_hangs_ends_with_all_i
             await log.follow(ear.deliver)
         ended.set()
 
-    monkeypatch.setattr(consumer_loop, "take_survey", survey)
+    monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
     ear, scope = Ear(), trio.CancelScope()
     async with store.open() as log, trio.open_nursery() as nursery:
         before = kafka_threads()

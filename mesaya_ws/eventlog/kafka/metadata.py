@@ -5,24 +5,22 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from attrs import Factory, frozen
-from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
+from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec
 from kafka.errors import (
     BrokerResponseError,
-    KafkaError,
     OffsetNotAvailableError,
     TopicAuthorizationFailedError,
-    UnknownBrokerIdError,
     UnknownTopicOrPartitionError,
     for_code,
 )
-from kafka.future import Future
 
 from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.contacts import CONTACTS, not_there
+from mesaya_ws.eventlog.kafka.driver.admin import Questions, address, offsets
 
 # The end of a partition is asked first: what is committed between the two answers must not look as if it were blocked.
-_QUESTIONS = {
+_QUESTIONS: Questions = {
     "begin": (OffsetSpec.EARLIEST, IsolationLevel.READ_UNCOMMITTED),
     "end": (OffsetSpec.LATEST, IsolationLevel.READ_UNCOMMITTED),
     "readable": (OffsetSpec.LATEST, IsolationLevel.READ_COMMITTED),
@@ -87,7 +85,7 @@ def fetch_metadata(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata
             else:
                 ids[partition] = str(topic["topic_id"])
                 leaders[described["leader_id"]].append(partition)
-    answers = admin._manager.run(_ask, admin, leaders)
+    answers = offsets(admin, _QUESTIONS, leaders)
     leader_of = {partition: leader for leader, partitions in leaders.items() for partition in partitions}
     extents, readable, begun = {}, {}, {}
     for partition, id in ids.items():
@@ -101,7 +99,7 @@ def fetch_metadata(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata
             continue
         if isinstance(begin, int):
             begun[partition] = PartitionPosition(id, begin)
-        reason = _why_unknown(partition, failure, admin._manager.cluster.broker_metadata(leader_of[partition]))
+        reason = _why_unknown(partition, failure, address(admin, leader_of[partition]))
         findings.append(Finding(*partition, Hindrance.UNKNOWN, reason))
     return Metadata(extents, readable, begun, frozenset(existing), findings, leaders)
 
@@ -125,7 +123,7 @@ def _judge(topic: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding(name, None, Hindrance.UNKNOWN, reason)
 
 
-def _why_unknown(partition: Partition, failure: Exception, leader: Any) -> str:
+def _why_unknown(partition: Partition, failure: Exception, leader: str | None) -> str:
     topic, number = partition
     if isinstance(failure, OffsetNotAvailableError):
         return (
@@ -137,46 +135,8 @@ def _why_unknown(partition: Partition, failure: Exception, leader: Any) -> str:
         return f"Kafka does not tell what partition {number} of {topic} holds: {why}"
     if leader is None:
         return f"Partition {number} of {topic} cannot be asked: the broker that leads it does not answer."
-    address = f"{leader.host}:{leader.port}"
-    why = not_there(CONTACTS.failure(address)) or "it does not answer"
+    why = not_there(CONTACTS.failure(leader)) or "it does not answer"
     return (
-        f"Partition {number} of {topic} cannot be asked: Kafka names {address} as the address of the broker that leads "
+        f"Partition {number} of {topic} cannot be asked: Kafka names {leader} as the address of the broker that leads "
         f"it, but {why}. Start that broker, or correct its advertised.listeners."
     )
-
-
-async def _ask(admin: Any, leaders: Mapping[int, Sequence[Partition]]) -> dict[tuple[str, Partition], int | Exception]:
-    """Ask all leaders at once what their partitions hold; return an offset for each question, or why there is none.
-
-    `KafkaAdminClient.list_partition_offsets` raises what concerns one partition, and gives no answer for the others.
-    """
-    asked = []
-    for question, (spec, isolation) in _QUESTIONS.items():
-        for leader, partitions in leaders.items():
-            wanted = {TopicPartition(*partition): spec for partition in partitions}
-            request = admin._list_partition_offsets_request(wanted, isolation.value)
-            asked.append((question, partitions, sent(admin, leader, request)))
-    answers: dict[tuple[str, Partition], int | Exception] = {}
-    for question, partitions, future in asked:
-        try:
-            response = await future
-        except KafkaError as error:
-            answers |= {(question, partition): error for partition in partitions}
-            continue
-        answers |= {(question, partition): KafkaError("it was not answered") for partition in partitions}
-        for topic in response.topics:
-            for part in topic.partitions:
-                partition = Partition(topic.name, part.partition_index)
-                answers[question, partition] = for_code(part.error_code)() if part.error_code else part.offset
-    return answers
-
-
-def sent(admin: Any, leader: int, request: Any) -> Any:
-    """Return the future of an answer."""
-    try:
-        return admin._manager.send(request, node_id=leader)
-    except KafkaError as error:
-        if isinstance(error, UnknownBrokerIdError):
-            # It was away when the client learnt who is there; that would be asked again after `metadata_max_age_ms`.
-            admin._manager.cluster.request_update()
-        return Future().failure(error)

@@ -1,13 +1,12 @@
 """Appending: records in their order, acknowledged by all replicas that are in sync."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from time import monotonic
 from typing import Any
 
 import trio
-from kafka import Serializer
 from kafka.errors import (
     BrokerResponseError,
     KafkaError,
@@ -22,6 +21,7 @@ from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.diagnosis import reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, Options, run_in_thread
+from mesaya_ws.eventlog.kafka.driver.producer import NO_KEY, Keys, end, together
 from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
 from mesaya_ws.eventlog.kafka.topic_admin import Configs, create_topic
 
@@ -47,15 +47,6 @@ _PRODUCER: dict[str, Any] = {
     # Nobody reads them.
     "metrics_enabled": False,
 }
-
-_NO_KEY = object()
-
-
-class _Keys(Serializer):  # type: ignore[misc]  # kafka-python has no types
-    """Lets a record have neither key nor value: Kafka takes it, but the client would not send it."""
-
-    def serialize(self, topic: str, headers: object, data: object) -> object:
-        return None if data is _NO_KEY else data
 
 
 class Producer:
@@ -136,11 +127,11 @@ class _Line:
             return promises
         if self._producer is None:
             try:
-                self._producer = self.clients.producer(**_PRODUCER, key_serializer=_Keys())
+                self._producer = self.clients.producer(**_PRODUCER, key_serializer=Keys())
             except BaseException:
                 self.clients.close()
                 raise
-        with _together(self._producer):
+        with together(self._producer):
             for record in records:
                 try:
                     promises.append(self._send(record))
@@ -151,15 +142,11 @@ class _Line:
     def close(self, patience: float) -> None:
         """Close it; records that are not acknowledged in `patience` seconds are given up."""
         if self._producer is not None:
-            with suppress(Exception):
-                self._producer.close(patience)
-            # After a timeout, `close` leaves its thread running.
-            self._producer._sender.force_close()
-            self._producer._sender.join(CLOSE_PATIENCE)
+            end(self._producer, patience, CLOSE_PATIENCE)
         self.clients.close()
 
     def _send(self, record: NewRecord) -> Any:
-        key = _NO_KEY if record.key is None and record.value is None else record.key
+        key = NO_KEY if record.key is None and record.value is None else record.key
         while True:
             try:
                 return self._producer.send(record.topic, record.value, key)
@@ -201,22 +188,6 @@ def _trouble_with(clients: Clients, topics: Collection[str]) -> str | None:
                         f"{there} are in sync: min.insync.replicas may ask for more; start those that are away."
                     )
     return None
-
-
-@contextmanager
-def _together(producer: Any) -> Iterator[None]:
-    """Let the thread that sends sleep until all records are there; the first would go alone, and the others wait.
-
-    It is woken to learn about a topic, for which the first record of it waits.
-    """
-    sender = producer._sender
-    wake = sender.wakeup
-    sender.wakeup = lambda: wake() if sender._topics_to_add else None
-    try:
-        yield
-    finally:
-        del sender.wakeup
-        wake()
 
 
 async def _kept_or_broken(promise: _Promise) -> None:
