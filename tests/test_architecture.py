@@ -38,6 +38,9 @@ FENCES = {
     "structlog": {"runtime/logs.py"},
     "click": {"cli"},
 }
+# What kafka-python offers; its other modules are its own, and private names of it are behind `eventlog/kafka/driver`.
+KAFKA = PACKAGE / "eventlog/kafka"
+OFFERED = {"kafka", "kafka.admin", "kafka.errors"}
 NOT_IN_CORE = {"trio", "socket", "os", "time", "asyncio", "threading", "random", "logging", "structlog"}
 
 
@@ -100,6 +103,69 @@ def test_fences(path):
     inside = path.relative_to(PACKAGE).as_posix()
     for name in {name.split(".")[0] for name in imports(path)} & FENCES.keys():
         assert any(inside == fence or inside.startswith(f"{fence}/") for fence in FENCES[name]), name
+
+
+def is_private(name):
+    # Those of named tuples begin so for another reason.
+    return name.startswith("_") and not name.startswith("__") and name not in ("_replace", "_asdict", "_make")
+
+
+def of_kafka_python(tree):
+    """Yield, with its line, what a module takes from inside of kafka-python, or replaces in it."""
+    offered = set()
+    for node in ast.walk(tree):
+        modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+        if any(name.split(".")[0] == "kafka" for name in modules):
+            offered |= {alias.asname or alias.name for alias in node.names}
+            yield from ((node.lineno, name) for name in modules if name not in OFFERED)
+            yield from ((node.lineno, name) for name in names if is_private(name))
+    for node in ast.walk(tree):
+        # Whatever object it is of, but one's own: the driver's modules have no private names for others, either.
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            if not isinstance(node.value, ast.Name) or node.value.id not in ("self", "cls"):
+                yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            if ast.unparse(node).split(".")[0] in offered:
+                yield node.lineno, ast.unparse(node)
+        elif isinstance(node, ast.ClassDef):
+            bases = (ast.unparse(base) for base in node.bases)
+            yield from ((node.lineno, base) for base in bases if base.split(".")[0] in offered)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            # By getattr, a patch or the name of a logger.
+            if node.value.startswith("kafka.") and node.value.replace(".", "").isidentifier():
+                yield node.lineno, node.value
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "delattr", "hasattr"):
+            names = (name.value for name in node.args[1:2] if isinstance(name, ast.Constant))
+            yield from ((node.lineno, name) for name in names if is_private(name))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in MODULES if KAFKA / "driver" not in path.parents and KAFKA in path.parents],
+    ids=lambda path: path.name,
+)
+def test_only_the_driver_knows_kafka_python_from_inside(path):
+    assert not list(of_kafka_python(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "admin._manager.run(ask)",
+        "self._producer._sender.join()",
+        "from kafka.future import Future",
+        "import kafka.net.manager",
+        "from kafka import _private",
+        "from kafka import Serializer\nclass Keys(Serializer): ...",
+        "from kafka import KafkaConsumer\nKafkaConsumer.poll = poll",
+        "getattr(admin, '_manager')",
+        "logging.getLogger('kafka.protocol.parser')",
+    ],
+)
+def test_who_knows_kafka_python_from_inside_is_found(text):
+    assert list(of_kafka_python(ast.parse(text)))
 
 
 def exits(node):

@@ -10,6 +10,7 @@ from mesaya_ws.core.log.interface import EventLog, Paused, nothing_is_paused
 from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.eventlog.kafka.diagnosis import listen
 from mesaya_ws.eventlog.kafka.driver.clients import Options, connection_options
+from mesaya_ws.eventlog.kafka.driver.consumer import reuse_fetch_partitions
 from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.producer import Producer
 from mesaya_ws.eventlog.kafka.reader import Reader
@@ -29,6 +30,7 @@ async def open_kafka_log(settings: Settings, create: Mapping[str, Configs] = NO_
     `SettingsError` when a file for TLS cannot be used.
     """
     listen()
+    reuse_fetch_partitions()
     log = KafkaLog(connection_options(settings), settings.kafka_topics, create)
     try:
         yield log

@@ -9,6 +9,7 @@ import re
 from time import monotonic
 
 from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact, not_there
+from mesaya_ws.eventlog.kafka.driver import REQUEST_LOGGER
 from mesaya_ws.eventlog.kafka.driver.clients import Options
 
 _KEPT = 100
@@ -93,7 +94,7 @@ def listen() -> None:
         logger.propagate = False
         logger.setLevel(logging.WARNING)
         # At DEBUG it would print whole requests, the password among them.
-        logging.getLogger("kafka.protocol.parser").setLevel(logging.INFO)
+        logging.getLogger(REQUEST_LOGGER).setLevel(logging.INFO)
 
 
 def reason(options: Options, start: float) -> str:

@@ -60,7 +60,11 @@ class _Asked(fetching._FetchPartition):  # type: ignore[misc]  # kafka-python ha
 # A fetch makes it anew for every partition, and compares it, field by field, with the one before, to ask only for what
 # has changed. With 13 partitions that was an eighth of what a fetch costs.
 _asked = lru_cache(4096)(_Asked)
-fetching._FetchPartition = _asked
+
+
+def reuse_fetch_partitions() -> None:
+    """Let all fetches of this process reuse what they ask of a partition. It may be called more than once."""
+    fetching._FetchPartition = _asked
 
 
 class Poison(NamedTuple):
