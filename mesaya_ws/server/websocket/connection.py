@@ -161,7 +161,10 @@ class Connection:
             send_queue.took_at(now)
 
     async def run(self, answer: bytes) -> tuple[int, str]:
-        """Send the `answer` that opens the WebSocket, serve the client, and return how it was closed, and by whom."""
+        """Send the `answer` that opens the WebSocket, and serve the client; return how that is closed, and by whom.
+
+        What is left to do then is to `part`.
+        """
         self._send_queue.offer(answer + self.session.greeting(), 1)
         websocket = WebSocket(self._stream, self._obey)
         with self._scope:
@@ -173,7 +176,6 @@ class Connection:
         if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
             self.close(codes.CLOSE_CODES[code])
         if self._verdict is not None:
-            await self._part(self._verdict)
             return self._verdict.code, SERVICE
         return code, NOBODY if code == ABNORMAL else CLIENT
 
@@ -185,12 +187,20 @@ class Connection:
             log.info("message refused", code=kind)
         self._around.attend(self.session)
 
-    async def _part(self, verdict: CloseCode) -> None:
-        """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6)."""
-        self.leave()
-        if verdict is codes.SLOW:
-            self._send_queue.drop()  # it comes back for more than that
-        self._send_queue.finish(close_frame(verdict.code, verdict.name))
+    async def part(self) -> None:
+        """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6).
+
+        A client that closed by itself has been answered, unless that waits for it to take what was sent before.
+        """
+        if self._verdict is not None:
+            self.leave()
+            if self._verdict is codes.SLOW:
+                self._send_queue.drop()  # it comes back for more than that
+            self._send_queue.finish(close_frame(self._verdict.code, self._verdict.name))
+        elif self._stream.has_parted and self._send_queue.behind:
+            self.leave()
+        else:
+            return
         with trio.move_on_after(self._around.settings.close_timeout), suppress(trio.BrokenResourceError):
             async for _ in self._tcp:
                 pass
@@ -226,6 +236,7 @@ async def serve_websocket(
         connection.close(codes.SERVICE_RESTART)
     try:
         code, by = await connection.run(answer)
+        await connection.part()
     finally:
         connection.leave()
         connection.abandon()

@@ -80,8 +80,12 @@ class ClientStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
         if self._closed:
             raise trio.ClosedResourceError
-        self.has_parted = data[0] == CLOSE
-        self._send_queue.offer(bytes(data), 1)
+        if data[0] == CLOSE:
+            self.has_parted = True
+            self._send_queue.drop()  # who closes wants nothing of it any more
+            self._send_queue.finish(bytes(data))
+        else:
+            self._send_queue.offer(bytes(data), 1)
         if self._send_queue.broken:
             raise trio.BrokenResourceError
 

@@ -175,6 +175,50 @@ async def test_a_client_that_closes_with_a_code_of_faults_is_answered_once(world
     assert await client.closed_with() == (1002, "")
 
 
+async def test_a_client_that_closes_while_a_large_message_is_under_way_is_answered_between_its_frames(world):
+    client = await world.subscribed()
+    frames = [b"\x01\x7e\xff\xff" + b"x" * 65535, *[b"\x00\x7e\xff\xff" + b"x" * 65535] * 9, b"\x80\x00"]
+    world.connection.session.send_queue.stream(iter(frames))
+    await client.send(close(1000))
+    await trio.testing.wait_all_tasks_blocked()
+    assert world.feed.hub.subscriptions == 0, "it is not served any more"
+    assert await client.frame() == (TEXT, b"x" * 65535)
+    assert await client.frame() == (CLOSE, (1000).to_bytes(2)), "and the rest of the message does not come"
+    assert await client.frame() is None
+    await client.stream.aclose()
+    await world.until_nobody_is_left()
+    assert world.metrics.closes == {("1000", "client"): 1}
+
+
+async def test_who_closes_and_takes_nothing_is_waited_for_as_long_as_others():
+    async with gateway(close_timeout=0.1) as world:
+        client = await world.subscribed()
+        world.connection.session.send_queue.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
+        await client.send(close(1000))
+        await world.until_nobody_is_left()
+        assert world.metrics.closes == {("1000", "client"): 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "ended"), [(None, ("1012", "service")), (close(1000), ("1000", "client"))], ids=["by us", "by itself"]
+)
+async def test_a_connection_that_is_cut_while_it_parts_counts_as_it_was_closed(said, ended):
+    """As by the last deadline of a drain."""
+    async with gateway() as world:
+        client = await world.subscribed()
+        world.connection.session.send_queue.stream(iter([b"\x01\x7e\xff\xff" + b"x" * 65535, b"\x80\x00"]))
+        if said is None:
+            world.connection.close(codes.SERVICE_RESTART)
+        else:
+            await client.send(said)
+        await trio.testing.wait_all_tasks_blocked()
+        assert world.metrics.closes == {}
+        world.nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await world.until_nobody_is_left()
+        assert world.metrics.closes == {ended: 1}
+
+
 async def test_how_a_connection_ended_is_logged_and_as_debug_when_the_client_wished_it(logged):
     async with gateway(messages_per_second=1, close_timeout=0.1) as world:
         for end in (close(1011), frame(b"{}") * 11, None):

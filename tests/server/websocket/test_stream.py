@@ -12,10 +12,17 @@ class FakeOutbox:
 
     def __init__(self):
         self.offered = []
+        self.last_words = []
         self.broken = False
 
     def offer(self, data, messages):
         self.offered.append((data, messages))
+
+    def drop(self):
+        self.offered.clear()
+
+    def finish(self, last_word):
+        self.last_words.append(last_word)
 
 
 class World:
@@ -81,6 +88,7 @@ async def test_it_knows_a_close_frame():
     for frame_of_a_server, parted in ((b"\x81\x02{}", False), (b"\x8a\x00", False), (b"\x88\x02\x03\xe8", True)):
         await world.stream.send_all(frame_of_a_server)
         assert world.stream.has_parted is parted
+    assert (world.send_queue.offered, world.send_queue.last_words) == ([], [b"\x88\x02\x03\xe8"])
 
 
 async def test_sending_to_a_client_that_is_gone():
