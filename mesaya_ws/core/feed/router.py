@@ -10,7 +10,7 @@ from mesaya_ws.core.platform.entities import IMAGED
 from mesaya_ws.core.platform.envelope import AUTH, FOUND, Disposition, Event, Rejected, mistyped_id
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.parents import look_before, missing_parent, with_dependencies
+from mesaya_ws.core.recovery.parents import add_dependencies, look_before, missing_parent
 from mesaya_ws.core.views.backfill import route_backfill
 from mesaya_ws.core.views.floor_plan import route_object, route_section
 from mesaya_ws.core.views.images import images_along, moved_along
@@ -38,32 +38,33 @@ def route(event: Event | Rejected, projections: Projections, *, alone: bool = Fa
     along = images_along(event, projections) if event.entity in IMAGED else None
     outcome = (route_backfill if event.what == FOUND else _ROUTES[event.entity])(event, projections)
     if along is not None and (moved := moved_along(event, along, projections)):
-        outcome = outcome._replace(messages=[*outcome.messages, *moved], reason=Disposition.PUBLISHED)
-    if event.entity != "restaurant" and outcome.messages and projections.shelves["restaurant"].gone:
-        outcome = _without_the_closed(outcome, projections)
+        outcome.messages = [*outcome.messages, *moved]
+        outcome.reason = Disposition.PUBLISHED
+    if outcome.messages and projections.shelves["restaurant"].gone and event.entity != "restaurant":
+        _keep_silent_where_closed(outcome, projections)
     if projections.is_late:
-        outcome = outcome._replace(reason=Disposition.LATE)
+        outcome.reason = Disposition.LATE
     if event.mistyped:
         if not outcome.messages and (needed := mistyped_id(event)) is not None:
             outcome = Outcome((), Disposition.BAD_ID, f"The {needed} is no id, and without it nobody is concerned.")
-        outcome = outcome._replace(mistyped=event.mistyped)
+        outcome.mistyped = event.mistyped
     if before is not None:
-        return with_dependencies(outcome, event, before, projections)
-    if not outcome.messages and (missing := missing_parent(event, projections)) is not None:
-        outcome = outcome._replace(awaits=(missing,))
+        add_dependencies(outcome, event, before, projections)
+    elif not outcome.messages and (missing := missing_parent(event, projections)) is not None:
+        outcome.awaits = (missing,)
     return outcome
 
 
-def _without_the_closed(outcome: Outcome, projections: Projections) -> Outcome:
+def _keep_silent_where_closed(outcome: Outcome, projections: Projections) -> None:
     """Keep silent on the channels of a restaurant that is deleted: that was their last word."""
     open_ones = []
     for message in outcome.messages:
         scope, subject, *_ = message.channel.split(":")
         if scope != "restaurant" or projections.is_open(subject):
             open_ones.append(message)
-    if len(open_ones) == len(outcome.messages):
-        return outcome
-    return outcome._replace(messages=open_ones, reason=Disposition.PUBLISHED if open_ones else Disposition.ORPHAN)
+    if len(open_ones) < len(outcome.messages):
+        outcome.messages = open_ones
+        outcome.reason = Disposition.PUBLISHED if open_ones else Disposition.ORPHAN
 
 
 # Restaurants

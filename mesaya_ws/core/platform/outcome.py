@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from attrs import define
+
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition
 
@@ -16,8 +18,9 @@ class Message(NamedTuple):
     data: Data
 
 
-class Outcome(NamedTuple):
-    """What became of a record.
+@define
+class Outcome:
+    """What became of a record; it belongs to the router, which adds to it, until it is returned from there.
 
     `detail` is a sentence for the log, of a record that could not be understood. `reparented` are the channels of which
     this record changed what belongs to them, so that other records concern them from now on, or no longer. `mistyped`

@@ -55,6 +55,23 @@ _TOLD_ON: Mapping[str, tuple[str, ...]] = {
     "reservation": ("reservations",),
 }
 
+# By entity: the fields of which all of this depends; while they stay, so does what depends on what. Those that are not
+# here may change by what other entities are.
+_DECISIVE: Mapping[str, tuple[str, ...]] = {
+    "section": ("restaurantId",),
+    "table": ("sectionId",),
+    "menu": ("restaurantId",),
+    "dish": ("restaurantId",),
+    "section_object": ("sectionId", "objectId"),
+    "image": ("entityId",),
+    "reservation": ("restaurantId", "userId"),
+    "payment": ("reservationId", "subscriptionId"),
+    "subscription": ("restaurantId",),
+}
+
+_NAME_NOTHING = frozenset({"review", "announcement", "plan", "object"})
+"""Entities that need no parent, and are none themselves (a piece of the catalogue waits for those that name it)."""
+
 _OWN_CHANNEL: Mapping[str, str] = {
     "section": "tables",
     "table": "tables",
@@ -111,15 +128,32 @@ class Before(NamedTuple):
 
 
 _NOTHING = Before(None, was_known=False, gave=None)
+_SAME = Before(None, was_known=True, gave=None)
+"""It tells of something known, and changes nothing of which it depends what depends on what: so do nearly all."""
 
 
 def look_before(event: Event, projections: Projections) -> Before:
     """Return what an event finds that is to be folded."""
-    entity = event.entity
+    entity, _, id, told, *_ = event
+    fields = _DECISIVE.get(entity)
+    if fields is not None:
+        shelf = projections.shelves[entity]
+        known = shelf.alive.get(id)
+        if known is None:
+            if id not in shelf.gone:
+                return Before((entity, id), False, None) if entity in _GIVES else _NOTHING
+        elif event.what != "deleted":
+            for field in fields:
+                if told.get(field) != known.get(field):
+                    break
+            else:
+                return _SAME
+    elif entity in _NAME_NOTHING:
+        return _NOTHING
     parents: tuple[str, ...] = ()
     awaits = parents
     if entity in _PARENTS and (event.what == "deleted" or _moves(event, projections)):
-        parents, awaits = depends_on(entity, event.id, projections)
+        parents, awaits = depends_on(entity, id, projections)
     subject = subject_of(event, projections)
     if subject is None:
         return Before(None, False, None, parents, awaits) if parents else _NOTHING
@@ -136,41 +170,47 @@ def _moves(event: Event, projections: Projections) -> bool:
     return False
 
 
-def with_dependencies(outcome: Outcome, event: Event, before: Before, projections: Projections) -> Outcome:
-    """Return the outcome of an event that has been folded, with what it depended on and what depends on it."""
-    subject, was_known, gave, parents, awaits = before
-    if event.entity in _PARENTS or event.entity == "object":
-        more, missing = depends_on(event.entity, event.id, projections)
-    else:
-        more = missing = ()
-    if more or parents or awaits:
-        messages, reason, detail, reparented, mistyped, *_ = outcome
-        outcome = Outcome(
-            messages, reason, detail, reparented, mistyped, parents=parents + more, awaits=awaits + missing
+def add_dependencies(outcome: Outcome, event: Event, before: Before, projections: Projections) -> None:
+    """Add to the outcome of an event that has been folded what it depended on, and what depends on it."""
+    entity = event.entity
+    if before is _SAME:
+        if not projections.is_late:
+            if entity in _PARENTS:
+                outcome.parents, outcome.awaits = _depends_on(entity, event.data, projections)
+            return
+        # It tells again what had been told of this.
+        before = (
+            Before((entity, event.id), True, _given(entity, event.data, projections)) if entity in _GIVES else _NOTHING
         )
+    subject, was_known, gave, parents, awaits = before
+    if entity in _PARENTS or entity == "object":
+        more, missing = depends_on(entity, event.id, projections)
+        outcome.parents, outcome.awaits = parents + more, awaits + missing
     if projections.is_late:
         # Who took it in time told it there.
-        concerned = tuple(_own_channels(event, projections))
+        outcome.concerned = tuple(_own_channels(event, projections))
         if subject is not None:
             # There it may have moved or ended its parts, which stay here.
-            concerned += tuple(channels_of_parts(*subject, gives(*subject, projections), projections))
+            outcome.concerned += tuple(channels_of_parts(*subject, gives(*subject, projections), projections))
         missing_one = missing_parent(event, projections)
         # Where it told it there, the parent that it names will say.
-        more = (missing_one,) if missing_one is not None and missing_one not in outcome.awaits else ()
-        outcome = outcome._replace(concerned=concerned, awaits=outcome.awaits + more)
+        if missing_one is not None and missing_one not in outcome.awaits:
+            outcome.awaits += (missing_one,)
     if subject is None:
-        return outcome
+        return
     kind, id = subject
     given = gives(kind, id, projections)
     if given == gave and not (event.what == "deleted" and given is not None):
-        return outcome
+        return
     now = channels_of_parts(kind, id, given, projections)
     is_closed = kind == "restaurant" and "closed" in {*(gave or ())[:1], *(given or ())[:1]}
     if not was_known and not is_closed:
-        return outcome._replace(known=names_of(kind, id, given), concerned=(*outcome.concerned, *now))
+        outcome.known = names_of(kind, id, given)
+        outcome.concerned += tuple(now)
+        return
     channels = [restaurant_channel(id, name) for name in RESTAURANT_KINDS] if is_closed else []
     channels += [*outcome.reparented, *channels_of_parts(kind, id, gave, projections), *now]
-    return outcome._replace(reparented=tuple(dict.fromkeys(channels)))
+    outcome.reparented = tuple(dict.fromkeys(channels))
 
 
 def _own_channels(event: Event, projections: Projections) -> Iterator[str]:
@@ -189,7 +229,13 @@ def depends_on(entity: str, id: str, projections: Projections) -> tuple[tuple[st
     if entity == "object":
         # Any number of pieces may be placed yet.
         return (f"object:{id}",), (f"object:{id}",)
-    data = projections.shelves[entity].last(id) or {}
+    return _depends_on(entity, projections.shelves[entity].last(id) or {}, projections)
+
+
+def _depends_on(
+    entity: str, data: Mapping[str, Any], projections: Projections
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return that of an entity with such `data`."""
     for field, kinds in _PARENTS[entity]:
         if (parent := data.get(field)) is None:
             continue
@@ -224,8 +270,11 @@ def gives(kind: str, id: str, projections: Projections) -> Given:
         state = "closed" if not projections.is_open(id) else "open" if id in shelf.alive else "unseen"
         return state, projections.owner(id)
     data = shelf.last(id) if kind in _LASTING else shelf.alive.get(id)
-    if data is None:
-        return None
+    return None if data is None else _given(kind, data, projections)
+
+
+def _given(kind: str, data: Mapping[str, Any], projections: Projections) -> Given:
+    """Return what parts need of a parent with such `data`."""
     place, names = projections.place(kind, data), _GIVES[kind]
     return (place, data.get(names[0])) if names else (place,)
 
@@ -237,19 +286,19 @@ def names_of(kind: str, id: str, given: Given) -> tuple[str, ...]:
     return (f"{kind}:{id}", f"{PARTS}:{id}") if kind in IMAGED else (f"{kind}:{id}",)
 
 
-def channels_of_parts(kind: str, id: str, given: Given, projections: Projections) -> Iterator[str]:
-    """Yield the channels on which the parts of a parent are told that gives them so much (see `gives`)."""
+def channels_of_parts(kind: str, id: str, given: Given, projections: Projections) -> list[str]:
+    """Return the channels on which the parts of a parent are told that gives them so much (see `gives`)."""
     if given is None:
-        return
+        return []
     place, *more = given
+    channels = []
     if kind == "restaurant":
-        yield restaurant_channel(id, "info")
-        yield from map(user_channel, filter(None, more))
+        channels.append(restaurant_channel(id, "info"))
     elif kind == "subscription":
         if (owner := projections.owner(place)) is not None:
-            yield user_channel(owner)
+            channels.append(user_channel(owner))
     elif place is not None:
-        for name in _TOLD_ON[kind]:
-            yield restaurant_channel(place, name)
-    if kind == "reservation":
-        yield from map(user_channel, filter(None, more))
+        channels += [restaurant_channel(place, name) for name in _TOLD_ON[kind]]
+    if kind in ("restaurant", "reservation") and more[0]:
+        channels.append(user_channel(more[0]))
+    return channels
