@@ -74,7 +74,8 @@ class _Queue(Generic[Item]):
 
     def note_arrival(self, now: int) -> None:
         """Note that the last of the items came now."""
-        self._forget_arrivals()
+        if self.arrivals:
+            self._forget_arrivals()
         self.arrivals.append((self.items[-1][0].offset, now))
 
     def _forget_arrivals(self) -> None:
@@ -120,21 +121,27 @@ class Merge(Generic[Item]):
 
     def push(self, source: Source, items: Sequence[Item], lag: int, now: int = 0) -> None:
         """Add the next items of a source, which came `now`; the source is known to hold `lag` more behind them."""
-        queue = self._queue(source)
-        is_new_head = bool(items) and not queue.items
-        self._starved -= queue.starved
-        queue.items.extend(items)
-        queue.bytes += sum(map(_size, items))
-        if is_new_head:
-            queue.arrivals.clear()
-        if items and source is not None:  # the only source of a log waits for nothing
-            queue.note_arrival(now)
+        queue = self._queues.get(source)
+        if queue is None:
+            queue = self._queue(source)
+        held = queue.items
+        is_new_head = bool(items) and not held
+        if not held and queue.lag > 0:
+            self._starved -= 1
+        if items:
+            held.extend(items)
+            queue.bytes += sum([len(record.value or b"") + len(record.key or b"") for record, _ in items])
+            if is_new_head:
+                queue.arrivals.clear()
+            if source is not None:  # the only source of a log waits for nothing
+                queue.note_arrival(now)
         queue.lag = lag
-        self._starved += queue.starved
-        if not queue.is_full and (len(queue.items) > self._max_records or queue.bytes > self._max_bytes):
+        if not held and lag > 0:
+            self._starved += 1
+        if not queue.is_full and (len(held) > self._max_records or queue.bytes > self._max_bytes):
             self._mark(queue, is_full=True)
         if is_new_head and not self._disarranged:
-            heappush(self._heads, (queue.timestamp, queue.place, queue))
+            heappush(self._heads, (held[0][0].timestamp, queue.place, queue))
 
     def interpose(self, partition: Partition, item: Item, now: int = 0) -> None:
         """Add what must be taken right behind all that has been pushed of a partition, before what is still to come."""
@@ -223,8 +230,13 @@ class Merge(Generic[Item]):
             if not self._heads:
                 return
             queue = self._heads[0][2]
-            if not self._must_wait(queue):
-                yield self._pop(queue)
+            item = self._read(queue.items[0])
+            parent = self._missing(item)
+            if parent is not None and parent not in self.expired_parents:
+                self._hold(queue, item, parent)
+                continue
+            self._pop(queue)
+            yield item
 
     def wake_at(self) -> int | None:
         """Return when `take` must be called though nothing was pushed, because a wait ends; None: not at all."""
@@ -244,15 +256,14 @@ class Merge(Generic[Item]):
         ]
         heapify(self._heads)
 
-    def _pop(self, queue: _Queue[Item]) -> Item:
-        """Take the first of the heads, which has been read, off its queue."""
-        item = self._take(queue)
+    def _pop(self, queue: _Queue[Item]) -> None:
+        """Take the first of the heads off its queue."""
+        self._take(queue)
         if queue.items:
-            heapreplace(self._heads, (queue.timestamp, queue.place, queue))
+            heapreplace(self._heads, (queue.items[0][0].timestamp, queue.place, queue))
         else:
             heappop(self._heads)
-            self._starved += queue.starved
-        return item
+            self._starved += queue.lag > 0
 
     def _take(self, queue: _Queue[Item]) -> Item:
         item = queue.items.popleft()
@@ -266,16 +277,12 @@ class Merge(Generic[Item]):
         queue.is_full = is_full
         self.full = frozenset(source for source, queue in self._queues.items() if queue.is_full)
 
-    def _must_wait(self, queue: _Queue[Item]) -> bool:
-        """Hold the queue of the first head back if it has to wait for a parent; say whether it has to."""
-        head = queue.items[0] = self._read(queue.items[0])
-        parent = self._missing(head)
-        if parent is None or parent in self.expired_parents:
-            return False
+    def _hold(self, queue: _Queue[Item], head: Item, parent: str) -> None:
+        """Hold the queue of the first head back, which has been read and has to wait for a parent."""
         heappop(self._heads)
+        queue.items[0] = head
         queue.parent = parent
         self._held.append(queue)
-        return True
 
     def _release(self, now: int) -> None:
         """Let the first go on whose parent has come, or has been waited for long enough."""
