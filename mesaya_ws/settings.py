@@ -21,7 +21,7 @@ LOOPBACK_ONLY = "127.0.0.1"
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "text", "json")
-SLOW_TABLES = ("close", "fold")
+SLOW_TABLES = ("close", "conflate")
 SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 

@@ -60,7 +60,7 @@ def test_lists_and_switches(tmp_path):
         ("LOG_LEVEL", "Warn", "warning"),
         ("LOG_LEVEL", "CRITICAL", "error"),
         ("LOG_FORMAT", "JSON", "json"),
-        ("SLOW_TABLES", "Fold", "fold"),
+        ("SLOW_TABLES", "Conflate", "conflate"),
         ("KAFKA_SECURITY_PROTOCOL", "ssl", "SSL"),
         ("KAFKA_SASL_MECHANISM", "scram_sha_512", "SCRAM-SHA-512"),
     ],

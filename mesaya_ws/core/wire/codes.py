@@ -41,7 +41,7 @@ SERVICE_RESTART = CloseCode(
 SLOW = CloseCode(
     4008,
     "slow",
-    "The client read too slowly: its outbox was full, or it took nothing for PING_TIMEOUT. "
+    "The client read too slowly: its send queue was full, or it took nothing for PING_TIMEOUT. "
     "Nothing is lost: resume with your positions.",
     reconnect=True,
 )
