@@ -1,0 +1,343 @@
+"""Every block of README.md and docs/ is run here, or listed with the reason why not."""
+
+import configparser
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.client import connected
+from tests.e2e.command import environment, produce, run, started
+from tests.e2e.gateway import until
+from tests.e2e.node import required, running_node
+from tests.scripts.test_serve import Serving
+
+ROOT = Path(__file__).parents[2]
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SHOWN = [(name, language, text) for name, page in PAGES.items() for language, text in FENCED.findall(page)]
+TOKEN = "a token of the tests"
+PATIENCE = 30.0
+
+
+def block(page: str, language: str, begins: str = "") -> str:
+    """Return the one block of a page that is in this language, and begins so."""
+    [text] = [text for name, kind, text in SHOWN if (name, kind) == (page, language) and text.startswith(begins)]
+    return text
+
+
+START = block("README.md", "sh", "scripts/serve")
+WATCH = block("README.md", "sh", ".venv/bin/mesaya-ws tail")
+SNIPPET = block("README.md", "javascript")
+SNIPPET_SHOWS = block("README.md", "json")
+SUBPROTOCOLS = block("protocol.md", "js")
+EVENT = block("protocol.md", "json")
+COMING_BACK = block("protocol.md", "text")
+PUBLISHING = block("http.md", "sh")
+PYTHON = block("python-client.md", "python")
+EMIT = block("backend.md", "ts")
+UNIT = block("operations.md", "ini")
+
+RUN = [START, WATCH, SNIPPET, SNIPPET_SHOWS, SUBPROTOCOLS, EVENT, COMING_BACK, PUBLISHING, PYTHON, EMIT, UNIT]
+NOT_RUN = {
+    block("architecture.md", "", " Kafka, or the embedded log"): "a drawing",
+    block("operations.md", "nginx"): "a line of the configuration of nginx, which the tests do not bring along",
+    block("operations.md", "sh", "docker compose up"): "needs a container engine and images; see test_packaging.py",
+}
+NOT_RUN_LINES = {"scripts/test": "runs this test"}
+"""Lines of `START` that are not run."""
+
+
+def test_every_block_is_run_or_listed_with_a_reason():
+    assert [(name, text) for name, _, text in SHOWN if text not in RUN and text not in NOT_RUN] == []
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the commands of a block, each as its words."""
+    return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]
+
+
+def to_gateway(text: str, port: int) -> str:
+    """Return a block in which the service is the one that listens on `port`."""
+    text = re.sub(r"\bwss?://[\w.:]+/ws", f"ws://127.0.0.1:{port}/ws", text)
+    return re.sub(r"\blocalhost:8080\b", f"127.0.0.1:{port}", text)
+
+
+# README.md
+
+
+def test_readme_start_serves(tmp_path):
+    [[serve], [test]] = commands(START)
+    assert serve == "scripts/serve"
+    assert test in NOT_RUN_LINES
+    assert (ROOT / test).exists()
+    serving = Serving(tmp_path, None, {})
+    try:
+        until(lambda: '"event":"listening"' in serving.told.read_text(), 60, "it says where it listens")
+        with connected(f"ws://127.0.0.1:{serving.port}/ws") as client:
+            assert client.ask(type="ping")["type"] == "pong"
+        serving.process.send_signal(signal.SIGTERM)
+        assert serving.process.wait(20) == 0
+    finally:
+        serving.process.kill()
+        serving.process.wait()
+
+
+def test_readme_tail_prints_what_produce_appends(start_gateway, tmp_path):
+    gateway = start_gateway()
+    [[tail_command, *tail], [produce_command, *sample]] = commands(WATCH)
+    assert tail_command == produce_command == ".venv/bin/mesaya-ws"
+    channels = tail[1:]
+    received = set()
+    with started(tmp_path, *tail, PORT=str(gateway.port)) as watching:
+        until(lambda: gateway.metric("mesaya_subscriptions") == len(channels), PATIENCE, "tail has subscribed")
+        done = run(tmp_path, *sample)
+        assert done.returncode == 0, done.stderr
+        for line in watching.stdout:
+            received.add(json.loads(line)["channel"])
+            if received == set(channels):
+                break
+        watching.kill()
+    assert received == set(channels)
+
+
+def is_as_shown(value: object, shown: object) -> bool:
+    """Return whether a value is the shown one, in which `…` stands for what has been left out."""
+    if isinstance(shown, dict):
+        return isinstance(value, dict) and all(
+            name == "…" or (name in value and is_as_shown(value[name], item)) for name, item in shown.items()
+        )
+    if isinstance(shown, str) and shown.endswith("…"):
+        return isinstance(value, str) and value.startswith(shown[:-1])
+    return value == shown
+
+
+def without_place(message: dict) -> dict:
+    """Return a message without its position, which is another one in every log."""
+    assert message["position"]
+    return {name: value for name, value in message.items() if name != "position"}
+
+
+def test_readme_snippet_logs_the_event_that_is_shown(start_gateway, tmp_path):
+    gateway = start_gateway()
+    file = tmp_path / "snippet.js"
+    file.write_text(to_gateway(SNIPPET, gateway.port))
+    shown = without_place(json.loads(SNIPPET_SHOWS))
+    del shown["timestamp"]  # that of the sample is counted back from today
+    with running_node("run_block.js", str(file)) as program:
+        gateway.until(lambda: gateway.metric("mesaya_subscriptions") == 1, PATIENCE, "the snippet has subscribed")
+        assert run(tmp_path, "produce", "--sample").returncode == 0
+        logged = []
+        while not logged or not is_as_shown(logged[-1], shown):
+            [message] = program.next("log")
+            logged.append(message)
+    assert [message["type"] for message in logged[:3]] == ["welcome", "subscribed", "snapshot"]
+
+
+# docs/protocol.md
+
+
+def test_subprotocols_are_selected_as_shown(start_gateway, tmp_path):
+    gateway = start_gateway()
+    file = tmp_path / "snippet.js"
+    file.write_text(to_gateway(SUBPROTOCOLS, gateway.port))
+    with running_node("run_block.js", str(file)) as program:
+        assert sorted(program.next("opened") for _ in range(2)) == ["", "mesaya.v1"]
+
+
+def test_event_is_as_shown(start_gateway):
+    shown = json.loads(EVENT)
+    data = shown["data"]
+    created = {
+        "id": data["reservationId"],
+        "restaurantId": data["restaurantId"],
+        "tableId": data["tableId"],
+        "userId": data["userId"],
+        "userName": data["clientName"],
+        "reservationDate": "2026-01-20T00:00:00.000Z",
+        "reservationTime": "2026-01-20T19:00:00.000Z",
+        "numberOfGuests": data["numberOfGuests"],
+        "status": "PENDING",
+        "createdAt": data["createdAt"],
+        "updatedAt": data["createdAt"],
+    }
+    changed = {"status": "CONFIRMED", "previousStatus": "PENDING", "updatedAt": data["updatedAt"]}
+    gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
+    with connected(gateway.url) as client:
+        client.subscribe(shown["channel"])
+        for kind, time, content in (
+            ("created", data["createdAt"], created),
+            ("status_changed", shown["timestamp"], changed),
+        ):
+            value = {"timestamp": time, "event_type": kind, "entity_id": data["reservationId"], "data": content}
+            assert gateway.publish({"topic": "mesa-ya.reservations.events", "value": value})[0] == 201
+        assert client.receive()["type"] == "reservation.created"
+        assert without_place(client.receive()) == without_place(shown)
+
+
+class Transcript:
+    """Plays a block of lines against a gateway: `→` is sent, `←` is received, `…` is what happens meanwhile.
+
+    Positions are shown as names; one name is one position throughout, and two are two.
+    """
+
+    VARIES = ("connection", "asOf", "timestamp", "announcementId")
+
+    def __init__(self, start_gateway, folder):
+        self.start = lambda: start_gateway(PUBLISH_TOKEN=TOKEN)
+        self.folder = folder
+        self.gateway = self.start()
+        self.positions = {}
+        self.connection = ExitStack()
+
+    def play(self, text):
+        with ExitStack() as self.connection:
+            for line in text.splitlines():
+                sign, _, content = line.partition(" ")
+                {"→": self.sends, "←": self.receives, "…": self.happens}[sign](content)
+
+    def sends(self, content):
+        message = json.loads(content)
+        if "position" in message:
+            message["position"] = self.positions[message["position"]]
+        self.client.send(**message)
+
+    def receives(self, content):
+        shown = json.loads(content)
+        message = self.client.welcome if shown["type"] == "welcome" else self.client.receive()
+        if "position" in shown:
+            name, position = shown["position"], message["position"]
+            assert self.positions.setdefault(name, position) == position, f"{shown} was {message}"
+            assert len(set(self.positions.values())) == len(self.positions), f"{shown} was {message}"
+            message["position"] = name
+        assert self.steady(message) == self.steady(shown)
+
+    def steady(self, value):
+        """Return a value without what is another one each time."""
+        if isinstance(value, dict):
+            return {name: name in self.VARIES or self.steady(item) for name, item in value.items()}
+        return [self.steady(item) for item in value] if isinstance(value, list) else value
+
+    def happens(self, content):
+        act, _, rest = content.partition(" ")
+        if act == "publish":
+            assert self.gateway.announce(json.loads(rest)["title"]) == 201
+        else:
+            {
+                "connect": self.connect,
+                "the connection breaks": self.breaks,
+                "the log is lost, and begins anew": self.begins_anew,
+            }[content]()
+
+    def connect(self):
+        self.client = self.connection.enter_context(connected(self.gateway.url))
+
+    def breaks(self):
+        self.client.socket.socket.shutdown(2)
+
+    def begins_anew(self):
+        assert self.gateway.stop() == 0
+        for file in self.folder.glob("mesaya-ws.sqlite3*"):
+            file.unlink()
+        self.gateway = self.start()
+
+
+def test_coming_back_goes_as_shown(start_gateway, tmp_path):
+    Transcript(start_gateway, tmp_path).play(COMING_BACK)
+
+
+# The other pages
+
+
+def test_publishing_by_http_as_shown(start_gateway):
+    required("curl")
+    gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
+    script = to_gateway(PUBLISHING, gateway.port).replace("curl ", "curl -sS --fail-with-body -w '\\n' ")
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        env=environment({"PUBLISH_TOKEN": TOKEN}),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [set(answer) for answer in answers] == [{"topic", "partition", "offset"}] * PUBLISHING.count("curl ")
+    gateway.until(lambda: gateway.metric("mesaya_records_total") == len(answers), PATIENCE, "it has read them")
+    assert gateway.metric("mesaya_records_total", outcome="invalid") == 0
+
+
+def test_python_client_prints_what_arrives(start_gateway, tmp_path):
+    gateway = start_gateway()
+    program = [sys.executable, "-c", to_gateway(PYTHON, gateway.port)]
+    with subprocess.Popen(program, cwd=tmp_path, env=environment({}), stdout=subprocess.PIPE, text=True) as process:
+        guard = threading.Timer(PATIENCE, process.kill)
+        guard.start()
+        try:
+            assert process.stdout.readline().split(maxsplit=1)[0] == "snapshot"
+            value = {
+                "timestamp": "2026-01-20T18:00:00.000Z",
+                "event_type": "created",
+                "entity_id": "s1",
+                "data": {"id": "s1", "restaurantId": "123", "name": "Terrace"},
+            }
+            produce(tmp_path, [{"topic": "mesa-ya.sections.events", "value": value}])
+            assert process.stdout.readline().split(maxsplit=1)[0] == "section.created"
+        finally:
+            guard.cancel()
+            process.kill()
+
+
+def test_emitted_record_has_the_key_of_its_entity(tmp_path):
+    file = tmp_path / "emit.js"
+    file.write_text(
+        "const reservation = { id: 'abc123' }, event = { entity_id: 'abc123' };\n"
+        "this.client = { emit: (...emitted) => console.log(...emitted) };\n" + EMIT
+    )
+    with running_node("run_block.js", str(file)) as program:
+        topic, record = program.next("log")
+    assert topic == "mesa-ya.reservations.events"
+    assert record["key"] == json.loads(record["value"])["entity_id"]
+
+
+def test_systemd_unit_runs_a_command_that_exists(tmp_path):
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str
+    unit.read_string(UNIT)
+    program, *arguments = shlex.split(unit["Service"]["ExecStart"])
+    assert Path(program).name == "mesaya-ws"
+    assert run(tmp_path, *arguments, "--help").returncode == 0
+
+
+# What stands in the text
+
+
+ASSIGNMENTS = sorted(set(re.findall(r"`([A-Z][A-Z_]+=[^\s`]+)`", "".join(PAGES.values()))))
+OTHERS = ("MESAYA_PYTHON",)
+
+
+@pytest.mark.parametrize("assignment", ASSIGNMENTS)
+def test_settings_can_be_set_as_the_text_says(assignment, tmp_path):
+    name, value = assignment.split("=", 1)
+    if name in OTHERS:
+        pytest.skip("is not a setting of the service")
+    done = run(tmp_path, "check", "--json", **{name: value})
+    assert done.returncode != 2, done.stdout + done.stderr
+
+
+def test_metrics_that_are_named_exist(start_gateway):
+    text = start_gateway().request("/metrics")[2].decode()
+    shown = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    # Some are shown only when there is something to show: a record, a checkpoint, a worker that has ended.
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "mesaya_ws").rglob("*.py"))
+    named = set(re.findall(r"\bmesaya_(?!ws\b)\w+", "".join(PAGES.values())))
+    unknown = {name for name in named - shown if not re.search(rf'"{name.removesuffix("_total")}(_total)?"', code)}
+    assert unknown == set()
