@@ -52,3 +52,14 @@ def test_links_lead_somewhere(page):
 
 def test_the_readme_fits_on_two_screens():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
+
+
+def test_every_guarantee_names_the_tests_that_hold_it():
+    page = ROOT / "docs" / "guarantees.md"
+    promises = re.split(r"^\d\. ", page.read_text(encoding="utf-8").partition("\n## ")[0], flags=re.MULTILINE)[1:]
+    assert promises
+    for promise in promises:
+        tests = re.findall(r"\]\((\.\./tests/[^)]*\.py)\)", promise)
+        assert tests, promise
+        for test in tests:
+            assert "def test_" in (page.parent / test).read_text(encoding="utf-8"), test
