@@ -38,7 +38,7 @@ class Restaurant:
         settings = Settings(send_queue_bytes=SEND_QUEUE_BYTES, slow_tables=mode, close_timeout=PATIENCE)
         self.feed = Feed(Hub(), Window(300, 1 << 24), 1.0)
         self.feed.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}, {None: 0}), NOW)
-        limits = Limits(settings.auth, settings.max_subscriptions, fold=mode == "fold")
+        limits = Limits(settings.auth, settings.max_subscriptions, fold=mode == "conflate")
         self.states = WrittenStates(states_bytes)
         scribe = SnapshotRenderer(self.feed, self.states)
         nursery.start_soon(scribe.run)
@@ -91,7 +91,7 @@ async def events(client, count):
     return [(message["data"]["tableId"], message["data"]["status"]) for message in messages]
 
 
-@pytest.mark.parametrize(("mode", "bound"), [("close", SEND_QUEUE_BYTES), ("fold", 0)])
+@pytest.mark.parametrize(("mode", "bound"), [("close", SEND_QUEUE_BYTES), ("conflate", 0)])
 async def test_who_stops_reading_holds_up_nobody_and_costs_at_most_its_bound(mode, bound):
     async with restaurant(mode) as here:
         others = [(await here.client())[0] for _ in range(5)]
@@ -104,7 +104,7 @@ async def test_who_stops_reading_holds_up_nobody_and_costs_at_most_its_bound(mod
                 assert await events(other, 1) == [(f"t{number % 2}", str(number))]
         # What has begun to be written is whole, so there is one frame more.
         assert bound < most <= bound + here.frame_bytes
-        assert (stopped in here.around.connections) is (mode == "fold")
+        assert (stopped in here.around.connections) is (mode == "conflate")
 
 
 async def test_who_was_too_slow_is_sent_away_and_resumes():
@@ -131,7 +131,7 @@ async def test_who_was_too_slow_is_sent_away_and_resumes():
 
 
 async def test_who_was_slow_and_folds_knows_the_newest_of_each_table_and_is_live_again():
-    async with restaurant("fold") as here:
+    async with restaurant("conflate") as here:
         slow, connection, _ = await here.client()
         for number in range(200):
             here.table(f"t{number % 2}", str(number))
