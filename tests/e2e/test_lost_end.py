@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -44,20 +45,48 @@ def noticed(gateway, kept: str, lost: str, missed: list[str]) -> None:
     assert [message["data"]["title"] for message in told] == missed
 
 
+def back_up(log: Path, copy: Path) -> None:
+    with closing(sqlite3.connect(log)) as db, closing(sqlite3.connect(copy)) as other:
+        db.backup(other)
+
+
+def put_back(copy: Path, log: Path) -> None:
+    for rest in log.parent.glob(f"{log.name}-*"):
+        rest.unlink()
+    copy.replace(log)
+
+
 def test_an_embedded_log_that_was_put_back_from_a_backup(start_gateway, tmp_path):
     first = start_gateway(**TOKEN)
     *_, kept = positions(first, "1", "2", "3")
     log = tmp_path / "mesaya-ws.sqlite3"
-    with closing(sqlite3.connect(log)) as db, closing(sqlite3.connect(tmp_path / "copy")) as copy:
-        db.backup(copy)
+    back_up(log, tmp_path / "copy")
     *_, lost = positions(first, "4", "5")
     assert first.stop() == 0
-    for rest in log.parent.glob(f"{log.name}-*"):
-        rest.unlink()
-    (tmp_path / "copy").replace(log)
+    put_back(tmp_path / "copy", log)
     second = start_gateway(**TOKEN)
     announce(second, "6", "7", "8")
     noticed(second, kept, lost, ["6", "7", "8"])
+
+
+def test_an_embedded_log_that_is_put_back_while_a_gateway_runs(start_gateway, tmp_path):
+    """Whoever is subscribed begins anew, and hears what comes."""
+    gateway, log = start_gateway(**TOKEN), tmp_path / "mesaya-ws.sqlite3"
+    with connected(gateway.url) as subscriber:
+        subscriber.subscribe(CHANNEL)
+        *_, kept = positions(gateway, "1", "2", "3")
+        back_up(log, tmp_path / "copy")
+        *_, lost = positions(gateway, "4", "5")
+        heard = [subscriber.receive()["data"]["title"] for _ in range(5)]
+        put_back(tmp_path / "copy", log)
+        snapshot = subscriber.receive()
+        assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "topic_recreated")
+        announce(gateway, "6", "7", "8")
+        heard += [subscriber.receive()["data"]["title"] for _ in "678"]
+    assert heard == list("12345678")
+    assert gateway.metric("mesaya_log_truncations_total", topic=TOPIC) == 1
+    assert gateway.health()["status"] == "ok"
+    noticed(gateway, kept, lost, ["6", "7", "8"])
 
 
 @pytest.mark.kafka

@@ -4,7 +4,7 @@ import resource
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,16 @@ import trio
 import trio.testing
 
 from mesaya_ws.core.log.epochs import Epochs
-from mesaya_ws.core.log.events import Available, EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Unavailable
+from mesaya_ws.core.log.events import (
+    Available,
+    EpochsBegun,
+    Gap,
+    LogMetadata,
+    Records,
+    TopicRecreated,
+    Truncated,
+    Unavailable,
+)
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
 from mesaya_ws.core.log.records import NewRecord, OffsetRange, Partition, PartitionPosition
 from mesaya_ws.eventlog import open_event_log
@@ -276,22 +285,6 @@ async def test_a_new_file_in_place_of_the_old_one_is_read_from_its_beginning(sto
             ]
             await log.append(numbered(TOPICS[2], 1))
             await ear.until_held(7)
-
-
-async def test_an_older_copy_in_place_of_the_file_is_not_taken_for_it(store: SqliteStore, tmp_path: Path):
-    copy = tmp_path / "copy"
-    async with store.open() as log, following(log) as ear:
-        await log.append(numbered(TOPICS[0], 3))
-        with store.database() as db:
-            db.execute("VACUUM INTO ?", (str(copy),))
-        await log.append(numbered(TOPICS[0], 3))
-        await ear.until_held(6)
-        with store.database() as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        store.path.unlink()
-        copy.rename(store.path)
-        await ear.until(lambda: any("holds less" in news.reason for news in ear.all(Unavailable)))
-    assert len(ear.records) == 6, "none of the copy was told again"
 
 
 async def test_a_copy_that_lacks_nothing_is_followed_on(
@@ -604,20 +597,95 @@ async def test_a_file_of_before_there_were_epochs_gets_them(store: SqliteStore):
     assert [first for at, first, _ in told.begun if at == A] == [3]
 
 
-async def test_an_older_copy_that_was_written_on_is_not_followed_on(store: SqliteStore, tmp_path: Path):
+def write_over(store: SqliteStore, copy: Path) -> None:
+    """Put a copy back into the same file, as SQLite's own `.restore` does."""
+    with store.database() as db, closing(sqlite3.connect(copy)) as source:
+        source.backup(db)
+
+
+async def write_on(copy: Path, *records: NewRecord) -> None:
+    async with open_sqlite_log(copy, TOPICS) as log:
+        await log.append(records)
+    with closing(sqlite3.connect(copy)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+
+
+@pytest.mark.parametrize("restore", [put_back, write_over])
+@pytest.mark.parametrize("more", [0, 1, 2, 5])
+async def test_an_older_copy_is_followed_on_from_where_it_agrees(
+    store: SqliteStore, tmp_path: Path, restore: Callable[[SqliteStore, Path], None], more: int
+):
+    """More or less may have been written on in the copy than is lost."""
     async with store.open() as log, following(log) as ear:
-        await log.append(numbered(A.topic, 2))
+        await log.append(numbered(A.topic, 3) + numbered(B.topic, 3))
         back_up(store, tmp_path / "copy")
+        await log.append(numbered(A.topic, 2))
+        await ear.until_held(8)
+        if more:
+            await write_on(tmp_path / "copy", *(NewRecord(A.topic, b"other") for _ in range(more)))
+        restore(store, tmp_path / "copy")
+        await ear.until(lambda: bool(ear.all(Truncated)))
+        await log.append([NewRecord(A.topic, b"new"), NewRecord(B.topic, b"new")])
+        await ear.until_held(8 + more + 2)
+        here = await place_of(log, A, 6 + more + 2)
+        assert await log.lost_ends({A: here}) == set()
+    assert ear.all(Truncated) == [Truncated(A, 3)]
+    assert ear.all(Unavailable) == []
+    assert [(record.topic, record.offset, record.value) for record in ear.records[8:]] == [
+        *((A.topic, offset, b"other") for offset in range(3, 3 + more)),
+        (A.topic, 3 + more, b"new"),
+        (B.topic, 3, b"new"),
+    ]
+    lost = ear.news.index(Truncated(A, 3))
+    [begun, *_] = [
+        (first, ear.news.index(news))
+        for news in ear.all(EpochsBegun)
+        for at, first, _ in news.begun
+        if at == A and ear.news.index(news) > lost
+    ]
+    assert begun[0] == 3, "only the epochs that are new are told again"
+    assert begun[1] < next(n for n, news in enumerate(ear.news) if n > lost and isinstance(news, Records))
+    assert next(news for news in ear.news[lost:] if isinstance(news, LogMetadata)).extents[A].end == 3 + more
+
+
+async def test_an_older_copy_that_lacks_records_of_others_alone_is_followed_on(store: SqliteStore, tmp_path: Path):
+    """It gives out again the numbers of the order that those had, to records that are to be told."""
+    async with store.open() as others, open_sqlite_log(store.path, TOPICS[:1]) as log, following(log) as ear:
         await log.append(numbered(A.topic, 1))
-        await ear.until_held(3)
-        with closing(sqlite3.connect(tmp_path / "copy", isolation_level=None)) as copy, store.database() as db:
-            copy.execute("UPDATE topic SET next = next + 1 WHERE name = ?", (A.topic,))
-            copy.execute(
-                "INSERT INTO epoch (topic, place, number) SELECT id, 2, 5000000000 FROM topic WHERE name = ?",
-                (A.topic,),
-            )
-            copy.backup(db)
-        await ear.until(lambda: bool(ear.all(Unavailable)))
-    [outage] = ear.all(Unavailable)
-    assert "older copy" in outage.reason
-    assert "restart" in outage.reason
+        back_up(store, tmp_path / "copy")
+        await others.append(numbered(B.topic, 20) + numbered(A.topic, 1))
+        await ear.until_held(2)
+        await write_on(tmp_path / "copy", NewRecord(A.topic, b"other"))
+        put_back(store, tmp_path / "copy")
+        await log.append(numbered(A.topic, 1))
+        await ear.until_held(4)
+    assert ear.all(Truncated) == [Truncated(A, 1)]
+    assert [record.offset for record in ear.records] == [0, 1, 1, 2]
+
+
+async def test_who_begins_at_a_place_that_is_lost_goes_back(store: SqliteStore, tmp_path: Path):
+    async with store.open() as log:
+        await log.append(numbered(A.topic, 3))
+        back_up(store, tmp_path / "copy")
+        await log.append(numbered(A.topic, 2))
+        lost = await place_of(log, A, 5)
+    put_back(store, tmp_path / "copy")
+    async with store.open() as log, following(log, {A: lost}) as ear:
+        await ear.until(lambda: bool(ear.all(LogMetadata)))
+        assert ear.news[0] == Truncated(A, 3)
+        await log.append([NewRecord(A.topic, b"new")])
+        await ear.until_held(1)
+    assert ear.records[0].offset == 3
+
+
+async def test_who_appends_to_an_older_copy_in_the_same_file_begins_an_epoch(store: SqliteStore, tmp_path: Path):
+    """It is the same file, so that nobody opens it anew, and it may be longer by the time that somebody looks."""
+    async with store.open() as log:
+        await log.append(numbered(A.topic, 3))
+        back_up(store, tmp_path / "copy")
+        await log.append(numbered(A.topic, 2))
+        lost = await place_of(log, A, 5)
+        write_over(store, tmp_path / "copy")
+        await log.append(numbered(A.topic, 5))
+        assert await log.lost_ends({A: lost}) == {A}
+        assert await log.lost_ends({A: await place_of(log, A, 8)}) == set()

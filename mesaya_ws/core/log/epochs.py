@@ -54,6 +54,20 @@ class Epochs:
         index = bisect_left(self._begins, offset) - 1
         return self._numbers[index] if index >= 0 else None
 
+    def agreed(self, other: "Epochs", offset: int) -> int:
+        """Return up to which place, `offset` at most, both tell of the same records; what is not known is no objection.
+
+        Numbers are never drawn twice: two logs that share one are the same up to where it ends in either.
+        """
+        here, there = self.at(offset), other.at(offset)
+        if here is None or there is None or here == there:
+            return offset
+        ends = dict(zip(self._numbers, [*self._begins[1:], offset], strict=True))
+        for number, end in zip(reversed(other._numbers), reversed([*other._begins[1:], offset]), strict=True):
+            if number in ends:
+                return min(ends[number], end, offset)
+        return other._begins[0]
+
     def first_above(self, number: int) -> int | None:
         """Return where the first epoch begins that has a higher number, if one does."""
         later = (begin for begin, known in zip(self._begins, self._numbers, strict=True) if (known or 0) > number)

@@ -67,10 +67,11 @@ class EventLog(Protocol):
         """Hand everything that the log holds and will hold to `deliver`, until cancelled.
 
         Partitions are read from their place in `start` on, and those that have none there from their beginning. It is
-        as if this follower had read up to there: what was removed or replaced since is told as a `Gap` or
-        `TopicRecreated`.
+        as if this follower had read up to there: what was removed, lost at the end or replaced since is told as a
+        `Gap`, `Truncated` or `TopicRecreated`.
 
-        The first item is a `LogMetadata`, unless something was replaced, or the log does not answer from the start. A
+        The first item is a `LogMetadata`, unless something was lost or replaced, or the log does not answer from the
+        start. A
         `deliver` that waits holds up the reading (the log is the buffer); a batch holds at most a few hundred records.
         Of sources that are `paused`, nothing more is read until they are not, but for what is on its way; all others
         are read on. It is asked again and again, from any thread. A log that is one source has nothing to pause.

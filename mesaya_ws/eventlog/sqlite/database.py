@@ -18,7 +18,7 @@ from time import monotonic, sleep, time_ns
 from typing import NamedTuple
 from uuid import uuid4
 
-from mesaya_ws.core.log.epochs import REMEMBERED
+from mesaya_ws.core.log.epochs import REMEMBERED, Epochs
 from mesaya_ws.core.log.records import Appended, NewRecord, Record
 from mesaya_ws.eventlog.sqlite.diagnosis import reason
 
@@ -51,8 +51,6 @@ _FORGET_EPOCHS = """
 _EPOCHS = (
     "SELECT epoch.id, name, place, number FROM epoch JOIN topic ON topic.id = topic WHERE epoch.id > ? ORDER BY place"
 )
-_EPOCH_AT = """
-    SELECT number FROM epoch JOIN topic ON topic.id = topic WHERE name = ? AND place < ? ORDER BY place DESC LIMIT 1"""
 _HAS_EPOCHS = "SELECT count(*) FROM sqlite_master WHERE name = 'epoch'"
 _ADD_TOPIC = "INSERT INTO topic (name, uuid, next) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
 _TOPICS = """
@@ -101,6 +99,14 @@ class Epoch(NamedTuple):
     number: int
 
 
+def by_topic(epochs: Iterable[Epoch]) -> dict[str, Epochs]:
+    """Return what is known by topic, of epochs in the order of their places."""
+    known: dict[str, Epochs] = {}
+    for _, topic, place, number in epochs:
+        known.setdefault(topic, Epochs()).begin(place, number)
+    return known
+
+
 class Database:
     """A connection to the file, for one thread; to be closed there. `path` is absolute.
 
@@ -111,6 +117,7 @@ class Database:
         self.path = path
         self._patience = patience
         self._knows_epochs = False
+        self._ends: dict[str, int] = {}  # as of our last append
         with self._errors_explained():
             self._db = sqlite3.connect(
                 f"{path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=patience, isolation_level=None
@@ -167,11 +174,14 @@ class Database:
             if self._db.execute("PRAGMA user_version").fetchone() == (0,):
                 for statement in _SCHEMA:
                     self._db.execute(statement)
-            self._db.execute(_EPOCH_TABLE)
             self._db.executemany(_ADD_TOPIC, [(name, str(uuid4())) for name in topics])
-            number = _FIRST_EPOCH | randbits(62)
-            self._db.executemany(_BEGIN_EPOCH, [(number, name) for name in topics])
-            self._db.execute(_FORGET_EPOCHS, (REMEMBERED,))
+            self._begin_epoch(topics)
+
+    def _begin_epoch(self, topics: Iterable[str]) -> None:
+        self._db.execute(_EPOCH_TABLE)
+        number = _FIRST_EPOCH | randbits(62)
+        self._db.executemany(_BEGIN_EPOCH, [(number, name) for name in topics])
+        self._db.execute(_FORGET_EPOCHS, (REMEMBERED,))
 
     def _use_wal(self) -> None:
         """Make the file one that can be read while it is written; this stays with the file."""
@@ -199,6 +209,9 @@ class Database:
         with self._transaction("IMMEDIATE"):
             ids = dict(self._db.execute("SELECT name, id FROM topic"))
             ends = dict(self._db.execute("SELECT name, next FROM topic"))
+            if any(ends.get(name, 0) < end for name, end in self._ends.items()):
+                # An older copy has been written over the file: these offsets have been given out already.
+                self._begin_epoch(ids)
             now = time_ns() // 1_000_000
             rows = []
             for group in groups:
@@ -217,6 +230,7 @@ class Database:
             self._db.executemany(
                 "UPDATE topic SET next = ? WHERE id = ?", [(ends[name], id) for name, id in ids.items()]
             )
+        self._ends = ends
         self._check_place()  # else the others do not see what was committed
         return places
 
@@ -237,24 +251,26 @@ class Database:
         with self._transaction():
             return self._topics()
 
-    def seq_before(self, places: Mapping[str, int]) -> int:
-        """Return a `seq` behind which lies all that the topics in `places` hold at or behind their offsets there."""
-        with self._transaction():
-            firsts = [row[0] for place in places.items() if (row := self._db.execute(_FIRST, place).fetchone())]
-            return min(firsts) - 1 if firsts else int(self._db.execute(_LAST).fetchone()[0])
+    def after(
+        self, seq: int | None, places: Mapping[str, int], epoch: int
+    ) -> tuple[dict[str, Topic], list[Epoch], Page]:
+        """Return all topics, the epochs with a higher id than `epoch`, and a page of all records after `seq`.
 
-    def after(self, seq: int, epoch: int) -> tuple[dict[str, Topic], list[Epoch], Page]:
-        """Return all topics, the epochs with a higher id than `epoch`, and a page of all records behind `seq`."""
+        Without `seq`, one is found after which lies all that topics hold from their offsets in `places` on.
+        """
         with self._transaction():
-            return self._topics(), self._epochs(epoch), self._page(_PAGE, (seq, PAGE_RECORDS))
+            start = self._seq_before(places) if seq is None else seq
+            page = self._page(_PAGE, (start, PAGE_RECORDS))
+            return self._topics(), self._epochs(epoch), page._replace(seq=max(start, page.seq))
 
-    def epochs_at(self, places: Mapping[str, int]) -> tuple[dict[str, Topic], dict[str, int]]:
-        """Return all topics, and the epochs at `places`, of the topics where it is known, at one moment."""
+    def _seq_before(self, places: Mapping[str, int]) -> int:
+        firsts = [row[0] for place in places.items() if (row := self._db.execute(_FIRST, place).fetchone())]
+        return min(firsts) - 1 if firsts else int(self._db.execute(_LAST).fetchone()[0])
+
+    def epochs(self) -> tuple[dict[str, Topic], dict[str, Epochs]]:
+        """Return all topics, and the epochs of those where some are known, at one moment."""
         with self._transaction():
-            if not self._has_epochs():
-                return self._topics(), {}
-            rows = {topic: self._db.execute(_EPOCH_AT, (topic, place)).fetchone() for topic, place in places.items()}
-            return self._topics(), {topic: row[0] for topic, row in rows.items() if row is not None}
+            return self._topics(), by_topic(self._epochs(0))
 
     def _epochs(self, id: int) -> list[Epoch]:
         return [Epoch(*row) for row in self._db.execute(_EPOCHS, (id,))] if self._has_epochs() else []

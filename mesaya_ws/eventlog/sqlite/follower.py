@@ -18,10 +18,11 @@ from mesaya_ws.core.log.events import (
     LogMetadata,
     Records,
     TopicRecreated,
+    Truncated,
     Unavailable,
 )
 from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record
-from mesaya_ws.eventlog.sqlite.database import Database, DatabaseError, Epoch, Page, Topic
+from mesaya_ws.eventlog.sqlite.database import Database, DatabaseError, Epoch, Page, Topic, by_topic
 
 POLL_INTERVAL = 0.02
 """Seconds between two looks at whether other processes have appended; each costs some 10 µs, and waking up."""
@@ -91,21 +92,14 @@ class Follower:
     def _read_on(self, file: Database) -> None:
         """Hand over what the log holds and what comes, until another file is in its place."""
         version, changed_at = None, -inf
-        if self._seq is None:
-            self._seq = file.seq_before(dict.fromkeys(self._topics, 0) | self._next)
-        self._check_epochs(file)
-        # It may be a copy, in which epochs that are new have ids of those that others began before it was put back.
-        self._epoch = 0
+        self._lose_place()
         while not file.moved:
             trio.from_thread.check_cancelled()
             self.wake.clear()
             news: list[LogEvent] = []
             latest = file.version()
             if latest != version or monotonic() >= self._look_at:
-                looked_at = round(time() * 1000)
-                if monotonic() >= self._look_at:
-                    self._check_epochs(file)
-                news, more = self._next_news(*file.after(self._seq, self._epoch), looked_at)
+                news, more = self._read(file)
                 if latest != version:
                     changed_at = monotonic()
                 version = None if more else latest
@@ -114,6 +108,30 @@ class Follower:
             self._tell_state(self._trouble())
             for item in news:
                 trio.from_thread.run(self._deliver, item)
+
+    def _read(self, file: Database) -> tuple[list[LogEvent], bool]:
+        """Return what is to be told of the file now, and whether there may be more."""
+        looked_at = round(time() * 1000)
+        if monotonic() >= self._look_at:
+            self._lose_place()
+        topics, epochs, page = self._after_place(file)
+        if self._epoch and self._is_older(topics, epochs):
+            self._lose_place()
+            topics, epochs, page = self._after_place(file)
+        if not self._epoch and (lost := self._go_back(topics, by_topic(epochs))):
+            return lost, True
+        return self._next_news(topics, epochs, page, looked_at)
+
+    def _after_place(self, file: Database) -> tuple[dict[str, Topic], list[Epoch], Page]:
+        return file.after(self._seq, dict.fromkeys(self._topics, 0) | self._next, self._epoch)
+
+    def _lose_place(self) -> None:
+        """Have our place in the order found anew, and all epochs told.
+
+        A copy that is put back gives out again what others had been given since it was made: numbers of the order, and
+        ids of epochs.
+        """
+        self._seq, self._epoch = None, 0
 
     def _tell_state(self, trouble: str | None) -> None:
         if trouble and not self._down:
@@ -127,7 +145,6 @@ class Follower:
     ) -> tuple[list[LogEvent], bool]:
         """Return what is to be told of a page behind our place, and whether there may be more."""
         topics = {name: topic for name, topic in all_topics.items() if name in self._topics}
-        self._check_age(topics)
         news: list[LogEvent] = []
         for name in topics.keys() - self._known.keys():
             self._begin(name, topics[name])
@@ -147,43 +164,45 @@ class Follower:
         if begun := self._begun(epochs):
             news.append(EpochsBegun(begun))
         records = self._take(page.records)
-        self._seq = page.seq or self._seq
+        self._seq = page.seq
         if not page.more:
             self._next.update((name, topic.end) for name, topic in topics.items())
         if records:
             news.append(Records(None, records, self._lag(topics)))
         return news, page.more
 
-    def _check_age(self, topics: Mapping[str, Topic]) -> None:
+    def _is_older(self, topics: Mapping[str, Topic], epochs: Sequence[Epoch]) -> bool:
+        """Return whether the file is an older copy of what was read: no epoch that is new begins before that."""
+        return any(
+            topic.end < self._next[name] for name, topic in topics.items() if self._known.get(name) == topic.uuid
+        ) or any(epoch.place < self._next.get(epoch.topic, 0) for epoch in epochs)
+
+    def _go_back(self, topics: Mapping[str, Topic], epochs: Mapping[str, Epochs]) -> list[LogEvent]:
+        """Go back to where the file, with all these epochs, still holds what was read; return what that lost."""
+        lost: list[LogEvent] = []
         for name, topic in topics.items():
-            if self._known.get(name) == topic.uuid and self._next[name] > topic.end:
-                raise DatabaseError(
-                    f"{self._path} holds less than has been read from it: put the newer file back, or restart."
-                )
+            if self._known.get(name) != topic.uuid:
+                continue
+            here, known = self._next[name], self._epochs.get(name, Epochs())
+            there = known.agreed(epochs.get(name, Epochs()), min(here, topic.end))
+            if there < here:
+                known.cut(there)
+                self._next[name], self._look_at = there, -inf
+                lost.append(Truncated(Partition(name, 0), there))
+        return lost
 
-    def _check_epochs(self, file: Database) -> None:
-        """Look whether what was read is still what the file holds, and not an older copy that was written on."""
-        topics, epochs = file.epochs_at(self._next)
-        for name, number in epochs.items():
-            known = self._epochs[name].at(self._next[name]) if name in self._epochs else None
-            if known is not None and known != number and topics[name].uuid == self._known[name]:
-                raise self._older_copy()
-
-    def _older_copy(self) -> DatabaseError:
-        return DatabaseError(
-            f"{self._path} is an older copy of what has been read, which was written on: put the newer file back, or "
-            "restart."
-        )
+    def _is_news(self, topic: str, place: int, number: int) -> bool:
+        return topic not in self._epochs or self._epochs[topic].at(place + 1) != number
 
     def _begun(self, epochs: Sequence[Epoch]) -> list[tuple[Partition, int, int]]:
-        """Return what is to be told of epochs. None that is new begins before what has been read."""
-        if self._epoch and any(epoch.place < self._next.get(epoch.topic, 0) for epoch in epochs):
-            raise self._older_copy()
+        """Return what is to be told of epochs."""
         self._epoch = max((epoch.id for epoch in epochs), default=self._epoch)
-        ours = [epoch for epoch in epochs if epoch.topic in self._known]
-        for _, topic, place, number in ours:
-            self._epochs.setdefault(topic, Epochs()).begin(place, number)
-        return [(Partition(topic, 0), place, number) for _, topic, place, number in ours]
+        begun = []
+        for _, topic, place, number in epochs:
+            if topic in self._known and self._is_news(topic, place, number):
+                self._epochs.setdefault(topic, Epochs()).begin(place, number)
+                begun.append((Partition(topic, 0), place, number))
+        return begun
 
     def _begin(self, name: str, topic: Topic) -> None:
         self._known[name], self._next[name] = topic.uuid, topic.begin

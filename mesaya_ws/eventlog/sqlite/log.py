@@ -13,6 +13,7 @@ from typing import TypeVar
 import attrs
 import trio
 
+from mesaya_ws.core.log.epochs import Epochs
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import (
     EventLog,
@@ -149,15 +150,13 @@ class SqliteLog:
     async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
         """See `EventLog.lost_ends`."""
         asked = {partition.topic: place for partition, place in places.items() if partition.number == 0}
-        topics, epochs = await self._ask(
-            lambda file: file.epochs_at({topic: place.next for topic, place in asked.items()})
-        )
+        topics, epochs = await self._ask(Database.epochs)
         return {
             Partition(name, 0)
             for name, (topic_id, next_offset, epoch) in asked.items()
             if name in topics
             and topics[name].uuid == topic_id
-            and (topics[name].end < next_offset or (epoch is not None and epochs.get(name, epoch) != epoch))
+            and (topics[name].end < next_offset or _is_other(epoch, epochs.get(name, Epochs()).at(next_offset)))
         }
 
     async def _ask(self, question: Callable[[Database], _Answer]) -> _Answer:
@@ -213,6 +212,11 @@ class SqliteLog:
             return None
         self._requests.put(None)  # for the next time
         return requests
+
+
+def _is_other(epoch: int | None, known: int | None) -> bool:
+    """Return whether two epochs are known to differ."""
+    return None not in (epoch, known) and epoch != known
 
 
 def _answer(requests: Sequence[_Request], failure: str | None) -> None:
