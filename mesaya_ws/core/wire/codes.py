@@ -48,7 +48,12 @@ SLOW = CloseCode(
 PING_TIMEOUT = CloseCode(
     4009, "ping_timeout", "Nothing came from the client within PING_TIMEOUT of a ping.", reconnect=True
 )
-RATE_LIMITED = CloseCode(4029, "rate_limited", "The client sent more than MESSAGES_PER_SECOND.", reconnect=False)
+RATE_LIMITED = CloseCode(
+    4029,
+    "rate_limited",
+    "The client sent more than MESSAGES_PER_SECOND, or too many tiny pieces of messages.",
+    reconnect=False,
+)
 
 CLOSE_CODES = {
     close.code: close

@@ -2,7 +2,17 @@
 
 from enum import Enum
 
-from attrs import define
+from attrs import define, field
+
+SMALL_PIECE = 512
+"""Bytes that a receive in the middle of a message usually brings at least: segments have 536 where nobody knows better
+(RFC 9293, 3.7.1). How many larger ones there are is bounded by the bytes of the messages."""
+
+PIECES_PER_FRAME = 20
+"""Receives that bring less, and no new frame, for each frame that a client may send."""
+
+BURST_SECONDS = 10
+"""So many seconds' worth may come at once."""
 
 
 class Violation(Enum):
@@ -14,28 +24,54 @@ class Violation(Enum):
 
 
 @define
+class Bucket:
+    """An allowance of so many a second, of which `BURST_SECONDS` can be saved; it is full at first.
+
+    Times are in seconds by any clock that only goes forward.
+    """
+
+    per_second: float
+    _left: float = 0.0
+    _updated: float = float("-inf")
+
+    def take(self, now: float) -> bool:
+        """Take one; return False when there is none left."""
+        self._left = min(self.per_second * BURST_SECONDS, self._left + (now - self._updated) * self.per_second)
+        self._updated = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+@define
 class FrameLimiter:
     """Follows the headers of a client's frames, to enforce limits before anything is buffered.
 
-    It judges sizes in bytes as announced, over all fragments of a message, and the number of frames over time (a bucket
-    that holds ten seconds' worth). Whether the frames are valid is not its business: the WebSocket library judges that.
+    It judges sizes in bytes as announced, over all fragments of a message, the number of frames over time, and that of
+    the tiny pieces in which they come: each receive costs a turn of the event loop, however little it brings. Whether
+    the frames are valid is not its business: the WebSocket library judges that.
     """
 
     max_message_bytes: int
     frames_per_second: float
-    _allowance: float = 0.0
-    _updated: float = float("-inf")
+    _frames: Bucket = field(init=False)
+    _pieces: Bucket | None = field(init=False, default=None)  # few clients ever need one
     _header: bytes = b""
     _skip: int = 0
     _message_bytes: int = 0
 
+    def __attrs_post_init__(self) -> None:
+        self._frames = Bucket(self.frames_per_second)
+
     def feed(self, data: bytes, now: float) -> Violation | None:
-        """Take the next bytes of the client, at the time `now` in seconds; return the first violation in them."""
+        """Take what has been received of the client at the time `now` (seconds); return the first violation in it."""
         at, end = 0, len(data)
+        brings_frame = False
         while True:
             if self._skip >= end - at:
                 self._skip -= end - at
-                return None
+                return None if brings_frame or end >= SMALL_PIECE else self._judge_piece(now)
             at += self._skip
             self._skip = 0
             if self._header:
@@ -44,7 +80,8 @@ class FrameLimiter:
             size = self._header_size(data, at, end)
             if size is None:
                 self._header = data[at:]
-                return None
+                return None if brings_frame or end >= SMALL_PIECE else self._judge_piece(now)
+            brings_frame = True
             if violation := self._judge(data[at : at + size], now):
                 return violation
             at += size
@@ -59,7 +96,7 @@ class FrameLimiter:
         return size if end - at >= size else None
 
     def _judge(self, header: bytes, now: float) -> Violation | None:
-        if not self._admit(now):
+        if not self._frames.take(now):
             return Violation.FLOOD
         opcode, final = header[0] & 0x0F, header[0] & 0x80
         self._skip = header[1] & 0x7F
@@ -76,11 +113,7 @@ class FrameLimiter:
             self._message_bytes = 0
         return None
 
-    def _admit(self, now: float) -> bool:
-        most = self.frames_per_second * 10
-        self._allowance = min(most, self._allowance + (now - self._updated) * self.frames_per_second)
-        self._updated = now
-        if self._allowance < 1:
-            return False
-        self._allowance -= 1
-        return True
+    def _judge_piece(self, now: float) -> Violation | None:
+        if self._pieces is None:
+            self._pieces = Bucket(self.frames_per_second * PIECES_PER_FRAME)
+        return None if self._pieces.take(now) else Violation.FLOOD

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
 
-from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
+from mesaya_ws.core.wire.frame_limits import PIECES_PER_FRAME, FrameLimiter, Violation
 from mesaya_ws.core.wire.frames import PING, close_frame, text_frame
 
 
@@ -84,6 +84,39 @@ def test_frames_over_time():
 
 def test_empty_fragments_are_frames_too():
     assert watch(rate=1).feed(masked(1, b"", final=False) + masked(0, b"", final=False) * 10, 0) is Violation.FLOOD
+
+
+def fed(limiter, data, size, now, per_second):
+    """Feed `data` in pieces of a size, so many a second, from a time on; return the violation, if any, and the time."""
+    for number, at in enumerate(range(0, len(data), size), 1):
+        if violation := limiter.feed(data[at : at + size], now + number / per_second):
+            return violation, now + number / per_second
+    return None, now + len(data) / size / per_second
+
+
+def test_tiny_pieces_over_time():
+    rate, wire = 100, masked(1, b"x" * 60_000)
+    violation, at = fed(watch(60_000, rate), wire, 1, 0.0, per_second=1e6)
+    assert (violation, at) == (Violation.FLOOD, pytest.approx(rate * 10 * PIECES_PER_FRAME / 1e6, rel=0.1))
+    violation, _ = fed(watch(60_000, rate), wire, 1, 0.0, per_second=rate * PIECES_PER_FRAME)
+    assert violation is None
+    violation, _ = fed(watch(60_000, rate), masked(1, b"") * 10_000, 1, 0.0, per_second=rate * 6)
+    assert violation is None, "the smallest frames, byte by byte"
+
+
+@pytest.mark.parametrize("segment", [536, 1460])
+def test_whatever_may_be_sent_may_come_in_the_segments_of_any_network(segment):
+    limiter, now = watch(65_536, 50), 0.0
+    for _ in range(50 * 60):
+        violation, now = fed(limiter, masked(1, b"x" * 65_536), segment, now, per_second=50 * 65_550 / segment)
+        assert violation is None
+
+
+def test_messages_that_come_in_several_packets_each_may_come_as_often_as_others():
+    limiter, now = watch(rate=50), 0.0
+    for _ in range(50 * 60):
+        violation, now = fed(limiter, masked(1, b"x" * 300), 16, now, per_second=50 * 20)
+        assert violation is None
 
 
 @given(
