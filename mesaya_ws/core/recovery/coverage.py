@@ -4,6 +4,7 @@ From this follows what can be done for a client that comes with a place in the l
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 
 from attrs import frozen
 
@@ -109,18 +110,17 @@ class Coverage:
         if self._cursor.next.get(partition, 0) <= next_offset:
             return iter(())
         self.has_read_lost = True
-        self._window.truncate(partition, next_offset)
+        taken_back = self._window.truncate({partition: next_offset})
         self._cursor.truncated(partition, next_offset)
-        self._parentage.replaced(partition.topic, self._cursor)
-        return self.dependencies.truncated(partition, next_offset)
+        reparented = self._parentage.replaced(partition.topic, self._cursor)
+        return chain(taken_back, reparented, self.dependencies.truncated(partition, next_offset))
 
     def replaced(self, topic: str, topic_id: str) -> Iterator[None]:
         """Start anew with a topic that was created again; see `truncated` of what is returned."""
-        for partition in [known for known in self._cursor.next if known.topic == topic]:
-            self._window.forget(partition)
+        taken_back = self._window.truncate({known: 0 for known in self._cursor.next if known.topic == topic})
         self._cursor.replaced(topic, topic_id)
-        self._parentage.replaced(topic, self._cursor)
-        return self.dependencies.replaced(topic)
+        reparented = self._parentage.replaced(topic, self._cursor)
+        return chain(taken_back, reparented, self.dependencies.replaced(topic))
 
     def reparented(self, channel: Channel, partition: Partition) -> None:
         """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""

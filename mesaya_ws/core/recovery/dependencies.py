@@ -257,10 +257,14 @@ class Dependencies:
         """Forget what a topic told before it was created again, yielding often; no record may be noted meanwhile."""
         for recent in (self._known, self._waiting, self._last):
             yield from recent.keep(lambda partition, _: partition.topic != topic)
-        for untold in self._untold.values():
+        for number, untold in enumerate(list(self._untold.values()), 1):
+            if number % AT_ONCE == 0:
+                yield
             for partition in [partition for partition in untold if partition.topic == topic]:
                 del untold[partition]
-        for pairs in self._pairs.values():
+        for number, pairs in enumerate(list(self._pairs.values()), 1):
+            if number % AT_ONCE == 0:
+                yield
             for pair in [pair for pair in pairs if topic in (pair[0].topic, pair[1].topic)]:
                 del pairs[pair]
         self._unsure = {partition: at for partition, at in self._unsure.items() if partition.topic != topic}
@@ -272,10 +276,14 @@ class Dependencies:
         """
         for recent in (self._known, self._waiting, self._last):
             yield from recent.keep(lambda at, offset: at != partition or offset < end)
-        for pairs in self._pairs.values():
+        for number, pairs in enumerate(list(self._pairs.values()), 1):
+            if number % AT_ONCE == 0:
+                yield
             for pair, stairs in pairs.items():
                 stairs.cut(*(end if at == partition else None for at in pair))
-        for untold in (*self._untold.values(), self._unsure):
+        for number, untold in enumerate([*self._untold.values(), self._unsure], 1):
+            if number % AT_ONCE == 0:
+                yield
             if untold.get(partition, 0) > end:
                 untold[partition] = end
 

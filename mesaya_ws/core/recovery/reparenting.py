@@ -1,6 +1,7 @@
 """When it changed what belongs to a channel, and what had been taken of the log by then."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
@@ -10,6 +11,9 @@ from mesaya_ws.core.recovery.position import Cursor, Offsets
 
 REMEMBERED = 100_000
 """Offsets that are remembered of changes of parentage: with one partition a topic, of some 20,000 changes."""
+
+AT_ONCE = 2000
+"""Channels of which changes are let go in one go: a millisecond."""
 
 
 @frozen
@@ -39,8 +43,9 @@ class Reparentings:
     """
 
     def __init__(self) -> None:
-        self._changes: dict[str, deque[_Change]] = {}
-        self._order: deque[Channel] = deque()
+        # By the kind of channel, by channel. Those of before a topic was created again are only in the order of all.
+        self._changes: dict[str, dict[str, deque[_Change]]] = {}
+        self._order: deque[tuple[Channel, _Change]] = deque()
         self._size = 0
         # By the kind of channel: before it, nothing is remembered any more.
         self._forgotten: dict[str, Offsets] = {}
@@ -48,36 +53,52 @@ class Reparentings:
     def changed(self, channel: Channel, partition: Partition, cursor: Cursor) -> None:
         """Note that the record of `partition` which was taken last changed what belongs to `channel`."""
         cut = _cut(channel.kind, cursor)
-        self._changes.setdefault(channel.name, deque()).append(_Change(partition, cut))
-        self._order.append(channel)
+        change = _Change(partition, cut)
+        self._changes.setdefault(channel.kind.name, {}).setdefault(channel.name, deque()).append(change)
+        self._order.append((channel, change))
         self._size += len(cut)
         while self._size > REMEMBERED:
             self._forget_first()
 
     def _forget_first(self) -> None:
-        channel = self._order.popleft()
-        changes = self._changes[channel.name]
-        cut = self._forgotten[channel.kind.name] = changes.popleft().cut
-        self._size -= len(cut)
+        channel, change = self._order.popleft()
+        self._size -= len(change.cut)
+        kind, name = channel.kind.name, channel.name
+        changes = self._changes.get(kind, {}).get(name)
+        if changes is None or changes[0] is not change:
+            return  # it was before a topic was created again
+        changes.popleft()
+        self._forgotten[kind] = change.cut
         if not changes:
-            del self._changes[channel.name]
+            del self._changes[kind][name]
 
-    def replaced(self, topic: str, cursor: Cursor) -> None:
-        """Forget what happened before a topic was created again: its offsets mean something else from now on."""
+    def replaced(self, topic: str, cursor: Cursor) -> Iterator[None]:
+        """Forget at once what happened before a topic was created again: its offsets mean something else from now on.
+
+        What is returned lets go of it, yielding often.
+        """
+        gone = []
         for kind in KINDS.values():
             if topic in kind.topics:
                 self._forgotten[kind.name] = _cut(kind, cursor)
-        self._order = deque(channel for channel in self._order if topic not in channel.kind.topics)
-        kept = {channel.name for channel in self._order}
-        self._changes = {name: changes for name, changes in self._changes.items() if name in kept}
-        self._size = sum(len(change.cut) for changes in self._changes.values() for change in changes)
+                gone.append(self._changes.pop(kind.name, {}))
+        return _empty(gone)
 
     def clean(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether every change on `channel` is wholly before or wholly behind `vector`."""
         forgotten = self._forgotten.get(channel.kind.name, {})
         return all(vector.get(known, 0) >= taken for known, taken in forgotten.items()) and all(
-            change.is_before(vector) or change.is_behind(vector) for change in self._changes.get(channel.name, ())
+            change.is_before(vector) or change.is_behind(vector)
+            for change in self._changes.get(channel.kind.name, {}).get(channel.name, ())
         )
+
+
+def _empty(tables: Iterable[dict[str, deque[_Change]]]) -> Iterator[None]:
+    for table in tables:
+        while table:
+            for _ in range(min(AT_ONCE, len(table))):
+                table.popitem()
+            yield
 
 
 def _cut(kind: Kind, cursor: Cursor) -> Offsets:

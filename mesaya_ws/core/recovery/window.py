@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import chain
 from operator import attrgetter
@@ -28,7 +28,8 @@ class Publication(NamedTuple):
 
 
 DROPPED_AT_ONCE = 1000
-"""How many publications are dropped in one go: a burst ages all at once, and each takes some 2 µs."""
+"""How many publications are dropped in one go, and of how many channels some are taken back: a burst ages all at once,
+and each takes some 2 µs."""
 
 _GONE = Publication(0, Partition("", 0), 0, 0, b"")
 _serial, _offset = attrgetter("serial"), attrgetter("offset")
@@ -125,6 +126,8 @@ class Window:
         # By channel, by what it is a state of: where the latest state is.
         self._states: dict[str, dict[str, tuple[_Line, int]]] = {}
         self._floor: dict[Partition, int] = {}
+        # Of partitions, from which offset on all is taken back; as long as that has not been done on every channel.
+        self._cuts: dict[Partition, int] = {}
         self.evicted = 0
         self.era = 0
         self.serial = 0
@@ -151,21 +154,41 @@ class Window:
         self.era += 1
         self.raise_floor(partition, offset)
 
-    def forget(self, partition: Partition) -> None:
-        """Promise nothing of a partition whose topic was created anew, and begin it again at 0."""
-        self.truncate(partition, 0)
+    def truncate(self, ends: Mapping[Partition, int]) -> Iterator[None]:
+        """Take back at once what was made of the records of partitions from their `ends` on: others will be there.
 
-    def truncate(self, partition: Partition, offset: int) -> None:
-        """Take back what was made of records of `partition` from `offset` on: others will be there."""
-        self.era += 1
+        Where a topic was created anew, they begin again at 0. What is returned lets go of it, yielding often: it is to
+        be iterated over before anything is added.
+        """
+        self.era += bool(ends)
         # What is taken back stays where it is in the order of all, until its turn has come.
-        self._states.clear()
-        for channel, lines in list(self._channels.items()):
-            if partition in lines and not lines[partition].truncate(offset):
+        states, self._states = self._states, {}
+        for partition, end in ends.items():
+            self._cuts[partition] = min(end, self._cuts.get(partition, end))
+            self._floor[partition] = min(end, self._floor.get(partition, 0))
+        return self._sweep(states, {partition: self._cuts[partition] for partition in ends})
+
+    def _sweep(self, states: dict[str, dict[str, tuple[_Line, int]]], cuts: dict[Partition, int]) -> Iterator[None]:
+        for number, channel in enumerate(list(self._channels), 1):
+            if number % DROPPED_AT_ONCE == 0:
+                yield
+            self._cut(channel)
+        for partition, end in cuts.items():
+            if self._cuts.get(partition) == end:
+                del self._cuts[partition]
+        while states:
+            for _ in range(min(DROPPED_AT_ONCE, len(states))):
+                states.popitem()
+            yield
+
+    def _cut(self, channel: str) -> None:
+        """Take back on a channel what is to be taken back."""
+        lines = self._channels.get(channel, {})
+        for partition in lines.keys() & self._cuts.keys():
+            if not lines[partition].truncate(self._cuts[partition]):
                 del lines[partition]
                 if not lines:
                     del self._channels[channel]
-        self._floor[partition] = min(offset, self._floor.get(partition, 0))
 
     def add(
         self,
@@ -219,7 +242,7 @@ class Window:
         channel, publication = self._order.popleft()
         self.evicted = publication.serial
         self.bytes -= len(publication.frame)
-        lines = self._channels.get(channel, {})
+        lines = self._lines(channel)
         line = lines.get(publication.partition)
         if line is None or line.entries[line.start] is not publication:
             return  # it has been taken back
@@ -249,7 +272,7 @@ class Window:
         """Return how many publications there are on `channel` after the place `vector`, up to `end`."""
         places = (
             line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0))
-            for partition, line in self._channels.get(channel, {}).items()
+            for partition, line in self._lines(channel).items()
         )
         return sum(stop - start for start, stop in places)
 
@@ -267,7 +290,7 @@ class Window:
             raise PositionEvicted
         runs = [
             line.run(serial, *line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0)))
-            for partition, line in self._channels.get(channel, {}).items()
+            for partition, line in self._lines(channel).items()
         ]
         return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
 
@@ -279,13 +302,15 @@ class Window:
         """
         if serial < self.evicted:
             raise PositionEvicted
-        runs = [line.standing(serial) for line in self._lines(channel)]
+        runs = [line.standing(serial) for line in self._lines(channel).values()]
         return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
 
     def latest(self, channel: str, count: int) -> list[Publication]:
         """Return the last `count` publications on `channel`, in their order."""
-        ends = [line.entries[max(line.start, len(line.entries) - count) :] for line in self._lines(channel)]
+        ends = [line.entries[max(line.start, len(line.entries) - count) :] for line in self._lines(channel).values()]
         return sorted(chain.from_iterable(ends), key=_serial)[-count:]
 
-    def _lines(self, channel: str) -> Iterable[_Line]:
-        return self._channels.get(channel, {}).values()
+    def _lines(self, channel: str) -> dict[Partition, _Line]:
+        if self._cuts:
+            self._cut(channel)
+        return self._channels.get(channel, {})

@@ -9,8 +9,9 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.dependencies import Dependencies, _Recent
+from mesaya_ws.core.recovery.dependencies import AT_ONCE, Dependencies, _Recent
 from mesaya_ws.core.recovery.window import Window
+from tests.steps import most_calls_in_a_step
 from tests.timing import take
 
 BOOKED, PAID, TABLES = (Partition(topic_of(domain), 0) for domain in ("reservations", "payments", "tables"))
@@ -115,6 +116,20 @@ def test_a_topic_that_is_created_again_depends_on_nothing(dependencies):
     assert holds(dependencies, booked=5, paid=0)
     dependencies.note(PAID, 0, told(parents=("reservation:v",)))
     assert not holds(dependencies, booked=5, paid=1)
+
+
+@pytest.mark.parametrize("forget", [lambda it: it.replaced(BOOKED.topic), lambda it: it.truncated(BOOKED, 0)])
+def test_of_many_channels_it_is_forgotten_bit_by_bit(window, forget):
+    dependencies = Dependencies(window)
+    for number in range(10 * AT_ONCE):
+        channel = parse_channel(f"user:{number}:notifications")
+        parent = f"reservation:{number}"
+        dependencies.note(BOOKED, 2 * number, untold(parent))
+        dependencies.note(BOOKED, 2 * number + 1, told(channel, known=(parent,)))
+        dependencies.note(PAID, 2 * number, untold(parent))
+        dependencies.note(PAID, 2 * number + 1, told(channel, parents=(parent,), known=(parent,)))
+    assert most_calls_in_a_step(forget(dependencies)) < 20 * AT_ONCE
+    assert dependencies.clean(channel, {PAID: 2 * number + 2})
 
 
 def test_what_a_log_has_lost_the_end_of_is_forgotten_from_there_on(dependencies):

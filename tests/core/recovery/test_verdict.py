@@ -14,13 +14,15 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata, Records, TopicRecreated
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.position import Cursor
-from mesaya_ws.core.recovery.reparenting import Reparentings
+from mesaya_ws.core.recovery.reparenting import AT_ONCE, Reparentings
 from mesaya_ws.core.recovery.verdict import Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
 from tests.core.events import LATER, OVER, Log
 from tests.core.world import written
+from tests.steps import calls, most_calls_in_a_step
 
 TABLES = parse_channel("restaurant:R:tables")
 CHANNELS = [TABLES, *map(parse_channel, ("restaurant:R2:tables", "restaurant:R3:reviews"))]
@@ -243,6 +245,56 @@ def test_after_a_topic_was_created_again_old_changes_mean_nothing(moved):
     feed.hear(LogMetadata({Partition("mesa-ya.sections.events", 0): OffsetRange(0, 0, "another")}, {}), LATER)
     list(feed.take(LATER))
     assert isinstance(feed.coverage.judge(TABLES, feed.position(TABLES)), Recoverable)
+
+
+def test_many_changes_are_forgotten_at_once_and_let_go_of_bit_by_bit():
+    tables, sections, menus = (Partition(topic_of(domain), 0) for domain in ("tables", "sections", "menus"))
+    cursor = Cursor()
+    cursor.found({at: OffsetRange(0, 0, "id") for at in (tables, sections, menus)})
+    parentage = Reparentings()
+    menu = parse_channel("restaurant:R:menu")
+    parentage.changed(menu, menus, cursor)
+    for number in range(5 * AT_ONCE):
+        cursor.advance(tables, number + 1)
+        cursor.advance(sections, number + 1)
+        parentage.changed(parse_channel(f"restaurant:{number}:tables"), sections, cursor)
+    between = {tables: 0, sections: 5 * AT_ONCE}
+    last = parse_channel(f"restaurant:{number}:tables")
+    assert not parentage.clean(last, between)
+    cursor.replaced(sections.topic, "another")
+    cursor.found({sections: OffsetRange(0, 0, "another")})
+    before = cursor.next[tables]
+    forgotten = []
+    assert calls(lambda: forgotten.append(parentage.replaced(sections.topic, cursor))) < 500
+    assert not parentage.clean(last, {tables: before - 1, sections: 0}), "before that nothing is sure"
+    assert parentage.clean(last, {tables: before, sections: 0}), "what was before it counts no more"
+    cursor.advance(sections, 1)
+    parentage.changed(last, sections, cursor)
+    assert most_calls_in_a_step(forgotten[0]) < 5 * AT_ONCE
+    assert parentage.clean(last, {tables: before, sections: 1})
+    cursor.advance(tables, before + 1)
+    parentage.changed(last, sections, cursor)
+    assert not parentage.clean(last, {tables: before, sections: 1}), "what was after it counts"
+
+
+def test_what_was_before_a_topic_was_created_again_is_forgotten_first_and_says_nothing_more(monkeypatch):
+    monkeypatch.setattr("mesaya_ws.core.recovery.reparenting.REMEMBERED", 6)
+    tables = Partition(topic_of("tables"), 0)
+    cursor = Cursor()
+    cursor.found({tables: OffsetRange(0, 0, "id")})
+    parentage = Reparentings()
+    cursor.advance(tables, 9)
+    for _ in range(6):
+        parentage.changed(TABLES, tables, cursor)
+    cursor.replaced(tables.topic, "another")
+    cursor.found({tables: OffsetRange(0, 0, "another")})
+    list(parentage.replaced(tables.topic, cursor))
+    for offset in range(1, 7):
+        cursor.advance(tables, offset)
+        parentage.changed(TABLES, tables, cursor)
+        assert parentage.clean(TABLES, {tables: 0}), "what is remembered from before is all that had to go"
+    parentage.changed(TABLES, tables, cursor)
+    assert not parentage.clean(TABLES, {tables: 0})
 
 
 def test_before_what_is_remembered_nobody_is_sure(moved, monkeypatch):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.window import DROPPED_AT_ONCE, PositionEvicted, Window
-from tests.steps import calls
+from tests.steps import calls, most_calls_in_a_step
 
 P, Q = Partition("p", 0), Partition("q", 0)
 
@@ -100,7 +100,7 @@ def test_a_topic_that_was_created_anew_is_forgotten():
     window.add("a", P, 9, 0, b"p")
     window.add("a", Q, 0, 0, b"q")
     window.add("b", P, 10, 0, b"p")
-    window.forget(P)
+    list(window.truncate({P: 0}))
     assert frames(window.after("a", {})) == [b"q"]
     assert frames(window.after("b", {})) == []
     window.add("a", P, 0, 0, b"new")
@@ -204,7 +204,10 @@ def test_what_is_taken_back_is_gone_and_others_come_in_its_place():
         window.add("b", Q, offset, 0, b"q")
     window.add("c", P, 3, 0, b"alone")
     window.raise_floor(P, 3)
-    window.truncate(P, 2)
+    taken_back = window.truncate({P: 2})
+    assert frames(window.after("a", {})) == [b"0", b"1"], "at once"
+    assert window.count("a", {}) == len(window.latest("a", 9)) == 2
+    list(taken_back)
     assert window.era == 1
     assert window.holds([P], {P: 2})
     assert frames(window.after("a", {})) == [b"0", b"1"]
@@ -238,7 +241,13 @@ def test_the_newest_and_the_latest_are_those_that_a_search_would_find(steps):
             window.expire(now + step[1] * 1000)
         elif step[0] == "truncate":
             offsets[step[1]] = max(0, offsets[step[1]] - step[2])
-            window.truncate(step[1], offsets[step[1]])
+            taken_back = window.truncate({step[1]: offsets[step[1]]})
+            if step[2] % 2:
+                window.expire(now + 3000)  # some leaves the window before it has been taken back everywhere
+            for channel in "ab":
+                assert all(one.offset < offsets[one.partition] for one in window.after(channel, {}))
+            list(taken_back)
+            assert not window._cuts
             safe = window.serial  # nobody goes on from a place in another era
         else:
             channel, partition, state_of, size = step
@@ -256,7 +265,7 @@ def test_what_is_taken_back_leaves_without_a_trace():
     window = Window(5, 1000)
     for offset in range(4):
         window.add("a", P, offset, 0, b"old", "x")
-    window.truncate(P, 1)
+    list(window.truncate({P: 1}))
     window.add("a", P, 1, 0, b"new", "x")
     assert frames(window.after("a", {})) == [b"old", b"new"]
     window.expire(6000)
@@ -288,3 +297,26 @@ def test_newest_of_a_place_that_has_gone():
         window.add("a", P, offset, 0, b"1234", "x")
     with pytest.raises(PositionEvicted):
         window.newest("a", 0)
+
+
+def test_what_is_taken_back_on_many_channels_goes_bit_by_bit():
+    window = Window(inf, 1 << 30)
+    for offset in range(30 * DROPPED_AT_ONCE):
+        window.add(f"user:{offset}:notifications", P, offset, 0, b"frame", "x")
+    taken_back = window.truncate({P: 1})
+    assert not list(window.after(f"user:{DROPPED_AT_ONCE}:notifications", {})), "at once, for who asks"
+    assert most_calls_in_a_step(taken_back) < 20 * DROPPED_AT_ONCE
+    assert list(window.channels) == ["user:0:notifications"]
+
+
+@pytest.mark.parametrize("first", [2, 3])
+def test_what_is_taken_back_again_before_all_of_it_has_gone(first):
+    window = Window(inf, 1 << 20)
+    for offset in range(4):
+        window.add("a", P, offset, 0, b"%d" % offset)
+    pending = [window.truncate({P: first}), window.truncate({P: 5 - first})]
+    for taken_back in pending:
+        list(taken_back)
+        assert frames(window.after("a", {})) == [b"0", b"1"]
+    window.add("a", P, 2, 0, b"new")
+    assert frames(window.after("a", {})) == [b"0", b"1", b"new"]
