@@ -43,7 +43,7 @@ def run(script: str) -> str:
 
 
 def test_nothing_of_kafka_python_is_replaced_before_a_log_is_opened():
-    """Whoever imports it, for whatever, finds kafka-python as it is."""
+    """Whoever imports it, for whatever, finds kafka-python as it is (with one more scheme that a proxy may have)."""
     printed = run(
         """
 import trio

@@ -243,7 +243,9 @@ def test_records_that_have_come_are_made_by_the_class_that_is_replaced():
 def test_requests_are_printed_by_the_logger_that_is_silenced():
     from kafka.protocol import parser
 
-    assert parser.log.name == "kafka.protocol.parser"
+    assert parser.log.name == "kafka.protocol.parser", (
+        f"kafka-python {kafka.__version__} prints requests by the logger {parser.log.name}: see REQUEST_LOGGER"
+    )
     others = [
         module.name
         for module in pkgutil.walk_packages(kafka.__path__, "kafka.")

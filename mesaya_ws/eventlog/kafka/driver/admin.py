@@ -1,7 +1,4 @@
-"""Questions to single leaders: the admin client can send them, but offers only ones that fail as a whole.
-
-The names that begin with an underscore are those of release 3.0.12, which is pinned.
-"""
+"""Questions to single leaders: the admin client can send them, but offers only ones that fail as a whole."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

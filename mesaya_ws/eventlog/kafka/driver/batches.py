@@ -2,8 +2,7 @@
 
 kafka-python's own way makes two objects and some forty calls of each record, and reads its headers, which nobody here
 asks for; this takes a quarter of the time, and lets headers be whatever their producer liked. For the format see
-https://kafka.apache.org/documentation/#recordbatch; the names that begin with an underscore are those of release
-3.0.12, which is pinned.
+https://kafka.apache.org/documentation/#recordbatch.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,8 +1,4 @@
-"""How the clients of Kafka are made, and what is changed in them.
-
-The names of kafka-python that begin with an underscore are those of release 3.0.12, which is pinned; what each change
-is for is told at its place, and `tests/eventlog` shows that it works.
-"""
+"""How the clients of Kafka are made, and what is changed in them."""
 
 import ssl
 from collections.abc import Callable, Mapping

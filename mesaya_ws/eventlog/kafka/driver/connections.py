@@ -1,7 +1,4 @@
-"""The connections of Kafka's clients: what kafka-python leaves open, waits for without end, or tries too often.
-
-Its names that begin with an underscore are those of release 3.0.12, which is pinned.
-"""
+"""The connections of Kafka's clients: what kafka-python leaves open, waits for without end, or tries too often."""
 
 import ssl
 import weakref

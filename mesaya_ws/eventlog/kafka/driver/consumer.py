@@ -1,8 +1,4 @@
-"""The consumer that reads the log, and what is changed in it.
-
-The names of kafka-python that begin with an underscore are those of release 3.0.12, which is pinned; what each change
-is for is told at its place, and `tests/eventlog` shows that it works.
-"""
+"""The consumer that reads the log, and what is changed in it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from contextlib import suppress

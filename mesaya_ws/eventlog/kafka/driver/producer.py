@@ -1,7 +1,4 @@
-"""What is changed in the client that produces: what it sends together, and how it ends.
-
-The names that begin with an underscore are those of release 3.0.12, which is pinned.
-"""
+"""What is changed in the client that produces: what it sends together, and how it ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
