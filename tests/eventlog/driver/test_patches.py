@@ -21,7 +21,7 @@ from mesaya_ws.eventlog.kafka.driver import RELEASE, check_release, connections
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
 from mesaya_ws.eventlog.kafka.driver.connections import Connections, Loop, TlsTransport, UnthreadedLoop
 from mesaya_ws.eventlog.kafka.driver.consumer import _asked
-from mesaya_ws.eventlog.kafka.driver.producer import NO_KEY, Keys
+from mesaya_ws.eventlog.kafka.driver.producer import NO_KEY, Keys, end
 from mesaya_ws.settings import Settings, SettingsError
 
 ROOT = Path(__file__).parents[3]
@@ -147,3 +147,18 @@ def test_reading_creates_no_topics():
 def test_a_record_may_have_neither_key_nor_value():
     assert Keys().serialize("a", None, NO_KEY) is None
     assert Keys().serialize("a", None, b"key") == b"key"
+
+
+def test_a_producer_ends_with_its_thread_though_its_records_are_not_acknowledged(monkeypatch: pytest.MonkeyPatch):
+    def flush(_: float) -> None:
+        raise KafkaTimeoutError
+
+    options = {**connection_options(Settings(kafka_brokers=("127.0.0.1:1",))), "api_version": (4, 1)}
+    with closing(Clients(options)) as clients:
+        producer = clients.producer(enable_idempotence=False, max_block_ms=10, metrics_enabled=False)
+        with pytest.raises(KafkaTimeoutError):
+            producer.send("a", b"value")
+        assert producer._sender.is_alive()
+        monkeypatch.setattr(producer, "flush", flush)
+        end(producer, 0.1, 10)
+        assert not producer._sender.is_alive()

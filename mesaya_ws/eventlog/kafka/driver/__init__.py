@@ -7,10 +7,10 @@ Each change, why, and the tests that show it (in `tests/eventlog`):
 - consumer: fetches reuse what they ask of a partition, which was an eighth of their cost: `driver/test_patches`.
 - consumer: `_handle_fetch_response` notes ends and errors, for lag without questions: `driver/test_consumer`.
 - consumer: `_clear_pending_fetch_request` and `poll`, to ask again at once, in half the time: `driver/test_consumer`.
-- consumer: `_append` takes few bytes at a time, for large records would hold up the loop: `test_kafka_faults`.
-- consumer: a half-read batch is dropped, or each later poll would raise the same: `test_kafka_faults`.
-- consumer: rests of paused or replaced partitions, which would be met again or never: `driver/test_consumer`.
-- consumer: `seek` takes an epoch, so that what a new leader has cut off is noticed: `test_kafka_cluster`.
+- consumer: `_append` takes few bytes at a time, for large records would hold up the loop: `driver/test_fetching`.
+- consumer: a half-read batch is dropped, or each later poll would raise the same: `driver/test_fetching`.
+- consumer: rests of paused or replaced partitions, which would be met again or never: `driver/test_fetching`.
+- consumer: `seek` takes an epoch, so that what a new leader has cut off is noticed: `driver/test_fetching`.
 - connections: `ClosingSocket` closes a socket that got no connection; it stayed open: `driver/test_patches`.
 - connections: `write`, `_read_from_sock`, `_sock_recv` spare a third of a request's cost: `driver/test_connections`.
 - connections: a handshake of TLS ends in time; it was waited for without end: `driver/test_patches`.
@@ -23,7 +23,7 @@ Each change, why, and the tests that show it (in `tests/eventlog`):
 - admin: leaders are asked singly, for an error of one partition took the answers of all: `test_kafka_survey`.
 - producer: `together` sends all records at once; the first went alone, the others waited: `test_kafka_producer`.
 - producer: `Keys` lets a record have neither key nor value, as Kafka does: `driver/test_patches`.
-- producer: `end` stops the thread that `close` leaves running after a timeout: `test_kafka_faults`.
+- producer: `end` stops the thread that `close` leaves running after a timeout: `driver/test_patches`.
 
 `driver/test_private_names` has all names that this rests on, and says what another release has changed of them.
 """
