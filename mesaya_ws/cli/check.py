@@ -1,6 +1,6 @@
 """`mesaya-ws check`: what is configured, whether all that is needed answers, and what should be mended."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mesaya_ws.cli.failure import usable_settings
-from mesaya_ws.cli.probes import platform_findings, service_findings
+from mesaya_ws.cli.probes import Service, find_service, platform_findings, service_findings
 from mesaya_ws.cli.running import run
-from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
+from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.environment import given, shown, unused
 from mesaya_ws.eventlog import inspect_event_log
@@ -35,12 +35,12 @@ def check(as_json: bool) -> None:
     when nothing must be mended, with 1 otherwise, and with 2 when the settings cannot be used.
     """
     settings = usable_settings()
-    inspection = run(_inspect, settings)
+    inspection, service = run(_inspect, settings)
     findings = sorted(inspection.findings, key=lambda finding: not finding.is_error)
     errors = [finding.sentence for finding in findings if finding.is_error]
     warnings = [finding.sentence for finding in findings if not finding.is_error]
     if as_json:
-        click.echo(orjson.dumps(_report(settings, inspection, errors, warnings), option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps(_report(settings, inspection, service, errors, warnings), option=orjson.OPT_INDENT_2))
     else:
         for sentence in errors:
             click.echo(f"mesaya-ws: {sentence}", err=True)
@@ -48,18 +48,20 @@ def check(as_json: bool) -> None:
             click.echo(f"mesaya-ws: warning: {sentence}", err=True)
         if not errors:
             click.echo("All is well." if not warnings else "It works, with warnings.")
+        if service.is_absent:
+            click.echo(f"No service runs at {service.address}.")
         _show("Settings", ("setting", "value"), shown(settings))
         _show("Event log", ("topic", "partition", "first", "next"), _rows(inspection))
     if errors:
         click.get_current_context().exit(WRONG)
 
 
-async def _inspect(settings: Settings) -> Inspection:
+async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
     """Ask everything that can be asked, all at once."""
     findings = [warning(f"{sentence}.") for sentence in unused(settings, given())]
     if not settings.auth:
         findings.append(warning("AUTH=off, so private channels are open to everybody."))
-    inspection = Inspection({}, ())
+    inspection, service = Inspection({}, ()), Service("")
 
     async def inspect_log() -> None:
         nonlocal inspection
@@ -71,22 +73,36 @@ async def _inspect(settings: Settings) -> Inspection:
         except trio.TooSlowError:
             findings.append(error(f"the event log does not answer: no answer within {PATIENCE:.0f} s."))
 
-    async def probe(question: Callable[[Settings], Iterable[Finding]]) -> None:
-        findings.extend(await trio.to_thread.run_sync(lambda: list(question(settings))))
+    async def probe_service() -> None:
+        nonlocal service
+        service = await trio.to_thread.run_sync(find_service, settings)
+        findings.extend(await trio.to_thread.run_sync(lambda: list(service_findings(service, settings))))
+
+    async def probe_platform() -> None:
+        findings.extend(await trio.to_thread.run_sync(lambda: list(platform_findings(settings))))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(inspect_log)
-        nursery.start_soon(probe, service_findings)
-        nursery.start_soon(probe, platform_findings)
-    return inspection._replace(findings=[*inspection.findings, *findings])
+        nursery.start_soon(probe_service)
+        nursery.start_soon(probe_platform)
+    return inspection._replace(findings=[*inspection.findings, *findings]), service
 
 
-def _report(settings: Settings, inspection: Inspection, errors: Sequence[str], warnings: Sequence[str]) -> Any:
+def _report(
+    settings: Settings, inspection: Inspection, service: Service, errors: Sequence[str], warnings: Sequence[str]
+) -> Any:
+    facts = service.facts or {}
     partitions = sorted(inspection.extents.items())
     return {
         "ok": not errors,
         "errors": errors,
         "warnings": warnings,
+        "service": {
+            "address": service.address,
+            "runs": service.facts is not None,
+            "version": facts.get("version"),
+            "ready": facts.get("ready"),
+        },
         "settings": dict(shown(settings)),
         "log": [
             {"topic": topic, "partition": number, "first": begin, "next": end}

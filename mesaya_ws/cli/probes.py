@@ -2,7 +2,7 @@
 
 import http.client
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -40,6 +40,26 @@ class NoAnswerError(Exception):
     """There is none; the message is the rest of a sentence."""
 
 
+class NobodyThereError(NoAnswerError):
+    """There is none, since nothing listens there."""
+
+
+class Service(NamedTuple):
+    """What is at HOST and PORT: the `facts` that a service tells of itself, or the `trouble` with what is there.
+
+    Neither: nothing listens there.
+    """
+
+    address: str
+    facts: Mapping[str, Any] | None = None
+    trouble: str | None = None
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether it is known that none runs."""
+        return self.facts is None and self.trouble is None
+
+
 def ask(url: str, token: bytes = b"") -> Answer:
     """Return the answer to a GET of `url`, with a bearer token if there is one. Raises `NoAnswerError`."""
     parts = urlsplit(url)
@@ -56,7 +76,8 @@ def ask(url: str, token: bytes = b"") -> Answer:
         raise NoAnswerError(f"TLS fails there: {failure.reason or failure}") from failure
     except (OSError, http.client.HTTPException, UnicodeError) as failure:
         reason = getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
-        raise NoAnswerError(f"it does not answer: {reason}") from failure
+        kind_of_error = NobodyThereError if isinstance(failure, ConnectionRefusedError) else NoAnswerError
+        raise kind_of_error(f"it does not answer: {reason}") from failure
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -68,16 +89,28 @@ def ask(url: str, token: bytes = b"") -> Answer:
     return Answer(answer.status, content, moment)
 
 
-def service_findings(settings: Settings) -> Iterator[Finding]:
-    """Say what is wrong with the service at HOST and PORT, if one runs there; its settings may be others than these."""
+def find_service(settings: Settings) -> Service:
+    """Ask what is at HOST and PORT."""
     address = service_address(settings)
     try:
         health = ask(f"http://{address}/health")
-    except NoAnswerError:
-        return  # none runs, or one that has not begun
+    except NobodyThereError:
+        return Service(address)
+    except NoAnswerError as failure:  # such as one that has not begun
+        return Service(address, trouble=f"whether a service runs at {address} is not known: {failure}.")
     facts = health.content if isinstance(health.content, dict) else {}
     if "version" not in facts or "ready" not in facts:
-        yield warning(f"what listens at {address} is not this service: choose another PORT, or end it.")
+        trouble = f"what listens at {address} is not this service: choose another PORT, or end it."
+        return Service(address, trouble=trouble)
+    return Service(address, facts)
+
+
+def service_findings(service: Service, settings: Settings) -> Iterator[Finding]:
+    """Say what is wrong with `service`, if one runs; its settings may be others than these."""
+    address, facts, trouble = service
+    if trouble is not None:
+        yield warning(trouble)
+    if facts is None:
         return
     if facts["version"] != __version__:
         yield warning(

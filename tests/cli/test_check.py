@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from mesaya_ws import __version__
 from mesaya_ws.cli import check
+from mesaya_ws.cli.probes import Service
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import OffsetRange, Partition
@@ -91,7 +93,25 @@ def test_check_prints_json(run, monkeypatch):
     assert result.exit_code == 1
     assert (told["ok"], told["errors"], told["warnings"]) == (False, ["it cannot be."], ["it could be better."])
     assert told["settings"]["AUTH"] == "on"
+    address = f"127.0.0.1:{os.environ['PORT']}"
+    assert told["service"] == {"address": address, "runs": False, "version": None, "ready": None}
     assert told["log"] == [{"topic": "mesa-ya.reviews.events", "partition": 1, "first": 3, "next": 7}]
+
+
+def test_check_says_that_no_service_runs_which_is_no_error(run, monkeypatch):
+    finding(monkeypatch)
+    result = run("check")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[:2] == ["All is well.", f"No service runs at 127.0.0.1:{os.environ['PORT']}."]
+
+
+def test_check_says_nothing_of_a_service_that_runs_but_in_json(run, monkeypatch):
+    service = Service("gateway:8080", {"version": __version__, "ready": True})
+    monkeypatch.setattr(check, "find_service", lambda settings: service)
+    finding(monkeypatch)
+    assert "No service" not in run("check").stdout
+    told = json.loads(run("check", "--json").stdout)["service"]
+    assert told == {"address": "gateway:8080", "runs": True, "version": __version__, "ready": True}
 
 
 def test_check_says_that_the_log_does_not_answer(run, monkeypatch):

@@ -1,7 +1,9 @@
 """What `check` asks of others, against servers of a few lines."""
 
 import json
+import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -11,7 +13,15 @@ import pytest
 import typed_settings as ts
 
 from mesaya_ws import __version__
-from mesaya_ws.cli.probes import LARGEST_ANSWER, NoAnswerError, ask, platform_findings, service_findings
+from mesaya_ws.cli.probes import (
+    LARGEST_ANSWER,
+    NoAnswerError,
+    Service,
+    ask,
+    find_service,
+    platform_findings,
+    service_findings,
+)
 from mesaya_ws.environment import fingerprints
 from mesaya_ws.settings import Settings
 
@@ -67,10 +77,29 @@ def sentences(findings):
     return [(finding.is_error, finding.sentence) for finding in findings]
 
 
+def told_of_service(settings):
+    return sentences(service_findings(find_service(settings), settings))
+
+
 def test_no_service_is_nothing_to_be_told():
     with serving({}) as port:
         pass
-    assert sentences(service_findings(Settings(host="127.0.0.1", port=port))) == []
+    assert told_of_service(Settings(host="127.0.0.1", port=port)) == []
+
+
+def test_service_is_told_from_nothing_and_from_what_does_not_answer():
+    with serving({"/health": page({"version": "1", "ready": False})}) as port:
+        assert find_service(Settings(host="127.0.0.1", port=port)).facts == {"version": "1", "ready": False}
+    assert find_service(Settings(host="127.0.0.1", port=port)) == Service(f"127.0.0.1:{port}")
+    assert find_service(Settings(host="127.0.0.1", port=port)).is_absent
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        port = listener.getsockname()[1]
+        asked = threads.submit(find_service, Settings(host="127.0.0.1", port=port))
+        listener.accept()[0].close()
+        service = asked.result()
+    assert not service.is_absent
+    assert service.facts is None
+    assert service.trouble.startswith(f"whether a service runs at 127.0.0.1:{port} is not known: it does not answer: ")
 
 
 def test_service_with_the_same_settings_is_fine():
@@ -78,7 +107,7 @@ def test_service_with_the_same_settings_is_fine():
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
         pages.update(gateway(settings))
-        assert sentences(service_findings(settings)) == []
+        assert told_of_service(settings) == []
 
 
 def test_service_with_other_settings_is_told_by_their_names():
@@ -86,7 +115,7 @@ def test_service_with_other_settings_is_told_by_their_names():
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
         pages.update(gateway(Settings(host="127.0.0.1", port=port, auth=False, send_queue_messages=7)))
-        [(is_error, sentence)] = sentences(service_findings(settings))
+        [(is_error, sentence)] = told_of_service(settings)
     assert not is_error
     assert "runs with other settings than those here: AUTH, SEND_QUEUE_MESSAGES." in sentence
 
@@ -96,7 +125,7 @@ def test_service_of_another_version_that_is_not_ready_is_told_of():
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
         pages.update(gateway(settings, version="0.0.9", reasons=["The history is being read."]))
-        told = [sentence for _, sentence in sentences(service_findings(settings))]
+        told = [sentence for _, sentence in told_of_service(settings)]
     assert told == [
         f"the service at 127.0.0.1:{port} is of version 0.0.9, and this is {__version__}: restart it.",
         f"the service at 127.0.0.1:{port} says: The history is being read.",
@@ -106,7 +135,7 @@ def test_service_of_another_version_that_is_not_ready_is_told_of():
 @pytest.mark.parametrize("health", [(200, b"<html>"), page([]), page({"status": "ok"}), page({}, 404)])
 def test_somebody_else_on_the_port_is_told_of(health):
     with serving({"/health": health}) as port:
-        [(_, sentence)] = sentences(service_findings(Settings(host="127.0.0.1", port=port)))
+        [(_, sentence)] = told_of_service(Settings(host="127.0.0.1", port=port))
     assert sentence == f"what listens at 127.0.0.1:{port} is not this service: choose another PORT, or end it."
 
 
@@ -114,13 +143,13 @@ def test_token_is_shown_to_the_service_and_to_nobody_else():
     pages = {}
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port, publish_token=ts.SecretStr("a token"))
-        assert len(sentences(service_findings(settings))) == 1
+        assert len(told_of_service(settings)) == 1
         assert heard == [("/health", None)]
         pages.update(gateway(settings))
-        assert sentences(service_findings(settings)) == []
+        assert told_of_service(settings) == []
         assert heard[1:] == [("/health", None), ("/configuration", "Bearer a token")]
         pages["/configuration"] = page({"error": {}}, 401)
-        [(is_error, sentence)] = sentences(service_findings(settings))
+        [(is_error, sentence)] = told_of_service(settings)
     assert not is_error
     assert sentence == f"the service at 127.0.0.1:{port} runs with another PUBLISH_TOKEN than the one here."
 
