@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mesaya_ws import environment
+from mesaya_ws.core.recovery.verdict import Unrecoverable
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))  # where a script finds those beside it
 REFERENCE = runpy.run_path(str(ROOT / "scripts" / "reference.py"))
@@ -63,3 +66,13 @@ def test_every_guarantee_names_the_tests_that_hold_it():
         assert tests, promise
         for test in tests:
             assert "def test_" in (page.parent / test).read_text(encoding="utf-8"), test
+
+
+def test_no_page_uses_a_former_name_of_a_setting():
+    assert [name for name in environment._RENAMED if re.search(rf"`{name}\b", ALL)] == []
+
+
+def test_the_protocol_lists_every_reason_of_a_gap():
+    protocol = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    rows = protocol.partition("| reason | meaning |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE)) == {reason.value for reason in Unrecoverable}
