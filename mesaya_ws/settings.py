@@ -150,13 +150,13 @@ class Settings:
         converter=as_browsers_send,
         validator=origins,
         help="Web origins whose pages may use the service, separated by commas; `*` allows all. Pages of the service's "
-        "own host may as well; with AUTH=off not those, but those of this machine, from any port. Programs that send "
-        "no Origin are not concerned.",
+        "own host may as well; with AUTH=off those of this machine instead, from any port. Programs that send no "
+        "Origin are not restricted.",
     )
     workers: int = ts.option(
         default=1,
         validator=within(1, 256),
-        help="Processes that share the port; what is said of one process below holds for each of them.",
+        help="Processes that share the port. Limits per process, below, hold for each of them.",
     )
     reload_timeout: float = ts.option(
         default=120.0,
@@ -166,21 +166,21 @@ class Settings:
     drain_seconds: float = ts.option(
         default=5.0,
         validator=within(0, 3600),
-        help="Over how many seconds clients are moved away at shutdown.",
+        help="Seconds over which clients are closed at shutdown.",
     )
     not_ready_when: tuple[str, ...] = ts.option(
         default=NOT_READY_WHEN,
         converter=words_in_any_case,
         validator=some_of(*STATES),
-        help="What takes readiness away (`GET /health/ready` answers 503), separated by commas: `starting` (the event "
+        help="When `GET /health/ready` answers 503, separated by commas: `starting` (the event "
         "log's history is still being read), `draining`, `full`, `outage` (the event log does not answer), `trouble` "
-        "(a part of it cannot be read). The last two concern all instances at once: a balancer has none left then.",
+        "(a part of it cannot be read). The last two affect all instances at once, which leaves a balancer none.",
     )
     log_level: str = ts.option(
         default="info",
         converter=in_any_case,
         validator=one_of(*LOG_LEVELS),
-        help="Least level that is logged.",
+        help="Lowest level that is logged.",
     )
     log_format: str = ts.option(
         default="auto",
@@ -199,7 +199,7 @@ class Settings:
     )
     kafka_group_id: str = ts.option(
         default="mesaya-ws-group",
-        help="Name of this deployment towards Kafka (client id). It does not split the stream.",
+        help="Name of this deployment in Kafka (client id). It does not split the stream.",
     )
     kafka_topics: tuple[str, ...] = ts.option(
         default=TOPICS, validator=named_like_topics, help="Topics to follow, separated by commas."
@@ -208,7 +208,7 @@ class Settings:
         default="PLAINTEXT",
         converter=in_any_case,
         validator=one_of(*SECURITY_PROTOCOLS),
-        help="How to speak to the brokers.",
+        help="Protocol of connections to the brokers.",
     )
     kafka_sasl_mechanism: str = ts.option(
         default="PLAIN",
@@ -219,7 +219,9 @@ class Settings:
     kafka_sasl_username: str = ts.option(default="", help="SASL user.")
     kafka_sasl_password: ts.SecretStr = ts.secret(default=ts.SecretStr(""), help="SASL password.")
     kafka_ssl_cafile: str = ts.option(default="", help="PEM file of the brokers' authority; none: the system's.")
-    kafka_ssl_certfile: str = ts.option(default="", help="PEM file of our client certificate, for mutual TLS.")
+    kafka_ssl_certfile: str = ts.option(
+        default="", help="PEM file of the service's client certificate, for mutual TLS."
+    )
     kafka_ssl_keyfile: str = ts.option(default="", help="PEM file of that certificate's key.")
     kafka_ssl_check_hostname: bool = ts.option(
         default=True, help="Whether the brokers' certificates must name their hosts."
@@ -227,14 +229,14 @@ class Settings:
     checkpoint_topic: str = ts.option(
         default="",
         validator=named_like_topics,
-        help="Compacted topic of our own, say `mesaya-ws.state`, for checkpoints of what all records mean: an instance "
-        "starts from the newest one, not from the beginning of the log. Empty: none are kept.",
+        help="The service's own compacted topic for checkpoints, say `mesaya-ws.state`: an instance starts from the "
+        "newest one, not from the beginning of the log. Empty: none are kept.",
     )
     platform_api_url: str = ts.option(
         default="",
         validator=an_http_url,
         help="The platform's REST API, say `http://backend:3000/api/v1`, which is asked for sections and restaurants "
-        "that no record has told of. Empty: nobody is asked.",
+        "without a record. Empty: no API is asked.",
     )
     parent_timeout: float = ts.option(
         default=1.0,
@@ -249,8 +251,8 @@ class Settings:
     buffered_records: int = ts.option(
         default=1000,
         validator=within(1, 1_000_000),
-        help="Records of one partition that may wait until those of others, which are older, have come; more, and it "
-        "is paused until half of them have been taken.",
+        help="Records of one partition that may wait for older ones of other partitions; past that, the partition is "
+        "paused until half of them have been taken.",
     )
     buffered_bytes: int = ts.option(
         default=MIB,
@@ -261,7 +263,7 @@ class Settings:
     # Who may do what
     auth: bool = ts.option(
         default=True,
-        help="`off` opens private channels (`user:…`, `restaurant:…:reservations`) to everybody: for development only.",
+        help="`off` opens private channels (`user:…`, `restaurant:…:reservations`) to everyone: for development only.",
     )
     publish_token: ts.SecretStr = ts.secret(
         default=ts.SecretStr(""),
@@ -313,15 +315,16 @@ class Settings:
     snapshot_bytes: int = ts.option(
         default=64 * MIB,
         validator=within(0, 64 * 1024 * MIB),
-        help="Bytes of large snapshots that clients have not taken yet, all together; each is shared by all who take "
-        "it. The oldest give way, and who still takes them is closed with 4008; one may always be larger.",
+        help="Bytes of large snapshots that clients have not taken yet, all together; each is shared by all clients "
+        "that take it. The oldest are dropped first, and clients that still take them are closed with 4008; a single "
+        "one may be larger.",
     )
     slow_tables: str = ts.option(
         default="close",
         converter=in_any_case,
         validator=one_of(*SLOW_TABLES),
-        help="What a slow client meets on `restaurant:…:tables`. `close`: it is closed with 4008, like everywhere. "
-        "`conflate`: nothing is queued, and when it has caught up it is told the newest state of each table.",
+        help="What happens to a slow client on `restaurant:…:tables`. `close`: it is closed with 4008, as on all "
+        "channels. `conflate`: nothing is queued; once it has caught up it receives the newest state of each table.",
     )
     ping_interval: float = ts.option(
         default=25.0,
@@ -331,8 +334,8 @@ class Settings:
     ping_timeout: float = ts.option(
         default=20.0,
         validator=within(0.1, 3600),
-        help="Seconds without an answer to a ping after which it is dropped; also one that takes nothing of what waits "
-        "for it for so long, whatever it sends.",
+        help="Seconds without an answer to a ping after which a client is dropped; so is a client that takes nothing "
+        "of what waits for it for so long, whatever it sends.",
     )
     close_timeout: float = ts.option(
         default=5.0, validator=within(0.1, 600), help="Seconds that a client has to take part in a close."
@@ -356,13 +359,13 @@ class Settings:
     replay_bytes: int = ts.option(
         default=64 * MIB,
         validator=within(0, 64 * 1024 * MIB),
-        help="Bytes of publications that such readings may keep, all together; the oldest give way.",
+        help="Bytes of publications that such readings may keep, all together; the oldest are dropped first.",
     )
     replay_state_bytes: int = ts.option(
         default=256 * MIB,
         validator=within(0, 64 * 1024 * MIB),
-        help="Bytes that a reading may need meanwhile for what all records mean, as estimated from their sizes; if it "
-        "needs more, the clients are told the state instead.",
+        help="Bytes that a reading may need for the state of all entities, estimated from the records' sizes; if it "
+        "needs more, the clients get a snapshot instead.",
     )
     replay_share: float = ts.option(
         default=0.2,
