@@ -3,6 +3,8 @@
 A checkpoint is written when it is older than the window. So an instance that starts from it reads all that its window
 is to hold; and what it shows then is what an instance shows that has read the whole log.
 
+One that has missed what retention removed does not take the place of one that knows it and still fits the log.
+
 No clock of the day decides who writes, and when: a checkpoint is as old as it has been here, and newer than another
 one if it is further in the log. So one that was written where a clock was wrong stops nobody.
 """
@@ -187,9 +189,15 @@ class Checkpoints:
             return True
         if self._since[newest.id] > since:
             return False
-        return checkpoint.cut.says_more_than(newest.cut) or (
-            checkpoint.cut.places != newest.cut.places and not await self._is_of_use(newest.cut.places)
-        )
+        if checkpoint.cut.says_more_than(newest.cut):
+            return True
+        if checkpoint.cut.places == newest.cut.places:
+            return False
+        if not await self._is_of_use(newest.cut.places):
+            return True
+        # One that knows what was missed here is kept, for as long as whoever begins with it misses nothing after it.
+        extents = await self._event_log.extents(skip_refused=True)
+        return checkpoint.cut.with_gaps(extents).says_more_than(newest.cut.with_gaps(extents))
 
     async def _is_of_use(self, places: Mapping[Partition, PartitionPosition]) -> bool:
         """Return whether the log is the one that had been read up to `places`; what is not there says nothing."""

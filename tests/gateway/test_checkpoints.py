@@ -282,6 +282,46 @@ async def test_what_retention_has_dropped_is_known(clock: MockClock, log: FakeLo
         assert reader.tables == []
 
 
+async def test_who_has_missed_what_retention_dropped_writes_over_nobody_who_knows_it(
+    clock: MockClock, log: FakeLog, state: FakeLog, kept: None
+):
+    """It began when the checkpoint was not there yet, and reads further than that; until retention overtakes that."""
+    [known] = whole(state)
+    records, empty = list(state.appended), FakeLog((STATE,))
+    await log.remove_before(Partition(TABLES, 0), 2)
+    async with running(log, empty) as instance:
+        assert instance.tables == []
+        await empty.append([NewRecord(STATE, one.value, one.key) for one in records])
+        for number in range(3):
+            await fill(log, f"n{number}")
+            await trio.sleep(WINDOW * 3)
+        assert whole(empty) == [known]
+        async with running(log, empty) as later:
+            assert later.tables == ["t1", "t2", "n0", "n1", "n2"]
+        await log.remove_before(Partition(TABLES, 0), 4)
+        await trio.sleep(WINDOW * 3)
+        assert len(whole(empty)) == 2
+        assert whole(empty)[1] == known
+
+
+async def test_who_knows_what_another_has_missed_writes_though_nothing_comes(
+    clock: MockClock, log: FakeLog, state: FakeLog, kept: None
+):
+    poor = FakeLog((STATE,))
+    await log.remove_before(Partition(TABLES, 0), 2)
+    async with running(log, poor):
+        await trio.sleep(WINDOW * 1.3)
+    [missing] = whole(poor)
+    async with running(log, state) as instance:
+        assert instance.tables == ["t1", "t2"]
+        await state.append([NewRecord(STATE, one.value, one.key) for one in poor.appended])
+        assert whole(state)[0] == missing
+        await trio.sleep(WINDOW * 7)
+        assert whole(state)[0] != missing
+    async with running(log, state) as later:
+        assert later.tables == ["t1", "t2"]
+
+
 async def test_the_checkpoint_of_another_log_is_not_taken(clock: MockClock, log: FakeLog, state: FakeLog, kept: None):
     log.replace(TABLES)
     await fill(log, "t9")

@@ -6,7 +6,7 @@ From this follows what can be done for a client that comes with a place in the l
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.log.events import Gap
@@ -31,8 +31,22 @@ class Cut:
     time: int
     unread: frozenset[str]
 
+    def with_gaps(self, extents: Mapping[Partition, OffsetRange]) -> "Cut":
+        """Return the same for one who begins here now: records after it may be gone from a log that holds `extents`."""
+        overtaken = {
+            at.topic for at, (_, next_, _) in self.places.items() if at in extents and extents[at].begin > next_
+        }
+        return evolve(self, unread=self.unread | overtaken)
+
     def says_more_than(self, other: "Cut") -> bool:
-        """Return whether more has been read here, all partitions together; what was created again is new."""
+        """Return whether more is known here: topics have been read in full of which the other one has missed some.
+
+        Where neither or both can say that: whether more has been read, all partitions together; what was created again
+        is new.
+        """
+        missed, missed_there = self._missed_unlike(other), other._missed_unlike(self)
+        if missed != missed_there:
+            return missed_there
         return (
             sum(
                 next_ - (other.places[at].next if at in other.places and other.places[at].topic_id == id else -1)
@@ -40,6 +54,10 @@ class Cut:
             )
             > 0
         )
+
+    def _missed_unlike(self, other: "Cut") -> bool:
+        """Return whether some was missed here of a topic that the other one has read in full."""
+        return any(at.topic in self.unread for at in other.places if at.topic not in other.unread)
 
 
 class Coverage:

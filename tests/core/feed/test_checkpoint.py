@@ -18,7 +18,7 @@ from mesaya_ws.core.feed.checkpoint import (
     part_record,
     unpack,
 )
-from mesaya_ws.core.log.records import Partition, PartitionPosition, Record
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.recovery.coverage import Cut
 
 TOPIC = "state"
@@ -181,6 +181,34 @@ def test_which_says_more(places, others, more):
         for each in (places, others)
     )
     assert one.says_more_than(other) == more
+
+
+def cut(unread: str = "", **places: int) -> Cut:
+    """Return a cut at these places, where some has been missed of the topics `unread`."""
+    return Cut({Partition(at, 0): PartitionPosition("id", next) for at, next in places.items()}, 0, frozenset(unread))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "more"),
+    [
+        (cut("a", a=9), cut(a=5), False),
+        (cut(a=5), cut("a", a=9), True),
+        (cut(a=5), cut("a", a=5), True),
+        (cut("a", a=9), cut("a", a=5), True),
+        (cut("ab", a=9, b=5), cut("b", a=5, b=5), False),
+        (cut("a", a=9, b=5), cut("b", a=5, b=5), True),
+        (cut("b", a=9, b=5), cut("a", a=9, b=5), False),
+        (cut("a", a=9, b=5), cut(b=5), True),
+        (cut(b=5), cut("a", a=9, b=5), False),
+    ],
+)
+def test_what_knows_more_of_a_topic_says_more_than_what_is_further(one, other, more):
+    assert one.says_more_than(other) == more
+
+
+def test_whoever_begins_where_records_are_gone_misses_them():
+    extents = {Partition(topic, 0): OffsetRange(begin, 20, "id") for topic, begin in (("a", 6), ("b", 5), ("c", 9))}
+    assert cut("d", a=5, b=5, d=5).with_gaps(extents) == cut("ad", a=5, b=5, d=5)
 
 
 def test_a_smaller_one_in_the_place_of_a_larger_one_is_whole():
