@@ -7,7 +7,17 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from mesaya_ws.core.platform.entity import Data, Entity
-from mesaya_ws.core.platform.provenance import NEVER, At, Mixed, Provenance, in_order, merge, newest, told_at
+from mesaya_ws.core.platform.provenance import (
+    NEVER,
+    At,
+    Mixed,
+    Provenance,
+    in_order,
+    merge,
+    newest,
+    superseded,
+    told_at,
+)
 
 REMEMBERED = 10_000
 """Deleted entities of each kind that are remembered, the last ones: some 300 bytes each."""
@@ -87,19 +97,16 @@ class EntityTable:
         before = self.alive.get(id)
         is_whole = not ends and self._required <= told.keys()
         if is_whole and before is not None:
-            # Nearly all records: a whole one, in the partition that told of the entity before.
-            last = self._provenances[id]
-            if isinstance(last, tuple) and last[1] == at[1]:
-                self._provenances[id] = at if last[0] <= at[0] else (last[0], at[1], at[2])
+            provenance = superseded(self._provenances[id], at)
+            if provenance is not None:
+                self._provenances[id] = provenance
                 self.put(id, told)
                 return Folded(before, told, False, True)  # to name them takes as long as all the rest
         gone = self.gone.get(id) if before is None else None
         if is_whole and before is None and gone is None:
             self._keep(id, told, at)
             return Folded(None, told, False, True)
-        provenance: Provenance | None = (
-            self._provenances[id] if before is not None else gone.at if gone is not None else None
-        )
+        provenance = self._provenances[id] if before is not None else gone.at if gone is not None else None
         at = in_order(at, provenance)
         is_late = provenance is not None and at < newest(provenance)
         if before is None and (is_late or ends):
@@ -166,26 +173,26 @@ class EntityTable:
         So the order of `alive` is that of all children.
         """
         old = self.alive.get(id)
-        if old is None or self._moves(old, data):
+        if old is None or not self._stays(id, old, data):
             self._remove(id)
             for field, children in self._children.items():
                 if (parent := data.get(field)) is not None:
                     children.setdefault(parent, {})[id] = data
-        else:
-            for field, children in self._children.items():
-                if (parent := data.get(field)) is not None:
-                    children[parent][id] = data
         self.alive[id] = data
 
     def _keep(self, id: str, data: Data, provenance: Provenance) -> None:
         self.put(id, data)
         self._provenances[id] = provenance
 
-    def _moves(self, old: Data, data: Data) -> bool:
-        for field in self._children:  # noqa: SIM110 - `any` takes four times as long, for every record
-            if old.get(field) != data.get(field):
-                return True
-        return False
+    def _stays(self, id: str, old: Data, data: Data) -> bool:
+        """Put an entity in the place of the `old` one, as far as it has the same parents; say whether it has."""
+        for field, children in self._children.items():
+            parent = data.get(field)
+            if parent != old.get(field):
+                return False
+            if parent is not None:
+                children[parent][id] = data
+        return True
 
     def _bury(self, id: str, at: At, ended: int, data: Data) -> None:
         self._remove(id)

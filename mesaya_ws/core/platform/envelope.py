@@ -163,11 +163,11 @@ def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
     previous = data.get("previousStatus")
     previous = previous.lower() if type(previous) is str else None
     at = record.timestamp, record.partition, record.offset
-    event = Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous)
     if not dropped:
-        return event
-    mistyped = tuple(name for name, is_fault in dropped.items() if is_fault)
-    return event._replace(mistyped=mistyped, unknown=tuple(dropped.keys() - entity.references))
+        return Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous)
+    mistyped = tuple([name for name, is_fault in dropped.items() if is_fault])
+    unknown = tuple(dropped.keys() - entity.references)
+    return Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous, mistyped, unknown)
 
 
 def mistyped_id(event: Event) -> str | None:

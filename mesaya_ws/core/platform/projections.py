@@ -67,16 +67,17 @@ class Projections:
         A deleted entity takes with it what the platform's database deletes with it: of much, only a piece at once (see
         `ending`).
         """
-        shelf = self.shelves[event.entity]
-        ends = event.what == "deleted"
-        folded = shelf.take(event.id, event.at, event.data, event.unknown, ends=ends)
+        entity, what, id, *_ = event
+        shelf = self.shelves[entity]
+        ends = what == "deleted"
+        folded = shelf.take(id, event.at, event.data, event.unknown, ends=ends)
         self.is_late = folded.is_late
         if ends:
             self._end_parts(shelf, event, folded.data)
-        elif folded.exists and self._ended_with_parent(shelf, event.id, folded.data):
+        elif entity in _ENDS_WITH and folded.exists and self._ended_with_parent(shelf, id, folded.data):
             self.is_late = True
             folded = folded._replace(is_late=True, exists=False)
-        if event.entity in _TELLS_MORE:
+        if entity in _TELLS_MORE:
             self._fold_more(event, folded.data)
         if not folded.exists:
             self._forget_oldest(shelf)
@@ -294,9 +295,11 @@ class Projections:
 
     def _ended_with_parent(self, shelf: EntityTable, id: str, data: Data) -> bool:
         """End an entity if a parent of it ended after all that was told of it; return whether that is so."""
-        for name, field in _ENDS_WITH.get(shelf.entity.name, ()):
-            parent = data.get(field)
-            ended = self.shelves[name].gone.get(parent) if parent is not None else None
+        for name, field in _ENDS_WITH[shelf.entity.name]:
+            gone = self.shelves[name].gone
+            if not gone or (parent := data.get(field)) is None:
+                continue
+            ended = gone.get(parent)
             if ended is not None and shelf.cut(id, field, ended.ended - 1):
                 self._cut_under(shelf, id, ended.ended - 1)
                 return True

@@ -56,6 +56,29 @@ def in_order(at: At, provenance: Provenance | None) -> At:
     return at if last <= at[0] else (last, at[1], at[2])
 
 
+def superseded(provenance: Provenance, at: At) -> Provenance | None:
+    """Return of what a state is made after a whole record `at` a place that is the latest; None if it is not so sure.
+
+    So are nearly all records: of all that was told before, only the times stay.
+    """
+    timestamp, partition, offset = at
+    if isinstance(provenance, tuple):
+        last, other, _ = provenance
+        if other == partition:
+            return at if last <= timestamp else (last, partition, offset)
+        return Mixed(at, {}, at, {partition: timestamp, other: last}) if provenance < at else None
+    times = provenance.times
+    if at < provenance.newest or times.get(partition, timestamp) > timestamp:
+        return None
+    if len(times) == (partition in times):
+        return at
+    times[partition] = timestamp
+    provenance.base = provenance.newest = at
+    if provenance.fields:
+        provenance.fields = {}
+    return provenance
+
+
 def merge(
     provenance: Provenance | None,
     known: dict[str, Any],

@@ -35,10 +35,11 @@ class Cursor:
         self._tags: dict[Partition, int] = {}
         self._nearing: dict[str, set[Partition]] = {}
         # By kind, what follows the beginning of its positions: the check, and a part for each of its topics; and by
-        # topic, the tag of its only partition, and where its part stands. Nearly always one topic has moved since the
-        # last position. Topics that are nearing another epoch are not among them: what they do next changes more.
+        # topic, the tag of its only partition, or else the pieces of its part (how many partitions there are, and the
+        # place of each), and where the part stands. Nearly always one topic has moved since the last position. Topics
+        # that are nearing another epoch are not among them: what they do next changes more.
         self._layouts: dict[str, list[bytes]] = {}
-        self._parts: dict[str, tuple[int, list[tuple[list[bytes], int]]]] = {}
+        self._parts: dict[str, tuple[int, list[bytes], list[tuple[list[bytes], int]]]] = {}
         self._single = True
 
     def found(self, extents: Mapping[Partition, OffsetRange]) -> None:
@@ -131,8 +132,12 @@ class Cursor:
         self.next[partition] = next_offset
         parts = self._parts.get(partition.topic)
         if parts is not None:
-            tag, places = parts
-            part = number(next_offset + 1 << TAG_BITS | tag) if self._single else self._part(partition.topic)
+            tag, pieces, places = parts
+            if self._single:
+                part = number(next_offset + 1 << TAG_BITS | tag)
+            else:
+                pieces[partition.number + 1] = number(next_offset << TAG_BITS | self._tags.get(partition, 0))
+                part = b"".join(pieces)
             for layout, at in places:
                 layout[at] = part
         elif partition.topic in self._nearing:
@@ -149,11 +154,13 @@ class Cursor:
         existing = [
             (topic, self.next.get(Partition(topic, 0), 0)) for topic in kind.topics if topic in self._partitions
         ]
-        layout = self._layouts[kind.name] = [self._check(existing), *map(self._part, kind.topics)]
+        layout = self._layouts[kind.name] = [self._check(existing)]
         for at, topic in enumerate(kind.topics, 1):
+            pieces = self._pieces(topic)
+            layout.append(b"".join(pieces))
             if topic in self._partitions and topic not in self._nearing:
                 tag = self._tags.get(self._partitions[topic][0], 0)
-                self._parts.setdefault(topic, (tag, []))[1].append((layout, at))
+                self._parts.setdefault(topic, (tag, pieces, []))[2].append((layout, at))
         return layout
 
     def _check(self, places: Iterable[tuple[str, int]]) -> bytes:
@@ -164,15 +171,15 @@ class Cursor:
             ids.append(f"{self._ids[topic]}/{life}" if life else self._ids[topic])
         return check_ids(ids)
 
-    def _part(self, topic: str) -> bytes:
+    def _pieces(self, topic: str) -> list[bytes]:
         partitions = self._partitions.get(topic)
         if partitions is None:
-            return b"" if topic == PARENTS else b"\0"
+            return [] if topic == PARENTS else [b"\0"]
         if self._single:
-            return self._place(partitions[0], 1)
+            return [self._place(partitions[0], 1)]
         count = partitions[-1].number + 1
         # One that is missing, as it has no leader, has been taken up to its beginning.
-        return number(count) + b"".join(self._place(Partition(topic, n), 0) for n in range(count))
+        return [number(count), *(self._place(Partition(topic, n), 0) for n in range(count))]
 
     def _place(self, partition: Partition, more: int) -> bytes:
         return number(self.next.get(partition, 0) + more << TAG_BITS | self._tags.get(partition, 0))
