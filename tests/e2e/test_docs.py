@@ -320,15 +320,23 @@ def test_systemd_unit_runs_a_command_that_exists(tmp_path):
 # What stands in the text
 
 
-ASSIGNMENTS = sorted(set(re.findall(r"`([A-Z][A-Z_]+=[^\s`]+)`", "".join(PAGES.values()))))
-OTHERS = ("MESAYA_PYTHON",)
+TEXT = "".join(PAGES.values())
+COMMANDS = sorted(set(re.findall(r"`mesaya-ws ([a-z][^`]*)`", TEXT)))
+ASSIGNMENTS = sorted(set(re.findall(r"`((?!MESAYA_)[A-Z][A-Z_]+=[^\s`]+)`", TEXT)))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_have_the_options_that_the_text_names(command, tmp_path):
+    name, *rest = command.split()
+    done = run(tmp_path, name, "--help")
+    assert done.returncode == 0, done.stderr
+    for option in re.findall(r"--[a-z-]+", " ".join(rest)):
+        assert re.search(rf"{option}\b", done.stdout), option
 
 
 @pytest.mark.parametrize("assignment", ASSIGNMENTS)
 def test_settings_can_be_set_as_the_text_says(assignment, tmp_path):
     name, value = assignment.split("=", 1)
-    if name in OTHERS:
-        pytest.skip("is not a setting of the service")
     done = run(tmp_path, "check", "--json", **{name: value})
     assert done.returncode != 2, done.stdout + done.stderr
 
@@ -338,6 +346,6 @@ def test_metrics_that_are_named_exist(start_gateway):
     shown = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     # Some are shown only when there is something to show: a record, a checkpoint, a worker that has ended.
     code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "mesaya_ws").rglob("*.py"))
-    named = set(re.findall(r"\bmesaya_(?!ws\b)\w+", "".join(PAGES.values())))
+    named = set(re.findall(r"\bmesaya_(?!ws\b)\w+", TEXT))
     unknown = {name for name in named - shown if not re.search(rf'"{name.removesuffix("_total")}(_total)?"', code)}
     assert unknown == set()
