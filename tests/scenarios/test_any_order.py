@@ -381,6 +381,29 @@ def test_the_latest_announcements_are_the_same_in_any_order_of_arrival(seed):
     assert shown(Instance(log).begin().take(order[:until]).restarted().take(order[until:])) == shown(one)
 
 
+@given(st.integers(0, 2**32))
+def test_the_latest_notifications_are_the_same_in_any_order_of_arrival(seed):
+    random = Random(seed)
+    log = Log(partitions=PARTITIONS)
+    for number in range(60):
+        # Of a reservation each, so that all of them are told whatever came before.
+        time, partition = NOW + random.randrange(40), random.randrange(PARTITIONS)
+        if random.randrange(2):
+            booked = whole("reservation", restaurantId="R", userId="x")
+            log.says("reservation.created", f"b{number}", partition=partition, timestamp=time, **booked)
+        else:
+            log.says("owner_upgrade.created", f"y{number}", partition=partition, timestamp=time, userId="x")
+    channel = parse_channel("user:x:notifications")
+
+    def latest(instance):
+        events = written(instance.feed.snapshot(channel))["events"]
+        return [(event["type"], *event["data"].values()) for event in events]
+
+    one, other = (Instance(log).begin().take(arrivals(log.records, random)) for _ in range(2))
+    assert latest(one) == latest(other)
+    assert len(latest(one)) == oracle.LATEST
+
+
 def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
     log = Log(partitions=2)
     known = [log.says("restaurant.created", id) for id in "RQ"]

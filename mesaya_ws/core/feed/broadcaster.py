@@ -49,7 +49,7 @@ class Broadcaster:
                     }
                 )
             )
-            window.add(channel, partition, record.offset, made_at, frame, state_of(message))
+            window.add(channel, partition, record.offset, made_at, frame, state_of(message), timestamp)
             size += len(frame)
             if are_news:
                 self._hub.publish(channel, frame, timestamp, window.serial)

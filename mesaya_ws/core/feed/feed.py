@@ -104,7 +104,6 @@ class Feed:
         self._projections = Projections()
         self._new_merge = partial(_merge, round(parent_timeout * 1000), max_records, max_bytes)
         self._merge = self._new_merge(self._projections)
-        self._has_one_order = False  # which all instances read
         # Topics that were created again since the last look at the log: when that comes, all of them have been told of.
         self._replaced: list[str] = []
         self._leftovers: list[Iterator[None]] = []  # what is still to be forgotten, before anything is taken
@@ -198,7 +197,7 @@ class Feed:
                 self._leftovers.append(self.coverage.truncated(partition, next_offset))
 
     def _push(self, batch: Records, steady: int) -> None:
-        self._has_one_order = batch.source is None
+        self.window.have_one_order = batch.source is None
         self._merge.push(batch.source, list(map(_heard, batch.records)), batch.lag, steady)
 
     def take(self, now: int, steady: int | None = None) -> Iterator[None]:
@@ -267,7 +266,7 @@ class Feed:
         self.time = timestamp
         is_clear = self._only is None or not self.coverage.unread or self._projections.can_judge(event)
         is_past = not self.live and self.window.is_past(timestamp, self._now)
-        outcome = route(event, self._projections, alone=is_past or self._has_one_order)
+        outcome = route(event, self._projections, alone=is_past or self.window.have_one_order)
         self._report(record, outcome)
         messages, reason = outcome.messages, outcome.reason
         for parent in outcome.awaits:

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
-from itertools import chain
+from itertools import accumulate, chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ class Publication(NamedTuple):
     """A frame on a channel, and the record that it was made of; `serial` counts all publications of this instance.
 
     It was `made_at` some time (ms) by a clock that never steps. `state_of` is the id of what it tells the whole state
-    of, so that earlier ones of that are superseded by it.
+    of, so that earlier ones of that are superseded by it. `timestamp` is the record's (ms since the epoch).
     """
 
     serial: int
@@ -25,6 +25,7 @@ class Publication(NamedTuple):
     made_at: int
     frame: bytes
     state_of: str | None = None
+    timestamp: int = 0
 
 
 DROPPED_AT_ONCE = 1000
@@ -115,7 +116,8 @@ class Window:
 
     `serial` is that of the latest publication, `evicted` that of the latest one that has gone. A new era begins when
     something was missed, or a topic was created anew. Of every partition the window is complete from its floor on: it
-    holds all that was made of the records at `offset >= floor`.
+    holds all that was made of the records at `offset >= floor`. Records that are all of one source `have_one_order`,
+    in which everybody takes them.
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
@@ -128,6 +130,7 @@ class Window:
         self._floor: dict[Partition, int] = {}
         # Of partitions, from which offset on all is taken back; as long as that has not been done on every channel.
         self._cuts: dict[Partition, int] = {}
+        self.have_one_order = False
         self.evicted = 0
         self.era = 0
         self.serial = 0
@@ -198,10 +201,11 @@ class Window:
         made_at: int,
         frame: bytes,
         state_of: str | None = None,
+        timestamp: int = 0,
     ) -> None:
         """Keep a publication; the oldest ones give way to it. `made_at` in milliseconds of a clock that never steps."""
         self.serial += 1
-        publication = Publication(self.serial, partition, offset, made_at, frame, state_of)
+        publication = Publication(self.serial, partition, offset, made_at, frame, state_of, timestamp)
         self._order.append((channel, publication))
         lines = self._channels.get(channel)
         if lines is None:
@@ -306,9 +310,19 @@ class Window:
         return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
 
     def latest(self, channel: str, count: int) -> list[Publication]:
-        """Return the last `count` publications on `channel`, in their order."""
+        """Return the last `count` publications on `channel`: in the order of the log, not in that of their arrival.
+
+        That is the order of (timestamp, topic, partition, offset) of their records, unless these `have_one_order`; in a
+        partition no time goes back.
+        """
         ends = [line.entries[max(line.start, len(line.entries) - count) :] for line in self._lines(channel).values()]
-        return sorted(chain.from_iterable(ends), key=_serial)[-count:]
+        if self.have_one_order:
+            return sorted(chain.from_iterable(ends), key=_serial)[-count:]
+        placed = []
+        for entries in ends:
+            times = accumulate((each.timestamp for each in entries), max)
+            placed += [((time, each.partition, each.offset), each) for time, each in zip(times, entries, strict=True)]
+        return [each for _, each in sorted(placed)[-count:]]
 
     def _lines(self, channel: str) -> dict[Partition, _Line]:
         if self._cuts:

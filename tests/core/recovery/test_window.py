@@ -251,7 +251,7 @@ def test_the_newest_and_the_latest_are_those_that_a_search_would_find(steps):
             safe = window.serial  # nobody goes on from a place in another era
         else:
             channel, partition, state_of, size = step
-            window.add(channel, partition, offsets[partition], now, bytes(size), state_of)
+            window.add(channel, partition, offsets[partition], now, bytes(size), state_of, now)
             offsets[partition] += 1
         assert window.bytes <= 300
         for channel in "ab":
@@ -259,6 +259,30 @@ def test_the_newest_and_the_latest_are_those_that_a_search_would_find(steps):
             assert window.latest(channel, 3) == everything[-3:]
             for serial in range(max(safe, window.evicted), window.serial + 1):
                 assert list(window.newest(channel, serial)) == newest(window.after(channel, {}, serial))
+
+
+@given(st.lists(st.tuples(st.sampled_from([P, Q]), st.integers(0, 20)), max_size=30), st.randoms())
+def test_the_latest_are_the_same_in_any_order_of_arrival(records, random):
+    window, one_source = Window(inf, 1 << 20), Window(inf, 1 << 20)
+    one_source.have_one_order = True
+    placed = {P: [], Q: []}
+    for partition, timestamp in records:
+        placed[partition].append(timestamp)
+    arrivals = [partition for partition, _ in records]
+    random.shuffle(arrivals)
+    offsets = {P: 0, Q: 0}
+    for partition in arrivals:
+        offset = offsets[partition]
+        offsets[partition] += 1
+        for each in (window, one_source):
+            each.add("a", partition, offset, 0, b"", None, placed[partition][offset])
+    in_time = sorted(
+        (max(times[max(0, len(times) - 4) : offset + 1], default=0), partition, offset)
+        for partition, times in placed.items()
+        for offset in range(max(0, len(times) - 4), len(times))
+    )
+    assert [(one.partition, one.offset) for one in window.latest("a", 4)] == [place[1:] for place in in_time[-4:]]
+    assert one_source.latest("a", 4) == list(one_source.after("a", {}))[-4:]
 
 
 def test_what_is_taken_back_leaves_without_a_trace():
