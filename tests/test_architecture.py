@@ -94,6 +94,11 @@ def test_imports_in_core_go_one_way(path):
     assert used <= beneath | {folder}
 
 
+def test_what_the_log_says_reaches_clients_by_their_sessions_alone():
+    """Their connections are the server's: there may be other ways to a client than a WebSocket."""
+    assert "server" not in {room(name) for name in ours(PACKAGE / "gateway" / "ingest.py")}
+
+
 def test_core_has_these_folders_and_no_other_files():
     assert {path.name for path in (PACKAGE / "core").iterdir() if path.name != "__pycache__"} == {*CORE, "__init__.py"}
 

@@ -11,7 +11,7 @@
 A reading costs as much as a start: so there is one at a time, for a share of the time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import inf
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -25,7 +25,6 @@ from mesaya_ws.core.feed.tally import ABANDONED, FOUND, TOO_LARGE, TOO_LONG
 from mesaya_ws.core.log.events import Available, LogEvent, Unavailable, pieces
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
-from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.quota import Quota
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.runtime.clocks import steady, time_of_day
@@ -52,8 +51,7 @@ class HistoryReader:
     """Reads the past for sessions that ask (`Session.asking`).
 
     A reading takes at most REPLAY_TIMEOUT and REPLAY_STATE_BYTES, and all readings together REPLAY_SHARE of the time.
-    What was found is kept for a while, all together no more than REPLAY_BYTES. `show` is told of those that need a
-    state instead (`Delivery.showing`).
+    What was found is kept for a while, all together no more than REPLAY_BYTES.
     """
 
     def __init__(
@@ -61,16 +59,14 @@ class HistoryReader:
         event_log: EventLog,
         feed: Feed,
         settings: Settings,
-        show: Callable[[Delivery], None],
         linger: float = LINGER,
     ) -> None:
         self._event_log = event_log
         self._feed = feed
         self._settings = settings
-        self._show = show
         self._linger = linger
-        # Weak: in a long outage many come, wait for a while, and go. With each, what it had asked for when it was seen.
-        self._asking: WeakKeyDictionary[Session, int] = WeakKeyDictionary()
+        # Weak: in a long outage many come, wait for a while, and go. In the order in which they came.
+        self._asking: WeakKeyDictionary[Session, None] = WeakKeyDictionary()
         self._unseen: WeakSet[Session] = WeakSet()
         self._asked = trio.Event()
         self._findings = Findings(settings.replay_bytes)
@@ -81,10 +77,9 @@ class HistoryReader:
 
     def ask(self, session: Session) -> None:
         """Have the past read that `session` is asking for; it is told by `Session.recall`."""
-        if self._asking.get(session) != session.asks:
-            self._asking[session] = session.asks
-            self._unseen.add(session)
-            self._asked.set()
+        self._asking[session] = None
+        self._unseen.add(session)
+        self._asked.set()
 
     @property
     def bytes(self) -> int:
@@ -116,7 +111,7 @@ class HistoryReader:
             for channel, position in session.asking.items():
                 past = self._findings.find(channel, position, now)
                 if past is not None or now < self._hopeless_until:
-                    self._recall(session, past, [channel])
+                    session.recall(past, [channel])
                     await trio.lowlevel.checkpoint()  # it may have been told a state
             if not session.asking:
                 self._asking.pop(session, None)
@@ -149,7 +144,7 @@ class HistoryReader:
             self._hopeless_until = now + HOPELESS
         for session in list(self._asking):
             covered = [channel for channel, position in session.asking.items() if past.covers(channel, position)]
-            self._recall(session, past, covered)
+            session.recall(past, covered)
             await trio.lowlevel.checkpoint()
         await self._settle(self._asking)
         await _in_turns(past.discard())
@@ -162,13 +157,8 @@ class HistoryReader:
             if not asked or self._quota.take(session, now):
                 channels.update(asked)
             else:
-                self._recall(session, None, asked)
+                session.recall(None, asked)
         return channels
-
-    def _recall(self, session: Session, past: HistoryRead | None, channels: Collection[Channel]) -> None:
-        session.recall(past, channels)
-        if session.delivery.showing:
-            self._show(session.delivery)
 
     async def _read(self, past: HistoryRead) -> bool:
         """Read a past as far as it can be; return whether anybody still waits for it.

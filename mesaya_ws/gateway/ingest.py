@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from time import time
+from typing import Any
 
 import trio
 
-from mesaya_ws.core.feed.feed import INGEST_BATCH
-from mesaya_ws.core.feed.hub import YIELD_EVERY, Delivered
+from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
+from mesaya_ws.core.feed.hub import Delivered
 from mesaya_ws.core.log.events import (
     Available,
     Corrupt,
@@ -24,6 +25,7 @@ from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.log.trouble import TOLD, Hindrance, Trouble, lasting, of_kind
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.runtime.clocks import steady, time_of_day
 from mesaya_ws.runtime.gc_tuning import keep, look
@@ -31,7 +33,6 @@ from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
-from mesaya_ws.server.websocket.connection import Surroundings
 
 log = get_logger(__name__)
 
@@ -40,19 +41,25 @@ NEWS_AHEAD = 16
 
 
 async def pump(
-    news: trio.MemoryReceiveChannel[LogEvent], around: Surroundings, live: trio.Event, checkpoints: Checkpoints | None
+    news: trio.MemoryReceiveChannel[LogEvent],
+    feed: Feed,
+    registry: SessionRegistry[Any],
+    metrics: Metrics,
+    status: Status,
+    live: trio.Event,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Carry what the log says to the feed, and what the feed publishes to the clients, for ever.
 
-    Sets `live` when all that the log held at the start has been taken. Between two turns, `checkpoints` are captured.
+    Sessions in the `registry` go on when the feed has moved on, or begin anew when the log has lost something. Sets
+    `live` when all that the log held at the start has been taken. Between two turns, `checkpoints` are captured.
     """
-    feed, status = around.feed, around.status
     heard = 0
     while True:
         with trio.move_on_after(feed.next_deadline_in(steady())):
             for item in chain([await news.receive()], _waiting(news)):
                 for piece, work in pieces(item, INGEST_BATCH):
-                    _hear(piece, around)
+                    _hear(piece, feed, metrics, status)
                     heard += work
                     if heard >= INGEST_BATCH:
                         heard = 0
@@ -61,15 +68,17 @@ async def pump(
                         await trio.lowlevel.cancel_shielded_checkpoint()
         was_live = feed.live
         for _ in feed.take(time_of_day(), steady()):
-            await _write(feed.hub.fan_out(), around.metrics)
-            await _own_up(around)
+            await _write(feed.hub.fan_out(), metrics)
+            if feed.gaps:
+                await _own_up(feed, registry)
         if feed.live and not was_live:
             status.caught_up = True
             live.set()
             keep()
             log.info("live: all that the event log held has been read", publications=len(feed.window))
-        if feed.live and around.holding:
-            await _release(around)
+        if feed.live and registry.has_waiting:
+            for _ in registry.retry_waiting():
+                await trio.lowlevel.checkpoint()
         if feed.live and checkpoints is not None:
             await checkpoints.capture()
 
@@ -82,51 +91,50 @@ def _waiting(news: trio.MemoryReceiveChannel[LogEvent]) -> Iterator[LogEvent]:
         yield news.receive_nowait()
 
 
-def _hear(news: LogEvent, around: Surroundings) -> None:
+def _hear(news: LogEvent, feed: Feed, metrics: Metrics, status: Status) -> None:
     """Take note of what the log says."""
-    status = around.status
     match news:
         case Unavailable(reason):
             status.outage, status.since = reason, time()
-            around.metrics.log_up = False
+            metrics.log_up = False
             log.warning("the event log does not answer", reason=reason)
         case Available():
             status.outage, status.since = None, time()
-            around.metrics.log_up = True
+            metrics.log_up = True
             log.info("the event log answers again")
         case Records():
-            _watch_clocks((news,), around)
+            _watch_clocks((news,), metrics, was_live=feed.live)
         case PollResult(batches):
-            _watch_clocks(batches, around)
+            _watch_clocks(batches, metrics, was_live=feed.live)
         case LogMetadata(_, _, _, troubles):
-            around.metrics.troubles = troubles
+            metrics.troubles = troubles
             _tell_troubles(status, lasting(troubles, starting=not status.caught_up))
         case Corrupt():
-            _report_skipped(around.metrics, news)
+            _report_skipped(metrics, news)
         case TopicRecreated(topic):
             log.warning("a topic was deleted and created again", topic=topic)
         case Truncated(partition, next_offset):
             topic, number = partition
-            around.metrics.truncations[topic] = around.metrics.truncations.get(topic, 0) + 1
+            metrics.truncations[topic] = metrics.truncations.get(topic, 0) + 1
             log.error(
                 "the log has lost its end after it had been read: whoever is subscribed to what it feeds begins anew",
                 topic=topic,
                 partition=number,
                 first=next_offset,
-                lost=around.feed.cursor.next.get(partition, next_offset) - next_offset,
+                lost=feed.cursor.next.get(partition, next_offset) - next_offset,
             )
-    around.feed.hear(news, time_of_day(), steady())
+    feed.hear(news, time_of_day(), steady())
 
 
-def _watch_clocks(batches: Iterable[Records], around: Surroundings) -> None:
+def _watch_clocks(batches: Iterable[Records], metrics: Metrics, *, was_live: bool) -> None:
     """Log that the times of records do not fit our clock: one record of each batch says enough."""
     now, at = time_of_day(), trio.current_time()
     for _, records, lag in batches:
         if not records:
             continue
         last = records[-1]
-        waited = lag > 0 or not around.feed.live
-        ahead = around.metrics.skews.arrived(last.topic, last.timestamp, now, at, waited=waited)
+        waited = lag > 0 or not was_live
+        ahead = metrics.skews.arrived(last.topic, last.timestamp, now, at, waited=waited)
         if ahead is not None:
             how = "ahead of" if ahead > 0 else "behind"
             log.warning(
@@ -162,23 +170,17 @@ def _names(troubles: Sequence[Trouble]) -> list[str]:
     return names if len(troubles) <= TOLD else [*names, f"and {len(troubles) - TOLD} more"]
 
 
-async def _own_up(around: Surroundings) -> None:
+async def _own_up(feed: Feed, registry: SessionRegistry[Any]) -> None:
     """Have everybody begin anew who was subscribed to what the log has lost something of, while others run.
 
     Until all have been told, `gaps` stay, and so nobody is given a place behind them as one that it has reached.
     """
-    gaps = around.feed.gaps
-    if not gaps:
-        return
+    gaps = feed.gaps
     for topic, lost in gaps:
         log.warning("the log lost records before they were read", topic=topic, reason=str(lost))
-    for number, connection in enumerate(list(around.connections), 1):
-        for topic, lost in gaps:
-            connection.session.lose(topic, lost)
-        around.attend(connection.session)
-        if number % YIELD_EVERY == 0:
-            await trio.lowlevel.checkpoint()
-    around.feed.gaps = []
+    for _ in registry.resync(gaps):
+        await trio.lowlevel.checkpoint()
+    feed.gaps = []
 
 
 async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
@@ -193,16 +195,6 @@ async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
         for timestamp in delivered.timestamps:
             metrics.delivery.observe(now - timestamp / 1000, delivered.subscribers)
     await trio.lowlevel.checkpoint()
-
-
-async def _release(around: Surroundings) -> None:
-    """Answer the subscriptions for which the feed has come far enough."""
-    for session in list(around.holding):
-        for _ in session.release():
-            await trio.lowlevel.checkpoint()
-        around.holding.discard(session)
-        around.attend(session)
-        await trio.lowlevel.checkpoint()
 
 
 def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outcome) -> None:

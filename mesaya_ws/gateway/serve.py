@@ -6,19 +6,23 @@ from secrets import token_hex
 
 import attrs
 import trio
-from attrs import evolve
+from attrs import evolve, frozen
 
 from mesaya_ws import __version__
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.hub import Hub, SendQueue
 from mesaya_ws.core.feed.written import WrittenStates
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.session.session import Limits
+from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.registry import SessionRegistry
+from mesaya_ws.core.session.services import Command
+from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.environment import fingerprints
 from mesaya_ws.eventlog import log_bytes, open_event_log, open_state_log
+from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.history import HistoryReader
 from mesaya_ws.gateway.ingest import NEWS_AHEAD, pump, report
@@ -36,13 +40,24 @@ from mesaya_ws.server.dispatcher import Dispatcher
 from mesaya_ws.server.http.app import create_app
 from mesaya_ws.server.http.serving import serve_http
 from mesaya_ws.server.listener import serve_listeners
-from mesaya_ws.server.websocket.connection import Connection, Surroundings, serve_websocket
+from mesaya_ws.server.websocket.connection import Connection, connection_config
 from mesaya_ws.server.websocket.drain import drain
 from mesaya_ws.server.websocket.keepalive import keep_alive
+from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings, limits_of
 from mesaya_ws.workers.role import Role
 
 log = get_logger(__name__)
+
+
+@frozen
+class Services:
+    """What sessions ask for (`SessionServices`), each of the one who does it."""
+
+    wait_for_feed: Callable[[Session], None]
+    read_history: Callable[[Session], None]
+    render_snapshot: Callable[[Delivery], None]
+    append: Callable[[Session, Command], None]
 
 
 async def serve(
@@ -74,9 +89,16 @@ async def serve(
     ):
         states = WrittenStates(settings.snapshot_bytes)
         scribe = SnapshotRenderer(feed, states)
-        historian = HistoryReader(event_log, feed, settings, scribe.ask)
+        historian = HistoryReader(event_log, feed, settings)
+        appends = Appends(event_log)
+        registry = SessionRegistry[Connection]()
+        asked = Services(registry.wait_for_feed, historian.ask, scribe.ask, appends.append)
         limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "conflate")
-        around = Surroundings(settings, limits, feed, metrics, historian.ask, scribe.ask, status)
+
+        def open_session(id: str, send_queue: SendQueue) -> Session:
+            return Session(id, feed, send_queue, limits, asked)
+
+        websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
 
         live, stopping = trio.Event(), trio.Event()
         services.start_soon(post.heed, stopping, services.cancel_scope)
@@ -88,7 +110,7 @@ async def serve(
         else:
             checkpoints = Checkpoints(state_log, event_log, feed, settings, metrics)
             services.start_soon(_follow_from_checkpoint, event_log, checkpoints, feed, deliver.send)
-        services.start_soon(pump, news, around, live, checkpoints)
+        services.start_soon(pump, news, feed, registry, metrics, status, live, checkpoints)
         if settings.platform_api_url:
             # Its client takes a fifth of a second to import: only who uses it pays.
             from mesaya_ws.gateway.platform_api import PlatformApi
@@ -98,13 +120,14 @@ async def serve(
             services.start_soon(api.run, live)
         services.start_soon(historian.run)
         services.start_soon(scribe.run)
-        services.start_soon(around.receiver.run)
-        services.start_soon(keep_alive, around.connections, settings)
+        services.start_soon(appends.run)
+        services.start_soon(websockets.receiver.run)
+        services.start_soon(keep_alive, registry.connections, settings)
         gauges = Gauges(
             feed,
             status,
             limits_of(settings),
-            partial(_waiting, around.connections),
+            partial(_waiting, registry.connections),
             partial(log_bytes, settings),
             {"snapshots": lambda: states.bytes, "history": lambda: historian.bytes},
         )
@@ -115,20 +138,20 @@ async def serve(
         )
         async with trio.open_nursery() as clients:
             acceptor = Dispatcher(
-                settings, metrics, status, partial(serve_websocket, around, clients), partial(serve_http, app), bound
+                settings, metrics, status, partial(websockets.serve, clients), partial(serve_http, app), bound
             )
             listeners = await post.listeners(settings)
             door = trio.CancelScope()
             clients.start_soon(_let_in, post, live, listeners, acceptor, clients, door)
             task_status.started(listeners[0].socket.getsockname()[1])
             await stopping.wait()
-            log.info("draining", connections=len(around.connections), seconds=settings.drain_seconds)
+            log.info("draining", connections=len(registry.connections), seconds=settings.drain_seconds)
             status.draining = True
             if post.shares_port:
                 door.cancel()
             else:
                 acceptor.draining = True
-            await drain(around.connections, settings.drain_seconds)
+            await drain(registry.connections, settings.drain_seconds)
             door.cancel()
             clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
         services.cancel_scope.cancel()

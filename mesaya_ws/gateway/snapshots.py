@@ -58,8 +58,6 @@ class SnapshotRenderer:
                 self._states.keep(state, trio.current_time())
         for delivery in deliveries:
             delivery.show(state)
-            if delivery.showing is not None:
-                self.ask(delivery)
             await trio.lowlevel.checkpoint()
         await trio.sleep(busy * self._rests)
 

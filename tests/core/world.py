@@ -55,6 +55,28 @@ class FakeOutbox:
         return [orjson.loads(payload_of(frame)) for frame in frames]
 
 
+class FakeServices:
+    """Keeps what sessions ask for; tests do it, or do not."""
+
+    def __init__(self):
+        self.waiting = []
+        self.reading = []
+        self.rendering = []
+        self.commands = []
+
+    def wait_for_feed(self, session):
+        self.waiting.append(session)
+
+    def read_history(self, session):
+        self.reading.append(session)
+
+    def render_snapshot(self, delivery):
+        self.rendering.append(delivery)
+
+    def append(self, session, command):
+        self.commands.append((session, command))
+
+
 class World:
     """A log with reviews and tables, an instance that follows it, and its clients."""
 
@@ -64,6 +86,7 @@ class World:
         self.batches = []
         self.begin = 0
         self.sessions = []
+        self.services = FakeServices()
         self.feed = Feed(Hub(), Window(seconds, max_bytes), 1.0)
         if live:
             self.look()
@@ -108,7 +131,7 @@ class World:
         self.work()
 
     def client(self, *, auth=True, most=3):
-        self.sessions.append(Session("c1", self.feed, FakeOutbox(), Limits(auth, most)))
+        self.sessions.append(Session("c1", self.feed, FakeOutbox(), Limits(auth, most), self.services))
         return self.sessions[-1]
 
     def past(self, *names):

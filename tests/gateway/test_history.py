@@ -26,7 +26,7 @@ from mesaya_ws.gateway.history import HOPELESS, LINGER, READINGS, HistoryReader
 from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.settings import Settings
 from tests.core.events import record
-from tests.core.world import CHANNEL, FakeOutbox, ask, read_on, reviews
+from tests.core.world import CHANNEL, FakeOutbox, FakeServices, ask, read_on, reviews
 from tests.fakes import FakeLog
 from tests.timing import Steps
 
@@ -54,9 +54,9 @@ class Instance:
         self.pace = None
         self.follow = self.log.follow
         self.log.follow = self.watched_follow
-        self.historian = HistoryReader(
-            self.log, self.feed, Settings(**{"replay_timeout": 30.0} | settings), lambda session: None
-        )
+        self.historian = HistoryReader(self.log, self.feed, Settings(**{"replay_timeout": 30.0} | settings))
+        self.services = FakeServices()
+        self.services.read_history = self.historian.ask
         self.places = {}
 
     async def watched_follow(self, deliver, *start) -> None:
@@ -92,9 +92,8 @@ class Instance:
 
     async def missed(self, channel=CHANNEL) -> Session:
         """Return the session of a client that has missed everything on a channel, and asks for it."""
-        session = Session("c", self.feed, FakeOutbox(), Limits(True, 10))
+        session = Session("c", self.feed, FakeOutbox(), Limits(True, 10), self.services)
         assert ask(session, channel=channel, position=self.places[channel]) == []
-        self.historian.ask(session)
         return session
 
 
@@ -111,7 +110,7 @@ async def instance(nursery, mock_clock, settings) -> Instance:
     nursery.start_soon(instance.historian.run)
     await wait_all_tasks_blocked()
     for channel in (CHANNEL, OTHER):
-        first = Session("c", instance.feed, FakeOutbox(), Limits(True, 10))
+        first = Session("c", instance.feed, FakeOutbox(), Limits(True, 10), instance.services)
         instance.places[channel] = ask(first, channel=channel)[0]["position"]
         first.leave()
     for number in range(3):
@@ -152,7 +151,6 @@ async def test_those_who_ask_meanwhile_join_the_reading(instance, mock_clock):
         first = await instance.missed()
         await wait_all_tasks_blocked()
         ask(first, channel=OTHER, position=instance.places[OTHER])
-        instance.historian.ask(first)
         second = await instance.missed(OTHER)
         await wait_all_tasks_blocked()
     await wait_all_tasks_blocked()
@@ -296,13 +294,12 @@ async def test_who_asks_for_much_that_cannot_be_found_is_told_the_states_one_by_
     first = await instance.missed()
     await wait_all_tasks_blocked()
     assert outcome(first) == (False, "expired", [])
-    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 100))
+    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 100), instance.services)
     told = Told(session.send_queue)
     for name in (f"restaurant:r{number}:reviews" for number in range(20)):
         place = beginning(name, single=True) + instance.places[CHANNEL][4:]
         assert ask(session, channel=name, position=place) == []
     trio.lowlevel.add_instrument(told)
-    instance.historian.ask(session)
     await wait_all_tasks_blocked()
     trio.lowlevel.remove_instrument(told)
     assert [message["type"] for message in session.send_queue.said()] == ["subscribed", "snapshot"] * 20
@@ -310,7 +307,7 @@ async def test_who_asks_for_much_that_cannot_be_found_is_told_the_states_one_by_
 
 
 async def test_one_connection_has_only_so_much_read(instance, mock_clock):
-    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 100))
+    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 100), instance.services)
     outcomes = []
     for number in range(READINGS + 1):
         channel = f"restaurant:q{number}:reviews"
@@ -318,7 +315,6 @@ async def test_one_connection_has_only_so_much_read(instance, mock_clock):
         for what in ("created", *["updated"] * 5):
             await instance.says(f"review.{what}", f"q{number}", restaurantId=f"q{number}")
         assert ask(session, channel=channel, position=place) == []
-        instance.historian.ask(session)
         await wait_all_tasks_blocked()
         outcomes.append(outcome(session)[:2])
     assert outcomes == [(True, None)] * READINGS + [(False, "expired")]
@@ -363,7 +359,7 @@ async def test_who_says_much_while_it_waits_causes_no_more_work(instance, mock_c
         await wait_all_tasks_blocked()
         instance.feed.coverage.judge = lambda *asked: judged.append(asked) or judge(*asked)
         for _ in range(100):
-            instance.historian.ask(session)
+            assert [answer["type"] for answer in ask(session, "ping")] == ["pong"]
             await wait_all_tasks_blocked()
         assert judged == []
     await wait_all_tasks_blocked()
@@ -395,7 +391,7 @@ async def test_a_part_of_the_log_that_is_not_known_now_is_waited_for(instance, a
 async def test_what_may_not_be_read_any_more_is_not_tried(instance, autojump_clock: MockClock):
     instance.log.hide(topic_of("reviews"), Hindrance.REFUSED)
     await wait_all_tasks_blocked()
-    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 10))
+    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 10), instance.services)
     answer, *_ = ask(session, channel=CHANNEL, position=instance.places[CHANNEL])
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
     assert not session.asking

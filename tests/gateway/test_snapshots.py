@@ -8,7 +8,7 @@ from mesaya_ws.core.feed import snapshot as snapshots
 from mesaya_ws.core.feed.written import NEW, WrittenStates
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
-from tests.core.world import CHANNEL, World, ask, reviews
+from tests.core.world import CHANNEL, World, ask, read_on, reviews
 
 OTHER = "restaurant:r2:reviews"
 
@@ -25,6 +25,7 @@ class Instance(World):
         super().__init__()
         self.written = []
         self.scribe = SnapshotRenderer(self.feed, WrittenStates(1 << 20))
+        self.services.render_snapshot = self.scribe.ask
         for number in range(3):
             self.review(number)
             self.review(f"-other-{number}", restaurant="r2")
@@ -42,7 +43,6 @@ class Instance(World):
         for channel in channels:
             assert ask(session, channel=channel, snapshot=True) == []
         self.written.clear()
-        self.scribe.ask(session.delivery)
         return session
 
     async def until_one_is_being_written(self):
@@ -123,8 +123,7 @@ async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance
     assert session.send_queue.said() == []
     assert session.delivery.showing is None
     instance.review(3)
-    session.send_queue.behind = False
-    instance.scribe.ask(session.delivery)
+    read_on(session)
     await wait_all_tasks_blocked()
     assert told(session) == (["v0", "v1", "v2", "v3"], [])
 
@@ -189,12 +188,12 @@ async def test_writing_states_takes_no_more_than_its_share_of_the_time(autojump_
     world, count = World(), 20
     feed = SlowFeed(world.feed, autojump_clock, step=0.010)
     scribe = SnapshotRenderer(feed, WrittenStates(1 << 20), share=0.25)
+    world.services.render_snapshot = scribe.ask
     session = world.client(most=count)
     for number in range(count):
         for review in range(3):
             world.review(f"{number}-{review}", restaurant=f"r{number}")
         ask(session, channel=f"restaurant:r{number}:reviews", snapshot=True)
-    scribe.ask(session.delivery)
     with trio.move_on_after(3600):
         await scribe.run()
     steps = 1 + 3 + 1 + 1  # the name of the list, the reviews, the two ends

@@ -132,20 +132,25 @@ class Clients:
 
     def read_the_log(self):
         """Begin to read the past that is asked for, or end it, perhaps too early."""
-        if self.reading is None and self.session.asking:
+        if self.reading is None and self.session in self.world.services.reading and self.session.asking:
             self.reading = self.world.past(*(channel.name for channel in self.session.asking))
         elif self.reading is not None:
             unread = self.random.choice([0, 0, 0, 1, 2])
             self.world.tell(self.reading, records=len(self.world.batches) - unread)
             recall(self.session, self.reading)
             self.reading = None
+            if not self.session.asking:
+                self.world.services.reading.clear()
             self.hear(self.session.send_queue.said())
 
     def write_the_state(self):
         """Begin to write the state that is waited for, or hand it over."""
-        if self.writing is None and self.session.delivery.showing:
-            self.writing = self.world.feed.snapshot(self.session.delivery.showing)
-            list(self.writing.write())
+        rendering = self.world.services.rendering
+        if self.writing is None and self.session.delivery in rendering:
+            rendering.clear()
+            if self.session.delivery.showing:
+                self.writing = self.world.feed.snapshot(self.session.delivery.showing)
+                list(self.writing.write())
         elif self.writing is not None:
             self.session.delivery.show(self.writing)
             self.writing = None
@@ -181,6 +186,7 @@ def _try(random):
         action(clients)
     clients.read_all()
     while clients.session.delivery.showing:
+        assert clients.writing or clients.session.delivery in clients.world.services.rendering, "it asks by itself"
         clients.write_the_state()
     for name, told in clients.told.items():
         assert told == len(clients.log[name])

@@ -13,7 +13,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits, Session
 from tests.core.events import NOW
-from tests.core.world import REVIEWS, FakeOutbox, ask, reviews
+from tests.core.world import REVIEWS, FakeOutbox, FakeServices, ask, reviews
 
 RESTAURANTS = Partition(topic_of("restaurants"), 0)
 QUIET, BUSY = "restaurant:quiet:reviews", "restaurant:busy:reviews"
@@ -65,7 +65,7 @@ def work(feed):
 
 
 def client(feed):
-    return Session("c", feed, FakeOutbox(), Limits(True, 10))
+    return Session("c", feed, FakeOutbox(), Limits(True, 10), FakeServices())
 
 
 def places(session):

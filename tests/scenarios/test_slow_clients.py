@@ -15,11 +15,14 @@ from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.session.session import Limits
+from mesaya_ws.core.session.registry import SessionRegistry
+from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.runtime.metrics import Metrics
-from mesaya_ws.server.websocket.connection import Surroundings
+from mesaya_ws.server.websocket.connection import connection_config
+from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
+from tests.core.world import FakeServices
 from tests.server.websocket.client import PATIENCE
 from tests.server.websocket.clients import Clients
 from tests.wire import CLOSE, CONTINUATION, PONG, TEXT, frame
@@ -42,10 +45,17 @@ class Restaurant:
         self.states = WrittenStates(states_bytes)
         scribe = SnapshotRenderer(self.feed, self.states)
         nursery.start_soon(scribe.run)
-        self.around = Surroundings(settings, limits, self.feed, Metrics(), lambda session: None, scribe.ask)
+        feed, services = self.feed, FakeServices()
+        services.render_snapshot = scribe.ask
+
+        def open_session(id, send_queue):
+            return Session(id, feed, send_queue, limits, services)
+
+        self.settings, self.registry = settings, SessionRegistry()
+        server = WebSocketServer(connection_config(settings), open_session, self.registry, Metrics())
         self.next = dict.fromkeys((SECTIONS, TABLES), 0)
         self.frame_bytes = 0
-        self.clients = Clients(nursery, self.around)
+        self.clients = Clients(nursery, server)
         self.says(SECTIONS, "created", "s1", restaurantId="r1")
 
     def says(self, partition, what, id, **data):
@@ -65,10 +75,10 @@ class Restaurant:
 
     async def client(self, **fields):
         """Return a client that is subscribed, its connection, and the answer."""
-        known = set(self.around.connections)
+        known = set(self.registry.connections)
         client = self.clients.connect()
         await client.be_greeted()
-        [connection] = self.around.connections - known
+        [connection] = self.registry.connections - known
         return client, connection, await client.ask(type="subscribe", channel=CHANNEL, **fields)
 
 
@@ -104,14 +114,14 @@ async def test_who_stops_reading_holds_up_nobody_and_costs_at_most_its_bound(mod
                 assert await events(other, 1) == [(f"t{number % 2}", str(number))]
         # What has begun to be written is whole, so there is one frame more.
         assert bound < most <= bound + here.frame_bytes
-        assert (stopped in here.around.connections) is (mode == "conflate")
+        assert (stopped in here.registry.connections) is (mode == "conflate")
 
 
 async def test_who_was_too_slow_is_sent_away_and_resumes():
     async with restaurant("close") as here:
         slow, _, answer = await here.client()
         position, received, number = answer["position"], [], 0
-        while here.around.connections:
+        while here.registry.connections:
             here.table(f"t{number % 2}", str(number))
             number += 1
             await trio.lowlevel.checkpoint()
@@ -159,7 +169,7 @@ async def crowd(count, **bounds):
             await client.be_greeted()
             await client.send(frame(orjson.dumps({"type": "subscribe", "channel": CHANNEL, "snapshot": True})))
             clients.append(client)
-        await until(lambda: all(waiting(it) for it in here.around.connections))
+        await until(lambda: all(waiting(it) for it in here.registry.connections))
         yield here, clients
 
 
@@ -184,10 +194,10 @@ async def test_many_that_ask_for_a_large_state_and_read_nothing_share_one_and_ar
                 await client.send(frame(b"", PONG))
             await trio.testing.wait_all_tasks_blocked()
             now = trio.current_time()
-            for moment in (now, now + here.around.settings.ping_timeout):
-                for connection in list(here.around.connections):
+            for moment in (now, now + here.settings.ping_timeout):
+                for connection in list(here.registry.connections):
                     connection.check(moment)
-            await until(lambda around=here.around: not around.connections)
+            await until(lambda registry=here.registry: not registry.connections)
             here.states.forget(trio.current_time() + NEW)
             await trio.testing.wait_all_tasks_blocked()
             assert here.states.bytes == 0
@@ -214,7 +224,7 @@ async def test_what_happens_while_a_large_state_is_taken_waits_in_the_window_and
     async with crowd(1) as (here, [client]):
         for number in range(100):
             here.table("t0", str(number))
-        [connection] = here.around.connections
+        [connection] = here.registry.connections
         assert waiting(connection) < 2 * 200 * 1100, "a frame of 200 tables, and no event"
         assert (await client.message())["type"] == "subscribed"
         assert len((await client.message())["data"]["tables"]) == 4000

@@ -10,6 +10,7 @@ from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.conflation import Conflated
+from mesaya_ws.core.session.services import SessionServices
 from mesaya_ws.core.views.floor_plan import can_conflate
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import Subscribe, encode
@@ -32,11 +33,13 @@ class Delivery:
 
     Of a channel, the client is told a state (`tell`) or what it missed (`replay`), and then it is live; or it is live
     at once (`go_live`). What is to be told before that is put off until the send queue is idle, rather than queued
-    there. With `fold`, channels that can be folded are, while the client is behind (see `folding`).
+    there; a large state is rendered by `services`. With `fold`, channels that can be folded are, while the client is
+    behind (see `folding`).
     """
 
     feed: Feed
     send_queue: SendQueue
+    services: SessionServices
     fold: bool = False
     _to_show: dict[Channel, _Why] = field(factory=dict)
     _to_write: dict[Channel, _Why] = field(factory=dict)
@@ -85,25 +88,25 @@ class Delivery:
         """Tell the state of a channel, as it is when its turn has come; then the channel is live.
 
         It is the answer to what was `asked`, or comes unasked, because what was missed is `lost`. A state can be large:
-        then it is written by others (`showing`).
+        then it is rendered by others (`showing`).
         """
         why = _Why(asked, lost)
         if self.send_queue.behind:
             self._to_show[channel] = why
         elif self.feed.is_large(channel):
-            self._to_write[channel] = why
+            self._have_rendered(channel, why)
         else:
             snapshot = self.feed.snapshot(channel)
             for _ in snapshot.write():
                 if snapshot.size:  # a few entities that are large themselves
-                    self._to_write[channel] = why
+                    self._have_rendered(channel, why)
                     return
             self._say_state(snapshot, why)
 
     def start_over(self, channel: Channel, lost: Unrecoverable) -> None:
         """Tell the state of a channel, however small, when others have written it, and until then nothing."""
         self.drop(channel)
-        self._to_write[channel] = _Why(None, lost)
+        self._have_rendered(channel, _Why(None, lost))
 
     def drop(self, channel: Channel) -> None:
         """Hand over nothing more of a channel."""
@@ -122,9 +125,9 @@ class Delivery:
         If some of that has left the window, or the client has fallen behind meanwhile, it must be written once more.
         """
         channel, feed = snapshot.channel, self.feed
-        if channel not in self._to_write or self.send_queue.behind or not snapshot.continues_in(feed.window):
-            return
-        self._say_state(snapshot, self._to_write.pop(channel))
+        if channel in self._to_write and not self.send_queue.behind and snapshot.continues_in(feed.window):
+            self._say_state(snapshot, self._to_write.pop(channel))
+        self._ask_for_rendering()
 
     def go_on(self) -> None:
         """Hand over more of what was put off, now that the send queue is idle.
@@ -133,20 +136,32 @@ class Delivery:
         """
         for _ in range(TOLD_AT_ONCE):
             if self.send_queue.behind or not (self._to_show or self._replays):
-                return
+                break
             if self._to_show:
                 channel = next(iter(self._to_show))
                 why = self._to_show.pop(channel)
                 self.tell(channel, why.asked, why.lost)
             else:
                 self._turn_page(*next(iter(self._replays.items())))
-        if self._to_show or self._replays:
-            self.send_queue.pause()
+        else:
+            if self._to_show or self._replays:
+                self.send_queue.pause()
+        self._ask_for_rendering()
 
     def pause_for(self, channels: int) -> None:
         """Leave to `go_on` what is to be told of so many channels, if that is too much for one turn."""
         if channels > TOLD_AT_ONCE:
             self.send_queue.pause()
+
+    def _have_rendered(self, channel: Channel, why: _Why) -> None:
+        """Leave the state of a channel to be rendered by others; while the send queue is not idle, that can wait."""
+        self._to_write[channel] = why
+        self._ask_for_rendering()
+
+    def _ask_for_rendering(self) -> None:
+        """Have the state rendered that is `showing`; to be called whenever it may have become another one."""
+        if self._to_write and not self.send_queue.behind:
+            self.services.render_snapshot(self)
 
     def _turn_page(self, channel: Channel, replay: Replay) -> None:
         try:

@@ -14,6 +14,7 @@ from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.services import AppendResult, Command, SessionServices
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import MessageError, Ping, Subscribe, Unsubscribe, encode, parse
@@ -47,23 +48,22 @@ class _Held:
 class Session:
     """The rules of one connection. Answers and events go to `send_queue`; nothing here waits.
 
-    A subscription is held back while this instance has not read as far as the log, or as the client, has come:
-    whoever owns the session calls `release` when the feed has moved on, as long as `holding` is true.
+    A subscription is held back while this instance has not read as far as the log, or as the client, has come. What
+    takes longer than a moment, the session asks its `services` for.
     """
 
     id: str
     feed: Feed
     send_queue: SendQueue
     limits: Limits
+    services: SessionServices
     _channels: dict[str, Channel] = field(factory=dict)
     _held: dict[str, _Held] = field(factory=dict)
     _earlier: dict[str, _Held] = field(factory=dict)
-    asks: int = field(init=False, default=0)
-    """How often something was asked for that must be read from the log (`asking`)."""
     delivery: Delivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.delivery = Delivery(self.feed, self.send_queue, self.limits.fold)
+        self.delivery = Delivery(self.feed, self.send_queue, self.services, self.limits.fold)
 
     def greeting(self) -> bytes:
         """Return the frame that greets the client, before it has said anything."""
@@ -184,6 +184,17 @@ class Session:
             self.leave()  # or whoever tells it something else before it is closed would be told the same
             raise
 
+    def append(self, command: Command) -> None:
+        """Have the log take the record of a client's command; `on_appended` answers the client.
+
+        It is published like any other record, to all who may see it, when it is read back from the log.
+        """
+        self.services.append(self, command)
+
+    def on_appended(self, command: Command, result: AppendResult) -> None:
+        """Answer the client's `command`, now that its result is known; who has left meanwhile is told nothing."""
+        self.send_queue.offer(command.answer(result), 1)
+
     def _subscribe(self, message: Subscribe) -> None:
         name = message.channel
 
@@ -206,7 +217,7 @@ class Session:
         """Begin a subscription, from now on or from the position that the client brought; or hold it back."""
         feed, message = self.feed, asked.message
         if not feed.live:
-            self._held[channel.name] = asked
+            self._hold(asked, channel)
             return
         verdict = None if message.position is None else feed.coverage.judge(channel, message.position)
         match verdict:
@@ -215,17 +226,22 @@ class Session:
                 self.delivery.replay(channel, message, Replay(ReplayRange(feed.window, channel.name, vector)))
             case NeedsHistory(vector) if feed.coverage.reaches_back(channel, vector):
                 self._earlier[channel.name] = asked
-                self.asks += 1
+                self.services.read_history(self)
             case NeedsHistory():
                 self._begin(asked, channel, Unrecoverable.EXPIRED)
             # The first look since may have begun before the client came, and before the log reached that far.
             case NotReached(vector) if feed.coverage.reaches(vector) or feed.coverage.looks < asked.looks + 2:
                 # Without its vector, which takes a hundred times the memory of the position that it is read from.
-                self._held[channel.name] = evolve(asked, ahead=evolve(verdict, vector={}), seen=feed.coverage.looks)
+                self._hold(evolve(asked, ahead=evolve(verdict, vector={}), seen=feed.coverage.looks), channel)
             case NotReached():
                 self._begin(asked, channel, Unrecoverable.POSITION_AHEAD)
             case _:
                 self._begin(asked, channel, verdict)
+
+    def _hold(self, asked: _Held, channel: Channel) -> None:
+        """Hold a subscription back until the feed has moved on."""
+        self._held[channel.name] = asked
+        self.services.wait_for_feed(self)
 
     def _begin(self, asked: _Held, channel: Channel, lost: Unrecoverable | None) -> None:
         """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`."""

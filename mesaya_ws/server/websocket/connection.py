@@ -1,28 +1,22 @@
-"""One client's connection: its tasks, and its end."""
+"""One client's connection: what it does, and its end."""
 
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from logging import DEBUG, INFO
 
 import trio
-from attrs import field, frozen
+from attrs import fields_dict, frozen
 
-from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.recovery.window import PositionEvicted
-from mesaya_ws.core.session.delivery import Delivery
-from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.session.registry import SessionRegistry
+from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
 from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
 from mesaya_ws.core.wire.frames import PING, close_frame
 from mesaya_ws.runtime.logs import get_logger
-from mesaya_ws.runtime.metrics import Metrics
-from mesaya_ws.runtime.readiness import Status
-from mesaya_ws.server.websocket.receiver import ReadPoller
 from mesaya_ws.server.websocket.send_queue import SendQueue
-from mesaya_ws.server.websocket.stream import ClientStream
-from mesaya_ws.server.websocket.traffic import carried
+from mesaya_ws.server.websocket.stream import ClientStream, Receive
 from mesaya_ws.server.websocket.trio_websocket import WebSocket
 from mesaya_ws.settings import Settings
 
@@ -45,41 +39,35 @@ _VERDICTS = {
 
 
 @frozen
-class Surroundings:
-    """What all connections share.
+class ConnectionConfig:
+    """What one connection may cost, and how long it may be silent: settings of the same names."""
 
-    Sessions in `holding` have subscriptions that wait for the feed to move on; `ask` has the past read for a session,
-    and `show` has a state written. Who comes while the `status` is draining is sent on at once. What clients send comes
-    through the `receiver`, which whoever owns this runs.
-    """
+    max_message_bytes: int
+    messages_per_second: float
+    send_queue_messages: int
+    send_queue_bytes: int
+    ping_interval: float
+    ping_timeout: float
+    close_timeout: float
 
-    settings: Settings
-    limits: Limits
-    feed: Feed
-    metrics: Metrics
-    ask: Callable[[Session], None]
-    show: Callable[[Delivery], None]
-    status: Status = field(factory=Status)
-    connections: "set[Connection]" = field(factory=set)
-    holding: set[Session] = field(factory=set)
-    receiver: ReadPoller = field(factory=ReadPoller)
 
-    def attend(self, session: Session) -> None:
-        """See to it that what `session` waits for comes."""
-        if session.holding:
-            self.holding.add(session)
-        if session.asking:
-            self.ask(session)
-        if session.delivery.showing:
-            self.show(session.delivery)
+def connection_config(settings: Settings) -> ConnectionConfig:
+    """Return what `settings` say of each connection."""
+    return ConnectionConfig(**{name: getattr(settings, name) for name in fields_dict(ConnectionConfig)})
 
 
 class Connection:
-    """A client, from the answer that opens its WebSocket to the end of its socket."""
+    """A client, from the answer that opens its WebSocket to the end of its socket.
+
+    What it sends is received by `receive`, and what kinds of messages those were is counted in `counts`. While it lags
+    behind, there is a send task in `senders`, which ends with the stream.
+    """
 
     __slots__ = (
-        "_around",
+        "_config",
+        "_counts",
         "_pinged_at",
+        "_registry",
         "_scope",
         "_send_queue",
         "_stream",
@@ -89,20 +77,30 @@ class Connection:
     )
 
     def __init__(
-        self, id: str, stream: trio.SocketStream, early: bytes, senders: trio.Nursery, around: Surroundings
+        self,
+        stream: trio.SocketStream,
+        early: bytes,
+        config: ConnectionConfig,
+        *,
+        senders: trio.Nursery,
+        receive: Receive,
+        open_session: Callable[[SendQueue], Session],
+        registry: "SessionRegistry[Connection]",
+        counts: dict[str, int],
     ) -> None:
-        settings = around.settings
-        self._around = around
+        self._config = config
+        self._registry = registry
+        self._counts = counts
         self._tcp = stream
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
         self._verdict: CloseCode | None = None
         self._send_queue = SendQueue(
-            stream.socket, senders, self, max_messages=settings.send_queue_messages, max_bytes=settings.send_queue_bytes
+            stream.socket, senders, self, max_messages=config.send_queue_messages, max_bytes=config.send_queue_bytes
         )
-        watch = FrameLimiter(settings.max_message_bytes, settings.messages_per_second)
-        self._stream = ClientStream(stream.socket, early, self._send_queue, watch, self, around.receiver.receive)
-        self.session = Session(id, around.feed, self._send_queue, around.limits)
+        watch = FrameLimiter(config.max_message_bytes, config.messages_per_second)
+        self._stream = ClientStream(stream.socket, early, self._send_queue, watch, self, receive)
+        self.session = open_session(self._send_queue)
 
     def close(self, verdict: CloseCode) -> None:
         """End the connection, telling the client why; the first reason counts."""
@@ -129,8 +127,6 @@ class Connection:
             self.session.go_on()
         except PositionEvicted:
             self.close(codes.SLOW)
-        else:
-            self._around.attend(self.session)
 
     def failed(self, fault: Exception) -> None:
         """End the connection by a fault of ours; no other one may come to harm by it."""
@@ -147,15 +143,15 @@ class Connection:
         A client that takes nothing of what waits for it is given up as well, whatever it sends. One that takes some is
         there: the ping may be on its way to it, after much else. One that waits for an answer is told that it does.
         """
-        settings, heard_at, send_queue = self._around.settings, self._stream.heard_at, self._send_queue
+        config, heard_at, send_queue = self._config, self._stream.heard_at, self._send_queue
         if self.session.is_waited_for:
             self.session.remind()
-        if send_queue.behind and now - send_queue.took_at(now) >= settings.ping_timeout:
+        if send_queue.behind and now - send_queue.took_at(now) >= config.ping_timeout:
             self.close(codes.SLOW)
         elif self._pinged_at > heard_at:
-            if now - max(self._pinged_at, send_queue.took_at(now)) >= settings.ping_timeout:
+            if now - max(self._pinged_at, send_queue.took_at(now)) >= config.ping_timeout:
                 self.close(codes.PING_TIMEOUT)
-        elif now - heard_at >= settings.ping_interval:
+        elif now - heard_at >= config.ping_interval:
             self._pinged_at = now
             send_queue.offer(PING, 1)
             send_queue.took_at(now)
@@ -180,12 +176,11 @@ class Connection:
         return code, NOBODY if code == ABNORMAL else CLIENT
 
     def _obey(self, text: str) -> None:
-        counts = self._around.metrics.client_messages
+        counts = self._counts
         kind = self.session.receive(text)
         counts[kind] = counts.get(kind, 0) + 1
         if kind in codes.ERROR_CODES:
             log.info("message refused", code=kind)
-        self._around.attend(self.session)
 
     async def part(self) -> None:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6).
@@ -201,63 +196,16 @@ class Connection:
             self.leave()
         else:
             return
-        with trio.move_on_after(self._around.settings.close_timeout), suppress(trio.BrokenResourceError):
+        with trio.move_on_after(self._config.close_timeout), suppress(trio.BrokenResourceError):
             async for _ in self._tcp:
                 pass
 
     def leave(self) -> None:
         """Give up all subscriptions, and be known to nobody."""
         self.session.leave()
-        self._around.connections.discard(self)
-        self._around.holding.discard(self.session)
+        self._registry.remove(self)
 
     def abandon(self) -> None:
         """Let nothing be written any more, and the next one end."""
         self._send_queue.close()
         self._stream.abandon()
-
-
-async def serve_websocket(
-    around: Surroundings, senders: trio.Nursery, id: str, stream: trio.SocketStream, answer: bytes, early: bytes
-) -> None:
-    """Serve a client on `stream` until either side ends the connection; to close the stream is up to the caller.
-
-    `answer` opens the WebSocket, and `early` is what the client sent behind its handshake. The task that this runs in
-    is the receiving one; while the client lags behind, there is a send task in `senders`, which ends with the stream.
-    """
-    metrics = around.metrics
-    began_at = trio.current_time()
-    code, by = ABNORMAL, NOBODY
-    connection = Connection(id, stream, early, senders, around)
-    around.connections.add(connection)
-    metrics.connections_open += 1
-    metrics.connections_total += 1
-    if around.status.draining:
-        connection.close(codes.SERVICE_RESTART)
-    try:
-        code, by = await connection.run(answer)
-        await connection.part()
-    finally:
-        connection.leave()
-        connection.abandon()
-        metrics.connections_open -= 1
-        metrics.closes[str(code), by] = metrics.closes.get((str(code), by), 0) + 1
-        _log_end(stream, code, by, trio.current_time() - began_at)
-
-
-def _log_end(stream: trio.SocketStream, code: int, by: str, seconds: float) -> None:
-    """Log how a connection ended; at INFO unless the client wished it."""
-    if not log.is_enabled_for(DEBUG if by == CLIENT else INFO):
-        return
-    meaning = codes.CLOSE_CODES.get(code)
-    sent, received = carried(stream.socket) or (None, None)
-    tell = log.debug if by == CLIENT else log.info
-    tell(
-        "connection closed",
-        code=code,
-        reason="" if meaning is None else meaning.name,
-        by=by,
-        seconds=round(seconds, 3),
-        sent_bytes=sent,
-        received_bytes=received,
-    )

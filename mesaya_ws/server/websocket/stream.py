@@ -9,6 +9,9 @@ from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
 from mesaya_ws.core.wire.frames import CLOSE
 from mesaya_ws.server.websocket.send_queue import SendQueue
 
+Receive = Callable[[trio.socket.SocketType], Awaitable[bytes]]
+"""Returns the next bytes that come to a socket; `b""` at their end."""
+
 
 class Owner(Protocol):
     """Whoever a stream works for."""
@@ -46,7 +49,7 @@ class ClientStream(trio.abc.Stream):
         send_queue: SendQueue,
         watch: FrameLimiter,
         owner: Owner,
-        receive: Callable[[trio.socket.SocketType], Awaitable[bytes]],
+        receive: Receive,
     ) -> None:
         self._socket = socket
         self._receive = receive

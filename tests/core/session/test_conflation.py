@@ -13,7 +13,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits, Session
-from tests.core.world import NOW, FakeOutbox, ask
+from tests.core.world import NOW, FakeOutbox, FakeServices, ask
 
 CHANNEL, MENU = "restaurant:r1:tables", "restaurant:r1:menu"
 DOMAINS = {"restaurant": "restaurants", "section": "sections", "table": "tables", "menu": "menus"}
@@ -59,7 +59,7 @@ class Restaurant:
         self.says(f"table.{what}", id, sectionId="s1", status=status, **data)
 
     def client(self, *, fold=True):
-        return Session("c1", self.feed, FakeOutbox(), Limits(True, 10, fold=fold))
+        return Session("c1", self.feed, FakeOutbox(), Limits(True, 10, fold=fold), FakeServices())
 
 
 @pytest.fixture

@@ -12,14 +12,16 @@ from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED, Tally
 from mesaya_ws.core.log.events import Gap, LogMetadata, TopicRecreated
-from mesaya_ws.core.log.records import OffsetRange
+from mesaya_ws.core.log.records import Appended, NewRecord, OffsetRange
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.core.recovery import position_text
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.services import Command
 from mesaya_ws.core.session.session import Limits
-from mesaya_ws.core.wire.frames import payload_of
+from mesaya_ws.core.wire.frames import payload_of, text_frame
+from mesaya_ws.core.wire.messages import encode
 from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, recall, reviews
 from tests.steps import calls, most_calls_in_a_step
 
@@ -532,3 +534,22 @@ def test_who_leaves_while_it_is_answered_is_told_no_more():
     list(steps)
     assert [message["channel"] for message in session.send_queue.said()] == ["restaurant:r3:reviews"]
     assert not session.holding
+
+
+def test_a_session_asks_by_itself_for_what_it_waits_for():
+    world = World(live=False)
+    session = world.client()
+    ask(session, channel=CHANNEL)
+    assert (session.holding, world.services.waiting) == (True, [session])
+
+
+def test_a_command_is_handed_inward_and_its_client_answered_when_the_result_is_known():
+    world = World()
+    session, other = world.client(), world.client()
+    command = Command(NewRecord(REVIEWS.topic, b"{}"), lambda place: text_frame(encode("done", offset=place.offset)))
+    session.append(command)
+    assert world.services.commands == [(session, command)]
+    assert session.send_queue.said() == []
+    session.on_appended(command, Appended(REVIEWS.topic, 0, 7, NOW))
+    assert session.send_queue.said() == [{"type": "done", "offset": 7}]
+    assert other.send_queue.said() == []

@@ -5,20 +5,19 @@ from contextlib import contextmanager
 
 import trio
 
-from mesaya_ws.server.websocket.connection import serve_websocket
 from tests.server.websocket.client import Client
 
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
 
 class Clients:
-    """The clients of the connections of `around`, which are served in `nursery`; `all` that there have been."""
+    """The clients of the connections of `server`, which are served in `nursery`; `all` that there have been."""
 
-    def __init__(self, nursery, around):
+    def __init__(self, nursery, server):
         self.all = []
         self._nursery = nursery
-        self._around = around
-        nursery.start_soon(around.receiver.run)
+        self._server = server
+        nursery.start_soon(server.receiver.run)
 
     def connect(self, early=b""):
         """Begin to serve a client."""
@@ -33,7 +32,7 @@ class Clients:
 
     async def _serve(self, client, stream, early):
         try:
-            await serve_websocket(self._around, self._nursery, "c1", stream, ANSWER, early)
+            await self._server.serve(self._nursery, "c1", stream, ANSWER, early)
         finally:
             # As the acceptor does, whose the stream is.
             stream.socket.close()

@@ -18,14 +18,17 @@ from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.runtime.metrics import Metrics
-from mesaya_ws.server.websocket.connection import Connection, Surroundings
+from mesaya_ws.server.websocket.connection import Connection, connection_config
 from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.receiver import HEARD_AT_ONCE
+from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
+from tests.core.world import FakeServices
 from tests.server.websocket.client import PATIENCE
 from tests.server.websocket.clients import ANSWER, Clients
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
@@ -45,12 +48,15 @@ class World:
         self.feed.hear(LogMetadata({menus: OffsetRange(0, 0, "a")}, {menus: 0}), NOW)
         list(self.feed.take(NOW))
         limits = Limits(self.settings.auth, self.settings.max_subscriptions)
-        self.asking, self.showing = [], []
-        self.around = Surroundings(
-            self.settings, limits, self.feed, self.metrics, self.asking.append, self.showing.append
-        )
+        feed, self.registry, services = self.feed, SessionRegistry(), FakeServices()
+        services.wait_for_feed = self.registry.wait_for_feed
+
+        def open_session(id, send_queue):
+            return Session(id, feed, send_queue, limits, services)
+
+        self.server = WebSocketServer(connection_config(self.settings), open_session, self.registry, self.metrics)
         self.nursery = nursery
-        self.clients = Clients(nursery, self.around)
+        self.clients = Clients(nursery, self.server)
         self.connect = self.clients.connect
 
     async def client(self, early=b""):
@@ -67,7 +73,7 @@ class World:
     @property
     def connection(self) -> Connection:
         """The one connection that there is."""
-        [connection] = self.around.connections
+        [connection] = self.registry.connections
         return connection
 
     def publish(self, *payloads):
@@ -81,7 +87,7 @@ class World:
             for client in self.clients.all:
                 await client.ended.wait()
         assert self.metrics.connections_open == 0
-        assert self.around.connections == self.around.holding == set()
+        assert (self.registry.connections, self.registry.has_waiting) == (set(), False)
         assert (self.feed.hub.channels, self.feed.hub.subscriptions) == (0, 0)
 
 
@@ -141,7 +147,7 @@ async def test_subscriptions_that_wait_are_made_known():
         client = await world.client()
         await client.send(frame(orjson.dumps({"type": "subscribe", "channel": CHANNEL})))
         assert (await client.ask(type="ping"))["type"] == "pong"
-        assert world.around.holding == {world.connection.session}
+        assert world.registry.has_waiting
         await client.send(close(1000))
         await world.until_nobody_is_left()
 
@@ -315,7 +321,7 @@ async def test_a_client_that_takes_nothing_is_given_up_whatever_it_sends(world):
     now = trio.current_time()
     connection.check(now)
     connection.check(now + timeout - 1)
-    assert connection in world.around.connections
+    assert connection in world.registry.connections
     connection.check(now + timeout)
     assert await client.frame() == (TEXT, b"x" * 65535)
     assert await client.closed_with() == (4008, "slow"), "and the rest of the message does not come"
@@ -333,7 +339,7 @@ async def test_a_slow_client_that_takes_what_waits_is_there_though_its_pong_is_l
         await trio.testing.wait_all_tasks_blocked()
         now += settings.ping_timeout - 1
         connection.check(now)
-    assert connection in world.around.connections
+    assert connection in world.registry.connections
     assert await client.frame() == (TEXT, b"x" * 65535)
     assert await client.frame() == (PING, b"")
 
@@ -341,7 +347,7 @@ async def test_a_slow_client_that_takes_what_waits_is_there_though_its_pong_is_l
 async def test_all_connections_are_checked_again_and_again():
     async with gateway(ping_interval=0.1) as world:
         clients = [await world.client() for _ in range(3)]
-        world.nursery.start_soon(keep_alive, world.around.connections, world.settings)
+        world.nursery.start_soon(keep_alive, world.registry.connections, world.settings)
         for client in clients:
             assert await client.frame() == (PING, b"")
 
@@ -349,9 +355,9 @@ async def test_all_connections_are_checked_again_and_again():
 async def test_who_waits_for_an_answer_is_told_so_within_seconds():
     """The feed never becomes live here, as when Kafka is away at the start."""
     async with gateway(ping_interval=0.1) as world:
-        world.around.feed.live = False
+        world.feed.live = False
         client = await world.client()
-        world.nursery.start_soon(keep_alive, world.around.connections, world.settings)
+        world.nursery.start_soon(keep_alive, world.registry.connections, world.settings)
         await client.send(frame(b'{"type":"subscribe","channel":"%s","id":7}' % CHANNEL.encode()))
         while (message := await client.frame())[0] == PING:
             pass
@@ -377,9 +383,9 @@ async def test_many_that_vanish_at_once(world):
 @pytest.mark.parametrize("where", ["receive", "go_on"])
 async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(world, monkeypatch, logged, where):
     bystander = await world.subscribed()
-    known = set(world.around.connections)
+    known = set(world.registry.connections)
     client = await world.subscribed()
-    [connection] = world.around.connections - known
+    [connection] = world.registry.connections - known
 
     def fail(*_):
         raise ValueError("a fault of ours")

@@ -1,0 +1,70 @@
+"""All sessions of this instance: who is connected, and who waits for the feed to move on."""
+
+from collections.abc import Collection, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from mesaya_ws.core.feed.hub import YIELD_EVERY
+from mesaya_ws.core.recovery.verdict import Unrecoverable
+from mesaya_ws.core.session.session import Session
+
+
+class Connected(Protocol):
+    """A connection, as far as the registry knows it: whose a session is."""
+
+    @property
+    def session(self) -> Session:
+        """Its session."""
+        ...
+
+
+C = TypeVar("C", bound=Connected)
+
+
+class SessionRegistry(Generic[C]):
+    """The connections that are open, each with its session, and the sessions that wait for the feed.
+
+    A method that has to do with many sessions yields on the way, where others are to have their turn: sessions may
+    come and go meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self.connections: set[C] = set()
+        self._waiting: set[Session] = set()
+
+    def add(self, connection: C) -> None:
+        """Know a connection from now on."""
+        self.connections.add(connection)
+
+    def remove(self, connection: C) -> None:
+        """Forget a connection, and what its session waits for; one that is not known is forgotten already."""
+        self.connections.discard(connection)
+        self._waiting.discard(connection.session)
+
+    def wait_for_feed(self, session: Session) -> None:
+        """Have `retry_waiting` look at a session that is `holding` subscriptions."""
+        self._waiting.add(session)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether any session waits for the feed."""
+        return bool(self._waiting)
+
+    def retry_waiting(self) -> Iterator[None]:
+        """Answer the subscriptions for which the feed has come far enough; yields after each that takes time."""
+        for session in list(self._waiting):
+            yield from session.release()
+            if not session.holding:
+                self._waiting.discard(session)
+            yield
+
+    def resync(self, gaps: Collection[tuple[str, Unrecoverable]]) -> Iterator[None]:
+        """Have every session begin anew where it is subscribed to what a topic feeds of which the log lost something.
+
+        `gaps` are topics, each with the reason. All are told to a session at once. Yields after every `YIELD_EVERY`
+        sessions; those that come meanwhile begin after the gaps, and need not be told.
+        """
+        for number, connection in enumerate(list(self.connections), 1):
+            for topic, reason in gaps:
+                connection.session.lose(topic, reason)
+            if number % YIELD_EVERY == 0:
+                yield

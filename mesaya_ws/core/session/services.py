@@ -1,0 +1,53 @@
+"""What a session has others do for it: what takes longer than a moment, or needs more than itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
+
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
+from mesaya_ws.core.log.records import Appended, NewRecord
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.session.delivery import Delivery
+    from mesaya_ws.core.session.session import Session
+
+AppendResult = Appended | LogUnavailableError | RecordRejectedError
+"""Where the log has put a record, or why it has not, or may not have, taken it."""
+
+
+@frozen(eq=False)
+class Command:
+    """What a client has the log take: a `record`, and the frame that answers the client once the result is known."""
+
+    record: NewRecord
+    answer: Callable[[AppendResult], bytes]
+
+
+class SessionServices(Protocol):
+    """What sessions and their deliveries ask for by themselves, as soon as they need it.
+
+    Nothing here waits or does any I/O: what is asked for is noted, and answered later by the method that each names.
+    To ask again for what has been noted already changes nothing, except for `append`.
+    """
+
+    def wait_for_feed(self, session: Session) -> None:
+        """Call `session.release` whenever the feed has moved on, as long as it is `holding` subscriptions."""
+        ...
+
+    def read_history(self, session: Session) -> None:
+        """Read from the log what the session is `asking` for; answered by `session.recall`."""
+        ...
+
+    def render_snapshot(self, delivery: Delivery) -> None:
+        """Render the snapshot that is `delivery.showing`, if it still is then; answered by `delivery.show`."""
+        ...
+
+    def append(self, session: Session, command: Command) -> None:
+        """Append the command's record to the log; answered by `session.on_appended`, once, in any case.
+
+        Commands of one session are appended in their order.
+        """
+        ...
