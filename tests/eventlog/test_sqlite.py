@@ -689,3 +689,22 @@ async def test_who_appends_to_an_older_copy_in_the_same_file_begins_an_epoch(sto
         await log.append(numbered(A.topic, 5))
         assert await log.lost_ends({A: lost}) == {A}
         assert await log.lost_ends({A: await place_of(log, A, 8)}) == set()
+
+
+async def test_who_was_told_of_an_older_copy_begins_an_epoch_though_only_others_had_appended(
+    store: SqliteStore, tmp_path: Path
+):
+    async with store.open() as others, store.open() as log, following(log) as ear:
+        await log.append(numbered(A.topic, 1))
+        await others.append(numbered(A.topic, 2))
+        back_up(store, tmp_path / "copy")
+        await others.append(numbered(A.topic, 2))
+        lost = await place_of(log, A, 5)
+        await ear.until_held(5)
+        write_over(store, tmp_path / "copy")
+        await ear.until(lambda: bool(ear.all(Truncated)))
+        await log.append(numbered(A.topic, 5))
+        assert await log.lost_ends({A: lost}) == {A}
+        assert await log.lost_ends({A: await place_of(log, A, 8)}) == set()
+        await ear.until_held(10)
+    assert ear.all(Truncated) == [Truncated(A, 3)]

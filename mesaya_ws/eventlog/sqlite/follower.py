@@ -51,7 +51,8 @@ def extents(topics: Mapping[str, Topic]) -> dict[Partition, OffsetRange]:
 class Follower:
     """One follower's place in the log. All of it runs in a thread of its own, except for `deliver`.
 
-    `trouble` says why the log cannot be appended to, or None. Setting `wake` makes it look at once.
+    `trouble` says why the log cannot be appended to, or None. `on_lost` is called when the file is found to be an older
+    copy. Setting `wake` makes it look at once.
     """
 
     def __init__(
@@ -61,12 +62,14 @@ class Follower:
         deliver: Callable[[LogEvent], Awaitable[None]],
         start: Mapping[Partition, PartitionPosition],
         trouble: Callable[[], str | None],
+        on_lost: Callable[[], None],
     ) -> None:
         self.wake = threading.Event()
         self._path = path
         self._topics = topics
         self._deliver = deliver
         self._trouble = trouble
+        self._on_lost = on_lost
         self._seq: int | None = None
         places = {partition.topic: place for partition, place in start.items() if partition.topic in topics}
         self._known = {topic: place.topic_id for topic, place in places.items()}
@@ -119,6 +122,7 @@ class Follower:
             self._lose_place()
             topics, epochs, page = self._after_place(file)
         if not self._epoch and (lost := self._go_back(topics, by_topic(epochs))):
+            self._on_lost()
             return lost, True
         return self._next_news(topics, epochs, page, looked_at)
 

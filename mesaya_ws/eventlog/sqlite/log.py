@@ -91,6 +91,8 @@ class SqliteLog:
         self._compact = compact
         self._topics = frozenset(topics)
         self._trouble: str | None = None
+        self._older_copy = threading.Event()
+        """The file has lost its end: to be opened anew before anything is appended, for that begins an epoch."""
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._wakers: set[threading.Event] = set()
         self._readers = trio.CapacityLimiter(4)
@@ -128,7 +130,7 @@ class SqliteLog:
         paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. There is one source: the whole log."""
-        follower = Follower(self._path, self._topics, deliver, start, lambda: self._trouble)
+        follower = Follower(self._path, self._topics, deliver, start, lambda: self._trouble, self._older_copy.set)
         self._wakers.add(follower.wake)
         try:
             await _in_own_thread(follower.run, f"follow {self._path.name}")
@@ -177,7 +179,8 @@ class SqliteLog:
             file: Database | None = None
             while (requests := self._gather()) is not None:
                 try:
-                    if file is None or file.moved:
+                    if file is None or file.moved or self._older_copy.is_set():
+                        self._older_copy.clear()
                         opened.close()
                         file = opened.enter_context(closing(Database(self._path, APPEND_PATIENCE)))
                         file.migrate(self._topics)
