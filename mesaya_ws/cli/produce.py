@@ -1,8 +1,10 @@
 """`mesaya-ws produce`: records of a file into the log."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from itertools import islice
-from time import time
+from time import monotonic, time
 from typing import IO
 
 import click
@@ -18,12 +20,15 @@ from mesaya_ws.cli.sample import sample_lines
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.platform.envelope import Rejected, decode
-from mesaya_ws.eventlog import open_event_log
+from mesaya_ws.eventlog import open_event_log, why_silent
 from mesaya_ws.runtime.exceptions import only
 from mesaya_ws.settings import Settings, SettingsError
 
 CHUNK = 200
 """Records that are appended, and acknowledged, together."""
+
+SILENCE = 2.0
+"""Seconds after which it says why the log has not answered yet."""
 
 WARNINGS = 10
 """Records that are warned of one by one; of the others, how many they are."""
@@ -67,11 +72,18 @@ class _Progress:
     appended: int = 0
     under_way: int = 0
     _warnings: int = 0
+    _said: str = ""
 
     def told(self) -> str:
         """Return what is known of the records when it does not come to its end."""
         unsure = f"; of {self.under_way} more it is not known whether they were" if self.under_way else ""
         return f"{self.appended} records were appended to {self.log_name}{unsure}."
+
+    def say(self, sentence: str) -> None:
+        """Say why it waits, each thing once."""
+        if sentence != self._said:
+            self._said = sentence
+            click.echo(f"mesaya-ws: {sentence.rstrip('.')}; still trying.", err=True)
 
     def warn(self, line: int, record: NewRecord) -> None:
         """Say of a record, if that is so, that it will be skipped when it is read; it is appended all the same."""
@@ -115,20 +127,38 @@ async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float
     columns = (SpinnerColumn(), TextColumn("{task.completed} records"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
         shown = display.add_task("", total=None)
-        async with open_event_log(settings) as event_log:
+        async with open_event_log(settings) as event_log, trio.open_nursery() as nursery:
             start = trio.current_time()
             while chunk := list(islice(records, CHUNK if rate is None else 1)):
                 if rate is not None:
                     await trio.sleep_until(start + progress.appended / rate)
                 progress.under_way = len(chunk)
                 try:
-                    await event_log.append(chunk)
+                    with _telling_of_silence(nursery, partial(why_silent, settings), progress):
+                        await event_log.append(chunk)
                 except RecordRejectedError:
                     progress.under_way -= 1  # that one was not; those before it were
                     raise
                 progress.under_way = 0
                 progress.appended += len(chunk)
                 display.update(shown, completed=progress.appended)
+
+
+@contextmanager
+def _telling_of_silence(nursery: trio.Nursery, why: Callable[[float], str], progress: _Progress) -> Iterator[None]:
+    """Say `why` nothing has happened since a time (of the monotonic clock), when the context lasts for long."""
+    answered, start = trio.CancelScope(), monotonic()
+
+    async def tell() -> None:
+        with answered:
+            await trio.sleep(SILENCE)
+            progress.say(why(start))
+
+    nursery.start_soon(tell)
+    try:
+        yield
+    finally:
+        answered.cancel()
 
 
 def _log_name(settings: Settings) -> str:

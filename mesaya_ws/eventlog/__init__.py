@@ -58,6 +58,18 @@ def log_bytes(settings: Settings) -> int | None:
     return size
 
 
+def why_silent(settings: Settings, start: float) -> str:
+    """Say, in a sentence, what is known of why the log has not answered since `start` (of the monotonic clock)."""
+    if settings.kafka_brokers:
+        from mesaya_ws.eventlog.kafka.diagnosis import reason
+        from mesaya_ws.eventlog.kafka.driver.clients import connection_options
+
+        return reason(connection_options(settings), start)
+    return (
+        f"{settings.event_log_file.absolute()} cannot be written yet: another program writes it, or the disk is slow."
+    )
+
+
 async def inspect_event_log(settings: Settings) -> Inspection:
     """Look at the log that the settings name, without that anything is made or changed.
 

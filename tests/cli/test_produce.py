@@ -64,6 +64,39 @@ def test_produce_keeps_the_rate_that_is_asked_for(monkeypatch):
     assert [time - first for time in others] == pytest.approx([500, 1000, 1500, 2000], abs=1)
 
 
+class SlowLog(FakeLog):
+    """Takes five seconds for everything."""
+
+    async def append(self, records):
+        await trio.sleep(5)
+        return await super().append(records)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            Settings(kafka_brokers=("kafka:9092",)),
+            "Kafka does not answer at kafka:9092: there is no answer in time: see whether the broker is well, and the "
+            "way to it; still trying.",
+        ),
+        (
+            Settings(event_log_file=Path("/var/log.sqlite3")),
+            "/var/log.sqlite3 cannot be written yet: another program writes it, or the disk is slow; still trying.",
+        ),
+    ],
+)
+def test_produce_says_once_why_it_waits(monkeypatch, capsys, settings, sentence):
+    log = SlowLog(clock=trio.current_time)
+    monkeypatch.setattr(produce, "open_event_log", lambda settings: log.open())
+    records = [NewRecord("mesa-ya.reviews.events", b"x")] * 450
+    progress = produce._Progress("the log")
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    trio.run(produce._produce, settings, iter(records), None, progress, clock=clock)
+    assert progress.appended == 450
+    assert capsys.readouterr().err == f"mesaya-ws: {sentence}\n"
+
+
 def test_produce_says_when_the_log_does_not_take_records(run, monkeypatch):
     log = FakeLog()
     monkeypatch.setattr(produce, "open_event_log", lambda settings: log.open())
