@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,28 +28,33 @@ TOKEN = "a token of the tests"
 PATIENCE = 30.0
 
 
-def block(page: str, language: str, begins: str = "") -> str:
+def block(page: str, language: str, begins: str) -> str:
     """Return the one block of a page that is in this language, and begins so."""
-    [text] = [text for name, kind, text in SHOWN if (name, kind) == (page, language) and text.startswith(begins)]
-    return text
+    found = [text for name, kind, text in SHOWN if (name, kind) == (page, language) and text.startswith(begins)]
+    assert len(found) == 1, (
+        f"{len(found)} blocks of {page} are {language or 'plain'} and begin with {begins!r}, not one"
+    )
+    return found[0]
 
 
 START = block("README.md", "sh", "scripts/serve")
 WATCH = block("README.md", "sh", ".venv/bin/mesaya-ws tail")
-SNIPPET = block("README.md", "javascript")
-SNIPPET_SHOWS = block("README.md", "json")
-SUBPROTOCOLS = block("protocol.md", "js")
-EVENT = block("protocol.md", "json")
-COMING_BACK = block("protocol.md", "text")
-PUBLISHING = block("http.md", "sh")
-PYTHON = block("python-client.md", "python")
-EMIT = block("backend.md", "ts")
-UNIT = block("operations.md", "ini")
+SNIPPET = block("README.md", "javascript", "const ws")
+SNIPPET_SHOWS = block("README.md", "json", '{ "type": "restaurant.status_changed"')
+SUBPROTOCOLS = block("protocol.md", "js", "new WebSocket")
+EVENT = block("protocol.md", "json", '{\n  "type": "reservation.status_changed"')
+COMING_BACK = block("protocol.md", "text", "… connect")
+PUBLISHING = block("http.md", "sh", "# A platform record")
+PYTHON = block("python-client.md", "python", "import trio")
+EMIT = block("backend.md", "ts", "this.client.emit")
+UNIT = block("operations.md", "ini", "[Service]")
 
 RUN = [START, WATCH, SNIPPET, SNIPPET_SHOWS, SUBPROTOCOLS, EVENT, COMING_BACK, PUBLISHING, PYTHON, EMIT, UNIT]
 NOT_RUN = {
     block("architecture.md", "", " Kafka, or the embedded log"): "a drawing",
-    block("operations.md", "nginx"): "a line of the configuration of nginx, which the tests do not bring along",
+    block(
+        "operations.md", "nginx", "proxy_set_header"
+    ): "a line of the configuration of nginx, which the tests do not bring along",
     block("operations.md", "sh", "docker compose up"): "needs a container engine and images; see test_packaging.py",
 }
 NOT_RUN_LINES = {"scripts/test": "runs this test"}
@@ -240,7 +246,7 @@ class Transcript:
         self.client = self.connection.enter_context(connected(self.gateway.url))
 
     def breaks(self):
-        self.client.socket.socket.shutdown(2)
+        self.client.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def begins_anew(self):
         assert self.gateway.stop() == 0
