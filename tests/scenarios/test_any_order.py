@@ -355,6 +355,23 @@ def test_what_moved_away_elsewhere_and_stays_here_has_images_that_may_be_missing
     assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
 
 
+def test_what_waits_for_one_that_waits_follows_it_to_another_parent():
+    log = Log(partitions=1)
+    restaurant = log.says("restaurant.created", "R")
+    elsewhere = log.says("table.created", "t", **whole("table", sectionId="gone"))
+    moved = log.says("table.updated", "t", **whole("table", sectionId="s"))
+    section = log.says("section.created", "s", **whole("section", restaurantId="R"))
+    image = log.says("image.created", "i", **whole("image", entityId="t"))
+    channel = parse_channel("restaurant:R:info")
+    one = Instance(log).begin().take([restaurant, elsewhere, moved, section])
+    other = Instance(log).begin().take([restaurant, elsewhere, image, moved, section])
+    assert ("image", "i") in other.states()[channel.name]
+    position = one.feed.position(channel)
+    assert other.feed.coverage.judge(channel, position) == Unrecoverable.INCONSISTENT_POSITION, "it came with `s`"
+    one.take([image])
+    assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
+
+
 @given(st.integers(0, 2**32))
 def test_the_latest_announcements_are_the_same_in_any_order_of_arrival(seed):
     random = Random(seed)

@@ -197,7 +197,8 @@ class Dependencies:
             # What waits for a parent that waits itself, waits for both; and it was judged by what was told before.
             _add(waiting, told_before)
             _add(waiting, place)
-            for name in awaits:
+            # Its parents that are known may wait for another one, before the missing one comes.
+            for name in dict.fromkeys((*awaits, *parents)):
                 self._forgot(self._waiting.put(name, waiting))
 
     def _add_pairs(

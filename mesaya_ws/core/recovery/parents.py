@@ -201,6 +201,8 @@ def add_dependencies(outcome: Outcome, event: Event, before: Before, projections
     kind, id = subject
     given = gives(kind, id, projections)
     if given == gave and not (event.what == "deleted" and given is not None):
+        if outcome.awaits:
+            outcome.known = names_of(kind, id, given)  # what waits for it waits from now on for what it waits for
         return
     now = channels_of_parts(kind, id, given, projections)
     is_closed = kind == "restaurant" and "closed" in {*(gave or ())[:1], *(given or ())[:1]}
