@@ -30,7 +30,8 @@ class Broadcaster:
         It was `made_at` some time by the clock of the window. Unless these `are_news`, they only go into the window:
         they are history, which nobody is waiting for.
         """
-        window, timestamp = self._window, record.timestamp
+        window, timestamp, offset = self._window, record.timestamp, record.offset
+        position = self._cursor.position
         data: object = None
         size = 0
         for message in messages:
@@ -43,13 +44,13 @@ class Broadcaster:
                     {
                         "type": message.type,
                         "channel": channel,
-                        "position": self._cursor.position(channel, KINDS[channel.rpartition(":")[2]]),
+                        "position": position(channel, KINDS[channel.rpartition(":")[2]]),
                         "timestamp": message.timestamp,
                         "data": encoded,
                     }
                 )
             )
-            window.add(channel, partition, record.offset, made_at, frame, state_of(message), timestamp)
+            window.add(channel, partition, offset, made_at, frame, state_of(message), timestamp)
             size += len(frame)
             if are_news:
                 self._hub.publish(channel, frame, timestamp, window.serial)

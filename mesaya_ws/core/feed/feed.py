@@ -260,8 +260,8 @@ class Feed:
 
     def _take(self, record: Record, event: Event | Rejected) -> int:
         """Publish what becomes of a record; return how much work that was."""
-        topic, number, offset, timestamp, *_ = record
-        partition = _partition(topic, number)
+        topic, offset, timestamp = record.topic, record.offset, record.timestamp
+        partition = _partition(topic, record.partition)
         self.cursor.advance(partition, offset + 1)
         self.time = timestamp
         is_clear = self._only is None or not self.coverage.unread or self._projections.can_judge(event)

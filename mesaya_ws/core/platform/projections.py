@@ -67,9 +67,9 @@ class Projections:
         A deleted entity takes with it what the platform's database deletes with it: of much, only a piece at once (see
         `ending`).
         """
-        entity, what, id, *_ = event
+        entity, id = event.entity, event.id
         shelf = self.shelves[entity]
-        ends = what == "deleted"
+        ends = event.what == "deleted"
         folded = shelf.take(id, event.at, event.data, event.unknown, ends=ends)
         self.is_late = folded.is_late
         if ends:

@@ -40,12 +40,13 @@ class _Stairs:
         self.firsts: list[int] = []
         self.seconds: list[int] = []
 
-    def add(self, first: int, second: int) -> bool:
-        if self.firsts and first <= self.firsts[-1]:
-            return False
+    def is_news(self, first: int) -> bool:
+        """Return whether a pair with that offset says anything new."""
+        return not self.firsts or first > self.firsts[-1]
+
+    def add(self, first: int, second: int) -> None:
         self.firsts.append(first)
         self.seconds.append(second)
-        return True
 
     def cut(self, first: int | None, second: int | None) -> None:
         """Forget the pairs that are not before such offsets."""
@@ -204,17 +205,22 @@ class Dependencies:
     def _add_pairs(
         self, channel: str, topics: Collection[str], firsts: dict[Partition, int], partition: Partition, offset: int
     ) -> None:
+        pairs = self._pairs.get(channel)
         for first, at in firsts.items():
-            if first != partition and first.topic in topics and not self._window.is_before_floor(first, at):
-                pair = first, partition
-                pairs = self._pairs.get(channel)
-                if pairs is None:
-                    pairs = self._pairs[channel] = {}
-                stairs = pairs.get(pair)
-                if stairs is None:
-                    stairs = pairs[pair] = _Stairs()
-                if stairs.add(at, offset):
-                    self._order.append((channel, pair, at))
+            if first is partition or first == partition or first.topic not in topics:
+                continue
+            pair = first, partition
+            stairs = None if pairs is None else pairs.get(pair)
+            if stairs is not None and not stairs.is_news(at):
+                continue
+            if self._window.is_before_floor(first, at):
+                continue
+            if pairs is None:
+                pairs = self._pairs[channel] = {}
+            if stairs is None:
+                stairs = pairs[pair] = _Stairs()
+            stairs.add(at, offset)
+            self._order.append((channel, pair, at))
 
     def _add_untold(self, channel: str, topics: Collection[str], waiting: dict[Partition, int]) -> None:
         for partition, at in waiting.items():

@@ -134,9 +134,10 @@ _SAME = Before(None, was_known=True, gave=None)
 
 def look_before(event: Event, projections: Projections) -> Before:
     """Return what an event finds that is to be folded."""
-    entity, _, id, told, *_ = event
+    entity, id = event.entity, event.id
     fields = _DECISIVE.get(entity)
     if fields is not None:
+        told = event.data
         shelf = projections.shelves[entity]
         known = shelf.alive.get(id)
         if known is None:

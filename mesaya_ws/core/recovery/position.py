@@ -148,7 +148,7 @@ class Cursor:
     def position(self, channel: str, kind: Kind) -> str:
         """Return the present place of a channel, given by its name and kind."""
         layout = self._layouts.get(kind.name) or self._lay_out_kind(kind)
-        return beginning(channel, single=self._single) + encode(b"".join(layout))
+        return beginning(channel, self._single) + encode(b"".join(layout))
 
     def _lay_out_kind(self, kind: Kind) -> list[bytes]:
         existing = [

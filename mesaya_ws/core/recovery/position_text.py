@@ -58,14 +58,10 @@ class Read(NamedTuple):
     has_epochs: bool
 
 
-def beginning(channel: str, *, single: bool) -> str:
-    """Return what all positions of a channel begin with: three bytes, so that what follows is encoded for itself."""
-    return _beginning(_VERSION | single, channel)
-
-
 @lru_cache(16_384)
-def _beginning(version: int, channel: str) -> str:
-    return encode(version.to_bytes() + _check(channel))
+def beginning(channel: str, single: bool) -> str:
+    """Return what all positions of a channel begin with: three bytes, so that what follows is encoded for itself."""
+    return encode((_VERSION | single).to_bytes() + _check(channel))
 
 
 def encode(raw: bytes) -> str:
