@@ -35,8 +35,8 @@ class LineLog:
     def __init__(self) -> None:
         self._offsets = {topic: itertools.count() for topic in TOPICS}
 
-    async def follow(self, deliver: Callable[[LogEvent], Awaitable[None]]) -> None:
-        """Hand over what comes, in its order."""
+    async def follow(self, deliver: Callable[[LogEvent], Awaitable[None]], *_: object) -> None:
+        """Hand over what comes, in its order, whatever the place to start from: nothing is held, or paused."""
         await deliver(LogMetadata(await self.extents(), {None: 0}))
 
         async def feed(stream: trio.SocketStream) -> None:
