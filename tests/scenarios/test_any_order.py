@@ -372,6 +372,27 @@ def test_what_waits_for_one_that_waits_follows_it_to_another_parent():
     assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
 
 
+def test_what_goes_to_a_parent_that_is_known_here_alone_went_with_its_images_elsewhere():
+    log = Log(partitions=1)
+    known = [
+        log.says("restaurant.created", "R"),
+        log.says("section.created", "s1", **whole("section", restaurantId="R")),
+    ]
+    known.append(log.says("table.created", "t", **whole("table", sectionId="s1")))
+    known.append(log.says("image.created", "i", **whole("image", entityId="t")))
+    moved = log.says("table.updated", "t", **whole("table", sectionId="s2"))
+    section = log.says("section.created", "s2", **whole("section", restaurantId="R"))
+    channel = parse_channel("restaurant:R:info")
+    one = Instance(log).begin().take([*known, moved])
+    assert one.screens()[channel.name].keys() == {("restaurant", "R")}
+    other = Instance(log).begin().take([*known, section, moved])
+    assert ("image", "i") in other.states()[channel.name]
+    position = one.feed.position(channel)
+    assert other.feed.coverage.judge(channel, position) == Unrecoverable.INCONSISTENT_POSITION
+    one.take([section])
+    assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
+
+
 @given(st.integers(0, 2**32))
 def test_the_latest_announcements_are_the_same_in_any_order_of_arrival(seed):
     random = Random(seed)

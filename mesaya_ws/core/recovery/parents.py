@@ -202,6 +202,9 @@ def add_dependencies(outcome: Outcome, event: Event, before: Before, projections
     kind, id = subject
     given = gives(kind, id, projections)
     if given == gave and not (event.what == "deleted" and given is not None):
+        if parents:
+            # Elsewhere, where its other parent was not known, its parts went with it.
+            outcome.concerned += tuple(channels_of_parts(kind, id, given, projections))
         if outcome.awaits:
             outcome.known = names_of(kind, id, given)  # what waits for it waits from now on for what it waits for
         return
