@@ -198,7 +198,11 @@ class Feed:
 
     def _push(self, batch: Records, steady: int) -> None:
         self.window.have_one_order = batch.source is None
-        self._merge.push(batch.source, list(map(_heard, batch.records)), batch.lag, steady)
+        heard: list[Understood] = [
+            (record, None if record.value is None or len(record.value) < UNDERSTOOD_AT_ONCE else decode(record))
+            for record in batch.records
+        ]
+        self._merge.push(batch.source, heard, batch.lag, steady)
 
     def take(self, now: int, steady: int | None = None) -> Iterator[None]:
         """Take all records whose turn has come at the time `now` (ms since the epoch); `steady` is as of `hear`.
@@ -364,8 +368,3 @@ def _merge(parent_timeout: int, max_records: int, max_bytes: int, projections: P
 def _read(item: Understood) -> Understood:
     """Understand a record, if that has not been done."""
     return item if item[1] is not None else (item[0], decode(item[0]))
-
-
-def _heard(record: Record) -> Understood:
-    is_large = record.value is not None and len(record.value) >= UNDERSTOOD_AT_ONCE
-    return record, decode(record) if is_large else None
