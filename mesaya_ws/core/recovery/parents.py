@@ -176,9 +176,11 @@ def add_dependencies(outcome: Outcome, event: Event, before: Before, projections
     entity = event.entity
     if before is _SAME:
         if not projections.is_late:
-            if entity in _PARENTS:
-                outcome.parents, outcome.awaits = _depends_on(entity, event.data, projections)
-            return
+            if entity not in _PARENTS:
+                return
+            outcome.parents, outcome.awaits = _depends_on(entity, event.data, projections)
+            if not outcome.awaits:
+                return
         # It tells again what had been told of this.
         before = (
             Before((entity, event.id), True, _given(entity, event.data, projections)) if entity in _GIVES else _NOTHING
