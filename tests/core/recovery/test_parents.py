@@ -41,3 +41,19 @@ def test_what_is_known_to_be_deleted_is_not_waited_for(platform):
 def test_what_was_folded_tells_the_parent_too(platform):
     platform.says("table.created", "early", sectionId="late")
     assert missing_parent(event("table.deleted", "early"), platform.projections) == "section:late"
+
+
+def test_what_waits_itself_is_waited_for_however_often_it_is_told(platform):
+    for _ in range(2):
+        platform.says("subscription.created", "b", restaurantId="unheard")
+        assert platform.outcome.awaits == ("restaurant:unheard",)
+        assert platform.outcome.known == ("subscription:b",)
+
+
+def test_what_is_told_again_and_stays_where_it_is_changes_nothing_for_its_parts(platform):
+    platform.says("reservation.created", "r", restaurantId="R", userId="guest")
+    assert platform.outcome.known == ("reservation:r",)
+    platform.says("reservation.updated", "r", restaurantId="R", userId="guest")
+    assert (platform.outcome.known, platform.outcome.reparented) == ((), ())
+    platform.says("reservation.updated", "r", restaurantId="R", userId="other")
+    assert "user:other:notifications" in platform.outcome.reparented
