@@ -136,7 +136,8 @@ class Cursor:
             if self._single:
                 part = number(next_offset + 1 << TAG_BITS | tag)
             else:
-                pieces[partition.number + 1] = number(next_offset << TAG_BITS | self._tags.get(partition, 0))
+                if partition.number + 1 < len(pieces):  # one that no look at the log has shown is not told of yet
+                    pieces[partition.number + 1] = number(next_offset << TAG_BITS | self._tags.get(partition, 0))
                 part = b"".join(pieces)
             for layout, at in places:
                 layout[at] = part

@@ -389,3 +389,10 @@ def test_a_place_is_told_alike_by_who_came_there_step_by_step_and_who_begins_the
 
 def told(made):
     return {name: made.position(name, kind) for name, kind in KINDS.items()}
+
+
+def test_a_partition_that_no_look_has_shown_yet_is_not_told_of():
+    made = cursor(2)
+    before = place(made)
+    made.advance(Partition(TABLES.kind.topics[0], 2), 7)
+    assert place(made) == before
