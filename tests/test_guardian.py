@@ -33,3 +33,4 @@ def test_what_was_started_ends_with_whoever_started_it(number, kind):
             session.send_signal(number)
         session.wait(20)
         until(lambda: not any(map(lives, children)), 20, "the children have ended")
+        assert not any(map(lives, children))

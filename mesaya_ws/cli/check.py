@@ -68,7 +68,9 @@ async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
         try:
             with trio.fail_after(PATIENCE):
                 inspection = await inspect_event_log(settings)
-        except (LogUnavailableError, SettingsError, OSError) as failure:
+        except SettingsError as failure:
+            findings.append(error(str(failure)))
+        except (LogUnavailableError, OSError) as failure:
             findings.append(error(f"the event log does not answer: {failure}"))
         except trio.TooSlowError:
             findings.append(error(f"the event log does not answer: no answer within {PATIENCE:.0f} s."))

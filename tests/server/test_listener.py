@@ -193,8 +193,9 @@ async def test_a_process_without_room_takes_whom_nobody_else_takes(nursery):
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     door = Door(listener)
     nursery.start_soon(partial(serve_listeners, is_shared=True), listener, door.serve, nursery, lambda: 0)
-    door.connect(5)
+    connected = door.connect(5)
     await door.until_served(5)
+    assert sorted(door.served) == sorted(connected)
     door.close()
 
 
