@@ -181,7 +181,7 @@ def exits(node):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nobody_exits_within_an_except_star_clause(path):
-    """Python before 3.11.4 prints a traceback then; see `groups.only`."""
+    """Python before 3.11.4 prints a traceback then; see `exceptions.only`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in (node for node in ast.walk(tree) if isinstance(node, ast.TryStar)):
         assert not any(exits(handler) for handler in node.handlers), f"line {node.lineno}"

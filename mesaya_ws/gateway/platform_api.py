@@ -1,7 +1,7 @@
 """Asks the platform's public REST API for parents that no record has told of: rows that were seeded, or were lost.
 
-What it answers is appended to the log (`core.found`), and counts when it is read back. The backend answers a hundred
-questions a minute, from all who ask; so there are few, and one at a time.
+What it answers is appended to the log (`core.views.backfill`), and counts when it is read back. The backend answers a
+hundred questions a minute, from all who ask; so there are few, and one at a time.
 """
 
 from collections import deque

@@ -137,12 +137,12 @@ async def serve(
             settings, event_log, metrics, status, feed.freshness, partial(post.tell, render), configuration
         )
         async with trio.open_nursery() as clients:
-            acceptor = Dispatcher(
+            dispatcher = Dispatcher(
                 settings, metrics, status, partial(websockets.serve, clients), partial(serve_http, app), bound
             )
             listeners = await post.listeners(settings)
             door = trio.CancelScope()
-            clients.start_soon(_let_in, post, live, listeners, acceptor, clients, door)
+            clients.start_soon(_let_in, post, live, listeners, dispatcher, clients, door)
             task_status.started(listeners[0].socket.getsockname()[1])
             await stopping.wait()
             log.info("draining", connections=len(registry.connections), seconds=settings.drain_seconds)
@@ -150,7 +150,7 @@ async def serve(
             if post.shares_port:
                 door.cancel()
             else:
-                acceptor.draining = True
+                dispatcher.draining = True
             await drain(registry.connections, settings.drain_seconds)
             door.cancel()
             clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
@@ -187,7 +187,7 @@ async def _let_in(
     post: Role,
     live: trio.Event,
     listeners: list[trio.SocketListener],
-    acceptor: Dispatcher,
+    dispatcher: Dispatcher,
     clients: trio.Nursery,
     door: trio.CancelScope,
 ) -> None:
@@ -199,7 +199,7 @@ async def _let_in(
         async with trio.open_nursery() as doors:
             for listener in listeners:
                 accept = partial(serve_listeners, is_shared=post.shares_port)
-                doors.start_soon(accept, listener, acceptor.handle, clients, acceptor.room)
+                doors.start_soon(accept, listener, dispatcher.handle, clients, dispatcher.room)
 
 
 async def _follow_from_checkpoint(

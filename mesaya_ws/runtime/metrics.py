@@ -53,7 +53,7 @@ class Metrics:
     client_messages: Counts = Factory(dict)
     """By type, or by the code of the error that they were answered with."""
     records: dict[tuple[str, str], int] = Factory(dict)
-    """By topic and outcome (`core.records.Disposition`)."""
+    """By topic and outcome (`core.platform.envelope.Disposition`)."""
     mistyped: dict[tuple[str, str], int] = Factory(dict)
     """Fields of records that were left out since their values are of a wrong type, by topic and field."""
     messages_out: int = 0

@@ -1,7 +1,7 @@
 """The parent of several workers: it holds the listening sockets, and sees to it that enough workers serve them.
 
 A worker is a process of its own: a new interpreter, which reads `.env` and the program as they are by then, and shares
-nothing with its parent but the sockets (see `post.WorkerRole`). The parent takes no connection itself.
+nothing with its parent but the sockets (see `role.WorkerRole`). The parent takes no connection itself.
 """
 
 import os

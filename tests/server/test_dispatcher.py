@@ -21,7 +21,7 @@ GET = b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 class World:
-    """An acceptor, and what it has handed on: `websockets` and `requests` hold what came with them.
+    """A dispatcher, and what it has handed on: `websockets` and `requests` hold what came with them.
 
     The clients are open as long as `nursery` is; they are served in `serving`, or there, too.
     """
@@ -31,7 +31,7 @@ class World:
         self.metrics = Metrics()
         self.websockets, self.requests = [], []
         self.status = Status(caught_up=True)
-        self.acceptor = Dispatcher(
+        self.dispatcher = Dispatcher(
             self.settings, self.metrics, self.status, self._serve_websocket, self._serve_http, bound
         )
         self._nursery = nursery
@@ -44,7 +44,7 @@ class World:
         client.ended = trio.Event()
 
         async def handle():
-            await self.acceptor.handle(ours)
+            await self.dispatcher.handle(ours)
             client.ended.set()
 
         async def hold():
@@ -155,10 +155,10 @@ async def test_what_is_refused_is_answered_and_counted(world, head, refusal):
 
 
 async def test_refusal_is_logged_with_its_code_and_the_clients_address(nursery, logged):
-    acceptor = World(nursery).acceptor
+    dispatcher = World(nursery).dispatcher
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     client = await trio.testing.open_stream_to_socket_listener(listener)
-    nursery.start_soon(acceptor.handle, await listener.accept())
+    nursery.start_soon(dispatcher.handle, await listener.accept())
     await listener.aclose()
     await client.send_all(handshake({b"Origin": b"http://evil.example"}))
     assert (await read_answer(client)).status == 403
@@ -229,7 +229,7 @@ async def test_more_connections_than_there_may_be(full):
     assert len(full.websockets) == 1
     assert full.requests == []
     # What is raised for everybody keeps nothing of anybody.
-    assert full.acceptor._too_many.__traceback__ is None
+    assert full.dispatcher._too_many.__traceback__ is None
 
 
 async def test_the_answer_names_the_bound_that_is_met(full, nursery):
@@ -300,12 +300,12 @@ async def test_nobody_keeps_probes_out_by_being_slow(full):
     for client in silent:
         await client.aclose()
         await client.ended.wait()
-    assert not full.acceptor._spare
-    assert full.acceptor.room() == 0
+    assert not full.dispatcher._spare
+    assert full.dispatcher.room() == 0
 
 
 async def test_while_it_drains_only_http_goes_on(world):
-    world.acceptor.draining = True
+    world.dispatcher.draining = True
     assert await world.refusal(handshake()) == (503, "draining")
     assert await world.refusal(handshake(line=b"GET /elsewhere HTTP/1.1")) == (404, "not_found")
     await world.send(GET)

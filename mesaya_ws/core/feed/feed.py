@@ -67,7 +67,7 @@ class Feed:
     """What the log says up to now, and its publication to the hub.
 
     `report` is told what became of every record. With `only`, other channels are not published, and nothing is promised
-    of which those who read the log in time may have been told otherwise (see `past`); and `weigh` is told of every
+    of which those who read the log in time may have been told otherwise (see `history`); and `weigh` is told of every
     event, and of how many bytes its record has. The feed is `live` when all that
     the log held at the start has been taken; until then its channels are history, not news. `cursor` stands behind the
     last record, and `time` is that record's (ms since the epoch).

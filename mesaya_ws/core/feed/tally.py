@@ -16,8 +16,8 @@ class Tally:
     """Counts of all sessions of one feed.
 
     `resumes` are by outcome, and by the reason: where what was missed came from (`window`, `log`), or why it could not
-    be told (`core.resume.Unrecoverable`). `snapshots` are the states that were told, for whatever reason. `readings` of
-    the log, for what lies further back than the window, are by what came of them.
+    be told (`recovery.verdict.Unrecoverable`). `snapshots` are the states that were told, for whatever reason.
+    `readings` of the log, for what lies further back than the window, are by what came of them.
     """
 
     resumes: Counter[tuple[str, str]] = Factory(Counter)

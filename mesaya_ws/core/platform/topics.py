@@ -27,4 +27,4 @@ TOPICS = tuple(map(topic_of, DOMAINS))
 
 
 PARENTS = "mesaya-ws.parents"
-"""Topic of our own: what the platform's API has said of parents that no record had told of (see `found`)."""
+"""Topic of our own: what the platform's API has said of parents that no record had told of (see `views.backfill`)."""

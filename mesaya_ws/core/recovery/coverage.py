@@ -145,7 +145,7 @@ class Coverage:
         self._parentage.changed(channel, partition, self._cursor)
 
     def judge(self, channel: Channel, position: str) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
-        """Say what can be done for a client that was at `position` of `channel` (see `resume`)."""
+        """Say what can be done for a client that was at `position` of `channel` (see `verdict`)."""
         try:
             vector = self._cursor.read(position, channel)
         except BadPositionError:

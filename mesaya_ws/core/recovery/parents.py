@@ -2,7 +2,7 @@
 
 A record says whom it concerns by its own fields, or by those of a parent, which another topic tells of. Two instances
 may take the two in different order; so whoever moves from one to the other may have been told one of them, and not the
-other (see `resume.Dependencies`).
+other (see `dependencies.Dependencies`).
 """
 
 from collections.abc import Iterator, Mapping

@@ -68,7 +68,7 @@ class ReplayRange:
 class Replay:
     """What lies in some stretches, one after the other; the last of them is open, and goes on to the present.
 
-    With `folds`, of the states of one thing only the newest is told (see `folding`).
+    With `folds`, of the states of one thing only the newest is told (see `session.conflation`).
     """
 
     def __init__(self, *stretches: ReplayRange, folds: bool = False) -> None:

@@ -34,7 +34,7 @@ class Delivery:
     Of a channel, the client is told a state (`tell`) or what it missed (`replay`), and then it is live; or it is live
     at once (`go_live`). What is to be told before that is put off until the send queue is idle, rather than queued
     there; a large state is rendered by `services`. With `fold`, channels that can be folded are, while the client is
-    behind (see `folding`).
+    behind (see `conflation`).
     """
 
     feed: Feed

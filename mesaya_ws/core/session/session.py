@@ -22,7 +22,7 @@ from mesaya_ws.core.wire.messages import MessageError, Ping, Subscribe, Unsubscr
 
 @frozen
 class Limits:
-    """What one client may use; with `fold`, channels that can be folded are, while it is behind (see `folding`)."""
+    """What one client may use; with `fold`, channels that can be folded are, while it is behind (see `conflation`)."""
 
     auth: bool
     max_subscriptions: int

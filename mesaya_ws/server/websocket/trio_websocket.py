@@ -1,9 +1,9 @@
 """trio-websocket, begun behind the handshake, which it would do with five times the work and memory.
 
 Its public way in is `wrap_server_stream`, which parses a request with h11 and keeps it for as long as the connection
-lasts. Here the handshake is done already (`core.head`), so its connection is made upon an open wsproto connection. That
-`WebSocketConnection` may be made is documented; that its task is called `_reader_task`, and what that does with
-messages, `_handle_message_event`, is not, and held by tests.
+lasts. Here the handshake is done already (`core.wire.handshake`), so its connection is made upon an open wsproto
+connection. That `WebSocketConnection` may be made is documented; that its task is called `_reader_task`, and what that
+does with messages, `_handle_message_event`, is not, and held by tests.
 """
 
 from collections.abc import Callable

@@ -130,7 +130,7 @@ def test_without_the_setting_nothing_folds(restaurant):
     falls_behind(session)
     for status in ("occupied", "free"):
         restaurant.table("t1", status)
-    assert len(told(session.send_queue.said())) == 2, "it is the outbox that queues"
+    assert len(told(session.send_queue.said())) == 2, "it is the send queue that queues"
 
 
 def test_other_channels_do_not_fold(restaurant):

@@ -162,13 +162,15 @@ async def test_a_client_that_leaves_does_not_break_the_log(service, monkeypatch)
         begun.set()
         await trio.sleep_forever()
 
-    monkeypatch.setattr(service.log, "append", append)
     client, ours = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(serve, service.app, ours)
-        await client.send_all(request("POST", "/publish", BEARER, body=BODY))
-        await begun.wait()
+        with monkeypatch.context() as patched:
+            patched.setattr(service.log, "append", append)
+            nursery.start_soon(serve, service.app, ours)
+            await client.send_all(request("POST", "/publish", BEARER, body=BODY))
+            await begun.wait()
         await client.aclose()
+        assert (await post(service.app, "/publish", RECORD, BEARER)).status == 201
         nursery.cancel_scope.cancel()
 
 

@@ -1,4 +1,4 @@
-"""Clients whose connections are served here, without an acceptor, on sockets with small buffers."""
+"""Clients whose connections are served here, without a dispatcher, on sockets with small buffers."""
 
 import socket
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ class Clients:
         try:
             await self._server.serve(self._nursery, "c1", stream, ANSWER, early)
         finally:
-            # As the acceptor does, whose the stream is.
+            # As the dispatcher does, whose the stream is.
             stream.socket.close()
             client.ended.set()
 

@@ -378,6 +378,7 @@ async def test_many_that_vanish_at_once(world):
     for client in clients:
         client.stream.socket.close()
     await world.until_nobody_is_left()
+    assert world.registry.connections == set()
 
 
 @pytest.mark.parametrize("where", ["receive", "go_on"])
