@@ -93,7 +93,7 @@ async def serve(
         appends = Appends(event_log)
         registry = SessionRegistry[Connection]()
         asked = Services(registry.wait_for_feed, historian.ask, scribe.ask, appends.append)
-        limits = Limits(settings.auth, settings.max_subscriptions, fold=settings.slow_tables == "conflate")
+        limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
 
         def open_session(id: str, send_queue: SendQueue) -> Session:
             return Session(id, feed, send_queue, limits, asked)

@@ -41,7 +41,7 @@ class Restaurant:
         settings = Settings(send_queue_bytes=SEND_QUEUE_BYTES, slow_tables=mode, close_timeout=PATIENCE)
         self.feed = Feed(Hub(), Window(300, 1 << 24), 1.0)
         self.feed.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}, {None: 0}), NOW)
-        limits = Limits(settings.auth, settings.max_subscriptions, fold=mode == "conflate")
+        limits = Limits(settings.auth, settings.max_subscriptions, conflate=mode == "conflate")
         self.states = WrittenStates(states_bytes)
         scribe = SnapshotRenderer(self.feed, self.states)
         nursery.start_soon(scribe.run)

@@ -68,12 +68,12 @@ class ReplayRange:
 class Replay:
     """What lies in some stretches, one after the other; the last of them is open, and goes on to the present.
 
-    With `folds`, of the states of one thing only the newest is told (see `session.conflation`).
+    With `conflates`, of the states of one thing only the newest is told (see `session.conflation`).
     """
 
-    def __init__(self, *stretches: ReplayRange, folds: bool = False) -> None:
+    def __init__(self, *stretches: ReplayRange, conflates: bool = False) -> None:
         self._stretches = deque(stretches)
-        self._folds = folds
+        self._conflates = conflates
 
     @property
     def count(self) -> int:
@@ -94,7 +94,7 @@ class Replay:
         size = 0
         while self._stretches:
             stretch = self._stretches[0]
-            for publication in stretch.newest() if self._folds else stretch.rest():
+            for publication in stretch.newest() if self._conflates else stretch.rest():
                 if frames and size + len(publication.frame) > PAGE_BYTES:
                     stretch.told_before(publication)
                     for later in islice(self._stretches, 1, None):

@@ -33,14 +33,14 @@ class Delivery:
 
     Of a channel, the client is told a state (`tell`) or what it missed (`replay`), and then it is live; or it is live
     at once (`go_live`). What is to be told before that is put off until the send queue is idle, rather than queued
-    there; a large state is rendered by `services`. With `fold`, channels that can be folded are, while the client is
-    behind (see `conflation`).
+    there; a large state is rendered by `services`. With `conflate`, channels that can be conflated are, while the
+    client is behind (see `conflation`).
     """
 
     feed: Feed
     send_queue: SendQueue
     services: SessionServices
-    fold: bool = False
+    conflate: bool = False
     _to_show: dict[Channel, _Why] = field(factory=dict)
     _to_write: dict[Channel, _Why] = field(factory=dict)
     _replays: dict[Channel, Replay] = field(factory=dict)
@@ -62,7 +62,7 @@ class Delivery:
         """Hand over what is published on a channel from now on."""
         self._replays.pop(channel, None)
         subscriber: Subscriber = self.send_queue
-        if self._folds(channel):
+        if self._conflates(channel):
             subscriber = self._foldable.setdefault(channel, Conflated(channel, self.send_queue, self._fall_behind))
         self.feed.hub.subscribe(channel.name, subscriber)
 
@@ -167,7 +167,7 @@ class Delivery:
         try:
             frames = replay.page()
         except PositionEvicted:
-            if not self._folds(channel):
+            if not self._conflates(channel):
                 raise
             del self._replays[channel]
             self.tell(channel, None, Unrecoverable.EXPIRED)
@@ -196,12 +196,12 @@ class Delivery:
             self._replays[channel] = Replay(ReplayRange(window, channel.name, {}, told=snapshot.serial))
             self.go_on()
 
-    def _folds(self, channel: Channel) -> bool:
-        return self.fold and can_conflate(channel)
+    def _conflates(self, channel: Channel) -> bool:
+        return self.conflate and can_conflate(channel)
 
     def _fall_behind(self, channel: Channel) -> None:
         """Go back from live to a replay, instead of queueing what is being offered."""
         window, hub = self.feed.window, self.feed.hub
         stretch = ReplayRange(window, channel.name, {}, told=hub.written(channel.name))
-        self._replays[channel] = Replay(stretch, folds=True)
+        self._replays[channel] = Replay(stretch, conflates=True)
         hub.unsubscribe(channel.name, self._foldable[channel])

@@ -22,11 +22,14 @@ from mesaya_ws.core.wire.messages import MessageError, Ping, Subscribe, Unsubscr
 
 @frozen
 class Limits:
-    """What one client may use; with `fold`, channels that can be folded are, while it is behind (see `conflation`)."""
+    """What one client may use.
+
+    With `conflate`, channels that can be conflated are, while the client is behind (see `conflation`).
+    """
 
     auth: bool
     max_subscriptions: int
-    fold: bool = False
+    conflate: bool = False
 
 
 @frozen
@@ -63,7 +66,7 @@ class Session:
     delivery: Delivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.delivery = Delivery(self.feed, self.send_queue, self.services, self.limits.fold)
+        self.delivery = Delivery(self.feed, self.send_queue, self.services, self.limits.conflate)
 
     def greeting(self) -> bytes:
         """Return the frame that greets the client, before it has said anything."""

@@ -112,5 +112,5 @@ def test_of_the_states_of_one_thing_only_the_newest():
     made = Window(60, 1 << 20)
     for offset, table in enumerate(["t1", "t2", "t1", None, "t1"]):
         made.add("a", P, offset, 0, bytes([offset]), table)
-    assert told(Replay(ReplayRange(made, "a", {}), folds=True).page()) == [1, 3, 4]
-    assert told(Replay(ReplayRange(made, "a", {}, told=3), folds=True).page()) == [3, 4]
+    assert told(Replay(ReplayRange(made, "a", {}), conflates=True).page()) == [1, 3, 4]
+    assert told(Replay(ReplayRange(made, "a", {}, told=3), conflates=True).page()) == [3, 4]

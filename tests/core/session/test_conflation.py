@@ -58,8 +58,8 @@ class Restaurant:
     def table(self, id, status, what="updated", **data):
         self.says(f"table.{what}", id, sectionId="s1", status=status, **data)
 
-    def client(self, *, fold=True):
-        return Session("c1", self.feed, FakeOutbox(), Limits(True, 10, fold=fold), FakeServices())
+    def client(self, *, conflate=True):
+        return Session("c1", self.feed, FakeOutbox(), Limits(True, 10, conflate=conflate), FakeServices())
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_who_keeps_up_gets_everything(restaurant):
 
 
 def test_without_the_setting_nothing_folds(restaurant):
-    session = restaurant.client(fold=False)
+    session = restaurant.client(conflate=False)
     ask(session, channel=CHANNEL)
     falls_behind(session)
     for status in ("occupied", "free"):
@@ -318,7 +318,7 @@ ACTIONS = st.lists(
 @given(ACTIONS)
 def test_whatever_happens_a_client_that_applies_what_it_is_told_knows_the_state(actions):
     restaurant = Restaurant()
-    watcher, session = restaurant.client(fold=False), restaurant.client()
+    watcher, session = restaurant.client(conflate=False), restaurant.client()
     for client in (watcher, session):
         ask(client, channel=CHANNEL, snapshot=True)
     everything, received = [], []
