@@ -1,4 +1,4 @@
-"""The settings as they are given: read, checked, and shown.
+"""The settings as they are given: read and checked.
 
 A setting is read from the environment variable of the same name in capitals, or from `.env` in the working directory;
 the environment wins. An empty value counts as not set.
@@ -7,21 +7,20 @@ the environment wins. An empty value counts as not set.
 import os
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import attrs
-import typed_settings as ts
 from dotenv import dotenv_values
 from typed_settings.converters import TSConverter
 
-from mesaya_ws.settings import LOOPBACK_ONLY, Settings, SettingsError, followed
+from mesaya_ws.settings import LOOPBACK_ONLY, Settings, SettingsError
+from mesaya_ws.settings.contradictions import contradictions
 
 _CONVERTER = TSConverter(strlist_sep=lambda text: [word for part in text.split(",") if (word := part.strip())])
 _FOR_ANY_LOG = ("KAFKA_TOPICS", "")
 _ALIKE = 0.85
-"""How near to the name of a setting another name is that was meant to be it, of 1."""
+"""Similarity, from 0 to 1, from which on an unknown name is taken for a misspelt setting."""
 
 _RENAMED = {
     "EVENT_LOG": "EVENT_LOG_FILE",
@@ -55,16 +54,16 @@ def load_settings(environ: Mapping[str, str] | None = None, directory: Path | No
         settings = Settings(**values)
         if not settings.auth and "host" not in values:
             settings = attrs.evolve(settings, host=LOOPBACK_ONLY)
-        problems.extend(_contradictions(settings))
+        problems.extend(contradictions(settings))
     if problems:
         raise SettingsError(problems)
     return settings
 
 
 def given(environ: Mapping[str, str] | None = None, directory: Path | None = None) -> dict[str, str]:
-    """Return all that is given, as text by name, whether a setting or not; what is empty is left out.
+    """Return the texts that `load_settings` reads, by name, whether they are settings or not, without empty ones.
 
-    From where `load_settings` reads it. Raises `SettingsError` when `.env` cannot be read.
+    Raises `SettingsError` when `.env` cannot be read.
     """
     path = (directory or Path.cwd()) / ".env"
     try:
@@ -76,7 +75,7 @@ def given(environ: Mapping[str, str] | None = None, directory: Path | None = Non
 
 
 def _value(field: "attrs.Attribute[Any]", text: str) -> object:
-    """Convert and validate what was given for `field`. Raises `ValueError` with a sentence."""
+    """Convert and validate the `text` given for `field`. Raises `ValueError` with a sentence."""
     wanted: type = field.type or str
     try:
         value: object = _CONVERTER.structure(text, wanted)
@@ -90,46 +89,8 @@ def _value(field: "attrs.Attribute[Any]", text: str) -> object:
     return value
 
 
-def _contradictions(settings: Settings) -> Iterator[str]:
-    """Say what is wrong with values that are fine each by itself."""
-    if settings.kafka_security_protocol.startswith("SASL") and not (
-        settings.kafka_sasl_username and settings.kafka_sasl_password
-    ):
-        protocol = settings.kafka_security_protocol
-        yield f"KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
-    if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
-        yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
-    if settings.checkpoint_topic in followed(settings):
-        yield f"CHECKPOINT_TOPIC={settings.checkpoint_topic} is followed for its events: choose a topic of its own"
-
-
-def shown(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Return the settings as they could be given, by name; secrets are hidden."""
-    for field in attrs.fields(Settings):
-        value = getattr(settings, field.name)
-        match value:
-            case ts.SecretStr():
-                text = "(hidden)" if value else ""
-            case bool():
-                text = "on" if value else "off"
-            case tuple():
-                text = ", ".join(value)
-            case _:
-                text = str(value)
-        yield field.name.upper(), text
-
-
-def fingerprints(settings: Settings, salt: str) -> dict[str, str]:
-    """Return what tells whether others have the same settings, by name, but not which; of secret ones, nothing."""
-    return {
-        name: sha256(f"{salt} {name} {text}".encode()).hexdigest()[:12]
-        for name, text in shown(settings)
-        if not isinstance(getattr(settings, name.lower()), ts.SecretStr)
-    }
-
-
 def unused(settings: Settings, texts: Mapping[str, str]) -> Iterator[str]:
-    """Say which of the given `texts` have no effect beside the others, or are no settings but look like some."""
+    """Yield a sentence for each of the `texts` that has no effect beside the others, or is a misspelt setting."""
     names = {field.name.upper() for field in attrs.fields(Settings)}
     kafka, protocol = bool(settings.kafka_brokers), settings.kafka_security_protocol
 

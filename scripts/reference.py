@@ -11,7 +11,7 @@ from message_sizes import size_rows
 
 from mesaya_ws.core.wire.codes import CLOSE_CODES, ERROR_CODES
 from mesaya_ws.core.wire.http_errors import HTTP_ERRORS
-from mesaya_ws.settings import Settings
+from mesaya_ws.settings import GROUPS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -24,9 +24,9 @@ def table(heads, rows):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def settings_rows():
-    """Return name, default and meaning of every setting."""
-    for field in attrs.fields(Settings):
+def settings_rows(group):
+    """Return name, default and meaning of every setting of a group."""
+    for field in attrs.fields(group):
         default = field.default
         if isinstance(default, tuple):
             default = ",".join(default)
@@ -39,11 +39,19 @@ def settings_rows():
         ]
 
 
+def settings_tables():
+    """Return the tables of all groups, each under its title and what it is about."""
+    return "\n\n".join(
+        f"## {title}\n\n{group.__doc__}\n\n{table(['name', 'default', 'meaning'], settings_rows(group))}"
+        for title, group in GROUPS.items()
+    )
+
+
 @cache
 def tables():
     """Return the tables by the name of their markers."""
     return {
-        "settings": table(["name", "default", "meaning"], settings_rows()),
+        "settings": settings_tables(),
         "close codes": table(
             ["code", "name", "meaning", "connect again?"],
             [
@@ -73,12 +81,14 @@ def rewritten(text):
 def example():
     """Return `.env.example`: every setting with its meaning and default, commented out."""
     lines = ["# Settings of mesaya-ws. Copy to .env, and change what you want; the environment wins."]
-    for name, default, meaning in settings_rows():
-        lines += [
-            "",
-            *wrap(meaning, 110, initial_indent="# ", subsequent_indent="# "),
-            f"#{name.strip('`')}={default.strip('`')}",
-        ]
+    for title, group in GROUPS.items():
+        lines += ["", "", f"# --- {title}"]
+        for name, default, meaning in settings_rows(group):
+            lines += [
+                "",
+                *wrap(meaning, 110, initial_indent="# ", subsequent_indent="# "),
+                f"#{name.strip('`')}={default.strip('`')}",
+            ]
     return "\n".join(lines) + "\n"
 
 

@@ -6,8 +6,9 @@ import pytest
 import typed_settings as ts
 
 from mesaya_ws.core.platform.topics import PARENTS
-from mesaya_ws.environment import fingerprints, given, load_settings, shown, unused
+from mesaya_ws.environment import given, load_settings, unused
 from mesaya_ws.settings import Settings, SettingsError
+from mesaya_ws.settings.display import fingerprints, shown
 
 SEED = """\
 # Server

@@ -1,5 +1,7 @@
+import attrs
+
 from mesaya_ws.core.platform.topics import PARENTS
-from mesaya_ws.settings import Settings, followed
+from mesaya_ws.settings import GROUPS, Settings, followed
 
 
 def test_what_is_followed():
@@ -10,3 +12,9 @@ def test_what_is_followed():
 
 def test_no_topic_is_followed_twice():
     assert followed(Settings(kafka_topics=("a", PARENTS, "a"), platform_api_url="http://backend")) == ("a", PARENTS)
+
+
+def test_groups_hold_every_setting_once_in_the_order_of_the_documentation():
+    of_groups = [field.name for group in GROUPS.values() for field in attrs.fields(group)]
+    assert of_groups == [field.name for field in attrs.fields(Settings)]
+    assert len(set(of_groups)) == len(of_groups)

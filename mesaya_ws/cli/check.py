@@ -15,9 +15,10 @@ from mesaya_ws.cli.probes import Service, find_service, platform_findings, servi
 from mesaya_ws.cli.running import run
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
-from mesaya_ws.environment import given, shown, unused
+from mesaya_ws.environment import given, unused
 from mesaya_ws.eventlog import inspect_event_log
 from mesaya_ws.settings import Settings, SettingsError
+from mesaya_ws.settings.display import shown
 
 PATIENCE = 15.0
 """Seconds that the log is waited for."""

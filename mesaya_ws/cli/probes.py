@@ -15,8 +15,8 @@ import orjson
 from mesaya_ws import __version__
 from mesaya_ws.cli.address import service_address
 from mesaya_ws.core.log.inspection import Finding, error, warning
-from mesaya_ws.environment import fingerprints
 from mesaya_ws.settings import Settings
+from mesaya_ws.settings.display import fingerprints
 
 PATIENCE = 5.0
 """Seconds for each step of an answer."""

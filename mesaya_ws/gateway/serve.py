@@ -20,7 +20,6 @@ from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.services import Command
 from mesaya_ws.core.session.session import Limits, Session
-from mesaya_ws.environment import fingerprints
 from mesaya_ws.eventlog import log_bytes, open_event_log, open_state_log
 from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
@@ -45,6 +44,7 @@ from mesaya_ws.server.websocket.drain import drain
 from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings, limits_of
+from mesaya_ws.settings.display import fingerprints
 from mesaya_ws.workers.role import Role
 
 log = get_logger(__name__)

@@ -22,8 +22,8 @@ from mesaya_ws.cli.probes import (
     platform_findings,
     service_findings,
 )
-from mesaya_ws.environment import fingerprints
 from mesaya_ws.settings import Settings
+from mesaya_ws.settings.display import fingerprints
 
 heard = []
 

@@ -1,0 +1,20 @@
+"""Values that are valid each by itself, but not together."""
+
+from collections.abc import Iterator
+
+from mesaya_ws.settings import Settings, followed
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each contradiction."""
+    yield from _kafka(settings)
+    if settings.checkpoint_topic in followed(settings):
+        yield f"CHECKPOINT_TOPIC={settings.checkpoint_topic} is followed for its events: choose a topic of its own"
+
+
+def _kafka(settings: Settings) -> Iterator[str]:
+    protocol = settings.kafka_security_protocol
+    if protocol.startswith("SASL") and not (settings.kafka_sasl_username and settings.kafka_sasl_password):
+        yield f"KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+    if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
+        yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"

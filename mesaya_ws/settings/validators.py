@@ -1,0 +1,89 @@
+"""What the values of settings must be, each as an attrs validator that raises `ValueError` with a sentence."""
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
+
+import attrs
+
+from mesaya_ws.core.wire.hosts import canonical_host, split_port
+from mesaya_ws.core.wire.origins import canonical_origin
+
+
+def within(low: float, high: float) -> Callable[[object, "attrs.Attribute[Any]", float], None]:
+    """Return an attrs validator for numbers from `low` to `high`."""
+
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+        if not low <= value <= high:
+            raise ValueError(f"{attribute.name.upper()} must be from {low} to {high}, not {value}")
+
+    return check
+
+
+def one_of(*words: str) -> Callable[[object, "attrs.Attribute[Any]", str], None]:
+    """Return an attrs validator for one of `words`."""
+
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+        if value not in words:
+            raise ValueError(f"{attribute.name.upper()} must be one of {', '.join(words)}, not {value!r}")
+
+    return check
+
+
+def some_of(*words: str) -> Callable[[object, "attrs.Attribute[Any]", tuple[str, ...]], None]:
+    """Return an attrs validator for any of `words`."""
+
+    def check(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+        if foreign := [word for word in value if word not in words]:
+            raise ValueError(f"{attribute.name.upper()} must be some of {', '.join(words)}, not {foreign[0]!r}")
+
+    return check
+
+
+def as_browsers_send(origins: Iterable[str]) -> tuple[str, ...]:
+    """Convert origins to what can be compared with the header Origin (RFC 6454); what is no origin stays as it is."""
+    return tuple(canonical_origin(origin) or origin for origin in origins)
+
+
+def origins(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+    """Validate origins that browsers send, and `*` for all."""
+    for origin in value:
+        if origin != "*" and canonical_origin(origin) is None:
+            raise ValueError(
+                f"{attribute.name.upper()} must be origins as browsers send them, such as https://app.example:8443 "
+                f"(no path, no wildcard within), or `*` for all, not {origin!r}"
+            )
+
+
+def a_host(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate a host to listen on: an address, an IPv6 one without brackets, or a name."""
+    with suppress(ValueError):
+        ip_address(value)
+        return
+    if canonical_host(value) is None or value.startswith("["):
+        raise ValueError(f"{attribute.name.upper()} must be an address or a name, such as 0.0.0.0, not {value!r}")
+
+
+def brokers(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+    """Validate `host:port`s."""
+    for broker in value:
+        place = split_port(broker)
+        if place is None or not place[1]:
+            raise ValueError(f"{attribute.name.upper()} must be host:port separated by commas, not {broker!r}")
+
+
+def named_like_topics(_: object, attribute: "attrs.Attribute[Any]", value: str | tuple[str, ...]) -> None:
+    """Validate one or several names that Kafka accepts for a topic; an empty one is valid, too."""
+    for name in (value,) if isinstance(value, str) else value:
+        if name and (name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name)):
+            raise ValueError(f"{attribute.name.upper()} must be 1-249 of A-Z a-z 0-9 . _ -, not {name!r}")
+
+
+def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate the beginning of an HTTP URL, without user, query and fragment; an empty one is valid, too."""
+    found = re.fullmatch(r"https?://([^/]+)(?:/[!$&-;=A-Z_a-z~]*)?", value, re.IGNORECASE)
+    place = split_port(found[1]) if found else None
+    if value and (place is None or place[1] == 0):
+        raise ValueError(f"{attribute.name.upper()} must be like http://backend:3000/api/v1, with no user or query")
