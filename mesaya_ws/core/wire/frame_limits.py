@@ -11,6 +11,9 @@ SMALL_PIECE = 512
 PIECES_PER_FRAME = 20
 """Receives that bring less, and no new frame, for each frame that a client may send."""
 
+RESERVED = 0x70
+"""The bits of a frame's first byte that only extensions may set (RFC 6455, 5.2)."""
+
 BURST_SECONDS = 10
 """So many seconds' worth may come at once."""
 
@@ -104,7 +107,7 @@ class FrameLimiter:
             self._skip = int.from_bytes(header[2:4] if self._skip == 126 else header[2:10])
         if opcode & 0x08:  # a control frame; it can stand between the fragments of a message
             return None
-        if opcode == 2:
+        if opcode == 2 and not header[0] & RESERVED:  # with them it is no valid frame, whatever it carries
             return Violation.BINARY
         self._message_bytes += self._skip
         if self._message_bytes > self.max_message_bytes:

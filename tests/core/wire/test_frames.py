@@ -73,6 +73,13 @@ def test_binary_frames_are_not_for_this_service():
     assert watch().feed(masked(2, b"x"), 0) is Violation.BINARY
 
 
+@pytest.mark.parametrize("bit", [0x10, 0x20, 0x40])
+def test_binary_frame_with_a_reserved_bit_is_left_to_the_protocol(bit):
+    """It is refused as no valid frame (1002); its size counts like that of any other."""
+    assert watch().feed(masked(2 | bit, b"x"), 0) is None
+    assert watch().feed(masked(2 | bit, b"x" * 1001), 0) is Violation.TOO_BIG
+
+
 def test_frames_over_time():
     flood = watch(rate=10)
     assert flood.feed(masked(1, b"x") * 100, 0.0) is None, "ten seconds' worth at once"
