@@ -11,7 +11,7 @@ import orjson
 from mesaya_ws.core.log.records import Record, TooLarge
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data, Dropped, Entity
-from mesaya_ws.core.platform.fields import DROPPED, reference
+from mesaya_ws.core.platform.fields import DROPPED, MAX_NAMES, has_too_many_names, reference
 from mesaya_ws.core.platform.provenance import At
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from mesaya_ws.core.wire.json_text import MAX_NODES, has_too_many_nodes, read_json
@@ -94,6 +94,7 @@ _WHATS = frozenset({"created", "updated", "deleted", "status_changed"})
 _WORD = re.compile(r"[a-z_]{1,64}")
 _BAD_ID = "The id is missing, or is not 1-128 of A-Z a-z 0-9 . _ ~ -."
 _NOTHING: Mapping[str, Any] = {}
+_FEW_NAMES_BYTES = 5 * MAX_NAMES  # no member takes less, so nearly all records need not be searched
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -118,6 +119,8 @@ def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
         return Rejected(Disposition.NOT_JSON, f"The value is not JSON: {error}.")
     if type(envelope) is not dict:
         return Rejected(Disposition.NOT_OBJECT, "The value is JSON, but not an object.")
+    if len(value) > _FEW_NAMES_BYTES and value.count(b":") > MAX_NAMES and has_too_many_names(envelope):
+        return Rejected(Disposition.TOO_LARGE, f"Its fields have more than {MAX_NAMES} different names.")
     timestamp = envelope.get("timestamp")
     if type(timestamp) is not str:
         timestamp = platform_time(record.timestamp)

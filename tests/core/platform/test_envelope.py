@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.log.records import Record, TooLarge
 from mesaya_ws.core.platform.envelope import Disposition, Event, Rejected, decode, platform_time
+from mesaya_ws.core.platform.fields import MAX_NAMES
 from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.core.wire.json_text import MAX_NODES, nodes
 from tests.steps import calls
@@ -314,3 +315,24 @@ def test_a_restaurant_with_a_thousand_tables_is_not_too_much():
     }
     event = read("restaurants", envelope("deleted", {"sections": [{"id": "s", "tables": [table] * 1000}]}))
     assert len(event.data["sections"][0]["tables"]) == 1000
+
+
+def named(count, times=1, depth=0):
+    """Return a review with so many different names of fields in it, in as many objects as `times` says."""
+    own = len(envelope("created", {"reviewId": "e"})) + 2  # and the list's own name
+    named = {f"n{number}": 0 for number in range(count - own)}
+    for _ in range(depth):
+        named = {"n0": [named]}
+    return record("reviews", envelope("created", {"reviewId": "e", "all": [named] * times}))
+
+
+@pytest.mark.parametrize("depth", [0, 3, 100])
+def test_a_record_with_too_many_names_is_refused(depth):
+    problem = decode(named(MAX_NAMES + 1, depth=depth))
+    assert problem == Rejected(Disposition.TOO_LARGE, problem.detail)
+    assert str(MAX_NAMES) in problem.detail
+    assert isinstance(decode(named(MAX_NAMES, depth=depth)), Event)
+
+
+def test_names_that_come_again_are_few_and_little_work():
+    assert calls(lambda: decode(named(MAX_NAMES, times=8))) <= 3 * MAX_NODES
