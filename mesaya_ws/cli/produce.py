@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from time import monotonic, time
+from time import monotonic
 from typing import IO
 
 import click
@@ -21,6 +21,7 @@ from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedErro
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.platform.envelope import Rejected, decode
 from mesaya_ws.eventlog import open_event_log, why_silent
+from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.exceptions import only
 from mesaya_ws.settings import Settings, SettingsError
 
@@ -89,7 +90,7 @@ class _Progress:
         """Say of a record, if that is so, that it will be skipped when it is read; it is appended all the same."""
         if record.value is None:
             return
-        meaning = decode(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
+        meaning = decode(Record(record.topic, 0, 0, now_ms(), record.key, record.value))
         if isinstance(meaning, Rejected) and meaning.detail:
             self._warnings += 1
             if self._warnings <= WARNINGS:

@@ -18,13 +18,15 @@ import trio
 
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, Marker, pack, unpack
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
+from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.platform.projections import Row
 from mesaya_ws.core.recovery.coverage import Cut
+from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic
-from mesaya_ws.runtime.clocks import time_of_day
+from mesaya_ws.runtime.alarm import Alarm
+from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings, followed
@@ -51,7 +53,7 @@ class Checkpoints:
         self._interval = max(settings.window_seconds, LEAST_INTERVAL)
         self._metrics = metrics
         self._asking: trio.MemorySendChannel[tuple[Cut, list[list[Row]]]] | None = None
-        self._failing = False
+        self._failing = Alarm(log, "no checkpoint can be written")
         # When those that are known, by their ids, had been taken, or were seen here (of the clock that nobody sets).
         self._since: dict[str, float] = {}
 
@@ -61,21 +63,20 @@ class Checkpoints:
         A log that does not answer is waited for, as `tell` is told: who began without a checkpoint that is there would
         know less than it does, and would write that over it.
         """
-        is_down = False
+        availability = Availability()
         while True:
             try:
                 start = await self._restore()
                 break
             except LogUnavailableError as error:
-                if not is_down:
-                    await tell(Unavailable(str(error)))
-                is_down = True
+                for event in availability.changes(str(error)):
+                    await tell(event)
                 await trio.sleep(RETRY_INTERVAL)
         self._state.slots.forget_parts()
         # What was there before has had its time.
         self._note(-inf)
-        if is_down:
-            await tell(Available())
+        for event in availability.changes(None):
+            await tell(event)
         return start
 
     async def _restore(self) -> Mapping[Partition, PartitionPosition]:
@@ -128,12 +129,10 @@ class Checkpoints:
                 await self._write_next()
             except (LogUnavailableError, RecordRejectedError) as error:
                 self._metrics.checkpoint_failures += 1
-                if not self._failing:
-                    log.warning("no checkpoint can be written", reason=str(error))
-                self._failing = True
+                self._failing.set(reason=str(error))
                 await trio.sleep(self._interval)
             else:
-                self._failing = False
+                self._failing.clear()
 
     async def _write_next(self) -> None:
         """Take a checkpoint, and write it when it has become old enough; unless another instance does so."""
@@ -165,7 +164,7 @@ class Checkpoints:
         """Have the feed's owner call `capture`, and pack what comes of it; return it, and when that was."""
         self._asking, answer = trio.open_memory_channel[tuple[Cut, list[list[Row]]]](1)
         cut, pieces = await answer.receive()
-        since, taken, rows, parts = trio.current_time(), time_of_day(), sum(map(len, pieces)), []
+        since, taken, rows, parts = trio.current_time(), now_ms(), sum(map(len, pieces)), []
         for part in pack(pieces):
             if part:
                 parts.append(part)
@@ -220,4 +219,4 @@ def _jitter() -> float:
 
 def _age(marker: Marker) -> float:
     """Return how many seconds ago a checkpoint was taken, if all clocks are right."""
-    return round((time_of_day() - marker.taken) / 1000, 1)
+    return round((now_ms() - marker.taken) / 1000, 1)

@@ -27,7 +27,7 @@ from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
 from mesaya_ws.core.session.quota import Quota
 from mesaya_ws.core.session.session import Session
-from mesaya_ws.runtime.clocks import steady, time_of_day
+from mesaya_ws.runtime.clocks import now_ms, steady
 from mesaya_ws.runtime.gc_tuning import look
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.settings import Settings
@@ -182,7 +182,7 @@ class HistoryReader:
                             case item:
                                 for piece, _ in pieces(item, INGEST_BATCH):
                                     began = trio.current_time()
-                                    past.feed.hear(piece, time_of_day(), steady())
+                                    past.feed.hear(piece, now_ms(), steady())
                                     self._busy += trio.current_time() - began
                                     look()
                                     await trio.lowlevel.cancel_shielded_checkpoint()
@@ -202,7 +202,7 @@ class HistoryReader:
         In the rests, neither this nor the thread that reads the log holds up what is delivered now.
         """
         began = trio.current_time()
-        for _ in past.feed.take(time_of_day(), steady()):
+        for _ in past.feed.take(now_ms(), steady()):
             took = trio.current_time() - began
             self._busy += took
             self._worked += took

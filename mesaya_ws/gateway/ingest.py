@@ -27,7 +27,7 @@ from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.gateway.checkpoints import Checkpoints
-from mesaya_ws.runtime.clocks import steady, time_of_day
+from mesaya_ws.runtime.clocks import now_ms, steady
 from mesaya_ws.runtime.gc_tuning import keep, look
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import get_logger
@@ -67,7 +67,7 @@ async def pump(
                         # What has been received is heard to its end.
                         await trio.lowlevel.cancel_shielded_checkpoint()
         was_live = feed.live
-        for _ in feed.take(time_of_day(), steady()):
+        for _ in feed.take(now_ms(), steady()):
             await _write(feed.hub.fan_out(), metrics)
             if feed.gaps:
                 await _own_up(feed, registry)
@@ -123,12 +123,12 @@ def _hear(news: LogEvent, feed: Feed, metrics: Metrics, status: Status) -> None:
                 first=next_offset,
                 lost=feed.cursor.next.get(partition, next_offset) - next_offset,
             )
-    feed.hear(news, time_of_day(), steady())
+    feed.hear(news, now_ms(), steady())
 
 
 def _watch_clocks(batches: Iterable[Records], metrics: Metrics, *, was_live: bool) -> None:
     """Log that the times of records do not fit our clock: one record of each batch says enough."""
-    now, at = time_of_day(), trio.current_time()
+    now, at = now_ms(), trio.current_time()
     for _, records, lag in batches:
         if not records:
             continue

@@ -7,7 +7,6 @@ hundred questions a minute, from all who ask; so there are few, and one at a tim
 from collections import deque
 from collections.abc import Collection
 from functools import partial
-from time import time
 from typing import Any
 
 import httpx
@@ -20,6 +19,8 @@ from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.views.backfill import parents_in, records_of
 from mesaya_ws.core.wire.json_text import has_too_many_nodes, read_json
 from mesaya_ws.gateway.guarded_transport import guarded_transport
+from mesaya_ws.runtime.alarm import Alarm
+from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -85,7 +86,7 @@ class PlatformApi:
         self._asked_at: deque[float] = deque(maxlen=QUESTIONS_PER_MINUTE)
         self._asking: Collection[str] = ()
         self._wake = trio.Event()
-        self._failing = False
+        self._failing = Alarm(log, "the platform's API is of no help", "the platform's API answers again")
 
     def want(self, parent: str) -> None:
         """Have somebody asked for a parent, `<entity>:<id>`, if that is possible and has not been done lately."""
@@ -111,13 +112,11 @@ class PlatformApi:
             try:
                 async with await self._client() as client:
                     await self._ask_for_all(client)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is logged, with its traceback if it is not expected
                 self._count("failed")
                 known = isinstance(error, _EXPECTED)
-                if not self._failing:
-                    reason = str(error) or type(error).__name__
-                    log.warning("the platform's API is of no help", url=self._url, reason=reason, exc_info=not known)
-                self._failing = True
+                reason = str(error) or type(error).__name__
+                self._failing.set(url=self._url, reason=reason, exc_info=not known)
                 if not known:
                     # A fault of ours or of the library comes again with the same question.
                     self._remember(self._asking)
@@ -125,9 +124,7 @@ class PlatformApi:
                 self._put_last(self._asking)
                 self._wake.set()
             else:
-                if self._failing:
-                    log.info("the platform's API answers again", url=self._url)
-                self._failing = False
+                self._failing.clear(url=self._url)
 
     async def _client(self) -> httpx.AsyncClient:
         """Return a client for the questions that wait; it knows the authorities that the system has by now."""
@@ -192,7 +189,7 @@ class PlatformApi:
         self._remember(parents)
         if row:
             records = []
-            for record in records_of(row, platform_time(round(time() * 1000))):
+            for record in records_of(row, platform_time(now_ms())):
                 records.append(record)
                 await trio.lowlevel.checkpoint()
             await self._event_log.append(records)
@@ -242,4 +239,4 @@ class PlatformApi:
 
     def _count(self, outcome: str, times: int = 1) -> None:
         if times:
-            self._metrics.questions[outcome] = self._metrics.questions.get(outcome, 0) + times
+            self._metrics.questions[outcome] += times

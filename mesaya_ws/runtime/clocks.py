@@ -9,7 +9,7 @@ from time import time
 import trio
 
 
-def time_of_day() -> int:
+def now_ms() -> int:
     """Return the time of day, in milliseconds since the epoch."""
     return round(time() * 1000)
 

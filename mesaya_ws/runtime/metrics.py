@@ -23,7 +23,7 @@ LONGEST, DIFFERENCE = 3600.0, 1.0
 beyond says something about a clock, or about a record that bears no time."""
 
 
-Counts = dict[str, int]
+Counts = Counter[str]
 
 
 @define
@@ -50,33 +50,33 @@ class Metrics:
 
     connections_open: int = 0
     connections_total: int = 0
-    client_messages: Counts = Factory(dict)
+    client_messages: Counts = Factory(Counter)
     """By type, or by the code of the error that they were answered with."""
-    records: dict[tuple[str, str], int] = Factory(dict)
+    records: Counter[tuple[str, str]] = Factory(Counter)
     """By topic and outcome (`core.platform.envelope.Disposition`)."""
-    mistyped: dict[tuple[str, str], int] = Factory(dict)
+    mistyped: Counter[tuple[str, str]] = Factory(Counter)
     """Fields of records that were left out since their values are of a wrong type, by topic and field."""
     messages_out: int = 0
     bytes_out: int = 0
-    closes: dict[tuple[str, str], int] = Factory(dict)
+    closes: Counter[tuple[str, str]] = Factory(Counter)
     """By close code, and by who closed: `client`, `service` or `nobody`."""
-    refusals: Counts = Factory(dict)
+    refusals: Counts = Factory(Counter)
     """Requests refused before any protocol took them, by the code of the error."""
-    requests: dict[tuple[str, str, str], int] = Factory(dict)
+    requests: Counter[tuple[str, str, str]] = Factory(Counter)
     """Requests that HTTP has answered, by path, method and status."""
     log_up: bool = True
     troubles: Sequence[Trouble] = ()
     """What cannot be read of the log at present."""
     skews: Skews = Factory(Skews)
     """By how much records were ahead of our clock when they arrived, by topic."""
-    truncations: Counts = Factory(dict)
+    truncations: Counts = Factory(Counter)
     """How often a log has lost its end after that had been read, by topic."""
     delivery: Histogram = Factory(Histogram)
     """From the moment the log took a record to the moment its message was written to a client."""
     loop_lag: Histogram = Factory(Histogram)
     gc_pauses: tuple[Histogram, ...] = Factory(lambda: (Histogram(), Histogram(), Histogram()))
     """Of the garbage collector, by generation; how many there are says how often each was collected."""
-    questions: Counts = Factory(dict)
+    questions: Counts = Factory(Counter)
     """To the platform's API, by what came of them: `answered`, `unknown` or `failed`."""
     checkpoint: str | None = None
     """The id of the newest whole checkpoint that is known; None: there is none."""

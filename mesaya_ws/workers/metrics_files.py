@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import trio
 
+from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -45,7 +46,7 @@ class MetricsDirectory:
         self._folder = folder
         self._path = folder / f"{worker}.prom"
         self._thread = trio.CapacityLimiter(1)  # so that two writings never meet
-        self._is_usable = True
+        self._failing = Alarm(log, "the metrics cannot be shared with the other workers")
 
     async def keep(self, render: Render) -> None:
         """Write the metrics of this worker now and every second, for ever, and once more in the end."""
@@ -77,11 +78,9 @@ class MetricsDirectory:
             fresh.write_bytes(page)
             os.replace(fresh, self._path)  # at once: nobody reads half a page
         except OSError as error:
-            if self._is_usable:
-                log.warning("the metrics cannot be shared with the other workers", reason=str(error))
-            self._is_usable = False
+            self._failing.set(reason=str(error))
         else:
-            self._is_usable = True
+            self._failing.clear()
 
 
 def merged(pages: Iterable[Page]) -> str:

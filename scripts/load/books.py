@@ -79,7 +79,7 @@ class Books:
 
     def fail(self, reason: str) -> None:
         """Count a connection that did not come about, or that broke."""
-        self.now.failures[reason] = self.now.failures.get(reason, 0) + 1
+        self.now.failures[reason] += 1
 
     def close(self) -> Sample:
         """Return what was seen since the last time, and begin anew."""

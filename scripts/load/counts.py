@@ -1,5 +1,7 @@
 """What has been seen of a run, by one process for a moment or by all of them up to now."""
 
+from collections import Counter
+
 from attrs import define, field, fields
 
 from load.histogram import Histogram
@@ -17,7 +19,7 @@ class Counts:
     unrecovered: int = 0
     duplicates: int = 0
     misrouted: int = 0
-    failures: dict[str, int] = field(factory=dict)
+    failures: Counter[str] = field(factory=Counter)
     latency: Histogram = field(factory=Histogram)
     opening: Histogram = field(factory=Histogram)
 
@@ -26,7 +28,6 @@ class Counts:
         for each in fields(Counts):
             if each.type is int:
                 setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-        for reason, count in other.failures.items():
-            self.failures[reason] = self.failures.get(reason, 0) + count
+        self.failures.update(other.failures)
         self.latency.merge(other.latency)
         self.opening.merge(other.opening)

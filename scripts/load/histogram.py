@@ -1,5 +1,6 @@
 """A histogram of durations with logarithmic buckets, after HdrHistogram (http://hdrhistogram.org)."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 PRECISION = 7
@@ -28,20 +29,19 @@ class Histogram:
     """Counts of durations in microseconds; any range, 0.8 % precision, mergeable."""
 
     def __init__(self, counts: Iterable[tuple[int, int]] = (), maximum: int = 0) -> None:
-        self.counts: dict[int, int] = dict(counts)
+        self.counts: Counter[int] = Counter(dict(counts))
         self.maximum = maximum
 
     def record(self, value: int, times: int = 1) -> None:
         """Count `value` so many times; below zero, which clocks that differ can bring about, counts as zero."""
         value = max(0, value)
         bucket = bucket_of(value)
-        self.counts[bucket] = self.counts.get(bucket, 0) + times
+        self.counts[bucket] += times
         self.maximum = max(self.maximum, value)
 
     def merge(self, other: "Histogram") -> None:
         """Add all that `other` has counted."""
-        for bucket, count in other.counts.items():
-            self.counts[bucket] = self.counts.get(bucket, 0) + count
+        self.counts.update(other.counts)
         self.maximum = max(self.maximum, other.maximum)
 
     @property

@@ -38,7 +38,7 @@ YEAR = 365 * 86_400
 @pytest.fixture
 def clock(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> MockClock:
     """A clock that jumps, for the time of day as well; a test must ask for it itself."""
-    monkeypatch.setattr(checkpoints, "time_of_day", lambda: round(trio.current_time() * 1000))
+    monkeypatch.setattr(checkpoints, "now_ms", lambda: round(trio.current_time() * 1000))
     return autojump_clock
 
 
@@ -209,7 +209,7 @@ async def test_one_checkpoint_of_a_clock_that_was_wrong_stops_no_other(
     clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch, ahead: int
 ):
     with monkeypatch.context() as wrong:
-        wrong.setattr(checkpoints, "time_of_day", lambda: round((trio.current_time() + ahead) * 1000))
+        wrong.setattr(checkpoints, "now_ms", lambda: round((trio.current_time() + ahead) * 1000))
         await fill(log, "t0")
         async with running(log, state):
             await trio.sleep(WINDOW * 1.3)
@@ -232,7 +232,7 @@ async def test_a_clock_that_goes_wrong_while_it_runs_changes_nothing(
         for number in range(30):
             monkeypatch.setattr(
                 checkpoints,
-                "time_of_day",
+                "now_ms",
                 lambda number=number: round((trio.current_time() + (-1) ** number * YEAR) * 1000),
             )
             await fill(log, f"t{number}")

@@ -8,7 +8,8 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, wait
 from math import inf
 
-from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
+from mesaya_ws.core.log.events import LogEvent
+from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.eventlog.kafka.metadata import Metadata
 
 LOOK_INTERVAL = 3.0
@@ -34,25 +35,17 @@ class Outages:
     def __init__(self, why: Callable[[float], str], now: float) -> None:
         self._why = why
         self._answered_at = now
-        self._told = False
+        self._availability = Availability()
 
     def answered(self, now: float) -> Iterator[LogEvent]:
         """Take note that the log has answered, whatever it said of its parts."""
         self._answered_at = now
-        yield from self._tell(None)
+        yield from self._availability.changes(None)
 
     def no_answer(self, now: float) -> Iterator[LogEvent]:
         """Take note that it does not answer at present."""
         if now - self._answered_at > OUTAGE_AFTER:
-            yield from self._tell(self._why(self._answered_at))
-
-    def _tell(self, trouble: str | None) -> Iterator[LogEvent]:
-        if trouble and not self._told:
-            self._told = True
-            yield Unavailable(trouble)
-        elif self._told and not trouble:
-            self._told = False
-            yield Available()
+            yield from self._availability.changes(self._why(self._answered_at))
 
 
 class MetadataRefresh:

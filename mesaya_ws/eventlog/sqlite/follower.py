@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from math import inf
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 
 import trio
 
 from mesaya_ws.core.log.epochs import Epochs
 from mesaya_ws.core.log.events import (
-    Available,
     EpochsBegun,
     Gap,
     LogEvent,
@@ -19,10 +18,11 @@ from mesaya_ws.core.log.events import (
     Records,
     TopicRecreated,
     Truncated,
-    Unavailable,
 )
 from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record
+from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.eventlog.sqlite.database import Database, DatabaseError, Epoch, Page, Topic, by_topic
+from mesaya_ws.runtime.clocks import now_ms
 
 POLL_INTERVAL = 0.02
 """Seconds between two looks at whether other processes have appended; each costs some 10 µs, and waking up."""
@@ -80,7 +80,7 @@ class Follower:
             if place.epoch is not None:
                 self._epochs.setdefault(topic, Epochs()).begin(place.next - 1, place.epoch)
         self._look_at = -inf
-        self._down = False
+        self._availability = Availability()
 
     def run(self) -> None:
         """Read for ever, on one connection after the other; cancellation ends it."""
@@ -114,7 +114,7 @@ class Follower:
 
     def _read(self, file: Database) -> tuple[list[LogEvent], bool]:
         """Return what is to be told of the file now, and whether there may be more."""
-        looked_at = round(time() * 1000)
+        looked_at = now_ms()
         if monotonic() >= self._look_at:
             self._lose_place()
         topics, epochs, page = self._after_place(file)
@@ -138,11 +138,8 @@ class Follower:
         self._seq, self._epoch = None, 0
 
     def _tell_state(self, trouble: str | None) -> None:
-        if trouble and not self._down:
-            trio.from_thread.run(self._deliver, Unavailable(trouble))
-        elif self._down and not trouble:
-            trio.from_thread.run(self._deliver, Available())
-        self._down = bool(trouble)
+        for event in self._availability.changes(trouble):
+            trio.from_thread.run(self._deliver, event)
 
     def _next_news(
         self, all_topics: Mapping[str, Topic], epochs: Sequence[Epoch], page: Page, looked_at: int
