@@ -78,6 +78,8 @@ class Metrics:
     """Of the garbage collector, by generation; how many there are says how often each was collected."""
     questions: Counts = Factory(Counter)
     """To the platform's API, by what came of them: `answered`, `unknown` or `failed`."""
+    tokens: Counts = Factory(Counter)
+    """By what came of them: `accepted`, `unavailable`, or what is wrong with them (`core.access.tokens.Flaw`)."""
     checkpoint: str | None = None
     """The id of the newest whole checkpoint that is known; None: there is none."""
     checkpoint_since: float = 0.0

@@ -110,6 +110,7 @@ class _Collector(Collector):
         yield _histogram("loop_lag_seconds", "How late the event loop wakes a task.", m.loop_lag)
         yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
         yield _by("platform_api_requests", "Questions to the platform's API, by outcome.", "outcome", m.questions)
+        yield _by("tokens", "Tokens of clients, by outcome.", "outcome", m.tokens)
         if m.checkpoint is not None:
             age = monotonic() - m.checkpoint_since
             yield GaugeMetricFamily("mesaya_checkpoint_age_seconds", "Age of the newest checkpoint.", age)

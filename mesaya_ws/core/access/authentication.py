@@ -1,0 +1,33 @@
+"""How those who speak with clients find out who they are; `gateway.identities` answers."""
+
+from enum import Enum
+from typing import Protocol
+
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.access.tokens import BadToken
+
+
+class Unavailable(Enum):
+    """Whether a token is good cannot be said now; it may be said a moment later."""
+
+    KEYS = "The keys that tokens are verified with cannot be read from their issuer now: try again in a moment."
+
+    @property
+    def sentence(self) -> str:
+        """Why not, in a sentence."""
+        return self.value
+
+
+class Authentication(Protocol):
+    """Says whom a token names. Neither method raises, whatever the token is."""
+
+    def authenticate_at_once(self, token: str | bytes) -> Identity | BadToken | None:
+        """Return whom a token names, or what is wrong with it; None: only `authenticate` can say, which takes time.
+
+        Takes a fraction of a millisecond. A token that was good before takes some microseconds.
+        """
+        ...
+
+    async def authenticate(self, token: str | bytes) -> Identity | BadToken | Unavailable:
+        """Return likewise; it may read the issuer's keys first, and gives up after some seconds. It is a checkpoint."""
+        ...

@@ -1,0 +1,127 @@
+"""Says whom tokens name: the one place where keys, rules, revocations and the clock come together.
+
+A token that was verified before is only asked for its revocation. One that names a key that is not at hand is verified
+again once the issuer's key set has been read, which is why there are two ways to ask: one answers at once, one may
+wait.
+"""
+
+from collections.abc import Callable, Sequence
+from time import time
+from typing import Protocol
+
+import trio
+
+from mesaya_ws.core.access.authentication import Unavailable
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.access.keys import Key
+from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, BadToken, Flaw, TokenRules, verify
+from mesaya_ws.core.access.verified_tokens import VerifiedTokens
+from mesaya_ws.runtime.metrics import Metrics
+
+
+class KeySource(Protocol):
+    """Where the keys come from; each new set of them is another object."""
+
+    @property
+    def keys(self) -> Sequence[Key]:
+        """The keys at hand; none if they were never read."""
+        ...
+
+    async def refresh(self) -> bool:
+        """Have them read again, as a token names one that is not among them, or none is at hand; it is a checkpoint.
+
+        Returns whether it can be said now which keys there are: False if they could not be read, or were read too often
+        lately to be read again.
+        """
+        ...
+
+
+class Revocations(Protocol):
+    """What has been revoked."""
+
+    def is_revoked(self, user: str, issued_at: float | None) -> bool:
+        """Return whether tokens of a user that were issued then (s since 1970; None: not said) are dead."""
+        ...
+
+
+class FixedKeys:
+    """Keys that were configured, and stay as they are while the process runs."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self.keys = keys
+
+    async def refresh(self) -> bool:
+        """Do nothing: these are all."""
+        await trio.lowlevel.checkpoint()
+        return True
+
+
+class Authenticator:
+    """An `Authentication` by the keys of a `source`; it forgets nothing that `revocations` say."""
+
+    def __init__(
+        self,
+        source: KeySource,
+        rules: TokenRules,
+        revocations: Revocations,
+        metrics: Metrics,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._source = source
+        self._rules = rules
+        self._revocations = revocations
+        self._metrics = metrics
+        self._clock = clock
+        self._verified = VerifiedTokens(rules.leeway)
+        self._keys: Sequence[Key] = ()
+
+    def authenticate_at_once(self, token: str | bytes) -> Identity | BadToken | None:
+        """Return whom a token names, or what is wrong with it; None: the keys must be read first (`authenticate`)."""
+        result = self._verify(token)
+        if self._may_lack_a_key(result):
+            return None
+        return self._counted(result)
+
+    async def authenticate(self, token: str | bytes) -> Identity | BadToken | Unavailable:
+        """Return whom a token names, or what is wrong with it; the keys are read again if they may be older than it."""
+        result = self._verify(token)
+        if self._may_lack_a_key(result):
+            is_known = await self._source.refresh()
+            result = self._verify(token)
+            if self._may_lack_a_key(result) and not is_known:
+                self._count("unavailable")
+                return Unavailable.KEYS
+        else:
+            await trio.lowlevel.checkpoint()
+        return self._counted(result)
+
+    def _may_lack_a_key(self, result: Identity | BadToken) -> bool:
+        if not isinstance(result, BadToken) or isinstance(self._source, FixedKeys):
+            return False
+        return result.flaw is Flaw.UNKNOWN_KEY or result.flaw is Flaw.NO_KEY
+
+    def _verify(self, token: str | bytes) -> Identity | BadToken:
+        """Return whom a token names by the keys at hand, or what is wrong with it."""
+        keys, now = self._source.keys, self._clock()
+        if keys is not self._keys:
+            self._verified.clear()
+            self._keys = keys
+        if len(token) > MAX_TOKEN_BYTES:
+            return BadToken(Flaw.TOO_LONG)
+        name = self._verified.name(token)
+        identity = self._verified.get(name, now)
+        if identity is None:
+            result = verify(token, keys, self._rules, now)
+            if isinstance(result, BadToken):
+                return result
+            self._verified.put(name, identity := result)
+        if self._revocations.is_revoked(identity.user, identity.issued_at):
+            return BadToken(Flaw.REVOKED)
+        return identity
+
+    def _counted(self, result: Identity | BadToken) -> Identity | BadToken:
+        self._count(result.flaw.name.lower() if isinstance(result, BadToken) else "accepted")
+        return result
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.tokens[outcome] += 1
