@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.envelope import FOUND, Event, decode
@@ -87,7 +87,7 @@ class Platform:
         return self.hears(event(kind, id, metadata, **data))
 
     def hears(self, understood: Event) -> dict[str, Message]:
-        self.outcome = route(understood, self.projections)
+        self.outcome = process(understood, self.projections)
         messages = {message.channel: message for message in self.outcome.messages}
         assert len(messages) == len(self.outcome.messages), "two messages on one channel"
         return messages

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import KINDS, Audience, Channel, parse_channel
-from mesaya_ws.core.feed.router import route
-from mesaya_ws.core.feed.snapshot import Snapshot
+from mesaya_ws.core.feed.router import RULES, process
+from mesaya_ws.core.feed.snapshot import Snapshot, state
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
-from mesaya_ws.core.platform.envelope import FOUND, Event, decode
+from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, decode
 from mesaya_ws.core.platform.fields import PRIVATE
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
 from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.views.state import state
+from mesaya_ws.core.views.backfill import backfill_rule
 from tests.core.world import written
 
 SECRET = ("userEmail", "email", "password", "passwordHash", "refreshToken")
@@ -84,13 +84,32 @@ def test_nothing_leaves_that_must_not(stream):
         event = decode(record)
         if isinstance(event, Event):
             missing_parent(event, projections)
-        outcome = route(event, projections)
+        outcome = process(event, projections)
         assert outcome.reason == "late" or bool(outcome.messages) == (outcome.reason == "published")
         assert all(count == 1 for count in Counter(message.channel for message in outcome.messages).values())
         for message in outcome.messages:
             check(record, message)
     check_index(projections)
     check_snapshots(projections)
+
+
+@given(st.lists(records(), max_size=30))
+def test_a_rule_changes_nothing_and_says_the_same_again(stream):
+    projections = Projections()
+    for event in map(decode, stream):
+        if not isinstance(event, Event) or event.entity == "plan":
+            continue
+        if event.entity == AUTH:
+            projections.apply_user(event)
+            continue
+        before = projections.lookup(event)
+        after = projections.apply(event)
+        known = list(projections.rows()), dict(projections.names), len(projections.ending)
+        rule = backfill_rule if event.what == FOUND else RULES[event.entity]
+        first = rule(event, before, after, projections)
+        assert rule(event, before, after, projections) == first
+        assert (list(projections.rows()), projections.names, len(projections.ending)) == known
+        projections.end_all_parts()
 
 
 def check(record, message):
@@ -125,10 +144,10 @@ def check_snapshots(projections):
 
 
 def check_index(projections):
-    for shelf in projections.shelves.values():
-        for field in shelf.entity.parents:
-            parents = {data.get(field) for data in shelf.alive.values()} - {None}
+    for table in projections.entities.values():
+        for field in table.entity.parents:
+            parents = {data.get(field) for data in table.alive.values()} - {None}
             for parent in parents:
-                assert list(shelf.under(field, parent)) == [
-                    id for id, data in shelf.alive.items() if data.get(field) == parent
+                assert list(table.under(field, parent)) == [
+                    id for id, data in table.alive.items() if data.get(field) == parent
                 ]

@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.projections import Projections
@@ -22,7 +22,7 @@ def became(name):
     """Return what each record of a sample file becomes, as the expected file has it."""
     projections = Projections()
     for number, record in enumerate(sample(name), start=1):
-        outcome = route(
+        outcome = process(
             decode(Record(record.topic, record.partition, record.offset, 0, None, record.value)), projections
         )
         messages = sorted((message._asdict() for message in outcome.messages), key=lambda message: message["channel"])

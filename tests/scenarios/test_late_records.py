@@ -50,7 +50,7 @@ def test_of_what_is_deleted_by_then_nothing_is_told(platform):
 def test_a_late_deletion_does_not_end_what_was_created_again(platform):
     platform.at(3, "reservation.created", "r", **BOOKING, status="PENDING")
     assert types(platform.at(2, "reservation.deleted", "r"))[STAFF] == "reservation.updated"
-    assert "r" in platform.projections.shelves["reservation"].alive
+    assert "r" in platform.projections.entities["reservation"].alive
 
 
 def test_within_a_partition_the_order_of_the_log_counts(platform):
@@ -92,7 +92,7 @@ def test_what_was_in_a_section_that_ended_later_comes_too_late(platform):
     assert platform.at(2, "table.created", "t", sectionId="s") == {}
     assert platform.outcome.reason == Disposition.LATE
     platform.at(6, "section.created", "s", partition=4, restaurantId="R")
-    assert "t" not in platform.projections.shelves["table"].alive
+    assert "t" not in platform.projections.entities["table"].alive
     assert types(platform.at(7, "table.created", "t", sectionId="s")) == {"restaurant:R:tables": "table.created"}
 
 
@@ -137,11 +137,11 @@ def test_what_only_a_topic_told_is_forgotten_with_it(platform, topic, forgotten)
     platform.at(1, "review.created", "v", restaurantId="R", userId="u", userName="Ana")
     projections = platform.projections
     list(projections.replaced(topic))
-    sections = projections.shelves["section"].alive
+    sections = projections.entities["section"].alive
     known = {
         "sections": "s" in sections,
         "found": "f" in sections,
-        "tables": "t" in projections.shelves["table"].alive,
+        "tables": "t" in projections.entities["table"].alive,
         "owner": projections.owner("R") == "u",
         "name": projections.names.get("u") == "Ana",
     }
@@ -155,9 +155,9 @@ def test_with_a_restaurant_that_is_forgotten_goes_what_belonged_to_it(platform):
     platform.at(1, "menu.created", "m", restaurantId="R")
     platform.at(1, "image.created", "i", entityId="R")
     platform.at(2, "restaurant.deleted", "R")
-    assert "m" in platform.projections.shelves["menu"].alive
+    assert "m" in platform.projections.entities["menu"].alive
     platform.at(3, "restaurant.deleted", "R2")
     platform.projections.end_all_parts()
-    assert not platform.projections.shelves["restaurant"].knows("R")
-    assert not platform.projections.shelves["menu"].alive
-    assert not platform.projections.shelves["image"].alive
+    assert not platform.projections.entities["restaurant"].knows("R")
+    assert not platform.projections.entities["menu"].alive
+    assert not platform.projections.entities["image"].alive

@@ -7,7 +7,7 @@ from load.plan import Due, Plan
 from load.wire import Chunk
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import decode
 from mesaya_ws.core.platform.projections import Projections
@@ -17,7 +17,7 @@ from mesaya_ws.core.wire.frames import text_frame
 def messages(records):
     projections, found = Projections(), []
     for offset, (topic, value) in enumerate(records):
-        found += route(decode(Record(topic, 0, offset, 0, None, value)), projections).messages
+        found += process(decode(Record(topic, 0, offset, 0, None, value)), projections).messages
     return found
 
 

@@ -13,8 +13,8 @@ from mesaya_ws.core.access.channels import Channel, parse_channel
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.feed.router import route
-from mesaya_ws.core.feed.snapshot import Snapshot, is_large
+from mesaya_ws.core.feed.router import process
+from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.log.events import (
@@ -40,7 +40,6 @@ from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.views.state import is_known, state
 
 PROCESS_BATCH = 50
 """The work of one go, in records of less than a KiB (see `weight`): at some 30 µs each, that is 1.5 ms; on a machine
@@ -270,7 +269,7 @@ class Feed:
         self.time = timestamp
         is_clear = self._only is None or not self.coverage.unread or self._projections.can_judge(event)
         is_past = not self.live and self.window.is_past(timestamp, self._now)
-        outcome = route(event, self._projections, alone=is_past or self.window.have_one_order)
+        outcome = process(event, self._projections, alone=is_past or self.window.have_one_order)
         self._report(record, outcome)
         messages, reason = outcome.messages, outcome.reason
         for parent in outcome.awaits:

@@ -1,18 +1,28 @@
 """The state of a channel, as of a position: what a client starts from, before the events that change it.
 
 A state can be large. What belongs to it is noted at once, which is quick, since nothing that is known is ever changed
-(`shelf.EntityTable.put`); it is written down bit by bit, while the log goes on.
+(`EntityTable.put`); it is written down bit by bit, while the log goes on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple
 
 import orjson
 
 from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
-from mesaya_ws.core.views.belongings import imaged_parts
-from mesaya_ws.core.views.state import LATEST, State, _Derived
+from mesaya_ws.core.views.announcements import announcements_state
+from mesaya_ws.core.views.contents import LATEST, Derived, State, View, count_under
+from mesaya_ws.core.views.floor_plan import plan_contents, plan_size
+from mesaya_ws.core.views.images import info_size
+from mesaya_ws.core.views.menus import menu_contents, menu_size
+from mesaya_ws.core.views.notifications import notifications_state
+from mesaya_ws.core.views.reservations import reservations_state
+from mesaya_ws.core.views.restaurants import info_state, restaurants_state
+from mesaya_ws.core.views.reviews import review_contents
 from mesaya_ws.core.wire.frames import FINAL, FRAGMENT_BYTES, fragment, text_frame
 from mesaya_ws.core.wire.messages import encode
 
@@ -21,10 +31,10 @@ WRITTEN_AT_ONCE = 200
 
 
 class Snapshot:
-    """The state of `channel` as of `position`, which lies behind the publication `serial` of the window's `era`.
+    """The state of `channel` as of `position`, which lies after the publication `serial` of the window's `era`.
 
     It is to be written (`write`); then `frames` are the same for every client, but for the first. `complete` says
-    whether the log has told all of it.
+    whether the log has said all of it.
     """
 
     def __init__(self, channel: Channel, state: State, position: str, complete: bool, window: Window) -> None:
@@ -43,7 +53,7 @@ class Snapshot:
         return sum(map(len, self._frames))
 
     def continues_in(self, window: Window) -> bool:
-        """Return whether it can still be handed out, and all that was published after it is at hand, in `window`."""
+        """Return whether it can still be handed out, and all that was published after it is in `window`."""
         return not self._revoked and self.era == window.era and self.serial >= window.evicted
 
     def write(self) -> Iterator[None]:
@@ -71,7 +81,7 @@ class Snapshot:
         for name, part in self._state.items():
             yield b'%b"%b":' % (before, name.encode())
             before = b","
-            if isinstance(part, list | _Derived):
+            if isinstance(part, list | Derived):
                 comma = b"["
                 for piece in _pieces(part):
                     yield comma + piece if piece else b""
@@ -103,13 +113,13 @@ class Snapshot:
         self._frames.clear()  # clients hold the list
 
 
-def _pieces(part: list[State] | _Derived) -> Iterator[bytes]:
+def _pieces(part: list[State] | Derived) -> Iterator[bytes]:
     """Write the members of a list, separated by commas, a few at a time."""
     entities = part if isinstance(part, list) else part.entities
     for first in range(0, len(entities), WRITTEN_AT_ONCE):
         written, size = list[bytes](), 0
         for entity in entities[first : first + WRITTEN_AT_ONCE]:
-            shown = part.derive(entity) if isinstance(part, _Derived) else entity
+            shown = part.derive(entity) if isinstance(part, Derived) else entity
             if shown is None:
                 continue
             written.append(orjson.dumps(shown))
@@ -120,33 +130,50 @@ def _pieces(part: list[State] | _Derived) -> Iterator[bytes]:
         yield b",".join(written)
 
 
+class _Kind(NamedTuple):
+    """How a kind of channel is shown, and how many entities must be looked at for that, of a subject.
+
+    A few more or less do not matter, nor how many more than `WRITTEN_AT_ONCE`.
+    """
+
+    state: Callable[[View], State]
+    size: Callable[[str, Projections], int]
+
+
+def _contents(contents: Callable[[str, Projections], Mapping[str, list[Data]]]) -> Callable[[View], State]:
+    return lambda view: dict(contents(view.subject, view.projections))
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "tables": _Kind(_contents(plan_contents), plan_size),
+    "reservations": _Kind(reservations_state, partial(count_under, "reservation")),
+    "menu": _Kind(_contents(menu_contents), menu_size),
+    "reviews": _Kind(_contents(review_contents), partial(count_under, "review")),
+    "info": _Kind(info_state, lambda own, projections: info_size(own, projections, WRITTEN_AT_ONCE)),
+    "restaurants": _Kind(restaurants_state, lambda _, projections: len(projections.entities["restaurant"].alive)),
+    "announcements": _Kind(announcements_state, lambda _, __: LATEST),
+    "notifications": _Kind(notifications_state, lambda _, __: LATEST),
+}
+
+
+def state(channel: Channel, projections: Projections, window: Window, now: int) -> State:
+    """Return the state of a channel, in the shapes that its events have; `now` in milliseconds since the epoch.
+
+    `:tables` has all `tables`, `sections` and `sectionObjects`; `:reservations` those of today (in whatever time zone)
+    and later; `:menu` its `menus` and `dishes`; `:reviews` its `reviews`; `:info` the `restaurant` and the `images` of
+    it and of its parts; `global:restaurants` all `restaurants`; announcements and notifications the latest ones.
+    """
+    subject = channel.subject or ""
+    # Of a restaurant that is deleted, nothing is published any more of what becomes of its parts.
+    view = View(channel.name, subject if projections.is_open(subject) else "", projections, window, now)
+    return _KINDS[channel.kind.name].state(view)
+
+
+def is_known(channel: Channel, projections: Projections) -> bool:
+    """Return whether a record has spoken of the restaurant of a channel; true for channels of none."""
+    return not channel.name.startswith("restaurant:") or projections.entities["restaurant"].knows(channel.subject or "")
+
+
 def is_large(channel: Channel, projections: Projections) -> bool:
-    """Return whether to write the state of a channel takes so long that others should run meanwhile."""
-    return _size(channel, projections) > WRITTEN_AT_ONCE
-
-
-def _size(channel: Channel, projections: Projections) -> int:
-    """Return how many entities must be looked at for the state of a channel; a few more or less do not matter."""
-    shelves, own = projections.shelves, channel.subject or ""
-    match channel.kind.name:
-        case "restaurants":
-            return len(shelves["restaurant"].alive)
-        case "tables" | "info":
-            sections = shelves["section"].under("restaurantId", own)
-            standing = [shelves[name] for name in ("table", "section_object")]
-            size = len(sections) + sum(len(shelf.under("sectionId", id)) for shelf in standing for id in sections)
-            if channel.kind.name == "tables":
-                return size
-            size += _offered(own, projections)
-            if size > WRITTEN_AT_ONCE:
-                return size
-            return size + sum(len(shelves["image"].under("entityId", part)) for part in imaged_parts(own, projections))
-        case "menu":
-            return _offered(own, projections)
-        case "reservations" | "reviews":
-            return len(shelves[channel.kind.name.removesuffix("s")].under("restaurantId", own))
-    return LATEST
-
-
-def _offered(restaurant: str, projections: Projections) -> int:
-    return sum(len(projections.shelves[name].under("restaurantId", restaurant)) for name in ("menu", "dish"))
+    """Return whether to render the state of a channel takes so long that others should run meanwhile."""
+    return _KINDS[channel.kind.name].size(channel.subject or "", projections) > WRITTEN_AT_ONCE

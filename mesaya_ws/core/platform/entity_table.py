@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
+from mesaya_ws.core.platform.change import After
 from mesaya_ws.core.platform.entity import Data, Entity
 from mesaya_ws.core.platform.provenance import (
     NEVER,
@@ -36,19 +37,6 @@ class Gone(NamedTuple):
     at: At
     ended: int
     data: Data
-
-
-class Folded(NamedTuple):
-    """What a record has made of an entity: `before` it (None if it did not exist), and the `data` as it stands.
-
-    Of one that does not exist (any more), `data` is the last that is known. A record is late when one that has been
-    taken already counts as later (see `provenance`).
-    """
-
-    before: Data | None
-    data: Data
-    is_late: bool
-    exists: bool
 
 
 class EntityTable:
@@ -92,8 +80,8 @@ class EntityTable:
         """Return the latest of the records that told of one alive; None if it is not."""
         return newest(self._provenances[id]) if id in self.alive else None
 
-    def take(self, id: str, at: At, told: Data, unknown: Iterable[str] = (), *, ends: bool = False) -> Folded:
-        """Take in a record `at` a place of its topic, which tells `told` and nothing of the `unknown`, or the end."""
+    def apply(self, id: str, at: At, told: Data, unknown: Iterable[str] = (), *, ends: bool = False) -> After:
+        """Apply a record `at` a place of its topic, which tells `told` and nothing of the `unknown`, or the end."""
         before = self.alive.get(id)
         is_whole = not ends and self._required <= told.keys()
         if is_whole and before is not None:
@@ -101,11 +89,11 @@ class EntityTable:
             if provenance is not None:
                 self._provenances[id] = provenance
                 self.put(id, told)
-                return Folded(before, told, False, True)  # to name them takes as long as all the rest
+                return After(told, False, True)  # to name them takes as long as all the rest
         gone = self.gone.get(id) if before is None else None
         if is_whole and before is None and gone is None:
             self._keep(id, told, at)
-            return Folded(None, told, False, True)
+            return After(told, False, True)
         provenance = self._provenances[id] if before is not None else gone.at if gone is not None else None
         at = in_order(at, provenance)
         is_late = provenance is not None and at < newest(provenance)
@@ -114,20 +102,20 @@ class EntityTable:
                 self._remember(id, gone.at, gone.ended, told | gone.data)
             else:
                 self._remember(id, at, at[0], told)
-            return Folded(None, told, is_late, exists=False)
+            return After(told, is_late, exists=False)
         if ends:
             data = before or told
             left, self._provenances[id] = merge(provenance, data, at, {}, (), is_whole=True)
             if not is_late:
                 data = data | told
                 self._bury(id, at, at[0], data)
-                return Folded(before, data, is_late, exists=False)
+                return After(data, is_late, exists=False)
             self._remember(id, at, at[0], data)
             self.put(id, left)
-            return Folded(before, left, is_late, exists=True)
+            return After(left, is_late, exists=True)
         data, provenance = merge(provenance, before or _NOTHING, at, told, unknown, is_whole=is_whole)
         self._keep(id, data, provenance)
-        return Folded(before, data, is_late, exists=True)
+        return After(data, is_late, exists=True)
 
     def find(self, id: str, data: Data) -> bool:
         """Take in what the platform's API tells of an entity, and say whether it is anything new.

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from mesaya_ws.core.platform.change import After, Backfilled, Before
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.entity_table import REMEMBERED, EntityTable, Folded, at_in
-from mesaya_ws.core.platform.envelope import AUTH, Event, Rejected
+from mesaya_ws.core.platform.entity_table import REMEMBERED, EntityTable, at_in
+from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, Rejected
 from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.provenance import At
 from mesaya_ws.core.platform.ranking import Ranking
@@ -25,6 +26,11 @@ ENDED_AT_ONCE = 200
 
 _TELLS_MORE = frozenset({"restaurant", "owner_upgrade", "menu", "review", "announcement"})
 
+_FURNITURE = ("table", "section_object")
+
+# By kind: which parts of a floor plan end with an entity.
+_PARTS = {name: tuple(part for part in parts if part in _FURNITURE) for name, parts in CASCADES.items()}
+
 # By kind: with whose end entities end, and the field that names it.
 _ENDS_WITH = {
     part: [(name, ENTITIES[name].id_field) for name, parts in CASCADES.items() if part in parts]
@@ -33,14 +39,14 @@ _ENDS_WITH = {
 
 
 class Projections:
-    """The fold of all records. `shelves` are the entities by their kind's name.
+    """What all records up to now mean. `entities` are in a table for each kind, by its name.
 
     Of each kind, so many deleted ones are `remembered`.
     """
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self._remembered = remembered
-        self.shelves = {name: EntityTable(entity) for name, entity in ENTITIES.items()}
+        self.entities = {name: EntityTable(entity) for name, entity in ENTITIES.items()}
         self.names: dict[str, str] = {}
         """What users are called, by `auth` or by their reviews, whichever spoke last."""
         self._called: dict[str, Latest[str]] = {AUTH: Latest(), "review": Latest()}
@@ -52,55 +58,68 @@ class Projections:
         self.ending: list[tuple[str, int | None, EntityTable, list[str]]] = []
         """Parts that are still to end with what they belong to (by which field, when), or to be forgotten with it, the
         next one last. As long as there are any, `end_parts` goes first."""
-        self.is_late = False
-        """Whether the record that was folded last came late (see `provenance`)."""
 
     def can_judge(self, event: Event | Rejected) -> bool:
         """Return whether it can be said what an event changes: not if it is about something never heard of before."""
         if isinstance(event, Rejected) or event.what == "created" or event.entity == AUTH:
             return True
-        return self.shelves[event.entity].knows(event.id)
+        return self.entities[event.entity].knows(event.id)
 
-    def fold(self, event: Event) -> Folded:
-        """Take in an event; say what the entity was, and what it is now, with what others have told of it.
+    def lookup(self, event: Event) -> Before:
+        """Return what is known of what an event is about, before it is applied; of any kind but `auth`."""
+        entity, id = event.entity, event.id
+        data = self.entities[entity].alive.get(id)
+        parts = _PARTS.get(entity)
+        if parts is None:  # of nearly all
+            return Before(data)
+        field = ENTITIES[entity].id_field
+        return Before(
+            data,
+            entity != "restaurant" or self.is_open(id),
+            self.owner(id) if entity == "restaurant" else None,
+            {part: dict(self.entities[part].under(field, id)) for part in parts},
+        )
+
+    def apply(self, event: Event) -> After:
+        """Apply an event, of any kind but `auth`; return what it has made of the entity, with what others said of it.
 
         A deleted entity takes with it what the platform's database deletes with it: of much, only a piece at once (see
-        `ending`).
+        `ending`). Nobody but the router applies what the log says: what a rule needs of the time before, `lookup` says.
         """
         entity, id = event.entity, event.id
-        shelf = self.shelves[entity]
+        if event.what == FOUND:
+            return self._backfill(event)
+        table = self.entities[entity]
         ends = event.what == "deleted"
-        folded = shelf.take(id, event.at, event.data, event.unknown, ends=ends)
-        self.is_late = folded.is_late
+        after = table.apply(id, event.at, event.data, event.unknown, ends=ends)
         if ends:
-            self._end_parts(shelf, event, folded.data)
-        elif entity in _ENDS_WITH and folded.exists and self._ended_with_parent(shelf, id, folded.data):
-            self.is_late = True
-            folded = folded._replace(is_late=True, exists=False)
+            self._end_parts(table, event, after.data)
+        elif entity in _ENDS_WITH and after.exists and self._ended_with_parent(table, id, after.data):
+            after = After(after.data, True, False)
         if entity in _TELLS_MORE:
-            self._fold_more(event, folded.data)
-        if not folded.exists:
-            self._forget_oldest(shelf)
+            self._apply_more(event, after.data)
+        if not after.exists:
+            self._forget_oldest(table)
         if self.ending:
             self.end_parts()
-        return folded
+        return after
 
-    def _fold_more(self, event: Event, data: Data) -> None:
-        """Take in what an event tells of others."""
+    def _apply_more(self, event: Event, data: Data) -> None:
+        """Take in what an event says of others."""
         match event.entity:
             case "restaurant":
-                self._fold_owner(event)
+                self._apply_owner(event)
             case "owner_upgrade":
-                self._fold_upgrade(event.id)
+                self._apply_upgrade(event.id)
             case "menu":
-                self._fold_dishes(event, data.get("restaurantId"))
+                self._apply_dishes(event, data.get("restaurantId"))
             case "review":
                 self._name("review", data.get("userId"), event.data.get("userName"), event.at)
             case "announcement":
-                self._announcements.put(event.id, self.shelves["announcement"].newest(event.id))
+                self._announcements.put(event.id, self.entities["announcement"].newest(event.id))
 
-    def fold_user(self, event: Event) -> None:
-        """Take in an event of `auth`."""
+    def apply_user(self, event: Event) -> None:
+        """Apply an event of `auth`."""
         self._name(AUTH, event.id, event.data.get("name"), event.at)
         if "roles" in event.data:
             self._roles.put(event.id, event.at, list(event.data["roles"]))
@@ -111,14 +130,14 @@ class Projections:
         return {user: tuple(roles) for user, (_, roles) in self._roles.told.items()}
 
     def rows(self) -> Iterator[Row]:
-        """Yield all that is known, table by table; no event may be folded meanwhile."""
+        """Yield all that is known, table by table; no event may be applied meanwhile."""
         for table, latest in self._latest().items():
             for id, told in latest.told.items():
                 yield table, id, told
         for id, owner in self._found_owners.items():
             yield "found_owner", id, owner
-        for shelf in self.shelves.values():
-            yield from shelf.rows()
+        for entities in self.entities.values():
+            yield from entities.rows()
 
     def _latest(self) -> dict[str, Latest[Any]]:
         called = {f"called/{source}": latest for source, latest in self._called.items()}
@@ -128,17 +147,17 @@ class Projections:
         """Let go of all that is known, yielding after some of it."""
         yield from self._announcements.discard()
         yield from _empty(self.names, self._found_owners, *(latest.told for latest in self._latest().values()))
-        for shelf in self.shelves.values():
-            yield from _empty(*shelf.tables())
+        for table in self.entities.values():
+            yield from _empty(*table.tables())
 
     def load(self, table: str, id: str, value: Any) -> None:
         """Take in one of the `rows`, those of one table in their order. Raises `ValueError` when it is none."""
         kind, _, entity = table.partition("/")
         try:
             if kind in ("alive", "gone", "found"):
-                self.shelves[entity].load(kind, id, value)
+                self.entities[entity].load(kind, id, value)
                 if entity == "announcement":
-                    self._announcements.put(id, self.shelves[entity].newest(id))
+                    self._announcements.put(id, self.entities[entity].newest(id))
             elif table == "found_owner":
                 self._found_owners[id] = _text(value)
             elif table == "roles":
@@ -161,15 +180,15 @@ class Projections:
         announced = Ranking()
         renamed = False
         for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
-            shelf = self.shelves[entity.name]
-            fresh = self.shelves[entity.name] = EntityTable(entity)
-            for id, data in shelf.found.items():
+            table = self.entities[entity.name]
+            fresh = self.entities[entity.name] = EntityTable(entity)
+            for id, data in table.found.items():
                 fresh.find(id, data)
-            gone += shelf.tables()
+            gone += table.tables()
         if topic == PARENTS:
             self._found_owners = {}
-            for shelf in self.shelves.values():
-                shelf.forget_found()
+            for table in self.entities.values():
+                table.forget_found()
         for source, at in ((AUTH, topic_of("auth")), ("review", topic_of("reviews"))):
             if topic == at:
                 gone.append(self._called[source].told)
@@ -185,28 +204,34 @@ class Projections:
 
     def latest_announcements(self, count: int) -> list[Data]:
         """Return the `count` announcements that records told of last, in the order of those, the latest one last."""
-        alive = self.shelves["announcement"].alive
+        alive = self.entities["announcement"].alive
         return [alive[id] for id in self._announcements.last(count)]
 
-    def backfill_owner(self, restaurant: str, owner: str) -> None:
-        """Take in who owns a restaurant, as the platform's API says: it counts unless a record has told of it."""
-        self._found_owners.setdefault(restaurant, owner)
+    def _backfill(self, event: Event) -> After:
+        """Apply what the platform's API says of a restaurant or a section, as far as no record has said anything of it.
 
-    def backfill_section(self, id: str, data: Data) -> tuple[bool, list[str]]:
-        """Take in what the platform's API says of a section and its `tables`, where records have told nothing.
-
-        Return whether that is anything new of the section itself, and of which tables it is. Nothing comes back that
-        was deleted, and no table from another section.
+        Nothing comes back that was deleted, also not with its restaurant, and no table from another section.
         """
-        is_new = self.shelves["section"].find(id, {name: value for name, value in data.items() if name != "tables"})
-        tables = self.shelves["table"]
-        found = []
-        for row in data.get("tables", ()):
-            table = row["tableId"]
-            is_here = tables.alive.get(table, {}).get("sectionId", id) == id
-            if tables.find(table, row | {"sectionId": id}) and is_here:
-                found.append(table)
-        return is_new, found
+        table, id, given = self.entities[event.entity], event.id, event.data
+        backfilled = Backfilled(False, [])
+        if event.entity == "restaurant":
+            if (owner := given.get("ownerId")) is not None:
+                self._found_owners.setdefault(id, owner)
+        elif id in table.alive or id not in table.gone:
+            place = self.place("section", table.alive.get(id)) or given.get("restaurantId")
+            if place is not None and self.is_open(place):
+                backfilled = self._backfill_section(id, given)
+        return After(table.alive.get(id, given), False, id in table.alive, backfilled)
+
+    def _backfill_section(self, id: str, given: Data) -> Backfilled:
+        is_new = self.entities["section"].find(id, {name: value for name, value in given.items() if name != "tables"})
+        tables = []
+        for row in given.get("tables", ()):
+            table_id = row["tableId"]
+            is_here = self._tables.alive.get(table_id, {}).get("sectionId", id) == id
+            if self._tables.find(table_id, row | {"sectionId": id}) and is_here:
+                tables.append(table_id)
+        return Backfilled(is_new, tables)
 
     def _name(self, source: str, user: str | None, name: str | None, at: At) -> None:
         if user and name and name.strip() and self._called[source].put(user, at, name.strip()):
@@ -224,7 +249,7 @@ class Projections:
                     yield
                 self._name(source, user, name, at)
 
-    def _fold_owner(self, event: Event) -> None:
+    def _apply_owner(self, event: Event) -> None:
         """Let go of an owner by a request if a later record of the restaurant tells of its owner."""
         assigned = self._assigned.told.get(event.id)
         if assigned is None or "ownerId" not in event.data or event.id not in self._restaurants.alive:
@@ -232,60 +257,60 @@ class Projections:
         if self._restaurants.told_at(event.id, "ownerId")[0] >= assigned[0][0]:
             del self._assigned.told[event.id]
 
-    def _fold_upgrade(self, id: str) -> None:
+    def _apply_upgrade(self, id: str) -> None:
         """Give an approved owner the restaurant: the platform does so without telling of the restaurant."""
-        shelf = self.shelves["owner_upgrade"]
-        request = shelf.alive.get(id, {})
+        table = self.entities["owner_upgrade"]
+        request = table.alive.get(id, {})
         restaurant, user = request.get("assignedRestaurantId"), request.get("userId")
         if request.get("status") != "approved" or not restaurant or not user:
             return
-        at = max(shelf.told_at(id, field) for field in ("status", "assignedRestaurantId", "userId"))
+        at = max(table.told_at(id, field) for field in ("status", "assignedRestaurantId", "userId"))
         known = self._restaurants.alive.get(restaurant, {})
         if "ownerId" not in known or self._restaurants.told_at(restaurant, "ownerId")[0] <= at[0]:
             self._assigned.put(restaurant, at, user)
 
-    def _fold_dishes(self, menu: Event, restaurant: str | None) -> None:
+    def _apply_dishes(self, menu: Event, restaurant: str | None) -> None:
         """Take in the dishes that come with their menu: the event that deletes one brings its id alone."""
-        dishes = self.shelves["dish"]
+        dishes = self.entities["dish"]
         unknown = [name.removeprefix("dishes.") for name in menu.unknown if name.startswith("dishes.")]
         for dish in menu.data.get("dishes", ()) if menu.what != "deleted" else ():
-            folded = dishes.take(dish["dishId"], menu.at, dish, unknown)
-            if folded.exists and restaurant is not None and "restaurantId" not in folded.data:
-                dishes.put(dish["dishId"], folded.data | {"restaurantId": restaurant})
+            after = dishes.apply(dish["dishId"], menu.at, dish, unknown)
+            if after.exists and restaurant is not None and "restaurantId" not in after.data:
+                dishes.put(dish["dishId"], after.data | {"restaurantId": restaurant})
 
-    def _end_parts(self, shelf: EntityTable, event: Event, data: Data) -> None:
+    def _end_parts(self, table: EntityTable, event: Event, data: Data) -> None:
         """End what the platform's database deletes with an entity, as far as nothing was told of it since."""
-        time = shelf.gone[event.id].ended
-        self._cut_under(shelf, event.id, time)
+        time = table.gone[event.id].ended
+        self._cut_under(table, event.id, time)
         if event.entity == "section":
             # The record's own tables: where they stand may not be known.
             self._end("sectionId", time, self._tables, [table["tableId"] for table in self.listed(data)])
 
-    def _cut_under(self, shelf: EntityTable, id: str, time: int) -> None:
-        field = shelf.entity.id_field
-        for name in reversed(CASCADES.get(shelf.entity.name, ())):
-            children = self.shelves[name]
+    def _cut_under(self, table: EntityTable, id: str, time: int) -> None:
+        field = table.entity.id_field
+        for name in reversed(CASCADES.get(table.entity.name, ())):
+            children = self.entities[name]
             self._end(field, time, children, children.under(field, id))
 
-    def _end(self, field: str, time: int | None, shelf: EntityTable, ids: Collection[str]) -> None:
+    def _end(self, field: str, time: int | None, table: EntityTable, ids: Collection[str]) -> None:
         if ids:
-            self.ending.append((field, time, shelf, list(ids)[::-1]))
+            self.ending.append((field, time, table, list(ids)[::-1]))
 
     def end_parts(self, most: int = ENDED_AT_ONCE) -> bool:
         """End some parts, at most so many, of what has ended; return whether there are more."""
         while self.ending and most > 0:
-            field, time, shelf, ids = self.ending[-1]
+            field, time, table, ids = self.ending[-1]
             if not ids:
                 self.ending.pop()
                 continue
             most -= 1
-            if (id := ids.pop()) not in shelf.alive:
+            if (id := ids.pop()) not in table.alive:
                 continue
             if time is None:
-                shelf.forget(id)
-            elif shelf.cut(id, field, time):
-                self._cut_under(shelf, id, time)
-                self._forget_oldest(shelf)
+                table.forget(id)
+            elif table.cut(id, field, time):
+                self._cut_under(table, id, time)
+                self._forget_oldest(table)
         return bool(self.ending)
 
     def end_all_parts(self) -> None:
@@ -293,36 +318,36 @@ class Projections:
         while self.end_parts():
             pass
 
-    def _ended_with_parent(self, shelf: EntityTable, id: str, data: Data) -> bool:
+    def _ended_with_parent(self, table: EntityTable, id: str, data: Data) -> bool:
         """End an entity if a parent of it ended after all that was told of it; return whether that is so."""
-        for name, field in _ENDS_WITH[shelf.entity.name]:
-            gone = self.shelves[name].gone
+        for name, field in _ENDS_WITH[table.entity.name]:
+            gone = self.entities[name].gone
             if not gone or (parent := data.get(field)) is None:
                 continue
             ended = gone.get(parent)
-            if ended is not None and shelf.cut(id, field, ended.ended - 1):
-                self._cut_under(shelf, id, ended.ended - 1)
+            if ended is not None and table.cut(id, field, ended.ended - 1):
+                self._cut_under(table, id, ended.ended - 1)
                 return True
         return False
 
-    def _forget_oldest(self, shelf: EntityTable) -> None:
+    def _forget_oldest(self, table: EntityTable) -> None:
         """Forget what was deleted long ago, and what still belongs to it: that is shown to nobody."""
-        while (id := shelf.forget_oldest(self._remembered)) is not None:
-            if id in shelf.alive:
+        while (id := table.forget_oldest(self._remembered)) is not None:
+            if id in table.alive:
                 continue
-            field = shelf.entity.id_field
-            for parts in self.shelves.values():
+            field = table.entity.id_field
+            for parts in self.entities.values():
                 for name in parts.entity.parents:
-                    if name == field or (name == "entityId" and shelf.entity.name in IMAGED):
+                    if name == field or (name == "entityId" and table.entity.name in IMAGED):
                         self._end(name, None, parts, parts.under(name, id))
 
     @property
     def _restaurants(self) -> EntityTable:
-        return self.shelves["restaurant"]
+        return self.entities["restaurant"]
 
     @property
     def _tables(self) -> EntityTable:
-        return self.shelves["table"]
+        return self.entities["table"]
 
     def listed(self, section: Data) -> list[Data]:
         """Return the tables that a section names itself, without those that are known to stand elsewhere by now."""
@@ -344,13 +369,13 @@ class Projections:
         """Return whether enough is known of an entity to say whom its parts concern: of restaurants, who owns them."""
         if entity == "restaurant" and (id in self._assigned.told or id in self._found_owners):
             return True
-        shelf = self.shelves.get(entity)
-        return self.kind_of(id, IMAGED) is not None if shelf is None else shelf.knows(id)
+        table = self.entities.get(entity)
+        return self.kind_of(id, IMAGED) is not None if table is None else table.knows(id)
 
     def is_open(self, restaurant: str) -> bool:
         """Return whether a restaurant's channels can be spoken on: its deletion was their last word."""
-        shelf = self._restaurants
-        return restaurant not in shelf.gone or restaurant in shelf.alive
+        table = self._restaurants
+        return restaurant not in table.gone or restaurant in table.alive
 
     def place(self, entity: str, data: Mapping[str, Any] | None) -> str | None:
         """Return the restaurant that an entity belongs to now, directly or by what it is a part of; None if unknown."""
@@ -359,21 +384,21 @@ class Projections:
         if entity == "image":
             return self.place_of_images(data.get("entityId"))
         if entity in ("table", "section_object"):
-            data = self.shelves["section"].alive.get(data.get("sectionId", ""))
+            data = self.entities["section"].alive.get(data.get("sectionId", ""))
         return data.get("restaurantId") if data is not None else None
 
     def kind_of(self, id: str, kinds: Iterable[str]) -> str | None:
         """Return which of the `kinds` something is that is known by its id alone; one that exists goes first."""
-        shelves = [self.shelves[name] for name in kinds]
-        for shelf in shelves:
-            if id in shelf.alive:
-                return shelf.entity.name
-        return next((shelf.entity.name for shelf in shelves if id in shelf.gone), None)
+        tables = [self.entities[name] for name in kinds]
+        for table in tables:
+            if id in table.alive:
+                return table.entity.name
+        return next((table.entity.name for table in tables if id in table.gone), None)
 
     def place_of_images(self, id: str | None) -> str | None:
         """Return the restaurant that the images of something belong to now; None if unknown."""
         kind = None if id is None else self.kind_of(id, IMAGED)
-        return None if kind is None or id is None else self.place(kind, self.shelves[kind].alive.get(id))
+        return None if kind is None or id is None else self.place(kind, self.entities[kind].alive.get(id))
 
 
 def _empty(*tables: dict[str, Any]) -> Iterator[None]:

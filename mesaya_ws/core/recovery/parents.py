@@ -102,7 +102,7 @@ def missing_parent(event: Event, projections: Projections) -> str | None:
         id = event.data.get(name)
         if id is None:
             if known is None:
-                known = projections.shelves[event.entity].last(event.id) or {}
+                known = projections.entities[event.entity].last(event.id) or {}
             id = known.get(name)
         if id is not None:
             kind = kinds[0] if len(kinds) == 1 else projections.kind_of(id, kinds) or PARTS
@@ -114,7 +114,7 @@ def missing_parent(event: Event, projections: Projections) -> str | None:
 
 
 class Before(NamedTuple):
-    """What an event found, before it was folded.
+    """What an event found, before it was applied.
 
     `subject` is the parent that it may change, if it is known, and what this `gave` its parts (see `gives`). Of what it
     deletes or moves away, nobody knows afterwards on which `parents` that depended, and which ones it `awaits`.
@@ -133,15 +133,15 @@ _SAME = Before(None, was_known=True, gave=None)
 
 
 def look_before(event: Event, projections: Projections) -> Before:
-    """Return what an event finds that is to be folded."""
+    """Return what an event finds that is to be applied."""
     entity, id = event.entity, event.id
     fields = _DECISIVE.get(entity)
     if fields is not None:
         told = event.data
-        shelf = projections.shelves[entity]
-        known = shelf.alive.get(id)
+        table = projections.entities[entity]
+        known = table.alive.get(id)
         if known is None:
-            if id not in shelf.gone:
+            if id not in table.gone:
                 return Before((entity, id), False, None) if entity in _GIVES else _NOTHING
         elif event.what != "deleted":
             for field in fields:
@@ -163,7 +163,7 @@ def look_before(event: Event, projections: Projections) -> Before:
 
 
 def _moves(event: Event, projections: Projections) -> bool:
-    known = projections.shelves[event.entity].alive.get(event.id)
+    known = projections.entities[event.entity].alive.get(event.id)
     if known is not None:
         for name, _ in _PARENTS[event.entity]:
             if (told := event.data.get(name)) is not None and told != known.get(name):
@@ -171,11 +171,13 @@ def _moves(event: Event, projections: Projections) -> bool:
     return False
 
 
-def add_dependencies(outcome: Outcome, event: Event, before: Before, projections: Projections) -> None:
-    """Add to the outcome of an event that has been folded what it depended on, and what depends on it."""
+def add_dependencies(
+    outcome: Outcome, event: Event, before: Before, projections: Projections, *, is_late: bool
+) -> None:
+    """Add to the outcome of an event that has been applied what it depended on, and what depends on it."""
     entity = event.entity
     if before is _SAME:
-        if not projections.is_late:
+        if not is_late:
             if entity not in _PARENTS:
                 return
             outcome.parents, outcome.awaits = _depends_on(entity, event.data, projections)
@@ -189,7 +191,7 @@ def add_dependencies(outcome: Outcome, event: Event, before: Before, projections
     if entity in _PARENTS or entity == "object":
         more, missing = depends_on(entity, event.id, projections)
         outcome.parents, outcome.awaits = parents + more, awaits + missing
-    if projections.is_late:
+    if is_late:
         # Who took it in time told it there.
         outcome.concerned = tuple(_own_channels(event, projections))
         if subject is not None:
@@ -237,7 +239,7 @@ def depends_on(entity: str, id: str, projections: Projections) -> tuple[tuple[st
     if entity == "object":
         # Any number of pieces may be placed yet.
         return (f"object:{id}",), (f"object:{id}",)
-    return _depends_on(entity, projections.shelves[entity].last(id) or {}, projections)
+    return _depends_on(entity, projections.entities[entity].last(id) or {}, projections)
 
 
 def _depends_on(
@@ -263,7 +265,7 @@ def subject_of(event: Event, projections: Projections) -> tuple[str, str] | None
     if event.entity in _GIVES:
         return event.entity, event.id
     if event.entity == "owner_upgrade":
-        known = projections.shelves["owner_upgrade"].last(event.id) or {}
+        known = projections.entities["owner_upgrade"].last(event.id) or {}
         restaurant = event.data.get("assignedRestaurantId") or known.get("assignedRestaurantId")
         return ("restaurant", restaurant) if restaurant else None
     return None
@@ -271,13 +273,13 @@ def subject_of(event: Event, projections: Projections) -> tuple[str, str] | None
 
 def gives(kind: str, id: str, projections: Projections) -> Given:
     """Return what its parts need of a parent; None if it was never heard of, or is of no use to them (any more)."""
-    shelf = projections.shelves[kind]
+    table = projections.entities[kind]
     if kind == "restaurant":
         if not projections.is_parent(kind, id):
             return None
-        state = "closed" if not projections.is_open(id) else "open" if id in shelf.alive else "unseen"
+        state = "closed" if not projections.is_open(id) else "open" if id in table.alive else "unseen"
         return state, projections.owner(id)
-    data = shelf.last(id) if kind in _LASTING else shelf.alive.get(id)
+    data = table.last(id) if kind in _LASTING else table.alive.get(id)
     return None if data is None else _given(kind, data, projections)
 
 

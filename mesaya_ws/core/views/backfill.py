@@ -1,8 +1,8 @@
-"""What the platform's API says of parents that no record has told of: as records of our own, and what becomes of them.
+"""What the platform's API says of parents that no record has spoken of: records of our own, and what becomes of them.
 
 What the API says is appended to the log, and counts when it is read back: so all instances know the same. It only fills
-in what records have not told: who owns a restaurant, and sections with their tables, which are told as if they had just
-been made. For state and stream must agree; and what stands in them may have been told to nobody yet.
+in what records have not said: who owns a restaurant, and sections with their tables, which are published as if they had
+just been made. For state and stream must agree; and what stands in them may have been published nowhere yet.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,14 @@ from typing import Any, TypeGuard
 import orjson
 
 from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entities import ENTITIES
 from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event
 from mesaya_ws.core.platform.fields import DROPPED
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS
-from mesaya_ws.core.views.floor_plan import coming, floor_plan, standing
+from mesaya_ws.core.views.floor_plan import entering, floor_plan
 
 MOST_FIELDS = 200
 """Fields that an entity of the API may have, ten times what they have; to look at more takes too long."""
@@ -26,7 +27,7 @@ _RESTAURANT, _SECTION = ENTITIES["restaurant"], ENTITIES["section"]
 
 
 def parents_in(row: object) -> frozenset[str]:
-    """Return which parents a restaurant, as the API shows it, tells of (see `missing_parent`); any JSON may come."""
+    """Return which parents a restaurant, as the API shows it, speaks of (see `missing_parent`); any JSON may come."""
     if not _may_be_entity(row) or (id := _RESTAURANT.id_in(row)) is DROPPED:
         return frozenset()
     return frozenset({f"restaurant:{id}", *(f"section:{section}" for section, _ in _sections(row))})
@@ -59,29 +60,25 @@ def _sections(row: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(id, section) for section in rows if (id := _SECTION.id_in(section)) is not DROPPED]
 
 
-def route_backfill(event: Event, projections: Projections) -> Outcome:
-    """Fold such a record, as far as others have told nothing of the same; tell what is new of a section."""
-    if event.entity == "restaurant":
-        if (owner := event.data.get("ownerId")) is not None:
-            projections.backfill_owner(event.id, owner)
-        return Outcome((), Disposition.BACKFILLED)
-    sections, id = projections.shelves["section"], event.id
-    before = sections.alive.get(id)
-    left, there = projections.place("section", before), event.data.get("restaurantId")
+def backfill_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
+    """Return what is new of a section; who owns a restaurant is said to nobody."""
+    left, there = projections.place("section", before.data), event.data.get("restaurantId")
     here = left or there
-    if here is None:
+    if event.entity == "restaurant" or here is None or after.backfilled is None:
         return Outcome((), Disposition.BACKFILLED)
     messages = []
-    if projections.is_open(here) and (before is not None or id not in sections.gone):
-        is_new, tables = projections.backfill_section(id, event.data)
-        if is_new or tables:
-            what, objects = ("created" if before is None else "updated"), {}
-            come = {table: projections.shelves["table"].alive[table] for table in tables}
-            if left is None:
-                # What was folded before its section came has been told to nobody yet.
-                come, objects = (standing(kind, id, projections) for kind in ("table", "section_object"))
-            told = coming(what, sections.alive[id], come, objects)
-            messages.append(Message(floor_plan(here), f"section.{what}", event.timestamp, told))
-    # Also where it is not told: another instance may have taken it before the records that know better.
+    is_new, tables = after.backfilled
+    if is_new or tables:
+        what, objects = ("created" if before.data is None else "updated"), {}
+        standing = projections.entities["table"].alive
+        come = {id: standing[id] for id in tables}
+        if left is None:
+            # What came before its section has been published nowhere yet.
+            come, objects = (
+                dict(projections.entities[kind].under("sectionId", event.id)) for kind in ("table", "section_object")
+            )
+        shown = entering(what, after.data, come, objects)
+        messages.append(Message(floor_plan(here), f"section.{what}", event.timestamp, shown))
+    # Also where nothing is published: another instance may have taken it before the records that know better.
     places = [floor_plan(place) for place in dict.fromkeys((here, there)) if place is not None]
     return outcome_of(messages, otherwise=Disposition.BACKFILLED, reparented=places)

@@ -1,10 +1,15 @@
-"""What becomes of the records about sections and furniture: whole pieces of a floor plan come, go and move at once."""
+"""The floor plan of a restaurant: its records, by which whole pieces come, go and move, and what `:tables` shows."""
+
+from collections.abc import Mapping
 
 from mesaya_ws.core.access.channels import Channel, restaurant_channel
+from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.views.contents import alive_under
+from mesaya_ws.core.views.parts import part_rule
 
 
 def floor_plan(restaurant: str) -> str:
@@ -12,72 +17,67 @@ def floor_plan(restaurant: str) -> str:
     return restaurant_channel(restaurant, "tables")
 
 
-def route_section(event: Event, projections: Projections) -> Outcome:
-    """Route a section, with what stands in it where that comes or goes along."""
-    left = projections.place("section", projections.shelves["section"].alive.get(event.id))
-    # A deletion takes them from the shelves, so they are asked for first.
-    tables = standing("table", event.id, projections)
-    objects = standing("section_object", event.id, projections)
-    folded = projections.fold(event)
-    before, data = folded.before, folded.data
-    here = projections.place("section", data)
+furniture_rule = part_rule("tables")
+"""The rule for tables, and for pieces of furniture."""
 
-    def say(restaurant: str, what: str, told: Data) -> Message:
-        return Message(floor_plan(restaurant), f"section.{what}", event.timestamp, told)
 
-    if not folded.exists:
-        if folded.is_late and before is None:
+def section_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
+    """Return what a section says, with what stands in it where that comes or goes along."""
+    former, data = before.data, after.data
+    left, here = projections.place("section", former), projections.place("section", data)
+    tables, objects = before.parts["table"], before.parts["section_object"]
+
+    def say(restaurant: str, what: str, shown: Data) -> Message:
+        return Message(floor_plan(restaurant), f"section.{what}", event.timestamp, shown)
+
+    if not after.exists:
+        if after.is_late and former is None:
             return outcome_of(())
         places = [place for place in dict.fromkeys((left, here)) if place is not None]
-        told = _going(data, tables, objects, projections)
-        return outcome_of([say(place, "deleted", told) for place in places], reparented=map(floor_plan, places))
+        shown = _leaving(data, tables, objects, projections)
+        return outcome_of([say(place, "deleted", shown) for place in places], reparented=map(floor_plan, places))
     messages = []
-    if before is not None and left is not None and left != here:
-        messages.append(say(left, "deleted", _going(before, tables, objects, projections)))
+    if former is not None and left is not None and left != here:
+        messages.append(say(left, "deleted", _leaving(former, tables, objects, projections)))
     if here is None:
         return outcome_of(messages)
-    what = "created" if event.what == "created" and before is None else "updated"
-    if folded.is_late:
+    what = "created" if event.what == "created" and former is None else "updated"
+    if after.is_late:
         what = "updated"
     if event.what == "deleted":
         # It ended some time, and has come again; what had stood in it has not.
-        tables = {id: table for id, table in tables.items() if id not in projections.shelves["table"].alive}
-        objects = {id: one for id, one in objects.items() if id not in projections.shelves["section_object"].alive}
-        messages.append(say(here, what, _going(data, tables, objects, projections)))
+        entities = projections.entities
+        tables = {id: table for id, table in tables.items() if id not in entities["table"].alive}
+        objects = {id: one for id, one in objects.items() if id not in entities["section_object"].alive}
+        messages.append(say(here, what, _leaving(data, tables, objects, projections)))
     elif left != here:
-        # What was folded before its section came has been told to nobody here yet.
+        # What came before its section has been published nowhere here yet.
         what = "created" if left is not None else what
-        messages.append(say(here, what, coming(what, data, tables, objects)))
+        messages.append(say(here, what, entering(what, data, tables, objects)))
     else:
         messages.append(say(here, what, data))
     return outcome_of(messages)
 
 
-def standing(entity: str, section: str, projections: Projections) -> dict[str, Data]:
-    """Return what stands in a section by its id: all that are `table`, or `section_object`."""
-    shelf = projections.shelves[entity]
-    return dict(shelf.under("sectionId", section))
-
-
-def _going(section: Data, tables: dict[str, Data], objects: dict[str, Data], projections: Projections) -> Data:
+def _leaving(section: Data, tables: Mapping[str, Data], objects: Mapping[str, Data], projections: Projections) -> Data:
+    """Return what is said of a section that goes with all that stands in it."""
     # The record's own tables too: some of them may have been there before the log began.
     listed = [table["tableId"] for table in projections.listed(section)]
-    going = section | {"tableIds": list(dict.fromkeys([*listed, *tables]))}
-    return going | {"sectionObjectIds": list(objects)} if objects else going
+    leaving = section | {"tableIds": list(dict.fromkeys([*listed, *tables]))}
+    return leaving | {"sectionObjectIds": list(objects)} if objects else leaving
 
 
-def coming(what: str, section: Data, tables: dict[str, Data], objects: dict[str, Data]) -> Data:
-    """Return what is told of a section that comes with all that stands in it."""
+def entering(what: str, section: Data, tables: Mapping[str, Data], objects: Mapping[str, Data]) -> Data:
+    """Return what is said of a section that comes with all that stands in it."""
     if tables or what == "created":
         section = section | {"tables": list(tables.values())}
     return section | {"sectionObjects": list(objects.values())} if objects else section
 
 
-def route_object(event: Event, projections: Projections) -> Outcome:
-    """Route a piece of the shared catalogue to every floor plan that it stands in."""
-    placed = projections.shelves["section_object"]
+def object_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
+    """Return what a piece of the shared catalogue says to every floor plan that it stands in."""
     sections: dict[str | None, list[str]] = {}
-    for child, placement in placed.under("objectId", event.id).items():
+    for child, placement in before.parts["section_object"].items():
         section = placement.get("sectionId")
         if section in sections:
             sections[section].append(child)
@@ -88,11 +88,10 @@ def route_object(event: Event, projections: Projections) -> Outcome:
         restaurant = projections.place("section_object", {"sectionId": section})
         if restaurant is not None:
             ids.setdefault(restaurant, []).extend(children)
-    folded = projections.fold(event)
-    if folded.is_late and not folded.exists:
+    if after.is_late and not after.exists:
         return outcome_of((), otherwise=Disposition.UNPLACED)
-    what, data = event.what, folded.data
-    if folded.is_late or what not in ("created", "deleted") or (what == "created" and folded.before is not None):
+    what, data = event.what, after.data
+    if after.is_late or what not in ("created", "deleted") or (what == "created" and before.data is not None):
         what = "updated"
     return outcome_of(
         [
@@ -109,13 +108,30 @@ def route_object(event: Event, projections: Projections) -> Outcome:
     )
 
 
+def plan_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:
+    """Return the sections of a restaurant, and the tables and pieces of furniture that stand in them."""
+    sections = projections.entities["section"].under("restaurantId", restaurant)
+    return {
+        "sections": list(sections.values()),
+        "tables": alive_under("table", "sectionId", sections, projections),
+        "sectionObjects": alive_under("section_object", "sectionId", sections, projections),
+    }
+
+
+def plan_size(restaurant: str, projections: Projections) -> int:
+    """Return how many these are."""
+    sections = projections.entities["section"].under("restaurantId", restaurant)
+    furniture = (projections.entities[kind] for kind in ("table", "section_object"))
+    return len(sections) + sum(len(entities.under("sectionId", id)) for entities in furniture for id in sections)
+
+
 def can_conflate(channel: Channel) -> bool:
     """Return whether a channel has states, and its snapshot all of them."""
     return channel.kind.name == "tables"
 
 
 def state_of(message: Message) -> str | None:
-    """Return the id of the thing whose whole state a message tells; None when nothing later can stand for it.
+    """Return the id of the thing whose whole state a message says; None when nothing later can stand for it.
 
     A client may tell `created` and `deleted` from updates, so those are no mere states.
     """

@@ -3,24 +3,28 @@
 from collections.abc import Callable
 
 from mesaya_ws.core.access.channels import restaurant_channel
+from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.status import effective_action
 
+Rule = Callable[[Event, Before, After, Projections], Outcome]
+"""Returns what an event becomes, which has been applied to the projections; a rule changes nothing."""
 
-def part_rule(kind: str, otherwise: Disposition = Disposition.ORPHAN) -> Callable[[Event, Projections], Outcome]:
+
+def part_rule(kind: str, otherwise: Disposition = Disposition.ORPHAN) -> Rule:
     """Return the rule for what belongs to one restaurant, which sees it on its channel of that kind."""
 
-    def rule(event: Event, projections: Projections) -> Outcome:
+    def rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
         entity, timestamp = event.entity, event.timestamp
-        left = projections.place(entity, projections.shelves[entity].alive.get(event.id))
-        folded = projections.fold(event)
-        before, data = folded.before, folded.data
-        if not folded.exists:
-            if folded.is_late and before is None:
+        former, data = before.data, after.data
+        # Of whom it is a part does not change where that is.
+        left = projections.place(entity, former)
+        here = projections.place(entity, data)
+        if not after.exists:
+            if after.is_late and former is None:
                 return outcome_of((), otherwise)
-            here = projections.place(entity, data)
             return outcome_of(
                 [
                     Message(restaurant_channel(place, kind), f"{entity}.deleted", timestamp, data)
@@ -29,12 +33,11 @@ def part_rule(kind: str, otherwise: Disposition = Disposition.ORPHAN) -> Callabl
                 ],
                 otherwise,
             )
-        here = projections.place(entity, data)
         messages = []
-        if before is not None and left is not None and left != here:
-            messages.append(Message(restaurant_channel(left, kind), f"{entity}.deleted", timestamp, before))
+        if left is not None and left != here:
+            messages.append(Message(restaurant_channel(left, kind), f"{entity}.deleted", timestamp, former or data))
         if here is not None:
-            what = effective_action(event, folded)[0]
+            what = effective_action(event, before, after)[0]
             if left != here and left is not None:
                 what = "created"
             elif what == "status_changed":

@@ -1,22 +1,24 @@
-"""A reservation as clients see it."""
+"""Reservations: how clients see one, their records, and what `:reservations` shows."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 
 from mesaya_ws.core.access.channels import restaurant_channel, user_channel
+from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entities import ENTITIES
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.views.contents import Derived, State, View, alive_under
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
 _KNOWN = frozenset(ENTITIES["reservation"].fields)
 
 
 def show_reservation(data: Data, names: Mapping[str, str]) -> Data:
-    """Return a folded reservation as clients see it: always all of its fields, null where nothing is known.
+    """Return a reservation as clients see it: always all of its fields, null where nothing is known.
 
     `names` are what users are called, for a reservation that does not say it itself.
     """
@@ -39,7 +41,7 @@ def show_reservation(data: Data, names: Mapping[str, str]) -> Data:
 
 
 def is_before(data: Data, day: str) -> bool:
-    """Return whether a folded reservation begins before a day (`YYYY-MM-DD`, UTC); not if nothing tells when."""
+    """Return whether a reservation begins before a day (`YYYY-MM-DD`, UTC); not if nothing says when."""
     when: str | None = data.get("reservationTime")
     if when is not None and when[10:11] == "T" and when.endswith("Z"):
         # As the platform writes it. A restaurant has tens of thousands of the past: this takes a tenth of the time.
@@ -48,7 +50,7 @@ def is_before(data: Data, day: str) -> bool:
     return begins is not None and begins < day
 
 
-# Tables are booked for the same hours again and again, and a reservation is told several times.
+# Tables are booked for the same hours again and again, and a reservation has several records.
 @lru_cache(maxsize=4096)
 def compose_date(when: str | None, day: str | None) -> str | None:
     """Return when a reservation begins, as `YYYY-MM-DDTHH:MM:SSZ`, or None where that cannot be told.
@@ -82,15 +84,14 @@ def _utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def route_reservation(event: Event, projections: Projections) -> Outcome:
+def reservation_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
     """Return what a reservation says to its restaurant and its guest, and to a restaurant that it leaves."""
     timestamp = event.timestamp
-    folded = projections.fold(event)
-    before, data = folded.before, folded.data
-    if folded.is_late and not folded.exists and before is None:
+    former, data = before.data, after.data
+    if after.is_late and not after.exists and former is None:
         return outcome_of(())
-    what, previous = effective_action(event, folded)
-    if not folded.exists:
+    what, previous = effective_action(event, before, after)
+    if not after.exists:
         what = "deleted"
     shown = with_status_change(what, previous, show_reservation(data, projections.names))
     here, guest = projections.place("reservation", data), data.get("userId")
@@ -99,7 +100,26 @@ def route_reservation(event: Event, projections: Projections) -> Outcome:
         messages.append(Message(restaurant_channel(here, "reservations"), f"reservation.{what}", timestamp, shown))
     if guest is not None:
         messages.append(Message(user_channel(guest), f"reservation.{what}", timestamp, shown))
-    if before is not None and (left := projections.place("reservation", before)) is not None and left != here:
-        lost = show_reservation(before, projections.names)
+    if former is not None and (left := projections.place("reservation", former)) is not None and left != here:
+        lost = show_reservation(former, projections.names)
         messages.append(Message(restaurant_channel(left, "reservations"), "reservation.deleted", timestamp, lost))
     return outcome_of(messages)
+
+
+def reservation_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:
+    """Return all reservations of a restaurant, as clients see them."""
+    known = alive_under("reservation", "restaurantId", (restaurant,), projections)
+    return {"reservations": [show_reservation(data, projections.names) for data in known]}
+
+
+def reservations_state(view: View) -> State:
+    """Return the reservations of today, in whatever time zone, and later."""
+    # The earliest "today" there is: UTC-12.
+    today = (datetime.fromtimestamp(view.now / 1000, UTC) - timedelta(hours=12)).date().isoformat()
+    names = view.projections.names
+
+    def derive(data: Data) -> State | None:
+        return None if is_before(data, today) else show_reservation(data, names)
+
+    known = alive_under("reservation", "restaurantId", (view.subject,), view.projections)
+    return {"reservations": Derived(known, derive)}

@@ -1,55 +1,76 @@
-"""What becomes of a record about a restaurant."""
+"""Restaurants: their records, and what `global:restaurants` and `:info` show."""
+
+from collections.abc import Callable, Mapping
 
 from mesaya_ws.core.access.channels import RESTAURANT_KINDS, Audience, restaurant_channel, user_channel
+from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import OWNER_REASSIGNED, Event
 from mesaya_ws.core.platform.fields import PRIVATE
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.belongings import alive_under, belongings
-from mesaya_ws.core.views.reservations import show_reservation
+from mesaya_ws.core.views.contents import Derived, State, View, alive_under
+from mesaya_ws.core.views.floor_plan import plan_contents
+from mesaya_ws.core.views.images import image_contents
+from mesaya_ws.core.views.menus import menu_contents
+from mesaya_ws.core.views.reservations import reservation_contents
+from mesaya_ws.core.views.reviews import review_contents
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
+_CONTENTS: Mapping[str, Callable[[str, Projections], Mapping[str, list[Data]]]] = {
+    "tables": plan_contents,
+    "menu": menu_contents,
+    "reviews": review_contents,
+    "info": image_contents,
+    "reservations": reservation_contents,
+}
 
-def route_restaurant(event: Event, projections: Projections) -> Outcome:
+
+def restaurant_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
     """Return what a restaurant says on its own channels, in the list of all, and to its owners."""
     id, timestamp = event.id, event.timestamp
-    was_open, former = projections.is_open(id), projections.owner(id)
-    folded = projections.fold(event)
-    if folded.is_late and not folded.exists:
+    if after.is_late and not after.exists:
         return outcome_of(())
-    what, previous = effective_action(event, folded)
-    told, owner = with_status_change(what, previous, folded.data), projections.owner(id)
-    if owner is not None and told.get("ownerId") != owner:
-        told = told | {"ownerId": owner}
-    public = {name: value for name, value in told.items() if name not in PRIVATE}
+    what, previous = effective_action(event, before, after)
+    shown, owner = with_status_change(what, previous, after.data), projections.owner(id)
+    if owner is not None and shown.get("ownerId") != owner:
+        shown = shown | {"ownerId": owner}
+    public = _public(shown)
     messages = [Message("global:restaurants", f"restaurant.{what}", timestamp, public)]
     # It ended some time, and is there again: its channels begin anew, with what belongs to it.
-    begins = folded.exists and (not was_open or event.what == "deleted")
+    begins = after.exists and (not before.is_open or event.what == "deleted")
     for kind in RESTAURANT_KINDS.values() if begins or what == "deleted" else (RESTAURANT_KINDS["info"],):
-        suited = public if kind.audience == Audience.PUBLIC else told
+        suited = public if kind.audience == Audience.PUBLIC else shown
         if begins:
-            suited = suited | _contents(kind.name, id, projections)
-        elif what != "deleted" and (images := alive_under(projections.shelves["image"], "entityId", (id,))):
-            # Those that came before it have been told to nobody yet.
-            suited = suited if folded.before is not None else suited | {"images": images}
+            suited = suited | dict(_CONTENTS[kind.name](id, projections))
+        elif what != "deleted" and (images := alive_under("image", "entityId", (id,), projections)):
+            # Those that came before it have been published nowhere yet.
+            suited = suited if before.data is not None else suited | {"images": images}
         messages.append(Message(restaurant_channel(id, kind.name), f"restaurant.{what}", timestamp, suited))
     if what == "deleted":
         return outcome_of(messages)
-    if folded.before is None:
-        former = None
-    is_reassigned = event.metadata.get("action") == OWNER_REASSIGNED and not folded.is_late
+    former = before.owner if before.data is not None else None
+    is_reassigned = event.metadata.get("action") == OWNER_REASSIGNED and not after.is_late
     if is_reassigned or (former is not None and former != owner):
         owners = [user_channel(user) for user in dict.fromkeys((former, owner)) if user is not None]
-        messages += [Message(channel, "restaurant.owner_changed", timestamp, told) for channel in owners]
+        messages += [Message(channel, "restaurant.owner_changed", timestamp, shown) for channel in owners]
         return outcome_of(messages, reparented=owners)
     if what == "status_changed" and owner is not None:
-        messages.append(Message(user_channel(owner), "restaurant.status_changed", timestamp, told))
+        messages.append(Message(user_channel(owner), "restaurant.status_changed", timestamp, shown))
     return outcome_of(messages)
 
 
-def _contents(kind: str, restaurant: str, projections: Projections) -> Data:
-    known = belongings(kind, restaurant, projections)
-    if kind == "reservations":
-        return {"reservations": [show_reservation(data, projections.names) for data in known["reservations"]]}
-    return dict(known)
+def _public(restaurant: Data) -> Data:
+    return {name: value for name, value in restaurant.items() if name not in PRIVATE}
+
+
+def restaurants_state(view: View) -> State:
+    """Return all restaurants."""
+    return {"restaurants": Derived(list(view.projections.entities["restaurant"].alive.values()), _public)}
+
+
+def info_state(view: View) -> State:
+    """Return a restaurant, and the images of it and of its parts."""
+    restaurant = view.projections.entities["restaurant"].alive.get(view.subject)
+    shown = None if restaurant is None else _public(restaurant)
+    return {"restaurant": shown, **image_contents(view.subject, view.projections)}

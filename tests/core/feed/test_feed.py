@@ -324,7 +324,7 @@ def test_a_state_that_is_asked_for_meanwhile_knows_of_all_that_has_ended(ends_wi
     next(taking)
     assert ends_with_much.cursor.next[SECTIONS] == 3
     ends_with_much.snapshot(PLAN)
-    assert not ends_with_much._projections.shelves["table"].alive
+    assert not ends_with_much._projections.entities["table"].alive
     list(taking)
     assert ends_with_much.cursor.next[SECTIONS] == 4
 

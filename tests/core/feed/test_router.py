@@ -1,6 +1,6 @@
 import pytest
 
-from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.platform.envelope import Disposition, Rejected
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from tests.core.events import TIME, user
@@ -397,7 +397,7 @@ def test_auth_is_never_sent(platform):
 
 
 def test_what_is_unreadable_is_told_by_its_reason(platform):
-    outcome = route(Rejected(Disposition.NOT_JSON, "A sentence."), platform.projections)
+    outcome = process(Rejected(Disposition.NOT_JSON, "A sentence."), platform.projections)
     assert outcome == Outcome((), Disposition.NOT_JSON, "A sentence.")
 
 

@@ -8,13 +8,12 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed import snapshot as snapshots
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.feed.snapshot import Snapshot
+from mesaya_ws.core.feed.snapshot import Snapshot, is_known
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
-from mesaya_ws.core.views import state as contents
-from mesaya_ws.core.views.state import LATEST, is_known
+from mesaya_ws.core.views.contents import LATEST
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES, payload_of, text_frame
 from tests.core.events import NOW, record
 from tests.core.world import told_by, written
@@ -30,7 +29,7 @@ def state(platform):
 
     def ask(name, now=NOON, window=None):
         channel, window = parse_channel(name), window or Window(60, 1000)
-        return written(Snapshot(channel, contents.state(channel, platform.projections, window, now), "", True, window))
+        return written(Snapshot(channel, snapshots.state(channel, platform.projections, window, now), "", True, window))
 
     return ask
 

@@ -21,9 +21,9 @@ def reservations():
 
 def test_children_are_found_by_their_parent(tables):
     for id in ("t2", "t1", "t3"):
-        tables.take(id, (0, 0, 0), {"sectionId": "s"})
-    tables.take("t2", (0, 0, 1), {"sectionId": "other"})
-    tables.take("t1", (1, 0, 0), {}, ends=True)
+        tables.apply(id, (0, 0, 0), {"sectionId": "s"})
+    tables.apply("t2", (0, 0, 1), {"sectionId": "other"})
+    tables.apply("t1", (1, 0, 0), {}, ends=True)
     assert list(tables.under("sectionId", "s")) == ["t3"]
     assert list(tables.under("sectionId", "other")) == ["t2"]
     assert list(tables.under("sectionId", "unheard of")) == []
@@ -46,31 +46,31 @@ def test_who_has_no_parent_is_nobodys_child(tables):
 
 
 def test_what_routing_needs_of_the_deleted_stays(reservations):
-    reservations.take("r", (1, 0, 0), {"restaurantId": "R", "userId": "u", "tableId": "t"})
-    reservations.take("r", (2, 0, 1), {}, ends=True)
+    reservations.apply("r", (1, 0, 0), {"restaurantId": "R", "userId": "u", "tableId": "t"})
+    reservations.apply("r", (2, 0, 1), {}, ends=True)
     assert reservations.knows("r")
     assert not reservations.alive
     assert reservations.last("r") == {"restaurantId": "R", "userId": "u"}
-    reservations.take("r", (3, 0, 2), {"userId": "u2"}, ends=True)
+    reservations.apply("r", (3, 0, 2), {"userId": "u2"}, ends=True)
     assert reservations.last("r") == {"restaurantId": "R", "userId": "u2"}
 
 
 def test_what_comes_late_tells_of_whom_the_deleted_was(reservations):
-    reservations.take("r", (2, 0, 0), {"userId": "u"}, ends=True)
-    folded = reservations.take("r", (1, 1, 0), {"restaurantId": "R", "userId": "former"})
-    assert (folded.is_late, folded.exists) == (True, False)
+    reservations.apply("r", (2, 0, 0), {"userId": "u"}, ends=True)
+    after = reservations.apply("r", (1, 1, 0), {"restaurantId": "R", "userId": "former"})
+    assert (after.is_late, after.exists) == (True, False)
     assert reservations.last("r") == {"restaurantId": "R", "userId": "u"}
 
 
 def test_who_comes_again_exists(tables):
-    tables.take("t", (1, 0, 0), {"capacity": 4}, ends=True)
-    assert tables.take("t", (2, 0, 1), {"sectionId": "s"}).exists
+    tables.apply("t", (1, 0, 0), {"capacity": 4}, ends=True)
+    assert tables.apply("t", (2, 0, 1), {"sectionId": "s"}).exists
     assert tables.last("t") == {"sectionId": "s"}
 
 
 def test_the_first_that_were_deleted_are_forgotten(tables):
     for number in range(4):
-        tables.take(f"t{number}", (number, 0, number), {}, ends=True)
+        tables.apply(f"t{number}", (number, 0, number), {}, ends=True)
     assert tables.forget_oldest(remembered=3) == "t0"
     assert tables.forget_oldest(remembered=3) is None
     assert not tables.knows("t0")
@@ -86,8 +86,8 @@ def test_who_was_never_heard_of_is_not_known(tables):
 def test_a_payment_of_a_reservation_is_whole_though_it_is_of_no_subscription():
     payments = EntityTable(ENTITIES["payment"])
     told = {"amount": 5, "date": "2026-01-20", "createdAt": "", "updatedAt": ""}
-    payments.take("p", (1, 0, 0), told | {"reservationId": "v", "paymentStatus": "pending", "note": "x"})
-    payments.take("p", (2, 0, 1), told | {"reservationId": "v", "paymentStatus": "paid"})
+    payments.apply("p", (1, 0, 0), told | {"reservationId": "v", "paymentStatus": "pending", "note": "x"})
+    payments.apply("p", (2, 0, 1), told | {"reservationId": "v", "paymentStatus": "paid"})
     assert "note" not in payments.alive["p"], "a whole record leaves out what has no value"
-    payments.take("p", (3, 0, 2), {"amount": 6, "paymentStatus": "paid"})
+    payments.apply("p", (3, 0, 2), {"amount": 6, "paymentStatus": "paid"})
     assert payments.alive["p"]["reservationId"] == "v"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.platform.projections import DISCARDED_AT_ONCE, ENDED_AT_ONCE, Projections
 from tests.core.events import event, user
 from tests.steps import calls
@@ -17,16 +17,16 @@ def platform():
     return Projections()
 
 
-def fold(platform, *events):
-    folded = [platform.fold_user(each) if each.entity == "auth" else platform.fold(each) for each in events]
-    return folded[-1].data if folded[-1] is not None else None
+def apply(platform, *events):
+    applied = [platform.apply_user(each) if each.entity == "auth" else platform.apply(each) for each in events]
+    return applied[-1].data if applied[-1] is not None else None
 
 
 def test_what_a_record_leaves_out_is_filled_in(platform):
-    fold(platform, event("reservation.created", "r", restaurantId="R", tableId="t", status="PENDING"))
+    apply(platform, event("reservation.created", "r", restaurantId="R", tableId="t", status="PENDING"))
     whole = {"reservationId": "r", "restaurantId": "R", "tableId": "t", "status": "confirmed"}
-    assert fold(platform, event("reservation.status_changed", "r", status="CONFIRMED")) == whole
-    assert fold(platform, event("reservation.deleted", "r")) == whole
+    assert apply(platform, event("reservation.status_changed", "r", status="CONFIRMED")) == whole
+    assert apply(platform, event("reservation.deleted", "r")) == whole
 
 
 DISH = dict.fromkeys(("restaurantId", "name", "description", "createdAt", "updatedAt"), "x") | {
@@ -39,19 +39,19 @@ DISH = dict.fromkeys(("restaurantId", "name", "description", "createdAt", "updat
 
 
 def test_what_a_whole_record_leaves_out_has_no_value(platform):
-    fold(platform, event("dish.created", "d", **DISH, menuId="m", imageId="i"))
-    assert fold(platform, event("dish.updated", "d", price=3, createdAt="x"))["menuId"] == "m"
-    assert fold(platform, event("dish.updated", "d", **DISH)) == {"dishId": "d", **DISH}
+    apply(platform, event("dish.created", "d", **DISH, menuId="m", imageId="i"))
+    assert apply(platform, event("dish.updated", "d", price=3, createdAt="x"))["menuId"] == "m"
+    assert apply(platform, event("dish.updated", "d", **DISH)) == {"dishId": "d", **DISH}
 
 
-def test_what_was_folded_is_never_changed_again(platform):
-    first = fold(platform, event("table.created", "t", sectionId="s", capacity=2))
-    fold(platform, event("table.updated", "t", capacity=4))
+def test_data_that_was_applied_is_never_changed_again(platform):
+    first = apply(platform, event("table.created", "t", sectionId="s", capacity=2))
+    apply(platform, event("table.updated", "t", capacity=4))
     assert first["capacity"] == 2
 
 
 def test_what_is_known_can_be_kept_and_taken_in_again(platform):
-    fold(
+    apply(
         platform,
         event("section.created", "s", restaurantId="R"),
         event("table.created", "t1", sectionId="s"),
@@ -67,7 +67,7 @@ def test_what_is_known_can_be_kept_and_taken_in_again(platform):
         other.load(table, id, orjson.loads(orjson.dumps(value)))
     assert list(map(orjson.dumps, other.rows())) == list(map(orjson.dumps, platform.rows()))
     assert other.names == platform.names == {"u": "Ana"}
-    assert list(other.shelves["table"].under("sectionId", "s")) == ["t2", "t1"]
+    assert list(other.entities["table"].under("sectionId", "s")) == ["t2", "t1"]
     assert other.owner("R2") == "u"
     assert other.roles == {"u": ("OWNER",)}
 
@@ -93,7 +93,7 @@ def test_a_row_that_is_none_is_refused(platform, row):
 
 
 def test_the_deletion_of_a_restaurant_takes_what_is_in_it(platform):
-    fold(
+    apply(
         platform,
         event("restaurant.created", "R"),
         event("section.created", "s", restaurantId="R"),
@@ -106,32 +106,32 @@ def test_the_deletion_of_a_restaurant_takes_what_is_in_it(platform):
         event("table.created", "elsewhere", sectionId="x"),
         event("restaurant.deleted", "R"),
     )
-    alive = {name: list(shelf.alive) for name, shelf in platform.shelves.items() if shelf.alive}
+    alive = {name: list(table.alive) for name, table in platform.entities.items() if table.alive}
     assert alive == {"menu": ["m"], "table": ["elsewhere"]}
-    assert platform.shelves["table"].knows("t")
+    assert platform.entities["table"].knows("t")
 
 
 def test_a_reservation_outlives_its_table(platform):
-    fold(platform, event("table.created", "t"), event("reservation.created", "r", restaurantId="R", tableId="t"))
-    fold(platform, event("table.deleted", "t"))
-    assert "r" in platform.shelves["reservation"].alive
+    apply(platform, event("table.created", "t"), event("reservation.created", "r", restaurantId="R", tableId="t"))
+    apply(platform, event("table.deleted", "t"))
+    assert "r" in platform.entities["reservation"].alive
 
 
 def test_furniture_goes_with_its_model(platform):
-    fold(platform, event("section_object.created", "so", sectionId="s", objectId="o"), event("object.deleted", "o"))
-    assert not platform.shelves["section_object"].alive
+    apply(platform, event("section_object.created", "so", sectionId="s", objectId="o"), event("object.deleted", "o"))
+    assert not platform.entities["section_object"].alive
 
 
 def test_what_comes_again_after_its_deletion_begins_anew(platform):
-    fold(platform, event("table.created", "t", sectionId="s", capacity=2), event("table.deleted", "t"))
-    assert fold(platform, event("table.created", "t", sectionId="s")) == {"tableId": "t", "sectionId": "s"}
-    assert platform.shelves["table"].last("t") == {"tableId": "t", "sectionId": "s"}
+    apply(platform, event("table.created", "t", sectionId="s", capacity=2), event("table.deleted", "t"))
+    assert apply(platform, event("table.created", "t", sectionId="s")) == {"tableId": "t", "sectionId": "s"}
+    assert platform.entities["table"].last("t") == {"tableId": "t", "sectionId": "s"}
 
 
 def test_what_is_deleted_twice_keeps_what_it_was(platform):
-    fold(platform, event("reservation.created", "r", userId="u"), event("reservation.deleted", "r"))
-    assert fold(platform, event("reservation.deleted", "r")) == {"reservationId": "r"}
-    assert platform.shelves["reservation"].last("r")["userId"] == "u"
+    apply(platform, event("reservation.created", "r", userId="u"), event("reservation.deleted", "r"))
+    assert apply(platform, event("reservation.deleted", "r")) == {"reservationId": "r"}
+    assert platform.entities["reservation"].last("r")["userId"] == "u"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_is_deleted_twice_keeps_what_it_was(platform):
     ],
 )
 def test_the_place_of_things(platform, entity, data):
-    fold(
+    apply(
         platform,
         event("restaurant.created", "R"),
         event("section.created", "s", restaurantId="R"),
@@ -167,35 +167,35 @@ def test_the_place_of_what_belongs_nowhere(platform, data):
 
 
 def test_users_are_called_what_was_said_last(platform):
-    fold(platform, user("u", "Ana", "Loor"))
+    apply(platform, user("u", "Ana", "Loor"))
     assert platform.names == {"u": "Ana Loor"}
-    fold(platform, event("review.created", "v", userId="u", userName="Ana L."))
-    fold(platform, user("u"), event("review.updated", "v", userName=None))
+    apply(platform, event("review.created", "v", userId="u", userName="Ana L."))
+    apply(platform, user("u"), event("review.updated", "v", userName=None))
     assert platform.names == {"u": "Ana L."}
-    fold(platform, user("u", "Ana", ""), event("review.updated", "v", rating=2))
+    apply(platform, user("u", "Ana", ""), event("review.updated", "v", rating=2))
     assert platform.names == {"u": "Ana"}
 
 
 def test_roles(platform):
-    fold(platform, user("u", roles=("USER", "OWNER")))
+    apply(platform, user("u", roles=("USER", "OWNER")))
     assert platform.roles == {"u": ("USER", "OWNER")}
 
 
 def test_an_approved_owner_has_the_restaurant(platform):
-    fold(platform, event("restaurant.created", "R", ownerId="old"), event("owner_upgrade.created", "q", userId="u"))
+    apply(platform, event("restaurant.created", "R", ownerId="old"), event("owner_upgrade.created", "q", userId="u"))
     assert platform.owner("R") == "old"
-    fold(platform, event("owner_upgrade.status_changed", "q", status="REJECTED", assignedRestaurantId="R"))
+    apply(platform, event("owner_upgrade.status_changed", "q", status="REJECTED", assignedRestaurantId="R"))
     assert platform.owner("R") == "old"
-    fold(platform, event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="R"))
+    apply(platform, event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="R"))
     assert platform.owner("R") == "u"
-    fold(platform, event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="seeded"))
+    apply(platform, event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="seeded"))
     assert platform.owner("seeded") == "u"
 
 
 def test_what_is_discarded_goes_bit_by_bit(platform):
     for number in range(DISCARDED_AT_ONCE + 1):
-        fold(platform, event("review.created", f"v{number}", restaurantId="R", userId="u", userName="Ana"))
-    fold(platform, event("review.deleted", "v0"))
+        apply(platform, event("review.created", f"v{number}", restaurantId="R", userId="u", userName="Ana"))
+    apply(platform, event("review.deleted", "v0"))
     left = [DISCARDED_AT_ONCE + 2, *(len(list(platform.rows())) for _ in platform.discard())]
     assert left[-1] == 0
     assert max(before - after for before, after in pairwise(left)) <= DISCARDED_AT_ONCE
@@ -205,37 +205,37 @@ def test_what_is_discarded_goes_bit_by_bit(platform):
 
 
 def a_restaurant(platform, reservations):
-    fold(platform, event("restaurant.created", "r"), event("section.created", "s", restaurantId="r"))
-    fold(platform, event("table.created", "t", sectionId="s"))
+    apply(platform, event("restaurant.created", "r"), event("section.created", "s", restaurantId="r"))
+    apply(platform, event("table.created", "t", sectionId="s"))
     for number in range(reservations):
-        fold(platform, event("reservation.created", f"v{number}", restaurantId="r"))
+        apply(platform, event("reservation.created", f"v{number}", restaurantId="r"))
 
 
 def test_what_ends_with_much_ends_in_pieces(platform):
     a_restaurant(platform, 5 * ENDED_AT_ONCE)
-    few = calls(lambda: fold(platform, event("restaurant.deleted", "r")))
+    few = calls(lambda: apply(platform, event("restaurant.deleted", "r")))
     assert platform.ending
     # All others in turn, and none of them is more than the first.
     steps = [calls(platform.end_parts) for _ in range(4)]
     assert max(steps) < few < 100 * ENDED_AT_ONCE
     assert platform.end_parts() is False
-    assert not any(platform.shelves[name].alive for name in ("restaurant", "section", "table", "reservation"))
-    assert platform.shelves["reservation"].knows("v7")
+    assert not any(platform.entities[name].alive for name in ("restaurant", "section", "table", "reservation"))
+    assert platform.entities["reservation"].knows("v7")
 
 
 def test_few_parts_end_at_once(platform):
     a_restaurant(platform, 10)
-    fold(platform, event("restaurant.deleted", "r"))
+    apply(platform, event("restaurant.deleted", "r"))
     assert not platform.ending
-    assert not platform.shelves["reservation"].alive
+    assert not platform.entities["reservation"].alive
 
 
 def test_all_has_ended_before_the_next_event_is_routed(platform):
     a_restaurant(platform, 3 * ENDED_AT_ONCE)
-    fold(platform, event("restaurant.deleted", "r"))
-    route(event("restaurant.created", "x"), platform)
+    apply(platform, event("restaurant.deleted", "r"))
+    process(event("restaurant.created", "x"), platform)
     assert not platform.ending
-    assert not platform.shelves["reservation"].alive
+    assert not platform.entities["reservation"].alive
 
 
 @given(st.lists(st.sampled_from(["end_parts", "nothing"]), max_size=10), st.integers(1, 3))
@@ -244,10 +244,10 @@ def test_in_whatever_pieces_it_ends_the_same_is_known(steps, most):
     for pieces in (False, True):
         platform = Projections()
         a_restaurant(platform, 20)
-        fold(platform, event("object.created", "o"), event("section_object.created", "x", sectionId="s", objectId="o"))
+        apply(platform, event("object.created", "o"), event("section_object.created", "x", sectionId="s", objectId="o"))
         with mock.patch.object(Projections.end_parts, "__defaults__", (most if pieces else 1000,)):
             for what in ("object.deleted", "section.deleted", "restaurant.deleted"):
-                route(event(what, what[0]), platform)
+                process(event(what, what[0]), platform)
                 for step in steps:
                     if step == "end_parts":
                         platform.end_parts()
@@ -257,10 +257,10 @@ def test_in_whatever_pieces_it_ends_the_same_is_known(steps, most):
 
 
 def test_a_topic_that_is_created_again_while_parts_are_still_ending(platform):
-    fold(platform, event("restaurant.created", "R"), event("section.created", "s", restaurantId="R"))
-    fold(platform, *(event("table.created", f"t{n}", sectionId="s") for n in range(2 * ENDED_AT_ONCE)))
-    fold(platform, event("section.deleted", "s"))
+    apply(platform, event("restaurant.created", "R"), event("section.created", "s", restaurantId="R"))
+    apply(platform, *(event("table.created", f"t{n}", sectionId="s") for n in range(2 * ENDED_AT_ONCE)))
+    apply(platform, event("section.deleted", "s"))
     assert platform.ending
     list(platform.replaced("mesa-ya.sections.events"))
     assert not platform.ending
-    assert not platform.shelves["table"].alive, "they have ended with their section, whatever becomes of its topic"
+    assert not platform.entities["table"].alive, "they have ended with their section, whatever becomes of its topic"

@@ -38,7 +38,7 @@ def test_what_is_known_to_be_deleted_is_not_waited_for(platform):
     assert missing_parent(event("table.updated", "t", sectionId="s"), platform.projections) is None
 
 
-def test_what_was_folded_tells_the_parent_too(platform):
+def test_what_was_applied_tells_the_parent_too(platform):
     platform.says("table.created", "early", sectionId="late")
     assert missing_parent(event("table.deleted", "early"), platform.projections) == "section:late"
 

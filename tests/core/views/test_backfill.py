@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.feed.router import route
+from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event, decode
@@ -90,7 +90,7 @@ def test_whatever_the_api_says_it_is_understood_or_passed_by(row):
         projections = Projections()
         for new, one in zip(records_of(row, TIME), told, strict=True):
             assert b"CANARY" not in new.value
-            for message in route(one, projections).messages:
+            for message in process(one, projections).messages:
                 check(Record(new.topic, 0, 0, 0, None, new.value), message)
 
 
@@ -115,7 +115,7 @@ def test_a_section_that_was_unknown_is_told_with_its_tables(platform):
         "tables": [{"tableId": "t1", "number": 1, "sectionId": "s"}, {"tableId": "t2", "number": 2, "sectionId": "s"}],
     }
     assert platform.outcome.reparented == (PLAN,)
-    assert "tables" not in platform.projections.shelves["section"].alive["s"]
+    assert "tables" not in platform.projections.entities["section"].alive["s"]
     assert list(platform.says("table.updated", "t1", number=3)) == [PLAN]
 
 
@@ -188,7 +188,7 @@ def test_tables_that_are_deleted_or_elsewhere_stay_so(platform):
     platform.says("table.created", "t2", sectionId="elsewhere")
     messages = platform.says("section.found", "s", restaurantId="R", tables=[{"id": "t1"}, {"id": "t2"}, {"id": "t3"}])
     assert [table["tableId"] for table in messages[PLAN].data["tables"]] == ["t3"]
-    assert platform.projections.shelves["table"].alive["t2"]["sectionId"] == "elsewhere"
+    assert platform.projections.entities["table"].alive["t2"]["sectionId"] == "elsewhere"
 
 
 def test_a_section_of_no_restaurant_says_nothing(platform):
@@ -204,7 +204,7 @@ def test_who_owns_a_restaurant_is_found_and_said_to_nobody(platform):
     assert platform.outcome.reason == Disposition.BACKFILLED
     assert missing_parent(subscription, platform.projections) is None
     assert list(platform.hears(subscription)) == ["user:u:notifications"]
-    assert not platform.projections.shelves["restaurant"].knows("R"), "no record has told of it"
+    assert not platform.projections.entities["restaurant"].knows("R"), "no record has told of it"
 
 
 def test_records_know_better_who_owns_a_restaurant(platform):

@@ -1,0 +1,50 @@
+"""What a snapshot is made of: the entities that a channel is about, in the shapes of its events."""
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any, NamedTuple
+
+from attrs import frozen
+
+from mesaya_ws.core.platform.entity import Data
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.recovery.window import Window
+
+LATEST = 20
+"""How many announcements or notifications a snapshot holds."""
+
+State = dict[str, Any]
+"""What a channel shows, by the names of its parts: JSON, but for lists that are `Derived`."""
+
+
+@frozen
+class Derived:
+    """A list of a state, of which each is still to be derived from an entity as it is known; None is left out."""
+
+    entities: list[Data]
+    derive: Callable[[Data], State | None]
+
+
+class View(NamedTuple):
+    """What a snapshot is taken of: a channel, by its name, about `subject`, at the time `now` (ms since the epoch).
+
+    The subject is "" where a channel is about nothing in particular, or no longer: a deleted restaurant shows nothing.
+    """
+
+    channel: str
+    subject: str
+    projections: Projections
+    window: Window
+    now: int
+
+
+def alive_under(kind: str, field: str, parents: Iterable[str], projections: Projections) -> list[Data]:
+    """Return the entities of a kind whose `field` names one of the `parents`."""
+    entities = projections.entities[kind]
+    # Of tens of thousands, in a millisecond: so they are copied as they stand, and rendered later.
+    return list(chain.from_iterable(entities.under(field, parent).values() for parent in parents))
+
+
+def count_under(kind: str, restaurant: str, projections: Projections) -> int:
+    """Return how many entities of a kind name a restaurant."""
+    return len(projections.entities[kind].under("restaurantId", restaurant))
