@@ -48,7 +48,7 @@ READINGS = 5
 
 
 class HistoryReader:
-    """Reads the past for sessions that ask (`Session.asking`).
+    """Reads from the log what sessions request (`Session.history_requests`).
 
     A reading takes at most REPLAY_TIMEOUT and REPLAY_STATE_BYTES, and all readings together REPLAY_SHARE of the time.
     What was found is kept for a while, all together no more than REPLAY_BYTES.
@@ -75,8 +75,8 @@ class HistoryReader:
         self._hopeless_until = -inf
         self._busy = self._worked = 0.0
 
-    def ask(self, session: Session) -> None:
-        """Have the past read that `session` is asking for; it is told by `Session.recall`."""
+    def request(self, session: Session) -> None:
+        """Read what `session.history_requests` says; `session.on_history` answers."""
         self._asking[session] = None
         self._unseen.add(session)
         self._asked.set()
@@ -108,12 +108,12 @@ class HistoryReader:
         """Answer all that can be answered without a reading; those who wait for one are still asking then."""
         for session in list(sessions):
             now = trio.current_time()
-            for channel, position in session.asking.items():
+            for channel, position in session.history_requests.items():
                 past = self._findings.find(channel, position, now)
                 if past is not None or now < self._hopeless_until:
-                    session.recall(past, [channel])
+                    session.on_history(past, [channel])
                     await trio.lowlevel.checkpoint()  # it may have been told a state
-            if not session.asking:
+            if not session.history_requests:
                 self._asking.pop(session, None)
             await trio.lowlevel.checkpoint()
 
@@ -121,7 +121,7 @@ class HistoryReader:
         """Read what is asked for, and tell it."""
         await self._settle(self._asking)  # some have left, and something may have been found for others
         started, self._busy = trio.current_time(), 0.0
-        wanted = self._admit({session: list(session.asking) for session in self._asking})
+        wanted = self._admit({session: list(session.history_requests) for session in self._asking})
         if not wanted:
             await self._settle(self._asking)
             return
@@ -135,7 +135,7 @@ class HistoryReader:
         outcome = (
             FOUND if past.has_arrived else TOO_LARGE if past.is_too_large else TOO_LONG if is_waited_for else ABANDONED
         )
-        waiting = sum(bool(session.asking) for session in self._asking)
+        waiting = sum(bool(session.history_requests) for session in self._asking)
         log.info("history read", sessions=waiting, found=outcome == FOUND, outcome=outcome, seconds=now - started)
         self._feed.tally.readings[outcome] += 1
         if outcome == FOUND:
@@ -143,8 +143,9 @@ class HistoryReader:
         elif outcome != ABANDONED:
             self._hopeless_until = now + HOPELESS
         for session in list(self._asking):
-            covered = [channel for channel, position in session.asking.items() if past.covers(channel, position)]
-            session.recall(past, covered)
+            requests = session.history_requests
+            covered = [channel for channel, position in requests.items() if past.covers(channel, position)]
+            session.on_history(past, covered)
             await trio.lowlevel.checkpoint()
         await self._settle(self._asking)
         await _in_turns(past.discard())
@@ -157,7 +158,7 @@ class HistoryReader:
             if not asked or self._quota.take(session, now):
                 channels.update(asked)
             else:
-                session.recall(None, asked)
+                session.on_history(None, asked)
         return channels
 
     async def _read(self, past: HistoryRead) -> bool:
@@ -194,7 +195,7 @@ class HistoryReader:
                     if self._asked.is_set():
                         await self._join(past)
                 nursery.cancel_scope.cancel()
-        return any(session.asking for session in self._asking)
+        return any(session.history_requests for session in self._asking)
 
     async def _take(self, past: HistoryRead) -> None:
         """Take what has been heard, in turns of `SLICE` at most, with a rest as long after each.
@@ -221,7 +222,7 @@ class HistoryReader:
         for session in list(self._asking):
             new = [
                 channel
-                for channel, position in session.asking.items()
+                for channel, position in session.history_requests.items()
                 if not past.covers(channel, position) and past.can_join(channel, position)
             ]
             if new and self._quota.take(session, trio.current_time()):
@@ -233,7 +234,7 @@ class HistoryReader:
         waited_at = trio.current_time()
         while True:
             await trio.sleep(min(1.0, self._linger / 2))
-            if any(session.asking for session in self._asking):
+            if any(session.history_requests for session in self._asking):
                 waited_at = trio.current_time()
             elif trio.current_time() - waited_at >= self._linger:
                 reading.cancel()

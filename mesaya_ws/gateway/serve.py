@@ -92,7 +92,7 @@ async def serve(
         historian = HistoryReader(event_log, feed, settings)
         appends = Appends(event_log)
         registry = SessionRegistry[Connection]()
-        asked = Services(registry.wait_for_feed, historian.ask, scribe.ask, appends.append)
+        asked = Services(registry.wait_for_feed, historian.request, scribe.request, appends.append)
         limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
 
         def open_session(id: str, send_queue: SendQueue) -> Session:

@@ -1,4 +1,4 @@
-"""Writes large states down for the clients that asked for them, while everything else goes on."""
+"""Renders large snapshots for the clients that requested them, while everything else goes on."""
 
 from math import inf
 
@@ -15,7 +15,7 @@ SHARE = 0.5
 
 
 class SnapshotRenderer:
-    """Writes for clients that wait for it (`Delivery.showing`): once for all who want the same within some seconds."""
+    """Renders what deliveries wait for (`Delivery.to_render`): once for all that need the same within some seconds."""
 
     def __init__(self, feed: Feed, states: WrittenStates, share: float = SHARE) -> None:
         self._feed = feed
@@ -24,8 +24,8 @@ class SnapshotRenderer:
         self._asking: dict[Delivery, None] = {}  # in the order in which they came
         self._asked = trio.Event()
 
-    def ask(self, delivery: Delivery) -> None:
-        """Have the state written that `delivery` waits for; it is handed over by `Delivery.show`."""
+    def request(self, delivery: Delivery) -> None:
+        """Have the state written that `delivery` waits for; it is handed over by `Delivery.on_rendered`."""
         self._asking[delivery] = None
         self._asked.set()
 
@@ -36,8 +36,8 @@ class SnapshotRenderer:
             asking, self._asking = self._asking, {}
             wanted: dict[Channel, list[Delivery]] = {}
             for delivery in asking:
-                if delivery.showing is not None:
-                    wanted.setdefault(delivery.showing, []).append(delivery)
+                if delivery.to_render is not None:
+                    wanted.setdefault(delivery.to_render, []).append(delivery)
             for channel, deliveries in wanted.items():
                 await self._hand_over(channel, deliveries)
 
@@ -57,7 +57,7 @@ class SnapshotRenderer:
             if state.size:
                 self._states.keep(state, trio.current_time())
         for delivery in deliveries:
-            delivery.show(state)
+            delivery.on_rendered(state)
             await trio.lowlevel.checkpoint()
         await trio.sleep(busy * self._rests)
 

@@ -106,7 +106,7 @@ class World:
             gaps, self.feed.gaps = self.feed.gaps, []
             for session in self.sessions:
                 for loss in gaps:
-                    session.lose(*loss)
+                    session.resync(*loss)
 
     def lose(self):
         """Let the log lose a review before anybody has read it, and all before it."""
@@ -151,16 +151,16 @@ class World:
 
 def recall(session, past):
     """Let a session go on with a past that was read."""
-    session.recall(past, [channel for channel in session.asking if channel.name in past.names])
+    session.on_history(past, [channel for channel in session.history_requests if channel.name in past.names])
 
 
 def read_on(session):
     """Let a client read all that there is for it."""
     session.send_queue.behind = False
-    session.go_on()
+    session.resume()
     while session.send_queue.paused:
         session.send_queue.behind = session.send_queue.paused = False
-        session.go_on()
+        session.resume()
 
 
 def ask(session, kind="subscribe", **fields):

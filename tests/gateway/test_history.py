@@ -56,7 +56,7 @@ class Instance:
         self.log.follow = self.watched_follow
         self.historian = HistoryReader(self.log, self.feed, Settings(**{"replay_timeout": 30.0} | settings))
         self.services = FakeServices()
-        self.services.read_history = self.historian.ask
+        self.services.read_history = self.historian.request
         self.places = {}
 
     async def watched_follow(self, deliver, *start) -> None:
@@ -394,7 +394,7 @@ async def test_what_may_not_be_read_any_more_is_not_tried(instance, autojump_clo
     session = Session("c", instance.feed, FakeOutbox(), Limits(True, 10), instance.services)
     answer, *_ = ask(session, channel=CHANNEL, position=instance.places[CHANNEL])
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
-    assert not session.asking
+    assert not session.history_requests
     assert instance.readings == []
 
 
@@ -455,7 +455,7 @@ async def test_what_all_readings_have_found_is_bounded_and_who_is_slow_comes_bac
     for session in sessions:
         session.send_queue.behind = False
         try:
-            session.go_on()
+            session.resume()
         except PositionEvicted:
             told.append(None)
         else:

@@ -25,7 +25,7 @@ class Instance(World):
         super().__init__()
         self.written = []
         self.scribe = SnapshotRenderer(self.feed, WrittenStates(1 << 20))
-        self.services.render_snapshot = self.scribe.ask
+        self.services.render_snapshot = self.scribe.request
         for number in range(3):
             self.review(number)
             self.review(f"-other-{number}", restaurant="r2")
@@ -121,7 +121,7 @@ async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance
     session.send_queue.behind = True
     await wait_all_tasks_blocked()
     assert session.send_queue.said() == []
-    assert session.delivery.showing is None
+    assert session.delivery.to_render is None
     instance.review(3)
     read_on(session)
     await wait_all_tasks_blocked()
@@ -188,7 +188,7 @@ async def test_writing_states_takes_no_more_than_its_share_of_the_time(autojump_
     world, count = World(), 20
     feed = SlowFeed(world.feed, autojump_clock, step=0.010)
     scribe = SnapshotRenderer(feed, WrittenStates(1 << 20), share=0.25)
-    world.services.render_snapshot = scribe.ask
+    world.services.render_snapshot = scribe.request
     session = world.client(most=count)
     for number in range(count):
         for review in range(3):

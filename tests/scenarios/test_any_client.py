@@ -55,6 +55,12 @@ class Clients:
                 for channel, position in message["positions"].items():
                     assert self.told[channel] == len(self.log[channel])
                     self.places[channel].append(position)
+            elif kind == "unsubscribed" and "reason" in message:
+                if (position := message.get("position")) is not None:
+                    self.places[name].append(position)
+                    if name in self.told:
+                        assert self.before(name, position) == self.told[name]
+                self.told.pop(name, None)
             else:
                 assert kind in ("snapshot", "unsubscribed")
 
@@ -93,6 +99,11 @@ class Clients:
             self.say(kind="unsubscribe", channel=name)
             del self.told[name]
 
+    def end(self):
+        """Let the server end a subscription, in whatever state that is."""
+        self.session.end(self.random.choice(CHANNELS), "rights_changed")
+        self.hear(self.session.send_queue.said())
+
     def ping(self):
         self.say(kind="ping")
 
@@ -112,7 +123,7 @@ class Clients:
 
         send_queue.offer = offer_and_fill
         try:
-            self.session.go_on()
+            self.session.resume()
         except PositionEvicted:
             self.leave()
         send_queue.offer = offer
@@ -132,14 +143,14 @@ class Clients:
 
     def read_the_log(self):
         """Begin to read the past that is asked for, or end it, perhaps too early."""
-        if self.reading is None and self.session in self.world.services.reading and self.session.asking:
-            self.reading = self.world.past(*(channel.name for channel in self.session.asking))
+        if self.reading is None and self.session in self.world.services.reading and self.session.history_requests:
+            self.reading = self.world.past(*(channel.name for channel in self.session.history_requests))
         elif self.reading is not None:
             unread = self.random.choice([0, 0, 0, 1, 2])
             self.world.tell(self.reading, records=len(self.world.batches) - unread)
             recall(self.session, self.reading)
             self.reading = None
-            if not self.session.asking:
+            if not self.session.history_requests:
                 self.world.services.reading.clear()
             self.hear(self.session.send_queue.said())
 
@@ -148,11 +159,11 @@ class Clients:
         rendering = self.world.services.rendering
         if self.writing is None and self.session.delivery in rendering:
             rendering.clear()
-            if self.session.delivery.showing:
-                self.writing = self.world.feed.snapshot(self.session.delivery.showing)
+            if self.session.delivery.to_render:
+                self.writing = self.world.feed.snapshot(self.session.delivery.to_render)
                 list(self.writing.write())
         elif self.writing is not None:
-            self.session.delivery.show(self.writing)
+            self.session.delivery.on_rendered(self.writing)
             self.writing = None
             self.hear(self.session.send_queue.said())
 
@@ -163,6 +174,7 @@ ACTIONS = {
     Clients.subscribe: 1,
     Clients.come_back: 4,
     Clients.unsubscribe: 1,
+    Clients.end: 1,
     Clients.ping: 1,
     Clients.fall_behind: 3,
     Clients.read_some: 4,
@@ -185,7 +197,7 @@ def _try(random):
     for action in random.choices(list(ACTIONS), list(ACTIONS.values()), k=150):
         action(clients)
     clients.read_all()
-    while clients.session.delivery.showing:
+    while clients.session.delivery.to_render:
         assert clients.writing or clients.session.delivery in clients.world.services.rendering, "it asks by itself"
         clients.write_the_state()
     for name, told in clients.told.items():

@@ -134,7 +134,7 @@ def test_what_is_still_being_told_is_not_behind_a_place(log):
     ask(session, channel=BUSY, position=start)
     assert places(session) == {}
     session.send_queue.behind = False
-    session.go_on()
+    session.resume()
     assert places(session).keys() == {BUSY}
 
 
@@ -175,10 +175,10 @@ def test_from_every_place_one_goes_on_with_what_comes_after_it_or_hears_that_it_
     for place, before, end in taken:
         for feed in (*log.replicas, log.replica()):
             back = client(feed)
-            answer, *missed = ask(back, channel=QUIET, position=place) or [{"recovered": bool(back.asking)}]
+            answer, *missed = ask(back, channel=QUIET, position=place) or [{"recovered": bool(back.history_requests)}]
             if all(end[partition] >= begin for partition, begin in log.begin.items()):
                 assert answer["recovered"] is True, answer
-                if not back.asking:
+                if not back.history_requests:
                     assert reviews(missed) == everything[before:]
                     assert answer["replayed"] == len(missed)
             elif answer["recovered"]:

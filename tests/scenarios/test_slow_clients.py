@@ -46,7 +46,7 @@ class Restaurant:
         scribe = SnapshotRenderer(self.feed, self.states)
         nursery.start_soon(scribe.run)
         feed, services = self.feed, FakeServices()
-        services.render_snapshot = scribe.ask
+        services.render_snapshot = scribe.request
 
         def open_session(id, send_queue):
             return Session(id, feed, send_queue, limits, services)

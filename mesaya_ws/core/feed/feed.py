@@ -12,7 +12,7 @@ from math import inf
 from mesaya_ws.core.access.channels import Channel, parse_channel
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
-from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
 from mesaya_ws.core.feed.tally import Tally
@@ -37,8 +37,9 @@ from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.projections import Projections, Row
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
 from mesaya_ws.core.recovery.parents import missing_parent
-from mesaya_ws.core.recovery.position import Cursor
-from mesaya_ws.core.recovery.verdict import Unrecoverable
+from mesaya_ws.core.recovery.position import Cursor, Offsets
+from mesaya_ws.core.recovery.replay import Replay, ReplayRange
+from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 
 PROCESS_BATCH = 50
@@ -307,6 +308,76 @@ class Feed:
         """Return for how many seconds from `steady` (as of `hear`) `take` need not be called if nothing is heard."""
         wake_at = self._merge.wake_at()
         return inf if wake_at is None else max(0.0, (wake_at - steady) / 1000)
+
+    # The read side: what sessions ask.
+
+    @property
+    def refreshes(self) -> int:
+        """How often the metadata of the whole log have been refreshed: what only the log can tell may have changed."""
+        return self.coverage.looks
+
+    def check_position(
+        self, channel: Channel, position: str, since: int
+    ) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
+        """Return what can be done for a client that asked at refresh number `since` to go on from `position`.
+
+        `Recoverable`: replay from the window. `NeedsHistory`: the window has lost some of it, and the log has not.
+        `NotReached`: the log may reach so far, so the position is worth waiting for. The first refresh after `since`
+        may have begun before the client came, and so decides nothing. Else the reason why it cannot be recovered.
+        """
+        coverage = self.coverage
+        match verdict := coverage.judge(channel, position):
+            case NeedsHistory(vector) if not coverage.reaches_back(channel, vector):
+                return Unrecoverable.EXPIRED
+            case NotReached(vector) if not coverage.reaches(vector) and coverage.looks >= since + 2:
+                return Unrecoverable.POSITION_AHEAD
+        return verdict
+
+    def has_passed(self, ahead: NotReached) -> bool:
+        """Return whether so much has been read since that to check the position again may say something else."""
+        return ahead.is_passed(self.cursor)
+
+    def settled_position(self, channel: Channel) -> str | None:
+        """Return the position up to which every live subscriber of `channel` has been written to.
+
+        None while frames wait for the fan-out, or while a gap in the channel's topics has not been reported: no client
+        may be given a position after that.
+        """
+        if not self.hub.is_settled(channel.name) or any(topic in channel.kind.topics for topic, _ in self.gaps):
+            return None
+        return self.position(channel)
+
+    def replay(self, channel: Channel, vector: Offsets) -> Replay:
+        """Return what was published on `channel` after `vector`, and goes on to be; all of it is in the window."""
+        return Replay(ReplayRange(self.window, channel.name, vector))
+
+    def replay_after(self, snapshot: Snapshot) -> Replay:
+        """Return what was published on the channel after a snapshot that `continues`."""
+        return Replay(ReplayRange(self.window, snapshot.channel.name, {}, told=snapshot.serial))
+
+    def replay_unwritten(self, channel: Channel) -> Replay:
+        """Return what was published after the frames that the subscriber had which is just being offered more.
+
+        States that a later one supersedes are left out.
+        """
+        stretch = ReplayRange(self.window, channel.name, {}, told=self.hub.written(channel.name))
+        return Replay(stretch, conflates=True)
+
+    def continues(self, snapshot: Snapshot) -> bool:
+        """Return whether the window still holds what was published after a snapshot, so that it may be sent."""
+        return snapshot.continues_in(self.window)
+
+    def is_current(self, snapshot: Snapshot) -> bool:
+        """Return whether nothing at all has been published since a snapshot."""
+        return snapshot.serial == self.window.serial
+
+    def subscribe(self, channel: Channel, subscriber: Subscriber) -> None:
+        """Hand the publications to come on `channel` to `subscriber`."""
+        self.hub.subscribe(channel.name, subscriber)
+
+    def unsubscribe(self, channel: Channel, subscriber: Subscriber) -> None:
+        """Hand nothing more on `channel` to `subscriber`."""
+        self.hub.unsubscribe(channel.name, subscriber)
 
     def position(self, channel: Channel) -> str:
         """Return the place up to which everything on `channel` has been published."""

@@ -1,207 +1,218 @@
-"""What is handed over to one client: of each channel its state, or what was missed, and then what is published."""
+"""What is sent to one client: a snapshot of each channel, or what was missed, and then what is published."""
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import SendQueue, Subscriber
+from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.feed.snapshot import Snapshot
-from mesaya_ws.core.recovery.replay import Replay, ReplayRange
+from mesaya_ws.core.recovery.replay import Replay
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.conflation import Conflated
 from mesaya_ws.core.session.services import SessionServices
+from mesaya_ws.core.session.subscription import State, Subscription
 from mesaya_ws.core.views.floor_plan import can_conflate
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import Subscribe, encode
+from mesaya_ws.core.wire.messages import encode, position_of
 
-TOLD_AT_ONCE = 4
-"""How many pages or small states a client is told in one turn: a millisecond or two, however much the kernel takes."""
-
-
-@frozen
-class _Why:
-    """Why a state is to be told: what was `asked`, if it was, and what cannot be told instead."""
-
-    asked: Subscribe | None
-    lost: Unrecoverable | None
+SENT_AT_ONCE = 4
+"""Pages or small snapshots that a client is sent in one turn: a millisecond or two, however much the kernel takes."""
 
 
 @define(eq=False)
 class Delivery:
-    """The way of the channels to one client, through its `send_queue`; nothing here waits.
+    """The way of a client's subscriptions through its `send_queue`; nothing here waits.
 
-    Of a channel, the client is told a state (`tell`) or what it missed (`replay`), and then it is live; or it is live
-    at once (`go_live`). What is to be told before that is put off until the send queue is idle, rather than queued
-    there; a large state is rendered by `services`. With `conflate`, channels that can be conflated are, while the
-    client is behind (see `conflation`).
+    A subscription is sent a snapshot (`send_snapshot`) or what it missed (`replay`) and then is live, or is live at
+    once (`go_live`). What cannot be written now is not queued: it is due when the send queue has drained (`resume`).
+    `services` render large snapshots. With `conflate`, channels that can be conflated are, while the client is slow
+    (see `conflation`). `unsettled` are the client's subscriptions that are not live, the longest in their state first.
     """
 
     feed: Feed
     send_queue: SendQueue
     services: SessionServices
     conflate: bool = False
-    _to_show: dict[Channel, _Why] = field(factory=dict)
-    _to_write: dict[Channel, _Why] = field(factory=dict)
-    _replays: dict[Channel, Replay] = field(factory=dict)
-    _foldable: dict[Channel, Conflated] = field(factory=dict)
+    unsettled: dict[Subscription, None] = field(factory=dict)
 
-    def say(self, kind: str, **fields: object) -> None:
-        """Say something of the service's own; fields that are None are left out."""
+    def send(self, kind: str, **fields: object) -> None:
+        """Send a message of the service's own; fields that are None are left out."""
         self.send_queue.offer(text_frame(encode(kind, **fields)), 1)
 
-    def is_put_off(self, channel: Channel) -> bool:
-        """Return whether the state of a channel is still to be told, and so nothing has been told of it yet."""
-        return channel in self._to_show or channel in self._to_write
+    def go_live(self, subscription: Subscription) -> None:
+        """Hand over what is published on the channel from now on."""
+        subscription.go_live()
+        if subscription.subscriber is None:
+            subscription.subscriber = (
+                Conflated(subscription, self.send_queue, self._start_conflating)
+                if self._conflates(subscription.channel)
+                else self.send_queue
+            )
+        self.feed.subscribe(subscription.channel, subscription.subscriber)
 
-    def is_replaying(self, channel: Channel) -> bool:
-        """Return whether some of what was missed on a channel is still to be told."""
-        return channel in self._replays
+    def answer(self, subscription: Subscription, **fields: object) -> None:
+        """Send `subscribed` with `fields`, if the subscription's request has not been answered."""
+        request = subscription.request
+        if request is not None:
+            self.send("subscribed", channel=request.channel, id=request.id, **fields)
+            subscription.request = None
 
-    def go_live(self, channel: Channel) -> None:
-        """Hand over what is published on a channel from now on."""
-        self._replays.pop(channel, None)
-        subscriber: Subscriber = self.send_queue
-        if self._conflates(channel):
-            subscriber = self._foldable.setdefault(channel, Conflated(channel, self.send_queue, self._fall_behind))
-        self.feed.hub.subscribe(channel.name, subscriber)
-
-    def replay(self, channel: Channel, asked: Subscribe, replay: Replay) -> None:
-        """Answer what was `asked`, and tell what was missed, page by page; then the channel is live."""
+    def replay(self, subscription: Subscription, replay: Replay) -> None:
+        """Answer the request, and send what was missed, page by page; then the channel is live."""
         missed = replay.count
-        self.say(
-            "subscribed",
-            channel=channel.name,
-            id=asked.id,
-            position=asked.position,  # not the present one: a client that keeps it must not lose what follows now
-            recovered=True,
-            replayed=missed,
-        )
+        # With the client's own position: were it the present one, a client that keeps it would lose what follows now.
+        self.answer(subscription, position=subscription.position, recovered=True, replayed=missed)
         if missed:
-            self._replays[channel] = replay
-            self.go_on()
+            subscription.start_replay(replay, subscription.position)
+            self.resume()
         else:
-            # At once, however much is still to be told of other channels: the window may move on before it is.
-            self.go_live(channel)
+            # At once, however much is still to be sent on other channels: the window may move on before it is.
+            self.go_live(subscription)
 
-    def tell(self, channel: Channel, asked: Subscribe | None, lost: Unrecoverable | None) -> None:
-        """Tell the state of a channel, as it is when its turn has come; then the channel is live.
+    def send_snapshot(self, subscription: Subscription, reason: Unrecoverable | None) -> None:
+        """Send the snapshot of a channel, as it is when its turn has come; then the channel is live.
 
-        It is the answer to what was `asked`, or comes unasked, because what was missed is `lost`. A state can be large:
-        then it is rendered by others (`showing`).
+        It answers the request, or comes unasked; with a `reason`, it replaces what was missed.
         """
-        why = _Why(asked, lost)
+        subscription.reason = reason
         if self.send_queue.behind:
-            self._to_show[channel] = why
-        elif self.feed.is_large(channel):
-            self._have_rendered(channel, why)
+            subscription.await_queue()
+        elif self.feed.is_large(subscription.channel):
+            self._await_rendering(subscription)
         else:
-            snapshot = self.feed.snapshot(channel)
+            snapshot = self.feed.snapshot(subscription.channel)
             for _ in snapshot.write():
                 if snapshot.size:  # a few entities that are large themselves
-                    self._have_rendered(channel, why)
+                    self._await_rendering(subscription)
                     return
-            self._say_state(snapshot, why)
+            self._send_written(subscription, snapshot)
 
-    def start_over(self, channel: Channel, lost: Unrecoverable) -> None:
-        """Tell the state of a channel, however small, when others have written it, and until then nothing."""
-        self.drop(channel)
-        self._have_rendered(channel, _Why(None, lost))
+    def resync(self, subscription: Subscription, reason: Unrecoverable) -> None:
+        """Send nothing more but a snapshot, which is rendered by a service, however small it is."""
+        self._leave_hub(subscription)
+        subscription.reason, subscription.position = reason, None
+        self._await_rendering(subscription)
 
-    def drop(self, channel: Channel) -> None:
-        """Hand over nothing more of a channel."""
-        for put_off in (self._to_show, self._to_write, self._replays):
-            put_off.pop(channel, None)
-        self.feed.hub.unsubscribe(channel.name, self._foldable.pop(channel, self.send_queue))
+    def remove(self, subscription: Subscription) -> None:
+        """End a subscription, in whatever state it is."""
+        self._leave_hub(subscription)
+        subscription.end()
+
+    def position(self, subscription: Subscription) -> str | None:
+        """Return the position up to which the client has been sent everything on a channel, in whatever state that is.
+
+        None where it is that of the last message that the client received on the channel (frames are just being fanned
+        out, or the first page after conflating has not been sent), or where there is none: a snapshot is due, because
+        the log lost records, or because the client asked without a position.
+        """
+        if subscription.state is State.LIVE:
+            return self.feed.settled_position(subscription.channel)
+        return subscription.position
 
     @property
-    def showing(self) -> Channel | None:
-        """The channel whose state is to be written, because it is large, now that the send queue is idle."""
-        return None if self.send_queue.behind or not self._to_write else next(iter(self._to_write))
+    def to_render(self) -> Channel | None:
+        """The channel whose snapshot is to be rendered; None while the send queue is backlogged."""
+        if self.send_queue.behind:
+            return None
+        return next((each.channel for each in self.unsettled if each.state is State.RENDERING), None)
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Tell a state that was written for this client, and go on with what came after it.
+    def on_rendered(self, snapshot: Snapshot) -> None:
+        """Send a snapshot that was rendered for this client, and go on with what was published after it.
 
-        If some of that has left the window, or the client has fallen behind meanwhile, it must be written once more.
+        If some of that has left the window, or the send queue is backlogged now, another one must be rendered.
         """
-        channel, feed = snapshot.channel, self.feed
-        if channel in self._to_write and not self.send_queue.behind and snapshot.continues_in(feed.window):
-            self._say_state(snapshot, self._to_write.pop(channel))
-        self._ask_for_rendering()
+        if not self.send_queue.behind and self.feed.continues(snapshot):
+            for subscription in self.unsettled:
+                if subscription.state is State.RENDERING and subscription.channel == snapshot.channel:
+                    self._send_written(subscription, snapshot)
+                    break
+        self._request_rendering()
 
-    def go_on(self) -> None:
-        """Hand over more of what was put off, now that the send queue is idle.
+    def resume(self) -> None:
+        """Send more of what is due; to be called whenever the send queue has drained.
 
-        Raises `PositionEvicted` when the client was too slow and its place is gone from the window.
+        Raises `PositionEvicted` when the client was too slow, and the window has lost what is to be sent next.
         """
-        for _ in range(TOLD_AT_ONCE):
-            if self.send_queue.behind or not (self._to_show or self._replays):
+        for _ in range(SENT_AT_ONCE):
+            if self.send_queue.behind or (subscription := self._next_due()) is None:
                 break
-            if self._to_show:
-                channel = next(iter(self._to_show))
-                why = self._to_show.pop(channel)
-                self.tell(channel, why.asked, why.lost)
+            if subscription.replay is None:
+                self.send_snapshot(subscription, subscription.reason)
             else:
-                self._turn_page(*next(iter(self._replays.items())))
+                self._send_page(subscription, subscription.replay)
         else:
-            if self._to_show or self._replays:
+            if self._next_due() is not None:
                 self.send_queue.pause()
-        self._ask_for_rendering()
+        self._request_rendering()
 
-    def pause_for(self, channels: int) -> None:
-        """Leave to `go_on` what is to be told of so many channels, if that is too much for one turn."""
-        if channels > TOLD_AT_ONCE:
+    def defer_if_many(self, subscriptions: int) -> None:
+        """Leave to `resume` what so many subscriptions are about to be sent, if that is too much for one turn."""
+        if subscriptions > SENT_AT_ONCE:
             self.send_queue.pause()
 
-    def _have_rendered(self, channel: Channel, why: _Why) -> None:
-        """Leave the state of a channel to be rendered by others; while the send queue is not idle, that can wait."""
-        self._to_write[channel] = why
-        self._ask_for_rendering()
+    def _next_due(self) -> Subscription | None:
+        """Return what is to be sent next: snapshots that are due before pages, each in their order."""
+        replaying = None
+        for subscription in self.unsettled:
+            if subscription.state is State.SNAPSHOT_DUE:
+                return subscription
+            if replaying is None and subscription.state is State.REPLAYING:
+                replaying = subscription
+        return replaying
 
-    def _ask_for_rendering(self) -> None:
-        """Have the state rendered that is `showing`; to be called whenever it may have become another one."""
-        if self._to_write and not self.send_queue.behind:
+    def _await_rendering(self, subscription: Subscription) -> None:
+        subscription.await_rendering()
+        self._request_rendering()
+
+    def _request_rendering(self) -> None:
+        """Request what is `to_render`; to be called whenever that may have changed."""
+        if self.unsettled and self.to_render is not None:
             self.services.render_snapshot(self)
 
-    def _turn_page(self, channel: Channel, replay: Replay) -> None:
+    def _send_page(self, subscription: Subscription, replay: Replay) -> None:
         try:
             frames = replay.page()
         except PositionEvicted:
-            if not self._conflates(channel):
+            if not self._conflates(subscription.channel):
                 raise
-            del self._replays[channel]
-            self.tell(channel, None, Unrecoverable.EXPIRED)
+            self.send_snapshot(subscription, Unrecoverable.EXPIRED)
             return
         if replay.done:
-            self.go_live(channel)
+            self.go_live(subscription)
+        elif frames:
+            subscription.position = position_of(frames[-1])
         if frames:
             self.send_queue.offer(b"".join(frames), len(frames))
 
-    def _say_state(self, snapshot: Snapshot, why: _Why) -> None:
-        """Tell a state, and then what came after it; until the client has taken it, that is kept by the window."""
-        channel, window = snapshot.channel, self.feed.window
+    def _send_written(self, subscription: Subscription, snapshot: Snapshot) -> None:
+        """Send a snapshot, and then what came after it; until the client has taken it, the window keeps that."""
         self.feed.tally.snapshots += 1
-        loss: dict[str, object] = {} if why.lost is None else {"recovered": False, "reason": why.lost}
-        if why.asked is not None:
-            self.say("subscribed", channel=channel.name, id=why.asked.id, position=snapshot.position, **loss)
+        loss: dict[str, object] = {}
+        if subscription.reason is not None:
+            loss = {"recovered": False, "reason": subscription.reason}
+        if subscription.request is not None:
+            self.answer(subscription, position=snapshot.position, **loss)
             loss = {}
         frames = snapshot.frames(**loss)
         if snapshot.size:
             self.send_queue.stream(frames)
         else:
             self.send_queue.offer(next(frames), 1)
-        if snapshot.serial == window.serial and not self.send_queue.behind:
-            self.go_live(channel)
+        if self.feed.is_current(snapshot) and not self.send_queue.behind:
+            self.go_live(subscription)
         else:
-            self._replays[channel] = Replay(ReplayRange(window, channel.name, {}, told=snapshot.serial))
-            self.go_on()
+            subscription.start_replay(self.feed.replay_after(snapshot), snapshot.position)
+            self.resume()
 
     def _conflates(self, channel: Channel) -> bool:
         return self.conflate and can_conflate(channel)
 
-    def _fall_behind(self, channel: Channel) -> None:
-        """Go back from live to a replay, instead of queueing what is being offered."""
-        window, hub = self.feed.window, self.feed.hub
-        stretch = ReplayRange(window, channel.name, {}, told=hub.written(channel.name))
-        self._replays[channel] = Replay(stretch, conflates=True)
-        hub.unsubscribe(channel.name, self._foldable[channel])
+    def _start_conflating(self, subscription: Subscription) -> None:
+        """Replay, instead of queueing, what is just being offered and what follows."""
+        subscription.start_replay(self.feed.replay_unwritten(subscription.channel), None)
+        self._leave_hub(subscription)
+
+    def _leave_hub(self, subscription: Subscription) -> None:
+        if subscription.subscriber is not None:
+            self.feed.unsubscribe(subscription.channel, subscription.subscriber)

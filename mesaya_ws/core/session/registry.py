@@ -41,7 +41,7 @@ class SessionRegistry(Generic[C]):
         self._waiting.discard(connection.session)
 
     def wait_for_feed(self, session: Session) -> None:
-        """Have `retry_waiting` look at a session that is `holding` subscriptions."""
+        """Retry the waiting subscriptions of a session in `retry_waiting`, until none is left."""
         self._waiting.add(session)
 
     @property
@@ -50,21 +50,21 @@ class SessionRegistry(Generic[C]):
         return bool(self._waiting)
 
     def retry_waiting(self) -> Iterator[None]:
-        """Answer the subscriptions for which the feed has come far enough; yields after each that takes time."""
+        """Open the subscriptions that the feed has come far enough for; yields after each that takes time."""
         for session in list(self._waiting):
-            yield from session.release()
-            if not session.holding:
+            yield from session.retry_waiting()
+            if not session.is_waiting_for_feed:
                 self._waiting.discard(session)
             yield
 
     def resync(self, gaps: Collection[tuple[str, Unrecoverable]]) -> Iterator[None]:
-        """Have every session begin anew where it is subscribed to what a topic feeds of which the log lost something.
+        """Send snapshots to every session where the log lost records of a topic that feeds its subscriptions.
 
-        `gaps` are topics, each with the reason. All are told to a session at once. Yields after every `YIELD_EVERY`
-        sessions; those that come meanwhile begin after the gaps, and need not be told.
+        `gaps` are topics, each with the reason; a session hears of all in one step. Yields after every `YIELD_EVERY`
+        sessions; those that come meanwhile begin after the gaps.
         """
         for number, connection in enumerate(list(self.connections), 1):
             for topic, reason in gaps:
-                connection.session.lose(topic, reason)
+                connection.session.resync(topic, reason)
             if number % YIELD_EVERY == 0:
                 yield

@@ -27,22 +27,22 @@ class Command:
 
 
 class SessionServices(Protocol):
-    """What sessions and their deliveries ask for by themselves, as soon as they need it.
+    """What sessions and their deliveries request by themselves, as soon as they need it.
 
-    Nothing here waits or does any I/O: what is asked for is noted, and answered later by the method that each names.
-    To ask again for what has been noted already changes nothing, except for `append`.
+    Nothing here waits or does any I/O: a request is noted, and answered later by the method that each names. To repeat
+    a request that is noted changes nothing, except for `append`.
     """
 
     def wait_for_feed(self, session: Session) -> None:
-        """Call `session.release` whenever the feed has moved on, as long as it is `holding` subscriptions."""
+        """Call `session.retry_waiting` whenever the feed has moved on, while it `is_waiting_for_feed`."""
         ...
 
     def read_history(self, session: Session) -> None:
-        """Read from the log what the session is `asking` for; answered by `session.recall`."""
+        """Read from the log the `session.history_requests`; answered by `session.on_history`."""
         ...
 
     def render_snapshot(self, delivery: Delivery) -> None:
-        """Render the snapshot that is `delivery.showing`, if it still is then; answered by `delivery.show`."""
+        """Render the snapshot of `delivery.to_render`, if it still is then; answered by `delivery.on_rendered`."""
         ...
 
     def append(self, session: Session, command: Command) -> None:

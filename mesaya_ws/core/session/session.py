@@ -1,4 +1,4 @@
-"""One client's rules: what it asks, what it may, what it is answered, and what it has missed."""
+"""One client's rules: what it requests, what it may, how it is answered, and what it has missed."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -10,11 +10,11 @@ from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED
-from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.services import AppendResult, Command, SessionServices
+from mesaya_ws.core.session.subscription import State, Subscription, Wait
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import MessageError, Ping, Subscribe, Unsubscribe, encode, parse
@@ -24,7 +24,7 @@ from mesaya_ws.core.wire.messages import MessageError, Ping, Subscribe, Unsubscr
 class Limits:
     """What one client may use.
 
-    With `conflate`, channels that can be conflated are, while the client is behind (see `conflation`).
+    With `conflate`, channels that can be conflated are, while the client is slow (see `conflation`).
     """
 
     auth: bool
@@ -32,27 +32,12 @@ class Limits:
     conflate: bool = False
 
 
-@frozen
-class _Held:
-    """A subscription that cannot be answered yet; `looks` is how often the log had been looked at when it came.
-
-    If that is since the client is `ahead`, there is nothing new before that is passed, or the log is looked at again
-    (when it had been `seen` so often). `reminders` are the calls of `remind` that have found it waiting.
-    """
-
-    message: Subscribe
-    looks: int
-    ahead: NotReached | None = None
-    seen: int = 0
-    reminders: int = 0
-
-
 @define(eq=False)
 class Session:
     """The rules of one connection. Answers and events go to `send_queue`; nothing here waits.
 
-    A subscription is held back while this instance has not read as far as the log, or as the client, has come. What
-    takes longer than a moment, the session asks its `services` for.
+    What takes longer than a moment, the session requests from its `services`; `retry_waiting`, `on_history`,
+    `Delivery.on_rendered` and `on_appended` bring the results.
     """
 
     id: str
@@ -60,24 +45,27 @@ class Session:
     send_queue: SendQueue
     limits: Limits
     services: SessionServices
-    _channels: dict[str, Channel] = field(factory=dict)
-    _held: dict[str, _Held] = field(factory=dict)
-    _earlier: dict[str, _Held] = field(factory=dict)
+    _subscriptions: dict[str, Subscription] = field(factory=dict)
     delivery: Delivery = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.delivery = Delivery(self.feed, self.send_queue, self.services, self.limits.conflate)
 
+    # The connection
+
     def greeting(self) -> bytes:
-        """Return the frame that greets the client, before it has said anything."""
+        """Return the frame that greets the client, before it has sent anything."""
         return text_frame(encode("welcome", connection=self.id, **self.feed.freshness()))
 
     def announce(self, within: float) -> None:
         """Ask the client to move to another instance, before this one closes the connection in so many seconds."""
-        self.delivery.say("going_away", closeIn=within)
+        self.delivery.send("going_away", closeIn=within)
 
     def receive(self, text: str) -> str:
-        """Obey a client's message, or answer why not; return its type, or the code of the error, for the books."""
+        """Do what a client's message says, or answer why not.
+
+        Returns the message's type, or the code of the error, for the metrics.
+        """
         try:
             message = parse(text)
             match message:
@@ -86,211 +74,229 @@ class Session:
                 case Unsubscribe():
                     self._unsubscribe(message)
                 case Ping():
-                    self.delivery.say("pong", id=message.id, **self.feed.freshness(), positions=self._positions())
-        except MessageError as refusal:
-            self.delivery.say(
+                    self.delivery.send("pong", id=message.id, **self.feed.freshness(), positions=self._positions())
+        except MessageError as error:
+            self.delivery.send(
                 "error",
-                code=refusal.error.name,
-                message=refusal.sentence,
-                id=refusal.id,
-                channel=refusal.channel,
+                code=error.error.name,
+                message=error.sentence,
+                id=error.id,
+                channel=error.channel,
             )
-            return refusal.error.name
+            return error.error.name
         return type(message).__name__.lower()
+
+    def resume(self) -> None:
+        """Send more of what is due; to be called whenever the send queue has drained.
+
+        Raises `PositionEvicted` when the client was too slow, and the window has lost what is to be sent next; then all
+        subscriptions have ended.
+        """
+        try:
+            self.delivery.resume()
+        except PositionEvicted:
+            self.leave()  # or whatever is sent before the connection is closed would lead here again
+            raise
 
     def leave(self) -> None:
         """End all subscriptions: the connection is closing."""
-        for channel in self._channels.values():
-            self.delivery.drop(channel)
-        self._channels.clear()
-        self._held.clear()
-        self._earlier.clear()
+        for subscription in self._subscriptions.values():
+            self.delivery.remove(subscription)
+        self._subscriptions.clear()
+
+    # What the services bring
 
     @property
-    def holding(self) -> bool:
-        """Whether there are subscriptions that wait for the feed to move on."""
-        return bool(self._held)
+    def is_waiting_for_feed(self) -> bool:
+        """Whether a subscription waits until the feed is live, or has reached the client's position."""
+        return any(each.state is State.WAITING_FOR_FEED for each in self.delivery.unsettled)
 
-    def release(self) -> Iterator[None]:
-        """Answer the subscriptions for which the feed has come far enough.
+    def retry_waiting(self) -> Iterator[None]:
+        """Open the subscriptions that the feed has come far enough for.
 
-        Yields between two of them, so that others have their turn: to judge one place may take some milliseconds.
+        Yields between two of them, so that others have their turn: to check one position may take some milliseconds.
         """
         feed = self.feed
-        self.delivery.pause_for(len(self._held))
+        waiting = [(each, each.wait) for each in self.delivery.unsettled if each.state is State.WAITING_FOR_FEED]
+        self.delivery.defer_if_many(len(waiting))
         has_opened = False
-        for name, held in list(self._held.items()):
-            if held.ahead is None or held.ahead.is_passed(feed.cursor) or held.seen != feed.coverage.looks:
-                if has_opened:
-                    yield
-                if self._held.get(name) is held:  # the client may have left it meanwhile, or asked anew
-                    del self._held[name]
-                    self._open(held, self._channels[name])
-                    has_opened = True
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether the client waits for the answer to a `subscribe`."""
-        return bool(self._held or self._earlier)
-
-    def remind(self) -> None:
-        """Tell the client of subscriptions that have been waiting since the call before: they stand, but are pending.
-
-        To be called every second or so while `is_waited_for`: a client is never left without an answer, however long
-        the log is away. The answer itself follows, and no client need ask again.
-        """
-        for waiting in (self._held, self._earlier):
-            for name, asked in waiting.items():
-                if asked.reminders == 1:
-                    self.delivery.say("pending", channel=name, id=asked.message.id, **self.feed.freshness())
-                if asked.reminders < 2:
-                    waiting[name] = evolve(asked, reminders=asked.reminders + 1)
-
-    def lose(self, topic: str, lost: Unrecoverable) -> None:
-        """Begin anew, with the state, where something of `topic` was missed; called before what comes after that."""
-        for channel in self._channels.values():
-            if topic in channel.kind.topics and not self._waits(channel):
-                self.feed.tally.resumes[RESTARTED, lost] += 1
-                self.delivery.start_over(channel, lost)
-
-    @property
-    def asking(self) -> Mapping[Channel, str]:
-        """The channels whose past must be read from the log, because it has left the window, and the places there."""
-        return {self._channels[name]: held.message.position or "" for name, held in self._earlier.items()}
-
-    def recall(self, past: HistoryRead | None, channels: Collection[Channel]) -> None:
-        """Go on with what was asked for on `channels`, whose `past` was read as far as it could be, or cannot be."""
-        self.delivery.pause_for(len(channels))
-        for channel in channels:
-            asked = self._earlier.pop(channel.name, None)
-            if asked is None:
+        for subscription, wait in waiting:
+            if wait is None or not (
+                wait.ahead is None or feed.has_passed(wait.ahead) or wait.checked_at != feed.refreshes
+            ):
                 continue
-            position = asked.message.position or ""
-            match (past or self.feed.coverage).judge(channel, position), past:
+            if has_opened:
+                yield
+            if subscription.state is State.WAITING_FOR_FEED:  # the client may have ended or replaced it meanwhile
+                self._open(subscription, wait)
+                has_opened = True
+
+    @property
+    def history_requests(self) -> Mapping[Channel, str]:
+        """The channels whose history is to be read from the log, each with the client's position."""
+        return {
+            each.channel: each.position or "" for each in self.delivery.unsettled if each.state is State.READING_HISTORY
+        }
+
+    def on_history(self, history: HistoryRead | None, channels: Collection[Channel]) -> None:
+        """Open the subscriptions to `channels`, whose `history` was read as far as possible; None if it cannot be."""
+        feed = self.feed
+        self.delivery.defer_if_many(len(channels))
+        for channel in channels:
+            subscription = self._subscriptions.get(channel.name)
+            if subscription is None or subscription.state is not State.READING_HISTORY:
+                continue
+            position = subscription.position or ""
+            verdict = history.judge(channel, position) if history else feed.check_position(channel, position, since=0)
+            match verdict, history:
                 case Recoverable(vector), HistoryRead():
-                    self.feed.tally.resumes[RECOVERED, "log"] += 1
-                    self.delivery.replay(channel, asked.message, past.replay(channel, vector))
-                case Unrecoverable() as lost, _:
-                    self._begin(asked, channel, lost)
+                    feed.tally.resumes[RECOVERED, "log"] += 1
+                    self.delivery.replay(subscription, history.replay(channel, vector))
+                case Unrecoverable() as reason, _:
+                    self._begin(subscription, reason)
                 case _:
-                    self._begin(asked, channel, Unrecoverable.EXPIRED)
+                    self._begin(subscription, Unrecoverable.EXPIRED)
 
-    def go_on(self) -> None:
-        """Hand over more of what the client missed or asked for; to be called whenever the send queue is idle.
+    def resync(self, topic: str, reason: Unrecoverable) -> None:
+        """Send snapshots where the log lost records of `topic`; to be called before what comes after them is."""
+        for subscription in self._subscriptions.values():
+            if subscription.has_begun and topic in subscription.channel.kind.topics:
+                self.feed.tally.resumes[RESTARTED, reason] += 1
+                self.delivery.resync(subscription, reason)
 
-        Raises `PositionEvicted` when the client was too slow and its place is gone from the window; that ends
-        everything.
-        """
-        try:
-            self.delivery.go_on()
-        except PositionEvicted:
-            self.leave()  # or whoever tells it something else before it is closed would be told the same
-            raise
+    # What clients append
 
     def append(self, command: Command) -> None:
-        """Have the log take the record of a client's command; `on_appended` answers the client.
+        """Append the record of a client's command to the log; `on_appended` answers the client.
 
         It is published like any other record, to all who may see it, when it is read back from the log.
         """
         self.services.append(self, command)
 
     def on_appended(self, command: Command, result: AppendResult) -> None:
-        """Answer the client's `command`, now that its result is known; who has left meanwhile is told nothing."""
+        """Answer the client's `command`, whose result is known now; a client that has left is sent nothing."""
         self.send_queue.offer(command.answer(result), 1)
+
+    # Clients that wait, and subscriptions that the server ends
+
+    @property
+    def has_unanswered(self) -> bool:
+        """Whether the client waits for the answer to a `subscribe`."""
+        unsettled = self.delivery.unsettled
+        return bool(unsettled) and any(each.is_unanswered for each in unsettled)
+
+    def send_pending(self) -> None:
+        """Send `pending` for the subscriptions that have waited since the call before: they stand, but wait.
+
+        To be called every second or so while the session `has_unanswered` ones: no client is left without an answer,
+        however long the log is away. The answer itself follows, and no client need ask again.
+        """
+        for subscription in self.delivery.unsettled:
+            wait, request = subscription.wait, subscription.request
+            if wait is None or request is None:
+                continue
+            if wait.reminders == 1:
+                self.delivery.send("pending", channel=request.channel, id=request.id, **self.feed.freshness())
+            wait.reminders += wait.reminders < 2
+
+    def end(self, channel: str, reason: str) -> None:
+        """End the subscription to a channel, in whatever state it is, and tell the client why.
+
+        It is told the position up to which it has everything, as far as `Delivery.position` knows it.
+        """
+        subscription = self._subscriptions.pop(channel, None)
+        if subscription is not None:
+            position = self.delivery.position(subscription)
+            self.delivery.remove(subscription)
+            self.delivery.send("unsubscribed", channel=channel, reason=reason, position=position)
+
+    # Opening a subscription
 
     def _subscribe(self, message: Subscribe) -> None:
         name = message.channel
 
-        def refusal(error: codes.ErrorCode, sentence: str) -> MessageError:
-            return MessageError(error, sentence, id=message.id, channel=name)
+        def error(code: codes.ErrorCode, sentence: str) -> MessageError:
+            return MessageError(code, sentence, id=message.id, channel=name)
 
         channel = parse_channel(name)
         if channel is None:
-            raise refusal(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
+            raise error(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
         if not may_subscribe(channel, auth=self.limits.auth):
-            raise refusal(codes.UNAUTHORIZED, f"The channel {name!r} is private.")
-        if name not in self._channels and len(self._channels) >= self.limits.max_subscriptions:
+            raise error(codes.UNAUTHORIZED, f"The channel {name!r} is private.")
+        replaced = self._subscriptions.get(name)
+        if replaced is not None:
+            self.delivery.remove(replaced)
+        elif len(self._subscriptions) >= self.limits.max_subscriptions:
             most = self.limits.max_subscriptions
-            raise refusal(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
-        self._drop(channel)
-        self._channels[name] = channel
-        self._open(_Held(message, self.feed.coverage.looks), channel)
+            raise error(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
+        subscription = Subscription(channel, self.delivery.unsettled, message, message.position)
+        self._subscriptions[name] = subscription
+        self._open(subscription, Wait(self.feed.refreshes))
 
-    def _open(self, asked: _Held, channel: Channel) -> None:
-        """Begin a subscription, from now on or from the position that the client brought; or hold it back."""
-        feed, message = self.feed, asked.message
+    def _open(self, subscription: Subscription, wait: Wait) -> None:
+        """Answer a subscription, or let it `wait`, as it may have done already.
+
+        1. The feed is not live: wait until it is.
+        2. The client brings no position: begin now.
+        3. What it missed is in the window: replay it.
+        4. What it missed is in the log only: read that again.
+        5. It is ahead of this instance, but not of the log: wait until the feed has reached it.
+        6. What it missed is lost: begin now, with the snapshot and the reason.
+        """
+        feed, channel, position = self.feed, subscription.channel, subscription.position
         if not feed.live:
-            self._hold(asked, channel)
+            self._wait_for_feed(subscription, wait)
             return
-        verdict = None if message.position is None else feed.coverage.judge(channel, message.position)
-        match verdict:
+        if position is None:
+            self._begin(subscription, None)
+            return
+        match verdict := feed.check_position(channel, position, wait.since):
             case Recoverable(vector):
                 feed.tally.resumes[RECOVERED, "window"] += 1
-                self.delivery.replay(channel, message, Replay(ReplayRange(feed.window, channel.name, vector)))
-            case NeedsHistory(vector) if feed.coverage.reaches_back(channel, vector):
-                self._earlier[channel.name] = asked
-                self.services.read_history(self)
+                self.delivery.replay(subscription, feed.replay(channel, vector))
             case NeedsHistory():
-                self._begin(asked, channel, Unrecoverable.EXPIRED)
-            # The first look since may have begun before the client came, and before the log reached that far.
-            case NotReached(vector) if feed.coverage.reaches(vector) or feed.coverage.looks < asked.looks + 2:
-                # Without its vector, which takes a hundred times the memory of the position that it is read from.
-                self._hold(evolve(asked, ahead=evolve(verdict, vector={}), seen=feed.coverage.looks), channel)
+                subscription.read_history(wait)
+                self.services.read_history(self)
             case NotReached():
-                self._begin(asked, channel, Unrecoverable.POSITION_AHEAD)
-            case _:
-                self._begin(asked, channel, verdict)
+                # Without its vector, which takes a hundred times the memory of the position that it is read from.
+                wait.ahead, wait.checked_at = evolve(verdict, vector={}), feed.refreshes
+                self._wait_for_feed(subscription, wait)
+            case Unrecoverable():
+                self._begin(subscription, verdict)
 
-    def _hold(self, asked: _Held, channel: Channel) -> None:
-        """Hold a subscription back until the feed has moved on."""
-        self._held[channel.name] = asked
+    def _wait_for_feed(self, subscription: Subscription, wait: Wait) -> None:
+        subscription.wait_for_feed(wait)
         self.services.wait_for_feed(self)
 
-    def _begin(self, asked: _Held, channel: Channel, lost: Unrecoverable | None) -> None:
-        """Subscribe from now on; with the state, if that is asked for, or if what was missed is `lost`."""
-        message = asked.message
-        if lost is not None:
-            self.feed.tally.resumes[LOST, lost] += 1
-        if lost is not None or message.snapshot:
-            self.delivery.tell(channel, message, lost)
+    def _begin(self, subscription: Subscription, reason: Unrecoverable | None) -> None:
+        """Subscribe from now on; with the snapshot, if it was requested, or if what was missed is lost (`reason`)."""
+        request = subscription.request
+        if reason is not None:
+            self.feed.tally.resumes[LOST, reason] += 1
+        if reason is not None or request is None or request.snapshot:
+            self.delivery.send_snapshot(subscription, reason)
         else:
-            self.delivery.say("subscribed", channel=channel.name, id=message.id, position=self.feed.position(channel))
-            self.delivery.go_live(channel)
+            self.delivery.answer(subscription, position=self.feed.position(subscription.channel))
+            self.delivery.go_live(subscription)
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         name = message.channel
-        channel = self._channels.pop(name, None)
-        if channel is None:
+        subscription = self._subscriptions.pop(name, None)
+        if subscription is None:
             raise MessageError(
                 codes.NOT_SUBSCRIBED,
                 f"The connection is not subscribed to {name[:200]!r}.",
                 id=message.id,
                 channel=name,
             )
-        self._drop(channel)
-        self.delivery.say("unsubscribed", channel=name, id=message.id)
+        self.delivery.remove(subscription)
+        self.delivery.send("unsubscribed", channel=name, id=message.id)
 
     def _positions(self) -> dict[str, str]:
-        """Return how far the client has been told everything, so that its places on quiet channels move on, too."""
-        feed = self.feed
-        # What is lost and not owned up to yet must not lie behind any place that a client has.
-        lost = {topic for topic, _ in feed.gaps}
+        """Return up to where the client has been sent everything, so that its positions on quiet channels advance."""
         return {
-            name: feed.position(channel)
-            for name, channel in self._channels.items()
-            if self._is_told_all(channel) and feed.hub.is_settled(name) and lost.isdisjoint(channel.kind.topics)
+            name: position
+            for name, subscription in self._subscriptions.items()
+            if subscription.state is State.LIVE
+            and (position := self.feed.settled_position(subscription.channel)) is not None
         }
-
-    def _waits(self, channel: Channel) -> bool:
-        """Return whether the client has not been told anything of a channel yet."""
-        return channel.name in self._held or channel.name in self._earlier or self.delivery.is_put_off(channel)
-
-    def _is_told_all(self, channel: Channel) -> bool:
-        """Return whether all that has been published on a channel has been handed over."""
-        return not self._waits(channel) and not self.delivery.is_replaying(channel)
-
-    def _drop(self, channel: Channel) -> None:
-        """Forget a subscription, in whatever state it is."""
-        self._held.pop(channel.name, None)
-        self._earlier.pop(channel.name, None)
-        self.delivery.drop(channel)

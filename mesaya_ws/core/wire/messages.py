@@ -48,6 +48,7 @@ class Ping:
 ClientMessage = Subscribe | Unsubscribe | Ping
 TYPES: dict[str, type[ClientMessage]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "ping": Ping}
 _CONVERTER = strict_converter()
+_POSITION = b'"position":"'
 
 
 class MessageError(Exception):
@@ -102,3 +103,9 @@ def _echo(id: object) -> object:
 def encode(kind: str, **fields: object) -> bytes:
     """Return a message of the service as JSON; fields that are None are left out."""
     return orjson.dumps({"type": kind, **{name: value for name, value in fields.items() if value is not None}})
+
+
+def position_of(frame: bytes) -> str:
+    """Return the position that the frame of an event tells; it stands before the data, whatever their size."""
+    start = frame.index(_POSITION) + len(_POSITION)
+    return frame[start : frame.index(b'"', start)].decode()

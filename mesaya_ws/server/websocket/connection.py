@@ -124,7 +124,7 @@ class Connection:
     def idle(self) -> None:
         """Hand over more of what the client missed while it was away."""
         try:
-            self.session.go_on()
+            self.session.resume()
         except PositionEvicted:
             self.close(codes.SLOW)
 
@@ -144,8 +144,8 @@ class Connection:
         there: the ping may be on its way to it, after much else. One that waits for an answer is told that it does.
         """
         config, heard_at, send_queue = self._config, self._stream.heard_at, self._send_queue
-        if self.session.is_waited_for:
-            self.session.remind()
+        if self.session.has_unanswered:
+            self.session.send_pending()
         if send_queue.behind and now - send_queue.took_at(now) >= config.ping_timeout:
             self.close(codes.SLOW)
         elif self._pinged_at > heard_at:

@@ -98,7 +98,7 @@ def falls_behind_with_every_write(session):
 def catches_up(session):
     """Let all be written that waits, and return what came since."""
     session.send_queue.behind = False
-    session.go_on()
+    session.resume()
     return session.send_queue.said()
 
 

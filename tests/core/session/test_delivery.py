@@ -3,7 +3,7 @@ import pytest
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import PositionEvicted
-from mesaya_ws.core.session.delivery import TOLD_AT_ONCE
+from mesaya_ws.core.session.delivery import SENT_AT_ONCE
 from tests.core.world import CHANNEL, World, ask, read_on, reviews, written
 
 
@@ -30,15 +30,15 @@ def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_every
         world.review(number, size=PAGE_BYTES)
     session, told, turns = world.client(), [], 0
     told += reviews(ask(session, channel=CHANNEL, position=start))
-    assert len(told) == TOLD_AT_ONCE
+    assert len(told) == SENT_AT_ONCE
     while session.send_queue.paused:
         world.review(10 + turns)
         assert session.send_queue.said() == []
         session.send_queue.behind = session.send_queue.paused = False
-        session.go_on()
+        session.resume()
         told += reviews(session.send_queue.said())
         turns += 1
-        assert len(told) <= (turns + 1) * TOLD_AT_ONCE + turns
+        assert len(told) <= (turns + 1) * SENT_AT_ONCE + turns
     world.review(10 + turns)
     assert turns > 1
     assert told + reviews(session.send_queue.said()) == [f"v{number}" for number in range(11 + turns)]
@@ -52,7 +52,7 @@ def test_many_states_that_are_told_at_the_same_time_are_told_in_turns():
         assert ask(session, channel=name, snapshot=True) == []
     world.look()
     world.work()
-    list(session.release())
+    list(session.retry_waiting())
     assert session.send_queue.paused
     assert session.send_queue.said() == []
     read_on(session)
@@ -74,7 +74,7 @@ def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels()
     world.review(4, size=PAGE_BYTES, restaurant="another")
     assert world.feed.window.evicted == 1
     session.send_queue.behind = False
-    session.go_on()
+    session.resume()
     world.review(5, restaurant="quiet")
     assert reviews(session.send_queue.said()) == ["v1", "v2", "v5"]
 
@@ -96,7 +96,7 @@ def overtake(world, session):
         world.review(number, size=PAGE_BYTES)
     session.send_queue.behind = False
     with pytest.raises(PositionEvicted):
-        session.go_on()
+        session.resume()
 
 
 def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
@@ -120,7 +120,7 @@ def test_who_was_overtaken_is_told_nothing_more_while_its_connection_is_being_cl
     overtake(world, session)
     for number in range(5, 12):
         world.review(number, restaurant="r2")
-    list(session.release())
+    list(session.retry_waiting())
     assert session.send_queue.said() == []
 
 
@@ -136,7 +136,7 @@ def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
     world.review(1)
     assert session.send_queue.said() == []
     session.send_queue.behind = False
-    session.go_on()
+    session.resume()
     answer, snapshot, other, another = session.send_queue.said()
     assert (answer["type"], answer["id"], answer["position"]) == ("subscribed", "s", snapshot["position"])
     assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
@@ -160,7 +160,7 @@ def test_snapshots_are_handed_over_one_at_a_time():
     assert said == [["subscribed", "snapshot"], [], []]
     for name in names[1:]:
         session.send_queue.behind = False
-        session.go_on()
+        session.resume()
         assert [(message["type"], message["channel"]) for message in session.send_queue.said()] == [
             ("subscribed", name),
             ("snapshot", name),
@@ -173,8 +173,8 @@ def test_a_few_entities_that_are_large_are_written_by_others():
         world.review(number, size=PAGE_BYTES // 2)
     session = world.client()
     assert ask(session, channel=CHANNEL, snapshot=True) == []
-    assert session.delivery.showing == parse_channel(CHANNEL)
-    snapshot = world.feed.snapshot(session.delivery.showing)
+    assert session.delivery.to_render == parse_channel(CHANNEL)
+    snapshot = world.feed.snapshot(session.delivery.to_render)
     assert len(written(snapshot)["reviews"]) == 3
-    session.delivery.show(snapshot)
+    session.delivery.on_rendered(snapshot)
     assert [message["type"] for message in session.send_queue.said()] == ["subscribed", "snapshot"]

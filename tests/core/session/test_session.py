@@ -111,12 +111,12 @@ def test_before_the_feed_is_live_a_subscription_is_held():
     world.look(lag=1)
     session = world.client()
     assert ask(session, channel=CHANNEL) == []
-    assert session.holding
+    assert session.is_waiting_for_feed
     world.review(1)
     assert world.feed.live
-    list(session.release())
+    list(session.retry_waiting())
     assert [message["type"] for message in session.send_queue.said()] == ["subscribed"]
-    assert not session.holding
+    assert not session.is_waiting_for_feed
     world.review(2)
     assert reviews(session.send_queue.said()) == ["v2"]
 
@@ -126,7 +126,7 @@ def test_a_held_subscription_can_be_left():
     session = world.client()
     ask(session, channel=CHANNEL)
     assert ask(session, "unsubscribe", channel=CHANNEL)[0]["type"] == "unsubscribed"
-    assert not session.holding
+    assert not session.is_waiting_for_feed
 
 
 def test_who_waits_is_told_so_once_and_answered_later():
@@ -134,20 +134,20 @@ def test_who_waits_is_told_so_once_and_answered_later():
     world.look(lag=1)
     session = world.client()
     assert ask(session, channel=CHANNEL, id=7) == []
-    assert session.is_waited_for
-    session.remind()
+    assert session.has_unanswered
+    session.send_pending()
     assert session.send_queue.said() == [], "it has been asked a moment ago"
-    session.remind()
+    session.send_pending()
     [answer] = session.send_queue.said()
     assert answer.items() >= {"type": "pending", "channel": CHANNEL, "id": 7, "live": False}.items()
     assert "position" not in answer
-    session.remind()
+    session.send_pending()
     assert session.send_queue.said() == []
     world.review(1)
-    list(session.release())
+    list(session.retry_waiting())
     [answer] = session.send_queue.said()
     assert (answer["type"], answer["id"], "position" in answer) == ("subscribed", 7, True)
-    assert not session.is_waited_for
+    assert not session.has_unanswered
 
 
 def test_who_is_ahead_is_told_that_it_waits():
@@ -159,7 +159,7 @@ def test_who_is_ahead_is_told_that_it_waits():
     session = world.client()
     assert ask(session, channel=CHANNEL, position=ahead) == []
     for _ in range(3):
-        session.remind()
+        session.send_pending()
     [answer] = session.send_queue.said()
     assert (answer["type"], answer["live"]) == ("pending", True)
 
@@ -172,10 +172,10 @@ def test_who_is_told_of_a_past_that_is_being_read_waits():
     session = world.client()
     assert ask(session, channel=CHANNEL, position=start) == []
     for _ in range(3):
-        session.remind()
+        session.send_pending()
     [answer] = session.send_queue.said()
     assert (answer["type"], answer["channel"]) == ("pending", CHANNEL)
-    assert [channel.name for channel in session.asking] == [CHANNEL]
+    assert [channel.name for channel in session.history_requests] == [CHANNEL]
 
 
 # Coming back
@@ -235,14 +235,14 @@ def test_whatever_a_position_is_made_into_it_brings_nothing_of_other_channels_an
     session = world.client()
     messages = ask(session, channel=CHANNEL, position=forged)
     world.look()
-    list(session.release())
+    list(session.retry_waiting())
     messages += session.send_queue.said()
-    if session.asking:
+    if session.history_requests:
         past = world.past(CHANNEL)
         world.tell(past)
         recall(session, past)
         messages += session.send_queue.said()
-    assert messages or session.holding
+    assert messages or session.is_waiting_for_feed
     assert {message["channel"] for message in messages} <= {CHANNEL}
     assert {message["type"] for message in messages} <= {"subscribed", "snapshot", "review.created"}
     world.review(4, restaurant="r0")
@@ -279,7 +279,7 @@ def test_what_is_lost_lies_before_no_place_that_is_told_until_it_is_owned_up_to(
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}
     [(topic, lost)], world.feed.gaps = world.feed.gaps, []
-    session.lose(topic, lost)
+    session.resync(topic, lost)
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}, "the state is still to be told"
 
@@ -292,10 +292,10 @@ def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
     session = behind.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     behind.review(1)
-    list(session.release())
-    assert session.holding
+    list(session.retry_waiting())
+    assert session.is_waiting_for_feed
     behind.review(2)
-    list(session.release())
+    list(session.retry_waiting())
     [answer] = session.send_queue.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
 
@@ -308,10 +308,10 @@ def test_a_position_that_the_log_does_not_reach_is_lost():
     session = world.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     world.look()
-    list(session.release())
-    assert session.holding, "that look may have begun before the log reached so far"
+    list(session.retry_waiting())
+    assert session.is_waiting_for_feed, "that look may have begun before the log reached so far"
     world.look()
-    list(session.release())
+    list(session.retry_waiting())
     answer, snapshot = session.send_queue.said()
     assert (answer["reason"], snapshot["type"]) == ("position_ahead", "snapshot")
 
@@ -323,12 +323,12 @@ def test_what_has_left_the_window_is_asked_for_and_recalled():
         world.review(number)
     session = world.client()
     assert ask(session, channel=CHANNEL, position=start) == []
-    assert [channel.name for channel in session.asking] == [CHANNEL]
+    assert [channel.name for channel in session.history_requests] == [CHANNEL]
     past = world.past(CHANNEL)
     world.review(5)
     world.tell(past)
     recall(session, past)
-    assert not session.asking
+    assert not session.history_requests
     answer, *missed = session.send_queue.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 6), answer
     assert world.feed.tally == Tally(Counter({(RECOVERED, "log"): 1}))
@@ -350,7 +350,7 @@ def test_what_is_asked_for_during_a_reading_waits_for_the_next():
     world.tell(past)
     recall(session, past)
     assert reviews(session.send_queue.said()) == ["v1"]
-    assert [channel.name for channel in session.asking] == [other]
+    assert [channel.name for channel in session.history_requests] == [other]
     past = world.past(other)
     world.tell(past)
     recall(session, past)
@@ -435,12 +435,12 @@ def test_who_is_ahead_is_not_judged_again_before_something_has_changed():
 
     behind.feed.coverage.judge = counted
     for _ in range(5):
-        list(session.release())
+        list(session.retry_waiting())
     assert judged == 0
     behind.look()
     for _ in range(5):
-        list(session.release())
-    assert (judged, session.holding) == (1, True)
+        list(session.retry_waiting())
+    assert (judged, session.is_waiting_for_feed) == (1, True)
 
 
 def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
@@ -452,7 +452,7 @@ def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
     session = late.client()
     assert ask(session, channel=CHANNEL, position=position) == []
     late.look()
-    list(session.release())
+    list(session.retry_waiting())
     assert session.send_queue.said()[0]["recovered"] is True
 
 
@@ -468,23 +468,23 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     ask(behind, channel=CHANNEL, snapshot=True)
     live.send_queue.said()
     for session in (live, elsewhere, told, behind):
-        session.lose(REVIEWS.topic, Unrecoverable.EXPIRED)
+        session.resync(REVIEWS.topic, Unrecoverable.EXPIRED)
         assert session.send_queue.said() == []
     told.send_queue.behind = behind.send_queue.behind = False
-    behind.go_on()
+    behind.resume()
     assert [message["type"] for message in behind.send_queue.said()] == ["subscribed", "snapshot"], (
         "it had not begun yet"
     )
     world.review(2)
     for session in (live, told):
-        state = world.feed.snapshot(session.delivery.showing)
+        state = world.feed.snapshot(session.delivery.to_render)
         list(state.write())
-        session.delivery.show(state)
+        session.delivery.on_rendered(state)
         [snapshot] = session.send_queue.said()
         assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "expired")
         assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1", "v2"]
     assert world.feed.tally.resumes[RESTARTED, Unrecoverable.EXPIRED] == 2
-    assert elsewhere.delivery.showing is None
+    assert elsewhere.delivery.to_render is None
     world.review(3)
     assert [reviews(session.send_queue.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
 
@@ -515,8 +515,8 @@ def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_
     assert taken < 50 * 8000, "a position, not what it stands for"
     for _ in range(2):
         world.look()
-        assert most_calls_in_a_step(session.release()) < 2 * one
-    assert not session.holding
+        assert most_calls_in_a_step(session.retry_waiting()) < 2 * one
+    assert not session.is_waiting_for_feed
     assert world.feed.tally.resumes == {(LOST, Unrecoverable.POSITION_AHEAD): len(names)}
 
 
@@ -527,20 +527,20 @@ def test_who_leaves_while_it_is_answered_is_told_no_more():
     for channel in (CHANNEL, "restaurant:r2:reviews", "restaurant:r3:reviews"):
         ask(session, channel=channel)
     world.review(1)
-    steps = session.release()
+    steps = session.retry_waiting()
     next(steps)
     session.send_queue.said()
     assert ask(session, "unsubscribe", channel="restaurant:r2:reviews")[0]["type"] == "unsubscribed"
     list(steps)
     assert [message["channel"] for message in session.send_queue.said()] == ["restaurant:r3:reviews"]
-    assert not session.holding
+    assert not session.is_waiting_for_feed
 
 
 def test_a_session_asks_by_itself_for_what_it_waits_for():
     world = World(live=False)
     session = world.client()
     ask(session, channel=CHANNEL)
-    assert (session.holding, world.services.waiting) == (True, [session])
+    assert (session.is_waiting_for_feed, world.services.waiting) == (True, [session])
 
 
 def test_a_command_is_handed_inward_and_its_client_answered_when_the_result_is_known():

@@ -381,7 +381,7 @@ async def test_many_that_vanish_at_once(world):
     assert world.registry.connections == set()
 
 
-@pytest.mark.parametrize("where", ["receive", "go_on"])
+@pytest.mark.parametrize("where", ["receive", "resume"])
 async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(world, monkeypatch, logged, where):
     bystander = await world.subscribed()
     known = set(world.registry.connections)
