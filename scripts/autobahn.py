@@ -71,6 +71,8 @@ def settings() -> Settings:
         allowed_origins=("*",),
         max_message_bytes=LARGEST,
         messages_per_second=1_000_000,
+        bytes_per_second=1024 * MIB,
+        max_fragments=1_000_000,
         send_queue_bytes=2 * LARGEST,
     )
 

@@ -62,6 +62,8 @@ class Metrics:
     """By close code, and by who closed: `client`, `service` or `nobody`."""
     refusals: Counts = Factory(Counter)
     """Requests refused before any protocol took them, by the code of the error."""
+    violations: Counts = Factory(Counter)
+    """Connections closed since the client broke a limit, by which (`core.wire.frame_limits.Violation`)."""
     requests: Counter[tuple[str, str, str]] = Factory(Counter)
     """Requests that HTTP has answered, by path, method and status."""
     log_up: bool = True

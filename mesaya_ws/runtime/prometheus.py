@@ -61,6 +61,7 @@ class _Collector(Collector):
             _known_codes(m.closes),
         )
         yield _by("requests_rejected", "Requests refused before any protocol took them.", "code", m.refusals)
+        yield _by("limits_exceeded", "WebSockets closed since the client broke a limit.", "reason", m.violations)
         yield _labelled(
             CounterMetricFamily,
             "http_requests",

@@ -1,21 +1,23 @@
 """One TCP port, two protocols: reads a request's head, and gives the connection to WebSocket or to HTTP."""
 
 import itertools
-import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from time import time
 
 import trio
+from attrs import define
 
 from mesaya_ws.core.wire import http_errors
-from mesaya_ws.core.wire.handshake import END, Head, HeadError, OriginError, accept_websocket, parse_head
+from mesaya_ws.core.wire.addresses import TrustedProxies, address_key
+from mesaya_ws.core.wire.handshake import Head, HeadError, OriginError, accept_websocket
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import bind_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.server.address_limits import AddressLimits
+from mesaya_ws.server.request_head import read_request
 from mesaya_ws.settings import Settings
 
 log = get_logger(__name__)
@@ -30,10 +32,7 @@ ServeWebSocket = Callable[[str, trio.SocketStream, bytes, bytes], Awaitable[None
 """Serves a client, given an id for the connection, its stream, the answer that opens it, and what it said already."""
 
 ServeHttp = Callable[[Head, trio.SocketStream, bytes], Awaitable[None]]
-"""Answers a request, given its head, its stream, and what came behind the head already."""
-
-RECEIVE = 16_384
-"""Bytes that are received at once, at most."""
+"""Answers a request, given its head, its stream, and what came after the head already."""
 
 PROBES = frozenset({"/health", "/health/ready", "/metrics"})
 """What is answered even by an instance that is full: whoever watches it must not take it for dead. With `OPTIONS`, `/`
@@ -45,16 +44,30 @@ SPARE_PLACES = 64
 SPARE_HEAD_SECONDS = 1.0
 """Time for a request's head on those."""
 
-_LINE_END = b"\r\n"
+
+@define(eq=False)
+class _Visit:
+    """One connection. `address` is what its limits count by, as far as it is known and counted.
+
+    In a spare place, only probes are answered; all others are `refused`.
+    """
+
+    id: str
+    stream: trio.SocketStream
+    address: str | None = None
+    refused: HeadError | None = None
 
 
 class Dispatcher:
     """Takes accepted TCP streams; whatever a client does, only its own connection ends by it.
 
     While it is `draining`, no new WebSocket is begun; HTTP goes on, so that `/health` can be asked. It is full when it
-    holds MAX_CONNECTIONS, which may have been lowered for another `bound`; then the `status` says so, and some more
-    connections are heard, to answer probes, and to refuse all others. There are `SPARE_PLACES` for these; who has been
-    refused, and then who has been there longest, gives way to who comes, so nobody can keep probes out by being slow.
+    holds MAX_CONNECTIONS, which may have been lowered for another `bound`; then the `status` says so. When it is full,
+    or the client's address holds as many as it may, the connection gets a spare place, to answer probes, and to refuse
+    all others. There are `SPARE_PLACES` for these; who has been refused, and then who has been there longest, gives way
+    to who comes, so nobody can keep probes out by being slow.
+
+    Where a client is, a trusted proxy says in the head: connections from proxies are counted for an address after that.
     """
 
     def __init__(
@@ -72,7 +85,9 @@ class Dispatcher:
         self._serve_websocket = serve_websocket
         self._serve_http = serve_http
         self._open = 0
-        self._origins_told = LogLimiter(max_keys=ORIGINS, clock=trio.current_time)
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._addresses = AddressLimits(settings.max_connections_per_address, settings.handshakes_per_second)
+        self._origin_lines = LogLimiter(max_keys=ORIGINS, clock=trio.current_time)
         self._spare: OrderedDict[str, trio.CancelScope] = OrderedDict()
         self._full = f"It holds as many connections as it may ({bound})."
         self._too_many = HeadError(
@@ -91,92 +106,109 @@ class Dispatcher:
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one client to the end of its connection; never raises, but when cancelled."""
-        id = f"{self._instance}-{next(self._serial):x}"
-        bind_context(connection=id, address=_address(stream))
+        visit = _Visit(f"{self._instance}-{next(self._serial):x}", stream)
+        host, port = _peer(stream) or (None, None)
+        bind_context(connection=visit.id, address=None if host is None else _shown(host, port))
+        is_proxy = host is not None and self._proxies.trusts(host)
         try:
-            if self.room() > 0:
+            if self.room() <= 0:
+                visit.refused = self._too_many
+            elif host is not None and not is_proxy and not self._enter(visit, host):
+                visit.refused = _TOO_MANY_OF_ADDRESS
+            if visit.refused is None:
                 self._count(1)
                 try:
-                    await self._serve(id, stream)
+                    await self._serve(visit, host if is_proxy else None)
                 finally:
                     self._count(-1)
             else:
-                await self._serve_beyond(id, stream)
+                await self._serve_beyond(visit)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client is gone
         except* Exception:
             log.exception("a connection ended by a fault of ours")
         finally:
+            if visit.address is not None:
+                self._addresses.connections.leave(visit.address)
             # Not by the stream, which would wait for a turn of the loop: a third of what the end of a connection costs.
             stream.socket.close()
+
+    def _enter(self, visit: _Visit, host: str) -> bool:
+        """Count a connection for the address of its client; return whether there may be one more."""
+        if not self._addresses.is_active:
+            return True
+        address = address_key(host)
+        if not self._addresses.connections.enter(address):
+            return False
+        visit.address = address
+        return True
 
     def _count(self, more: int) -> None:
         self._open += more
         self._status.full = None if self.room() > 0 else self._full
 
-    async def _serve_beyond(self, id: str, stream: trio.SocketStream) -> None:
+    async def _serve_beyond(self, visit: _Visit) -> None:
         """Serve a client in a spare place, for as long as that is not needed for another one."""
         if len(self._spare) >= SPARE_PLACES:
             _, longest = self._spare.popitem(last=False)
             longest.cancel()
         with trio.CancelScope() as place:
-            self._spare[id] = place
+            self._spare[visit.id] = place
             try:
-                await self._serve(id, stream, is_spare=True)
+                await self._serve(visit)
             finally:
-                self._spare.pop(id, None)
+                self._spare.pop(visit.id, None)
 
-    async def _serve(self, id: str, stream: trio.SocketStream, *, is_spare: bool = False) -> None:
-        request = None
+    async def _serve(self, visit: _Visit, proxy: str | None = None) -> None:
+        """Read the request of a client, who may be one of a trusted `proxy`, and have it answered."""
+        request, seconds = None, self._settings.handshake_timeout
         try:
-            request = await self._hear(stream, is_spare)
+            request = await read_request(
+                visit.stream,
+                self._settings.max_head_bytes,
+                seconds if visit.refused is None else min(seconds, SPARE_HEAD_SECONDS),
+                visit.refused or _TOO_LATE,
+            )
             if request is None:
                 return
             head, rest = request
-            if is_spare and not _is_probe(head):
-                raise self._too_many
-            answer = self._admit(head) if head.upgrades_to_websocket else b""
+            if proxy is not None:
+                self._identify(visit, proxy, head)
+            if visit.refused is not None and not _is_probe(head):
+                raise visit.refused
+            answer = self._admit(visit, head) if head.upgrades_to_websocket else b""
         except HeadError as error:
-            self._metrics.refusals[error.code] = self._metrics.refusals.get(error.code, 0) + 1
+            self._metrics.refusals[error.code] += 1
             log.info("request refused", code=error.code, status=int(error.status))
-            if isinstance(error, OriginError) and self._origins_told.admit(error.origin) is not None:
+            if isinstance(error, OriginError) and self._origin_lines.admit(error.origin) is not None:
                 log.warning(
                     "pages of this origin may not connect (ALLOWED_ORIGINS)",
                     origin=error.origin[:LONGEST_ORIGIN],
                     host=error.host[:LONGEST_ORIGIN],
                 )
             # What is raised again and again would keep the frames of every time.
-            if id in self._spare:
-                self._spare.move_to_end(id, last=False)
+            if visit.id in self._spare:
+                self._spare.move_to_end(visit.id, last=False)
             has_content = request is None or request[0].method != "HEAD"
-            await self._refuse(stream, error.with_traceback(None).response(time(), has_content=has_content))
+            await self._refuse(visit.stream, error.with_traceback(None).response(time(), has_content=has_content))
         else:
             if answer:
                 del head, request  # a connection may last for days
-                await self._serve_websocket(id, stream, answer, rest)
+                await self._serve_websocket(visit.id, visit.stream, answer, rest)
             else:
-                await self._serve_http(head, stream, rest)
+                await self._serve_http(head, visit.stream, rest)
 
-    async def _hear(self, stream: trio.SocketStream, is_spare: bool) -> tuple[Head, bytes] | None:
-        """Return the head of the client's request, and what came behind it; None when the client says nothing."""
-        most = self._settings.max_head_bytes
-        seen = _come_already(stream)
-        end = _end_of_head(seen)
-        if end < 0 and len(seen) <= most:
-            seconds = self._settings.handshake_timeout
-            with trio.move_on_after(min(seconds, SPARE_HEAD_SECONDS) if is_spare else seconds) as patience:
-                seen = await _read_head(stream, seen, most)
-            if patience.cancelled_caught:
-                raise self._too_many if is_spare else _TOO_LATE
-            if not seen:
-                return None
-            end = _end_of_head(seen)
-        if not 0 <= end <= most:
-            raise _TOO_LARGE
-        return parse_head(seen[:end].lstrip(_LINE_END)), seen[end + len(END) :]
+    def _identify(self, visit: _Visit, proxy: str, head: Head) -> None:
+        """Take from a proxy where its client is, and count the connection for that address."""
+        client = self._proxies.client_of(proxy, head.headers.get("x-forwarded-for", ""))
+        bind_context(address=client)
+        if not self._enter(visit, client):
+            visit.refused = _TOO_MANY_OF_ADDRESS
 
-    def _admit(self, head: Head) -> bytes:
+    def _admit(self, visit: _Visit, head: Head) -> bytes:
         """Return the answer that opens a WebSocket. Raises `HeadError` when there is to be none."""
+        if visit.address is not None and not self._addresses.admit_handshake(visit.address, trio.current_time()):
+            raise _TOO_MANY_HANDSHAKES
         answer = accept_websocket(head, self._settings.allowed_origins, auth=self._settings.auth)
         if self.draining:
             raise _DRAINING
@@ -195,45 +227,28 @@ def _is_probe(head: Head) -> bool:
     return not head.upgrades_to_websocket and (head.path in PROBES or (head.method, head.path) == ("OPTIONS", "/"))
 
 
-def _address(stream: trio.SocketStream) -> str | None:
-    """Return where a client is, as the network tells: a proxy, when one is in between. None: it is gone already."""
+def _peer(stream: trio.SocketStream) -> tuple[str, int] | None:
+    """Return the address and port of the other end, which may be a proxy's. None: it is gone already."""
     try:
         host, port, *_ = stream.socket.getpeername()
     except (OSError, ValueError):  # gone, or no network at all
         return None
+    return host, port
+
+
+def _shown(host: str, port: int | None) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _come_already(stream: trio.SocketStream) -> bytes:
-    """Return what can be read without waiting: of many who come at once, the whole head, for some 40 µs less."""
-    with suppress(OSError):  # nothing came, or a fault that whoever waits for more is told again
-        return os.read(stream.socket.fileno(), RECEIVE)
-    return b""
-
-
-def _end_of_head(seen: bytes | bytearray, looked_at: int = 0) -> int:
-    """Return where the head ends, or -1; before `looked_at` it does not.
-
-    Empty lines before it do not belong to it (RFC 9112, 2.2); old clients send one after a body.
-    """
-    if seen.startswith(_LINE_END):
-        looked_at = max(looked_at, len(seen) - len(seen.lstrip(_LINE_END)))
-    return seen.find(END, max(0, looked_at - len(END) + 1))
-
-
-async def _read_head(stream: trio.SocketStream, seen: bytes, most: int) -> bytes:
-    """Return what came up to the end of the head, or more than `most` bytes of it; nothing when the client leaves."""
-    head = bytearray(seen)
-    looked_at = 0
-    while _end_of_head(head, looked_at) < 0 and len(head) <= most:
-        looked_at = len(head)
-        data = await stream.receive_some(RECEIVE)
-        if not data:
-            return b""
-        head += data
-    return bytes(head)
-
-
 _DRAINING = HeadError(http_errors.DRAINING, "This instance is going away; connect again.", ("Retry-After", "1"))
-_TOO_LARGE = HeadError(http_errors.HEAD_TOO_LARGE, "The head of the request is too large (MAX_HEAD_BYTES).")
 _TOO_LATE = HeadError(http_errors.HEAD_TOO_LATE, "The head of the request took too long (HANDSHAKE_TIMEOUT).")
+_TOO_MANY_OF_ADDRESS = HeadError(
+    http_errors.TOO_MANY_OF_ADDRESS,
+    "This address holds as many connections as it may (MAX_CONNECTIONS_PER_ADDRESS); close some, or try again later.",
+    ("Retry-After", "5"),
+)
+_TOO_MANY_HANDSHAKES = HeadError(
+    http_errors.TOO_MANY_HANDSHAKES,
+    "This address opens WebSockets too often (HANDSHAKES_PER_SECOND); try again later.",
+    ("Retry-After", "5"),
+)

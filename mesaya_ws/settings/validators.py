@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import attrs
@@ -64,6 +64,17 @@ def a_host(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
         return
     if canonical_host(value) is None or value.startswith("["):
         raise ValueError(f"{attribute.name.upper()} must be an address or a name, such as 0.0.0.0, not {value!r}")
+
+
+def networks(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+    """Validate IP addresses, and networks in CIDR notation without bits beyond their length."""
+    for network in value:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ValueError(
+                f"{attribute.name.upper()} must be addresses or networks such as 10.0.0.0/8, not {network!r} ({error})"
+            ) from None
 
 
 def brokers(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from load.wire import Chunk, masked, split
 
-from mesaya_ws.core.wire.frame_limits import FrameLimiter
+from mesaya_ws.core.wire.frame_limits import FrameLimiter, FrameLimits
 from mesaya_ws.core.wire.frames import close_frame, text_frame
 
 payloads = st.binary(max_size=300) | st.sampled_from([b"", b"x" * 125, b"x" * 126, b"x" * 65535, b"x" * 65536])
@@ -31,7 +31,7 @@ def test_what_is_masked_is_a_frame_that_a_server_takes(payload):
     data = masked(payload)
     assert data.endswith(payload)
     assert data[1] & 0x80
-    watch = FrameLimiter(100_000, 10)
+    watch = FrameLimiter(FrameLimits(100_000, 10, 1e6, 10))
     assert watch.feed(data + masked(b"next"), 0) is None
 
 

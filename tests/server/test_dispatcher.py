@@ -38,9 +38,14 @@ class World:
         self._serving = serving or nursery
         self._serve = None
 
-    def connect(self):
-        """Return the client's end of an accepted connection; `ended` tells that it has been served."""
+    def connect(self, host=None):
+        """Return the client's end of an accepted connection; `ended` tells that it has been served.
+
+        With a `host`, it comes from there, port 4711.
+        """
         client, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
+        if host is not None:
+            ours.socket.getpeername = lambda: (host, 4711)
         client.ended = trio.Event()
 
         async def handle():
@@ -55,17 +60,27 @@ class World:
         self._nursery.start_soon(hold)
         return client
 
-    async def send(self, *parts):
+    async def send(self, *parts, host=None):
         """Return a client that has sent something, part by part."""
-        client = self.connect()
+        client = self.connect(host)
         for part in parts:
             await client.send_all(part)
             await trio.testing.wait_all_tasks_blocked()
         return client
 
-    async def refusal(self, *parts):
+    async def hold(self, *parts, host=None):
+        """Send something, on a connection that both protocols hold for as long as the client stays."""
+
+        async def serve(stream):
+            async for _ in stream:
+                pass
+
+        self.serve_by(serve)
+        return await self.send(*parts, host=host)
+
+    async def refusal(self, *parts, host=None):
         """Send something, and return status and code of the answer."""
-        client = await self.send(*parts)
+        client = await self.send(*parts, host=host)
         answer = await read_answer(client)
         assert answer.headers["connection"] == "close"
         assert parsedate_to_datetime(answer.headers["date"]).tzinfo is UTC
@@ -302,6 +317,91 @@ async def test_nobody_keeps_probes_out_by_being_slow(full):
         await client.ended.wait()
     assert not full.dispatcher._spare
     assert full.dispatcher.room() == 0
+
+
+# One address
+
+
+async def test_address_that_holds_as_many_connections_as_it_may_is_refused_and_others_are_not(nursery):
+    world = World(nursery, max_connections_per_address=2)
+    first, second = [world.connect("192.0.2.1") for _ in range(2)]
+    await trio.testing.wait_all_tasks_blocked()
+    assert await world.refusal(handshake(), host="192.0.2.1") == (429, "too_many_of_address")
+    await world.send(handshake(), host="192.0.2.2")
+    await first.aclose()
+    await first.ended.wait()
+    await world.send(handshake(), host="192.0.2.1")
+    assert len(world.websockets) == 2
+    assert world.metrics.refusals == {"too_many_of_address": 1}
+    assert not second.ended.is_set()
+
+
+async def test_ipv6_addresses_of_one_network_count_together(nursery):
+    world = World(nursery, max_connections_per_address=1)
+    world.connect("2001:db8::1")
+    await trio.testing.wait_all_tasks_blocked()
+    assert await world.refusal(handshake(), host="2001:db8::2") == (429, "too_many_of_address")
+    await world.send(handshake(), host="2001:db8:0:1::2")
+    assert len(world.websockets) == 1
+
+
+async def test_probes_of_an_address_that_holds_too_many_are_answered(nursery):
+    world = World(nursery, max_connections_per_address=1)
+    world.connect("192.0.2.1")
+    await trio.testing.wait_all_tasks_blocked()
+    await world.send(GET, host="192.0.2.1")
+    assert world.requests == [("GET /health", b"")]
+
+
+async def test_nothing_is_kept_of_an_address_without_connections(nursery):
+    world = World(nursery, max_connections_per_address=2)
+    for head in (handshake(), GET, b"nonsense" + END, b""):
+        client = await world.send(head, host="192.0.2.1")
+        await client.aclose()
+        await client.ended.wait()
+    assert len(world.dispatcher._addresses.connections) == 0
+
+
+async def test_handshakes_of_one_address_over_time_are_refused_and_requests_are_not(nursery, autojump_clock):
+    world = World(nursery, handshakes_per_second=0.2)
+    for _ in range(2):
+        await world.send(handshake(), host="192.0.2.1")
+    assert await world.refusal(handshake(), host="192.0.2.1") == (429, "too_many_handshakes")
+    await world.send(GET, host="192.0.2.1")
+    await world.send(handshake(), host="192.0.2.2")
+    await trio.sleep(5.1)
+    await world.send(handshake(), host="192.0.2.1")
+    assert (len(world.websockets), len(world.requests)) == (4, 1)
+
+
+def through(proxies):
+    return handshake({b"X-Forwarded-For": proxies})
+
+
+async def test_client_of_a_trusted_proxy_is_where_the_proxy_says(nursery, logged):
+    world = World(nursery, max_connections_per_address=1, trusted_proxies=("10.0.0.0/8",))
+    await world.hold(through(b"6.6.6.6, 192.0.2.1"), host="10.0.0.1")
+    assert await world.refusal(through(b"192.0.2.1, 10.0.0.7"), host="10.0.0.2") == (429, "too_many_of_address")
+    await world.hold(through(b"192.0.2.2"), host="10.0.0.1")
+    assert len(world.websockets) == 2
+    [event] = [event for event in logged() if event["event"] == "request refused"]
+    assert event["address"] == "192.0.2.1"
+
+
+async def test_who_is_no_trusted_proxy_says_nothing_of_where_it_is(nursery, logged):
+    world = World(nursery, max_connections_per_address=1, trusted_proxies=("10.0.0.0/8",))
+    await world.hold(through(b"192.0.2.1"), host="11.0.0.1")
+    assert await world.refusal(through(b"192.0.2.2"), host="11.0.0.1") == (429, "too_many_of_address")
+    [event] = [event for event in logged() if event["event"] == "request refused"]
+    assert event["address"] == "11.0.0.1:4711"
+
+
+async def test_clients_of_a_proxy_that_have_not_said_where_they_are_count_for_nobody(nursery):
+    world = World(nursery, max_connections_per_address=1, trusted_proxies=("10.0.0.1",))
+    for _ in range(3):
+        world.connect("10.0.0.1")
+    await world.hold(through(b"192.0.2.1"), host="10.0.0.1")
+    assert len(world.websockets) == 1
 
 
 async def test_while_it_drains_only_http_goes_on(world):

@@ -51,7 +51,20 @@ PING_TIMEOUT = CloseCode(
 RATE_LIMITED = CloseCode(
     4029,
     "rate_limited",
-    "The client sent more than MESSAGES_PER_SECOND, or too many tiny pieces of messages.",
+    "The client sent more than MESSAGES_PER_SECOND or BYTES_PER_SECOND, a message in more than MAX_FRAGMENTS, or too "
+    "many tiny pieces of messages.",
+    reconnect=False,
+)
+MESSAGE_TIMEOUT = CloseCode(
+    4408,
+    "message_timeout",
+    "A message took longer than MESSAGE_TIMEOUT from its first byte to its last.",
+    reconnect=True,
+)
+TOO_MANY_CONNECTIONS = CloseCode(
+    4429,
+    "too_many_connections",
+    "The user holds MAX_CONNECTIONS_PER_USER already: this one, the newest, is refused, and the others go on.",
     reconnect=False,
 )
 
@@ -69,6 +82,8 @@ CLOSE_CODES = {
         SLOW,
         PING_TIMEOUT,
         RATE_LIMITED,
+        MESSAGE_TIMEOUT,
+        TOO_MANY_CONNECTIONS,
     )
 }
 """All close codes that a client can meet, by number."""

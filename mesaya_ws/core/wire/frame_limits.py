@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 SMALL_PIECE = 512
 """Bytes that a receive in the middle of a message usually brings at least: segments have 536 where nobody knows better
@@ -10,6 +10,9 @@ SMALL_PIECE = 512
 
 PIECES_PER_FRAME = 20
 """Receives that bring less, and no new frame, for each frame that a client may send."""
+
+LARGEST_RECEIVE = 65_536
+"""Bytes that a receive brings at most."""
 
 RESERVED = 0x70
 """The bits of a frame's first byte that only extensions may set (RFC 6455, 5.2)."""
@@ -19,57 +22,84 @@ BURST_SECONDS = 10
 
 
 class Violation(Enum):
-    """What a client did that its connection does not survive."""
+    """What a client did that its connection does not survive; the value names it in metrics and logs."""
 
-    TOO_BIG = "too_big"
-    FLOOD = "flood"
     BINARY = "binary"
+    TOO_BIG = "message_bytes"
+    FRAMES = "messages_per_second"
+    BYTES = "bytes_per_second"
+    PIECES = "pieces"
+    FRAGMENTS = "fragments"
+    MESSAGE_TIME = "message_time"
 
 
 @define
 class Bucket:
-    """An allowance of so many a second, of which `BURST_SECONDS` can be saved; it is full at first.
+    """An allowance of so many a second, of which `BURST_SECONDS` can be saved, or `least` of them; it is full at first.
 
     Times are in seconds by any clock that only goes forward.
     """
 
     per_second: float
+    least: float = 0.0
     _left: float = 0.0
     _updated: float = float("-inf")
 
-    def take(self, now: float) -> bool:
-        """Take one; return False when there is none left."""
-        self._left = min(self.per_second * BURST_SECONDS, self._left + (now - self._updated) * self.per_second)
+    def take(self, now: float, amount: float = 1) -> bool:
+        """Take so many; return False, and take none, when less is left."""
+        most = max(self.least, self.per_second * BURST_SECONDS)
+        self._left = min(most, self._left + (now - self._updated) * self.per_second)
         self._updated = now
-        if self._left < 1:
+        if self._left < amount:
             return False
-        self._left -= 1
+        self._left -= amount
         return True
+
+
+@frozen
+class FrameLimits:
+    """What one client may send: settings of the same names, but for `messages_per_second`, which counts frames."""
+
+    max_message_bytes: int
+    messages_per_second: float
+    bytes_per_second: float
+    max_fragments: int
 
 
 @define
 class FrameLimiter:
     """Follows the headers of a client's frames, to enforce limits before anything is buffered.
 
-    It judges sizes in bytes as announced, over all fragments of a message, the number of frames over time, and that of
-    the tiny pieces in which they come: each receive costs a turn of the event loop, however little it brings. Whether
-    the frames are valid is not its business: the WebSocket library judges that.
+    It judges sizes in bytes as announced, over all fragments of a message, and how many those are; the bytes and the
+    frames over time, and the tiny pieces in which they come: each receive costs a turn of the event loop, however
+    little it brings. Whether the frames are valid is not its business: the WebSocket library judges that.
     """
 
-    max_message_bytes: int
-    frames_per_second: float
+    limits: FrameLimits
     _frames: Bucket = field(init=False)
+    _bytes: Bucket = field(init=False)
     _pieces: Bucket | None = field(init=False, default=None)  # few clients ever need one
     _header: bytes = b""
     _skip: int = 0
     _message_bytes: int = 0
+    _fragments: int = 0
+    _began_at: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        self._frames = Bucket(self.frames_per_second)
+        limits = self.limits
+        self._frames = Bucket(limits.messages_per_second)
+        self._bytes = Bucket(limits.bytes_per_second, least=limits.max_message_bytes + LARGEST_RECEIVE)
+
+    @property
+    def incomplete_since(self) -> float | None:
+        """When the message, or the control frame, began whose end has not come yet; None: nothing is incomplete."""
+        return self._began_at if self._fragments or self._skip else None
 
     def feed(self, data: bytes, now: float) -> Violation | None:
         """Take what has been received of the client at the time `now` (seconds); return the first violation in it."""
         at, end = 0, len(data)
+        if not self._bytes.take(now, end):
+            return Violation.BYTES
         brings_frame = False
         while True:
             if self._skip >= end - at:
@@ -100,7 +130,9 @@ class FrameLimiter:
 
     def _judge(self, header: bytes, now: float) -> Violation | None:
         if not self._frames.take(now):
-            return Violation.FLOOD
+            return Violation.FRAMES
+        if not self._fragments:
+            self._began_at = now
         opcode, final = header[0] & 0x0F, header[0] & 0x80
         self._skip = header[1] & 0x7F
         if self._skip > 125:
@@ -110,13 +142,16 @@ class FrameLimiter:
         if opcode == 2 and not header[0] & RESERVED:  # with them it is no valid frame, whatever it carries
             return Violation.BINARY
         self._message_bytes += self._skip
-        if self._message_bytes > self.max_message_bytes:
+        self._fragments += 1
+        if self._message_bytes > self.limits.max_message_bytes:
             return Violation.TOO_BIG
+        if self._fragments > self.limits.max_fragments:
+            return Violation.FRAGMENTS
         if final:
-            self._message_bytes = 0
+            self._message_bytes = self._fragments = 0
         return None
 
     def _judge_piece(self, now: float) -> Violation | None:
         if self._pieces is None:
-            self._pieces = Bucket(self.frames_per_second * PIECES_PER_FRAME)
-        return None if self._pieces.take(now) else Violation.FLOOD
+            self._pieces = Bucket(self.limits.messages_per_second * PIECES_PER_FRAME)
+        return None if self._pieces.take(now) else Violation.PIECES

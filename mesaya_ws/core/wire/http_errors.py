@@ -51,6 +51,16 @@ UPGRADE_REQUIRED = HttpError(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", "T
 BAD_VERSION = HttpError(
     HTTPStatus.UPGRADE_REQUIRED, "bad_version", "The handshake is of another version of the protocol than 13."
 )
+TOO_MANY_OF_ADDRESS = HttpError(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "too_many_of_address",
+    "The client's address holds MAX_CONNECTIONS_PER_ADDRESS already.",
+)
+TOO_MANY_HANDSHAKES = HttpError(
+    HTTPStatus.TOO_MANY_REQUESTS,
+    "too_many_handshakes",
+    "The client's address has opened more than HANDSHAKES_PER_SECOND.",
+)
 HEAD_TOO_LARGE = HttpError(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "head_too_large",
@@ -94,6 +104,8 @@ HTTP_ERRORS = (
     REFUSED,
     UPGRADE_REQUIRED,
     BAD_VERSION,
+    TOO_MANY_OF_ADDRESS,
+    TOO_MANY_HANDSHAKES,
     HEAD_TOO_LARGE,
     INTERNAL,
     UNKNOWN_METHOD,

@@ -1,6 +1,7 @@
 """One client's connection: what it does, and its end."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -12,7 +13,7 @@ from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
-from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
+from mesaya_ws.core.wire.frame_limits import FrameLimiter, FrameLimits, Violation
 from mesaya_ws.core.wire.frames import PING, close_frame
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.server.websocket.send_queue import SendQueue
@@ -31,19 +32,20 @@ _PROTOCOL_ERRORS = (1002, 1007)
 CLIENT, SERVICE, NOBODY = "client", "service", "nobody"
 """Who closed a connection: whoever sent the first close frame, or nobody, when it broke without one."""
 
-_VERDICTS = {
+_CLOSE_CODES = {
     Violation.TOO_BIG: codes.MESSAGE_TOO_BIG,
-    Violation.FLOOD: codes.RATE_LIMITED,
     Violation.BINARY: codes.UNSUPPORTED_DATA,
+    Violation.MESSAGE_TIME: codes.MESSAGE_TIMEOUT,
 }
+"""With what a client is closed that breaks a limit; all others are limits of a rate."""
 
 
 @frozen
 class ConnectionConfig:
     """What one connection may cost, and how long it may be silent: settings of the same names."""
 
-    max_message_bytes: int
-    messages_per_second: float
+    frame_limits: FrameLimits
+    message_timeout: float
     send_queue_messages: int
     send_queue_bytes: int
     ping_interval: float
@@ -53,14 +55,16 @@ class ConnectionConfig:
 
 def connection_config(settings: Settings) -> ConnectionConfig:
     """Return what `settings` say of each connection."""
-    return ConnectionConfig(**{name: getattr(settings, name) for name in fields_dict(ConnectionConfig)})
+    own = {name: getattr(settings, name) for name in fields_dict(ConnectionConfig) if name != "frame_limits"}
+    limits = {name: getattr(settings, name) for name in fields_dict(FrameLimits)}
+    return ConnectionConfig(FrameLimits(**limits), **own)
 
 
 class Connection:
     """A client, from the answer that opens its WebSocket to the end of its socket.
 
-    What it sends is received by `receive`, and what kinds of messages those were is counted in `counts`. While it lags
-    behind, there is a send task in `senders`, which ends with the stream.
+    What it sends is received by `receive`; what kinds of messages those were is counted in `counts`, and which limit it
+    broke, in `violations`. While it lags, there is a send task in `senders`, which ends with the stream.
     """
 
     __slots__ = (
@@ -73,6 +77,7 @@ class Connection:
         "_stream",
         "_tcp",
         "_verdict",
+        "_violations",
         "session",
     )
 
@@ -86,11 +91,13 @@ class Connection:
         receive: Receive,
         open_session: Callable[[SendQueue], Session],
         registry: "SessionRegistry[Connection]",
-        counts: dict[str, int],
+        counts: Counter[str],
+        violations: Counter[str],
     ) -> None:
         self._config = config
         self._registry = registry
         self._counts = counts
+        self._violations = violations
         self._tcp = stream
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
@@ -98,7 +105,7 @@ class Connection:
         self._send_queue = SendQueue(
             stream.socket, senders, self, max_messages=config.send_queue_messages, max_bytes=config.send_queue_bytes
         )
-        watch = FrameLimiter(config.max_message_bytes, config.messages_per_second)
+        watch = FrameLimiter(config.frame_limits)
         self._stream = ClientStream(stream.socket, early, self._send_queue, watch, self, receive)
         self.session = open_session(self._send_queue)
 
@@ -135,7 +142,10 @@ class Connection:
 
     def on_violation(self, violation: Violation) -> None:
         """End the connection of a client that breaks a limit."""
-        self.close(_VERDICTS[violation])
+        if self._verdict is None:
+            self._violations[violation.value] += 1
+            log.info("client broke a limit", connection=self.session.id, reason=violation.value)
+        self.close(_CLOSE_CODES.get(violation, codes.RATE_LIMITED))
 
     def check(self, now: float) -> None:
         """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2).
@@ -151,6 +161,8 @@ class Connection:
         elif self._pinged_at > heard_at:
             if now - max(self._pinged_at, send_queue.took_at(now)) >= config.ping_timeout:
                 self.close(codes.PING_TIMEOUT)
+        elif (began_at := self._stream.incomplete_since) is not None and now - began_at >= config.message_timeout:
+            self.on_violation(Violation.MESSAGE_TIME)
         elif now - heard_at >= config.ping_interval:
             self._pinged_at = now
             send_queue.offer(PING, 1)
@@ -178,7 +190,7 @@ class Connection:
     def _obey(self, text: str) -> None:
         counts = self._counts
         kind = self.session.receive(text)
-        counts[kind] = counts.get(kind, 0) + 1
+        counts[kind] += 1
         if kind in codes.ERROR_CODES:
             log.info("message refused", code=kind)
 

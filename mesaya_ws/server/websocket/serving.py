@@ -56,6 +56,7 @@ class WebSocketServer:
             open_session=partial(self.open_session, id),
             registry=self.registry,
             counts=metrics.client_messages,
+            violations=metrics.violations,
         )
         self.registry.add(connection)
         metrics.connections_open += 1

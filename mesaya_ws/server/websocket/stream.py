@@ -92,6 +92,11 @@ class ClientStream(trio.abc.Stream):
         if self._send_queue.broken:
             raise trio.BrokenResourceError
 
+    @property
+    def incomplete_since(self) -> float | None:
+        """When the client began a message whose end has not come yet; None: there is no such message."""
+        return None if self._watch is None else self._watch.incomplete_since
+
     async def wait_send_all_might_not_block(self) -> None:
         """Return at once: the send queue never blocks."""
         await trio.lowlevel.checkpoint()

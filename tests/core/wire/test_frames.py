@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
 
-from mesaya_ws.core.wire.frame_limits import PIECES_PER_FRAME, FrameLimiter, Violation
+from mesaya_ws.core.wire.frame_limits import PIECES_PER_FRAME, Bucket, FrameLimiter, FrameLimits, Violation
 from mesaya_ws.core.wire.frames import PING, close_frame, text_frame
 
 
@@ -48,8 +48,8 @@ def test_a_close_frame_is_always_valid(code, reason):
     assert reason.startswith(frame.payload[1] or "")
 
 
-def watch(limit=1000, rate=10.0):
-    return FrameLimiter(limit, rate)
+def watch(limit=1000, rate=10.0, byte_rate=1e9, fragments=1000):
+    return FrameLimiter(FrameLimits(limit, rate, byte_rate, fragments))
 
 
 def test_a_message_may_be_as_large_as_the_limit():
@@ -83,14 +83,71 @@ def test_binary_frame_with_a_reserved_bit_is_left_to_the_protocol(bit):
 def test_frames_over_time():
     flood = watch(rate=10)
     assert flood.feed(masked(1, b"x") * 100, 0.0) is None, "ten seconds' worth at once"
-    assert flood.feed(masked(1, b"x"), 0.05) is Violation.FLOOD
+    assert flood.feed(masked(1, b"x"), 0.05) is Violation.FRAMES
     steady = watch(rate=10)
     for tick in range(500):
         assert steady.feed(masked(9, b""), tick / 10) is None
 
 
 def test_empty_fragments_are_frames_too():
-    assert watch(rate=1).feed(masked(1, b"", final=False) + masked(0, b"", final=False) * 10, 0) is Violation.FLOOD
+    assert watch(rate=1).feed(masked(1, b"", final=False) + masked(0, b"", final=False) * 10, 0) is Violation.FRAMES
+
+
+def test_message_of_more_fragments_than_there_may_be_is_a_violation():
+    def fragments(count):
+        return (
+            masked(1, b"x", final=False)
+            + (masked(0, b"x", final=False) + masked(9, b"")) * (count - 2)
+            + masked(0, b"")
+        )
+
+    assert watch(fragments=10).feed(fragments(10) * 2, 0) is None, "of each message, and pings are none"
+    assert watch(fragments=10).feed(fragments(11), 0) is Violation.FRAGMENTS
+
+
+def test_bytes_over_time():
+    limiter = watch(limit=10, byte_rate=10_000, rate=1e6)
+    assert limiter.feed(masked(9, b"x" * 94) * 1000, 0.0) is None, "ten seconds' worth at once"
+    assert limiter.feed(masked(9, b"x" * 94), 0.005) is Violation.BYTES
+    steady = watch(byte_rate=10_000, rate=1e6)
+    for tick in range(5000):
+        assert steady.feed(masked(9, b"x" * 94), tick / 100) is None
+
+
+def test_largest_message_may_always_come_at_once():
+    limiter = watch(limit=1_000_000, byte_rate=1)
+    assert limiter.feed(masked(1, b"x" * 1_000_000), 0.0) is None
+    assert limiter.feed(b"x" * 65_536, 0.0) is Violation.BYTES
+
+
+@pytest.mark.parametrize(
+    ("parts", "since"),
+    [
+        pytest.param([masked(1, b"x")], None, id="a whole message"),
+        pytest.param([masked(1, b"x", final=False)], 1, id="a fragment"),
+        pytest.param([masked(1, b"x", final=False), masked(9, b"p"), masked(0, b"", final=False)], 1, id="more of it"),
+        pytest.param([masked(1, b"x", final=False), masked(0, b"")], None, id="its end"),
+        pytest.param([masked(1, b""), masked(1, b"xy")[:-1]], 2, id="a frame without its end"),
+        pytest.param([masked(1, b"xy")[:-1], b"y"], None, id="and with it"),
+        pytest.param(
+            [masked(1, b"xy", final=False), masked(0, b"xyz")[:-2], b"x"], 1, id="the last frame without its end"
+        ),
+    ],
+)
+def test_incomplete_message_is_known_since_its_first_frame(parts, since):
+    limiter = watch()
+    for now, part in enumerate(parts, 1):
+        assert limiter.feed(part, now) is None
+    assert limiter.incomplete_since == since
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 30)), max_size=50))
+def test_bucket_never_gives_more_than_what_it_saved_and_what_came_since(takes):
+    bucket, now, given_away = Bucket(2.0), 0.0, 0
+    for seconds, amount in takes:
+        now += seconds
+        given_away += amount * bucket.take(now, amount)
+        assert given_away <= 20 + 2 * now + 1e-6
 
 
 def fed(limiter, data, size, now, per_second):
@@ -104,7 +161,7 @@ def fed(limiter, data, size, now, per_second):
 def test_tiny_pieces_over_time():
     rate, wire = 100, masked(1, b"x" * 60_000)
     violation, at = fed(watch(60_000, rate), wire, 1, 0.0, per_second=1e6)
-    assert (violation, at) == (Violation.FLOOD, pytest.approx(rate * 10 * PIECES_PER_FRAME / 1e6, rel=0.1))
+    assert (violation, at) == (Violation.PIECES, pytest.approx(rate * 10 * PIECES_PER_FRAME / 1e6, rel=0.1))
     violation, _ = fed(watch(60_000, rate), wire, 1, 0.0, per_second=rate * PIECES_PER_FRAME)
     assert violation is None
     violation, _ = fed(watch(60_000, rate), masked(1, b"") * 10_000, 1, 0.0, per_second=rate * 6)
@@ -132,8 +189,8 @@ def test_messages_that_come_in_several_packets_each_may_come_as_often_as_others(
 )
 def test_how_the_bytes_are_cut_makes_no_difference(frames, data):
     wire = b"".join(masked(opcode, bytes(size if opcode == 1 else size % 126)) for opcode, size in frames)
-    whole = FrameLimiter(5000, 1000).feed(wire, 0)
-    pieces, cut = FrameLimiter(5000, 1000), None
+    whole = watch(5000, 1000).feed(wire, 0)
+    pieces, cut = watch(5000, 1000), None
     while wire and cut is None:
         size = data.draw(st.integers(1, max(1, min(len(wire), 4000))))
         cut = pieces.feed(wire[:size], 0)

@@ -10,8 +10,8 @@ import trio.testing
 from attrs import frozen
 
 from mesaya_ws.core.wire.handshake import END, HeadError, parse_head
-from mesaya_ws.server.dispatcher import RECEIVE
 from mesaya_ws.server.http.serving import serve_http
+from mesaya_ws.server.request_head import RECEIVE
 
 PATIENCE = 10.0
 """Seconds after which an answer counts as missing."""

@@ -65,9 +65,16 @@ async def test_no_message_takes_long(world, text):
     assert take(session.receive, text.decode()) <= LONGEST
 
 
+def in_fragments(first, other):
+    """Return as many frames as there may be, each message in as many as it may have."""
+    most = next(count for count in range(DEFAULTS.max_fragments, 1, -1) if FRAMES % count == 0)
+    between = frame(other, CONTINUATION, final=False) * (most - 2)
+    return (frame(first, TEXT, final=False) + between + frame(other, CONTINUATION)) * (FRAMES // most)
+
+
 SMALLEST = {
-    "empty fragments": frame(b"", TEXT, final=False) + frame(b"", CONTINUATION, final=False) * (FRAMES - 1),
-    "small fragments": frame(b"x", TEXT, final=False) + frame("ñ".encode(), CONTINUATION, final=False) * (FRAMES - 1),
+    "empty fragments": in_fragments(b"", b""),
+    "small fragments": in_fragments(b"x", "ñ".encode()),
     "empty messages": frame(b"") * FRAMES,
     "pings": frame(b"", PING) * FRAMES,
     "large pings": frame(b"x" * 125, PING) * FRAMES,

@@ -161,18 +161,46 @@ async def test_subscriptions_that_wait_are_made_known():
         (frame(b"", announced=1 << 62), (1009, "message_too_big")),
         (frame(b"{}") * 11, (4029, "rate_limited")),
         (frame(b"", final=False) + frame(b"", 0, final=False) * 10, (4029, "rate_limited")),
+        (frame(b"", final=False) + frame(b"", 0, final=False) * 8, (4029, "rate_limited")),
         (frame(b"\xff"), (1007, "invalid_data")),
         (frame(b"x", mask=None), (1002, "protocol_error")),
     ],
 )
 async def test_who_breaks_a_rule_is_told_which(sent, verdict):
-    async with gateway(max_message_bytes=256, messages_per_second=1) as world:
+    async with gateway(max_message_bytes=256, messages_per_second=1, max_fragments=8) as world:
         client = await world.client()
         await client.send(sent)
         assert await client.closed_with() == verdict
         await client.stream.aclose()
         await world.until_nobody_is_left()
         assert world.metrics.closes == {(str(verdict[0]), "service"): 1}
+
+
+async def test_limit_that_a_client_broke_is_counted_once_and_logged(logged):
+    async with gateway(messages_per_second=1) as world:
+        client = await world.client()
+        await client.send(frame(b"{}") * 50)
+        assert await client.closed_with() == (4029, "rate_limited")
+        assert world.metrics.violations == {"messages_per_second": 1}
+    [event] = [event for event in logged() if event["event"] == "client broke a limit"]
+    assert (event["connection"], event["reason"]) == ("c1", "messages_per_second")
+
+
+@pytest.mark.parametrize(
+    "begun", [frame(b'{"type":', final=False), frame(b'{"type":"ping"}')[:-3]], ids=["fragment", "half a frame"]
+)
+async def test_message_that_does_not_end_in_time_closes_however_busy_the_client_is(autojump_clock, begun):
+    async with gateway(message_timeout=7, ping_timeout=60) as world:
+        world.nursery.start_soon(keep_alive, world.registry.connections, world.settings)
+        client = await world.client()
+        await client.send(frame(b'{"type": "ping"}'))
+        assert (await client.message())["type"] == "pong"
+        await trio.sleep(60)
+        started = trio.current_time()
+        await client.send(begun)
+        assert await client.closed_with() == (4408, "message_timeout")
+        assert trio.current_time() - started == pytest.approx(7, abs=1.5)
+        assert world.metrics.violations == {"message_time": 1}
 
 
 async def test_a_client_that_closes_with_a_code_of_faults_is_answered_once(world):

@@ -2,7 +2,7 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.core.wire.frame_limits import FrameLimiter, Violation
+from mesaya_ws.core.wire.frame_limits import FrameLimiter, FrameLimits, Violation
 from mesaya_ws.server.websocket.stream import ClientStream
 from tests.wire import BINARY, frame
 
@@ -32,7 +32,12 @@ class World:
         self.client, ours = trio.testing.memory_stream_pair()
         self.send_queue, self.violations = FakeOutbox(), []
         self.stream = ClientStream(
-            ours, early, self.send_queue, FrameLimiter(100, 50), self, receive=lambda stream: stream.receive_some()
+            ours,
+            early,
+            self.send_queue,
+            FrameLimiter(FrameLimits(100, 50, 1e6, 10)),
+            self,
+            receive=lambda stream: stream.receive_some(),
         )
 
     def on_violation(self, violation):
