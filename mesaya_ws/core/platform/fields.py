@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from math import isfinite
 from typing import Any
 
@@ -31,6 +30,15 @@ MAX_NAMES = 2000
 
 _REMEMBERED_NAMES = 2 * MAX_NAMES  # so a record forgets its own names once at most, however often it repeats them
 _withheld: dict[str, bool] = {}
+
+_REMEMBERED_IDS = 16_384
+_ids: dict[str, str] = {}
+"""Ids that came lately. Most records name what others have named: to remember an id is a third of matching it, and the
+entities that name the same one share one string of 85 bytes."""
+
+_LONGEST_WORD = 32
+_words: dict[str, str] = {}
+"""Status words that came lately, in lower case: a few, which all entities share."""
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _LONGEST_NUMBER = 64
@@ -74,19 +82,32 @@ def flag(value: Any) -> Any:
 
 def word(value: Any) -> Any:
     """Accept a status word, and write it in lower case as the clients know it."""
-    return value.lower() if type(value) is str else DROPPED
+    if type(value) is not str:
+        return DROPPED
+    known = _words.get(value)
+    if known is not None:
+        return known
+    lower = value.lower()
+    if len(value) <= _LONGEST_WORD:
+        if len(_words) >= _REMEMBERED_NAMES:
+            _words.clear()
+        _words[value] = lower
+    return lower
 
 
 def reference(value: Any) -> Any:
     """Accept the id of an entity: anything that may stand in a channel's name."""
-    # The length first, so that nothing longer is remembered.
-    return value if type(value) is str and len(value) <= LONGEST_IDENTIFIER and _is_id(value) else DROPPED
-
-
-@lru_cache(16_384)
-def _is_id(text: str) -> bool:
-    # Most records name what others have named: to remember is a third of matching.
-    return IDENTIFIER.fullmatch(text) is not None
+    if type(value) is not str:
+        return DROPPED
+    known = _ids.get(value)
+    if known is not None:
+        return known
+    if len(value) > LONGEST_IDENTIFIER or IDENTIFIER.fullmatch(value) is None:
+        return DROPPED
+    if len(_ids) >= _REMEMBERED_IDS:
+        _ids.clear()
+    _ids[value] = value
+    return value
 
 
 def mapping(value: Any) -> Any:

@@ -32,7 +32,7 @@ CHAIR = Entity(
     ],
 )
 def test_the_id_that_data_holds(data, id):
-    assert CHAIR.id_in(data) is id
+    assert CHAIR.id_in(data) == id
 
 
 def test_an_id_has_its_own_name_and_no_other():

@@ -1,4 +1,7 @@
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesaya_ws.core.platform.entities import ENTITIES
 from mesaya_ws.core.platform.entity_table import EntityTable
@@ -91,3 +94,35 @@ def test_a_payment_of_a_reservation_is_whole_though_it_is_of_no_subscription():
     assert "note" not in payments.alive["p"], "a whole record leaves out what has no value"
     payments.apply("p", (3, 0, 2), {"amount": 6, "paymentStatus": "paid"})
     assert payments.alive["p"]["reservationId"] == "v"
+
+
+PARTS = ("number", "capacity", "more")
+told = st.dictionaries(st.sampled_from(PARTS), st.integers(0, 9))
+arrivals = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans(), told), max_size=12)
+
+
+@given(arrivals)
+def test_state_after_any_arrivals_is_of_the_latest_record_of_each_field(arrivals):
+    table, known, times = EntityTable(ENTITIES["table"]), {}, {}
+    for offset, (partition, time, is_whole, fields) in enumerate(arrivals):
+        data = {"tableId": "t", **(dict.fromkeys(ENTITIES["table"].required, 0) if is_whole else {}), **fields}
+        table.apply("t", (time, partition, offset), data)
+        # Time never goes back in a partition.
+        at = times[partition] = max(time, times.get(partition, 0))
+        known[at, partition, offset] = data, is_whole
+        expected, made_of = {}, {}
+        for place, (data, is_whole) in sorted(known.items()):
+            expected = data if is_whole else expected | data
+            made_of = dict.fromkeys(data, place) if is_whole else made_of | dict.fromkeys(data, place)
+        assert table.alive["t"] == expected
+        assert {name: table.told_at("t", name) for name in expected} == made_of
+        assert table.newest("t") == max(known)
+    again = EntityTable(ENTITIES["table"])
+    for name, id, value in table.rows():
+        again.load(name.partition("/")[0], id, orjson.loads(orjson.dumps(value)))
+    assert list(map(canonical, again.rows())) == list(map(canonical, table.rows()))
+
+
+def canonical(row):
+    """Return a row of a table as JSON with sorted keys."""
+    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
