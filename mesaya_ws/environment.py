@@ -16,6 +16,7 @@ from typed_settings.converters import TSConverter
 
 from mesaya_ws.settings import LOOPBACK_ONLY, Settings, SettingsError
 from mesaya_ws.settings.contradictions import contradictions
+from mesaya_ws.settings.tokens import TOKEN_SETTINGS
 
 _CONVERTER = TSConverter(strlist_sep=lambda text: [word for part in text.split(",") if (word := part.strip())])
 _FOR_ANY_LOG = ("KAFKA_TOPICS", "")
@@ -44,6 +45,7 @@ def load_settings(environ: Mapping[str, str] | None = None, directory: Path | No
     texts = given(environ, directory)
     values: dict[str, Any] = {}
     problems = [f"{old} is called {new} now: rename it" for old, new in _RENAMED.items() if old in texts]
+    problems += _unknown_tokens(texts)
     for field in attrs.fields(Settings):
         if text := texts.get(field.name.upper()):
             try:
@@ -89,6 +91,14 @@ def _value(field: "attrs.Attribute[Any]", text: str) -> object:
     return value
 
 
+def _unknown_tokens(texts: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each name that begins with `JWT_` and is no setting: it may be meant to close something."""
+    for text in sorted(text for text in texts if text.startswith("JWT_") and text not in TOKEN_SETTINGS):
+        alike = get_close_matches(text, TOKEN_SETTINGS, 1, _ALIKE)
+        hint = f"{alike[0]} may be meant" if alike else f"there are {', '.join(TOKEN_SETTINGS)}"
+        yield f"{text} is no setting, and would have no effect: {hint}"
+
+
 def unused(settings: Settings, texts: Mapping[str, str]) -> Iterator[str]:
     """Yield a sentence for each of the `texts` that has no effect beside the others, or is a misspelt setting."""
     names = {field.name.upper() for field in attrs.fields(Settings)}
@@ -104,6 +114,8 @@ def unused(settings: Settings, texts: Mapping[str, str]) -> Iterator[str]:
     for part in ("SASL", "SSL"):
         if kafka and part not in protocol and (listed := given(f"KAFKA_{part}_")):
             yield f"{listed} is not used with KAFKA_SECURITY_PROTOCOL={protocol}"
+    if not settings.auth and (listed := given("JWT_")):
+        yield f"{listed} is not used with AUTH=off"
     for text in sorted(texts.keys() - names):
         if alike := get_close_matches(text, names, 1, _ALIKE):
             yield f"{text} is no setting, and has no effect; {alike[0]} may be meant"

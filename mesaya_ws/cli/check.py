@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mesaya_ws.cli.failure import usable_settings
-from mesaya_ws.cli.probes import Service, find_service, platform_findings, service_findings
+from mesaya_ws.cli.probes import Service, find_service, issuer_findings, platform_findings, service_findings
 from mesaya_ws.cli.running import run
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
@@ -32,8 +32,9 @@ WRONG = 1
 def check(as_json: bool) -> None:
     """Say whether the service can do what it should, and show what is configured. Nothing is made or changed.
 
-    Looks at the settings, the event log and its topics, the platform's API, and the service, if one runs. Exits with 0
-    when nothing must be mended, with 1 otherwise, and with 2 when the settings cannot be used.
+    Looks at the settings, the event log and its topics, the platform's API, the keys of JWT_JWKS_URL, and the
+    service, if one runs. Exits with 0 when nothing must be mended, with 1 otherwise, and with 2 when the settings
+    cannot be used.
     """
     settings = usable_settings()
     inspection, service = run(_inspect, settings)
@@ -84,10 +85,14 @@ async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
     async def probe_platform() -> None:
         findings.extend(await trio.to_thread.run_sync(lambda: list(platform_findings(settings))))
 
+    async def probe_issuer() -> None:
+        findings.extend(await trio.to_thread.run_sync(lambda: list(issuer_findings(settings))))
+
     async with trio.open_nursery() as nursery:
         nursery.start_soon(inspect_log)
         nursery.start_soon(probe_service)
         nursery.start_soon(probe_platform)
+        nursery.start_soon(probe_issuer)
     return inspection._replace(findings=[*inspection.findings, *findings]), service
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from time import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import orjson
@@ -17,6 +17,9 @@ from mesaya_ws.cli.address import service_address
 from mesaya_ws.core.log.inspection import Finding, error, warning
 from mesaya_ws.settings import Settings
 from mesaya_ws.settings.display import fingerprints
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.access.keys import Key
 
 PATIENCE = 5.0
 """Seconds for each step of an answer."""
@@ -134,6 +137,28 @@ def service_findings(service: Service, settings: Settings) -> Iterator[Finding]:
                 f"the service at {address} runs with other settings than those here: {differing}. "
                 "Restart it, or see its environment."
             )
+
+
+def published_keys(url: str) -> "tuple[Key, ...]":
+    """Return the keys of the key set at `url`. Raises `NoAnswerError` or `ValueError`, with the rest of a sentence."""
+    from mesaya_ws.core.access.keys import key_set
+
+    answer = ask(url)
+    if answer.status != HTTPStatus.OK:
+        raise NoAnswerError(f"it answers {answer.status}, not 200")
+    try:
+        return key_set(answer.content)
+    except ValueError as error:
+        raise ValueError(f"it {error}") from None
+
+
+def issuer_findings(settings: Settings) -> Iterator[Finding]:
+    """Say what is wrong with JWT_JWKS_URL, if it is set and used."""
+    if settings.jwt_jwks_url and settings.auth:
+        try:
+            published_keys(settings.jwt_jwks_url)
+        except (NoAnswerError, ValueError) as failure:
+            yield error(f"JWT_JWKS_URL: {settings.jwt_jwks_url}: {failure}.")
 
 
 def platform_findings(settings: Settings) -> Iterator[Finding]:

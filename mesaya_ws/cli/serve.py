@@ -15,6 +15,7 @@ from mesaya_ws.environment import load_settings
 from mesaya_ws.runtime.exceptions import only
 from mesaya_ws.runtime.logs import configure, get_logger
 from mesaya_ws.settings import Settings, SettingsError
+from mesaya_ws.settings.tokens import token_sources
 from mesaya_ws.workers.metrics_files import MetricsDirectory
 from mesaya_ws.workers.role import WorkerRole
 from mesaya_ws.workers.supervisor import COMMAND, GaveUpError, supervise
@@ -44,6 +45,11 @@ def serve(host: str | None, port: str | None, workers: int | None, command: str 
     configure(settings.log_level, settings.log_format)
     if not settings.auth:
         log.warning("AUTH is off: private channels are open to whoever connects", host=settings.host)
+    elif not token_sources(settings):
+        log.warning(
+            "no key for tokens: only public channels are open; set JWT_PUBLIC_KEY, JWT_JWKS_URL or JWT_SECRET to open "
+            "private ones to those whom they concern"
+        )
     _run(settings, supervise, settings, load, COMMAND, _gateway() if settings.workers == 1 else None)
 
 

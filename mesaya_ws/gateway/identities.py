@@ -13,10 +13,23 @@ import trio
 
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.keys import Key
+from mesaya_ws.core.access.keys import Key, public_keys, secret_key
 from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, BadToken, Flaw, TokenRules, verify
 from mesaya_ws.core.access.verified_tokens import VerifiedTokens
 from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.settings import Settings
+
+
+def configured_keys(settings: Settings) -> tuple[Key, ...]:
+    """Return the keys that the settings hold: of JWT_PUBLIC_KEY, or JWT_SECRET and the one before it; or none."""
+    if settings.jwt_public_key:
+        return public_keys(settings.jwt_public_key)
+    return tuple(secret_key(secret) for secret in (settings.jwt_secret, settings.jwt_secret_previous) if secret)
+
+
+def token_rules(settings: Settings) -> TokenRules:
+    """Return what the settings ask of tokens."""
+    return TokenRules(settings.jwt_issuer, settings.jwt_audience, settings.jwt_leeway, settings.jwt_max_age)
 
 
 class KeySource(Protocol):

@@ -16,6 +16,7 @@ from mesaya_ws.settings.kafka import KafkaSettings
 from mesaya_ws.settings.limits import LimitSettings
 from mesaya_ws.settings.server import LOOPBACK_ONLY, ServerSettings
 from mesaya_ws.settings.slow_clients import SlowClientSettings
+from mesaya_ws.settings.tokens import TokenSettings
 from mesaya_ws.settings.units import MIB
 
 __all__ = ["GROUPS", "LOOPBACK_ONLY", "MIB", "Settings", "SettingsError", "followed", "limits_of"]
@@ -27,6 +28,7 @@ class Settings(
     HistorySettings,
     SlowClientSettings,
     LimitSettings,
+    TokenSettings,
     AccessSettings,
     KafkaSettings,
     EventLogSettings,
@@ -40,6 +42,7 @@ GROUPS = {
     "The event log": EventLogSettings,
     "Kafka": KafkaSettings,
     "Access": AccessSettings,
+    "Tokens": TokenSettings,
     "Limits": LimitSettings,
     "Slow and silent clients": SlowClientSettings,
     "Clients that come back": HistorySettings,

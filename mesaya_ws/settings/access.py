@@ -11,7 +11,12 @@ class AccessSettings:
         default=True,
         help="`off` opens private channels (`user:…`, `restaurant:…:reservations`) to everyone: for development only.",
     )
+    auth_required: bool = ts.option(
+        default=False,
+        help="Whether clients without a token are closed with 4401 after HANDSHAKE_TIMEOUT, rather than served what is "
+        "public.",
+    )
     publish_token: ts.SecretStr = ts.secret(
         default=ts.SecretStr(""),
-        help="Bearer token for POST /publish and /broadcast; without it both are closed.",
+        help="Bearer token for POST /publish, /broadcast and /revoke; without it all three are closed.",
     )

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from mesaya_ws.settings import Settings, followed
+from mesaya_ws.settings.tokens import token_sources
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each contradiction."""
     yield from _kafka(settings)
+    yield from _tokens(settings)
     if settings.checkpoint_topic in followed(settings):
         yield f"CHECKPOINT_TOPIC={settings.checkpoint_topic} is followed for its events: choose a topic of its own"
 
@@ -18,3 +20,16 @@ def _kafka(settings: Settings) -> Iterator[str]:
         yield f"KAFKA_SECURITY_PROTOCOL={protocol} needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
     if bool(settings.kafka_ssl_certfile) != bool(settings.kafka_ssl_keyfile):
         yield "KAFKA_SSL_CERTFILE and KAFKA_SSL_KEYFILE belong together: set both or neither"
+
+
+def _tokens(settings: Settings) -> Iterator[str]:
+    sources = token_sources(settings)
+    if len(sources) > 1:
+        yield f"{' and '.join(sources)} are set: tokens are verified with keys of one source, so set only one of them"
+    if settings.jwt_secret_previous and not settings.jwt_secret:
+        yield "JWT_SECRET_PREVIOUS is the secret before JWT_SECRET: set that as well, or neither"
+    if settings.auth_required and not (settings.auth and sources):
+        yield (
+            "AUTH_REQUIRED=on needs AUTH=on and one of JWT_PUBLIC_KEY, JWT_JWKS_URL and JWT_SECRET: "
+            "else nobody could connect"
+        )

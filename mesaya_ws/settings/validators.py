@@ -98,3 +98,46 @@ def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> Non
     place = split_port(found[1]) if found else None
     if value and (place is None or place[1] == 0):
         raise ValueError(f"{attribute.name.upper()} must be like http://backend:3000/api/v1, with no user or query")
+
+
+def public_keys_in_pem(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate public keys that tokens can be verified with; an empty text is valid, too."""
+    if value:
+        # It takes 40 ms to import: only who has keys waits for that.
+        from mesaya_ws.core.access.keys import public_keys
+
+        _must_be_read(public_keys, attribute, value)
+
+
+def a_secret_key(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate a secret that tokens can be signed with; an empty one is valid, too."""
+    if value:
+        from mesaya_ws.core.access.keys import secret_key
+
+        _must_be_read(secret_key, attribute, value)
+
+
+def _must_be_read(read: Callable[[str], object], attribute: "attrs.Attribute[Any]", text: str) -> None:
+    try:
+        read(text)
+    except ValueError as error:  # which never holds anything of the text
+        raise ValueError(f"{attribute.name.upper()} {error}") from None
+
+
+def a_key_set_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate an HTTPS URL, or an HTTP one of this machine, without user, query and fragment; or an empty text."""
+    found = re.fullmatch(r"(https?)://([^/]+)(?:/[!$&-;=A-Z_a-z~]*)?", value, re.IGNORECASE)
+    place = split_port(found[2]) if found else None
+    if not value or (found and place and place[1] != 0 and (found[1].lower() == "https" or is_loopback(place[0]))):
+        return
+    raise ValueError(
+        f"{attribute.name.upper()} must be like https://auth.example/.well-known/jwks.json, with no user or query; "
+        "`http:` is for this machine alone, as anybody on the way could give other keys"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a canonical host is this machine."""
+    with suppress(ValueError):
+        return ip_address(host.strip("[]")).is_loopback
+    return host == "localhost"

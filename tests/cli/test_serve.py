@@ -29,3 +29,14 @@ def test_hints_come_first_when_they_are_asked_for(run, monkeypatch):
         result = run("serve", "--hints", "./mesaya-ws")
     assert result.stderr.startswith("Events come from ")
     assert "  ./mesaya-ws tail --snapshot global:restaurants" in result.stderr.splitlines()
+
+
+def test_serve_says_loudly_that_no_key_is_configured(run, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for name, value in {"HOST": "127.0.0.1", "PORT": str(taken.getsockname()[1])}.items():
+            monkeypatch.setenv(name, value)
+        without = run("serve")
+        monkeypatch.setenv("JWT_SECRET", "x" * 32)
+        with_one = run("serve")
+    assert "no key for tokens: only public channels are open" in without.stderr
+    assert "no key for tokens" not in with_one.stderr
