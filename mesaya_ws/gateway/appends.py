@@ -1,49 +1,110 @@
-"""What clients have the log take: appended one after another, and answered."""
+"""Appends what clients send to the log: each client's commands in their order, those of different clients at once.
 
-from contextlib import suppress
+    append ──▶ the client, or all together, have too many waiting? ──▶ answered at once
+                 │ no
+                 ▼
+               the client's queue ──▶ one command at a time, by one task for each client that has any ──▶ answered
+
+A client whose append is slow holds up itself alone.
+"""
+
+from collections import deque
+from math import inf
 
 import trio
 
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
-from mesaya_ws.core.session.services import AppendResult, Command
+from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.session import Session
+from mesaya_ws.runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+MAX_PER_SESSION = 16
+"""Commands of one client that may wait, with the one that is being appended."""
 
 MAX_WAITING = 1000
-"""Commands that may wait for the log; more are answered at once, with an error."""
+"""Commands of all clients together that may wait, and so tasks and records that they may cost."""
 
 APPEND_TIMEOUT = 10.0
-"""Seconds after which an append counts as not acknowledged."""
+"""Seconds from the client's command to its answer, whatever the log does."""
 
 
 class Appends:
-    """Appends the records of commands to the log, in the order in which they came, while `run` runs.
+    """Appends the records of commands, while `run` runs; every command is answered once (`Session.on_appended`).
 
-    One at a time: so the order of what one client says is that in the log. At most `max_waiting` wait.
+    A command that was accepted is appended although its client has left. One that is not acknowledged in `timeout`
+    seconds is answered as unavailable: it may still be in the log, before the client's next one.
     """
 
-    def __init__(self, event_log: EventLog, max_waiting: int = MAX_WAITING, timeout: float = APPEND_TIMEOUT) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        *,
+        max_per_session: int = MAX_PER_SESSION,
+        max_waiting: int = MAX_WAITING,
+        timeout: float = APPEND_TIMEOUT,
+    ) -> None:
         self._event_log = event_log
+        self._max_per_session = max_per_session
+        self._max_waiting = max_waiting
         self._timeout = timeout
-        self._deliver, self._commands = trio.open_memory_channel[tuple[Session, Command]](max_waiting)
+        # Of each session that has a task, or is to have one, the commands with their deadlines; the first is in work.
+        self._queues: dict[Session, deque[tuple[Command, float]]] = {}
+        # Without a bound of its own: each holds a session that has a command waiting.
+        self._start, self._started = trio.open_memory_channel[Session](inf)
+        self.waiting = 0
 
     def append(self, session: Session, command: Command) -> None:
-        """Have a record appended; answered by `Session.on_appended`, at once if too many wait already."""
-        try:
-            self._deliver.send_nowait((session, command))
-        except trio.WouldBlock:
-            refusal = "Too many records wait for the event log; this one was not appended."
-            session.on_appended(command, LogUnavailableError(refusal))
+        """Append a command's record after those that the session has waiting."""
+        queue = self._queues.get(session)
+        if queue is not None and len(queue) >= self._max_per_session:
+            text = f"{self._max_per_session} records of this client wait for the event log; this one was not appended."
+            session.on_appended(command, TooManyAppendsError(text))
+            return
+        if self.waiting >= self._max_waiting:
+            text = "Too many records wait for the event log; this one was not appended."
+            session.on_appended(command, LogUnavailableError(text))
+            return
+        if queue is None:
+            queue = self._queues[session] = deque()
+            self._start.send_nowait(session)
+        queue.append((command, trio.current_time() + self._timeout))
+        self.waiting += 1
 
     async def run(self) -> None:
-        """Append and answer, for ever."""
-        async for session, command in self._commands:
-            session.on_appended(command, await self._append(command))
+        """Append and answer, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            async for session in self._started:
+                nursery.start_soon(self._append_all, session)
 
-    async def _append(self, command: Command) -> AppendResult:
-        with suppress(trio.TooSlowError), trio.fail_after(self._timeout):
+    async def _append_all(self, session: Session) -> None:
+        """Append what one session has waiting, one after the other, until nothing is left."""
+        queue = self._queues[session]
+        while queue:
+            command, deadline = queue[0]
+            result = await self._append(command, deadline)
+            queue.popleft()
+            self.waiting -= 1
+            if not queue:
+                del self._queues[session]
+            try:
+                session.on_appended(command, result)
+            except Exception:  # one client must not end the appends of all
+                log.exception("an append was not answered by a fault of ours", connection=session.id)
+
+    async def _append(self, command: Command, deadline: float) -> AppendResult:
+        if trio.current_time() >= deadline:
+            return LogUnavailableError(
+                f"The event log took those before it for {self._timeout:g} seconds; this record was not appended."
+            )
+        with trio.move_on_at(deadline):
             try:
                 [place] = await self._event_log.append([command.record])
             except (LogUnavailableError, RecordRejectedError) as error:
                 return error
+            except Exception:  # one command must not end the appends of all
+                log.exception("an append ended by a fault of ours", topic=command.record.topic)
+                return LogUnavailableError("The service met a fault of its own; it has been logged.")
             return place
         return LogUnavailableError(f"The event log did not acknowledge within {self._timeout:g} seconds.")

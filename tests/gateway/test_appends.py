@@ -1,4 +1,4 @@
-"""What clients have the log take: in the log, and answered, whatever the log does."""
+"""What clients append to the log: it is in the log, and is answered, whatever the log does."""
 
 import orjson
 import trio
@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.session.services import Command
+from mesaya_ws.core.session.services import Command, TooManyAppendsError
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.gateway.appends import Appends
 from tests.core.world import World
@@ -25,27 +25,88 @@ def command(value=b"{}"):
     return Command(NewRecord(TOPIC, value), answer)
 
 
+class SlowLog(FakeLog):
+    """A log that acknowledges a record when it is let go, if its value is in `held`; `begun` are all, in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = {}
+        self.begun = []
+
+    def hold(self, value):
+        self.held[value] = trio.Event()
+
+    async def append(self, records):
+        [record] = records
+        assert isinstance(record.value, bytes)
+        self.begun.append(record.value)
+        if record.value in self.held:
+            await self.held[record.value].wait()
+        return await super().append(records)
+
+
 class Clients(World):
     """Clients whose commands are appended to `log`."""
 
     def __init__(self, **bounds):
         super().__init__()
-        self.log = FakeLog()
+        self.log = SlowLog()
         self.appends = Appends(self.log, **bounds)
         self.services.append = self.appends.append
 
+    def values(self):
+        """Return the values of the records in the log, in its order."""
+        return [record.value for record in self.log.appended]
 
-async def test_commands_are_appended_in_their_order_and_answered(nursery):
+
+FAILED = [{"failed": LogUnavailableError.__name__}]
+REFUSED = [{"failed": TooManyAppendsError.__name__}]
+
+
+async def test_commands_of_each_client_are_appended_in_their_order_and_answered(nursery):
     clients = Clients()
     nursery.start_soon(clients.appends.run)
     one, other = clients.client(), clients.client()
     for number in range(3):
-        one.append(command(b"%d" % number))
-    other.append(command(b"3"))
+        one.append(command(b"a%d" % number))
+        other.append(command(b"b%d" % number))
     await wait_all_tasks_blocked()
-    assert one.send_queue.said() == [{"offset": 0}, {"offset": 1}, {"offset": 2}]
-    assert other.send_queue.said() == [{"offset": 3}]
-    assert [record.value for record in clients.log.appended] == [b"0", b"1", b"2", b"3"]
+    values = clients.values()
+    for client, name in ((one, b"a"), (other, b"b")):
+        own = [value for value in values if value.startswith(name)]
+        assert own == [name + b"%d" % number for number in range(3)]
+        assert client.send_queue.said() == [{"offset": values.index(value)} for value in own]
+    assert clients.appends.waiting == 0
+
+
+async def test_a_slow_append_holds_up_its_client_alone(nursery):
+    clients = Clients()
+    nursery.start_soon(clients.appends.run)
+    slow, other = clients.client(), clients.client()
+    clients.log.hold(b"slow")
+    slow.append(command(b"slow"))
+    slow.append(command(b"after"))
+    for number in range(3):
+        other.append(command(b"%d" % number))
+    await wait_all_tasks_blocked()
+    assert other.send_queue.said() == [{"offset": 0}, {"offset": 1}, {"offset": 2}]
+    assert slow.send_queue.said() == []
+    assert b"after" not in clients.log.begun
+    clients.log.held[b"slow"].set()
+    await wait_all_tasks_blocked()
+    assert slow.send_queue.said() == [{"offset": 3}, {"offset": 4}]
+    assert clients.values()[3:] == [b"slow", b"after"]
+
+
+async def test_many_slow_appends_of_different_clients_are_under_way_at_once(nursery):
+    clients = Clients()
+    nursery.start_soon(clients.appends.run)
+    values = [b"%d" % number for number in range(50)]
+    for value in values:
+        clients.log.hold(value)
+        clients.client().append(command(value))
+    await wait_all_tasks_blocked()
+    assert sorted(clients.log.begun) == sorted(values)
 
 
 async def test_what_the_log_refuses_is_answered_and_the_next_is_appended(nursery):
@@ -67,27 +128,97 @@ async def test_when_the_log_does_not_answer_the_client_is_told(nursery):
         await wait_all_tasks_blocked()
     client.append(command())
     await wait_all_tasks_blocked()
-    assert client.send_queue.said() == [{"failed": LogUnavailableError.__name__}, {"offset": 0}]
+    assert client.send_queue.said() == [*FAILED, {"offset": 0}]
 
 
-async def test_an_append_without_an_end_is_given_up(nursery, autojump_clock):
-    async def append(records):
-        await trio.sleep_forever()
-
-    clients = Clients(timeout=5.0)
-    clients.log.append = append
+async def test_an_append_that_is_not_acknowledged_is_given_up_with_all_that_have_waited_as_long(
+    nursery, autojump_clock
+):
+    clients = Clients()
     nursery.start_soon(clients.appends.run)
     client = clients.client()
-    client.append(command())
+    clients.log.hold(b"1")
+    client.append(command(b"1"))
+    client.append(command(b"2"))
+    await trio.sleep(5)
+    client.append(command(b"3"))
     await trio.sleep(4)
     assert client.send_queue.said() == []
     await trio.sleep(2)
-    assert client.send_queue.said() == [{"failed": LogUnavailableError.__name__}]
+    assert client.send_queue.said() == [*FAILED, *FAILED, {"offset": 0}]
+    assert clients.log.begun == [b"1", b"3"], "what was not tried in time is not appended"
+    assert clients.appends.waiting == 0
 
 
-async def test_only_so_many_commands_wait_for_the_log():
+async def test_a_client_that_has_too_many_waiting_is_refused_and_others_are_not(nursery):
+    clients = Clients(max_per_session=2)
+    nursery.start_soon(clients.appends.run)
+    client, other = clients.client(), clients.client()
+    clients.log.hold(b"0")
+    for number in range(3):
+        client.append(command(b"%d" % number))
+    other.append(command(b"other"))
+    assert client.send_queue.said() == REFUSED
+    await wait_all_tasks_blocked()
+    client.append(command(b"3"))
+    assert client.send_queue.said() == REFUSED, "the one that is being appended counts"
+    assert other.send_queue.said() == [{"offset": 0}]
+    clients.log.held[b"0"].set()
+    await wait_all_tasks_blocked()
+    client.append(command(b"4"))
+    await wait_all_tasks_blocked()
+    assert clients.values() == [b"other", b"0", b"1", b"4"]
+
+
+async def test_all_clients_together_have_only_so_many_waiting():
     clients = Clients(max_waiting=2)
-    client = clients.client()
-    for _ in range(3):
+    one, two, three = (clients.client() for _ in range(3))
+    for client in (one, two, three):
         client.append(command())
-    assert client.send_queue.said() == [{"failed": LogUnavailableError.__name__}]
+    assert [client.send_queue.said() for client in (one, two, three)] == [[], [], FAILED]
+
+
+async def test_what_was_accepted_is_appended_although_its_client_has_left(nursery):
+    clients = Clients()
+    client = clients.client()
+    client.append(command(b"1"))
+    client.append(command(b"2"))
+    client.leave()
+    nursery.start_soon(clients.appends.run)
+    await wait_all_tasks_blocked()
+    assert clients.values() == [b"1", b"2"]
+
+
+async def test_a_command_from_an_answer_is_appended_after_those_that_wait(nursery):
+    clients = Clients()
+    nursery.start_soon(clients.appends.run)
+    client = clients.client()
+
+    def answer_and_append(result):
+        client.append(command(b"from the answer"))
+        return answer(result)
+
+    client.append(Command(NewRecord(TOPIC, b"1"), answer_and_append))
+    await wait_all_tasks_blocked()
+    assert clients.values() == [b"1", b"from the answer"]
+    assert client.send_queue.said() == [{"offset": 0}, {"offset": 1}]
+    assert clients.appends.waiting == 0
+
+
+async def test_a_fault_with_one_command_ends_no_appends(nursery, logged):
+    clients = Clients()
+    nursery.start_soon(clients.appends.run)
+    client, other = clients.client(), clients.client()
+    client.append(Command(NewRecord(TOPIC, b"1"), lambda result: result.nonsense))
+    client.append(Command(NewRecord(TOPIC, "no bytes, and so a fault in the log"), answer))
+    client.append(command(b"2"))
+    other.append(command(b"3"))
+    await wait_all_tasks_blocked()
+    assert sorted(clients.values()) == [b"1", b"2", b"3"]
+    said = client.send_queue.said()
+    assert [[*each] for each in said] == [["failed"], ["offset"]]
+    assert len(other.send_queue.said()) == 1
+    assert [event["event"] for event in logged() if event["level"] == "error"] == [
+        "an append was not answered by a fault of ours",
+        "an append ended by a fault of ours",
+    ]

@@ -1,4 +1,4 @@
-"""What a session has others do for it: what takes longer than a moment, or needs more than itself."""
+"""What a session requests from others: what takes longer than a moment, or needs more than the session."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from mesaya_ws.core.session.delivery import Delivery
     from mesaya_ws.core.session.session import Session
 
-AppendResult = Appended | LogUnavailableError | RecordRejectedError
+
+class TooManyAppendsError(Exception):
+    """The session has as many commands waiting as it may: this one was not appended, and may be sent again later."""
+
+
+AppendResult = Appended | LogUnavailableError | RecordRejectedError | TooManyAppendsError
 """Where the log has put a record, or why it has not, or may not have, taken it."""
 
 
 @frozen(eq=False)
 class Command:
-    """What a client has the log take: a `record`, and the frame that answers the client once the result is known."""
+    """A `record` that a client appends to the log, and the frame that answers the client once the result is known."""
 
     record: NewRecord
     answer: Callable[[AppendResult], bytes]
@@ -48,6 +53,6 @@ class SessionServices(Protocol):
     def append(self, session: Session, command: Command) -> None:
         """Append the command's record to the log; answered by `session.on_appended`, once, in any case.
 
-        Commands of one session are appended in their order.
+        Commands of one session are appended in their order; those of another one do not wait for them.
         """
         ...
