@@ -16,9 +16,10 @@ from mesaya_ws.runtime.exceptions import only
 from mesaya_ws.runtime.logs import configure, get_logger
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.settings.tokens import token_sources
+from mesaya_ws.workers.errors import GaveUpError
 from mesaya_ws.workers.metrics_files import MetricsDirectory
 from mesaya_ws.workers.role import WorkerRole
-from mesaya_ws.workers.supervisor import COMMAND, GaveUpError, supervise
+from mesaya_ws.workers.supervisor import COMMAND, supervise
 
 log = get_logger(__name__)
 

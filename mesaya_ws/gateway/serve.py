@@ -1,4 +1,16 @@
-"""The composition root: builds everything, owns the nurseries, and the order of the end."""
+"""The composition root: it builds one gateway, owns its nurseries, and shuts it down in order.
+
+The shutdown, from the moment when the role sets `stopping`:
+
+1. `status.draining` is set: `/health/ready` answers 503, so that balancers send no more clients.
+2. If other processes share the port, the listeners are closed at once. Otherwise they stay open until the end: HTTP is
+   answered, and new WebSockets are refused (`dispatcher.draining`).
+3. The WebSockets are closed one by one over DRAIN_SECONDS, each after `going_away` (`drain`).
+4. The listeners are closed. What is still under way, such as HTTP requests, has CLOSE_TIMEOUT to end.
+5. The background tasks are cancelled, and the logs are closed.
+
+A second signal cancels everything at once.
+"""
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
@@ -51,8 +63,8 @@ log = get_logger(__name__)
 
 
 @frozen
-class Services:
-    """What sessions ask for (`SessionServices`), each of the one who does it."""
+class _SessionServices:
+    """What sessions ask of others (`core.session.services.SessionServices`)."""
 
     wait_for_feed: Callable[[Session], None]
     read_history: Callable[[Session], None]
@@ -60,107 +72,200 @@ class Services:
     append: Callable[[Session, Command], None]
 
 
+@frozen(eq=False)
+class Services:
+    """The parts of one gateway that several of its tasks share.
+
+    `live` is set once the history of the log has been read, `stopping` when the gateway must stop. `checkpoints` are
+    None without CHECKPOINT_TOPIC.
+    """
+
+    settings: Settings
+    role: Role
+    event_log: EventLog
+    feed: Feed
+    metrics: Metrics
+    status: Status
+    registry: SessionRegistry[Connection]
+    states: WrittenStates
+    snapshots: SnapshotRenderer
+    history: HistoryReader
+    appends: Appends
+    websockets: WebSocketServer
+    checkpoints: Checkpoints | None
+    live: trio.Event = attrs.field(factory=trio.Event)
+    stopping: trio.Event = attrs.field(factory=trio.Event)
+
+
 async def serve(
-    settings: Settings, post: Role | None = None, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+    settings: Settings, role: Role | None = None, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Run the gateway until it is told to go, which is by a signal, unless its `post` says otherwise.
+    """Run the gateway until its `role` says that it must stop, which by default is at SIGTERM or SIGINT.
 
     Reports the port that it listens on. Raises `OSError` when it cannot listen there.
     """
-    post = post or Role()
     salt = token_hex(8)
     configuration = {"salt": salt, "fingerprints": fingerprints(settings, salt)}
-    settings, bound = _as_far_as_possible(settings)
+    settings, bound = _within_file_limits(settings)
+    async with (
+        tuned_gc(),
+        open_event_log(settings) as event_log,
+        open_state_log(settings) as state_log,
+        trio.open_nursery() as background,
+    ):
+        services = _build(settings, role or Role(), event_log, state_log)
+        background.start_soon(services.role.wait_shutdown, services.stopping, background.cancel_scope)
+        _start_log(services, background)
+        _start_background(services, background)
+        render = exposition(services.metrics, services.feed, __version__, _gauges(services))
+        background.start_soon(services.role.export_metrics, render)
+        app = create_app(
+            settings,
+            event_log,
+            services.metrics,
+            services.status,
+            services.feed.freshness,
+            partial(services.role.render_metrics, render),
+            configuration,
+        )
+        async with trio.open_nursery() as clients:
+            dispatcher = Dispatcher(
+                settings,
+                services.metrics,
+                services.status,
+                partial(services.websockets.serve, clients),
+                partial(serve_http, app),
+                bound,
+            )
+            await _serve_until_stopped(services, dispatcher, clients, task_status)
+        background.cancel_scope.cancel()
+
+
+def _build(settings: Settings, role: Role, event_log: EventLog, state_log: EventLog | None) -> Services:
+    """Build all parts; none of them runs yet."""
     metrics, status = Metrics(), Status(not_ready_when=settings.not_ready_when)
-    window = Window(settings.window_seconds, settings.window_bytes)
     feed = Feed(
         Hub(),
-        window,
+        Window(settings.window_seconds, settings.window_bytes),
         settings.parent_timeout,
         partial(report, metrics, LogLimiter()),
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
     )
-    async with (
-        tuned_gc(),
-        open_event_log(settings) as event_log,
-        open_state_log(settings) as state_log,
-        trio.open_nursery() as services,
-    ):
-        states = WrittenStates(settings.snapshot_bytes)
-        scribe = SnapshotRenderer(feed, states)
-        historian = HistoryReader(event_log, feed, settings)
-        appends = Appends(event_log)
-        registry = SessionRegistry[Connection]()
-        asked = Services(registry.wait_for_feed, historian.request, scribe.request, appends.append)
-        limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
+    states = WrittenStates(settings.snapshot_bytes)
+    snapshots = SnapshotRenderer(feed, states)
+    history = HistoryReader(event_log, feed, settings)
+    appends = Appends(event_log)
+    registry = SessionRegistry[Connection]()
+    asked = _SessionServices(registry.wait_for_feed, history.request, snapshots.request, appends.append)
+    limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
 
-        def open_session(id: str, send_queue: SendQueue) -> Session:
-            return Session(id, feed, send_queue, limits, asked)
+    def open_session(id: str, send_queue: SendQueue) -> Session:
+        return Session(id, feed, send_queue, limits, asked)
 
-        websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
-
-        live, stopping = trio.Event(), trio.Event()
-        services.start_soon(post.heed, stopping, services.cancel_scope)
-        deliver, news = trio.open_memory_channel[LogEvent](NEWS_AHEAD)
-        services.start_soon(watch_loop, metrics)
-        if state_log is None:
-            checkpoints = None
-            services.start_soon(event_log.follow, deliver.send, BEGINNING, lambda: feed.paused)
-        else:
-            checkpoints = Checkpoints(state_log, event_log, feed, settings, metrics)
-            services.start_soon(_follow_from_checkpoint, event_log, checkpoints, feed, deliver.send)
-        services.start_soon(pump, news, feed, registry, metrics, status, live, checkpoints)
-        if settings.platform_api_url:
-            # Its client takes a fifth of a second to import: only who uses it pays.
-            from mesaya_ws.gateway.platform_api import PlatformApi
-
-            api = PlatformApi(event_log, feed, settings, metrics)
-            feed.want = api.want
-            services.start_soon(api.run, live)
-        services.start_soon(historian.run)
-        services.start_soon(scribe.run)
-        services.start_soon(appends.run)
-        services.start_soon(websockets.receiver.run)
-        services.start_soon(keep_alive, registry.connections, settings)
-        gauges = Gauges(
-            feed,
-            status,
-            limits_of(settings),
-            partial(_waiting, registry.connections),
-            partial(log_bytes, settings),
-            {"snapshots": lambda: states.bytes, "history": lambda: historian.bytes},
-        )
-        render = exposition(metrics, feed, __version__, gauges)
-        services.start_soon(post.share, render)
-        app = create_app(
-            settings, event_log, metrics, status, feed.freshness, partial(post.tell, render), configuration
-        )
-        async with trio.open_nursery() as clients:
-            dispatcher = Dispatcher(
-                settings, metrics, status, partial(websockets.serve, clients), partial(serve_http, app), bound
-            )
-            listeners = await post.listeners(settings)
-            door = trio.CancelScope()
-            clients.start_soon(_let_in, post, live, listeners, dispatcher, clients, door)
-            task_status.started(listeners[0].socket.getsockname()[1])
-            await stopping.wait()
-            log.info("draining", connections=len(registry.connections), seconds=settings.drain_seconds)
-            status.draining = True
-            if post.shares_port:
-                door.cancel()
-            else:
-                dispatcher.draining = True
-            await drain(registry.connections, settings.drain_seconds)
-            door.cancel()
-            clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
-        services.cancel_scope.cancel()
+    websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
+    checkpoints = None if state_log is None else Checkpoints(state_log, event_log, feed, settings, metrics)
+    return Services(
+        settings,
+        role,
+        event_log,
+        feed,
+        metrics,
+        status,
+        registry,
+        states,
+        snapshots,
+        history,
+        appends,
+        websockets,
+        checkpoints,
+    )
 
 
-def _as_far_as_possible(settings: Settings) -> tuple[Settings, str]:
-    """Return the settings with as many connections as the system allows, and what it is that allows no more.
+def _start_log(services: Services, nursery: trio.Nursery) -> None:
+    """Start the tasks that carry the log to the feed, from the newest checkpoint on if there is one."""
+    deliver, news = trio.open_memory_channel[LogEvent](NEWS_AHEAD)
+    event_log, feed, checkpoints = services.event_log, services.feed, services.checkpoints
+    if checkpoints is None:
+        nursery.start_soon(event_log.follow, deliver.send, BEGINNING, lambda: feed.paused)
+    else:
+        nursery.start_soon(_follow_from_checkpoint, event_log, checkpoints, feed, deliver.send)
+    nursery.start_soon(
+        pump, news, feed, services.registry, services.metrics, services.status, services.live, checkpoints
+    )
+    if services.settings.platform_api_url:
+        # Its HTTP client takes 0.2 s to import: only gateways that use it pay for that.
+        from mesaya_ws.gateway.platform_api import PlatformApi
 
-    That it is fewer than MAX_CONNECTIONS has by default is nothing that anybody need hear of.
+        api = PlatformApi(event_log, feed, services.settings, services.metrics)
+        feed.want = api.want
+        nursery.start_soon(api.run, services.live)
+
+
+def _start_background(services: Services, nursery: trio.Nursery) -> None:
+    """Start the tasks that serve all sessions."""
+    nursery.start_soon(watch_loop, services.metrics)
+    nursery.start_soon(services.history.run)
+    nursery.start_soon(services.snapshots.run)
+    nursery.start_soon(services.appends.run)
+    nursery.start_soon(services.websockets.receiver.run)
+    nursery.start_soon(keep_alive, services.registry.connections, services.settings)
+
+
+async def _serve_until_stopped(
+    services: Services, dispatcher: Dispatcher, clients: trio.Nursery, task_status: trio.TaskStatus[int]
+) -> None:
+    """Accept connections, each served in `clients`, until `stopping` is set; then drain (see the module)."""
+    settings, role, connections = services.settings, services.role, services.registry.connections
+    listeners = await role.listeners(settings)
+    accept_scope = trio.CancelScope()
+    clients.start_soon(_accept, role, services.live, listeners, dispatcher, clients, accept_scope)
+    task_status.started(listeners[0].socket.getsockname()[1])
+    await services.stopping.wait()
+    log.info("draining", connections=len(connections), seconds=settings.drain_seconds)
+    services.status.draining = True
+    if role.shares_port:
+        accept_scope.cancel()
+    else:
+        dispatcher.draining = True
+    await drain(connections, settings.drain_seconds)
+    accept_scope.cancel()
+    clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
+
+
+async def _accept(
+    role: Role,
+    live: trio.Event,
+    listeners: list[trio.SocketListener],
+    dispatcher: Dispatcher,
+    clients: trio.Nursery,
+    scope: trio.CancelScope,
+) -> None:
+    """Accept connections once the role is ready, each served in `clients`, until `scope` is cancelled."""
+    with scope:
+        await role.wait_ready(live)
+        host, port, *_ = listeners[0].socket.getsockname()
+        log.info("listening", host=host, port=port)
+        async with trio.open_nursery() as accepting:
+            for listener in listeners:
+                accept = partial(serve_listeners, is_shared=role.shares_port)
+                accepting.start_soon(accept, listener, dispatcher.handle, clients, dispatcher.room)
+
+
+async def _follow_from_checkpoint(
+    event_log: EventLog, checkpoints: Checkpoints, feed: Feed, deliver: Callable[[LogEvent], Awaitable[None]]
+) -> None:
+    """Follow the log from the newest checkpoint on, and write new checkpoints meanwhile."""
+    start = await checkpoints.restore(deliver)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(checkpoints.run)
+        await event_log.follow(deliver, start, lambda: feed.paused)
+
+
+def _within_file_limits(settings: Settings) -> tuple[Settings, str]:
+    """Return the settings with as many connections as open files allow, and the name of the bound that applies.
+
+    A lower bound is logged only if MAX_CONNECTIONS was set: its default is more than many systems allow.
     """
     wanted = settings.max_connections
     possible = allow_connections(wanted)
@@ -177,36 +282,19 @@ def _as_far_as_possible(settings: Settings) -> tuple[Settings, str]:
     return evolve(settings, max_connections=possible), "ulimit -n"
 
 
+def _gauges(services: Services) -> Gauges:
+    """Return the metrics that are read when somebody scrapes."""
+    return Gauges(
+        services.feed,
+        services.status,
+        limits_of(services.settings),
+        partial(_waiting, services.registry.connections),
+        partial(log_bytes, services.settings),
+        {"snapshots": lambda: services.states.bytes, "history": lambda: services.history.bytes},
+    )
+
+
 def _waiting(connections: Collection[Connection]) -> Waiting:
-    """Return what waits for clients: some 0.1 µs each."""
+    """Return what waits in the send queues; it takes some 0.1 µs for each connection."""
     sizes = [size for connection in connections if (size := connection.waiting_bytes)]
     return Waiting(sum(sizes), len(sizes))
-
-
-async def _let_in(
-    post: Role,
-    live: trio.Event,
-    listeners: list[trio.SocketListener],
-    dispatcher: Dispatcher,
-    clients: trio.Nursery,
-    door: trio.CancelScope,
-) -> None:
-    """Take connections, each to be served in `clients`, until `door` is cancelled."""
-    with door:
-        await post.enter(live)
-        host, port, *_ = listeners[0].socket.getsockname()
-        log.info("listening", host=host, port=port)
-        async with trio.open_nursery() as doors:
-            for listener in listeners:
-                accept = partial(serve_listeners, is_shared=post.shares_port)
-                doors.start_soon(accept, listener, dispatcher.handle, clients, dispatcher.room)
-
-
-async def _follow_from_checkpoint(
-    event_log: EventLog, checkpoints: Checkpoints, feed: Feed, tell: Callable[[LogEvent], Awaitable[None]]
-) -> None:
-    """Read the log from the newest checkpoint on, and write new ones meanwhile."""
-    start = await checkpoints.restore(tell)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(checkpoints.run)
-        await event_log.follow(tell, start, lambda: feed.paused)

@@ -1,1 +1,1 @@
-"""Several processes that share a port: the parent, and what a worker has of it and of the others."""
+"""Several processes on one port: the supervisor that starts and replaces them, and a worker's side of it."""

@@ -1,4 +1,11 @@
-"""A worker as its parent sees it: a process, and the two pipes to it."""
+"""A worker as its supervisor sees it: a process, and the two pipes to it.
+
+    starting ──"accepting"──▶ accepting ──`stop_requested`──▶ stopping ──▶ ended
+        └──────────────────────────┴──── ends by itself ───────────────────▶ ended
+
+`started_or_ended` is set on leaving `starting`. The end of the first pipe asks the process to stop; on the second one
+it reports that it accepts connections.
+"""
 
 import signal
 import subprocess
@@ -13,63 +20,66 @@ log = get_logger(__name__)
 
 
 class Worker:
-    """A worker process, as its parent sees it.
+    """A worker process, with its `number` among the workers.
 
-    It is `settled` when it has begun to take connections, or has ended. One that is `on_trial` is not replaced when it
-    ends; one that was `let_go` is on its way out, and `relieved` if others take connections meanwhile.
+    A worker that `is_candidate` was started by a reload and is not replaced when it ends. One that `is_replaced` stops
+    because others accept connections instead.
     """
 
-    def __init__(self, number: int, *, on_trial: bool = False) -> None:
+    def __init__(self, number: int, *, is_candidate: bool = False) -> None:
         self.number = number
-        self.on_trial = on_trial
-        self.settled, self.let_go, self.ended = trio.Event(), trio.Event(), trio.Event()
-        self.relieved = False
+        self.is_candidate = is_candidate
+        self.is_replaced = False
+        self.started_or_ended, self.stop_requested, self.ended = trio.Event(), trio.Event(), trio.Event()
         self._accepts_since: float | None = None
 
     @property
     def accepts(self) -> bool:
-        """Whether it takes connections."""
-        return self._accepts_since is not None and not self.let_go.is_set() and not self.ended.is_set()
+        """Whether it accepts connections."""
+        return self._accepts_since is not None and not self.stop_requested.is_set() and not self.ended.is_set()
 
     @property
     def served(self) -> float:
-        """For how many seconds it has taken connections."""
+        """For how many seconds it has accepted connections."""
         return 0.0 if self._accepts_since is None else trio.current_time() - self._accepts_since
 
-    async def run(self, command: Sequence[str], sockets: Sequence[int], patience: float) -> str:
-        """Run the process to its end, and return how it ended; when `let_go`, it has `patience` seconds for that."""
+    async def run(self, command: Sequence[str], sockets: Sequence[int], stop_timeout: float) -> str:
+        """Run the process until it ends, and return how it ended.
+
+        After `stop_requested` it has `stop_timeout` seconds; then it is killed.
+        """
         try:
             process = await trio.lowlevel.open_process(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=sockets,
-                # What is typed on a terminal is for the parent alone.
+                # Signals that are typed on a terminal are for the supervisor alone.
                 start_new_session=True,
             )
         except OSError as error:
             end = f"it could not be started: {error.strerror}"
         else:
             log.info("worker started", worker=self.number, pid=process.pid)
-            end = await self._attend(process, patience)
-        self.end()
+            end = await self._run(process, stop_timeout)
+        self.on_ended()
         return end
 
-    def accept(self) -> None:
-        """Take note that it has begun to take connections."""
+    def on_accepting(self) -> None:
+        """Note that the worker accepts connections."""
         self._accepts_since = trio.current_time()
-        self.settled.set()
+        self.started_or_ended.set()
 
-    def end(self) -> None:
-        """Take note that it has ended."""
+    def on_ended(self) -> None:
+        """Note that the worker has ended."""
         self.ended.set()
-        self.settled.set()
+        self.started_or_ended.set()
 
-    async def _attend(self, process: trio.Process, patience: float) -> str:
+    async def _run(self, process: trio.Process, stop_timeout: float) -> str:
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._listen, process)
-                nursery.start_soon(self._part, process, patience)
+                nursery.start_soon(self._wait_accepting, process)
+                nursery.start_soon(self._stop_when_requested, process, stop_timeout)
                 code = await process.wait()
                 nursery.cancel_scope.cancel()
         finally:
@@ -78,22 +88,20 @@ class Worker:
                 await process.wait()
         return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
-    async def _listen(self, process: trio.Process) -> None:
-        """Hear when it takes connections."""
+    async def _wait_accepting(self, process: trio.Process) -> None:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        said = b""
+        received = b""
         async with process.stdout:
-            async for words in process.stdout:
-                said = (said + words)[-len(ACCEPTING) :]
-                if said == ACCEPTING:
-                    self.accept()
+            async for data in process.stdout:
+                received = (received + data)[-len(ACCEPTING) :]
+                if received == ACCEPTING:
+                    self.on_accepting()
                     log.info("worker ready", worker=self.number)
 
-    async def _part(self, process: trio.Process, patience: float) -> None:
-        """Tell it when it is let go, and kill it if it does not heed that."""
+    async def _stop_when_requested(self, process: trio.Process, stop_timeout: float) -> None:
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         async with process.stdin:
-            await self.let_go.wait()
-        await trio.sleep(patience)
-        log.error("worker killed, as it does not end", worker=self.number, seconds=patience)
+            await self.stop_requested.wait()
+        await trio.sleep(stop_timeout)
+        log.error("worker killed, as it does not end", worker=self.number, seconds=stop_timeout)
         process.kill()

@@ -1,7 +1,7 @@
-"""The only worker, which lives in its parent's process until a reload; others are processes of their own.
+"""The only worker, which runs in the supervisor's process until a reload; its successors are processes of their own.
 
-So a gateway with one worker is one process, and SIGHUP replaces it without a gap all the same: its successor is a
-process that shares the port, and the first one stays as the parent that it has been from the start.
+So a gateway with one worker is one process, and SIGHUP still replaces it without a gap: the successor is a process that
+shares the port, and the first process stays as the supervisor that it has been from the start.
 """
 
 import gc
@@ -16,28 +16,28 @@ from mesaya_ws.workers.process import Worker
 from mesaya_ws.workers.role import Role
 
 Serve = Callable[[Settings, Role], Awaitable[None]]
-"""Runs a gateway at its post, until it is to go."""
+"""Runs a gateway in its role until it must stop."""
 
 
 class Resident(Worker):
-    """A worker in its parent's process: it serves by `serve`. What that raises ends the parent, too."""
+    """A worker in the supervisor's process, run by `serve`. An exception of `serve` ends the supervisor, too."""
 
     def __init__(self, number: int, settings: Settings, serve: Serve) -> None:
         super().__init__(number)
         self._settings = settings
         self._serve = serve
 
-    async def run(self, command: Sequence[str], sockets: Sequence[int], patience: float) -> str:
-        """Serve until `let_go`; there is nobody to kill who does not heed that."""
-        await self._serve(self._settings, ResidentPost(self, sockets))
-        # What it knew is of no use to the parent, which serves nobody from now on.
+    async def run(self, command: Sequence[str], sockets: Sequence[int], stop_timeout: float) -> str:
+        """Serve until `stop_requested`. `stop_timeout` is not enforced: there is no process to kill."""
+        await self._serve(self._settings, ResidentRole(self, sockets))
+        # The gateway's state is garbage now, and the supervisor serves nobody that a full collection could delay.
         gc.collect()
-        self.end()
+        self.on_ended()
         return "in order"
 
 
-class ResidentPost(Role):
-    """The place of a gateway in its parent's process: it goes when it is let go."""
+class ResidentRole(Role):
+    """The role of a gateway in the supervisor's process: it stops when its worker's `stop_requested` is set."""
 
     def __init__(self, worker: Resident, sockets: Sequence[int]) -> None:
         self._worker = worker
@@ -45,21 +45,21 @@ class ResidentPost(Role):
 
     @property
     def shares_port(self) -> bool:  # type: ignore[override]
-        """Whether others take connections there when it goes; otherwise it answers HTTP to the end."""
-        return self._worker.relieved
+        """Whether other workers accept connections while it stops; otherwise it answers HTTP to the end."""
+        return self._worker.is_replaced
 
     async def listeners(self, settings: Settings) -> list[trio.SocketListener]:
-        """Return the parent's, which it may close before."""
+        """Return duplicates of the supervisor's listeners, which the supervisor may close earlier."""
         await trio.lowlevel.checkpoint()
         sockets = [socket.socket(fileno=os.dup(descriptor)) for descriptor in self._sockets]
         return [trio.SocketListener(trio.socket.from_stdlib_socket(listening)) for listening in sockets]
 
-    async def enter(self, live: trio.Event) -> None:
-        """Return when connections may be taken, which is at once."""
+    async def wait_ready(self, live: trio.Event) -> None:
+        """Return at once: connections may be accepted from the start."""
         await trio.lowlevel.checkpoint()
-        self._worker.accept()
+        self._worker.on_accepting()
 
-    async def heed(self, stopping: trio.Event, everything: trio.CancelScope) -> None:
-        """Set `stopping` when it is let go; signals are for the parent."""
-        await self._worker.let_go.wait()
+    async def wait_shutdown(self, stopping: trio.Event, everything: trio.CancelScope) -> None:
+        """Set `stopping` when the supervisor requests it; signals are for the supervisor."""
+        await self._worker.stop_requested.wait()
         stopping.set()

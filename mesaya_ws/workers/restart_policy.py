@@ -1,21 +1,26 @@
-"""Whether a worker that ended by itself is followed by another, and when."""
+"""Whether a worker that ended by itself is followed by another, and when.
+
+served >= MIN_SERVICE                 next worker at once; the count begins anew
+served <  MIN_SERVICE, n-th in a row  next worker after DELAYS[n]
+... and n == len(DELAYS)              none: give up
+"""
 
 DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
-"""Seconds to wait before each next worker, while they keep ending at once."""
+"""Seconds to wait before the next worker, for the first, second … worker in a row that ended at once."""
 
-LEAST_SERVICE = 10.0
-"""Seconds of service; a worker that ends within them ended at once."""
+MIN_SERVICE = 10.0
+"""Seconds of service; a worker that served for less ended at once."""
 
 
 class RestartPolicy:
-    """Counts the workers, whichever they are, that ended at once with none between them that served for longer."""
+    """Counts workers that ended at once, over all numbers, since the last one that served for longer."""
 
     def __init__(self) -> None:
         self._in_a_row = 0
 
     def delay(self, served: float) -> float | None:
         """Return how many seconds to wait after a worker that served for so many; None: give up."""
-        if served >= LEAST_SERVICE:
+        if served >= MIN_SERVICE:
             self._in_a_row = 0
             return DELAYS[0]
         if self._in_a_row == len(DELAYS):

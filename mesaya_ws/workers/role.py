@@ -1,4 +1,4 @@
-"""The place of a gateway process: by itself, or as one of several workers that share a port."""
+"""The role of a gateway process: it runs alone, or as one of several workers that share a port."""
 
 import os
 import signal
@@ -17,36 +17,29 @@ log = get_logger(__name__)
 STDIN, STDOUT = 0, 1
 
 ACCEPTING = b"accepting\n"
-"""What a worker says to its parent when it begins to take connections."""
+"""Written by a worker to its supervisor when it begins to accept connections."""
 
 
 class Role:
-    """A process by itself.
+    """A process that runs alone.
 
-    It takes connections from the start, and goes at SIGTERM or SIGINT. While it goes it still answers HTTP, so that its
-    health can be asked.
+    It accepts connections from the start, and stops at SIGTERM or SIGINT. While it stops it still answers HTTP, so that
+    its health can be checked.
     """
 
     shares_port = False
+    """Whether other processes accept connections on the port while this one stops."""
 
     async def listeners(self, settings: Settings) -> list[trio.SocketListener]:
-        """Return what is to be listened on. Raises `OSError` when that cannot be."""
+        """Return the listeners. Raises `OSError` when the address cannot be listened on."""
         return await trio.open_tcp_listeners(settings.port, host=settings.host)
 
-    async def enter(self, live: trio.Event) -> None:
-        """Return when connections may be taken; `live` is when the gateway has caught up with the log."""
+    async def wait_ready(self, live: trio.Event) -> None:
+        """Return when connections may be accepted; `live` is set once the gateway has caught up with the log."""
         await trio.lowlevel.checkpoint()
 
-    async def share(self, render: Render) -> None:
-        """Let others tell of our metrics, which `render` returns, until cancelled."""
-
-    async def tell(self, render: Render) -> bytes:
-        """Return our metrics, and those of all who share the port."""
-        await trio.lowlevel.checkpoint()
-        return render()
-
-    async def heed(self, stopping: trio.Event, everything: trio.CancelScope) -> None:
-        """Set `stopping` when the gateway is to go; cancel `everything` at a second signal."""
+    async def wait_shutdown(self, stopping: trio.Event, everything: trio.CancelScope) -> None:
+        """Set `stopping` when the gateway must stop; cancel `everything` at a second signal."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             await anext(signals)
             stopping.set()
@@ -54,13 +47,21 @@ class Role:
             log.warning("ending at once")
             everything.cancel()
 
+    async def export_metrics(self, render: Render) -> None:
+        """Let the other processes on the port read the metrics that `render` returns, until cancelled."""
+
+    async def render_metrics(self, render: Render) -> bytes:
+        """Return the metrics of all processes on the port; those of this one come from `render`."""
+        await trio.lowlevel.checkpoint()
+        return render()
+
 
 class WorkerRole(Role):
-    """One process of several that share a port.
+    """A process of several that share a port.
 
-    It has of its parent (`supervisor`) the listening `sockets`, and two pipes, all by their descriptors. On `words` it
-    says when it takes connections. `lifeline` ends when the parent lets go of the worker, or is no more: then it goes,
-    and takes no more connections at once, since the others do. One that `relieves` another takes none before it has
+    It inherits from the supervisor, as file descriptors: the listening `sockets`; `ready_pipe`, to which it writes that
+    it accepts connections; and `parent_pipe`, whose end means that it must stop, or that the supervisor has died. Then
+    it stops accepting at once, for its siblings accept. A worker that `relieves` another one accepts only after it has
     caught up with the log.
     """
 
@@ -69,51 +70,51 @@ class WorkerRole(Role):
     def __init__(
         self,
         sockets: Sequence[int],
-        pool: MetricsDirectory,
+        metrics: MetricsDirectory,
         *,
         relieves: bool,
-        lifeline: int = STDIN,
-        words: int = STDOUT,
+        parent_pipe: int = STDIN,
+        ready_pipe: int = STDOUT,
     ) -> None:
         self._sockets = sockets
-        self._pool = pool
+        self._metrics = metrics
         self._relieves = relieves
-        self._lifeline = lifeline
-        self._words = words
+        self._parent_pipe = parent_pipe
+        self._ready_pipe = ready_pipe
 
     async def listeners(self, settings: Settings) -> list[trio.SocketListener]:
-        """Return the parent's."""
+        """Return the supervisor's listeners."""
         await trio.lowlevel.checkpoint()
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._sockets]
         return [trio.SocketListener(trio.socket.from_stdlib_socket(listening)) for listening in sockets]
 
-    async def enter(self, live: trio.Event) -> None:
-        """Return when connections may be taken, having told the parent so."""
+    async def wait_ready(self, live: trio.Event) -> None:
+        """Return when connections may be accepted, after reporting it to the supervisor."""
         if self._relieves:
             await live.wait()
         await trio.lowlevel.checkpoint()
-        with suppress(BrokenPipeError):  # then `heed` hears of it, too
-            os.write(self._words, ACCEPTING)
+        with suppress(BrokenPipeError):  # the supervisor has died, which `wait_shutdown` notices
+            os.write(self._ready_pipe, ACCEPTING)
 
-    async def share(self, render: Render) -> None:
-        """Keep our metrics in the pool."""
-        await self._pool.keep(render)
+    async def wait_shutdown(self, stopping: trio.Event, everything: trio.CancelScope) -> None:
+        """Set `stopping` at the end of `parent_pipe`, or at a signal; a second signal has no further effect."""
 
-    async def tell(self, render: Render) -> bytes:
-        """Return the metrics of all workers."""
-        return await self._pool.tell(render)
-
-    async def heed(self, stopping: trio.Event, everything: trio.CancelScope) -> None:
-        """Set `stopping` when the parent lets go, or at a signal; a second one says nothing new."""
-
-        async def wait_let_go() -> None:
-            async with trio.lowlevel.FdStream(os.dup(self._lifeline)) as parent:
+        async def wait_end_of_pipe() -> None:
+            async with trio.lowlevel.FdStream(os.dup(self._parent_pipe)) as parent:
                 while await parent.receive_some():
                     pass
             stopping.set()
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(wait_let_go)
+            nursery.start_soon(wait_end_of_pipe)
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async for _ in signals:
                     stopping.set()
+
+    async def export_metrics(self, render: Render) -> None:
+        """Write the metrics of this worker to the shared directory."""
+        await self._metrics.export(render)
+
+    async def render_metrics(self, render: Render) -> bytes:
+        """Return the metrics of all workers."""
+        return await self._metrics.render(render)

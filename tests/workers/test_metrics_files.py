@@ -12,8 +12,8 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
-from mesaya_ws.workers import metrics_files as pool
-from mesaya_ws.workers.metrics_files import STALE_AFTER, MetricsDirectory, Page, merged
+from mesaya_ws.workers import metrics_files
+from mesaya_ws.workers.metrics_files import STALE_AFTER, Exposition, MetricsDirectory, merged
 from tests.runtime.test_metrics import full_books
 
 PATIENCE = 10.0
@@ -39,7 +39,9 @@ def of(name, worker, **labels):
 
 
 def test_what_each_has_counted_is_told_under_its_number():
-    told = samples(merged([Page("1", page(full_books()).decode(), True), Page("2", page(Metrics()).decode(), True)]))
+    told = samples(
+        merged([Exposition("1", page(full_books()).decode(), True), Exposition("2", page(Metrics()).decode(), True)])
+    )
     assert told[of("mesaya_connections", "1")] == 3
     assert told[of("mesaya_connections", "2")] == 0
     assert told[of("mesaya_connections_closed_total", "1", code="4008", by="service")] == 1
@@ -48,7 +50,9 @@ def test_what_each_has_counted_is_told_under_its_number():
 
 
 def test_of_the_gone_only_counts_are_told():
-    told = samples(merged([Page("1", page(full_books()).decode(), False), Page("2", page(Metrics()).decode(), True)]))
+    told = samples(
+        merged([Exposition("1", page(full_books()).decode(), False), Exposition("2", page(Metrics()).decode(), True)])
+    )
     assert told[of("mesaya_messages_sent_total", "1")] == 100
     assert told[of("mesaya_delivery_seconds_count", "1")] == 0
     assert of("mesaya_connections", "1") not in told
@@ -57,7 +61,7 @@ def test_of_the_gone_only_counts_are_told():
 
 def test_nothing_is_lost_on_the_way():
     alone = page(full_books()).decode()
-    together = samples(merged([Page(worker, alone, True) for worker in ("1", "2")]))
+    together = samples(merged([Exposition(worker, alone, True) for worker in ("1", "2")]))
     assert together == {
         (name, labels | {("worker", worker)}): value
         for (name, labels), value in samples(alone).items()
@@ -68,35 +72,35 @@ def test_nothing_is_lost_on_the_way():
 @given(st.dictionaries(st.text(), st.integers(0, 1000)))
 def test_labels_may_hold_anything(counts):
     alone = page(Metrics(refusals=counts)).decode()
-    told = samples(merged([Page("7", alone, True)]))
+    told = samples(merged([Exposition("7", alone, True)]))
     assert told == {(name, labels | {("worker", "7")}): value for (name, labels), value in samples(alone).items()}
 
 
 async def test_who_is_asked_tells_of_itself_as_of_now_and_of_the_others_as_they_have_written(tmp_path):
     first, second = Metrics(messages_out=1), Metrics(messages_out=10)
-    pools = [MetricsDirectory(tmp_path, 1), MetricsDirectory(tmp_path, 2)]
-    await pools[0].tell(lambda: page(first))
-    await pools[1].tell(lambda: page(second))
+    directories = [MetricsDirectory(tmp_path, 1), MetricsDirectory(tmp_path, 2)]
+    await directories[0].render(lambda: page(first))
+    await directories[1].render(lambda: page(second))
     first.messages_out, second.messages_out = 2, 20
-    told = samples((await pools[0].tell(lambda: page(first))).decode())
+    told = samples((await directories[0].render(lambda: page(first))).decode())
     assert told[of("mesaya_messages_sent_total", "1")] == 2
     assert told[of("mesaya_messages_sent_total", "2")] == 10
-    told = samples((await pools[1].tell(lambda: page(second))).decode())
+    told = samples((await directories[1].render(lambda: page(second))).decode())
     assert told[of("mesaya_messages_sent_total", "1")] == 2, "what was told once is never taken back"
     assert told[of("mesaya_messages_sent_total", "2")] == 20
 
 
 async def test_a_worker_writes_again_and_again_and_in_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(pool, "PERIOD", 0.001)
+    monkeypatch.setattr(metrics_files, "EXPORT_INTERVAL", 0.001)
     books = Metrics()
     other = MetricsDirectory(tmp_path, 2)
 
     async def told():
-        metrics = samples((await other.tell(lambda: page(Metrics()))).decode())
+        metrics = samples((await other.render(lambda: page(Metrics()))).decode())
         return metrics.get(of("mesaya_messages_sent_total", "1"))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(MetricsDirectory(tmp_path, 1).keep, lambda: page(books))
+        nursery.start_soon(MetricsDirectory(tmp_path, 1).export, lambda: page(books))
         for count in (1, 2):
             books.messages_out = count
             with trio.fail_after(PATIENCE):
@@ -108,23 +112,23 @@ async def test_a_worker_writes_again_and_again_and_in_the_end(tmp_path, monkeypa
 
 
 async def test_who_has_not_written_for_a_while_is_gone(tmp_path):
-    await MetricsDirectory(tmp_path, 1).tell(lambda: page(full_books()))
+    await MetricsDirectory(tmp_path, 1).render(lambda: page(full_books()))
     path = tmp_path / "1.prom"
     long_ago = path.stat().st_mtime - STALE_AFTER
     os.utime(path, (long_ago, long_ago))
-    told = samples((await MetricsDirectory(tmp_path, 2).tell(lambda: page(Metrics()))).decode())
+    told = samples((await MetricsDirectory(tmp_path, 2).render(lambda: page(Metrics()))).decode())
     assert told[of("mesaya_messages_sent_total", "1")] == 100
     assert of("mesaya_connections", "1") not in told
 
 
 async def test_without_the_folder_each_tells_of_itself_and_goes_on(tmp_path, logged):
     folder = tmp_path / "gone"
-    pool = MetricsDirectory(folder, 1)
+    directory = MetricsDirectory(folder, 1)
     for count in (1, 2):
-        told = samples((await pool.tell(lambda count=count: page(Metrics(messages_out=count)))).decode())
+        told = samples((await directory.render(lambda count=count: page(Metrics(messages_out=count)))).decode())
         assert told[of("mesaya_messages_sent_total", "1")] == count
     [warning] = logged()
     assert warning["event"] == "the metrics cannot be shared with the other workers"
     folder.mkdir()
-    await pool.tell(lambda: page(Metrics()))
+    await directory.render(lambda: page(Metrics()))
     assert (folder / "1.prom").exists()

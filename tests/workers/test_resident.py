@@ -7,7 +7,7 @@ import pytest
 import trio
 
 from mesaya_ws.settings import Settings, SettingsError
-from mesaya_ws.workers.resident import Resident, ResidentPost
+from mesaya_ws.workers.resident import Resident, ResidentRole
 
 
 class Served:
@@ -15,15 +15,15 @@ class Served:
 
     def __init__(self):
         self.begun, self.going, self.ended = trio.Event(), trio.Event(), trio.Event()
-        self.post = self.port = None
+        self.role = self.port = None
 
-    async def serve(self, settings, post):
-        self.post = post
-        [listener] = await post.listeners(settings)
+    async def serve(self, settings, role):
+        self.role = role
+        [listener] = await role.listeners(settings)
         self.port = listener.socket.getsockname()[1]
         async with listener, trio.open_nursery() as nursery:
-            nursery.start_soon(post.heed, self.going, nursery.cancel_scope)
-            await post.enter(trio.Event())
+            nursery.start_soon(role.wait_shutdown, self.going, nursery.cancel_scope)
+            await role.wait_ready(trio.Event())
             self.begun.set()
             await self.going.wait()
         self.ended.set()
@@ -42,7 +42,7 @@ async def test_it_serves_at_the_parents_port_alone(supervised, served):
         signal.raise_signal(signal.SIGTERM)
         await parent.until_ended()
     assert served.ended.is_set()
-    assert not served.post.shares_port, "it answers HTTP while it goes"
+    assert not served.role.shares_port, "it answers HTTP while it goes"
 
 
 async def test_a_reload_replaces_it_by_a_process(supervised, served):
@@ -51,7 +51,7 @@ async def test_a_reload_replaces_it_by_a_process(supervised, served):
         signal.raise_signal(signal.SIGHUP)
         await parent.until("reloaded")
         assert served.ended.is_set()
-        assert served.post.shares_port, "others take connections meanwhile"
+        assert served.role.shares_port, "others take connections meanwhile"
         [successor] = parent.events("worker started")
         assert successor["worker"] == 2
         signal.raise_signal(signal.SIGHUP)
@@ -90,7 +90,7 @@ async def test_temporary_files_are_only_needed_for_a_reload(supervised, served, 
 
 
 async def test_what_it_raises_ends_the_parent(supervised):
-    async def serve(settings, post):
+    async def serve(settings, role):
         raise SettingsError(["the log is none"])
 
     with pytest.raises(ExceptionGroup) as caught:
@@ -100,7 +100,7 @@ async def test_what_it_raises_ends_the_parent(supervised):
 
 
 async def test_a_second_signal_ends_it_at_once(supervised, served):
-    async def deaf(settings, post):
+    async def deaf(settings, role):
         served.begun.set()
         await trio.sleep_forever()
 
@@ -113,6 +113,6 @@ async def test_a_second_signal_ends_it_at_once(supervised, served):
 
 
 async def test_its_post_needs_no_others():
-    worker = Resident(1, Settings(), lambda settings, post: None)
-    assert await ResidentPost(worker, []).tell(lambda: b"metrics") == b"metrics"
+    worker = Resident(1, Settings(), lambda settings, role: None)
+    assert await ResidentRole(worker, []).render_metrics(lambda: b"metrics") == b"metrics"
     assert not worker.accepts

@@ -23,17 +23,17 @@ from tests.wire import handshake
 class Parent:
     """What a parent has of its worker: the listening socket, and the ends of two pipes."""
 
-    def __init__(self, listening, lifeline, words, stack):
+    def __init__(self, listening, parent_pipe, ready_pipe, stack):
         self.accept = trio.socket.from_stdlib_socket(listening).accept
         self._address = listening.getsockname()
-        self._lifeline = lifeline
-        self.words = words
+        self._parent_pipe = parent_pipe
+        self.ready_pipe = ready_pipe
         self.ended = trio.Event()
         self._stack = stack
 
-    async def let_go(self):
+    async def request_stop(self):
         """Let go of the worker, as a parent does that lives on: it still listens."""
-        await self._lifeline.aclose()
+        await self._parent_pipe.aclose()
 
     async def connect(self):
         stream = await trio.open_tcp_stream(*self._address)
@@ -47,7 +47,7 @@ class Parent:
 
     async def until_it_accepts(self):
         with trio.fail_after(PATIENCE):
-            assert await self.words.receive_some(len(ACCEPTING)) == ACCEPTING
+            assert await self.ready_pipe.receive_some(len(ACCEPTING)) == ACCEPTING
 
     async def until_ended(self):
         with trio.fail_after(PATIENCE):
@@ -69,24 +69,28 @@ def worker(log, logged, tmp_path):
     async def run(*, relieves=False, **settings):
         async with AsyncExitStack() as stack:
             listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            lifeline, our_end = os.pipe()
-            our_ear, words = os.pipe()
-            for descriptor in (lifeline, words):
+            parent_pipe, our_end = os.pipe()
+            our_ear, ready_pipe = os.pipe()
+            for descriptor in (parent_pipe, ready_pipe):
                 stack.callback(os.close, descriptor)
             parent = Parent(listening, trio.lowlevel.FdStream(our_end), trio.lowlevel.FdStream(our_ear), stack)
             inherited = [os.dup(listening.fileno())]
-            post = WorkerRole(
-                inherited, MetricsDirectory(tmp_path, 3), relieves=relieves, lifeline=lifeline, words=words
+            role = WorkerRole(
+                inherited,
+                MetricsDirectory(tmp_path, 3),
+                relieves=relieves,
+                parent_pipe=parent_pipe,
+                ready_pipe=ready_pipe,
             )
 
             async def work():
-                await serve(Settings(**{"drain_seconds": 0} | settings), post)
+                await serve(Settings(**{"drain_seconds": 0} | settings), role)
                 parent.ended.set()
 
-            async with parent.words, trio.open_nursery() as nursery:
+            async with parent.ready_pipe, trio.open_nursery() as nursery:
                 nursery.start_soon(work)
                 yield parent
-                await parent.let_go()
+                await parent.request_stop()
                 nursery.cancel_scope.cancel()
 
     return run
@@ -126,7 +130,7 @@ async def test_one_that_relieves_nobody_takes_connections_at_once(worker, log):
 async def test_when_it_is_let_go_it_takes_no_more_and_its_clients_move(worker, logged):
     async with worker(drain_seconds=3600) as parent:
         client = await parent.client()
-        await parent.let_go()
+        await parent.request_stop()
         with trio.fail_after(PATIENCE):
             while not any(entry["event"] == "draining" for entry in logged()):
                 await trio.lowlevel.checkpoint()
@@ -140,7 +144,7 @@ async def test_when_it_is_let_go_it_takes_no_more_and_its_clients_move(worker, l
 async def test_its_clients_are_told_to_come_back(worker):
     async with worker() as parent:
         clients = [await parent.client() for _ in range(3)]
-        await parent.let_go()
+        await parent.request_stop()
         for client in clients:
             assert await client.closed_with() == (1012, "service_restart")
             await client.stream.aclose()
@@ -161,7 +165,7 @@ async def test_who_was_let_in_but_has_not_said_what_it_wants_is_not_refused(work
         client = await parent.client()
         late = Client(await parent.connect())
         await parent.client()  # whoever came before has been taken, too
-        await parent.let_go()
+        await parent.request_stop()
         assert await client.closed_with() == (1012, "service_restart")
         await late.send(handshake())
         assert (await late.read_answer()).startswith(b"HTTP/1.1 101 ")
@@ -171,7 +175,7 @@ async def test_who_was_let_in_but_has_not_said_what_it_wants_is_not_refused(work
 async def test_the_last_counts_are_written(worker, tmp_path):
     async with worker() as parent:
         client = await parent.client()
-        await parent.let_go()
+        await parent.request_stop()
         assert await client.closed_with() == (1012, "service_restart")
         await client.stream.aclose()
         await parent.until_ended()

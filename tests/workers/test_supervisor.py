@@ -10,7 +10,8 @@ import trio
 
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.workers import restart_policy, supervisor
-from mesaya_ws.workers.supervisor import GaveUpError, supervise
+from mesaya_ws.workers.errors import GaveUpError
+from mesaya_ws.workers.supervisor import supervise
 
 
 def told(caught):
@@ -114,7 +115,7 @@ async def test_a_second_signal_ends_all_at_once(supervised, workers):
 
 
 async def test_a_worker_that_does_not_end_is_killed(supervised, workers, monkeypatch):
-    monkeypatch.setattr(supervisor, "LAST_PATIENCE", 0.01)
+    monkeypatch.setattr(supervisor, "STOP_TIMEOUT", 0.01)
     workers("is deaf")
     async with supervised(close_timeout=0.1) as parent:
         await parent.until("worker ready")
