@@ -1,4 +1,4 @@
-"""A client that reconnects by itself, goes on where it was, and moves when it is told to."""
+"""A Python client that reconnects and resumes by itself, and moves to another instance when its own goes away."""
 
 from mesaya_ws.client.connection import NotConnectedError, RefusedError
 from mesaya_ws.client.events import Connected, Disconnected, Event, Notice, Subscribed

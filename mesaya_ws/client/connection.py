@@ -1,4 +1,4 @@
-"""Opening a WebSocket to a gateway: what may go wrong with that, and whether it makes sense to try again."""
+"""Opening a WebSocket to a gateway: which errors there may be, and which of them make another attempt pointless."""
 
 import re
 import socket
@@ -14,17 +14,17 @@ from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnecti
 
 from mesaya_ws.runtime.exceptions import first
 
-CONNECT_PATIENCE = 15.0
+CONNECT_TIMEOUT = 15.0
 """Seconds in which a WebSocket must be open, from the look-up of the name to the end of the handshake."""
 
-LARGEST = 2**30
-"""Characters that a message may have: a snapshot can be large."""
+MAX_MESSAGE_SIZE = 2**30
+"""Characters of a message: a snapshot can be large."""
 
-LARGEST_ANSWER = 1024 * 1024
-"""Bytes that may come before the WebSocket is open; a refusal has some hundreds."""
+MAX_ANSWER_BYTES = 1024 * 1024
+"""Bytes received before the WebSocket is open; a refusal has some hundreds."""
 
-_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
-"""The refusals of a handshake that are not the client's fault for good, below 500."""
+_RETRIABLE = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+"""Refusals of a handshake below 500 after which another attempt may succeed."""
 
 _CODE = re.compile(r"[a-z][a-z0-9_]*")
 _OTHER_NAME = (62, 64)  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -35,7 +35,7 @@ _Socket = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 
 class RefusedError(Exception):
-    """The gateway will not have this client: a subscription was refused, or the connection, for good.
+    """The gateway refused a subscription or the connection, and would refuse it again.
 
     `code` is an error code of the gateway, or the name of a close code.
     """
@@ -46,21 +46,21 @@ class RefusedError(Exception):
 
 
 class NotConnectedError(Exception):
-    """There is no connection now, for a reason that may pass; the message says why, after "not connected:"."""
+    """There is no connection, for a reason that may pass; the message is the reason, to follow "not connected:"."""
 
 
 @asynccontextmanager
 async def open_connection(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[WebSocketConnection]:
-    """Have a WebSocket to the gateway at `url` for the time of the context; it ends without a farewell.
+    """Open a WebSocket to the gateway at `url` for the time of the context; it ends without a closing handshake.
 
-    `tls` are the rules for `wss://`, by default the system's. Raises, in a group, `RefusedError` when the gateway says
-    that trying again would make no sense, and `NotConnectedError` when anything else is in the way: routers and load
-    balancers answer with anything while what is behind them is replaced.
+    `tls` is the context for `wss://`, by default the system's. Raises, in a group, `RefusedError` when the gateway
+    itself says that another attempt is pointless, and `NotConnectedError` for anything else: routers and load balancers
+    answer with anything while the servers after them are replaced.
     """
     parts = urlsplit(url)
     stream: _Stream | None = None
     try:
-        with trio.fail_after(CONNECT_PATIENCE) as patience:
+        with trio.fail_after(CONNECT_TIMEOUT) as patience:
             stream = _Stream(await _open_socket(parts, tls))
         async with stream, trio.open_nursery() as nursery:
             with trio.fail_at(patience.deadline):
@@ -69,7 +69,7 @@ async def open_connection(url: str, tls: ssl.SSLContext | None = None) -> AsyncI
                     stream,  # type: ignore[arg-type]  # any stream will do
                     parts.netloc.rpartition("@")[2],
                     _resource(parts),
-                    max_message_size=LARGEST,
+                    max_message_size=MAX_MESSAGE_SIZE,
                 )
             stream.opened = True
             yield websocket
@@ -77,12 +77,15 @@ async def open_connection(url: str, tls: ssl.SSLContext | None = None) -> AsyncI
     except* Exception as group:
         if stream is not None and stream.opened:
             raise
-        # Whatever a library makes of an answer that is none: what was heard says more.
+        # A library's error for an answer that is no WebSocket says less than the first bytes of that answer.
         raise _explained(first(group), parts, b"" if stream is None else stream.beginning) from first(group)
 
 
 def require_websocket_url(url: str) -> None:
-    """Raise `ValueError`, which does not repeat what may be secret, unless `url` is a WebSocket's (RFC 6455, 3)."""
+    """Raise `ValueError` unless `url` is the URL of a WebSocket (RFC 6455, 3).
+
+    The message does not repeat the URL, which may hold secrets.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.port == 0:
         raise ValueError("a gateway's URL is ws://host:port/ws, or wss://…")
@@ -94,9 +97,9 @@ def _resource(parts: SplitResult) -> str:
 
 
 class _Stream(trio.abc.Stream):
-    """A stream whose end is an error until it is `opened`: trio-websocket would wait for its answer for ever.
+    """A stream whose end is an error until it is `opened`: trio-websocket would wait for the answer without end.
 
-    `beginning` is the first of what came, which tells who is there.
+    `beginning` holds the first bytes received, which show what kind of server answers.
     """
 
     def __init__(self, socket: _Socket) -> None:
@@ -106,33 +109,33 @@ class _Stream(trio.abc.Stream):
         self.opened = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Return what comes."""
-        with self._end_told():
+        """Return received bytes."""
+        with self._ends_as_handshake_error():
             data = await self._socket.receive_some(max_bytes)
             if not self.opened:
                 if not data:
                     raise trio.BrokenResourceError
                 self.beginning = self.beginning or bytes(data[:16])
                 self._received += len(data)
-                if self._received > LARGEST_ANSWER:
-                    raise HandshakeError(f"the answer to the handshake is larger than {LARGEST_ANSWER} bytes")
+                if self._received > MAX_ANSWER_BYTES:
+                    raise HandshakeError(f"the answer to the handshake is larger than {MAX_ANSWER_BYTES} bytes")
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send `data`."""
-        with self._end_told():
+        with self._ends_as_handshake_error():
             await self._socket.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until sending makes sense."""
+        """Wait until sending might not block."""
         await self._socket.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
-        """Close it, without a farewell."""
+        """Close the socket at once."""
         await trio.aclose_forcefully(self._socket)
 
     @contextmanager
-    def _end_told(self) -> Iterator[None]:
+    def _ends_as_handshake_error(self) -> Iterator[None]:
         try:
             yield
         except trio.BrokenResourceError as error:
@@ -155,13 +158,13 @@ async def _open_socket(parts: SplitResult, tls: ssl.SSLContext | None) -> _Socke
 
 
 def _explained(error: BaseException, parts: SplitResult, beginning: bytes) -> RefusedError | NotConnectedError:
-    """Return what a failure to open a WebSocket means."""
+    """Return the error that a failure to open a WebSocket stands for."""
     host = parts.hostname
     match error:
         case ConnectionRejected():
             return _rejected(error)
         case trio.TooSlowError():
-            sentence = f"there is no answer within {CONNECT_PATIENCE:.0f} s"
+            sentence = f"there is no answer within {CONNECT_TIMEOUT:.0f} s"
         case HandshakeError() if not beginning:
             sentence = str(error)
         case socket.gaierror():
@@ -180,7 +183,7 @@ def _explained(error: BaseException, parts: SplitResult, beginning: bytes) -> Re
 
 
 def _unreachable(error: OSError) -> str:
-    """Say why no connection can be had; Trio tells the reasons of all addresses in a group."""
+    """Return why the host cannot be reached; Trio groups the errors of all its addresses."""
     cause = error.__cause__
     reason = first(cause) if isinstance(cause, BaseExceptionGroup) else error
     if isinstance(reason, ConnectionRefusedError):
@@ -189,7 +192,7 @@ def _unreachable(error: OSError) -> str:
 
 
 def _without_tls(cause: BaseException | None, host: str | None) -> str:
-    """Say why a TLS handshake has failed."""
+    """Return why a TLS handshake has failed."""
     match cause:
         case ssl.SSLCertVerificationError(verify_code=code) if code in _OTHER_NAME:
             return f"its certificate is for another name than {host}"
@@ -205,16 +208,16 @@ def _without_tls(cause: BaseException | None, host: str | None) -> str:
 
 
 def _rejected(rejection: ConnectionRejected) -> RefusedError | NotConnectedError:
-    """Return what an answer means that is HTTP, but no WebSocket: only a refusal in our own words is for good."""
+    """Return the error that an HTTP answer stands for: only the gateway's own format can mean a refusal for good."""
     status = rejection.status_code
     with suppress(orjson.JSONDecodeError, KeyError, TypeError):
         error = orjson.loads(rejection.body or b"")["error"]
         code, sentence = error["code"], error["message"]
         if isinstance(code, str) and isinstance(sentence, str) and _CODE.fullmatch(code):
-            if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _AGAIN:
+            if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _RETRIABLE:
                 return NotConnectedError(sentence.rstrip("."))
             return RefusedError(code, sentence)
     location = next((value for name, value in rejection.headers or () if name.lower() == b"location"), None)
-    # Its query may hold what ours does, and that may be secret.
+    # Its query may repeat ours, which may hold a token.
     where = f" and names {location.partition(b'?')[0][:200].decode('latin-1')!r}" if location else ""
     return NotConnectedError(f"the answer is {status}{where}, not a WebSocket")

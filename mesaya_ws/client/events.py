@@ -1,4 +1,4 @@
-"""What a session of the client tells: events of channels, and notices of its connections."""
+"""What a session of the client delivers: events of channels, and notices of its connection."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from attrs import frozen
 class Event:
     """Something that arrived on a channel.
 
-    `type` is that of the event, or `snapshot`, or, when events may have been missed, `gap` with the reason in `data`,
-    and a snapshot follows. `complete` is that of a snapshot: false when the log does not reach back far enough.
+    `type` is that of the event; or `snapshot`; or `gap`, with the reason in `data`, when events may have been missed,
+    and a snapshot follows. `complete` is false for a snapshot when the log does not reach back far enough.
     """
 
     channel: str
@@ -23,7 +23,7 @@ class Event:
 
 @frozen
 class Connected:
-    """The gateway has greeted us; `connection` is the id under which its log knows the connection."""
+    """The gateway has sent `welcome`; `connection` is the id of the connection in the gateway's log."""
 
     connection: str
 
@@ -37,11 +37,11 @@ class Disconnected:
 
 @frozen
 class Subscribed:
-    """The gateway has answered a subscription; `recovered` as it says itself, None without a position."""
+    """The gateway has answered a subscription; `recovered` is from its answer, None without a position."""
 
     channel: str
     recovered: bool | None
 
 
 Notice = Connected | Disconnected | Subscribed
-"""What a session tells of its connections, beside the events."""
+"""What `notify` is called with."""

@@ -1,4 +1,18 @@
-"""A client of the gateway: events of channels, across disconnects, without a gap and without a repetition."""
+"""A session with the gateway: events of channels, across disconnects, without a gap and without a repetition.
+
+One connection is used at a time, by one task (`_connect`). The states of a session, and what changes them:
+
+    state         event                            next state    what happens
+    connecting    the WebSocket is open            connected     subscribe to all channels from their positions
+    connecting    refused for good                 over          `RefusedError` is delivered
+    connecting    anything else fails              connecting    `Disconnected`, then a retry after the backoff
+    connected     `going_away`                     moving        a second task connects while this one goes on
+    connected     closed, or silent for too long   connecting    `Disconnected`, then a retry after the backoff
+    connected     refused for good                 over          `RefusedError` is delivered
+    moving        the second WebSocket is open     connected     the first is cancelled, and closed once it is done
+    moving        the first one is closed          connecting    the second task goes on trying
+    any           the context ends                 over          the WebSocket is closed with 1000
+"""
 
 import random
 import ssl
@@ -20,21 +34,21 @@ from mesaya_ws.runtime.exceptions import first
 __all__ = ["Connected", "Disconnected", "Event", "Notice", "RefusedError", "Session", "Subscribed", "connect"]
 
 MAX_BACKOFF = 30.0
-"""Seconds between attempts to connect, at the most."""
+"""Seconds between two attempts to connect, at most."""
 
 PING_INTERVAL = 20.0
-"""How often, in seconds, the gateway is asked for the places on quiet channels. When nothing at all comes for twice as
-long, the connection is given up: one whose other end has vanished looks like a quiet one."""
+"""Seconds between two pings. Their answers move the positions of quiet channels on, before the log removes what they
+point to. If nothing at all is received for twice as long, the connection counts as broken."""
 
-FAREWELL_PATIENCE = 2.0
-"""Seconds in which a connection that has been given up, for another one or for good, is closed."""
+CLOSE_TIMEOUT = 2.0
+"""Seconds that the closing handshake of a connection may take."""
 
 
 @define(eq=False)
 class Session:
     """Subscriptions that outlive connections. Iterate over it, in one task, to receive events.
 
-    The place on each channel is kept in `positions`: that of the last event that was received.
+    `positions` holds the position of the last event received on each channel.
     """
 
     url: str
@@ -44,11 +58,18 @@ class Session:
     _deliver: trio.MemorySendChannel[Event | RefusedError]
     _events: trio.MemoryReceiveChannel[Event | RefusedError]
     _channels: dict[str, bool] = Factory(dict)
+    """The channels that are subscribed, each with whether a snapshot is wanted when there is no position."""
     _websocket: WebSocketConnection | None = None
-    _listening: trio.Lock = Factory(trio.Lock)
-    _turn: trio.CancelScope = Factory(trio.CancelScope)
-    _runs: trio.Nursery = field(init=False)
+    """The connection in use."""
+    _in_use: trio.Lock = Factory(trio.Lock)
+    """Held by the task whose connection is in use."""
+    _scope: trio.CancelScope = Factory(trio.CancelScope)
+    """Cancelled to take the connection in use from its task."""
+    _connecting: trio.Nursery = field(init=False)
+    """The tasks that connect: one, and a second one while the session moves."""
     _failures: int = 0
+
+    # Public attributes and methods
 
     @property
     def connected(self) -> bool:
@@ -56,29 +77,29 @@ class Session:
         return self._websocket is not None
 
     async def subscribe(self, channel: str, *, snapshot: bool = False) -> None:
-        """Subscribe now, and again after every reconnection: from the known place on, or else with the state first.
+        """Subscribe now and after every reconnection: from the known position on, else with a snapshot if wanted.
 
-        On a channel that is subscribed already, nothing is asked for again, since all that is under way would come
-        twice; with `snapshot`, the next reconnection without a known place brings the state.
+        On a channel that is subscribed already, nothing is sent, since all that is under way would arrive twice; with
+        `snapshot`, the next reconnection without a known position brings one.
         """
         is_new = channel not in self._channels
         self._channels[channel] = snapshot or self._channels.get(channel, False)
         if is_new:
-            await self._say(self._subscription(channel))
+            await self._send(self._subscription(channel))
         else:
             await trio.lowlevel.checkpoint()
 
     async def unsubscribe(self, channel: str) -> None:
-        """Receive nothing more of a channel, and forget the place on it."""
+        """Receive nothing more of a channel, and forget the position on it."""
         self._channels.pop(channel, None)
         self.positions.pop(channel, None)
-        await self._say({"type": "unsubscribe", "channel": channel})
+        await self._send({"type": "unsubscribe", "channel": channel})
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
     async def __anext__(self) -> Event:
-        """Return the next event. Raises `RefusedError`, after which there is nothing more."""
+        """Return the next event. Raises `RefusedError`, after which the session is over."""
         try:
             event = await self._events.receive()
         except trio.EndOfChannel:
@@ -89,34 +110,39 @@ class Session:
             self.positions[event.channel] = event.position
         return event
 
-    async def _leave(self) -> None:
-        """Say goodbye, so that nobody takes the end for a broken connection; at the end of the context."""
-        if self._websocket is not None:
-            with trio.CancelScope(shield=True):
-                await _part(self._websocket)
+    # The connection
 
-    async def _stay(self) -> None:
-        """Be connected, for as long as the gateway will have us."""
+    async def _run(self) -> None:
+        """Stay connected until the gateway refuses for good, which is delivered."""
         refused = None
         try:
-            async with trio.open_nursery() as self._runs:
-                self._runs.start_soon(self._run)
+            async with trio.open_nursery() as self._connecting:
+                self._connecting.start_soon(self._connect)
         except* RefusedError as group:
             refused = first(group)
         async with self._deliver:
             if refused is not None:
                 await self._deliver.send(refused)
 
-    async def _run(self) -> None:
-        """Be connected until another run has taken over. Raises `RefusedError` when trying again is of no use."""
+    async def _close(self) -> None:
+        """Close the connection in order, at the end of the context: the gateway need not wait for a timeout."""
+        if self._websocket is not None:
+            with trio.CancelScope(shield=True):
+                await _close(self._websocket)
+
+    async def _connect(self) -> None:
+        """Connect, and reconnect, until another task has taken over.
+
+        Raises `RefusedError` when another attempt is pointless.
+        """
         before = self._websocket
         while self._websocket in (None, before):
             try:
                 async with open_connection(self.url, self._tls) as websocket:
-                    await self._converse(websocket)
+                    await self._use(websocket)
                     return
             except* RefusedError:
-                # As long as there is another connection, it is not over.
+                # While another connection is in use, the session is not over.
                 if self._websocket is None:
                     raise
             except* (NotConnectedError, ConnectionClosed, ProtocolError, OSError, trio.BrokenResourceError) as group:
@@ -124,53 +150,60 @@ class Session:
                     error = first(group)
                     reason = str(error) if isinstance(error, NotConnectedError) else "the connection broke"
                     self._notify(Disconnected(reason))
-            # Full jitter, so that the clients of one instance do not come back all at once.
+            # Full jitter: the clients of one instance must not come back all at once.
             longest = min(MAX_BACKOFF, 0.5 * 2 ** min(self._failures, 10))
             self._failures += 1
             await trio.sleep(random.uniform(0, longest))  # noqa: S311 - not for secrets
 
-    async def _converse(self, websocket: WebSocketConnection) -> None:
-        """Take over from the WebSocket that was used before, and use this one until another one takes over."""
-        self._turn.cancel()
-        # Once the one before has let go, `positions` are those of all that it has handed over.
-        async with self._listening:
-            with trio.CancelScope() as turn:
-                self._turn, self._websocket = turn, websocket
+    async def _use(self, websocket: WebSocketConnection) -> None:
+        """Take over from the WebSocket in use, and use this one until another one takes over."""
+        self._scope.cancel()
+        # Once the lock is free, `positions` include everything that the previous WebSocket has delivered.
+        async with self._in_use:
+            with trio.CancelScope() as scope:
+                self._scope, self._websocket = scope, websocket
                 try:
-                    await self._listen(websocket)
+                    await self._receive_all(websocket)
                 except* RefusedError:
-                    await _part(websocket)
+                    await _close(websocket)
                     raise
                 finally:
                     self._websocket = None
-        await _part(websocket)
+        await _close(websocket)
 
-    async def _listen(self, websocket: WebSocketConnection) -> None:
-        """Subscribe, and take what comes, until cancelled.
+    async def _receive_all(self, websocket: WebSocketConnection) -> None:
+        """Subscribe, and handle what is received, until cancelled.
 
-        Raises `NotConnectedError` at the end of the connection, `RefusedError` if there should be no other one.
+        Raises `NotConnectedError` at the end of the connection, `RefusedError` if the next one would be refused, too.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._pulse)
+            nursery.start_soon(self._ping)
             try:
-                # Others may come and go meanwhile; whoever comes now says so itself.
+                # `subscribe` and `unsubscribe` may be called meanwhile; they send for themselves.
                 for channel in list(self._channels):
                     if channel in self._channels:
-                        await self._say(self._subscription(channel))
+                        await self._send(self._subscription(channel))
                 while True:
                     with trio.fail_after(2 * PING_INTERVAL):
                         message = await websocket.get_message()
-                    await self._take(_understood(message))
+                    await self._on_message(_decoded(message))
             except trio.TooSlowError:
                 raise NotConnectedError(f"nothing has come for {2 * PING_INTERVAL:.0f} s") from None
             except ConnectionClosed as closed:
-                raise _meaning(closed) from None
+                raise _error_of_close(closed) from None
 
-    async def _pulse(self) -> None:
-        """Have the places on quiet channels move on, lest the log forgets them; and something come, in any case."""
+    async def _ping(self) -> None:
+        """Ping every PING_INTERVAL."""
         while True:
             await trio.sleep(PING_INTERVAL)
-            await self._say({"type": "ping"})
+            await self._send({"type": "ping"})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if self._websocket is not None:
+            with suppress(ConnectionClosed):  # the receiving task notices it, too, and reconnects
+                await self._websocket.send_message(orjson.dumps(message).decode())
+
+    # Messages
 
     def _subscription(self, channel: str) -> dict[str, Any]:
         message: dict[str, Any] = {"type": "subscribe", "channel": channel}
@@ -180,60 +213,55 @@ class Session:
             message["snapshot"] = True
         return message
 
-    async def _say(self, message: dict[str, Any]) -> None:
-        if self._websocket is not None:
-            with suppress(ConnectionClosed):  # receiving hears of it, too, and connects again
-                await self._websocket.send_message(orjson.dumps(message).decode())
-
-    async def _take(self, message: dict[str, Any]) -> None:
-        """Take a message of the gateway; it becomes an event, or is about the connection itself."""
+    async def _on_message(self, message: dict[str, Any]) -> None:
+        """Handle a message of the gateway: deliver it as an event, or act on what it says of the connection."""
         match message:
             case {"type": "welcome"}:
                 self._failures = 0
                 self._notify(Connected(str(message.get("connection"))))
             case {"type": "going_away"}:
-                # While the next connection is being opened, this one is still listened to.
-                self._runs.start_soon(self._run)
+                # While the next connection is being opened, this one is still used.
+                self._connecting.start_soon(self._connect)
             case {"type": "pong", "positions": dict(positions)}:
                 self.positions.update((name, at) for name, at in positions.items() if name in self._channels)
             case {"type": "error", "code": NOT_SUBSCRIBED.name}:
-                pass  # left while the connection was lost, and so with it
+                pass  # unsubscribed on a new connection, where nothing was subscribed yet
             case {"type": "error", "code": str(code), "message": str(sentence)}:
                 raise RefusedError(code, sentence)
             case {"channel": str(channel)} if channel not in self._channels:
-                pass  # left meanwhile
+                pass  # unsubscribed meanwhile
             case {"type": "subscribed", "channel": str(channel), "position": str(position)}:
-                await self._subscribed(channel, position, message)
+                await self._on_subscribed(channel, position, message)
             case {"type": str(kind), "channel": str(channel), "position": str(position), "data": data}:
-                await self._tell_if_lost(channel, message)
+                await self._deliver_gap(channel, message)
                 event = Event(channel, kind, data, message.get("timestamp"), position, message.get("complete"))
                 await self._deliver.send(event)
             case _:
-                pass  # an answer to what the session has left behind, or of a gateway that knows more than we do
+                pass  # an answer that is out of date, or a message of a newer gateway
 
-    async def _subscribed(self, channel: str, position: str, message: dict[str, Any]) -> None:
+    async def _on_subscribed(self, channel: str, position: str, message: dict[str, Any]) -> None:
         recovered = message.get("recovered")
         self._notify(Subscribed(channel, recovered))
         if recovered is False:
-            # A snapshot follows. Should it not arrive any more, the old place brings it once more.
-            await self._tell_if_lost(channel, message)
+            # A snapshot follows. If the connection breaks before, the old position brings it on the next one.
+            await self._deliver_gap(channel, message)
         elif channel in self.positions or not self._channels[channel]:
-            # With the state to come, there is no place yet that one could go on from.
+            # Before its snapshot has arrived, a channel has no position to resume from.
             self.positions[channel] = position
 
-    async def _tell_if_lost(self, channel: str, message: dict[str, Any]) -> None:
+    async def _deliver_gap(self, channel: str, message: dict[str, Any]) -> None:
         if message.get("recovered") is False:
             await self._deliver.send(Event(channel, "gap", message.get("reason")))
 
 
-async def _part(websocket: WebSocketConnection) -> None:
-    """Close a connection, in order if that can be done soon."""
-    with trio.move_on_after(FAREWELL_PATIENCE):
+async def _close(websocket: WebSocketConnection) -> None:
+    """Close a connection, with the closing handshake if that is quick."""
+    with trio.move_on_after(CLOSE_TIMEOUT):
         await websocket.aclose()
 
 
-def _understood(text: str | bytes) -> dict[str, Any]:
-    """Return a message of the gateway. Raises `NotConnectedError` when it is none."""
+def _decoded(text: str | bytes) -> dict[str, Any]:
+    """Return a message of the gateway. Raises `NotConnectedError` when it cannot be one."""
     with suppress(orjson.JSONDecodeError):
         message = orjson.loads(text)
         if isinstance(message, dict) and isinstance(message.get("type"), str):
@@ -241,8 +269,8 @@ def _understood(text: str | bytes) -> dict[str, Any]:
     raise NotConnectedError("what answers there is not the gateway: it sends something else")
 
 
-def _meaning(closed: ConnectionClosed) -> RefusedError | NotConnectedError:
-    """Return what the end of a connection means."""
+def _error_of_close(closed: ConnectionClosed) -> RefusedError | NotConnectedError:
+    """Return the error that the end of a connection stands for."""
     code = closed.reason.code if closed.reason else None
     close = CLOSE_CODES.get(code) if code is not None else None
     if close is None:
@@ -252,8 +280,8 @@ def _meaning(closed: ConnectionClosed) -> RefusedError | NotConnectedError:
     return NotConnectedError(close.meaning.partition(". ")[0].rstrip("."))
 
 
-def _nobody_listens(_: Notice) -> None:
-    """Hear of a notice, and do nothing."""
+def _ignore(_: Notice) -> None:
+    """Ignore a notice."""
 
 
 @asynccontextmanager
@@ -262,21 +290,21 @@ async def connect(
     positions: dict[str, str] | None = None,
     *,
     tls: ssl.SSLContext | None = None,
-    notify: Callable[[Notice], None] = _nobody_listens,
+    notify: Callable[[Notice], None] = _ignore,
 ) -> AsyncIterator[Session]:
     """Open a session with the gateway at `url` (`ws://…/ws`), and keep it connected until the end of the context.
 
-    `positions` are those of an earlier session, to go on where it ended; `tls` are the rules for `wss://`, by default
-    the system's. `notify` is told when there is a connection, when there is none, and why. Raises `ValueError` when
-    `url` is none of a WebSocket.
+    `positions` are those of an earlier session, to resume from; `tls` is the context for `wss://`, by default the
+    system's. `notify` is called with each `Notice` of the connection. Raises `ValueError` when `url` is not the URL of
+    a WebSocket.
     """
     require_websocket_url(url)
     deliver, events = trio.open_memory_channel[Event | RefusedError](0)
     async with trio.open_nursery() as nursery:
         session = Session(url, dict(positions or {}), tls, notify, deliver, events)
-        nursery.start_soon(session._stay)
+        nursery.start_soon(session._run)
         try:
             yield session
         finally:
-            await session._leave()
+            await session._close()
             nursery.cancel_scope.cancel()

@@ -301,7 +301,7 @@ DRAINING = b'{"error": {"code": "draining", "message": "This instance is going a
             NO_GATEWAY,
         ),
         (
-            answer("404 Not Found", bytes(2 * connection.LARGEST_ANSWER)),
+            answer("404 Not Found", bytes(2 * connection.MAX_ANSWER_BYTES)),
             NO_GATEWAY,
         ),
         (b"", "the connection ended before it was open"),
@@ -478,7 +478,7 @@ async def test_answers_to_what_has_changed_since_are_no_events():
 
 
 async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch):
-    monkeypatch.setattr(connection, "CONNECT_PATIENCE", 0.05)
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.05)
     came, expired_parents = count(1), trio.Event()
 
     async def stay_silent(stream):

@@ -32,7 +32,12 @@ class Service:
         render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
         self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
         self.app = create_app(
-            self.settings, self.log, self.metrics, self.status, lambda: self.fresh, partial(Role().render_metrics, render)
+            self.settings,
+            self.log,
+            self.metrics,
+            self.status,
+            lambda: self.fresh,
+            partial(Role().render_metrics, render),
         )
 
     @property
