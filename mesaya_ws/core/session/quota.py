@@ -1,4 +1,4 @@
-"""How often somebody may have something done."""
+"""How often each client may do something that is costly."""
 
 from collections import deque
 from collections.abc import Hashable
@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 
 class Quota:
-    """Lets each who asks have something `most` times in so many `seconds`; who is gone is forgotten.
+    """Allows each client something `most` times in so many `seconds`; it holds no client, only a weak reference.
 
     Times are in seconds by any clock that only goes forward.
     """
@@ -17,11 +17,11 @@ class Quota:
         self._taken: WeakKeyDictionary[Hashable, deque[float]] = WeakKeyDictionary()
 
     def __len__(self) -> int:
-        """Return how many are remembered."""
+        """Return how many clients are remembered."""
         return len(self._taken)
 
     def take(self, who: Hashable, now: float) -> bool:
-        """Take one for `who`; return False when there is none left."""
+        """Take one of the times that `who` has; return False when none is left."""
         taken = self._taken.setdefault(who, deque(maxlen=self._most))
         if len(taken) == self._most and (not self._most or now - taken[0] < self._seconds):
             return False

@@ -9,7 +9,7 @@ from mesaya_ws.core.session.session import Session
 
 
 class Connected(Protocol):
-    """A connection, as far as the registry knows it: whose a session is."""
+    """A connection, as far as the registry knows it: it has a session."""
 
     @property
     def session(self) -> Session:
@@ -23,8 +23,8 @@ C = TypeVar("C", bound=Connected)
 class SessionRegistry(Generic[C]):
     """The connections that are open, each with its session, and the sessions that wait for the feed.
 
-    A method that has to do with many sessions yields on the way, where others are to have their turn: sessions may
-    come and go meanwhile.
+    A method that visits many sessions yields on the way, so that others have their turn; sessions may come and go
+    meanwhile.
     """
 
     def __init__(self) -> None:
@@ -32,11 +32,11 @@ class SessionRegistry(Generic[C]):
         self._waiting: set[Session] = set()
 
     def add(self, connection: C) -> None:
-        """Know a connection from now on."""
+        """Add a connection that was opened."""
         self.connections.add(connection)
 
     def remove(self, connection: C) -> None:
-        """Forget a connection, and what its session waits for; one that is not known is forgotten already."""
+        """Remove a connection, and what its session waits for, if it is still here."""
         self.connections.discard(connection)
         self._waiting.discard(connection.session)
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from mesaya_ws.core.access.channels import Channel, parse_channel
 from mesaya_ws.core.access.permissions import may_subscribe
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import SendQueue
-from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED
-from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
+from mesaya_ws.core.feed.tally import RESTARTED
+from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.opening import open_or_wait, open_with_history
 from mesaya_ws.core.session.services import AppendResult, Command, SessionServices
 from mesaya_ws.core.session.subscription import State, Subscription, Wait
 from mesaya_ws.core.wire import codes
@@ -128,7 +129,7 @@ class Session:
             if has_opened:
                 yield
             if subscription.state is State.WAITING_FOR_FEED:  # the client may have ended or replaced it meanwhile
-                self._open(subscription, wait)
+                open_or_wait(self, subscription, wait)
                 has_opened = True
 
     @property
@@ -140,22 +141,11 @@ class Session:
 
     def on_history(self, history: HistoryRead | None, channels: Collection[Channel]) -> None:
         """Open the subscriptions to `channels`, whose `history` was read as far as possible; None if it cannot be."""
-        feed = self.feed
         self.delivery.defer_if_many(len(channels))
         for channel in channels:
             subscription = self._subscriptions.get(channel.name)
-            if subscription is None or subscription.state is not State.READING_HISTORY:
-                continue
-            position = subscription.position or ""
-            verdict = history.judge(channel, position) if history else feed.check_position(channel, position, since=0)
-            match verdict, history:
-                case Recoverable(vector), HistoryRead():
-                    feed.tally.resumes[RECOVERED, "log"] += 1
-                    self.delivery.replay(subscription, history.replay(channel, vector))
-                case Unrecoverable() as reason, _:
-                    self._begin(subscription, reason)
-                case _:
-                    self._begin(subscription, Unrecoverable.EXPIRED)
+            if subscription is not None and subscription.state is State.READING_HISTORY:
+                open_with_history(self, subscription, history)
 
     def resync(self, topic: str, reason: Unrecoverable) -> None:
         """Send snapshots where the log lost records of `topic`; to be called before what comes after them is."""
@@ -210,7 +200,7 @@ class Session:
             self.delivery.remove(subscription)
             self.delivery.send("unsubscribed", channel=channel, reason=reason, position=position)
 
-    # Opening a subscription
+    # What the client requests
 
     def _subscribe(self, message: Subscribe) -> None:
         name = message.channel
@@ -231,53 +221,7 @@ class Session:
             raise error(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
         subscription = Subscription(channel, self.delivery.unsettled, message, message.position)
         self._subscriptions[name] = subscription
-        self._open(subscription, Wait(self.feed.refreshes))
-
-    def _open(self, subscription: Subscription, wait: Wait) -> None:
-        """Answer a subscription, or let it `wait`, as it may have done already.
-
-        1. The feed is not live: wait until it is.
-        2. The client brings no position: begin now.
-        3. What it missed is in the window: replay it.
-        4. What it missed is in the log only: read that again.
-        5. It is ahead of this instance, but not of the log: wait until the feed has reached it.
-        6. What it missed is lost: begin now, with the snapshot and the reason.
-        """
-        feed, channel, position = self.feed, subscription.channel, subscription.position
-        if not feed.live:
-            self._wait_for_feed(subscription, wait)
-            return
-        if position is None:
-            self._begin(subscription, None)
-            return
-        match verdict := feed.check_position(channel, position, wait.since):
-            case Recoverable(vector):
-                feed.tally.resumes[RECOVERED, "window"] += 1
-                self.delivery.replay(subscription, feed.replay(channel, vector))
-            case NeedsHistory():
-                subscription.read_history(wait)
-                self.services.read_history(self)
-            case NotReached():
-                # Without its vector, which takes a hundred times the memory of the position that it is read from.
-                wait.ahead, wait.checked_at = evolve(verdict, vector={}), feed.refreshes
-                self._wait_for_feed(subscription, wait)
-            case Unrecoverable():
-                self._begin(subscription, verdict)
-
-    def _wait_for_feed(self, subscription: Subscription, wait: Wait) -> None:
-        subscription.wait_for_feed(wait)
-        self.services.wait_for_feed(self)
-
-    def _begin(self, subscription: Subscription, reason: Unrecoverable | None) -> None:
-        """Subscribe from now on; with the snapshot, if it was requested, or if what was missed is lost (`reason`)."""
-        request = subscription.request
-        if reason is not None:
-            self.feed.tally.resumes[LOST, reason] += 1
-        if reason is not None or request is None or request.snapshot:
-            self.delivery.send_snapshot(subscription, reason)
-        else:
-            self.delivery.answer(subscription, position=self.feed.position(subscription.channel))
-            self.delivery.go_live(subscription)
+        open_or_wait(self, subscription, Wait(self.feed.refreshes))
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         name = message.channel

@@ -1,4 +1,4 @@
-"""Where one channel of one client is: a state machine; `session` and `delivery` move it, and send what it says.
+"""Where one channel of one client is: a state machine, which `opening`, `delivery` and `session` move.
 
 | state | what the client has been sent | event → next state |
 |---|---|---|

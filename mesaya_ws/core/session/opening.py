@@ -1,0 +1,78 @@
+"""How a subscription begins: now, with what its client missed, or later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from mesaya_ws.core.feed.history import HistoryRead
+from mesaya_ws.core.feed.tally import LOST, RECOVERED
+from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.session.session import Session
+    from mesaya_ws.core.session.subscription import Subscription, Wait
+
+
+def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> None:
+    """Open a subscription of `session`, or let it `wait`, as it may have done already.
+
+    1. The feed is not live: wait until it is.
+    2. The client brings no position: begin now.
+    3. What it missed is in the window: replay it.
+    4. What it missed is in the log only: read that again.
+    5. It is ahead of this instance, but not of the log: wait until the feed has reached it.
+    6. What it missed is lost: begin now, with the snapshot and the reason.
+    """
+    feed, channel, position = session.feed, subscription.channel, subscription.position
+    if not feed.live:
+        _wait_for_feed(session, subscription, wait)
+        return
+    if position is None:
+        _begin(session, subscription, None)
+        return
+    match verdict := feed.check_position(channel, position, wait.since):
+        case Recoverable(vector):
+            feed.tally.resumes[RECOVERED, "window"] += 1
+            session.delivery.replay(subscription, feed.replay(channel, vector))
+        case NeedsHistory():
+            subscription.read_history(wait)
+            session.services.read_history(session)
+        case NotReached():
+            # Without its vector, which takes a hundred times the memory of the position that it is read from.
+            wait.ahead, wait.checked_at = evolve(verdict, vector={}), feed.refreshes
+            _wait_for_feed(session, subscription, wait)
+        case Unrecoverable():
+            _begin(session, subscription, verdict)
+
+
+def open_with_history(session: Session, subscription: Subscription, history: HistoryRead | None) -> None:
+    """Open a subscription of `session` whose `history` was read as far as possible; None if it cannot be."""
+    feed, channel, position = session.feed, subscription.channel, subscription.position or ""
+    verdict = history.judge(channel, position) if history else feed.check_position(channel, position, since=0)
+    match verdict, history:
+        case Recoverable(vector), HistoryRead():
+            feed.tally.resumes[RECOVERED, "log"] += 1
+            session.delivery.replay(subscription, history.replay(channel, vector))
+        case Unrecoverable() as reason, _:
+            _begin(session, subscription, reason)
+        case _:
+            _begin(session, subscription, Unrecoverable.EXPIRED)
+
+
+def _wait_for_feed(session: Session, subscription: Subscription, wait: Wait) -> None:
+    subscription.wait_for_feed(wait)
+    session.services.wait_for_feed(session)
+
+
+def _begin(session: Session, subscription: Subscription, reason: Unrecoverable | None) -> None:
+    """Subscribe from now on; with the snapshot, if it was requested, or if what was missed is lost (`reason`)."""
+    request = subscription.request
+    if reason is not None:
+        session.feed.tally.resumes[LOST, reason] += 1
+    if reason is not None or request is None or request.snapshot:
+        session.delivery.send_snapshot(subscription, reason)
+    else:
+        session.delivery.answer(subscription, position=session.feed.position(subscription.channel))
+        session.delivery.go_live(subscription)
