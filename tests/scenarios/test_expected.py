@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from attrs import asdict
 
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.log.records import Record
@@ -25,7 +26,9 @@ def became(name):
         outcome = process(
             decode(Record(record.topic, record.partition, record.offset, 0, None, record.value)), projections
         )
-        messages = sorted((message._asdict() for message in outcome.messages), key=lambda message: message["channel"])
+        messages = sorted(
+            (asdict(message, recurse=False) for message in outcome.messages), key=lambda message: message["channel"]
+        )
         line = {"n": number, "messages": orjson.loads(orjson.dumps(messages))}
         if reason := COARSER.get(outcome.reason, str(outcome.reason)):
             line["reason"] = reason

@@ -112,26 +112,31 @@ def pieces(news: LogEvent, most: int) -> Iterator[tuple[LogEvent, int]]:
 
     All of it is to be known before the first of the records is taken.
     """
-    weighs = _weight(news)
     match news:
-        case Records(source, held, lag) if weighs > most:
-            first = weighs = 0
-            for number, record in enumerate(held, 1):
-                weighs += weight(record)
-                if weighs >= most or number == len(held):
-                    yield Records(source, held[first:number], lag + len(held) - number), weighs
-                    first, weighs = number, 0
-        case PollResult(batches) if weighs > most:
-            for batch in batches:
-                yield from pieces(batch, most)
-        case _:
-            yield news, weighs
-
-
-def _weight(news: LogEvent) -> int:
-    match news:
-        case Records(_, records, _):
-            return sum(map(weight, records))
+        case Records():
+            yield from _pieces(news, [weight(record) for record in news.records], most)
         case PollResult(batches):
-            return sum(map(_weight, batches))
-    return 0
+            weights = [[weight(record) for record in batch.records] for batch in batches]
+            weighs = sum(map(sum, weights))
+            if weighs > most:
+                for batch, weighed in zip(batches, weights, strict=True):
+                    yield from _pieces(batch, weighed, most)
+            else:
+                yield news, weighs
+        case _:
+            yield news, 0
+
+
+def _pieces(batch: Records, weights: Sequence[int], most: int) -> Iterator[tuple[Records, int]]:
+    """Yield the pieces of a batch whose records have such `weights`."""
+    total = sum(weights)
+    if total <= most:
+        yield batch, total
+        return
+    source, held, lag = batch
+    first = weighs = 0
+    for number, weighed in enumerate(weights, 1):
+        weighs += weighed
+        if weighs >= most or number == len(held):
+            yield Records(source, held[first:number], lag + len(held) - number), weighs
+            first, weighs = number, 0

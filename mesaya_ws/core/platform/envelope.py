@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import orjson
+from attrs import define
 
 from mesaya_ws.core.log.records import Record, TooLarge
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
@@ -52,7 +53,8 @@ UNROUTABLE = frozenset({Disposition.ORPHAN, Disposition.UNPLACED, Disposition.BA
 """Why a record that is understood is told to nobody, though it might be if more were known."""
 
 
-class Event(NamedTuple):
+@define  # its fields are read forty times for each record: of a tuple, that takes ten times as long
+class Event:
     """A record that is understood: `what` happened to the entity called `id`, a kind of which `entity` is the name.
 
     `data` is the entity as messages show it, as far as the record tells, without secrets; `previous` is the status

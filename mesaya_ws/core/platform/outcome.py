@@ -1,7 +1,6 @@
 """What became of a record: the messages that it is, or why it is none."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from attrs import define
 
@@ -9,7 +8,8 @@ from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition
 
 
-class Message(NamedTuple):
+@define
+class Message:
     """What a record says on one channel. Messages of one record share their `data` where it is the same."""
 
     channel: str

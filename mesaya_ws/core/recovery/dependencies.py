@@ -139,6 +139,9 @@ class Dependencies:
         # By channel and partition, the next offset before which something was told to nobody here, as its parent came
         # later, and which others may have been told.
         self._untold: dict[str, dict[Partition, int]] = {}
+        # By channel: the last records of a parent there, and the partition of those that depended on it. While both
+        # are the same, another record says nothing new.
+        self._noted: dict[str, tuple[dict[Partition, int], Partition]] = {}
         self._order: deque[tuple[str, tuple[Partition, Partition], int]] = deque()
         # By partition, the next offset before which too much has been forgotten.
         self._unsure: dict[Partition, int] = {}
@@ -157,8 +160,19 @@ class Dependencies:
         `entity` is the name of what it is about, if others of its topic's partitions may tell of that too. With `only`,
         other channels do not matter.
         """
-        place = {partition: offset}
         parents, known, awaits = outcome.parents, outcome.known, outcome.awaits
+        noted = None
+        if entity is None and not known and not awaits and len(parents) == 1 and len(outcome.messages) == 1:
+            # So are nearly all records.
+            channel = outcome.messages[0].channel
+            parent_at = self._known.get(parents[0])
+            if parent_at is None:
+                return
+            if not outcome.concerned:
+                if (last := self._noted.get(channel)) is not None and last[0] is parent_at and last[1] == partition:
+                    return
+                noted = parent_at, partition
+        place = {partition: offset}
         firsts: dict[Partition, int] = {}
         for parent in parents:
             if (places := self._known.get(parent)) is not None:
@@ -193,6 +207,8 @@ class Dependencies:
                     if waiting:
                         self._add_untold(name, topics, waiting)
                     self._add_pairs(name, topics, firsts, partition, offset)
+                    if noted is not None and name in self._pairs:
+                        self._noted[name] = noted
             self._forget_first()
         if awaits:
             # What waits for a parent that waits itself, waits for both; and it was judged by what was told before.
@@ -255,6 +271,7 @@ class Dependencies:
                 del pairs[pair]
                 if not pairs:
                     del self._pairs[name]
+                    self._noted.pop(name, None)
 
     def _forgot(self, places: dict[Partition, int] | None) -> None:
         for partition, offset in (places or {}).items():
@@ -262,6 +279,7 @@ class Dependencies:
 
     def replaced(self, topic: str) -> Iterator[None]:
         """Forget what a topic told before it was created again, yielding often; no record may be noted meanwhile."""
+        self._noted = {}
         for recent in (self._known, self._waiting, self._last):
             yield from recent.keep(lambda partition, _: partition.topic != topic)
         for number, untold in enumerate(list(self._untold.values()), 1):
@@ -281,6 +299,7 @@ class Dependencies:
 
         Yields often; no record may be noted meanwhile.
         """
+        self._noted = {}
         for recent in (self._known, self._waiting, self._last):
             yield from recent.keep(lambda at, offset: at != partition or offset < end)
         for number, pairs in enumerate(list(self._pairs.values()), 1):

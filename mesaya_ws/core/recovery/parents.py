@@ -28,6 +28,13 @@ _PARENTS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "image": (("entityId", IMAGED),),
 }
 
+_ONLY_PARENT: Mapping[str, tuple[str, str]] = {
+    entity: (field, kinds[0])
+    for entity, ((field, kinds), *others) in _PARENTS.items()
+    if not others and len(kinds) == 1 and kinds[0] not in _PARENTS
+}
+"""By entity: the field that names its parent, and that one's kind, where it has but one, which has none itself."""
+
 # By entity: the fields that those need of whom it is a parent, beside the restaurant where it is. A piece of furniture
 # is a parent of the model that it is of: records of that are told wherever a piece stands.
 _GIVES: Mapping[str, tuple[str, ...]] = {
@@ -94,9 +101,14 @@ def missing_parent(event: Event, projections: Projections) -> str | None:
 
     A parent that is known to be deleted is not missing: waiting would not bring it back.
     """
-    fields = _PARENTS.get(event.entity)
+    entity = event.entity
+    fields = _PARENTS.get(entity)
     if fields is None:
         return None
+    if (only := _ONLY_PARENT.get(entity)) is not None and event.data.get(only[0]) in projections.entities[
+        only[1]
+    ].alive:
+        return None  # so it is of nearly all
     known: Mapping[str, Any] | None = None
     for name, kinds in fields:
         id = event.data.get(name)
@@ -246,6 +258,10 @@ def _depends_on(
     entity: str, data: Mapping[str, Any], projections: Projections
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return that of an entity with such `data`."""
+    if (only := _ONLY_PARENT.get(entity)) is not None and (id := data.get(only[0])) in projections.entities[
+        only[1]
+    ].alive:
+        return (f"{only[1]}:{id}",), ()
     for field, kinds in _PARENTS[entity]:
         if (parent := data.get(field)) is None:
             continue

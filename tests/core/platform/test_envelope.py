@@ -57,7 +57,8 @@ def test_the_older_envelope_says_the_same():
         "timestamp": "2025-11-01T00:00:00.000Z",
     }
     event = read("reservations", older)
-    assert event[:4] == ("reservation", "updated", "r", {"reservationId": "r", "numberOfGuests": 2})
+    assert (event.entity, event.what, event.id) == ("reservation", "updated", "r")
+    assert event.data == {"reservationId": "r", "numberOfGuests": 2}
     del older["entityId"]
     assert read("reservations", older) == event
 
@@ -244,7 +245,8 @@ def test_of_a_user_who_logged_in_there_may_be_nothing_to_keep():
 
 def test_an_announcement_may_be_of_any_kind():
     event = read("announcements", envelope("maintenance", {"id": "e", "text": "…"}))
-    assert event[:4] == ("announcement", "maintenance", "e", {"announcementId": "e", "text": "…"})
+    assert (event.entity, event.what, event.id) == ("announcement", "maintenance", "e")
+    assert event.data == {"announcementId": "e", "text": "…"}
 
 
 @given(st.sampled_from(TOPICS), st.binary(), st.none() | st.binary(), st.integers(-(2**63), 2**63 - 1))
