@@ -15,6 +15,7 @@ ROOMS = {
     "workers": {"settings", "runtime"},
     "server": {"settings", "runtime"},
     "eventlog": {"settings", "runtime"},
+    "statestore": set(),
     "client": {"runtime"},
     "environment": {"settings"},
     "settings": {"runtime"},
@@ -22,7 +23,7 @@ ROOMS = {
     "core": set(),
 }
 # In core, each folder may import those after it; the last two nothing.
-CORE = ("session", "feed", "views", "recovery", "access", "platform", "wire", "log")
+CORE = ("session", "feed", "views", "recovery", "access", "platform", "state", "wire", "log")
 
 TOP = {"__main__", "__init__"}
 
@@ -32,6 +33,7 @@ FENCES = {
     "trio_websocket": {"server/websocket", "client"},
     "kafka": {"eventlog/kafka"},
     "sqlite3": {"eventlog/sqlite/database.py", "eventlog/sqlite/diagnosis.py"},
+    "lmdb": {"statestore/store.py"},
     "prometheus_client": {"runtime"},
     "httpx": {"gateway/platform_api.py", "gateway/guarded_transport.py"},
     "httpcore": {"gateway/guarded_transport.py"},

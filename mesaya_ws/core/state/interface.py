@@ -1,0 +1,186 @@
+"""The interface of the state store: entities, publications and the place in the log that they belong to.
+
+The store is a cache of the log, and never the only place of anything: lost or damaged, it is built anew. What is
+committed together is there together after a crash, or not at all. Values are bytes that the caller has encoded.
+
+There are two implementations, under one contract suite: `memory` for tests, and `mesaya_ws.statestore` on disk.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from attrs import field, frozen
+
+from mesaya_ws.core.log.records import Partition
+
+FORGOTTEN_AT_ONCE = 2000
+"""Entries that a commit forgets at most: some 2 ms."""
+
+
+class StateError(Exception):
+    """The store cannot be read or written now: the disk is full, read-only or gone. Says why, in a sentence."""
+
+
+class CorruptStateError(StateError):
+    """The store holds what it was not given: it must be set aside, and built anew."""
+
+
+class StoredPublication(NamedTuple):
+    """A frame that was published on a channel, and the record that it was made of (see `recovery.window`).
+
+    `serial` counts all entries of the store, and never decreases. `timestamp` is the record's (ms since the epoch).
+    """
+
+    channel: str
+    serial: int
+    partition: Partition
+    offset: int
+    timestamp: int
+    frame: bytes
+
+
+class StoredPair(NamedTuple):
+    """Two records, of which the second depended on the first where a channel was concerned (see `dependencies`)."""
+
+    channel: str
+    serial: int
+    first: Partition
+    first_offset: int
+    second: Partition
+    second_offset: int
+    timestamp: int
+
+
+class StoredNote(NamedTuple):
+    """Anything else that belongs to a channel, or with an empty name to none, and is forgotten with its time."""
+
+    channel: str
+    serial: int
+    timestamp: int
+    value: bytes
+
+
+Entry = StoredPublication | StoredPair | StoredNote
+
+
+@frozen
+class Changes:
+    """What one transaction commits; all of it is as of one place in the log.
+
+    `head` tells of that place. `entities` are new values by table and id; None deletes one. `members` says by index,
+    parent and member whether it belongs there. `entries` are appended, with serials that increase, after all that are
+    there. Entries older than `keep_since` (ms since the epoch), and the oldest while all take more than `max_bytes`,
+    are forgotten, `FORGOTTEN_AT_ONCE` at most. Nothing is promised of partitions before their `floors`.
+    With `anew`, everything that was there before is forgotten first.
+    """
+
+    head: bytes
+    entities: Mapping[tuple[str, str], bytes | None] = field(factory=dict)
+    members: Mapping[tuple[str, str, bytes], bool] = field(factory=dict)
+    entries: Sequence[Entry] = ()
+    floors: Mapping[Partition, int] = field(factory=dict)
+    keep_since: int = 0
+    max_bytes: int | None = None
+    anew: bool = False
+
+
+class Size(NamedTuple):
+    """What a store holds: bytes of entries (with their indexes) and of entities, and how many there are of each.
+
+    `oldest` is the time of the oldest entry (ms since the epoch), None without any.
+    """
+
+    entry_bytes: int
+    entity_bytes: int
+    entries: int
+    entities: int
+    oldest: int | None
+
+
+class StateView(Protocol):
+    """A store as of one commit; good until its context ends, which should be soon: its pages cannot be used again."""
+
+    @property
+    def head(self) -> bytes | None:
+        """What the last commit told of its place in the log; None when there was none."""
+        ...
+
+    @property
+    def floors(self) -> Mapping[Partition, int]:
+        """By partition, the offset from which on no publication has been forgotten, or left out."""
+        ...
+
+    @property
+    def last_serial(self) -> int:
+        """The serial of the last entry that was ever appended; 0 without any."""
+        ...
+
+    def get(self, table: str, id: str) -> bytes | None:
+        """Return the value of an entity; None when there is none."""
+        ...
+
+    def rows(self, table: str) -> Iterator[tuple[str, bytes]]:
+        """Yield all ids of a table and their values, in the order of the ids' bytes."""
+        ...
+
+    def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:
+        """Yield the members of a parent from `start` on, in the order of their bytes."""
+        ...
+
+    def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> list[StoredPublication]:
+        """Return the publications on a channel whose records are at or after `offsets`, by serial: the first of them.
+
+        A partition that is left out counts from 0. They have `max_bytes` together, or there is a single one.
+        """
+        ...
+
+    def count(self, channel: str, offsets: Mapping[Partition, int]) -> int:
+        """Return how many publications there are on a channel at or after `offsets`."""
+        ...
+
+    def latest(self, channel: str, count: int) -> list[StoredPublication]:
+        """Return the last `count` publications of every partition on a channel, by serial."""
+        ...
+
+    def pairs(self, channel: str, offsets: Mapping[Partition, int]) -> Iterator[StoredPair]:
+        """Yield by pair of partitions the first pair whose first record is at or after `offsets`.
+
+        Both offsets increase with the serial: so this one has the smallest second offset of all that are.
+        """
+        ...
+
+    def notes(self, channel: str) -> Iterator[StoredNote]:
+        """Yield all notes of a channel, by serial."""
+        ...
+
+    def size(self) -> Size:
+        """Return how much there is."""
+        ...
+
+
+class StateStore(Protocol):
+    """Where the state is kept. One thread commits at a time; any thread may look."""
+
+    def commit(self, changes: Changes) -> None:
+        """Commit all of `changes`, or nothing.
+
+        Raises `StateError`, after which `reopen` must be called, and `CorruptStateError`.
+        """
+        ...
+
+    def view(self) -> AbstractContextManager[StateView]:
+        """Return what is there now. Entering and using it raises `StateError` and `CorruptStateError`."""
+        ...
+
+    def reopen(self) -> None:
+        """Open the store again after an error; what is damaged is set aside, and what is gone is created, empty.
+
+        Raises `StateError` when it cannot be used yet.
+        """
+        ...
+
+
+def pair_is_kept(pair: StoredPair, offsets: Mapping[Partition, int]) -> bool:
+    """Return whether a place holds the second record of a pair only with the first one."""
+    return offsets.get(pair.first, 0) > pair.first_offset or offsets.get(pair.second, 0) <= pair.second_offset

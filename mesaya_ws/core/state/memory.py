@@ -1,0 +1,154 @@
+"""A state store in dicts, for tests of the rules: what it holds ends with the process."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.state.interface import (
+    FORGOTTEN_AT_ONCE,
+    Changes,
+    Entry,
+    Size,
+    StoredNote,
+    StoredPair,
+    StoredPublication,
+)
+
+
+class MemoryState:
+    """A `StateStore`, and its own `StateView`: it must not be committed to while it is looked at."""
+
+    def __init__(self) -> None:
+        self.head: bytes | None = None
+        self.floors: dict[Partition, int] = {}
+        self.last_serial = 0
+        self._entities: dict[tuple[str, str], bytes] = {}
+        self._members: dict[tuple[str, str], list[bytes]] = {}
+        self._entries: list[Entry] = []
+
+    def commit(self, changes: Changes) -> None:
+        """Take in all of `changes`."""
+        if changes.anew:
+            self.floors, self._entities, self._members, self._entries = {}, {}, {}, []
+        self.head = changes.head
+        for place, value in changes.entities.items():
+            if value is None:
+                self._entities.pop(place, None)
+            else:
+                self._entities[place] = value
+        for (index, parent, member), belongs in changes.members.items():
+            self._put_member(self._members.setdefault((index, parent), []), member, belongs=belongs)
+        for entry in changes.entries:
+            if entry.serial <= self.last_serial:
+                raise ValueError("serials of entries increase")
+            self.last_serial = entry.serial
+            self._entries.append(entry)
+        for partition, offset in changes.floors.items():
+            self._raise_floor(partition, offset)
+        self._forget(changes)
+
+    def _put_member(self, members: list[bytes], member: bytes, *, belongs: bool) -> None:
+        at = bisect_left(members, member)
+        is_there = members[at : at + 1] == [member]
+        if belongs and not is_there:
+            insort(members, member)
+        elif is_there and not belongs:
+            del members[at]
+
+    def _forget(self, changes: Changes) -> None:
+        size, count = self.size().entry_bytes, 0
+        for entry in self._entries[:FORGOTTEN_AT_ONCE]:
+            is_too_much = changes.max_bytes is not None and size > changes.max_bytes
+            if entry.timestamp >= changes.keep_since and not is_too_much:
+                break
+            size -= _size(entry)
+            count += 1
+            if isinstance(entry, StoredPublication):
+                self._raise_floor(entry.partition, entry.offset + 1)
+        del self._entries[:count]
+
+    def _raise_floor(self, partition: Partition, offset: int) -> None:
+        self.floors[partition] = max(offset, self.floors.get(partition, 0))
+
+    @contextmanager
+    def view(self) -> Iterator["MemoryState"]:
+        """Return itself."""
+        yield self
+
+    def reopen(self) -> None:
+        """Do nothing: it is always open."""
+
+    def get(self, table: str, id: str) -> bytes | None:
+        """Return the value of an entity."""
+        return self._entities.get((table, id))
+
+    def rows(self, table: str) -> Iterator[tuple[str, bytes]]:
+        """Yield the ids and values of a table."""
+        for (name, id), value in sorted(self._entities.items(), key=lambda item: item[0][1].encode()):
+            if name == table:
+                yield id, value
+
+    def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:
+        """Yield the members of a parent from `start` on."""
+        members = self._members.get((index, parent), [])
+        yield from members[bisect_left(members, start) :]
+
+    def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> list[StoredPublication]:
+        """Return the first publications on a channel at or after `offsets`."""
+        found: list[StoredPublication] = []
+        size = 0
+        for entry in self._after(channel, offsets):
+            size += len(entry.frame)
+            if found and size > max_bytes:
+                break
+            found.append(entry)
+        return found
+
+    def _after(self, channel: str, offsets: Mapping[Partition, int]) -> list[StoredPublication]:
+        return [each for each in self._on(channel) if each.offset >= offsets.get(each.partition, 0)]
+
+    def _on(self, channel: str) -> list[StoredPublication]:
+        return [each for each in self._entries if isinstance(each, StoredPublication) and each.channel == channel]
+
+    def count(self, channel: str, offsets: Mapping[Partition, int]) -> int:
+        """Return how many publications there are on a channel at or after `offsets`."""
+        return len(self._after(channel, offsets))
+
+    def latest(self, channel: str, count: int) -> list[StoredPublication]:
+        """Return the last `count` publications of every partition on a channel."""
+        lines: dict[Partition, list[StoredPublication]] = {}
+        for each in self._on(channel):
+            lines.setdefault(each.partition, []).append(each)
+        return sorted((each for line in lines.values() for each in line[-count:]), key=lambda each: each.serial)
+
+    def pairs(self, channel: str, offsets: Mapping[Partition, int]) -> Iterator[StoredPair]:
+        """Yield by pair of partitions the first pair whose first record is at or after `offsets`."""
+        seen = set()
+        for entry in self._entries:
+            if isinstance(entry, StoredPair) and entry.channel == channel:
+                between = entry.first, entry.second
+                if between not in seen and entry.first_offset >= offsets.get(entry.first, 0):
+                    seen.add(between)
+                    yield entry
+
+    def notes(self, channel: str) -> Iterator[StoredNote]:
+        """Yield all notes of a channel."""
+        yield from (each for each in self._entries if isinstance(each, StoredNote) and each.channel == channel)
+
+    def size(self) -> Size:
+        """Return how much there is."""
+        return Size(
+            sum(map(_size, self._entries)),
+            sum(map(len, self._entities.values())),
+            len(self._entries),
+            len(self._entities),
+            self._entries[0].timestamp if self._entries else None,
+        )
+
+
+def _size(entry: Entry) -> int:
+    match entry:
+        case StoredPublication(frame=content) | StoredNote(value=content):
+            return len(content) + 64
+    return 64

@@ -1,0 +1,1 @@
+"""The state directory: a state store (`core.state.interface`) on disk, whose engine is LMDB."""

@@ -1,0 +1,158 @@
+"""How the state store is written: the keys of its tables, and its values.
+
+    meta      name                                       a value
+    entities  table, 0, id                               value
+    members   index, 0, parent                           members, sorted
+    log       serial                                     an entry: a publication, a pair, or a note
+    lines     channel, 0, partition                      offset, serial of the publications, sorted
+    pairs     channel, 0, two partitions                 first offset, second offset, serial; sorted
+    notes     channel                                    serials, sorted
+
+A partition is its topic, 0, and its number in 4 bytes; offsets and serials have 8 bytes; all numbers begin with the
+highest byte, so that keys sort as they do. Every value of `meta`, `entities` and `log` begins with the CRC-32 of the
+rest: a page that the disk has changed is noticed when it is used.
+"""
+
+import struct
+from collections.abc import Iterator
+from zlib import crc32
+
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.state.interface import (
+    CorruptStateError,
+    Entry,
+    StoredNote,
+    StoredPair,
+    StoredPublication,
+)
+
+FORMAT = b"mesaya-ws state 1"
+"""To be changed when stores of the former layout would be misunderstood: those are set aside."""
+
+MAX_KEY = 511
+"""Bytes that LMDB allows for a key."""
+
+PLACE = struct.Struct(">QQ")
+PAIR = struct.Struct(">QQQ")
+SERIAL = struct.Struct(">Q")
+_CHECK = struct.Struct(">I")
+_NUMBER = struct.Struct(">I")
+# The kind of the entry, the length of its channel's name, its time.
+_ENTRY = struct.Struct(">BHq")
+_PUBLICATION, _PAIR, _NOTE = range(3)
+_LARGEST = (1 << 64) - 1
+
+
+class KeyTooLongError(ValueError):
+    """A name that has no place in a key."""
+
+
+def sealed(value: bytes) -> bytes:
+    """Return a value with its check."""
+    return _CHECK.pack(crc32(value)) + value
+
+
+def unsealed(value: bytes) -> bytes:
+    """Return what was sealed. Raises `CorruptStateError` when it has changed since."""
+    if len(value) < 4 or crc32(memoryview(value)[4:]) != _CHECK.unpack_from(value)[0]:
+        raise CorruptStateError("The state holds a value that is not what was written.")
+    return value[4:]
+
+
+def joined(*names: str) -> bytes:
+    """Return the key of an entity, of a parent, or of a channel. Raises `KeyTooLongError`."""
+    key = b"\0".join(name.encode("utf-8", "surrogatepass") for name in names)
+    if len(key) > MAX_KEY:
+        raise KeyTooLongError(f"{names[0]}: a name of {len(key)} bytes is too long")
+    return key
+
+
+def id_in(key: bytes) -> str:
+    """Return the id in an entity's key."""
+    return key.partition(b"\0")[2].decode("utf-8", "surrogatepass")
+
+
+def partition_key(partition: Partition) -> bytes:
+    """Return a partition as a part of a key."""
+    return partition.topic.encode() + b"\0" + _NUMBER.pack(partition.number)
+
+
+def partition_in(key: bytes) -> tuple[Partition, bytes]:
+    """Return the partition that a part of a key begins with, and the rest."""
+    topic, _, rest = key.partition(b"\0")
+    return Partition(topic.decode(), _NUMBER.unpack_from(rest)[0]), rest[4:]
+
+
+def line_key(channel: str, partition: Partition) -> bytes:
+    """Return the key of the publications on a channel of a partition's records."""
+    return joined(channel, "") + partition_key(partition)
+
+
+def pair_key(channel: str, first: Partition, second: Partition) -> bytes:
+    """Return the key of the pairs on a channel between two partitions."""
+    return joined(channel, "") + partition_key(first) + partition_key(second)
+
+
+def place(offset: int, serial: int = 0) -> bytes:
+    """Return an entry of a line; without its serial, where the entries at or after an offset begin."""
+    return PLACE.pack(min(max(offset, 0), _LARGEST), serial)
+
+
+def entry_value(entry: Entry) -> bytes:
+    """Return an entry as a value of the log."""
+    channel = entry.channel.encode()
+    match entry:
+        case StoredPublication(_, _, partition, offset, timestamp, frame):
+            kind, content = _PUBLICATION, SERIAL.pack(offset) + partition_key(partition) + frame
+        case StoredPair(_, _, first, first_offset, second, second_offset, timestamp):
+            kind = _PAIR
+            content = PLACE.pack(first_offset, second_offset) + partition_key(first) + partition_key(second)
+        case StoredNote(_, _, timestamp, value):
+            kind, content = _NOTE, value
+    return sealed(_ENTRY.pack(kind, len(channel), timestamp) + channel + content)
+
+
+def entry_in(serial: int, value: bytes) -> Entry:
+    """Return the entry in a value of the log. Raises `CorruptStateError`."""
+    value = unsealed(value)
+    try:
+        kind, length, timestamp = _ENTRY.unpack_from(value)
+        start = _ENTRY.size + length
+        channel = value[_ENTRY.size : start].decode()
+        if kind == _PUBLICATION:
+            partition, frame = partition_in(value[start + 8 :])
+            return StoredPublication(channel, serial, partition, SERIAL.unpack_from(value, start)[0], timestamp, frame)
+        if kind == _PAIR:
+            first_offset, second_offset = PLACE.unpack_from(value, start)
+            first, rest = partition_in(value[start + 16 :])
+            second, _ = partition_in(rest)
+            return StoredPair(channel, serial, first, first_offset, second, second_offset, timestamp)
+        return StoredNote(channel, serial, timestamp, value[start:])
+    except (struct.error, UnicodeDecodeError) as error:
+        raise CorruptStateError("The state holds an entry that cannot be read.") from error
+
+
+def index_of(entry: Entry) -> tuple[str, bytes, bytes]:
+    """Return the table, the key and the value by which an entry is found."""
+    match entry:
+        case StoredPublication():
+            return "lines", line_key(entry.channel, entry.partition), PLACE.pack(entry.offset, entry.serial)
+        case StoredPair():
+            key = pair_key(entry.channel, entry.first, entry.second)
+            return "pairs", key, PAIR.pack(entry.first_offset, entry.second_offset, entry.serial)
+        case StoredNote():
+            return "notes", joined(entry.channel, ""), SERIAL.pack(entry.serial)
+
+
+def floors_value(floors: dict[Partition, int]) -> bytes:
+    """Return the floors of partitions as one value."""
+    return sealed(b"".join(place(offset) + partition_key(at) for at, offset in sorted(floors.items())))
+
+
+def floors_in(value: bytes) -> Iterator[tuple[Partition, int]]:
+    """Yield the partitions in such a value, and their floors. Raises `CorruptStateError`."""
+    rest = unsealed(value)
+    while rest:
+        offset, _ = PLACE.unpack_from(rest)
+        partition, rest = partition_in(rest[PLACE.size :])
+        yield partition, offset

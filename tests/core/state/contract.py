@@ -1,0 +1,207 @@
+"""What every state store promises: `class TestMemory(StateContract)`, with a fixture `new_store` that makes them."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.state.interface import (
+    FORGOTTEN_AT_ONCE,
+    Changes,
+    StoredNote,
+    StoredPair,
+    StoredPublication,
+)
+
+A, B = Partition("a", 0), Partition("b", 11)
+CHANNEL, OTHER = "user:u:notifications", "user:u2:notifications"
+
+
+def publication(serial, offset, partition=A, channel=CHANNEL, timestamp=0, frame=b"frame"):
+    return StoredPublication(channel, serial, partition, offset, timestamp, frame)
+
+
+def pair(serial, first, second, channel=CHANNEL):
+    return StoredPair(channel, serial, A, first, B, second, 0)
+
+
+def serials(publications):
+    return [each.serial for each in publications]
+
+
+UNCONCERNED = [
+    HealthCheck.function_scoped_fixture,  # every example has a new store
+    HealthCheck.differing_executors,  # one class for each implementation
+    HealthCheck.too_slow,
+]
+
+
+class StateContract:
+    @pytest.fixture
+    def store(self, new_store):
+        return new_store()
+
+    def test_an_empty_store_knows_nothing(self, store):
+        with store.view() as view:
+            assert view.head is None
+            assert view.floors == {}
+            assert view.last_serial == 0
+            assert view.get("alive/table", "t") is None
+            assert list(view.rows("alive/table")) == []
+            assert view.since(CHANNEL, {}, 1000) == []
+            assert view.size().entries == view.size().entities == 0
+            assert view.size().oldest is None
+
+    def test_what_is_committed_together_is_there_together(self, store):
+        first = publication(1, 7)
+        store.commit(Changes(b"head", {("alive/table", "t"): b"{}"}, entries=[first], floors={A: 5}))
+        with store.view() as view:
+            assert view.head == b"head"
+            assert view.get("alive/table", "t") == b"{}"
+            assert view.since(CHANNEL, {}, 1000) == [first]
+            assert view.floors == {A: 5}
+            assert view.last_serial == 1
+
+    def test_entities_are_replaced_and_deleted(self, store):
+        store.commit(Changes(b"", {("t", "1"): b"one", ("t", "2"): b"two", ("u", "3"): b"three"}))
+        store.commit(Changes(b"", {("t", "1"): b"ONE", ("t", "2"): None, ("t", "missing"): None}))
+        with store.view() as view:
+            assert list(view.rows("t")) == [("1", b"ONE")]
+            assert list(view.rows("u")) == [("3", b"three")]
+            assert view.get("t", "2") is None
+            assert view.size().entities == 2
+
+    def test_rows_of_a_table_are_not_those_of_one_whose_name_goes_on(self, store):
+        store.commit(Changes(b"", {("t", "1"): b"one", ("table", "1"): b"other"}))
+        with store.view() as view:
+            assert list(view.rows("t")) == [("1", b"one")]
+
+    def test_members_are_sorted_and_leave(self, store):
+        here = {("of", "p", member): True for member in (b"c", b"a", b"b")}
+        store.commit(Changes(b"", members={**here, ("of", "p2", b"z"): True}))
+        moved = {("of", "p", b"b"): False, ("of", "p", b"d"): True, ("of", "q", b"x"): False}
+        store.commit(Changes(b"", members=moved))
+        with store.view() as view:
+            assert list(view.members("of", "p")) == [b"a", b"c", b"d"]
+            assert list(view.members("of", "p", b"b")) == [b"c", b"d"]
+            assert list(view.members("of", "q")) == []
+
+    def test_publications_after_a_place_come_by_serial_over_all_partitions(self, store):
+        made = [publication(1, 10), publication(2, 3, B), publication(3, 11), publication(4, 4, B), publication(5, 20)]
+        store.commit(Changes(b"", entries=[*made, publication(6, 21, channel=OTHER)]))
+        with store.view() as view:
+            assert view.since(CHANNEL, {}, 1000) == made
+            assert serials(view.since(CHANNEL, {A: 11, B: 4}, 1000)) == [3, 4, 5]
+            assert serials(view.since(CHANNEL, {A: 12}, 1000)) == [2, 4, 5]
+            assert view.since(CHANNEL, {A: 21, B: 5}, 1000) == []
+            assert view.count(CHANNEL, {}) == 5
+            assert view.count(CHANNEL, {A: 11, B: 4}) == 3
+            assert view.count(CHANNEL, {A: 21, B: 5}) == 0
+
+    def test_a_page_has_at_most_its_bytes_but_one_publication(self, store):
+        store.commit(Changes(b"", entries=[publication(n, n, frame=b"x" * 40) for n in (1, 2, 3)]))
+        with store.view() as view:
+            assert serials(view.since(CHANNEL, {}, 80)) == [1, 2]
+            assert serials(view.since(CHANNEL, {}, 1)) == [1]
+
+    def test_the_latest_are_the_last_of_every_partition(self, store):
+        store.commit(Changes(b"", entries=[publication(n, n) for n in (1, 2, 3)] + [publication(4, 1, B)]))
+        with store.view() as view:
+            assert serials(view.latest(CHANNEL, 2)) == [2, 3, 4]
+            assert view.latest(OTHER, 2) == []
+
+    def test_what_is_too_old_is_forgotten_and_raises_the_floor(self, store):
+        made = [publication(n, n * 10, timestamp=n) for n in (1, 2, 3)]
+        store.commit(Changes(b"", entries=made))
+        store.commit(Changes(b"", keep_since=3))
+        with store.view() as view:
+            assert view.since(CHANNEL, {}, 1000) == [made[2]]
+            assert view.floors == {A: 21}
+            assert view.size().entries == 1
+            assert view.size().oldest == 3
+            assert view.last_serial == 3
+
+    def test_the_oldest_are_forgotten_while_all_take_too_much(self, store):
+        made = [publication(n, n, timestamp=9, frame=b"x" * 1000) for n in range(1, 101)]
+        store.commit(Changes(b"", entries=made))
+        for _ in range(10):
+            store.commit(Changes(b"", max_bytes=60_000))
+        with store.view() as view:
+            left = view.since(CHANNEL, {}, 1_000_000)
+            assert 20 < len(left) < 60
+            assert left[-1] == made[-1]
+            assert view.floors == {A: left[0].offset}
+            assert view.size().entry_bytes <= 70_000
+
+    def test_a_commit_forgets_only_so_many(self, store):
+        store.commit(Changes(b"", entries=[publication(n, n) for n in range(1, FORGOTTEN_AT_ONCE + 11)]))
+        store.commit(Changes(b"", keep_since=1))
+        with store.view() as view:
+            assert view.size().entries == 10
+
+    def test_floors_are_never_lowered(self, store):
+        store.commit(Changes(b"", floors={A: 5, B: 1}))
+        store.commit(Changes(b"", floors={A: 3, B: 2}))
+        with store.view() as view:
+            assert view.floors == {A: 5, B: 2}
+
+    def test_pairs_tell_the_first_that_a_place_may_lack(self, store):
+        store.commit(Changes(b"", entries=[pair(1, 10, 5), pair(2, 20, 8), pair(3, 30, 9, OTHER)]))
+        with store.view() as view:
+            [found] = view.pairs(CHANNEL, {A: 11})
+            assert (found.first, found.first_offset, found.second, found.second_offset) == (A, 20, B, 8)
+            assert list(view.pairs(CHANNEL, {A: 21})) == []
+
+    def test_notes_are_of_their_channel_alone(self, store):
+        first, second = StoredNote(CHANNEL, 1, 0, b"one"), StoredNote(CHANNEL, 3, 0, b"two")
+        store.commit(Changes(b"", entries=[first, StoredNote("", 2, 0, b"of all"), second]))
+        with store.view() as view:
+            assert list(view.notes(CHANNEL)) == [first, second]
+            assert [note.value for note in view.notes("")] == [b"of all"]
+
+    def test_pairs_and_notes_are_forgotten_with_their_time(self, store):
+        store.commit(Changes(b"", entries=[pair(1, 10, 5), StoredNote(CHANNEL, 2, 0, b"note"), publication(3, 1)]))
+        store.commit(Changes(b"", keep_since=1))
+        with store.view() as view:
+            assert list(view.pairs(CHANNEL, {})) == list(view.notes(CHANNEL)) == []
+            assert view.size().entries == 0
+
+    def test_serials_that_do_not_increase_are_refused_and_nothing_is_committed(self, store):
+        store.commit(Changes(b"before", entries=[publication(2, 1)]))
+        with pytest.raises(ValueError, match="serials"):
+            store.commit(Changes(b"after", entries=[publication(2, 2)]))
+
+    def test_anew_forgets_all_but_the_serials(self, store):
+        store.commit(Changes(b"", {("t", "1"): b"one"}, {("of", "p", b"a"): True}, [publication(4, 1)], {A: 9}))
+        store.commit(Changes(b"new", {("t", "2"): b"two"}, floors={B: 3}, anew=True))
+        with store.view() as view:
+            assert list(view.rows("t")) == [("2", b"two")]
+            assert list(view.members("of", "p")) == view.since(CHANNEL, {}, 1000) == []
+            assert view.floors == {B: 3}
+            assert view.last_serial == 4
+
+    @settings(suppress_health_check=UNCONCERNED, deadline=None, max_examples=50)
+    @given(
+        st.lists(st.tuples(st.sampled_from([A, B]), st.sampled_from([CHANNEL, OTHER])), max_size=30),
+        st.integers(0, 15),
+        st.integers(0, 15),
+        st.integers(1, 3),
+    )
+    def test_pages_are_all_that_came_after_a_place_each_once(self, new_store, made, a, b, page):
+        store = new_store()
+        offsets = {A: 0, B: 0}
+        entries = []
+        for serial, (partition, channel) in enumerate(made, 1):
+            offsets[partition] += 1
+            entries.append(publication(serial, offsets[partition], partition, channel))
+        store.commit(Changes(b"", entries=entries[:10]))
+        store.commit(Changes(b"", entries=entries[10:]))
+        vector = {A: a, B: b}
+        expected = [each for each in entries if each.channel == CHANNEL and each.offset >= vector[each.partition]]
+        found = []
+        with store.view() as view:
+            assert view.count(CHANNEL, vector) == len(expected)
+            while more := view.since(CHANNEL, vector, page * 5):
+                found += more
+                vector |= {each.partition: each.offset + 1 for each in more}
+        assert found == expected
