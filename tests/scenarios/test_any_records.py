@@ -6,7 +6,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.access.channels import KINDS, Audience, Channel, parse_channel
+from mesaya_ws.core.access.channels import KINDS, Channel, parse_channel
+from mesaya_ws.core.access.rights import is_private
 from mesaya_ws.core.feed.router import RULES, process
 from mesaya_ws.core.feed.snapshot import Snapshot, state
 from mesaya_ws.core.log.records import Record
@@ -120,7 +121,7 @@ def check(record, message):
     encoded = orjson.dumps(message.data).decode()
     assert CANARY not in encoded
     assert bare_ids(message.type.partition(".")[0], message.data) == 0
-    if channel.kind.audience == Audience.PUBLIC:
+    if not is_private(channel.kind.name):
         assert not PRIVATE & names(orjson.loads(encoded))
 
 
@@ -139,7 +140,7 @@ def check_snapshots(projections):
             snapshot = Snapshot(channel, state(channel, projections, window, 0), "", True, window)
             encoded = orjson.dumps(written(snapshot))
             assert CANARY.encode() not in encoded
-            if kind.audience == Audience.PUBLIC:
+            if not is_private(kind.name):
                 assert not PRIVATE & names(orjson.loads(encoded))
 
 

@@ -1,6 +1,4 @@
-"""The channels: one grammar for their names, who may see them, and what feeds them."""
-
-from enum import StrEnum
+"""The channels: one grammar for their names, and what feeds them."""
 
 from attrs import frozen
 
@@ -8,44 +6,32 @@ from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 
 
-class Audience(StrEnum):
-    """Who may subscribe to a channel."""
-
-    PUBLIC = "public"
-    OWNER = "owner"
-    """The owner of the restaurant that the channel names."""
-    SELF = "self"
-    """The user that the channel names."""
-
-
 @frozen
 class Kind:
     """One sort of channel; `topics` are those whose records can become messages on it, that of our own the last."""
 
     name: str
-    audience: Audience
     topics: tuple[str, ...]
 
 
-def _kind(name: str, audience: Audience, *domains: str, own: tuple[str, ...] = ()) -> Kind:
-    return Kind(name, audience, (*map(topic_of, domains), *own))
+def _kind(name: str, *domains: str, own: tuple[str, ...] = ()) -> Kind:
+    return Kind(name, (*map(topic_of, domains), *own))
 
 
 # `restaurants` feeds every channel of a restaurant: its deletion is their last word.
 RESTAURANT_KINDS = {
     kind.name: kind
     for kind in (
-        _kind("reservations", Audience.OWNER, "reservations", "payments", "restaurants"),
+        _kind("reservations", "reservations", "payments", "restaurants"),
         _kind(
             "tables",
-            Audience.PUBLIC,
             *("tables", "sections", "section-objects", "objects", "restaurants"),
             own=(PARENTS,),
         ),
-        _kind("menu", Audience.PUBLIC, "menus", "restaurants"),
-        _kind("reviews", Audience.PUBLIC, "reviews", "restaurants"),
+        _kind("menu", "menus", "restaurants"),
+        _kind("reviews", "reviews", "restaurants"),
         # What an image is of tells where it belongs.
-        _kind("info", Audience.PUBLIC, *("images", "sections", "tables", "menus", "restaurants"), own=(PARENTS,)),
+        _kind("info", *("images", "sections", "tables", "menus", "restaurants"), own=(PARENTS,)),
     )
 }
 USER_KINDS = {
@@ -53,7 +39,6 @@ USER_KINDS = {
     for kind in (
         _kind(
             "notifications",
-            Audience.SELF,
             *("reservations", "payments", "owner-upgrade", "subscriptions", "restaurants"),
             own=(PARENTS,),  # may tell who owns a restaurant
         ),
@@ -62,8 +47,8 @@ USER_KINDS = {
 GLOBAL_KINDS = {
     kind.name: kind
     for kind in (
-        _kind("restaurants", Audience.PUBLIC, "restaurants"),
-        _kind("announcements", Audience.PUBLIC, "announcements"),
+        _kind("restaurants", "restaurants"),
+        _kind("announcements", "announcements"),
     )
 }
 KINDS = RESTAURANT_KINDS | USER_KINDS | GLOBAL_KINDS

@@ -10,6 +10,7 @@ from itertools import chain
 from math import inf
 
 from mesaya_ws.core.access.channels import Channel, parse_channel
+from mesaya_ws.core.access.rights import Facts
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub, Subscriber
@@ -256,6 +257,11 @@ class Feed:
     def _own_up(self, topic: str, lost: Unrecoverable) -> None:
         if self.live:
             self.gaps.append((topic, lost))
+
+    @property
+    def facts(self) -> Facts:
+        """What rights depend on, as of the record that was taken last."""
+        return self._projections
 
     @property
     def paused(self) -> Collection[Source]:

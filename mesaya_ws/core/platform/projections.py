@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from mesaya_ws.core.platform.change import After, Backfilled, Before
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
@@ -16,6 +16,13 @@ from mesaya_ws.core.platform.topics import PARENTS, topic_of
 
 Row = tuple[str, str, Any]
 """What is known, piece by piece: table, id, and a value of JSON. The order of a table's rows is part of it."""
+
+
+class LoggedRoles(NamedTuple):
+    """The roles of a user by the latest record that says them, and when that was (ms since 1970)."""
+
+    at: int
+    roles: tuple[str, ...]
 
 
 DISCARDED_AT_ONCE = 2000
@@ -124,10 +131,14 @@ class Projections:
         if "roles" in event.data:
             self._roles.put(event.id, event.at, list(event.data["roles"]))
 
-    @property
-    def roles(self) -> dict[str, tuple[str, ...]]:
-        """The roles of users, as `auth` told them last."""
-        return {user: tuple(roles) for user, (_, roles) in self._roles.told.items()}
+    def owner_of(self, restaurant: str) -> str | None:
+        """Return who owns a restaurant now: of one that is deleted, nobody."""
+        return self.owner(restaurant) if self.is_open(restaurant) else None
+
+    def roles_of(self, user: str) -> LoggedRoles | None:
+        """Return the roles of a user as `auth` told them last, and when."""
+        told = self._roles.told.get(user)
+        return None if told is None else LoggedRoles(told[0][0], tuple(told[1]))
 
     def rows(self) -> Iterator[Row]:
         """Yield all that is known, table by table; no event may be applied meanwhile."""
@@ -335,6 +346,10 @@ class Projections:
         while (id := table.forget_oldest(self._remembered)) is not None:
             if id in table.alive:
                 continue
+            if table is self._restaurants:
+                # Else it would seem to be one that no record has told of, with an owner who may see what it was.
+                self._assigned.told.pop(id, None)
+                self._found_owners.pop(id, None)
             field = table.entity.id_field
             for parts in self.entities.values():
                 for name in parts.entity.parents:

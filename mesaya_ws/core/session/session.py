@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from attrs import define, field, frozen
 
 from mesaya_ws.core.access.channels import Channel, parse_channel
-from mesaya_ws.core.access.permissions import may_subscribe
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.access.rights import Action, may
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import SendQueue
@@ -46,6 +47,8 @@ class Session:
     send_queue: SendQueue
     limits: Limits
     services: SessionServices
+    identity: Identity | None = None
+    """Who the client is, as far as it has shown: channels are open to it by that (see `access.rights`)."""
     _subscriptions: dict[str, Subscription] = field(factory=dict)
     delivery: Delivery = field(init=False)
 
@@ -211,7 +214,7 @@ class Session:
         channel = parse_channel(name)
         if channel is None:
             raise error(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
-        if not may_subscribe(channel, auth=self.limits.auth):
+        if self.limits.auth and not may(self.identity, Action.SUBSCRIBE, channel, self.feed.facts):
             raise error(codes.UNAUTHORIZED, f"The channel {name!r} is private.")
         replaced = self._subscriptions.get(name)
         if replaced is not None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from mesaya_ws.core.access.channels import RESTAURANT_KINDS, Audience, restaurant_channel, user_channel
+from mesaya_ws.core.access.channels import RESTAURANT_KINDS, restaurant_channel, user_channel
+from mesaya_ws.core.access.rights import is_private
 from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import OWNER_REASSIGNED, Event
@@ -40,7 +41,7 @@ def restaurant_rule(event: Event, before: Before, after: After, projections: Pro
     # It ended some time, and is there again: its channels begin anew, with what belongs to it.
     begins = after.exists and (not before.is_open or event.what == "deleted")
     for kind in RESTAURANT_KINDS.values() if begins or what == "deleted" else (RESTAURANT_KINDS["info"],):
-        suited = public if kind.audience == Audience.PUBLIC else shown
+        suited = shown if is_private(kind.name) else public
         if begins:
             suited = suited | dict(_CONTENTS[kind.name](id, projections))
         elif what != "deleted" and (images := alive_under("image", "entityId", (id,), projections)):

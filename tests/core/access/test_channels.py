@@ -2,30 +2,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.access.channels import KINDS, Audience, parse_channel, restaurant_channel, user_channel
+from mesaya_ws.core.access.channels import KINDS, parse_channel, restaurant_channel, user_channel
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "subject", "audience"),
+    ("name", "kind", "subject"),
     [
-        ("restaurant:123:reservations", "reservations", "123", Audience.OWNER),
+        ("restaurant:123:reservations", "reservations", "123"),
         (
             "restaurant:b18ccb5f-6beb-48b0-885a-3eca7d2d552c:tables",
             "tables",
             "b18ccb5f-6beb-48b0-885a-3eca7d2d552c",
-            "public",
         ),
-        ("restaurant:1:menu", "menu", "1", "public"),
-        ("restaurant:1:reviews", "reviews", "1", "public"),
-        ("restaurant:1:info", "info", "1", "public"),
-        ("user:a.b~c_d-E:notifications", "notifications", "a.b~c_d-E", Audience.SELF),
-        ("global:announcements", "announcements", None, "public"),
-        ("global:restaurants", "restaurants", None, "public"),
+        ("restaurant:1:menu", "menu", "1"),
+        ("restaurant:1:reviews", "reviews", "1"),
+        ("restaurant:1:info", "info", "1"),
+        ("user:a.b~c_d-E:notifications", "notifications", "a.b~c_d-E"),
+        ("global:announcements", "announcements", None),
+        ("global:restaurants", "restaurants", None),
     ],
 )
-def test_channels_of_the_platform(name, kind, subject, audience):
+def test_channels_of_the_platform(name, kind, subject):
     channel = parse_channel(name)
-    assert (channel.name, channel.kind.name, channel.subject, channel.kind.audience) == (name, kind, subject, audience)
+    assert (channel.name, channel.kind.name, channel.subject) == (name, kind, subject)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 import orjson
 import pytest
 
-from mesaya_ws.core.access.channels import RESTAURANT_KINDS, Audience
+from mesaya_ws.core.access.channels import RESTAURANT_KINDS
+from mesaya_ws.core.access.rights import is_private
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, OF_TOPIC, each
 from mesaya_ws.core.platform.envelope import Event, decode
@@ -36,7 +37,7 @@ def test_what_goes_with_something_is_found_by_its_id():
 
 
 def test_what_everybody_may_see_declares_nothing_private():
-    assert {kind.name for kind in RESTAURANT_KINDS.values() if kind.audience == Audience.PUBLIC} == {
+    assert {kind.name for kind in RESTAURANT_KINDS.values() if not is_private(kind.name)} == {
         "tables",
         "menu",
         "reviews",

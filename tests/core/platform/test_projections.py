@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
-from mesaya_ws.core.platform.projections import DISCARDED_AT_ONCE, ENDED_AT_ONCE, Projections
+from mesaya_ws.core.platform.projections import DISCARDED_AT_ONCE, ENDED_AT_ONCE, LoggedRoles, Projections
 from tests.core.events import event, user
 from tests.steps import calls
 
@@ -69,7 +69,7 @@ def test_what_is_known_can_be_kept_and_taken_in_again(platform):
     assert other.names == platform.names == {"u": "Ana"}
     assert list(other.entities["table"].under("sectionId", "s")) == ["t2", "t1"]
     assert other.owner("R2") == "u"
-    assert other.roles == {"u": ("OWNER",)}
+    assert other.roles_of("u") == platform.roles_of("u") == LoggedRoles(0, ("OWNER",))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,21 @@ def test_users_are_called_what_was_said_last(platform):
 
 def test_roles(platform):
     apply(platform, user("u", roles=("USER", "OWNER")))
-    assert platform.roles == {"u": ("USER", "OWNER")}
+    assert platform.roles_of("u") == LoggedRoles(0, ("USER", "OWNER"))
+    assert platform.roles_of("other") is None
+
+
+def test_deleted_restaurant_is_owned_by_nobody_also_when_it_is_forgotten():
+    platform = Projections(remembered=1)
+    assigned = {"status": "APPROVED", "assignedRestaurantId": "R", "userId": "u"}
+    apply(platform, event("restaurant.created", "R", ownerId="old"), event("owner_upgrade.created", "q", **assigned))
+    apply(platform, event("restaurant.found", "R", ownerId="found"))
+    assert platform.owner_of("R") == "u"
+    apply(platform, event("restaurant.deleted", "R"))
+    assert (platform.owner("R"), platform.owner_of("R")) == ("u", None)
+    apply(platform, event("restaurant.created", "S"), event("restaurant.deleted", "S"))
+    assert "R" not in platform.entities["restaurant"].gone
+    assert platform.owner_of("R") is None
 
 
 def test_an_approved_owner_has_the_restaurant(platform):

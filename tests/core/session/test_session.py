@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED, Tally
@@ -44,6 +45,22 @@ def test_subscribe_and_hear_and_unsubscribe():
     assert ask(session, "unsubscribe", channel=CHANNEL) == [{"type": "unsubscribed", "channel": CHANNEL}]
     world.review(2)
     assert session.send_queue.said() == []
+
+
+def test_private_channel_is_open_to_whom_it_concerns_alone():
+    session = World().client()
+    session.identity = Identity("u1")
+    [own] = ask(session, channel="user:u1:notifications")
+    assert own["type"] == "subscribed"
+    # One that exists, and one that does not, are refused in the same words.
+    for id in ("r1", "unknown"):
+        [answer] = ask(session, channel=f"restaurant:{id}:reservations")
+        assert (answer["code"], answer["message"].replace(id, "…")) == (
+            "unauthorized",
+            "The channel 'restaurant:…:reservations' is private.",
+        )
+    session.identity = Identity("u2", ("ADMIN",))
+    assert [ask(session, channel=f"user:{id}:notifications")[0]["type"] for id in ("u1", "u3")] == ["subscribed"] * 2
 
 
 @pytest.mark.parametrize(
