@@ -44,8 +44,8 @@ class Played:
             topic = line["topic"]
             record = Record(topic, 0, self._next[topic], 0, None, value_of(line))
             self._next[topic] += 1
-            self.feed.hear(Records(None, [record], 0), 0)
-            list(self.feed.take(0))
+            self.feed.ingest(Records(None, [record], 0), 0)
+            list(self.feed.process(0))
         for name in self.feed.window.channels:
             kind = parse_channel(name).kind.name
             for publication in self.feed.window.after(name, {}, before):

@@ -16,18 +16,19 @@ from math import inf
 from weakref import WeakKeyDictionary, WeakSet
 
 import trio
+from attrs import define
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
+from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.findings import Findings
 from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.tally import ABANDONED, FOUND, TOO_LARGE, TOO_LONG
-from mesaya_ws.core.log.events import Available, LogEvent, Unavailable, pieces
+from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
 from mesaya_ws.core.session.quota import Quota
 from mesaya_ws.core.session.session import Session
-from mesaya_ws.runtime.clocks import now_ms, steady
+from mesaya_ws.gateway.driver import Driver
 from mesaya_ws.runtime.gc_tuning import look
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.settings import Settings
@@ -73,7 +74,6 @@ class HistoryReader:
         self._quota = Quota(READINGS, 60.0)
         self._rests_until = -inf
         self._hopeless_until = -inf
-        self._busy = self._worked = 0.0
 
     def request(self, session: Session) -> None:
         """Read what `session.history_requests` says; `session.on_history` answers."""
@@ -87,11 +87,11 @@ class HistoryReader:
         return self._findings.bytes
 
     async def run(self) -> None:
-        """Read and tell, for ever."""
+        """Read and answer, for ever."""
         while True:
             await self._answer()
             if self._asking and trio.current_time() >= self._rests_until:
-                await self._read_and_tell()
+                await self._read_and_answer()
             else:
                 await _in_turns(self._findings.forget(trio.current_time()))
                 wake_at = self._rests_until if self._asking else self._findings.forgets_at(trio.current_time())
@@ -117,10 +117,10 @@ class HistoryReader:
                 self._asking.pop(session, None)
             await trio.lowlevel.checkpoint()
 
-    async def _read_and_tell(self) -> None:
-        """Read what is asked for, and tell it."""
+    async def _read_and_answer(self) -> None:
+        """Read what is asked for, and answer with it."""
         await self._settle(self._asking)  # some have left, and something may have been found for others
-        started, self._busy = trio.current_time(), 0.0
+        started = trio.current_time()
         wanted = self._admit({session: list(session.history_requests) for session in self._asking})
         if not wanted:
             await self._settle(self._asking)
@@ -129,9 +129,9 @@ class HistoryReader:
         past = HistoryRead(
             wanted, self._feed, settings.parent_timeout, settings.replay_bytes, settings.replay_state_bytes
         )
-        is_waited_for = await self._read(past)
+        is_waited_for, busy = await self._read(past)
         now = trio.current_time()
-        self._rests_until = started + self._busy / settings.replay_share
+        self._rests_until = started + busy / settings.replay_share
         outcome = (
             FOUND if past.has_arrived else TOO_LARGE if past.is_too_large else TOO_LONG if is_waited_for else ABANDONED
         )
@@ -161,60 +161,29 @@ class HistoryReader:
                 session.on_history(None, asked)
         return channels
 
-    async def _read(self, past: HistoryRead) -> bool:
-        """Read a past as far as it can be; return whether anybody still waits for it.
+    async def _read(self, past: HistoryRead) -> tuple[bool, float]:
+        """Read a past as far as it can be; return whether anybody still waits for it, and for how long that was work.
 
         While the log, or a part of it, does not answer, no time counts: nothing is lost by it, and the clients wait for
         what they missed.
         """
-        settings = self._settings
-        with trio.move_on_after(settings.replay_timeout) as patience:
+        timeout, pacing = self._settings.replay_timeout, _Pacing()
+        with trio.move_on_after(timeout) as reading:
             async with trio.open_nursery() as nursery:
-                deliver, news = trio.open_memory_channel[LogEvent](0)
+                deliver, events = trio.open_memory_channel[LogEvent](0)
                 nursery.start_soon(self._event_log.follow, deliver.send, BEGINNING, lambda: past.feed.paused)
                 nursery.start_soon(self._end_when_nobody_waits, nursery.cancel_scope)
+                driver = Driver(past.feed, events, pacing)
                 while not (past.is_complete() or past.is_too_large):
-                    with trio.move_on_after(past.feed.next_deadline_in(steady())):
-                        match await news.receive():
-                            case Unavailable():
-                                patience.deadline = inf
-                            case Available():
-                                patience.deadline = trio.current_time() + settings.replay_timeout
-                            case item:
-                                for piece, _ in pieces(item, INGEST_BATCH):
-                                    began = trio.current_time()
-                                    past.feed.hear(piece, now_ms(), steady())
-                                    self._busy += trio.current_time() - began
-                                    look()
-                                    await trio.lowlevel.cancel_shielded_checkpoint()
-                                if past.feed.coverage.unseen:
-                                    patience.deadline = inf
-                                elif patience.deadline == inf:
-                                    patience.deadline = trio.current_time() + settings.replay_timeout
-                    await self._take(past)
+                    await driver.advance()
+                    if pacing.is_down or past.feed.coverage.unseen:
+                        reading.deadline = inf
+                    elif reading.deadline == inf:
+                        reading.deadline = trio.current_time() + timeout
                     if self._asked.is_set():
                         await self._join(past)
                 nursery.cancel_scope.cancel()
-        return any(session.history_requests for session in self._asking)
-
-    async def _take(self, past: HistoryRead) -> None:
-        """Take what has been heard, in turns of `SLICE` at most, with a rest as long after each.
-
-        In the rests, neither this nor the thread that reads the log holds up what is delivered now.
-        """
-        began = trio.current_time()
-        for _ in past.feed.take(now_ms(), steady()):
-            took = trio.current_time() - began
-            self._busy += took
-            self._worked += took
-            if past.is_too_large:
-                return
-            if self._worked >= SLICE:
-                await trio.sleep(self._worked)
-                self._worked = 0.0
-            else:
-                await trio.lowlevel.checkpoint()
-            began = trio.current_time()
+        return any(session.history_requests for session in self._asking), pacing.busy
 
     async def _join(self, past: HistoryRead) -> None:
         """Let those who ask meanwhile have a part in the reading, where it has not passed their places."""
@@ -244,3 +213,37 @@ async def _in_turns(steps: Iterator[None]) -> None:
     """Do something in steps, and let others run between them."""
     for _ in steps:
         await trio.lowlevel.checkpoint()
+
+
+@define
+class _Pacing:
+    """Has a reading work in turns of `SLICE` at most, with a rest as long after each (see `driver.Progress`).
+
+    In the rests, neither the reading nor the thread that reads the log holds up what is delivered now. It was `busy` so
+    many seconds; `is_down` says whether the log does not answer.
+    """
+
+    busy: float = 0.0
+    is_down: bool = False
+    _worked: float = 0.0
+
+    def received(self, event: LogEvent) -> None:
+        """Take note of whether the log answers."""
+        if isinstance(event, Unavailable | Available):
+            self.is_down = isinstance(event, Unavailable)
+
+    async def ingested(self, seconds: float) -> None:
+        """Have the young objects collected, before they are many, and let others run."""
+        self.busy += seconds
+        look()
+        await trio.lowlevel.checkpoint()
+
+    async def processed(self, seconds: float) -> None:
+        """Rest, if it is time for that."""
+        self.busy += seconds
+        self._worked += seconds
+        if self._worked >= SLICE:
+            await trio.sleep(self._worked)
+            self._worked = 0.0
+        else:
+            await trio.lowlevel.checkpoint()

@@ -1,13 +1,13 @@
-"""What moves everything: news of the log go into the feed, and what the feed publishes goes out to the clients."""
+"""What moves everything: events of the log go into the feed, and what the feed publishes goes out to the clients."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from time import time
 from typing import Any
 
 import trio
+from attrs import frozen
 
-from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
+from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Delivered
 from mesaya_ws.core.log.events import (
     Available,
@@ -19,7 +19,6 @@ from mesaya_ws.core.log.events import (
     TopicRecreated,
     Truncated,
     Unavailable,
-    pieces,
 )
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.log.trouble import TOLD, Hindrance, Trouble, lasting, of_kind
@@ -27,7 +26,8 @@ from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.gateway.checkpoints import Checkpoints
-from mesaya_ws.runtime.clocks import now_ms, steady
+from mesaya_ws.gateway.driver import Driver
+from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.gc_tuning import keep, look
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import get_logger
@@ -36,12 +36,9 @@ from mesaya_ws.runtime.readiness import Status
 
 log = get_logger(__name__)
 
-NEWS_AHEAD = 16
-"""Batches of the log that may wait for the feed; behind them, the log waits."""
 
-
-async def pump(
-    news: trio.MemoryReceiveChannel[LogEvent],
+async def ingest(
+    events: trio.MemoryReceiveChannel[LogEvent],
     feed: Feed,
     registry: SessionRegistry[Any],
     metrics: Metrics,
@@ -52,78 +49,71 @@ async def pump(
     """Carry what the log says to the feed, and what the feed publishes to the clients, for ever.
 
     Sessions in the `registry` go on when the feed has moved on, or begin anew when the log has lost something. Sets
-    `live` when all that the log held at the start has been taken. Between two turns, `checkpoints` are captured.
+    `live` when all that the log held at the start has been processed. Between two steps, `checkpoints` are captured.
     """
-    heard = 0
+    driver = Driver(feed, events, _Ingest(feed, registry, metrics, status))
     while True:
-        with trio.move_on_after(feed.next_deadline_in(steady())):
-            for item in chain([await news.receive()], _waiting(news)):
-                for piece, work in pieces(item, INGEST_BATCH):
-                    _hear(piece, feed, metrics, status)
-                    heard += work
-                    if heard >= INGEST_BATCH:
-                        heard = 0
-                        (look if feed.live else keep)()
-                        # What has been received is heard to its end.
-                        await trio.lowlevel.cancel_shielded_checkpoint()
         was_live = feed.live
-        for _ in feed.take(now_ms(), steady()):
-            await _write(feed.hub.fan_out(), metrics)
-            if feed.gaps:
-                await _own_up(feed, registry)
-        if feed.live and not was_live:
+        await driver.advance()
+        if not feed.live:
+            continue
+        if not was_live:
             status.caught_up = True
             live.set()
             keep()
             log.info("live: all that the event log held has been read", publications=len(feed.window))
-        if feed.live and registry.has_waiting:
+        if registry.has_waiting:
             for _ in registry.retry_waiting():
                 await trio.lowlevel.checkpoint()
-        if feed.live and checkpoints is not None:
+        if checkpoints is not None:
             await checkpoints.capture()
 
 
-def _waiting(news: trio.MemoryReceiveChannel[LogEvent]) -> Iterator[LogEvent]:
-    """Yield what waits already, or comes before that is heard: it goes into the same writes."""
-    for _ in range(NEWS_AHEAD):
-        if not news.statistics().current_buffer_used:
-            return
-        yield news.receive_nowait()
+@frozen
+class _Ingest:
+    """What goes along with it: counts, lines in the log, writes to clients (see `driver.Progress`)."""
 
+    feed: Feed
+    registry: SessionRegistry[Any]
+    metrics: Metrics
+    status: Status
 
-def _hear(news: LogEvent, feed: Feed, metrics: Metrics, status: Status) -> None:
-    """Take note of what the log says."""
-    match news:
-        case Unavailable(reason):
-            status.outage, status.since = reason, time()
-            metrics.log_up = False
-            log.warning("the event log does not answer", reason=reason)
-        case Available():
-            status.outage, status.since = None, time()
-            metrics.log_up = True
-            log.info("the event log answers again")
-        case Records():
-            _watch_clocks((news,), metrics, was_live=feed.live)
-        case PollResult(batches):
-            _watch_clocks(batches, metrics, was_live=feed.live)
-        case LogMetadata(_, _, _, troubles):
-            metrics.troubles = troubles
-            _tell_troubles(status, lasting(troubles, starting=not status.caught_up))
-        case Corrupt():
-            _report_skipped(metrics, news)
-        case TopicRecreated(topic):
-            log.warning("a topic was deleted and created again", topic=topic)
-        case Truncated(partition, next_offset):
-            topic, number = partition
-            metrics.truncations[topic] = metrics.truncations.get(topic, 0) + 1
-            log.error(
-                "the log has lost its end after it had been read: whoever is subscribed to what it feeds begins anew",
-                topic=topic,
-                partition=number,
-                first=next_offset,
-                lost=feed.cursor.next.get(partition, next_offset) - next_offset,
-            )
-    feed.hear(news, now_ms(), steady())
+    def received(self, event: LogEvent) -> None:
+        """Count and log what the log says."""
+        metrics, status = self.metrics, self.status
+        match event:
+            case Unavailable(reason):
+                status.outage, status.since = reason, time()
+                metrics.log_up = False
+                log.warning("the event log does not answer", reason=reason)
+            case Available():
+                status.outage, status.since = None, time()
+                metrics.log_up = True
+                log.info("the event log answers again")
+            case Records():
+                _watch_clocks((event,), metrics, was_live=self.feed.live)
+            case PollResult(batches):
+                _watch_clocks(batches, metrics, was_live=self.feed.live)
+            case LogMetadata(_, _, _, troubles):
+                metrics.troubles = troubles
+                _log_troubles(status, lasting(troubles, starting=not status.caught_up))
+            case Corrupt():
+                _report_corrupt(metrics, event)
+            case TopicRecreated(topic):
+                log.warning("a topic was deleted and created again", topic=topic)
+            case Truncated(partition, next_offset):
+                _report_truncated(metrics, event, self.feed.cursor.next.get(partition, next_offset))
+
+    async def ingested(self, _: float) -> None:
+        """Have the young objects collected, before they are many, and let others run."""
+        (look if self.feed.live else keep)()
+        await trio.lowlevel.checkpoint()
+
+    async def processed(self, _: float) -> None:
+        """Write to the clients; have those begin anew who missed something."""
+        await _write(self.feed.hub.fan_out(), self.metrics)
+        if self.feed.gaps:
+            await _announce_gaps(self.feed, self.registry)
 
 
 def _watch_clocks(batches: Iterable[Records], metrics: Metrics, *, was_live: bool) -> None:
@@ -146,7 +136,7 @@ def _watch_clocks(batches: Iterable[Records], metrics: Metrics, *, was_live: boo
             )
 
 
-def _tell_troubles(status: Status, troubles: Sequence[Trouble]) -> None:
+def _log_troubles(status: Status, troubles: Sequence[Trouble]) -> None:
     """Take note of what cannot be read of the log; log it when it begins, and when it ends."""
     before, now = set(map(_part, status.troubles)), set(map(_part, troubles))
     begun = [trouble for trouble in troubles if _part(trouble) not in before]
@@ -170,10 +160,10 @@ def _names(troubles: Sequence[Trouble]) -> list[str]:
     return names if len(troubles) <= TOLD else [*names, f"and {len(troubles) - TOLD} more"]
 
 
-async def _own_up(feed: Feed, registry: SessionRegistry[Any]) -> None:
+async def _announce_gaps(feed: Feed, registry: SessionRegistry[Any]) -> None:
     """Have everybody begin anew who was subscribed to what the log has lost something of, while others run.
 
-    Until all have been told, `gaps` stay, and so nobody is given a place behind them as one that it has reached.
+    Until all have been informed, `gaps` stay, and so nobody is given a place after them as one that it has reached.
     """
     gaps = feed.gaps
     for topic, lost in gaps:
@@ -198,12 +188,12 @@ async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
 
 
 def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outcome) -> None:
-    """Enter what became of a record into the books; log what could not be understood.
+    """Count what became of a record; log what could not be understood.
 
     Of a field of a wrong type, `limiter` lets one line a topic and field through in its interval.
     """
     key = record.topic, outcome.reason
-    metrics.records[key] = metrics.records.get(key, 0) + 1
+    metrics.records[key] += 1
     if outcome.detail:
         log.warning(
             "record skipped",
@@ -214,7 +204,7 @@ def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outco
             detail=outcome.detail,
         )
     for field in outcome.mistyped:
-        metrics.mistyped[record.topic, field] = metrics.mistyped.get((record.topic, field), 0) + 1
+        metrics.mistyped[record.topic, field] += 1
         suppressed = limiter.admit(record.topic, field)
         if suppressed is not None:
             log.warning(
@@ -227,17 +217,30 @@ def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outco
             )
 
 
-def _report_skipped(metrics: Metrics, skipped: Corrupt) -> None:
-    """Enter records into the books, and log them, that not even the log's client could read."""
-    why = Disposition.TOO_LARGE if skipped.too_large else Disposition.CORRUPT
-    key = skipped.partition.topic, why
-    metrics.records[key] = metrics.records.get(key, 0) + skipped.next - skipped.first
+def _report_corrupt(metrics: Metrics, corrupt: Corrupt) -> None:
+    """Count and log records that not even the log's client could read."""
+    why = Disposition.TOO_LARGE if corrupt.too_large else Disposition.CORRUPT
+    key = corrupt.partition.topic, why
+    metrics.records[key] += corrupt.next - corrupt.first
     log.warning(
         "records skipped",
-        topic=skipped.partition.topic,
-        partition=skipped.partition.number,
-        first=skipped.first,
-        next=skipped.next,
+        topic=corrupt.partition.topic,
+        partition=corrupt.partition.number,
+        first=corrupt.first,
+        next=corrupt.next,
         reason=why,
-        detail=skipped.reason,
+        detail=corrupt.reason,
+    )
+
+
+def _report_truncated(metrics: Metrics, truncated: Truncated, read: int) -> None:
+    """Count and log that a partition has lost its end, of which all before the offset `read` had been read."""
+    (topic, number), next_offset = truncated
+    metrics.truncations[topic] += 1
+    log.error(
+        "the log has lost its end after it had been read: whoever is subscribed to what it feeds begins anew",
+        topic=topic,
+        partition=number,
+        first=next_offset,
+        lost=read - next_offset,
     )

@@ -1,11 +1,11 @@
-"""Asks the platform's public REST API for parents that no record has told of: rows that were seeded, or were lost.
+"""Asks the platform's public REST API for parents that no record has spoken of: rows that were seeded, or were lost.
 
 What it answers is appended to the log (`core.views.backfill`), and counts when it is read back. The backend answers a
 hundred questions a minute, from all who ask; so there are few, and one at a time.
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,6 @@ import httpx
 import orjson
 import trio
 
-from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.views.backfill import parents_in, records_of
@@ -65,18 +64,16 @@ _EXPECTED = (_BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordReject
 
 
 class PlatformApi:
-    """The API at PLATFORM_API_URL, as far as `feed` wants to know of it."""
+    """The API at PLATFORM_API_URL, asked for the parents that are requested."""
 
     def __init__(
         self,
         event_log: EventLog,
-        feed: Feed,
         settings: Settings,
         metrics: Metrics,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._event_log = event_log
-        self._feed = feed
         self._url = settings.platform_api_url.rstrip("/")
         self._metrics = metrics
         self._transport = transport
@@ -88,7 +85,7 @@ class PlatformApi:
         self._wake = trio.Event()
         self._failing = Alarm(log, "the platform's API is of no help", "the platform's API answers again")
 
-    def want(self, parent: str) -> None:
+    def request_parent(self, parent: str) -> None:
         """Have somebody asked for a parent, `<entity>:<id>`, if that is possible and has not been done lately."""
         if parent in self._wanted or not parent.startswith(("section:", "restaurant:")):
             return
@@ -102,8 +99,8 @@ class PlatformApi:
             del self._wanted[next(iter(self._wanted))]
         self._wake.set()
 
-    async def run(self, live: trio.Event) -> None:
-        """Ask, for ever; from when the log's history has been read, which may tell of what it seemed to lack."""
+    async def run(self, live: trio.Event, is_missing: Callable[[str], bool]) -> None:
+        """Ask for what is requested and still `is_missing`, for ever; from when the log's history has been read."""
         await live.wait()
         while True:
             await self._wake.wait()
@@ -111,7 +108,7 @@ class PlatformApi:
             self._asking = ()
             try:
                 async with await self._client() as client:
-                    await self._ask_for_all(client)
+                    await self._ask_for_all(client, is_missing)
             except Exception as error:  # noqa: BLE001 - it is logged, with its traceback if it is not expected
                 self._count("failed")
                 known = isinstance(error, _EXPECTED)
@@ -137,16 +134,16 @@ class PlatformApi:
             transport = guarded_transport(context)
         return httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
 
-    async def _ask_for_all(self, client: httpx.AsyncClient) -> None:
-        while wanted := self._lacking():
+    async def _ask_for_all(self, client: httpx.AsyncClient, is_missing: Callable[[str], bool]) -> None:
+        while wanted := self._still_wanted(is_missing):
             if wanted[0].startswith("section:"):
                 await self._look_for_sections(client, {parent for parent in wanted if parent.startswith("section:")})
             else:
                 await self._ask_for_restaurant(client, wanted[0])
 
-    def _lacking(self) -> list[str]:
-        """Return what is still wanted: meanwhile the log may have told of it."""
-        for parent in [parent for parent in self._wanted if not self._feed.lacks(parent)]:
+    def _still_wanted(self, is_missing: Callable[[str], bool]) -> list[str]:
+        """Return what is still wanted: meanwhile a record may have spoken of it."""
+        for parent in [parent for parent in self._wanted if not is_missing(parent)]:
             del self._wanted[parent]
         return list(self._wanted)
 
@@ -159,7 +156,7 @@ class PlatformApi:
         self._asking = [parent]
         answer = await self._get(client, f"/restaurants/{parent.partition(':')[2]}", missing_is_fine=True)
         row = answer.get("data", answer)
-        await self._tell(row if parent in parents_in(row) else {}, [parent])
+        await self._answer(row if parent in parents_in(row) else {}, [parent])
 
     async def _look_for_sections(self, client: httpx.AsyncClient, wanted: set[str]) -> None:
         """Look through the restaurants for those in which the wanted sections are."""
@@ -170,20 +167,20 @@ class PlatformApi:
             rows = answer.get("data")
             if not isinstance(rows, list):
                 raise _BadAnswerError("a list of restaurants has its rows in `data`")
-            told: set[str] = set()
+            listed: set[str] = set()
             for row in rows:
                 await trio.lowlevel.checkpoint()
                 parents = parents_in(row)
-                told |= parents
+                listed |= parents
                 if found := wanted & parents:
-                    await self._tell(row, found)
+                    await self._answer(row, found)
                     wanted -= found
-            if not wanted or len(rows) < PAGE or told <= seen:
+            if not wanted or len(rows) < PAGE or listed <= seen:
                 break
-            seen |= told
-        await self._tell({}, wanted)
+            seen |= listed
+        await self._answer({}, wanted)
 
-    async def _tell(self, row: dict[str, Any], parents: Collection[str]) -> None:
+    async def _answer(self, row: dict[str, Any], parents: Collection[str]) -> None:
         """Remember what was asked for; append what the restaurant is, if it is anything."""
         self._count("answered" if row else "unknown", len(parents))
         self._remember(parents)

@@ -15,6 +15,7 @@ A second signal cancels everything at once.
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
@@ -35,8 +36,9 @@ from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.eventlog import log_bytes, open_event_log, open_state_log
 from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
+from mesaya_ws.gateway.driver import EVENTS_AHEAD
 from mesaya_ws.gateway.history import HistoryReader
-from mesaya_ws.gateway.ingest import NEWS_AHEAD, pump, report
+from mesaya_ws.gateway.ingest import ingest, report
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
 from mesaya_ws.runtime.gauges import Gauges, Waiting
@@ -59,6 +61,9 @@ from mesaya_ws.settings import Settings, limits_of
 from mesaya_ws.settings.display import fingerprints
 from mesaya_ws.workers.role import Role
 
+if TYPE_CHECKING:
+    from mesaya_ws.gateway.platform_api import PlatformApi
+
 log = get_logger(__name__)
 
 
@@ -77,7 +82,7 @@ class Services:
     """The parts of one gateway that several of its tasks share.
 
     `live` is set once the history of the log has been read, `stopping` when the gateway must stop. `checkpoints` are
-    None without CHECKPOINT_TOPIC.
+    None without CHECKPOINT_TOPIC, `platform_api` is without PLATFORM_API_URL.
     """
 
     settings: Settings
@@ -93,6 +98,7 @@ class Services:
     appends: Appends
     websockets: WebSocketServer
     checkpoints: Checkpoints | None
+    platform_api: "PlatformApi | None"
     live: trio.Event = attrs.field(factory=trio.Event)
     stopping: trio.Event = attrs.field(factory=trio.Event)
 
@@ -144,11 +150,13 @@ async def serve(
 def _build(settings: Settings, role: Role, event_log: EventLog, state_log: EventLog | None) -> Services:
     """Build all parts; none of them runs yet."""
     metrics, status = Metrics(), Status(not_ready_when=settings.not_ready_when)
+    platform_api = _platform_api(event_log, settings, metrics)
     feed = Feed(
         Hub(),
         Window(settings.window_seconds, settings.window_bytes),
         settings.parent_timeout,
         partial(report, metrics, LogLimiter()),
+        (lambda parent: None) if platform_api is None else platform_api.request_parent,
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
     )
@@ -179,27 +187,32 @@ def _build(settings: Settings, role: Role, event_log: EventLog, state_log: Event
         appends,
         websockets,
         checkpoints,
+        platform_api,
     )
+
+
+def _platform_api(event_log: EventLog, settings: Settings, metrics: Metrics) -> "PlatformApi | None":
+    if not settings.platform_api_url:
+        return None
+    # Its HTTP client takes 0.2 s to import: only gateways that use it pay for that.
+    from mesaya_ws.gateway.platform_api import PlatformApi
+
+    return PlatformApi(event_log, settings, metrics)
 
 
 def _start_log(services: Services, nursery: trio.Nursery) -> None:
     """Start the tasks that carry the log to the feed, from the newest checkpoint on if there is one."""
-    deliver, news = trio.open_memory_channel[LogEvent](NEWS_AHEAD)
+    deliver, events = trio.open_memory_channel[LogEvent](EVENTS_AHEAD)
     event_log, feed, checkpoints = services.event_log, services.feed, services.checkpoints
     if checkpoints is None:
         nursery.start_soon(event_log.follow, deliver.send, BEGINNING, lambda: feed.paused)
     else:
         nursery.start_soon(_follow_from_checkpoint, event_log, checkpoints, feed, deliver.send)
     nursery.start_soon(
-        pump, news, feed, services.registry, services.metrics, services.status, services.live, checkpoints
+        ingest, events, feed, services.registry, services.metrics, services.status, services.live, checkpoints
     )
-    if services.settings.platform_api_url:
-        # Its HTTP client takes 0.2 s to import: only gateways that use it pay for that.
-        from mesaya_ws.gateway.platform_api import PlatformApi
-
-        api = PlatformApi(event_log, feed, services.settings, services.metrics)
-        feed.want = api.want
-        nursery.start_soon(api.run, services.live)
+    if services.platform_api is not None:
+        nursery.start_soon(services.platform_api.run, services.live, feed.is_missing)
 
 
 def _start_background(services: Services, nursery: trio.Nursery) -> None:

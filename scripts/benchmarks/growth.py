@@ -69,7 +69,7 @@ def _cost(restaurants: int, listeners: int, events: int) -> float:
     """Return the processor time of an event in microseconds; the least of a few times, as others disturb it."""
     plan, now = Plan(run="growth", channels=restaurants), round(time.time() * 1000)
     feed = Feed(Hub(), Window(300, 1 << 26), 1.0)
-    feed.hear(LogMetadata({Partition(topic, 0): OffsetRange(0, 0, "growth") for topic in TOPICS}, {None: 0}), now)
+    feed.ingest(LogMetadata({Partition(topic, 0): OffsetRange(0, 0, "growth") for topic in TOPICS}, {None: 0}), now)
     offsets = dict.fromkeys(TOPICS, 0)
 
     def take(made: Sequence[tuple[str, bytes]]) -> None:
@@ -77,8 +77,8 @@ def _cost(restaurants: int, listeners: int, events: int) -> float:
         for topic, value in made:
             records.append(Record(topic, 0, offsets[topic], now, None, value))
             offsets[topic] += 1
-        feed.hear(Records(None, records, 0), now)
-        for _ in feed.take(now):
+        feed.ingest(Records(None, records, 0), now)
+        for _ in feed.process(now):
             for _ in feed.hub.fan_out():
                 pass
 

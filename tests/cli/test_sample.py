@@ -30,13 +30,13 @@ def records(now=None):
 def feed():
     """A feed that has taken the sample."""
     feed, now = Feed(Hub(), Window(1e9, 1 << 30), 0.0), datetime.now(UTC).timestamp() * 1000
-    feed.hear(LogMetadata({Partition(topic, 0): OffsetRange(0, 0, topic) for topic in TOPICS}, {None: 0}), now)
+    feed.ingest(LogMetadata({Partition(topic, 0): OffsetRange(0, 0, topic) for topic in TOPICS}, {None: 0}), now)
     taken = [
         Record(topic, 0, offset, round(now), None, orjson.dumps(value))
         for offset, (topic, value) in enumerate(records())
     ]
-    feed.hear(Records(None, taken, 0), now)
-    for _ in feed.take(now):
+    feed.ingest(Records(None, taken, 0), now)
+    for _ in feed.process(now):
         pass
     return feed
 

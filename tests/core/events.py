@@ -132,11 +132,11 @@ class Log:
 
     def tell(self, feed: Feed, records: Iterable[Record] | None = None) -> Feed:
         """Tell a feed what the log holds, or just some records, one after the other; have it take all of it."""
-        feed.hear(self.sources(), LATER)
-        list(feed.take(OVER))
+        feed.ingest(self.sources(), LATER)
+        list(feed.process(OVER))
         for said in self.records if records is None else records:
             place = Partition(said.topic, said.partition)
             if said.offset >= self.begins.get(place, 0):
-                feed.hear(Records(place, [said], 0), LATER)
-                list(feed.take(OVER))
+                feed.ingest(Records(place, [said], 0), LATER)
+                list(feed.process(OVER))
         return feed

@@ -97,10 +97,10 @@ class World:
         lags = {REVIEWS: lag, TABLES: 0}
         begin = self.begin if begin is None else begin
         extents = {p: OffsetRange(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
-        self.feed.hear(LogMetadata(extents, lags), NOW)
+        self.feed.ingest(LogMetadata(extents, lags), NOW)
 
     def work(self):
-        for _ in self.feed.take(NOW):
+        for _ in self.feed.process(NOW):
             for _ in self.feed.hub.fan_out():
                 pass
             gaps, self.feed.gaps = self.feed.gaps, []
@@ -113,7 +113,7 @@ class World:
         first = self.offsets[REVIEWS]
         self.begin = self.offsets[REVIEWS] = first + 1
         self.batches.clear()
-        self.feed.hear(Gap(REVIEWS, first, self.begin), NOW)
+        self.feed.ingest(Gap(REVIEWS, first, self.begin), NOW)
         self.look()
         self.work()
 
@@ -127,7 +127,7 @@ class World:
         offset = self.offsets[REVIEWS]
         self.offsets[REVIEWS] += 1
         self.batches.append(Records(REVIEWS, [Record(*REVIEWS, offset, NOW, None, orjson.dumps(value))], lag))
-        self.feed.hear(self.batches[-1], NOW)
+        self.feed.ingest(self.batches[-1], NOW)
         self.work()
 
     def client(self, *, auth=True, most=3):
@@ -141,12 +141,12 @@ class World:
     def tell(self, past, *, records=None):
         """Tell a past what the log holds, or so many `records` of it."""
         begins = {REVIEWS: self.begin, TABLES: 0}
-        past.feed.hear(
+        past.feed.ingest(
             LogMetadata({p: OffsetRange(begins[p], end, self.ids[p]) for p, end in self.offsets.items()}, {}), NOW
         )
         for batch in self.batches[:records]:
-            past.feed.hear(batch, NOW)
-        list(past.feed.take(NOW))
+            past.feed.ingest(batch, NOW)
+        list(past.feed.process(NOW))
 
 
 def recall(session, past):

@@ -93,8 +93,8 @@ class Instance:
         self.heard.append(news)
         if not isinstance(news, Unavailable | Available):
             now = round(trio.current_time() * 1000)
-            self.feed.hear(news, now)
-            for _ in self.feed.take(now):
+            self.feed.ingest(news, now)
+            for _ in self.feed.process(now):
                 pass
             if self.feed.live:
                 await self._checkpoints.capture()

@@ -80,8 +80,8 @@ class Instance:
 
     async def deliver(self, news) -> None:
         if not isinstance(news, Unavailable | Available):
-            self.feed.hear(news, now())
-        for _ in self.feed.take(now()):
+            self.feed.ingest(news, now())
+        for _ in self.feed.process(now()):
             for _ in self.feed.hub.fan_out():
                 pass
 

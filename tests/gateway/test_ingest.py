@@ -1,4 +1,4 @@
-"""What the pump enters into the books; what it moves is tested with the gateway."""
+"""What the ingest counts; what it moves is tested with the gateway."""
 
 import gc
 from time import time
@@ -18,7 +18,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
-from mesaya_ws.gateway.ingest import pump, report
+from mesaya_ws.gateway.ingest import ingest, report
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import LINES
 from mesaya_ws.runtime.metrics import Metrics
@@ -31,7 +31,7 @@ STAYS, GOES = Partition("a", 0), Partition("b", 0)
 async def test_what_is_no_more_does_not_lag(nursery):
     feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
     deliver, news = trio.open_memory_channel(1)
-    nursery.start_soon(pump, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
+    nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     for lags in ({STAYS: 3, GOES: 1}, {STAYS: 2}):
         await deliver.send(LogMetadata({}, lags))
         await wait_all_tasks_blocked()
@@ -41,7 +41,7 @@ async def test_what_is_no_more_does_not_lag(nursery):
 async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nursery, logged):
     feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
     deliver, news = trio.open_memory_channel(1)
-    nursery.start_soon(pump, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
+    nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     absent = [Trouble(topic, None, Hindrance.ABSENT, 0, f"There is no {topic}.") for topic in ("c", "d")]
     unknown = [
         Trouble("a", number, Hindrance.UNKNOWN, 0, f"{number} has no leader.", seconds=60) for number in range(30)
@@ -66,7 +66,7 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
 async def test_records_of_a_wrong_clock_are_told_of_by_topic_and_difference(nursery, logged):
     feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
     deliver, news = trio.open_memory_channel(10)
-    nursery.start_soon(pump, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
+    nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     hour = round(time() * 1000) + 3_600_000
     ahead, fine = (Records(at, [Record(*at, 0, when, None, None)], 0) for at, when in ((STAYS, hour), (GOES, 1)))
     await deliver.send(PollResult([ahead, fine]))
@@ -104,12 +104,12 @@ async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
     def hear(news, now, steady):
         heard.append((steps.taken, len(news.records)))
 
-    monkeypatch.setattr(feed, "hear", hear)
+    monkeypatch.setattr(feed, "ingest", hear)
     trio.lowlevel.add_instrument(steps)
     deliver, news = trio.open_memory_channel(10)
     for source, count in ((STAYS, 2 * INGEST_BATCH + 1), (GOES, INGEST_BATCH - 2), (GOES, 1)):
         deliver.send_nowait(Records(source, [Record(*source, 0, 0, None, None)] * count, 0))
-    nursery.start_soon(pump, news, feed, SessionRegistry(), Metrics(), Status(), trio.Event())
+    nursery.start_soon(ingest, news, feed, SessionRegistry(), Metrics(), Status(), trio.Event())
     await wait_all_tasks_blocked()
     assert [size for _, size in heard] == [INGEST_BATCH, INGEST_BATCH, 1, INGEST_BATCH - 2, 1]
     first, second, *rest = [step for step, _ in heard]
@@ -122,13 +122,13 @@ async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkey
     feed = Feed(Hub(), Window(300, 1000), 1.0)
     feed.live = live
     made = []
-    monkeypatch.setattr(feed, "hear", lambda news, now, steady: made.extend([record] for record in news.records))
+    monkeypatch.setattr(feed, "ingest", lambda news, now, steady: made.extend([record] for record in news.records))
     deliver, news = trio.open_memory_channel(2)
     for count in (9 * INGEST_BATCH + 1, INGEST_BATCH - 1):
         deliver.send_nowait(Records(STAYS, [Record(*STAYS, 0, 0, None, None)] * count, 0))
     gc.disable()
     try:
-        nursery.start_soon(pump, news, feed, SessionRegistry(), Metrics(), Status(), trio.Event())
+        nursery.start_soon(ingest, news, feed, SessionRegistry(), Metrics(), Status(), trio.Event())
         await wait_all_tasks_blocked()
         ages = [{id(it) for it in gc.get_objects(generation)} for generation in range(3)]
         assert len(made) == 10 * INGEST_BATCH
@@ -158,7 +158,7 @@ async def test_others_run_while_many_are_told_of_a_loss_and_until_then_no_place_
 
     services.render_snapshot = show
     deliver, news = trio.open_memory_channel(10)
-    nursery.start_soon(pump, news, feed, registry, Metrics(), Status(), trio.Event())
+    nursery.start_soon(ingest, news, feed, registry, Metrics(), Status(), trio.Event())
     await deliver.send(LogMetadata({reviews: OffsetRange(0, 0, "a")}, {}))
     await wait_all_tasks_blocked()
     for number in range(count):

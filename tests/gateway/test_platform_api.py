@@ -38,16 +38,18 @@ class Instance:
 
     def __init__(self, log: FakeLog, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self.log = log
-        self.feed = Feed(Hub(), Window(1e9, 1 << 30), 1.0)
         self.metrics = Metrics()
-        self.api = PlatformApi(log, self.feed, Settings(platform_api_url=url), self.metrics, transport)
-        self.feed.want = self.api.want
+        self.api = PlatformApi(log, Settings(platform_api_url=url), self.metrics, transport)
+        self.feed = Feed(Hub(), Window(1e9, 1 << 30), 1.0, request_parent=self.api.request_parent)
         self.live = trio.Event()
         self._heard = trio.Event()
 
+    def is_missing(self, parent: str) -> bool:
+        return self.feed.is_missing(parent)
+
     async def hear(self, news: LogEvent) -> None:
-        self.feed.hear(news, 0)
-        for _ in self.feed.take(0):
+        self.feed.ingest(news, 0)
+        for _ in self.feed.process(0):
             pass
         if self.feed.live:
             self.live.set()
@@ -86,7 +88,7 @@ async def running(
     instance = Instance(log or FakeLog((*TOPICS, PARENTS)), url, transport)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(instance.log.follow, instance.hear)
-        nursery.start_soon(instance.api.run, instance.live)
+        nursery.start_soon(instance.api.run, instance.live, instance.is_missing)
         await instance.live.wait()
         yield instance
         nursery.cancel_scope.cancel()
@@ -125,7 +127,7 @@ async def test_a_section_is_found_with_all_that_stands_in_it(backend: Backend):
 async def test_who_owns_a_restaurant_is_found(backend: Backend):
     async with running(backend.url) as instance:
         await instance.subscription("a", "R")
-        await instance.until(lambda: not instance.feed.lacks("restaurant:R"))
+        await instance.until(lambda: not instance.feed.is_missing("restaurant:R"))
         await instance.subscription("b", "R")
         await instance.until(instance.told)
     assert backend.asked == ["/api/v1/restaurants/R"]
@@ -147,10 +149,10 @@ async def test_nothing_is_asked_while_the_history_is_read(backend: Backend):
     await Instance(log, backend.url).table("t", "s")
     instance = Instance(log, backend.url)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(instance.api.run, trio.Event())
+        nursery.start_soon(instance.api.run, trio.Event(), instance.is_missing)
         nursery.start_soon(log.follow, instance.hear)
         await instance.live.wait()
-        assert instance.feed.lacks("section:s")
+        assert instance.feed.is_missing("section:s")
         nursery.cancel_scope.cancel()
     assert backend.asked == []
     async with running(backend.url, log=log) as instance:
@@ -289,7 +291,7 @@ async def test_whatever_is_thrown_only_its_question_ends(autojump_clock: MockClo
         await trio.sleep(1)
         await instance.subscription("b", "R")
         await trio.sleep(60)
-        assert not instance.feed.lacks("restaurant:R")
+        assert not instance.feed.is_missing("restaurant:R")
         assert instance.metrics.questions == {"failed": 1, "answered": 1}
     assert answers.targets == ["/restaurants/broken", "/restaurants/R"], "what fails so is not asked again soon"
     assert logged[0]["exc_info"] is True
@@ -323,14 +325,14 @@ async def test_the_largest_answer_does_not_hold_the_loop(autojump_clock: MockClo
 
     answers = Answers(whole)
     async with running("http://backend", answers) as instance:
-        instance.feed.lacks = lambda parent: True
+        instance.feed.is_missing = lambda parent: True
 
         async def append(records: list[NewRecord]) -> None:
             appended.append(len(records))
 
         # What the log makes of it is not measured here.
         instance.log.append, appended = append, []
-        instance.api.want("section:s")
+        instance.api.request_parent("section:s")
         async with tuned_gc():
             with Steps() as steps:
                 await instance.until(lambda: appended)
@@ -462,7 +464,7 @@ async def test_after_a_failure_others_come_first(autojump_clock: MockClock):
         await trio.sleep(1)
         await instance.subscription("b", "R")
         await trio.sleep(60)
-        assert not instance.feed.lacks("restaurant:R")
+        assert not instance.feed.is_missing("restaurant:R")
     assert answers.targets[:3] == ["/restaurants/broken", "/restaurants/R", "/restaurants/broken"]
     assert answers.times[1] - answers.times[0] >= platform_api.PAUSE
 

@@ -58,9 +58,9 @@ def test_what_is_not_known_is_not_told():
 
 def test_age_is_that_of_the_last_record_taken():
     feed, now = quiet_feed(), round(time() * 1000)
-    feed.hear(LogMetadata({}, {None: 0}), now)
-    feed.hear(Records(None, [Record("mesa-ya.reviews.events", 0, 0, now - 60_000, None, None)], 0), now)
-    for _ in feed.take(now):
+    feed.ingest(LogMetadata({}, {None: 0}), now)
+    feed.ingest(Records(None, [Record("mesa-ya.reviews.events", 0, 0, now - 60_000, None, None)], 0), now)
+    for _ in feed.process(now):
         pass
     assert 60 <= told(Gauges(feed, Status(), {}))[("mesaya_newest_record_age_seconds",)] < 70
 

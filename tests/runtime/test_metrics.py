@@ -69,7 +69,7 @@ def test_what_has_been_counted_is_told():
 def lagging_feed():
     """Return a feed of which the log holds 11 records of one partition and 12 of all others, that have not come."""
     feed = quiet_feed()
-    feed.hear(LogMetadata({}, {Partition("mesa-ya.reviews.events", 1): 11, None: 12}), 0)
+    feed.ingest(LogMetadata({}, {Partition("mesa-ya.reviews.events", 1): 11, None: 12}), 0)
     return feed
 
 
@@ -84,8 +84,8 @@ def test_how_fresh_the_channels_are_is_told_as_clients_are_told():
     assert values(told["mesaya_live"]) == {(): 0}
     assert "mesaya_as_of_timestamp_seconds" not in told, "nothing is known of that"
     now = round(time() * 1000)
-    feed.hear(LogMetadata({}, {}, now), now)
-    list(feed.take(now))
+    feed.ingest(LogMetadata({}, {}, now), now)
+    list(feed.process(now))
     told = families(Metrics(), feed)
     assert values(told["mesaya_live"]) == {(): 1}
     assert values(told["mesaya_as_of_timestamp_seconds"]) == {(): now / 1000}

@@ -99,14 +99,14 @@ class Instance:
             self.late.add((Partition(record.topic, record.partition), record.offset))
 
     def begin(self):
-        self.feed.hear(self.log.sources(), LATER)
-        list(self.feed.take(LATER, LATER + 2000))  # nobody waits any longer
+        self.feed.ingest(self.log.sources(), LATER)
+        list(self.feed.process(LATER, LATER + 2000))  # nobody waits any longer
         return self
 
     def take(self, records):
         for record in records:
-            self.feed.hear(Records(Partition(record.topic, record.partition), [record], 0), LATER)
-            list(self.feed.take(LATER, LATER + 2000))  # nobody waits any longer
+            self.feed.ingest(Records(Partition(record.topic, record.partition), [record], 0), LATER)
+            list(self.feed.process(LATER, LATER + 2000))  # nobody waits any longer
         return self
 
     def restarted(self):
@@ -502,7 +502,7 @@ def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_star
         log.ends[reviews] = log.ends[tables] = 0
         log.ids = {reviews.topic: "again", tables.topic: "again"}
     for partition in (reviews, tables):
-        there.feed.hear(TopicRecreated(partition.topic, "again"), LATER)
+        there.feed.ingest(TopicRecreated(partition.topic, "again"), LATER)
     news = [after.says("review.created", "new", restaurantId="R"), after.says("table.created", "t2", sectionId="s")]
     before.ends = dict(after.ends)
     there.begin()

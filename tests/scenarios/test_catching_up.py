@@ -17,9 +17,9 @@ def review(offset, timestamp):
 
 def test_history_older_than_the_window_is_known_but_not_published():
     feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
-    feed.hear(LogMetadata({REVIEWS: OffsetRange(0, 2, "id")}, {REVIEWS: 2}), NOW)
-    feed.hear(Records(REVIEWS, [review(0, NOW - 60_001), review(1, NOW - 60_000)], 0), NOW)
-    for _ in feed.take(NOW):
+    feed.ingest(LogMetadata({REVIEWS: OffsetRange(0, 2, "id")}, {REVIEWS: 2}), NOW)
+    feed.ingest(Records(REVIEWS, [review(0, NOW - 60_001), review(1, NOW - 60_000)], 0), NOW)
+    for _ in feed.process(NOW):
         pass
     assert feed.live
     assert len(feed.window) == 1
@@ -29,11 +29,11 @@ def test_history_older_than_the_window_is_known_but_not_published():
 
 def test_what_is_old_when_it_comes_is_published_all_the_same():
     feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
-    feed.hear(LogMetadata({REVIEWS: OffsetRange(0, 0, "id")}, {REVIEWS: 0}), NOW)
-    list(feed.take(NOW))
+    feed.ingest(LogMetadata({REVIEWS: OffsetRange(0, 0, "id")}, {REVIEWS: 0}), NOW)
+    list(feed.process(NOW))
     send_queue = FakeOutbox()
     feed.hub.subscribe(CHANNEL, send_queue)
-    feed.hear(Records(REVIEWS, [review(0, NOW - 60_001)], 0), NOW)
-    for _ in feed.take(NOW):
+    feed.ingest(Records(REVIEWS, [review(0, NOW - 60_001)], 0), NOW)
+    for _ in feed.process(NOW):
         list(feed.hub.fan_out())
     assert [message["data"]["reviewId"] for message in send_queue.said()] == ["v0"]

@@ -34,22 +34,22 @@ class Log:
         value = {"event_type": "created", "entity_id": f"v{number}", "data": {"restaurantId": restaurant}}
         self.records.append(Record(*partition, number, NOW, None, orjson.dumps(value)))
         for replica in self.replicas:
-            replica.hear(Records(None, self.records[-1:], 0), NOW)
+            replica.ingest(Records(None, self.records[-1:], 0), NOW)
             work(replica)
 
     def retain_nothing(self):
         """Let retention remove all that there is; the instances have read it long ago."""
         self.begin = dict(self.end)
         for replica in self.replicas:
-            replica.hear(self._look(0), NOW)
+            replica.ingest(self._look(0), NOW)
             work(replica)
 
     def replica(self, *, max_bytes=1 << 20):
         """Start an instance, which reads all that is left."""
         feed = Feed(Hub(), Window(300, max_bytes), 1.0)
         left = [record for record in self.records if record.offset >= self.begin[Partition(*record[:2])]]
-        feed.hear(self._look(len(left)), NOW)
-        feed.hear(Records(None, left, 0), NOW)
+        feed.ingest(self._look(len(left)), NOW)
+        feed.ingest(Records(None, left, 0), NOW)
         work(feed)
         assert feed.live
         self.replicas.append(feed)
@@ -60,7 +60,7 @@ class Log:
 
 
 def work(feed):
-    for _ in feed.take(NOW):
+    for _ in feed.process(NOW):
         list(feed.hub.fan_out())
 
 
@@ -113,8 +113,8 @@ def test_what_is_being_written_is_not_behind_a_place(log):
     ask(session, channel=QUIET)
     log.replicas.clear()
     log.append("busy")
-    feed.hear(Records(None, log.records, 0), NOW)
-    for _ in feed.take(NOW):
+    feed.ingest(Records(None, log.records, 0), NOW)
+    for _ in feed.process(NOW):
         assert places(session).keys() == {QUIET}, "it is gathered"
         steps = feed.hub.fan_out()
         assert next(steps) is None

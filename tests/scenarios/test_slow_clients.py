@@ -40,7 +40,9 @@ class Restaurant:
     def __init__(self, nursery, mode, states_bytes):
         settings = Settings(send_queue_bytes=SEND_QUEUE_BYTES, slow_tables=mode, close_timeout=PATIENCE)
         self.feed = Feed(Hub(), Window(300, 1 << 24), 1.0)
-        self.feed.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}, {None: 0}), NOW)
+        self.feed.ingest(
+            LogMetadata({SECTIONS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}, {None: 0}), NOW
+        )
         limits = Limits(settings.auth, settings.max_subscriptions, conflate=mode == "conflate")
         self.states = WrittenStates(states_bytes)
         scribe = SnapshotRenderer(self.feed, self.states)
@@ -61,12 +63,12 @@ class Restaurant:
     def says(self, partition, what, id, **data):
         """Take a record, and write what it becomes; this is done when it returns, whoever reads or not."""
         value = {"event_type": what, "entity_id": id, "data": data}
-        self.feed.hear(
+        self.feed.ingest(
             Records(None, [Record(*partition, self.next[partition], NOW, None, orjson.dumps(value))], 0), NOW
         )
         self.next[partition] += 1
         before = self.feed.window.bytes
-        for _ in self.feed.take(NOW):
+        for _ in self.feed.process(NOW):
             list(self.feed.hub.fan_out())
         self.frame_bytes = max(self.frame_bytes, self.feed.window.bytes - before)
 

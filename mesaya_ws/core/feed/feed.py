@@ -1,11 +1,11 @@
-"""From the log to the channels: the records in their one order, understood, and published as frames.
+"""From the log to the channels: the records in their one order, decoded, and published as frames.
 
-The feed is the moving window over the log. Everything here is decided without waiting: whoever owns the feed tells it
-what the log says (`hear`), lets it work (`take`), and writes what the hub has gathered in between.
+The feed is the moving window over the log. Everything here is decided without waiting: whoever owns the feed passes it
+what the log says (`ingest`), lets it work (`process`), and writes what the hub has gathered in between.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import chain
 from math import inf
 
@@ -14,6 +14,7 @@ from mesaya_ws.core.access.rights import Facts
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub, Subscriber
+from mesaya_ws.core.feed.intake import gap_item, items_of, merges
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
 from mesaya_ws.core.feed.tally import Tally
@@ -30,53 +31,45 @@ from mesaya_ws.core.log.events import (
     Truncated,
     Unavailable,
 )
-from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS, Merge
+from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source, weight
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
-from mesaya_ws.core.platform.envelope import UNROUTABLE, Event, Rejected, decode
+from mesaya_ws.core.platform.envelope import Event, Rejected
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.projections import Projections, Row
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
-from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.recovery.position import Cursor, Offsets
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 
 PROCESS_BATCH = 50
-"""The work of one go, in records of less than a KiB (see `weight`): at some 30 µs each, that is 1.5 ms; on a machine
-that is crowded, 5. The record that exceeds it is still taken, and may take 10 ms by itself."""
+"""The work of one step, in records of less than a KiB (see `weight`): at some 30 µs each, that is 1.5 ms; on a machine
+that is crowded, 5. The record that exceeds it is still processed, and may take 10 ms by itself."""
 
 INGEST_BATCH = 100
-"""Records (by their `weight`) that should be heard in one go: they are only put in order, but for large ones."""
-
-UNDERSTOOD_AT_ONCE = 256 * 1024
-"""Bytes of a record from which it is understood when it is heard: in another go than that in which it is taken."""
+"""Records (by their `weight`) that should be ingested in one step: they are only put in order, but for large ones."""
 
 MESSAGE_BYTES = 4096
 """Bytes of messages that are as much work as a record."""
 
-_GIVEN_UP = "expired_parents"
+_EXPIRED_PARENTS = "expired_parents"
 
 _partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
-
-Understood = tuple[Record, Event | Rejected | Gap | None]
-"""A record, and what it says; None before it has been understood. Or a gap, in the place of its last record."""
 
 
 class Feed:
     """What the log says up to now, and its publication to the hub.
 
-    `report` is told what became of every record. With `only`, other channels are not published, and nothing is promised
-    of which those who read the log in time may have been told otherwise (see `history`); and `weigh` is told of every
-    event, and of how many bytes its record has. The feed is `live` when all that
-    the log held at the start has been taken; until then its channels are history, not news. `cursor` stands behind the
-    last record, and `time` is that record's (ms since the epoch).
+    The feed is `live` when all that the log held at the start has been processed; until then its channels are history,
+    not news. `cursor` stands after the last record, and `time` is that record's (ms since the epoch).
 
-    `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them
-    from here: to who is subscribed to what they feed, this has not been told. `tally` is what its sessions count.
-    `want` is told, again and again, which parents of records are not known, as `<entity>:<id>`. Of each source,
-    `max_records` and `max_bytes` may wait for the others, and a few more; then it is `paused`.
+    `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them from
+    here: subscribers of what they feed do not know it yet. `tally` is what its sessions count.
+
+    `report` is called with every record and what became of it; `request_parent`, again and again, with the parents of
+    records that are not known, as `<entity>:<id>`. Of each source, `max_records` and `max_bytes` may wait for the
+    others, and a few more; then it is `paused`. A record waits for its parent up to `parent_timeout` seconds.
     """
 
     def __init__(
@@ -85,10 +78,9 @@ class Feed:
         window: Window,
         parent_timeout: float,
         report: Callable[[Record, Outcome], None] = lambda record, outcome: None,
-        only: Collection[str] | None = None,
+        request_parent: Callable[[str], None] = lambda parent: None,
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
-        weigh: Callable[[Event, int], None] = lambda event, size: None,
     ) -> None:
         self.hub = hub
         self.window = window
@@ -103,26 +95,24 @@ class Feed:
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
         self._projections = Projections()
-        self._new_merge = partial(_merge, round(parent_timeout * 1000), max_records, max_bytes)
+        self._new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
         self._merge = self._new_merge(self._projections)
-        # Topics that were created again since the last look at the log: when that comes, all of them have been told of.
-        self._replaced: list[str] = []
-        self._leftovers: list[Iterator[None]] = []  # what is still to be forgotten, before anything is taken
-        self._publisher = Broadcaster(hub, window, self.cursor)
+        # Topics that were created again since the last metadata: when that comes, all of them have been named.
+        self._recreated: list[str] = []
+        self._leftovers: list[Iterator[None]] = []  # what is still to be forgotten, before anything is processed
+        self._broadcaster = Broadcaster(hub, window, self.cursor)
         self._report = report
-        self._only = only
-        self._weigh = weigh
-        self.want: Callable[[str], None] = lambda parent: None
+        self._request_parent = request_parent
 
     def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
-        """Return a place in the log, and what is known there, in pieces; nothing may be taken before the last one."""
+        """Return a place in the log, and what is known there, in pieces; process nothing before the last one."""
         self._projections.end_all_parts()
-        expired_parents = ((_GIVEN_UP, parent, None) for parent in self._merge.expired_parents)
+        expired_parents = ((_EXPIRED_PARENTS, parent, None) for parent in self._merge.expired_parents)
         rows = chain(self._projections.rows(), expired_parents)
         return self.coverage.cut(self.time), in_pieces(rows)
 
     def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
-        """Begin at `cut`, with all that is known there; before anything is heard of the log.
+        """Begin at `cut`, with all that is known there; before anything is ingested.
 
         Yields after every piece. Raises `CorruptCheckpointError`, and then nothing has changed.
         """
@@ -130,7 +120,7 @@ class Feed:
         expired_parents: list[str] = []
         for piece in pieces:
             for table, id, value in piece:
-                if table == _GIVEN_UP:
+                if table == _EXPIRED_PARENTS:
                     expired_parents.append(id)
                     continue
                 try:
@@ -149,71 +139,70 @@ class Feed:
         self._merge = self._new_merge(Projections())
         yield from self._projections.discard()
 
-    def hear(self, news: LogEvent, now: int, steady: int | None = None) -> None:
-        """Take note of what the log tells at the time `now` (ms since the epoch); what follows happens in `take`.
+    def ingest(self, event: LogEvent, now: int, steady: int | None = None) -> None:
+        """Take in what the log says at the time `now` (ms since the epoch); what follows from it, `process` does.
 
         `steady` is the time, in milliseconds, of a clock that never steps, by which all waiting is measured; without
         it, `now` is taken for such a clock.
         """
         steady = now if steady is None else steady
-        self._watermark.tell_time(now, steady)
-        match news:
+        self._watermark.set_time(now, steady)
+        match event:
             case Unavailable():
-                self._watermark.answers(False)
+                self._watermark.log_answers(False)
             case Available():
-                self._watermark.answers(True)
+                self._watermark.log_answers(True)
             case Records():
-                self._push(news, steady)
+                self._push(event, steady)
             case PollResult(batches):
                 for batch in batches:
                     self._push(batch, steady)
-            case LogMetadata(extents, lags, at, troubles):
-                self.coverage.looked(extents, troubles)
-                for topic in self._replaced:
-                    self._own_up(topic, Unrecoverable.TOPIC_RECREATED)
-                self._replaced.clear()
-                self._merge.lags(lags)
-                self._withheld = sum(trouble.withheld for trouble in troubles)
-                blocked = {
-                    Partition(topic, number): _readable(extents[Partition(topic, number)], withheld)
-                    for topic, number, _, _, _, withheld, _ in of_kind(troubles, Hindrance.BLOCKED)
-                    if number is not None and Partition(topic, number) in extents
-                }
-                hidden = bool(of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED))
-                self._watermark.looked(now if at is None else min(at, now), blocked=blocked, hidden=hidden)
-            case Gap(partition, _, next_offset):
-                # Behind the records that were told before it.
-                self._merge.interpose(partition, (Record(*partition, next_offset - 1, 0, None, None), news), steady)
+            case LogMetadata():
+                self._refresh(event, now)
+            case Gap():
+                self._merge.interpose(*gap_item(event), steady)
             case TopicRecreated(topic, topic_id):
                 self._merge.drop(topic)
                 self._leftovers.append(self.coverage.replaced(topic, topic_id))
-                self._replaced.append(topic)
+                self._recreated.append(topic)
                 self._leftovers.append(self._projections.replaced(topic))
             case EpochsBegun(begun):
                 self.cursor.epochs_begin(begun)
             case Truncated(partition, next_offset):
-                # What only those records told stays known until it is told anew: nobody can say what was before.
+                # What only the lost records said stays known until it is said anew: nobody knows what was before.
                 self._merge.truncate(partition, next_offset)
-                self._own_up(partition.topic, Unrecoverable.TOPIC_RECREATED)
+                self._add_gap(partition.topic, Unrecoverable.TOPIC_RECREATED)
                 self._leftovers.append(self.coverage.truncated(partition, next_offset))
 
     def _push(self, batch: Records, steady: int) -> None:
         self.window.have_one_order = batch.source is None
-        heard: list[Understood] = [
-            (record, None if record.value is None or len(record.value) < UNDERSTOOD_AT_ONCE else decode(record))
-            for record in batch.records
-        ]
-        self._merge.push(batch.source, heard, batch.lag, steady)
+        self._merge.push(batch.source, items_of(batch.records), batch.lag, steady)
 
-    def take(self, now: int, steady: int | None = None) -> Iterator[None]:
-        """Take all records whose turn has come at the time `now` (ms since the epoch); `steady` is as of `hear`.
+    def _refresh(self, metadata: LogMetadata, now: int) -> None:
+        extents, lags, at, troubles = metadata
+        self.coverage.looked(extents, troubles)
+        for topic in self._recreated:
+            self._add_gap(topic, Unrecoverable.TOPIC_RECREATED)
+        self._recreated.clear()
+        self._merge.lags(lags)
+        self._withheld = sum(trouble.withheld for trouble in troubles)
+        blocked = {
+            Partition(topic, number): _readable(extents[Partition(topic, number)], withheld)
+            for topic, number, _, _, _, withheld, _ in of_kind(troubles, Hindrance.BLOCKED)
+            if number is not None and Partition(topic, number) in extents
+        }
+        hidden = bool(of_kind(troubles, Hindrance.UNKNOWN, Hindrance.REFUSED))
+        self._watermark.refreshed(now if at is None else min(at, now), blocked=blocked, hidden=hidden)
+
+    def process(self, now: int, steady: int | None = None) -> Iterator[None]:
+        """Process all records whose turn has come at the time `now` (ms since the epoch); `steady` is as of `ingest`.
 
         Yields after every few of them, and at the end, so that what was gathered can be written; and whenever something
-        was missed, so that those concerned can be told (`gaps`) before anything that comes after it.
+        was missed, so that those concerned can be informed (`gaps`) before anything that comes after it.
         """
         steady = now if steady is None else steady
         self._now, self._steady = now, steady
-        self._watermark.tell_time(now, steady)
+        self._watermark.set_time(now, steady)
         while self.window.expire(steady):
             yield
         while self._leftovers:
@@ -227,9 +216,9 @@ class Feed:
         for record, event in () if self._must_see_more else self._merge.take(steady):
             if isinstance(event, Gap):
                 self.coverage.skip(event)
-                self._own_up(event.partition.topic, Unrecoverable.EXPIRED)
+                self._add_gap(event.partition.topic, Unrecoverable.EXPIRED)
             elif event is not None:
-                work += self._take(record, event)
+                work += self._process(record, event)
                 if self._projections.ending:
                     # What the record says has been published; what ended with it goes in pieces.
                     yield
@@ -239,7 +228,7 @@ class Feed:
                 work = 0
                 yield
         for parent in self._merge.awaited:
-            self.want(parent)
+            self._request_parent(parent)
         if not self.live and self.coverage.looks and not self._must_see_more and self._merge.caught_up:
             self.live = True
         yield
@@ -248,15 +237,15 @@ class Feed:
 
     @property
     def _must_see_more(self) -> bool:
-        """Whether there is a part of the log without which nobody should be served, and no record be taken.
+        """Whether there is a part of the log without which nobody should be served, and no record be processed.
 
         Who has been live once goes on with the others.
         """
         return not self.live and bool(self.coverage.unseen)
 
-    def _own_up(self, topic: str, lost: Unrecoverable) -> None:
+    def _add_gap(self, topic: str, reason: Unrecoverable) -> None:
         if self.live:
-            self.gaps.append((topic, lost))
+            self.gaps.append((topic, reason))
 
     @property
     def facts(self) -> Facts:
@@ -265,53 +254,47 @@ class Feed:
 
     @property
     def paused(self) -> Collection[Source]:
-        """The sources of which nothing more should be heard for now; any thread may ask."""
+        """The sources of which nothing more should be ingested for now; any thread may ask."""
         return self._merge.full
 
-    def _take(self, record: Record, event: Event | Rejected) -> int:
+    def _process(self, record: Record, event: Event | Rejected) -> int:
         """Publish what becomes of a record; return how much work that was."""
         topic, offset, timestamp = record.topic, record.offset, record.timestamp
         partition = _partition(topic, record.partition)
         self.cursor.advance(partition, offset + 1)
         self.time = timestamp
-        is_clear = self._only is None or not self.coverage.unread or self._projections.can_judge(event)
         is_past = not self.live and self.window.is_past(timestamp, self._now)
         outcome = process(event, self._projections, alone=is_past or self.window.have_one_order)
         self._report(record, outcome)
-        messages, reason = outcome.messages, outcome.reason
-        for parent in outcome.awaits:
-            self.want(parent)
+        self._restrict(outcome, record, partition, event)
+        awaits = outcome.awaits
+        for parent in awaits:
+            self._request_parent(parent)
         for name in outcome.reparented:
-            if self._only is not None and name not in self._only:
-                continue
             if (channel := parse_channel(name)) is not None and topic in channel.kind.topics:
                 self.coverage.reparented(channel, partition)
         if is_past:
-            # To make frames that nobody can be told any more would be a third of the work on a long log. Where our
+            # To make frames that nobody can be sent any more would be a third of the work on a long log. Where our
             # clock is ahead they may still be asked for: then they are read again from the log.
             self.window.raise_floor(partition, offset + 1)
             return weight(record)
-        bind_context = None
-        if isinstance(event, Event) and self.cursor.has_several(topic):
-            bind_context = f"{event.entity}:{event.id}"
-        if bind_context is not None or outcome.parents or outcome.known or outcome.awaits:
-            self.coverage.dependencies.note(partition, offset, outcome, entity=bind_context, only=self._only)
-        if self._only is not None:
-            if isinstance(event, Event):
-                self._weigh(event, len(record.value or b""))
-            messages = [message for message in messages if message.channel in self._only]
-            if self.coverage.unread and (reason in UNROUTABLE or (messages and not is_clear)):
-                # It may have been another message, or one at all, to those who knew what the log has lost.
-                self.window.raise_floor(partition, offset + 1)
+        # Other partitions of its topic may say something of the same entity.
+        entity = f"{event.entity}:{event.id}" if self.cursor.has_several(topic) and isinstance(event, Event) else None
+        if entity is not None or outcome.parents or outcome.known or awaits:
+            self.coverage.dependencies.note(partition, offset, outcome, entity=entity)
+        messages = outcome.messages
         if not messages:
             return weight(record)
         # News are as old as they have been here, whatever their producer's clock says.
         made_at = self._steady if self.live else self._steady - max(0, self._now - timestamp)
-        size = self._publisher.publish(record, partition, messages, made_at, are_news=self.live)
+        size = self._broadcaster.publish(record, partition, messages, made_at, are_news=self.live)
         return weight(record) + size // MESSAGE_BYTES
 
+    def _restrict(self, outcome: Outcome, record: Record, partition: Partition, event: Event | Rejected) -> None:
+        """Take from an outcome what is not to be published: here, nothing (see `HistoryFeed`)."""
+
     def next_deadline_in(self, steady: int) -> float:
-        """Return for how many seconds from `steady` (as of `hear`) `take` need not be called if nothing is heard."""
+        """Return for how many seconds `process` need not be called if nothing is ingested; `steady` is as of that."""
         wake_at = self._merge.wake_at()
         return inf if wake_at is None else max(0.0, (wake_at - steady) / 1000)
 
@@ -393,33 +376,33 @@ class Feed:
         """Return how fresh the channels are: all that happened before `asOf` (ms since the epoch) has been published.
 
         `asOf` is None while nothing is known of that. `lag` is how many records are known to be in the log but not
-        taken yet, those that cannot be had now among them; `live` is as said of the feed.
+        processed yet, those that cannot be had now among them; `live` is as said of the feed.
         """
         lag = self._merge.remaining + self._withheld
         return {"live": self.live, "asOf": self._watermark.as_of or None, "lag": lag}
 
     def lags(self) -> Mapping[Source, int]:
-        """Return how many records are known of each source but not taken yet; those that cannot be had are not here."""
+        """Return how many records of each source are known but not processed; without those that cannot be had."""
         return self._merge.known()
 
     def is_large(self, channel: Channel) -> bool:
-        """Return whether to write the state of `channel` takes so long that others should run meanwhile."""
+        """Return whether to render the state of `channel` takes so long that others should run meanwhile."""
         return is_large(channel, self._projections)
 
     def snapshot(self, channel: Channel) -> Snapshot:
-        """Return the state of `channel` as of its present position, which is still to be written."""
+        """Return the state of `channel` as of its present position, which is still to be rendered."""
         self._projections.end_all_parts()
         known = state(channel, self._projections, self.window, self._now)
         return Snapshot(channel, known, self.position(channel), self._complete(channel), self.window)
 
     def _complete(self, channel: Channel) -> bool:
-        """Return whether a state leaves nothing out that would be told by a log, or a window, which began earlier."""
+        """Return whether a state leaves nothing out that a log, or a window, which began earlier would show."""
         if channel.kind.name == "notifications" and not self.coverage.in_window(channel, {}):
             return False
         return is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
 
-    def lacks(self, parent: str) -> bool:
-        """Return whether nothing is known of what `want` was told."""
+    def is_missing(self, parent: str) -> bool:
+        """Return whether nothing is known of a parent, `<entity>:<id>` (see `request_parent`)."""
         entity, _, id = parent.partition(":")
         return not self._projections.is_parent(entity, id)
 
@@ -427,20 +410,3 @@ class Feed:
 def _readable(extent: OffsetRange, withheld: int) -> tuple[int, int]:
     """Return up to where a partition can be read from which so much is withheld, and where it ends."""
     return extent.end - withheld, extent.end
-
-
-def _merge(parent_timeout: int, max_records: int, max_bytes: int, projections: Projections) -> Merge[Understood]:
-    """Return a merge that waits for the parents which `projections` do not know.
-
-    It knows no feed: a cycle would leave all that a feed has known to the garbage collector, which comes after hours.
-    """
-
-    def missing(item: Understood) -> str | None:
-        return missing_parent(item[1], projections) if isinstance(item[1], Event) else None
-
-    return Merge(missing, parent_timeout, _read, max_records, max_bytes)
-
-
-def _read(item: Understood) -> Understood:
-    """Understand a record, if that has not been done."""
-    return item if item[1] is not None else (item[0], decode(item[0]))

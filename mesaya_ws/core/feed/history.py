@@ -10,21 +10,19 @@ from weakref import WeakSet
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.history_feed import HistoryFeed
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.platform.weights import Weights
 from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.verdict import NeedsHistory, Recoverable, Unrecoverable, first_ahead
-from mesaya_ws.core.recovery.window import Window
 
 
 class HistoryRead:
     """What was published on `channels` before the place where the feed `present` stands now.
 
-    `feed` is to be told what the log says, from its beginning on, until this `is_complete`. Of what it publishes, it
+    `feed` is to ingest what the log says, from its beginning on, until this `is_complete`. Of what it publishes, it
     keeps at most `max_bytes`; `is_too_large` says that what it has to know of entities takes more than
-    `max_state_bytes`, and then it must not go on.
+    `max_state_bytes`: then it does not go on.
     """
 
     def __init__(
@@ -37,11 +35,7 @@ class HistoryRead:
     ) -> None:
         # Of each channel, where it was joined: all is here that was published on it after that place.
         self._joined: dict[str, Offsets] = {channel.name: {} for channel in channels}
-        self._weights = Weights()
-        self._max_state_bytes = max_state_bytes
-        self.feed = Feed(
-            Hub(), Window(math.inf, max_bytes), parent_timeout, only=self._joined.keys(), weigh=self._weights.note
-        )
+        self.feed = HistoryFeed(self._joined.keys(), parent_timeout, max_bytes, max_state_bytes)
         self._replays: WeakSet[Replay] = WeakSet()
         self._present = present
         self._era = present.window.era
@@ -56,7 +50,7 @@ class HistoryRead:
     @property
     def is_too_large(self) -> bool:
         """Whether what is known of entities takes more than it may."""
-        return self._weights.bytes > self._max_state_bytes
+        return self.feed.is_too_large
 
     @property
     def has_arrived(self) -> bool:
@@ -104,7 +98,7 @@ class HistoryRead:
         )
 
     def judge(self, channel: Channel, position: str) -> Recoverable | Unrecoverable:
-        """Say whether a client that was at `position` of `channel` can be told all that it missed."""
+        """Say whether all that a client missed that was at `position` of `channel` can be replayed to it."""
         verdict = self._present.coverage.judge(channel, position), self.feed.coverage.judge(channel, position)
         for each in verdict:
             if isinstance(each, Unrecoverable):
@@ -137,12 +131,11 @@ class HistoryRead:
 
     @property
     def is_in_use(self) -> bool:
-        """Whether a client is still to be told some of a `replay`."""
+        """Whether a client is still to receive some of a `replay`."""
         return any(not replay.done for replay in self._replays)
 
     def discard(self) -> Iterator[None]:
         """Let go of all that had to be known to read it, but not of what was found, yielding after some of it."""
-        yield from self._weights.discard()
         yield from self.feed.discard()
 
     def _continues(self, topics: Collection[str]) -> bool:
@@ -151,7 +144,7 @@ class HistoryRead:
         return self._present.window.holds(feeding, self._end)
 
     def _extend(self, topics: Collection[str]) -> None:
-        """Move the end to where the present stands now; as long as nothing has been told, it may."""
+        """Move the end to where the present stands now; as long as nothing has been replayed, it may."""
         self._end |= {known: next_ for known, next_ in self._present.cursor.next.items() if known.topic in topics}
 
 

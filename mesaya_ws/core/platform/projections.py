@@ -66,8 +66,8 @@ class Projections:
         """Parts that are still to end with what they belong to (by which field, when), or to be forgotten with it, the
         next one last. As long as there are any, `end_parts` goes first."""
 
-    def can_judge(self, event: Event | Rejected) -> bool:
-        """Return whether it can be said what an event changes: not if it is about something never heard of before."""
+    def knows_subject(self, event: Event | Rejected) -> bool:
+        """Return whether it can be said what an event changes: not if no record has spoken of its entity before."""
         if isinstance(event, Rejected) or event.what == "created" or event.entity == AUTH:
             return True
         return self.entities[event.entity].knows(event.id)

@@ -153,12 +153,10 @@ class Dependencies:
         outcome: Outcome,
         *,
         entity: str | None = None,
-        only: Collection[str] | None = None,
     ) -> None:
         """Note on what a record depended, and what will depend on it.
 
-        `entity` is the name of what it is about, if others of its topic's partitions may tell of that too. With `only`,
-        other channels do not matter.
+        `entity` is the name of what it is about, if others of its topic's partitions may tell of that too.
         """
         parents, known, awaits = outcome.parents, outcome.known, outcome.awaits
         noted = None
@@ -202,13 +200,12 @@ class Dependencies:
             if outcome.concerned:
                 channels = list(dict.fromkeys((*channels, *outcome.concerned)))
             for name in channels:
-                if only is None or name in only:
-                    topics = KINDS[name.rpartition(":")[2]].topics
-                    if waiting:
-                        self._add_untold(name, topics, waiting)
-                    self._add_pairs(name, topics, firsts, partition, offset)
-                    if noted is not None and name in self._pairs:
-                        self._noted[name] = noted
+                topics = KINDS[name.rpartition(":")[2]].topics
+                if waiting:
+                    self._add_untold(name, topics, waiting)
+                self._add_pairs(name, topics, firsts, partition, offset)
+                if noted is not None and name in self._pairs:
+                    self._noted[name] = noted
             self._forget_first()
         if awaits:
             # What waits for a parent that waits itself, waits for both; and it was judged by what was told before.

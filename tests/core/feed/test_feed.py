@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import GLOBAL_KINDS, RESTAURANT_KINDS, parse_channel
 from mesaya_ws.core.feed import feed as feed_module
+from mesaya_ws.core.feed import intake
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, pack, unpack
-from mesaya_ws.core.feed.feed import PROCESS_BATCH, UNDERSTOOD_AT_ONCE, Feed
+from mesaya_ws.core.feed.feed import PROCESS_BATCH, Feed
+from mesaya_ws.core.feed.history_feed import HistoryFeed
 from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.intake import DECODED_EARLY
 from mesaya_ws.core.log.events import EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Truncated
 from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
@@ -44,23 +47,23 @@ A, B = Partition("mesa-ya.reviews.events", 0), Partition("mesa-ya.restaurants.ev
 
 def test_a_source_is_paused_while_too_much_of_it_waits_for_another_one():
     feed = Feed(Hub(), Window(inf, 1 << 30), PARENT_TIMEOUT, max_records=10)
-    feed.hear(LogMetadata({A: OffsetRange(0, 20, "a"), B: OffsetRange(0, 1, "b")}, {A: 20, B: 1}), NOW)
-    feed.hear(Records(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
-    list(feed.take(NOW))
+    feed.ingest(LogMetadata({A: OffsetRange(0, 20, "a"), B: OffsetRange(0, 1, "b")}, {A: 20, B: 1}), NOW)
+    feed.ingest(Records(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
+    list(feed.process(NOW))
     assert feed.paused == {A}
-    feed.hear(Records(B, [Record(*B, 0, NOW + 5, None, b"{}")], 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(Records(B, [Record(*B, 0, NOW + 5, None, b"{}")], 0), NOW)
+    list(feed.process(NOW))
     assert feed.paused == set()
     assert feed.cursor.next[A] == 11
 
 
-def test_what_waits_has_not_been_understood():
+def test_what_waits_has_not_been_decoded():
     """What is made of a record takes many times its memory."""
-    with mock.patch.object(feed_module, "decode", side_effect=AssertionError):
+    with mock.patch.object(intake, "decode", side_effect=AssertionError):
         feed = new_feed()
-        feed.hear(LogMetadata({A: OffsetRange(0, 20, "a"), B: OffsetRange(0, 1, "b")}, {A: 20, B: 1}), NOW)
-        feed.hear(Records(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
-        list(feed.take(NOW))
+        feed.ingest(LogMetadata({A: OffsetRange(0, 20, "a"), B: OffsetRange(0, 1, "b")}, {A: 20, B: 1}), NOW)
+        feed.ingest(Records(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
+        list(feed.process(NOW))
 
 
 class Log:
@@ -85,19 +88,19 @@ class Log:
             if partition not in start or record.offset >= start[partition].next:
                 waiting[None if self.embedded else partition].append(record)
         sources = [None] if self.embedded else list(self.held)
-        feed.hear(LogMetadata(extents, {source: len(waiting[source]) for source in sources}), NOW)
+        feed.ingest(LogMetadata(extents, {source: len(waiting[source]) for source in sources}), NOW)
         while any(waiting.values()):
             for source in sources:
                 size = next(sizes, 500)
                 batch, waiting[source] = waiting[source][:size], waiting[source][size:]
                 if batch:
-                    feed.hear(Records(source, batch, len(waiting[source])), NOW)
+                    feed.ingest(Records(source, batch, len(waiting[source])), NOW)
                     yield
-                    for _ in feed.take(NOW):
+                    for _ in feed.process(NOW):
                         yield
         # And when what waits at the end has waited long enough.
         for now in (NOW, NOW + round(PARENT_TIMEOUT * 1000)):
-            for _ in feed.take(now):
+            for _ in feed.process(now):
                 pass
 
 
@@ -205,9 +208,9 @@ def test_what_retention_dropped_is_known_from_the_checkpoint():
     whole = a_floor_plan()
     feed = restored(*captured(whole))
     extents = {partition: OffsetRange(2, 2, partition.topic) for partition in (TABLES, SECTIONS)}
-    feed.hear(LogMetadata(extents, dict.fromkeys(extents, 0)), NOW)
-    feed.hear(Gap(SECTIONS, 1, 2), NOW)
-    list(feed.take(NOW))
+    feed.ingest(LogMetadata(extents, dict.fromkeys(extents, 0)), NOW)
+    feed.ingest(Gap(SECTIONS, 1, 2), NOW)
+    list(feed.process(NOW))
     state, _, complete = shown(feed, PLAN)
     assert [table["tableId"] for table in state["tables"]] == ["t1", "t2"]
     assert not complete, "what the gap held is not known"
@@ -216,10 +219,10 @@ def test_what_retention_dropped_is_known_from_the_checkpoint():
 def test_what_was_heard_of_but_not_taken_is_read_again_though_there_is_a_gap_behind_it():
     feed = new_feed()
     extents = {partition: OffsetRange(0, 1, partition.topic) for partition in (TABLES, SECTIONS)}
-    feed.hear(LogMetadata(extents, dict.fromkeys(extents, 1)), NOW)
-    feed.hear(Records(TABLES, [Record(*TABLES, 0, 1, None, value("created", "t", sectionId="s"))], 0), NOW)
-    list(feed.take(NOW))
-    feed.hear(Gap(TABLES, 1, 5), NOW)
+    feed.ingest(LogMetadata(extents, dict.fromkeys(extents, 1)), NOW)
+    feed.ingest(Records(TABLES, [Record(*TABLES, 0, 1, None, value("created", "t", sectionId="s"))], 0), NOW)
+    list(feed.process(NOW))
+    feed.ingest(Gap(TABLES, 1, 5), NOW)
     cut, _ = feed.capture()
     assert cut.places == {partition: PartitionPosition(partition.topic, 0) for partition in (TABLES, SECTIONS)}
 
@@ -248,15 +251,15 @@ class Reader:
 def test_history_is_kept_and_news_are_told():
     feed, reader = new_feed(), Reader()
     feed.hub.subscribe(PLAN.name, reader)
-    feed.hear(LogMetadata({SECTIONS: OffsetRange(0, 2, "id")}, {SECTIONS: 2}), NOW)
+    feed.ingest(LogMetadata({SECTIONS: OffsetRange(0, 2, "id")}, {SECTIONS: 2}), NOW)
     for offset in (0, 1):
-        feed.hear(Records(SECTIONS, [section(offset)], 1 - offset), NOW)
-        list(feed.take(NOW))
+        feed.ingest(Records(SECTIONS, [section(offset)], 1 - offset), NOW)
+        list(feed.process(NOW))
         list(feed.hub.fan_out())
     assert feed.live
     assert (len(feed.window), reader.heard) == (2, [])
-    feed.hear(Records(SECTIONS, [section(2)], 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(Records(SECTIONS, [section(2)], 0), NOW)
+    list(feed.process(NOW))
     list(feed.hub.fan_out())
     assert [orjson.loads(payload_of(frame))["data"]["sectionId"] for frame in reader.heard] == ["s2"]
 
@@ -266,8 +269,8 @@ def section(offset, timestamp=NOW):
 
 
 def test_others_run_after_every_few_records(live):
-    live.hear(Records(SECTIONS, [section(offset) for offset in range(1, 2 * PROCESS_BATCH + 2)], 0), NOW)
-    assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [
+    live.ingest(Records(SECTIONS, [section(offset) for offset in range(1, 2 * PROCESS_BATCH + 2)], 0), NOW)
+    assert [live.cursor.next[SECTIONS] for _ in live.process(NOW)] == [
         PROCESS_BATCH + 1,
         2 * PROCESS_BATCH + 1,
         2 * PROCESS_BATCH + 2,
@@ -276,28 +279,28 @@ def test_others_run_after_every_few_records(live):
 
 def test_what_is_large_is_as_much_as_many_records(live):
     large = value("created", "s", restaurantId="r", name="x" * 1024 * (PROCESS_BATCH // 2 - 1))
-    live.hear(Records(SECTIONS, [section(offset)._replace(value=large) for offset in range(1, 5)], 0), NOW)
-    assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [3, 5, 5]
+    live.ingest(Records(SECTIONS, [section(offset)._replace(value=large) for offset in range(1, 5)], 0), NOW)
+    assert [live.cursor.next[SECTIONS] for _ in live.process(NOW)] == [3, 5, 5]
 
 
 def test_what_becomes_of_a_record_counts_too(live):
     """A small record may be a large message."""
-    live.hear(Records(SECTIONS, [section(1)], 0), NOW)
+    live.ingest(Records(SECTIONS, [section(1)], 0), NOW)
     tables = [
         Record(*TABLES, n, NOW, None, value("created", f"t{n}", sectionId="s1", note="x" * 500)) for n in range(1000)
     ]
-    live.hear(Records(TABLES, tables, 0), NOW)
-    list(live.take(NOW))
+    live.ingest(Records(TABLES, tables, 0), NOW)
+    list(live.process(NOW))
     moves = [Record(*SECTIONS, n, NOW, None, value("updated", "s1", restaurantId=f"r{n}")) for n in range(2, 5)]
-    live.hear(Records(SECTIONS, moves, 0), NOW)
-    assert [live.cursor.next[SECTIONS] for _ in live.take(NOW)] == [3, 4, 5, 5], "each with a thousand tables"
+    live.ingest(Records(SECTIONS, moves, 0), NOW)
+    assert [live.cursor.next[SECTIONS] for _ in live.process(NOW)] == [3, 4, 5, 5], "each with a thousand tables"
 
 
-def test_a_record_that_takes_long_to_understand_is_understood_in_another_step_than_it_is_taken(live):
-    large = section(1)._replace(value=value("created", "s1", restaurantId="r", name="x" * UNDERSTOOD_AT_ONCE))
-    live.hear(Records(SECTIONS, [large], 0), NOW)
-    with mock.patch.object(feed_module, "decode", side_effect=AssertionError):
-        list(live.take(NOW))
+def test_a_record_that_takes_long_to_decode_is_decoded_in_another_step_than_it_is_processed(live):
+    large = section(1)._replace(value=value("created", "s1", restaurantId="r", name="x" * DECODED_EARLY))
+    live.ingest(Records(SECTIONS, [large], 0), NOW)
+    with mock.patch.object(intake, "decode", side_effect=AssertionError):
+        list(live.process(NOW))
     assert live.cursor.next[SECTIONS] == 2
 
 
@@ -305,22 +308,22 @@ def test_a_record_that_takes_long_to_understand_is_understood_in_another_step_th
 def ends_with_much(live):
     """A feed that is about to take the end of a section with a thousand tables, and another record."""
     tables = [Record(*TABLES, n, NOW, None, value("created", f"t{n}", sectionId="s1")) for n in range(1000)]
-    live.hear(Records(SECTIONS, [section(1)], 0), NOW)
-    live.hear(Records(TABLES, tables, 0), NOW)
-    list(live.take(NOW))
+    live.ingest(Records(SECTIONS, [section(1)], 0), NOW)
+    live.ingest(Records(TABLES, tables, 0), NOW)
+    list(live.process(NOW))
     gone = Record(*SECTIONS, 2, NOW + 1, None, value("deleted", "s1"))
-    live.hear(Records(SECTIONS, [gone, section(3, NOW + 1)], 0), NOW + 1)
+    live.ingest(Records(SECTIONS, [gone, section(3, NOW + 1)], 0), NOW + 1)
     return live
 
 
 def test_others_run_while_what_ends_with_a_section_ends(ends_with_much):
-    places = [ends_with_much.cursor.next[SECTIONS] for _ in ends_with_much.take(NOW + 1)]
+    places = [ends_with_much.cursor.next[SECTIONS] for _ in ends_with_much.process(NOW + 1)]
     assert places.count(3) >= 1000 // ENDED_AT_ONCE - 1
     assert places[-1] == 4
 
 
 def test_a_state_that_is_asked_for_meanwhile_knows_of_all_that_has_ended(ends_with_much):
-    taking = ends_with_much.take(NOW + 1)
+    taking = ends_with_much.process(NOW + 1)
     next(taking)
     assert ends_with_much.cursor.next[SECTIONS] == 3
     ends_with_much.snapshot(PLAN)
@@ -334,19 +337,19 @@ def test_what_became_of_every_record_is_reported():
     feed = Feed(
         Hub(), Window(inf, 1 << 30), 1.0, lambda record, outcome: became.append((record.offset, outcome.reason))
     )
-    feed.hear(LogMetadata({RESTAURANTS: OffsetRange(0, 2, "id")}, {RESTAURANTS: 0}), NOW)
+    feed.ingest(LogMetadata({RESTAURANTS: OffsetRange(0, 2, "id")}, {RESTAURANTS: 0}), NOW)
     values = (value("created", "r", name="Casa"), b"{}")
     records = [Record(*RESTAURANTS, offset, NOW, None, said) for offset, said in enumerate(values)]
-    feed.hear(Records(RESTAURANTS, records, 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(Records(RESTAURANTS, records, 0), NOW)
+    list(feed.process(NOW))
     assert became == [(0, Disposition.PUBLISHED), (1, Disposition.UNKNOWN_EVENT_TYPE)]
 
 
 def test_a_feed_of_some_channels_publishes_nothing_else():
-    feed = Feed(Hub(), Window(inf, 1 << 30), 1.0, only=["restaurant:r:info"])
-    feed.hear(LogMetadata({RESTAURANTS: OffsetRange(0, 1, "id")}, {RESTAURANTS: 0}), NOW)
-    feed.hear(Records(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
-    list(feed.take(NOW))
+    feed = HistoryFeed(["restaurant:r:info"], 1.0, 1 << 30)
+    feed.ingest(LogMetadata({RESTAURANTS: OffsetRange(0, 1, "id")}, {RESTAURANTS: 0}), NOW)
+    feed.ingest(Records(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
+    list(feed.process(NOW))
     assert [channel for channel, _ in published(feed)] == ["restaurant:r:info"]
 
 
@@ -362,9 +365,9 @@ def test_a_feed_of_some_channels_publishes_nothing_else():
 def test_a_state_is_complete_if_all_that_tells_of_it_was_read_from_its_beginning(late, incomplete):
     feed = new_feed()
     extents = {at: OffsetRange(int(at == late), 1, "id") for at in (RESTAURANTS, SECTIONS, MENUS, IMAGES)}
-    feed.hear(LogMetadata(extents, dict.fromkeys(extents, 0)), NOW)
-    feed.hear(Records(RESTAURANTS, [Record(*RESTAURANTS, 1, NOW, None, value("created", "a"))], 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(LogMetadata(extents, dict.fromkeys(extents, 0)), NOW)
+    feed.ingest(Records(RESTAURANTS, [Record(*RESTAURANTS, 1, NOW, None, value("created", "a"))], 0), NOW)
+    list(feed.process(NOW))
     assert {channel.kind.name for channel in CHANNELS[:5] + CHANNELS[15:] if not shown(feed, channel)[2]} - {
         "reservations"
     } == incomplete
@@ -372,11 +375,11 @@ def test_a_state_is_complete_if_all_that_tells_of_it_was_read_from_its_beginning
 
 def test_notifications_are_complete_as_long_as_none_can_have_left_the_window():
     feed, channel = Feed(Hub(), Window(inf, 1), 1.0), parse_channel("user:u:notifications")
-    feed.hear(LogMetadata({RESTAURANTS: OffsetRange(0, 0, "id")}, {RESTAURANTS: 0}), NOW)
-    list(feed.take(NOW))
+    feed.ingest(LogMetadata({RESTAURANTS: OffsetRange(0, 0, "id")}, {RESTAURANTS: 0}), NOW)
+    list(feed.process(NOW))
     assert shown(feed, channel)[2]
-    feed.hear(Records(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(Records(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
+    list(feed.process(NOW))
     assert not shown(feed, channel)[2]
 
 
@@ -384,7 +387,7 @@ def test_notifications_are_complete_as_long_as_none_can_have_left_the_window():
 
 
 def told_of(feed, *records, source=TABLES, lag=0):
-    feed.hear(Records(source, list(records), lag), NOW)
+    feed.ingest(Records(source, list(records), lag), NOW)
 
 
 def table(offset, timestamp=NOW):
@@ -398,9 +401,9 @@ EXTENTS = {partition: OffsetRange(0, 9, partition.topic) for partition in (TABLE
 def live():
     """A feed that is live, and knows a section."""
     feed = new_feed()
-    feed.hear(LogMetadata(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW)
+    feed.ingest(LogMetadata(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW)
     told_of(feed, Record(*SECTIONS, 0, 1, None, value("created", "s", restaurantId="r")), source=SECTIONS)
-    list(feed.take(NOW))
+    list(feed.process(NOW))
     assert feed.live
     return feed
 
@@ -408,20 +411,20 @@ def live():
 def test_a_feed_rests_until_something_happens_by_itself(live):
     assert live.next_deadline_in(NOW) == inf
     told_of(live, Record(*TABLES, 0, NOW, None, value("created", "t", sectionId="unknown")))
-    list(live.take(NOW))
+    list(live.process(NOW))
     assert live.next_deadline_in(NOW) == PARENT_TIMEOUT
     over_at = NOW + round(PARENT_TIMEOUT * 1000)
     assert live.next_deadline_in(over_at + 1) == 0
-    list(live.take(over_at))
+    list(live.process(over_at))
     assert live.next_deadline_in(over_at) == inf
 
 
 def parents_wait(feed, now, steady, timestamp):
     """Return how long, of a feed's two clocks, a table waits for its section that bears such a time."""
-    feed.hear(
+    feed.ingest(
         Records(TABLES, [table(0, timestamp)._replace(value=value("created", "t", sectionId="x"))], 0), now, steady
     )
-    list(feed.take(now, steady))
+    list(feed.process(now, steady))
     return feed.next_deadline_in(steady)
 
 
@@ -429,79 +432,79 @@ def parents_wait(feed, now, steady, timestamp):
 @pytest.mark.parametrize("theirs", [-86_400_000, 0, 86_400_000])
 def test_a_parent_is_waited_for_as_long_whatever_clocks_say(live, ours, theirs):
     assert parents_wait(live, NOW + ours, 5000, NOW + theirs) == PARENT_TIMEOUT
-    list(live.take(NOW - ours, 5999))  # our clock is set
+    list(live.process(NOW - ours, 5999))  # our clock is set
     assert live.cursor.next[TABLES] == 0
-    list(live.take(NOW - ours, 6000))
+    list(live.process(NOW - ours, 6000))
     assert live.cursor.next[TABLES] == 1
 
 
 @pytest.mark.parametrize("theirs", [-86_400_000, 0, 86_400_000])
 def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
     feed = Feed(Hub(), Window(300, 1 << 20), PARENT_TIMEOUT)
-    feed.hear(LogMetadata(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW, 0)
-    list(feed.take(NOW, 0))
+    feed.ingest(LogMetadata(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW, 0)
+    list(feed.process(NOW, 0))
     section = Record(*SECTIONS, 0, NOW + theirs, None, value("created", "s", restaurantId="r"))
-    feed.hear(Records(SECTIONS, [section], 0), NOW, 0)
-    list(feed.take(NOW, 0))
+    feed.ingest(Records(SECTIONS, [section], 0), NOW, 0)
+    list(feed.process(NOW, 0))
     for now in (NOW, NOW + 3_600_000, NOW - 3_600_000):
-        list(feed.take(now, 299_999))
+        list(feed.process(now, 299_999))
         assert len(feed.window) == 1
-    list(feed.take(NOW - 3_600_000, 300_001))
+    list(feed.process(NOW - 3_600_000, 300_001))
     assert len(feed.window) == 0
 
 
 def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that_hears_it(live):
-    live.hear(EpochsBegun([(TABLES, 0, 1)]), NOW)
+    live.ingest(EpochsBegun([(TABLES, 0, 1)]), NOW)
     positions = []
     for offset in range(4):
         told_of(live, table(offset))
-        list(live.take(NOW))
+        list(live.process(NOW))
         positions.append(live.position(PLAN))
     told_of(live, table(4)._replace(value=value("created", "t4", sectionId="unknown")))
-    list(live.take(NOW))
-    live.hear(Truncated(TABLES, 2), NOW)
+    list(live.process(NOW))
+    live.ingest(Truncated(TABLES, 2), NOW)
     assert live.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
     live.gaps.clear()
     assert live.cursor.next[TABLES] == 2
     assert live.position(PLAN) == positions[1]
     assert isinstance(live.coverage.judge(PLAN, positions[1]), Recoverable)
     assert live.coverage.judge(PLAN, positions[3]) == Unrecoverable.TOPIC_RECREATED, "it need not be waited for"
-    live.hear(EpochsBegun([(TABLES, 2, 3)]), NOW)
+    live.ingest(EpochsBegun([(TABLES, 2, 3)]), NOW)
     for offset in (2, 3, 4):
         told_of(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
-    list(live.take(NOW))
+    list(live.process(NOW))
     assert live.cursor.next[TABLES] == 5
     tables = [publication.offset for channel, publication in published(live) if publication.partition == TABLES]
     assert tables == [0, 1, 2, 3, 4]
     for position in positions[2:]:
         assert live.coverage.judge(PLAN, position) == Unrecoverable.TOPIC_RECREATED
     assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Recoverable)
-    list(live.take(NOW + 10_000))
+    list(live.process(NOW + 10_000))
     assert live._merge.caught_up, "what waited for its parent is no more"
 
 
 def test_a_checkpoint_knows_the_epoch_of_its_place(live):
-    live.hear(EpochsBegun([(TABLES, 0, 7)]), NOW)
+    live.ingest(EpochsBegun([(TABLES, 0, 7)]), NOW)
     told_of(live, table(0))
-    list(live.take(NOW))
+    list(live.process(NOW))
     begun = restored(*captured(live))
     assert begun.position(PLAN) == live.position(PLAN)
-    begun.hear(EpochsBegun([(TABLES, 0, 8)]), NOW)
+    begun.ingest(EpochsBegun([(TABLES, 0, 8)]), NOW)
     assert begun.cursor.places()[TABLES].epoch == 8
 
 
 def test_a_gap_is_behind_the_records_that_were_told_before_it(live):
     """While those wait, no place lies behind the gap: whoever had it would never be told of them."""
-    live.hear(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
+    live.ingest(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
     told_of(live, table(0), table(1))
-    live.hear(Gap(TABLES, 2, 5), NOW)
+    live.ingest(Gap(TABLES, 2, 5), NOW)
     told_of(live, table(5))
-    list(live.take(NOW))
+    list(live.process(NOW))
     assert live.cursor.next[TABLES] == 0
     assert live.gaps == []
     told_of(live, Record(*SECTIONS, 1, NOW, None, b"{}"), source=SECTIONS)
     places = []
-    for _ in live.take(NOW):
+    for _ in live.process(NOW):
         places.append((live.cursor.next[TABLES], live.gaps))
         live.gaps = []
     assert places == [(5, [(TABLES.topic, Unrecoverable.EXPIRED)]), (6, [])], (
@@ -512,34 +515,34 @@ def test_a_gap_is_behind_the_records_that_were_told_before_it(live):
 def test_across_a_gap_nobody_goes_on(live):
     before = live.position(PLAN)
     told_of(live, table(0))
-    list(live.take(NOW))
+    list(live.process(NOW))
     snapshot = live.snapshot(PLAN)
-    live.hear(Gap(TABLES, 1, 3), NOW)
-    list(live.take(NOW))
+    live.ingest(Gap(TABLES, 1, 3), NOW)
+    list(live.process(NOW))
     assert isinstance(live.coverage.judge(PLAN, before), NeedsHistory)
     assert not snapshot.continues_in(live.window)
     assert not live.snapshot(PLAN).complete
     assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Recoverable)
 
 
-def test_before_a_feed_is_live_there_is_nobody_to_own_up_to():
+def test_before_a_feed_is_live_gaps_concern_nobody():
     feed = new_feed()
-    feed.hear(LogMetadata({TABLES: OffsetRange(3, 9, "id")}, {TABLES: 6}), NOW)
-    feed.hear(Gap(TABLES, 3, 5), NOW)
-    list(feed.take(NOW))
+    feed.ingest(LogMetadata({TABLES: OffsetRange(3, 9, "id")}, {TABLES: 6}), NOW)
+    feed.ingest(Gap(TABLES, 3, 5), NOW)
+    list(feed.process(NOW))
     assert (feed.gaps, feed.cursor.next[TABLES]) == ([], 5)
 
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_what_was_told_of_a_topic_that_is_created_again_is_lost(live, waits):
     if waits:
-        live.hear(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
+        live.ingest(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
     told_of(live, table(0))
-    list(live.take(NOW))
-    live.hear(TopicRecreated(TABLES.topic, "another"), NOW)
-    live.hear(LogMetadata({TABLES: OffsetRange(0, 1, "another")}, {TABLES: 1}), NOW)
+    list(live.process(NOW))
+    live.ingest(TopicRecreated(TABLES.topic, "another"), NOW)
+    live.ingest(LogMetadata({TABLES: OffsetRange(0, 1, "another")}, {TABLES: 1}), NOW)
     told_of(live, Record(*TABLES, 0, NOW, None, value("created", "new", sectionId="s")))
-    steps = live.take(NOW)
+    steps = live.process(NOW)
     next(steps)
     assert live.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
     live.gaps = []
@@ -550,8 +553,8 @@ def test_what_was_told_of_a_topic_that_is_created_again_is_lost(live, waits):
 
 def test_a_feed_that_is_let_go_does_not_wait_for_the_garbage_collector():
     feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
-    feed.hear(LogMetadata({}, {}), 0)
-    list(feed.take(0))
+    feed.ingest(LogMetadata({}, {}), 0)
+    list(feed.process(0))
     gone = weakref.ref(feed)
     del feed
     assert gone() is None
@@ -564,7 +567,7 @@ TABLE = Record(*TABLES, 0, NOW, None, value("created", "t1", sectionId="s0"))
 
 
 def look(feed, *partitions, troubles=(), now=NOW):
-    feed.hear(
+    feed.ingest(
         LogMetadata(
             {at: OffsetRange(0, 1, EXTENTS[at].topic_id) for at in partitions},
             dict.fromkeys(partitions, 1),
@@ -578,15 +581,15 @@ def look(feed, *partitions, troubles=(), now=NOW):
 def test_nothing_is_taken_before_all_that_exists_has_been_seen():
     feed = new_feed()
     look(feed, TABLES, troubles=[UNSEEN])
-    feed.hear(Records(TABLES, [TABLE], 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(Records(TABLES, [TABLE], 0), NOW)
+    list(feed.process(NOW))
     assert (feed.live, feed.cursor.next[TABLES]) == (False, 0), "its section may be older"
     look(feed, TABLES, SECTIONS)
-    feed.hear(Records(TABLES, [], 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(Records(TABLES, [], 0), NOW)
+    list(feed.process(NOW))
     assert not feed.live
-    feed.hear(Records(SECTIONS, [section(0, NOW - 1)], 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(Records(SECTIONS, [section(0, NOW - 1)], 0), NOW)
+    list(feed.process(NOW))
     assert feed.live
     assert [table["tableId"] for table in shown(feed, PLAN)[0]["tables"]] == ["t1"]
 
@@ -595,15 +598,15 @@ def test_nothing_is_taken_before_all_that_exists_has_been_seen():
 def test_what_may_not_be_read_or_does_not_exist_or_waits_itself_is_not_waited_for(kind):
     feed = new_feed()
     look(feed, TABLES, troubles=[UNSEEN._replace(kind=kind)])
-    feed.hear(Records(TABLES, [TABLE], 0), NOW)
-    list(feed.take(NOW + 2000))
+    feed.ingest(Records(TABLES, [TABLE], 0), NOW)
+    list(feed.process(NOW + 2000))
     assert feed.live
 
 
 def test_who_is_live_goes_on_with_the_others(live):
-    live.hear(LogMetadata({TABLES: OffsetRange(0, 1, "id")}, {TABLES: 1}, None, [UNSEEN]), NOW)
-    live.hear(Records(TABLES, [TABLE], 0), NOW)
-    list(live.take(NOW + 2000))
+    live.ingest(LogMetadata({TABLES: OffsetRange(0, 1, "id")}, {TABLES: 1}, None, [UNSEEN]), NOW)
+    live.ingest(Records(TABLES, [TABLE], 0), NOW)
+    list(live.process(NOW + 2000))
     assert (live.live, live.cursor.next[TABLES]) == (True, 1)
 
 
@@ -611,12 +614,14 @@ def test_a_place_of_which_nothing_is_known_now_is_waited_for_and_not_lost(live):
     ahead = new_feed()
     look(ahead, SECTIONS, TABLES)
     for partition, record in ((SECTIONS, section(0)), (TABLES, TABLE)):
-        ahead.hear(Records(partition, [record], 0), NOW)
-    ahead.hear(Records(SECTIONS, [section(1)], 0), NOW)
-    list(ahead.take(NOW + 2000))
+        ahead.ingest(Records(partition, [record], 0), NOW)
+    ahead.ingest(Records(SECTIONS, [section(1)], 0), NOW)
+    list(ahead.process(NOW + 2000))
     verdict = live.coverage.judge(PLAN, ahead.position(PLAN))
     assert isinstance(verdict, NotReached)
-    live.hear(LogMetadata({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN]), NOW)
+    live.ingest(LogMetadata({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN]), NOW)
     assert live.coverage.reaches(verdict.vector)
-    live.hear(LogMetadata({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN._replace(kind=Hindrance.REFUSED)]), NOW)
+    live.ingest(
+        LogMetadata({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN._replace(kind=Hindrance.REFUSED)]), NOW
+    )
     assert not live.coverage.reaches(verdict.vector), "nobody waits for what may not be read"

@@ -138,8 +138,8 @@ def test_a_gap_in_the_reading(instance):
     for id in "abc":
         instance.says("review.created", id, restaurantId="R")
     past = instance.past(REVIEWS)
-    past.feed.hear(instance.log.sources(), NOW)
-    past.feed.hear(Gap(REVIEWS_AT, 0, 2), NOW)
+    past.feed.ingest(instance.log.sources(), NOW)
+    past.feed.ingest(Gap(REVIEWS_AT, 0, 2), NOW)
     instance.log.tell(past.feed, instance.log.records[-1:])
     assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
 
@@ -150,10 +150,10 @@ def test_a_topic_that_is_created_again_meanwhile(instance, who):
     instance.says("review.created", "v1", restaurantId="R")
     past = instance.past(REVIEWS)
     if who != "past":
-        instance.feed.hear(TopicRecreated(REVIEWS_AT.topic, "another"), NOW)
+        instance.feed.ingest(TopicRecreated(REVIEWS_AT.topic, "another"), NOW)
     instance.log.tell(past.feed)
     if who != "present":
-        past.feed.hear(TopicRecreated(REVIEWS_AT.topic, "another"), NOW)
+        past.feed.ingest(TopicRecreated(REVIEWS_AT.topic, "another"), NOW)
     assert past.judge(REVIEWS, position) in (Unrecoverable.TOPIC_RECREATED, Unrecoverable.EXPIRED)
 
 

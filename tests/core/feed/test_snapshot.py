@@ -178,15 +178,15 @@ def told():
         for n in range(MANY)
     ]
     records += [record("announcement.created", f"a{n}", title="Hola") for n in range(MANY)]
-    feed.hear(LogMetadata({}, {}), NOW)
+    feed.ingest(LogMetadata({}, {}), NOW)
     tell(feed, *records)
     return feed
 
 
 def tell(feed, *records):
     for each in records:
-        feed.hear(Records(Partition(each.topic, 0), [each], 0), NOW)
-        list(feed.take(NOW))
+        feed.ingest(Records(Partition(each.topic, 0), [each], 0), NOW)
+        list(feed.process(NOW))
 
 
 CHANNELS = [
@@ -332,11 +332,13 @@ def test_the_many_images_of_a_part_are_large():
 
 def test_of_many_notifications_the_last_ones_are_known_at_once():
     feed = Feed(Hub(), Window(300, 1 << 30), 0.0)
-    feed.hear(LogMetadata({}, {}), NOW)
-    list(feed.take(NOW))
+    feed.ingest(LogMetadata({}, {}), NOW)
+    list(feed.process(NOW))
     booked = [record("reservation.created", "v", restaurantId="r", userId="u", numberOfGuests=n) for n in range(3000)]
-    feed.hear(Records(Partition(booked[0].topic, 0), [one._replace(offset=n) for n, one in enumerate(booked)], 0), NOW)
-    list(feed.take(NOW))
+    feed.ingest(
+        Records(Partition(booked[0].topic, 0), [one._replace(offset=n) for n, one in enumerate(booked)], 0), NOW
+    )
+    list(feed.process(NOW))
     channel = parse_channel("user:u:notifications")
     assert calls(lambda: feed.snapshot(channel)) < 400
     assert written(feed.snapshot(channel))["events"][-1]["data"]["numberOfGuests"] == 2999

@@ -48,11 +48,11 @@ class Log:
 
     def hear(self, news, at, steady=None):
         steady = at if steady is None else steady
-        self.feed.hear(news, round(NOW + at * SECOND), round(NOW + steady * SECOND))
+        self.feed.ingest(news, round(NOW + at * SECOND), round(NOW + steady * SECOND))
         self.work(at, steady)
 
     def work(self, at, steady=None):
-        for _ in self.feed.take(round(NOW + at * SECOND), round(NOW + (at if steady is None else steady) * SECOND)):
+        for _ in self.feed.process(round(NOW + at * SECOND), round(NOW + (at if steady is None else steady) * SECOND)):
             list(self.feed.hub.fan_out())
 
     @property
@@ -217,10 +217,10 @@ def test_what_is_read_but_not_written_yet_is_not_published(log):
     log.feed.hub.subscribe("restaurant:r1:tables", Silent())
     value = {**SECTION, "event_type": "updated"}
     records = [Record(*SECTIONS, number, NOW, None, orjson.dumps(value)) for number in range(PROCESS_BATCH + 1)]
-    log.feed.hear(Records(SECTIONS, records, 0), NOW)
+    log.feed.ingest(Records(SECTIONS, records, 0), NOW)
     extents = {SECTIONS: OffsetRange(0, len(records), "id"), TABLES: OffsetRange(0, 0, "id")}
-    log.feed.hear(LogMetadata(extents, {SECTIONS: 0, TABLES: 0}), NOW + 6 * SECOND)
-    turns = log.feed.take(NOW + 6 * SECOND)
+    log.feed.ingest(LogMetadata(extents, {SECTIONS: 0, TABLES: 0}), NOW + 6 * SECOND)
+    turns = log.feed.process(NOW + 6 * SECOND)
     next(turns)
     assert log.told == (3, 1, True)
     list(log.feed.hub.fan_out())

@@ -100,12 +100,6 @@ def test_what_the_window_has_let_go_of_is_lacked_by_nobody(dependencies, window)
     assert not dependencies._pairs
 
 
-def test_other_channels_than_those_asked_for_do_not_matter(dependencies):
-    dependencies.note(BOOKED, 5, told(known=("reservation:v",)), only=())
-    dependencies.note(PAID, 7, told(parents=("reservation:v",)), only=())
-    assert holds(dependencies, booked=5, paid=8)
-
-
 def test_a_topic_that_is_created_again_depends_on_nothing(dependencies):
     dependencies.note(BOOKED, 5, told(known=("reservation:v",)))
     dependencies.note(PAID, 7, told(parents=("reservation:v",)))

@@ -34,16 +34,16 @@ class Instance:
     def __init__(self, log, max_bytes=1 << 20):
         self.orphans = set()
         self.feed = Feed(Hub(), Window(300, max_bytes), 1.0, self.report)
-        self.feed.hear(log.sources(), LATER)
-        list(self.feed.take(OVER))
+        self.feed.ingest(log.sources(), LATER)
+        list(self.feed.process(OVER))
 
     def report(self, record, outcome):
         if outcome.reason == Disposition.ORPHAN:
             self.orphans.add(orjson.loads(record.value)["entity_id"])
 
     def take(self, record):
-        self.feed.hear(Records(Partition(record.topic, record.partition), [record], 0), LATER)
-        list(self.feed.take(OVER))
+        self.feed.ingest(Records(Partition(record.topic, record.partition), [record], 0), LATER)
+        list(self.feed.process(OVER))
 
 
 class Picture:
@@ -240,10 +240,10 @@ def test_a_section_that_comes_brings_what_was_not_told_before():
 
 def test_after_a_topic_was_created_again_old_changes_mean_nothing(moved):
     _, feed, position = moved
-    feed.hear(TopicRecreated("mesa-ya.sections.events", "another"), LATER)
+    feed.ingest(TopicRecreated("mesa-ya.sections.events", "another"), LATER)
     assert feed.coverage.judge(TABLES, position) == Unrecoverable.TOPIC_RECREATED
-    feed.hear(LogMetadata({Partition("mesa-ya.sections.events", 0): OffsetRange(0, 0, "another")}, {}), LATER)
-    list(feed.take(LATER))
+    feed.ingest(LogMetadata({Partition("mesa-ya.sections.events", 0): OffsetRange(0, 0, "another")}, {}), LATER)
+    list(feed.process(LATER))
     assert isinstance(feed.coverage.judge(TABLES, feed.position(TABLES)), Recoverable)
 
 

@@ -30,11 +30,11 @@ class Restaurant:
 
     def look(self):
         extents = {partition: OffsetRange(0, end, "id") for partition, end in self.next.items()}
-        self.feed.hear(LogMetadata(extents, {None: 0}), NOW)
+        self.feed.ingest(LogMetadata(extents, {None: 0}), NOW)
         self.work()
 
     def work(self):
-        for _ in self.feed.take(NOW):
+        for _ in self.feed.process(NOW):
             for _ in self.feed.hub.fan_out():
                 pass
 
@@ -49,7 +49,7 @@ class Restaurant:
                 value["entity_subtype"] = entity
             records.append(Record(*partition, self.next[partition], NOW, None, orjson.dumps(value)))
             self.next[partition] += 1
-        self.feed.hear(Records(None, records, 0), NOW)
+        self.feed.ingest(Records(None, records, 0), NOW)
         self.work()
 
     def says(self, kind, id, **data):
@@ -279,7 +279,7 @@ def test_a_topic_that_is_created_again_meanwhile_is_no_gap_unsaid(restaurant):
     ask(session, channel=CHANNEL)
     falls_behind(session)
     restaurant.table("t1", "occupied")
-    restaurant.feed.hear(TopicRecreated(topic_of("tables"), "another"), NOW)
+    restaurant.feed.ingest(TopicRecreated(topic_of("tables"), "another"), NOW)
     assert [(message["type"], message["recovered"]) for message in catches_up(session)] == [("snapshot", False)]
 
 

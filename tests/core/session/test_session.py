@@ -280,7 +280,7 @@ def test_a_topic_that_was_created_again_is_told():
     position = ask(world.client(), channel=CHANNEL)[0]["position"]
     world.review(1)
     world.offsets[REVIEWS], world.ids[REVIEWS] = 0, "another"
-    world.feed.hear(TopicRecreated(REVIEWS.topic, "another"), NOW)
+    world.feed.ingest(TopicRecreated(REVIEWS.topic, "another"), NOW)
     world.look()
     answer, *_ = ask(world.client(), channel=CHANNEL, position=position)
     assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated")
@@ -291,8 +291,8 @@ def test_what_is_lost_lies_before_no_place_that_is_told_until_it_is_owned_up_to(
     session = world.client()
     ask(session, channel=CHANNEL)
     ask(session, channel="restaurant:r1:tables")
-    world.feed.hear(Gap(REVIEWS, 0, 5), NOW)
-    list(world.feed.take(NOW))
+    world.feed.ingest(Gap(REVIEWS, 0, 5), NOW)
+    list(world.feed.process(NOW))
     [pong] = ask(session, "ping")
     assert pong["positions"].keys() == {"restaurant:r1:tables"}
     [(topic, lost)], world.feed.gaps = world.feed.gaps, []
@@ -414,7 +414,7 @@ def test_what_retention_has_passed_is_lost_at_once():
 def test_what_retention_took_before_it_was_read_is_lost():
     world = World()
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
-    world.feed.hear(Gap(REVIEWS, 0, 5), NOW)
+    world.feed.ingest(Gap(REVIEWS, 0, 5), NOW)
     world.offsets[REVIEWS] = 5
     world.look(begin=5)
     world.work()
@@ -464,7 +464,7 @@ def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
     knows, late = World(), World()
     position = ask(knows.client(), channel=CHANNEL)[0]["position"]
     late.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
-    late.feed.hear(LogMetadata({TABLES: OffsetRange(0, 0, "b")}, {}), NOW)
+    late.feed.ingest(LogMetadata({TABLES: OffsetRange(0, 0, "b")}, {}), NOW)
     late.work()
     session = late.client()
     assert ask(session, channel=CHANNEL, position=position) == []

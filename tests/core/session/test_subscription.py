@@ -174,8 +174,8 @@ def test_after_the_log_lost_records_a_subscription_ends_without_a_position(repor
     world = World()
     session = world.client()
     ask(session, channel=CHANNEL)
-    world.feed.hear(Gap(REVIEWS, 0, 5), NOW)
-    list(world.feed.take(NOW))
+    world.feed.ingest(Gap(REVIEWS, 0, 5), NOW)
+    list(world.feed.process(NOW))
     if reported:
         [gap], world.feed.gaps = world.feed.gaps, []
         session.resync(*gap)

@@ -230,20 +230,19 @@ class Stream:
 
     def __init__(self, *, embedded):
         self.wanted = []
-        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
-        self.feed.want = self.wanted.append
+        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0, request_parent=self.wanted.append)
         self._embedded = embedded
         extents = {partition: OffsetRange(0, 0, "id") for partition in (TABLES, OWN)}
-        self.feed.hear(LogMetadata(extents, {None: 0} if embedded else dict.fromkeys(extents, 0)), NOW)
+        self.feed.ingest(LogMetadata(extents, {None: 0} if embedded else dict.fromkeys(extents, 0)), NOW)
         self.take(NOW)
 
     def hear(self, kind, id, *, after=0, **data):
         one = record(kind, id, timestamp=NOW + after, **data)
-        self.feed.hear(Records(None if self._embedded else Partition(one.topic, 0), [one], 0), NOW + after)
+        self.feed.ingest(Records(None if self._embedded else Partition(one.topic, 0), [one], 0), NOW + after)
         self.take(NOW + after)
 
     def take(self, now):
-        for _ in self.feed.take(now):
+        for _ in self.feed.process(now):
             pass
 
     def told(self):
@@ -255,10 +254,10 @@ def test_who_waits_for_a_section_is_released_by_it():
     stream = Stream(embedded=False)
     stream.hear("table.updated", "t", sectionId="s", number=5)
     assert (set(stream.wanted), stream.told()) == ({"section:s"}, [])
-    assert stream.feed.lacks("section:s")
+    assert stream.feed.is_missing("section:s")
     stream.hear("section.found", "s", after=200, restaurantId="R", tables=[{"id": "t2"}])
     assert stream.told() == [("section.created", PLAN), ("table.updated", PLAN)]
-    assert not stream.feed.lacks("section:s")
+    assert not stream.feed.is_missing("section:s")
 
 
 @pytest.mark.parametrize("embedded", [False, True])

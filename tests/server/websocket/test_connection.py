@@ -45,8 +45,8 @@ class World:
         self.metrics = Metrics()
         self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
         menus = Partition(topic_of("menus"), 0)
-        self.feed.hear(LogMetadata({menus: OffsetRange(0, 0, "a")}, {menus: 0}), NOW)
-        list(self.feed.take(NOW))
+        self.feed.ingest(LogMetadata({menus: OffsetRange(0, 0, "a")}, {menus: 0}), NOW)
+        list(self.feed.process(NOW))
         limits = Limits(self.settings.auth, self.settings.max_subscriptions)
         feed, self.registry, services = self.feed, SessionRegistry(), FakeServices()
         services.wait_for_feed = self.registry.wait_for_feed
