@@ -43,13 +43,13 @@ TIMEOUT = 300.0
 class EchoSession:
     """A session that answers each text with the same text, and otherwise does what a connection expects of one."""
 
-    is_waited_for = holding = False
+    has_unanswered = False
 
     def __init__(self, id, send_queue):
         self.id = id
         self._send_queue = send_queue
 
-    def greeting(self):
+    def greeting(self, now):
         """Return nothing: the cases expect no message that they have not sent."""
         return b""
 
@@ -58,7 +58,7 @@ class EchoSession:
         self._send_queue.offer(text_frame(text.encode()), 1)
         return "echo"
 
-    def go_on(self):
+    def resume(self):
         """Have nothing more to send."""
 
     def leave(self):

@@ -71,7 +71,8 @@ def _minted(settings: Settings, user: str, roles: Sequence[str], expires: float)
 
 def _check(settings: Settings, given: bytes) -> None:
     # What verifies takes 40 ms to import: only who needs it waits for that.
-    from mesaya_ws.core.access.tokens import BadToken, verify
+    from mesaya_ws.core.access.bad_token import BadToken
+    from mesaya_ws.core.access.tokens import verify
     from mesaya_ws.gateway.identities import configured_keys, token_rules
 
     if not token_sources(settings):

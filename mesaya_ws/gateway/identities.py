@@ -12,9 +12,10 @@ from typing import Protocol
 import trio
 
 from mesaya_ws.core.access.authentication import Unavailable
+from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.keys import Key, public_keys, secret_key
-from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, BadToken, Flaw, TokenRules, verify
+from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, TokenRules, verify
 from mesaya_ws.core.access.verified_tokens import VerifiedTokens
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings

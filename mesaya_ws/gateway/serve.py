@@ -22,6 +22,8 @@ import trio
 from attrs import evolve, frozen
 
 from mesaya_ws import __version__
+from mesaya_ws.core.access.authentication import Authentication, NoKeys
+from mesaya_ws.core.access.connection_limit import ConnectionLimit
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub, SendQueue
 from mesaya_ws.core.feed.written import WrittenStates
@@ -59,6 +61,7 @@ from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings, limits_of
 from mesaya_ws.settings.display import fingerprints
+from mesaya_ws.settings.tokens import token_sources
 from mesaya_ws.workers.role import Role
 
 if TYPE_CHECKING:
@@ -142,6 +145,7 @@ async def serve(
                 partial(services.websockets.serve, clients),
                 partial(serve_http, app),
                 bound,
+                _authentication(settings, services.metrics),
             )
             await _serve_until_stopped(services, dispatcher, clients, task_status)
         background.cancel_scope.cancel()
@@ -171,7 +175,8 @@ def _build(settings: Settings, role: Role, event_log: EventLog, state_log: Event
     def open_session(id: str, send_queue: SendQueue) -> Session:
         return Session(id, feed, send_queue, limits, asked)
 
-    websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
+    users = ConnectionLimit(settings.max_connections_per_user)
+    websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status, users=users)
     checkpoints = None if state_log is None else Checkpoints(state_log, event_log, feed, settings, metrics)
     return Services(
         settings,
@@ -305,6 +310,25 @@ def _gauges(services: Services) -> Gauges:
         partial(log_bytes, services.settings),
         {"snapshots": lambda: services.states.bytes, "history": lambda: services.history.bytes},
     )
+
+
+def _authentication(settings: Settings, metrics: Metrics) -> Authentication | None:
+    """Return what says whom tokens name; None with AUTH=off, where they do not count."""
+    if not settings.auth:
+        return None
+    if not token_sources(settings):
+        return NoKeys()
+    # What verifies takes 50 ms to import: only gateways that have keys pay for that.
+    from mesaya_ws.gateway.identities import Authenticator, FixedKeys, configured_keys, token_rules
+
+    return Authenticator(FixedKeys(configured_keys(settings)), token_rules(settings), _NothingRevoked(), metrics)
+
+
+class _NothingRevoked:
+    """What has been revoked: nothing."""
+
+    def is_revoked(self, user: str, issued_at: float | None) -> bool:
+        return False
 
 
 def _waiting(connections: Collection[Connection]) -> Waiting:

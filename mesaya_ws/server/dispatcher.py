@@ -9,14 +9,16 @@ from time import time
 import trio
 from attrs import define
 
+from mesaya_ws.core.access.authentication import Authentication
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.core.wire.addresses import TrustedProxies, address_key
-from mesaya_ws.core.wire.handshake import Head, HeadError, OriginError, accept_websocket
+from mesaya_ws.core.wire.handshake import Head, HeadError, OriginError
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import bind_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.address_limits import AddressLimits
+from mesaya_ws.server.admission import Admission, Admitted
 from mesaya_ws.server.request_head import read_request
 from mesaya_ws.settings import Settings
 
@@ -28,8 +30,8 @@ ORIGINS = 100
 LONGEST_ORIGIN = 300
 """Characters of an origin, and of a host, that are logged; the longest names have some 260."""
 
-ServeWebSocket = Callable[[str, trio.SocketStream, bytes, bytes], Awaitable[None]]
-"""Serves a client, given an id for the connection, its stream, the answer that opens it, and what it said already."""
+ServeWebSocket = Callable[[str, trio.SocketStream, Admitted, bytes], Awaitable[None]]
+"""Serves a client, given an id for the connection, its stream, how it is let in, and what it said already."""
 
 ServeHttp = Callable[[Head, trio.SocketStream, bytes], Awaitable[None]]
 """Answers a request, given its head, its stream, and what came after the head already."""
@@ -78,6 +80,7 @@ class Dispatcher:
         serve_websocket: ServeWebSocket,
         serve_http: ServeHttp,
         bound: str = "MAX_CONNECTIONS",
+        authentication: Authentication | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -87,6 +90,7 @@ class Dispatcher:
         self._open = 0
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._addresses = AddressLimits(settings.max_connections_per_address, settings.handshakes_per_second)
+        self._admission = Admission(settings, self._addresses, authentication)
         self._origin_lines = LogLimiter(max_keys=ORIGINS, clock=trio.current_time)
         self._spare: OrderedDict[str, trio.CancelScope] = OrderedDict()
         self._full = f"It holds as many connections as it may ({bound})."
@@ -176,7 +180,7 @@ class Dispatcher:
                 self._identify(visit, proxy, head)
             if visit.refused is not None and not _is_probe(head):
                 raise visit.refused
-            answer = self._admit(visit, head) if head.upgrades_to_websocket else b""
+            admitted = await self._admit(visit, head) if head.upgrades_to_websocket else None
         except HeadError as error:
             self._metrics.refusals[error.code] += 1
             log.info("request refused", code=error.code, status=int(error.status))
@@ -192,9 +196,9 @@ class Dispatcher:
             has_content = request is None or request[0].method != "HEAD"
             await self._refuse(visit.stream, error.with_traceback(None).response(time(), has_content=has_content))
         else:
-            if answer:
+            if admitted is not None:
                 del head, request  # a connection may last for days
-                await self._serve_websocket(visit.id, visit.stream, answer, rest)
+                await self._serve_websocket(visit.id, visit.stream, admitted, rest)
             else:
                 await self._serve_http(head, visit.stream, rest)
 
@@ -205,14 +209,12 @@ class Dispatcher:
         if not self._enter(visit, client):
             visit.refused = _TOO_MANY_OF_ADDRESS
 
-    def _admit(self, visit: _Visit, head: Head) -> bytes:
-        """Return the answer that opens a WebSocket. Raises `HeadError` when there is to be none."""
-        if visit.address is not None and not self._addresses.admit_handshake(visit.address, trio.current_time()):
-            raise _TOO_MANY_HANDSHAKES
-        answer = accept_websocket(head, self._settings.allowed_origins, auth=self._settings.auth)
+    async def _admit(self, visit: _Visit, head: Head) -> Admitted:
+        """Return how a client is let in. Raises `HeadError` when it is not."""
+        admitted = await self._admission.admit(head, visit.address)
         if self.draining:
             raise _DRAINING
-        return answer
+        return admitted
 
     async def _refuse(self, stream: trio.SocketStream, answer: bytes) -> None:
         """Answer, and wait for the client to hang up, lest an answer be lost in a reset (RFC 9112, 9.6)."""
@@ -245,10 +247,5 @@ _TOO_LATE = HeadError(http_errors.HEAD_TOO_LATE, "The head of the request took t
 _TOO_MANY_OF_ADDRESS = HeadError(
     http_errors.TOO_MANY_OF_ADDRESS,
     "This address holds as many connections as it may (MAX_CONNECTIONS_PER_ADDRESS); close some, or try again later.",
-    ("Retry-After", "5"),
-)
-_TOO_MANY_HANDSHAKES = HeadError(
-    http_errors.TOO_MANY_HANDSHAKES,
-    "This address opens WebSockets too often (HANDSHAKES_PER_SECOND); try again later.",
     ("Retry-After", "5"),
 )

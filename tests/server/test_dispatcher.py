@@ -9,6 +9,9 @@ import pytest
 import trio
 import trio.testing
 
+from mesaya_ws.core.access.authentication import Unavailable
+from mesaya_ws.core.access.bad_token import BadToken, Flaw
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.wire.handshake import END
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
@@ -26,13 +29,13 @@ class World:
     The clients are open as long as `nursery` is; they are served in `serving`, or there, too.
     """
 
-    def __init__(self, nursery, serving=None, bound="MAX_CONNECTIONS", **changed):
+    def __init__(self, nursery, serving=None, bound="MAX_CONNECTIONS", authentication=None, **changed):
         self.settings = Settings(**changed)
         self.metrics = Metrics()
-        self.websockets, self.requests = [], []
+        self.websockets, self.requests, self.callers = [], [], []
         self.status = Status(caught_up=True)
         self.dispatcher = Dispatcher(
-            self.settings, self.metrics, self.status, self._serve_websocket, self._serve_http, bound
+            self.settings, self.metrics, self.status, self._serve_websocket, self._serve_http, bound, authentication
         )
         self._nursery = nursery
         self._serving = serving or nursery
@@ -93,8 +96,9 @@ class World:
         """Have both protocols served by `serve`, instead of only taking note."""
         self._serve = serve
 
-    async def _serve_websocket(self, id, stream, answer, early):
-        self.websockets.append((id, answer, early))
+    async def _serve_websocket(self, id, stream, admitted, early):
+        self.websockets.append((id, admitted.answer, early))
+        self.callers.append(admitted.caller)
         if self._serve:
             await self._serve(stream)
 
@@ -402,6 +406,104 @@ async def test_clients_of_a_proxy_that_have_not_said_where_they_are_count_for_no
         world.connect("10.0.0.1")
     await world.hold(through(b"192.0.2.1"), host="10.0.0.1")
     assert len(world.websockets) == 1
+
+
+# Tokens
+
+
+GOOD = Identity("u1", ("USER",))
+
+
+class Authentication:
+    """Knows one token, `good`; cannot say anything of `later`, and says of `slow` only after a while."""
+
+    def authenticate_at_once(self, token):
+        return {"good": GOOD, "later": None, "slow": None}.get(token, BadToken(Flaw.MALFORMED))
+
+    async def authenticate(self, token):
+        await trio.sleep(1)
+        return GOOD if token == "slow" else Unavailable.KEYS
+
+
+@pytest.fixture
+def guarded(nursery):
+    return World(nursery, authentication=Authentication())
+
+
+def in_header(token):
+    return handshake({b"Authorization": b"Bearer " + token})
+
+
+def as_protocol(token):
+    return handshake({b"Sec-WebSocket-Protocol": b"mesaya.v1, bearer." + token})
+
+
+@pytest.mark.parametrize("head", [in_header(b"good"), as_protocol(b"good")])
+async def test_good_token_lets_its_user_in(guarded, head):
+    await guarded.send(head)
+    assert guarded.callers == [GOOD]
+    [(_, answer, _)] = guarded.websockets
+    assert b"bearer" not in answer
+
+
+@pytest.mark.parametrize("head", [in_header(b"slow"), as_protocol(b"slow")])
+async def test_token_whose_key_must_be_read_first_waits_alone(guarded, autojump_clock, head):
+    await guarded.send(head)
+    await guarded.send(handshake())
+    assert guarded.callers == [None]
+    await trio.sleep(2)
+    assert guarded.callers == [None, GOOD]
+
+
+async def test_bad_token_in_the_header_is_answered_by_http(guarded):
+    client = await guarded.send(in_header(b"bad"))
+    answer = await read_answer(client)
+    assert (answer.status, answer.error) == (401, "bad_token")
+    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    assert guarded.metrics.refusals == {"bad_token": 1}
+
+
+async def test_token_that_cannot_be_verified_now_may_be_sent_again(guarded, autojump_clock):
+    client = await guarded.send(in_header(b"later"))
+    answer = await read_answer(client)
+    assert (answer.status, answer.error, answer.headers["retry-after"]) == (503, "unavailable", "1")
+
+
+async def test_token_of_a_page_opens_the_websocket_whatever_is_wrong_with_it(guarded, autojump_clock):
+    """A page cannot see the status of an answer by HTTP."""
+    await guarded.send(as_protocol(b"bad"))
+    await guarded.send(as_protocol(b"later"))
+    await trio.sleep(2)
+    assert guarded.callers == [BadToken(Flaw.MALFORMED), Unavailable.KEYS]
+
+
+async def test_two_tokens_are_refused(guarded):
+    both = handshake({b"Authorization": b"Bearer good", b"Sec-WebSocket-Protocol": b"mesaya.v1, bearer.good"})
+    assert await guarded.refusal(both) == (400, "bad_handshake")
+    assert await guarded.refusal(as_protocol(b"good, bearer.good")) == (400, "bad_handshake")
+
+
+async def test_foreign_page_is_refused_before_its_token_is_looked_at(guarded):
+    page = {b"Authorization": b"Bearer bad", b"Origin": b"http://evil.example"}
+    assert await guarded.refusal(handshake(page)) == (403, "origin_not_allowed")
+
+
+@pytest.mark.parametrize("line", [b"GET /ws?token=good HTTP/1.1", b"GET /ws?access_token=good HTTP/1.1"])
+async def test_token_in_the_query_does_not_count(guarded, line):
+    await guarded.send(handshake(line=line))
+    assert guarded.callers == [None]
+
+
+async def test_nobody_is_known_where_tokens_do_not_count(world):
+    await world.send(in_header(b"good"))
+    await world.send(as_protocol(b"bad"))
+    assert world.callers == [None, None]
+
+
+async def test_token_is_in_no_line_of_the_log(guarded, logged, autojump_clock):
+    for head in (in_header(b"hunter2"), as_protocol(b"hunter2"), in_header(b"hunter2, Bearer hunter2")):
+        await guarded.send(head)
+    assert "hunter2" not in str(logged())
 
 
 async def test_while_it_drains_only_http_goes_on(world):

@@ -3,8 +3,8 @@
 from enum import Enum
 from typing import Protocol
 
+from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.tokens import BadToken
 
 
 class Unavailable(Enum):
@@ -31,3 +31,15 @@ class Authentication(Protocol):
     async def authenticate(self, token: str | bytes) -> Identity | BadToken | Unavailable:
         """Return likewise; it may read the issuer's keys first, and gives up after some seconds. It is a checkpoint."""
         ...
+
+
+class NoKeys:
+    """An `Authentication` for a service that has no keys: it says so of every token, without looking at it."""
+
+    def authenticate_at_once(self, token: str | bytes) -> BadToken:
+        """Return what is wrong."""
+        return BadToken(Flaw.NO_KEY)
+
+    async def authenticate(self, token: str | bytes) -> BadToken:
+        """Return likewise."""
+        return self.authenticate_at_once(token)

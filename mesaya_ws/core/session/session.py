@@ -1,6 +1,7 @@
 """One client's rules: what it requests, what it may, how it is answered, and what it has missed."""
 
 from collections.abc import Collection, Iterator, Mapping
+from math import floor, inf
 
 from attrs import define, field, frozen
 
@@ -57,9 +58,16 @@ class Session:
 
     # The connection
 
-    def greeting(self) -> bytes:
-        """Return the frame that greets the client, before it has sent anything."""
-        return text_frame(encode("welcome", connection=self.id, **self.feed.freshness()))
+    def greeting(self, now: float) -> bytes:
+        """Return the frame that greets the client, before it has sent anything; `now` is in seconds since 1970."""
+        return text_frame(encode("welcome", connection=self.id, **self.feed.freshness(), **self._introduction(now)))
+
+    def _introduction(self, now: float) -> dict[str, object]:
+        """Return who the client is, as it is told: the user, the roles, and in how many seconds that ends."""
+        if (identity := self.identity) is None:
+            return {}
+        left = None if identity.expires_at == inf else max(0, floor(identity.expires_at - now))
+        return {"user": identity.user, "roles": identity.roles, "expiresIn": left}
 
     def announce(self, within: float) -> None:
         """Ask the client to move to another instance, before this one closes the connection in so many seconds."""

@@ -38,6 +38,9 @@ SERVICE_RESTART = CloseCode(
     "This instance is going away; another takes over. Resume with your positions.",
     reconnect=True,
 )
+TRY_AGAIN_LATER = CloseCode(
+    1013, "try_again_later", "Whether a token is good cannot be said now: connect again in a moment.", reconnect=True
+)
 SLOW = CloseCode(
     4008,
     "slow",
@@ -54,6 +57,9 @@ RATE_LIMITED = CloseCode(
     "The client sent more than MESSAGES_PER_SECOND or BYTES_PER_SECOND, a message in more than MAX_FRAGMENTS, or too "
     "many tiny pieces of messages.",
     reconnect=False,
+)
+UNAUTHENTICATED = CloseCode(
+    4401, "unauthenticated", "The client has no good token: get one, and connect again with it.", reconnect=False
 )
 MESSAGE_TIMEOUT = CloseCode(
     4408,
@@ -79,9 +85,11 @@ CLOSE_CODES = {
         MESSAGE_TOO_BIG,
         INTERNAL_ERROR,
         SERVICE_RESTART,
+        TRY_AGAIN_LATER,
         SLOW,
         PING_TIMEOUT,
         RATE_LIMITED,
+        UNAUTHENTICATED,
         MESSAGE_TIMEOUT,
         TOO_MANY_CONNECTIONS,
     )
@@ -93,6 +101,8 @@ BAD_MESSAGE = ErrorCode("bad_message", "A field is missing, or of the wrong type
 UNKNOWN_TYPE = ErrorCode("unknown_type", "No message of this type exists.")
 BAD_CHANNEL = ErrorCode("bad_channel", "No channel can have this name.")
 UNAUTHORIZED = ErrorCode("unauthorized", "This channel is not open to you.")
+BAD_TOKEN = ErrorCode("bad_token", "The token names nobody; the sentence says what is wrong with it.")
+UNAVAILABLE = ErrorCode("unavailable", "This cannot be said or done now: try again in a moment.")
 TOO_MANY_SUBSCRIPTIONS = ErrorCode("too_many_subscriptions", "The connection holds MAX_SUBSCRIPTIONS already.")
 NOT_SUBSCRIBED = ErrorCode("not_subscribed", "The connection is not subscribed to this channel.")
 
@@ -104,6 +114,8 @@ ERROR_CODES = {
         UNKNOWN_TYPE,
         BAD_CHANNEL,
         UNAUTHORIZED,
+        BAD_TOKEN,
+        UNAVAILABLE,
         TOO_MANY_SUBSCRIPTIONS,
         NOT_SUBSCRIBED,
     )

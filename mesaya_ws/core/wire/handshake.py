@@ -33,6 +33,7 @@ MOST_FIELDS = 200
 MOST_TARGET_BYTES = 8192
 """Bytes of a request's path and query (RFC 9112, 3: "at least 8000")."""
 
+_SELECTION = f"\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}".encode("ascii")
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 _REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e]+) HTTP/1\.([0-9])")
 # Nothing here can match the same character in two ways: blanks around a value are cut off afterwards. What must not
@@ -194,16 +195,15 @@ def accept_websocket(head: Head, allowed_origins: Collection[str], *, auth: bool
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
         + proof
-        + _selection(headers.get("sec-websocket-protocol"))
+        + (_SELECTION if SUBPROTOCOL in offered_subprotocols(head) else b"")
         + END
     )
 
 
-def _selection(offered: str | None) -> bytes:
-    """Return the header that selects our sub-protocol, if it is among those `offered`."""
-    if offered is None or SUBPROTOCOL not in (name.strip(" \t") for name in offered.split(",")):
-        return b""
-    return f"\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}".encode("ascii")
+def offered_subprotocols(head: Head) -> list[str]:
+    """Return the sub-protocols that a client offers (RFC 6455, 4.1); a token may be among them (see `credentials`)."""
+    offered = head.headers.get("sec-websocket-protocol")
+    return [] if offered is None else [name.strip(" \t") for name in offered.split(",")]
 
 
 def refusal(

@@ -21,6 +21,11 @@ BAD_REQUEST = HttpError(HTTPStatus.BAD_REQUEST, "bad_request", "The request is n
 BAD_HANDSHAKE = HttpError(HTTPStatus.BAD_REQUEST, "bad_handshake", "The handshake is not that of RFC 6455.")
 BAD_JSON = HttpError(HTTPStatus.BAD_REQUEST, "bad_json", "The body is not a JSON object.")
 UNAUTHORIZED = HttpError(HTTPStatus.UNAUTHORIZED, "unauthorized", "PUBLISH_TOKEN was not sent, or another one was.")
+BAD_TOKEN = HttpError(
+    HTTPStatus.UNAUTHORIZED,
+    "bad_token",
+    "The handshake's token names nobody; the message says what is wrong with it.",
+)
 ORIGIN_NOT_ALLOWED = HttpError(
     HTTPStatus.FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect (ALLOWED_ORIGINS)."
 )
@@ -79,6 +84,9 @@ TOO_MANY_CONNECTIONS = HttpError(
     "The service holds MAX_CONNECTIONS already, or what `ulimit -n` allows.",
 )
 DRAINING = HttpError(HTTPStatus.SERVICE_UNAVAILABLE, "draining", "This instance is going away: connect again.")
+UNAVAILABLE = HttpError(
+    HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", "Whether a token is good cannot be said now: try again in a moment."
+)
 LOG_UNAVAILABLE = HttpError(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "log_unavailable",
@@ -90,6 +98,7 @@ HTTP_ERRORS = (
     BAD_HANDSHAKE,
     BAD_JSON,
     UNAUTHORIZED,
+    BAD_TOKEN,
     ORIGIN_NOT_ALLOWED,
     PUBLISH_DISABLED,
     NOT_FOUND,
@@ -112,6 +121,7 @@ HTTP_ERRORS = (
     UNKNOWN_CODING,
     TOO_MANY_CONNECTIONS,
     DRAINING,
+    UNAVAILABLE,
     LOG_UNAVAILABLE,
 )
 """All of them, in the order of their statuses."""

@@ -7,6 +7,7 @@ from attrs import frozen
 from cattrs.errors import ClassValidationError
 
 from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.json_text import read_json
 from mesaya_ws.core.wire.structuring import first_problem, strict_converter
 
@@ -98,6 +99,11 @@ def _echo(id: object) -> object:
     except orjson.JSONEncodeError:  # it is nested more deeply than can be written
         return None
     return id
+
+
+def error_frame(error: codes.ErrorCode, sentence: str) -> bytes:
+    """Return a text frame that tells a client of an error, of which no message of its own is the cause."""
+    return text_frame(encode("error", code=error.name, message=sentence))
 
 
 def encode(kind: str, **fields: object) -> bytes:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from time import time
 
 import trio
 from attrs import fields_dict, frozen
@@ -168,16 +169,17 @@ class Connection:
             send_queue.offer(PING, 1)
             send_queue.took_at(now)
 
-    async def run(self, answer: bytes) -> tuple[int, str]:
+    async def run(self, answer: bytes, error: bytes = b"") -> tuple[int, str]:
         """Send the `answer` that opens the WebSocket, and serve the client; return how that is closed, and by whom.
 
-        What is left to do then is to `part`.
+        An `error` follows the greeting, for a client that is closed already. What is left to do then is to `part`.
         """
-        self._send_queue.offer(answer + self.session.greeting(), 1)
+        self._send_queue.offer(answer + self.session.greeting(time()) + error, 1)
         websocket = WebSocket(self._stream, self._obey)
         with self._scope:
             try:
-                await websocket.run()
+                if self._verdict is None:  # else nothing that it sent is answered
+                    await websocket.run()
             except Exception as fault:  # noqa: BLE001 - whatever it is, the client is told
                 self.failed(fault)
         code = int(websocket.closed.code) if websocket.closed else ABNORMAL

@@ -7,13 +7,19 @@ from logging import DEBUG, INFO
 import trio
 from attrs import field, frozen
 
+from mesaya_ws.core.access.authentication import Unavailable
+from mesaya_ws.core.access.bad_token import BadToken
+from mesaya_ws.core.access.connection_limit import ConnectionLimit
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
-from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.core.wire.messages import error_frame
+from mesaya_ws.runtime.logs import bind_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.server.admission import Admitted, Caller
 from mesaya_ws.server.websocket.connection import ABNORMAL, CLIENT, NOBODY, Connection, ConnectionConfig
 from mesaya_ws.server.websocket.receiver import ReadPoller
 from mesaya_ws.server.websocket.traffic import carried
@@ -25,7 +31,8 @@ log = get_logger(__name__)
 class WebSocketServer:
     """Serves WebSockets, each with a session of its own, which `open_session` makes from an id and a send queue.
 
-    All connections are in `registry` while they are open. Who comes while the `status` is draining is sent on at once.
+    All connections are in `registry` while they are open; `users` counts those whose handshake named a user. Who comes
+    while the `status` is draining is sent on at once.
     What clients send comes through the `receiver`, which whoever owns this runs.
     """
 
@@ -34,22 +41,24 @@ class WebSocketServer:
     registry: SessionRegistry[Connection]
     metrics: Metrics
     status: Status = field(factory=Status)
+    users: ConnectionLimit = field(factory=partial(ConnectionLimit, 0))
     receiver: ReadPoller = field(factory=ReadPoller)
 
     async def serve(
-        self, senders: trio.Nursery, id: str, stream: trio.SocketStream, answer: bytes, early: bytes
+        self, senders: trio.Nursery, id: str, stream: trio.SocketStream, admitted: Admitted, trailing_data: bytes
     ) -> None:
         """Serve a client on `stream` until either side ends the connection; to close the stream is up to the caller.
 
-        `answer` opens the WebSocket, and `early` is what the client sent after its handshake. The task that this runs
-        in is the receiving one; while the client lags, there is a send task in `senders`, which ends with the stream.
+        `admitted` is the result of its handshake, and `trailing_data` what the client sent after that. A client whose
+        token is bad is told, and closed. The task that this runs in is the receiving one; while the client lags, there
+        is a send task in `senders`, which ends with the stream.
         """
         metrics = self.metrics
         began_at = trio.current_time()
         code, by = ABNORMAL, NOBODY
         connection = Connection(
             stream,
-            early,
+            trailing_data,
             self.config,
             senders=senders,
             receive=self.receiver.receive,
@@ -63,15 +72,36 @@ class WebSocketServer:
         metrics.connections_total += 1
         if self.status.draining:
             connection.close(codes.SERVICE_RESTART)
+        user, error = self._identify(connection, admitted.caller)
         try:
-            code, by = await connection.run(answer)
+            code, by = await connection.run(admitted.answer, error)
             await connection.part()
         finally:
+            if user is not None:
+                self.users.leave(user)
             connection.leave()
             connection.abandon()
             metrics.connections_open -= 1
             metrics.closes[str(code), by] = metrics.closes.get((str(code), by), 0) + 1
             _log_end(stream, code, by, trio.current_time() - began_at)
+
+    def _identify(self, connection: Connection, caller: Caller) -> tuple[str | None, bytes]:
+        """Take note of who a client is, or have it closed; return the user that is counted, and the error to send."""
+        match caller:
+            case Identity(user):
+                bind_context(user=user)
+                connection.session.identity = caller
+                if self.users.enter(user):
+                    return user, b""
+                self.metrics.violations["connections_per_user"] += 1
+                connection.close(codes.TOO_MANY_CONNECTIONS)
+            case BadToken():
+                connection.close(codes.UNAUTHENTICATED)
+                return None, error_frame(codes.BAD_TOKEN, caller.sentence)
+            case Unavailable():
+                connection.close(codes.TRY_AGAIN_LATER)
+                return None, error_frame(codes.UNAVAILABLE, caller.sentence)
+        return None, b""
 
 
 def _log_end(stream: trio.SocketStream, code: int, by: str, seconds: float) -> None:

@@ -9,8 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, BadToken, Flaw, verify
+from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, verify
 from tests.issuer import NOW, RULES, SECRET, Issuer, part
 
 ISSUER = Issuer()

@@ -28,7 +28,7 @@ from tests.steps import calls, most_calls_in_a_step
 
 
 def test_a_client_is_greeted():
-    greeting = orjson.loads(payload_of(World().client().greeting()))
+    greeting = orjson.loads(payload_of(World().client().greeting(0)))
     assert greeting == {"type": "welcome", "connection": "c1", "live": True, "asOf": NOW, "lag": 0}
 
 

@@ -3,6 +3,7 @@
 import gc
 import socket
 import struct
+import time
 from contextlib import asynccontextmanager, suppress
 
 import orjson
@@ -12,6 +13,10 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesaya_ws.core.access.authentication import Unavailable
+from mesaya_ws.core.access.bad_token import BadToken, Flaw
+from mesaya_ws.core.access.connection_limit import ConnectionLimit
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata
@@ -54,7 +59,9 @@ class World:
         def open_session(id, send_queue):
             return Session(id, feed, send_queue, limits, services)
 
-        self.server = WebSocketServer(connection_config(self.settings), open_session, self.registry, self.metrics)
+        self.users = ConnectionLimit(self.settings.max_connections_per_user)
+        config = connection_config(self.settings)
+        self.server = WebSocketServer(config, open_session, self.registry, self.metrics, users=self.users)
         self.nursery = nursery
         self.clients = Clients(nursery, self.server)
         self.connect = self.clients.connect
@@ -86,7 +93,7 @@ class World:
         with trio.fail_after(PATIENCE):
             for client in self.clients.all:
                 await client.ended.wait()
-        assert self.metrics.connections_open == 0
+        assert self.metrics.connections_open == len(self.users) == 0
         assert (self.registry.connections, self.registry.has_waiting) == (set(), False)
         assert (self.feed.hub.channels, self.feed.hub.subscriptions) == (0, 0)
 
@@ -123,6 +130,60 @@ async def test_a_client_is_let_in_greeted_and_counted(world):
 async def test_what_it_said_behind_its_handshake_is_heard(world):
     client = await world.client(early=frame(b'{"type": "ping", "id": "7"}'))
     assert (await client.message())["id"] == "7"
+
+
+async def test_client_with_a_token_is_told_who_it_is(world):
+    expires_at = time.time() + 100.5
+    client = world.connect(caller=Identity("u1", ("OWNER", "USER"), expires_at=expires_at))
+    greeting, _ = await client.be_greeted()
+    assert (greeting["user"], greeting["roles"]) == ("u1", ["OWNER", "USER"])
+    assert 99 <= greeting["expiresIn"] <= 100
+    assert world.connection.session.identity.user == "u1"
+    lasting = world.connect(caller=Identity("u2"))
+    greeting, _ = await lasting.be_greeted()
+    assert "expiresIn" not in greeting
+
+
+async def test_client_without_a_token_is_told_nothing_of_that(world):
+    greeting, _ = await world.connect().be_greeted()
+    assert greeting.keys().isdisjoint({"user", "roles", "expiresIn"})
+
+
+@pytest.mark.parametrize(
+    ("caller", "error", "verdict"),
+    [
+        (BadToken(Flaw.EXPIRED), ("bad_token", Flaw.EXPIRED.value), (4401, "unauthenticated")),
+        (Unavailable.KEYS, ("unavailable", Unavailable.KEYS.value), (1013, "try_again_later")),
+    ],
+)
+async def test_client_whose_token_names_nobody_is_told_why_and_closed(world, caller, error, verdict):
+    client = world.connect(early=frame(b'{"type": "ping"}'), caller=caller)
+    greeting, _ = await client.be_greeted()
+    assert "user" not in greeting
+    message = await client.message()
+    assert (message["type"], (message["code"], message["message"])) == ("error", error)
+    assert await client.closed_with() == verdict
+    await client.stream.aclose()
+    await world.until_nobody_is_left()
+    assert world.metrics.client_messages == {}, "it is not served"
+
+
+async def test_newest_connection_of_a_user_with_too_many_is_refused_and_the_others_stay():
+    async with gateway(max_connections_per_user=2) as world:
+        first, _ = [world.connect(caller=Identity("u1")) for _ in range(2)]
+        await first.be_greeted()
+        third = world.connect(caller=Identity("u1"))
+        await third.be_greeted()
+        assert await third.closed_with() == (4429, "too_many_connections")
+        await world.connect(caller=Identity("u2")).be_greeted()
+        assert (await first.ask(type="ping"))["type"] == "pong"
+        assert world.metrics.violations == {"connections_per_user": 1}
+        await first.send(close(1000))
+        await first.stream.aclose()
+        await first.ended.wait()
+        again = world.connect(caller=Identity("u1"))
+        await again.be_greeted()
+        assert (await again.ask(type="ping"))["type"] == "pong"
 
 
 async def test_messages_are_answered_and_counted(world):
