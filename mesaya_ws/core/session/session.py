@@ -231,7 +231,7 @@ class Session:
             most = self.limits.max_subscriptions
             raise error(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
         subscription = Subscription(channel, self.delivery.unsettled, message, message.position)
-        self._subscriptions[name] = subscription
+        self._subscriptions[channel.name] = subscription
         open_or_wait(self, subscription, Wait(self.feed.refreshes))
 
     def _unsubscribe(self, message: Unsubscribe) -> None:

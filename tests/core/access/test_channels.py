@@ -1,8 +1,10 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.access.channels import KINDS, parse_channel, restaurant_channel, user_channel
+from mesaya_ws.core.access.channels import KINDS, LONGEST_NAME, parse_channel, restaurant_channel, user_channel
 
 
 @pytest.mark.parametrize(
@@ -70,3 +72,25 @@ def test_parsing_is_total(name):
 def test_the_last_part_of_a_name_tells_its_kind():
     assert KINDS.keys() == {kind.name for kind in KINDS.values()}
     assert len(KINDS) == 8
+
+
+def test_channel_that_was_just_parsed_is_shared():
+    name = restaurant_channel("r1", "menu")
+    assert parse_channel(name) is parse_channel(f"{name} "[:-1])
+
+
+def test_longest_name_of_a_channel_is_within_what_is_parsed():
+    longest = restaurant_channel("a" * 128, "reservations")
+    assert parse_channel(longest).name == longest
+    assert len(longest) < LONGEST_NAME
+
+
+def test_names_too_long_for_any_channel_are_not_remembered():
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            assert parse_channel(str(number).rjust(10_000)) is None
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
