@@ -31,7 +31,7 @@ KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
 JARS = f"{KAFKA}+org.slf4j:slf4j-simple:1.7.36"
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "kafka"
 
-START_PATIENCE, STOP_PATIENCE = 60.0, 30.0
+START_TIMEOUT, STOP_TIMEOUT = 60.0, 30.0
 """Seconds for the broker to serve after its start (it takes one or two), and to end after SIGTERM (half a second)."""
 
 SASL_USER, SASL_PASSWORD = "alice", "alice's secret"
@@ -136,13 +136,13 @@ class Broker:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_PATIENCE
+        deadline = time.monotonic() + START_TIMEOUT
         while not self.serves():
             if self.process.poll() is not None:
                 raise BrokerError(f"Kafka has ended with {self.process.returncode}.\n{self._log_end()}")
             if time.monotonic() > deadline:
                 self.kill()
-                raise BrokerError(f"Kafka does not serve after {START_PATIENCE:.0f} seconds.\n{self._log_end()}")
+                raise BrokerError(f"Kafka does not serve after {START_TIMEOUT:.0f} seconds.\n{self._log_end()}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -206,7 +206,7 @@ class Broker:
             self.process.send_signal(signal_number)
             self.process.send_signal(signal.SIGCONT)
             try:
-                self.process.wait(STOP_PATIENCE)
+                self.process.wait(STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
@@ -356,7 +356,7 @@ def _stop(folder: Path, port: int, pid: int | None) -> None:
         print(_not_running(port))
         return
     os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_PATIENCE
+    deadline = time.monotonic() + STOP_TIMEOUT
     while _running(folder):
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The event logs: Apache Kafka, and a file. Both keep the promises of `mesaya_ws.core.log.interface`."""
+"""The event logs: Apache Kafka, and an SQLite file. Both implement `mesaya_ws.core.log.interface`."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 
@@ -13,22 +13,22 @@ from mesaya_ws.settings import MIB, Settings, followed
 
 
 def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
-    """Return the log that the settings name: Kafka when they name brokers, else the embedded one.
+    """Return the configured log: Kafka if KAFKA_BROKERS is set, else the embedded one.
 
-    Entering raises `SettingsError` when the log can never be used as configured; a Kafka that cannot be reached now is
-    waited for.
+    Entering raises `SettingsError` when the log can never be used as configured. It does not wait for Kafka: that the
+    brokers cannot be reached is reported by whatever is asked of the log.
     """
     topics = followed(settings)
     if settings.kafka_brokers:
-        # The client takes a tenth of a second to import: only who uses it pays.
-        from mesaya_ws.eventlog.kafka import KEPT, open_kafka_log
+        # The client takes 0.1 s to import: only those who use it pay for that.
+        from mesaya_ws.eventlog.kafka import RETAIN_FOREVER, open_kafka_log
 
-        return open_kafka_log(attrs.evolve(settings, kafka_topics=topics), {PARENTS: KEPT})
+        return open_kafka_log(attrs.evolve(settings, kafka_topics=topics), {PARENTS: RETAIN_FOREVER})
     return open_sqlite_log(settings.event_log_file, topics)
 
 
 def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog | None]:
-    """Return a log of CHECKPOINT_TOPIC alone, of which it keeps the last record of every key; None when it is not set.
+    """Return a log of CHECKPOINT_TOPIC alone, which keeps the last record of each key; None when it is not set.
 
     Entering raises `SettingsError`, as that of the event log does.
     """
@@ -38,20 +38,20 @@ def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog |
     if settings.kafka_brokers:
         from mesaya_ws.eventlog.kafka import COMPACTED, open_kafka_log
 
-        # What we write there ourselves is small enough, whatever others may write elsewhere.
+        # MAX_RECORD_BYTES is about the platform's records; ours stay below this bound.
         own = attrs.evolve(settings, kafka_topics=(topic,), max_record_bytes=4 * MIB)
         return open_kafka_log(own, {topic: COMPACTED})
     return open_sqlite_log(settings.event_log_file, (topic,), compact=True)
 
 
 def log_bytes(settings: Settings) -> int | None:
-    """Return the size of the embedded log's files; None when the log is another, or they cannot be looked at."""
+    """Return the size of the embedded log's files in bytes; None with Kafka, or when they cannot be examined."""
     if settings.kafka_brokers:
         return None
     path = settings.event_log_file
     try:
         size = path.stat().st_size
-        with suppress(FileNotFoundError):  # there is none while all is in the file itself
+        with suppress(FileNotFoundError):  # the journal does not exist while everything is in the file itself
             size += path.with_name(f"{path.name}-wal").stat().st_size
     except OSError:
         return None
@@ -59,7 +59,7 @@ def log_bytes(settings: Settings) -> int | None:
 
 
 def why_silent(settings: Settings, start: float) -> str:
-    """Say, in a sentence, what is known of why the log has not answered since `start` (of the monotonic clock)."""
+    """Return a sentence that says why the log has not answered since `start` (of the monotonic clock)."""
     if settings.kafka_brokers:
         from mesaya_ws.eventlog.kafka.diagnosis import reason
         from mesaya_ws.eventlog.kafka.driver.clients import connection_options
@@ -71,7 +71,7 @@ def why_silent(settings: Settings, start: float) -> str:
 
 
 async def inspect_event_log(settings: Settings) -> Inspection:
-    """Look at the log that the settings name, without that anything is made or changed.
+    """Examine the configured log without creating or changing anything.
 
     Raises `LogUnavailableError` when it does not answer, and `SettingsError` when it can never be used as configured.
     """

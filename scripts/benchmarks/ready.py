@@ -17,7 +17,7 @@ from benchmarks.figures import Figures
 ENTITIES = 1000
 """Restaurants that the records are about, each with one section and one table: the state does not grow with the log."""
 
-CHECKPOINT_PATIENCE = 60.0
+CHECKPOINT_TIMEOUT = 60.0
 """Seconds; a checkpoint is written about every WINDOW_SECONDS, which are few here."""
 
 
@@ -74,10 +74,10 @@ def _start(settings: dict[str, str], *, leave_checkpoint: bool = False) -> tuple
 
 
 def _wait_for_checkpoint(port: str) -> None:
-    until = time.monotonic() + CHECKPOINT_PATIENCE
+    until = time.monotonic() + CHECKPOINT_TIMEOUT
     while time.monotonic() < until:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             if b"mesaya_checkpoint_age_seconds " in answer.read():
                 return
         time.sleep(0.2)
-    raise RunError(f"The gateway left no checkpoint within {CHECKPOINT_PATIENCE:.0f} s.")
+    raise RunError(f"The gateway left no checkpoint within {CHECKPOINT_TIMEOUT:.0f} s.")

@@ -25,8 +25,8 @@ from benchmarks.kafka_feed import KafkaFeed
 HERE = Path(__file__).parent
 CACHE = HERE.parents[1] / ".cache"
 CENTRIFUGO = "github.com/centrifugal/centrifugo/v6@v6.9.1"
-BUILD_PATIENCE = 600.0
-START_PATIENCE = 20.0
+BUILD_TIMEOUT = 600.0
+START_TIMEOUT = 20.0
 
 
 @frozen
@@ -169,7 +169,7 @@ def _process(command: Sequence[str], ports: Sequence[int]) -> Iterator[Observed]
 
 
 def _wait(process: subprocess.Popen[bytes], port: int) -> None:
-    until = time.monotonic() + START_PATIENCE
+    until = time.monotonic() + START_TIMEOUT
     while True:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
@@ -184,9 +184,7 @@ def _wait(process: subprocess.Popen[bytes], port: int) -> None:
 def _go(*arguments: str, folder: Path, **environ: str) -> None:
     CACHE.mkdir(exist_ok=True)
     try:
-        subprocess.run(
-            ("go", *arguments), cwd=folder, env={**os.environ, **environ}, check=True, timeout=BUILD_PATIENCE
-        )
+        subprocess.run(("go", *arguments), cwd=folder, env={**os.environ, **environ}, check=True, timeout=BUILD_TIMEOUT)
     except FileNotFoundError:
         raise RunError("Go is not on the PATH: install it (https://go.dev/dl), or name other servers.") from None
     except (OSError, subprocess.SubprocessError) as error:

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from load.crew import RunError
 from load.process import Observed
 
-START_PATIENCE = 600.0
+START_TIMEOUT = 600.0
 """Seconds; a gateway is ready when it has read its log, which may be long."""
 
 COMMAND = (str(Path(sys.executable).with_name("mesaya-ws")), "serve")
@@ -60,7 +60,7 @@ def serving(command: Sequence[str] = COMMAND, **settings: str) -> Iterator[tuple
 
 
 def _wait(process: subprocess.Popen[bytes], url: str) -> None:
-    until = time.monotonic() + START_PATIENCE
+    until = time.monotonic() + START_TIMEOUT
     while time.monotonic() < until:
         if process.poll() is not None:
             raise RunError(f"The gateway ended with {process.returncode}; what it said is above.")
@@ -69,4 +69,4 @@ def _wait(process: subprocess.Popen[bytes], url: str) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
-    raise RunError(f"The gateway was not ready within {START_PATIENCE:.0f} s.")
+    raise RunError(f"The gateway was not ready within {START_TIMEOUT:.0f} s.")

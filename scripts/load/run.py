@@ -15,13 +15,13 @@ from load.process import Observed, cpu_of, machine_cpu
 from load.result import Result
 from load.tally import Tally
 
-FIRST_PATIENCE = 10.0
+FIRST_TIMEOUT = 10.0
 """Seconds until at least one client has come; where nobody gets in, nobody waits long to be told so."""
 
-CONNECT_PATIENCE = 60.0
+CONNECT_TIMEOUT = 60.0
 """Seconds without another client that has come, after which those that are missing are given up."""
 
-DRAIN_PATIENCE = 12
+DRAIN_TIMEOUT = 12
 """Samples of each swarm without another delivery, 3 s, after which what is missing counts as lost.
 
 Who is too busy with what has come to tell of it takes no sample meanwhile.
@@ -162,12 +162,12 @@ class Run:
         plan, tally = self._plan, self.tally
         self._crew.order("connect")
         came = time.time()
-        patience = came + FIRST_PATIENCE
+        patience = came + FIRST_TIMEOUT
         while tally.open_now < plan.connections and time.time() < patience:
             seen = tally.connected
             self._look("connecting")
             if tally.connected > seen:
-                came, patience = time.time(), time.time() + CONNECT_PATIENCE
+                came, patience = time.time(), time.time() + CONNECT_TIMEOUT
         if not tally.open_now:
             why = ", ".join(tally.failures) or "there was no answer"
             raise RunError(f"No client could subscribe at ws://{plan.host}:{plan.port}{plan.path}: {why}.")
@@ -223,7 +223,7 @@ class Run:
         return (after - between - (between - before)) / plan.stopped if before else None
 
     def _until_all_are_back(self, phase: str) -> None:
-        patience = time.time() + CONNECT_PATIENCE
+        patience = time.time() + CONNECT_TIMEOUT
         while self.tally.open_now < self._plan.connections and time.time() < patience:
             self._look(phase)
 
@@ -231,7 +231,7 @@ class Run:
         """Wait for what is still under way."""
         tally = self.tally
         silent, seen = 0, tally.deliveries
-        while tally.deliveries < expected and silent < DRAIN_PATIENCE * self._plan.processes:
+        while tally.deliveries < expected and silent < DRAIN_TIMEOUT * self._plan.processes:
             silent += self._look("draining")
             if tally.deliveries > seen:
                 silent, seen = 0, tally.deliveries

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from tests.e2e.command import MESAYA_WS, environment
 
-START_PATIENCE, END_PATIENCE = 30.0, 20.0
+START_TIMEOUT, END_TIMEOUT = 30.0, 20.0
 """Seconds for a gateway to become ready (it takes about one), and to end."""
 
 Answer = TypeVar("Answer")
@@ -94,7 +94,7 @@ class Gateway:
                     found.append(entry)
         return found
 
-    def event(self, event: str, seconds: float = START_PATIENCE) -> dict[str, Any]:
+    def event(self, event: str, seconds: float = START_TIMEOUT) -> dict[str, Any]:
         """Return the latest log entry of that name; waits for one."""
         return self.until(lambda: self.logged(event), seconds, f"the log says {event!r}")[-1]
 
@@ -154,7 +154,7 @@ class Gateway:
                 total += float(value)
         return total
 
-    def wait_ready(self, seconds: float = START_PATIENCE) -> None:
+    def wait_ready(self, seconds: float = START_TIMEOUT) -> None:
         """Return when it would be given clients (`/health/ready` answers 200)."""
         self.until(self._is_ready, seconds, "/health/ready answers 200")
 
@@ -168,14 +168,14 @@ class Gateway:
         """Send it a signal."""
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = END_PATIENCE) -> int:
+    def wait(self, seconds: float = END_TIMEOUT) -> int:
         """Return its exit code once it has ended (negative: the signal that ended it)."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise GatewayError(f"The gateway has not ended within {seconds} s.\n{self.output[-10_000:]}") from None
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = END_PATIENCE) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM, seconds: float = END_TIMEOUT) -> int:
         """Signal it to end, and return its exit code."""
         self.send_signal(number)
         return self.wait(seconds)

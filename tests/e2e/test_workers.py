@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import MESAYA_WS, environment, produce, run
-from tests.e2e.gateway import END_PATIENCE, START_PATIENCE, Gateway, until
+from tests.e2e.gateway import END_TIMEOUT, START_TIMEOUT, Gateway, until
 
 CHANNEL = "global:announcements"
 
@@ -62,7 +62,7 @@ def ready(gateway: Gateway) -> dict[int, int]:
 
 def wait_for_workers(gateway: Gateway, count: int) -> dict[int, int]:
     """Return what `ready` does, once there are so many."""
-    gateway.until(lambda: len(ready(gateway)) == count, START_PATIENCE, f"{count} workers are ready")
+    gateway.until(lambda: len(ready(gateway)) == count, START_TIMEOUT, f"{count} workers are ready")
     return ready(gateway)
 
 
@@ -95,7 +95,7 @@ def clients_of_both(gateway: Gateway) -> Iterator[dict[int, list[Client]]]:
             clients[number].append(client)
             return all(clients.values())
 
-        until(one_more, START_PATIENCE, "both workers have a client")
+        until(one_more, START_TIMEOUT, "both workers have a client")
         yield clients
 
 
@@ -133,8 +133,8 @@ def test_a_reload_replaces_all_workers_and_refuses_nobody(gateway, tmp_path):
     (tmp_path / ".env").write_text("MAX_SUBSCRIPTIONS=1\n")
     with visitors(gateway) as outcomes:
         gateway.send_signal(signal.SIGHUP)
-        gateway.event("reloaded", 2 * START_PATIENCE)
-        gateway.until(lambda: outcomes["served"] > 20, START_PATIENCE, "some were served")
+        gateway.event("reloaded", 2 * START_TIMEOUT)
+        gateway.until(lambda: outcomes["served"] > 20, START_TIMEOUT, "some were served")
     assert set(outcomes) <= {"served", "closed with 1012"}, outcomes
     after = ready(gateway)
     assert len(after) == 2
@@ -161,7 +161,7 @@ def test_when_it_is_killed_its_workers_end(gateway):
         gateway.kill()
         for some in by_worker.values():
             assert [client.closed_with() for client in some] == [1012] * len(some)
-    until(lambda: not any(map(lives, workers.values())), START_PATIENCE, "the workers have ended")
+    until(lambda: not any(map(lives, workers.values())), START_TIMEOUT, "the workers have ended")
 
 
 def test_when_it_is_killed_the_port_is_free_though_clients_still_leave(start_gateway):
@@ -172,7 +172,7 @@ def test_when_it_is_killed_the_port_is_free_though_clients_still_leave(start_gat
         client = stack.enter_context(connected(killed.url))
         client.subscribe(CHANNEL)
         killed.kill()
-        until(lambda: len(killed.logged("draining")) == 2, START_PATIENCE, "both workers have heard of it")
+        until(lambda: len(killed.logged("draining")) == 2, START_TIMEOUT, "both workers have heard of it")
         start_gateway(PORT=str(killed.port))
         assert client.ask(type="ping")["type"] == "pong"
 
@@ -223,17 +223,17 @@ def test_one_worker_is_reloaded_without_refusing_anybody_and_reads_everything_ag
         client.subscribe(CHANNEL)
         (tmp_path / ".env").write_text("PUBLISH_TOKEN=new\n")
         gateway.send_signal(signal.SIGHUP)
-        gateway.event("reloaded", 2 * START_PATIENCE)
+        gateway.event("reloaded", 2 * START_TIMEOUT)
         assert client.closed_with() == 1012
         served = outcomes["served"]
-        gateway.until(lambda: outcomes["served"] > served + 10, START_PATIENCE, "the new worker has served some")
+        gateway.until(lambda: outcomes["served"] > served + 10, START_TIMEOUT, "the new worker has served some")
     assert set(outcomes) <= {"served", "closed with 1012"}, outcomes
     assert gateway.announce("with a token that is no more") == 401
     gateway.settings["PUBLISH_TOKEN"] = "new"
     assert gateway.announce("after") == 201
     [first] = children(gateway.pid)
     gateway.send_signal(signal.SIGHUP)
-    gateway.until(lambda: len(gateway.logged("reloaded")) == 2, 2 * START_PATIENCE, "it is reloaded again")
+    gateway.until(lambda: len(gateway.logged("reloaded")) == 2, 2 * START_TIMEOUT, "it is reloaded again")
     [second] = children(gateway.pid)
     assert not lives(first)
     assert gateway.announce("after that") == 201
@@ -254,7 +254,7 @@ def test_one_worker_becomes_several(start_gateway, tmp_path):
     gateway = start_gateway()
     (tmp_path / ".env").write_text("WORKERS=2\n")
     gateway.send_signal(signal.SIGHUP)
-    gateway.event("reloaded", 2 * START_PATIENCE)
+    gateway.event("reloaded", 2 * START_TIMEOUT)
     assert len(children(gateway.pid)) == 2
 
 
@@ -280,7 +280,7 @@ def test_a_terminal_that_is_closed_ends_it_in_order(tmp_path):
             while b"reloaded" not in shown:
                 shown += os.read(ours, 4096)
             os.close(ours)
-            assert process.wait(END_PATIENCE) == 0
+            assert process.wait(END_TIMEOUT) == 0
         finally:
             process.kill()
 

@@ -69,7 +69,7 @@ def until_serving(broker: Broker, count: int) -> None:
 @pytest.fixture
 async def store(cluster: tuple[Broker, Broker], monkeypatch: pytest.MonkeyPatch) -> KafkaStore:
     """Topics of one partition: the first on the first broker, the second on the second one, the third on both."""
-    monkeypatch.setattr(looks, "LOOK_INTERVAL", 0.2)
+    monkeypatch.setattr(looks, "REFRESH_INTERVAL", 0.2)
     store = KafkaStore(cluster[0].address)
     for topic, replicas in zip(store.topics, ([1], [2], [2, 1]), strict=True):
         await store.administer(lambda admin, topic=topic, on=replicas: admin.create_topics(placed(topic, on)))
@@ -241,7 +241,7 @@ async def test_a_topic_of_our_own_has_a_replica_on_each_of_a_few_brokers(
 async def test_what_cannot_be_appended_to_one_partition_is_no_reason_to_refuse_the_others(
     cluster: tuple[Broker, Broker], store: KafkaStore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(producer, "DELIVERY_PATIENCE", 2.0)
+    monkeypatch.setattr(producer, "DELIVERY_TIMEOUT", 2.0)
     here, there, both = store.topics
     refused: list[tuple[str, str]] = []
 

@@ -57,9 +57,9 @@ async def store(kafka_broker: Broker) -> KafkaStore:
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look, and give up, sooner than in production."""
-    monkeypatch.setattr(metadata_refresh, "LOOK_INTERVAL", 0.2)
+    monkeypatch.setattr(metadata_refresh, "REFRESH_INTERVAL", 0.2)
     monkeypatch.setattr(metadata_refresh, "OUTAGE_AFTER", 1.0)
-    monkeypatch.setattr(clients, "CONNECT_PATIENCE", 1.5)
+    monkeypatch.setattr(clients, "CONNECT_TIMEOUT", 1.5)
 
 
 class Writer:
@@ -532,7 +532,7 @@ async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
 ):
     monkeypatch.setattr(metadata_refresh, "RENEW_AFTER", 2.0)
     # As in production: how fast a broker answers that has just been started is not ours to say.
-    monkeypatch.setattr(clients, "CONNECT_PATIENCE", 5.0)
+    monkeypatch.setattr(clients, "CONNECT_TIMEOUT", 5.0)
     old, new = Broker(tmp_path / "old"), Broker(tmp_path / "new")
     try:
         await trio.to_thread.run_sync(old.start)
@@ -644,7 +644,7 @@ async def test_a_partition_whose_fetches_fail_at_the_broker_stops_nothing_else(
 
     original = Fetcher._handle_fetch_response
     monkeypatch.setattr(Fetcher, "_handle_fetch_response", handle)
-    monkeypatch.setattr(ledger, "WAITED_FOR", 0.1)
+    monkeypatch.setattr(ledger, "MAX_WAIT", 0.1)
     async with store.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.all(LogMetadata)))
         await store.produce(broken, [b"a", b"b"])

@@ -2,7 +2,7 @@
 
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
-from mesaya_ws.eventlog.kafka.ledger import WAITED_FOR, Ledger, Observed, observe, sort_out
+from mesaya_ws.eventlog.kafka.ledger import MAX_WAIT, Ledger, Observed, observe, sort_out
 from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata
 
 A, B = Partition("a", 0), Partition("b", 0)
@@ -58,9 +58,9 @@ def test_another_transaction_is_another_trouble():
     assert other.seconds == 0
 
 
-def kinds(survey: Metadata, failing: dict[Partition, int]) -> list[tuple[str, int | None, Hindrance]]:
-    extents = survey.extents
-    return [(*it.finding[:2], it.finding.kind) for it in observe(survey, extents, failing, {"ours"})]
+def kinds(metadata: Metadata, failing: dict[Partition, int]) -> list[tuple[str, int | None, Hindrance]]:
+    extents = metadata.extents
+    return [(*it.finding[:2], it.finding.kind) for it in observe(metadata, extents, failing, {"ours"})]
 
 
 def test_each_partition_is_in_one_trouble():
@@ -78,8 +78,8 @@ def test_that_one_of_our_topics_does_not_exist_is_no_trouble():
 
 
 def test_what_is_blocked_tells_how_much_waits_from_where():
-    survey = Metadata({A: OffsetRange(0, 9, "id")}, {A: 5})
-    ((finding, withheld, mark),) = observe(survey, survey.extents, {}, ())
+    metadata = Metadata({A: OffsetRange(0, 9, "id")}, {A: 5})
+    ((finding, withheld, mark),) = observe(metadata, metadata.extents, {}, ())
     assert (withheld, mark) == (4, 5)
     assert "4 records of partition 0 of a" in finding.reason
 
@@ -95,7 +95,7 @@ def test_who_may_not_read_does_not_wait():
 
 
 def test_who_cannot_read_waits_for_a_while():
-    recent, old = (trouble(Hindrance.UNKNOWN, seconds=WAITED_FOR + more) for more in (0, 0.1))
+    recent, old = (trouble(Hindrance.UNKNOWN, seconds=MAX_WAIT + more) for more in (0, 0.1))
     assert sort_out([recent], {A: 3, B: 4}, {A}) == ({A: 3, B: 4}, [recent])
     assert sort_out([old], {A: 3, B: 4}, {A}) == ({B: 4}, [old._replace(withheld=3)])
     assert sort_out([old], {A: 3, B: 4}, ()) == ({A: 3, B: 4}, [old]), "its records come all the same"

@@ -10,8 +10,8 @@ from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata
 from mesaya_ws.eventlog.kafka.metadata_refresh import (
-    LOOK_INTERVAL,
     OUTAGE_AFTER,
+    REFRESH_INTERVAL,
     RENEW_AFTER,
     RETRY_INTERVAL,
     MetadataRefresh,
@@ -51,16 +51,16 @@ def outcome(found: Generator[LogEvent, None, Metadata | None]) -> tuple[list[Log
 
 def test_one_look_is_under_way_at_a_time_and_the_next_comes_after_a_while(brokers: Brokers):
     looks = brokers.looks
-    assert outcome(looks.found(0)) == ([], None)
+    assert outcome(looks.result(0)) == ([], None)
     assert looks.begin(0)
     assert not looks.begin(1)
-    assert outcome(looks.found(1)) == ([], None)
+    assert outcome(looks.result(1)) == ([], None)
     brokers.asked[0].set_result(SURVEY)
-    assert outcome(looks.found(2)) == ([], SURVEY)
-    assert outcome(looks.found(2)) == ([], None), "it is found once"
+    assert outcome(looks.result(2)) == ([], SURVEY)
+    assert outcome(looks.result(2)) == ([], None), "it is found once"
     assert looks.began_at == 0
-    assert not looks.begin(2 + LOOK_INTERVAL - 0.01)
-    assert looks.begin(2 + LOOK_INTERVAL)
+    assert not looks.begin(2 + REFRESH_INTERVAL - 0.01)
+    assert looks.begin(2 + REFRESH_INTERVAL)
     assert len(brokers.asked) == 2
 
 
@@ -68,10 +68,10 @@ def test_who_is_in_a_hurry_gets_the_next_look_when_the_present_one_has_ended(bro
     looks = brokers.looks
     looks.begin(0)
     brokers.asked[0].set_result(SURVEY)
-    outcome(looks.found(1))
-    looks.hurry()
+    outcome(looks.result(1))
+    looks.expedite()
     assert looks.begin(1)
-    looks.hurry()
+    looks.expedite()
     assert not looks.begin(1)
 
 
@@ -80,8 +80,8 @@ def test_a_look_that_fails_is_taken_again_soon_and_told_when_that_lasts(brokers:
     while now <= RENEW_AFTER:
         assert looks.begin(now)
         brokers.asked[-1].set_exception(OSError("refused"))
-        news, survey = outcome(looks.found(now))
-        assert survey is None
+        news, metadata = outcome(looks.result(now))
+        assert metadata is None
         assert bool(told + news) == (now > OUTAGE_AFTER)
         told += news
         now += RETRY_INTERVAL
@@ -89,17 +89,17 @@ def test_a_look_that_fails_is_taken_again_soon_and_told_when_that_lasts(brokers:
     looks.begin(now)
     brokers.asked[-1].set_exception(OSError("refused"))
     with pytest.raises(OSError, match="refused"):
-        outcome(looks.found(now))
+        outcome(looks.result(now))
 
 
 def test_a_look_that_hangs_is_told_and_given_up_in_the_end(brokers: Brokers):
     looks = brokers.looks
     looks.begin(0)
-    assert outcome(looks.found(OUTAGE_AFTER)) == ([], None)
-    assert outcome(looks.found(OUTAGE_AFTER + 0.1)) == ([Unavailable("no answer since 0")], None)
-    assert outcome(looks.found(RENEW_AFTER)) == ([], None)
+    assert outcome(looks.result(OUTAGE_AFTER)) == ([], None)
+    assert outcome(looks.result(OUTAGE_AFTER + 0.1)) == ([Unavailable("no answer since 0")], None)
+    assert outcome(looks.result(RENEW_AFTER)) == ([], None)
     with pytest.raises(TimeoutError):
-        outcome(looks.found(RENEW_AFTER + 0.1))
+        outcome(looks.result(RENEW_AFTER + 0.1))
 
 
 def test_new_clients_are_given_as_long_as_the_first(brokers: Brokers):
@@ -107,7 +107,7 @@ def test_new_clients_are_given_as_long_as_the_first(brokers: Brokers):
     looks = MetadataRefresh(brokers._take, brokers.outages, start)
     looks.begin(start + RENEW_AFTER)
     brokers.asked[0].set_exception(OSError("refused"))
-    assert outcome(looks.found(start + RENEW_AFTER)) == ([Unavailable("no answer since 0")], None)
+    assert outcome(looks.result(start + RENEW_AFTER)) == ([Unavailable("no answer since 0")], None)
 
 
 def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends():
@@ -123,11 +123,11 @@ def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends():
 def test_what_cannot_be_seen_now_is_looked_for_again_soon(brokers: Brokers):
     partial = Metadata(findings=[Finding("menus", 0, Hindrance.UNKNOWN, "no leader")])
     refused = Metadata(findings=[Finding("menus", 0, Hindrance.REFUSED, "no right")])
-    for survey, interval in ((partial, RETRY_INTERVAL), (refused, LOOK_INTERVAL)):
+    for metadata, interval in ((partial, RETRY_INTERVAL), (refused, REFRESH_INTERVAL)):
         looks = MetadataRefresh(brokers._take, brokers.outages, 0)
         looks.begin(0)
-        brokers.asked[-1].set_result(survey)
-        assert outcome(looks.found(1)) == ([], survey)
+        brokers.asked[-1].set_result(metadata)
+        assert outcome(looks.result(1)) == ([], metadata)
         assert not looks.begin(1 + interval - 0.01)
         assert looks.begin(1 + interval)
 
@@ -137,7 +137,7 @@ def test_whoever_has_nothing_to_poll_waits_though_no_look_is_under_way(brokers: 
     if failed:
         brokers.looks.begin(0)
         brokers.asked[0].set_exception(OSError("refused"))
-        outcome(brokers.looks.found(0))
+        outcome(brokers.looks.result(0))
     start = monotonic()
     brokers.looks.wait(0.02)
     assert monotonic() - start >= 0.02

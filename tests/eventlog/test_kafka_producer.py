@@ -8,7 +8,7 @@ from kafka.errors import MessageSizeTooLargeError
 from mesaya_ws.core.log.interface import RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.eventlog.kafka.driver.clients import connection_options
-from mesaya_ws.eventlog.kafka.producer import _Line
+from mesaya_ws.eventlog.kafka.producer import _Session
 from mesaya_ws.settings import Settings
 
 
@@ -44,27 +44,27 @@ class Client:
 
 
 @pytest.fixture
-def line() -> _Line:
+def session() -> _Session:
     """A client that produces, with nothing behind it."""
-    line = _Line(connection_options(Settings(kafka_brokers=("127.0.0.1:1",))), {})
-    line._producer = Client()
-    return line
+    session = _Session(connection_options(Settings(kafka_brokers=("127.0.0.1:1",))), {})
+    session._producer = Client()
+    return session
 
 
-def test_what_is_appended_together_is_sent_together(line: _Line):
-    assert len(line.send([NewRecord("a", b"x")] * 5)) == 5
-    assert line._producer._sender.seen == [5]
-    line.send([NewRecord("a", b"x")])
-    assert line._producer._sender.seen == [5, 6]
+def test_what_is_appended_together_is_sent_together(session: _Session):
+    assert len(session.send([NewRecord("a", b"x")] * 5)) == 5
+    assert session._producer._sender.seen == [5]
+    session.send([NewRecord("a", b"x")])
+    assert session._producer._sender.seen == [5, 6]
 
 
-def test_what_comes_before_a_record_that_is_refused_is_sent(line: _Line):
-    *kept, refusal = line.send([NewRecord("a", b"x"), NewRecord("a", b"x" * 101), NewRecord("a", b"x")])
+def test_what_comes_before_a_record_that_is_refused_is_sent(session: _Session):
+    *kept, refusal = session.send([NewRecord("a", b"x"), NewRecord("a", b"x" * 101), NewRecord("a", b"x")])
     assert len(kept) == 1
     assert isinstance(refusal, RecordRejectedError)
-    assert line._producer._sender.seen == [1]
+    assert session._producer._sender.seen == [1]
 
 
-def test_while_a_record_waits_for_what_is_to_be_known_of_its_topic_nobody_sleeps(line: _Line):
-    line.send([NewRecord("a", b"x"), NewRecord("new", b"x"), NewRecord("a", b"x")])
-    assert line._producer._sender.seen == [1, 3]
+def test_while_a_record_waits_for_what_is_to_be_known_of_its_topic_nobody_sleeps(session: _Session):
+    session.send([NewRecord("a", b"x"), NewRecord("new", b"x"), NewRecord("a", b"x")])
+    assert session._producer._sender.seen == [1, 3]

@@ -126,7 +126,7 @@ class Answer:
         return cls(told)
 
 
-def survey(topics: Mapping[str, list[Part]], **others: Any) -> Metadata:
+def metadata(topics: Mapping[str, list[Part]], **others: Any) -> Metadata:
     return fetch_metadata(Admin(topics, **others), [*topics, *others.get("errors", {})])
 
 
@@ -135,7 +135,7 @@ def kinds(found: Metadata) -> list[tuple[str, int | None, Hindrance]]:
 
 
 def test_the_end_is_what_is_acknowledged_and_not_what_can_be_read():
-    found = survey({"a": [Part(2, 9, 5)], "b": [Part(0, 3, 3)]})
+    found = metadata({"a": [Part(2, 9, 5)], "b": [Part(0, 3, 3)]})
     assert found.extents == {
         Partition("a", 0): OffsetRange(2, 9, "id of a"),
         Partition("b", 0): OffsetRange(0, 3, "id of b"),
@@ -146,12 +146,12 @@ def test_the_end_is_what_is_acknowledged_and_not_what_can_be_read():
 
 
 def test_what_is_committed_between_two_answers_is_not_blocked():
-    found = survey({"a": [Part(0, 3, 4)]})
+    found = metadata({"a": [Part(0, 3, 4)]})
     assert found.extents[Partition("a", 0)].end == found.readable[Partition("a", 0)] == 4
 
 
 def test_a_partition_without_a_leader_exists_and_is_not_known():
-    found = survey({"a": [Part(0, 3, 3, leader=-1), Part(0, 4, 4)]})
+    found = metadata({"a": [Part(0, 3, 3, leader=-1), Part(0, 4, 4)]})
     assert set(found.extents) == {Partition("a", 1)}
     assert set(found.existing) == {Partition("a", 0), Partition("a", 1)}
     assert kinds(found) == [("a", 0, Hindrance.UNKNOWN)]
@@ -161,18 +161,18 @@ def test_a_partition_without_a_leader_exists_and_is_not_known():
 
 @pytest.mark.parametrize("error", [NotLeaderForPartitionError, UnknownError, OffsetNotAvailableError])
 def test_one_partition_that_cannot_be_asked_says_nothing_of_the_others(error: type[Exception]):
-    found = survey({"a": [Part(3, error, error)], "b": [Part(0, 3, 3)]})
+    found = metadata({"a": [Part(3, error, error)], "b": [Part(0, 3, 3)]})
     assert set(found.extents) == {Partition("b", 0)}
     assert kinds(found) == [("a", 0, Hindrance.UNKNOWN)]
     assert "partition 0 of a" in found.findings[0].reason
     assert found.begun == {Partition("a", 0): PartitionPosition("id of a", 3)}, "it can be read from there on"
-    found = survey({"a": [Part(error, error, error)], "b": [Part(0, 3, 3)]})
+    found = metadata({"a": [Part(error, error, error)], "b": [Part(0, 3, 3)]})
     assert found.begun == {}
 
 
 @pytest.mark.parametrize("failure", [KafkaConnectionError("gone"), NodeNotReadyError("backing off")])
 def test_a_leader_that_does_not_answer_hides_only_what_it_leads(failure: Exception):
-    found = survey({"a": [Part(leader=1), Part(leader=2)], "b": [Part(leader=2)]}, away={2: failure})
+    found = metadata({"a": [Part(leader=1), Part(leader=2)], "b": [Part(leader=2)]}, away={2: failure})
     assert set(found.extents) == {Partition("a", 0)}
     assert kinds(found) == [("a", 1, Hindrance.UNKNOWN), ("b", 0, Hindrance.UNKNOWN)]
 
@@ -195,7 +195,7 @@ def test_a_topic_that_does_not_exist_is_not_one_that_may_not_be_asked_for():
         "secret": TopicAuthorizationFailedError,
         "odd": UnknownError,
     }
-    found = survey({"a": [Part()]}, errors=errors)
+    found = metadata({"a": [Part()]}, errors=errors)
     assert kinds(found) == [
         ("absent", None, Hindrance.ABSENT),
         ("secret", None, Hindrance.REFUSED),
@@ -206,13 +206,13 @@ def test_a_topic_that_does_not_exist_is_not_one_that_may_not_be_asked_for():
 
 @pytest.mark.parametrize(("allowed", "is_refused"), [(ALL, False), (["DESCRIBE"], True), ([], False)])
 def test_the_right_to_read_is_told_by_the_brokers_that_tell_of_rights(allowed: list[str], is_refused: bool):
-    found = survey({"a": [Part(0, 4, 4)]}, allowed=allowed)
+    found = metadata({"a": [Part(0, 4, 4)]}, allowed=allowed)
     assert kinds(found) == [("a", None, Hindrance.REFUSED)] * is_refused
     assert set(found.extents) == {Partition("a", 0)}, "what there is, is known all the same"
 
 
 def test_the_right_to_ask_may_be_refused_for_a_partition():
-    found = survey({"a": [Part(TopicAuthorizationFailedError, 0, 0)]})
+    found = metadata({"a": [Part(TopicAuthorizationFailedError, 0, 0)]})
     assert kinds(found) == [("a", 0, Hindrance.REFUSED)]
 
 
@@ -226,7 +226,7 @@ def test_the_right_to_ask_may_be_refused_for_a_partition():
 )
 def test_leader_that_cannot_be_reached_is_named_with_its_address_and_why(failure: str, words: str):
     CONTACTS.note(Contact("broker7.test:9092", "", failure, 0.0))
-    found = survey({"a": [Part(leader=7)]}, away={7: NodeNotReadyError("7")})
+    found = metadata({"a": [Part(leader=7)]}, away={7: NodeNotReadyError("7")})
     [finding] = found.findings
     assert finding.reason == (
         "Partition 0 of a cannot be asked: Kafka names broker7.test:9092 as the address of the broker that leads it, "

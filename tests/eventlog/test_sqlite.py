@@ -155,7 +155,7 @@ async def test_a_page_of_large_records_is_short(store: SqliteStore):
 
 
 async def test_a_follower_looks_at_the_log_now_and_then(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(follower, "LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(follower, "METADATA_INTERVAL", 0.05)
     async with store.open() as log, following(log) as ear:
         await log.append(numbered(TOPICS[0], 3))
         await ear.until(lambda: len(ear.all(LogMetadata)) >= 3 and ear.all(LogMetadata)[-1].extents[A].end == 3)
@@ -291,7 +291,7 @@ async def test_a_copy_that_lacks_nothing_is_followed_on(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Others have opened the file since the copy was made: it gives out their epochs' ids again."""
-    monkeypatch.setattr(follower, "LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(follower, "METADATA_INTERVAL", 0.05)
     async with store.open() as log, following(log) as ear:
         await log.append(numbered(A.topic, 3))
         await ear.until_held(3)
@@ -312,7 +312,7 @@ async def test_a_copy_that_lacks_nothing_is_followed_on(
 
 
 async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sqlite_log, "APPEND_PATIENCE", 0.1)
+    monkeypatch.setattr(sqlite_log, "APPEND_TIMEOUT", 0.1)
     async with store.open() as log, following(log) as ear:
         with store.locked():
             with pytest.raises(LogUnavailableError, match="locked by another program"):

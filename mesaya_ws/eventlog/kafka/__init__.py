@@ -1,4 +1,4 @@
-"""The event log on Apache Kafka. All that knows the client, kafka-python, is in this package."""
+"""The event log on Apache Kafka. Only this package uses the client, kafka-python."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
@@ -8,14 +8,14 @@ import trio
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, Paused, nothing_is_paused
 from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
-from mesaya_ws.eventlog.kafka.diagnosis import listen
+from mesaya_ws.eventlog.kafka.diagnosis import capture_client_logs
 from mesaya_ws.eventlog.kafka.driver.clients import Options, connection_options
 from mesaya_ws.eventlog.kafka.driver.consumer import reuse_fetch_partitions
 from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.producer import Producer
 from mesaya_ws.eventlog.kafka.reader import Reader
 from mesaya_ws.eventlog.kafka.topic_admin import COMPACTED as COMPACTED
-from mesaya_ws.eventlog.kafka.topic_admin import KEPT as KEPT
+from mesaya_ws.eventlog.kafka.topic_admin import RETAIN_FOREVER as RETAIN_FOREVER
 from mesaya_ws.eventlog.kafka.topic_admin import Configs
 from mesaya_ws.settings import Settings
 
@@ -24,12 +24,12 @@ NO_TOPICS: Mapping[str, Configs] = {}
 
 @asynccontextmanager
 async def open_kafka_log(settings: Settings, create: Mapping[str, Configs] = NO_TOPICS) -> AsyncIterator[EventLog]:
-    """Open the log on KAFKA_BROKERS; whether they answer is found out by what is asked of it.
+    """Open the log on KAFKA_BROKERS, without waiting for them.
 
-    Topics that are missing when the first record comes for them are created if they are in `create`. Raises
-    `SettingsError` when a file for TLS cannot be used.
+    A missing topic in `create` is created with its first record. Raises `SettingsError` when a file for TLS cannot be
+    used.
     """
-    listen()
+    capture_client_logs()
     reuse_fetch_partitions()
     log = KafkaLog(connection_options(settings), settings.kafka_topics, create)
     try:
@@ -50,7 +50,7 @@ class KafkaLog:
         self._reader = Reader(options, topics)
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
-        """See `EventLog.append`. A record is put where its key says; one without a key, anywhere."""
+        """See `EventLog.append`. A record's key decides on its partition; without a key it goes to any."""
         return await self._producer.append(records)
 
     async def follow(
@@ -59,7 +59,7 @@ class KafkaLog:
         start: Mapping[Partition, PartitionPosition] = BEGINNING,
         paused: Paused = nothing_is_paused,
     ) -> None:
-        """See `EventLog.follow`. Topics and partitions that are new are read a few seconds after they were created."""
+        """See `EventLog.follow`. New topics and partitions are read within a few seconds."""
         await Follower(self._options, self._topics, deliver, start, paused, self._made).run()
 
     async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
@@ -75,6 +75,6 @@ class KafkaLog:
         return await self._reader.lost_ends(places)
 
     def close(self) -> None:
-        """End the threads of producer and reader (a follower ends its own). Takes a few seconds at most."""
+        """End the threads of producer and reader, in a few seconds at most; a follower ends its own thread."""
         self._producer.close()
         self._reader.close()

@@ -1,7 +1,12 @@
-"""What one follower's thread does: it polls all partitions of all topics, and says what has come of them.
+"""What one follower's thread does: it polls all partitions, and yields events.
 
-All of it is a generator of news; nothing here knows Trio. A consumer belongs to one thread. A place is moved on when
-what came before it has been handed over, so new clients can go on from it at any time.
+    refresh due? ──▶ metadata: assign what exists, resolve invalid offsets ──▶ LogMetadata, Gap, Truncated …
+         │
+         ▼
+       poll ──▶ unassign what the broker refuses ──▶ new epochs ──▶ records ──▶ PollResult
+
+The loop is a generator without Trio, for one thread. A partition's next offset advances only after the events before it
+have been consumed, so that new clients can go on from there at any time.
 """
 
 import time
@@ -29,20 +34,20 @@ from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
 from mesaya_ws.eventlog.kafka.metadata_refresh import RETRY_INTERVAL, MetadataRefresh, Outages
 from mesaya_ws.eventlog.kafka.places import Places
 
-POLL_PATIENCE = 0.2
-"""Seconds that a poll waits at most, and so how soon a cancelled follower ends; a record ends the waiting."""
+POLL_TIMEOUT = 0.2
+"""Seconds that a poll waits for records at most, and within which a cancelled follower ends."""
 
-PAUSED_PATIENCE = 0.01
+PAUSED_TIMEOUT = 0.01
 """The same, while a partition is paused."""
 
-ASTRAY_INTERVAL = 0.005
-"""Seconds from one poll to the next while it is not known where a partition goes on."""
+INVALID_INTERVAL = 0.005
+"""Seconds between two polls while a partition has an invalid offset."""
 
 
 class ConsumerLoop:
-    """Reads `topics` from `start` on, with one set of clients after the other.
+    """Reads `topics` from `start` on; when its clients fail, with new ones.
 
-    That one of the topics `made` with their first record does not exist is no trouble.
+    A topic in `made` is created with its first record: until then, that it does not exist is no trouble.
     """
 
     def __init__(
@@ -60,22 +65,22 @@ class ConsumerLoop:
         self._places = Places(start, made)
         self._outages = Outages(partial(reason, options), monotonic())
 
-    def free(self) -> None:
-        """Close the clients, from another thread, which gets this one out of them: it goes on with new ones."""
-        self._clients.free()
+    def interrupt(self) -> None:
+        """Close the clients from another thread: a call that hangs in them raises, and new clients go on."""
+        self._clients.interrupt()
 
-    def news(self) -> Generator[LogEvent | None, None, None]:
-        """Yield what is to be told; None when there is nothing, several times a second. Never ends."""
+    def events(self) -> Generator[LogEvent | None, None, None]:
+        """Yield events, and None several times a second when there are none. Never ends."""
         while True:
             yield None
             self._clients = Clients(self._options)
             with ThreadPoolExecutor(1) as aside:
                 try:
                     yield from self._read(aside)
-                except Exception:  # noqa: BLE001 - whatever it is: the way on is with new clients, from the same places
+                except Exception:  # noqa: BLE001 - whatever it is, new clients go on from the same offsets
                     yield from self._outages.no_answer(monotonic())
                 finally:
-                    # Under a look, a connection may be in the making, which nobody would close.
+                    # A refresh may be opening a connection, which nobody would close.
                     wait([aside.submit(bool)], GRACE)
                     self._clients.close()
             retry_at = monotonic() + RETRY_INTERVAL
@@ -84,52 +89,52 @@ class ConsumerLoop:
                 time.sleep(0.05)
 
     def _read(self, aside: Executor) -> Iterator[LogEvent | None]:
-        """Read on, until the clients fail; look at the log `aside`."""
+        """Yield events until the clients fail; metadata is fetched in the executor `aside`."""
         places = self._places
         admin, consumer = self._clients.admin(), self._clients.consumer()
-        looks = MetadataRefresh(lambda: aside.submit(fetch_metadata, admin, self._topics), self._outages, monotonic())
+        refresh = MetadataRefresh(lambda: aside.submit(fetch_metadata, admin, self._topics), self._outages, monotonic())
         while True:
             now = monotonic()
-            if looks.begin(now):
-                consumer.begin_look()
-                to_judge = set(places.astray)
-            survey = yield from looks.found(now)
-            if survey is not None:
+            if refresh.begin(now):
+                consumer.begin_refresh()
+                to_resolve = set(places.invalid)
+            metadata = yield from refresh.result(now)
+            if metadata is not None:
                 yield from self._outages.answered(monotonic())
-                yield from places.found(consumer, survey, looks.began_at, to_judge)
+                yield from places.on_metadata(consumer, metadata, refresh.began_at, to_resolve)
             yield None
             if not consumer.raw.assignment():
-                looks.wait(RETRY_INTERVAL / 5)
+                refresh.wait(RETRY_INTERVAL / 5)
                 continue
             polled = self._poll(consumer)
-            yield from self._let_go(consumer)
-            # All offsets of a topic that was created again are in a new log; and where to go on in a log that has
-            # changed under us, the next look tells.
+            yield from self._unassign_refused(consumer)
+            # Records of a re-created topic have offsets of a new log, and after an invalid offset only the next refresh
+            # knows where to go on: neither may be delivered.
             strange = [
                 partition
                 for partition in polled
-                if partition in places.astray or consumer.topic_id(partition.topic) != places.ids[partition.topic]
+                if partition in places.invalid or consumer.topic_id(partition.topic) != places.ids[partition.topic]
             ]
             for partition in strange:
                 places.seek(consumer, partition)
                 del polled[partition]
-            yield from self._begin_epochs(consumer, strange)
-            yield from self._hand_over(consumer, polled)
-            if strange or places.astray:
-                looks.hurry()
-                # Until then they are asked for again and again, and what comes of it, comes at once.
-                time.sleep(ASTRAY_INTERVAL)
+            yield from self._new_epochs(consumer, strange)
+            yield from self._records(consumer, polled)
+            if strange or places.invalid:
+                refresh.expedite()
+                # Until then each poll returns at once, with the same.
+                time.sleep(INVALID_INTERVAL)
 
     def _poll(self, consumer: Consumer) -> dict[TopicPartition, Sequence[Record]]:
-        """Wait for records, and return at most a batch of them. What cannot be read is noted, and passed by."""
+        """Wait for records, and return at most a batch of them. Unreadable ones are noted and skipped."""
         places = self._places
         try:
-            # Who is resumed should not have to wait for those who have nothing to say.
-            polled = consumer.poll(PAUSED_PATIENCE if consumer.pause(self._paused()) else POLL_PATIENCE)
+            # A partition that is resumed must not wait for the idle ones.
+            polled = consumer.poll(PAUSED_TIMEOUT if consumer.pause(self._paused()) else POLL_TIMEOUT)
         except OffsetOutOfRangeError as error:
-            places.astray |= dict.fromkeys(error.args[0])
+            places.invalid |= dict.fromkeys(error.args[0])
         except LogTruncationError as error:
-            places.astray |= {
+            places.invalid |= {
                 partition: places.agreed(partition, at) for partition, at in error.divergent_offsets.items()
             }
         except PoisonError as error:
@@ -137,21 +142,21 @@ class ConsumerLoop:
             places.poisoned.setdefault(partition, (places.next[partition], why, too_large))
             consumer.raw.seek(partition, offset + 1)
         except BrokerResponseError:
-            # Of one partition; its place is kept, the others go on.
+            # It concerns one partition; its offset is kept, the others go on.
             refused = {
                 partition
                 for partition, code in consumer.failing.items()
                 if not issubclass(for_code(code), RetriableError)
             }
-            places.aside |= refused & consumer.raw.assignment()
+            places.refused |= refused & consumer.raw.assignment()
             if not refused:
                 time.sleep(RETRY_INTERVAL / 5)
         else:
             return polled
         return {}
 
-    def _begin_epochs(self, consumer: Consumer, strange: Collection[TopicPartition]) -> Iterator[LogEvent]:
-        """Tell the epochs of what has come, but for partitions of which nothing is handed over."""
+    def _new_epochs(self, consumer: Consumer, strange: Collection[TopicPartition]) -> Iterator[LogEvent]:
+        """Yield the new epochs of polled records, except for partitions whose records are dropped."""
         places = self._places
         begun = [
             (Partition(*partition), offset, number)
@@ -161,30 +166,30 @@ class ConsumerLoop:
         if begun:
             yield EpochsBegun(begun)
 
-    def _let_go(self, consumer: Consumer) -> Iterator[LogEvent]:
-        """Stop asking for what the broker refuses to hand out, and waiting for it."""
+    def _unassign_refused(self, consumer: Consumer) -> Iterator[LogEvent]:
+        """Stop fetching what the broker refuses, and stop counting it as lag."""
         places = self._places
-        refused = places.aside & consumer.raw.assignment()
+        refused = places.refused & consumer.raw.assignment()
         if not refused:
             return
         for partition in refused:
             places.next[partition] = consumer.place(partition)
         consumer.raw.assign(list(consumer.raw.assignment() - refused))
         yield PollResult([Records(Partition(*partition), (), 0) for partition in refused])
-        places.behind = {partition: lag for partition, lag in places.behind.items() if partition not in refused}
+        places.lags = {partition: lag for partition, lag in places.lags.items() if partition not in refused}
 
-    def _hand_over(self, consumer: Consumer, polled: Mapping[TopicPartition, Sequence[Record]]) -> Iterator[LogEvent]:
-        """Tell everything at once that a poll has brought, and what more is known to be there."""
+    def _records(self, consumer: Consumer, polled: Mapping[TopicPartition, Sequence[Record]]) -> Iterator[LogEvent]:
+        """Yield everything that a poll has returned, and changes of lag, as one event."""
         places = self._places
-        heard = consumer.hear()
+        updated = consumer.updated()
         batches: list[Records] = []
         for partition, records in polled.items():
-            yield from places.skipped(partition, records[0].offset)
+            yield from places.unreadable(partition, records[0].offset)
             batches.append(self._batch(consumer, partition, records))
         batches.extend(
             self._batch(consumer, partition, ())
-            for partition in (heard | places.behind.keys()) & consumer.raw.assignment() - polled.keys()
-            if consumer.lag(partition) != places.behind.get(partition, 0)
+            for partition in (updated | places.lags.keys()) & consumer.raw.assignment() - polled.keys()
+            if consumer.lag(partition) != places.lags.get(partition, 0)
         )
         if batches:
             yield PollResult(batches)
@@ -192,7 +197,7 @@ class ConsumerLoop:
             places.next[partition] = consumer.place(partition)
 
     def _batch(self, consumer: Consumer, partition: TopicPartition, records: Sequence[Record]) -> Records:
-        behind = self._places.behind
+        behind = self._places.lags
         lag = behind[partition] = consumer.lag(partition)
         if not lag:
             del behind[partition]

@@ -1,7 +1,7 @@
-"""Which brokers could be connected to, and who told of them: what the clients' log does not say.
+"""Which brokers could be connected to, and which broker named their addresses; the clients do not log that.
 
-A client asks the brokers of KAFKA_BROKERS where all brokers are, and then speaks to the addresses that it is told
-(`advertised.listeners`). One of those that is wrong looks like a Kafka that does not answer.
+A client asks the brokers of KAFKA_BROKERS where all brokers are, and then connects to the addresses in the answer
+(`advertised.listeners`). If such an address is wrong, it looks as if Kafka did not answer.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Collection
 from threading import Lock
 from typing import NamedTuple
 
-MOST = 1000
+MAX_ADDRESSES = 1000
 """Addresses that are remembered."""
 
 
@@ -22,32 +22,32 @@ _NOT_THERE = (
 
 
 def not_there(failure: str) -> str | None:
-    """Say what is wrong with an address if a failure to connect to it means that nobody is there; else return None."""
+    """Return what is wrong with an address if `failure` means that nothing answers there; otherwise None."""
     return next((sentence for pattern, sentence in _NOT_THERE if re.search(pattern, failure)), None)
 
 
 class Contact(NamedTuple):
-    """The last attempt to connect to an address, `at` some time (of the monotonic clock), and why it failed, if so.
+    """An attempt to connect to an address, `at` a time of the monotonic clock; `failure` is empty if it succeeded.
 
-    `told_by` is the address of KAFKA_BROKERS that named it; empty when it is one of those itself.
+    `named_by` is the address of KAFKA_BROKERS that named it; empty when it is one of those itself.
     """
 
     address: str
-    told_by: str
+    named_by: str
     failure: str
     at: float
 
 
 class Contacts:
-    """The last attempts of all clients in this process, whatever their threads."""
+    """The last attempt for each address, by all clients and threads of this process."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX_ADDRESSES) -> None:
         self._most = most
         self._last: dict[str, Contact] = {}
         self._lock = Lock()
 
     def note(self, contact: Contact) -> None:
-        """Take note of an attempt; those before it to the same address are forgotten."""
+        """Note an attempt, in place of the previous one to the same address."""
         with self._lock:
             self._last.pop(contact.address, None)
             self._last[contact.address] = contact
@@ -55,7 +55,7 @@ class Contacts:
                 del self._last[next(iter(self._last))]
 
     def failure(self, address: str) -> str:
-        """Return why the last attempt to connect to an address failed; the empty text when it did not."""
+        """Return why the last attempt to connect to an address failed; empty when it did not."""
         with self._lock:
             contact = self._last.get(address)
         return "" if contact is None else contact.failure
@@ -69,11 +69,11 @@ class Contacts:
             contacts = list(self._last.values())
         reached = {contact.address for contact in contacts if not contact.failure and contact.at >= since}
         for contact in reversed(contacts):
-            named = contact.told_by in reached and contact.told_by in brokers and contact.address not in brokers
+            named = contact.named_by in reached and contact.named_by in brokers and contact.address not in brokers
             if contact.failure and contact.at >= since and named:
                 return contact
         return None
 
 
 CONTACTS = Contacts()
-"""Those of this process, as the clients' complaints are."""
+"""The contacts of this process."""

@@ -1,7 +1,7 @@
 """Why Kafka does not answer, as a sentence that a person can act on.
 
-The clients retry for ever, and raise no more than a timeout; the cause is only in what they log. So the logger `kafka`
-is listened to: its warnings and errors (some ten a second in an outage) are kept here instead of being printed.
+The clients retry without end, and raise no more than a timeout; the cause is only in what they log. So the warnings and
+errors of the logger `kafka` (some ten a second in an outage) are captured here instead of being printed.
 """
 
 import logging
@@ -12,9 +12,9 @@ from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact, not_there
 from mesaya_ws.eventlog.kafka.driver import REQUEST_LOGGER
 from mesaya_ws.eventlog.kafka.driver.clients import Options
 
-_KEPT = 100
+_MAX_MESSAGES = 100
 
-# The first that matches something says the most.
+# The most specific first.
 _SENTENCES = (
     (
         r"SaslAuthenticationFailed|Authentication failed",
@@ -59,8 +59,8 @@ _SENTENCES = (
 _CLOSED = re.compile(r"socket disconnected|Connection reset|ECONNRESET|Closed connection")
 
 
-class _Complaints(logging.Handler):
-    """Keeps what the clients complain of, and when they did last; any of their threads may do so."""
+class _LogCapture(logging.Handler):
+    """Captures what the clients log, in any thread, each message with when it was logged last."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -68,14 +68,14 @@ class _Complaints(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()[:1000]
-        # The last one is moved to the end.
+        # The newest is last.
         self._last.pop(message, None)
         self._last[message] = monotonic()
-        if len(self._last) > _KEPT:
+        if len(self._last) > _MAX_MESSAGES:
             del self._last[next(iter(self._last))]
 
     def since(self, start: float) -> list[str]:
-        """Return the messages that have come after `start` (of the monotonic clock), each once."""
+        """Return the messages logged since `start` (of the monotonic clock), each once."""
         self.acquire()
         try:
             return [message for message, time in self._last.items() if time >= start]
@@ -83,14 +83,14 @@ class _Complaints(logging.Handler):
             self.release()
 
 
-_COMPLAINTS = _Complaints()
+_CAPTURE = _LogCapture()
 
 
-def listen() -> None:
-    """Keep what the clients log, from now on, instead of having it printed."""
+def capture_client_logs() -> None:
+    """Capture what the clients log from now on, instead of printing it."""
     logger = logging.getLogger("kafka")
-    if _COMPLAINTS not in logger.handlers:
-        logger.addHandler(_COMPLAINTS)
+    if _CAPTURE not in logger.handlers:
+        logger.addHandler(_CAPTURE)
         logger.propagate = False
         logger.setLevel(logging.WARNING)
         # At DEBUG it would print whole requests, the password among them.
@@ -98,22 +98,22 @@ def listen() -> None:
 
 
 def reason(options: Options, start: float) -> str:
-    """Say why the brokers have not answered since `start` (of the monotonic clock)."""
+    """Return a sentence that says why the brokers have not answered since `start` (of the monotonic clock)."""
     misled = CONTACTS.misled(options["bootstrap_servers"], start)
     if misled is not None:
         return _misled(misled, options)
-    what = _cause("\n".join(_COMPLAINTS.since(start)), "sasl_mechanism" in options).format(**options)
+    what = _cause("\n".join(_CAPTURE.since(start)), "sasl_mechanism" in options).format(**options)
     return f"Kafka does not answer at {', '.join(options['bootstrap_servers'])}: {what}."
 
 
 def _misled(contact: Contact, options: Options) -> str:
-    """Say that a broker is not where Kafka says that it is."""
+    """Return a sentence that says that a broker is not where Kafka says."""
     why = not_there(contact.failure)
     if why is None:
         why = _cause(contact.failure, "sasl_mechanism" in options).format(**options)
     return (
-        f"Kafka names {contact.address} as the address of a broker, but {why}. {contact.told_by} answers, and told so: "
-        "correct advertised.listeners of that broker, or make the address reachable from here."
+        f"Kafka names {contact.address} as the address of a broker, but {why}. {contact.named_by} answers, and told "
+        "so: correct advertised.listeners of that broker, or make the address reachable from here."
     )
 
 

@@ -14,13 +14,13 @@ from mesaya_ws.eventlog.kafka.consumer_loop import ConsumerLoop
 from mesaya_ws.eventlog.kafka.driver.clients import Options, run_in_thread
 
 HUNG_AFTER = 20.0
-"""Seconds without a sign of life after which the clients are closed: not everything in them has a timeout."""
+"""Seconds without progress after which the clients are closed: not everything in them has a timeout."""
 
 
 class Follower:
-    """Follows `topics` from `start` on (see `EventLog.follow`), and hands over to `deliver`.
+    """Follows `topics` from `start` on (see `EventLog.follow`), and passes events to `deliver`.
 
-    Those of them in `made` come into being with their first record.
+    The topics in `made` are created with their first record.
     """
 
     def __init__(
@@ -33,16 +33,16 @@ class Follower:
         made: Collection[str] = (),
     ) -> None:
         self._deliver = deliver
-        self._polling = ConsumerLoop(options, topics, start, paused, made)
+        self._loop = ConsumerLoop(options, topics, start, paused, made)
         self._beat = monotonic()
 
     async def run(self) -> None:
-        """Follow for ever; cancellation ends it within a second, its threads with it."""
+        """Follow until cancelled; then it ends within a second, with its threads."""
         failure: Exception | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
             try:
-                await run_in_thread(self._work, self._polling.free)
+                await run_in_thread(self._run_loop, self._loop.interrupt)
             except Exception as error:  # noqa: BLE001 - it is raised below, outside of the nursery, which would wrap it
                 failure = error
             nursery.cancel_scope.cancel()
@@ -50,17 +50,17 @@ class Follower:
             raise failure
 
     async def _watch(self) -> None:
-        """Free the thread when it hangs; it goes on with new clients."""
+        """Interrupt the thread when it hangs; it goes on with new clients."""
         while True:
             await trio.sleep(1)
             if monotonic() - self._beat > HUNG_AFTER:
                 self._beat = monotonic()
-                await trio.to_thread.run_sync(self._polling.free)
+                await trio.to_thread.run_sync(self._loop.interrupt)
 
-    def _work(self) -> None:
-        with closing(self._polling.news()) as news:
-            for item in news:
-                # However long the follower takes, that is no hanging.
+    def _run_loop(self) -> None:
+        with closing(self._loop.events()) as events:
+            for item in events:
+                # `deliver` may take any time: that is no hanging.
                 self._beat = inf
                 if item is None:
                     trio.from_thread.check_cancelled()

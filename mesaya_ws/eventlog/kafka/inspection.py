@@ -1,4 +1,4 @@
-"""What a person should know of the topics before something happens: rights, copies, order, and what is thrown away."""
+"""What `mesaya-ws check` says of the topics: rights, replicas, order, retention. Nothing is created or changed."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -13,7 +13,7 @@ from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.trouble import TOLD, Hindrance
 from mesaya_ws.core.platform.topics import PARENTS
-from mesaya_ws.eventlog.kafka.diagnosis import listen, reason
+from mesaya_ws.eventlog.kafka.diagnosis import capture_client_logs, reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
 from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
 from mesaya_ws.settings import Settings, followed
@@ -22,9 +22,9 @@ from mesaya_ws.settings import Settings, followed
 class Topic(NamedTuple):
     """A topic as the brokers describe it.
 
-    `trouble` says why they tell nothing of it, if so. `copies` are the replicas of each of its partitions, and
-    `in_sync` those of them that are up to date. `operations` are what we may do, None when that is not told. `configs`
-    are empty when we may not see them.
+    `trouble` is why they refuse to describe it, or None. `copies` is the number of replicas of each partition, and
+    `in_sync` of those that are up to date. `operations` are what we may do, None when that is not known. `configs` are
+    empty when we may not see them.
     """
 
     name: str
@@ -41,21 +41,21 @@ class Topic(NamedTuple):
 
 
 def inspect(settings: Settings) -> Inspection:
-    """Look at all topics of the settings. Raises `LogUnavailableError`, `SettingsError`; to be run in a thread."""
-    listen()
+    """Examine all configured topics. Raises `LogUnavailableError`, `SettingsError`. Must run in a thread."""
+    capture_client_logs()
     options, started = connection_options(settings), monotonic()
     names = dict.fromkeys((*followed(settings), *filter(None, [settings.checkpoint_topic])))
     try:
         with closing(Clients(options)) as clients:
             admin = clients.admin()
             topics = _described(admin, list(names))
-            survey = fetch_metadata(admin, followed(settings))
+            metadata = fetch_metadata(admin, followed(settings))
     except KafkaError as failure:
         raise LogUnavailableError(reason(options, started)) from failure
-    unknown = [error(finding.reason) for finding in survey.found(Hindrance.UNKNOWN)]
+    unknown = [error(finding.reason) for finding in metadata.findings_of(Hindrance.UNKNOWN)]
     if len(unknown) > TOLD:
         unknown[TOLD:] = [error(f"{len(unknown) - TOLD} more partitions cannot be asked.")]
-    return Inspection(survey.extents, [*findings(topics, settings), *unknown])
+    return Inspection(metadata.extents, [*findings(topics, settings), *unknown])
 
 
 def _described(admin: KafkaAdminClient, names: list[str]) -> list[Topic]:
@@ -86,7 +86,7 @@ def _configs(admin: KafkaAdminClient, topic: str) -> dict[str, str]:
 
 
 def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]:
-    """Say what is wrong with `topics`; what is wrong with several of them in one sentence."""
+    """Yield what is wrong with `topics`, one sentence for all topics with the same fault."""
     state = [topic for topic in topics if topic.name == settings.checkpoint_topic]
     events = [topic for topic in topics if topic.name != settings.checkpoint_topic]
 
@@ -117,7 +117,7 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
             "written. Start the brokers that are missing, or add replicas."
         )
     for topic in state:
-        yield from _findings_of_state(topic)
+        yield from _checkpoint_topic_findings(topic)
 
 
 def _is_short_of_copies(topic: Topic) -> bool:
@@ -126,7 +126,7 @@ def _is_short_of_copies(topic: Topic) -> bool:
     return any(copies > 1 and in_sync <= least for copies, in_sync in pairs)
 
 
-def _findings_of_state(topic: Topic) -> Iterator[Finding]:
+def _checkpoint_topic_findings(topic: Topic) -> Iterator[Finding]:
     if not topic.exists:
         if not topic.allows("CREATE"):
             yield warning(f"CHECKPOINT_TOPIC {topic.name} does not exist, and our user may not create it.")

@@ -1,4 +1,4 @@
-"""What cannot be read of Kafka, since when, and who is not waited for because of it: from one look to the next."""
+"""Which parts of the log cannot be read, and since when; and for which of them live delivery does not wait."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -11,15 +11,15 @@ from mesaya_ws.core.log.records import OffsetRange, Partition, Source
 from mesaya_ws.core.log.trouble import Hindrance, Parts, Trouble, of_kind
 from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata, not_allowed
 
-WAITED_FOR = 5.0
-"""Seconds in which a partition that cannot be read now is waited for by the others. A change of leaders is not worth
-another order of records; what takes longer must not hold up the others."""
+MAX_WAIT = 5.0
+"""Seconds for which the others wait for a partition that cannot be read. A change of leaders must not change the order
+of records; a longer outage must not delay the others."""
 
 
 class Observed(NamedTuple):
-    """What one look has seen of a part of the log that cannot be read, with so many records `withheld`.
+    """A part of the log that cannot be read, as one refresh has found it, with the number of records `withheld`.
 
-    Trouble that differs in its `mark` is not the same: it began when it was seen first.
+    The same trouble with another `mark` is a new one: it begins when it is first observed.
     """
 
     finding: Finding
@@ -28,40 +28,43 @@ class Observed(NamedTuple):
 
 
 def observe(
-    survey: Metadata, extents: Mapping[Partition, OffsetRange], failing: Mapping[Partition, int], made: Collection[str]
+    metadata: Metadata,
+    extents: Mapping[Partition, OffsetRange],
+    failing: Mapping[Partition, int],
+    made: Collection[str],
 ) -> Iterator[Observed]:
-    """Yield everything that cannot be read, each partition in one trouble at most.
+    """Yield everything that cannot be read, each partition at most once.
 
-    `failing` are those whose fetches the broker answers with an error, by its code. That one of the topics `made` with
-    their first record does not exist is no trouble.
+    `failing` holds the error codes of partitions whose fetches the broker refuses. That a topic in `made`, which is
+    created with its first record, does not exist is no trouble.
     """
-    told = set[tuple[str, int | None]]()
-    for finding in survey.findings:
+    yielded = set[tuple[str, int | None]]()
+    for finding in metadata.findings:
         if finding.kind is not Hindrance.ABSENT or finding.topic not in made:
-            told.add((finding.topic, finding.number))
+            yielded.add((finding.topic, finding.number))
             yield Observed(finding)
     for partition, extent in extents.items():
-        if partition in told or (partition.topic, None) in told:
+        if partition in yielded or (partition.topic, None) in yielded:
             continue
         if (code := failing.get(partition)) is not None:
             yield Observed(_failing(partition, code))
-        elif (waiting := extent.end - survey.readable.get(partition, extent.end)) > 0:
+        elif (waiting := extent.end - metadata.readable.get(partition, extent.end)) > 0:
             yield Observed(_blocked(partition, waiting), waiting, mark=extent.end - waiting)
 
 
 class Ledger:
-    """Tells since when each trouble has lasted, by `clock` (seconds since the epoch), and for how long, by `steady`."""
+    """Knows since when each trouble has lasted, by `clock` (s since the epoch), and for how long, by `steady` (s)."""
 
     def __init__(self, clock: Callable[[], float] = time, steady: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._steady = steady
         self._began: dict[tuple[str, int | None, Hindrance, int], tuple[float, float]] = {}
 
-    def enter(self, seen: Iterable[Observed]) -> list[Trouble]:
-        """Return what a look has seen as troubles; those that it has not seen are over."""
+    def enter(self, observed: Iterable[Observed]) -> list[Trouble]:
+        """Return the troubles that a refresh has observed; all others are over."""
         now, steady = self._clock(), self._steady()
         began, troubles = dict[tuple[str, int | None, Hindrance, int], tuple[float, float]](), list[Trouble]()
-        for (topic, number, kind, reason), withheld, mark in seen:
+        for (topic, number, kind, reason), withheld, mark in observed:
             key = topic, number, kind, mark
             since, start = began[key] = self._began.get(key, (now, steady))
             troubles.append(Trouble(topic, number, kind, since, reason, withheld, steady - start))
@@ -72,12 +75,12 @@ class Ledger:
 def sort_out(
     troubles: Collection[Trouble], left: Mapping[Partition, int], out_of_reach: Collection[Partition]
 ) -> tuple[Mapping[Source, int], list[Trouble]]:
-    """Return how many of the records that are `left` in each partition are worth waiting for, and what is withheld.
+    """Return how many of the records `left` in each partition are waited for, and the troubles with what they withhold.
 
-    Of the partitions `out_of_reach`, nothing can be had now: soon or, after `WAITED_FOR`, some time.
+    From partitions `out_of_reach`, nothing can be read now; after MAX_WAIT they are not waited for any more.
     """
     refused = Parts(of_kind(troubles, Hindrance.REFUSED))
-    lost = Parts(each for each in of_kind(troubles, Hindrance.UNKNOWN) if each.seconds > WAITED_FOR)
+    lost = Parts(each for each in of_kind(troubles, Hindrance.UNKNOWN) if each.seconds > MAX_WAIT)
     lags, withheld = dict[Source, int](), Counter[tuple[str, int | None]]()
     for partition, lag in left.items():
         if partition in refused or (partition in lost and partition in out_of_reach):
@@ -91,7 +94,7 @@ def sort_out(
 
 
 def _failing(partition: Partition, code: int) -> Finding:
-    """Return what it means that the broker answers fetches of a partition with an error."""
+    """Return the finding for a partition whose fetches the broker answers with an error."""
     topic, number = partition
     error = for_code(code)
     if issubclass(error, AuthorizationError):
@@ -102,7 +105,7 @@ def _failing(partition: Partition, code: int) -> Finding:
 
 
 def _blocked(partition: Partition, waiting: int) -> Finding:
-    """Return what it means that acknowledged records cannot be read yet."""
+    """Return the finding for acknowledged records that an open transaction withholds."""
     topic, number = partition
     reason = (
         f"{waiting} records of partition {number} of {topic} wait for the end of a transaction: see which producer "

@@ -1,4 +1,4 @@
-"""Whether a log still holds what had been read of it, as its leaders tell by the epochs (KIP-320)."""
+"""Whether a log still holds what was read of it, by the epochs of its leaders (KIP-320)."""
 
 from collections.abc import Mapping, Set
 
@@ -10,21 +10,21 @@ from mesaya_ws.eventlog.kafka.metadata import Metadata
 
 
 def lost_ends(
-    admin: KafkaAdminClient, survey: Metadata, places: Mapping[Partition, PartitionPosition]
+    admin: KafkaAdminClient, metadata: Metadata, places: Mapping[Partition, PartitionPosition]
 ) -> Set[Partition]:
-    """Return the partitions in `survey` that have lost their end since they were read up to `places`.
+    """Return the partitions in `metadata` that have lost their end since they were read up to `places`.
 
-    Raises `KafkaError` when a leader does not tell.
+    Raises `KafkaError` when a leader does not answer.
     """
     ours = {
         partition: place
         for partition, place in places.items()
-        if partition in survey.extents and survey.extents[partition].topic_id == place.topic_id
+        if partition in metadata.extents and metadata.extents[partition].topic_id == place.topic_id
     }
-    shorter = {partition for partition, place in ours.items() if place.next > survey.extents[partition].end}
+    shorter = {partition for partition, place in ours.items() if place.next > metadata.extents[partition].end}
     to_ask = {
         leader: {at: epoch for at in led if at in ours and (epoch := ours[at].epoch) is not None}
-        for leader, led in survey.leaders.items()
+        for leader, led in metadata.leaders.items()
     }
     ends = epoch_ends(admin, {leader: epochs for leader, epochs in to_ask.items() if epochs})
     return shorter | {

@@ -1,4 +1,4 @@
-"""A look at what the topics hold now, partition by partition: what is not learnt of one says nothing of the others."""
+"""What the topics hold now, partition by partition: an error for one partition does not affect the others."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.contacts import CONTACTS, not_there
 from mesaya_ws.eventlog.kafka.driver.admin import Questions, address, offsets
 
-# The end of a partition is asked first: what is committed between the two answers must not look as if it were blocked.
+# The end is asked for before what is readable: a commit between the answers must not look like a blocked record.
 _QUESTIONS: Questions = {
     "begin": (OffsetSpec.EARLIEST, IsolationLevel.READ_UNCOMMITTED),
     "end": (OffsetSpec.LATEST, IsolationLevel.READ_UNCOMMITTED),
@@ -28,7 +28,7 @@ _QUESTIONS: Questions = {
 
 
 class Finding(NamedTuple):
-    """Why a part of the log cannot be read; all of the topic when `number` is None."""
+    """Why a partition cannot be read, or the whole topic when `number` is None."""
 
     topic: str
     number: int | None
@@ -38,12 +38,12 @@ class Finding(NamedTuple):
 
 @frozen
 class Metadata:
-    """What the topics that exist hold.
+    """What the existing topics hold.
 
-    `extents` end at the high watermark, up to which records are acknowledged; `readable` says up to where they can be
-    read, which is less while a transaction is open. Of the partitions in `begun`, only the beginning is known.
-    `existing` are all partitions that exist, and `leaders` who leads those that are led. `findings` name everything of
-    which something is not known.
+    `extents` end at the high watermark, up to which records are acknowledged; `readable` is the last stable offset, up
+    to which they can be read, and lower while a transaction is open. For partitions in `begun`, only the beginning is
+    known. `existing` are all partitions, and `leaders` the partitions that each broker leads. `findings` name
+    everything that could not be learnt.
     """
 
     extents: Mapping[Partition, OffsetRange] = Factory(dict)
@@ -53,20 +53,20 @@ class Metadata:
     findings: Sequence[Finding] = ()
     leaders: Mapping[int, Sequence[Partition]] = Factory(dict)
 
-    def found(self, kind: Hindrance) -> list[Finding]:
+    def findings_of(self, kind: Hindrance) -> list[Finding]:
         """Return the findings of a kind."""
         return [finding for finding in self.findings if finding.kind is kind]
 
     @property
     def is_partial(self) -> bool:
-        """Whether something exists of which it is not known now what it holds."""
-        return bool(self.found(Hindrance.UNKNOWN))
+        """Whether it is not known of some partition what it holds."""
+        return bool(self.findings_of(Hindrance.UNKNOWN))
 
 
 def fetch_metadata(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata:
-    """Ask the brokers about `topics`. Raises `KafkaError` when nobody answers; a single leader that does not is found.
+    """Ask the brokers about `topics`, without creating missing ones.
 
-    Topics that do not exist are not created.
+    Raises `KafkaError` when no broker answers; if a single leader does not answer, that is a finding.
     """
     ids: dict[Partition, str] = {}
     leaders: dict[int, list[Partition]] = defaultdict(list)
@@ -105,12 +105,12 @@ def fetch_metadata(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata
 
 
 def not_allowed(topic: str) -> str:
-    """Say that a topic may not be read."""
+    """Return the reason of a topic that may not be read."""
     return f"Kafka does not let us read {topic}: allow our user READ and DESCRIBE, or leave it out of KAFKA_TOPICS."
 
 
 def _judge(topic: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield what a topic's own part of the answer says of all of its partitions."""
+    """Yield the findings that concern a whole topic."""
     name, error = topic["name"], for_code(topic["error_code"])
     allowed = topic.get("authorized_operations") or ()
     if error is UnknownTopicOrPartitionError:

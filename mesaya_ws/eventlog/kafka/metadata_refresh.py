@@ -1,6 +1,13 @@
-"""A follower's looks at the whole log: when they are taken, and what it means that they are not answered.
+"""When a follower fetches metadata, and what it means that the brokers do not answer.
 
-The time is that of the monotonic clock, and handed in.
+    state      event                                     next state
+    idle       the interval is over, or `expedite`       under way (`begin`)
+    under way  answered                                  idle, for REFRESH_INTERVAL (RETRY_INTERVAL if partial)
+    under way  failed                                    idle, for RETRY_INTERVAL
+    under way  no answer for OUTAGE_AFTER                under way; the outage is reported
+    any        no answer for RENEW_AFTER                 the clients are replaced (`result` raises)
+
+Times are those of the monotonic clock, and passed in.
 """
 
 import time
@@ -12,24 +19,24 @@ from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.eventlog.kafka.metadata import Metadata
 
-LOOK_INTERVAL = 3.0
-"""Seconds between two looks at the whole log, which find new topics and partitions, and whether it answers."""
+REFRESH_INTERVAL = 3.0
+"""Seconds between two refreshes, which find new topics and partitions, and show whether the brokers answer."""
 
 RETRY_INTERVAL = 0.5
-"""Seconds between two tries while it does not answer."""
+"""Seconds between two attempts while they do not answer."""
 
 OUTAGE_AFTER = 5.0
-"""Seconds without an answer that are told. Less is every restart of a broker, and nothing is lost by it."""
+"""Seconds without an answer after which that is reported. A restart of a broker takes less, and loses nothing."""
 
 RENEW_AFTER = 15.0
-"""Seconds without an answer after which the clients are replaced: they never go back to KAFKA_BROKERS by themselves, so
-they do not find a cluster all of whose addresses are new."""
+"""Seconds without an answer after which the clients are replaced: they never go back to KAFKA_BROKERS by themselves,
+and would not find a cluster whose addresses have all changed."""
 
 
 class Outages:
-    """Whether the log can be read, of which the beginning and the end of trouble are told.
+    """Yields `Unavailable` and `Available` when an outage begins and ends.
 
-    `why` is asked, with the time of the last answer, why there has been none since.
+    `why` is called with the time of the last answer, and returns why there has been none since.
     """
 
     def __init__(self, why: Callable[[float], str], now: float) -> None:
@@ -38,49 +45,50 @@ class Outages:
         self._availability = Availability()
 
     def answered(self, now: float) -> Iterator[LogEvent]:
-        """Take note that the log has answered, whatever it said of its parts."""
+        """Note that the brokers have answered, even if not for all partitions."""
         self._answered_at = now
         yield from self._availability.changes(None)
 
     def no_answer(self, now: float) -> Iterator[LogEvent]:
-        """Take note that it does not answer at present."""
+        """Note that they do not answer at present."""
         if now - self._answered_at > OUTAGE_AFTER:
             yield from self._availability.changes(self._why(self._answered_at))
 
 
 class MetadataRefresh:
-    """The looks that are taken with one set of clients, one after the other.
+    """The refreshes of one set of clients, one after another.
 
-    `take` begins one aside, for it takes 30 ms, and more of many partitions. `began_at` is when the last one began.
+    `fetch` starts one in another thread, since it takes 30 ms, and longer with many partitions. `began_at` is when the
+    last one began.
     """
 
-    def __init__(self, take: Callable[[], Future[Metadata]], outages: Outages, now: float) -> None:
-        self._take = take
+    def __init__(self, fetch: Callable[[], Future[Metadata]], outages: Outages, now: float) -> None:
+        self._fetch = fetch
         self._outages = outages
         self._under_way: Future[Metadata] | None = None
         self._next_at = -inf
         self._answered_at = self.began_at = now
 
     def begin(self, now: float) -> bool:
-        """Begin a look, when it is time for one and none is under way; return whether that was so."""
+        """Begin a refresh if one is due and none is under way; return whether it has begun."""
         if self._under_way is not None or now < self._next_at:
             return False
-        self.began_at, self._under_way = now, self._take()
+        self.began_at, self._under_way = now, self._fetch()
         return True
 
-    def hurry(self) -> None:
-        """Let the next look begin as soon as none is under way."""
+    def expedite(self) -> None:
+        """Make the next refresh due as soon as none is under way."""
         self._next_at = -inf
 
-    def found(self, now: float) -> Generator[LogEvent, None, Metadata | None]:
-        """Return what the look has found that was under way, once; None as long as there is nothing.
+    def result(self, now: float) -> Generator[LogEvent, None, Metadata | None]:
+        """Return the finished refresh, once; None while it is under way.
 
-        Tells of an outage, and raises whatever is the reason, when it is time to try with other clients.
+        Yields the events of an outage. Raises the cause when it is time for new clients.
         """
-        look = self._under_way
-        if look is None:
+        refresh = self._under_way
+        if refresh is None:
             return None
-        if not look.done():
+        if not refresh.done():
             if now - self.began_at > OUTAGE_AFTER:
                 yield from self._outages.no_answer(now)
             if now - self.began_at > RENEW_AFTER:
@@ -88,20 +96,20 @@ class MetadataRefresh:
             return None
         self._under_way = None
         try:
-            survey = look.result()
+            metadata = refresh.result()
         except Exception:
             if now - self._answered_at > RENEW_AFTER:
                 raise
             self._next_at = now + RETRY_INTERVAL
             yield from self._outages.no_answer(now)
             return None
-        # What cannot be seen now, a new leader may soon tell.
-        self._next_at = now + (RETRY_INTERVAL if survey.is_partial else LOOK_INTERVAL)
+        # A new leader may soon answer for what is missing.
+        self._next_at = now + (RETRY_INTERVAL if metadata.is_partial else REFRESH_INTERVAL)
         self._answered_at = now
-        return survey
+        return metadata
 
     def wait(self, seconds: float) -> None:
-        """Block until the look that is under way has ended, or for so long."""
+        """Block until the refresh that is under way has ended, at most for so many seconds."""
         if self._under_way is None:
             time.sleep(seconds)
         else:

@@ -1,4 +1,4 @@
-"""Where a follower is in each partition, and what a look at the whole log means for that."""
+"""Where a follower is in each partition, and what fresh metadata means for that."""
 
 import time
 from collections import defaultdict
@@ -18,68 +18,67 @@ from mesaya_ws.eventlog.kafka.metadata import Metadata
 
 
 class Places:
-    """What a follower knows of the partitions that it reads, from one consumer to the next.
+    """What a follower knows of the partitions that it reads; it outlives the consumer.
 
-    That one of the topics `made` with their first record does not exist is no trouble.
+    A topic in `made` is created with its first record: until then, that it does not exist is no trouble.
     """
 
     def __init__(self, start: Mapping[Partition, PartitionPosition], made: Collection[str]) -> None:
-        # The offset after all that was handed over.
+        # The offset after the last delivered record.
         self.next = {TopicPartition(*partition): place.next for partition, place in start.items()}
-        # By topic, the incarnation that the offsets in `next` belong to.
+        # By topic, the id of the topic that the offsets in `next` belong to.
         self.ids = {partition.topic: place.topic_id for partition, place in start.items()}
-        # The epochs of what was handed over, as far as they have been told.
+        # The epochs of delivered records.
         self.epochs: defaultdict[TopicPartition, Epochs] = defaultdict(Epochs)
         for partition, place in start.items():
             if place.epoch is not None and place.next:
                 self.epochs[TopicPartition(*partition)].begin(place.next - 1, place.epoch)
-        # What could not be read since the last record that could: its first offset, why, and whether it is too large.
+        # Unreadable records since the last readable one: their first offset, why, and whether they are too large.
         self.poisoned: dict[TopicPartition, tuple[int, str, bool]] = {}
-        # Where the broker said that the place is not valid, with the offset up to which the log agrees, if it said so.
-        # Until a look tells where to go on, nothing is handed over of these.
-        self.astray: dict[TopicPartition, int | None] = {}
-        # How much more there is than has been handed over, of the partitions of which we have said so.
-        self.behind: dict[TopicPartition, int] = {}
-        # What the broker refuses to hand out: not asked for again before the next look.
-        self.aside: set[TopicPartition] = set()
+        # Partitions whose offset is invalid by the broker's word, with the offset up to which the log agrees, if known.
+        # Nothing is delivered of them until a refresh shows where to go on.
+        self.invalid: dict[TopicPartition, int | None] = {}
+        # The lag that was last reported, of partitions that have some.
+        self.lags: dict[TopicPartition, int] = {}
+        # Partitions that the broker refuses: not fetched before the next refresh.
+        self.refused: set[TopicPartition] = set()
         self._made = made
         self._ledger = Ledger()
 
     def seek(self, consumer: Consumer, partition: TopicPartition) -> None:
-        """Let the consumer go on where we are."""
+        """Let the consumer go on from our offset."""
         here = self.next[partition]
         consumer.seek(partition, here, self.epochs[partition].at(here))
 
     def agreed(self, partition: TopicPartition, at: Any) -> int | None:
-        """Return the offset up to which a log agrees with what was read of it, if the broker knows.
+        """Return the offset up to which the log agrees with what was read of it; None if the broker does not know.
 
-        It has told the last epoch of its own that was not after ours, and where that ended. What we have read of later
-        ones does not count.
+        `at` is the last epoch of the broker that is not after ours, and its end. What was read in later epochs is lost.
         """
         if at is None:
             return None
         ours: int | None = self.epochs[partition].first_above(at.leader_epoch)
         return int(at.offset) if ours is None else min(at.offset, ours)
 
-    def skipped(self, partition: TopicPartition, next_offset: int) -> Iterator[LogEvent]:
-        """Tell what could not be read before `next_offset`."""
+    def unreadable(self, partition: TopicPartition, next_offset: int) -> Iterator[LogEvent]:
+        """Yield the unreadable records before `next_offset`."""
         if partition in self.poisoned:
             first, why, too_large = self.poisoned.pop(partition)
             yield Corrupt(Partition(*partition), first, next_offset, why, too_large)
             self.next[partition] = next_offset
 
-    def found(
-        self, consumer: Consumer, survey: Metadata, looked_at: float, to_judge: Set[TopicPartition]
+    def on_metadata(
+        self, consumer: Consumer, metadata: Metadata, fetched_at: float, to_resolve: Set[TopicPartition]
     ) -> Iterator[LogEvent]:
-        """Tell what a look at the log has found, and read from the partitions that are there now.
+        """Yield what fresh metadata says, and read from the partitions that exist now.
 
-        Of those that are astray, it says where to go on in the ones `to_judge`, which were so when it began.
+        Of the invalid offsets, those in `to_resolve`, which were known when the refresh began, are resolved.
         """
-        extents = self._extents(consumer, survey)
+        extents = self._extents(consumer, metadata)
         assigned = consumer.raw.assignment()
         for partition in list(self.poisoned):
             if partition in assigned & extents.keys():
-                yield from self.skipped(partition, consumer.place(partition))
+                yield from self.unreadable(partition, consumer.place(partition))
         replaced = set[TopicPartition]()
         for topic, id in {partition.topic: extent.topic_id for partition, extent in extents.items()}.items():
             known = self.ids.get(topic, id)
@@ -89,24 +88,26 @@ class Places:
                 replaced |= gone
                 for partition in gone:
                     del self.next[partition]
-                    self.astray.pop(partition, None)
+                    self.invalid.pop(partition, None)
                     self.epochs.pop(partition, None)
                 yield TopicRecreated(topic, id)
-        self._assign(consumer, survey, extents, replaced)
-        yield from self._find_places(consumer, extents, to_judge)
-        ends = {partition: survey.readable.get(Partition(*partition), extents[partition].end) for partition in extents}
-        consumer.end_look(ends, replaced)
-        yield self._sources(consumer, survey, extents, looked_at)
-        # Whether it is still refused is tried now and then.
-        self.aside.clear()
+        self._assign(consumer, metadata, extents, replaced)
+        yield from self._resolve_invalid(consumer, extents, to_resolve)
+        ends = {
+            partition: metadata.readable.get(Partition(*partition), extents[partition].end) for partition in extents
+        }
+        consumer.end_refresh(ends, replaced)
+        yield self._log_metadata(consumer, metadata, extents, fetched_at)
+        # They are tried again until the next refresh.
+        self.refused.clear()
 
-    def _extents(self, consumer: Consumer, survey: Metadata) -> dict[TopicPartition, OffsetRange]:
-        """Return what is known of the partitions that can be read.
+    def _extents(self, consumer: Consumer, metadata: Metadata) -> dict[TopicPartition, OffsetRange]:
+        """Return the extents of the partitions that can be read.
 
-        A fetch tells the end of a partition, too, when nobody else does.
+        Where the metadata lacks the end of a partition, the last fetch may know it.
         """
-        extents = {TopicPartition(*partition): extent for partition, extent in survey.extents.items()}
-        for at, (id, begin, _) in survey.begun.items():
+        extents = {TopicPartition(*partition): extent for partition, extent in metadata.extents.items()}
+        for at, (id, begin, _) in metadata.begun.items():
             partition = TopicPartition(*at)
             self.next.setdefault(partition, begin)
             self.ids.setdefault(at.topic, id)
@@ -118,15 +119,15 @@ class Places:
     def _assign(
         self,
         consumer: Consumer,
-        survey: Metadata,
+        metadata: Metadata,
         extents: Mapping[TopicPartition, OffsetRange],
         replaced: Set[TopicPartition],
     ) -> None:
-        """Read from what is there, as far as we may; what exists but is not seen now stays as it is."""
+        """Assign the existing partitions that we may read; what exists without known offsets stays as it is."""
         assigned = consumer.raw.assignment()
-        forbidden = {finding.topic for finding in survey.found(Hindrance.REFUSED)}
-        existing = {TopicPartition(*partition) for partition in survey.existing}
-        begun = {TopicPartition(*at) for at, (id, _, _) in survey.begun.items() if self.ids[at.topic] == id}
+        forbidden = {finding.topic for finding in metadata.findings_of(Hindrance.REFUSED)}
+        existing = {TopicPartition(*partition) for partition in metadata.existing}
+        begun = {TopicPartition(*at) for at, (id, _, _) in metadata.begun.items() if self.ids[at.topic] == id}
         stay = {partition for partition in (assigned & existing) - replaced if partition.topic not in forbidden}
         for partition in assigned - replaced:
             self.next[partition] = consumer.place(partition)
@@ -142,10 +143,10 @@ class Places:
         for partition in wanted - stay:
             self.seek(consumer, partition)
 
-    def _sources(
-        self, consumer: Consumer, survey: Metadata, extents: Mapping[TopicPartition, OffsetRange], looked_at: float
+    def _log_metadata(
+        self, consumer: Consumer, metadata: Metadata, extents: Mapping[TopicPartition, OffsetRange], fetched_at: float
     ) -> LogMetadata:
-        """Return what is to be told of a look: what there is, what can be had of it, and what cannot, and why."""
+        """Return what the log holds, how much of it is left to read, and what cannot be read, and why."""
         left = {
             partition: max(0, (consumer.end(partition) or 0) - max(extent.begin, self.next[partition]))
             for partition, extent in extents.items()
@@ -155,20 +156,20 @@ class Places:
         failing = {Partition(*partition): code for partition, code in consumer.failing.items()}
         known = {Partition(*partition): extent for partition, extent in extents.items()}
         lags, troubles = sort_out(
-            self._ledger.enter(observe(survey, known, failing, self._made)),
+            self._ledger.enter(observe(metadata, known, failing, self._made)),
             {Partition(*partition): lag for partition, lag in left.items()},
             {Partition(*partition) for partition in unseen} | failing.keys(),
         )
-        self.behind = {partition: lag for partition, lag in left.items() if lags.get(Partition(*partition))}
-        at = round((time.time() - (monotonic() - looked_at)) * 1000)
+        self.lags = {partition: lag for partition, lag in left.items() if lags.get(Partition(*partition))}
+        at = round((time.time() - (monotonic() - fetched_at)) * 1000)
         return LogMetadata(known, lags, at, troubles)
 
-    def _find_places(
-        self, consumer: Consumer, extents: Mapping[TopicPartition, OffsetRange], to_judge: Set[TopicPartition]
+    def _resolve_invalid(
+        self, consumer: Consumer, extents: Mapping[TopicPartition, OffsetRange], to_resolve: Set[TopicPartition]
     ) -> Iterator[LogEvent]:
-        """Go on where the log does, in partitions that do not hold the place we were at."""
-        for partition in to_judge & self.astray.keys():
-            agreed = self.astray.pop(partition)
+        """Resolve invalid offsets: go on where the log does, and yield what was lost."""
+        for partition in to_resolve & self.invalid.keys():
+            agreed = self.invalid.pop(partition)
             if partition not in extents.keys() & consumer.raw.assignment():
                 continue
             begin, end, _ = extents[partition]

@@ -1,4 +1,4 @@
-"""Topics of our own: made with the first record for them, when nobody has made them before."""
+"""Topics of our own, which are created with their first record if they are missing."""
 
 from collections.abc import Mapping
 
@@ -21,21 +21,21 @@ COMPACTED: Configs = {
     "min.cleanable.dirty.ratio": "0.1",
 }
 
-KEPT: Configs = {"retention.ms": "-1"}
+RETAIN_FOREVER: Configs = {"retention.ms": "-1"}
 
 
 REPLICAS = 3
-"""Replicas that a topic of ours should have: what it holds must stay when a broker goes. Their default is 1."""
+"""Replicas of a topic of ours, which must survive the loss of a broker; the brokers' default is 1."""
 
 
 def create_topic(admin: KafkaAdminClient, topic: str, configs: Configs) -> None:
-    """Create a topic of one partition, with up to `REPLICAS` replicas; if it is there, that is fine.
+    """Create a topic of one partition with up to `REPLICAS` replicas, unless it exists.
 
-    Raises `RecordRejectedError` when they do not let us, another `KafkaError` when they do not answer.
+    Raises `RecordRejectedError` when the brokers refuse, another `KafkaError` when they do not answer.
     """
     brokers = admin.describe_cluster()["brokers"]
     serving = [broker for broker in brokers if not broker.get("is_fenced")]
-    # With less than two, what the brokers think right: their own number may be asked for.
+    # With one broker, the brokers' own default applies.
     replicas = min(len(serving), REPLICAS) if len(serving) > 1 else -1
     try:
         admin.create_topics({topic: {"num_partitions": 1, "replication_factor": replicas, "configs": dict(configs)}})

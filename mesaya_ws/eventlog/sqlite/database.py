@@ -2,10 +2,10 @@
 
 The file is in WAL mode with `synchronous=FULL`, so a commit that has returned is on the disk
 (https://sqlite.org/wal.html, https://sqlite.org/pragma.html#pragma_synchronous). All records have one order, their
-`seq`; inside of it each topic counts offsets of its own (`place`), from 0 and without holes. Records are only ever
-removed from the beginning of a topic; or, of a compacted one, when a later record has their key, with the same commit.
-Neither `seq` nor offsets are used twice, whatever is removed; unless the file is put back from a copy. So at each
-opening by one who will append, a new epoch begins, with a number that nobody has had before.
+`seq`; within it each topic has offsets of its own (the column `place`), from 0 and without holes. Records are removed
+only from the beginning of a topic; or, in a compacted one, when a later record has their key, in the same commit.
+Neither `seq` nor offsets are used twice, unless the file is restored from a copy. Therefore each opening for appending
+begins a new epoch with a random number.
 """
 
 import os
@@ -23,10 +23,10 @@ from mesaya_ws.core.log.records import Appended, NewRecord, Record
 from mesaya_ws.eventlog.sqlite.diagnosis import reason
 
 PAGE_RECORDS, PAGE_BYTES = 200, 4 * 1024 * 1024
-"""A page ends with the record that reaches either. To understand one takes a few milliseconds, without a break."""
+"""A page ends with the record that reaches either. The event loop decodes a page in a few milliseconds."""
 
 _FIRST_EPOCH = 1 << 31
-"""Kafka's are below; what is above, positions check with the topics' ids, too."""
+"""Kafka's epochs are below."""
 
 _APPLICATION_ID = 0x4D595753
 _FORMAT = 1
@@ -39,7 +39,7 @@ _SCHEMA = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
     f"PRAGMA user_version = {_FORMAT}",
 )
-# A file of before there were epochs has no such table; what is older than the first of them is of none.
+# Files of older versions have no such table; records before the first epoch belong to none.
 _EPOCH_TABLE = """
     CREATE TABLE IF NOT EXISTS epoch (
         id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL REFERENCES topic, place INTEGER NOT NULL,
@@ -71,11 +71,11 @@ _LAST = "SELECT coalesce(max(seq), 0) FROM record"
 
 
 class DatabaseError(Exception):
-    """Something is wrong with the file; the message is a sentence that names it, and says what to do."""
+    """The file cannot be used; the message is a sentence that names it, and says what to do."""
 
 
 class Topic(NamedTuple):
-    """A topic as it is now: it holds the offsets `begin <= offset < end`."""
+    """A topic, which holds the offsets `begin <= offset < end`."""
 
     uuid: str
     begin: int
@@ -83,7 +83,7 @@ class Topic(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Records in one order; `seq` is that of the last; there may be more behind them."""
+    """Records in order; `seq` is that of the last one, and `more` whether there may be more after it."""
 
     records: list[Record]
     seq: int
@@ -91,7 +91,7 @@ class Page(NamedTuple):
 
 
 class Epoch(NamedTuple):
-    """Since when a topic has been written in the epoch `number`; later ones have a higher `id`."""
+    """From the offset `place` on, `topic` was written in the epoch `number`; later epochs have a higher `id`."""
 
     id: int
     topic: str
@@ -100,7 +100,7 @@ class Epoch(NamedTuple):
 
 
 def by_topic(epochs: Iterable[Epoch]) -> dict[str, Epochs]:
-    """Return what is known by topic, of epochs in the order of their places."""
+    """Return the epochs by topic; they must be in the order of their offsets."""
     known: dict[str, Epochs] = {}
     for _, topic, place, number in epochs:
         known.setdefault(topic, Epochs()).begin(place, number)
@@ -108,30 +108,30 @@ def by_topic(epochs: Iterable[Epoch]) -> dict[str, Epochs]:
 
 
 class Database:
-    """A connection to the file, for one thread; to be closed there. `path` is absolute.
+    """A connection to the file, for one thread, which must close it. `path` is absolute.
 
-    What others have locked is waited for, `patience` seconds at most. Everything raises `DatabaseError`.
+    It waits `timeout` seconds for locks of others. All methods raise `DatabaseError`.
     """
 
-    def __init__(self, path: Path, patience: float, *, create: bool = False) -> None:
+    def __init__(self, path: Path, timeout: float, *, create: bool = False) -> None:
         self.path = path
-        self._patience = patience
+        self._timeout = timeout
         self._knows_epochs = False
         self._ends: dict[str, int] = {}  # as of our last append
         with self._errors_explained():
             self._db = sqlite3.connect(
-                f"{path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=patience, isolation_level=None
+                f"{path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=timeout, isolation_level=None
             )
         try:
             self._file = self._file_at_path()
             self._check_kind(empty_is_fine=create)
-            self._check_place()
+            self._check_not_moved()
         except BaseException:
             self._db.close()
             raise
 
     def close(self) -> None:
-        """Close the connection; what was not committed is undone."""
+        """Close the connection; an open transaction is rolled back."""
         self._db.close()
 
     @property
@@ -146,14 +146,14 @@ class Database:
             return None
         return status.st_dev, status.st_ino
 
-    def _check_place(self) -> None:
+    def _check_not_moved(self) -> None:
         if self.moved:
             raise DatabaseError(
                 f"{self.path} has been removed or replaced: put it back, or restart to begin a new one."
             )
 
     def _check_kind(self, *, empty_is_fine: bool) -> None:
-        with self._transaction():  # another process may be making the file right now
+        with self._transaction():  # another process may be creating the file right now
             (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (format,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -166,7 +166,7 @@ class Database:
             )
 
     def migrate(self, topics: Iterable[str]) -> None:
-        """Add what is missing of tables and topics, begin an epoch of these, and make sure that commits are durable."""
+        """Add missing tables and topics, begin an epoch of these, and make commits durable."""
         self._use_wal()
         with self._errors_explained():
             self._db.execute("PRAGMA synchronous = FULL")
@@ -184,15 +184,15 @@ class Database:
         self._db.execute(_FORGET_EPOCHS, (REMEMBERED,))
 
     def _use_wal(self) -> None:
-        """Make the file one that can be read while it is written; this stays with the file."""
-        deadline = monotonic() + self._patience
+        """Put the file into WAL mode, in which it can be read while it is written; this is stored in the file."""
+        deadline = monotonic() + self._timeout
         with self._errors_explained():
             while True:
                 try:
                     (mode,) = self._db.execute("PRAGMA journal_mode = WAL").fetchone()
                     break
                 except sqlite3.OperationalError as error:
-                    # SQLite itself does not wait for others that do the same at this moment.
+                    # SQLite does not wait for another process that does the same at this moment.
                     if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
                         raise
                     sleep(0.02)
@@ -200,17 +200,17 @@ class Database:
             raise DatabaseError(f"{self.path} is where processes cannot share memory: choose a local disk.")
 
     def append(self, groups: Iterable[Iterable[NewRecord]], *, compact: bool = False) -> list[list[Appended]]:
-        """Append all records in one transaction; when it returns they are on the disk, at the places returned.
+        """Append all records in one transaction; when it returns they are on the disk, at the offsets returned.
 
-        What they are is asked when nobody else can append any more. Even when there are none, the file is written. With
-        `compact`, those with a key replace what their topic holds of that key.
+        `groups` are iterated once the transaction holds the write lock. The file is written even without records. With
+        `compact`, records with a key replace earlier ones of their topic and key.
         """
         places: list[list[Appended]] = []
         with self._transaction("IMMEDIATE"):
             ids = dict(self._db.execute("SELECT name, id FROM topic"))
             ends = dict(self._db.execute("SELECT name, next FROM topic"))
             if any(ends.get(name, 0) < end for name, end in self._ends.items()):
-                # An older copy has been written over the file: these offsets have been given out already.
+                # An older copy has been written over the file: these offsets have been assigned already.
                 self._begin_epoch(ids)
             now = time_ns() // 1_000_000
             rows = []
@@ -224,24 +224,24 @@ class Database:
                 places.append(appended)
             self._db.executemany(_ADD_RECORD, rows)
             if compact:
-                # The room is used again; there is no index of keys, since compacted topics are small.
+                # SQLite reuses the space. There is no index of keys, since compacted topics are small.
                 keyed = [(topic, offset, key) for topic, offset, _, key, _ in rows if key is not None]
                 self._db.executemany(_COMPACT, keyed)
             self._db.executemany(
                 "UPDATE topic SET next = ? WHERE id = ?", [(ends[name], id) for name, id in ids.items()]
             )
         self._ends = ends
-        self._check_place()  # else the others do not see what was committed
+        self._check_not_moved()  # otherwise nobody reads what was committed
         return places
 
     def try_to_write(self) -> None:
-        """Raise `DatabaseError` if the file could not be written now; nothing is."""
+        """Raise `DatabaseError` if the file cannot be written now; nothing is written."""
         with self._errors_explained():
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute("ROLLBACK")
 
     def version(self) -> int:
-        """Return a number that changes when another connection, of whatever process, has committed something."""
+        """Return a number that changes with each commit of another connection, in any process."""
         with self._errors_explained():
             (version,) = self._db.execute("PRAGMA data_version").fetchone()
         return int(version)
@@ -256,7 +256,7 @@ class Database:
     ) -> tuple[dict[str, Topic], list[Epoch], Page]:
         """Return all topics, the epochs with a higher id than `epoch`, and a page of all records after `seq`.
 
-        Without `seq`, one is found after which lies all that topics hold from their offsets in `places` on.
+        Without `seq`, the page begins with the first record that is at or after its topic's offset in `places`.
         """
         with self._transaction():
             start = self._seq_before(places) if seq is None else seq
@@ -268,7 +268,7 @@ class Database:
         return min(firsts) - 1 if firsts else int(self._db.execute(_LAST).fetchone()[0])
 
     def epochs(self) -> tuple[dict[str, Topic], dict[str, Epochs]]:
-        """Return all topics, and the epochs of those where some are known, at one moment."""
+        """Return all topics and their epochs, as of one moment."""
         with self._transaction():
             return self._topics(), by_topic(self._epochs(0))
 
@@ -276,13 +276,13 @@ class Database:
         return [Epoch(*row) for row in self._db.execute(_EPOCHS, (id,))] if self._has_epochs() else []
 
     def _has_epochs(self) -> bool:
-        """Return whether somebody has opened the file to append who knows of epochs."""
+        """Return whether a version that knows epochs has opened the file for appending."""
         if not self._knows_epochs:
             self._knows_epochs = self._db.execute(_HAS_EPOCHS).fetchone() == (1,)
         return self._knows_epochs
 
     def read(self, topic: str, start: int, limit: int) -> tuple[Topic | None, Page]:
-        """Return a topic, if it exists, and a page of its records from offset `start` on, at one moment."""
+        """Return a topic, if it exists, and a page of its records from offset `start` on, as of one moment."""
         with self._transaction():
             return self._topics().get(topic), self._page(_READ, (topic, start, limit))
 

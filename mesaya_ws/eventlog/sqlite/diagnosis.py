@@ -1,10 +1,10 @@
-"""What SQLite's errors mean for a log file, in a few words: what is wrong with it, and what to do."""
+"""What SQLite's errors mean for a log file: what is wrong with it, and what to do."""
 
 import sqlite3
 
 
 def reason(error: sqlite3.Error) -> str:
-    """Say of a file what is wrong with it and what to do: the rest of a sentence."""
+    """Return what is wrong with a file and what to do: the rest of a sentence that begins with its path."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:  # the other bits are details (https://sqlite.org/rescode.html)
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return "is locked by another program: end that one, or wait for it"

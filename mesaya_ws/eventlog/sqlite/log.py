@@ -1,6 +1,6 @@
-"""The embedded log as an `EventLog`: a writer for all who append, a follower for each who follows.
+"""The embedded log as an `EventLog`: one writer thread for all appends, and one thread for each follower.
 
-A connection lives and dies in one thread: the writer has one, each follower has one, and each read opens its own.
+An SQLite connection belongs to one thread: the writer has one, each follower has one, and each read opens its own.
 """
 
 import queue
@@ -25,16 +25,16 @@ from mesaya_ws.core.log.interface import (
 )
 from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.eventlog.sqlite.database import PAGE_RECORDS, Database, DatabaseError
-from mesaya_ws.eventlog.sqlite.follower import READ_PATIENCE, RETRY_INTERVAL, Follower, extents
+from mesaya_ws.eventlog.sqlite.follower import READ_TIMEOUT, RETRY_INTERVAL, Follower, extents
 from mesaya_ws.settings import SettingsError
 
 RECORD_BYTES = 1024 * 1024
-"""Size of key and value together that a record may have; Kafka's producers have the same bound by default."""
+"""Bytes of a record's key and value together; Kafka's producers have the same bound by default."""
 
 GROUP_RECORDS = 5000
-"""Records after which a transaction takes in no more waiting appends."""
+"""Records after which a transaction includes no more waiting appends."""
 
-APPEND_PATIENCE = 5.0
+APPEND_TIMEOUT = 5.0
 """Seconds to wait for a file that another program has locked."""
 
 _Answer = TypeVar("_Answer")
@@ -42,11 +42,10 @@ _Answer = TypeVar("_Answer")
 
 @asynccontextmanager
 async def open_sqlite_log(path: Path, topics: Sequence[str], *, compact: bool = False) -> AsyncIterator[EventLog]:
-    """Open the log in the file `path`, which is created when it is missing, for the given topics.
+    """Open the log in the file `path` for the given topics; a missing file is created.
 
-    With `compact`, a record that is appended with a key replaces those of the same topic and key.
-
-    Raises `SettingsError` when the file cannot be used.
+    With `compact`, an appended record replaces earlier ones of the same topic and key. Raises `SettingsError` when the
+    file cannot be used.
     """
     path = path.absolute()  # noqa: ASYNC240 - asks for the working directory, and no disk
     await trio.to_thread.run_sync(_prepare, path, topics)
@@ -61,20 +60,20 @@ async def open_sqlite_log(path: Path, topics: Sequence[str], *, compact: bool = 
 
 def _prepare(path: Path, topics: Sequence[str]) -> None:
     try:
-        with closing(Database(path, APPEND_PATIENCE, create=True)) as file:
+        with closing(Database(path, APPEND_TIMEOUT, create=True)) as file:
             file.migrate(topics)
     except DatabaseError as error:
         raise SettingsError([f"EVENT_LOG_FILE: {error}"]) from error
 
 
 async def _in_own_thread(job: Callable[[], None], name: str) -> None:
-    """Run a job that lasts: it takes none of the threads that others wait for."""
+    """Run a long job without using up one of Trio's limited worker threads."""
     await trio.to_thread.run_sync(job, thread_name=name, limiter=trio.CapacityLimiter(1))
 
 
 @attrs.define(eq=False)
 class _Request:
-    """Records that wait to be appended, and what became of them: `appended`, or a `failure`."""
+    """Records that wait to be appended, and the result when `done` is set: `appended`, or a `failure`."""
 
     records: Sequence[NewRecord]
     done: trio.Event = attrs.field(factory=trio.Event)
@@ -92,14 +91,14 @@ class SqliteLog:
         self._topics = frozenset(topics)
         self._trouble: str | None = None
         self._older_copy = threading.Event()
-        """The file has lost its end: to be opened anew before anything is appended, for that begins an epoch."""
+        """Set when the file turns out to be an older copy: the writer must reopen it, which begins an epoch."""
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._wakers: set[threading.Event] = set()
         self._readers = trio.CapacityLimiter(4)
         self._token = trio.lowlevel.current_trio_token()
 
     async def append(self, records: Sequence[NewRecord]) -> list[Appended]:
-        """See `EventLog.append`. What is cancelled before it was written is not written."""
+        """See `EventLog.append`. Records whose append is cancelled before they were written are not written."""
         refused = next(((n, why) for n, record in enumerate(records) if (why := self._refusal(record))), None)
         request = _Request(records[: refused[0]] if refused else records)
         if request.records:
@@ -129,7 +128,7 @@ class SqliteLog:
         start: Mapping[Partition, PartitionPosition] = BEGINNING,
         paused: Paused = nothing_is_paused,
     ) -> None:
-        """See `EventLog.follow`. There is one source: the whole log."""
+        """See `EventLog.follow`. The whole log is one source."""
         follower = Follower(self._path, self._topics, deliver, start, lambda: self._trouble, self._older_copy.set)
         self._wakers.add(follower.wake)
         try:
@@ -139,33 +138,33 @@ class SqliteLog:
 
     async def read(self, partition: Partition, start: int, limit: int = PAGE_RECORDS) -> list[Record]:
         """See `EventLog.read`. A page may hold fewer records than there are, when they are large."""
-        topic, page = await self._ask(lambda file: file.read(partition.topic, start, limit))
+        topic, page = await self._query(lambda file: file.read(partition.topic, start, limit))
         if topic is None or partition.number != 0 or start < topic.begin:
             raise OffsetGoneError(f"{partition.topic} does not hold offset {start} of partition {partition.number}.")
         return page.records
 
     async def extents(self, *, skip_refused: bool = False) -> Mapping[Partition, OffsetRange]:
         """See `EventLog.extents`."""
-        topics = await self._ask(Database.topics)
+        topics = await self._query(Database.topics)
         return extents({name: topic for name, topic in topics.items() if name in self._topics})
 
     async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
         """See `EventLog.lost_ends`."""
         asked = {partition.topic: place for partition, place in places.items() if partition.number == 0}
-        topics, epochs = await self._ask(Database.epochs)
+        topics, epochs = await self._query(Database.epochs)
         return {
             Partition(name, 0)
             for name, (topic_id, next_offset, epoch) in asked.items()
             if name in topics
             and topics[name].uuid == topic_id
-            and (topics[name].end < next_offset or _is_other(epoch, epochs.get(name, Epochs()).at(next_offset)))
+            and (topics[name].end < next_offset or _differs(epoch, epochs.get(name, Epochs()).at(next_offset)))
         }
 
-    async def _ask(self, question: Callable[[Database], _Answer]) -> _Answer:
-        """Ask the file something, in a thread and on a connection of its own."""
+    async def _query(self, question: Callable[[Database], _Answer]) -> _Answer:
+        """Query the file, in a thread and on a connection of its own."""
 
         def ask() -> _Answer:
-            with closing(Database(self._path, READ_PATIENCE)) as file:
+            with closing(Database(self._path, READ_TIMEOUT)) as file:
                 return question(file)
 
         try:
@@ -174,7 +173,7 @@ class SqliteLog:
             raise LogUnavailableError(str(error)) from error
 
     def _write(self) -> None:
-        """Append what is asked for, in order; all that waits goes into one transaction. Runs in the writer's thread."""
+        """Append what is requested, in order, all waiting requests in one transaction. Runs in the writer's thread."""
         with ExitStack() as opened:
             file: Database | None = None
             while (requests := self._gather()) is not None:
@@ -182,7 +181,7 @@ class SqliteLog:
                     if file is None or file.moved or self._older_copy.is_set():
                         self._older_copy.clear()
                         opened.close()
-                        file = opened.enter_context(closing(Database(self._path, APPEND_PATIENCE)))
+                        file = opened.enter_context(closing(Database(self._path, APPEND_TIMEOUT)))
                         file.migrate(self._topics)
                     groups = (() if request.withdrawn else request.records for request in requests)
                     places = file.append(groups, compact=self._compact)
@@ -193,12 +192,12 @@ class SqliteLog:
                     opened.close()
                     file = None
                     self._trouble = str(error)
-                self._token.run_sync_soon(_answer, requests, self._trouble)
+                self._token.run_sync_soon(_complete, requests, self._trouble)
                 for waker in tuple(self._wakers):
                     waker.set()
 
     def _gather(self) -> list[_Request] | None:
-        """Wait for requests and return all that wait: none of them, to try whether trouble is over; None at the end."""
+        """Return all waiting requests, or none to check whether trouble is over; None when the log is closed."""
         requests: list[_Request] = []
         records = 0
         try:
@@ -217,12 +216,12 @@ class SqliteLog:
         return requests
 
 
-def _is_other(epoch: int | None, known: int | None) -> bool:
-    """Return whether two epochs are known to differ."""
+def _differs(epoch: int | None, known: int | None) -> bool:
+    """Return whether both epochs are known, and differ."""
     return None not in (epoch, known) and epoch != known
 
 
-def _answer(requests: Sequence[_Request], failure: str | None) -> None:
+def _complete(requests: Sequence[_Request], failure: str | None) -> None:
     for request in requests:
         request.failure = failure
         request.done.set()

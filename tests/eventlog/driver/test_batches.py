@@ -270,7 +270,7 @@ def test_what_is_good_before_a_poisoned_record_is_taken_first():
     assert records.next_fetch_offset == 43
     with pytest.raises(CorruptRecordError, match="offset 43 is longer"):
         records.take(100)
-    assert records.behind == 49, "nothing in the batch can be read any more"
+    assert records.batch_end == 49, "nothing in the batch can be read any more"
 
 
 @pytest.mark.parametrize("follows", ["a good one", "a bad one", "nothing"])
@@ -285,7 +285,7 @@ def test_where_a_damaged_batch_ends_is_believed_only_to_the_next_one(follows):
     records = records_of(bytes(damaged) + following, 5)
     with pytest.raises(CorruptRecordError, match="offset 5 has another checksum"):
         records.take(100)
-    assert records.behind == (15 if follows == "a good one" else 0)
+    assert records.batch_end == (15 if follows == "a good one" else 0)
 
 
 def test_marks_and_aborted_transactions_are_hidden():

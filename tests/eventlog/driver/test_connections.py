@@ -35,7 +35,7 @@ def test_an_address_that_failed_is_not_waited_for_while_there_are_others():
 @pytest.mark.parametrize("kind", ["admin", "consumer", "producer"])
 def test_who_wants_a_client_when_they_have_been_closed_meanwhile_gets_an_error_of_kafka(kind):
     clients = Clients(connection_options(Settings(kafka_brokers=("127.0.0.1:1",))))
-    clients.free()
+    clients.interrupt()
     with pytest.raises(KafkaError):
         getattr(clients, kind)()
 

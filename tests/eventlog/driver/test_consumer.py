@@ -45,7 +45,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
     raw = SimpleNamespace(_fetcher=Silent(), _subscription=SimpleNamespace(assignment=places))
     monkeypatch.setattr(module, "KafkaConsumer", lambda **_: raw)
     consumer = Consumer(lambda: None, {})
-    consumer.end_look({A: 3, B: 3}, set())
+    consumer.end_refresh({A: 3, B: 3}, set())
     return consumer
 
 
@@ -64,9 +64,9 @@ def answer(consumer: Consumer, at: TopicPartition, end: int, *, stable: int | No
 def test_what_answers_tell_is_known_when_it_has_been_heard(consumer: Consumer):
     answer(consumer, A, 7)
     assert consumer.lag(A) == 0
-    assert consumer.hear() == {A}
+    assert consumer.updated() == {A}
     assert (consumer.lag(A), consumer.lag(A, 6), consumer.lag(A, 9), consumer.lag(B)) == (4, 1, 0, 0)
-    assert consumer.hear() == set()
+    assert consumer.updated() == set()
     assert consumer.lag(A) == 4
 
 
@@ -75,55 +75,55 @@ def test_the_end_is_where_transactions_are_done_if_the_broker_knows(
     consumer: Consumer, end: int, stable: int, lag: int
 ):
     answer(consumer, A, end, stable=stable)
-    consumer.hear()
+    consumer.updated()
     assert consumer.lag(A) == lag
 
 
 def test_an_answer_without_an_end_tells_nothing(consumer: Consumer):
     answer(consumer, A, -1)
-    assert consumer.hear() == set()
+    assert consumer.updated() == set()
 
 
 def test_what_an_answer_told_during_a_look_is_not_forgotten_for_it(consumer: Consumer):
-    consumer.begin_look()
+    consumer.begin_refresh()
     answer(consumer, A, 8)
-    consumer.hear()
-    consumer.end_look({A: 5, B: 6}, set())
+    consumer.updated()
+    consumer.end_refresh({A: 5, B: 6}, set())
     assert (consumer.lag(A), consumer.lag(B)) == (5, 3)
 
 
 def test_an_answer_that_has_not_been_heard_when_a_look_ends_is_heard_after_it(consumer: Consumer):
-    consumer.begin_look()
+    consumer.begin_refresh()
     answer(consumer, A, 8)
-    consumer.end_look({A: 5, B: 5}, set())
+    consumer.end_refresh({A: 5, B: 5}, set())
     assert consumer.lag(A) == 2
-    assert consumer.hear() == {A}
+    assert consumer.updated() == {A}
     assert consumer.lag(A) == 5
 
 
 def test_a_look_knows_better_than_what_was_told_before_it_began(consumer: Consumer):
     answer(consumer, A, 8)
-    consumer.hear()
-    consumer.begin_look()
-    consumer.end_look({A: 5, B: 5}, set())
+    consumer.updated()
+    consumer.begin_refresh()
+    consumer.end_refresh({A: 5, B: 5}, set())
     assert consumer.lag(A) == 2, "the log is shorter now"
 
 
 def test_of_what_a_look_does_not_find_but_is_still_read_what_was_known_holds(consumer: Consumer):
-    consumer.begin_look()
+    consumer.begin_refresh()
     answer(consumer, A, 8)
-    consumer.hear()
-    consumer.end_look({B: 3}, set())
+    consumer.updated()
+    consumer.end_refresh({B: 3}, set())
     assert (consumer.end(A), consumer.lag(A)) == (8, 5)
 
 
 @pytest.mark.parametrize("replaced", [set(), {A}])
 def test_of_what_is_not_read_any_more_nothing_is_known(consumer: Consumer, replaced: set[TopicPartition]):
     answer(consumer, A, 8)
-    consumer.hear()
+    consumer.updated()
     if not replaced:
         del consumer.raw._subscription.assignment[A]
-    consumer.end_look({B: 3}, replaced)
+    consumer.end_refresh({B: 3}, replaced)
     assert (consumer.end(A), consumer.lag(A, 0)) == (None, 0)
     assert consumer.end(B) == 3
 
@@ -140,13 +140,13 @@ def test_what_the_broker_hands_nothing_out_of_is_failing_until_it_does(consumer:
 
 @pytest.mark.parametrize("heard", [False, True])
 def test_what_was_told_of_a_topic_that_was_created_again_is_forgotten(consumer: Consumer, heard: bool):
-    consumer.begin_look()
+    consumer.begin_refresh()
     for at in (A, B):
         answer(consumer, at, 8)
     if heard:
-        consumer.hear()
-    consumer.end_look({A: 4, B: 4}, {A})
-    assert consumer.hear() == (set() if heard else {B})
+        consumer.updated()
+    consumer.end_refresh({A: 4, B: 4}, {A})
+    assert consumer.updated() == (set() if heard else {B})
     assert (consumer.lag(A), consumer.lag(B)) == (1, 5)
 
 
@@ -203,7 +203,7 @@ def test_what_had_arrived_of_a_paused_topic_that_was_created_again_is_forgotten_
     fetcher = consumer.raw._fetcher
     fetcher._paused_completed_fetches = {A: "old", B: "kept"}
     fetcher._paused_partition_records = {A: "old"}
-    consumer.end_look({A: 0, B: 3}, {A})
+    consumer.end_refresh({A: 0, B: 3}, {A})
     assert fetcher._paused_completed_fetches == {B: "kept"}
     assert fetcher._paused_partition_records == {}
 

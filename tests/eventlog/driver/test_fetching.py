@@ -71,7 +71,7 @@ def offsets(consumer: Consumer) -> dict[TopicPartition, list[int]]:
 def test_what_arrives_is_handed_over_and_moves_the_place(consumer: Consumer):
     answer(consumer, {A: numbered(3), B: numbered(2)})
     assert offsets(consumer) == {A: [0, 1, 2], B: [0, 1]}
-    assert consumer.hear() == {A, B}
+    assert consumer.updated() == {A, B}
     assert (consumer.place(A), consumer.lag(A), consumer.lag(B)) == (3, END - 3, END - 2)
     assert offsets(consumer) == {}
 

@@ -1,4 +1,4 @@
-"""Questions to single leaders: the admin client can send them, but offers only ones that fail as a whole."""
+"""Requests to single leaders: the admin client offers only requests that fail as a whole."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from kafka.protocol.consumer import OffsetForLeaderEpochRequest
 from mesaya_ws.core.log.records import Partition
 
 Questions = Mapping[str, tuple[OffsetSpec, IsolationLevel]]
-"""Which offset of a partition is asked for, as whom, by the name of the question."""
+"""Which offset of a partition is asked for, and at which isolation level, by the name of the question."""
 
 _Topic = OffsetForLeaderEpochRequest.OffsetForLeaderTopic
 _Partition = _Topic.OffsetForLeaderPartition
@@ -32,16 +32,16 @@ def offsets(
 def epoch_ends(
     admin: KafkaAdminClient, epochs: Mapping[int, Mapping[Partition, int]]
 ) -> dict[Partition, tuple[int, int]]:
-    """Ask leaders for the last epochs that are not after these of their partitions, and return those with their ends.
+    """Return, for each partition, the leader's last epoch that is not after the given one, and the end of that.
 
-    `KafkaAdminClient` has no such question. Raises `KafkaError` when a leader does not tell.
+    `KafkaAdminClient` has no such request. Raises `KafkaError` when a leader does not answer.
     """
     ends: dict[Partition, tuple[int, int]] = admin._manager.run(_epoch_ends, admin, epochs)
     return ends
 
 
 def address(admin: KafkaAdminClient, broker: int) -> str | None:
-    """Return where Kafka says that a broker is; None when it names no such broker now."""
+    """Return the address that Kafka names for a broker; None when it names no such broker now."""
     known = admin._manager.cluster.broker_metadata(broker)
     return None if known is None else f"{known.host}:{known.port}"
 
@@ -95,6 +95,6 @@ def _sent(admin: Any, leader: int, request: Any) -> Any:
         return admin._manager.send(request, node_id=leader)
     except KafkaError as error:
         if isinstance(error, UnknownBrokerIdError):
-            # It was away when the client learnt who is there; that would be asked again after `metadata_max_age_ms`.
+            # The client does not know this broker, and would not ask again before `metadata_max_age_ms`.
             admin._manager.cluster.request_update()
         return Future().failure(error)

@@ -1,7 +1,7 @@
-"""Record batches, as brokers keep and send them, unpacked into records of ours.
+"""Record batches, as brokers store and send them, unpacked into our records.
 
-kafka-python's own way makes two objects and some forty calls of each record, and reads its headers, which nobody here
-asks for; this takes a quarter of the time, and lets headers be whatever their producer liked. For the format see
+kafka-python makes two objects and some forty calls for each record, and parses headers, which are not used here. This
+takes a quarter of the time, and accepts any headers. For the format see
 https://kafka.apache.org/documentation/#recordbatch.
 """
 
@@ -21,17 +21,17 @@ CHUNK = 1024 * 1024
 """Bytes that are unpacked at a time."""
 
 HEAD = 40
-"""Bytes that hold all numbers before a record's key, and some."""
+"""Bytes that hold all numbers before a record's key, and more."""
 
 TAKEN_BYTES = 256 * 1024
-"""Bytes of records after which no more are taken at a time; the last of them may be larger."""
+"""Bytes of records after which a poll takes no more; the last of them may be larger."""
 
 OLD_BATCH = 8 * 1024 * 1024
-"""Bytes of an old batch, unpacked, at most: it is read as a whole, and what is noted of its records takes more."""
+"""Unpacked bytes of an old batch, at most: it is read as a whole, and its record objects take even more memory."""
 
 
 class Sizes(NamedTuple):
-    """How many bytes there may be at most, unpacked, in a record and in a batch."""
+    """The most unpacked bytes of a record, and of a batch."""
 
     record: int
     batch: int
@@ -41,21 +41,21 @@ SIZES = Sizes(4 * 1024 * 1024, 64 * 1024 * 1024)
 
 
 class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no types
-    """What one answer has brought of a partition; what it yields are `Record`s.
+    """The records of one partition in one answer, as `Record`s.
 
-    When a batch cannot be unpacked, what is left of it lies before `behind`, as far as that is known. `taken` is how
-    many bytes of records were taken the last time. `note_epoch` is told the offset from which on what it brings was
-    written under another leader, before the first record of that.
+    When a batch cannot be unpacked, `batch_end` is the offset after it, if known. `taken` is the bytes of records in
+    the last `take`. `note_epoch` is called with partition, offset and epoch before the first record of each new leader
+    epoch.
     """
 
-    behind = 0
+    batch_end = 0
     leader_epoch = -1
     note_epoch: Callable[[Any, int, int], None] = staticmethod(lambda partition, offset, epoch: None)
     sizes = SIZES
     taken = 0
 
     def take(self, n: int | None = None) -> list[Record]:
-        """Return the next records, `n` at most, and not many bytes of them."""
+        """Return the next records, at most `n`, and few bytes more than TAKEN_BYTES."""
         self._maybe_raise_next_inline_exception()
         records: list[Record] = []
         self.taken = 0
@@ -76,17 +76,17 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
         batch = last = batches.next_batch()
         while batch is not None:
             if self.check_crcs and not batch.validate_crc():
-                # How many records it says to hold may be the damage. Where the next one begins is known for sure.
+                # Its record count may be damaged, too; where the next batch begins is certain.
                 following = batches.next_batch()
                 if following is not None and following.validate_crc():
-                    self.behind = following.base_offset
+                    self.batch_end = following.base_offset
                 raise CorruptRecordError(f"The batch at offset {batch.base_offset} has another checksum than it says.")
             last = batch
             self.bytes_read += batch.size_in_bytes
             if batch.magic < 2:
                 yield from self._of_old(partition, batch)
             elif not self._is_hidden(partition, batch):
-                self.behind = batch.next_offset
+                self.batch_end = batch.next_offset
                 for record in unpack(batch, partition.topic, partition.partition, self.sizes):
                     self.next_fetch_offset = record.offset + 1
                     yield record
@@ -97,14 +97,14 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
         self.drain()
 
     def _is_hidden(self, partition: Any, batch: Any) -> bool:
-        """Return whether a batch is a mark of a transaction, or belongs to one that was aborted."""
+        """Return whether a batch is a transaction marker, or belongs to an aborted transaction."""
         if self.leader_epoch != batch.leader_epoch:
             self.leader_epoch = batch.leader_epoch
             self.note_epoch(partition, batch.base_offset, batch.leader_epoch)
         is_aborted = False
         if self.isolation_level == IsolationLevel.READ_COMMITTED and batch.has_producer_id():
             self._consume_aborted_transactions_up_to(batch.last_offset)
-            # Compaction may leave nothing of a mark but its head.
+            # Compaction may leave only the head of a marker.
             if batch.records_count and self._contains_abort_marker(batch):
                 self.aborted_producer_ids.discard(batch.producer_id)
             else:
@@ -129,12 +129,12 @@ class PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka
 
 
 def _unpack_old(batch: Any) -> None:
-    """Unpack an old batch, which kafka-python would do whatever its size. Raises as `unpack` does."""
+    """Unpack an old batch, which kafka-python does whatever its size. Raises as `unpack` does."""
     batch._assert_has_codec(batch.compression_type)
     if batch.magic == 0 and batch.compression_type == batch.CODEC_LZ4:
         raise CorruptRecordError(f"The batch at offset {batch.base_offset} is packed as only Kafka 0.8 and 0.9 did it.")
     at = batch.KEY_OFFSET_V1 if batch.magic == 1 else batch.KEY_OFFSET_V0
-    # A key, which is none, and what is packed.
+    # The key, which is null, and the compressed records.
     at += 4 + max(0, int.from_bytes(batch._buffer[at : at + 4], signed=True))
     size = max(0, int.from_bytes(batch._buffer[at : at + 4], signed=True))
     read = reader(batch.compression_type, bytes(batch._buffer[at + 4 : at + 4 + size]), OLD_BATCH)

@@ -1,4 +1,4 @@
-"""How the clients of Kafka are made, and what is changed in them."""
+"""How the clients of Kafka are made."""
 
 import ssl
 from collections.abc import Callable, Mapping
@@ -16,29 +16,29 @@ from mesaya_ws.eventlog.kafka.driver.connections import Connections, Loop, Unthr
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
 from mesaya_ws.settings import Settings, SettingsError
 
-CONNECT_PATIENCE = 5.0
+CONNECT_TIMEOUT = 5.0
 """Seconds in which a new client must have found a broker."""
 
 GRACE = 0.3
-"""Seconds that a cancelled thread has to end by itself, before its clients are closed under it."""
+"""Seconds that a cancelled thread has to end by itself before its clients are closed from outside."""
 
 SIZES = "sizes"
-"""The option that is ours: how large a record and a batch may be."""
+"""An option of our own: how large a record and a batch may be."""
 
 Options = Mapping[str, Any]
 _Result = TypeVar("_Result")
 
 
 def connection_options(settings: Settings) -> Options:
-    """Return what all clients are told of the brokers. Raises `SettingsError` when a file for TLS cannot be used."""
+    """Return the options of all clients. Raises `SettingsError` when a file for TLS cannot be used."""
     options: dict[str, Any] = {
         "bootstrap_servers": list(settings.kafka_brokers),
         "client_id": settings.kafka_group_id,
         "security_protocol": settings.kafka_security_protocol,
-        "bootstrap_timeout_ms": round(CONNECT_PATIENCE * 1000),
-        # The default, 30 s, is how long a client would look away after a broker has come back.
+        "bootstrap_timeout_ms": round(CONNECT_TIMEOUT * 1000),
+        # With the default, 30 s, a client would notice so late that a broker is back.
         "reconnect_backoff_max_ms": 1_000,
-        # How soon a broker that hangs is given up, and new leaders and re-created topics are noticed.
+        # How soon a hanging broker is given up, and new leaders and re-created topics are noticed.
         "request_timeout_ms": 10_000,
         "metadata_max_age_ms": 15_000,
         SIZES: batches.SIZES._replace(record=settings.max_record_bytes),
@@ -55,7 +55,7 @@ def connection_options(settings: Settings) -> Options:
 
 
 def _tls_context(settings: Settings) -> ssl.SSLContext:
-    """Return the rules of TLS, from files that are read now: what is wrong with them is then told at the start."""
+    """Return the TLS context; its files are read now, so that their faults are reported at the start."""
     try:
         context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile or None)
     except OSError as error:
@@ -72,27 +72,27 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
 
 
 class Clients:
-    """The clients that one thread works with, and the way to get that thread out of them.
+    """The clients of one thread, and the way to interrupt that thread in them.
 
-    Making one takes up to `CONNECT_PATIENCE`, and then raises `KafkaTimeoutError`.
+    Making one takes up to `CONNECT_TIMEOUT`, and then raises `KafkaTimeoutError`.
     """
 
     def __init__(self, options: Options) -> None:
         self._sizes = options.get(SIZES, batches.SIZES)
-        # What kafka-python does not know it would refuse.
+        # kafka-python refuses options that it does not know.
         self._options = {name: option for name, option in options.items() if name != SIZES}
         self._nets: list[KafkaNetClient] = []
         self._opened: list[Any] = []
         self.closed = False
 
     def admin(self) -> KafkaAdminClient:
-        """Return a new client for questions about topics; one that does not wait for long."""
+        """Return a new admin client, with short timeouts."""
         return self._keep(
             KafkaAdminClient(**{**self._options, "request_timeout_ms": 3_000}, kafka_client=self._connect)
         )
 
     def consumer(self) -> Consumer:
-        """Return a new consumer; it has no partitions yet."""
+        """Return a new consumer without partitions."""
         consumer = Consumer(partial(self._connect, UnthreadedLoop), self._options, self._sizes)
         self._keep(consumer.raw)
         return consumer
@@ -101,13 +101,13 @@ class Clients:
         """Return a new producer; `close` does not close it."""
         return KafkaProducer(**self._options, **options, kafka_client=self._connect)
 
-    def free(self) -> None:
-        """Close all connections, from another thread: whatever this one waits for in a client raises soon."""
+    def interrupt(self) -> None:
+        """Close all connections, from another thread: whatever the first one waits for in a client raises soon."""
         self.closed = True
         for net in self._nets:
             with suppress(Exception):  # it may be closing at this moment, in its own thread
                 if net._net._io_thread is None:
-                    # The connections are worked on by whoever waits for something, and may only be closed there.
+                    # The loop has no thread of its own; only the thread that runs it may close connections.
                     net._manager.call_soon(net._manager.close)
                 else:
                     net.close()
@@ -115,7 +115,7 @@ class Clients:
     def close(self) -> None:
         """Close everything; the threads of the clients end."""
         self.closed = True
-        # A constructor that failed leaves its connections, and the thread that works on them.
+        # A constructor that failed leaves its connections open, and their thread running.
         for client in (*self._opened, *self._nets):
             with suppress(Exception):
                 client.close()
@@ -136,15 +136,15 @@ class Clients:
         return net
 
 
-async def run_in_thread(work: Callable[[], _Result], free: Callable[[], None]) -> _Result:
-    """Run `work` in a thread, and return when that thread has ended.
+async def run_in_thread(work: Callable[[], _Result], interrupt: Callable[[], None]) -> _Result:
+    """Run `work` in a thread, and return its result once that thread has ended.
 
-    When this is cancelled, and `work` does not see it soon, `free` closes the clients that hold it up.
+    On cancellation, if `work` does not end within `GRACE`, `interrupt` closes the clients that it waits for.
     """
     ended = trio.Event()
     failure: Exception | None = None
 
-    async def free_when_cancelled() -> None:
+    async def interrupt_when_cancelled() -> None:
         try:
             await ended.wait()
         finally:
@@ -152,10 +152,10 @@ async def run_in_thread(work: Callable[[], _Result], free: Callable[[], None]) -
                 with trio.move_on_after(GRACE):
                     await ended.wait()
                 if not ended.is_set():
-                    await trio.to_thread.run_sync(free)
+                    await trio.to_thread.run_sync(interrupt)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(free_when_cancelled)
+        nursery.start_soon(interrupt_when_cancelled)
         try:
             result = await trio.to_thread.run_sync(work, limiter=trio.CapacityLimiter(1))
         except Exception as error:  # noqa: BLE001 - it is raised below, outside of the nursery, which would wrap it

@@ -1,4 +1,4 @@
-"""The connections of Kafka's clients: what kafka-python leaves open, waits for without end, or tries too often."""
+"""The clients' connections: fixes for sockets left open, waits without end, and attempts too often."""
 
 import ssl
 import weakref
@@ -18,21 +18,21 @@ from mesaya_ws.eventlog.kafka.contacts import CONTACTS, Contact
 _DIRECT = "direct"
 
 READ = 65_536
-"""Bytes that are read at once at most."""
+"""Bytes that are read at once, at most."""
 
 
 class Loop(NetworkSelector):  # type: ignore[misc]  # kafka-python has no types
     """The event loop of one client's connections."""
 
     def go_on_waiting(self) -> None:
-        """Let the task that runs sleep until what it has registered for is there again: an event for `KernelEvent`."""
+        """Let the running task sleep until its registered event happens again; a handler for `KernelEvent`."""
         self._current.state = TaskState.WAIT_IO
 
 
 class UnthreadedLoop(Loop):
-    """A loop that runs in whatever thread waits for something in it.
+    """A loop that runs in the thread that waits for a result.
 
-    Two threads would hand over to one another for each answer, and wait for the interpreter each time.
+    With a thread of its own, each answer would cost two switches between threads.
     """
 
     def start(self) -> None:
@@ -40,9 +40,9 @@ class UnthreadedLoop(Loop):
 
 
 class ClosingSocket(KafkaNetSocket):  # type: ignore[misc]
-    """Makes connections, and closes a socket that does not get one.
+    """Closes a socket whose connection fails.
 
-    Otherwise it stays open until the garbage collector comes by: several a second in an outage.
+    kafka-python leaves it open until it is garbage-collected: several a second in an outage.
     """
 
     SCHEMES = (_DIRECT,)
@@ -57,12 +57,12 @@ class ClosingSocket(KafkaNetSocket):  # type: ignore[misc]
 
 
 class _Transport(KafkaTCPTransport):  # type: ignore[misc]
-    """A connection that spares the loop what it need not do, which was a third of what a request costs."""
+    """A connection with fewer turns of the loop, which were a third of a request's cost."""
 
     def write(self, data: bytes) -> None:
-        """Send at once what the system takes; the rest when it takes more."""
+        """Send at once what the kernel takes, and queue the rest."""
         if not self._writing and self._write and not self._closed:
-            # An error comes again when it is tried again.
+            # The next attempt meets the same error.
             with suppress(OSError):
                 data = data[self._sock.send(data) :]
             if not data:
@@ -71,14 +71,14 @@ class _Transport(KafkaTCPTransport):  # type: ignore[misc]
         super().write(data)
 
     async def _read_from_sock(self) -> None:
-        """Hand over what arrives. It stays registered with the loop all the time, unlike in kafka-python."""
+        """Pass on what arrives. Unlike in kafka-python, the socket stays registered with the loop."""
         sock = self._sock
         self._net.register_event(sock, EVENT_READ, self._net._current)
         try:
             while self._read and not self._closed:
                 await KernelEvent("go_on_waiting")
                 received, error = self._sock_recv()
-                # What arrives together with the end of a connection is why a broker closes it: that it refuses the
+                # Data that arrives with the end of a connection says why the broker closes it, such as refused
                 # credentials. The next turn meets the end again.
                 if error and not received:
                     self.abort(error=error)
@@ -100,15 +100,12 @@ class TcpTransport(_Transport):
             received: bytes = self._sock.recv(READ)
         except OSError:
             received = b""
-        # If there is more, the loop tells.
+        # If there is more, the loop wakes the task again.
         return (received, None) if received else super()._sock_recv()
 
 
 class TlsTransport(_Transport, KafkaSSLTransport):  # type: ignore[misc]
-    """A connection with TLS; it gives up a handshake that is not answered until `timeout_at`.
-
-    Otherwise it would wait for ever.
-    """
+    """A connection with TLS; its handshake ends at `timeout_at`, where kafka-python waits without end."""
 
     timeout_at: float | None = None
 
@@ -131,31 +128,31 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]
     def __init__(self, net: Any, **options: Any) -> None:
         super().__init__(net, **options)
         addresses = self.cluster.bootstrap_brokers()
-        self._told_by = ""
-        # Weak, as kafka-python has it: whoever drops a client does not leave it to the garbage collector.
+        self._named_by = ""
+        # Weak, as in kafka-python: a dropped client must not become a reference cycle.
         manager = weakref.proxy(self)
 
-        def worth_trying() -> list[Any]:
+        def soonest() -> list[Any]:
             """Return the addresses that may be tried soonest.
 
-            One of all would be chosen by lot, and waited for while it is in disgrace, though another one may be well.
+            kafka-python picks one at random, and waits out its back-off even if another address is healthy.
             """
             delays = [manager.connection_delay(address.node_id) for address in addresses]
             return [address for address, delay in zip(addresses, delays, strict=True) if delay == min(delays)]
 
-        self.cluster.bootstrap_brokers = worth_trying
+        self.cluster.bootstrap_brokers = soonest
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         address = f"{node.host}:{node.port}"
-        told_by = "" if self.cluster.is_bootstrap(node.node_id) else self._told_by
+        named_by = "" if self.cluster.is_bootstrap(node.node_id) else self._named_by
         try:
             transport = await self._open_transport(node, timeout_at)
         except Exception as error:
-            CONTACTS.note(Contact(address, told_by, str(error) or type(error).__name__, monotonic()))
+            CONTACTS.note(Contact(address, named_by, str(error) or type(error).__name__, monotonic()))
             raise
-        CONTACTS.note(Contact(address, told_by, "", monotonic()))
-        if not told_by:
-            self._told_by = address
+        CONTACTS.note(Contact(address, named_by, "", monotonic()))
+        if not named_by:
+            self._named_by = address
         return transport
 
     async def _open_transport(self, node: Any, timeout_at: float | None) -> Any:
@@ -184,8 +181,8 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]
     def reset_backoff(self, node_id: Any) -> None:
         """Forget failures of a node, but only when there is a connection to it.
 
-        Otherwise one that accepts connections and closes them (a load balancer with nothing behind it) would be tried
-        1,500 times a second.
+        Otherwise a node that accepts connections and closes them (a load balancer without servers) would be tried 1,500
+        times a second.
         """
         connection = self._conns.get(node_id)
         if node_id != "metadata" and (connection is None or not connection.connected):

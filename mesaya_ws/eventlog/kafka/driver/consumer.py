@@ -210,7 +210,7 @@ class Consumer:
             reason = f"{type(error).__name__}: {error}"
             # Before the place, the same batch may hold others, which have been passed by. If it is not known where the
             # batch ends, it is passed by one offset at a time.
-            offset = max(rest.fetch_offset, rest.next_fetch_offset, rest.behind - 1)
+            offset = max(rest.fetch_offset, rest.next_fetch_offset, rest.batch_end - 1)
             too_large = isinstance(error, TooLargeError)
             raise PoisonError(Poison(rest.topic_partition, offset, reason, too_large)) from error
         return records
@@ -234,7 +234,7 @@ class Consumer:
             with suppress(StopIteration):
                 fetcher._send_fetches_async().send(None)
 
-    def hear(self) -> Set[TopicPartition]:
+    def updated(self) -> Set[TopicPartition]:
         """Return the partitions of whose ends the broker has told since the last time."""
         told, self._told = self._told, {}
         self._ends |= told
@@ -253,11 +253,11 @@ class Consumer:
         """
         self.raw._subscription.seek(partition, OffsetAndMetadata(offset, "", -1 if epoch is None else epoch))
 
-    def begin_look(self) -> None:
+    def begin_refresh(self) -> None:
         """Take note that somebody begins to look where the partitions end."""
         self._recent = {}
 
-    def end_look(self, ends: Mapping[TopicPartition, int], replaced: Set[TopicPartition]) -> None:
+    def end_refresh(self, ends: Mapping[TopicPartition, int], replaced: Set[TopicPartition]) -> None:
         """Take note of what was seen, and of what has been `replaced`; an answer that came meanwhile may know more.
 
         Of partitions that are still read, but were not seen, what was known before holds.

@@ -1,4 +1,4 @@
-"""What is changed in the client that produces: what it sends together, and how it ends."""
+"""Changes to the producing client: what it sends in one batch, and how it is closed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +11,7 @@ NO_KEY = object()
 
 
 class Keys(Serializer):  # type: ignore[misc]  # kafka-python has no types
-    """Lets a record have neither key nor value, with `NO_KEY`: Kafka takes it, but the client would not send it."""
+    """Allows records with neither key nor value, by `NO_KEY`: Kafka accepts them, but the client refuses them."""
 
     def serialize(self, topic: str, headers: object, data: object) -> object:
         """Return the key as it is sent."""
@@ -19,10 +19,10 @@ class Keys(Serializer):  # type: ignore[misc]  # kafka-python has no types
 
 
 @contextmanager
-def together(producer: KafkaProducer) -> Iterator[None]:
-    """Let the thread that sends sleep until all records are there; the first would go alone, and the others wait.
+def batched(producer: KafkaProducer) -> Iterator[None]:
+    """Keep the sending thread asleep until all records are queued; otherwise it sends the first one alone.
 
-    It is woken to learn about a topic, for which the first record of it waits.
+    It is still woken to fetch the metadata of a topic, which the topic's first record needs.
     """
     sender = producer._sender
     wake = sender.wakeup
@@ -34,12 +34,12 @@ def together(producer: KafkaProducer) -> Iterator[None]:
         wake()
 
 
-def end(producer: Any, patience: float, thread_patience: float) -> None:
-    """Close a client; records that are not acknowledged in `patience` seconds are given up.
+def end(producer: Any, timeout: float, thread_timeout: float) -> None:
+    """Close a client; records that are not acknowledged within `timeout` seconds are given up.
 
-    Its thread, which `close` leaves running after a timeout, ends in `thread_patience` seconds, or soon after.
+    The client's thread, which `close` leaves running after a timeout, is waited for `thread_timeout` seconds.
     """
     with suppress(Exception):
-        producer.close(patience)
+        producer.close(timeout)
     producer._sender.force_close()
-    producer._sender.join(thread_patience)
+    producer._sender.join(thread_timeout)

@@ -1,6 +1,7 @@
-"""What a codec has packed, unpacked a little at a time: a few kilobytes can stand for gigabytes.
+"""Decompression in small steps: a few kilobytes can stand for gigabytes.
 
-Packed are record batches, as a whole; see https://kafka.apache.org/documentation/#recordbatch for the codecs' numbers.
+A record batch is compressed as a whole; for the codecs' numbers see
+https://kafka.apache.org/documentation/#recordbatch.
 """
 
 import zlib
@@ -11,27 +12,27 @@ import snappy  # type: ignore[import-untyped]
 import zstandard
 
 Read = Callable[[int], bytes]
-"""Returns the next bytes, that many at most; none at the end. Raises what the codec raises."""
+"""Returns the next bytes, at most so many; empty at the end. Raises what the codec raises."""
 
 WINDOW_BYTES = 128 * 1024 * 1024
-"""How far back zstd may refer, as its highest level does. Only what has been unpacked of it takes memory."""
+"""The largest window of zstd, that of its highest level. Only the part that has been unpacked takes memory."""
 
 FED_BYTES = 16 * 1024
-"""Packed bytes that are handed over at a time: what is left of them is copied for each of the parts they consist of,
-and there may be one every 11 bytes."""
+"""Compressed bytes passed to a codec at a time: the rest of them is copied for each frame, and a frame may have only 11
+bytes."""
 
 _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEAD = 16
 
 
 class TooLargeError(Exception):
-    """Something would be larger, unpacked, than what is allowed."""
+    """The unpacked data would be larger than allowed."""
 
 
 def reader(codec: int, data: bytes, most: int) -> Read:
-    """Return what reads packed `data`. Raises `TooLargeError` when a part that comes as a whole exceeds `most` bytes.
+    """Return a function that reads compressed `data`. Raises `KeyError` when the codec is unknown.
 
-    Raises `KeyError` when nobody knows the codec.
+    The function raises `TooLargeError` when a block that can only be unpacked as a whole exceeds `most` bytes.
     """
     return _READERS[codec](data, most)
 
@@ -54,7 +55,7 @@ def _gzip(data: bytes, _: int) -> Read:
             if unpacker.eof:
                 if not rest:
                     return b""
-                # One may follow the other (RFC 1952, 2.2), and be filled up with zeros.
+                # Members may follow one another (RFC 1952, 2.2), padded with zeros.
                 rest = rest.lstrip(b"\0")
                 if not rest:
                     continue
@@ -114,7 +115,7 @@ def _snappy_blocks(data: bytes, most: int) -> Iterator[bytes]:
 
 
 def _snappy_block(block: bytes, most: int) -> bytes:
-    # A block begins with its unpacked size, as a varint of at most 5 bytes, and that much memory is taken for it.
+    # A block begins with its unpacked size, a varint of at most 5 bytes; snappy allocates that much memory.
     size = 0
     for number, byte in enumerate(block[:5]):
         size |= (byte & 127) << (7 * number)
@@ -127,7 +128,7 @@ def _snappy_block(block: bytes, most: int) -> bytes:
 
 
 def _joined(parts: Iterator[bytes]) -> Read:
-    """Return what reads the parts one after the other."""
+    """Return a function that reads the parts one after another."""
     part, at = b"", 0
 
     def read(size: int) -> bytes:
