@@ -1,6 +1,7 @@
 """The shape of the code: imports go one way, and what is fenced stays behind its fence."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,50 @@ def test_imports_in_core_go_one_way(path):
     beneath = set() if folder in ("wire", "log") else {*CORE[CORE.index(folder) + 1 :]}
     used = {name.split(".")[2] for name in ours(path)}
     assert used <= beneath | {folder}
+
+
+PAGE = (PACKAGE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+
+
+def rows(heading):
+    """Return the rows of the tables under a heading of the architecture's page."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [line.strip("| ").split(" | ") for line in section.splitlines() if re.match(r"\| (?!-)", line)]
+
+
+def test_every_room_is_on_the_page():
+    named = {name for room in rows("Rooms") for name in re.findall(r"`([\w.]+)/?`", room[0])}
+    folders = {
+        path.name for path in (*PACKAGE.iterdir(), *(PACKAGE / "core").iterdir()) if (path / "__init__.py").exists()
+    }
+    assert folders - named == set()
+
+
+@pytest.mark.parametrize(("change", "place"), [row for row in rows("Where a change goes") if row[0] != "change"])
+def test_place_of_a_change_exists(change, place):
+    """Paths are whole, from the package on, so that they can be opened."""
+    files = re.findall(r"`([\w/]+\.py|[\w/]+/)`", place)
+    assert files
+    for name in files:
+        assert (PACKAGE / name).exists() or (PACKAGE.parent / name).exists(), name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "a close code",
+        "a message that clients send",
+        "a new kind of entity",
+        "whether a client can resume",
+        "how a snapshot is rendered",
+        "Kafka's lag",
+        "SIGTERM",
+        "a setting",
+        "a metric",
+    ],
+)
+def test_page_says_where_a_change_goes(change):
+    assert any(row[0].startswith(change) for row in rows("Where a change goes"))
 
 
 def test_what_the_log_says_reaches_clients_by_their_sessions_alone():

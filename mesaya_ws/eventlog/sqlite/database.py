@@ -20,54 +20,11 @@ from uuid import uuid4
 
 from mesaya_ws.core.log.epochs import REMEMBERED, Epochs
 from mesaya_ws.core.log.records import Appended, NewRecord, Record
+from mesaya_ws.eventlog.sqlite import schema
 from mesaya_ws.eventlog.sqlite.diagnosis import reason
 
 PAGE_RECORDS, PAGE_BYTES = 200, 4 * 1024 * 1024
 """A page ends with the record that reaches either. The event loop decodes a page in a few milliseconds."""
-
-_FIRST_EPOCH = 1 << 31
-"""Kafka's epochs are below."""
-
-_APPLICATION_ID = 0x4D595753
-_FORMAT = 1
-_SCHEMA = (
-    "CREATE TABLE topic (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uuid TEXT NOT NULL, next INTEGER NOT NULL)",
-    """CREATE TABLE record (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL REFERENCES topic, place INTEGER NOT NULL,
-        timestamp INTEGER NOT NULL, key BLOB, value BLOB)""",
-    "CREATE UNIQUE INDEX record_place ON record (topic, place)",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_FORMAT}",
-)
-# Files of older versions have no such table; records before the first epoch belong to none.
-_EPOCH_TABLE = """
-    CREATE TABLE IF NOT EXISTS epoch (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, topic INTEGER NOT NULL REFERENCES topic, place INTEGER NOT NULL,
-        number INTEGER NOT NULL, UNIQUE (topic, place))"""
-_BEGIN_EPOCH = "INSERT OR REPLACE INTO epoch (topic, place, number) SELECT id, next, ? FROM topic WHERE name = ?"
-_FORGET_EPOCHS = """
-    DELETE FROM epoch WHERE place < (
-        SELECT place FROM epoch AS later WHERE later.topic = epoch.topic ORDER BY place DESC LIMIT 1 OFFSET ?)"""
-_EPOCHS = (
-    "SELECT epoch.id, name, place, number FROM epoch JOIN topic ON topic.id = topic WHERE epoch.id > ? ORDER BY place"
-)
-_HAS_EPOCHS = "SELECT count(*) FROM sqlite_master WHERE name = 'epoch'"
-_ADD_TOPIC = "INSERT INTO topic (name, uuid, next) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
-_TOPICS = """
-    SELECT name, uuid, coalesce((SELECT min(place) FROM record WHERE record.topic = topic.id), next), next FROM topic"""
-_ADD_RECORD = "INSERT INTO record (topic, place, timestamp, key, value) VALUES (?, ?, ?, ?, ?)"
-_COMPACT = "DELETE FROM record WHERE topic = ? AND place < ? AND key = ?"
-_PAGE = """
-    SELECT seq, name, 0, place, timestamp, key, value FROM record JOIN topic ON topic.id = record.topic
-    WHERE seq > ? ORDER BY seq LIMIT ?"""
-_READ = """
-    SELECT seq, name, 0, place, timestamp, key, value FROM record JOIN topic ON topic.id = record.topic
-    WHERE record.topic = (SELECT id FROM topic WHERE name = ?) AND place >= ? ORDER BY place LIMIT ?"""
-
-_FIRST = """
-    SELECT seq FROM record
-    WHERE topic = (SELECT id FROM topic WHERE name = ?) AND place >= ? ORDER BY place LIMIT 1"""
-_LAST = "SELECT coalesce(max(seq), 0) FROM record"
 
 
 class DatabaseError(Exception):
@@ -157,12 +114,12 @@ class Database:
             (tables,) = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
             (application,) = self._db.execute("PRAGMA application_id").fetchone()
             (format,) = self._db.execute("PRAGMA user_version").fetchone()
-        if application != _APPLICATION_ID and not (empty_is_fine and application == tables == 0):
+        if application != schema.APPLICATION_ID and not (empty_is_fine and application == tables == 0):
             raise DatabaseError(f"{self.path} belongs to another program: choose another file.")
-        if format > _FORMAT:
+        if format > schema.FORMAT:
             raise DatabaseError(
-                f"{self.path} was written by a newer version of mesaya-ws (format {format}, this one knows {_FORMAT}): "
-                "run that version, or choose another file."
+                f"{self.path} was written by a newer version of mesaya-ws (format {format}, this one knows "
+                f"{schema.FORMAT}): run that version, or choose another file."
             )
 
     def migrate(self, topics: Iterable[str]) -> None:
@@ -172,16 +129,16 @@ class Database:
             self._db.execute("PRAGMA synchronous = FULL")
         with self._transaction("IMMEDIATE"):
             if self._db.execute("PRAGMA user_version").fetchone() == (0,):
-                for statement in _SCHEMA:
+                for statement in schema.TABLES:
                     self._db.execute(statement)
-            self._db.executemany(_ADD_TOPIC, [(name, str(uuid4())) for name in topics])
+            self._db.executemany(schema.ADD_TOPIC, [(name, str(uuid4())) for name in topics])
             self._begin_epoch(topics)
 
     def _begin_epoch(self, topics: Iterable[str]) -> None:
-        self._db.execute(_EPOCH_TABLE)
-        number = _FIRST_EPOCH | randbits(62)
-        self._db.executemany(_BEGIN_EPOCH, [(number, name) for name in topics])
-        self._db.execute(_FORGET_EPOCHS, (REMEMBERED,))
+        self._db.execute(schema.EPOCH_TABLE)
+        number = schema.FIRST_EPOCH | randbits(62)
+        self._db.executemany(schema.BEGIN_EPOCH, [(number, name) for name in topics])
+        self._db.execute(schema.FORGET_EPOCHS, (REMEMBERED,))
 
     def _use_wal(self) -> None:
         """Put the file into WAL mode, in which it can be read while it is written; this is stored in the file."""
@@ -222,11 +179,11 @@ class Database:
                     rows.append((ids[topic], offset, now, key, value))
                     appended.append(Appended(topic, 0, offset, now))
                 places.append(appended)
-            self._db.executemany(_ADD_RECORD, rows)
+            self._db.executemany(schema.ADD_RECORD, rows)
             if compact:
                 # SQLite reuses the space. There is no index of keys, since compacted topics are small.
                 keyed = [(topic, offset, key) for topic, offset, _, key, _ in rows if key is not None]
-                self._db.executemany(_COMPACT, keyed)
+                self._db.executemany(schema.COMPACT, keyed)
             self._db.executemany(
                 "UPDATE topic SET next = ? WHERE id = ?", [(ends[name], id) for name, id in ids.items()]
             )
@@ -260,12 +217,12 @@ class Database:
         """
         with self._transaction():
             start = self._seq_before(places) if seq is None else seq
-            page = self._page(_PAGE, (start, PAGE_RECORDS))
+            page = self._page(schema.PAGE, (start, PAGE_RECORDS))
             return self._topics(), self._epochs(epoch), page._replace(seq=max(start, page.seq))
 
     def _seq_before(self, places: Mapping[str, int]) -> int:
-        firsts = [row[0] for place in places.items() if (row := self._db.execute(_FIRST, place).fetchone())]
-        return min(firsts) - 1 if firsts else int(self._db.execute(_LAST).fetchone()[0])
+        firsts = [row[0] for place in places.items() if (row := self._db.execute(schema.FIRST, place).fetchone())]
+        return min(firsts) - 1 if firsts else int(self._db.execute(schema.LAST).fetchone()[0])
 
     def epochs(self) -> tuple[dict[str, Topic], dict[str, Epochs]]:
         """Return all topics and their epochs, as of one moment."""
@@ -273,21 +230,21 @@ class Database:
             return self._topics(), by_topic(self._epochs(0))
 
     def _epochs(self, id: int) -> list[Epoch]:
-        return [Epoch(*row) for row in self._db.execute(_EPOCHS, (id,))] if self._has_epochs() else []
+        return [Epoch(*row) for row in self._db.execute(schema.EPOCHS, (id,))] if self._has_epochs() else []
 
     def _has_epochs(self) -> bool:
         """Return whether a version that knows epochs has opened the file for appending."""
         if not self._knows_epochs:
-            self._knows_epochs = self._db.execute(_HAS_EPOCHS).fetchone() == (1,)
+            self._knows_epochs = self._db.execute(schema.HAS_EPOCHS).fetchone() == (1,)
         return self._knows_epochs
 
     def read(self, topic: str, start: int, limit: int) -> tuple[Topic | None, Page]:
         """Return a topic, if it exists, and a page of its records from offset `start` on, as of one moment."""
         with self._transaction():
-            return self._topics().get(topic), self._page(_READ, (topic, start, limit))
+            return self._topics().get(topic), self._page(schema.READ, (topic, start, limit))
 
     def _topics(self) -> dict[str, Topic]:
-        return {name: Topic(uuid, begin, end) for name, uuid, begin, end in self._db.execute(_TOPICS)}
+        return {name: Topic(uuid, begin, end) for name, uuid, begin, end in self._db.execute(schema.TOPICS)}
 
     def _page(self, query: str, arguments: tuple[str | int, ...]) -> Page:
         records: list[Record] = []
