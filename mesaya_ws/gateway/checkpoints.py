@@ -57,11 +57,11 @@ class Checkpoints:
         # When those that are known, by their ids, had been taken, or were seen here (of the clock that nobody sets).
         self._since: dict[str, float] = {}
 
-    async def restore(self, tell: Callable[[LogEvent], Awaitable[None]]) -> Mapping[Partition, PartitionPosition]:
+    async def restore(self, report: Callable[[LogEvent], Awaitable[None]]) -> Mapping[Partition, PartitionPosition]:
         """Set the feed to the newest checkpoint that fits the log, if there is one; return where it goes on.
 
-        A log that does not answer is waited for, as `tell` is told: who began without a checkpoint that is there would
-        know less than it does, and would write that over it.
+        A log that does not answer is waited for, which goes to `report`: who began without a checkpoint that is there
+        would know less than it does, and would write that over it.
         """
         availability = Availability()
         while True:
@@ -70,13 +70,13 @@ class Checkpoints:
                 break
             except LogUnavailableError as error:
                 for event in availability.changes(str(error)):
-                    await tell(event)
+                    await report(event)
                 await trio.sleep(RETRY_INTERVAL)
         self._state.slots.forget_parts()
         # What was there before has had its time.
         self._note(-inf)
         for event in availability.changes(None):
-            await tell(event)
+            await report(event)
         return start
 
     async def _restore(self) -> Mapping[Partition, PartitionPosition]:

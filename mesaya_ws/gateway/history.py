@@ -112,7 +112,7 @@ class HistoryReader:
                 past = self._findings.find(channel, position, now)
                 if past is not None or now < self._hopeless_until:
                     session.on_history(past, [channel])
-                    await trio.lowlevel.checkpoint()  # it may have been told a state
+                    await trio.lowlevel.checkpoint()  # it may have been sent a snapshot
             if not session.history_requests:
                 self._asking.pop(session, None)
             await trio.lowlevel.checkpoint()

@@ -188,7 +188,7 @@ async def _write(steps: Iterable[Delivered | None], metrics: Metrics) -> None:
 
 
 def report(metrics: Metrics, limiter: LogLimiter, record: Record, outcome: Outcome) -> None:
-    """Count what became of a record; log what could not be understood.
+    """Count what became of a record; log what could not be decoded.
 
     Of a field of a wrong type, `limiter` lets one line a topic and field through in its interval.
     """

@@ -353,11 +353,11 @@ async def test_readings_take_their_share_of_the_time(nursery):
 
 
 async def test_who_says_much_while_it_waits_causes_no_more_work(instance, mock_clock):
-    judged, judge = [], instance.feed.coverage.judge
+    judged, judge = [], instance.feed.coverage.check
     async with outage(instance):
         session = await instance.missed()
         await wait_all_tasks_blocked()
-        instance.feed.coverage.judge = lambda *asked: judged.append(asked) or judge(*asked)
+        instance.feed.coverage.check = lambda *asked: judged.append(asked) or judge(*asked)
         for _ in range(100):
             assert [answer["type"] for answer in ask(session, "ping")] == ["pong"]
             await wait_all_tasks_blocked()

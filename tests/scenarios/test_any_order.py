@@ -306,14 +306,14 @@ def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
     everything = there.states()
     for follower, position in places:
         channel = follower.channel
-        verdict = there.feed.coverage.judge(channel, position)
+        verdict = there.feed.coverage.check(channel, position)
         if verdict == Unrecoverable.INCONSISTENT_POSITION:
             continue
         follower.hear(there.feed.window.after(channel.name, verdict.vector))
         if channel.name in everything:
             assert follower.screen.shown == everything[channel.name]
     assert all(
-        isinstance(there.feed.coverage.judge(*place), Recoverable) for place in last_places(places, len(channels))
+        isinstance(there.feed.coverage.check(*place), Recoverable) for place in last_places(places, len(channels))
     )
 
 
@@ -330,9 +330,9 @@ def test_what_waited_in_several_partitions_is_all_told_with_its_parent():
     other = Instance(log).begin().take([restaurant, elsewhere, first, last, section])
     assert {("table", "t"), ("table", "u")} <= other.states()[channel.name].keys()
     position = one.feed.position(channel)
-    assert other.feed.coverage.judge(channel, position) == Unrecoverable.INCONSISTENT_POSITION, "`t` is not told again"
+    assert other.feed.coverage.check(channel, position) == Unrecoverable.INCONSISTENT_POSITION, "`t` is not told again"
     one.take([first])
-    assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
+    assert isinstance(other.feed.coverage.check(channel, one.feed.position(channel)), Recoverable)
 
 
 def test_what_moved_away_elsewhere_and_stays_here_has_images_that_may_be_missing():
@@ -350,9 +350,9 @@ def test_what_moved_away_elsewhere_and_stays_here_has_images_that_may_be_missing
     other = Instance(log).begin().take([*known, back, away])
     assert other.late
     assert ("image", "i") in other.states()[channel.name]
-    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Unrecoverable.INCONSISTENT_POSITION
+    assert other.feed.coverage.check(channel, one.feed.position(channel)) == Unrecoverable.INCONSISTENT_POSITION
     one.take([back])
-    assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
+    assert isinstance(other.feed.coverage.check(channel, one.feed.position(channel)), Recoverable)
 
 
 def test_what_waits_for_one_that_waits_follows_it_to_another_parent():
@@ -367,9 +367,9 @@ def test_what_waits_for_one_that_waits_follows_it_to_another_parent():
     other = Instance(log).begin().take([restaurant, elsewhere, image, moved, section])
     assert ("image", "i") in other.states()[channel.name]
     position = one.feed.position(channel)
-    assert other.feed.coverage.judge(channel, position) == Unrecoverable.INCONSISTENT_POSITION, "it came with `s`"
+    assert other.feed.coverage.check(channel, position) == Unrecoverable.INCONSISTENT_POSITION, "it came with `s`"
     one.take([image])
-    assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
+    assert isinstance(other.feed.coverage.check(channel, one.feed.position(channel)), Recoverable)
 
 
 def test_what_goes_to_a_parent_that_is_known_here_alone_went_with_its_images_elsewhere():
@@ -388,9 +388,9 @@ def test_what_goes_to_a_parent_that_is_known_here_alone_went_with_its_images_els
     other = Instance(log).begin().take([*known, section, moved])
     assert ("image", "i") in other.states()[channel.name]
     position = one.feed.position(channel)
-    assert other.feed.coverage.judge(channel, position) == Unrecoverable.INCONSISTENT_POSITION
+    assert other.feed.coverage.check(channel, position) == Unrecoverable.INCONSISTENT_POSITION
     one.take([section])
-    assert isinstance(other.feed.coverage.judge(channel, one.feed.position(channel)), Recoverable)
+    assert isinstance(other.feed.coverage.check(channel, one.feed.position(channel)), Recoverable)
 
 
 @given(st.integers(0, 2**32))
@@ -457,8 +457,8 @@ def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
     other = Instance(log).begin().take([*known, last, late, section])
     assert other.late
     assert ("table", "t") not in other.states()[channel.name]
-    assert other.feed.coverage.judge(channel, one.feed.position(channel)) == Unrecoverable.INCONSISTENT_POSITION
-    assert isinstance(other.feed.coverage.judge(channel, other.feed.position(channel)), Recoverable)
+    assert other.feed.coverage.check(channel, one.feed.position(channel)) == Unrecoverable.INCONSISTENT_POSITION
+    assert isinstance(other.feed.coverage.check(channel, other.feed.position(channel)), Recoverable)
 
 
 @given(st.integers(0, 2**32))
@@ -481,7 +481,7 @@ def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_somet
     reader = Instance(log)
     reader.feed = past.feed
     reader.begin().take(by_their_heads(log.records))
-    verdict = past.judge(channel, position)
+    verdict = past.check_position(channel, position)
     if isinstance(verdict, Recoverable):
         follower.hear(past.feed.window.after(channel.name, verdict.vector))
         assert follower.screen.shown == there.states()[channel.name]

@@ -25,7 +25,7 @@ from mesaya_ws.core.wire.structuring import strict_converter
 FORMAT = 2
 """To be raised when tables of the former shape would be misunderstood; what has another format is not read.
 
-1 did not tell of which records an entity's state is made, and held what was deleted whole.
+1 did not say of which records an entity's state is made, and held what was deleted whole.
 """
 
 PART_BYTES = 64 * 1024
@@ -43,7 +43,7 @@ _CONVERTER = strict_converter()
 
 
 class CorruptCheckpointError(Exception):
-    """What should be a checkpoint cannot be understood."""
+    """What should be a checkpoint cannot be decoded."""
 
 
 @frozen
@@ -67,7 +67,7 @@ class Marker:
 
     @property
     def cut(self) -> Cut:
-        """The place in the log of which the checkpoint tells."""
+        """The place in the log of which the checkpoint is."""
         places = {
             Partition(topic, number): PartitionPosition(id, offset, epoch)
             for (topic, number, id, offset), epoch in zip_longest(self.places, self.epochs[: len(self.places)])

@@ -180,7 +180,7 @@ class Feed:
 
     def _refresh(self, metadata: LogMetadata, now: int) -> None:
         extents, lags, at, troubles = metadata
-        self.coverage.looked(extents, troubles)
+        self.coverage.refreshed(extents, troubles)
         for topic in self._recreated:
             self._add_gap(topic, Unrecoverable.TOPIC_RECREATED)
         self._recreated.clear()
@@ -229,7 +229,7 @@ class Feed:
                 yield
         for parent in self._merge.awaited:
             self._request_parent(parent)
-        if not self.live and self.coverage.looks and not self._must_see_more and self._merge.caught_up:
+        if not self.live and self.coverage.refreshes and not self._must_see_more and self._merge.caught_up:
             self.live = True
         yield
         # Now it has been written, too.
@@ -303,7 +303,7 @@ class Feed:
     @property
     def refreshes(self) -> int:
         """How often the metadata of the whole log have been refreshed: what only the log can tell may have changed."""
-        return self.coverage.looks
+        return self.coverage.refreshes
 
     def check_position(
         self, channel: Channel, position: str, since: int
@@ -315,10 +315,10 @@ class Feed:
         may have begun before the client came, and so decides nothing. Else the reason why it cannot be recovered.
         """
         coverage = self.coverage
-        match verdict := coverage.judge(channel, position):
+        match verdict := coverage.check(channel, position):
             case NeedsHistory(vector) if not coverage.reaches_back(channel, vector):
                 return Unrecoverable.EXPIRED
-            case NotReached(vector) if not coverage.reaches(vector) and coverage.looks >= since + 2:
+            case NotReached(vector) if not coverage.reaches(vector) and coverage.refreshes >= since + 2:
                 return Unrecoverable.POSITION_AHEAD
         return verdict
 

@@ -9,7 +9,7 @@ KEPT = 60.0
 """Seconds for which a finding is kept since somebody has asked for it last."""
 
 IN_USE = 1.0
-"""Seconds after which it is looked at again whether a client is still being told of an old one."""
+"""Seconds after which it is looked at again whether a client still receives an old one."""
 
 
 class Findings:
@@ -29,13 +29,13 @@ class Findings:
         return sum(past.feed.window.bytes for past in self._asked_at)
 
     def keep(self, past: HistoryRead, now: float) -> Iterator[None]:
-        """Keep what was read. Yields while older findings are let go: who is still told of those is too slow."""
+        """Keep what was read. Yields while older findings are let go: who still receives those is too slow."""
         self._asked_at[past] = now
         while self.bytes > self._max_bytes:
             yield from self._let_go(next(iter(self._asked_at)))
 
     def find(self, channel: Channel, position: str, now: float) -> HistoryRead | None:
-        """Return the past that settles what a client can be told that was at `position` of `channel`; None: none."""
+        """Return the past that settles what can be replayed from `position` of `channel` on; None: none."""
         for past in reversed(self._asked_at):
             if past.settles(channel, position):
                 self._asked_at[past] = now
@@ -43,7 +43,7 @@ class Findings:
         return None
 
     def forget(self, now: float) -> Iterator[None]:
-        """Let go of what nobody has asked for lately, nor is still told; yield after every few publications."""
+        """Let go of what nobody has asked for lately, nor still receives; yield after every few publications."""
         for past, asked_at in list(self._asked_at.items()):
             if now >= asked_at + KEPT and not past.is_in_use:
                 yield from self._let_go(past)

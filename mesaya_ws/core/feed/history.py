@@ -68,7 +68,7 @@ class HistoryRead:
 
     def can_join(self, channel: Channel, position: str) -> bool:
         """Return whether the place `position` of another channel has not been passed yet by the reading."""
-        verdict = self._present.coverage.judge(channel, position)
+        verdict = self._present.coverage.check(channel, position)
         return isinstance(verdict, NeedsHistory) and _is_reached(self._place(channel), verdict.vector)
 
     def join(self, channel: Channel) -> None:
@@ -85,7 +85,7 @@ class HistoryRead:
         place = self._joined.get(channel.name)
         if place is None:
             return False
-        verdict = self._present.coverage.judge(channel, position)
+        verdict = self._present.coverage.check(channel, position)
         return not isinstance(verdict, NeedsHistory) or _is_reached(place, verdict.vector)
 
     def settles(self, channel: Channel, position: str) -> bool:
@@ -97,9 +97,12 @@ class HistoryRead:
             and self._present.coverage.holds(channel, self._end)
         )
 
-    def judge(self, channel: Channel, position: str) -> Recoverable | Unrecoverable:
+    def check_position(self, channel: Channel, position: str) -> Recoverable | Unrecoverable:
         """Say whether all that a client missed that was at `position` of `channel` can be replayed to it."""
-        verdict = self._present.coverage.judge(channel, position), self.feed.coverage.judge(channel, position)
+        verdict = (
+            self._present.coverage.check(channel, position),
+            self.feed.coverage.check(channel, position),
+        )
         for each in verdict:
             if isinstance(each, Unrecoverable):
                 return each
@@ -121,7 +124,7 @@ class HistoryRead:
         )
 
     def replay(self, channel: Channel, vector: Offsets) -> Replay:
-        """Return all that was published on `channel` after `vector`, which `judge` has found to be there."""
+        """Return all that was published on `channel` after `vector`, which `check_position` has found recoverable."""
         replay = Replay(
             ReplayRange(self.feed.window, channel.name, vector, self._end),
             ReplayRange(self._present.window, channel.name, self._end),

@@ -1,11 +1,11 @@
-"""What all sessions together have come to: what became of the positions that clients brought, and the states told."""
+"""What all sessions together have come to: what became of positions that clients brought, and snapshots sent."""
 
 from collections import Counter
 
 from attrs import Factory, define
 
 RECOVERED, LOST, RESTARTED = "recovered", "lost", "restarted"
-"""What came of a position: all that was missed was told; it could not be; or a stream had to begin anew, unasked."""
+"""What came of a position: all that was missed was replayed; it could not be; or a stream began anew, unasked."""
 
 FOUND, TOO_LARGE, TOO_LONG, ABANDONED = "found", "too_large", "too_long", "abandoned"
 """What came of a reading: its end; more than it may need; more time than it may take; or nobody waited any more."""
@@ -16,7 +16,7 @@ class Tally:
     """Counts of all sessions of one feed.
 
     `resumes` are by outcome, and by the reason: where what was missed came from (`window`, `log`), or why it could not
-    be told (`recovery.verdict.Unrecoverable`). `snapshots` are the states that were told, for whatever reason.
+    be replayed (`recovery.verdict.Unrecoverable`). `snapshots` are those that were sent, for whatever reason.
     `readings` of the log, for what lies further back than the window, are by what came of them.
     """
 

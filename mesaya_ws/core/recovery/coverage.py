@@ -63,15 +63,15 @@ class Cut:
 class Coverage:
     """What of the log has been taken, up to `cursor`, and how much of what was published then is in `window`.
 
-    `looks` counts how often the whole log was looked at. Of the topics `unread`, the first records were gone before
-    they could be read. `unseen` is what exists, but could not be looked at the last time. `has_read_lost` says that
-    records have been taken which are no more, so that more may be known than the log says.
+    `refreshes` counts how often the metadata of the whole log came. Of the topics `unread`, the first records were gone
+    before they could be read. `unseen` is what exists, but could not be looked at the last time. `has_read_lost` says
+    that records have been taken which are no more, so that more may be known than the log says.
     """
 
     def __init__(self, cursor: Cursor, window: Window) -> None:
         self._cursor = cursor
         self._window = window
-        self.looks = 0
+        self.refreshes = 0
         self.has_read_lost = False
         self.unread: set[str] = set()
         self.unseen = Parts()
@@ -93,7 +93,7 @@ class Coverage:
         """Return the place up to which all has been taken, the last record of it at `time` (ms since the epoch)."""
         return Cut(self._cursor.places(), time, frozenset(self.unread))
 
-    def looked(self, extents: Mapping[Partition, OffsetRange], troubles: Sequence[Trouble] = ()) -> None:
+    def refreshed(self, extents: Mapping[Partition, OffsetRange], troubles: Sequence[Trouble] = ()) -> None:
         """Take note of what the whole log holds now, and of what could not be seen: that is as it was."""
         for partition, extent in extents.items():
             if partition not in self._cursor.next:
@@ -111,7 +111,7 @@ class Coverage:
             if partition in self._unknown or partition in self._refused
         }
         self._extents = {**seen_before, **extents}
-        self.looks += 1
+        self.refreshes += 1
 
     def skip(self, gap: Gap) -> None:
         """Go on behind records that were gone before they could be taken."""
@@ -144,8 +144,8 @@ class Coverage:
         """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""
         self._parentage.changed(channel, partition, self._cursor)
 
-    def judge(self, channel: Channel, position: str) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
-        """Say what can be done for a client that was at `position` of `channel` (see `verdict`)."""
+    def check(self, channel: Channel, position: str) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
+        """Return what can be done for a client that was at `position` of `channel` (see `verdict`)."""
         try:
             vector = self._cursor.read(position, channel)
         except BadPositionError:

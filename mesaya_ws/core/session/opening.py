@@ -50,7 +50,7 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
 def open_with_history(session: Session, subscription: Subscription, history: HistoryRead | None) -> None:
     """Open a subscription of `session` whose `history` was read as far as possible; None if it cannot be."""
     feed, channel, position = session.feed, subscription.channel, subscription.position or ""
-    verdict = history.judge(channel, position) if history else feed.check_position(channel, position, since=0)
+    verdict = history.check_position(channel, position) if history else feed.check_position(channel, position, since=0)
     match verdict, history:
         case Recoverable(vector), HistoryRead():
             feed.tally.resumes[RECOVERED, "log"] += 1

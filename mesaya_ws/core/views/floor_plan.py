@@ -133,6 +133,6 @@ def can_conflate(channel: Channel) -> bool:
 def state_of(message: Message) -> str | None:
     """Return the id of the thing whose whole state a message says; None when nothing later can stand for it.
 
-    A client may tell `created` and `deleted` from updates, so those are no mere states.
+    A client may distinguish `created` and `deleted` from updates, so those are no mere states.
     """
     return message.data["tableId"] if message.type == "table.updated" else None

@@ -53,7 +53,7 @@ def is_before(data: Data, day: str) -> bool:
 # Tables are booked for the same hours again and again, and a reservation has several records.
 @lru_cache(maxsize=4096)
 def compose_date(when: str | None, day: str | None) -> str | None:
-    """Return when a reservation begins, as `YYYY-MM-DDTHH:MM:SSZ`, or None where that cannot be told.
+    """Return when a reservation begins, as `YYYY-MM-DDTHH:MM:SSZ`, or None where that is not known.
 
     `when` is an instant, or else a time of day on `day` (a day, or any instant of it), as RFC 3339 writes it or a
     database's text does (a blank for the T, no minutes in the offset). Times without an offset are UTC.

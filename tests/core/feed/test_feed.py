@@ -167,7 +167,7 @@ def test_a_restored_feed_is_the_same_as_one_that_has_read_everything(values, emb
         assert shown(feed, channel) == shown(whole, channel)
     for name, publication in published(feed):
         channel, place = parse_channel(name), position(publication)
-        assert feed.coverage.judge(channel, place) == whole.coverage.judge(channel, place)
+        assert feed.coverage.check(channel, place) == whole.coverage.check(channel, place)
 
 
 TABLES, SECTIONS = (Partition(f"mesa-ya.{domain}.events", 0) for domain in ("tables", "sections"))
@@ -198,10 +198,10 @@ def test_what_lies_before_the_checkpoint_must_be_read_again():
     whole = a_floor_plan()
     feed = restored(*captured(whole))
     *_, before, last = (position(publication) for channel, publication in published(whole) if channel == PLAN.name)
-    assert isinstance(whole.coverage.judge(PLAN, before), Recoverable)
-    assert isinstance(feed.coverage.judge(PLAN, before), NeedsHistory)
-    assert isinstance(feed.coverage.judge(PLAN, last), Recoverable)
-    assert feed.coverage.judge(PLAN, "AAAA") == Unrecoverable.INVALID_POSITION
+    assert isinstance(whole.coverage.check(PLAN, before), Recoverable)
+    assert isinstance(feed.coverage.check(PLAN, before), NeedsHistory)
+    assert isinstance(feed.coverage.check(PLAN, last), Recoverable)
+    assert feed.coverage.check(PLAN, "AAAA") == Unrecoverable.INVALID_POSITION
 
 
 def test_what_retention_dropped_is_known_from_the_checkpoint():
@@ -467,8 +467,8 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
     live.gaps.clear()
     assert live.cursor.next[TABLES] == 2
     assert live.position(PLAN) == positions[1]
-    assert isinstance(live.coverage.judge(PLAN, positions[1]), Recoverable)
-    assert live.coverage.judge(PLAN, positions[3]) == Unrecoverable.TOPIC_RECREATED, "it need not be waited for"
+    assert isinstance(live.coverage.check(PLAN, positions[1]), Recoverable)
+    assert live.coverage.check(PLAN, positions[3]) == Unrecoverable.TOPIC_RECREATED, "it need not be waited for"
     live.ingest(EpochsBegun([(TABLES, 2, 3)]), NOW)
     for offset in (2, 3, 4):
         told_of(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
@@ -477,8 +477,8 @@ def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that
     tables = [publication.offset for channel, publication in published(live) if publication.partition == TABLES]
     assert tables == [0, 1, 2, 3, 4]
     for position in positions[2:]:
-        assert live.coverage.judge(PLAN, position) == Unrecoverable.TOPIC_RECREATED
-    assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Recoverable)
+        assert live.coverage.check(PLAN, position) == Unrecoverable.TOPIC_RECREATED
+    assert isinstance(live.coverage.check(PLAN, live.position(PLAN)), Recoverable)
     list(live.process(NOW + 10_000))
     assert live._merge.caught_up, "what waited for its parent is no more"
 
@@ -519,10 +519,10 @@ def test_across_a_gap_nobody_goes_on(live):
     snapshot = live.snapshot(PLAN)
     live.ingest(Gap(TABLES, 1, 3), NOW)
     list(live.process(NOW))
-    assert isinstance(live.coverage.judge(PLAN, before), NeedsHistory)
+    assert isinstance(live.coverage.check(PLAN, before), NeedsHistory)
     assert not snapshot.continues_in(live.window)
     assert not live.snapshot(PLAN).complete
-    assert isinstance(live.coverage.judge(PLAN, live.position(PLAN)), Recoverable)
+    assert isinstance(live.coverage.check(PLAN, live.position(PLAN)), Recoverable)
 
 
 def test_before_a_feed_is_live_gaps_concern_nobody():
@@ -617,7 +617,7 @@ def test_a_place_of_which_nothing_is_known_now_is_waited_for_and_not_lost(live):
         ahead.ingest(Records(partition, [record], 0), NOW)
     ahead.ingest(Records(SECTIONS, [section(1)], 0), NOW)
     list(ahead.process(NOW + 2000))
-    verdict = live.coverage.judge(PLAN, ahead.position(PLAN))
+    verdict = live.coverage.check(PLAN, ahead.position(PLAN))
     assert isinstance(verdict, NotReached)
     live.ingest(LogMetadata({TABLES: EXTENTS[TABLES]}, {TABLES: 1}, None, [UNSEEN]), NOW)
     assert live.coverage.reaches(verdict.vector)

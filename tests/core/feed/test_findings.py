@@ -46,7 +46,7 @@ def test_what_was_found_is_kept_for_a_while_since_it_was_asked_for_last(world):
 def test_what_a_client_is_still_told_is_kept(world):
     findings, past = Findings(1 << 20), world.read()
     list(findings.keep(past, 0.0))
-    verdict = past.judge(REVIEWS, world.start)
+    verdict = past.check_position(REVIEWS, world.start)
     assert isinstance(verdict, Recoverable)
     replay = past.replay(REVIEWS, verdict.vector)
     list(findings.forget(2 * KEPT))
@@ -60,7 +60,7 @@ def test_what_a_client_is_still_told_is_kept(world):
 def test_the_oldest_gives_way(world):
     findings, first, second = Findings(5000), world.read(), world.read()
     list(findings.keep(first, 0.0))
-    verdict = first.judge(REVIEWS, world.start)
+    verdict = first.check_position(REVIEWS, world.start)
     replay = first.replay(REVIEWS, verdict.vector)
     assert len(list(findings.keep(second, 1.0))) == 1
     assert 3000 < findings.bytes <= 5000

@@ -44,10 +44,10 @@ def test_what_has_left_the_window_is_read_again(instance):
     instance.says("review.created", "v3", restaurantId="R")
     past = instance.past(REVIEWS)
     assert not past.has_arrived
-    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED, "nothing has been read"
+    assert past.check_position(REVIEWS, position) == Unrecoverable.EXPIRED, "nothing has been read"
     instance.log.tell(past.feed)
     assert past.has_arrived
-    verdict = past.judge(REVIEWS, position)
+    verdict = past.check_position(REVIEWS, position)
     assert isinstance(verdict, Recoverable)
     assert past.replay(REVIEWS, verdict.vector).count == 2
 
@@ -59,7 +59,7 @@ def test_it_goes_as_far_as_the_present_was_when_it_began():
     past = instance.past(REVIEWS)
     later = instance.log.says("review.created", "v2", restaurantId="R")
     instance.log.tell(past.feed)
-    verdict = past.judge(REVIEWS, position)
+    verdict = past.check_position(REVIEWS, position)
     assert past.replay(REVIEWS, verdict.vector).count == 1, "the second one is read, but is for the window to tell"
     instance.log.tell(instance.feed, [later])
     assert past.replay(REVIEWS, verdict.vector).count == 2
@@ -75,7 +75,7 @@ def test_the_window_must_take_over_where_it_ends(instance):
     past = instance.past(REVIEWS)
     instance.log.tell(past.feed)
     instance.says("review.created", "v2", restaurantId="R")
-    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
+    assert past.check_position(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
 def test_it_keeps_only_so_much(instance):
@@ -84,7 +84,7 @@ def test_it_keeps_only_so_much(instance):
         instance.says("review.created", id, restaurantId="R")
     past = instance.past(REVIEWS, max_bytes=500)
     instance.log.tell(past.feed)
-    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
+    assert past.check_position(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
 def test_what_the_log_has_lost_of_the_channel_is_expired(instance):
@@ -94,7 +94,7 @@ def test_what_the_log_has_lost_of_the_channel_is_expired(instance):
     past = instance.past(REVIEWS)
     instance.log.begins[REVIEWS_AT] = 1
     instance.log.tell(past.feed)
-    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
+    assert past.check_position(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
 def test_what_cannot_be_placed_any_more_was_perhaps_told_when_it_happened(instance):
@@ -106,8 +106,10 @@ def test_what_cannot_be_placed_any_more_was_perhaps_told_when_it_happened(instan
     past = instance.past(TABLES)
     instance.log.begins[SECTIONS_AT] = 1
     instance.log.tell(past.feed)
-    assert past.judge(TABLES, position) == Unrecoverable.EXPIRED, "nobody knows any more that the section s is R's"
-    assert isinstance(past.judge(TABLES, after), Recoverable)
+    assert past.check_position(TABLES, position) == Unrecoverable.EXPIRED, (
+        "nobody knows any more that the section s is R's"
+    )
+    assert isinstance(past.check_position(TABLES, after), Recoverable)
 
 
 def test_what_was_never_placed_is_no_reason_to_give_up(instance):
@@ -116,7 +118,7 @@ def test_what_was_never_placed_is_no_reason_to_give_up(instance):
     instance.says("table.created", "t2", sectionId="s")
     past = instance.past(TABLES)
     instance.log.tell(past.feed)
-    assert isinstance(past.judge(TABLES, position), Recoverable)
+    assert isinstance(past.check_position(TABLES, position), Recoverable)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_what_was_before_is_part_of_what_is_told(instance, what, judged):
     past = instance.past(channel)
     instance.log.begins[Partition(topic_of("reservations"), 0)] = 1
     instance.log.tell(past.feed)
-    assert isinstance(past.judge(channel, position), judged)
+    assert isinstance(past.check_position(channel, position), judged)
 
 
 def test_a_gap_in_the_reading(instance):
@@ -141,7 +143,7 @@ def test_a_gap_in_the_reading(instance):
     past.feed.ingest(instance.log.sources(), NOW)
     past.feed.ingest(Gap(REVIEWS_AT, 0, 2), NOW)
     instance.log.tell(past.feed, instance.log.records[-1:])
-    assert past.judge(REVIEWS, position) == Unrecoverable.EXPIRED
+    assert past.check_position(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
 @pytest.mark.parametrize("who", ["both", "present", "past"])
@@ -154,7 +156,7 @@ def test_a_topic_that_is_created_again_meanwhile(instance, who):
     instance.log.tell(past.feed)
     if who != "present":
         past.feed.ingest(TopicRecreated(REVIEWS_AT.topic, "another"), NOW)
-    assert past.judge(REVIEWS, position) in (Unrecoverable.TOPIC_RECREATED, Unrecoverable.EXPIRED)
+    assert past.check_position(REVIEWS, position) in (Unrecoverable.TOPIC_RECREATED, Unrecoverable.EXPIRED)
 
 
 def test_a_change_of_parentage_that_the_reading_takes_in_another_order(instance):
@@ -166,8 +168,8 @@ def test_a_change_of_parentage_that_the_reading_takes_in_another_order(instance)
     instance.log.tell(instance.feed, [table])
     past = instance.past(TABLES)
     instance.log.tell(past.feed)
-    assert isinstance(past.judge(TABLES, before), Recoverable)
-    assert past.judge(TABLES, between) == Unrecoverable.INCONSISTENT_POSITION
+    assert isinstance(past.check_position(TABLES, before), Recoverable)
+    assert past.check_position(TABLES, between) == Unrecoverable.INCONSISTENT_POSITION
 
 
 def test_another_channel_joins_from_where_the_reading_stands(instance):
@@ -185,7 +187,7 @@ def test_another_channel_joins_from_where_the_reading_stands(instance):
     instance.log.tell(past.feed, instance.log.records[-1:])
     assert past.has_arrived
     assert [past.covers(channel, places[channel]) for channel in (early, late)] == [False, True]
-    verdict = past.judge(late, places[late])
+    verdict = past.check_position(late, places[late])
     assert isinstance(verdict, Recoverable)
     assert past.replay(late, verdict.vector).count == 1
     past.join(early)
@@ -203,7 +205,7 @@ def test_when_the_window_has_moved_on_meanwhile_reading_goes_on(instance):
     assert not past.is_complete()
     instance.log.tell(past.feed, instance.log.records[-1:])
     assert past.is_complete()
-    verdict = past.judge(REVIEWS, position)
+    verdict = past.check_position(REVIEWS, position)
     assert isinstance(verdict, Recoverable)
     assert past.replay(REVIEWS, verdict.vector).count == 2
 

@@ -31,7 +31,7 @@ class Instance:
             )
             for domain, end in ends.items()
         }
-        self.coverage.looked(extents, troubles)
+        self.coverage.refreshed(extents, troubles)
 
     def take(self, partition, offset, channel=OPINIONS):
         self.cursor.advance(partition, offset + 1)
@@ -40,8 +40,8 @@ class Instance:
     def position(self, channel):
         return self.cursor.position(channel.name, channel.kind)
 
-    def judge(self, channel, position):
-        return self.coverage.judge(channel, position)
+    def check(self, channel, position):
+        return self.coverage.check(channel, position)
 
 
 def test_what_was_missed_is_at_hand_or_has_gone_or_was_never_here():
@@ -50,10 +50,10 @@ def test_what_was_missed_is_at_hand_or_has_gone_or_was_never_here():
     for each in (whole, short):
         each.take(REVIEWS, 0)
     end = whole.position(OPINIONS)
-    assert whole.judge(OPINIONS, start) == Recoverable({REVIEWS: 0})
-    assert whole.judge(OPINIONS, end) == Recoverable({REVIEWS: 1})
-    assert short.judge(OPINIONS, start) == NeedsHistory({REVIEWS: 0})
-    ahead = behind.judge(OPINIONS, end)
+    assert whole.check(OPINIONS, start) == Recoverable({REVIEWS: 0})
+    assert whole.check(OPINIONS, end) == Recoverable({REVIEWS: 1})
+    assert short.check(OPINIONS, start) == NeedsHistory({REVIEWS: 0})
+    ahead = behind.check(OPINIONS, end)
     assert ahead == NotReached({REVIEWS: 1}, REVIEWS, 1)
     assert not ahead.is_passed(behind.cursor)
     assert ahead.is_passed(whole.cursor)
@@ -63,7 +63,7 @@ def test_what_was_missed_is_at_hand_or_has_gone_or_was_never_here():
 def test_what_is_no_place_of_the_channel_is_damaged(channel, position):
     instance = Instance(reviews=0, tables=0)
     assert (
-        instance.judge(channel, instance.position(OPINIONS) if position is None else position)
+        instance.check(channel, instance.position(OPINIONS) if position is None else position)
         == Unrecoverable.INVALID_POSITION
     )
 
@@ -76,8 +76,8 @@ def test_across_a_change_of_what_belongs_together_only_a_clean_cut_is_sure():
     there.cursor.advance(TABLES, 1)
     there.cursor.advance(SECTIONS, 1)
     there.coverage.reparented(PLAN, SECTIONS)
-    assert there.judge(PLAN, start) == Recoverable({TABLES: 0, SECTIONS: 0})
-    assert there.judge(PLAN, between) == Unrecoverable.INCONSISTENT_POSITION
+    assert there.check(PLAN, start) == Recoverable({TABLES: 0, SECTIONS: 0})
+    assert there.check(PLAN, between) == Unrecoverable.INCONSISTENT_POSITION
     assert not there.coverage.holds(PLAN, {TABLES: 0, SECTIONS: 1})
     assert there.coverage.in_window(PLAN, {TABLES: 0, SECTIONS: 1})
     assert there.coverage.holds(PLAN, {TABLES: 1, SECTIONS: 1})
@@ -97,7 +97,7 @@ def test_how_far_the_log_reaches():
 def test_every_look_counts_and_what_it_finds_replaces_what_was_known():
     instance = Instance(tables=1)
     instance.look(tables=5)
-    assert instance.coverage.looks == 2
+    assert instance.coverage.refreshes == 2
     assert instance.coverage.reaches({TABLES: 5})
     assert instance.cursor.next == {TABLES: 0}
 
@@ -123,8 +123,8 @@ def test_across_a_gap_nobody_goes_on():
     instance.coverage.skip(Gap(REVIEWS, 0, 3))
     assert instance.cursor.next == {REVIEWS: 3}
     assert instance.window.era == era + 1
-    assert isinstance(instance.judge(OPINIONS, start), NeedsHistory)
-    assert isinstance(instance.judge(OPINIONS, instance.position(OPINIONS)), Recoverable)
+    assert isinstance(instance.check(OPINIONS, start), NeedsHistory)
+    assert isinstance(instance.check(OPINIONS, instance.position(OPINIONS)), Recoverable)
     assert not instance.coverage.has_all_of([REVIEWS.topic])
 
 
@@ -135,9 +135,9 @@ def test_a_topic_that_is_created_again_begins_anew():
     before = instance.position(OPINIONS)
     instance.coverage.replaced(REVIEWS.topic, "another")
     assert instance.cursor.next == {TABLES: 1}
-    assert instance.judge(OPINIONS, before) == Unrecoverable.TOPIC_RECREATED
+    assert instance.check(OPINIONS, before) == Unrecoverable.TOPIC_RECREATED
     instance.look(ids={"reviews": "another"}, reviews=0, tables=1)
-    assert isinstance(instance.judge(OPINIONS, instance.position(OPINIONS)), Recoverable)
+    assert isinstance(instance.check(OPINIONS, instance.position(OPINIONS)), Recoverable)
     assert list(instance.window.after(OPINIONS.name, {})) == []
     assert len(list(instance.window.after(PLAN.name, {}))) == 1
 
@@ -153,7 +153,7 @@ def test_whoever_begins_at_a_cut_is_where_it_was_made_and_has_nothing_at_hand():
     assert coverage.cut(7) == cut
     assert cursor.next == {TABLES: 2, REVIEWS: 1}
     assert not coverage.has_all_of([TABLES.topic])
-    assert coverage.judge(OPINIONS, former.position(OPINIONS)) == Recoverable({REVIEWS: 1})
+    assert coverage.check(OPINIONS, former.position(OPINIONS)) == Recoverable({REVIEWS: 1})
     assert not coverage.in_window(OPINIONS, {REVIEWS: 0})
 
 
@@ -228,5 +228,5 @@ def test_a_look_at_many_partitions_in_trouble_is_short():
     troubles = [Trouble(REVIEWS.topic, number, Hindrance.UNKNOWN, 0, "why") for number in range(20_000)]
     coverage = Instance().coverage
     extents = {Partition(TABLES.topic, number): OffsetRange(0, 1, "id") for number in range(20_000)}
-    coverage.looked(extents, troubles)
+    coverage.refreshed(extents, troubles)
     assert Partition(REVIEWS.topic, 19_999) in coverage.unseen

@@ -182,7 +182,7 @@ def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(se
     outcomes = Counter()
     unplaced = here.orphans | there.orphans
     for channel, position, picture in found:
-        verdict = there.feed.coverage.judge(channel, position)
+        verdict = there.feed.coverage.check(channel, position)
         outcomes[type(verdict)] += 1
         if isinstance(verdict, Recoverable):
             for message in messages(there.feed.window.after(channel.name, verdict.vector)):
@@ -192,7 +192,7 @@ def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(se
             assert verdict == Unrecoverable.INCONSISTENT_POSITION
     # At the beginning and at the end nobody is unsure, and in the same order never.
     assert all(
-        isinstance(there.feed.coverage.judge(*place[:2]), Recoverable)
+        isinstance(there.feed.coverage.check(*place[:2]), Recoverable)
         for place in (*found[: len(CHANNELS)], *found[-len(CHANNELS) :])
     )
     assert disorder or not outcomes[Unrecoverable]
@@ -219,10 +219,10 @@ def moved():
 
 def test_between_a_move_and_what_another_instance_took_before_it(moved):
     here, there, position = moved
-    assert isinstance(here.coverage.judge(TABLES, position), Recoverable)
-    assert there.coverage.judge(TABLES, position) == Unrecoverable.INCONSISTENT_POSITION
+    assert isinstance(here.coverage.check(TABLES, position), Recoverable)
+    assert there.coverage.check(TABLES, position) == Unrecoverable.INCONSISTENT_POSITION
     elsewhere = parse_channel("restaurant:R3:tables")
-    assert isinstance(there.coverage.judge(elsewhere, here.position(elsewhere)), Recoverable), "nothing changed there"
+    assert isinstance(there.coverage.check(elsewhere, here.position(elsewhere)), Recoverable), "nothing changed there"
 
 
 def test_a_section_that_comes_brings_what_was_not_told_before():
@@ -233,7 +233,7 @@ def test_a_section_that_comes_brings_what_was_not_told_before():
     position = here.feed.position(TABLES)
     there.take(table)
     there.take(section)
-    assert there.feed.coverage.judge(TABLES, position) == Unrecoverable.INCONSISTENT_POSITION, (
+    assert there.feed.coverage.check(TABLES, position) == Unrecoverable.INCONSISTENT_POSITION, (
         "the table came with the section, which is told already"
     )
 
@@ -241,10 +241,10 @@ def test_a_section_that_comes_brings_what_was_not_told_before():
 def test_after_a_topic_was_created_again_old_changes_mean_nothing(moved):
     _, feed, position = moved
     feed.ingest(TopicRecreated("mesa-ya.sections.events", "another"), LATER)
-    assert feed.coverage.judge(TABLES, position) == Unrecoverable.TOPIC_RECREATED
+    assert feed.coverage.check(TABLES, position) == Unrecoverable.TOPIC_RECREATED
     feed.ingest(LogMetadata({Partition("mesa-ya.sections.events", 0): OffsetRange(0, 0, "another")}, {}), LATER)
     list(feed.process(LATER))
-    assert isinstance(feed.coverage.judge(TABLES, feed.position(TABLES)), Recoverable)
+    assert isinstance(feed.coverage.check(TABLES, feed.position(TABLES)), Recoverable)
 
 
 def test_many_changes_are_forgotten_at_once_and_let_go_of_bit_by_bit():
@@ -302,7 +302,7 @@ def test_before_what_is_remembered_nobody_is_sure(moved, monkeypatch):
     start = Cursor()
     start.found({partition: OffsetRange(0, 0, "id") for partition in feed.cursor.next})
     begin, now = (start.position(TABLES.name, TABLES.kind), feed.position(TABLES))
-    assert isinstance(feed.coverage.judge(TABLES, begin), Recoverable)
+    assert isinstance(feed.coverage.check(TABLES, begin), Recoverable)
     monkeypatch.setattr("mesaya_ws.core.recovery.reparenting.REMEMBERED", 6)
     elsewhere = parse_channel("restaurant:R4:tables")
     parentage = Reparentings()

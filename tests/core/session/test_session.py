@@ -443,14 +443,14 @@ def test_who_is_ahead_is_not_judged_again_before_something_has_changed():
     behind.offsets[REVIEWS] = 2
     session = behind.client()
     ask(session, channel=CHANNEL, position=position)
-    judged, judge = 0, behind.feed.coverage.judge
+    judged, judge = 0, behind.feed.coverage.check
 
     def counted(*args):
         nonlocal judged
         judged += 1
         return judge(*args)
 
-    behind.feed.coverage.judge = counted
+    behind.feed.coverage.check = counted
     for _ in range(5):
         list(session.retry_waiting())
     assert judged == 0
@@ -521,7 +521,7 @@ def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_
     session.limits = Limits(auth=True, max_subscriptions=50)
     names = [f"restaurant:{number}:reviews" for number in range(50)]
     positions = {name: far_ahead(world.feed, name) for name in names}
-    one = calls(lambda: world.feed.coverage.judge(parse_channel(names[0]), positions[names[0]]))
+    one = calls(lambda: world.feed.coverage.check(parse_channel(names[0]), positions[names[0]]))
     tracemalloc.start()
     try:
         for name in names:
