@@ -55,6 +55,7 @@ from mesaya_ws.server.dispatcher import Dispatcher
 from mesaya_ws.server.http.app import create_app
 from mesaya_ws.server.http.serving import serve_http
 from mesaya_ws.server.listener import serve_listeners
+from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.server.websocket.connection import Connection, connection_config
 from mesaya_ws.server.websocket.drain import drain
 from mesaya_ws.server.websocket.keepalive import keep_alive
@@ -130,7 +131,7 @@ async def serve(
         background.start_soon(services.role.export_metrics, render)
         app = create_app(
             settings,
-            event_log,
+            Publisher(event_log, settings.kafka_topics),
             services.metrics,
             services.status,
             services.feed.freshness,

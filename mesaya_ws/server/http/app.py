@@ -13,7 +13,6 @@ from starlette.types import ASGIApp
 
 from mesaya_ws import __version__
 from mesaya_ws.core.feed.watermark import Fresh
-from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.wire.http_errors import UPGRADE_REQUIRED
 from mesaya_ws.core.wire.origins import may_use
 from mesaya_ws.runtime.metrics import Metrics
@@ -25,6 +24,7 @@ from mesaya_ws.server.http.health import health_routes
 from mesaya_ws.server.http.publish import publish_route
 from mesaya_ws.server.http.request import authorize
 from mesaya_ws.server.http.request_log import RequestLog
+from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.settings import Settings
 
 NOTHING_SAID: Mapping[str, object] = {}
@@ -32,7 +32,7 @@ NOTHING_SAID: Mapping[str, object] = {}
 
 def create_app(
     settings: Settings,
-    event_log: EventLog,
+    publisher: Publisher,
     metrics: Metrics,
     status: Status,
     freshness: Callable[[], Fresh],
@@ -60,8 +60,8 @@ def create_app(
             *health_routes(metrics, status, freshness),
             Route("/metrics", show_metrics),
             Route("/configuration", show_configuration),
-            publish_route(settings, event_log),
-            broadcast_route(settings, event_log),
+            publish_route(settings, publisher),
+            broadcast_route(settings, publisher),
         ],
         middleware=[
             Middleware(

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.server.http.request import append, authorize, bad_message, read_object, structure
+from mesaya_ws.server.http.request import authorize, bad_message, publish, read_object, structure
+from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.settings import Settings
 
 _HAPPENED = ("created", "updated", "deleted")
@@ -54,13 +54,12 @@ class Broadcast:
     data: dict[str, Any] | None = None
 
 
-def broadcast_route(settings: Settings, event_log: EventLog) -> Route:
+def broadcast_route(settings: Settings, publisher: Publisher) -> Route:
     """Return the route; it answers like `POST /publish`."""
 
     async def broadcast(request: Request) -> Response:
         authorize(request, settings)
-        topic, value = as_record(structure(await read_object(request, settings), Broadcast))
-        return await append(event_log, settings.kafka_topics, topic, value)
+        return await publish(publisher, *as_record(structure(await read_object(request, settings), Broadcast)))
 
     return Route("/broadcast", broadcast, methods=["POST"])
 

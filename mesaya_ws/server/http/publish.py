@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.server.http.request import append, authorize, bad_message, read_object, structure
+from mesaya_ws.server.http.request import authorize, bad_message, publish, read_object, structure
+from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.settings import Settings
 
 ANNOUNCEMENTS = "global:announcements"
@@ -36,19 +36,18 @@ class Announcement:
     data: dict[str, Any]
 
 
-def publish_route(settings: Settings, event_log: EventLog) -> Route:
+def publish_route(settings: Settings, publisher: Publisher) -> Route:
     """Return the route; it answers 201 with topic, partition and offset when the log has acknowledged the record."""
 
-    async def publish(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         authorize(request, settings)
         body = await read_object(request, settings)
         if "channel" in body:
-            topic, value = _announced(structure(body, Announcement))
-            return await append(event_log, settings.kafka_topics, topic, value)
+            return await publish(publisher, *_announced(structure(body, Announcement)))
         record = structure(body, PlatformRecord)
-        return await append(event_log, settings.kafka_topics, record.topic, record.value, record.key)
+        return await publish(publisher, record.topic, record.value, record.key)
 
-    return Route("/publish", publish, methods=["POST"])
+    return Route("/publish", answer, methods=["POST"])
 
 
 def _announced(message: Announcement) -> tuple[str, dict[str, Any]]:

@@ -1,10 +1,8 @@
-"""What the ways in have in common: who may use them, reading a body, and appending to the log."""
+"""What the ways to publish by HTTP have in common: who may use them, reading a body, and the answer."""
 
 import hmac
-from collections.abc import Collection
 from contextlib import aclosing
 from http import HTTPStatus
-from time import time
 from typing import Any, TypeVar
 
 import orjson
@@ -13,21 +11,18 @@ from cattrs.errors import ClassValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
-from mesaya_ws.core.log.records import NewRecord, Record
-from mesaya_ws.core.platform.envelope import Rejected, decode, mistyped_id
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
+from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.core.wire.json_text import MAX_NODES, has_too_many_nodes, read_json
 from mesaya_ws.core.wire.structuring import first_problem, strict_converter
 from mesaya_ws.runtime.logs import bind_context
 from mesaya_ws.server.http.errors import ApiError
+from mesaya_ws.server.publishing import Publisher, UnknownTopicError, UnusableRecordError
 from mesaya_ws.settings import Settings
 
 BODY_SECONDS = 20.0
 """Time for a body to arrive."""
-
-APPEND_SECONDS = 25.0
-"""Time for the log to acknowledge: longer than its own patience, which knows better what is wrong."""
 
 Body = TypeVar("Body")
 _CONVERTER = strict_converter()
@@ -91,26 +86,18 @@ def bad_message(sentence: str) -> ApiError:
     return ApiError(http_errors.BAD_MESSAGE, sentence)
 
 
-async def append(
-    event_log: EventLog, topics: Collection[str], topic: str, value: dict[str, Any], key: str | None = None
-) -> Response:
-    """Append a platform record, and answer 201 with its place once the log has acknowledged it.
-
-    What would come to nothing is refused: a topic that is none of `topics`, a record that this service would not
-    understand when it reads it back. Raises `ApiError`.
-    """
-    if topic not in topics:
-        raise ApiError(http_errors.UNKNOWN_TOPIC, f"{topic!r} is none of KAFKA_TOPICS.")
-    record = NewRecord(topic, _encode(value), None if key is None else key.encode())
-    _expect_sense(record)
+async def publish(publisher: Publisher, topic: str, value: dict[str, Any], key: str | None = None) -> Response:
+    """Publish a platform record, and answer 201 with its place once the log has acknowledged it. Raises `ApiError`."""
     try:
-        with trio.fail_after(APPEND_SECONDS):
-            [place] = await event_log.append([record])
+        place = await publisher.publish(NewRecord(topic, _encode(value), None if key is None else key.encode()))
+    except UnknownTopicError as error:
+        raise ApiError(http_errors.UNKNOWN_TOPIC, str(error)) from None
+    except UnusableRecordError as error:
+        raise ApiError(http_errors.BAD_RECORD, str(error)) from None
     except RecordRejectedError as error:
         raise ApiError(http_errors.REFUSED, str(error)) from None
-    except (LogUnavailableError, trio.TooSlowError) as error:
-        sentence = f"The event log did not acknowledge; the record may or may not have been appended. {error}"
-        raise ApiError(http_errors.LOG_UNAVAILABLE, sentence.strip()) from None
+    except LogUnavailableError as error:
+        raise ApiError(http_errors.LOG_UNAVAILABLE, str(error)) from None
     answer = {"topic": place.topic, "partition": place.partition, "offset": place.offset}
     bind_context(**answer)
     return JSONResponse(answer, HTTPStatus.CREATED)
@@ -121,14 +108,3 @@ def _encode(value: dict[str, Any]) -> bytes:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:  # it has been read as JSON
         raise bad_message("The value is nested too deeply.") from None
-
-
-def _expect_sense(record: NewRecord) -> None:
-    meaning = decode(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
-    if isinstance(meaning, Rejected):
-        sentence = meaning.detail or f"Such a record is not sent to anybody: {meaning.reason}."
-    elif (needed := mistyped_id(meaning)) is not None:
-        sentence = f"The {needed} is no id; without it nobody is concerned."
-    else:
-        return
-    raise ApiError(http_errors.BAD_RECORD, sentence)

@@ -15,6 +15,7 @@ from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.http.app import create_app
+from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.settings import Settings
 from mesaya_ws.workers.role import Role
 from tests.fakes import FakeLog
@@ -26,14 +27,14 @@ TOKEN = "a token of the tests"
 class Service:
     """An application and all that it answers from."""
 
-    def __init__(self, *, token: str = TOKEN, **settings: Any) -> None:
+    def __init__(self, *, token: str = TOKEN, append_timeout: float = 25.0, **settings: Any) -> None:
         self.log, self.metrics, self.status = FakeLog(), Metrics(), Status(caught_up=True)
         self.fresh: Fresh = {"live": True, "asOf": 1_800_000_000_000, "lag": 0}
         render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
         self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
         self.app = create_app(
             self.settings,
-            self.log,
+            Publisher(self.log, self.settings.kafka_topics, append_timeout),
             self.metrics,
             self.status,
             lambda: self.fresh,
