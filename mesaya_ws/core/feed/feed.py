@@ -32,7 +32,7 @@ from mesaya_ws.core.log.events import (
     Unavailable,
 )
 from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
-from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source, weight
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
 from mesaya_ws.core.platform.envelope import Event, Rejected
 from mesaya_ws.core.platform.outcome import Outcome
@@ -259,8 +259,9 @@ class Feed:
 
     def _process(self, record: Record, event: Event | Rejected) -> int:
         """Publish what becomes of a record; return how much work that was."""
-        topic, offset, timestamp = record.topic, record.offset, record.timestamp
-        partition = _partition(topic, record.partition)
+        topic, number, offset, timestamp, _, value = record
+        partition = _partition(topic, number)
+        weighs = 1 + (len(value or b"") >> 10)  # see `weight`, which is a call more
         self.cursor.advance(partition, offset + 1)
         self.time = timestamp
         is_past = not self.live and self.window.is_past(timestamp, self._now)
@@ -277,18 +278,18 @@ class Feed:
             # To make frames that nobody can be sent any more would be a third of the work on a long log. Where our
             # clock is ahead they may still be asked for: then they are read again from the log.
             self.window.raise_floor(partition, offset + 1)
-            return weight(record)
+            return weighs
         # Other partitions of its topic may say something of the same entity.
         entity = f"{event.entity}:{event.id}" if self.cursor.has_several(topic) and isinstance(event, Event) else None
         if entity is not None or outcome.parents or outcome.known or awaits:
             self.coverage.dependencies.note(partition, offset, outcome, entity=entity)
         messages = outcome.messages
         if not messages:
-            return weight(record)
+            return weighs
         # News are as old as they have been here, whatever their producer's clock says.
         made_at = self._steady if self.live else self._steady - max(0, self._now - timestamp)
         size = self._broadcaster.publish(record, partition, messages, made_at, are_news=self.live)
-        return weight(record) + size // MESSAGE_BYTES
+        return weighs + size // MESSAGE_BYTES
 
     def _restrict(self, outcome: Outcome, record: Record, partition: Partition, event: Event | Rejected) -> None:
         """Take from an outcome what is not to be published: here, nothing (see `HistoryFeed`)."""

@@ -96,6 +96,13 @@ _WHATS = frozenset({"created", "updated", "deleted", "status_changed"})
 _WORD = re.compile(r"[a-z_]{1,64}")
 _BAD_ID = "The id is missing, or is not 1-128 of A-Z a-z 0-9 . _ ~ -."
 _NOTHING: Mapping[str, Any] = {}
+_RESTAURANT = ENTITIES["restaurant"]
+_ALONE = {
+    topic: entities[0]
+    for topic, entities in OF_TOPIC.items()
+    if len(entities) == 1 and topic not in (_PAYMENTS_TOPIC, _ANNOUNCEMENTS_TOPIC)
+}
+"""By topic, the entity that its records are about where that needs no question: so do nearly all."""
 _FEW_NAMES_BYTES = 5 * MAX_NAMES  # no member takes less, so nearly all records need not be searched
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -107,12 +114,11 @@ def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
     There are two envelopes, `{timestamp, event_type, entity_id, entity_subtype?, data, metadata?}` and the older
     `{timestamp, action: "<entity>.<what>", entityId?, entity}`; and those of `auth`.
     """
-    value = record.value
+    topic, partition, offset, time, _, value = record
     if value is None:
         return Rejected(Disposition.TOMBSTONE)
     if isinstance(value, TooLarge):
         return Rejected(Disposition.TOO_LARGE, f"It has {value.size} bytes, unpacked: more than MAX_RECORD_BYTES.")
-    topic = record.topic
     if len(value) * 2 > max_nodes and has_too_many_nodes(value, max_nodes):  # nearly all are spared the call
         return Rejected(Disposition.TOO_LARGE, f"It has more than {max_nodes} members, in {len(value)} bytes.")
     try:
@@ -125,13 +131,46 @@ def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
         return Rejected(Disposition.TOO_LARGE, f"Its fields have more than {MAX_NAMES} different names.")
     timestamp = envelope.get("timestamp")
     if type(timestamp) is not str:
-        timestamp = platform_time(record.timestamp)
+        timestamp = platform_time(time)
     if topic == _AUTH_TOPIC:
         return _understand_auth(record, envelope, timestamp)
+    entity, data, what = _ALONE.get(topic), envelope.get("data"), envelope.get("event_type")
+    if entity is None or type(data) is not dict or type(what) is not str or what not in _WHATS:
+        subject_of_it = _subject(record, envelope)
+        if isinstance(subject_of_it, Rejected):
+            return subject_of_it
+        entity, data, what = subject_of_it
+
+    subject = envelope.get("entity_id", envelope.get("entityId"))
+    subject = entity.id_in(data) if subject is None else reference(subject)
+    if subject is DROPPED:
+        return Rejected(Disposition.BAD_ID, _BAD_ID)
+    metadata = envelope.get("metadata")
+    if type(metadata) is not dict:
+        metadata = _NOTHING
+    dropped: Dropped = {}
+    cleaned = entity.clean(subject, data, dropped)
+    if entity is _RESTAURANT and metadata.get("action") == OWNER_REASSIGNED and "ownerId" not in cleaned:
+        # In this record alone, `user_id` is not who acted but the new owner.
+        owner = reference(metadata.get("user_id"))
+        if owner is not DROPPED:
+            cleaned["ownerId"] = owner
+    previous = data.get("previousStatus")
+    previous = previous.lower() if type(previous) is str else None
+    at = time, partition, offset
+    if not dropped:
+        return Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous)
+    mistyped = tuple([name for name, is_fault in dropped.items() if is_fault])
+    unknown = tuple(dropped.keys() - entity.references)
+    return Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous, mistyped, unknown)
+
+
+def _subject(record: Record, envelope: Mapping[str, Any]) -> tuple[Entity, Mapping[str, Any], str] | Rejected:
+    """Return the kind of entity that a record is about, its data, and what happened to it: in either envelope."""
+    topic = record.topic
     entities = OF_TOPIC.get(topic)
     if entities is None:
         return Rejected(Disposition.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
-
     if topic == _PAYMENTS_TOPIC and _is_stripe(record, envelope):
         return Rejected(Disposition.STRIPE)
     data = envelope.get("data", envelope.get("entity"))
@@ -145,34 +184,12 @@ def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
         subtype, _, what = action.rpartition(".")
         subtype = subtype.replace("-", "_")
     if type(what) is not str or not _is_known(what, topic):
-        told = "There is no event_type." if what is None else f"No rule knows the event type {_shown(what)}."
-        return Rejected(Disposition.UNKNOWN_EVENT_TYPE, told)
+        detail = "There is no event_type." if what is None else f"No rule knows the event type {_shown(what)}."
+        return Rejected(Disposition.UNKNOWN_EVENT_TYPE, detail)
     entity = entities[0] if subtype is None and len(entities) == 1 else _which(entities, subtype, data)
     if entity is None:
         return Rejected(Disposition.UNKNOWN_ENTITY, f"This topic does not speak of {_shown(subtype)}.")
-
-    subject = envelope.get("entity_id", envelope.get("entityId"))
-    subject = entity.id_in(data) if subject is None else reference(subject)
-    if subject is DROPPED:
-        return Rejected(Disposition.BAD_ID, _BAD_ID)
-    metadata = envelope.get("metadata")
-    if type(metadata) is not dict:
-        metadata = _NOTHING
-    dropped: Dropped = {}
-    cleaned = entity.clean(subject, data, dropped)
-    if entity.name == "restaurant" and metadata.get("action") == OWNER_REASSIGNED and "ownerId" not in cleaned:
-        # In this record alone, `user_id` is not who acted but the new owner.
-        owner = reference(metadata.get("user_id"))
-        if owner is not DROPPED:
-            cleaned["ownerId"] = owner
-    previous = data.get("previousStatus")
-    previous = previous.lower() if type(previous) is str else None
-    at = record.timestamp, record.partition, record.offset
-    if not dropped:
-        return Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous)
-    mistyped = tuple([name for name, is_fault in dropped.items() if is_fault])
-    unknown = tuple(dropped.keys() - entity.references)
-    return Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous, mistyped, unknown)
+    return entity, data, what
 
 
 def mistyped_id(event: Event) -> str | None:

@@ -45,7 +45,7 @@ _LONGEST_NUMBER = 64
 _LONGEST_WHOLE = 18  # of 64 bits, which is what can be written again; longer ones lose digits, as in JavaScript
 
 _DEEPEST = 32  # orjson reads 1024 levels and writes 254
-_NESTED = (dict, list)
+NESTED = (dict, list)
 
 
 def text(value: Any) -> Any:
@@ -132,13 +132,13 @@ def whatever(value: Any, depth: int = 0) -> Any:
         return [
             kept
             for item in value
-            if (kept := whatever(item, depth + 1) if item and type(item) in _NESTED else item) is not DROPPED
+            if (kept := whatever(item, depth + 1) if item and type(item) in NESTED else item) is not DROPPED
         ]
     return {
         name: kept
         for name, item in value.items()
         if not withheld(name)
-        and (kept := whatever(item, depth + 1) if item and type(item) in _NESTED else item) is not DROPPED
+        and (kept := whatever(item, depth + 1) if item and type(item) in NESTED else item) is not DROPPED
     }
 
 
@@ -184,5 +184,5 @@ def has_too_many_names(value: Any, most: int = MAX_NAMES) -> bool:
     while level:
         names.update(*[one for one in level if type(one) is dict])
         inner = [one.values() if type(one) is dict else one for one in level]
-        level = [item for items in inner for item in items if item and type(item) in _NESTED]
+        level = [item for items in inner for item in items if item and type(item) in NESTED]
     return len(names) > most

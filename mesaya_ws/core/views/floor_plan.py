@@ -17,7 +17,7 @@ def floor_plan(restaurant: str) -> str:
     return restaurant_channel(restaurant, "tables")
 
 
-furniture_rule = part_rule("tables")
+furniture_rule = part_rule("tables", "sectionId")
 """The rule for tables, and for pieces of furniture."""
 
 

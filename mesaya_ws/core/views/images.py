@@ -13,7 +13,7 @@ from mesaya_ws.core.views.floor_plan import plan_size
 from mesaya_ws.core.views.menus import menu_size
 from mesaya_ws.core.views.parts import part_rule
 
-image_rule = part_rule("info", otherwise=Disposition.UNPLACED)
+image_rule = part_rule("info", "entityId", otherwise=Disposition.UNPLACED)
 
 
 class ImagesBefore(NamedTuple):

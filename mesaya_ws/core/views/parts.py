@@ -7,21 +7,26 @@ from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.status import effective_action
 
 Rule = Callable[[Event, Before, After, Projections], Outcome]
 """Returns what an event becomes, which has been applied to the projections; a rule changes nothing."""
 
 
-def part_rule(kind: str, otherwise: Disposition = Disposition.ORPHAN) -> Rule:
-    """Return the rule for what belongs to one restaurant, which sees it on its channel of that kind."""
+def part_rule(kind: str, belongs_by: str = "restaurantId", otherwise: Disposition = Disposition.ORPHAN) -> Rule:
+    """Return the rule for what belongs to one restaurant, which sees it on its channel of that kind.
+
+    `belongs_by` is the field on which it depends which one that is.
+    """
 
     def rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
         entity, timestamp = event.entity, event.timestamp
         former, data = before.data, after.data
-        # Of whom it is a part does not change where that is.
-        left = projections.place(entity, former)
         here = projections.place(entity, data)
+        if former is not None and former.get(belongs_by) == data.get(belongs_by):
+            left = here
+        else:
+            # Of whom it is a part does not change where that is.
+            left = projections.place(entity, former)
         if not after.exists:
             if after.is_late and former is None:
                 return outcome_of((), otherwise)
@@ -37,11 +42,8 @@ def part_rule(kind: str, otherwise: Disposition = Disposition.ORPHAN) -> Rule:
         if left is not None and left != here:
             messages.append(Message(restaurant_channel(left, kind), f"{entity}.deleted", timestamp, former or data))
         if here is not None:
-            what = effective_action(event, before, after)[0]
-            if left != here and left is not None:
-                what = "created"
-            elif what == "status_changed":
-                what = "updated"
+            is_new = former is None and event.what == "created" and not after.is_late
+            what = "created" if is_new or (left is not None and left != here) else "updated"
             messages.append(Message(restaurant_channel(here, kind), f"{entity}.{what}", timestamp, data))
         return outcome_of(messages, otherwise)
 
