@@ -29,6 +29,7 @@ from mesaya_ws.core.log.records import BEGINNING
 from mesaya_ws.core.session.quota import Quota
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.gateway.driver import Driver
+from mesaya_ws.gateway.snapshots import between_records
 from mesaya_ws.runtime.gc_tuning import look
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.settings import Settings
@@ -111,6 +112,7 @@ class HistoryReader:
             for channel, position in session.history_requests.items():
                 past = self._findings.find(channel, position, now)
                 if past is not None or now < self._hopeless_until:
+                    await between_records(self._feed)
                     session.on_history(past, [channel])
                     await trio.lowlevel.checkpoint()  # it may have been sent a snapshot
             if not session.history_requests:
@@ -143,6 +145,7 @@ class HistoryReader:
         elif outcome != ABANDONED:
             self._hopeless_until = now + HOPELESS
         for session in list(self._asking):
+            await between_records(self._feed)
             requests = session.history_requests
             covered = [channel for channel, position in requests.items() if past.covers(channel, position)]
             session.on_history(past, covered)

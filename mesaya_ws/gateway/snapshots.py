@@ -52,6 +52,7 @@ class SnapshotRenderer:
         state = self._states.find(channel, self._feed.window, trio.current_time())
         busy = 0.0
         if state is None:
+            await between_records(self._feed)
             state = self._feed.snapshot(channel)
             busy = await _write(state)
             if state.size:
@@ -60,6 +61,15 @@ class SnapshotRenderer:
             delivery.on_rendered(state)
             await trio.lowlevel.checkpoint()
         await trio.sleep(busy * self._rests)
+
+
+async def between_records(feed: Feed) -> None:
+    """Wait until all is published of what has been taken: then a state may be taken, and a place given out.
+
+    Whoever owns the feed is at work on it, with a step in every turn of the event loop.
+    """
+    while feed.is_mid_record:
+        await trio.lowlevel.checkpoint()
 
 
 async def _write(state: Snapshot) -> float:

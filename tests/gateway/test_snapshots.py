@@ -165,6 +165,8 @@ async def test_a_state_is_written_anew_when_it_is_not_new_any_more(instance, moc
 class SlowFeed:
     """A feed of which every step of writing a state takes `step` seconds; `begun` says when each was begun."""
 
+    is_mid_record = False
+
     def __init__(self, feed, clock, step):
         self.window = feed.window
         self.begun = []

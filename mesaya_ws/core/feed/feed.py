@@ -4,18 +4,21 @@ The feed is the moving window over the log. Everything here is decided without w
 what the log says (`ingest`), lets it work (`process`), and writes what the hub has gathered in between.
 """
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import chain
 from math import inf
+
+from attrs import evolve
 
 from mesaya_ws.core.access.channels import Channel, parse_channel
 from mesaya_ws.core.access.rights import Facts
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub, Subscriber
-from mesaya_ws.core.feed.intake import gap_item, items_of, merges
-from mesaya_ws.core.feed.router import process
+from mesaya_ws.core.feed.intake import DECODED_EARLY, gap_item, items_of, merges
+from mesaya_ws.core.feed.router import WIDE, is_wide, process, process_in_steps
 from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
@@ -35,7 +38,7 @@ from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
 from mesaya_ws.core.platform.envelope import Event, Rejected
-from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Outcome
 from mesaya_ws.core.platform.projections import Projections, Row
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
 from mesaya_ws.core.recovery.position import Cursor, Offsets
@@ -49,6 +52,10 @@ that is crowded, 5. The record that exceeds it is still processed, and may take 
 
 INGEST_BATCH = 100
 """Records (by their `weight`) that should be ingested in one step: they are only put in order, but for large ones."""
+
+REPARENTED_AT_ONCE = 20
+"""Channels of one record of which it is noted in one step that what belongs to them has changed, at some 50 µs each
+where there are a hundred partitions."""
 
 MESSAGE_BYTES = 4096
 """Bytes of messages that are as much work as a record."""
@@ -66,6 +73,10 @@ class Feed:
 
     `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them from
     here: subscribers of what they feed do not know it yet. `tally` is what its sessions count.
+
+    The feed `is_mid_record` while it has begun with a record, but has not published all that becomes of it, or not
+    ended all that ends with it. Then nobody may take a state, or be given a position: some of what lies before that is
+    still to come.
 
     `report` is called with every record and what became of it; `request_parent`, again and again, with the parents of
     records that are not known, as `<entity>:<id>`. Of each source, `max_records` and `max_bytes` may wait for the
@@ -99,17 +110,20 @@ class Feed:
         self._merge = self._new_merge(self._projections)
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []
-        self._leftovers: list[Iterator[None]] = []  # what is still to be forgotten, before anything is processed
+        # What is still to be forgotten, published or ended before anything is processed, in this order.
+        self._leftovers: deque[Iterator[None]] = deque()
         self._broadcaster = Broadcaster(hub, window, self.cursor)
         self._report = report
         self._request_parent = request_parent
 
     def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
-        """Return a place in the log, and what is known there, in pieces; process nothing before the last one."""
-        self._projections.end_all_parts()
+        """Return a place in the log, and what is known there, in pieces; process nothing before the last one.
+
+        The first pieces are empty when the feed `is_mid_record`, for that is brought to its end before.
+        """
         expired_parents = ((_EXPIRED_PARENTS, parent, None) for parent in self._merge.expired_parents)
         rows = chain(self._projections.rows(), expired_parents)
-        return self.coverage.cut(self.time), in_pieces(rows)
+        return self.coverage.cut(self.time), chain(([] for _ in self._finish()), in_pieces(rows))
 
     def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is ingested.
@@ -137,6 +151,7 @@ class Feed:
     def discard(self) -> Iterator[None]:
         """Let go of all that is known, but not of the window, yielding after some of it; nothing may follow."""
         self._merge = self._new_merge(Projections())
+        self._leftovers.clear()
         yield from self._projections.discard()
 
     def ingest(self, event: LogEvent, now: int, steady: int | None = None) -> None:
@@ -205,11 +220,7 @@ class Feed:
         self._watermark.set_time(now, steady)
         while self.window.expire(steady):
             yield
-        while self._leftovers:
-            # Not `yield from`: who lets go of us in between would end it, too, with much still to be forgotten.
-            for _ in self._leftovers[0]:
-                yield
-            del self._leftovers[0]
+        yield from self._finish()
         if self.gaps:
             yield
         work = 0
@@ -219,11 +230,10 @@ class Feed:
                 self._add_gap(event.partition.topic, Unrecoverable.EXPIRED)
             elif event is not None:
                 work += self._process(record, event)
-                if self._projections.ending:
-                    # What the record says has been published; what ended with it goes in pieces.
+                if self._leftovers:
+                    work = 0
                     yield
-                    while self._projections.end_parts():
-                        yield
+                    yield from self._finish()
             if work >= PROCESS_BATCH or self.gaps:
                 work = 0
                 yield
@@ -234,6 +244,19 @@ class Feed:
         yield
         # Now it has been written, too.
         self._watermark.published(all=self._merge.caught_up, time=self.time)
+
+    @property
+    def is_mid_record(self) -> bool:
+        """Whether no state may be taken now, and no position be given to a client."""
+        return bool(self._leftovers)
+
+    def _finish(self) -> Iterator[None]:
+        """Bring to its end what has been begun; yields often, and may be let go of in between."""
+        while self._leftovers:
+            # Not `yield from`: who lets go of us in between would end it, too, with much still to be done.
+            for _ in self._leftovers[0]:
+                yield
+            self._leftovers.popleft()
 
     @property
     def _must_see_more(self) -> bool:
@@ -258,17 +281,64 @@ class Feed:
         return self._merge.full
 
     def _process(self, record: Record, event: Event | Rejected) -> int:
-        """Publish what becomes of a record; return how much work that was."""
+        """Publish what becomes of a record; return how much work that was. What takes long is left over."""
         topic, number, offset, timestamp, _, value = record
         partition = _partition(topic, number)
-        weighs = 1 + (len(value or b"") >> 10)  # see `weight`, which is a call more
         self.cursor.advance(partition, offset + 1)
         self.time = timestamp
         is_past = not self.live and self.window.is_past(timestamp, self._now)
-        outcome = process(event, self._projections, alone=is_past or self.window.have_one_order)
+        alone = is_past or self.window.have_one_order
+        if isinstance(event, Event) and event.entity in WIDE and is_wide(event, self._projections):
+            self._leftovers.append(self._process_in_steps(record, partition, event, alone=alone, is_past=is_past))
+            return 0
+        outcome = process(event, self._projections, alone=alone)
         self._report(record, outcome)
         self._restrict(outcome, record, partition, event)
-        awaits = outcome.awaits
+        is_large = outcome.parts > PARTS_AT_ONCE or len(outcome.messages) > PARTS_AT_ONCE
+        size = len(value or b"")
+        if is_large or (outcome.messages and size >= DECODED_EARLY):
+            self._leftovers.append(self._publish_in_steps(record, partition, event, outcome, is_past=is_past))
+            work = 0
+        else:
+            work = 1 + (size >> 10)  # see `weight`, which is a call more
+            self._note(record, partition, event, outcome, is_past=is_past)
+            if (messages := outcome.messages) and not is_past:
+                made_at = self._made_at(record)
+                work += (
+                    self._broadcaster.publish(record, partition, messages, made_at, are_news=self.live) // MESSAGE_BYTES
+                )
+        if self._projections.ending:
+            self._leftovers.append(self._projections.end_in_steps())
+        return work
+
+    def _process_in_steps(
+        self, record: Record, partition: Partition, event: Event, *, alone: bool, is_past: bool
+    ) -> Iterator[None]:
+        """Do what `_process` does with an event that `is_wide`, yielding often."""
+        outcome = yield from process_in_steps(event, self._projections, alone=alone)
+        self._report(record, outcome)
+        self._restrict(outcome, record, partition, event)
+        yield from self._publish_in_steps(record, partition, event, outcome, is_past=is_past)
+        yield from self._projections.end_in_steps()
+
+    def _publish_in_steps(
+        self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, *, is_past: bool
+    ) -> Iterator[None]:
+        """Note and publish what becomes of a record, yielding often."""
+        # Each piece says what the record depends on, which is noted once, however often it is said.
+        for piece in _pieces(outcome):
+            self._note(record, partition, event, piece, is_past=is_past)
+            yield
+        if not is_past:
+            yield from self._broadcaster.publish_in_steps(
+                record, partition, outcome.messages, self._made_at(record), are_news=self.live
+            )
+
+    def _note(
+        self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, *, is_past: bool
+    ) -> None:
+        """Note what a record means for those who come back."""
+        topic, offset, awaits = record.topic, record.offset, outcome.awaits
         for parent in awaits:
             self._request_parent(parent)
         for name in outcome.reparented:
@@ -278,18 +348,15 @@ class Feed:
             # To make frames that nobody can be sent any more would be a third of the work on a long log. Where our
             # clock is ahead they may still be asked for: then they are read again from the log.
             self.window.raise_floor(partition, offset + 1)
-            return weighs
+            return
         # Other partitions of its topic may say something of the same entity.
         entity = f"{event.entity}:{event.id}" if self.cursor.has_several(topic) and isinstance(event, Event) else None
         if entity is not None or outcome.parents or outcome.known or awaits:
             self.coverage.dependencies.note(partition, offset, outcome, entity=entity)
-        messages = outcome.messages
-        if not messages:
-            return weighs
+
+    def _made_at(self, record: Record) -> int:
         # News are as old as they have been here, whatever their producer's clock says.
-        made_at = self._steady if self.live else self._steady - max(0, self._now - timestamp)
-        size = self._broadcaster.publish(record, partition, messages, made_at, are_news=self.live)
-        return weighs + size // MESSAGE_BYTES
+        return self._steady if self.live else self._steady - max(0, self._now - record.timestamp)
 
     def _restrict(self, outcome: Outcome, record: Record, partition: Partition, event: Event | Rejected) -> None:
         """Take from an outcome what is not to be published: here, nothing (see `HistoryFeed`)."""
@@ -330,10 +397,14 @@ class Feed:
     def settled_position(self, channel: Channel) -> str | None:
         """Return the position up to which every live subscriber of `channel` has been written to.
 
-        None while frames wait for the fan-out, or while a gap in the channel's topics has not been reported: no client
-        may be given a position after that.
+        None in the middle of a record, while frames wait for the fan-out, or while a gap in the channel's topics has
+        not been reported: no client may be given a position after that.
         """
-        if not self.hub.is_settled(channel.name) or any(topic in channel.kind.topics for topic, _ in self.gaps):
+        if (
+            self.is_mid_record
+            or not self.hub.is_settled(channel.name)
+            or any(topic in channel.kind.topics for topic, _ in self.gaps)
+        ):
             return None
         return self.position(channel)
 
@@ -391,8 +462,10 @@ class Feed:
         return is_large(channel, self._projections)
 
     def snapshot(self, channel: Channel) -> Snapshot:
-        """Return the state of `channel` as of its present position, which is still to be rendered."""
-        self._projections.end_all_parts()
+        """Return the state of `channel` as of its present position, which is still to be rendered.
+
+        Not of a feed that `is_mid_record`.
+        """
         known = state(channel, self._projections, self.window, self._now)
         return Snapshot(channel, known, self.position(channel), self._complete(channel), self.window)
 
@@ -406,6 +479,16 @@ class Feed:
         """Return whether nothing is known of a parent, `<entity>:<id>` (see `request_parent`)."""
         entity, _, id = parent.partition(":")
         return not self._projections.is_parent(entity, id)
+
+
+def _pieces(outcome: Outcome) -> Iterator[Outcome]:
+    """Yield an outcome in pieces: of its messages and what it has reparented, some in each."""
+    yield evolve(outcome, messages=outcome.messages[:PARTS_AT_ONCE], reparented=outcome.reparented[:REPARENTED_AT_ONCE])
+    for first in range(PARTS_AT_ONCE, len(outcome.messages), PARTS_AT_ONCE):
+        yield evolve(outcome, messages=outcome.messages[first : first + PARTS_AT_ONCE], reparented=(), concerned=())
+    for first in range(REPARENTED_AT_ONCE, len(outcome.reparented), REPARENTED_AT_ONCE):
+        reparented = outcome.reparented[first : first + REPARENTED_AT_ONCE]
+        yield evolve(outcome, messages=(), reparented=reparented, concerned=())
 
 
 def _readable(extent: OffsetRange, withheld: int) -> tuple[int, int]:

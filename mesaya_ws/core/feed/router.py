@@ -5,17 +5,26 @@ and what is known after it. What happened is decided by that, not by the record'
 an update, an update with another status is a change of status.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mesaya_ws.core.platform.entities import IMAGED
 from mesaya_ws.core.platform.envelope import AUTH, FOUND, Disposition, Event, Rejected, mistyped_id
-from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.parents import add_dependencies, look_before, missing_parent
+from mesaya_ws.core.recovery.parents import Before, add_dependencies, look_before, missing_parent
 from mesaya_ws.core.views.announcements import announcement_rule
 from mesaya_ws.core.views.backfill import backfill_rule
-from mesaya_ws.core.views.floor_plan import furniture_rule, object_rule, section_rule
-from mesaya_ws.core.views.images import image_rule, lookup_images, moved_images
+from mesaya_ws.core.views.floor_plan import furniture_rule, object_rule, object_rule_in_steps, section_rule
+from mesaya_ws.core.views.images import (
+    ImagesBefore,
+    MovedImages,
+    image_rule,
+    imaged_by,
+    lookup_images,
+    lookup_images_in_steps,
+    moved_images,
+    moved_images_in_steps,
+)
 from mesaya_ws.core.views.menus import menu_rule
 from mesaya_ws.core.views.notifications import owner_upgrade_rule, payment_rule, subscription_rule
 from mesaya_ws.core.views.parts import Rule
@@ -65,31 +74,88 @@ def process(event: Event | Rejected, projections: Projections, *, alone: bool = 
 
     rule = RULES[entity] if event.what != FOUND else backfill_rule
     outcome = rule(event, before, after, projections)
-    if images is not None and (moved := moved_images(event, images, projections)):
-        outcome.messages = [*outcome.messages, *moved]
-        outcome.reason = Disposition.PUBLISHED
+    if images is not None:
+        _add_moved(outcome, event, images, moved_images(images, projections), projections)
     if outcome.messages and entity != "restaurant" and projections.entities["restaurant"].gone:
-        _keep_silent_where_closed(outcome, projections)
-    if after.is_late:
+        _keep_silent(outcome, _where_open(outcome.messages, projections))
+    return _completed(outcome, event, dependencies, projections, is_late=after.is_late)
+
+
+WIDE = frozenset({"section", "menu", "object"})
+"""Entities of which a record can concern much that others have told (see `is_wide`)."""
+
+
+def is_wide(event: Event, projections: Projections) -> bool:
+    """Return whether an event about one of the `WIDE` concerns so much that others should run meanwhile."""
+    if event.entity == "object":
+        return len(projections.entities["section_object"].under("objectId", event.id)) > PARTS_AT_ONCE
+    return len(imaged_by(event, projections)) > PARTS_AT_ONCE
+
+
+def process_in_steps(event: Event, projections: Projections, *, alone: bool = False) -> Steps[Outcome]:
+    """Do the same as `process` with what `is_wide`, yielding often; meanwhile, nothing may be applied."""
+    yield from projections.end_in_steps()
+    entity = event.entity
+    dependencies = None if alone else look_before(event, projections)
+    images = (yield from lookup_images_in_steps(event, projections)) if entity in IMAGED else None
+    before = projections.lookup(event)
+    after = projections.apply(event)
+
+    if entity == "object":
+        outcome = yield from object_rule_in_steps(event, before, after, projections)
+    else:
+        rule = RULES[entity] if event.what != FOUND else backfill_rule
+        outcome = rule(event, before, after, projections)
+    if images is not None:
+        _add_moved(outcome, event, images, (yield from moved_images_in_steps(images, projections)), projections)
+    if outcome.messages and projections.entities["restaurant"].gone:
+        open_ones: list[Message] = []
+        for first in range(0, len(outcome.messages), PARTS_AT_ONCE):
+            open_ones += _where_open(outcome.messages[first : first + PARTS_AT_ONCE], projections)
+            yield
+        _keep_silent(outcome, open_ones)
+    return _completed(outcome, event, dependencies, projections, is_late=after.is_late)
+
+
+def _add_moved(
+    outcome: Outcome, event: Event, before: ImagesBefore, moved: MovedImages, projections: Projections
+) -> None:
+    """Add what is said of images that have moved along."""
+    if messages := moved.messages(event, before.place, projections):
+        outcome.messages = [*outcome.messages, *messages]
+        outcome.reason = Disposition.PUBLISHED
+        outcome.parts += moved.count
+
+
+def _completed(
+    outcome: Outcome, event: Event, dependencies: Before | None, projections: Projections, *, is_late: bool
+) -> Outcome:
+    """Return the outcome of an event that has been applied, with what depends on what."""
+    if is_late:
         outcome.reason = Disposition.LATE
     if event.mistyped:
         if not outcome.messages and (needed := mistyped_id(event)) is not None:
             outcome = Outcome((), Disposition.BAD_ID, f"The {needed} is no id, and without it nobody is concerned.")
         outcome.mistyped = event.mistyped
     if dependencies is not None:
-        add_dependencies(outcome, event, dependencies, projections, is_late=after.is_late)
+        add_dependencies(outcome, event, dependencies, projections, is_late=is_late)
     elif not outcome.messages and (missing := missing_parent(event, projections)) is not None:
         outcome.awaits = (missing,)
     return outcome
 
 
-def _keep_silent_where_closed(outcome: Outcome, projections: Projections) -> None:
-    """Keep silent on the channels of a restaurant that is deleted: that was their last word."""
+def _where_open(messages: Sequence[Message], projections: Projections) -> list[Message]:
+    """Leave out what would be said on the channels of a restaurant that is deleted: that was their last word."""
     open_ones = []
-    for message in outcome.messages:
+    for message in messages:
         scope, subject, *_ = message.channel.split(":")
         if scope != "restaurant" or projections.is_open(subject):
             open_ones.append(message)
+    return open_ones
+
+
+def _keep_silent(outcome: Outcome, open_ones: list[Message]) -> None:
+    """Keep silent but for the messages that are left."""
     if len(open_ones) < len(outcome.messages):
         outcome.messages = open_ones
         outcome.reason = Disposition.PUBLISHED if open_ones else Disposition.ORPHAN

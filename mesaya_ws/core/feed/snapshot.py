@@ -11,6 +11,7 @@ from typing import NamedTuple
 import orjson
 
 from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.feed.pieces import in_brackets
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
@@ -82,11 +83,7 @@ class Snapshot:
             yield b'%b"%b":' % (before, name.encode())
             before = b","
             if isinstance(part, list | Derived):
-                comma = b"["
-                for piece in _pieces(part):
-                    yield comma + piece if piece else b""
-                    comma = b"," if piece else comma
-                yield b"]" if comma == b"," else b"[]"
+                yield from in_brackets(part, WRITTEN_AT_ONCE)
             else:
                 yield orjson.dumps(part)
         yield b"}"
@@ -111,23 +108,6 @@ class Snapshot:
         """Let go of what was written; clients that have not taken all of it get no more."""
         self._revoked = True
         self._frames.clear()  # clients hold the list
-
-
-def _pieces(part: list[State] | Derived) -> Iterator[bytes]:
-    """Write the members of a list, separated by commas, a few at a time."""
-    entities = part if isinstance(part, list) else part.entities
-    for first in range(0, len(entities), WRITTEN_AT_ONCE):
-        written, size = list[bytes](), 0
-        for entity in entities[first : first + WRITTEN_AT_ONCE]:
-            shown = part.derive(entity) if isinstance(part, Derived) else entity
-            if shown is None:
-                continue
-            written.append(orjson.dumps(shown))
-            size += len(written[-1])
-            if size >= FRAGMENT_BYTES:
-                yield b",".join(written)
-                written, size = [], 0
-        yield b",".join(written)
 
 
 class _Kind(NamedTuple):

@@ -1,16 +1,27 @@
 """What became of a record: the messages that it is, or why it is none."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from typing import TypeVar
 
 from attrs import define
 
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition
 
+PARTS_AT_ONCE = 200
+"""How many parts of something, or messages of one record, are worked on in one go: 2 ms, at most."""
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work with a result that yields whenever others should run."""
+
 
 @define
 class Message:
-    """What a record says on one channel. Messages of one record share their `data` where it is the same."""
+    """What a record says on one channel. Messages of one record share their `data` where it is the same.
+
+    Where a list in the data can be long, it may be `Derived` (see `views.contents`).
+    """
 
     channel: str
     type: str
@@ -29,6 +40,9 @@ class Outcome:
     `parents` are those on which it depends whom this record concerns, and `known` are the names of a parent that no
     record had told of before this one; `concerned` are the channels on which its parts are told from now on. `awaits`
     are those that must be known for this record to concern somebody (else).
+
+    The messages show so many `parts` of what the record is about, which others have told: what shows many is written in
+    pieces.
     """
 
     messages: Sequence[Message]
@@ -40,10 +54,25 @@ class Outcome:
     known: tuple[str, ...] = ()
     concerned: tuple[str, ...] = ()
     awaits: tuple[str, ...] = ()
+    parts: int = 0
 
 
 def outcome_of(
-    messages: Sequence[Message], otherwise: Disposition = Disposition.ORPHAN, reparented: Iterable[str] = ()
+    messages: Sequence[Message],
+    otherwise: Disposition = Disposition.ORPHAN,
+    reparented: Iterable[str] = (),
+    parts: int = 0,
 ) -> Outcome:
     """Return the outcome of a record that was understood, whose reason is `otherwise` if it is no message."""
-    return Outcome(messages, Disposition.PUBLISHED if messages else otherwise, "", tuple(reparented))
+    reason = Disposition.PUBLISHED if messages else otherwise
+    return Outcome(messages, reason, "", tuple(reparented), parts=parts)
+
+
+def at_once(steps: Steps[T]) -> T:
+    """Return the result of steps, taken all in one go."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            result: T = done.value
+            return result

@@ -1,13 +1,12 @@
 """What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Any, NamedTuple
 
 from mesaya_ws.core.platform.change import After, Backfilled, Before
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.entity_table import REMEMBERED, EntityTable, at_in
+from mesaya_ws.core.platform.entity_table import FOUND_AT_ONCE, REMEMBERED, EntityTable, at_in
 from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, Rejected
 from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.provenance import At
@@ -184,22 +183,24 @@ class Projections:
             raise ValueError(f"{table} holds no such row") from error
 
     def replaced(self, topic: str) -> Iterator[None]:
-        """Forget at once what only `topic` has told, of which nothing is left; then let go of it, yielding often."""
+        """Forget what only `topic` has told, of which nothing is left, yielding often; nothing may be applied then."""
         # What is still to end was told before: it is to be looked for among what was known then.
-        self.end_all_parts()
+        yield from self.end_in_steps()
         gone: list[dict[str, Any]] = []
         announced = Ranking()
         renamed = False
         for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
             table = self.entities[entity.name]
             fresh = self.entities[entity.name] = EntityTable(entity)
-            for id, data in table.found.items():
+            for number, (id, data) in enumerate(table.found.items(), 1):
                 fresh.find(id, data)
+                if number % FOUND_AT_ONCE == 0:
+                    yield
             gone += table.tables()
         if topic == PARENTS:
             self._found_owners = {}
             for table in self.entities.values():
-                table.forget_found()
+                yield from table.forget_found()
         for source, at in ((AUTH, topic_of("auth")), ("review", topic_of("reviews"))):
             if topic == at:
                 gone.append(self._called[source].told)
@@ -211,7 +212,10 @@ class Projections:
             self._assigned = Latest()
         if topic == topic_of("announcements"):
             announced, self._announcements = self._announcements, announced
-        return chain(self._recall_names() if renamed else (), announced.discard(), _empty(*gone))
+        if renamed:
+            yield from self._recall_names()
+        yield from announced.discard()
+        yield from _empty(*gone)
 
     def latest_announcements(self, count: int) -> list[Data]:
         """Return the `count` announcements that records told of last, in the order of those, the latest one last."""
@@ -323,6 +327,11 @@ class Projections:
                 self._cut_under(table, id, time)
                 self._forget_oldest(table)
         return bool(self.ending)
+
+    def end_in_steps(self) -> Iterator[None]:
+        """End all parts of what has ended, yielding after some of them."""
+        while self.end_parts():
+            yield
 
     def end_all_parts(self) -> None:
         """End all parts of what has ended."""

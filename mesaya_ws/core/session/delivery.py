@@ -73,12 +73,13 @@ class Delivery:
     def send_snapshot(self, subscription: Subscription, reason: Unrecoverable | None) -> None:
         """Send the snapshot of a channel, as it is when its turn has come; then the channel is live.
 
-        It answers the request, or comes unasked; with a `reason`, it replaces what was missed.
+        It answers the request, or comes unasked; with a `reason`, it replaces what was missed. A large one is rendered
+        by a service, and so is any in the middle of a record: the service waits for its end.
         """
         subscription.reason = reason
         if self.send_queue.behind:
             subscription.await_queue()
-        elif self.feed.is_large(subscription.channel):
+        elif self.feed.is_mid_record or self.feed.is_large(subscription.channel):
             self._await_rendering(subscription)
         else:
             snapshot = self.feed.snapshot(subscription.channel)

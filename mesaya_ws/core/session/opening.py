@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> None:
     """Open a subscription of `session`, or let it `wait`, as it may have done already.
 
-    1. The feed is not live: wait until it is.
+    1. The feed is not live, or in the middle of a record: wait until it is, or has published all of that.
     2. The client brings no position: begin now.
     3. What it missed is in the window: replay it.
     4. What it missed is in the log only: read that again.
@@ -26,7 +26,7 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
     6. What it missed is lost: begin now, with the snapshot and the reason.
     """
     feed, channel, position = session.feed, subscription.channel, subscription.position
-    if not feed.live:
+    if not feed.live or feed.is_mid_record:
         _wait_for_feed(session, subscription, wait)
         return
     if position is None:
@@ -48,7 +48,10 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
 
 
 def open_with_history(session: Session, subscription: Subscription, history: HistoryRead | None) -> None:
-    """Open a subscription of `session` whose `history` was read as far as possible; None if it cannot be."""
+    """Open a subscription of `session` whose `history` was read as far as possible; None if it cannot be.
+
+    Not while the feed `is_mid_record`.
+    """
     feed, channel, position = session.feed, subscription.channel, subscription.position or ""
     verdict = history.check_position(channel, position) if history else feed.check_position(channel, position, since=0)
     match verdict, history:

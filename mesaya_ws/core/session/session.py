@@ -151,7 +151,10 @@ class Session:
         }
 
     def on_history(self, history: HistoryRead | None, channels: Collection[Channel]) -> None:
-        """Open the subscriptions to `channels`, whose `history` was read as far as possible; None if it cannot be."""
+        """Open the subscriptions to `channels`, whose `history` was read as far as possible; None if it cannot be.
+
+        Not while the feed `is_mid_record`.
+        """
         self.delivery.defer_if_many(len(channels))
         for channel in channels:
             subscription = self._subscriptions.get(channel.name)

@@ -66,7 +66,7 @@ def backfill_rule(event: Event, before: Before, after: After, projections: Proje
     here = left or there
     if event.entity == "restaurant" or here is None or after.backfilled is None:
         return Outcome((), Disposition.BACKFILLED)
-    messages = []
+    messages, parts = [], 0
     is_new, tables = after.backfilled
     if is_new or tables:
         what, objects = ("created" if before.data is None else "updated"), {}
@@ -77,8 +77,9 @@ def backfill_rule(event: Event, before: Before, after: After, projections: Proje
             come, objects = (
                 dict(projections.entities[kind].under("sectionId", event.id)) for kind in ("table", "section_object")
             )
+        parts = len(come) + len(objects)
         shown = entering(what, after.data, come, objects)
         messages.append(Message(floor_plan(here), f"section.{what}", event.timestamp, shown))
     # Also where nothing is published: another instance may have taken it before the records that know better.
     places = [floor_plan(place) for place in dict.fromkeys((here, there)) if place is not None]
-    return outcome_of(messages, otherwise=Disposition.BACKFILLED, reparented=places)
+    return outcome_of(messages, otherwise=Disposition.BACKFILLED, reparented=places, parts=parts)

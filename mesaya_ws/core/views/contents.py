@@ -19,10 +19,10 @@ State = dict[str, Any]
 
 @frozen
 class Derived:
-    """A list of a state, of which each is still to be derived from an entity as it is known; None is left out."""
+    """A list of a state or a message, each still to be derived from an entity as it is known; None is left out."""
 
-    entities: list[Data]
-    derive: Callable[[Data], State | None]
+    entities: list[Any]
+    derive: Callable[[Any], State | None]
 
 
 class View(NamedTuple):

@@ -6,7 +6,7 @@ from mesaya_ws.core.access.channels import Channel, restaurant_channel
 from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Event
-from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps, at_once, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.contents import alive_under
 from mesaya_ws.core.views.parts import part_rule
@@ -26,6 +26,7 @@ def section_rule(event: Event, before: Before, after: After, projections: Projec
     former, data = before.data, after.data
     left, here = projections.place("section", former), projections.place("section", data)
     tables, objects = before.parts["table"], before.parts["section_object"]
+    parts = len(tables) + len(objects)
 
     def say(restaurant: str, what: str, shown: Data) -> Message:
         return Message(floor_plan(restaurant), f"section.{what}", event.timestamp, shown)
@@ -35,12 +36,13 @@ def section_rule(event: Event, before: Before, after: After, projections: Projec
             return outcome_of(())
         places = [place for place in dict.fromkeys((left, here)) if place is not None]
         shown = _leaving(data, tables, objects, projections)
-        return outcome_of([say(place, "deleted", shown) for place in places], reparented=map(floor_plan, places))
+        messages = [say(place, "deleted", shown) for place in places]
+        return outcome_of(messages, reparented=map(floor_plan, places), parts=parts)
     messages = []
     if former is not None and left is not None and left != here:
         messages.append(say(left, "deleted", _leaving(former, tables, objects, projections)))
     if here is None:
-        return outcome_of(messages)
+        return outcome_of(messages, parts=parts)
     what = "created" if event.what == "created" and former is None else "updated"
     if after.is_late:
         what = "updated"
@@ -56,7 +58,8 @@ def section_rule(event: Event, before: Before, after: After, projections: Projec
         messages.append(say(here, what, entering(what, data, tables, objects)))
     else:
         messages.append(say(here, what, data))
-    return outcome_of(messages)
+        parts = 0
+    return outcome_of(messages, parts=parts)
 
 
 def _leaving(section: Data, tables: Mapping[str, Data], objects: Mapping[str, Data], projections: Projections) -> Data:
@@ -76,35 +79,42 @@ def entering(what: str, section: Data, tables: Mapping[str, Data], objects: Mapp
 
 def object_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
     """Return what a piece of the shared catalogue says to every floor plan that it stands in."""
+    return at_once(object_rule_in_steps(event, before, after, projections))
+
+
+def object_rule_in_steps(event: Event, before: Before, after: After, projections: Projections) -> Steps[Outcome]:
+    """Do the same as `object_rule`, yielding after some of the places."""
     sections: dict[str | None, list[str]] = {}
-    for child, placement in before.parts["section_object"].items():
+    for number, (child, placement) in enumerate(before.parts["section_object"].items(), 1):
         section = placement.get("sectionId")
         if section in sections:
             sections[section].append(child)
         else:
             sections[section] = [child]
+        if number % PARTS_AT_ONCE == 0:
+            yield
     ids: dict[str, list[str]] = {}
-    for section, children in sections.items():
+    for number, (section, children) in enumerate(sections.items(), 1):
         restaurant = projections.place("section_object", {"sectionId": section})
         if restaurant is not None:
             ids.setdefault(restaurant, []).extend(children)
+        if number % PARTS_AT_ONCE == 0:
+            yield
     if after.is_late and not after.exists:
         return outcome_of((), otherwise=Disposition.UNPLACED)
     what, data = event.what, after.data
     if after.is_late or what not in ("created", "deleted") or (what == "created" and before.data is not None):
         what = "updated"
+    messages = []
+    for number, (restaurant, children) in enumerate(ids.items(), 1):
+        shown = data | {"sectionObjectIds": children} if what == "deleted" else data
+        messages.append(Message(floor_plan(restaurant), f"object.{what}", event.timestamp, shown))
+        if number % PARTS_AT_ONCE == 0:
+            yield
     return outcome_of(
-        [
-            Message(
-                floor_plan(restaurant),
-                f"object.{what}",
-                event.timestamp,
-                data | {"sectionObjectIds": children} if what == "deleted" else data,
-            )
-            for restaurant, children in ids.items()
-        ],
+        messages,
         otherwise=Disposition.UNPLACED,
-        reparented=map(floor_plan, ids) if what == "deleted" else (),
+        reparented=[message.channel for message in messages] if what == "deleted" else (),
     )
 
 

@@ -1,14 +1,15 @@
 """Images: their records, what `:info` shows of them, and that they come, move and go with what they are of."""
 
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from mesaya_ws.core.access.channels import restaurant_channel
 from mesaya_ws.core.platform.entities import ENTITIES
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Event
-from mesaya_ws.core.platform.outcome import Message
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Steps
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import alive_under
+from mesaya_ws.core.views.contents import Derived, alive_under
 from mesaya_ws.core.views.floor_plan import plan_size
 from mesaya_ws.core.views.menus import menu_size
 from mesaya_ws.core.views.parts import part_rule
@@ -25,57 +26,106 @@ class ImagesBefore(NamedTuple):
 
 def lookup_images(event: Event, projections: Projections) -> ImagesBefore | None:
     """Return where the images of an entity, and of its parts, belong before an event about it is applied."""
-    images = projections.entities["image"]
-    if not images.alive:
+    if not projections.entities["image"].alive:
         return None
-    parts = [event.id]
+    found = _images_of(imaged_by(event, projections), projections)
+    return ImagesBefore(_place(event, projections), found) if found else None
+
+
+def lookup_images_in_steps(event: Event, projections: Projections) -> Steps[ImagesBefore | None]:
+    """Do the same as `lookup_images`, yielding after some parts."""
+    found: dict[str, tuple[str | None, list[str]]] = {}
+    if not projections.entities["image"].alive:
+        return None
+    parts = list(imaged_by(event, projections))
+    for first in range(0, len(parts), PARTS_AT_ONCE):
+        found |= _images_of(parts[first : first + PARTS_AT_ONCE], projections)
+        yield
+    return ImagesBefore(_place(event, projections), found) if found else None
+
+
+def imaged_by(event: Event, projections: Projections) -> Collection[str]:
+    """Return the ids of what can have images that go where an entity goes: itself, and its parts."""
     match event.entity:
         case "section":
             tables = projections.entities["table"].under("sectionId", event.id)
-            parts += dict.fromkeys((*tables, *(table["tableId"] for table in event.data.get("tables", ()))))
+            return dict.fromkeys((event.id, *tables, *(table["tableId"] for table in event.data.get("tables", ()))))
         case "menu":
-            parts += (dish["dishId"] for dish in event.data.get("dishes", ()))
+            return [event.id, *(dish["dishId"] for dish in event.data.get("dishes", ()))]
         case "table" | "dish":
-            pass
-        case _:
-            return None
+            return (event.id,)
+    return ()
+
+
+def _images_of(parts: Iterable[str], projections: Projections) -> dict[str, tuple[str | None, list[str]]]:
+    images = projections.entities["image"]
     # All images of one part belong to one restaurant: to ask for each of them would take a hundred times as long.
-    found = {
+    return {
         part: (projections.place_of_images(part), list(under))
         for part in parts
         if (under := images.under("entityId", part))
     }
-    if not found:
-        return None
-    place = projections.place(event.entity, projections.entities[event.entity].alive.get(event.id))
-    return ImagesBefore(place, found)
 
 
-def moved_images(event: Event, before: ImagesBefore, projections: Projections) -> list[Message]:
-    """Return what is said on `:info` of images that an event has moved, which were there `before`."""
-    images = projections.entities["image"].alive
-    gone: dict[str, list[str]] = {}
-    come: dict[str, list[str]] = {}
-    for part, (was, along) in before.parts.items():
-        here = projections.place_of_images(part)
-        if was == here:
-            continue
-        if was is not None:
-            gone.setdefault(was, []).extend(along)
-        if here is not None:
-            come.setdefault(here, []).extend(along)
-    messages = []
-    entity = ENTITIES[event.entity]
-    now = projections.place(event.entity, projections.entities[event.entity].alive.get(event.id))
-    for place in dict.fromkeys((*gone, *come)):
-        shown: dict[str, object] = {entity.id_field: event.id}
-        if place in gone:
-            shown["imageIds"] = gone[place]
-        if place in come:
-            shown["images"] = [images[image] for image in come[place]]
-        what = "deleted" if place != now else "updated" if before.place == now else "created"
-        messages.append(Message(restaurant_channel(place, "info"), f"{event.entity}.{what}", event.timestamp, shown))
-    return messages
+def _place(event: Event, projections: Projections) -> str | None:
+    return projections.place(event.entity, projections.entities[event.entity].alive.get(event.id))
+
+
+class MovedImages:
+    """Images that an event has taken from one place (`gone`) to another one (`come`), by the restaurant."""
+
+    def __init__(self) -> None:
+        self.gone: dict[str, list[str]] = {}
+        self.come: dict[str, list[str]] = {}
+
+    def note(self, parts: Iterable[tuple[str, tuple[str | None, list[str]]]], projections: Projections) -> None:
+        """Take note of the images of some parts, by where these were before."""
+        for part, (was, along) in parts:
+            here = projections.place_of_images(part)
+            if was == here:
+                continue
+            if was is not None:
+                self.gone.setdefault(was, []).extend(along)
+            if here is not None:
+                self.come.setdefault(here, []).extend(along)
+
+    @property
+    def count(self) -> int:
+        """How many images messages show, at most."""
+        return sum(map(len, self.gone.values())) + sum(map(len, self.come.values()))
+
+    def messages(self, event: Event, before: str | None, projections: Projections) -> list[Message]:
+        """Return what is said on `:info` of images that an event about an entity has moved, which was at `before`."""
+        images, entity = projections.entities["image"].alive, ENTITIES[event.entity]
+        now, messages = _place(event, projections), []
+        for place in dict.fromkeys((*self.gone, *self.come)):
+            shown: dict[str, object] = {entity.id_field: event.id}
+            if place in self.gone:
+                shown["imageIds"] = self.gone[place]
+            if place in self.come:
+                come = self.come[place]
+                is_long = len(come) > PARTS_AT_ONCE
+                shown["images"] = Derived(come, images.get) if is_long else [images[image] for image in come]
+            what = "deleted" if place != now else "updated" if before == now else "created"
+            message = Message(restaurant_channel(place, "info"), f"{event.entity}.{what}", event.timestamp, shown)
+            messages.append(message)
+        return messages
+
+
+def moved_images(before: ImagesBefore, projections: Projections) -> MovedImages:
+    """Return the images that an event has moved, which were there `before`."""
+    moved = MovedImages()
+    moved.note(before.parts.items(), projections)
+    return moved
+
+
+def moved_images_in_steps(before: ImagesBefore, projections: Projections) -> Steps[MovedImages]:
+    """Do the same as `moved_images`, yielding after some parts."""
+    moved, parts = MovedImages(), list(before.parts.items())
+    for first in range(0, len(parts), PARTS_AT_ONCE):
+        moved.note(parts[first : first + PARTS_AT_ONCE], projections)
+        yield
+    return moved
 
 
 def image_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from mesaya_ws.core.access.channels import restaurant_channel, user_channel
 from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entities import ENTITIES
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Event
-from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.contents import Derived, State, View, alive_under
 from mesaya_ws.core.views.status import effective_action, with_status_change
@@ -106,9 +106,11 @@ def reservation_rule(event: Event, before: Before, after: After, projections: Pr
     return outcome_of(messages)
 
 
-def reservation_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:
+def reservation_contents(restaurant: str, projections: Projections) -> dict[str, list[Data] | Derived]:
     """Return all reservations of a restaurant, as clients see them."""
     known = alive_under("reservation", "restaurantId", (restaurant,), projections)
+    if len(known) > PARTS_AT_ONCE:
+        return {"reservations": Derived(known, partial(show_reservation, names=projections.names))}
     return {"reservations": [show_reservation(data, projections.names) for data in known]}
 
 

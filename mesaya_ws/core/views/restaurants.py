@@ -18,7 +18,7 @@ from mesaya_ws.core.views.reservations import reservation_contents
 from mesaya_ws.core.views.reviews import review_contents
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
-_CONTENTS: Mapping[str, Callable[[str, Projections], Mapping[str, list[Data]]]] = {
+_CONTENTS: Mapping[str, Callable[[str, Projections], Mapping[str, list[Data] | Derived]]] = {
     "tables": plan_contents,
     "menu": menu_contents,
     "reviews": review_contents,
@@ -39,14 +39,22 @@ def restaurant_rule(event: Event, before: Before, after: After, projections: Pro
     public = _public(shown)
     messages = [Message("global:restaurants", f"restaurant.{what}", timestamp, public)]
     # It ended some time, and is there again: its channels begin anew, with what belongs to it.
+    parts = 0
     begins = after.exists and (not before.is_open or event.what == "deleted")
     for kind in RESTAURANT_KINDS.values() if begins or what == "deleted" else (RESTAURANT_KINDS["info"],):
         suited = shown if is_private(kind.name) else public
         if begins:
-            suited = suited | dict(_CONTENTS[kind.name](id, projections))
-        elif what != "deleted" and (images := alive_under("image", "entityId", (id,), projections)):
+            contents = _CONTENTS[kind.name](id, projections)
+            parts += sum(map(_length, contents.values()))
+            suited = suited | dict(contents)
+        elif (
+            what != "deleted"
+            and before.data is None
+            and (images := alive_under("image", "entityId", (id,), projections))
+        ):
             # Those that came before it have been published nowhere yet.
-            suited = suited if before.data is not None else suited | {"images": images}
+            parts = len(images)
+            suited = suited | {"images": images}
         messages.append(Message(restaurant_channel(id, kind.name), f"restaurant.{what}", timestamp, suited))
     if what == "deleted":
         return outcome_of(messages)
@@ -55,10 +63,14 @@ def restaurant_rule(event: Event, before: Before, after: After, projections: Pro
     if is_reassigned or (former is not None and former != owner):
         owners = [user_channel(user) for user in dict.fromkeys((former, owner)) if user is not None]
         messages += [Message(channel, "restaurant.owner_changed", timestamp, shown) for channel in owners]
-        return outcome_of(messages, reparented=owners)
+        return outcome_of(messages, reparented=owners, parts=parts)
     if what == "status_changed" and owner is not None:
         messages.append(Message(user_channel(owner), "restaurant.status_changed", timestamp, shown))
-    return outcome_of(messages)
+    return outcome_of(messages, parts=parts)
+
+
+def _length(members: list[Data] | Derived) -> int:
+    return len(members.entities if isinstance(members, Derived) else members)
 
 
 def _public(restaurant: Data) -> Data:

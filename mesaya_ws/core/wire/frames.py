@@ -3,6 +3,8 @@
 A frame of a server is not masked, so it is the same for every client: an event is encoded once and shared.
 """
 
+from collections.abc import Sequence
+
 PING = b"\x89\x00"
 
 FINAL = 0x80
@@ -23,6 +25,12 @@ def text_frame(payload: bytes, first: bytes = b"\x81") -> bytes:
     if size < 65536:
         return first + b"\x7e" + size.to_bytes(2) + payload
     return first + b"\x7f" + size.to_bytes(8) + payload
+
+
+def text_frame_of(parts: Sequence[bytes]) -> bytes:
+    """Return the text frame of a payload that comes in parts, which are copied once only."""
+    size = sum(map(len, parts))
+    return text_frame(b"".join(parts)) if size < 65536 else b"".join((b"\x81\x7f" + size.to_bytes(8), *parts))
 
 
 FRAGMENT_BYTES = 65_536

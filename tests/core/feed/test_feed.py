@@ -23,6 +23,7 @@ from mesaya_ws.core.log.events import EpochsBegun, Gap, LogMetadata, Records, To
 from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.envelope import Disposition
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
 from mesaya_ws.core.platform.projections import ENDED_AT_ONCE
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
@@ -287,13 +288,14 @@ def test_what_becomes_of_a_record_counts_too(live):
     """A small record may be a large message."""
     live.ingest(Records(SECTIONS, [section(1)], 0), NOW)
     tables = [
-        Record(*TABLES, n, NOW, None, value("created", f"t{n}", sectionId="s1", note="x" * 500)) for n in range(1000)
+        Record(*TABLES, n, NOW, None, value("created", f"t{n}", sectionId="s1", note="x" * 2500))
+        for n in range(PARTS_AT_ONCE - 1)
     ]
     live.ingest(Records(TABLES, tables, 0), NOW)
     list(live.process(NOW))
     moves = [Record(*SECTIONS, n, NOW, None, value("updated", "s1", restaurantId=f"r{n}")) for n in range(2, 5)]
     live.ingest(Records(SECTIONS, moves, 0), NOW)
-    assert [live.cursor.next[SECTIONS] for _ in live.process(NOW)] == [3, 4, 5, 5], "each with a thousand tables"
+    assert [live.cursor.next[SECTIONS] for _ in live.process(NOW)] == [3, 4, 5, 5], "each with hundreds of tables"
 
 
 def test_a_record_that_takes_long_to_decode_is_decoded_in_another_step_than_it_is_processed(live):
@@ -322,11 +324,16 @@ def test_others_run_while_what_ends_with_a_section_ends(ends_with_much):
     assert places[-1] == 4
 
 
-def test_a_state_that_is_asked_for_meanwhile_knows_of_all_that_has_ended(ends_with_much):
+def test_capture_in_the_middle_of_a_record_first_brings_it_to_its_end_in_pieces(ends_with_much):
     taking = ends_with_much.process(NOW + 1)
     next(taking)
     assert ends_with_much.cursor.next[SECTIONS] == 3
-    ends_with_much.snapshot(PLAN)
+    assert ends_with_much.is_mid_record
+    cut, pieces = ends_with_much.capture()
+    assert cut.places[SECTIONS].next == 3
+    rows = [len(piece) for piece in pieces]
+    assert rows.count(0) >= 1000 // ENDED_AT_ONCE - 1, "others run meanwhile"
+    assert not ends_with_much.is_mid_record
     assert not ends_with_much._projections.entities["table"].alive
     list(taking)
     assert ends_with_much.cursor.next[SECTIONS] == 4

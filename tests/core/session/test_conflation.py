@@ -280,6 +280,7 @@ def test_a_topic_that_is_created_again_meanwhile_is_no_gap_unsaid(restaurant):
     falls_behind(session)
     restaurant.table("t1", "occupied")
     restaurant.feed.ingest(TopicRecreated(topic_of("tables"), "another"), NOW)
+    list(restaurant.feed.process(NOW))
     assert [(message["type"], message["recovered"]) for message in catches_up(session)] == [("snapshot", False)]
 
 

@@ -282,6 +282,7 @@ def test_a_topic_that_was_created_again_is_told():
     world.offsets[REVIEWS], world.ids[REVIEWS] = 0, "another"
     world.feed.ingest(TopicRecreated(REVIEWS.topic, "another"), NOW)
     world.look()
+    world.work()
     answer, *_ = ask(world.client(), channel=CHANNEL, position=position)
     assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated")
 

@@ -1,0 +1,261 @@
+"""No record takes long in one go, whatever it concerns: what grows with it is the number of steps."""
+
+import gc
+from itertools import pairwise
+from math import inf
+from time import thread_time
+
+import orjson
+import pytest
+import trio
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Records, TopicRecreated
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.wire.frames import payload_of
+from mesaya_ws.gateway.snapshots import between_records
+from tests.core.events import LATER, NOW, OVER, Log
+from tests.core.world import FakeOutbox, FakeServices, ask
+from tests.steps import most_calls_in_a_step
+from tests.timing import LONGEST
+
+MOST_CALLS = 8000
+"""Calls of a step that takes some milliseconds."""
+
+
+class Scene:
+    """What the log has told of a platform, and a feed that has taken it."""
+
+    def __init__(self):
+        self.log, self.feed = Log(), Feed(Hub(), Window(inf, 1 << 30), 0.0)
+        self.log.tell(self.feed)
+
+    def known(self, *said):
+        """Let the feed know what is said."""
+        for kind, id, data in said:
+            self.log.says(kind, id, **data)
+        records, self.log.records = self.log.records, []
+        self._hear(records)
+        list(self.feed.process(OVER))
+        list(self.feed.hub.fan_out())
+        return self
+
+    def steps(self, kind, id, metadata=None, **data):
+        """Return the steps in which the feed takes one more record, and what it has published then."""
+        self._hear([self.log.says(kind, id, metadata, **data)])
+        self.log.records.clear()
+        return self.feed.process(OVER)
+
+    def _hear(self, records):
+        for record in records:
+            self.feed.ingest(Records(Partition(record.topic, record.partition), [record], 0), LATER)
+
+    def told(self, channel, serial=0):
+        return [orjson.loads(payload_of(one.frame)) for one in self.feed.window.after(channel, {}, serial)]
+
+
+def catalogue(count):
+    """Return a piece of furniture that stands in so many restaurants."""
+    said = [("object.created", "o", {"name": "chair"})]
+    for n in range(count):
+        said.append(("restaurant.created", f"r{n}", {"name": "x"}))
+        said.append(("section.created", f"s{n}", {"restaurantId": f"r{n}"}))
+        said.append(("section_object.created", f"p{n}", {"sectionId": f"s{n}", "objectId": "o"}))
+    return Scene().known(*said)
+
+
+def large_section(count):
+    """Return a section with so many tables, each with four images."""
+    said = [("restaurant.created", id, {"name": "x"}) for id in ("r", "q")]
+    said.append(("section.created", "s", {"restaurantId": "r"}))
+    for n in range(count):
+        said.append(("table.created", f"t{n}", {"sectionId": "s", "number": n}))
+        said += [("image.created", f"i{n}-{m}", {"entityId": f"t{n}", "url": "u"}) for m in range(4)]
+    return Scene().known(*said)
+
+
+def menu(count):
+    return Scene().known(*(("image.created", f"i{n}", {"entityId": f"d{n}"}) for n in range(count)))
+
+
+def closed(count):
+    """Return a restaurant that has been deleted, though so many reservations have come since."""
+    said = [("restaurant.created", "r", {"name": "x"}), ("restaurant.deleted", "r", {})]
+    said += [
+        ("reservation.created", f"v{n}", {"restaurantId": "r", "userId": "u", "timestamp": NOW + 1})
+        for n in range(count)
+    ]
+    return Scene().known(*said)
+
+
+CASES = {
+    "an object that changes": (catalogue, ("object.updated", "o", {"name": "stool"})),
+    "an object that is deleted": (catalogue, ("object.deleted", "o", {})),
+    "a section that moves": (large_section, ("section.updated", "s", {"restaurantId": "q"})),
+    "a section that is deleted": (large_section, ("section.deleted", "s", {})),
+    "a restaurant that is there again": (closed, ("restaurant.created", "r", {"name": "x", "timestamp": NOW + 2})),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_record_that_concerns_much_is_taken_in_steps_that_do_not_grow_with_it(case):
+    build, (kind, id, data) = CASES[case]
+    few, many = build(1000), build(3000)
+    most = [most_calls_in_a_step(scene.steps(kind, id, **data)) for scene in (few, many)]
+    assert max(most) < MOST_CALLS
+    assert most[1] <= 1.1 * most[0] + 100
+
+
+def longest(steps):
+    """Return the processor time of the longest step, without what the garbage collector takes."""
+    gc.collect()
+    gc.disable()
+    try:
+        return _longest(steps)
+    finally:
+        gc.enable()
+
+
+def _longest(steps):
+    most = 0.0
+    while True:
+        start = thread_time()
+        over = next(steps, steps) is steps
+        most = max(most, thread_time() - start)
+        if over:
+            return most
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_record_that_concerns_much_takes_no_step_longer_than_any_other(case):
+    build, (kind, id, data) = CASES[case]
+    scenes = [build(2500), build(2500)]
+    assert min(longest(scene.steps(kind, id, **data)) for scene in scenes) < LONGEST
+
+
+def test_a_large_record_on_many_channels_is_copied_for_one_in_a_step():
+    scene = Scene().known(("restaurant.created", "r", {"name": "x"}))
+    before = scene.feed.window.serial
+    steps = scene.steps("restaurant.deleted", "r", description="x" * (1 << 20))
+    at = [before, *(scene.feed.window.serial for _ in steps)]
+    assert at[-1] == before + 6
+    assert max(later - earlier for earlier, later in pairwise(at)) == 1
+
+
+def test_what_goes_in_pieces_is_told_as_a_whole():
+    scene = large_section(300)
+    serial = scene.feed.window.serial
+    list(scene.steps("section.updated", "s", restaurantId="q", name="Patio"))
+    tables = {f"t{n}" for n in range(300)}
+    images = {f"i{n}-{m}" for n in range(300) for m in range(4)}
+    [left] = scene.told("restaurant:r:tables", serial)
+    [came] = scene.told("restaurant:q:tables", serial)
+    assert (left["type"], set(left["data"]["tableIds"])) == ("section.deleted", tables)
+    assert (came["type"], came["data"]["name"]) == ("section.created", "Patio")
+    assert {table["tableId"] for table in came["data"]["tables"]} == tables
+    [left] = scene.told("restaurant:r:info", serial)
+    [came] = scene.told("restaurant:q:info", serial)
+    assert set(left["data"]["imageIds"]) == images == {image["imageId"] for image in came["data"]["images"]}
+
+
+@pytest.fixture
+def midway():
+    """A feed in the middle of a record that concerns 600 restaurants, and a client that has been there before."""
+    scene = catalogue(600)
+    session = Session("c", scene.feed, FakeOutbox(), Limits(True, 10), FakeServices())
+    before = {}
+    for name in ("restaurant:r0:tables", "restaurant:r599:tables"):
+        [answer] = ask(session, channel=name)
+        before[name] = answer["position"]
+    steps = scene.steps("object.updated", "o", name="stool")
+    published = scene.feed.window.serial
+    while scene.feed.window.serial == published:
+        next(steps)
+    assert scene.feed.is_mid_record
+    assert scene.told("restaurant:r0:tables", published)
+    assert not scene.told("restaurant:r599:tables", published)
+    return scene, session, before, steps
+
+
+def finish(scene, steps):
+    for _ in steps:
+        list(scene.feed.hub.fan_out())
+    list(scene.feed.hub.fan_out())
+    assert not scene.feed.is_mid_record
+
+
+def stools(messages):
+    return [one["channel"] for one in messages if one["type"] == "object.updated"]
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_who_comes_in_the_middle_of_a_record_is_answered_after_it(midway, resumes):
+    """Or it would be told a place that lies after what it is still to be told."""
+    scene, _, before, steps = midway
+    session = Session("d", scene.feed, FakeOutbox(), Limits(True, 10), FakeServices())
+    for name, position in before.items():
+        asked = {"channel": name, **({"position": position} if resumes else {})}
+        assert ask(session, **asked) == []
+    assert session.is_waiting_for_feed
+    finish(scene, steps)
+    list(session.retry_waiting())
+    told = session.send_queue.said()
+    assert [one["channel"] for one in told if one["type"] == "subscribed"] == list(before)
+    assert stools(told) == (list(before) if resumes else [])
+
+
+def test_who_was_there_is_told_once_and_no_place_in_the_middle(midway):
+    scene, session, before, steps = midway
+    [pong] = [one for one in ask(session, "ping") if one["type"] == "pong"]
+    assert pong["positions"] == {}
+    finish(scene, steps)
+    assert sorted(stools(session.send_queue.said())) == sorted(before)
+    [pong] = ask(session, "ping")
+    assert pong["positions"].keys() == before.keys()
+
+
+def test_a_state_that_is_due_in_the_middle_of_a_record_is_left_to_who_can_wait():
+    scene = catalogue(600)
+    session = Session("c", scene.feed, FakeOutbox(), Limits(True, 10), FakeServices())
+    session.send_queue.behind = True
+    assert ask(session, channel="restaurant:r0:tables", snapshot=True) == []
+    steps = scene.steps("object.updated", "o", name="stool")
+    next(steps)
+    assert scene.feed.is_mid_record
+    session.send_queue.behind = False
+    session.resume()
+    assert session.send_queue.said() == []
+    assert session.delivery in session.services.rendering
+    finish(scene, steps)
+
+
+async def test_who_can_wait_lets_the_record_pass(midway):
+    scene, _, __, steps = midway
+    passed = []
+
+    async def wait():
+        await between_records(scene.feed)
+        passed.append(scene.feed.is_mid_record)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        for _ in steps:
+            assert not passed
+            await trio.lowlevel.checkpoint()
+    assert passed == [False]
+
+
+def test_what_the_api_told_is_forgotten_in_steps():
+    scene = Scene()
+    scene.known(("restaurant.created", "r", {"name": "x"}))
+    found = [("section.found", f"s{n}", {"restaurantId": "r"}) for n in range(3000)]
+    scene.known(*found)
+    assert len(scene.feed._projections.entities["section"].alive) == 3000
+    scene.feed.ingest(TopicRecreated(PARENTS, "another"), LATER)
+    assert scene.feed.is_mid_record
+    assert most_calls_in_a_step(scene.feed.process(OVER)) < MOST_CALLS
+    assert not scene.feed._projections.entities["section"].alive
