@@ -145,6 +145,23 @@ def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
     assert reviews(session.send_queue.said()) == ["v2"]
 
 
+def test_a_snapshot_that_is_due_is_sent_before_the_pages_of_a_replay():
+    world = World(max_bytes=20 * PAGE_BYTES)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    for number in range(3):
+        world.review(number, size=PAGE_BYTES)
+    session = world.client()
+    session.send_queue.behind = True
+    ask(session, channel=CHANNEL, position=start)
+    ask(session, channel="restaurant:r2:reviews", snapshot=True)
+    read_on(session)
+    assert [message["type"] for message in session.send_queue.said()] == [
+        "subscribed",
+        "snapshot",
+        *["review.created"] * 3,
+    ]
+
+
 def test_snapshots_are_handed_over_one_at_a_time():
     world = World()
     session = world.client()

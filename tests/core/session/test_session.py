@@ -181,6 +181,21 @@ def test_who_is_ahead_is_told_that_it_waits():
     assert (answer["type"], answer["live"]) == ("pending", True)
 
 
+def test_pending_is_sent_once_however_often_the_position_is_checked_again():
+    ahead, world = World(), World()
+    for number in range(5):
+        ahead.review(number)
+    position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
+    world.offsets[REVIEWS] = 5  # the log has them, and this instance has not
+    session = world.client()
+    ask(session, channel=CHANNEL, position=position)
+    for _ in range(4):
+        session.send_pending()
+        world.look()
+        list(session.retry_waiting())
+    assert [message["type"] for message in session.send_queue.said()] == ["pending"]
+
+
 def test_who_is_told_of_a_past_that_is_being_read_waits():
     world = World(max_bytes=500)
     start = ask(world.client(), channel=CHANNEL)[0]["position"]

@@ -5,6 +5,7 @@ import pytest
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.log.events import Gap
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
+from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session import subscription as module
 from mesaya_ws.core.session.subscription import TRANSITIONS, InvalidTransitionError, State, Subscription, Wait
 from mesaya_ws.core.wire.messages import position_of
@@ -167,6 +168,41 @@ def test_a_replay_that_has_not_begun_ends_with_the_position_that_it_brought():
     ask(session, channel=CHANNEL, position=start)
     assert ended(session) == ([], start)
     assert missed_after(world, start) == ["v1"]
+
+
+def test_a_replay_after_a_snapshot_ends_with_the_position_of_the_snapshot():
+    world = World(max_bytes=10 * PAGE_BYTES)
+    for number in range(3):
+        world.review(number, size=PAGE_BYTES // 2)
+    session = world.client()
+    ask(session, channel=CHANNEL, snapshot=True)
+    snapshot = world.feed.snapshot(parse_channel(CHANNEL))
+    list(snapshot.write())
+    world.review(3)
+    stream = session.send_queue.stream
+
+    def stream_and_fall_behind(frames):
+        stream(frames)
+        session.send_queue.behind = True
+
+    session.send_queue.stream = stream_and_fall_behind
+    session.delivery.on_rendered(snapshot)
+    before, position = ended(session)
+    assert [message["type"] for message in before] == ["subscribed", "snapshot"]
+    assert position == snapshot.position
+    assert missed_after(world, position) == ["v3"]
+
+
+def test_a_replay_that_the_log_interrupted_ends_without_a_position():
+    world = World(max_bytes=20 * PAGE_BYTES)
+    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    for number in range(8):
+        world.review(number, size=PAGE_BYTES)
+    session = world.client()
+    ask(session, channel=CHANNEL, position=start)
+    session.resync(REVIEWS.topic, Unrecoverable.EXPIRED)
+    _, position = ended(session)
+    assert position is None, "the client would go on before the gap, and nobody would tell it of that"
 
 
 @pytest.mark.parametrize("reported", [False, True])
