@@ -119,7 +119,7 @@ async def test_what_the_log_refuses_is_answered_and_the_next_is_appended(nursery
     assert client.send_queue.said() == [{"failed": RecordRejectedError.__name__}, {"offset": 0}]
 
 
-async def test_when_the_log_does_not_answer_the_client_is_told(nursery):
+async def test_when_the_log_does_not_answer_the_client_is_informed(nursery):
     clients = Clients()
     nursery.start_soon(clients.appends.run)
     client = clients.client()

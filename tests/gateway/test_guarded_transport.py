@@ -73,7 +73,7 @@ async def test_what_would_take_long_is_refused(parts):
         steps.check()
 
 
-async def test_a_server_that_is_not_there_is_told_as_ever():
+async def test_a_server_that_is_not_there_is_reported_as_ever():
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()

@@ -290,7 +290,7 @@ class Told(trio.abc.Instrument):
 
 
 @pytest.mark.parametrize("settings", [{"replay_timeout": 0.0}])
-async def test_who_asks_for_much_that_cannot_be_found_is_told_the_states_one_by_one(instance, mock_clock):
+async def test_who_asks_for_much_that_cannot_be_found_receives_the_snapshots_one_by_one(instance, mock_clock):
     first = await instance.missed()
     await wait_all_tasks_blocked()
     assert outcome(first) == (False, "expired", [])
@@ -419,7 +419,7 @@ async def test_a_reading_that_takes_too_long_is_given_up(instance, autojump_cloc
     assert instance.feed.tally.readings == {"too_long": 1}
 
 
-async def test_who_leaves_meanwhile_is_told_nothing(instance):
+async def test_who_leaves_meanwhile_receives_nothing(instance):
     async with outage(instance):
         gone, stays = await instance.missed(), await instance.missed()
         await wait_all_tasks_blocked()
@@ -463,7 +463,7 @@ async def test_what_all_readings_have_found_is_bounded_and_who_is_slow_comes_bac
     assert told == [None, (True, None, ["w"])]
 
 
-async def test_what_was_found_is_let_go_when_nobody_has_come_for_it_or_is_still_told(instance, autojump_clock):
+async def test_what_was_found_is_let_go_when_nobody_has_come_for_it_or_still_receives_it(instance, autojump_clock):
     findings = instance.historian._findings
     session = await instance.missed()
     session.send_queue.behind = True

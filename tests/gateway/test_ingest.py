@@ -63,7 +63,7 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
     assert (told[1]["parts"][0], told[1]["parts"][-1], told[1]["reason"]) == ("a/0", "and 10 more", "0 has no leader.")
 
 
-async def test_records_of_a_wrong_clock_are_told_of_by_topic_and_difference(nursery, logged):
+async def test_records_of_a_wrong_clock_are_logged_by_topic_and_difference(nursery, logged):
     feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
     deliver, news = trio.open_memory_channel(10)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
@@ -79,7 +79,7 @@ async def test_records_of_a_wrong_clock_are_told_of_by_topic_and_difference(nurs
     assert metrics.skews.seconds["a"] == pytest.approx(3600, abs=60)
 
 
-def test_records_that_cannot_be_understood_do_not_fill_the_log(logged):
+def test_records_that_cannot_be_decoded_do_not_fill_the_log(logged):
     metrics, limiter = Metrics(), LogLimiter()
     outcome = Outcome([], Disposition.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
     for offset in range(5000):
@@ -98,7 +98,7 @@ class Steps(trio.abc.Instrument):
         self.taken += 1
 
 
-async def test_others_run_while_many_records_are_heard(nursery, monkeypatch):
+async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
     feed, steps, heard = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
 
     def hear(news, now, steady):
@@ -146,7 +146,7 @@ class Owner:
         self.session = session
 
 
-async def test_others_run_while_many_are_told_of_a_loss_and_until_then_no_place_behind_it_is_told(nursery):
+async def test_others_run_while_a_gap_is_announced_to_many_and_until_then_no_position_after_it_is_sent(nursery):
     channel, count = "restaurant:r:reviews", 4 * YIELD_EVERY
     reviews = Partition(topic_of("reviews"), 0)
     feed, steps, told = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []

@@ -237,7 +237,7 @@ def say(body: object) -> Callable[..., None]:
         (say({"data": {"id": "R"}}), "rows in `data`"),
     ],
 )
-async def test_an_api_that_is_no_help_is_told_once_and_asked_again(
+async def test_an_api_that_is_no_help_is_reported_once_and_asked_again(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict], misbehave, reason
 ):
     monkeypatch.setattr(platform_api, "PAUSE", 0.02)

@@ -108,7 +108,7 @@ async def test_http_is_served_on_the_same_port(log):
         assert "\nmesaya_subscriptions 1.0\n" in books
 
 
-async def test_records_that_cannot_be_understood_are_logged_and_counted_and_the_stream_goes_on(log, logged):
+async def test_records_that_cannot_be_decoded_are_logged_and_counted_and_the_stream_goes_on(log, logged):
     topic = "mesa-ya.reviews.events"
     async with running() as gateway:
         client = await gateway.subscribed()
@@ -152,7 +152,7 @@ async def test_a_topic_that_is_created_again_is_logged_and_goes_on(log, logged):
         assert event["topic"] == topic
 
 
-async def test_what_the_log_loses_before_it_was_read_is_told_to_those_who_are_subscribed(log, logged):
+async def test_what_the_log_loses_before_it_was_read_is_announced_to_subscribers(log, logged):
     async with running() as gateway:
         client, other = await gateway.subscribed(), await gateway.client()
         await other.ask(type="subscribe", channel="restaurant:r:menu")
@@ -169,7 +169,7 @@ async def test_what_the_log_loses_before_it_was_read_is_told_to_those_who_are_su
     assert [it["event"] for it in logged()].count("the log lost records before they were read") == 1
 
 
-async def test_a_log_that_does_not_answer_is_told_of_and_waited_for(log, logged):
+async def test_a_log_that_does_not_answer_is_reported_and_waited_for(log, logged):
     async with running() as gateway:
         client = await gateway.subscribed()
         log.fail("The cable is out.")
@@ -340,7 +340,7 @@ async def test_an_instance_that_is_full_is_alive_and_not_ready(log):
     [(3000, 860, True), (3000, 3000, False), (50_000, 860, False)],
     ids=["somebody set it", "it can be had", "nobody set it"],
 )
-async def test_a_limit_that_cannot_be_had_is_told_to_who_has_set_it(
+async def test_a_limit_that_cannot_be_had_is_reported_to_who_has_set_it(
     log, logged, monkeypatch, wanted, possible, is_told
 ):
     monkeypatch.setattr(gateway, "allow_connections", lambda _: possible)

@@ -106,7 +106,7 @@ async def test_one_client_may_wait_for_several(instance, mock_clock):
     ]
 
 
-async def test_who_left_or_asked_for_something_else_is_told_nothing(instance, mock_clock):
+async def test_who_left_or_asked_for_something_else_receives_nothing(instance, mock_clock):
     gone, changed = instance.asks(CHANNEL), instance.asks(CHANNEL)
     await instance.until_one_is_being_written()
     gone.leave()
@@ -115,7 +115,7 @@ async def test_who_left_or_asked_for_something_else_is_told_nothing(instance, mo
     assert gone.send_queue.said() == changed.send_queue.said() == []
 
 
-async def test_who_falls_behind_meanwhile_is_told_when_it_has_caught_up(instance, mock_clock):
+async def test_who_lags_meanwhile_receives_it_when_it_has_caught_up(instance, mock_clock):
     session = instance.asks(CHANNEL)
     await instance.until_one_is_being_written()
     session.send_queue.behind = True

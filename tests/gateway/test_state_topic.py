@@ -85,7 +85,7 @@ async def test_a_topic_that_has_lost_its_end_is_read_from_its_beginning(log: Fak
     assert topic.slots.whole() == [newest, kept]
 
 
-async def test_a_log_that_does_not_answer_is_told(log: FakeLog):
+async def test_a_log_that_does_not_answer_is_reported(log: FakeLog):
     topic = StateTopic(log, STATE)
     with log.failing():
         with pytest.raises(LogUnavailableError):

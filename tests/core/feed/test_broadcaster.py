@@ -51,7 +51,7 @@ def messages(data):
     return [Message(channel, "restaurant.created", TIME, data) for channel in (INFO, LIST)]
 
 
-def test_a_message_bears_the_place_behind_its_record(place):
+def test_a_message_bears_the_position_after_its_record(place):
     place.publish(*messages({"restaurantId": "r", "name": "Casa"}))
     for told, name in zip(place.client.said(), (INFO, LIST), strict=True):
         assert told == {
@@ -69,7 +69,7 @@ def test_what_is_said_on_several_channels_is_written_once(place):
     assert dumps.call_count == 3
 
 
-def test_each_channel_is_told_its_own_data(place):
+def test_each_channel_gets_its_own_data(place):
     ours, everybodys = messages({"ownerId": "o"})[0], messages({"name": "Casa"})[1]
     place.publish(ours, everybodys)
     assert [told["data"] for told in place.client.said()] == [{"ownerId": "o"}, {"name": "Casa"}]
@@ -82,7 +82,7 @@ def test_it_is_kept_as_what_was_made_of_its_record(place):
     assert orjson.loads(payload_of(kept.frame))["channel"] == INFO
 
 
-def test_history_is_kept_but_not_told(place):
+def test_history_is_kept_but_not_sent(place):
     place.publish(*messages({}), are_news=False)
     assert place.client.said() == []
     assert len(place.kept(INFO)) == len(place.kept(LIST)) == 1

@@ -287,7 +287,7 @@ def test_two_writers_that_end_anywhere_leave_whole_ones_or_none(steps, seed):
 
 @given(st.lists(st.integers(0, 8), max_size=12))
 @pytest.mark.slow
-def test_one_writer_at_a_time_never_leaves_none_behind(lengths):
+def test_one_writer_at_a_time_never_leaves_none(lengths):
     topic, newest = Topic(), None
     for number, length in enumerate(lengths):
         writing = topic.write(f"w.{number}", numbered(1500, number), taken=number)

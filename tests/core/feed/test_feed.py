@@ -16,7 +16,6 @@ from mesaya_ws.core.feed import feed as feed_module
 from mesaya_ws.core.feed import intake
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, pack, unpack
 from mesaya_ws.core.feed.feed import PROCESS_BATCH, Feed
-from mesaya_ws.core.feed.history_feed import HistoryFeed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.intake import DECODED_EARLY
 from mesaya_ws.core.log.events import EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Truncated
@@ -217,7 +216,7 @@ def test_what_retention_dropped_is_known_from_the_checkpoint():
     assert not complete, "what the gap held is not known"
 
 
-def test_what_was_heard_of_but_not_taken_is_read_again_though_there_is_a_gap_behind_it():
+def test_what_was_ingested_but_not_processed_is_read_again_though_a_gap_follows():
     feed = new_feed()
     extents = {partition: OffsetRange(0, 1, partition.topic) for partition in (TABLES, SECTIONS)}
     feed.ingest(LogMetadata(extents, dict.fromkeys(extents, 1)), NOW)
@@ -249,7 +248,7 @@ class Reader:
         self.heard.append(data)
 
 
-def test_history_is_kept_and_news_are_told():
+def test_history_is_kept_and_news_are_sent():
     feed, reader = new_feed(), Reader()
     feed.hub.subscribe(PLAN.name, reader)
     feed.ingest(LogMetadata({SECTIONS: OffsetRange(0, 2, "id")}, {SECTIONS: 2}), NOW)
@@ -352,14 +351,6 @@ def test_what_became_of_every_record_is_reported():
     assert became == [(0, Disposition.PUBLISHED), (1, Disposition.UNKNOWN_EVENT_TYPE)]
 
 
-def test_a_feed_of_some_channels_publishes_nothing_else():
-    feed = HistoryFeed(["restaurant:r:info"], 1.0, 1 << 30)
-    feed.ingest(LogMetadata({RESTAURANTS: OffsetRange(0, 1, "id")}, {RESTAURANTS: 0}), NOW)
-    feed.ingest(Records(RESTAURANTS, [Record(*RESTAURANTS, 0, NOW, None, value("created", "r"))], 0), NOW)
-    list(feed.process(NOW))
-    assert [channel for channel, _ in published(feed)] == ["restaurant:r:info"]
-
-
 @pytest.mark.parametrize(
     ("late", "incomplete"),
     [
@@ -369,7 +360,7 @@ def test_a_feed_of_some_channels_publishes_nothing_else():
         (IMAGES, {"info"}),
     ],
 )
-def test_a_state_is_complete_if_all_that_tells_of_it_was_read_from_its_beginning(late, incomplete):
+def test_a_state_is_complete_if_all_topics_that_make_it_were_read_from_their_beginning(late, incomplete):
     feed = new_feed()
     extents = {at: OffsetRange(int(at == late), 1, "id") for at in (RESTAURANTS, SECTIONS, MENUS, IMAGES)}
     feed.ingest(LogMetadata(extents, dict.fromkeys(extents, 0)), NOW)
@@ -460,7 +451,7 @@ def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
     assert len(feed.window) == 0
 
 
-def test_a_log_that_has_lost_its_end_goes_on_from_there_and_who_was_told_of_that_hears_it(live):
+def test_a_log_that_has_lost_its_end_goes_on_from_there_and_its_subscribers_are_informed(live):
     live.ingest(EpochsBegun([(TABLES, 0, 1)]), NOW)
     positions = []
     for offset in range(4):
@@ -500,7 +491,7 @@ def test_a_checkpoint_knows_the_epoch_of_its_place(live):
     assert begun.cursor.places()[TABLES].epoch == 8
 
 
-def test_a_gap_is_behind_the_records_that_were_told_before_it(live):
+def test_a_gap_comes_after_the_records_that_were_ingested_before_it(live):
     """While those wait, no place lies behind the gap: whoever had it would never be told of them."""
     live.ingest(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
     told_of(live, table(0), table(1))
@@ -541,7 +532,7 @@ def test_before_a_feed_is_live_gaps_concern_nobody():
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_what_was_told_of_a_topic_that_is_created_again_is_lost(live, waits):
+def test_what_was_published_of_a_topic_that_is_created_again_is_lost(live, waits):
     if waits:
         live.ingest(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
     told_of(live, table(0))

@@ -43,7 +43,7 @@ def test_what_was_found_is_kept_for_a_while_since_it_was_asked_for_last(world):
     assert findings.forgets_at(KEPT * 1.5) is None
 
 
-def test_what_a_client_is_still_told_is_kept(world):
+def test_what_a_client_still_receives_is_kept(world):
     findings, past = Findings(1 << 20), world.read()
     list(findings.keep(past, 0.0))
     verdict = past.check_position(REVIEWS, world.start)
@@ -69,7 +69,7 @@ def test_the_oldest_gives_way(world):
     assert findings.find(REVIEWS, world.start, 1.0) is second
 
 
-def test_what_the_window_has_left_behind_settles_nothing(world):
+def test_what_the_window_has_let_go_of_settles_nothing(world):
     findings, past = Findings(1 << 20), world.read()
     list(findings.keep(past, 0.0))
     world.review(3)

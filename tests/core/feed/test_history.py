@@ -97,7 +97,7 @@ def test_what_the_log_has_lost_of_the_channel_is_expired(instance):
     assert past.check_position(REVIEWS, position) == Unrecoverable.EXPIRED
 
 
-def test_what_cannot_be_placed_any_more_was_perhaps_told_when_it_happened(instance):
+def test_what_cannot_be_placed_any_more_was_perhaps_published_when_it_happened(instance):
     instance.says("section.created", "s2", restaurantId="R")
     position = instance.feed.position(TABLES)
     instance.says("table.created", "t", sectionId="s")
@@ -124,7 +124,7 @@ def test_what_was_never_placed_is_no_reason_to_give_up(instance):
 @pytest.mark.parametrize(
     ("what", "judged"), [("created", Recoverable), ("updated", Unrecoverable), ("status_changed", Unrecoverable)]
 )
-def test_what_was_before_is_part_of_what_is_told(instance, what, judged):
+def test_what_was_before_is_part_of_what_is_replayed(instance, what, judged):
     channel = parse_channel("restaurant:R:reservations")
     instance.says("reservation.created", "r", restaurantId="R", status="PENDING")
     position = instance.feed.position(channel)

@@ -110,7 +110,7 @@ def test_a_previous_status_that_is_named_is_believed(platform):
     assert "previousStatus" not in platform.says("reservation.updated", "r", numberOfGuests=3)[GUEST].data
 
 
-def test_a_minimal_change_of_status_still_tells_everything(platform):
+def test_a_minimal_change_of_status_still_says_everything(platform):
     platform.says("reservation.created", "r", **BOOKING)
     data = platform.says("reservation.status_changed", "r", status="CONFIRMED")[RESERVATIONS].data
     told = {"status": "confirmed", "newStatus": "confirmed", "previousStatus": "pending"}
@@ -123,7 +123,7 @@ def test_a_deletion_is_filled_from_what_was_known(platform):
     assert platform.says("reservation.created", "r", **BOOKING)[GUEST].type == "reservation.created"
 
 
-def test_nothing_can_be_told_of_what_was_never_heard_of(platform):
+def test_a_record_of_an_unknown_entity_becomes_nothing(platform):
     for kind in ("reservation.deleted", "reservation.status_changed", "dish.deleted", "payment.deleted"):
         assert platform.says(kind, "x") == {}
         assert platform.outcome.reason == Disposition.ORPHAN
@@ -149,7 +149,7 @@ def test_a_restaurant_is_public_but_for_its_owners_affairs(platform):
 
 
 @pytest.mark.parametrize("what", ["status_changed", "updated", "created"])
-def test_a_restaurants_change_of_status_is_told_to_its_owner_too(platform, what):
+def test_a_restaurants_change_of_status_goes_to_its_owner_too(platform, what):
     messages = platform.says(f"restaurant.{what}", "R", status="SUSPENDED")
     assert types(messages) == dict.fromkeys((INFO, LISTS, OWNER), "restaurant.status_changed")
     told = {"restaurantId": "R", "status": "suspended", "newStatus": "suspended", "previousStatus": "active"}
@@ -164,7 +164,7 @@ def test_a_restaurants_status_that_does_not_change(platform):
 REASSIGNED = {"action": "owner_reassigned", "user_id": "new"}
 
 
-def test_a_new_owner_is_told_to_both_and_to_nobody_else(platform):
+def test_a_new_owner_goes_to_both_and_to_nobody_else(platform):
     messages = platform.says("restaurant.updated", "R", REASSIGNED, ownerId="new")
     assert types(messages) == {
         INFO: "restaurant.updated",
@@ -206,7 +206,7 @@ def test_the_deletion_of_a_restaurant_is_the_last_word_on_all_its_channels(platf
     assert types(platform.says("menu.created", "m2", restaurantId="R")) == {"restaurant:R:menu": "menu.created"}
 
 
-def test_a_mistyped_id_that_is_needed_is_told(platform):
+def test_a_mistyped_id_that_is_needed_is_reported(platform):
     assert platform.says("table.created", "new", sectionId=5) == {}
     assert platform.outcome.reason == Disposition.BAD_ID
     assert platform.outcome.detail == "The sectionId is no id, and without it nobody is concerned."
@@ -231,7 +231,7 @@ def test_null_where_a_value_must_be_is_unknown_and_no_fault(platform):
     assert platform.outcome.mistyped == ()
 
 
-def test_a_status_of_another_type_is_told_as_unknown(platform):
+def test_a_status_of_another_type_is_shown_as_unknown(platform):
     platform.says("reservation.created", "r", **BOOKING)
     message = platform.says("reservation.updated", "r", status=5)[RESERVATIONS]
     assert (message.type, message.data["status"]) == ("reservation.updated", None)
@@ -395,18 +395,18 @@ def test_auth_is_never_sent(platform):
     assert platform.outcome.reason == Disposition.AUTH
 
 
-def test_what_is_unreadable_is_told_by_its_reason(platform):
+def test_what_is_rejected_has_its_reason(platform):
     outcome = process(Rejected(Disposition.NOT_JSON, "A sentence."), platform.projections)
     assert outcome == Outcome((), Disposition.NOT_JSON, "A sentence.")
 
 
-def test_a_restaurant_that_was_only_heard_of_by_an_upgrade_is_still_created_by_its_first_record(platform):
+def test_a_restaurant_known_only_by_an_upgrade_is_still_created_by_its_first_record(platform):
     platform.says("owner_upgrade.status_changed", "q", userId="guest", status="APPROVED", assignedRestaurantId="seeded")
     messages = platform.says("restaurant.created", "seeded", ownerId="another", status="ACTIVE")
     assert {message.type for message in messages.values()} == {"restaurant.created"}
 
 
-def test_the_many_images_of_what_does_not_move_are_not_looked_at(platform):
+def test_the_many_images_of_what_does_not_move_are_not_visited(platform):
     platform.says("menu.created", "m", restaurantId="R", name="Carta")
     few = calls(lambda: platform.says("menu.updated", "m", price=1))
     for number in range(500):

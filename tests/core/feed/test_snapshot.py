@@ -126,7 +126,7 @@ def test_the_latest_notifications_that_are_still_at_hand(state):
 
 
 @pytest.mark.parametrize("kind", ["tables", "reservations", "menu", "reviews", "info"])
-def test_of_a_restaurant_that_was_never_heard_of_there_is_nothing(state, kind):
+def test_of_an_unknown_restaurant_there_is_nothing(state, kind):
     assert not any(state(f"restaurant:unheard-of:{kind}").values())
 
 
@@ -143,7 +143,7 @@ def test_a_deleted_restaurant_has_no_state_whatever_is_said_of_it_afterwards(pla
     assert not any(state(f"restaurant:R:{kind}").values())
 
 
-def test_what_the_log_has_told_of(platform):
+def test_what_the_log_has_spoken_of_is_known(platform):
     platform.says("section.created", "s2", restaurantId="seeded")
     platform.says("restaurant.deleted", "R2")
     known = {
@@ -264,7 +264,7 @@ def test_what_happens_while_it_is_written_is_not_in_it(monkeypatch):
     assert [(table["tableId"], table["number"]) for table in tables] == [(f"t{n}", n) for n in range(MANY)]
 
 
-def test_it_can_be_gone_on_from_as_long_as_nothing_behind_it_has_left_the_window():
+def test_it_continues_as_long_as_nothing_after_it_has_left_the_window():
     feed = told()
     tables = parse_channel("restaurant:r:tables")
     snapshot = feed.snapshot(tables)
@@ -313,7 +313,7 @@ def test_a_state_that_is_revoked_is_let_go_at_once_and_goes_no_further():
             whole.revoke()
 
 
-def test_a_state_that_has_nothing_is_told_whole():
+def test_a_state_that_has_nothing_is_rendered_whole():
     feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
     tell(feed)
     assert written(feed.snapshot(parse_channel("restaurant:r:tables"))) == {

@@ -78,14 +78,14 @@ def test_of_a_log_that_has_never_answered_nothing_is_known():
     assert Log().feed.freshness() == {"live": False, "asOf": None, "lag": 0}
 
 
-def test_a_quiet_log_is_complete_as_of_the_last_look(log):
+def test_a_quiet_log_is_complete_as_of_the_last_refresh(log):
     log.look(3)
     assert log.told == (3, 0, True)
     log.look(6)
     assert log.told == (6, 0, True)
 
 
-def test_a_look_says_what_there_was_when_it_began(log):
+def test_a_refresh_says_what_there_was_when_it_began(log):
     log.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}, at=NOW + 3 * SECOND), 5)
     assert log.told == (3, 0, True)
 
@@ -155,7 +155,7 @@ def test_catching_up_it_is_as_fresh_as_what_has_been_read():
     assert log.told == (0, 0, True)
 
 
-def test_falling_behind_does_not_turn_time_back(log):
+def test_lagging_does_not_turn_time_back(log):
     log.look(3)
     log.batch(SECTIONS, SECTION, 4, -100, lag=5)
     assert log.told == (3, 5, True)
@@ -180,7 +180,7 @@ def test_a_record_from_the_future_says_nothing_of_what_comes_after_it(log):
 
 
 @pytest.mark.parametrize("back", [300, 86_400, 4_000_000])
-def test_a_clock_that_was_ahead_for_one_look_leaves_nothing_behind(log, back):
+def test_a_clock_that_was_ahead_for_one_refresh_leaves_no_trace(log, back):
     """What was promised lies as far back by the clock that is right again as it did by the one that was not."""
     log.look(3)
     log.look(6 + back, steady=6)

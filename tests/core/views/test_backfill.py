@@ -55,7 +55,7 @@ def platform():
 # What the API says
 
 
-def test_a_restaurant_tells_of_itself_and_of_its_sections():
+def test_a_restaurant_speaks_of_itself_and_of_its_sections():
     assert parents_in(ROW) == {"restaurant:R", "section:s", "section:s2"}
 
 
@@ -82,7 +82,7 @@ rows = st.fixed_dictionaries(
 
 
 @given(rows | junk)
-def test_whatever_the_api_says_it_is_understood_or_passed_by(row):
+def test_whatever_the_api_says_is_decoded_or_passed_by(row):
     parents = parents_in(row)
     if parents:
         told = events_of(row)
@@ -103,7 +103,7 @@ def test_only_what_was_found_is_said_there():
 # What becomes of it
 
 
-def test_a_section_that_was_unknown_is_told_with_its_tables(platform):
+def test_a_section_that_was_unknown_is_published_with_its_tables(platform):
     tables = [{"id": "t1", "number": 1}, {"id": "t2", "number": 2}]
     messages = platform.says("section.found", "s", restaurantId="R", name="Patio", tables=tables)
     assert messages.keys() == {PLAN}
@@ -119,7 +119,7 @@ def test_a_section_that_was_unknown_is_told_with_its_tables(platform):
     assert list(platform.says("table.updated", "t1", number=3)) == [PLAN]
 
 
-def test_what_stood_in_it_already_is_told_and_records_know_better(platform):
+def test_what_stood_in_it_already_is_published_and_records_know_better(platform):
     assert platform.says("table.updated", "t1", sectionId="s", status="OCCUPIED", number=9) == {}
     assert platform.says("section_object.updated", "o1", sectionId="s", objectId="o") == {}
     messages = platform.says(
@@ -140,7 +140,7 @@ def test_what_stood_in_it_already_is_told_and_records_know_better(platform):
     ],
     ids=["known", "deleted", "found before", "restaurant deleted"],
 )
-def test_what_records_have_told_of_is_not_found(platform, told):
+def test_what_records_have_spoken_of_is_not_backfilled(platform, told):
     for kind, id, data in told:
         platform.says(kind, id, **data)
     before = told_rows(platform)
@@ -153,7 +153,7 @@ def told_rows(platform):
     return [row for row in platform.projections.rows() if not row[0].startswith("found")]
 
 
-def test_what_is_new_of_a_known_section_is_told(platform):
+def test_what_is_new_of_a_known_section_is_published(platform):
     platform.says("section.updated", "s", restaurantId="R", name="records know better")
     platform.says("table.created", "t1", sectionId="s", number=1)
     found = {"restaurantId": "elsewhere", "name": "x", "width": 5, "tables": [{"id": "t1", "number": 9}, {"id": "t2"}]}
@@ -261,7 +261,7 @@ def test_who_waits_for_a_section_is_released_by_it():
 
 
 @pytest.mark.parametrize("embedded", [False, True])
-def test_who_could_not_wait_is_told_with_it(embedded):
+def test_who_could_not_wait_is_published_with_it(embedded):
     stream = Stream(embedded=embedded)
     stream.hear("table.updated", "t", sectionId="s", number=5)
     stream.take(NOW + 2000)

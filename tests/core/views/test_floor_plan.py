@@ -11,7 +11,7 @@ def test_a_new_section_says_what_stands_in_it(platform):
     assert "tables" not in platform.says("section.updated", "s2", name="n")[TABLES].data
 
 
-def test_a_table_whose_section_has_not_come_is_told_with_the_section(platform):
+def test_a_table_whose_section_has_not_come_is_published_with_the_section(platform):
     assert platform.says("table.created", "early", sectionId="late") == {}
     assert platform.outcome.reason == Disposition.ORPHAN
     platform.says("section_object.created", "so", sectionId="late", objectId="o")

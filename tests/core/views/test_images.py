@@ -45,7 +45,7 @@ def test_an_image_comes_with_the_section_of_its_table(platform):
     assert (type_, [one["imageId"] for one in data["images"]]) == ("section.created", ["early"])
 
 
-def test_an_image_of_a_dish_that_its_menu_tells_of(platform):
+def test_an_image_of_a_dish_that_its_menu_names(platform):
     platform.says("image.created", "early", entityId="d")
     (type_, data) = info(platform.says("menu.created", "m", restaurantId="R", dishes=[{"dishId": "d"}]))[INFO]
     assert (type_, data["menuId"], [one["imageId"] for one in data["images"]]) == ("menu.created", "m", ["early"])
@@ -88,6 +88,6 @@ def test_images_of_what_moves_to_the_unknown_leave(platform, image):
     assert info(messages) == {INFO: ("table.deleted", {"tableId": "t", "imageIds": ["i"]})}
 
 
-def test_the_end_of_a_restaurant_is_told_instead_of_its_images(platform, image):
+def test_the_end_of_a_restaurant_is_published_instead_of_its_images(platform, image):
     assert info(platform.says("restaurant.deleted", "R")).keys() == {INFO}
     assert info(platform.says("section.created", "s2", restaurantId="R")) == {}

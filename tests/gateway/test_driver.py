@@ -1,0 +1,110 @@
+"""The loop that drives a feed; what it carries is tested with the ingest and the history reader."""
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.gateway.driver import EVENTS_AHEAD, Driver
+from tests.core.events import record
+
+REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)
+PARENT_TIMEOUT = 2.0
+
+
+class Progress:
+    """Notes what happens around a feed, in its order."""
+
+    def __init__(self):
+        self.log = []
+
+    def received(self, event):
+        self.log.append(event)
+
+    async def ingested(self, seconds):
+        self.log.append(("ingested", seconds))
+        await trio.sleep(1)
+
+    async def processed(self, seconds):
+        self.log.append(("processed", seconds))
+        await trio.sleep(1)
+
+
+class World:
+    def __init__(self):
+        self.feed = Feed(Hub(), Window(300, 1 << 20), PARENT_TIMEOUT)
+        self.progress = Progress()
+        self.deliver, events = trio.open_memory_channel(2 * EVENTS_AHEAD)
+        self.driver = Driver(self.feed, events, self.progress)
+        extents = {REVIEWS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}
+        self.deliver.send_nowait(LogMetadata(extents, dict.fromkeys(extents, 0)))
+
+    def send(self, count, first=0):
+        reviews = [Record(*REVIEWS, first + n, 0, None, b"{}") for n in range(count)]
+        self.deliver.send_nowait(Records(REVIEWS, reviews, 0))
+
+    async def advance(self):
+        """Return what has happened in one round."""
+        await self.driver.advance()
+        log, self.progress.log = self.progress.log, []
+        return log
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+async def test_what_waits_is_ingested_before_anything_is_processed(autojump_clock: MockClock, world):
+    for number in range(3):
+        world.send(1, number)
+    *events, processed = await world.advance()
+    assert [type(event) for event in events] == [LogMetadata, Records, Records, Records]
+    assert processed[0] == "processed"
+    assert world.feed.cursor.next[REVIEWS] == 3
+    assert world.feed.live
+
+
+async def test_so_many_events_that_wait_are_ingested_that_processing_is_never_put_off_for_ever(
+    autojump_clock: MockClock, world
+):
+    for number in range(EVENTS_AHEAD + 1):
+        world.send(1, number)
+    events = [event for event in await world.advance() if isinstance(event, LogMetadata | Records)]
+    assert len(events) == 1 + EVENTS_AHEAD
+    assert world.feed.cursor.next[REVIEWS] == EVENTS_AHEAD
+
+
+async def test_others_run_after_every_batch_also_if_it_came_in_small_events(autojump_clock: MockClock, world):
+    await world.advance()
+    world.send(2 * INGEST_BATCH + 1)
+    steps = [step[0] for step in await world.advance() if step[0] in ("ingested", "processed")]
+    assert steps[:2] == ["ingested", "ingested"]
+    assert set(steps[2:]) == {"processed"}
+    for number in range(INGEST_BATCH - 1):
+        world.send(1, 2 * INGEST_BATCH + 1 + number)
+        steps = [step[0] for step in await world.advance() if step[0] in ("ingested", "processed")]
+        assert ("ingested" in steps) == (number == INGEST_BATCH - 2), "the one that was left over counts too"
+
+
+async def test_the_time_in_which_others_ran_is_not_counted(autojump_clock: MockClock, world):
+    world.send(2 * INGEST_BATCH)
+    seconds = [step[1] for step in await world.advance() if step[0] in ("ingested", "processed")]
+    assert len(seconds) > 3
+    assert set(seconds) == {0.0}, "by this clock, only the others take time"
+
+
+async def test_a_feed_is_woken_at_its_deadline_though_nothing_comes(autojump_clock: MockClock, world):
+    await world.advance()
+    world.deliver.send_nowait(Records(TABLES, [record("table.created", "t", sectionId="s")], 0))
+    await world.advance()
+    assert world.feed.cursor.next[TABLES] == 0, "it waits for its section"
+    began = trio.current_time()
+    assert [step[0] for step in await world.advance()] == ["processed"]
+    assert trio.current_time() - began <= PARENT_TIMEOUT + 1
+    assert world.feed.cursor.next[TABLES] == 1
