@@ -34,7 +34,7 @@ def published(instance):
 def verdicts(instance, positions):
     coverage = instance.feed.coverage
     return [
-        coverage.judge(channel, position)
+        coverage.check(channel, position)
         for channel, each in zip(CHANNELS, positions, strict=True)
         for position in each
     ]
