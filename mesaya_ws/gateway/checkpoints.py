@@ -54,6 +54,12 @@ class Checkpoints:
         self._metrics = metrics
         self._asking: trio.MemorySendChannel[tuple[Cut, list[list[Row]]]] | None = None
         self._failing = Alarm(log, "no checkpoint can be written")
+        self._outdone = Alarm(
+            log,
+            "no checkpoint is written: this instance lacks records that the log has dropped, or has read some that the "
+            "log has lost, and no other has written one; whoever starts begins with the one that is kept",
+            "checkpoints are written again",
+        )
         # When those that are known, by their ids, had been taken, or were seen here (of the clock that nobody sets).
         self._since: dict[str, float] = {}
 
@@ -180,15 +186,23 @@ class Checkpoints:
 
     async def _is_due(self, checkpoint: Checkpoint, since: float) -> bool:
         """Return whether a checkpoint says more than the newest one, and none has come that was seen after `since`."""
+        newest = self._state.slots.newest()
+        if newest is not None and self._since[newest.id] > since:
+            self._outdone.clear()
+            return False
+        if await self._may_replace(checkpoint, newest):
+            self._outdone.clear()
+            return True
+        if newest is None or checkpoint.cut.places != newest.cut.places:
+            self._outdone.set(checkpoint=None if newest is None else newest.id)
+        return False
+
+    async def _may_replace(self, checkpoint: Checkpoint, newest: Marker | None) -> bool:
+        """Return whether a checkpoint says more than the newest one, or that one is of no use."""
         if self._feed.coverage.has_read_lost:
             # Whoever began with it would know for ever what only they had said.
             return False
-        newest = self._state.slots.newest()
-        if newest is None:
-            return True
-        if self._since[newest.id] > since:
-            return False
-        if checkpoint.cut.says_more_than(newest.cut):
+        if newest is None or checkpoint.cut.says_more_than(newest.cut):
             return True
         if checkpoint.cut.places == newest.cut.places:
             return False

@@ -1,5 +1,6 @@
 """The state topic, in which instances keep their checkpoints: what is there, and how one is written."""
 
+from hashlib import sha256
 from itertools import count
 from uuid import uuid4
 
@@ -8,7 +9,7 @@ from attrs import frozen
 
 from mesaya_ws.core.feed.checkpoint import Marker, Slots, make_marker, marker_record, part_record
 from mesaya_ws.core.log.interface import EventLog, OffsetGoneError
-from mesaya_ws.core.log.records import Partition, PartitionPosition
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.core.recovery.coverage import Cut
 
 PAGE = 20
@@ -36,6 +37,8 @@ class StateTopic:
         self._log = log
         self._topic = topic
         self._known: dict[Partition, PartitionPosition] = {}
+        # Of every partition the last record that has been read.
+        self._last: dict[Partition, Record] = {}
         self._name = uuid4().hex
         self._numbers = count(1)
 
@@ -58,15 +61,20 @@ class StateTopic:
         return marker
 
     async def read_on(self) -> None:
-        """Take note of what the topic holds and has not been read; one that is another, or has lost its end, anew."""
+        """Take note of what the topic holds and has not been read; one that is another, or has lost its end, anew.
+
+        It may have been written past its old end since: it is the same while it still holds the last record that was
+        read. One that compaction has removed says nothing, and then all is read anew, too.
+        """
         extents = await self._log.extents()
-        if any(
-            extents[at].topic_id != id or extents[at].end < next_
-            for at, (id, next_, _) in self._known.items()
-            if at in extents
-        ):
-            self.slots = Slots()
-            self._known.clear()
+        for at, (id, next_, _) in self._known.items():
+            if at in extents and (
+                extents[at].topic_id != id or extents[at].end < next_ or not await self._holds_last(at, extents[at])
+            ):
+                self.slots = Slots()
+                self._known.clear()
+                self._last.clear()
+                break
         for partition, extent in extents.items():
             place = max(extent.begin, self._known[partition].next if partition in self._known else 0)
             while place < extent.end:
@@ -81,6 +89,26 @@ class StateTopic:
                     continue
                 for record in records:
                     self.slots.take(record)
+                    self._last[partition] = _digest(record)
                 place = records[-1].offset + 1 if records else extent.end
                 await trio.lowlevel.checkpoint()
             self._known[partition] = PartitionPosition(extent.topic_id, place)
+
+    async def _holds_last(self, partition: Partition, extent: OffsetRange) -> bool:
+        """Return whether the last record that was read of a partition, of so much that it holds, is what it was."""
+        last = self._last.get(partition)
+        if last is None:
+            return True
+        if last.offset < extent.begin:
+            return False
+        try:
+            records = await self._log.read(partition, last.offset, 1)
+        except OffsetGoneError:
+            return False
+        return list(map(_digest, records)) == [last]
+
+
+def _digest(record: Record) -> Record:
+    """Return a record with a digest in the place of its value, which is large."""
+    value = record.value
+    return record._replace(value=sha256(value).digest() if isinstance(value, bytes) else value)

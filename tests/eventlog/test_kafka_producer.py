@@ -1,14 +1,18 @@
 """How records are appended, as far as it needs no broker."""
 
+from itertools import count
+from math import inf
 from typing import Any
 
 import pytest
-from kafka.errors import MessageSizeTooLargeError
+import trio
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from mesaya_ws.core.log.interface import RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.eventlog.kafka import producer
 from mesaya_ws.eventlog.kafka.driver.clients import connection_options
-from mesaya_ws.eventlog.kafka.producer import _Session
+from mesaya_ws.eventlog.kafka.producer import MISSING_TIMEOUT, _Session
 from mesaya_ws.settings import Settings
 
 
@@ -68,3 +72,39 @@ def test_what_comes_before_a_record_that_is_refused_is_sent(session: _Session):
 def test_while_a_record_waits_for_what_is_to_be_known_of_its_topic_nobody_sleeps(session: _Session):
     session.send([NewRecord("a", b"x"), NewRecord("new", b"x"), NewRecord("a", b"x")])
     assert session._producer._sender.seen == [1, 3]
+
+
+class Unknown(Client):
+    """A producer that knows nothing of topics, until it has been asked so many `times`."""
+
+    def __init__(self, times: float) -> None:
+        super().__init__()
+        self.times = times
+
+    def send(self, topic: str, value: bytes, key: object) -> object:
+        self.times -= 1
+        if self.times >= 0:
+            raise KafkaTimeoutError
+        return super().send(topic, value, key)
+
+
+@pytest.fixture
+def missing(session: _Session, monkeypatch: pytest.MonkeyPatch) -> _Session:
+    """A session of which all brokers say that there is no topic, and a clock that goes on with every look at it."""
+    clock = count()
+    monkeypatch.setattr(producer, "monotonic", lambda: next(clock) * MISSING_TIMEOUT / 10)
+    monkeypatch.setattr(trio.from_thread, "check_cancelled", lambda: None)
+    monkeypatch.setattr(session, "_is_missing", lambda topic: True)
+    return session
+
+
+def test_a_topic_that_is_missing_for_a_moment_is_asked_for_again(missing: _Session):
+    missing._producer = Unknown(times=3)
+    assert missing.send([NewRecord("a", b"x")]) == [b"x"]
+
+
+def test_a_topic_that_stays_missing_is_refused(missing: _Session):
+    missing._producer = Unknown(times=inf)
+    [refusal] = missing.send([NewRecord("a", b"x")])
+    assert isinstance(refusal, RecordRejectedError)
+    assert "has no topic a" in str(refusal)

@@ -283,7 +283,7 @@ async def test_what_retention_has_dropped_is_known(clock: MockClock, log: FakeLo
 
 
 async def test_who_has_missed_what_retention_dropped_writes_over_nobody_who_knows_it(
-    clock: MockClock, log: FakeLog, state: FakeLog, kept: None
+    clock: MockClock, log: FakeLog, state: FakeLog, kept: None, logged: list[EventDict]
 ):
     """It began when the checkpoint was not there yet, and reads further than that; until retention overtakes that."""
     [known] = whole(state)
@@ -296,6 +296,9 @@ async def test_who_has_missed_what_retention_dropped_writes_over_nobody_who_know
             await fill(log, f"n{number}")
             await trio.sleep(WINDOW * 3)
         assert whole(empty) == [known]
+        [said] = [entry for entry in logged if entry["log_level"] == "warning"]
+        assert said["event"].startswith("no checkpoint is written")
+        assert said["checkpoint"] == known
         async with running(log, empty) as later:
             assert later.tables == ["t1", "t2", "n0", "n1", "n2"]
         await log.remove_before(Partition(TABLES, 0), 4)

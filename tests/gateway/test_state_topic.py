@@ -57,7 +57,7 @@ async def test_what_has_been_read_is_not_read_again(log: FakeLog, monkeypatch: p
     for taken in range(3):
         await topic.write(checkpoint(taken))
         await topic.read_on()
-    assert places == [0, 2, 4]
+    assert places == [0, 1, 2, 3, 4], "but for the last record that was read before"
 
 
 async def test_a_topic_that_was_created_anew_is_read_from_its_beginning(log: FakeLog):
@@ -92,3 +92,17 @@ async def test_a_log_that_does_not_answer_is_reported(log: FakeLog):
             await topic.read_on()
         with pytest.raises(LogUnavailableError):
             await topic.write(checkpoint(1))
+
+
+async def test_a_topic_that_was_written_past_the_end_that_it_had_lost_is_read_from_its_beginning(log: FakeLog):
+    topic = StateTopic(log, STATE)
+    kept = await topic.write(checkpoint(1, parts=3))
+    await topic.read_on()
+    await topic.write(checkpoint(2, parts=3))
+    await topic.read_on()
+    log.lose_end(STATE, 4)
+    other = StateTopic(log, STATE)
+    await other.read_on()
+    newest = await other.write(checkpoint(3, parts=6))
+    await topic.read_on()
+    assert topic.slots.whole() == [newest, kept]

@@ -34,6 +34,10 @@ CLOSE_TIMEOUT = 1.0
 REASON_TIMEOUT = 2.0
 """Seconds for the diagnosis of a single topic."""
 
+MISSING_TIMEOUT = 2.0
+"""Seconds in which brokers must say again and again that a topic does not exist: one that was created just now is not
+known to all of them at once."""
+
 _PRODUCER: dict[str, Any] = {
     "acks": "all",
     # With the idempotent producer, one record that is refused or not answered in time makes all later ones fail. One
@@ -146,6 +150,7 @@ class _Session:
 
     def _send(self, record: NewRecord) -> Any:
         key = NO_KEY if record.key is None and record.value is None else record.key
+        missing_since: float | None = None
         while True:
             try:
                 return self._producer.send(record.topic, record.value, key)
@@ -157,10 +162,15 @@ class _Session:
             except KafkaTimeoutError:
                 # The topic's metadata is not known yet.
                 trio.from_thread.check_cancelled()
-                if self._is_missing(record.topic):
-                    if record.topic not in self._create:
-                        raise RecordRejectedError(f"Kafka has no topic {record.topic}: create it.") from None
+                if not self._is_missing(record.topic):
+                    missing_since = None
+                elif record.topic in self._create:
                     create_topic(self._admin, record.topic, self._create[record.topic])
+                else:
+                    now = monotonic()
+                    missing_since = now if missing_since is None else missing_since
+                    if now - missing_since >= MISSING_TIMEOUT:
+                        raise RecordRejectedError(f"Kafka has no topic {record.topic}: create it.") from None
 
     def _is_missing(self, topic: str) -> bool:
         try:
