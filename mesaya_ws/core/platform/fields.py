@@ -36,7 +36,13 @@ _ids: dict[str, str] = {}
 """Ids that came lately. Most records name what others have named: to remember an id is a third of matching it, and the
 entities that name the same one share one string of 85 bytes."""
 
+_LONGEST_MOMENT = 64
+_REMEMBERED_MOMENTS = 4096
+_moments: dict[str, str] = {}
+"""Days and times that came lately: a restaurant is booked for the same ones again and again, and so they are shared."""
+
 _LONGEST_WORD = 32
+_REMEMBERED_WORDS = 1024
 _words: dict[str, str] = {}
 """Status words that came lately, in lower case: a few, which all entities share."""
 
@@ -55,7 +61,12 @@ def text(value: Any) -> Any:
 
 def moment(value: Any) -> Any:
     """Accept a string that may be a time or a day: nothing of the kind is longer than 64 characters."""
-    return value if type(value) is str and len(value) <= 64 else DROPPED
+    if type(value) is not str or len(value) > _LONGEST_MOMENT:
+        return DROPPED
+    known = _moments.get(value)
+    if known is None:
+        known = _remember(_moments, _REMEMBERED_MOMENTS, value, value)
+    return known
 
 
 def number(value: Any) -> Any:
@@ -88,11 +99,7 @@ def word(value: Any) -> Any:
     if known is not None:
         return known
     lower = value.lower()
-    if len(value) <= _LONGEST_WORD:
-        if len(_words) >= _REMEMBERED_NAMES:
-            _words.clear()
-        _words[value] = lower
-    return lower
+    return lower if len(value) > _LONGEST_WORD else _remember(_words, _REMEMBERED_WORDS, value, lower)
 
 
 def reference(value: Any) -> Any:
@@ -104,9 +111,13 @@ def reference(value: Any) -> Any:
         return known
     if len(value) > LONGEST_IDENTIFIER or IDENTIFIER.fullmatch(value) is None:
         return DROPPED
-    if len(_ids) >= _REMEMBERED_IDS:
-        _ids.clear()
-    _ids[value] = value
+    return _remember(_ids, _REMEMBERED_IDS, value, value)
+
+
+def _remember(table: dict[str, str], most: int, key: str, value: str) -> str:
+    if len(table) >= most:
+        table.clear()
+    table[key] = value
     return value
 
 

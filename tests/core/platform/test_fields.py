@@ -159,3 +159,26 @@ def test_whatever_is_taken_for_a_number_can_be_written(text):
 def test_an_id_is_told_alike_when_it_comes_again(text):
     for _ in range(2):
         assert (reference(text) is DROPPED) == (IDENTIFIER.fullmatch(text) is None)
+
+
+SHARED = {"reference": "_ids", "moment": "_moments", "word": "_words"}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_equal_values_of_two_records_are_kept_once(kind):
+    first, second = (getattr(fields, kind)(orjson.loads(b'"2026-01-20"')) for _ in range(2))
+    assert first is second
+
+
+@pytest.mark.parametrize(("kind", "longest"), [("reference", 128), ("moment", 64), ("word", 32)])
+def test_values_that_are_kept_once_are_few_and_short(kind, longest):
+    table = getattr(fields, SHARED[kind])
+    sizes = []
+    for number in range(20_000):
+        getattr(fields, kind)(f"a{number}")
+        sizes.append(len(table))
+    assert max(sizes) <= 16_384
+    assert sizes[-1] < max(sizes), "they begin anew"
+    too_long = "b" * (longest + 1)
+    getattr(fields, kind)(too_long)
+    assert too_long not in table

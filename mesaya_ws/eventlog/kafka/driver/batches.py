@@ -6,6 +6,7 @@ https://kafka.apache.org/documentation/#recordbatch.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -28,6 +29,10 @@ TAKEN_BYTES = 256 * 1024
 
 OLD_BATCH = 8 * 1024 * 1024
 """Unpacked bytes of an old batch, at most: it is read as a whole, and its record objects take even more memory."""
+
+
+_record = partial(tuple.__new__, Record)
+"""Makes a record of all of its values, in half of the time that naming them takes."""
 
 
 class Sizes(NamedTuple):
@@ -178,7 +183,12 @@ def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: 
         for behind in range(batch.records_count - 1, -1, -1):
             if read is not None and len(data) - at < HEAD:
                 more(HEAD)
-            size, at = decode_varint(data, at)
+            # Numbers below 64 are one byte, and below 8192 two; that is nearly always so, and a call less.
+            if (byte := data[at]) > 127 and (high := data[at + 1]) < 128:
+                byte, at = byte & 127 | high << 7, at + 2
+                size = (byte >> 1) ^ -(byte & 1)
+            else:
+                size, at = decode_varint(data, at)
             end = at + size
             if size > most:
                 if size > sizes.batch - unpacked + len(data) - at:
@@ -189,8 +199,11 @@ def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: 
             elif end > len(data) and read is not None:
                 more(size)
                 end = size
-            later, at = decode_varint(data, at + 1)  # behind the attributes, which mean nothing yet
-            # Numbers below 64 are one byte; that is nearly always so, and a call less.
+            at += 1  # behind the attributes, which mean nothing yet
+            if (byte := data[at]) < 128:
+                later, at = (byte >> 1) ^ -(byte & 1), at + 1
+            else:
+                later, at = decode_varint(data, at)
             if (byte := data[at]) < 128:
                 further, at = (byte >> 1) ^ -(byte & 1), at + 1
             else:
@@ -214,7 +227,11 @@ def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: 
             key = None
             if length >= 0:
                 key, at = data[at : at + length], at + length
-            length, at = decode_varint(data, at)
+            if (byte := data[at]) > 127 and (high := data[at + 1]) < 128:
+                byte, at = byte & 127 | high << 7, at + 2
+                length = (byte >> 1) ^ -(byte & 1)
+            else:
+                length, at = decode_varint(data, at)
             value = None
             if length >= 0:
                 value, at = data[at : at + length], at + length
@@ -223,6 +240,6 @@ def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: 
             if not behind and (end != len(data) or (read is not None and read(chunk))):
                 raise CorruptRecordError(f"Something lies behind the record at offset {base + further}, the last one.")
             at = end  # behind the headers
-            yield Record(topic, partition, base + further, timestamp, key, value)
+            yield _record((topic, partition, base + further, timestamp, key, value))
     except (ValueError, IndexError) as error:
         raise CorruptRecordError(f"A record in the batch at offset {base} ends too early.") from error
