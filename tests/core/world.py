@@ -18,15 +18,15 @@ REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"
 CHANNEL = "restaurant:r1:reviews"
 
 
-class FakeOutbox:
-    """Keeps what it is offered; tests say when it is behind."""
+class FakeSendQueue:
+    """Keeps what it is offered; tests say when it is backlogged."""
 
     def __init__(self):
-        self.behind = self.paused = False
+        self.backlogged = self.deferred = False
         self.frames = []
 
-    def pause(self):
-        self.behind = self.paused = True
+    def defer(self):
+        self.backlogged = self.deferred = True
 
     def stream(self, frames):
         """Take all frames of a message at once."""
@@ -131,7 +131,7 @@ class World:
         self.work()
 
     def client(self, *, auth=True, most=3):
-        self.sessions.append(Session("c1", self.feed, FakeOutbox(), Limits(auth, most), self.services))
+        self.sessions.append(Session("c1", self.feed, FakeSendQueue(), Limits(auth, most), self.services))
         return self.sessions[-1]
 
     def past(self, *names):
@@ -156,10 +156,10 @@ def recall(session, past):
 
 def read_on(session):
     """Let a client read all that there is for it."""
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     session.resume()
-    while session.send_queue.paused:
-        session.send_queue.behind = session.send_queue.paused = False
+    while session.send_queue.deferred:
+        session.send_queue.backlogged = session.send_queue.deferred = False
         session.resume()
 
 

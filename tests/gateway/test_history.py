@@ -26,7 +26,7 @@ from mesaya_ws.gateway.history import HOPELESS, LINGER, READINGS, HistoryReader
 from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.settings import Settings
 from tests.core.events import record
-from tests.core.world import CHANNEL, FakeOutbox, FakeServices, ask, read_on, reviews
+from tests.core.world import CHANNEL, FakeSendQueue, FakeServices, ask, read_on, reviews
 from tests.fakes import FakeLog
 from tests.timing import Steps
 
@@ -92,7 +92,7 @@ class Instance:
 
     async def missed(self, channel=CHANNEL) -> Session:
         """Return the session of a client that has missed everything on a channel, and asks for it."""
-        session = Session("c", self.feed, FakeOutbox(), Limits(True, 10), self.services)
+        session = Session("c", self.feed, FakeSendQueue(), Limits(True, 10), self.services)
         assert ask(session, channel=channel, position=self.places[channel]) == []
         return session
 
@@ -110,7 +110,7 @@ async def instance(nursery, mock_clock, settings) -> Instance:
     nursery.start_soon(instance.historian.run)
     await wait_all_tasks_blocked()
     for channel in (CHANNEL, OTHER):
-        first = Session("c", instance.feed, FakeOutbox(), Limits(True, 10), instance.services)
+        first = Session("c", instance.feed, FakeSendQueue(), Limits(True, 10), instance.services)
         instance.places[channel] = ask(first, channel=channel)[0]["position"]
         first.leave()
     for number in range(3):
@@ -294,7 +294,7 @@ async def test_who_asks_for_much_that_cannot_be_found_receives_the_snapshots_one
     first = await instance.missed()
     await wait_all_tasks_blocked()
     assert outcome(first) == (False, "expired", [])
-    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 100), instance.services)
+    session = Session("c", instance.feed, FakeSendQueue(), Limits(True, 100), instance.services)
     told = Told(session.send_queue)
     for name in (f"restaurant:r{number}:reviews" for number in range(20)):
         place = beginning(name, single=True) + instance.places[CHANNEL][4:]
@@ -307,7 +307,7 @@ async def test_who_asks_for_much_that_cannot_be_found_receives_the_snapshots_one
 
 
 async def test_one_connection_has_only_so_much_read(instance, mock_clock):
-    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 100), instance.services)
+    session = Session("c", instance.feed, FakeSendQueue(), Limits(True, 100), instance.services)
     outcomes = []
     for number in range(READINGS + 1):
         channel = f"restaurant:q{number}:reviews"
@@ -391,7 +391,7 @@ async def test_a_part_of_the_log_that_is_not_known_now_is_waited_for(instance, a
 async def test_what_may_not_be_read_any_more_is_not_tried(instance, autojump_clock: MockClock):
     instance.log.hide(topic_of("reviews"), Hindrance.REFUSED)
     await wait_all_tasks_blocked()
-    session = Session("c", instance.feed, FakeOutbox(), Limits(True, 10), instance.services)
+    session = Session("c", instance.feed, FakeSendQueue(), Limits(True, 10), instance.services)
     answer, *_ = ask(session, channel=CHANNEL, position=instance.places[CHANNEL])
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
     assert not session.history_requests
@@ -447,13 +447,13 @@ async def test_what_all_readings_have_found_is_bounded_and_who_is_slow_comes_bac
     sessions = []
     for channel in (CHANNEL, OTHER):
         session = await instance.missed(channel)
-        session.send_queue.behind = True
+        session.send_queue.backlogged = True
         await wait_all_tasks_blocked()
         sessions.append(session)
     assert instance.historian._findings.bytes <= 600
     told = []
     for session in sessions:
-        session.send_queue.behind = False
+        session.send_queue.backlogged = False
         try:
             session.resume()
         except PositionEvicted:
@@ -466,7 +466,7 @@ async def test_what_all_readings_have_found_is_bounded_and_who_is_slow_comes_bac
 async def test_what_was_found_is_let_go_when_nobody_has_come_for_it_or_still_receives_it(instance, autojump_clock):
     findings = instance.historian._findings
     session = await instance.missed()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     await trio.sleep(2 * KEPT)
     assert findings.bytes > 0
     read_on(session)

@@ -23,7 +23,7 @@ from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import LINES
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
-from tests.core.world import FakeOutbox, FakeServices, ask
+from tests.core.world import FakeSendQueue, FakeServices, ask
 
 STAYS, GOES = Partition("a", 0), Partition("b", 0)
 
@@ -162,7 +162,7 @@ async def test_others_run_while_a_gap_is_announced_to_many_and_until_then_no_pos
     await deliver.send(LogMetadata({reviews: OffsetRange(0, 0, "a")}, {}))
     await wait_all_tasks_blocked()
     for number in range(count):
-        session = Session(str(number), feed, FakeOutbox(), Limits(True, 10), services)
+        session = Session(str(number), feed, FakeSendQueue(), Limits(True, 10), services)
         ask(session, channel=channel)
         registry.add(Owner(session))
 

@@ -118,7 +118,7 @@ async def test_who_left_or_asked_for_something_else_receives_nothing(instance, m
 async def test_who_lags_meanwhile_receives_it_when_it_has_caught_up(instance, mock_clock):
     session = instance.asks(CHANNEL)
     await instance.until_one_is_being_written()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     await wait_all_tasks_blocked()
     assert session.send_queue.said() == []
     assert session.delivery.to_render is None

@@ -108,18 +108,18 @@ class Clients:
         self.say(kind="ping")
 
     def fall_behind(self):
-        self.session.send_queue.behind = True
+        self.session.send_queue.backlogged = True
 
     def read_some(self, pages=1):
         send_queue = self.session.send_queue
-        send_queue.behind = False
+        send_queue.backlogged = False
         offer = send_queue.offer
 
         def offer_and_fill(data, messages):
             nonlocal pages
             offer(data, messages)
             pages -= 1
-            send_queue.behind = pages <= 0
+            send_queue.backlogged = pages <= 0
 
         send_queue.offer = offer_and_fill
         try:
@@ -131,8 +131,8 @@ class Clients:
 
     def read_all(self):
         self.read_some(1000)
-        while self.session.send_queue.paused:
-            self.session.send_queue.paused = False
+        while self.session.send_queue.deferred:
+            self.session.send_queue.deferred = False
             self.read_some(1000)
 
     def leave(self):

@@ -6,7 +6,7 @@ from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Record
 from mesaya_ws.core.recovery.window import Window
 from tests.core.events import NOW
-from tests.core.world import CHANNEL, REVIEWS, FakeOutbox
+from tests.core.world import CHANNEL, REVIEWS, FakeSendQueue
 
 
 def review(offset, timestamp):
@@ -31,7 +31,7 @@ def test_what_is_old_when_it_comes_is_published_all_the_same():
     feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
     feed.ingest(LogMetadata({REVIEWS: OffsetRange(0, 0, "id")}, {REVIEWS: 0}), NOW)
     list(feed.process(NOW))
-    send_queue = FakeOutbox()
+    send_queue = FakeSendQueue()
     feed.hub.subscribe(CHANNEL, send_queue)
     feed.ingest(Records(REVIEWS, [review(0, NOW - 60_001)], 0), NOW)
     for _ in feed.process(NOW):

@@ -13,7 +13,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits, Session
 from tests.core.events import NOW
-from tests.core.world import REVIEWS, FakeOutbox, FakeServices, ask, reviews
+from tests.core.world import REVIEWS, FakeSendQueue, FakeServices, ask, reviews
 
 RESTAURANTS = Partition(topic_of("restaurants"), 0)
 QUIET, BUSY = "restaurant:quiet:reviews", "restaurant:busy:reviews"
@@ -65,7 +65,7 @@ def work(feed):
 
 
 def client(feed):
-    return Session("c", feed, FakeOutbox(), Limits(True, 10), FakeServices())
+    return Session("c", feed, FakeSendQueue(), Limits(True, 10), FakeServices())
 
 
 def places(session):
@@ -130,10 +130,10 @@ def test_what_is_still_being_told_is_not_behind_a_place(log):
     start = ask(client(feed), channel=BUSY)[0]["position"]
     log.append("busy")
     session = client(feed)
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     ask(session, channel=BUSY, position=start)
     assert places(session) == {}
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     session.resume()
     assert places(session).keys() == {BUSY}
 

@@ -21,11 +21,11 @@ class Subscriber(Protocol):
 class SendQueue(Subscriber, Protocol):
     """A subscriber that queues what it cannot write."""
 
-    behind: bool
+    backlogged: bool
     """Whether something waits to be written."""
 
-    def pause(self) -> None:
-        """Be behind until others have had their turn, even if nothing waits."""
+    def defer(self) -> None:
+        """Count as backlogged until others have had their turn, even if nothing waits."""
         ...
 
     def stream(self, frames: Iterator[bytes]) -> None:

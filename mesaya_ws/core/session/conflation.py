@@ -25,7 +25,7 @@ class Conflated:
 
     def offer(self, data: bytes, messages: int) -> None:
         """Hand `data` on if it can be written at once."""
-        if self._send_queue.behind:
+        if self._send_queue.backlogged:
             self._conflate(self._subscription)
         else:
             self._send_queue.offer(data, messages)

@@ -77,7 +77,7 @@ class Delivery:
         by a service, and so is any in the middle of a record: the service waits for its end.
         """
         subscription.reason = reason
-        if self.send_queue.behind:
+        if self.send_queue.backlogged:
             subscription.await_queue()
         elif self.feed.is_mid_record or self.feed.is_large(subscription.channel):
             self._await_rendering(subscription)
@@ -114,7 +114,7 @@ class Delivery:
     @property
     def to_render(self) -> Channel | None:
         """The channel whose snapshot is to be rendered; None while the send queue is backlogged."""
-        if self.send_queue.behind:
+        if self.send_queue.backlogged:
             return None
         return next((each.channel for each in self.unsettled if each.state is State.RENDERING), None)
 
@@ -123,7 +123,7 @@ class Delivery:
 
         If some of that has left the window, or the send queue is backlogged now, another one must be rendered.
         """
-        if not self.send_queue.behind and self.feed.continues(snapshot):
+        if not self.send_queue.backlogged and self.feed.continues(snapshot):
             for subscription in self.unsettled:
                 if subscription.state is State.RENDERING and subscription.channel == snapshot.channel:
                     self._send_written(subscription, snapshot)
@@ -136,7 +136,7 @@ class Delivery:
         Raises `PositionEvicted` when the client was too slow, and the window has lost what is to be sent next.
         """
         for _ in range(SENT_AT_ONCE):
-            if self.send_queue.behind or (subscription := self._next_due()) is None:
+            if self.send_queue.backlogged or (subscription := self._next_due()) is None:
                 break
             if subscription.replay is None:
                 self.send_snapshot(subscription, subscription.reason)
@@ -144,13 +144,13 @@ class Delivery:
                 self._send_page(subscription, subscription.replay)
         else:
             if self._next_due() is not None:
-                self.send_queue.pause()
+                self.send_queue.defer()
         self._request_rendering()
 
     def defer_if_many(self, subscriptions: int) -> None:
         """Leave to `resume` what so many subscriptions are about to be sent, if that is too much for one turn."""
         if subscriptions > SENT_AT_ONCE:
-            self.send_queue.pause()
+            self.send_queue.defer()
 
     def _next_due(self) -> Subscription | None:
         """Return what is to be sent next: snapshots that are due before pages, each in their order."""
@@ -200,7 +200,7 @@ class Delivery:
             self.send_queue.stream(frames)
         else:
             self.send_queue.offer(next(frames), 1)
-        if self.feed.is_current(snapshot) and not self.send_queue.behind:
+        if self.feed.is_current(snapshot) and not self.send_queue.backlogged:
             self.go_live(subscription)
         else:
             subscription.start_replay(self.feed.replay_after(snapshot), snapshot.position)

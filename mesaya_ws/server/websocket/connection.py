@@ -65,7 +65,7 @@ class Connection:
     """A client, from the answer that opens its WebSocket to the end of its socket.
 
     What it sends is received by `receive`; what kinds of messages those were is counted in `counts`, and which limit it
-    broke, in `violations`. While it lags, there is a send task in `senders`, which ends with the stream.
+    broke, in `violations`. While it lags, there is a writer task in `writers`, which ends with the stream.
     """
 
     __slots__ = (
@@ -88,7 +88,7 @@ class Connection:
         early: bytes,
         config: ConnectionConfig,
         *,
-        senders: trio.Nursery,
+        writers: trio.Nursery,
         receive: Receive,
         open_session: Callable[[SendQueue], Session],
         registry: "SessionRegistry[Connection]",
@@ -104,7 +104,7 @@ class Connection:
         self._pinged_at = -math.inf
         self._verdict: CloseCode | None = None
         self._send_queue = SendQueue(
-            stream.socket, senders, self, max_messages=config.send_queue_messages, max_bytes=config.send_queue_bytes
+            stream.socket, writers, self, max_messages=config.send_queue_messages, max_bytes=config.send_queue_bytes
         )
         watch = FrameLimiter(config.frame_limits)
         self._stream = ClientStream(stream.socket, early, self._send_queue, watch, self, receive)
@@ -129,14 +129,14 @@ class Connection:
         """End the connection of a client that reads too slowly; the log still has what it misses."""
         self.close(codes.SLOW)
 
-    def idle(self) -> None:
+    def on_drained(self) -> None:
         """Hand over more of what the client missed while it was away."""
         try:
             self.session.resume()
         except PositionEvicted:
             self.close(codes.SLOW)
 
-    def failed(self, fault: Exception) -> None:
+    def on_error(self, fault: Exception) -> None:
         """End the connection by a fault of ours; no other one may come to harm by it."""
         log.error("a connection ended by a fault of ours", connection=self.session.id, exc_info=fault)
         self.close(codes.INTERNAL_ERROR)
@@ -157,7 +157,7 @@ class Connection:
         config, heard_at, send_queue = self._config, self._stream.heard_at, self._send_queue
         if self.session.has_unanswered:
             self.session.send_pending()
-        if send_queue.behind and now - send_queue.took_at(now) >= config.ping_timeout:
+        if send_queue.backlogged and now - send_queue.took_at(now) >= config.ping_timeout:
             self.close(codes.SLOW)
         elif self._pinged_at > heard_at:
             if now - max(self._pinged_at, send_queue.took_at(now)) >= config.ping_timeout:
@@ -181,7 +181,7 @@ class Connection:
                 if self._verdict is None:  # else nothing that it sent is answered
                     await websocket.run()
             except Exception as fault:  # noqa: BLE001 - whatever it is, the client is told
-                self.failed(fault)
+                self.on_error(fault)
         code = int(websocket.closed.code) if websocket.closed else ABNORMAL
         if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
             self.close(codes.CLOSE_CODES[code])
@@ -205,8 +205,8 @@ class Connection:
             self.leave()
             if self._verdict is codes.SLOW:
                 self._send_queue.drop()  # it comes back for more than that
-            self._send_queue.finish(close_frame(self._verdict.code, self._verdict.name))
-        elif self._stream.has_parted and self._send_queue.behind:
+            self._send_queue.send_close(close_frame(self._verdict.code, self._verdict.name))
+        elif self._stream.has_parted and self._send_queue.backlogged:
             self.leave()
         else:
             return

@@ -27,31 +27,31 @@ _INT = Struct("i")
 
 
 class Owner(Protocol):
-    """Whoever a send queue works for."""
+    """The connection that a send queue writes for."""
 
     def on_overflow(self) -> None:
-        """Hear that the client reads too slowly, and that the send queue takes nothing more."""
+        """End a client that reads too slowly; the send queue takes nothing more."""
         ...
 
-    def idle(self) -> None:
-        """Hear that all that waited has been written."""
+    def on_drained(self) -> None:
+        """Send more: everything that waited has been written."""
         ...
 
-    def failed(self, fault: Exception) -> None:
-        """Hear of a fault in the send task, or in what `idle` did; only a last word may still be written."""
+    def on_error(self, fault: Exception) -> None:
+        """End the connection: the writer task, or `on_drained`, raised `fault`; only a close frame may follow."""
         ...
 
 
 class SendQueue:
     """The only way of bytes to a client's socket.
 
-    While nothing waits, `offer` writes without blocking and without a task switch. When the kernel does not take all, a
-    send task is started in `senders` for as long as something waits, in a queue; most clients never need them, and they
-    are a sixth of what a connection costs. It ends when the socket is closed at the latest. The nursery is one
-    for all connections, since one in each is another 1.4 kB. What waits behind the write that has begun is bounded;
-    past the bounds nothing more is taken but a last word (`finish`). A large message is not queued: its frames, which
-    many may share, are taken from an iterator as the client takes them (`stream`), and only pings and pongs come
-    between them. `behind` says that something waits; `broken`, that nothing will ever be written again.
+    While nothing waits, `offer` writes without blocking and without a task switch. If the kernel takes only part, the
+    rest is queued, and a writer task runs in `writers` until the queue is empty, or the socket is closed. It is created
+    on demand: most clients never need one, and it costs a sixth of a connection. `writers` is one nursery for all
+    connections, since one for each is another 1.4 kB. What waits after the write that has begun is bounded; past the
+    bounds nothing more is taken but a close frame (`send_close`). A large message is not queued: its frames, which many
+    may share, are taken from an iterator as the client takes them (`stream`), and only pings and pongs come between
+    them. `backlogged` says that something waits; `broken`, that nothing will ever be written again.
     """
 
     __slots__ = (
@@ -66,11 +66,11 @@ class SendQueue:
         "_queued",
         "_rest",
         "_sealed",
-        "_senders",
         "_socket",
         "_stream",
         "_waiting_messages",
-        "behind",
+        "_writers",
+        "backlogged",
         "broken",
         "waiting_bytes",
     )
@@ -78,7 +78,7 @@ class SendQueue:
     def __init__(
         self,
         socket: trio.socket.SocketType,
-        senders: trio.Nursery,
+        writers: trio.Nursery,
         owner: Owner,
         *,
         max_messages: int,
@@ -90,7 +90,7 @@ class SendQueue:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._owner: Owner | None = owner
-        self._senders = senders
+        self._writers = writers
         self._queued: deque[tuple[bytes, int]] | None = None
         self._rest = _NOTHING
         self._stream: Iterator[bytes] | None = None
@@ -100,7 +100,7 @@ class SendQueue:
         self._finished = False
         self._sealed = False
         self._waiting_messages = 0
-        self.behind = False
+        self.backlogged = False
         self.broken = False
         self.waiting_bytes = 0
 
@@ -108,7 +108,7 @@ class SendQueue:
         """Write `data`, which holds that many whole frames, or queue what cannot be written now."""
         if self._sealed:
             return
-        if self.behind:
+        if self.backlogged:
             self._queue(data, messages)
             return
         try:
@@ -121,7 +121,7 @@ class SendQueue:
         if written < len(data):
             self._rest = memoryview(data)[written:]
             self.waiting_bytes = len(self._rest)
-            self._fall_behind()
+            self._start_writer()
 
     def stream(self, frames: Iterator[bytes]) -> None:
         """Write `frames`, of one message, each when those before it are written; to be called when nothing is queued.
@@ -131,19 +131,19 @@ class SendQueue:
         if self._sealed:
             return
         self._stream = frames
-        if not self.behind:
-            self._fall_behind()
+        if not self.backlogged:
+            self._start_writer()
 
-    def pause(self) -> None:
-        """Be behind until the other tasks have had their turn, even if nothing waits; then the owner hears of it."""
-        if not self.behind and not self._sealed:
-            self._fall_behind()
-        self.behind = True
+    def defer(self) -> None:
+        """Count as backlogged until other tasks have had their turn, even if nothing waits; then call `on_drained`."""
+        if not self.backlogged and not self._sealed:
+            self._start_writer()
+        self.backlogged = True
 
-    def _fall_behind(self) -> None:
-        self.behind = True
+    def _start_writer(self) -> None:
+        self.backlogged = True
         self._looked = None
-        self._senders.start_soon(self._drain)
+        self._writers.start_soon(self._run_writer)
 
     def _queue(self, data: bytes, messages: int) -> None:
         # What has begun to be written does not count: a snapshot may be larger than what may wait behind it.
@@ -163,7 +163,7 @@ class SendQueue:
         if self.broken:
             return -inf
         [held] = _INT.unpack(fcntl.ioctl(self._fd, termios.TIOCOUTQ, _INT.pack(0)))
-        if not self.behind and held <= UNDER_WAY:
+        if not self.backlogged and held <= UNDER_WAY:
             self._looked = None
             return -inf
         taken = self._drained - held
@@ -181,8 +181,8 @@ class SendQueue:
             self._queued = deque()
         self._queued.append((data, messages))
 
-    async def _drain(self) -> None:
-        """Be the send task of the connection; a fault of it is its owner's, and must not end other connections."""
+    async def _run_writer(self) -> None:
+        """Be the writer task of the connection; a fault of it is its owner's, and must not end other connections."""
         try:
             await self._send()
         except Exception as fault:  # noqa: BLE001 - whatever it is, the owner hears of it
@@ -190,7 +190,7 @@ class SendQueue:
             # In the middle of a frame, nothing else can follow.
             self.broken = self.broken or bool(self._rest)
             if self._owner is not None:
-                self._owner.failed(fault)
+                self._owner.on_error(fault)
 
     async def _send(self) -> None:
         """Write what waits as the client takes it."""
@@ -204,12 +204,12 @@ class SendQueue:
             self._stream = None
             return
         except PositionEvicted:
-            self.behind = False
+            self.backlogged = False
             if self._owner is not None:
                 self._owner.on_overflow()
             return
-        self.behind = False
-        self._caught_up()
+        self.backlogged = False
+        self._on_written()
 
     async def _next_frame(self) -> bytes:
         """Take the next frame of the large message under way, or what may come between two; nothing if there is none.
@@ -227,12 +227,12 @@ class SendQueue:
             frame = next(self._stream, b"")
         except PositionEvicted:
             # The rest of the message will never come: only a close frame may follow, which may be waiting already.
-            last_word = self._queued[-1] if self._finished and self._queued else None
+            close = self._queued[-1] if self._finished and self._queued else None
             self._sealed = True
             self.drop()
-            if last_word is None:
+            if close is None:
                 raise
-            self._put(*last_word)
+            self._put(*close)
             return b""
         if not frame:
             self._stream = None
@@ -263,12 +263,12 @@ class SendQueue:
             self.waiting_bytes -= written
             self._drained += written
 
-    def _caught_up(self) -> None:
+    def _on_written(self) -> None:
         if self._finished:
             with suppress(OSError):  # the client is gone; the receive task is being told the same
                 self._socket.shutdown(trio.socket.SHUT_WR)
         elif self._owner is not None:
-            self._owner.idle()
+            self._owner.on_drained()
 
     def drop(self) -> None:
         """Forget whatever has not begun to be written."""
@@ -276,18 +276,18 @@ class SendQueue:
         self._stream, self._controls = None, b""
         self.waiting_bytes, self._waiting_messages = len(self._rest), 0
 
-    def finish(self, last_word: bytes) -> None:
-        """Write what waits, then `last_word`, and end the sending side of the connection."""
+    def send_close(self, close: bytes) -> None:
+        """Write what waits, then the frame `close`, and end the sending side of the connection."""
         if self._finished or self.broken:
             return
         self._sealed = False
-        if self.behind:
-            self._put(last_word, 0)
+        if self.backlogged:
+            self._put(close, 0)
         else:
-            self.offer(last_word, 1)
+            self.offer(close, 1)
         self._finished = self._sealed = True
-        if not self.behind and not self.broken:
-            self._caught_up()
+        if not self.backlogged and not self.broken:
+            self._on_written()
 
     def close(self) -> None:
         """Never touch the socket again: its descriptor may soon be another one's."""

@@ -45,13 +45,13 @@ class WebSocketServer:
     receiver: ReadPoller = field(factory=ReadPoller)
 
     async def serve(
-        self, senders: trio.Nursery, id: str, stream: trio.SocketStream, admitted: Admitted, trailing_data: bytes
+        self, writers: trio.Nursery, id: str, stream: trio.SocketStream, admitted: Admitted, trailing_data: bytes
     ) -> None:
         """Serve a client on `stream` until either side ends the connection; to close the stream is up to the caller.
 
         `admitted` is the result of its handshake, and `trailing_data` what the client sent after that. A client whose
         token is bad is told, and closed. The task that this runs in is the receiving one; while the client lags, there
-        is a send task in `senders`, which ends with the stream.
+        is a writer task in `writers`, which ends with the stream.
         """
         metrics = self.metrics
         began_at = trio.current_time()
@@ -60,7 +60,7 @@ class WebSocketServer:
             stream,
             trailing_data,
             self.config,
-            senders=senders,
+            writers=writers,
             receive=self.receiver.receive,
             open_session=partial(self.open_session, id),
             registry=self.registry,

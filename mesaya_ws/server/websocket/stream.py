@@ -86,7 +86,7 @@ class ClientStream(trio.abc.Stream):
         if data[0] == CLOSE:
             self.has_parted = True
             self._send_queue.drop()  # who closes wants nothing of it any more
-            self._send_queue.finish(bytes(data))
+            self._send_queue.send_close(bytes(data))
         else:
             self._send_queue.offer(bytes(data), 1)
         if self._send_queue.broken:

@@ -15,7 +15,7 @@ from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
 from tests.core.events import NOW, TIME
-from tests.core.world import FakeOutbox
+from tests.core.world import FakeSendQueue
 
 RESTAURANTS = Partition(topic_of("restaurants"), 0)
 RECORD = Record(*RESTAURANTS, 6, NOW, None, b"{}")
@@ -30,7 +30,7 @@ class PartitionPosition:
         self.cursor.found({RESTAURANTS: OffsetRange(0, 9, "id")})
         self.cursor.advance(RESTAURANTS, 7)
         self.publisher = Broadcaster(self.hub, self.window, self.cursor)
-        self.client = FakeOutbox()
+        self.client = FakeSendQueue()
         for channel in (INFO, LIST):
             self.hub.subscribe(channel, self.client)
 

@@ -19,7 +19,7 @@ from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway.snapshots import between_records
 from tests.core.events import LATER, NOW, OVER, Log
-from tests.core.world import FakeOutbox, FakeServices, ask
+from tests.core.world import FakeSendQueue, FakeServices, ask
 from tests.steps import most_calls_in_a_step
 from tests.timing import LONGEST
 
@@ -166,7 +166,7 @@ def test_what_goes_in_pieces_is_told_as_a_whole():
 def midway():
     """A feed in the middle of a record that concerns 600 restaurants, and a client that has been there before."""
     scene = catalogue(600)
-    session = Session("c", scene.feed, FakeOutbox(), Limits(True, 10), FakeServices())
+    session = Session("c", scene.feed, FakeSendQueue(), Limits(True, 10), FakeServices())
     before = {}
     for name in ("restaurant:r0:tables", "restaurant:r599:tables"):
         [answer] = ask(session, channel=name)
@@ -196,7 +196,7 @@ def stools(messages):
 def test_who_comes_in_the_middle_of_a_record_is_answered_after_it(midway, resumes):
     """Or it would be told a place that lies after what it is still to be told."""
     scene, _, before, steps = midway
-    session = Session("d", scene.feed, FakeOutbox(), Limits(True, 10), FakeServices())
+    session = Session("d", scene.feed, FakeSendQueue(), Limits(True, 10), FakeServices())
     for name, position in before.items():
         asked = {"channel": name, **({"position": position} if resumes else {})}
         assert ask(session, **asked) == []
@@ -220,13 +220,13 @@ def test_who_was_there_is_told_once_and_no_place_in_the_middle(midway):
 
 def test_a_state_that_is_due_in_the_middle_of_a_record_is_left_to_who_can_wait():
     scene = catalogue(600)
-    session = Session("c", scene.feed, FakeOutbox(), Limits(True, 10), FakeServices())
-    session.send_queue.behind = True
+    session = Session("c", scene.feed, FakeSendQueue(), Limits(True, 10), FakeServices())
+    session.send_queue.backlogged = True
     assert ask(session, channel="restaurant:r0:tables", snapshot=True) == []
     steps = scene.steps("object.updated", "o", name="stool")
     next(steps)
     assert scene.feed.is_mid_record
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     session.resume()
     assert session.send_queue.said() == []
     assert session.delivery in session.services.rendering

@@ -13,7 +13,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.session import Limits, Session
-from tests.core.world import NOW, FakeOutbox, FakeServices, ask
+from tests.core.world import NOW, FakeSendQueue, FakeServices, ask
 
 CHANNEL, MENU = "restaurant:r1:tables", "restaurant:r1:menu"
 DOMAINS = {"restaurant": "restaurants", "section": "sections", "table": "tables", "menu": "menus"}
@@ -59,7 +59,7 @@ class Restaurant:
         self.says(f"table.{what}", id, sectionId="s1", status=status, **data)
 
     def client(self, *, conflate=True):
-        return Session("c1", self.feed, FakeOutbox(), Limits(True, 10, conflate=conflate), FakeServices())
+        return Session("c1", self.feed, FakeSendQueue(), Limits(True, 10, conflate=conflate), FakeServices())
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def told(messages):
 
 
 def falls_behind(session):
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
 
 
 def falls_behind_with_every_write(session):
@@ -97,7 +97,7 @@ def falls_behind_with_every_write(session):
 
 def catches_up(session):
     """Let all be written that waits, and return what came since."""
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     session.resume()
     return session.send_queue.said()
 

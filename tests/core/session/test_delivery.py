@@ -13,7 +13,7 @@ def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
     for number in range(20):
         world.review(number, size=PAGE_BYTES // 5)
     session = world.client()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     [answer] = ask(session, channel=CHANNEL, position=start)
     assert (answer["recovered"], answer["replayed"]) == (True, 20), answer
     world.review(20)
@@ -31,10 +31,10 @@ def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_every
     session, told, turns = world.client(), [], 0
     told += reviews(ask(session, channel=CHANNEL, position=start))
     assert len(told) == SENT_AT_ONCE
-    while session.send_queue.paused:
+    while session.send_queue.deferred:
         world.review(10 + turns)
         assert session.send_queue.said() == []
-        session.send_queue.behind = session.send_queue.paused = False
+        session.send_queue.backlogged = session.send_queue.deferred = False
         session.resume()
         told += reviews(session.send_queue.said())
         turns += 1
@@ -53,7 +53,7 @@ def test_many_states_that_are_told_at_the_same_time_are_told_in_turns():
     world.look()
     world.work()
     list(session.retry_waiting())
-    assert session.send_queue.paused
+    assert session.send_queue.deferred
     assert session.send_queue.said() == []
     read_on(session)
     assert [message["channel"] for message in session.send_queue.said() if message["type"] == "snapshot"] == names
@@ -67,13 +67,13 @@ def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels()
     world.review(1, size=PAGE_BYTES)
     world.review(2, restaurant="r2")
     session = world.client()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     for name, start in starts.items():
         ask(session, channel=name, position=start)
     world.review(3, size=PAGE_BYTES, restaurant="another")
     world.review(4, size=PAGE_BYTES, restaurant="another")
     assert world.feed.window.evicted == 1
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     session.resume()
     world.review(5, restaurant="quiet")
     assert reviews(session.send_queue.said()) == ["v1", "v2", "v5"]
@@ -85,7 +85,7 @@ def replaying_while_behind():
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
     world.review(1, size=PAGE_BYTES)
     session = world.client()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     ask(session, channel=CHANNEL, position=start)
     return world, session
 
@@ -94,7 +94,7 @@ def overtake(world, session):
     """Let what the client has missed leave the window before it is told."""
     for number in range(2, 5):
         world.review(number, size=PAGE_BYTES)
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     with pytest.raises(PositionEvicted):
         session.resume()
 
@@ -127,7 +127,7 @@ def test_who_was_overtaken_is_told_nothing_more_while_its_connection_is_being_cl
 def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
     world = World()
     session = world.client()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     assert ask(session, channel=CHANNEL, snapshot=True, id="s") == []
     assert ask(session, channel="restaurant:r2:reviews", position="rubbish") == []
     assert ask(session, channel="restaurant:r3:reviews", snapshot=True) == []
@@ -135,7 +135,7 @@ def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
     assert ask(session, "ping")[0]["positions"] == {}
     world.review(1)
     assert session.send_queue.said() == []
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     session.resume()
     answer, snapshot, other, another = session.send_queue.said()
     assert (answer["type"], answer["id"], answer["position"]) == ("subscribed", "s", snapshot["position"])
@@ -151,7 +151,7 @@ def test_a_snapshot_that_is_due_is_sent_before_the_pages_of_a_replay():
     for number in range(3):
         world.review(number, size=PAGE_BYTES)
     session = world.client()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     ask(session, channel=CHANNEL, position=start)
     ask(session, channel="restaurant:r2:reviews", snapshot=True)
     read_on(session)
@@ -169,14 +169,14 @@ def test_snapshots_are_handed_over_one_at_a_time():
 
     def offer_and_fall_behind(data, messages):
         offer(data, messages)
-        session.send_queue.behind = b'"snapshot"' in data
+        session.send_queue.backlogged = b'"snapshot"' in data
 
     session.send_queue.offer = offer_and_fall_behind
     names = [f"restaurant:r{number}:reviews" for number in range(3)]
     said = [[message["type"] for message in ask(session, channel=name, snapshot=True)] for name in names]
     assert said == [["subscribed", "snapshot"], [], []]
     for name in names[1:]:
-        session.send_queue.behind = False
+        session.send_queue.backlogged = False
         session.resume()
         assert [(message["type"], message["channel"]) for message in session.send_queue.said()] == [
             ("subscribed", name),

@@ -495,7 +495,7 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     start = ask(live, channel=CHANNEL)[0]["position"]
     ask(elsewhere, channel="global:announcements")
     world.review(1, size=PAGE_BYTES // 2)
-    behind.send_queue.behind = told.send_queue.behind = True
+    behind.send_queue.backlogged = told.send_queue.backlogged = True
     for session in (told, behind):
         ask(session, channel=CHANNEL, position=start)
     ask(behind, channel=CHANNEL, snapshot=True)
@@ -503,7 +503,7 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     for session in (live, elsewhere, told, behind):
         session.resync(REVIEWS.topic, Unrecoverable.EXPIRED)
         assert session.send_queue.said() == []
-    told.send_queue.behind = behind.send_queue.behind = False
+    told.send_queue.backlogged = behind.send_queue.backlogged = False
     behind.resume()
     assert [message["type"] for message in behind.send_queue.said()] == ["subscribed", "snapshot"], (
         "it had not begun yet"

@@ -130,12 +130,12 @@ def test_a_subscription_whose_snapshot_is_due_or_rendered_ends_without_one(rende
     for number in range(3):
         world.review(number, size=PAGE_BYTES // 2)
     session = world.client()
-    session.send_queue.behind = not rendering
+    session.send_queue.backlogged = not rendering
     assert ask(session, channel=CHANNEL, snapshot=True) == []
     snapshot = world.feed.snapshot(parse_channel(CHANNEL))
     list(snapshot.write())
     assert ended(session) == ([], None)
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     session.delivery.on_rendered(snapshot)
     session.resume()
     assert session.send_queue.said() == []
@@ -147,9 +147,9 @@ def test_a_replay_ends_with_the_position_of_its_last_page():
     for number in range(8):
         world.review(number, size=PAGE_BYTES)
     session = world.client()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     ask(session, channel=CHANNEL, position=start)
-    session.send_queue.behind = False
+    session.send_queue.backlogged = False
     session.resume()
     before, position = ended(session)
     assert reviews(before) == ["v0", "v1", "v2", "v3"]
@@ -164,7 +164,7 @@ def test_a_replay_that_has_not_begun_ends_with_the_position_that_it_brought():
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
     world.review(1)
     session = world.client()
-    session.send_queue.behind = True
+    session.send_queue.backlogged = True
     ask(session, channel=CHANNEL, position=start)
     assert ended(session) == ([], start)
     assert missed_after(world, start) == ["v1"]
@@ -183,7 +183,7 @@ def test_a_replay_after_a_snapshot_ends_with_the_position_of_the_snapshot():
 
     def stream_and_fall_behind(frames):
         stream(frames)
-        session.send_queue.behind = True
+        session.send_queue.backlogged = True
 
     session.send_queue.stream = stream_and_fall_behind
     session.delivery.on_rendered(snapshot)

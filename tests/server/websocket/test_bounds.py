@@ -10,7 +10,7 @@ import trio.testing
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire.frame_limits import PIECES_PER_FRAME
 from mesaya_ws.settings import Settings
-from tests.core.world import FakeOutbox, FakeServices
+from tests.core.world import FakeSendQueue, FakeServices
 from tests.server.websocket.test_connection import CHANNEL, World, gateway
 from tests.timing import LONGEST, Steps, check_best_of, take
 from tests.wire import CONTINUATION, PING, PONG, TEXT, frame
@@ -61,7 +61,7 @@ def world(nursery):
 @pytest.mark.parametrize("text", MESSAGES.values(), ids=MESSAGES)
 async def test_no_message_takes_long(world, text):
     assert LARGEST - 16 <= len(text) <= LARGEST
-    session = Session("c1", world.feed, FakeOutbox(), Limits(auth=False, max_subscriptions=100), FakeServices())
+    session = Session("c1", world.feed, FakeSendQueue(), Limits(auth=False, max_subscriptions=100), FakeServices())
     assert take(session.receive, text.decode()) <= LONGEST
 
 

@@ -484,7 +484,7 @@ async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(wor
     if where == "receive":
         await client.send(frame(b"{}"))
     else:
-        connection.session.send_queue.pause()
+        connection.session.send_queue.defer()
     assert await client.closed_with() == (1011, "internal_error")
     await client.stream.aclose()
     await client.ended.wait()

@@ -18,10 +18,10 @@ class Owner:
     def on_overflow(self):
         self.told.append("overflowed")
 
-    def idle(self):
-        self.told.append("idle")
+    def on_drained(self):
+        self.told.append("drained")
 
-    def failed(self, fault):
+    def on_error(self, fault):
         self.told.append(fault)
 
 
@@ -38,7 +38,7 @@ def wire():
 def fill(send_queue, frame=b"x" * 1000):
     """Offer until something waits; return how much was offered."""
     size = 0
-    while not send_queue.behind:
+    while not send_queue.backlogged:
         send_queue.offer(frame, 1)
         size += len(frame)
     return size
@@ -58,7 +58,7 @@ async def test_a_client_that_keeps_up_is_written_to_at_once(wire, nursery):
     send_queue, owner = SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=10_000), Owner()
     send_queue.offer(b"one", 1)
     send_queue.offer(b"two", 1)
-    assert not send_queue.behind
+    assert not send_queue.backlogged
     assert await theirs.recv(100) == b"onetwo"
     assert owner.told == []
 
@@ -75,7 +75,7 @@ async def test_what_the_kernel_does_not_take_follows_in_order(wire, nursery):
     assert data[:size] == b"x" * size
     assert data[size:] == b"".join(b"%03d" % number for number in range(100))
     await trio.testing.wait_all_tasks_blocked()
-    assert (send_queue.behind, send_queue.waiting_bytes, owner.told) == (False, 0, ["idle"])
+    assert (send_queue.backlogged, send_queue.waiting_bytes, owner.told) == (False, 0, ["drained"])
     send_queue.offer(b"direct", 1)
     assert await read(theirs, 6) == b"direct"
 
@@ -101,7 +101,7 @@ async def test_what_is_being_written_may_be_larger_than_what_may_wait_behind_it(
     assert owner.told == []
     assert await read(theirs, 1_001_000) == b"x" * 1_000_000 + b"y" * 1000
     await trio.testing.wait_all_tasks_blocked()
-    assert owner.told == ["idle"]
+    assert owner.told == ["drained"]
 
 
 async def test_one_write_may_hold_many_messages_and_all_of_them_count(wire, nursery):
@@ -120,12 +120,12 @@ async def test_during_a_pause_the_others_run_and_what_comes_follows_in_order(wir
     owner = Owner()
     send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
     send_queue.offer(b"one", 1)
-    send_queue.pause()
+    send_queue.defer()
     send_queue.offer(b"two", 1)
-    assert (send_queue.behind, owner.told) == (True, [])
+    assert (send_queue.backlogged, owner.told) == (True, [])
     assert await theirs.recv(100) == b"one"
     await trio.testing.wait_all_tasks_blocked()
-    assert (send_queue.behind, owner.told) == (False, ["idle"])
+    assert (send_queue.backlogged, owner.told) == (False, ["drained"])
     assert await theirs.recv(100) == b"two"
 
 
@@ -134,36 +134,36 @@ async def test_a_pause_in_the_middle_of_a_write_changes_nothing(wire, nursery):
     owner = Owner()
     send_queue = SendQueue(ours, nursery, owner, max_messages=1000, max_bytes=1_000_000)
     size = fill(send_queue)
-    send_queue.pause()
+    send_queue.defer()
     await read(theirs, size)
     await trio.testing.wait_all_tasks_blocked()
-    assert owner.told == ["idle"]
+    assert owner.told == ["drained"]
 
 
 async def test_a_fault_on_the_way_is_the_owners_and_nobody_elses(wire, nursery):
     ours, theirs = wire
     owner, fault = Owner(), ValueError("a fault of ours")
 
-    def idle():
+    def on_drained():
         raise fault
 
-    owner.idle = idle
+    owner.on_drained = on_drained
     send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
-    send_queue.pause()
+    send_queue.defer()
     await trio.testing.wait_all_tasks_blocked()
     assert owner.told == [fault]
     send_queue.offer(b"never", 1)
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
     assert await theirs.recv(100) == b"bye"
 
 
 async def test_the_send_task_ends_with_the_socket(wire):
     ours, _ = wire
-    async with trio.open_nursery() as senders:
-        send_queue = SendQueue(ours, senders, Owner(), max_messages=10, max_bytes=1000)
+    async with trio.open_nursery() as writers:
+        send_queue = SendQueue(ours, writers, Owner(), max_messages=10, max_bytes=1000)
         fill(send_queue)
         await trio.testing.wait_all_tasks_blocked()
-        assert senders.child_tasks
+        assert writers.child_tasks
         send_queue.close()
         ours.close()
 
@@ -185,7 +185,7 @@ async def test_the_last_word_comes_behind_all_that_waits_and_ends_the_stream(wir
     send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
     size = fill(send_queue)
     send_queue.offer(b"still", 1)
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
     send_queue.offer(b"too late", 1)
     assert await read(theirs, size + 8) == b"x" * size + b"stillbye"
     assert await theirs.recv(1) == b""
@@ -200,7 +200,7 @@ async def test_what_waits_can_be_dropped_but_not_in_the_middle_of_a_frame(wire, 
     rest = send_queue.waiting_bytes - 50
     send_queue.drop()
     assert send_queue.waiting_bytes == rest
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
     assert await read(theirs, size + 3) == b"x" * size + b"bye"
     assert await theirs.recv(1) == b""
 
@@ -208,8 +208,8 @@ async def test_what_waits_can_be_dropped_but_not_in_the_middle_of_a_frame(wire, 
 async def test_the_last_word_to_a_client_that_keeps_up(wire, nursery):
     ours, theirs = wire
     send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
-    send_queue.finish(b"bye")
-    send_queue.finish(b"again")
+    send_queue.send_close(b"bye")
+    send_queue.send_close(b"again")
     assert await theirs.recv(100) == b"bye"
     assert await theirs.recv(1) == b""
 
@@ -224,7 +224,7 @@ async def test_the_last_word_to_a_client_that_is_gone(nursery):
     with ours:
         send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
         # The client's end is closed: what is written is answered with a reset, which comes before the end of our side.
-        send_queue.finish(b"bye")
+        send_queue.send_close(b"bye")
         with pytest.raises(OSError, match="not connected"):
             ours.shutdown(trio.socket.SHUT_WR)
 
@@ -237,7 +237,7 @@ async def test_after_an_overflow_there_is_still_a_last_word(wire, nursery):
     for _ in range(5):
         send_queue.offer(b"never", 1)
     assert owner.told == ["overflowed"]
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
     assert await read(theirs, size + 18) == b"x" * size + b"never" * 3 + b"bye"
 
 
@@ -249,7 +249,7 @@ async def test_a_client_that_is_gone(wire, nursery):
     await trio.testing.wait_all_tasks_blocked()
     assert send_queue.broken
     send_queue.offer(b"x", 1)
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
 
 
 async def test_a_client_that_is_gone_before_a_direct_write(wire, nursery):
@@ -266,7 +266,7 @@ async def test_a_closed_outbox_touches_no_descriptor(wire, nursery):
     send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
     send_queue.close()
     send_queue.offer(b"x", 1)
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
     ours.close()
     assert await theirs.recv(100) == b""
 
@@ -303,7 +303,7 @@ async def test_a_large_message_is_taken_frame_by_frame_and_what_comes_meanwhile_
     expected = b"".join(b"%02d" % number * 2000 for number in range(100)) + b"after"
     assert await read(theirs, len(expected)) == expected
     await trio.testing.wait_all_tasks_blocked()
-    assert (send_queue.behind, send_queue.waiting_bytes, owner.told) == (False, 0, ["idle"])
+    assert (send_queue.backlogged, send_queue.waiting_bytes, owner.told) == (False, 0, ["drained"])
 
 
 async def test_pings_and_pongs_come_between_the_frames_of_a_large_message(wire, nursery):
@@ -348,7 +348,7 @@ async def test_a_large_message_that_is_revoked_ends_with_the_last_word(wire, nur
     await trio.testing.wait_all_tasks_blocked()
     assert owner.told == ["overflowed"]
     send_queue.offer(b"never", 1)
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
     assert await read(theirs, 3) == b"bye"
     assert await theirs.recv(1) == b""
 
@@ -364,7 +364,7 @@ async def test_a_large_message_that_is_revoked_before_the_last_word_has_its_turn
     send_queue.stream(frames())
     send_queue.offer(b"never", 1)
     await trio.testing.wait_all_tasks_blocked()
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
     assert await read(theirs, 50_003) == b"1" * 50_000 + b"bye"
     with trio.fail_after(1):
         assert await theirs.recv(1) == b""
@@ -377,7 +377,7 @@ async def test_a_large_message_can_be_dropped_between_its_frames(wire, nursery):
     send_queue.stream(iter([b"1" * 50_000, b"2" * 50_000]))
     await trio.testing.wait_all_tasks_blocked()
     send_queue.drop()
-    send_queue.finish(b"bye")
+    send_queue.send_close(b"bye")
     assert await read(theirs, 50_003) == b"1" * 50_000 + b"bye"
     assert await theirs.recv(1) == b""
 
@@ -410,10 +410,10 @@ async def test_what_a_client_once_was_slow_to_take_does_not_count_in_a_pause(wir
     assert send_queue.took_at(1.0) == 1.0
     await read(theirs, size)
     await trio.testing.wait_all_tasks_blocked()
-    assert not send_queue.behind
+    assert not send_queue.backlogged
     ours.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 1 << 20)
     send_queue.offer(b"x" * 100_000, 1)
-    send_queue.pause()
+    send_queue.defer()
     assert send_queue.took_at(100.0) == 100.0, "all of what waited at 1.0 has been taken"
 
 

@@ -7,7 +7,7 @@ from mesaya_ws.server.websocket.stream import ClientStream
 from tests.wire import BINARY, frame
 
 
-class FakeOutbox:
+class FakeSendQueue:
     """Keeps what it is offered; tests say when it is broken."""
 
     def __init__(self):
@@ -21,7 +21,7 @@ class FakeOutbox:
     def drop(self):
         self.offered.clear()
 
-    def finish(self, last_word):
+    def send_close(self, last_word):
         self.last_words.append(last_word)
 
 
@@ -30,7 +30,7 @@ class World:
 
     def __init__(self, early=b""):
         self.client, ours = trio.testing.memory_stream_pair()
-        self.send_queue, self.violations = FakeOutbox(), []
+        self.send_queue, self.violations = FakeSendQueue(), []
         self.stream = ClientStream(
             ours,
             early,
