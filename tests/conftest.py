@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     guardian.start()
 
 
-NOT_QUICK = ("e2e", "faults", "scripts")
+NOT_QUICK = ("e2e", "faults", "scripts", "security")
 """Folders whose tests start processes, and wait for them."""
 
 

@@ -44,6 +44,16 @@ def test_what_is_no_json_is_shown_all_the_same(logged):
     assert (event["at"], event["there"]) == ("{1, 2}", "LookupError('x')")
 
 
+def test_json_has_no_character_that_ends_a_line_or_commands_a_terminal(logged, capsys):
+    evil = "".join(map(chr, (*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029)))
+    log.info("look", at=evil)
+    stream = io.StringIO()
+    configure("info", "json", stream)
+    log.info("look", at=evil)
+    assert stream.getvalue().rstrip("\n").isprintable()
+    assert json.loads(stream.getvalue())["at"] == evil
+
+
 def test_tracebacks_come_without_the_values_of_variables(logged):
     for logger in (log, logging.getLogger("a.library")):
         try:

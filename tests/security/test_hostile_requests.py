@@ -2,21 +2,18 @@
 
 import json
 import random
-import re
 import socket
 import time
-from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mesaya_ws.runtime.logs import LINES
-from tests.e2e.gateway import running
 from tests.e2e.raw import raw
+from tests.security.aftermath import MIB, check_log, memory
+from tests.security.conftest import TOKEN
 from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, handshake
 
-TOKEN = "a token of the tests"
 ROUNDS = 300
 
 CHUNKED = b"POST /health HTTP/1.1\r\nHost: gateway.test\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -60,13 +57,6 @@ WORDS = (
 )
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
-    settings = {"PUBLISH_TOKEN": TOKEN, "HANDSHAKE_TIMEOUT": "1", "CLOSE_TIMEOUT": "1"}
-    with running(tmp_path_factory.mktemp("requests"), **settings) as gateway:
-        yield gateway
-
-
 def mutated(request: bytes, choice: random.Random) -> bytes:
     """Return a request in which some things have been put in, left out, or said twice."""
     for _ in range(choice.randrange(4)):
@@ -95,15 +85,6 @@ def send(port: int, request: bytes, choice: random.Random) -> None:
             pass
         if choice.random() < 0.7:
             client.reset()
-
-
-def check_log(lines: str) -> None:
-    """See that nothing of `lines` asks anybody to do something, and that strangers cannot fill the log."""
-    events = [json.loads(line) for line in lines.splitlines()]
-    assert [event for event in events if event["level"] != "info"] == []
-    kinds = Counter((event["event"], event.get("code"), event.get("reason")) for event in events)
-    assert max(kinds.values(), default=0) <= LINES
-    assert len(kinds) <= 50
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -165,7 +146,6 @@ def test_a_reset_in_the_middle_of_a_body_is_no_fault_of_ours(gateway, bystander,
     check_log(gateway.output[before:])
 
 
-MIB = 1024 * 1024
 LARGE = {
     "heads": GET[:-2] + b"X: " + b" x" * 8000 + b"\r\n\r\n",
     "heads without an end": GET[:-2] + b"X: " + b"x" * 20_000,
@@ -194,9 +174,3 @@ def test_memory_comes_back(gateway, bystander, sent):
                 except (ConnectionResetError, BrokenPipeError):
                     pass
     assert memory(gateway) - before < max(MIB, rounds * len(sent) // 10)
-
-
-def memory(gateway) -> int:
-    """Return how many bytes of memory a gateway holds."""
-    status = Path(f"/proc/{gateway.pid}/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024

@@ -1,0 +1,64 @@
+"""A client that does nothing wrong, while others do: it must be answered all the while."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.e2e.client import connected
+from tests.e2e.gateway import Gateway
+
+LONGEST_ANSWER = 1.0
+"""Seconds for an answer, whatever others do."""
+
+PERIOD = 0.05
+"""Seconds between two questions."""
+
+
+class HonestClient:
+    """Asks a gateway again and again, in a thread of its own; `slowest` is how long an answer took at most."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.answers = 0
+        self.slowest = 0.0
+        self.fault: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin to ask, and return when the first answer has come."""
+        self._thread.start()
+        self._gateway.until(lambda: self.answers or self.fault, 20, "the honest client is answered")
+
+    def stop(self) -> None:
+        """End, and see that every answer has come in time."""
+        self._stopping.set()
+        self._thread.join(30)
+        assert not self._thread.is_alive(), "the honest client waits for an answer"
+        assert self.fault is None, self.fault
+        assert self.answers > 0
+        assert self.slowest < LONGEST_ANSWER
+
+    def _run(self) -> None:
+        try:
+            with connected(self._gateway.url) as client:
+                client.subscribe("global:restaurants")
+                while not self._stopping.wait(PERIOD):
+                    asked = time.monotonic()
+                    assert client.ask(type="ping", id=self.answers)["id"] == self.answers
+                    self.slowest = max(self.slowest, time.monotonic() - asked)
+                    self.answers += 1
+        except BaseException as fault:  # noqa: BLE001 - the test tells of it
+            self.fault = fault
+
+
+@contextmanager
+def honest_client(gateway: Gateway) -> Iterator[HonestClient]:
+    """Have one for the time of the context."""
+    client = HonestClient(gateway)
+    client.start()
+    try:
+        yield client
+    finally:
+        client.stop()
