@@ -1,4 +1,4 @@
-"""The commands: what people and scripts can have done, and what they are told. The only place that runs Trio."""
+"""The commands of `mesaya-ws`. The only place that runs Trio."""
 
 import click
 

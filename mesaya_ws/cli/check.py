@@ -1,4 +1,4 @@
-"""`mesaya-ws check`: what is configured, whether all that is needed answers, and what should be mended."""
+"""`mesaya-ws check`: what is configured, whether everything needed answers, and what must be fixed."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,11 +20,11 @@ from mesaya_ws.eventlog import inspect_event_log
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.settings.display import shown
 
-PATIENCE = 15.0
-"""Seconds that the log is waited for."""
+LOG_TIMEOUT = 15.0
+"""Seconds to wait for the log."""
 
 WRONG = 1
-"""The status to exit with when something must be mended; 0 when not, and 2 when the settings cannot be used at all."""
+"""The exit status when something must be fixed; 0 otherwise, and 2 when the settings cannot be used at all."""
 
 
 @click.command()
@@ -59,7 +59,7 @@ def check(as_json: bool) -> None:
 
 
 async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
-    """Ask everything that can be asked, all at once."""
+    """Examine log, service and platform at the same time."""
     findings = [warning(f"{sentence}.") for sentence in unused(settings, given())]
     if not settings.auth:
         findings.append(warning("AUTH=off, so private channels are open to everybody."))
@@ -68,14 +68,14 @@ async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
     async def inspect_log() -> None:
         nonlocal inspection
         try:
-            with trio.fail_after(PATIENCE):
+            with trio.fail_after(LOG_TIMEOUT):
                 inspection = await inspect_event_log(settings)
         except SettingsError as failure:
             findings.append(error(str(failure)))
         except (LogUnavailableError, OSError) as failure:
             findings.append(error(f"the event log does not answer: {failure}"))
         except trio.TooSlowError:
-            findings.append(error(f"the event log does not answer: no answer within {PATIENCE:.0f} s."))
+            findings.append(error(f"the event log does not answer: no answer within {LOG_TIMEOUT:.0f} s."))
 
     async def probe_service() -> None:
         nonlocal service

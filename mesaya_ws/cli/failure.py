@@ -1,4 +1,4 @@
-"""How a command fails: a sentence on standard error, and 1 to exit with, or 2 when the settings are wrong."""
+"""How a command fails: a sentence on standard error, and exit status 1, or 2 for wrong settings."""
 
 import sys
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from mesaya_ws.settings import Settings, SettingsError
 
 
 def fail(sentence: str, status: int = 1) -> NoReturn:
-    """Say why, and exit."""
+    """Print why, and exit."""
     click.echo(f"mesaya-ws: {sentence}", err=True)
     sys.exit(status)
 
 
 def usable_settings(load: Callable[[], Settings] = load_settings) -> Settings:
-    """Return the settings; when some cannot be used, say of each what is wrong, and exit."""
+    """Return the settings; if some are wrong, print a sentence for each, and exit."""
     try:
         return load()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""What to try once the service runs: for somebody who has started it by hand, and may do so for the first time."""
+"""What to try once the service runs, for somebody who has started it by hand for the first time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +8,9 @@ from mesaya_ws.settings import Settings
 
 
 def hints(settings: Settings, command: str, *, elsewhere: bool) -> Iterator[str]:
-    """Return lines that say where the events come from, and what to try; `command` is how this program is called.
+    """Yield lines that say where events come from, and what to try; `command` is how this program is called.
 
-    With `elsewhere`, other commands do not find the service by the settings alone.
+    With `elsewhere`, other commands cannot find the service by the settings alone.
     """
     address = f"{service_address(settings).rpartition(':')[0]}:{settings.port or '<port>'}"
     url = f" --url ws://{address}/ws" if elsewhere or not settings.port else ""

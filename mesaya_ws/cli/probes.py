@@ -1,4 +1,4 @@
-"""Questions to what runs beside: the service with these settings, and the platform's API."""
+"""HTTP requests of `mesaya-ws check`: to the service with these settings, and to the platform's API."""
 
 import http.client
 import ssl
@@ -21,18 +21,18 @@ from mesaya_ws.settings.display import fingerprints
 if TYPE_CHECKING:
     from mesaya_ws.core.access.keys import Key
 
-PATIENCE = 5.0
+ANSWER_TIMEOUT = 5.0
 """Seconds for each step of an answer."""
 
 LARGEST_ANSWER = 1024 * 1024
 """Bytes of an answer that are read."""
 
 CLOCK_TOLERANCE = 10.0
-"""Seconds that another clock may differ by; `Date` tells whole seconds."""
+"""Seconds by which another clock may differ; the header Date has whole seconds."""
 
 
 class Answer(NamedTuple):
-    """An answer by HTTP: its status, what is in it if it is JSON (else None), and the server's time, if it tells it."""
+    """An HTTP answer: its status, its content if it is JSON (else None), and the server's time (None without Date)."""
 
     status: int
     content: Any
@@ -40,15 +40,15 @@ class Answer(NamedTuple):
 
 
 class NoAnswerError(Exception):
-    """There is none; the message is the rest of a sentence."""
+    """There is no answer; the message is the rest of a sentence."""
 
 
 class NobodyThereError(NoAnswerError):
-    """There is none, since nothing listens there."""
+    """There is no answer, since nothing listens there."""
 
 
 class Service(NamedTuple):
-    """What is at HOST and PORT: the `facts` that a service tells of itself, or the `trouble` with what is there.
+    """What is at HOST and PORT: the `facts` of a service about itself, or the `trouble` with whatever listens there.
 
     Neither: nothing listens there.
     """
@@ -59,7 +59,7 @@ class Service(NamedTuple):
 
     @property
     def is_absent(self) -> bool:
-        """Whether it is known that none runs."""
+        """Whether nothing listens there."""
         return self.facts is None and self.trouble is None
 
 
@@ -70,7 +70,7 @@ def ask(url: str, token: bytes = b"") -> Answer:
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         headers = {"Accept": "application/json"} | ({"Authorization": b"Bearer " + token} if token else {})
-        with closing(kind(parts.hostname or "", parts.port, timeout=PATIENCE)) as connection:
+        with closing(kind(parts.hostname or "", parts.port, timeout=ANSWER_TIMEOUT)) as connection:
             connection.request("GET", target or "/", headers=headers)
             answer = connection.getresponse()
             body = answer.read(LARGEST_ANSWER)
@@ -93,7 +93,7 @@ def ask(url: str, token: bytes = b"") -> Answer:
 
 
 def find_service(settings: Settings) -> Service:
-    """Ask what is at HOST and PORT."""
+    """Examine what is at HOST and PORT."""
     address = service_address(settings)
     try:
         health = ask(f"http://{address}/health")
@@ -109,7 +109,7 @@ def find_service(settings: Settings) -> Service:
 
 
 def service_findings(service: Service, settings: Settings) -> Iterator[Finding]:
-    """Say what is wrong with `service`, if one runs; its settings may be others than these."""
+    """Yield what is wrong with `service`, if one runs; its settings may differ from these."""
     address, facts, trouble = service
     if trouble is not None:
         yield warning(trouble)
@@ -122,7 +122,7 @@ def service_findings(service: Service, settings: Settings) -> Iterator[Finding]:
     for reason in facts.get("reasons") or ():
         yield warning(f"the service at {address} says: {reason}")
     try:
-        # Not before it is known who is there: others should not be told the token.
+        # Only now, since the token must not be shown to another server.
         configuration = ask(f"http://{address}/configuration", settings.publish_token.encode())
     except NoAnswerError:
         return
@@ -162,7 +162,7 @@ def issuer_findings(settings: Settings) -> Iterator[Finding]:
 
 
 def platform_findings(settings: Settings) -> Iterator[Finding]:
-    """Say what is wrong with PLATFORM_API_URL, if it is set."""
+    """Yield what is wrong with PLATFORM_API_URL, if it is set."""
     if not settings.platform_api_url:
         return
     url = f"{settings.platform_api_url.rstrip('/')}/restaurants?page=1&limit=1"

@@ -1,4 +1,4 @@
-"""`mesaya-ws produce`: records of a file into the log."""
+"""`mesaya-ws produce`: appends the records of a file to the log."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,13 +26,13 @@ from mesaya_ws.runtime.exceptions import only
 from mesaya_ws.settings import Settings, SettingsError
 
 CHUNK = 200
-"""Records that are appended, and acknowledged, together."""
+"""Records that are appended together."""
 
 SILENCE = 2.0
-"""Seconds after which it says why the log has not answered yet."""
+"""Seconds without an acknowledgement after which the command says why."""
 
 WARNINGS = 10
-"""Records that are warned of one by one; of the others, how many they are."""
+"""Records with a warning of their own; further ones are counted."""
 
 
 @click.command()
@@ -55,19 +55,19 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
         run(_produce, settings, _records(lines, progress.warn), rate, progress)
     except BaseException as error:
         if only(error, KeyboardInterrupt):
-            fail(f"interrupted. {progress.told()}")
+            fail(f"interrupted. {progress.summary()}")
         if known := only(error, ValueError, RecordRejectedError, LogUnavailableError, SettingsError, OSError):
-            fail(f"{str(known).rstrip('.')}. {progress.told()}")
+            fail(f"{str(known).rstrip('.')}. {progress.summary()}")
         raise
     else:
         click.echo(f"{progress.appended} records appended to {progress.log_name}.", err=True)
     finally:
-        progress.tell_of_warnings()
+        progress.print_further_warnings()
 
 
 @define
 class _Progress:
-    """How far it has come: so many records are `appended`, and so many are `under_way`."""
+    """How many records have been `appended`, and how many are `under_way`."""
 
     log_name: str
     appended: int = 0
@@ -75,19 +75,19 @@ class _Progress:
     _warnings: int = 0
     _said: str = ""
 
-    def told(self) -> str:
-        """Return what is known of the records when it does not come to its end."""
+    def summary(self) -> str:
+        """Return a sentence about the records so far, for a command that fails."""
         unsure = f"; of {self.under_way} more it is not known whether they were" if self.under_way else ""
         return f"{self.appended} records were appended to {self.log_name}{unsure}."
 
     def say(self, sentence: str) -> None:
-        """Say why it waits, each thing once."""
+        """Print why the command waits, each sentence once."""
         if sentence != self._said:
             self._said = sentence
             click.echo(f"mesaya-ws: {sentence.rstrip('.')}; still trying.", err=True)
 
     def warn(self, line: int, record: NewRecord) -> None:
-        """Say of a record, if that is so, that it will be skipped when it is read; it is appended all the same."""
+        """Warn of a record that will be skipped when it is read; it is appended all the same."""
         if record.value is None:
             return
         meaning = decode(Record(record.topic, 0, 0, now_ms(), record.key, record.value))
@@ -96,14 +96,14 @@ class _Progress:
             if self._warnings <= WARNINGS:
                 click.echo(f"mesaya-ws: warning: line {line} will not be understood: {meaning.detail}", err=True)
 
-    def tell_of_warnings(self) -> None:
-        """Say how many records more have not been warned of."""
+    def print_further_warnings(self) -> None:
+        """Print how many further records had no warning of their own."""
         if self._warnings > WARNINGS:
             click.echo(f"mesaya-ws: warning: {self._warnings - WARNINGS} more will not be understood.", err=True)
 
 
 def _records(lines: Iterable[bytes], warn: Callable[[int, NewRecord], None]) -> Iterator[NewRecord]:
-    """Read the lines of a file, and `warn` of each. Raises `ValueError` with the number of a line that is none."""
+    """Yield the records of a file, after `warn` with each. Raises `ValueError` with the number of a bad line."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -135,7 +135,7 @@ async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float
                     await trio.sleep_until(start + progress.appended / rate)
                 progress.under_way = len(chunk)
                 try:
-                    with _telling_of_silence(nursery, partial(why_silent, settings), progress):
+                    with _explaining_silence(nursery, partial(why_silent, settings), progress):
                         await event_log.append(chunk)
                 except RecordRejectedError:
                     progress.under_way -= 1  # that one was not; those before it were
@@ -146,16 +146,16 @@ async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float
 
 
 @contextmanager
-def _telling_of_silence(nursery: trio.Nursery, why: Callable[[float], str], progress: _Progress) -> Iterator[None]:
-    """Say `why` nothing has happened since a time (of the monotonic clock), when the context lasts for long."""
+def _explaining_silence(nursery: trio.Nursery, why: Callable[[float], str], progress: _Progress) -> Iterator[None]:
+    """Print `why` the log has not answered since a time (of the monotonic clock) if the context lasts for SILENCE."""
     answered, start = trio.CancelScope(), monotonic()
 
-    async def tell() -> None:
+    async def explain() -> None:
         with answered:
             await trio.sleep(SILENCE)
             progress.say(why(start))
 
-    nursery.start_soon(tell)
+    nursery.start_soon(explain)
     try:
         yield
     finally:
@@ -163,5 +163,5 @@ def _telling_of_silence(nursery: trio.Nursery, why: Callable[[float], str], prog
 
 
 def _log_name(settings: Settings) -> str:
-    """Name the configured log: whoever works in another directory than the service means another file."""
+    """Return the name of the configured log; a file with its directory, for the service may run in another one."""
     return ", ".join(settings.kafka_brokers) or str(settings.event_log_file.absolute())

@@ -1,6 +1,6 @@
-"""The records that ship with the service: a restaurant, from its first plan to a Saturday evening.
+"""The sample records: a restaurant, from its first floor plan to a Saturday evening.
 
-They are of a fixed day, and are told as if that had been the last one: what is to come in them is still to come.
+They are of a fixed day, and are moved to the last one, so that future reservations in them are still in the future.
 """
 
 import re
@@ -13,7 +13,7 @@ _TIMESTAMP = re.compile(r'"timestamp": "([^"]+)"')
 
 
 def sample_lines(now: datetime | None = None) -> Iterator[bytes]:
-    """Return the sample's lines, moved by whole days, so that the last record has just been written before `now`."""
+    """Return the lines, moved by whole days, so that the last record is less than a day before `now`."""
     text = resources.files("mesaya_ws").joinpath("samples/captured.jsonl").read_text(encoding="utf-8")
     last = max(map(datetime.fromisoformat, _TIMESTAMP.findall(text)))
     days = ((now or datetime.now(UTC)) - last) // timedelta(days=1)

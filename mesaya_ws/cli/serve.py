@@ -31,8 +31,8 @@ log = get_logger(__name__)
 @click.option("--hints", "command", metavar="COMMAND", help="Say what to try next, with COMMAND for this program.")
 def serve(host: str | None, port: str | None, workers: int | None, command: str | None) -> None:
     """Run the gateway until SIGTERM or SIGINT. SIGHUP replaces its workers without a gap; new ones read .env again."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it is understood
-    # As if they were set: so workers have them, too, and they are judged like all others.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor handles it
+    # As environment variables, so that they are validated like all others, and workers inherit them.
     os.environ.update({name: text for name, text in (("HOST", host), ("PORT", port)) if text is not None})
 
     def load() -> Settings:
@@ -60,22 +60,22 @@ def serve(host: str | None, port: str | None, workers: int | None, command: str 
 @click.option("--socket", "sockets", type=int, multiple=True)
 @click.option("--relieves", is_flag=True)
 def worker(number: int, folder: Path, sockets: tuple[int, ...], relieves: bool) -> None:
-    """Serve a port together with others; what `serve` starts."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the parent, whomever it was sent to
+    """Run one worker; started by `serve`."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is for the supervisor, even if it was sent to the whole group
     settings = usable_settings()
     configure(settings.log_level, settings.log_format, worker=number)
     _run(settings, _gateway(), settings, WorkerRole(sockets, MetricsDirectory(folder, number), relieves=relieves))
 
 
 def _gateway() -> Callable[..., Awaitable[None]]:
-    """Return what serves; only who wants that waits for its import, half of what a command takes to begin."""
+    """Return the gateway; its import is half of a command's start, so only `serve` and `worker` pay for it."""
     from mesaya_ws.gateway.serve import serve as serve_gateway
 
     return serve_gateway
 
 
 def _run(settings: Settings, service: Callable[..., Awaitable[None]], *arguments: object) -> None:
-    """Run a service to its end, and say what it could not do."""
+    """Run a service, and print why it failed."""
     try:
         run(service, *arguments)
     except BaseException as error:

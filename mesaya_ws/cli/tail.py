@@ -1,4 +1,4 @@
-"""`mesaya-ws tail`: what arrives on channels, as people or programs read it."""
+"""`mesaya-ws tail`: prints what arrives on channels."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from mesaya_ws.client.session import Connected, Disconnected, Event, Notice, Ref
 from mesaya_ws.runtime.exceptions import only
 
 SILENCE = 2.0
-"""Seconds after which it says that nothing has answered yet; what an attempt meets is told when it ends."""
+"""Seconds after which the command says that nothing has answered yet."""
 
 
 def _websocket_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
@@ -61,7 +61,7 @@ def tail(channels: tuple[str, ...], url: str | None, tls: ssl.SSLContext | None,
         if refused := only(error, RefusedError):
             fail(str(refused))
         if only(error, BrokenPipeError):
-            # Whoever read us has gone; Python would say so once more when it closes the stream.
+            # The reader of standard output has gone; Python would complain again when it closes the stream.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         elif not only(error, KeyboardInterrupt):  # which is how it ends
             raise
@@ -83,17 +83,17 @@ async def _tail(
 
 
 class _Teller:
-    """Says on standard error how the connection is, each thing once."""
+    """Prints on standard error how the connection is, each sentence once."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        # The rest may be secret: a user's password, a token in the query.
+        # The rest may be secret: a password, a token in the query.
         self._url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         self._has_been_connected = False
         self._said = ""
 
     def tell(self, notice: Notice) -> None:
-        """Say what has happened."""
+        """Print a notice of the client."""
         match notice:
             case Connected(connection) if self._has_been_connected:
                 self._say(f"connected again, as {connection}")
@@ -110,7 +110,7 @@ class _Teller:
                 self._say(f"not connected to {self._url}: {reason}; trying again")
 
     async def tell_of_silence(self) -> None:
-        """Tell whoever waits that nobody has said anything yet."""
+        """Print that nothing has answered, after SILENCE."""
         await trio.sleep(SILENCE)
         if not self._said:
             self._say(f"nothing answers at {self._url} yet; trying again")

@@ -1,12 +1,17 @@
-"""Checkpoints: read at the start, so that the log is read from the newest one on; written now and then.
+"""Checkpoints: restored at the start, so that the log is read from the newest one on, and written now and then.
 
-A checkpoint is written when it is older than the window. So an instance that starts from it reads all that its window
-is to hold; and what it shows then is what an instance shows that has read the whole log.
+All instances write to one topic, without a leader. Each of them repeats:
 
-One that has missed what retention removed does not take the place of one that knows it and still fits the log.
+1. capture the state, between two turns of the feed;
+2. wait for the window's time and some jitter: the checkpoint must be older than the window, so that an instance that
+   starts from it reads everything that its window holds, and ends up as one that has read the whole log;
+3. read what others have written meanwhile;
+4. write the checkpoint, unless another instance has written a newer one since 1, or the newest one knows records that
+   this instance has missed by retention;
+5. rest until the last writer has missed its turn; the last writer itself does not rest.
 
-No clock of the day decides who writes, and when: a checkpoint is as old as it has been here, and newer than another
-one if it is further in the log. So one that was written where a clock was wrong stops nobody.
+No time of day decides anything: a checkpoint's age is how long this instance has known it, and it is newer than another
+one if it is further in the log. So a checkpoint that was written with a wrong clock stops nobody.
 """
 
 import random
@@ -37,11 +42,11 @@ LEAST_INTERVAL = 1.0
 """Seconds between two checkpoints, if WINDOW_SECONDS is less."""
 
 RETRY_INTERVAL = 0.5
-"""Seconds between two tries to read a log that does not answer."""
+"""Seconds between two attempts to read a log that does not answer."""
 
 
 class Checkpoints:
-    """The checkpoints of `feed`, in `state_log`, which holds the state topic and nothing else."""
+    """The checkpoints of `feed`, in `state_log`, which holds only CHECKPOINT_TOPIC."""
 
     def __init__(
         self, state_log: EventLog, event_log: EventLog, feed: Feed, settings: Settings, metrics: Metrics
@@ -52,7 +57,7 @@ class Checkpoints:
         self._topics = frozenset(followed(settings))
         self._interval = max(settings.window_seconds, LEAST_INTERVAL)
         self._metrics = metrics
-        self._asking: trio.MemorySendChannel[tuple[Cut, list[list[Row]]]] | None = None
+        self._requested: trio.MemorySendChannel[tuple[Cut, list[list[Row]]]] | None = None
         self._failing = Alarm(log, "no checkpoint can be written")
         self._outdone = Alarm(
             log,
@@ -60,14 +65,14 @@ class Checkpoints:
             "log has lost, and no other has written one; whoever starts begins with the one that is kept",
             "checkpoints are written again",
         )
-        # When those that are known, by their ids, had been taken, or were seen here (of the clock that nobody sets).
+        # By id, when each known checkpoint was captured or first seen here (of the monotonic clock).
         self._since: dict[str, float] = {}
 
-    async def restore(self, report: Callable[[LogEvent], Awaitable[None]]) -> Mapping[Partition, PartitionPosition]:
-        """Set the feed to the newest checkpoint that fits the log, if there is one; return where it goes on.
+    async def restore(self, deliver: Callable[[LogEvent], Awaitable[None]]) -> Mapping[Partition, PartitionPosition]:
+        """Restore the feed from the newest checkpoint that fits the log, if there is one; return where to read on.
 
-        A log that does not answer is waited for, which goes to `report`: who began without a checkpoint that is there
-        would know less than it does, and would write that over it.
+        It waits for a log that does not answer, with the events of an outage to `deliver`: an instance that started
+        without an existing checkpoint would know less, and might overwrite it.
         """
         availability = Availability()
         while True:
@@ -76,13 +81,13 @@ class Checkpoints:
                 break
             except LogUnavailableError as error:
                 for event in availability.changes(str(error)):
-                    await report(event)
+                    await deliver(event)
                 await trio.sleep(RETRY_INTERVAL)
         self._state.slots.forget_parts()
-        # What was there before has had its time.
+        # Checkpoints of before the start count as old.
         self._note(-inf)
         for event in availability.changes(None):
-            await report(event)
+            await deliver(event)
         return start
 
     async def _restore(self) -> Mapping[Partition, PartitionPosition]:
@@ -103,7 +108,7 @@ class Checkpoints:
         return BEGINNING
 
     async def _load(self, marker: Marker, cut: Cut) -> bool:
-        """Set the feed to a checkpoint; say whether that was possible."""
+        """Restore the feed from a checkpoint; return whether that was possible."""
         try:
             for _ in self._feed.restore(cut, unpack(self._state.slots.parts(marker))):
                 await trio.lowlevel.checkpoint()
@@ -114,22 +119,22 @@ class Checkpoints:
         return True
 
     async def capture(self) -> None:
-        """Copy what is known, if it is time for that. To be called between two turns of the feed, which wait for it.
+        """Copy the state if a checkpoint is due. Call it between two turns of the feed, which must wait for it.
 
         It takes some 0.3 µs for each entity.
         """
-        if self._asking is None:
+        if self._requested is None:
             return
-        asking, self._asking = self._asking, None
+        requested, self._requested = self._requested, None
         cut, rest = self._feed.capture()
         pieces = []
         for piece in rest:
             pieces.append(piece)
             await trio.lowlevel.checkpoint()
-        asking.send_nowait((cut, pieces))
+        requested.send_nowait((cut, pieces))
 
     async def run(self) -> None:
-        """Write checkpoints, for ever; what fails is tried again."""
+        """Write checkpoints until cancelled; after an error, try again."""
         while True:
             try:
                 await self._write_next()
@@ -141,34 +146,34 @@ class Checkpoints:
                 self._failing.clear()
 
     async def _write_next(self) -> None:
-        """Take a checkpoint, and write it when it has become old enough; unless another instance does so."""
-        checkpoint, since = await self._take()
+        """Capture a checkpoint, and write it once it is old enough, unless another instance has done so."""
+        checkpoint, since = await self._request_capture()
         await trio.sleep(self._interval * _jitter())
-        await self._look()
+        await self._read_new()
         if await self._is_due(checkpoint, since):
             marker = await self._state.write(checkpoint)
             self._since[marker.id] = since
             log.debug("checkpoint written", checkpoint=marker.id, rows=marker.rows, parts=marker.parts)
-            await self._look()
+            await self._read_new()
         while (seconds := self._rest()) > 0:
             await trio.sleep(seconds)
-            await self._look()
+            await self._read_new()
 
-    async def _look(self) -> None:
-        """See what has been written meanwhile."""
+    async def _read_new(self) -> None:
+        """Read what has been written meanwhile."""
         await self._state.look()
         self._note(trio.current_time())
 
     def _note(self, now: float) -> None:
-        """Take note of the checkpoints that are there, and enter the newest one into the books."""
+        """Note the complete checkpoints and their ages, and the newest one in the metrics."""
         whole = self._state.slots.whole()
         self._since = {marker.id: self._since.get(marker.id, now) for marker in whole}
         for newest in whole[:1]:
             self._metrics.note_checkpoint(newest.id, newest.taken / 1000, newest.rows)
 
-    async def _take(self) -> tuple[Checkpoint, float]:
-        """Have the feed's owner call `capture`, and pack what comes of it; return it, and when that was."""
-        self._asking, answer = trio.open_memory_channel[tuple[Cut, list[list[Row]]]](1)
+    async def _request_capture(self) -> tuple[Checkpoint, float]:
+        """Wait for the next `capture`, and pack its result; return it, and when it was captured."""
+        self._requested, answer = trio.open_memory_channel[tuple[Cut, list[list[Row]]]](1)
         cut, pieces = await answer.receive()
         since, taken, rows, parts = trio.current_time(), now_ms(), sum(map(len, pieces)), []
         for part in pack(pieces):
@@ -178,14 +183,14 @@ class Checkpoints:
         return Checkpoint(taken, cut, rows, parts), since
 
     def _rest(self) -> float:
-        """Return for how many seconds it is somebody else's turn: of whoever wrote last, until it has missed one."""
+        """Return for how many seconds to leave the turn to the last writer: until it has missed one."""
         newest = self._state.slots.newest()
         if newest is None or self._state.wrote(newest):
             return 0.0
         return max(0.0, self._since[newest.id] + self._interval * (2 + _jitter()) - trio.current_time())
 
     async def _is_due(self, checkpoint: Checkpoint, since: float) -> bool:
-        """Return whether a checkpoint says more than the newest one, and none has come that was seen after `since`."""
+        """Return whether a checkpoint says more than the newest one, and none was written after `since`."""
         newest = self._state.slots.newest()
         if newest is not None and self._since[newest.id] > since:
             self._outdone.clear()
@@ -200,7 +205,7 @@ class Checkpoints:
     async def _may_replace(self, checkpoint: Checkpoint, newest: Marker | None) -> bool:
         """Return whether a checkpoint says more than the newest one, or that one is of no use."""
         if self._feed.coverage.has_read_lost:
-            # Whoever began with it would know for ever what only they had said.
+            # It contains what only the lost records said; instances that start from it would keep that.
             return False
         if newest is None or checkpoint.cut.says_more_than(newest.cut):
             return True
@@ -208,29 +213,29 @@ class Checkpoints:
             return False
         if not await self._is_of_use(newest.cut.places):
             return True
-        # One that knows what was missed here is kept, for as long as whoever begins with it misses nothing after it.
+        # A checkpoint that knows records missed here is kept, while retention has removed nothing after it.
         extents = await self._event_log.extents(skip_refused=True)
         return checkpoint.cut.with_gaps(extents).says_more_than(newest.cut.with_gaps(extents))
 
     async def _is_of_use(self, places: Mapping[Partition, PartitionPosition]) -> bool:
-        """Return whether the log is the one that had been read up to `places`; what is not there says nothing."""
+        """Return whether the log still is the one that was read up to `places`; missing partitions do not count."""
         extents = await self._event_log.extents(skip_refused=True)
         ours = {at: place for at, place in places.items() if at.topic in self._topics}
         return _fits(ours, extents) and not await self._event_log.lost_ends(ours)
 
 
 def _fits(places: Mapping[Partition, PartitionPosition], extents: Mapping[Partition, OffsetRange]) -> bool:
-    """Return whether the log is the one that had been read up to `places`; what is not there says nothing."""
+    """Return whether the log still is the one that was read up to `places`; missing partitions do not count."""
     return all(
         extent.topic_id == places[partition].topic_id for partition, extent in extents.items() if partition in places
     )
 
 
 def _jitter() -> float:
-    """Return a factor by which instances differ, so that one of them is the first."""
+    """Return a random factor, so that one of several instances is the first."""
     return random.uniform(1.0, 1.25)  # noqa: S311 - no secret
 
 
 def _age(marker: Marker) -> float:
-    """Return how many seconds ago a checkpoint was taken, if all clocks are right."""
+    """Return how many seconds ago a checkpoint was captured, if all clocks are right."""
     return round((now_ms() - marker.taken) / 1000, 1)

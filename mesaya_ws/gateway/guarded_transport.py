@@ -1,7 +1,7 @@
-"""HTTP to a server that is not ours, by httpx: however it answers, nothing that it says takes long to parse.
+"""HTTP by httpx to a server that is not ours: no answer of it takes long to parse.
 
-httpx parses heads and chunks with h11, whose regular expressions take a time that grows with the square of a run of
-blanks: half a minute for the 100 kB of a head that it allows. So such answers are refused before h11 sees them.
+httpx parses heads and chunks with h11, whose regular expressions take quadratic time for a run of blanks: half a minute
+for the 100 kB that it allows for a head. So such answers are rejected before h11 sees them.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ import httpcore
 import httpx
 
 MOST_BLANKS = 1000
-"""Blanks in a row, wherever in an answer; h11 takes 2 ms for them. JSON that is indented has some dozens."""
+"""Blanks in a row, anywhere in an answer; h11 takes 2 ms for them. Indented JSON has some dozens."""
 
 MOST_HEAD_BYTES = 16_384
 """Bytes of an answer's head."""
@@ -22,19 +22,19 @@ _TABS_AS_BLANKS = bytes.maketrans(b"\t", b" ")
 
 
 def guarded_transport(context: SSLContext | None = None) -> httpx.AsyncHTTPTransport:
-    """Return a transport that raises `httpx.RemoteProtocolError` for what would take long to parse.
+    """Return a transport that raises `httpx.RemoteProtocolError` for answers that would take long to parse.
 
-    `context` says by which authorities servers are believed; without one, none is.
+    `context` holds the trusted certificate authorities; without one, no server is trusted.
     """
     context = context or SSLContext(PROTOCOL_TLS_CLIENT)
     transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
-    # httpx has no public way to be given the sockets that it reads from, and httpcore has.
+    # httpcore accepts a network backend; httpx has no public way to pass it.
     transport._pool = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=_Backend())
     return transport
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
-    """Connects by Trio, and has what comes looked at."""
+    """Connects by Trio, and checks what is received."""
 
     def __init__(self) -> None:
         self._trio = httpcore.TrioBackend()
@@ -56,7 +56,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection; what is read from it has been looked at."""
+    """A connection; what is read from it has been checked."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -67,7 +67,7 @@ class _Stream(httpcore.AsyncNetworkStream):
         self._end = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        """Return some bytes. Raises `httpcore.RemoteProtocolError`."""
+        """Return received bytes. Raises `httpcore.RemoteProtocolError`."""
         data = await self._stream.read(max_bytes, timeout)
         seen = self._end + data.translate(_TABS_AS_BLANKS)
         if _BLANKS in seen:

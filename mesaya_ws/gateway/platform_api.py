@@ -29,38 +29,38 @@ log = get_logger(__name__)
 QUESTIONS_PER_MINUTE = 30
 
 ANSWER_SECONDS = 5.0
-"""For a whole answer; whoever waits for a parent does so for PARENT_TIMEOUT, which is less."""
+"""Seconds for a whole answer. Records that wait for a parent wait for PARENT_TIMEOUT, which is less."""
 
 ANSWER_BYTES = 1024 * 1024
 
 ANSWER_NODES = 20_000
-"""See `json_text.nodes`: what 20 restaurants with 50 tables each have. No step of reading it takes 10 ms."""
+"""Nodes of an answer (see `json_text`): those of 20 restaurants with 50 tables each. Parsing takes less than 10 ms."""
 
 PAGE = 20
 """Restaurants in an answer."""
 
 PAGES = 100
-"""Answers that are looked through for sections; there is no other way to find one of which only the id is known."""
+"""Pages that are searched for a section; the API offers no way to find one by its id."""
 
 PAUSE = 10.0
-"""Seconds after a question that failed."""
+"""Seconds to wait after a failed request."""
 
 ASK_AGAIN = 300.0
-"""Seconds in which the same parent is not asked for again, whatever was answered."""
+"""Seconds in which the same parent is not requested again, whatever the answer was."""
 
 WAITING, ANSWERED = 1_000, 10_000
-"""Parents that wait to be asked for, and answers that are remembered; the oldest give way."""
+"""Parents that wait to be requested, and parents that are remembered as answered; the oldest are dropped."""
 
-# What is packed could be far larger than it seems.
+# A compressed answer could be far larger than it seems.
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
 
 
 class _BadAnswerError(Exception):
-    """The API answered what it should not; the message is the rest of a sentence."""
+    """The API gave an unexpected answer; the message is the rest of a sentence."""
 
 
 _EXPECTED = (_BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordRejectedError)
-"""What may be over the next time that the same is asked."""
+"""Errors that may be over at the next attempt."""
 
 
 class PlatformApi:
@@ -78,7 +78,7 @@ class PlatformApi:
         self._metrics = metrics
         self._transport = transport
         self._wanted: dict[str, None] = {}
-        # When the answer came, the oldest first.
+        # The parents that were answered, and when, the oldest first.
         self._answered: dict[str, float] = {}
         self._asked_at: deque[float] = deque(maxlen=QUESTIONS_PER_MINUTE)
         self._asking: Collection[str] = ()
@@ -86,7 +86,7 @@ class PlatformApi:
         self._failing = Alarm(log, "the platform's API is of no help", "the platform's API answers again")
 
     def request_parent(self, parent: str) -> None:
-        """Have somebody asked for a parent, `<entity>:<id>`, if that is possible and has not been done lately."""
+        """Request a parent, `<entity>:<id>`, if the API knows such entities, and it has not been requested lately."""
         if parent in self._wanted or not parent.startswith(("section:", "restaurant:")):
             return
         answered = self._answered
@@ -115,7 +115,7 @@ class PlatformApi:
                 reason = str(error) or type(error).__name__
                 self._failing.set(url=self._url, reason=reason, exc_info=not known)
                 if not known:
-                    # A fault of ours or of the library comes again with the same question.
+                    # A fault of ours or of the library would come again with the same request.
                     self._remember(self._asking)
                 await trio.sleep(PAUSE)
                 self._put_last(self._asking)
@@ -124,12 +124,12 @@ class PlatformApi:
                 self._failing.clear(url=self._url)
 
     async def _client(self) -> httpx.AsyncClient:
-        """Return a client for the questions that wait; it knows the authorities that the system has by now."""
+        """Return a client for the waiting requests, with the system's present certificate authorities."""
         transport = self._transport
         if transport is None:
             context = None
             if self._url.lower().startswith("https:"):
-                # To read them takes 15 ms or more.
+                # Reading them takes 15 ms or more.
                 context = await trio.to_thread.run_sync(partial(httpx.create_ssl_context, trust_env=False))
             transport = guarded_transport(context)
         return httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
@@ -148,7 +148,7 @@ class PlatformApi:
         return list(self._wanted)
 
     def _put_last(self, parents: Collection[str]) -> None:
-        """Let others come first the next time; it may be the question that does not work."""
+        """Request the others first the next time: it may be this request that fails."""
         for parent in self._wanted.keys() & parents:
             self._wanted[parent] = self._wanted.pop(parent)
 
@@ -159,7 +159,7 @@ class PlatformApi:
         await self._answer(row if parent in parents_in(row) else {}, [parent])
 
     async def _look_for_sections(self, client: httpx.AsyncClient, wanted: set[str]) -> None:
-        """Look through the restaurants for those in which the wanted sections are."""
+        """Search all restaurants for the wanted sections."""
         self._asking = list(wanted)
         seen: set[str] = set()
         for page in range(1, PAGES + 1):
@@ -181,7 +181,7 @@ class PlatformApi:
         await self._answer({}, wanted)
 
     async def _answer(self, row: dict[str, Any], parents: Collection[str]) -> None:
-        """Remember what was asked for; append what the restaurant is, if it is anything."""
+        """Note `parents` as answered, and append the records of the restaurant in `row`, unless it is empty."""
         self._count("answered" if row else "unknown", len(parents))
         self._remember(parents)
         if row:
@@ -192,7 +192,7 @@ class PlatformApi:
             await self._event_log.append(records)
 
     def _remember(self, parents: Collection[str]) -> None:
-        """Let parents go that have been asked for, and not be asked for again soon."""
+        """Note parents as answered, so that they are not requested again soon."""
         for parent in parents:
             self._wanted.pop(parent, None)
             self._answered[parent] = trio.current_time()
@@ -200,7 +200,7 @@ class PlatformApi:
                 del self._answered[next(iter(self._answered))]
 
     async def _get(self, client: httpx.AsyncClient, path: str, *, missing_is_fine: bool = False) -> dict[str, Any]:
-        """Return the object that the API answers; an empty one if it does not know what was asked for."""
+        """Return the object in the answer; an empty one for 404 if `missing_is_fine`."""
         await self._take_turn()
         body = bytearray()
         with trio.move_on_after(ANSWER_SECONDS) as patience:
@@ -212,7 +212,7 @@ class PlatformApi:
                 async for part in response.aiter_raw():
                     body += part
                     if len(body) > ANSWER_BYTES:
-                        # To leave the loop would leave httpx's generators unfinished.
+                        # Leaving the loop would leave httpx's generators unfinished.
                         patience.cancel()
         if len(body) > ANSWER_BYTES:
             raise _BadAnswerError(f"it answers more than {ANSWER_BYTES} bytes")
@@ -229,7 +229,7 @@ class PlatformApi:
         return answer
 
     async def _take_turn(self) -> None:
-        """Wait until one more question is allowed."""
+        """Wait until one more request is allowed."""
         if len(self._asked_at) == QUESTIONS_PER_MINUTE:
             await trio.sleep_until(self._asked_at[0] + 60)
         self._asked_at.append(trio.current_time())

@@ -1,4 +1,4 @@
-"""The state topic, in which instances keep their checkpoints: what is there, and how one is written."""
+"""The topic of checkpoints: reading what it holds, and writing a checkpoint."""
 
 from hashlib import sha256
 from itertools import count
@@ -13,12 +13,12 @@ from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.recovery.coverage import Cut
 
 PAGE = 20
-"""Records that are read at a time: they are large."""
+"""Records that are read at a time, as they are large."""
 
 
 @frozen
 class Checkpoint:
-    """What was known when it was `taken` (ms since the epoch), as of where, and in how many rows; in `parts`."""
+    """The state as of `cut`, captured at the time `taken` (ms since the epoch): `rows` rows, packed into `parts`."""
 
     taken: int
     cut: Cut
@@ -27,7 +27,7 @@ class Checkpoint:
 
 
 class StateTopic:
-    """The topic called `topic` in `log`, which holds nothing else; `slots` hold what has been read of it.
+    """The topic `topic` of `log`, which holds no other; `slots` are what has been read of it.
 
     All its methods raise `LogUnavailableError`, and `write` also `RecordRejectedError`.
     """
@@ -47,12 +47,12 @@ class StateTopic:
         return marker.id.startswith(self._name)
 
     async def look(self) -> None:
-        """See what has been written meanwhile; what the parts hold is of no use."""
+        """Read what has been written meanwhile, without keeping the contents of parts."""
         await self.read_on()
         self.slots.forget_parts()
 
     async def write(self, checkpoint: Checkpoint) -> Marker:
-        """Write a checkpoint where the newest one is not, and return its marker."""
+        """Write a checkpoint into the slot that the newest one does not use, and return its marker."""
         id, slot, parts = f"{self._name}.{next(self._numbers)}", self.slots.free(), checkpoint.parts
         for number, part in enumerate(parts):
             await self._log.append([part_record(self._topic, id, slot, number, part)])
@@ -61,7 +61,7 @@ class StateTopic:
         return marker
 
     async def read_on(self) -> None:
-        """Take note of what the topic holds and has not been read; one that is another, or has lost its end, anew.
+        """Read on to the end of the topic; from its beginning if it was re-created, or has lost its end.
 
         It may have been written past its old end since: it is the same while it still holds the last record that was
         read. One that compaction has removed says nothing, and then all is read anew, too.
@@ -81,7 +81,7 @@ class StateTopic:
                 try:
                     records = await self._log.read(partition, place, PAGE)
                 except OffsetGoneError:
-                    # The topic was compacted at this moment, and begins later now; or it is no more.
+                    # The topic has just been compacted, and begins later now; or it has been deleted.
                     now = (await self._log.extents()).get(partition)
                     if now is None or now.topic_id != extent.topic_id:
                         break

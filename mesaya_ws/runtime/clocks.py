@@ -1,7 +1,7 @@
-"""The two clocks: the time of day, which may be wrong and is set at any moment; and one that only goes forward.
+"""The two clocks: the time of day, which may be wrong or be set at any moment, and one that only goes forward.
 
-Whatever lasts (a wait, an age, a turn) is measured by the second one. The first one is for what is told to people, and
-what is written into the log.
+Durations (a wait, an age, a turn) are measured by the second one. The first one is for what people read, and for what
+is written into the log.
 """
 
 from time import time
@@ -15,5 +15,5 @@ def now_ms() -> int:
 
 
 def steady() -> int:
-    """Return the time, in milliseconds, of a clock that nobody sets; only differences of it mean something."""
+    """Return the time of a clock that is never set, in milliseconds; only differences of it have a meaning."""
     return round(trio.current_time() * 1000)

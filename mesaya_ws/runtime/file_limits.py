@@ -1,14 +1,14 @@
-"""Open files: every connection is one, and most systems allow a process a thousand, unless it asks for more."""
+"""Open files: each connection needs one, and most systems allow a process 1,024, unless it asks for more."""
 
 import resource
 
 RESERVED = 180
-"""Open files for all but the connections that there may be: the log, the listeners, what libraries hold, and some
-connections more, on which an instance that is full answers its probes."""
+"""Open files beside those of MAX_CONNECTIONS: of the log, the listeners, libraries, and of some spare connections on
+which a full instance answers health checks."""
 
 
 def allow_connections(wanted: int) -> int:
-    """Have the limit of open files raised for `wanted` connections, and return how many the system lets there be."""
+    """Raise the limit of open files for `wanted` connections, and return how many connections it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = wanted + RESERVED
     if soft != resource.RLIM_INFINITY and soft < needed:

@@ -1,4 +1,4 @@
-"""What is looked at only when somebody asks for the metrics: nothing is counted for it on the way."""
+"""Metrics that are read only at a scrape: they cost nothing in between."""
 
 from collections.abc import Callable, Iterator, Mapping
 from time import time
@@ -13,25 +13,25 @@ from mesaya_ws.runtime.readiness import Status
 
 @frozen
 class Waiting:
-    """What waits to be taken by clients: so many `bytes`, of so many `clients`."""
+    """What waits in the send queues: `bytes` in all, for so many `clients`."""
 
     bytes: int = 0
     clients: int = 0
 
 
 def nobody_waits() -> Waiting:
-    """Return what waits where there are no clients."""
+    """Return what waits without clients: nothing."""
     return Waiting()
 
 
 @frozen(eq=False)
 class Gauges(Collector):
-    """How a gateway is now; `log_bytes` returns None where the log is not a file of ours."""
+    """The present state of a gateway; `log_bytes` returns None when the log is not a file of ours."""
 
     feed: Feed
     status: Status
     limits: Mapping[str, float]
-    """Settings that are numbers, by name, as they are in effect."""
+    """The numeric settings in effect, by name."""
     waiting: Callable[[], Waiting] = nobody_waits
     log_bytes: Callable[[], int | None] = lambda: None
     kept: Mapping[str, Callable[[], int]] = Factory(dict)

@@ -1,4 +1,4 @@
-"""How Python's garbage collector and its lock are set, for a loop that must not stop for long."""
+"""Python's garbage collector and switch interval, tuned for an event loop that must not pause for long."""
 
 import gc
 import sys
@@ -8,24 +8,24 @@ from contextlib import asynccontextmanager
 THRESHOLDS = (500, 5, 50_000)
 """Of the three generations (see `gc.set_threshold`).
 
-A connection is some 100 objects that stay, and the collector needs 0.3 to 0.6 µs for each that it looks at. Generations
-0 and 1 look at each object once, and at no more than 3,000 of them at a time: 2 ms. Smaller steps are not dearer, since
-what is young is still in the processor's caches. Generation 2 looks at everything, and by Python's own thresholds (700,
-10, 10) it does so again with every quarter that is added: of 8,000 handshakes it took a third of the time, 0.65 s at
-once. It is for garbage that has become old, of which there is hardly any: what lives long here is freed when its last
-user lets go, without a collector. So it comes after some hundred million more objects, which is hours or days.
+A connection has some 100 long-lived objects, and the collector needs 0.3 to 0.6 µs to examine one. Generations 0 and 1
+examine each object once, at most 3,000 at a time: 2 ms. Smaller steps cost no more, since young objects are still in
+the processor's caches. Generation 2 examines everything; with Python's defaults (700, 10, 10) it runs again whenever
+the heap has grown by a quarter, which took a third of the time of 8,000 handshakes, 0.65 s at once. Old garbage is rare
+here, as reference counting frees nearly all, so generation 2 runs only after some hundred million more objects: hours
+or days.
 """
 
 SWITCH_INTERVAL = 0.001
-"""Seconds after which a thread gives way to another (see `sys.setswitchinterval`).
+"""Seconds after which a thread yields to another (see `sys.setswitchinterval`).
 
-While a thread reads the log, that is how long the loop waits each time that it wakes up; by default it would be 5 ms.
+While another thread reads the log, the event loop waits so long at each wake-up; by default 5 ms.
 """
 
 
 @asynccontextmanager
 async def tuned_gc() -> AsyncIterator[None]:
-    """Let neither collections nor other threads stop the loop for more than a few milliseconds, but in rare cases."""
+    """Keep pauses by collections and other threads to a few milliseconds, except in rare cases."""
     thresholds, interval = gc.get_threshold(), sys.getswitchinterval()
     gc.set_threshold(*THRESHOLDS)
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -39,18 +39,18 @@ async def tuned_gc() -> AsyncIterator[None]:
 
 
 def keep() -> None:
-    """Have the collector never look again at what there is now: modules, and a state that only grows.
+    """Exclude all present objects from collections: modules, and the state, which only grows.
 
-    What of it is let go is freed nevertheless, unless it is part of a cycle. It takes no time at all, and in a long
-    history it is done again and again.
+    Reference counting still frees them, unless they are in a cycle. It takes no time; while a long history is read it
+    is called again and again.
     """
     gc.freeze()
 
 
 def look() -> None:
-    """Have the collector look at what has been made since the last time, before it is much.
+    """Collect young garbage now, before it is much.
 
-    It counts what is made less what is freed. So while the window lets go of as much as comes, it would wait until
-    there are 16,000 young objects, and look at 80,000 of them together, for 50 ms.
+    The collector counts allocations minus deallocations. While the window forgets as much as it gains, it would wait
+    until 80,000 objects are examined at once, for 50 ms.
     """
     gc.collect(1)

@@ -1,20 +1,20 @@
-"""Keeps what strangers can cause to be logged from filling the log: one line a minute for each kind of thing."""
+"""Rate limit for lines that strangers can cause: one a minute for each kind of event."""
 
 from collections.abc import Callable, Hashable
 from math import inf
 from time import monotonic
 
 INTERVAL = 60.0
-"""Seconds between two lines about the same."""
+"""Seconds between two lines of one kind."""
 
 MAX_KEYS = 1000
-"""What is told apart; beyond that, all that is new counts as the same until something is an interval old."""
+"""Kinds that are distinguished; beyond that, all new ones count as one kind, until an old one has expired."""
 
 
 class LogLimiter:
-    """Says of each occurrence, by its key, whether to log it: `burst` of them in each `interval` seconds.
+    """Decides for each occurrence, by its key, whether to log it: `burst` of them in each `interval` seconds.
 
-    Holds `max_keys` keys; `clock` tells seconds and is never set back. For one thread at a time.
+    Holds `max_keys` keys; `clock` returns seconds and is never set back. For one thread at a time.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class LogLimiter:
         self._clock = clock
         self._burst = burst
         self._since: dict[Hashable, tuple[float, int, int]] = {}
-        """When the present interval of each key began, in that order, and how many were logged in it, and were not."""
+        """When the present interval of each key began, in that order; how many were logged in it, and suppressed."""
 
     def admit(self, *key: Hashable) -> int | None:
-        """Return how many occurrences were not logged since the last that was; None if this one is not to be, either.
+        """Return how many occurrences were suppressed since the last logged one; None to suppress this one, too.
 
-        So a line that is admitted may say `suppressed=…`.
+        An admitted line may say so, as `suppressed=…`.
         """
         now = self._clock()
         if key not in self._since and not self._has_room(now):
@@ -52,11 +52,11 @@ class LogLimiter:
         return None
 
     def is_spent(self, *key: Hashable) -> bool:
-        """Return whether the next occurrence will not be admitted, unless it comes an interval later."""
+        """Return whether the next occurrence in this interval will be suppressed."""
         return self._since.get(key, (0.0, 0, 0))[1] >= self._burst
 
     def _has_room(self, now: float) -> bool:
-        """Forget what is an interval old, if there is no room otherwise; return whether there is."""
+        """Forget expired keys if there is no room otherwise; return whether there is room."""
         while len(self._since) >= self._max_keys:
             oldest = next(iter(self._since))
             if now - self._since[oldest][0] < self._interval:

@@ -21,28 +21,28 @@ __all__ = ["LEVELS", "bind_context", "configure", "get_logger"]
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 LINES = 100
-"""Lines of one kind that are logged in a minute; what comes beyond is counted, and told by the next line."""
+"""Lines of one kind that are logged in a minute; further ones are counted, and the next line says how many."""
 
 MORE = "those of the next minute are not logged"
-"""What the last line of a kind says."""
+"""Added to the last line of a kind in a minute."""
 
 bind_context = bind_contextvars
-"""Have every further event of this task, and of those that it starts from now on, carry the given keywords."""
+"""Add keywords to all further events of this task, and of tasks that it starts from now on."""
 
-# What these say at INFO is told better by our own events; at DEBUG, passwords and messages pass through them.
+# Our own events replace what these log at INFO; at DEBUG they log passwords and messages.
 _TALKATIVE = ("trio-websocket", "hypercorn", "kafka", "httpx", "httpcore")
 
 
 def get_logger(name: str) -> Any:
-    """Return the logger of a module; its events are a few words, and what they are about comes in keywords."""
+    """Return the logger of a module; its events are a few words, with details in keywords."""
     return structlog.stdlib.get_logger(name)
 
 
 class _Bound:
-    """Keeps each kind of event from filling the log, whoever causes them; what is below INFO is for who wants it all.
+    """Limits each kind of event; those below INFO are not limited.
 
-    A kind of ours is the logger, the words of the event, and what it says as `code`, `topic` or `reason`; one of a
-    library, the logger and the sentence before its values are put in. Both are bounded in number by the limiter.
+    For our own events, a kind is the logger, the event, and its `code`, `topic` and `reason`; for those of a library,
+    the logger and the unformatted message. The limiter bounds the number of kinds.
     """
 
     def __init__(self, limiter: LogLimiter) -> None:
@@ -50,7 +50,7 @@ class _Bound:
         self._lock = Lock()  # threads log, too
 
     def process(self, logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        """Be the processor for events of ours."""
+        """Process an event of ours."""
         if method == "debug":
             return event
         about_what = (str(event.get(name)) for name in ("code", "topic", "reason"))
@@ -67,7 +67,7 @@ class _Bound:
         return event
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Be the filter for records of libraries; an event of ours is one that holds a dictionary."""
+        """Filter a record of a library; records of our own events hold a dictionary, and pass."""
         if isinstance(record.msg, dict) or record.levelno < logging.INFO:
             return True
         with self._lock:
@@ -84,10 +84,10 @@ def configure(
     limiter: LogLimiter | None = None,
     **always: object,
 ) -> None:
-    """Send everything that is logged to `stream` (default: standard error), with the keywords `always`.
+    """Log to `stream` (default: standard error), with the keywords `always` in each event.
 
-    From `level` on (one of `LEVELS`), as `text`, `json`, or whichever suits the stream (`auto`); as much of each kind
-    as `limiter` admits.
+    Logs events from `level` on (one of `LEVELS`), as `text`, `json` or whichever suits the stream (`auto`); of each
+    kind, as many as `limiter` admits.
     """
     stream = stream or sys.stderr
     bound = _Bound(limiter or LogLimiter(burst=LINES))

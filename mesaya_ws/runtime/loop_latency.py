@@ -10,11 +10,11 @@ import trio
 from mesaya_ws.runtime.metrics import Histogram, Metrics
 
 PROBE_SECONDS = 0.1
-"""How often the loop's lag is looked at."""
+"""Seconds between two probes."""
 
 
 async def watch_loop(metrics: Metrics) -> None:
-    """Measure, for ever, how late the loop wakes a task that is due, and how long the garbage collector stops it."""
+    """Measure how late the loop wakes a task, and how long the garbage collector pauses it, until cancelled."""
     with _timed_collections(metrics.gc_pauses):
         while True:
             due = trio.current_time() + PROBE_SECONDS

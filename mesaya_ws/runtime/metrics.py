@@ -1,7 +1,7 @@
-"""What the service counts, and its form for Prometheus.
+"""What the service counts.
 
-Counting is plain arithmetic on the attributes of `Metrics`, cheap enough for the hot path; the families are only built
-when somebody scrapes.
+Counting is plain arithmetic on the attributes of `Metrics`, cheap enough for the hot path; `prometheus` builds the
+metric families at a scrape.
 """
 
 from bisect import bisect_left
@@ -19,8 +19,8 @@ BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 """Upper bounds of histogram buckets, in seconds."""
 
 LONGEST, DIFFERENCE = 3600.0, 1.0
-"""Seconds up to which a duration is believed that two clocks have measured, and by which they may differ. What lies
-beyond says something about a clock, or about a record that bears no time."""
+"""The longest plausible duration between times of two clocks, and the most by which the clocks may differ, in seconds.
+Anything else is an error of a clock, or a record without a time."""
 
 
 Counts = Counter[str]
@@ -28,14 +28,14 @@ Counts = Counter[str]
 
 @define
 class Histogram:
-    """Durations in seconds, by bucket; the last bucket has no bound. `absurd` is how many were not believed."""
+    """Durations in seconds, by bucket; the last bucket has no bound. `absurd` counts implausible ones."""
 
     counts: list[int] = Factory(lambda: [0] * (len(BOUNDS) + 1))
     sum: float = 0.0
     absurd: int = 0
 
     def observe(self, seconds: float, count: int = 1) -> None:
-        """Enter `count` equal durations; a little less than none, as clocks that differ may tell, is none."""
+        """Count `count` equal durations; slightly negative ones, from clocks that differ, count as 0."""
         if not -DIFFERENCE <= seconds <= LONGEST:
             self.absurd += count
             return
@@ -46,12 +46,12 @@ class Histogram:
 
 @define(slots=True, eq=False)
 class Metrics:
-    """The books of one process. Counts by several names have tuples or words as keys."""
+    """The counters of one process. Counters with labels have words or tuples as keys."""
 
     connections_open: int = 0
     connections_total: int = 0
     client_messages: Counts = Factory(Counter)
-    """By type, or by the code of the error that they were answered with."""
+    """By type, or by the error code of the answer."""
     records: Counter[tuple[str, str]] = Factory(Counter)
     """By topic and outcome (`core.platform.envelope.Disposition`)."""
     mistyped: Counter[tuple[str, str]] = Factory(Counter)
@@ -61,38 +61,38 @@ class Metrics:
     closes: Counter[tuple[str, str]] = Factory(Counter)
     """By close code, and by who closed: `client`, `service` or `nobody`."""
     refusals: Counts = Factory(Counter)
-    """Requests refused before any protocol took them, by the code of the error."""
+    """Requests rejected before they reached WebSocket or HTTP, by error code."""
     violations: Counts = Factory(Counter)
     """Connections closed since the client broke a limit, by which (`core.wire.frame_limits.Violation`)."""
     requests: Counter[tuple[str, str, str]] = Factory(Counter)
-    """Requests that HTTP has answered, by path, method and status."""
+    """HTTP requests answered, by path, method and status."""
     log_up: bool = True
     troubles: Sequence[Trouble] = ()
-    """What cannot be read of the log at present."""
+    """The parts of the log that cannot be read at present."""
     skews: Skews = Factory(Skews)
     """By how much records were ahead of our clock when they arrived, by topic."""
     truncations: Counts = Factory(Counter)
-    """How often a log has lost its end after that had been read, by topic."""
+    """How often the log has lost an end that had been read, by topic."""
     delivery: Histogram = Factory(Histogram)
-    """From the moment the log took a record to the moment its message was written to a client."""
+    """From the append of a record to the write of its message to a client."""
     loop_lag: Histogram = Factory(Histogram)
     gc_pauses: tuple[Histogram, ...] = Factory(lambda: (Histogram(), Histogram(), Histogram()))
-    """Of the garbage collector, by generation; how many there are says how often each was collected."""
+    """Pauses of the garbage collector, by generation; their number is that of the collections."""
     questions: Counts = Factory(Counter)
-    """To the platform's API, by what came of them: `answered`, `unknown` or `failed`."""
+    """Requests to the platform's API, by outcome: `answered`, `unknown` or `failed`."""
     tokens: Counts = Factory(Counter)
     """By what came of them: `accepted`, `unavailable`, or what is wrong with them (`core.access.tokens.Flaw`)."""
     checkpoint: str | None = None
-    """The id of the newest whole checkpoint that is known; None: there is none."""
+    """The id of the newest complete checkpoint; None without one."""
     checkpoint_since: float = 0.0
-    """When that was taken, in seconds of the clock that nobody sets."""
+    """When that was captured, in seconds of the monotonic clock."""
     checkpoint_rows: int = 0
     checkpoint_failures: int = 0
 
     def note_checkpoint(self, id: str, taken: float, rows: int) -> None:
-        """Take note of the newest checkpoint, `taken` at that time of day (s).
+        """Note the newest checkpoint, `taken` at that time of day (s).
 
-        Its age is told by the clocks once, and then counted; where the other clock was ahead, it begins at 0.
+        Its age is computed from both clocks once, and then counted; if the other clock was ahead, it begins at 0.
         """
         if self.checkpoint != id:
             self.checkpoint, self.checkpoint_since = id, monotonic() - max(0.0, time() - taken)
@@ -104,7 +104,7 @@ def _part(trouble: Trouble) -> tuple[str, str]:
 
 
 def _lags(feed: Feed, metrics: Metrics) -> Counter[tuple[str, str]]:
-    """Return what is known and not published, whether it can be had or not."""
+    """Return the records known and not published, including those that cannot be read."""
     lags = Counter(
         {(source[0], str(source[1])) if source else ("all", "all"): lag for source, lag in feed.lags().items()}
     )

@@ -1,4 +1,4 @@
-"""The metrics in the format that Prometheus reads."""
+"""The metrics in Prometheus' text format."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +18,11 @@ from mesaya_ws.core.wire.codes import CLOSE_CODES
 from mesaya_ws.runtime.metrics import BOUNDS, Counts, Histogram, Metrics, _lags, _part
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-"""The format that every scraper reads; our names need no newer one."""
+"""The format that every scraper reads; our names do not need a newer one."""
 
 
 _CODES = {*CLOSE_CODES, 1001, 1005}
-"""Close codes that are counted each for itself: those that we send, and with which browsers leave (RFC 6455, 7.4.1)."""
+"""Close codes with a series of their own: those that we send, and those of leaving browsers (RFC 6455, 7.4.1)."""
 
 
 class _Collector(Collector):
@@ -135,7 +135,7 @@ def _by(name: str, text: str, label: str, counts: Counts) -> Metric:
 
 
 def _known_codes(closes: Mapping[tuple[str, str], int]) -> Mapping[tuple[str, str], int]:
-    """Put codes of the clients' own making together: they must not make up series."""
+    """Count all other codes as one: clients must not be able to create series."""
     known: Counter[tuple[str, str]] = Counter()
     for (code, by), count in closes.items():
         known[code if int(code) in _CODES else "other", by] += count
@@ -143,7 +143,7 @@ def _known_codes(closes: Mapping[tuple[str, str], int]) -> Mapping[tuple[str, st
 
 
 def _histogram(name: str, text: str, *histograms: Histogram, label: str = "") -> Metric:
-    """Return a family of one histogram, or of several, which `label` numbers."""
+    """Return a family of one histogram, or of several, numbered by `label`."""
     family = HistogramMetricFamily(f"mesaya_{name}", text, labels=[label] if label else [])
     for number, histogram in enumerate(histograms):
         cumulative = accumulate(histogram.counts)
@@ -153,13 +153,13 @@ def _histogram(name: str, text: str, *histograms: Histogram, label: str = "") ->
 
 
 def exposition(metrics: Metrics, feed: Feed, version: str, *more: Collector) -> Callable[[], bytes]:
-    """Return what renders these books, what `feed` holds now, `more`, and what Prometheus tells of the process.
+    """Return a function that renders `metrics`, the state of `feed`, `more` collectors, and metrics of the process.
 
-    What is rendered is of the type `CONTENT_TYPE`.
+    Its result has the type `CONTENT_TYPE`.
     """
-    books = CollectorRegistry()
+    registry = CollectorRegistry()
     for collector in (_Collector(metrics, feed, version), *more):
-        books.register(collector)
-    prometheus_client.ProcessCollector(registry=books)
-    prometheus_client.PlatformCollector(registry=books)
-    return partial(generate_latest, books)
+        registry.register(collector)
+    prometheus_client.ProcessCollector(registry=registry)
+    prometheus_client.PlatformCollector(registry=registry)
+    return partial(generate_latest, registry)

@@ -125,7 +125,7 @@ def test_check_says_that_the_log_does_not_answer(run, monkeypatch):
 
 
 def test_check_waits_for_the_log_for_a_while_only(run, monkeypatch):
-    monkeypatch.setattr(check, "PATIENCE", 0.0)
+    monkeypatch.setattr(check, "LOG_TIMEOUT", 0.0)
 
     async def inspect(settings):
         await trio.sleep_forever()
