@@ -3,12 +3,12 @@ import pytest
 from mesaya_ws.workers.restart_policy import DELAYS, MIN_SERVICE, RestartPolicy
 
 
-def test_a_worker_that_has_served_for_a_while_is_followed_at_once():
+def test_policy_after_long_service_has_no_delay():
     restarts = RestartPolicy()
     assert [restarts.delay(MIN_SERVICE) for _ in range(100)] == [0.0] * 100
 
 
-def test_workers_that_end_at_once_are_waited_for_ever_longer_and_then_given_up():
+def test_policy_after_short_services_delays_longer_and_then_gives_up():
     restarts = RestartPolicy()
     delays = [restarts.delay(0.0) for _ in range(len(DELAYS) + 2)]
     assert delays == [*DELAYS, None, None]
@@ -17,7 +17,7 @@ def test_workers_that_end_at_once_are_waited_for_ever_longer_and_then_given_up()
 
 
 @pytest.mark.parametrize("served", [MIN_SERVICE, MIN_SERVICE * 100])
-def test_one_that_serves_for_a_while_makes_good_for_those_before(served):
+def test_policy_after_long_service_begins_to_count_anew(served):
     restarts = RestartPolicy()
     for _ in range(3):
         assert [restarts.delay(MIN_SERVICE - 0.1) for _ in DELAYS] == list(DELAYS)

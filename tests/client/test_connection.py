@@ -56,12 +56,12 @@ async def reason(url, tls):
     return said
 
 
-async def test_a_certificate_of_a_known_authority_is_fine(authority):
+async def test_certificate_of_a_known_authority_is_accepted(authority):
     async with gateway(authority.issue_cert("127.0.0.1")) as address:
         assert await reason(f"wss://{address}/ws", trusting(authority)) == ""
 
 
-async def test_it_says_that_the_authority_is_not_known(authority):
+async def test_unknown_authority_is_reported(authority):
     async with gateway(authority.issue_cert("127.0.0.1")) as address:
         said = await reason(f"wss://{address}/ws", trusting(trustme.CA()))
     assert said.startswith("its certificate is not to be trusted (")
@@ -69,19 +69,19 @@ async def test_it_says_that_the_authority_is_not_known(authority):
 
 
 @pytest.mark.parametrize("name", ["another.example", "127.0.0.2"])
-async def test_it_says_that_the_certificate_is_for_another_name(authority, name):
+async def test_certificate_for_another_name_is_reported(authority, name):
     async with gateway(authority.issue_cert(name)) as address:
         said = await reason(f"wss://{address}/ws", trusting(authority))
     assert said == "its certificate is for another name than 127.0.0.1"
 
 
-async def test_it_says_that_the_certificate_has_expired(authority):
+async def test_expired_certificate_is_reported(authority):
     certificate = authority.issue_cert("127.0.0.1", not_before=YESTERDAY - timedelta(days=1), not_after=YESTERDAY)
     async with gateway(certificate) as address:
         assert await reason(f"wss://{address}/ws", trusting(authority)) == "its certificate has expired"
 
 
-async def test_it_says_that_there_is_no_tls(authority):
+async def test_server_without_tls_is_reported(authority):
     async with gateway(None) as address:
         said = await reason(f"wss://{address}/ws", trusting(authority))
     assert said == "what answers there does not speak TLS: the URL begins with ws://"

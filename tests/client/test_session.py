@@ -90,7 +90,7 @@ def at_once(monkeypatch):
     monkeypatch.setattr(client, "MAX_BACKOFF", 0.0)
 
 
-async def test_events_arrive():
+async def test_session_receives_events():
     async def script(websocket, heard):
         await say(websocket, type="welcome")
         await hear(websocket, heard)
@@ -108,7 +108,7 @@ async def test_events_arrive():
     assert gateway.heard == [[{"type": "subscribe", "channel": CHANNEL}]]
 
 
-async def test_it_comes_back_with_its_position(at_once):
+async def test_session_reconnects_with_its_position(at_once):
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
@@ -130,7 +130,7 @@ async def test_it_comes_back_with_its_position(at_once):
     assert gateway.heard[0][0]["snapshot"] is True
 
 
-async def test_a_session_can_go_on_where_an_earlier_one_ended():
+async def test_session_with_positions_of_an_earlier_one_resumes():
     async def script(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p7", recovered=False, reason="expired")
@@ -146,7 +146,7 @@ async def test_a_session_can_go_on_where_an_earlier_one_ended():
     assert gateway.heard[0][0]["position"] == "p3"
 
 
-async def test_what_is_refused_is_raised():
+async def test_refused_subscription_is_raised():
     async def script(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="error", code="unauthorized", message="Private.", channel=CHANNEL)
@@ -158,7 +158,7 @@ async def test_what_is_refused_is_raised():
     assert caught.value.code == "unauthorized"
 
 
-async def test_the_gateway_hears_that_a_session_is_over():
+async def test_session_that_ends_closes_with_1000():
     ends, ended = [], trio.Event()
 
     async def serve(websocket, heard):
@@ -185,7 +185,7 @@ async def test_the_gateway_hears_that_a_session_is_over():
     assert ends == [1000]
 
 
-async def test_the_gateway_hears_that_a_refusal_is_taken():
+async def test_session_that_was_refused_closes_with_1000():
     ends = []
 
     async def refuse(websocket, heard):
@@ -205,7 +205,7 @@ async def test_the_gateway_hears_that_a_refusal_is_taken():
 
 
 @pytest.mark.parametrize(("code", "name"), [(4029, "rate_limited"), (1009, "message_too_big")])
-async def test_a_close_for_good_is_raised(code, name):
+async def test_close_code_without_reconnecting_is_raised(code, name):
     async def script(websocket, heard):
         await websocket.aclose(code, name)
 
@@ -215,7 +215,7 @@ async def test_a_close_for_good_is_raised(code, name):
     assert caught.value.code == name
 
 
-async def test_it_keeps_trying_while_nobody_answers(at_once):
+async def test_session_without_a_gateway_keeps_trying(at_once):
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     await listener.aclose()
@@ -227,7 +227,7 @@ async def test_it_keeps_trying_while_nobody_answers(at_once):
         assert scope.cancelled_caught
 
 
-async def test_a_connection_that_is_reset_at_once_is_no_end(at_once):
+async def test_session_whose_connections_are_reset_keeps_trying(at_once):
     came = trio.Event()
 
     async def reset(stream):
@@ -246,7 +246,7 @@ async def test_a_connection_that_is_reset_at_once_is_no_end(at_once):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_connection_that_ends_in_its_handshake_is_no_end(at_once):
+async def test_session_whose_handshakes_break_keeps_trying(at_once):
     busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
     async with answering(b"", b"HTTP/1.1 101", busy) as (url, out_of_answers), connect(url) as session:
         with trio.fail_after(5):
@@ -263,7 +263,7 @@ def answer(status, body=b"", *headers):
     return b"\r\n".join(lines)
 
 
-async def test_a_handshake_that_is_refused_for_good_is_raised():
+async def test_refused_handshake_is_raised():
     async with answering(answer("403 Forbidden", REFUSED)) as (url, _), connect(url) as session:
         with trio.fail_after(5):
             with pytest.raises(RefusedError, match="Not you") as caught:
@@ -311,7 +311,7 @@ DRAINING = b'{"error": {"code": "draining", "message": "This instance is going a
         *("no HTTP", "TLS", "HTTP/2", "no proof", "a wrong proof", "too much", "nothing"),
     ],
 )
-async def test_whatever_else_answers_is_told_and_tried_again(at_once, answer, reason):
+async def test_answer_of_another_server_is_reported_and_tried_again(at_once, answer, reason):
     told = []
     async with answering(answer, answer) as (url, out_of_answers), connect(url, notify=told.append) as session:
         with trio.fail_after(5):
@@ -327,7 +327,7 @@ async def test_whatever_else_answers_is_told_and_tried_again(at_once, answer, re
         ("a..b", "a..b cannot be the name of a host"),
     ],
 )
-async def test_it_says_why_nobody_can_be_reached(host, reason):
+async def test_unreachable_host_is_reported_with_the_reason(host, reason):
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     await listener.aclose()
@@ -347,7 +347,7 @@ class FailingResolver(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
-async def test_it_says_that_a_name_cannot_be_resolved():
+async def test_unresolvable_name_is_reported():
     trio.socket.set_custom_hostname_resolver(FailingResolver())
     hear, told = trio.open_memory_channel(1)
     try:
@@ -360,13 +360,13 @@ async def test_it_says_that_a_name_cannot_be_resolved():
 
 
 @pytest.mark.parametrize("url", ["http://h/ws", "ws://", "ws://h:0/ws", "ws://h:99999/ws", "ws://[/ws", "/ws", ""])
-async def test_what_is_no_url_of_a_websocket_is_an_error_at_once(url):
+async def test_url_of_no_websocket_is_an_error_at_once(url):
     with pytest.raises(ValueError, match=r"."):
         async with connect(url):
             pass
 
 
-async def test_the_whole_resource_is_asked_for_and_the_host_without_its_user():
+async def test_handshake_has_the_whole_resource_and_no_user():
     asked, came = [], trio.Event()
 
     async def note(stream):
@@ -385,7 +385,7 @@ async def test_the_whole_resource_is_asked_for_and_the_host_without_its_user():
 
 
 @pytest.mark.parametrize("text", ["hello", "[1]", "{}", '{"type": 5}'])
-async def test_a_websocket_that_is_not_the_gateways_is_left_and_tried_again(at_once, text):
+async def test_websocket_of_another_server_is_left_and_tried_again(at_once, text):
     async def foreign(websocket, heard):
         await websocket.send_message(text)
         with suppress(ConnectionClosed):
@@ -407,7 +407,7 @@ async def test_a_websocket_that_is_not_the_gateways_is_left_and_tried_again(at_o
     assert told[-1] == Connected("c-1")
 
 
-async def test_its_connections_and_subscriptions_are_told_of(at_once):
+async def test_notices_cover_connections_and_subscriptions(at_once):
     async def first(websocket, heard):
         await say(websocket, type="welcome", connection="c-1")
         await hear(websocket, heard)
@@ -435,7 +435,7 @@ async def test_its_connections_and_subscriptions_are_told_of(at_once):
     ]
 
 
-async def test_subscribing_again_asks_for_nothing_again():
+async def test_second_subscribe_sends_nothing():
     async def script(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
@@ -456,7 +456,7 @@ async def test_subscribing_again_asks_for_nothing_again():
     assert [message["type"] for message in gateway.heard[0]] == ["subscribe", "unsubscribe"]
 
 
-async def test_answers_to_what_has_changed_since_are_no_events():
+async def test_outdated_answers_are_no_events():
     async def script(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, **event(0))
@@ -477,7 +477,7 @@ async def test_answers_to_what_has_changed_since_are_no_events():
             assert (await anext(session)).data == 1
 
 
-async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch):
+async def test_handshake_without_an_answer_times_out(at_once, monkeypatch):
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.05)
     came, expired_parents = count(1), trio.Event()
 
@@ -499,7 +499,7 @@ async def test_a_handshake_that_is_not_answered_is_given_up(at_once, monkeypatch
         nursery.cancel_scope.cancel()
 
 
-async def test_a_connection_that_has_fallen_silent_is_given_up(at_once, monkeypatch):
+async def test_silent_connection_is_replaced(at_once, monkeypatch):
     monkeypatch.setattr(client, "PING_INTERVAL", 0.05)
 
     async def script(websocket, heard):
@@ -514,7 +514,7 @@ async def test_a_connection_that_has_fallen_silent_is_given_up(at_once, monkeypa
             assert (await anext(session)).data == 2
 
 
-async def test_a_snapshot_that_did_not_arrive_is_asked_for_again(at_once):
+async def test_missing_snapshot_is_requested_again(at_once):
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p1")
@@ -547,7 +547,7 @@ async def test_a_snapshot_that_did_not_arrive_is_asked_for_again(at_once):
     ]
 
 
-async def test_channels_may_be_left_and_joined_while_it_comes_back(at_once):
+async def test_channels_changed_while_reconnecting_are_respected(at_once):
     async def script(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="error", code="not_subscribed", channel=CHANNEL, message="Not subscribed.")
@@ -565,7 +565,7 @@ async def test_channels_may_be_left_and_joined_while_it_comes_back(at_once):
         assert session.positions == {"another": "p2"}
 
 
-async def test_places_on_quiet_channels_move_on(monkeypatch):
+async def test_positions_of_quiet_channels_advance_by_pongs(monkeypatch):
     monkeypatch.setattr(client, "PING_INTERVAL", 0.2)
 
     async def script(websocket, heard):
@@ -588,7 +588,7 @@ async def test_places_on_quiet_channels_move_on(monkeypatch):
 # Moving to another instance
 
 
-async def test_it_moves_without_a_gap():
+async def test_session_moves_without_a_gap():
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
@@ -625,7 +625,7 @@ async def test_it_moves_without_a_gap():
     assert gateway.heard[1][0] == {"type": "subscribe", "channel": CHANNEL, "position": "p1"}
 
 
-async def test_what_is_under_way_while_it_moves_comes_once():
+async def test_events_under_way_during_a_move_arrive_once():
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
@@ -649,7 +649,7 @@ async def test_what_is_under_way_while_it_moves_comes_once():
     assert len(gateway.heard) == 2
 
 
-async def test_as_long_as_the_next_instance_does_not_take_it_it_stays(at_once):
+async def test_session_stays_until_the_next_instance_accepts(at_once):
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="going_away", within=5.0)
@@ -678,7 +678,7 @@ async def test_as_long_as_the_next_instance_does_not_take_it_it_stays(at_once):
     assert len(gateway.heard) == 2
 
 
-async def test_an_instance_that_does_not_want_it_does_not_end_the_connection_that_there_is(at_once):
+async def test_refusal_by_the_next_instance_keeps_the_present_connection(at_once):
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="going_away", within=5.0)
@@ -703,7 +703,7 @@ async def test_an_instance_that_does_not_want_it_does_not_end_the_connection_tha
                 await anext(session)
 
 
-async def test_an_instance_that_goes_before_it_has_moved(at_once):
+async def test_instance_that_closes_before_the_move_is_replaced(at_once):
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, **event(1))
@@ -724,7 +724,7 @@ async def test_an_instance_that_goes_before_it_has_moved(at_once):
             assert [(await anext(session)).data for _ in range(99)] == list(range(1, 100))
 
 
-async def test_a_state_that_replaces_what_was_missed_on_the_way_is_told_as_such():
+async def test_snapshot_instead_of_missed_events_is_preceded_by_a_gap():
     async def script(websocket, heard):
         await hear(websocket, heard)
         await say(
@@ -746,7 +746,7 @@ async def test_a_state_that_replaces_what_was_missed_on_the_way_is_told_as_such(
     assert (lost.type, lost.data, snapshot.type, snapshot.position) == ("gap", "expired", "snapshot", "p7")
 
 
-async def test_unsubscribing_forgets_the_place(at_once):
+async def test_unsubscribe_forgets_the_position(at_once):
     async def script(websocket, heard):
         for _ in range(2):
             await hear(websocket, heard)

@@ -23,7 +23,7 @@ class Clocks:
         self.steady += seconds
 
 
-def test_a_trouble_lasts_as_long_as_every_look_sees_it():
+def test_trouble_lasts_while_each_refresh_observes_it():
     clocks = Clocks()
     ledger = clocks.ledger()
     a, b = (Finding("a", number, Hindrance.UNKNOWN, "why") for number in (0, 1))
@@ -35,7 +35,7 @@ def test_a_trouble_lasts_as_long_as_every_look_sees_it():
     assert [(it.since - WEDNESDAY, it.seconds) for it in ledger.enter([Observed(a)])] == [(6, 0)]
 
 
-def test_a_clock_that_is_set_makes_no_trouble_longer():
+def test_trouble_does_not_age_when_the_clock_is_set():
     clocks = Clocks()
     ledger = clocks.ledger()
     finding = Finding("a", 0, Hindrance.UNKNOWN, "why")
@@ -46,7 +46,7 @@ def test_a_clock_that_is_set_makes_no_trouble_longer():
         assert [trouble.seconds for trouble in ledger.enter([Observed(finding)])] == [2]
 
 
-def test_another_transaction_is_another_trouble():
+def test_trouble_with_another_mark_is_a_new_one():
     clocks = Clocks()
     ledger = clocks.ledger()
     blocked = Finding("a", 0, Hindrance.BLOCKED, "3 records wait.")
@@ -63,7 +63,7 @@ def kinds(metadata: Metadata, failing: dict[Partition, int]) -> list[tuple[str, 
     return [(*it.finding[:2], it.finding.kind) for it in observe(metadata, extents, failing, {"ours"})]
 
 
-def test_each_partition_is_in_one_trouble():
+def test_partition_is_in_one_trouble_at_most():
     extents = {A: OffsetRange(0, 9, "id"), B: OffsetRange(0, 9, "id")}
     refused = Finding("a", None, Hindrance.REFUSED, "why")
     blocked = Metadata(extents, {A: 5, B: 5}, findings=[refused])
@@ -72,12 +72,12 @@ def test_each_partition_is_in_one_trouble():
     assert kinds(blocked, {B: NOT_ALLOWED}) == [("a", None, Hindrance.REFUSED), ("b", 0, Hindrance.REFUSED)]
 
 
-def test_that_one_of_our_topics_does_not_exist_is_no_trouble():
+def test_missing_topic_of_our_own_is_no_trouble():
     findings = [Finding(topic, None, Hindrance.ABSENT, "why") for topic in ("ours", "theirs")]
     assert kinds(Metadata(findings=findings), {}) == [("theirs", None, Hindrance.ABSENT)]
 
 
-def test_what_is_blocked_tells_how_much_waits_from_where():
+def test_blocked_partition_has_its_withheld_records_and_mark():
     metadata = Metadata({A: OffsetRange(0, 9, "id")}, {A: 5})
     ((finding, withheld, mark),) = observe(metadata, metadata.extents, {}, ())
     assert (withheld, mark) == (4, 5)
@@ -88,19 +88,19 @@ def trouble(kind: Hindrance, number: int | None = 0, seconds: float = 0, withhel
     return Trouble("a", number, kind, WEDNESDAY, "why", withheld, seconds)
 
 
-def test_who_may_not_read_does_not_wait():
+def test_refused_partition_is_not_waited_for():
     for number in (0, None):
         lags, (told,) = sort_out([trouble(Hindrance.REFUSED, number)], {A: 3, B: 4}, ())
         assert (lags, told.withheld) == ({B: 4}, 3)
 
 
-def test_who_cannot_read_waits_for_a_while():
+def test_unreachable_partition_is_waited_for_a_while():
     recent, old = (trouble(Hindrance.UNKNOWN, seconds=MAX_WAIT + more) for more in (0, 0.1))
     assert sort_out([recent], {A: 3, B: 4}, {A}) == ({A: 3, B: 4}, [recent])
     assert sort_out([old], {A: 3, B: 4}, {A}) == ({B: 4}, [old._replace(withheld=3)])
     assert sort_out([old], {A: 3, B: 4}, ()) == ({A: 3, B: 4}, [old]), "its records come all the same"
 
 
-def test_what_can_be_read_before_a_transaction_is_waited_for():
+def test_records_before_an_open_transaction_are_waited_for():
     blocked = trouble(Hindrance.BLOCKED, seconds=HOUR, withheld=2)
     assert sort_out([blocked], {A: 3}, ()) == ({A: 3}, [blocked])

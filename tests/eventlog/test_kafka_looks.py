@@ -49,7 +49,7 @@ def outcome(found: Generator[LogEvent, None, Metadata | None]) -> tuple[list[Log
             return told, end.value
 
 
-def test_one_look_is_under_way_at_a_time_and_the_next_comes_after_a_while(brokers: Brokers):
+def test_refresh_is_due_after_its_interval_and_never_twice_at_once(brokers: Brokers):
     looks = brokers.looks
     assert outcome(looks.result(0)) == ([], None)
     assert looks.begin(0)
@@ -64,7 +64,7 @@ def test_one_look_is_under_way_at_a_time_and_the_next_comes_after_a_while(broker
     assert len(brokers.asked) == 2
 
 
-def test_who_is_in_a_hurry_gets_the_next_look_when_the_present_one_has_ended(brokers: Brokers):
+def test_expedited_refresh_begins_when_the_present_one_has_ended(brokers: Brokers):
     looks = brokers.looks
     looks.begin(0)
     brokers.asked[0].set_result(SURVEY)
@@ -75,7 +75,7 @@ def test_who_is_in_a_hurry_gets_the_next_look_when_the_present_one_has_ended(bro
     assert not looks.begin(1)
 
 
-def test_a_look_that_fails_is_taken_again_soon_and_told_when_that_lasts(brokers: Brokers):
+def test_failed_refresh_is_retried_and_reported_when_that_lasts(brokers: Brokers):
     looks, now, told = brokers.looks, 0.0, list[LogEvent]()
     while now <= RENEW_AFTER:
         assert looks.begin(now)
@@ -92,7 +92,7 @@ def test_a_look_that_fails_is_taken_again_soon_and_told_when_that_lasts(brokers:
         outcome(looks.result(now))
 
 
-def test_a_look_that_hangs_is_told_and_given_up_in_the_end(brokers: Brokers):
+def test_hanging_refresh_is_reported_and_given_up(brokers: Brokers):
     looks = brokers.looks
     looks.begin(0)
     assert outcome(looks.result(OUTAGE_AFTER)) == ([], None)
@@ -102,7 +102,7 @@ def test_a_look_that_hangs_is_told_and_given_up_in_the_end(brokers: Brokers):
         outcome(looks.result(RENEW_AFTER + 0.1))
 
 
-def test_new_clients_are_given_as_long_as_the_first(brokers: Brokers):
+def test_refresh_of_new_clients_has_the_whole_timeout(brokers: Brokers):
     start = 10 * RENEW_AFTER
     looks = MetadataRefresh(brokers._take, brokers.outages, start)
     looks.begin(start + RENEW_AFTER)
@@ -110,7 +110,7 @@ def test_new_clients_are_given_as_long_as_the_first(brokers: Brokers):
     assert outcome(looks.result(start + RENEW_AFTER)) == ([Unavailable("no answer since 0")], None)
 
 
-def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends():
+def test_outage_is_reported_once_when_it_begins_and_once_when_it_ends():
     outages = Outages(lambda answered_at: "nobody there", 0)
     assert list(outages.answered(1)) == []
     assert list(outages.no_answer(1 + OUTAGE_AFTER)) == []
@@ -120,7 +120,7 @@ def test_an_outage_is_told_once_when_it_begins_and_once_when_it_ends():
     assert list(outages.answered(11)) == []
 
 
-def test_what_cannot_be_seen_now_is_looked_for_again_soon(brokers: Brokers):
+def test_partial_refresh_is_repeated_soon(brokers: Brokers):
     partial = Metadata(findings=[Finding("menus", 0, Hindrance.UNKNOWN, "no leader")])
     refused = Metadata(findings=[Finding("menus", 0, Hindrance.REFUSED, "no right")])
     for metadata, interval in ((partial, RETRY_INTERVAL), (refused, REFRESH_INTERVAL)):
@@ -133,7 +133,7 @@ def test_what_cannot_be_seen_now_is_looked_for_again_soon(brokers: Brokers):
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_whoever_has_nothing_to_poll_waits_though_no_look_is_under_way(brokers: Brokers, failed: bool):
+def test_wait_without_a_refresh_lasts_the_given_time(brokers: Brokers, failed: bool):
     if failed:
         brokers.looks.begin(0)
         brokers.asked[0].set_exception(OSError("refused"))
@@ -143,7 +143,7 @@ def test_whoever_has_nothing_to_poll_waits_though_no_look_is_under_way(brokers: 
     assert monotonic() - start >= 0.02
 
 
-def test_nobody_waits_for_longer_than_a_look_takes(brokers: Brokers):
+def test_wait_ends_with_the_refresh(brokers: Brokers):
     brokers.looks.begin(0)
     brokers.asked[0].set_result(SURVEY)
     start = monotonic()

@@ -55,21 +55,21 @@ def session() -> _Session:
     return session
 
 
-def test_what_is_appended_together_is_sent_together(session: _Session):
+def test_records_appended_together_are_sent_in_one_batch(session: _Session):
     assert len(session.send([NewRecord("a", b"x")] * 5)) == 5
     assert session._producer._sender.seen == [5]
     session.send([NewRecord("a", b"x")])
     assert session._producer._sender.seen == [5, 6]
 
 
-def test_what_comes_before_a_record_that_is_refused_is_sent(session: _Session):
+def test_records_before_a_rejected_one_are_sent(session: _Session):
     *kept, refusal = session.send([NewRecord("a", b"x"), NewRecord("a", b"x" * 101), NewRecord("a", b"x")])
     assert len(kept) == 1
     assert isinstance(refusal, RecordRejectedError)
     assert session._producer._sender.seen == [1]
 
 
-def test_while_a_record_waits_for_what_is_to_be_known_of_its_topic_nobody_sleeps(session: _Session):
+def test_sender_is_woken_for_the_metadata_of_a_topic(session: _Session):
     session.send([NewRecord("a", b"x"), NewRecord("new", b"x"), NewRecord("a", b"x")])
     assert session._producer._sender.seen == [1, 3]
 

@@ -32,13 +32,13 @@ def limits(monkeypatch):
         ((64, 64), 50_000, 32, 64),
     ],
 )
-def test_the_limit_is_raised_as_far_as_needed_and_possible(limits, before, wanted, allowed, after):
+def test_limit_of_open_files_is_raised_as_far_as_possible(limits, before, wanted, allowed, after):
     limits[:] = before
     assert allow_connections(wanted) == allowed
     assert limits == [after, before[1]]
 
 
-def test_the_system_understands_what_it_is_asked():
+def test_limit_of_open_files_is_read_from_the_system():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert allow_connections(1) == 1
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)

@@ -42,7 +42,7 @@ def test_limits_are_the_numbers_among_the_settings():
     assert not {("mesaya_limit", name) for name in ("PORT", "AUTH", "HOST", "PUBLISH_TOKEN")} & values.keys()
 
 
-def test_what_waits_and_the_size_of_the_log_are_asked_for():
+def test_gauges_read_send_queues_and_log_size_at_a_scrape():
     gauges = Gauges(quiet_feed(), Status(), {}, lambda: Waiting(1000, 3), lambda: 4096)
     values = told(gauges)
     assert values[("mesaya_waiting_bytes",)] == 1000
@@ -50,7 +50,7 @@ def test_what_waits_and_the_size_of_the_log_are_asked_for():
     assert values[("mesaya_log_bytes",)] == 4096
 
 
-def test_what_is_not_known_is_not_told():
+def test_gauges_without_a_value_are_left_out():
     values = told(Gauges(quiet_feed(), Status(), {}))
     assert ("mesaya_newest_record_age_seconds",) not in values
     assert ("mesaya_log_bytes",) not in values
@@ -76,7 +76,7 @@ def test_resumes_and_snapshots_are_those_of_the_feeds_sessions():
     assert values[("mesaya_snapshots_total",)] == 3
 
 
-def test_what_is_kept_for_many_is_asked_for():
+def test_gauges_read_kept_bytes_at_a_scrape():
     values = told(Gauges(quiet_feed(), Status(), {}, kept={"snapshots": lambda: 7}))
     assert values["mesaya_kept_bytes", "snapshots"] == 7
 

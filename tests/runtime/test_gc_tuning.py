@@ -4,7 +4,7 @@ import sys
 from mesaya_ws.runtime.gc_tuning import SWITCH_INTERVAL, THRESHOLDS, keep, tuned_gc
 
 
-async def test_pauses_are_short_within_the_context_and_as_before_behind_it():
+async def test_gc_settings_hold_within_the_context_only():
     before = gc.get_threshold(), sys.getswitchinterval()
     async with tuned_gc():
         assert (gc.get_threshold(), sys.getswitchinterval()) == (THRESHOLDS, SWITCH_INTERVAL)

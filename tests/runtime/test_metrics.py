@@ -47,7 +47,7 @@ def full_books():
     )
 
 
-def test_what_has_been_counted_is_told():
+def test_counters_are_exposed():
     told = families(full_books())
     assert values(told["mesaya_build_info"]) == {("1.2.3",): 1}
     assert values(told["mesaya_connections"]) == {(): 3}
@@ -73,12 +73,12 @@ def lagging_feed():
     return feed
 
 
-def test_what_is_known_and_not_published_is_told():
+def test_lag_is_exposed_by_partition():
     told = families(Metrics(), lagging_feed())
     assert values(told["mesaya_consumer_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
 
 
-def test_how_fresh_the_channels_are_is_told_as_clients_are_told():
+def test_freshness_is_exposed_as_in_messages():
     feed = quiet_feed()
     told = families(Metrics(), feed)
     assert values(told["mesaya_live"]) == {(): 0}
@@ -92,7 +92,7 @@ def test_how_fresh_the_channels_are_is_told_as_clients_are_told():
     assert feed.freshness() == {"live": True, "asOf": now, "lag": 0}
 
 
-def test_what_cannot_be_read_is_told_by_name_and_lags():
+def test_unreadable_parts_are_exposed_and_lag():
     troubles = [
         Trouble("mesa-ya.reviews.events", 1, Hindrance.BLOCKED, 0, "It waits.", 5, 100),
         Trouble("mesa-ya.menus.events", 0, Hindrance.UNKNOWN, 0, "It has no leader.", seconds=101),
@@ -119,7 +119,7 @@ def test_what_cannot_be_read_is_told_by_name_and_lags():
     }
 
 
-def test_what_is_held_now_is_told():
+def test_window_is_exposed():
     feed = quiet_feed()
     for channel, subscriber in (("a", object()), ("a", object()), ("b", object())):
         feed.hub.subscribe(channel, subscriber)
@@ -132,7 +132,7 @@ def test_what_is_held_now_is_told():
 
 
 @pytest.mark.parametrize("books", [Metrics(), full_books()], ids=["empty", "full"])
-def test_names_and_types_are_as_prometheus_wants_them(books):
+def test_metric_names_and_types_follow_prometheus(books):
     told = {name: family for name, family in families(books).items() if name.startswith("mesaya_")}
     assert len(told) > 15
     for name, family in told.items():
@@ -148,13 +148,13 @@ def test_names_and_types_are_as_prometheus_wants_them(books):
                 raise AssertionError(other)
 
 
-def test_processes_and_python_are_told_of():
+def test_process_and_python_are_exposed():
     told = families(Metrics())
     assert values(told["process_open_fds"])[()] > 0
     assert "python_info" in told
 
 
-def test_close_codes_of_the_clients_own_making_are_put_together():
+def test_unknown_close_codes_share_one_series():
     counted = {("1000", "client"): 1, ("1011", "client"): 2, ("1011", "service"): 3, ("3999", "client"): 4}
     closes = families(Metrics(closes={**counted, ("4999", "client"): 5}))["mesaya_connections_closed"]
     assert values(closes) == {
@@ -165,7 +165,7 @@ def test_close_codes_of_the_clients_own_making_are_put_together():
     }
 
 
-def test_a_histogram_counts_by_bounds_that_are_within():
+def test_histogram_bucket_includes_its_bound():
     histogram = Histogram()
     for seconds, count in ((-0.9, 1), (0.0005, 2), (0.0006, 1), (10.0, 1), (11.0, 3)):
         histogram.observe(seconds, count)
@@ -173,7 +173,7 @@ def test_a_histogram_counts_by_bounds_that_are_within():
     assert histogram.sum == pytest.approx(0.001 + 0.0006 + 10 + 33)
 
 
-def test_what_clocks_that_are_wrong_say_is_counted_apart():
+def test_implausible_durations_are_counted_apart():
     """A record without a time, or of a producer whose clock is a day off, would be most of what a mean tells."""
     metrics = Metrics()
     metrics.delivery.observe(0.004, 1000)
@@ -201,14 +201,14 @@ def test_histograms_are_cumulative():
     assert counts == {"0": 0, "1": 0, "2": 1}
 
 
-async def test_the_loop_is_watched(nursery, autojump_clock):
+async def test_loop_lag_is_measured(nursery, autojump_clock):
     metrics = Metrics()
     nursery.start_soon(watch_loop, metrics)
     await trio.sleep(3.5 * PROBE_SECONDS)
     assert metrics.loop_lag.counts == [3] + [0] * len(BOUNDS)
 
 
-async def test_collections_are_timed_and_only_while_somebody_watches():
+async def test_collections_are_timed_only_while_watched():
     metrics = Metrics()
     before = list(gc.callbacks)
     async with trio.open_nursery() as nursery:

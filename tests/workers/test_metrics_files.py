@@ -38,7 +38,7 @@ def of(name, worker, **labels):
     return name, frozenset({"worker": worker, **labels}.items())
 
 
-def test_what_each_has_counted_is_told_under_its_number():
+def test_merged_metrics_have_the_number_of_their_worker():
     told = samples(
         merged([Exposition("1", page(full_books()).decode(), True), Exposition("2", page(Metrics()).decode(), True)])
     )
@@ -49,7 +49,7 @@ def test_what_each_has_counted_is_told_under_its_number():
     assert told[of("mesaya_delivery_seconds_bucket", "2", le="+Inf")] == 0
 
 
-def test_of_the_gone_only_counts_are_told():
+def test_merged_metrics_of_an_ended_worker_have_no_gauges():
     told = samples(
         merged([Exposition("1", page(full_books()).decode(), False), Exposition("2", page(Metrics()).decode(), True)])
     )
@@ -59,7 +59,7 @@ def test_of_the_gone_only_counts_are_told():
     assert of("mesaya_connections", "2") in told
 
 
-def test_nothing_is_lost_on_the_way():
+def test_merged_metrics_keep_every_sample():
     alone = page(full_books()).decode()
     together = samples(merged([Exposition(worker, alone, True) for worker in ("1", "2")]))
     assert together == {
@@ -70,13 +70,13 @@ def test_nothing_is_lost_on_the_way():
 
 
 @given(st.dictionaries(st.text(), st.integers(0, 1000)))
-def test_labels_may_hold_anything(counts):
+def test_merged_metrics_accept_any_label(counts):
     alone = page(Metrics(refusals=counts)).decode()
     told = samples(merged([Exposition("7", alone, True)]))
     assert told == {(name, labels | {("worker", "7")}): value for (name, labels), value in samples(alone).items()}
 
 
-async def test_who_is_asked_tells_of_itself_as_of_now_and_of_the_others_as_they_have_written(tmp_path):
+async def test_rendered_metrics_are_current_for_this_worker_and_as_last_written_for_others(tmp_path):
     first, second = Metrics(messages_out=1), Metrics(messages_out=10)
     directories = [MetricsDirectory(tmp_path, 1), MetricsDirectory(tmp_path, 2)]
     await directories[0].render(lambda: page(first))
@@ -90,7 +90,7 @@ async def test_who_is_asked_tells_of_itself_as_of_now_and_of_the_others_as_they_
     assert told[of("mesaya_messages_sent_total", "2")] == 20
 
 
-async def test_a_worker_writes_again_and_again_and_in_the_end(tmp_path, monkeypatch):
+async def test_export_writes_at_intervals_and_at_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(metrics_files, "EXPORT_INTERVAL", 0.001)
     books = Metrics()
     other = MetricsDirectory(tmp_path, 2)
@@ -111,7 +111,7 @@ async def test_a_worker_writes_again_and_again_and_in_the_end(tmp_path, monkeypa
     assert await told() == 3
 
 
-async def test_who_has_not_written_for_a_while_is_gone(tmp_path):
+async def test_worker_with_a_stale_file_counts_as_ended(tmp_path):
     await MetricsDirectory(tmp_path, 1).render(lambda: page(full_books()))
     path = tmp_path / "1.prom"
     long_ago = path.stat().st_mtime - STALE_AFTER
@@ -121,7 +121,7 @@ async def test_who_has_not_written_for_a_while_is_gone(tmp_path):
     assert of("mesaya_connections", "1") not in told
 
 
-async def test_without_the_folder_each_tells_of_itself_and_goes_on(tmp_path, logged):
+async def test_metrics_without_a_usable_folder_are_those_of_this_worker(tmp_path, logged):
     folder = tmp_path / "gone"
     directory = MetricsDirectory(folder, 1)
     for count in (1, 2):

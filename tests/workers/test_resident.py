@@ -34,7 +34,7 @@ def served():
     return Served()
 
 
-async def test_it_serves_at_the_parents_port_alone(supervised, served):
+async def test_resident_serves_the_port_alone(supervised, served):
     async with supervised(serve=served.serve) as parent:
         await served.begun.wait()
         assert served.port == parent.port
@@ -45,7 +45,7 @@ async def test_it_serves_at_the_parents_port_alone(supervised, served):
     assert not served.role.shares_port, "it answers HTTP while it goes"
 
 
-async def test_a_reload_replaces_it_by_a_process(supervised, served):
+async def test_reload_replaces_the_resident_by_a_process(supervised, served):
     async with supervised(serve=served.serve) as parent:
         await served.begun.wait()
         signal.raise_signal(signal.SIGHUP)
@@ -61,7 +61,7 @@ async def test_a_reload_replaces_it_by_a_process(supervised, served):
         await parent.until_ended()
 
 
-async def test_it_stays_when_its_successor_does_not_get_ready(supervised, served, workers):
+async def test_resident_stays_when_the_candidate_is_not_ready_in_time(supervised, served, workers):
     workers("dies")
     async with supervised(serve=served.serve) as parent:
         await served.begun.wait()
@@ -70,7 +70,7 @@ async def test_it_stays_when_its_successor_does_not_get_ready(supervised, served
         assert not served.going.is_set()
 
 
-async def test_it_stays_when_the_settings_cannot_be_used(supervised, served):
+async def test_resident_stays_when_the_settings_are_wrong(supervised, served):
     async with supervised(serve=served.serve) as parent:
         await served.begun.wait()
         parent.settings = SettingsError(["PORT must be a whole number."])
@@ -79,7 +79,7 @@ async def test_it_stays_when_the_settings_cannot_be_used(supervised, served):
         assert not served.going.is_set()
 
 
-async def test_temporary_files_are_only_needed_for_a_reload(supervised, served, monkeypatch):
+async def test_resident_needs_no_temporary_directory_before_a_reload(supervised, served, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     async with supervised(serve=served.serve) as parent:
         await served.begun.wait()
@@ -89,7 +89,7 @@ async def test_temporary_files_are_only_needed_for_a_reload(supervised, served, 
         assert not served.going.is_set()
 
 
-async def test_what_it_raises_ends_the_parent(supervised):
+async def test_exception_of_the_resident_ends_the_supervisor(supervised):
     async def serve(settings, role):
         raise SettingsError(["the log is none"])
 
@@ -99,7 +99,7 @@ async def test_what_it_raises_ends_the_parent(supervised):
     assert caught.group_contains(SettingsError)
 
 
-async def test_a_second_signal_ends_it_at_once(supervised, served):
+async def test_second_signal_cancels_the_resident(supervised, served):
     async def deaf(settings, role):
         served.begun.set()
         await trio.sleep_forever()
@@ -112,7 +112,7 @@ async def test_a_second_signal_ends_it_at_once(supervised, served):
         await parent.until_ended()
 
 
-async def test_its_post_needs_no_others():
+async def test_role_of_the_resident_renders_its_own_metrics():
     worker = Resident(1, Settings(), lambda settings, role: None)
     assert await ResidentRole(worker, []).render_metrics(lambda: b"metrics") == b"metrics"
     assert not worker.accepts

@@ -96,20 +96,20 @@ def worker(log, logged, tmp_path):
     return run
 
 
-async def test_it_serves_the_socket_of_its_parent_and_says_so(worker):
+async def test_worker_accepts_on_the_inherited_socket_and_reports_it(worker):
     async with worker() as parent:
         await parent.until_it_accepts()
         await parent.client()
 
 
-async def test_it_tells_of_itself_under_its_number(worker):
+async def test_worker_renders_its_metrics_under_its_number(worker):
     async with worker() as parent:
         stream = await parent.connect()
         await stream.send_all(request("GET", "/metrics"))
         assert '\nmesaya_connections{worker="3"} 0.0\n' in (await read_answer(stream)).body.decode()
 
 
-async def test_one_that_relieves_another_takes_nobody_before_it_has_caught_up(worker, log):
+async def test_worker_that_relieves_accepts_only_after_it_has_caught_up(worker, log):
     log.fail()
     async with worker(relieves=True) as parent:
         stream = await parent.connect()
@@ -120,14 +120,14 @@ async def test_one_that_relieves_another_takes_nobody_before_it_has_caught_up(wo
         await parent.until_it_accepts()
 
 
-async def test_one_that_relieves_nobody_takes_connections_at_once(worker, log):
+async def test_worker_that_relieves_nobody_accepts_at_once(worker, log):
     log.fail()
     async with worker() as parent:
         await parent.until_it_accepts()
         await parent.client()
 
 
-async def test_when_it_is_let_go_it_takes_no_more_and_its_clients_move(worker, logged):
+async def test_worker_asked_to_stop_accepts_no_more_and_its_clients_move(worker, logged):
     async with worker(drain_seconds=3600) as parent:
         client = await parent.client()
         await parent.request_stop()
@@ -141,7 +141,7 @@ async def test_when_it_is_let_go_it_takes_no_more_and_its_clients_move(worker, l
         assert (await client.ask(type="ping"))["type"] == "pong"
 
 
-async def test_its_clients_are_told_to_come_back(worker):
+async def test_worker_asked_to_stop_closes_clients_with_service_restart(worker):
     async with worker() as parent:
         clients = [await parent.client() for _ in range(3)]
         await parent.request_stop()
@@ -152,7 +152,7 @@ async def test_its_clients_are_told_to_come_back(worker):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_is_as_good_and_a_second_one_says_nothing_new(worker, number):
+async def test_worker_stops_at_a_signal_and_ignores_a_second_one(worker, number):
     async with worker() as parent:
         client = await parent.client()
         signal.raise_signal(number)
@@ -160,7 +160,7 @@ async def test_a_signal_is_as_good_and_a_second_one_says_nothing_new(worker, num
         assert await client.closed_with() == (1012, "service_restart")
 
 
-async def test_who_was_let_in_but_has_not_said_what_it_wants_is_not_refused(worker):
+async def test_connection_without_a_request_at_the_stop_is_not_refused(worker):
     async with worker(close_timeout=PATIENCE) as parent:
         client = await parent.client()
         late = Client(await parent.connect())
@@ -172,7 +172,7 @@ async def test_who_was_let_in_but_has_not_said_what_it_wants_is_not_refused(work
         assert await late.closed_with() == (1012, "service_restart")
 
 
-async def test_the_last_counts_are_written(worker, tmp_path):
+async def test_worker_exports_its_last_counts_at_the_end(worker, tmp_path):
     async with worker() as parent:
         client = await parent.client()
         await parent.request_stop()

@@ -21,7 +21,7 @@ def told(caught):
     return str(error)
 
 
-async def test_there_are_as_many_workers_as_wanted_and_they_end_with_the_parent(supervised):
+async def test_supervisor_starts_as_many_workers_as_configured_and_stops_them_at_its_end(supervised):
     async with supervised(workers=3) as parent:
         ready = await parent.until("worker ready", 3)
         assert sorted(entry["worker"] for entry in ready) == [1, 2, 3]
@@ -39,13 +39,13 @@ async def test_a_port_that_is_taken_is_an_error(supervised):
             await supervise(Settings(host="127.0.0.1", port=parent.port), parent.load)
 
 
-async def test_without_a_place_for_temporary_files_it_says_so(supervised, monkeypatch, tmp_path):
+async def test_supervisor_without_a_temporary_directory_gives_up_with_a_sentence(supervised, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "does" / "not" / "exist"))
     with pytest.raises(GaveUpError, match=r"temporary files \(TMPDIR\): No such file or directory\."):
         await supervise(Settings(host="127.0.0.1", port=0, workers=2), Settings)
 
 
-async def test_a_worker_that_ends_by_itself_is_followed_by_another(supervised):
+async def test_worker_that_ends_by_itself_is_replaced(supervised):
     async with supervised(workers=2) as parent:
         await parent.until("worker ready", 2)
         victim = parent.events("worker started")[0]
@@ -56,7 +56,7 @@ async def test_a_worker_that_ends_by_itself_is_followed_by_another(supervised):
         assert parent.numbers == [1, 2]
 
 
-async def test_who_comes_when_others_serve_first_gets_ready(supervised, tmp_path):
+async def test_replacement_beside_other_workers_accepts_only_when_ready(supervised, tmp_path):
     async with supervised(workers=1) as parent:
         await parent.until("worker ready")
         signal.raise_signal(signal.SIGHUP)
@@ -66,7 +66,7 @@ async def test_who_comes_when_others_serve_first_gets_ready(supervised, tmp_path
         assert ("--relieves" in first, "--relieves" in second) == (False, True)
 
 
-async def test_when_workers_end_as_soon_as_they_serve_it_gives_up(supervised, workers):
+async def test_supervisor_whose_workers_keep_ending_gives_up(supervised, workers):
     workers("dies later")
     with pytest.raises(ExceptionGroup) as caught:
         async with supervised(workers=1) as parent:
@@ -75,7 +75,7 @@ async def test_when_workers_end_as_soon_as_they_serve_it_gives_up(supervised, wo
     assert len(parent.events("worker started")) == 1 + len(restart_policy.DELAYS)
 
 
-async def test_when_it_gives_up_the_others_are_let_go(supervised, workers):
+async def test_supervisor_that_gives_up_stops_the_other_workers(supervised, workers):
     with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - the error comes at the end of the context
         async with supervised(workers=2) as parent:
             await parent.until("worker ready", 2)
@@ -88,7 +88,7 @@ async def test_when_it_gives_up_the_others_are_let_go(supervised, workers):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-async def test_when_no_worker_has_ever_served_it_gives_up_at_once(supervised, workers, count):
+async def test_supervisor_whose_workers_never_served_gives_up_at_once(supervised, workers, count):
     workers("dies")
     with pytest.raises(ExceptionGroup) as caught:
         async with supervised(workers=count) as parent:
@@ -97,14 +97,14 @@ async def test_when_no_worker_has_ever_served_it_gives_up_at_once(supervised, wo
     assert len(parent.events("worker started")) == count
 
 
-async def test_a_worker_that_cannot_even_be_started_is_told_of(supervised):
+async def test_worker_that_cannot_be_started_is_reported(supervised):
     with pytest.raises(ExceptionGroup) as caught:
         async with supervised(command=("/does/not/exist",), workers=1) as parent:
             await parent.until_ended()
     assert "it could not be started: No such file" in told(caught)
 
 
-async def test_a_second_signal_ends_all_at_once(supervised, workers):
+async def test_second_signal_kills_all_workers(supervised, workers):
     workers("is deaf")
     async with supervised(workers=2, drain_seconds=3600) as parent:
         await parent.until("worker ready", 2)
@@ -114,7 +114,7 @@ async def test_a_second_signal_ends_all_at_once(supervised, workers):
         await parent.until_ended()
 
 
-async def test_a_worker_that_does_not_end_is_killed(supervised, workers, monkeypatch):
+async def test_worker_that_does_not_stop_in_time_is_killed(supervised, workers, monkeypatch):
     monkeypatch.setattr(supervisor, "STOP_TIMEOUT", 0.01)
     workers("is deaf")
     async with supervised(close_timeout=0.1) as parent:
@@ -124,7 +124,7 @@ async def test_a_worker_that_does_not_end_is_killed(supervised, workers, monkeyp
         assert parent.events("worker ended")[0]["how"] == "killed by SIGKILL"
 
 
-async def test_a_reload_replaces_one_worker_after_the_other(supervised):
+async def test_reload_replaces_workers_one_by_one(supervised):
     async with supervised(workers=2) as parent:
         await parent.until("worker ready", 2)
         signal.raise_signal(signal.SIGHUP)
@@ -143,7 +143,7 @@ async def test_a_reload_replaces_one_worker_after_the_other(supervised):
         assert parent.numbers == [1, 3]
 
 
-async def test_a_reload_can_change_how_many_there_are_but_not_the_port(supervised):
+async def test_reload_changes_the_number_of_workers_but_not_the_port(supervised):
     async with supervised(workers=2) as parent:
         await parent.until("worker ready", 2)
         for round, count in enumerate((3, 1), 1):
@@ -156,7 +156,7 @@ async def test_a_reload_can_change_how_many_there_are_but_not_the_port(supervise
 
 
 @pytest.mark.parametrize(("behaviour", "seconds"), [("dies", 100), ("is slow", 0.2)])
-async def test_a_reload_whose_worker_does_not_get_ready_changes_nothing(supervised, workers, behaviour, seconds):
+async def test_reload_whose_candidate_is_not_ready_in_time_changes_nothing(supervised, workers, behaviour, seconds):
     async with supervised(workers=2) as parent:
         await parent.until("worker ready", 2)
         workers(behaviour)
@@ -169,7 +169,7 @@ async def test_a_reload_whose_worker_does_not_get_ready_changes_nothing(supervis
         await parent.until("reloaded")
 
 
-async def test_a_reload_with_settings_that_are_wrong_changes_nothing(supervised):
+async def test_reload_with_wrong_settings_changes_nothing(supervised):
     async with supervised() as parent:
         await parent.until("worker ready")
         parent.settings = SettingsError(["PORT must be a number"])
@@ -179,7 +179,7 @@ async def test_a_reload_with_settings_that_are_wrong_changes_nothing(supervised)
         assert parent.numbers == [1]
 
 
-async def test_it_can_be_ended_in_the_middle_of_a_reload(supervised, workers):
+async def test_supervisor_in_a_reload_can_be_stopped(supervised, workers):
     async with supervised() as parent:
         await parent.until("worker ready")
         workers("is slow")

@@ -209,11 +209,12 @@ def test_of_a_batch_that_is_cut_short_nothing_is_invented(rows, data):
 
 
 @given(ROWS, st.data())
-def test_whatever_is_in_a_batch_it_is_read_or_called_corrupt(rows, data):
+def test_damaged_batch_is_read_or_rejected(rows, data):
     hurt = bytearray(batch_of([row[1:] for row in rows]))
     at = data.draw(st.integers(DefaultRecordBatch.HEADER_STRUCT.size, len(hurt) - 1))
     hurt[at] = data.draw(st.integers(0, 255))
-    with suppress(CorruptRecordError):
+    # A size that was damaged may be larger than a whole batch.
+    with suppress(CorruptRecordError, TooLargeError):
         assert all(isinstance(record, Record) for record in unpack(DefaultRecordBatch(hurt), *AT))
 
 
