@@ -11,7 +11,7 @@ from mesaya_ws.core.feed.written import WrittenStates
 from mesaya_ws.core.session.delivery import Delivery
 
 SHARE = 0.5
-"""Of its time, the most that an instance spends on writing states: after each, it rests as long as that took."""
+"""The share of its time that an instance spends on rendering, at most: it rests after each snapshot."""
 
 
 class SnapshotRenderer:
@@ -21,40 +21,40 @@ class SnapshotRenderer:
         self._feed = feed
         self._states = states
         self._rests = 1 / share - 1
-        self._asking: dict[Delivery, None] = {}  # in the order in which they came
-        self._asked = trio.Event()
+        self._requests: dict[Delivery, None] = {}  # in the order in which they came
+        self._requested = trio.Event()
 
     def request(self, delivery: Delivery) -> None:
-        """Have the state written that `delivery` waits for; it is handed over by `Delivery.on_rendered`."""
-        self._asking[delivery] = None
-        self._asked.set()
+        """Request the snapshot that `delivery` waits for; it is passed to `Delivery.on_rendered`."""
+        self._requests[delivery] = None
+        self._requested.set()
 
     async def run(self) -> None:
-        """Write and hand over, for ever."""
+        """Render and deliver snapshots until cancelled."""
         while True:
-            await self._until_asked()
-            asking, self._asking = self._asking, {}
+            await self._wait_requested()
+            requests, self._requests = self._requests, {}
             wanted: dict[Channel, list[Delivery]] = {}
-            for delivery in asking:
+            for delivery in requests:
                 if delivery.to_render is not None:
                     wanted.setdefault(delivery.to_render, []).append(delivery)
             for channel, deliveries in wanted.items():
-                await self._hand_over(channel, deliveries)
+                await self._render(channel, deliveries)
 
-    async def _until_asked(self) -> None:
-        """Wait for somebody who asks; meanwhile, let go of what is not new any more."""
-        while not self._asked.is_set():
+    async def _wait_requested(self) -> None:
+        """Wait for a request; meanwhile, forget snapshots that are too old to be shared."""
+        while not self._requested.is_set():
             with trio.move_on_at(self._states.forget(trio.current_time()) or inf):
-                await self._asked.wait()
-        self._asked = trio.Event()
+                await self._requested.wait()
+        self._requested = trio.Event()
 
-    async def _hand_over(self, channel: Channel, deliveries: list[Delivery]) -> None:
+    async def _render(self, channel: Channel, deliveries: list[Delivery]) -> None:
         state = self._states.find(channel, self._feed.window, trio.current_time())
         busy = 0.0
         if state is None:
             await between_records(self._feed)
             state = self._feed.snapshot(channel)
-            busy = await _write(state)
+            busy = await _render_pieces(state)
             if state.size:
                 self._states.keep(state, trio.current_time())
         for delivery in deliveries:
@@ -64,16 +64,16 @@ class SnapshotRenderer:
 
 
 async def between_records(feed: Feed) -> None:
-    """Wait until all is published of what has been taken: then a state may be taken, and a place given out.
+    """Wait until every record that was taken is published entirely: only then is there a position to snapshot.
 
-    Whoever owns the feed is at work on it, with a step in every turn of the event loop.
+    The feed's owner publishes a step in each turn of the event loop.
     """
     while feed.is_mid_record:
         await trio.lowlevel.checkpoint()
 
 
-async def _write(state: Snapshot) -> float:
-    """Write a state while others run; return the seconds that this alone has taken."""
+async def _render_pieces(state: Snapshot) -> float:
+    """Render a snapshot while other tasks run; return the seconds that the rendering itself took."""
     busy, began = 0.0, trio.current_time()
     for _ in state.write():
         busy += trio.current_time() - began

@@ -16,7 +16,7 @@ from kafka.errors import (
 )
 
 from mesaya_ws.eventlog.kafka.driver import consumer as module
-from mesaya_ws.eventlog.kafka.driver.consumer import PAUSED_WAIT, TEND_INTERVAL, Consumer
+from mesaya_ws.eventlog.kafka.driver.consumer import MAINTENANCE_INTERVAL, PAUSED_WAIT, Consumer
 
 A, B = TopicPartition("a", 0), TopicPartition("b", 0)
 
@@ -282,20 +282,20 @@ def test_nothing_more_is_asked_for_before_all_that_has_come_is_taken(polling: Co
 
 def test_while_an_answer_is_awaited_it_is_not_asked_for_again(polling: Consumer, broker: Broker):
     broker.turns = [lambda: None] * 5
-    polling.poll(TEND_INTERVAL / 2)
-    polling.poll(TEND_INTERVAL / 2)
+    polling.poll(MAINTENANCE_INTERVAL / 2)
+    polling.poll(MAINTENANCE_INTERVAL / 2)
     assert broker.asked() == 1
 
 
 def test_whoever_has_answered_is_asked_again_at_once_though_it_had_nothing(polling: Consumer, broker: Broker):
     broker.turns = [lambda: polling.raw._fetcher._clear_pending_fetch_request(1, None)]
-    polling.poll(TEND_INTERVAL / 2)
+    polling.poll(MAINTENANCE_INTERVAL / 2)
     assert broker.asked() == 2
 
 
 def test_places_are_seen_to_now_and_then_and_partitions_that_are_new_asked_for(polling: Consumer, broker: Broker):
     for _ in range(3):
-        polling.poll(TEND_INTERVAL * 1.5)
+        polling.poll(MAINTENANCE_INTERVAL * 1.5)
     assert broker.asked() == broker.done.count("maybe_validate_positions") == 3
 
 
