@@ -82,6 +82,12 @@ class Metrics:
     """Requests to the platform's API, by outcome: `answered`, `unknown` or `failed`."""
     tokens: Counts = Factory(Counter)
     """By what came of them: `accepted`, `unavailable`, or what is wrong with them (`core.access.tokens.Flaw`)."""
+    key_readings: Counts = Factory(Counter)
+    """Of the issuer's key set, by what came of them: `read` or `failed`."""
+    keys: int = 0
+    """How many keys of the issuer are in use."""
+    keys_read_at: float | None = None
+    """When they were read last, in seconds of the clock that nobody sets; None: never."""
     checkpoint: str | None = None
     """The id of the newest complete checkpoint; None without one."""
     checkpoint_since: float = 0.0

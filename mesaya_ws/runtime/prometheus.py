@@ -112,6 +112,11 @@ class _Collector(Collector):
         yield _histogram("gc_pause_seconds", "Pauses of the garbage collector.", *m.gc_pauses, label="generation")
         yield _by("platform_api_requests", "Questions to the platform's API, by outcome.", "outcome", m.questions)
         yield _by("tokens", "Tokens of clients, by outcome.", "outcome", m.tokens)
+        yield _by("key_readings", "Readings of the issuer's key set, by outcome.", "outcome", m.key_readings)
+        if m.keys_read_at is not None:
+            age = monotonic() - m.keys_read_at
+            yield GaugeMetricFamily("mesaya_keys", "Keys of the issuer that are in use.", m.keys)
+            yield GaugeMetricFamily("mesaya_keys_age_seconds", "Time since they were read.", age)
         if m.checkpoint is not None:
             age = monotonic() - m.checkpoint_since
             yield GaugeMetricFamily("mesaya_checkpoint_age_seconds", "Age of the newest checkpoint.", age)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
-from attrs import define
+from attrs import define, field
 
 from mesaya_ws.core.log.trouble import Hindrance, Trouble, sentences
 
@@ -30,6 +30,8 @@ class Status:
     full: str | None = None
     troubles: Sequence[Trouble] = ()
     not_ready_when: Collection[str] = NOT_READY_WHEN
+    unread: dict[str, str] = field(factory=dict)
+    """What else is to be read before clients can be served, by name, each with the sentence that says so."""
 
     @property
     def ready(self) -> bool:
@@ -51,6 +53,8 @@ class Status:
             yield "outage" if self.caught_up else "starting", f"The event log does not answer: {self.outage}"
         elif not self.caught_up:
             yield "starting", "The history in the event log is still being read."
+        for sentence in self.unread.values():
+            yield "starting", sentence
         if self.outage is None:
             # A missing topic has no records: nothing is withheld from clients.
             for sentence in sentences([trouble for trouble in self.troubles if trouble.kind is not Hindrance.ABSENT]):
