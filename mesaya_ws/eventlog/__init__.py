@@ -7,9 +7,10 @@ import trio
 
 from mesaya_ws.core.log.inspection import Inspection
 from mesaya_ws.core.log.interface import EventLog
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS, REVOCATIONS
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
 from mesaya_ws.settings import MIB, Settings, followed
+from mesaya_ws.settings.tokens import DAY, token_sources
 
 
 def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
@@ -42,6 +43,25 @@ def open_state_log(settings: Settings) -> AbstractAsyncContextManager[EventLog |
         own = attrs.evolve(settings, kafka_topics=(topic,), max_record_bytes=4 * MIB)
         return open_kafka_log(own, {topic: COMPACTED})
     return open_sqlite_log(settings.event_log_file, (topic,), compact=True)
+
+
+def open_revocation_log(settings: Settings) -> AbstractAsyncContextManager[EventLog | None]:
+    """Return a log of the topic of revocations alone; None where no tokens are verified.
+
+    It keeps the last record of every user; in Kafka, for a day longer than JWT_MAX_AGE, after which it says nothing.
+    Entering raises `SettingsError`, as that of the event log does.
+    """
+    if not settings.auth or not token_sources(settings):
+        return nullcontext()
+    if settings.kafka_brokers:
+        from mesaya_ws.eventlog.kafka import COMPACTED, open_kafka_log
+
+        own = attrs.evolve(settings, kafka_topics=(REVOCATIONS,), max_record_bytes=MIB)
+        kept = str(round((settings.jwt_max_age + DAY) * 1000))
+        return open_kafka_log(
+            own, {REVOCATIONS: {**COMPACTED, "cleanup.policy": "compact,delete", "retention.ms": kept}}
+        )
+    return open_sqlite_log(settings.event_log_file, (REVOCATIONS,), compact=True)
 
 
 def log_bytes(settings: Settings) -> int | None:

@@ -22,7 +22,6 @@ import trio
 from attrs import evolve, frozen
 
 from mesaya_ws import __version__
-from mesaya_ws.core.access.authentication import Authentication, NoKeys
 from mesaya_ws.core.access.connection_limit import ConnectionLimit
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub, SendQueue
@@ -35,11 +34,12 @@ from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.services import Command
 from mesaya_ws.core.session.session import Limits, Session
-from mesaya_ws.eventlog import log_bytes, open_event_log, open_state_log
+from mesaya_ws.eventlog import log_bytes, open_event_log, open_revocation_log, open_state_log
 from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.driver import EVENTS_AHEAD
 from mesaya_ws.gateway.history import HistoryReader
+from mesaya_ws.gateway.identity_tasks import build_identities
 from mesaya_ws.gateway.ingest import ingest, report
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
@@ -62,7 +62,6 @@ from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings, limits_of
 from mesaya_ws.settings.display import fingerprints
-from mesaya_ws.settings.tokens import token_sources
 from mesaya_ws.workers.role import Role
 
 if TYPE_CHECKING:
@@ -121,9 +120,12 @@ async def serve(
         tuned_gc(),
         open_event_log(settings) as event_log,
         open_state_log(settings) as state_log,
+        open_revocation_log(settings) as revocation_log,
         trio.open_nursery() as background,
     ):
         services = _build(settings, role or Role(), event_log, state_log)
+        identities = build_identities(settings, services.metrics, revocation_log)
+        identities.start(background, services.status)
         background.start_soon(services.role.wait_shutdown, services.stopping, background.cancel_scope)
         _start_log(services, background)
         _start_background(services, background)
@@ -137,6 +139,7 @@ async def serve(
             services.feed.freshness,
             partial(services.role.render_metrics, render),
             configuration,
+            identities.revoke,
         )
         async with trio.open_nursery() as clients:
             dispatcher = Dispatcher(
@@ -146,7 +149,7 @@ async def serve(
                 partial(services.websockets.serve, clients),
                 partial(serve_http, app),
                 bound,
-                _authentication(settings, services.metrics),
+                identities.authentication,
             )
             await _serve_until_stopped(services, dispatcher, clients, task_status)
         background.cancel_scope.cancel()
@@ -311,25 +314,6 @@ def _gauges(services: Services) -> Gauges:
         partial(log_bytes, services.settings),
         {"snapshots": lambda: services.states.bytes, "history": lambda: services.history.bytes},
     )
-
-
-def _authentication(settings: Settings, metrics: Metrics) -> Authentication | None:
-    """Return what says whom tokens name; None with AUTH=off, where they do not count."""
-    if not settings.auth:
-        return None
-    if not token_sources(settings):
-        return NoKeys()
-    # What verifies takes 50 ms to import: only gateways that have keys pay for that.
-    from mesaya_ws.gateway.identities import Authenticator, FixedKeys, configured_keys, token_rules
-
-    return Authenticator(FixedKeys(configured_keys(settings)), token_rules(settings), _NothingRevoked(), metrics)
-
-
-class _NothingRevoked:
-    """What has been revoked: nothing."""
-
-    def is_revoked(self, user: str, issued_at: float | None) -> bool:
-        return False
 
 
 def _waiting(connections: Collection[Connection]) -> Waiting:

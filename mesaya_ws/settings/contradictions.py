@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from mesaya_ws.core.platform.topics import REVOCATIONS
 from mesaya_ws.settings import Settings, followed
 from mesaya_ws.settings.tokens import token_sources
 
@@ -10,6 +11,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
     """Yield a sentence for each contradiction."""
     yield from _kafka(settings)
     yield from _tokens(settings)
+    if REVOCATIONS in (*settings.kafka_topics, settings.checkpoint_topic):
+        yield f"{REVOCATIONS} is the topic of revocations: neither KAFKA_TOPICS nor CHECKPOINT_TOPIC may name it"
     if settings.checkpoint_topic in followed(settings):
         yield f"CHECKPOINT_TOPIC={settings.checkpoint_topic} is followed for its events: choose a topic of its own"
 

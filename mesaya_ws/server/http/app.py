@@ -24,6 +24,7 @@ from mesaya_ws.server.http.health import health_routes
 from mesaya_ws.server.http.publish import publish_route
 from mesaya_ws.server.http.request import authorize
 from mesaya_ws.server.http.request_log import RequestLog
+from mesaya_ws.server.http.revoke import Revoke, revoke_route
 from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.settings import Settings
 
@@ -38,11 +39,12 @@ def create_app(
     freshness: Callable[[], Fresh],
     tell: Callable[[], Awaitable[bytes]],
     configuration: Mapping[str, object] = NOTHING_SAID,
+    revoke: Revoke | None = None,
 ) -> ASGIApp:
     """Return the application that answers everything but WebSockets.
 
     It answers with what `tell` returns when it is asked for the metrics, and with `configuration` for the settings,
-    which only those are told who have PUBLISH_TOKEN, if there is one.
+    which only those are told who have PUBLISH_TOKEN, if there is one. `revoke` is None where no tokens are verified.
     """
 
     async def show_configuration(request: Request) -> Response:
@@ -62,6 +64,7 @@ def create_app(
             Route("/configuration", show_configuration),
             publish_route(settings, publisher),
             broadcast_route(settings, publisher),
+            revoke_route(settings, revoke),
         ],
         middleware=[
             Middleware(

@@ -9,7 +9,7 @@ from mesaya_ws import __version__
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.watermark import Fresh
-from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
@@ -27,7 +27,9 @@ TOKEN = "a token of the tests"
 class Service:
     """An application and all that it answers from."""
 
-    def __init__(self, *, token: str = TOKEN, append_timeout: float = 25.0, **settings: Any) -> None:
+    def __init__(
+        self, *, token: str = TOKEN, append_timeout: float = 25.0, revokes: bool = True, **settings: Any
+    ) -> None:
         self.log, self.metrics, self.status = FakeLog(), Metrics(), Status(caught_up=True)
         self.fresh: Fresh = {"live": True, "asOf": 1_800_000_000_000, "lag": 0}
         render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
@@ -39,7 +41,13 @@ class Service:
             self.status,
             lambda: self.fresh,
             partial(Role().render_metrics, render),
+            revoke=self.revoke if revokes else None,
         )
+
+    async def revoke(self, user: str, before: int) -> int:
+        """Revoke as a gateway does, by the log, which has known a later revocation of u2."""
+        await self.log.append([NewRecord("mesa-ya.auth.events", f"{user} {before}".encode())])
+        return max(before, 1_900_000_000_000) if user == "u2" else before
 
     @property
     def records(self) -> list[Record]:

@@ -1,0 +1,91 @@
+"""Follows the topic of revocations, so that a token that is revoked on one instance is dead on all of them."""
+
+from collections.abc import Callable
+
+import trio
+
+from mesaya_ws.core.access.revocations import Revocation, RevokedTokens, revocation_of, revocation_record
+from mesaya_ws.core.log.events import LogEvent, LogMetadata, PollResult, Records, TopicRecreated, Truncated
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
+from mesaya_ws.core.log.records import Partition, Record, Source
+from mesaya_ws.runtime.clocks import now_ms
+from mesaya_ws.runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+READ_BACK_SECONDS = 10.0
+"""How long a revocation may take from its append until it is read."""
+
+
+class TokenRevocations:
+    """The revocations in `event_log`, which holds nothing else. `ready` is set once what it held has been read.
+
+    `on_revoked` is called with each that is read, after it has taken effect here; those of the start included.
+    """
+
+    def __init__(self, event_log: EventLog, max_age: float, clock: Callable[[], int] = now_ms) -> None:
+        self.ready = trio.Event()
+        self.on_revoked: Callable[[Revocation], None] = lambda revocation: None
+        self._event_log = event_log
+        self._clock = clock
+        self._revoked = RevokedTokens(max_age)
+        self._next: dict[Partition, int] = {}
+        self._lags: dict[Source, int] = {}
+        self._has_read = trio.Event()
+
+    def is_revoked(self, user: str, issued_at: float | None) -> bool:
+        """Return whether tokens of a user that were issued then (s since 1970; None: not said) are dead."""
+        return self._revoked.is_revoked(user, issued_at, self._clock())
+
+    async def run(self) -> None:
+        """Follow the log, for ever."""
+        await self._event_log.follow(self._deliver)
+
+    async def revoke(self, user: str, before: int) -> int:
+        """Revoke the tokens of a user that were issued before some time (ms since 1970); return it, or a later one.
+
+        Returns when this has been read back, and holds here; other instances read it at the same time. Raises
+        `LogUnavailableError` (it may have been revoked or not; to repeat it harms nothing) or `RecordRejectedError`.
+        """
+        # Of each user the log keeps the last record only: it must not say less than the one before it.
+        before = max(before, self._revoked.before(user, self._clock()))
+        with trio.move_on_after(READ_BACK_SECONDS):
+            [place] = await self._event_log.append([revocation_record(Revocation(user, before))])
+            while self._next.get(Partition(place.topic, place.partition), 0) <= place.offset:
+                await self._has_read.wait()
+            return before
+        raise LogUnavailableError("The revocation was not read back in time: it may have been made or not; repeat it.")
+
+    async def _deliver(self, event: LogEvent) -> None:
+        match event:
+            case LogMetadata(_, lags):
+                self._lags = dict(lags)
+            case Records():
+                self._take(event)
+            case PollResult(batches):
+                for batch in batches:
+                    self._take(batch)
+            case TopicRecreated(topic):
+                # What it said stays in force here: nobody has taken that back.
+                self._next = {partition: next_ for partition, next_ in self._next.items() if partition.topic != topic}
+            case Truncated(partition, next_offset):
+                self._next[partition] = min(next_offset, self._next.get(partition, next_offset))
+        if isinstance(event, LogMetadata | Records | PollResult) and not any(self._lags.values()):
+            self.ready.set()
+        self._has_read.set()
+        self._has_read = trio.Event()
+        await trio.lowlevel.checkpoint()
+
+    def _take(self, batch: Records) -> None:
+        for record in batch.records:
+            self._next[Partition(record.topic, record.partition)] = record.offset + 1
+            self._note(record)
+        self._lags[batch.source] = batch.lag
+
+    def _note(self, record: Record) -> None:
+        revocation = revocation_of(record)
+        if revocation is not None:
+            self._revoked.put(revocation, record.timestamp, self._clock())
+            self.on_revoked(revocation)
+        elif record.value is not None:
+            log.warning("a record of the revocations' topic cannot be understood", offset=record.offset)

@@ -1,0 +1,171 @@
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from mesaya_ws.core.access.revocations import Revocation
+from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.platform.topics import REVOCATIONS
+from mesaya_ws.eventlog import open_revocation_log
+from mesaya_ws.gateway.revocations import READ_BACK_SECONDS, TokenRevocations
+from mesaya_ws.runtime.clocks import now_ms
+from mesaya_ws.settings import Settings
+from tests.fakes import FakeLog
+from tests.issuer import Issuer
+
+AGE = 86_400.0
+PATIENCE = 20.0
+
+
+@asynccontextmanager
+async def following(*logs):
+    """Follow each of the logs on an instance of its own."""
+    instances = [TokenRevocations(log, AGE) for log in logs]
+    async with trio.open_nursery() as nursery:
+        for instance in instances:
+            nursery.start_soon(instance.run)
+        with trio.fail_after(PATIENCE):
+            for instance in instances:
+                await instance.ready.wait()
+            yield instances
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+def log():
+    return FakeLog((REVOCATIONS,))
+
+
+async def test_revocation_holds_on_every_instance_and_on_those_that_start_later(log):
+    now = now_ms()
+    async with following(log, log) as (here, there):
+        arrived = trio.Event()
+        there.on_revoked = lambda revocation: arrived.set()
+        assert not here.is_revoked("u1", now / 1000 - 1)
+        assert await here.revoke("u1", now) == now
+        assert here.is_revoked("u1", now / 1000 - 1)
+        await arrived.wait()
+        assert there.is_revoked("u1", None)
+        assert not there.is_revoked("u1", now / 1000)
+        assert not there.is_revoked("u2", None)
+    async with following(log) as (later,):
+        assert later.is_revoked("u1", now / 1000 - 1)
+
+
+async def test_revocation_says_no_less_than_the_one_before_it(log):
+    now = now_ms()
+    async with following(log) as (here,):
+        await here.revoke("u1", now)
+        assert await here.revoke("u1", now - 5000) == now
+    assert log.appended[-1].value == log.appended[0].value
+
+
+async def test_each_revocation_that_is_read_is_called_for(log):
+    told = []
+    now = now_ms()
+    await log.append([NewRecord(REVOCATIONS, b"nonsense"), NewRecord(REVOCATIONS, None, b"u9")])
+    async with following(log) as (here,):
+        here.on_revoked = told.append
+        await here.revoke("u1", now)
+        await here.revoke("u2", now)
+    assert told == [Revocation("u1", now), Revocation("u2", now)]
+
+
+async def test_record_that_says_nothing_is_logged_and_harms_nothing(log, logged):
+    await log.append([NewRecord(REVOCATIONS, b"nonsense"), NewRecord(REVOCATIONS, None, b"u9")])
+    async with following(log):
+        pass
+    assert [(line["event"], line["offset"]) for line in logged() if line["level"] == "warning"] == [
+        ("a record of the revocations' topic cannot be understood", 0)
+    ]
+
+
+async def test_log_that_does_not_answer_is_told_and_the_instance_goes_on(log, autojump_clock):
+    async with trio.open_nursery() as nursery:
+        here = TokenRevocations(log, AGE)
+        nursery.start_soon(here.run)
+        await here.ready.wait()
+        log.fail()
+        with pytest.raises(LogUnavailableError):
+            await here.revoke("u1", now_ms())
+        log.recover()
+        await here.revoke("u1", now_ms())
+        assert here.is_revoked("u1", None)
+        nursery.cancel_scope.cancel()
+
+
+async def test_revocation_that_is_not_read_back_in_time_is_not_told_as_done(log, autojump_clock):
+    here = TokenRevocations(log, AGE)  # nobody reads
+    before = trio.current_time()
+    with pytest.raises(LogUnavailableError, match="not read back"):
+        await here.revoke("u1", now_ms())
+    assert trio.current_time() - before == READ_BACK_SECONDS
+
+
+async def test_revocations_stay_in_the_embedded_log(tmp_path):
+    settings = Settings(event_log_file=tmp_path / "log.sqlite3", jwt_public_key=Issuer("EC").pem)
+    now = now_ms()
+    async with (
+        open_revocation_log(settings) as one,
+        open_revocation_log(settings) as other,
+        following(one, other) as (
+            here,
+            there,
+        ),
+    ):
+        arrived = trio.Event()
+        there.on_revoked = lambda revocation: arrived.set()
+        await here.revoke("u1", now)
+        await here.revoke("u1", now + 1)
+        await arrived.wait()
+    async with open_revocation_log(settings) as log, following(log) as (later,):
+        assert later.is_revoked("u1", now / 1000 - 1)
+        [(_, extent)] = (await log.extents()).items()
+        assert extent.end == 2
+
+
+async def test_no_log_of_revocations_is_opened_where_no_token_is_verified():
+    async with open_revocation_log(Settings()) as log:
+        assert log is None
+    async with open_revocation_log(Settings(auth=False, jwt_public_key=Issuer("EC").pem)) as log:
+        assert log is None
+
+
+@pytest.mark.kafka
+async def test_revocations_in_kafka_are_kept_by_user_and_for_as_long_as_they_count(kafka_brokers):
+    settings = Settings(kafka_brokers=(kafka_brokers,), jwt_public_key=Issuer("EC").pem, jwt_max_age=AGE)
+    now = now_ms()
+    async with (
+        open_revocation_log(settings) as one,
+        open_revocation_log(settings) as other,
+        trio.open_nursery() as tasks,
+    ):
+        here, there = TokenRevocations(one, AGE), TokenRevocations(other, AGE)
+        for instance in (here, there):
+            tasks.start_soon(instance.run)
+        arrived = trio.Event()
+        there.on_revoked = lambda revocation: arrived.set() if revocation == Revocation("u1", now) else None
+        with trio.fail_after(3 * PATIENCE):
+            await here.ready.wait()
+            await there.ready.wait()
+            await here.revoke("u1", now)
+            assert here.is_revoked("u1", None)
+            await arrived.wait()
+        tasks.cancel_scope.cancel()
+    assert await trio.to_thread.run_sync(topic_configs, kafka_brokers) == {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": str(round(2 * AGE * 1000)),
+    }
+
+
+def topic_configs(brokers):
+    """Return how the topic was made."""
+    admin = KafkaAdminClient(bootstrap_servers=brokers)
+    try:
+        [configs] = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, REVOCATIONS)])["topic"].values()
+    finally:
+        admin.close()
+    return {name: configs[name]["value"] for name in ("cleanup.policy", "retention.ms")}
