@@ -21,7 +21,7 @@ from mesaya_ws.core.log.events import (
     Unavailable,
 )
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.log.trouble import TOLD, Hindrance, Trouble, lasting, of_kind
+from mesaya_ws.core.log.trouble import NAMED, Hindrance, Trouble, lasting, of_kind
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.session.registry import SessionRegistry
@@ -156,8 +156,8 @@ def _part(trouble: Trouble) -> tuple[str, int | None, Hindrance]:
 
 def _names(troubles: Sequence[Trouble]) -> list[str]:
     """Return which parts those are, as `topic` or `topic/partition`; the first of them."""
-    names = [topic if number is None else f"{topic}/{number}" for topic, number, *_ in troubles[:TOLD]]
-    return names if len(troubles) <= TOLD else [*names, f"and {len(troubles) - TOLD} more"]
+    names = [topic if number is None else f"{topic}/{number}" for topic, number, *_ in troubles[:NAMED]]
+    return names if len(troubles) <= NAMED else [*names, f"and {len(troubles) - NAMED} more"]
 
 
 async def _announce_gaps(feed: Feed, registry: SessionRegistry[Any]) -> None:

@@ -414,14 +414,14 @@ class Feed:
 
     def replay_after(self, snapshot: Snapshot) -> Replay:
         """Return what was published on the channel after a snapshot that `continues`."""
-        return Replay(ReplayRange(self.window, snapshot.channel.name, {}, told=snapshot.serial))
+        return Replay(ReplayRange(self.window, snapshot.channel.name, {}, sent=snapshot.serial))
 
     def replay_unwritten(self, channel: Channel) -> Replay:
         """Return what was published after the frames that the subscriber had which is just being offered more.
 
         States that a later one supersedes are left out.
         """
-        stretch = ReplayRange(self.window, channel.name, {}, told=self.hub.written(channel.name))
+        stretch = ReplayRange(self.window, channel.name, {}, sent=self.hub.written(channel.name))
         return Replay(stretch, conflates=True)
 
     def continues(self, snapshot: Snapshot) -> bool:

@@ -1,1 +1,1 @@
-"""What an event log is: records, what its followers are told, and the one order in which records are taken."""
+"""What an event log is: records, what its followers receive, and the one order in which records are taken."""

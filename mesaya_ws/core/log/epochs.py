@@ -1,7 +1,7 @@
 """The epochs of a partition: which of its offsets were given out in which life of its log.
 
 A log can lose its end: a broker becomes leader that did not have it, or a file is put back from a backup. Then the same
-offsets are given out a second time, and only the epoch in which a record was written tells which of two it is. The
+offsets are given out a second time, and only the epoch in which a record was written shows which of two it is. The
 epoch of a place in a partition is that of the record before it. So a place is a place in this log if its epoch is the
 one that the log has there; whoever comes from a longer log, which lost its end since, is noticed.
 
@@ -45,7 +45,7 @@ class Epochs:
         end = bisect_left(self._begins, offset)
         del self._begins[end:], self._numbers[end:]
 
-    def is_behind(self, offset: int) -> bool:
+    def has_passed(self, offset: int) -> bool:
         """Return whether the place `offset` lies in the last epoch that is known, or none is."""
         return not self._begins or self._begins[-1] < offset
 
@@ -55,7 +55,7 @@ class Epochs:
         return self._numbers[index] if index >= 0 else None
 
     def agreed(self, other: "Epochs", offset: int) -> int:
-        """Return up to which place, `offset` at most, both tell of the same records; what is not known is no objection.
+        """Return up to which place, `offset` at most, both hold the same records; what is not known is no objection.
 
         Numbers are never drawn twice: two logs that share one are the same up to where it ends in either.
         """

@@ -1,4 +1,4 @@
-"""What a follower of the log is told: records, and what happens to the log itself."""
+"""What a follower of the log receives: records, and what happens to the log itself."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from mesaya_ws.core.log.trouble import Trouble
 
 
 class Records(NamedTuple):
-    """The next records of one source; the source is known to hold `lag` more behind them."""
+    """The next records of one source; the source is known to hold `lag` more after them."""
 
     source: Source
     records: Sequence[Record]
@@ -25,7 +25,7 @@ class PollResult(NamedTuple):
 
 
 class LogMetadata(NamedTuple):
-    """A look at the whole log: told first, then every few seconds, and when topics or partitions appear.
+    """What the whole log holds: comes first, then every few seconds, and when topics or partitions appear.
 
     `lags` says of every source how many records are known that have not been handed over yet, and can be. The look
     began `at` some time (ms since the epoch), or just now: what was appended later, it may not show. A partition that
@@ -69,7 +69,7 @@ class TopicRecreated(NamedTuple):
 class EpochsBegun(NamedTuple):
     """In each of these partitions, the records from an offset on were written in an epoch: partition, offset, number.
 
-    Told before the first of them. A log that has lost its end gives out offsets again, in another epoch: so the epoch
+    Comes before the first of them. A log that has lost its end gives out offsets again, in another epoch: so the epoch
     of a record, together with its offset, says which record it is.
     """
 

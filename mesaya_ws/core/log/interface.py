@@ -19,7 +19,7 @@ from mesaya_ws.core.log.records import (
     Source,
 )
 
-# What a follower is told. A *source* is a sequence of records whose inner order never changes: one partition of Kafka;
+# What a follower receives. A *source* is a sequence of records whose inner order never changes: one partition of Kafka;
 # the whole embedded log, which has one order over all of its topics.
 
 
@@ -67,7 +67,7 @@ class EventLog(Protocol):
         """Hand everything that the log holds and will hold to `deliver`, until cancelled.
 
         Partitions are read from their place in `start` on, and those that have none there from their beginning. It is
-        as if this follower had read up to there: what was removed, lost at the end or replaced since is told as a
+        as if this follower had read up to there: what was removed, lost at the end or replaced since is reported as a
         `Gap`, `Truncated` or `TopicRecreated`.
 
         The first item is a `LogMetadata`, unless something was lost or replaced, or the log does not answer from the
@@ -100,7 +100,7 @@ class EventLog(Protocol):
     async def lost_ends(self, places: Mapping[Partition, PartitionPosition]) -> Set[Partition]:
         """Return the partitions whose log no longer holds what had been read up to their place, at its end.
 
-        It ends before the place, or was written anew from somewhere before it, as the epochs tell. Partitions that do
+        It ends before the place, or was written anew from somewhere before it, as the epochs show. Partitions that do
         not exist, or not in that incarnation, say nothing. Raises `LogUnavailableError`, also when that cannot be said
         of one of them.
         """

@@ -8,6 +8,17 @@ A source that is ahead of the others waits for them; so that this takes no memor
 bound of untaken items is `full`, and nothing more of it should be pushed until half of them have been taken. What is
 waited for has no items, so it is never full.
 
+A source is in one of these states, by the items that have been pushed (`lag` counts those that are still to come):
+
+    items   lag   parent    state     counts in    the merge
+    none    0               at end                 goes on without it
+    none    > 0             starved   `_starved`   waits for it, and yields nothing
+    some    any   known     ready     `_heads`     takes its head when that is the smallest
+    some    any   missing   held      `_held`      goes on without it, until the parent comes or the wait is over
+
+    at end ──push──▶ ready ──take the last──▶ at end, or starved if lag > 0
+    starved ─push──▶ ready ──parent missing─▶ held ──parent known, or wait over──▶ ready
+
 A record whose parent is unknown holds its own source, and no other, until the parent has come; or until all that the
 others hold up to `wait` later has been taken, and the log itself has come further than that, or `wait` has passed since
 the record arrived. This happens once for each parent. Two times are at work, and neither trusts a clock: how far the
@@ -44,7 +55,7 @@ def _size(item: tuple[Record, Any]) -> int:
 
 @attrs.define(eq=False)
 class _Queue(Generic[Item]):
-    """What has come of one source and has not been taken; behind it the source holds `lag` more."""
+    """What has come of one source and has not been taken; after it the source holds `lag` more."""
 
     place: Partition
     items: deque[Item] = attrs.field(factory=deque)
@@ -120,7 +131,7 @@ class Merge(Generic[Item]):
         self.expired_parents: dict[str, None] = OrderedDict()
 
     def push(self, source: Source, items: Sequence[Item], lag: int, now: int = 0) -> None:
-        """Add the next items of a source, which came `now`; the source is known to hold `lag` more behind them."""
+        """Add the next items of a source, which came `now`; the source is known to hold `lag` more after them."""
         queue = self._queues.get(source)
         if queue is None:
             queue = self._queue(source)
@@ -144,7 +155,7 @@ class Merge(Generic[Item]):
             heappush(self._heads, (held[0][0].timestamp, queue.place, queue))
 
     def interpose(self, partition: Partition, item: Item, now: int = 0) -> None:
-        """Add what must be taken right behind all that has been pushed of a partition, before what is still to come."""
+        """Add what must be taken right after all that has been pushed of a partition, before what is still to come."""
         source = None if None in self._queues else partition
         self.push(source, [item], self._queue(source).lag, now)
 
@@ -176,7 +187,7 @@ class Merge(Generic[Item]):
         return dropped
 
     def lags(self, lags: Mapping[Source, int]) -> None:
-        """Take note of how many items each source holds behind those pushed; one that is not named is no more."""
+        """Take note of how many items each source holds after those pushed; one that is not named is no more."""
         for source, queue in self._queues.items():
             queue.lag = lags.get(source, 0)
         for source, lag in lags.items():

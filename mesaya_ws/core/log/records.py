@@ -52,7 +52,7 @@ class Appended(NamedTuple):
 class OffsetRange(NamedTuple):
     """What a partition holds now: offsets `begin <= offset < end`, in the incarnation `topic_id` of its topic.
 
-    A topic that is deleted and created again has the same name and re-uses offsets; only the id tells.
+    A topic that is deleted and created again has the same name and re-uses offsets; only the id differs.
     """
 
     begin: int
@@ -63,7 +63,7 @@ class OffsetRange(NamedTuple):
 class PartitionPosition(NamedTuple):
     """A place in a partition, of the incarnation `topic_id` of its topic: all before the offset `next` is known.
 
-    `epoch` is that of the record before it, as the log has told (see `EpochsBegun`); None: it is not known.
+    `epoch` is that of the record before it, as the log has reported (see `EpochsBegun`); None: it is not known.
     """
 
     topic_id: str

@@ -14,7 +14,7 @@ AGAIN_AFTER, ALIKE = 10.0, 5.0
 differ by no more than so many."""
 
 
-TELL_EVERY = 60.0
+REPORT_EVERY = 60.0
 """Seconds between two times that the same topic's clock is called wrong."""
 
 
@@ -31,7 +31,7 @@ class Skews:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._late: dict[str, _Late] = {}
-        self._told_at: dict[str, float] = {}
+        self._reported_at: dict[str, float] = {}
 
     def arrived(self, topic: str, timestamp: int, now: int, steady: float, *, waited: bool) -> float | None:
         """Take note of a record, with its time and ours (ms since the epoch), at `steady` seconds of a clock never set.
@@ -41,9 +41,9 @@ class Skews:
         of any age.
         """
         ahead = self._judge(topic, (timestamp - now) / 1000, steady, waited)
-        if ahead is None or steady - self._told_at.get(topic, -inf) < TELL_EVERY:
+        if ahead is None or steady - self._reported_at.get(topic, -inf) < REPORT_EVERY:
             return None
-        self._told_at[topic] = steady
+        self._reported_at[topic] = steady
         return ahead
 
     def _judge(self, topic: str, ahead: float, steady: float, waited: bool) -> float | None:

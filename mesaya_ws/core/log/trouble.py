@@ -1,4 +1,4 @@
-"""What cannot be read of the log at present: which parts, and what of it people are told."""
+"""What cannot be read of the log at present: which parts, and what of it is reported."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -39,11 +39,11 @@ class Trouble(NamedTuple):
 
 
 TOLD_AFTER = 5.0
-"""Seconds of trouble after which it is told, unless it lasts until somebody does something. Less is every change of
+"""Seconds of trouble after which it is reported, unless it lasts until somebody does something. Less is every change of
 leaders, and every transaction."""
 
-TOLD = 20
-"""Parts of the log that are told of by name, one by one; of the others, how many they are."""
+NAMED = 20
+"""Parts of the log that are reported by name, one by one; of the others, how many they are."""
 
 
 class Parts:
@@ -65,7 +65,7 @@ def of_kind(troubles: Iterable[Trouble], *kinds: Hindrance) -> list[Trouble]:
 
 
 def lasting(troubles: Iterable[Trouble], *, starting: bool = False) -> list[Trouble]:
-    """Return the troubles that are worth telling of.
+    """Return the troubles that are worth reporting.
 
     Who is `starting` waits for what is not known, and says so at once.
     """
@@ -75,10 +75,10 @@ def lasting(troubles: Iterable[Trouble], *, starting: bool = False) -> list[Trou
 
 def sentences(troubles: Sequence[Trouble]) -> list[str]:
     """Return what is wrong, part by part and since when, as sentences; a few of them, and how many more there are."""
-    told = [f"{trouble.reason} (Since {instant(trouble.since)}.)" for trouble in troubles[:TOLD]]
-    if len(troubles) > TOLD:
-        told.append(f"{len(troubles) - TOLD} more parts of the event log cannot be read: see /metrics.")
-    return told
+    lines = [f"{trouble.reason} (Since {instant(trouble.since)}.)" for trouble in troubles[:NAMED]]
+    if len(troubles) > NAMED:
+        lines.append(f"{len(troubles) - NAMED} more parts of the event log cannot be read: see /metrics.")
+    return lines
 
 
 def instant(seconds: float) -> str:

@@ -1,1 +1,1 @@
-"""How a client comes back: positions, the window, and whether what it missed can be told exactly."""
+"""How a client comes back: positions, the window, and whether it can get exactly what it missed."""

@@ -76,7 +76,7 @@ class Coverage:
         self.unread: set[str] = set()
         self.unseen = Parts()
         self._extents: Mapping[Partition, OffsetRange] = {}
-        # What the log may still tell of, at another time; what it will not; and the topics of which it withholds some.
+        # What the log may still show at another time; what it will not; and the topics of which it withholds some.
         self._unknown = self._refused = Parts()
         self._withheld: set[str] = set()
         self._parentage = Reparentings()
@@ -114,7 +114,7 @@ class Coverage:
         self.refreshes += 1
 
     def skip(self, gap: Gap) -> None:
-        """Go on behind records that were gone before they could be taken."""
+        """Go on after records that were gone before they could be taken."""
         self._window.tear(gap.partition, gap.next)
         self._cursor.epochs_begin([(gap.partition, gap.next - 1, None)])
         self._cursor.advance(gap.partition, gap.next)

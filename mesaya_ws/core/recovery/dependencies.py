@@ -1,11 +1,11 @@
 """Which records another one depended on, where two instances may have taken the two in different order.
 
-A payment is told to those whom its reservation names; of an instance that took it before the reservation, nobody heard
-of it. So it matters to a client that moves which of the two it has been told. Where its place holds a record here, it
-must hold all those that this one depended on here; otherwise the client comes from a history that is not ours.
+A payment is published to those whom its reservation names; by an instance that took it before the reservation, it was
+published to nobody. So a position that holds a record must hold all records on which this one depended here; otherwise
+the client comes from a history that is not ours.
 
-    here:   reservation, payment (told)     a place with the payment alone: not told there
-    there:  payment (told to nobody), reservation
+    here:   reservation, payment (published)           a position with the payment alone:
+    there:  payment (to nobody), reservation           the client has not received it
 """
 
 from bisect import bisect_left
@@ -136,8 +136,8 @@ class Dependencies:
         # By the name of an entity, the last record about it in each partition, where there are several.
         self._last = _Recent(window, remembered)
         self._pairs: dict[str, dict[tuple[Partition, Partition], _Stairs]] = {}
-        # By channel and partition, the next offset before which something was told to nobody here, as its parent came
-        # later, and which others may have been told.
+        # By channel and partition, the next offset before which something was published to nobody here, as its parent
+        # came later, and which others may have published.
         self._untold: dict[str, dict[Partition, int]] = {}
         # By channel: the last records of a parent there, and the partition of those that depended on it. While both
         # are the same, another record says nothing new.
@@ -156,7 +156,7 @@ class Dependencies:
     ) -> None:
         """Note on what a record depended, and what will depend on it.
 
-        `entity` is the name of what it is about, if others of its topic's partitions may tell of that too.
+        `entity` is the name of what it is about, if other partitions of its topic may have records of that, too.
         """
         parents, known, awaits = outcome.parents, outcome.known, outcome.awaits
         noted = None
@@ -175,10 +175,10 @@ class Dependencies:
         for parent in parents:
             if (places := self._known.get(parent)) is not None:
                 _add(firsts, places)
-        told_before: dict[Partition, int] = {}
+        records_before: dict[Partition, int] = {}
         if entity is not None:
             if (places := self._last.get(entity)) is not None:
-                told_before = places
+                records_before = places
                 if firsts:
                     _add(firsts, places)
                 else:
@@ -208,8 +208,8 @@ class Dependencies:
                     self._noted[name] = noted
             self._forget_first()
         if awaits:
-            # What waits for a parent that waits itself, waits for both; and it was judged by what was told before.
-            _add(waiting, told_before)
+            # What waits for a parent that waits itself, waits for both; and it was decided by the records before it.
+            _add(waiting, records_before)
             _add(waiting, place)
             # Its parents that are known may wait for another one, before the missing one comes.
             for name in dict.fromkeys((*awaits, *parents)):
@@ -275,7 +275,7 @@ class Dependencies:
             self._unsure[partition] = max(self._unsure.get(partition, 0), offset + 1)
 
     def replaced(self, topic: str) -> Iterator[None]:
-        """Forget what a topic told before it was created again, yielding often; no record may be noted meanwhile."""
+        """Forget a topic as it was before it was created again, yielding often; no record may be noted meanwhile."""
         self._noted = {}
         for recent in (self._known, self._waiting, self._last):
             yield from recent.keep(lambda partition, _: partition.topic != topic)

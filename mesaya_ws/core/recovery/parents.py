@@ -1,7 +1,7 @@
-"""What depends on what: the one table from which it follows what is waited for, flagged, carried, and told to whom.
+"""What depends on what: the one table from which it follows what is waited for, flagged, carried, and sent to whom.
 
-A record says whom it concerns by its own fields, or by those of a parent, which another topic tells of. Two instances
-may take the two in different order; so whoever moves from one to the other may have been told one of them, and not the
+A record says whom it concerns by its own fields, or by those of a parent, which is in another topic. Two instances may
+take the two in different order; so a client that moves from one to the other may have received one of them, and not the
 other (see `dependencies.Dependencies`).
 """
 
@@ -36,7 +36,7 @@ _ONLY_PARENT: Mapping[str, tuple[str, str]] = {
 """By entity: the field that names its parent, and that one's kind, where it has but one, which has none itself."""
 
 # By entity: the fields that those need of whom it is a parent, beside the restaurant where it is. A piece of furniture
-# is a parent of the model that it is of: records of that are told wherever a piece stands.
+# is a parent of the model that it is of: records of that are sent wherever a piece stands.
 _GIVES: Mapping[str, tuple[str, ...]] = {
     "restaurant": (),
     "section": (),
@@ -52,7 +52,7 @@ _GIVES: Mapping[str, tuple[str, ...]] = {
 _LASTING = frozenset({"restaurant", "reservation", "subscription"})
 
 
-# By entity: the channels of its restaurant on which its parts are told.
+# By entity: the channels of its restaurant on which its parts are shown.
 _TOLD_ON: Mapping[str, tuple[str, ...]] = {
     "section": ("tables", "info"),
     "table": ("info",),
@@ -91,7 +91,7 @@ _OWN_CHANNEL: Mapping[str, str] = {
 }
 
 UNCARRIED = frozenset(map(topic_of, ("payments", "subscriptions")))
-"""The topics of those that waited for a parent and are not told with it when it comes: states do not hold them."""
+"""The topics of those that waited for a parent and are not carried by it when it comes: snapshots do not hold them."""
 
 Given = tuple[str | None, ...] | None
 
@@ -141,7 +141,7 @@ class Before(NamedTuple):
 
 _NOTHING = Before(None, was_known=False, gave=None)
 _SAME = Before(None, was_known=True, gave=None)
-"""It tells of something known, and changes nothing of which it depends what depends on what: so do nearly all."""
+"""The entity is known, and nothing changes on which it depends what depends on what; so nearly all events are."""
 
 
 def look_before(event: Event, projections: Projections) -> Before:
@@ -149,7 +149,7 @@ def look_before(event: Event, projections: Projections) -> Before:
     entity, id = event.entity, event.id
     fields = _DECISIVE.get(entity)
     if fields is not None:
-        told = event.data
+        data = event.data
         table = projections.entities[entity]
         known = table.alive.get(id)
         if known is None:
@@ -157,7 +157,7 @@ def look_before(event: Event, projections: Projections) -> Before:
                 return Before((entity, id), False, None) if entity in _GIVES else _NOTHING
         elif event.what != "deleted":
             for field in fields:
-                if told.get(field) != known.get(field):
+                if data.get(field) != known.get(field):
                     break
             else:
                 return _SAME
@@ -178,7 +178,7 @@ def _moves(event: Event, projections: Projections) -> bool:
     known = projections.entities[event.entity].alive.get(event.id)
     if known is not None:
         for name, _ in _PARENTS[event.entity]:
-            if (told := event.data.get(name)) is not None and told != known.get(name):
+            if (parent := event.data.get(name)) is not None and parent != known.get(name):
                 return True
     return False
 
@@ -195,7 +195,7 @@ def add_dependencies(
             outcome.parents, outcome.awaits = _depends_on(entity, event.data, projections)
             if not outcome.awaits:
                 return
-        # It tells again what had been told of this.
+        # It says again what an earlier record said.
         before = (
             Before((entity, event.id), True, _given(entity, event.data, projections)) if entity in _GIVES else _NOTHING
         )
@@ -204,13 +204,13 @@ def add_dependencies(
         more, missing = depends_on(entity, event.id, projections)
         outcome.parents, outcome.awaits = parents + more, awaits + missing
     if is_late:
-        # Who took it in time told it there.
+        # An instance that took it in time published it there.
         outcome.concerned = tuple(_own_channels(event, projections))
         if subject is not None:
             # There it may have moved or ended its parts, which stay here.
             outcome.concerned += tuple(channels_of_parts(*subject, gives(*subject, projections), projections))
         missing_one = missing_parent(event, projections)
-        # Where it told it there, the parent that it names will say.
+        # Where that was, the parent that it names will say.
         if missing_one is not None and missing_one not in outcome.awaits:
             outcome.awaits += (missing_one,)
     if subject is None:
@@ -288,7 +288,7 @@ def subject_of(event: Event, projections: Projections) -> tuple[str, str] | None
 
 
 def gives(kind: str, id: str, projections: Projections) -> Given:
-    """Return what its parts need of a parent; None if it was never heard of, or is of no use to them (any more)."""
+    """Return what its parts need of a parent; None if it is not known, or is of no use to them (any more)."""
     table = projections.entities[kind]
     if kind == "restaurant":
         if not projections.is_parent(kind, id):
@@ -313,7 +313,7 @@ def names_of(kind: str, id: str, given: Given) -> tuple[str, ...]:
 
 
 def channels_of_parts(kind: str, id: str, given: Given, projections: Projections) -> list[str]:
-    """Return the channels on which the parts of a parent are told that gives them so much (see `gives`)."""
+    """Return the channels on which the parts of a parent are shown that gives them so much (see `gives`)."""
     if given is None:
         return []
     place, *more = given

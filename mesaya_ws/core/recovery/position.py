@@ -31,7 +31,7 @@ class Cursor:
         self._ids: dict[str, str] = {}
         self._partitions: dict[str, list[Partition]] = {}
         self._epochs: dict[Partition, Epochs] = {}
-        # What positions tell of the epochs at `next`; and by topic, the partitions that have another epoch before them.
+        # What positions say of the epochs at `next`; and by topic, the partitions that have another epoch before them.
         self._tags: dict[Partition, int] = {}
         self._nearing: dict[str, set[Partition]] = {}
         # By kind, what follows the beginning of its positions: the check, and a part for each of its topics; and by
@@ -74,7 +74,7 @@ class Cursor:
     def epochs_begin(self, begun: Iterable[tuple[Partition, int, int | None]]) -> None:
         """Take note of the epochs of the records of partitions from an offset on; None: it is not known.
 
-        To be told before the first of them is taken.
+        To be called before the first of them is taken.
         """
         changed = {
             partition
@@ -90,7 +90,7 @@ class Cursor:
         """Go back to `next_offset`, where a partition that has lost its end ends now."""
         self.next[partition] = min(next_offset, self.next[partition])
         if partition in self._epochs:
-            # Which epoch follows, its first record tells; that the one before is over is known now.
+            # Which epoch follows is known with its first record; that the one before is over is known now.
             self._epochs[partition].begin(next_offset, None)
             self._settle(partition)
         self._lay_out()
@@ -100,7 +100,7 @@ class Cursor:
         offset, epochs = self.next.get(partition, 0), self._epochs[partition]
         self._tags[partition] = tag_of(epochs.at(offset))
         nearing = self._nearing.setdefault(partition.topic, set())
-        if epochs.is_behind(offset):
+        if epochs.has_passed(offset):
             nearing.discard(partition)
         else:
             nearing.add(partition)
@@ -136,7 +136,7 @@ class Cursor:
             if self._single:
                 part = number(next_offset + 1 << TAG_BITS | tag)
             else:
-                if partition.number + 1 < len(pieces):  # one that no look at the log has shown is not told of yet
+                if partition.number + 1 < len(pieces):  # one that no metadata have shown is left out as yet
                     pieces[partition.number + 1] = number(next_offset << TAG_BITS | self._tags.get(partition, 0))
                 part = b"".join(pieces)
             for layout, at in places:

@@ -1,4 +1,20 @@
-"""When it changed what belongs to a channel, and what had been taken of the log by then."""
+"""When a record changed what belongs to a channel, and what had been taken of the log by then.
+
+A worked example, with two partitions that feed a channel, `sections` and `tables`. A position is written as their next
+offsets: [4, 6] holds sections 0–3 and tables 0–5. Here, the record sections 4 moved a section when tables 0–5 had been
+taken; so the cut right after it is [5, 6].
+
+    position   holds the move?  tables    is                  because
+    [4, 6]     no               0–5       consistent: before  our position right before the move
+    [3, 2]     no               0–1       consistent: before  our position earlier
+    [5, 6]     yes              0–5       consistent: after   the cut itself
+    [7, 9]     yes              0–8       consistent: after   our position later, or one that we may pass
+    [4, 7]     no               0–6       inconsistent        tables 6 was taken there before the move, here after it
+    [5, 5]     yes              0–4       inconsistent        tables 5 was taken here before the move, there after it
+
+A table of the section that moved is on one channel for an instance that took it before the move, and on another one for
+an instance that took it after that. So from an inconsistent position it is not known what the client has received.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -24,11 +40,11 @@ class _Change:
     cut: Offsets
 
     def is_before(self, vector: Offsets) -> bool:
-        """Return whether the change is wholly before `vector`."""
+        """Return whether `vector` holds the change, and all that had been taken before it."""
         return all(vector.get(known, 0) >= taken for known, taken in self.cut.items())
 
-    def is_behind(self, vector: Offsets) -> bool:
-        """Return whether the change is wholly behind `vector`."""
+    def is_after(self, vector: Offsets) -> bool:
+        """Return whether `vector` holds neither the change nor anything that was taken after it."""
         cut = self.cut
         return vector.get(self.partition, 0) < cut[self.partition] and all(
             offset <= cut.get(known, 0) for known, offset in vector.items()
@@ -38,8 +54,9 @@ class _Change:
 class Reparentings:
     """When it changed what belongs to a channel (a section came, moved or went), and what had been taken by then.
 
-    Another instance may have taken such a record, and those that depend on it, in another order. A place that is before
-    it in one partition and behind it in another one is no place where this instance has been.
+    Another instance may have taken such a record, and those that depend on it, in another order. A position that holds
+    the change in one partition, but not all that came before it in another one, or the other way round, is not a
+    consistent cut of our history (see the example above).
     """
 
     def __init__(self) -> None:
@@ -85,10 +102,10 @@ class Reparentings:
         return _empty(gone)
 
     def clean(self, channel: Channel, vector: Offsets) -> bool:
-        """Return whether every change on `channel` is wholly before or wholly behind `vector`."""
+        """Return whether every change on `channel` is before `vector` or after it, in all partitions."""
         forgotten = self._forgotten.get(channel.kind.name, {})
         return all(vector.get(known, 0) >= taken for known, taken in forgotten.items()) and all(
-            change.is_before(vector) or change.is_behind(vector)
+            change.is_before(vector) or change.is_after(vector)
             for change in self._changes.get(channel.kind.name, {}).get(channel.name, ())
         )
 

@@ -16,8 +16,8 @@ from mesaya_ws.core.recovery.position import Offsets
 class Publication(NamedTuple):
     """A frame on a channel, and the record that it was made of; `serial` counts all publications of this instance.
 
-    It was `made_at` some time (ms) by a clock that never steps. `state_of` is the id of what it tells the whole state
-    of, so that earlier ones of that are superseded by it. `timestamp` is the record's (ms since the epoch).
+    It was `made_at` some time (ms) by a clock that never steps. `state_of` is the id of the entity whose whole state
+    it is, so that earlier ones of that are superseded by it. `timestamp` is the record's (ms since the epoch).
     """
 
     serial: int
@@ -71,7 +71,7 @@ class _Line:
             self.start = 0
 
     def truncate(self, offset: int) -> bool:
-        """Drop the publications of records at `offset` or behind it; say whether there are others."""
+        """Drop the publications of records from `offset` on; return whether there are others."""
         end = bisect_left(self.entries, offset, self.start, key=_offset)
         del self.entries[end:]
         if self.stands is not None:
@@ -136,7 +136,7 @@ class Window:
         self._floor[partition] = max(offset, self._floor.get(partition, 0))
 
     def is_before_floor(self, partition: Partition, offset: int) -> bool:
-        """Return whether nothing is promised of a record, so that nobody is told anything who lacks it."""
+        """Return whether nothing is promised of a record, so that no client that lacks it may resume."""
         return offset < self._floor.get(partition, 0)
 
     def tear(self, partition: Partition, offset: int) -> None:

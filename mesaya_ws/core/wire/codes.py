@@ -8,7 +8,7 @@ from attrs import frozen
 
 @frozen
 class CloseCode:
-    """Why a connection is closed; `reconnect` tells a client whether coming back makes sense."""
+    """Why a connection is closed; `reconnect` says whether to come back makes sense."""
 
     code: int
     name: str

@@ -1,4 +1,4 @@
-"""The limits of a client's frames, told from their headers before anything of them is kept."""
+"""The limits of a client's frames, checked from their headers before anything of them is kept."""
 
 from enum import Enum
 

@@ -1,7 +1,7 @@
 """The head of a request (RFC 9112), as far as the choice between HTTP and WebSocket needs it.
 
-A WebSocket handshake (RFC 6455, 4.2) is judged and answered here completely. Of HTTP requests, everything that frames
-them is judged here, too: no library ever parses a client's head, and none keeps it for as long as a WebSocket lasts.
+A WebSocket handshake (RFC 6455, 4.2) is checked and answered here completely. Of HTTP requests, everything that frames
+them is checked here, too: no library ever parses a client's head, and none keeps it for as long as a WebSocket lasts.
 
 Whatever a client sends, the time that this takes grows with the size of the head, and no faster.
 """
@@ -90,7 +90,7 @@ class Head:
 
     @property
     def expects_continue(self) -> bool:
-        """Whether the client waits to be told to send its body (RFC 9110, 10.1.1)."""
+        """Whether the client waits for `100 Continue` before it sends its body (RFC 9110, 10.1.1)."""
         return self.minor > 0 and "100-continue" in _tokens(self.headers.get("expect", ""))
 
 

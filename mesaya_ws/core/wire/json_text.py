@@ -9,7 +9,7 @@ MENDED_BYTES = 65_536
 """Longer texts are not mended: this takes up to 0.1 µs a byte, so that one never holds the event loop for 10 ms."""
 
 MAX_NODES = 17_000
-"""What may be in a JSON text, in `nodes`: to understand and tell that much takes up to 10 ms. A restaurant that comes
+"""What may be in a JSON text, in `nodes`: to decode and publish that much takes up to 10 ms. A restaurant that comes
 whole, with a thousand tables, has 16,000."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"

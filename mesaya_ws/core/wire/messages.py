@@ -22,7 +22,7 @@ LONGEST_ID = 256
 class Subscribe:
     """`{"type": "subscribe", "channel": …}`.
 
-    With the `position` of the last event seen, to go on from there; with `snapshot: true`, to be told the state first.
+    With the `position` of the last event seen, to go on from there; with `snapshot: true`, to get the state first.
     """
 
     channel: str
@@ -93,7 +93,7 @@ def _refuse(fields: dict[str, Any], error: codes.ErrorCode, sentence: str) -> No
 
 
 def _echo(id: object) -> object:
-    """Return the `id` of a message that is refused, which tells the client which one it was, whatever its type is."""
+    """Return the `id` of a message that is refused, so that the client knows which one it was, whatever its type is."""
     try:
         orjson.dumps(id)
     except orjson.JSONEncodeError:  # it is nested more deeply than can be written
@@ -102,7 +102,7 @@ def _echo(id: object) -> object:
 
 
 def error_frame(error: codes.ErrorCode, sentence: str) -> bytes:
-    """Return a text frame that tells a client of an error, of which no message of its own is the cause."""
+    """Return a text frame that reports an error to a client, of which no message of its own is the cause."""
     return text_frame(encode("error", code=error.name, message=sentence))
 
 
@@ -112,6 +112,6 @@ def encode(kind: str, **fields: object) -> bytes:
 
 
 def position_of(frame: bytes) -> str:
-    """Return the position that the frame of an event tells; it stands before the data, whatever their size."""
+    """Return the position that the frame of an event holds; it stands before the data, whatever their size."""
     start = frame.index(_POSITION) + len(_POSITION)
     return frame[start : frame.index(b'"', start)].decode()

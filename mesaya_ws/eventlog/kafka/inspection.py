@@ -11,7 +11,7 @@ from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartition
 
 from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
-from mesaya_ws.core.log.trouble import TOLD, Hindrance
+from mesaya_ws.core.log.trouble import NAMED, Hindrance
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.eventlog.kafka.diagnosis import capture_client_logs, reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
@@ -53,8 +53,8 @@ def inspect(settings: Settings) -> Inspection:
     except KafkaError as failure:
         raise LogUnavailableError(reason(options, started)) from failure
     unknown = [error(finding.reason) for finding in metadata.findings_of(Hindrance.UNKNOWN)]
-    if len(unknown) > TOLD:
-        unknown[TOLD:] = [error(f"{len(unknown) - TOLD} more partitions cannot be asked.")]
+    if len(unknown) > NAMED:
+        unknown[NAMED:] = [error(f"{len(unknown) - NAMED} more partitions cannot be asked.")]
     return Inspection(metadata.extents, [*findings(topics, settings), *unknown])
 
 

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from mesaya_ws import __version__
 from mesaya_ws.core.feed.watermark import Fresh
-from mesaya_ws.core.log.trouble import TOLD, Trouble, instant
+from mesaya_ws.core.log.trouble import NAMED, Trouble, instant
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 
@@ -38,7 +38,7 @@ def health_routes(metrics: Metrics, status: Status, freshness: Callable[[], Fres
                 "since": None if status.since is None else instant(status.since),
                 "asOf": fresh["asOf"],
                 "lag": fresh["lag"],
-                "troubles": [_told(trouble) for trouble in status.troubles[:TOLD]],
+                "troubles": [_told(trouble) for trouble in status.troubles[:NAMED]],
             },
             "connections": metrics.connections_open,
             "version": __version__,

@@ -1,5 +1,5 @@
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.log.trouble import TOLD, TOLD_AFTER, Hindrance, Parts, Trouble, lasting, of_kind, sentences
+from mesaya_ws.core.log.trouble import NAMED, TOLD_AFTER, Hindrance, Parts, Trouble, lasting, of_kind, sentences
 
 NOW = 1_800_000_000.0
 
@@ -40,6 +40,6 @@ def test_kinds_are_told_apart():
 
 def test_sentences_name_a_few_and_count_the_others():
     assert sentences([trouble()]) == ["a is unknown. (Since 2027-01-15T08:00:00+00:00.)"]
-    many = sentences([trouble(number=number) for number in range(TOLD + 7)])
-    assert len(many) == TOLD + 1
+    many = sentences([trouble(number=number) for number in range(NAMED + 7)])
+    assert len(many) == NAMED + 1
     assert many[-1].startswith("7 more parts")

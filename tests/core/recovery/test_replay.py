@@ -113,4 +113,4 @@ def test_of_the_states_of_one_thing_only_the_newest():
     for offset, table in enumerate(["t1", "t2", "t1", None, "t1"]):
         made.add("a", P, offset, 0, bytes([offset]), table)
     assert told(Replay(ReplayRange(made, "a", {}), conflates=True).page()) == [1, 3, 4]
-    assert told(Replay(ReplayRange(made, "a", {}, told=3), conflates=True).page()) == [3, 4]
+    assert told(Replay(ReplayRange(made, "a", {}, sent=3), conflates=True).page()) == [3, 4]

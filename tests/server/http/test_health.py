@@ -1,7 +1,7 @@
 import pytest
 
 from mesaya_ws import __version__
-from mesaya_ws.core.log.trouble import TOLD, Hindrance, Trouble
+from mesaya_ws.core.log.trouble import NAMED, Hindrance, Trouble
 from tests.server.http.client import ask, request
 
 
@@ -92,9 +92,9 @@ async def test_of_many_parts_a_few_are_named(service):
         for number in range(600)
     ]
     report = (await service.get("/health")).json
-    assert len(report["log"]["troubles"]) == TOLD
-    assert report["reasons"][-1].startswith(f"{600 - TOLD} more parts")
-    assert len(report["reasons"]) == TOLD + 1
+    assert len(report["log"]["troubles"]) == NAMED
+    assert report["reasons"][-1].startswith(f"{600 - NAMED} more parts")
+    assert len(report["reasons"]) == NAMED + 1
 
 
 async def test_a_setting_says_what_takes_readiness_away(service):
