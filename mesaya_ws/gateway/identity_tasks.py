@@ -1,6 +1,7 @@
 """What a gateway needs to say whom tokens name: the keys, the revocations, and the tasks that keep both up to date."""
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import frozen
@@ -12,17 +13,28 @@ from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.settings import Settings
 from mesaya_ws.settings.tokens import token_sources
 
+if TYPE_CHECKING:
+    from mesaya_ws.gateway.revocations import TokenRevocations
+
 Reading = tuple[str, str, Callable[[], Awaitable[None]], trio.Event]
 """A task that reads something: its name, the sentence that says that it has not yet, and when it has."""
 
 
 @frozen(eq=False)
 class Identities:
-    """`authentication` is None with AUTH=off, where tokens do not count; `revoke` is None where none is verified."""
+    """`authentication` is None with AUTH=off, where tokens do not count; `revocations`, where none is verified.
+
+    Sessions that live on are told of a revocation by `revocations.on_revoked`.
+    """
 
     authentication: Authentication | None
-    revoke: Callable[[str, int], Awaitable[int]] | None = None
+    revocations: "TokenRevocations | None" = None
     readings: tuple[Reading, ...] = ()
+
+    @property
+    def revoke(self) -> Callable[[str, int], Awaitable[int]] | None:
+        """What revokes tokens (`TokenRevocations.revoke`), for HTTP."""
+        return None if self.revocations is None else self.revocations.revoke
 
     def start(self, nursery: trio.Nursery, status: Status) -> None:
         """Start the tasks in a nursery; the gateway is `starting` until each has read what there was."""
@@ -58,4 +70,4 @@ def build_identities(settings: Settings, metrics: Metrics, revocation_log: Event
         sentence = "The keys of JWT_JWKS_URL are still being read."
         readings = (*readings, ("keys", sentence, published.run, published.ready))
     authenticator = Authenticator(source, token_rules(settings), revocations, metrics)
-    return Identities(authenticator, revocations.revoke, readings)
+    return Identities(authenticator, revocations, readings)
