@@ -271,7 +271,7 @@ OF_TOPIC: Mapping[str, tuple[Entity, ...]] = {
         "tables": ("table",),
         "objects": ("object",),
         "section-objects": ("section_object",),
-        # Where the envelope does not tell them apart, the first whose id is there: a dish names its menu, and a
+        # Where the envelope does not distinguish them, the first whose id is there: a dish names its menu, and a
         # subscription its plan, but not the other way round.
         "menus": ("dish", "menu"),
         "reviews": ("review",),

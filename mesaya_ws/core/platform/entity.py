@@ -22,7 +22,7 @@ Data = dict[str, Any]
 """An entity as messages show it: its id under `Entity.id_field`, status words in lower case."""
 
 Dropped = dict[str, bool]
-"""The fields of which a record tells nothing, though it names them; and whether that is a fault: null is none."""
+"""The fields of which a record gives no value, though it names them; and whether that is a fault: null is none."""
 
 ListType = Callable[[Any, str, Dropped], Any]
 """Takes a list of whole entities, as `FieldType` takes a value; enters what is dropped of them as `<field>.<name>`."""

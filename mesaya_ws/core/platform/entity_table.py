@@ -32,7 +32,7 @@ SHAPES, LARGEST_SHAPE = 256, 64
 """Sets of fields that records of one kind have, which are remembered, and how many fields those have at most."""
 
 FOUND_AT_ONCE = 500
-"""Entities of which the platform's API has told that are looked at in one go, at some 2 µs each."""
+"""Entities known by the platform's API that are checked in one step, at some 2 µs each."""
 
 _NONE: Mapping[str, Data] = {}
 _NOTHING: Data = {}
@@ -41,7 +41,7 @@ _NOTHING: Data = {}
 class Gone(NamedTuple):
     """What stays known of an entity that has been deleted, also when it has been created again since.
 
-    `at` is the last record that told of it, its end included; it `ended` (ms since the epoch) by that record, or with
+    `at` is the last record about it, its end included; it `ended` (ms since the epoch) by that record, or with
     what it belonged to. `data` are its fields `Entity.remembered`.
     """
 
@@ -68,7 +68,7 @@ class EntityTable:
         # To find the first key of a dict takes as long as how many were deleted before it.
         self.gone: dict[str, Gone] = OrderedDict()
         self.found: dict[str, Data] = {}
-        """What the platform's API has told, which counts where no record has told anything."""
+        """What the platform's API has said, which counts where no record has said anything."""
         self._provenances: dict[str, Provenance] = {}
         # By field, by parent, in the order in which they came.
         self._children: dict[str, dict[str, dict[str, Data]]] = {field: {} for field in entity.parents}
@@ -78,7 +78,7 @@ class EntityTable:
         return id in self.alive or id in self.gone
 
     def last(self, id: str | None) -> Data | None:
-        """Return the entity as it is, or what is remembered of it; None when it was never heard of, or long ago."""
+        """Return the entity as it is, or what is remembered of it; None when it is not known, or no longer."""
         if id is None:
             return None
         if (data := self.alive.get(id)) is not None:
@@ -90,15 +90,15 @@ class EntityTable:
         return self._children[field].get(parent, _NONE)
 
     def told_at(self, id: str, field: str) -> At:
-        """Return the record that tells of a field of one alive as it stands."""
+        """Return the record that a field of one alive is of, as it stands."""
         return told_at(self._provenances[id], field)
 
     def newest(self, id: str) -> At | None:
-        """Return the latest of the records that told of one alive; None if it is not."""
+        """Return the latest of the records about one alive; None if it is not."""
         return newest(self._provenances[id]) if id in self.alive else None
 
     def apply(self, id: str, at: At, told: Data, unknown: Iterable[str] = (), *, ends: bool = False) -> After:
-        """Apply a record `at` a place of its topic, which tells `told` and nothing of the `unknown`, or the end."""
+        """Apply a record `at` a place of its topic: its fields are `told`, the `unknown` have no value; or it ends."""
         before = self.alive.get(id)
         is_whole, names = self._shapes.get(tuple(told)) or self._shape(told)
         if ends:
@@ -148,9 +148,9 @@ class EntityTable:
         return shape
 
     def find(self, id: str, data: Data) -> bool:
-        """Take in what the platform's API tells of an entity, and say whether it is anything new.
+        """Fill in what the platform's API says of an entity; return whether it is anything new.
 
-        It only fills in what records have not told, and nothing comes back that was deleted.
+        It only fills in what records have not said, and nothing comes back that was deleted.
         """
         found = self.found[id] = data | self.found.get(id, _NOTHING)
         known = self.alive.get(id)
@@ -168,9 +168,9 @@ class EntityTable:
         return len(filled) > len(known)
 
     def cut(self, id: str, field: str, time: int) -> bool:
-        """End an entity with its parent, named by `field`, which ended at `time`, unless it was told of since.
+        """End an entity with its parent, named by `field`, which ended at `time`, unless a later record is about it.
 
-        Return whether it has ended. What had been told of it before counts no longer, in any case.
+        Return whether it has ended. What earlier records said of it counts no longer, in any case.
         """
         provenance = self._provenances[id]
         if told_at(provenance, field)[0] > time:
@@ -224,13 +224,13 @@ class EntityTable:
         self.gone[id] = Gone(at, ended, kept)
 
     def forget(self, id: str) -> None:
-        """Know nothing of an entity any more, as if it had never been heard of."""
+        """Know nothing of an entity any more, as if no record had been about it."""
         self._remove(id)
         self._provenances.pop(id, None)
         self.gone.pop(id, None)
 
     def forget_found(self) -> Iterator[None]:
-        """Forget what the platform's API has told, where no record has told anything; yields after some of it."""
+        """Forget what the platform's API has said, where no record has said anything; yields after some of it."""
         found, self.found = self.found, {}
         for number, id in enumerate(found, 1):
             if id in self.alive and newest(self._provenances[id]) == NEVER:

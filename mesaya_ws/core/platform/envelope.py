@@ -26,13 +26,13 @@ class Disposition(StrEnum):
 
     PUBLISHED = "published"
     ORPHAN = "orphan"
-    """Folded; nothing is known that says whom it concerns."""
+    """Applied; nothing is known that says whom it concerns."""
     UNPLACED = "unplaced"
     """An image or a piece of furniture that belongs to nothing known."""
     LATE = "late"
-    """A later record of the same entity had been taken before: told as an update, unless it is deleted by then."""
+    """A later record of the same entity had been taken before: published as an update, unless it is deleted by then."""
     BACKFILLED = "backfilled"
-    """What the platform's API has said, and is not to be told: an owner, or what had been told before."""
+    """What the platform's API has said, and is not to be published: an owner, or what had been published before."""
     PLAN = "plan"
     AUTH = "auth"
     STRIPE = "stripe"
@@ -50,17 +50,17 @@ class Disposition(StrEnum):
 
 
 UNROUTABLE = frozenset({Disposition.ORPHAN, Disposition.UNPLACED, Disposition.BACKFILLED})
-"""Why a record that is understood is told to nobody, though it might be if more were known."""
+"""Why a record that is understood is sent to nobody, though it might be if more were known."""
 
 
 @define  # its fields are read forty times for each record: of a tuple, that takes ten times as long
 class Event:
     """A record that is understood: `what` happened to the entity called `id`, a kind of which `entity` is the name.
 
-    `data` is the entity as messages show it, as far as the record tells, without secrets; `previous` is the status
+    `data` is the entity as messages show it, as far as the record says, without secrets; `previous` is the status
     before, if the record names it; `timestamp` is the envelope's. Of `auth`, `data` is only `name` and `roles`.
 
-    `mistyped` are the fields whose value is of a wrong type. `unknown` are those that the record names without telling
+    `mistyped` are the fields whose value is of a wrong type. `unknown` are those that the record names without giving
     a value that can be kept (null where there must be one is no fault, but no value either): what was known of them is
     true no longer. Ids that routing needs are not among the `unknown`: without them nobody would be concerned.
 
@@ -205,7 +205,7 @@ def _is_known(what: str, topic: str) -> bool:
 
 
 def _which(entities: tuple[Entity, ...], subtype: object, data: Mapping[str, Any]) -> Entity | None:
-    """Tell what a record is about: of a topic with several entities it says so, or else the id that is there does."""
+    """Return what a record is about: of a topic with several entities it says so, or else the id that is there does."""
     if subtype is None:
         return next((kind for kind in entities if kind.id_field in data), None)
     return next((kind for kind in entities if kind.name == subtype), None)
@@ -216,7 +216,7 @@ def _shown(word: object) -> str:
 
 
 def _is_stripe(record: Record, envelope: Mapping[str, Any]) -> bool:
-    """Tell what the backend passes on from Stripe: the one record with a key, and not about an entity of ours."""
+    """Return whether a record is passed on from Stripe: the only kind with a key, and about no entity of ours."""
     return "payment_intent_id" in envelope or (record.key is not None and envelope.get("event_type") not in _WHATS)
 
 

@@ -8,7 +8,7 @@ Value = TypeVar("Value")
 
 
 class Latest(Generic[Value]):
-    """By key, the value that the latest record told, and that record."""
+    """By key, the value that the latest record gave, and that record."""
 
     __slots__ = ("told",)
 
@@ -16,7 +16,7 @@ class Latest(Generic[Value]):
         self.told: dict[str, tuple[At, Value]] = {}
 
     def put(self, key: str, at: At, value: Value) -> bool:
-        """Take in what a record `at` some place told; return whether that is the latest."""
+        """Keep the value of a record `at` some place; return whether that is the latest."""
         known = self.told.get(key)
         if known is not None and at < known[0]:
             return False
@@ -24,6 +24,6 @@ class Latest(Generic[Value]):
         return True
 
     def get(self, key: str) -> Value | None:
-        """Return what was told last, or None."""
+        """Return the latest value, or None."""
         known = self.told.get(key)
         return None if known is None else known[1]

@@ -38,11 +38,11 @@ class Outcome:
     are fields of a wrong type, which were left out.
 
     `parents` are those on which it depends whom this record concerns, and `known` are the names of a parent that no
-    record had told of before this one; `concerned` are the channels on which its parts are told from now on. `awaits`
+    record was about before this one; `concerned` are the channels on which its parts are shown from now on. `awaits`
     are those that must be known for this record to concern somebody (else).
 
-    The messages show so many `parts` of what the record is about, which others have told: what shows many is written in
-    pieces.
+    The messages show so many `parts` of what the record is about, known from other records: what shows many is
+    written in pieces.
     """
 
     messages: Sequence[Message]

@@ -57,9 +57,9 @@ class Projections:
         """What users are called, by `auth` or by their reviews, whichever spoke last."""
         self._called: dict[str, Latest[str]] = {AUTH: Latest(), "review": Latest()}
         self._roles: Latest[list[str]] = Latest()
-        # Owners of restaurants by their requests: those that count, as no later record of the restaurant tells another.
+        # Owners of restaurants by their requests: those that count, as no later record of the restaurant names another.
         self._assigned: Latest[str] = Latest()
-        self._found_owners: dict[str, str] = {}  # by the platform's API: they count where no record tells of any
+        self._found_owners: dict[str, str] = {}  # by the platform's API: they count where no record names any
         self._announcements = Ranking()
         self.ending: list[tuple[str, int | None, EntityTable, list[str]]] = []
         """Parts that are still to end with what they belong to (by which field, when), or to be forgotten with it, the
@@ -135,7 +135,7 @@ class Projections:
         return self.owner(restaurant) if self.is_open(restaurant) else None
 
     def roles_of(self, user: str) -> LoggedRoles | None:
-        """Return the roles of a user as `auth` told them last, and when."""
+        """Return the roles of a user as `auth` had them last, and when."""
         told = self._roles.told.get(user)
         return None if told is None else LoggedRoles(told[0][0], tuple(told[1]))
 
@@ -183,8 +183,8 @@ class Projections:
             raise ValueError(f"{table} holds no such row") from error
 
     def replaced(self, topic: str) -> Iterator[None]:
-        """Forget what only `topic` has told, of which nothing is left, yielding often; nothing may be applied then."""
-        # What is still to end was told before: it is to be looked for among what was known then.
+        """Forget what only `topic` has said, of which nothing is left, yielding often; nothing may be applied then."""
+        # What is still to end was known before: it is to be found among that.
         yield from self.end_in_steps()
         gone: list[dict[str, Any]] = []
         announced = Ranking()
@@ -218,7 +218,7 @@ class Projections:
         yield from _empty(*gone)
 
     def latest_announcements(self, count: int) -> list[Data]:
-        """Return the `count` announcements that records told of last, in the order of those, the latest one last."""
+        """Return the `count` announcements with the last records, in the order of those, the latest one last."""
         alive = self.entities["announcement"].alive
         return [alive[id] for id in self._announcements.last(count)]
 
@@ -256,7 +256,7 @@ class Projections:
             self.names[user] = name.strip() if latest[0][0] == at[0] else latest[1]
 
     def _recall_names(self) -> Iterator[None]:
-        """Find again what users are called, of whom another source has told; yield after some of them."""
+        """Find again what users are called, whom another source names; yield after some of them."""
         self.names.clear()
         for source, latest in self._called.items():
             for number, (user, (at, name)) in enumerate(list(latest.told.items())):
@@ -265,7 +265,7 @@ class Projections:
                 self._name(source, user, name, at)
 
     def _apply_owner(self, event: Event) -> None:
-        """Let go of an owner by a request if a later record of the restaurant tells of its owner."""
+        """Let go of an owner by a request if a later record of the restaurant names its owner."""
         assigned = self._assigned.told.get(event.id)
         if assigned is None or "ownerId" not in event.data or event.id not in self._restaurants.alive:
             return
@@ -273,7 +273,7 @@ class Projections:
             del self._assigned.told[event.id]
 
     def _apply_upgrade(self, id: str) -> None:
-        """Give an approved owner the restaurant: the platform does so without telling of the restaurant."""
+        """Give an approved owner the restaurant: the platform does so without a record of the restaurant."""
         table = self.entities["owner_upgrade"]
         request = table.alive.get(id, {})
         restaurant, user = request.get("assignedRestaurantId"), request.get("userId")
@@ -294,7 +294,7 @@ class Projections:
                 dishes.put(dish["dishId"], after.data | {"restaurantId": restaurant})
 
     def _end_parts(self, table: EntityTable, event: Event, data: Data) -> None:
-        """End what the platform's database deletes with an entity, as far as nothing was told of it since."""
+        """End what the platform's database deletes with an entity, as far as no later record is about it."""
         time = table.gone[event.id].ended
         self._cut_under(table, event.id, time)
         if event.entity == "section":
@@ -339,7 +339,7 @@ class Projections:
             pass
 
     def _ended_with_parent(self, table: EntityTable, id: str, data: Data) -> bool:
-        """End an entity if a parent of it ended after all that was told of it; return whether that is so."""
+        """End an entity if a parent of it ended after all records about it; return whether that is so."""
         for name, field in _ENDS_WITH[table.entity.name]:
             gone = self.entities[name].gone
             if not gone or (parent := data.get(field)) is None:
@@ -356,7 +356,7 @@ class Projections:
             if id in table.alive:
                 continue
             if table is self._restaurants:
-                # Else it would seem to be one that no record has told of, with an owner who may see what it was.
+                # Else it would seem to be one that no record is about, with an owner who may see what it was.
                 self._assigned.told.pop(id, None)
                 self._found_owners.pop(id, None)
             field = table.entity.id_field

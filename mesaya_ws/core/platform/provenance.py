@@ -1,7 +1,7 @@
 """Of which records the state of an entity is made; so a record that comes late changes only what is older than itself.
 
 With several partitions and no keys, records of one entity arrive in any order. Its state is what they say in the order
-of (timestamp, partition, offset), whatever the order in which they came: for each field, the latest that tells of it.
+of (timestamp, partition, offset), whatever the order in which they came: for each field, the latest that has it.
 Within a partition the order never changes; where a producer's clock stepped back, the time stands still.
 """
 
@@ -140,7 +140,7 @@ def superseded(provenance: Provenance, at: At) -> Provenance | None:
 
 
 def updated(provenance: Provenance, at: At, names: Names) -> Mixed | None:
-    """Return of what a state is made after a record `at` a place that is the latest has told only `names`.
+    """Return of what a state is made after a record `at` a place that is the latest has only the fields `names`.
 
     None if it is not so sure that it is.
     """
@@ -180,9 +180,9 @@ def merge(
     *,
     is_whole: bool,
 ) -> tuple[dict[str, Any], Provenance]:
-    """Return the state, and of what it is made, when a record `at` a place tells `told`, and nothing of the `unknown`.
+    """Return the state, and of what it is made, after a record `at` a place: its fields are `told`, none `unknown`.
 
-    A whole record tells of all fields: those that it leaves out have no value.
+    A whole record has all fields: those that it leaves out have no value.
     """
     times = _times(provenance)
     times[at[1]] = at[0]

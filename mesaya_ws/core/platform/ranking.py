@@ -1,4 +1,4 @@
-"""Things in the order of the records that told of them last, whatever the order in which those came."""
+"""Things in the order of the last records about them, whatever the order in which those came."""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ class Ranking:
         self._places: dict[str, At] = {}
 
     def put(self, id: str, at: At | None) -> None:
-        """Note which record told of something last; None: it is no more."""
+        """Note which record about something is the last; None: it is no more."""
         former = self._places.get(id)
         if former == at:
             return

@@ -27,7 +27,7 @@ TOPICS = tuple(map(topic_of, DOMAINS))
 
 
 PARENTS = "mesaya-ws.parents"
-"""Topic of our own: what the platform's API has said of parents that no record had told of (see `views.backfill`)."""
+"""Topic of our own: what the platform's API has said of parents without a record (see `views.backfill`)."""
 
 REVOCATIONS = "mesaya-ws.revocations"
 """Topic of our own, compacted by user: whose tokens are dead (see `access.revocations`)."""

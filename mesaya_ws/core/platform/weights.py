@@ -1,4 +1,4 @@
-"""How much memory the entities take that have been read: estimated from the records that told of them."""
+"""How much memory the entities take that have been read: estimated from the records about them."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ and reservations, of which each record has some 300 bytes."""
 
 
 class Weights:
-    """The entities that were told of, each with its largest record; `bytes` is what they take all together."""
+    """The entities that records were about, each with its largest record; `bytes` is what they take all together."""
 
     def __init__(self) -> None:
         self.bytes = 0
         self._largest: dict[tuple[str, str], int] = {}
 
     def note(self, event: Event, size: int) -> None:
-        """Take note of an event that was told by `size` bytes."""
+        """Take note of an event whose record has `size` bytes."""
         key = event.entity, event.id
         known = self._largest.get(key, 0)
         if size > known:
