@@ -7,8 +7,9 @@ a bad one, in the header `Authorization`           ─▶ 401
 a bad one, as a sub-protocol                       ─▶ opened, told, and closed: a page cannot see a status
 """
 
+from typing import NamedTuple
+
 import trio
-from attrs import frozen
 
 from mesaya_ws.core.access.authentication import Authentication, Unavailable
 from mesaya_ws.core.access.bad_token import BadToken
@@ -23,8 +24,7 @@ Caller = Identity | BadToken | Unavailable | None
 """Whom the token of a handshake names, or why it names nobody; None: there was no token, or no token counts."""
 
 
-@frozen
-class Admitted:
+class Admitted(NamedTuple):
     """A handshake that is accepted: the `answer` that opens the WebSocket, and who the client is."""
 
     answer: bytes

@@ -180,7 +180,11 @@ class Dispatcher:
                 self._identify(visit, proxy, head)
             if visit.refused is not None and not _is_probe(head):
                 raise visit.refused
-            admitted = await self._admit(visit, head) if head.upgrades_to_websocket else None
+            admitted = None
+            if head.upgrades_to_websocket:
+                admitted = await self._admission.admit(head, visit.address)
+                if self.draining:
+                    raise _DRAINING
         except HeadError as error:
             self._metrics.refusals[error.code] += 1
             log.info("request refused", code=error.code, status=int(error.status))
@@ -208,13 +212,6 @@ class Dispatcher:
         bind_context(address=client)
         if not self._enter(visit, client):
             visit.refused = _TOO_MANY_OF_ADDRESS
-
-    async def _admit(self, visit: _Visit, head: Head) -> Admitted:
-        """Return how a client is let in. Raises `HeadError` when it is not."""
-        admitted = await self._admission.admit(head, visit.address)
-        if self.draining:
-            raise _DRAINING
-        return admitted
 
     async def _refuse(self, stream: trio.SocketStream, answer: bytes) -> None:
         """Answer, and wait for the client to hang up, lest an answer be lost in a reset (RFC 9112, 9.6)."""

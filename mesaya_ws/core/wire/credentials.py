@@ -9,6 +9,9 @@ BEARER = "bearer."
 """What a sub-protocol begins with that is a token: browsers let pages choose nothing else of a handshake."""
 
 
+_HEADERS = ("authorization", "sec-websocket-protocol")
+
+
 @frozen
 class Credentials:
     """A token, and whether it came `in_header` (scripts, mobile) or as a sub-protocol (browsers)."""
@@ -22,6 +25,8 @@ def credentials_of(head: Head) -> Credentials | None:
 
     None: there is none; another scheme of `Authorization` is for a proxy. Raises `HeadError` when there are several.
     """
+    if head.headers.keys().isdisjoint(_HEADERS):  # as of nearly all who come without a token
+        return None
     tokens = [
         Credentials(name.removeprefix(BEARER), in_header=False)
         for name in offered_subprotocols(head)

@@ -42,17 +42,23 @@ class Bucket:
 
     per_second: float
     least: float = 0.0
-    _left: float = 0.0
-    _updated: float = float("-inf")
+    _most: float = field(init=False)
+    _left: float = field(init=False)
+    _updated: float = field(init=False, default=float("-inf"))
+
+    def __attrs_post_init__(self) -> None:
+        self._left = self._most = max(self.least, self.per_second * BURST_SECONDS)
 
     def take(self, now: float, amount: float = 1) -> bool:
         """Take so many; return False, and take none, when less is left."""
-        most = max(self.least, self.per_second * BURST_SECONDS)
-        self._left = min(most, self._left + (now - self._updated) * self.per_second)
+        left = self._left + (now - self._updated) * self.per_second
+        if left > self._most:
+            left = self._most
         self._updated = now
-        if self._left < amount:
+        if left < amount:
+            self._left = left
             return False
-        self._left -= amount
+        self._left = left - amount
         return True
 
 

@@ -1,4 +1,14 @@
-"""One client's connection: what it does, and its end."""
+"""One client's connection: what it does, and its end.
+
+    serving ── `close` (a limit, a timeout, a fault, a shutdown) ──▶ closing: the close frame comes last in the send
+       │                                                             queue, after what waits (not with `slow`)
+       ├── the client's close frame, which is answered ──▶ answered: `close_sent`; perhaps the client has not taken it
+       │                                                       │
+       └── the end of its stream                               ▼  its end of the stream, or CLOSE_TIMEOUT, in both
+             └───────────────────────────────────────────▶ detached: socket and send queue are not used any more
+
+The first reason to close counts. A connection that is closed before it is served begins as closing.
+"""
 
 import math
 from collections import Counter
@@ -69,6 +79,7 @@ class Connection:
     """
 
     __slots__ = (
+        "_close_code",
         "_config",
         "_counts",
         "_pinged_at",
@@ -77,7 +88,6 @@ class Connection:
         "_send_queue",
         "_stream",
         "_tcp",
-        "_verdict",
         "_violations",
         "session",
     )
@@ -85,7 +95,7 @@ class Connection:
     def __init__(
         self,
         stream: trio.SocketStream,
-        early: bytes,
+        trailing_data: bytes,
         config: ConnectionConfig,
         *,
         writers: trio.Nursery,
@@ -102,18 +112,18 @@ class Connection:
         self._tcp = stream
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
-        self._verdict: CloseCode | None = None
+        self._close_code: CloseCode | None = None
         self._send_queue = SendQueue(
             stream.socket, writers, self, max_messages=config.send_queue_messages, max_bytes=config.send_queue_bytes
         )
-        watch = FrameLimiter(config.frame_limits)
-        self._stream = ClientStream(stream.socket, early, self._send_queue, watch, self, receive)
+        limiter = FrameLimiter(config.frame_limits)
+        self._stream = ClientStream(stream.socket, trailing_data, self._send_queue, limiter, self, receive)
         self.session = open_session(self._send_queue)
 
-    def close(self, verdict: CloseCode) -> None:
+    def close(self, close_code: CloseCode) -> None:
         """End the connection, telling the client why; the first reason counts."""
-        if self._verdict is None:
-            self._verdict = verdict
+        if self._close_code is None:
+            self._close_code = close_code
             self._scope.cancel()
 
     def announce(self, within: float) -> None:
@@ -143,7 +153,7 @@ class Connection:
 
     def on_violation(self, violation: Violation) -> None:
         """End the connection of a client that breaks a limit."""
-        if self._verdict is None:
+        if self._close_code is None:
             self._violations[violation.value] += 1
             log.info("client broke a limit", connection=self.session.id, reason=violation.value)
         self.close(_CLOSE_CODES.get(violation, codes.RATE_LIMITED))
@@ -172,41 +182,41 @@ class Connection:
     async def run(self, answer: bytes, error: bytes = b"") -> tuple[int, str]:
         """Send the `answer` that opens the WebSocket, and serve the client; return how that is closed, and by whom.
 
-        An `error` follows the greeting, for a client that is closed already. What is left to do then is to `part`.
+        An `error` follows the greeting, for a client that is closed already. What is left to do then is to `finish`.
         """
         self._send_queue.offer(answer + self.session.greeting(time()) + error, 1)
-        websocket = WebSocket(self._stream, self._obey)
+        websocket = WebSocket(self._stream, self._on_message)
         with self._scope:
             try:
-                if self._verdict is None:  # else nothing that it sent is answered
+                if self._close_code is None:  # else nothing that it sent is answered
                     await websocket.run()
             except Exception as fault:  # noqa: BLE001 - whatever it is, the client is told
                 self.on_error(fault)
         code = int(websocket.closed.code) if websocket.closed else ABNORMAL
-        if code in _PROTOCOL_ERRORS and not self._stream.has_parted:
+        if code in _PROTOCOL_ERRORS and not self._stream.close_sent:
             self.close(codes.CLOSE_CODES[code])
-        if self._verdict is not None:
-            return self._verdict.code, SERVICE
+        if self._close_code is not None:
+            return self._close_code.code, SERVICE
         return code, NOBODY if code == ABNORMAL else CLIENT
 
-    def _obey(self, text: str) -> None:
+    def _on_message(self, text: str) -> None:
         counts = self._counts
         kind = self.session.receive(text)
         counts[kind] += 1
         if kind in codes.ERROR_CODES:
             log.info("message refused", code=kind)
 
-    async def part(self) -> None:
+    async def finish(self) -> None:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6).
 
         A client that closed by itself has been answered, unless that waits for it to take what was sent before.
         """
-        if self._verdict is not None:
+        if self._close_code is not None:
             self.leave()
-            if self._verdict is codes.SLOW:
+            if self._close_code is codes.SLOW:
                 self._send_queue.drop()  # it comes back for more than that
-            self._send_queue.send_close(close_frame(self._verdict.code, self._verdict.name))
-        elif self._stream.has_parted and self._send_queue.backlogged:
+            self._send_queue.send_close(close_frame(self._close_code.code, self._close_code.name))
+        elif self._stream.close_sent and self._send_queue.backlogged:
             self.leave()
         else:
             return
@@ -219,7 +229,7 @@ class Connection:
         self.session.leave()
         self._registry.remove(self)
 
-    def abandon(self) -> None:
+    def detach(self) -> None:
         """Let nothing be written any more, and the next one end."""
         self._send_queue.close()
-        self._stream.abandon()
+        self._stream.detach()

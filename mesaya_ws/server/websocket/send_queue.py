@@ -45,6 +45,14 @@ class Owner(Protocol):
 class SendQueue:
     """The only way of bytes to a client's socket.
 
+    | state | `offer` | it ends by |
+    |---|---|---|
+    | idle | writes at once | a write that the kernel takes in part: backlogged; an error: broken |
+    | backlogged | queues, within the bounds | the queue is empty: idle, and `on_drained`; past the bounds: sealed |
+    | sealed | drops | `send_close`: finished |
+    | finished | drops | the close frame is written, and the sending side shut down |
+    | broken | drops | – |
+
     While nothing waits, `offer` writes without blocking and without a task switch. If the kernel takes only part, the
     rest is queued, and a writer task runs in `writers` until the queue is empty, or the socket is closed. It is created
     on demand: most clients never need one, and it costs a sixth of a connection. `writers` is one nursery for all

@@ -72,15 +72,15 @@ class WebSocketServer:
         metrics.connections_total += 1
         if self.status.draining:
             connection.close(codes.SERVICE_RESTART)
-        user, error = self._identify(connection, admitted.caller)
+        user, error = (None, b"") if admitted.caller is None else self._identify(connection, admitted.caller)
         try:
             code, by = await connection.run(admitted.answer, error)
-            await connection.part()
+            await connection.finish()
         finally:
             if user is not None:
                 self.users.leave(user)
             connection.leave()
-            connection.abandon()
+            connection.detach()
             metrics.connections_open -= 1
             metrics.closes[str(code), by] = metrics.closes.get((str(code), by), 0) + 1
             _log_end(stream, code, by, trio.current_time() - began_at)

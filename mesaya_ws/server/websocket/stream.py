@@ -24,56 +24,56 @@ class Owner(Protocol):
 class ClientStream(trio.abc.Stream):
     """A client's socket as trio-websocket sees it, from the end of the handshake on.
 
-    What it sends goes through the send queue, in order with the frames of events. What it receives, first `early` and
-    then the socket's bytes, is watched: a client that breaks a limit is reported once to `owner`, and not listened to
-    any more. `has_parted` says that trio-websocket has sent a close frame. Closing it ends what trio-websocket can do,
-    and leaves the socket to its owner.
+    What trio-websocket sends goes through the send queue, in order with the frames of events. What it receives is first
+    the `trailing_data` of the handshake, then the socket's bytes, all checked by the `limiter`: a client that breaks a
+    limit is reported once to `owner`, and nothing more of it is received. `close_sent` says that trio-websocket has
+    sent a close frame. Closing the stream ends what trio-websocket can do, and leaves the socket to its owner.
     """
 
     __slots__ = (
         "_closed",
-        "_early",
+        "_limiter",
         "_owner",
         "_receive",
         "_send_queue",
         "_socket",
-        "_watch",
-        "has_parted",
+        "_trailing_data",
+        "close_sent",
         "heard_at",
     )
 
     def __init__(
         self,
         socket: trio.socket.SocketType,
-        early: bytes,
+        trailing_data: bytes,
         send_queue: SendQueue,
-        watch: FrameLimiter,
+        limiter: FrameLimiter,
         owner: Owner,
         receive: Receive,
     ) -> None:
         self._socket = socket
         self._receive = receive
-        self._early = early
+        self._trailing_data = trailing_data
         self._send_queue = send_queue
-        self._watch: FrameLimiter | None = watch
+        self._limiter: FrameLimiter | None = limiter
         self._owner: Owner | None = owner
         self._closed = False
-        self.has_parted = False
+        self.close_sent = False
         self.heard_at = trio.current_time()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return the next bytes of the client, however many; `b""` at their end."""
         if self._closed:
             raise trio.ClosedResourceError
-        while data := self._early or await self._receive(self._socket):
-            self._early = b""
+        while data := self._trailing_data or await self._receive(self._socket):
+            self._trailing_data = b""
             self.heard_at = trio.current_time()
-            if self._watch is None:
+            if self._limiter is None:
                 continue
-            violation = self._watch.feed(data, self.heard_at)
+            violation = self._limiter.feed(data, self.heard_at)
             if violation is None:
                 return data
-            self._watch = None
+            self._limiter = None
             if self._owner is not None:
                 self._owner.on_violation(violation)
         return b""
@@ -84,7 +84,7 @@ class ClientStream(trio.abc.Stream):
         if self._closed:
             raise trio.ClosedResourceError
         if data[0] == CLOSE:
-            self.has_parted = True
+            self.close_sent = True
             self._send_queue.drop()  # who closes wants nothing of it any more
             self._send_queue.send_close(bytes(data))
         else:
@@ -95,7 +95,7 @@ class ClientStream(trio.abc.Stream):
     @property
     def incomplete_since(self) -> float | None:
         """When the client began a message whose end has not come yet; None: there is no such message."""
-        return None if self._watch is None else self._watch.incomplete_since
+        return None if self._limiter is None else self._limiter.incomplete_since
 
     async def wait_send_all_might_not_block(self) -> None:
         """Return at once: the send queue never blocks."""
@@ -106,6 +106,6 @@ class ClientStream(trio.abc.Stream):
         self._closed = True
         await trio.lowlevel.checkpoint()
 
-    def abandon(self) -> None:
+    def detach(self) -> None:
         """Tell the owner nothing any more."""
         self._owner = None  # which breaks a cycle: the garbage collector is not needed for it

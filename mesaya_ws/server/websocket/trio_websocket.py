@@ -16,17 +16,17 @@ from wsproto.events import BytesMessage, TextMessage
 
 
 class WebSocket(WebSocketConnection):
-    """A server's WebSocket on `stream`, of which the handshake is over; `heed` is given each message of the client.
+    """A server's WebSocket on `stream`, after the handshake; `on_message` is called with each message of the client.
 
     `stream` lets no binary frame pass, and none that is too large. trio-websocket itself would hand messages to a
     second task, through a channel: a sixth of what a connection costs, in time and memory. Here no more is read before
     a message has been heeded, and others have had their turn.
     """
 
-    def __init__(self, stream: trio.abc.Stream, heed: Callable[[str], None]) -> None:
+    def __init__(self, stream: trio.abc.Stream, on_message: Callable[[str], None]) -> None:
         # A WSConnection does just the same as its Connection when it is open.
         super().__init__(stream, Connection(ConnectionType.SERVER), message_queue_size=0)  # type: ignore[arg-type]
-        self._heed = heed
+        self._on_message = on_message
 
     run = WebSocketConnection._reader_task
     """Read to the end of the WebSocket, or of its stream; then `closed` says how it ended."""
@@ -38,7 +38,7 @@ class WebSocket(WebSocketConnection):
             text = "".join(parts)
             parts.clear()
             try:
-                self._heed(text)
+                self._on_message(text)
             except KeyError as error:  # which the reading task would take for a kind of event that it does not know
                 raise RuntimeError("a message was not heeded") from error
             await trio.lowlevel.checkpoint()

@@ -92,7 +92,7 @@ async def test_it_knows_a_close_frame():
     world = World()
     for frame_of_a_server, parted in ((b"\x81\x02{}", False), (b"\x8a\x00", False), (b"\x88\x02\x03\xe8", True)):
         await world.stream.send_all(frame_of_a_server)
-        assert world.stream.has_parted is parted
+        assert world.stream.close_sent is parted
     assert (world.send_queue.offered, world.send_queue.last_words) == ([], [b"\x88\x02\x03\xe8"])
 
 

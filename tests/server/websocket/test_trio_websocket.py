@@ -102,25 +102,25 @@ async def test_who_is_cancelled_while_it_heeds_a_message_is_given_no_other():
     heard = []
     with trio.fail_after(PATIENCE), trio.CancelScope() as scope:
 
-        def heed(text):
+        def on_message(text):
             heard.append(text)
             scope.cancel()
 
         stream = trio.StapledStream(trio.testing.MemorySendStream(), trio.testing.MemoryReceiveStream())
         stream.receive_stream.put_data(frame(b"1") + frame(b"2"))
-        await WebSocket(stream, heed).run()
+        await WebSocket(stream, on_message).run()
     assert heard == ["1"]
 
 
 @pytest.mark.parametrize("fault", [KeyError("x"), ValueError("x")])
 async def test_a_fault_in_heeding_a_message_is_not_kept_from_whoever_reads(fault):
-    def heed(_):
+    def on_message(_):
         raise fault
 
     stream = trio.StapledStream(trio.testing.MemorySendStream(), trio.testing.MemoryReceiveStream())
     stream.receive_stream.put_data(frame(b"1"))
     with trio.fail_after(PATIENCE), pytest.raises((RuntimeError, ValueError)) as caught:
-        await WebSocket(stream, heed).run()
+        await WebSocket(stream, on_message).run()
     assert fault in (caught.value, caught.value.__cause__)
 
 
