@@ -32,6 +32,7 @@ from mesaya_ws.gateway.driver import Driver
 from mesaya_ws.gateway.snapshots import between_records
 from mesaya_ws.runtime.gc_tuning import look
 from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.runtime.work_meter import WorkMeter, metered
 from mesaya_ws.settings import Settings
 
 log = get_logger(__name__)
@@ -170,11 +171,12 @@ class HistoryReader:
         While the log, or a part of it, does not answer, no time counts: nothing is lost by it, and the clients wait for
         what they missed.
         """
-        timeout, pacing = self._settings.replay_timeout, _Pacing()
+        timeout, pacing, threads = self._settings.replay_timeout, _Pacing(), WorkMeter()
         with trio.move_on_after(timeout) as reading:
             async with trio.open_nursery() as nursery:
                 deliver, events = trio.open_memory_channel[LogEvent](0)
-                nursery.start_soon(self._event_log.follow, deliver.send, BEGINNING, lambda: past.feed.paused)
+                with metered(threads):
+                    nursery.start_soon(self._event_log.follow, deliver.send, BEGINNING, lambda: past.feed.paused)
                 nursery.start_soon(self._end_when_nobody_waits, nursery.cancel_scope)
                 driver = Driver(past.feed, events, pacing)
                 while not (past.is_complete() or past.is_too_large):
@@ -186,7 +188,7 @@ class HistoryReader:
                     if self._asked.is_set():
                         await self._join(past)
                 nursery.cancel_scope.cancel()
-        return any(session.history_requests for session in self._asking), pacing.busy
+        return any(session.history_requests for session in self._asking), pacing.busy + threads.seconds
 
     async def _join(self, past: HistoryRead) -> None:
         """Let those who ask meanwhile have a part in the reading, where it has not passed their places."""
