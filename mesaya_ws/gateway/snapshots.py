@@ -5,7 +5,7 @@ from math import inf
 import trio
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.feed.written import WrittenStates
 from mesaya_ws.core.session.delivery import Delivery
@@ -17,7 +17,7 @@ SHARE = 0.5
 class SnapshotRenderer:
     """Renders what deliveries wait for (`Delivery.to_render`): once for all that need the same within some seconds."""
 
-    def __init__(self, feed: Feed, states: WrittenStates, share: float = SHARE) -> None:
+    def __init__(self, feed: Published, states: WrittenStates, share: float = SHARE) -> None:
         self._feed = feed
         self._states = states
         self._rests = 1 / share - 1
@@ -63,7 +63,7 @@ class SnapshotRenderer:
         await trio.sleep(busy * self._rests)
 
 
-async def between_records(feed: Feed) -> None:
+async def between_records(feed: Published) -> None:
     """Wait until every record that was taken is published entirely: only then is there a position to snapshot.
 
     The feed's owner publishes a step in each turn of the event loop.

@@ -7,7 +7,7 @@ from attrs import Factory, frozen
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.runtime.readiness import Status
 
 
@@ -28,7 +28,7 @@ def nobody_waits() -> Waiting:
 class Gauges(Collector):
     """The present state of a gateway; `log_bytes` returns None when the log is not a file of ours."""
 
-    feed: Feed
+    feed: Published
     status: Status
     limits: Mapping[str, float]
     """The numeric settings in effect, by name."""

@@ -11,7 +11,7 @@ from time import monotonic, time
 
 from attrs import Factory, define
 
-from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.skew import Skews
 from mesaya_ws.core.log.trouble import Trouble
 
@@ -109,7 +109,7 @@ def _part(trouble: Trouble) -> tuple[str, str]:
     return trouble.topic, "all" if trouble.number is None else str(trouble.number)
 
 
-def _lags(feed: Feed, metrics: Metrics) -> Counter[tuple[str, str]]:
+def _lags(feed: Published, metrics: Metrics) -> Counter[tuple[str, str]]:
     """Return the records known and not published, including those that cannot be read."""
     lags = Counter(
         {(source[0], str(source[1])) if source else ("all", "all"): lag for source, lag in feed.lags().items()}

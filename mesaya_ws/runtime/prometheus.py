@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.wire.codes import CLOSE_CODES
 from mesaya_ws.runtime.metrics import BOUNDS, Counts, Histogram, Metrics, _lags, _part
 
@@ -26,7 +26,7 @@ _CODES = {*CLOSE_CODES, 1001, 1005}
 
 
 class _Collector(Collector):
-    def __init__(self, metrics: Metrics, feed: Feed, version: str) -> None:
+    def __init__(self, metrics: Metrics, feed: Published, version: str) -> None:
         self._metrics = metrics
         self._feed = feed
         self._hub = feed.hub
@@ -157,7 +157,7 @@ def _histogram(name: str, text: str, *histograms: Histogram, label: str = "") ->
     return family
 
 
-def exposition(metrics: Metrics, feed: Feed, version: str, *more: Collector) -> Callable[[], bytes]:
+def exposition(metrics: Metrics, feed: Published, version: str, *more: Collector) -> Callable[[], bytes]:
     """Return a function that renders `metrics`, the state of `feed`, `more` collectors, and metrics of the process.
 
     Its result has the type `CONTENT_TYPE`.

@@ -4,24 +4,21 @@ The feed is the moving window over the log. Everything here is decided without w
 what the log says (`ingest`), lets it work (`process`), and writes what the hub has gathered in between.
 """
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import lru_cache
 from itertools import chain
 from math import inf
 
 from attrs import evolve
 
-from mesaya_ws.core.access.channels import Channel, parse_channel
-from mesaya_ws.core.access.rights import Facts
+from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
-from mesaya_ws.core.feed.hub import Hub, Subscriber
+from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.intake import DECODED_EARLY, gap_item, items_of, merges
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.router import WIDE, is_wide, process, process_in_steps
-from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
-from mesaya_ws.core.feed.tally import Tally
-from mesaya_ws.core.feed.watermark import Fresh, Watermark
+from mesaya_ws.core.feed.watermark import Watermark
 from mesaya_ws.core.log.events import (
     Available,
     EpochsBegun,
@@ -40,10 +37,8 @@ from mesaya_ws.core.log.trouble import Hindrance, of_kind
 from mesaya_ws.core.platform.envelope import Event, Rejected
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Outcome
 from mesaya_ws.core.platform.projections import Projections, Row
-from mesaya_ws.core.recovery.coverage import Coverage, Cut
-from mesaya_ws.core.recovery.position import Cursor, Offsets
-from mesaya_ws.core.recovery.replay import Replay, ReplayRange
-from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
+from mesaya_ws.core.recovery.coverage import Cut
+from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 
 PROCESS_BATCH = 50
@@ -65,18 +60,8 @@ _EXPIRED_PARENTS = "expired_parents"
 _partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
 
 
-class Feed:
+class Feed(Published):
     """What the log says up to now, and its publication to the hub.
-
-    The feed is `live` when all that the log held at the start has been processed; until then its channels are history,
-    not news. `cursor` stands after the last record, and `time` is that record's (ms since the epoch).
-
-    `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them from
-    here: subscribers of what they feed do not know it yet. `tally` is what its sessions count.
-
-    The feed `is_mid_record` while it has begun with a record, but has not published all that becomes of it, or not
-    ended all that ends with it. Then nobody may take a state, or be given a position: some of what lies before that is
-    still to come.
 
     `report` is called with every record and what became of it; `request_parent`, again and again, with the parents of
     records that are not known, as `<entity>:<id>`. Of each source, `max_records` and `max_bytes` may wait for the
@@ -93,25 +78,11 @@ class Feed:
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self.hub = hub
-        self.window = window
-        self.cursor = Cursor()
-        self.coverage = Coverage(self.cursor, window)
-        self.live = False
-        self.time = 0
-        self.gaps: list[tuple[str, Unrecoverable]] = []
-        self.tally = Tally()
-        self._watermark = Watermark(round(parent_timeout * 1000))
-        self._now = self._steady = 0
-        # Records that are known to be in the log, but cannot be had.
-        self._withheld = 0
-        self._projections = Projections()
-        self._new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
-        self._merge = self._new_merge(self._projections)
+        new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
+        super().__init__(hub, window, Watermark(round(parent_timeout * 1000)), new_merge)
+        self._new_merge = new_merge
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []
-        # What is still to be forgotten, published or ended before anything is processed, in this order.
-        self._leftovers: deque[Iterator[None]] = deque()
         self._broadcaster = Broadcaster(hub, window, self.cursor)
         self._report = report
         self._request_parent = request_parent
@@ -245,11 +216,6 @@ class Feed:
         # Now it has been written, too.
         self._watermark.published(all=self._merge.caught_up, time=self.time)
 
-    @property
-    def is_mid_record(self) -> bool:
-        """Whether no state may be taken now, and no position be given to a client."""
-        return bool(self._leftovers)
-
     def _finish(self) -> Iterator[None]:
         """Bring to its end what has been begun; yields often, and may be let go of in between."""
         while self._leftovers:
@@ -269,11 +235,6 @@ class Feed:
     def _add_gap(self, topic: str, reason: Unrecoverable) -> None:
         if self.live:
             self.gaps.append((topic, reason))
-
-    @property
-    def facts(self) -> Facts:
-        """What rights depend on, as of the record that was taken last."""
-        return self._projections
 
     @property
     def paused(self) -> Collection[Source]:
@@ -365,120 +326,6 @@ class Feed:
         """Return for how many seconds `process` need not be called if nothing is ingested; `steady` is as of that."""
         wake_at = self._merge.wake_at()
         return inf if wake_at is None else max(0.0, (wake_at - steady) / 1000)
-
-    # The read side: what sessions ask.
-
-    @property
-    def refreshes(self) -> int:
-        """How often the metadata of the whole log have been refreshed: what only the log can tell may have changed."""
-        return self.coverage.refreshes
-
-    def check_position(
-        self, channel: Channel, position: str, since: int
-    ) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
-        """Return what can be done for a client that asked at refresh number `since` to go on from `position`.
-
-        `Recoverable`: replay from the window. `NeedsHistory`: the window has lost some of it, and the log has not.
-        `NotReached`: the log may reach so far, so the position is worth waiting for. The first refresh after `since`
-        may have begun before the client came, and so decides nothing. Else the reason why it cannot be recovered.
-        """
-        coverage = self.coverage
-        match verdict := coverage.check(channel, position):
-            case NeedsHistory(vector) if not coverage.reaches_back(channel, vector):
-                return Unrecoverable.EXPIRED
-            case NotReached(vector) if not coverage.reaches(vector) and coverage.refreshes >= since + 2:
-                return Unrecoverable.POSITION_AHEAD
-        return verdict
-
-    def has_passed(self, ahead: NotReached) -> bool:
-        """Return whether so much has been read since that to check the position again may say something else."""
-        return ahead.is_passed(self.cursor)
-
-    def settled_position(self, channel: Channel) -> str | None:
-        """Return the position up to which every live subscriber of `channel` has been written to.
-
-        None in the middle of a record, while frames wait for the fan-out, or while a gap in the channel's topics has
-        not been reported: no client may be given a position after that.
-        """
-        if (
-            self.is_mid_record
-            or not self.hub.is_settled(channel.name)
-            or any(topic in channel.kind.topics for topic, _ in self.gaps)
-        ):
-            return None
-        return self.position(channel)
-
-    def replay(self, channel: Channel, vector: Offsets) -> Replay:
-        """Return what was published on `channel` after `vector`, and goes on to be; all of it is in the window."""
-        return Replay(ReplayRange(self.window, channel.name, vector))
-
-    def replay_after(self, snapshot: Snapshot) -> Replay:
-        """Return what was published on the channel after a snapshot that `continues`."""
-        return Replay(ReplayRange(self.window, snapshot.channel.name, {}, sent=snapshot.serial))
-
-    def replay_unwritten(self, channel: Channel) -> Replay:
-        """Return what was published after the frames that the subscriber had which is just being offered more.
-
-        States that a later one supersedes are left out.
-        """
-        stretch = ReplayRange(self.window, channel.name, {}, sent=self.hub.written(channel.name))
-        return Replay(stretch, conflates=True)
-
-    def continues(self, snapshot: Snapshot) -> bool:
-        """Return whether the window still holds what was published after a snapshot, so that it may be sent."""
-        return snapshot.continues_in(self.window)
-
-    def is_current(self, snapshot: Snapshot) -> bool:
-        """Return whether nothing at all has been published since a snapshot."""
-        return snapshot.serial == self.window.serial
-
-    def subscribe(self, channel: Channel, subscriber: Subscriber) -> None:
-        """Hand the publications to come on `channel` to `subscriber`."""
-        self.hub.subscribe(channel.name, subscriber)
-
-    def unsubscribe(self, channel: Channel, subscriber: Subscriber) -> None:
-        """Hand nothing more on `channel` to `subscriber`."""
-        self.hub.unsubscribe(channel.name, subscriber)
-
-    def position(self, channel: Channel) -> str:
-        """Return the place up to which everything on `channel` has been published."""
-        return self.cursor.position(channel.name, channel.kind)
-
-    def freshness(self) -> Fresh:
-        """Return how fresh the channels are: all that happened before `asOf` (ms since the epoch) has been published.
-
-        `asOf` is None while nothing is known of that. `lag` is how many records are known to be in the log but not
-        processed yet, those that cannot be had now among them; `live` is as said of the feed.
-        """
-        lag = self._merge.remaining + self._withheld
-        return {"live": self.live, "asOf": self._watermark.as_of or None, "lag": lag}
-
-    def lags(self) -> Mapping[Source, int]:
-        """Return how many records of each source are known but not processed; without those that cannot be had."""
-        return self._merge.known()
-
-    def is_large(self, channel: Channel) -> bool:
-        """Return whether to render the state of `channel` takes so long that others should run meanwhile."""
-        return is_large(channel, self._projections)
-
-    def snapshot(self, channel: Channel) -> Snapshot:
-        """Return the state of `channel` as of its present position, which is still to be rendered.
-
-        Not of a feed that `is_mid_record`.
-        """
-        known = state(channel, self._projections, self.window, self._now)
-        return Snapshot(channel, known, self.position(channel), self._complete(channel), self.window)
-
-    def _complete(self, channel: Channel) -> bool:
-        """Return whether a state leaves nothing out that a log, or a window, which began earlier would show."""
-        if channel.kind.name == "notifications" and not self.coverage.in_window(channel, {}):
-            return False
-        return is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
-
-    def is_missing(self, parent: str) -> bool:
-        """Return whether nothing is known of a parent, `<entity>:<id>` (see `request_parent`)."""
-        entity, _, id = parent.partition(":")
-        return not self._projections.is_parent(entity, id)
 
 
 def _pieces(outcome: Outcome) -> Iterator[Outcome]:

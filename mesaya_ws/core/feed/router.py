@@ -82,7 +82,7 @@ def process(event: Event | Rejected, projections: Projections, *, alone: bool = 
 
 
 WIDE = frozenset({"section", "menu", "object"})
-"""Entities of which a record can concern much that others have told (see `is_wide`)."""
+"""Entities of which a record can concern much that others have said (see `is_wide`)."""
 
 
 def is_wide(event: Event, projections: Projections) -> bool:

@@ -3,8 +3,8 @@
 from attrs import define, field
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import SendQueue
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.recovery.replay import Replay
 from mesaya_ws.core.recovery.verdict import Unrecoverable
@@ -30,7 +30,7 @@ class Delivery:
     (see `conflation`). `unsettled` are the client's subscriptions that are not live, the longest in their state first.
     """
 
-    feed: Feed
+    feed: Published
     send_queue: SendQueue
     services: SessionServices
     conflate: bool = False

@@ -8,9 +8,9 @@ from attrs import define, field, frozen
 from mesaya_ws.core.access.channels import Channel, parse_channel
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import Action, may
-from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import SendQueue
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.tally import RESTARTED
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
@@ -44,7 +44,7 @@ class Session:
     """
 
     id: str
-    feed: Feed
+    feed: Published
     send_queue: SendQueue
     limits: Limits
     services: SessionServices
