@@ -1,5 +1,6 @@
 """Whatever a client or a proxy sends, and wherever it cuts that off, is no fault of ours, and no line for the log."""
 
+import errno
 import json
 import random
 import socket
@@ -83,6 +84,9 @@ def send(port: int, request: bytes, choice: random.Random) -> None:
                 client.everything()
         except (ConnectionResetError, BrokenPipeError):
             pass
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:  # it was reset before we could end it
+                raise
         if choice.random() < 0.7:
             client.reset()
 
