@@ -26,7 +26,7 @@ from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition
-from mesaya_ws.core.platform.projections import Row
+from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic

@@ -105,12 +105,12 @@ def test_a_rule_changes_nothing_and_says_the_same_again(stream):
             continue
         before = projections.lookup(event)
         after = projections.apply(event)
-        known = list(projections.rows()), dict(projections.names), len(projections.ending)
+        known = list(projections.rows()), dict(projections.names), len(projections.endings.pending)
         rule = backfill_rule if event.what == FOUND else RULES[event.entity]
         first = rule(event, before, after, projections)
         assert rule(event, before, after, projections) == first
-        assert (list(projections.rows()), projections.names, len(projections.ending)) == known
-        projections.end_all_parts()
+        assert (list(projections.rows()), projections.names, len(projections.endings.pending)) == known
+        projections.endings.end_all()
 
 
 def check(record, message):

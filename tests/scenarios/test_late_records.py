@@ -157,7 +157,7 @@ def test_with_a_restaurant_that_is_forgotten_goes_what_belonged_to_it(platform):
     platform.at(2, "restaurant.deleted", "R")
     assert "m" in platform.projections.entities["menu"].alive
     platform.at(3, "restaurant.deleted", "R2")
-    platform.projections.end_all_parts()
+    platform.projections.endings.end_all()
     assert not platform.projections.entities["restaurant"].knows("R")
     assert not platform.projections.entities["menu"].alive
     assert not platform.projections.entities["image"].alive

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mesaya_ws.core.access.channels import KINDS, RESTAURANT_KINDS, USER_KINDS, Channel
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.platform.projections import LoggedRoles
+from mesaya_ws.core.platform.users import LoggedRoles
 
 ADMIN = "ADMIN"
 """The role that stands above all; the platform's others (`OWNER`, `USER`) give no right by themselves."""

@@ -18,7 +18,7 @@ from attrs import frozen
 from cattrs.errors import ClassValidationError
 
 from mesaya_ws.core.log.records import NewRecord, Partition, PartitionPosition, Record
-from mesaya_ws.core.platform.projections import Row
+from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.wire.structuring import strict_converter
 

@@ -36,7 +36,8 @@ from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
 from mesaya_ws.core.platform.envelope import Event, Rejected
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Outcome
-from mesaya_ws.core.platform.projections import Projections, Row
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
@@ -268,8 +269,8 @@ class Feed(Published):
                 work += (
                     self._broadcaster.publish(record, partition, messages, made_at, are_news=self.live) // MESSAGE_BYTES
                 )
-        if self._projections.ending:
-            self._leftovers.append(self._projections.end_in_steps())
+        if self._projections.endings.pending:
+            self._leftovers.append(self._projections.endings.end_in_steps())
         return work
 
     def _process_in_steps(
@@ -280,7 +281,7 @@ class Feed(Published):
         self._report(record, outcome)
         self._restrict(outcome, record, partition, event)
         yield from self._publish_in_steps(record, partition, event, outcome, is_past=is_past)
-        yield from self._projections.end_in_steps()
+        yield from self._projections.endings.end_in_steps()
 
     def _publish_in_steps(
         self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, *, is_past: bool

@@ -58,8 +58,8 @@ def process(event: Event | Rejected, projections: Projections, *, alone: bool = 
     """
     if isinstance(event, Rejected):
         return Outcome((), event.reason, event.detail)
-    if projections.ending:
-        projections.end_all_parts()
+    if projections.endings.pending:
+        projections.endings.end_all()
     entity = event.entity
     if entity == AUTH:
         projections.apply_user(event)
@@ -94,7 +94,7 @@ def is_wide(event: Event, projections: Projections) -> bool:
 
 def process_in_steps(event: Event, projections: Projections, *, alone: bool = False) -> Steps[Outcome]:
     """Do the same as `process` with what `is_wide`, yielding often; meanwhile, nothing may be applied."""
-    yield from projections.end_in_steps()
+    yield from projections.endings.end_in_steps()
     entity = event.entity
     dependencies = None if alone else look_before(event, projections)
     images = (yield from lookup_images_in_steps(event, projections)) if entity in IMAGED else None

@@ -17,13 +17,13 @@ from mesaya_ws.core.platform.provenance import (
     after_end,
     in_order,
     merge,
-    mixed,
     newest,
+    record_of,
     shared,
     superseded,
-    told_at,
     updated,
 )
+from mesaya_ws.core.platform.rows import at_in, data_in, integer_in, provenance_in, provenance_row
 
 REMEMBERED = 10_000
 """Deleted entities of each kind that are remembered, the last ones: some 300 bytes each."""
@@ -89,18 +89,18 @@ class EntityTable:
         """Return those alive, by their ids, whose `field` (one of `Entity.parents`) is `parent`."""
         return self._children[field].get(parent, _NONE)
 
-    def told_at(self, id: str, field: str) -> At:
+    def record_of(self, id: str, field: str) -> At:
         """Return the record that a field of one alive is of, as it stands."""
-        return told_at(self._provenances[id], field)
+        return record_of(self._provenances[id], field)
 
     def newest(self, id: str) -> At | None:
         """Return the latest of the records about one alive; None if it is not."""
         return newest(self._provenances[id]) if id in self.alive else None
 
-    def apply(self, id: str, at: At, told: Data, unknown: Iterable[str] = (), *, ends: bool = False) -> After:
-        """Apply a record `at` a place of its topic: its fields are `told`, the `unknown` have no value; or it ends."""
+    def apply(self, id: str, at: At, given: Data, unknown: Iterable[str] = (), *, ends: bool = False) -> After:
+        """Apply a record `at` a place of its topic: its fields are `given`, the `unknown` have no value; or it ends."""
         before = self.alive.get(id)
-        is_whole, names = self._shapes.get(tuple(told)) or self._shape(told)
+        is_whole, names = self._shapes.get(tuple(given)) or self._shape(given)
         if ends:
             is_whole = False
         elif before is not None and (is_whole or not unknown):
@@ -109,42 +109,42 @@ class EntityTable:
             provenance = superseded(known, at) if is_whole else updated(known, at, names)
             if provenance is not None:
                 self._provenances[id] = provenance
-                data = told if is_whole else {**before, **told}
+                data = given if is_whole else {**before, **given}
                 self.put(id, data)
                 return _after((data, False, True, None))
         gone = self.gone.get(id) if before is None else None
         if is_whole and before is None and gone is None:
-            self._keep(id, told, at)
-            return After(told, False, True)
+            self._keep(id, given, at)
+            return After(given, False, True)
         provenance = self._provenances[id] if before is not None else gone.at if gone is not None else None
         at = in_order(at, provenance)
         is_late = provenance is not None and at < newest(provenance)
         if before is None and (is_late or ends):
             if gone is not None and is_late:
-                self._remember(id, gone.at, gone.ended, told | gone.data)
+                self._remember(id, gone.at, gone.ended, given | gone.data)
             else:
-                self._remember(id, at, at[0], told)
-            return After(told, is_late, exists=False)
+                self._remember(id, at, at[0], given)
+            return After(given, is_late, exists=False)
         if ends:
-            data = before or told
+            data = before or given
             left, self._provenances[id] = merge(provenance, data, at, {}, (), is_whole=True)
             if not is_late:
-                data = data | told
+                data = data | given
                 self._bury(id, at, at[0], data)
                 return After(data, is_late, exists=False)
             self._remember(id, at, at[0], data)
             self.put(id, left)
             return After(left, is_late, exists=True)
-        data, provenance = merge(provenance, before or _NOTHING, at, told, unknown, is_whole=is_whole)
+        data, provenance = merge(provenance, before or _NOTHING, at, given, unknown, is_whole=is_whole)
         self._keep(id, data, provenance)
         return After(data, is_late, exists=True)
 
-    def _shape(self, told: Data) -> tuple[bool, Names]:
-        shape = self._required <= told.keys(), shared(frozenset(told))
-        if len(told) <= LARGEST_SHAPE:
+    def _shape(self, given: Data) -> tuple[bool, Names]:
+        shape = self._required <= given.keys(), shared(frozenset(given))
+        if len(given) <= LARGEST_SHAPE:
             if len(self._shapes) >= SHAPES:
                 self._shapes.clear()
-            self._shapes[tuple(told)] = shape
+            self._shapes[tuple(given)] = shape
         return shape
 
     def find(self, id: str, data: Data) -> bool:
@@ -162,8 +162,8 @@ class EntityTable:
         provenance = self._provenances[id]
         if not isinstance(provenance, Mixed) or provenance.base != NEVER:
             return False
-        told = provenance.fields()
-        filled = {name: value for name, value in found.items() if name not in told} | known
+        given = provenance.fields()
+        filled = {name: value for name, value in found.items() if name not in given} | known
         self.put(id, filled)
         return len(filled) > len(known)
 
@@ -173,7 +173,7 @@ class EntityTable:
         Return whether it has ended. What earlier records said of it counts no longer, in any case.
         """
         provenance = self._provenances[id]
-        if told_at(provenance, field)[0] > time:
+        if record_of(provenance, field)[0] > time:
             return False
         if newest(provenance)[0] <= time:
             self._bury(id, newest(provenance), time, self.alive[id])
@@ -266,7 +266,7 @@ class EntityTable:
         """Yield all that is known, as rows of tables; those of one table in their order."""
         name = self.entity.name
         for id, data in self.alive.items():
-            yield f"alive/{name}", id, [data, _provenance_row(self._provenances[id])]
+            yield f"alive/{name}", id, [data, provenance_row(self._provenances[id])]
         for id, (at, ended, data) in self.gone.items():
             yield f"gone/{name}", id, [at, ended, data]
         for id, data in self.found.items():
@@ -276,47 +276,9 @@ class EntityTable:
         """Take in one of the `rows`. Raises `ValueError` or `TypeError` when it is none."""
         if table == "alive":
             data, provenance = value
-            self._keep(id, _data(data), _provenance_in(provenance))
+            self._keep(id, data_in(data), provenance_in(provenance))
         elif table == "gone":
             at, ended, data = value
-            self.gone[id] = Gone(at_in(at), _integer(ended), _data(data) or _NOTHING)
+            self.gone[id] = Gone(at_in(at), integer_in(ended), data_in(data) or _NOTHING)
         else:
-            self.found[id] = _data(value)
-
-
-def _provenance_row(provenance: Provenance) -> Any:
-    # A copy: what is written later must be as of now.
-    if not isinstance(provenance, Mixed):
-        return provenance
-    return [provenance.base, provenance.fields(), provenance.newest, list(provenance.times().items())]
-
-
-def _provenance_in(value: Any) -> Provenance:
-    if len(value) == len(NEVER):
-        return at_in(value)
-    base, fields, latest, times = value
-    return mixed(
-        at_in(base),
-        {name: at_in(at) for name, at in _data(fields).items()},
-        at_in(latest),
-        {_integer(partition): _integer(time) for partition, time in times},
-    )
-
-
-def at_in(value: Any) -> At:
-    """Return the place that a row has. Raises `ValueError` or `TypeError`."""
-    timestamp, partition, offset = value
-    return _integer(timestamp), _integer(partition), _integer(offset)
-
-
-def _integer(value: Any) -> int:
-    if type(value) is not int:
-        raise TypeError("a place in the log is of whole numbers")
-    return value
-
-
-def _data(value: Any) -> Data:
-    if type(value) is not dict:
-        raise TypeError("an entity has fields")
-    found: Data = value
-    return found
+            self.found[id] = data_in(value)

@@ -1,4 +1,4 @@
-"""What was said last of each of many things, whatever the order in which it came."""
+"""The latest value of each of many things, whatever the order in which it came."""
 
 from typing import Generic, TypeVar
 
@@ -10,20 +10,20 @@ Value = TypeVar("Value")
 class Latest(Generic[Value]):
     """By key, the value that the latest record gave, and that record."""
 
-    __slots__ = ("told",)
+    __slots__ = ("entries",)
 
     def __init__(self) -> None:
-        self.told: dict[str, tuple[At, Value]] = {}
+        self.entries: dict[str, tuple[At, Value]] = {}
 
     def put(self, key: str, at: At, value: Value) -> bool:
         """Keep the value of a record `at` some place; return whether that is the latest."""
-        known = self.told.get(key)
+        known = self.entries.get(key)
         if known is not None and at < known[0]:
             return False
-        self.told[key] = at, value
+        self.entries[key] = at, value
         return True
 
     def get(self, key: str) -> Value | None:
         """Return the latest value, or None."""
-        known = self.told.get(key)
+        known = self.entries.get(key)
         return None if known is None else known[1]

@@ -98,7 +98,7 @@ def newest(provenance: Provenance) -> At:
     return provenance.newest if isinstance(provenance, Mixed) else provenance
 
 
-def told_at(provenance: Provenance, field: str) -> At:
+def record_of(provenance: Provenance, field: str) -> At:
     """Return the record that `field` is of, as it stands."""
     if not isinstance(provenance, Mixed):
         return provenance
@@ -175,12 +175,12 @@ def merge(
     provenance: Provenance | None,
     known: dict[str, Any],
     at: At,
-    told: dict[str, Any],
+    given: dict[str, Any],
     unknown: Iterable[str],
     *,
     is_whole: bool,
 ) -> tuple[dict[str, Any], Provenance]:
-    """Return the state, and of what it is made, after a record `at` a place: its fields are `told`, none `unknown`.
+    """Return the state, and of what it is made, after a record `at` a place: its fields are `given`, none `unknown`.
 
     A whole record has all fields: those that it leaves out have no value.
     """
@@ -188,25 +188,25 @@ def merge(
     times[at[1]] = at[0]
     if provenance is None:
         if is_whole:
-            return told, at
-        return told, mixed(NEVER, dict.fromkeys((*told, *unknown), at), at, times)
+            return given, at
+        return given, mixed(NEVER, dict.fromkeys((*given, *unknown), at), at, times)
     latest = newest(provenance)
     if is_whole and at >= latest:
-        return told, at if len(times) == 1 else mixed(at, {}, at, times)
+        return given, at if len(times) == 1 else mixed(at, {}, at, times)
     base, fields = (provenance.base, provenance.fields()) if isinstance(provenance, Mixed) else (provenance, {})
     latest = max(latest, at)
     if at < base:
         return known, mixed(base, fields, latest, times)
     if is_whole:
         fields = {name: when for name, when in fields.items() if when > at}
-        data = {name: value for name, value in told.items() if name not in fields}
+        data = {name: value for name, value in given.items() if name not in fields}
         return data | _only(known, fields), mixed(at, fields, latest, times)
     data = dict(known)
-    for name in (*told, *unknown):
+    for name in (*given, *unknown):
         if fields.get(name, base) <= at:
             fields[name] = at
-            if name in told:
-                data[name] = told[name]
+            if name in given:
+                data[name] = given[name]
             else:
                 data.pop(name, None)
     return data, mixed(base, fields, latest, times)

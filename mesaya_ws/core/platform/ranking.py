@@ -3,10 +3,8 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
+from mesaya_ws.core.platform.emptying import DISCARDED_AT_ONCE
 from mesaya_ws.core.platform.provenance import At
-
-DISCARDED_AT_ONCE = 2000
-"""How many are let go of in one go: a millisecond of work, at most."""
 
 
 class Ranking:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from mesaya_ws.core.platform.emptying import DISCARDED_AT_ONCE
 from mesaya_ws.core.platform.envelope import Event
-from mesaya_ws.core.platform.projections import DISCARDED_AT_ONCE
 
 MEMORY_PER_BYTE = 5
 """Bytes of memory that an entity takes for each byte of its record, with all that leads to it: measured with reviews

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.channels import GLOBAL_KINDS, KINDS, RESTAURANT_KINDS, USER_KINDS, parse_channel
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import OWNERS_KINDS, RIGHTS, Action, is_private, may, roles
-from mesaya_ws.core.platform.projections import LoggedRoles
+from mesaya_ws.core.platform.users import LoggedRoles
 
 CHANNELS = [
     *(f"restaurant:{id}:{kind}" for kind in RESTAURANT_KINDS for id in ("R", "S", "unknown")),

@@ -115,7 +115,7 @@ def test_state_after_any_arrivals_is_of_the_latest_record_of_each_field(arrivals
             expected = data if is_whole else expected | data
             made_of = dict.fromkeys(data, place) if is_whole else made_of | dict.fromkeys(data, place)
         assert table.alive["t"] == expected
-        assert {name: table.told_at("t", name) for name in expected} == made_of
+        assert {name: table.record_of("t", name) for name in expected} == made_of
         assert table.newest("t") == max(known)
     again = EntityTable(ENTITIES["table"])
     for name, id, value in table.rows():

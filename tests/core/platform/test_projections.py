@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
-from mesaya_ws.core.platform.projections import DISCARDED_AT_ONCE, ENDED_AT_ONCE, LoggedRoles, Projections
+from mesaya_ws.core.platform.emptying import DISCARDED_AT_ONCE
+from mesaya_ws.core.platform.endings import ENDED_AT_ONCE, Endings
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.users import LoggedRoles
 from tests.core.events import event, user
 from tests.steps import calls
 
@@ -228,11 +231,11 @@ def a_restaurant(platform, reservations):
 def test_what_ends_with_much_ends_in_pieces(platform):
     a_restaurant(platform, 5 * ENDED_AT_ONCE)
     few = calls(lambda: apply(platform, event("restaurant.deleted", "r")))
-    assert platform.ending
+    assert platform.endings.pending
     # All others in turn, and none of them is more than the first.
-    steps = [calls(platform.end_parts) for _ in range(4)]
+    steps = [calls(platform.endings.end_some) for _ in range(4)]
     assert max(steps) < few < 100 * ENDED_AT_ONCE
-    assert platform.end_parts() is False
+    assert platform.endings.end_some() is False
     assert not any(platform.entities[name].alive for name in ("restaurant", "section", "table", "reservation"))
     assert platform.entities["reservation"].knows("v7")
 
@@ -240,7 +243,7 @@ def test_what_ends_with_much_ends_in_pieces(platform):
 def test_few_parts_end_at_once(platform):
     a_restaurant(platform, 10)
     apply(platform, event("restaurant.deleted", "r"))
-    assert not platform.ending
+    assert not platform.endings.pending
     assert not platform.entities["reservation"].alive
 
 
@@ -248,24 +251,24 @@ def test_all_has_ended_before_the_next_event_is_routed(platform):
     a_restaurant(platform, 3 * ENDED_AT_ONCE)
     apply(platform, event("restaurant.deleted", "r"))
     process(event("restaurant.created", "x"), platform)
-    assert not platform.ending
+    assert not platform.endings.pending
     assert not platform.entities["reservation"].alive
 
 
-@given(st.lists(st.sampled_from(["end_parts", "nothing"]), max_size=10), st.integers(1, 3))
+@given(st.lists(st.sampled_from(["end_some", "nothing"]), max_size=10), st.integers(1, 3))
 def test_in_whatever_pieces_it_ends_the_same_is_known(steps, most):
     known = []
     for pieces in (False, True):
         platform = Projections()
         a_restaurant(platform, 20)
         apply(platform, event("object.created", "o"), event("section_object.created", "x", sectionId="s", objectId="o"))
-        with mock.patch.object(Projections.end_parts, "__defaults__", (most if pieces else 1000,)):
+        with mock.patch.object(Endings.end_some, "__defaults__", (most if pieces else 1000,)):
             for what in ("object.deleted", "section.deleted", "restaurant.deleted"):
                 process(event(what, what[0]), platform)
                 for step in steps:
-                    if step == "end_parts":
-                        platform.end_parts()
-            platform.end_all_parts()
+                    if step == "end_some":
+                        platform.endings.end_some()
+            platform.endings.end_all()
         known.append(list(platform.rows()))
     assert known[0] == known[1]
 
@@ -274,7 +277,7 @@ def test_a_topic_that_is_created_again_while_parts_are_still_ending(platform):
     apply(platform, event("restaurant.created", "R"), event("section.created", "s", restaurantId="R"))
     apply(platform, *(event("table.created", f"t{n}", sectionId="s") for n in range(2 * ENDED_AT_ONCE)))
     apply(platform, event("section.deleted", "s"))
-    assert platform.ending
+    assert platform.endings.pending
     list(platform.replaced("mesa-ya.sections.events"))
-    assert not platform.ending
+    assert not platform.endings.pending
     assert not platform.entities["table"].alive, "they have ended with their section, whatever becomes of its topic"

@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from mesaya_ws.core.platform.provenance import Mixed, in_order, merge, newest, told_at
+from mesaya_ws.core.platform.provenance import Mixed, in_order, merge, newest, record_of
 
 WHOLE = {"id": "x", "a": 0, "b": 0}
 
@@ -30,7 +30,7 @@ def test_of_each_field_the_latest_record_tells_in_any_order():
         if order.index(records[1]) < order.index(records[3]):  # of one partition
             known, provenance = state(*order)
             assert newest(provenance) == (4, 1, 1)
-            assert told_at(provenance, "a") == (4, 1, 1)
+            assert record_of(provenance, "a") == (4, 1, 1)
             ended.add(tuple(sorted(known.items())))
     assert ended == {(("a", 3), ("b", 0), ("c", 2), ("id", "x"))}
 
