@@ -24,7 +24,7 @@ ROOMS = {
     "core": set(),
 }
 # In core, each folder may import those after it; the last two nothing.
-CORE = ("session", "feed", "views", "recovery", "access", "platform", "state", "wire", "log")
+CORE = ("session", "feed", "views", "recovery", "access", "platform", "interactions", "state", "wire", "log")
 
 TOP = {"__main__", "__init__"}
 

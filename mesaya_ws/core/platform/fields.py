@@ -5,12 +5,8 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any
 
-LONGEST_IDENTIFIER = 128
-
-
-IDENTIFIER = re.compile(rf"[A-Za-z0-9._~-]{{1,{LONGEST_IDENTIFIER}}}")
-"""What an id may be, in channels and in records (RFC 3986, 2.3: the unreserved characters)."""
-
+from mesaya_ws.core.wire.identifiers import IDENTIFIER as IDENTIFIER
+from mesaya_ws.core.wire.identifiers import LONGEST_IDENTIFIER as LONGEST_IDENTIFIER
 
 FieldType = Callable[[Any], Any]
 """Takes a value of a record, returns what is kept of it, or `DROPPED`."""

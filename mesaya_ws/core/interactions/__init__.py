@@ -1,0 +1,1 @@
+"""What clients bring in, as folds of single partitions: chat, table holds, presence, acknowledged news."""

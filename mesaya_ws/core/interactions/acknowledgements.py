@@ -1,0 +1,152 @@
+"""Which new reservations a restaurant has acknowledged, as one partition's records decide.
+
+| record | while | what follows |
+|---|---|---|
+| `open {reservationId, after_ms}` | the reservation is not known | it is open since then; the first reminder's time comes `after_ms` later |
+| `ack {reservationId, by}` | it is not acknowledged | it is: by that user, at that time |
+| `remind {reservationId, n}` | it is open, n is one more than the last reminder, at most 3, and its time has come | reminded: the next one's time comes `after_ms` later |
+| any of these | otherwise | nothing |
+
+A reminder's time has come if the record's own append time says so. An acknowledged reservation never becomes open. What
+is known is forgotten `KEPT` of log time after it became known.
+"""  # noqa: E501 - a table
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
+
+import orjson
+from attrs import define
+
+from mesaya_ws.core.interactions.strict import PoisonError, identifier, read_object, whole
+from mesaya_ws.core.interactions.topics import ACKS
+from mesaya_ws.core.log.records import NewRecord, Record
+
+REMINDERS = 3
+"""How often a reservation is told again; then it rests."""
+
+KEPT = 7 * 24 * 60 * 60 * 1000
+"""Milliseconds of log time for which a reservation is remembered."""
+
+MAX_REMEMBERED = 100_000
+"""Reservations that are remembered; past that, the oldest give way."""
+
+SWEPT_AT_ONCE = 4
+"""What one record makes forget at most, more than it can add."""
+
+
+class Open(NamedTuple):
+    """A reservation is new, and to be told again every `after_ms` until it is acknowledged."""
+
+    reservation: str
+    after_ms: int
+
+
+class Ack(NamedTuple):
+    """A user of the restaurant has taken note of a reservation."""
+
+    reservation: str
+    by: str
+
+
+class Remind(NamedTuple):
+    """The time for reminder number `n` may have come."""
+
+    reservation: str
+    n: int
+
+
+AckRecord = Open | Ack | Remind
+
+
+def read_ack_record(record: Record) -> AckRecord:
+    """Return what a record of the topic says. Raises `PoisonError`, and nothing else, whatever it holds."""
+    fields = read_object(record)
+    kind = fields.get("type")
+    read = _READERS.get(kind) if type(kind) is str else None
+    if read is None:
+        raise PoisonError(f"type is none of {', '.join(_READERS)}")
+    return read(fields)
+
+
+def ack_record(said: AckRecord) -> NewRecord:
+    """Return the record that says so."""
+    fields: dict[str, Any] = {"type": type(said).__name__.lower(), "reservationId": said.reservation}
+    match said:
+        case Open(_, after_ms):
+            fields["after_ms"] = after_ms
+        case Ack(_, by):
+            fields["by"] = by
+        case Remind(_, n):
+            fields["n"] = n
+    return NewRecord(ACKS, orjson.dumps(fields), said.reservation.encode())
+
+
+_READERS: Mapping[str, Callable[[dict[str, Any]], AckRecord]] = {
+    "open": lambda fields: Open(identifier(fields, "reservationId"), whole(fields, "after_ms", 1)),
+    "ack": lambda fields: Ack(identifier(fields, "reservationId"), identifier(fields, "by")),
+    "remind": lambda fields: Remind(identifier(fields, "reservationId"), whole(fields, "n", 1, REMINDERS)),
+}
+
+
+@define
+class News:
+    """What is known of a reservation: who acknowledged it when, or since when it is open, and how often it was told.
+
+    Times are append times, in ms; `due_at` is when the next reminder's time comes.
+    """
+
+    known_at: int
+    after_ms: int = 0
+    due_at: int | None = None
+    reminded: int = 0
+    by: str | None = None
+    at: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be acknowledged, and told again until then."""
+        return self.by is None and self.due_at is not None and self.reminded < REMINDERS
+
+
+class Acknowledgements:
+    """What is known of all reservations, as of the partition's last record."""
+
+    def __init__(self) -> None:
+        self._news: dict[str, News] = {}
+
+    def get(self, reservation: str) -> News | None:
+        """Return what is known of a reservation."""
+        return self._news.get(reservation)
+
+    def open_ones(self) -> Iterator[tuple[str, News]]:
+        """Iterate over what nobody has acknowledged yet."""
+        return ((id, news) for id, news in self._news.items() if news.is_open)
+
+    def apply(self, said: AckRecord, at: int) -> News | None:
+        """Apply a record that was appended `at` some time (ms); return what it changed: None if nothing."""
+        self._sweep(at)
+        news = self._news.get(said.reservation)
+        match said:
+            case Open(id, after_ms):
+                if news is not None:
+                    return None
+                news = self._news[id] = News(at, after_ms, at + after_ms)
+            case Ack(id, by):
+                if news is None:
+                    news = self._news[id] = News(at)
+                if news.by is not None:
+                    return None
+                news.by, news.at = by, at
+            case Remind(_, n):
+                if news is None or not news.is_open or n != news.reminded + 1 or at < (news.due_at or 0):
+                    return None
+                news.reminded, news.due_at = n, at + news.after_ms
+        return news
+
+    def _sweep(self, at: int) -> None:
+        too_many = max(0, len(self._news) - MAX_REMEMBERED)
+        for number, (id, news) in enumerate(list(islice(self._news.items(), SWEPT_AT_ONCE))):
+            if at < news.known_at + KEPT and number >= too_many:
+                return
+            del self._news[id]

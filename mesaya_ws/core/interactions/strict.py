@@ -1,0 +1,89 @@
+"""Fields of the records of interactions, taken only if they are just what they should be."""
+
+import re
+from typing import Any
+
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.wire.identifiers import IDENTIFIER
+from mesaya_ws.core.wire.json_text import has_too_many_nodes, read_json
+
+MAX_TEXT = 4000
+"""Characters of a text of a chat message."""
+
+MAX_TEXT_BYTES = 16 * 1024
+"""Bytes of it in UTF-8."""
+
+MAX_RECORD_BYTES = 64 * 1024
+"""Bytes of a record; none that this service writes is half as large."""
+
+GREATEST = 2**53 - 1
+"""The greatest whole number that every reader of JSON takes for what it is."""
+
+_CONTROL = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+class PoisonError(ValueError):
+    """A record of which a field is missing or of another type; its text says which. It is skipped."""
+
+
+def read_object(record: Record) -> dict[str, Any]:
+    """Return the JSON object that a record holds. Raises `PoisonError`."""
+    value = record.value
+    if not isinstance(value, bytes):
+        raise PoisonError("it has no value")
+    if len(value) > MAX_RECORD_BYTES or has_too_many_nodes(value, 2000):
+        raise PoisonError("it is larger than such a record may be")
+    try:
+        fields = read_json(value)
+    except ValueError:
+        raise PoisonError("it is not JSON") from None
+    if type(fields) is not dict:
+        raise PoisonError("it is no object")
+    return fields
+
+
+def identifier(fields: dict[str, Any], name: str) -> str:
+    """Return a field that is an id."""
+    value = fields.get(name)
+    if type(value) is not str or IDENTIFIER.fullmatch(value) is None:
+        raise PoisonError(f"{name} is no id")
+    return value
+
+
+def optional_identifier(fields: dict[str, Any], name: str) -> str | None:
+    """Return a field that is an id, or missing, or null."""
+    return None if fields.get(name) is None else identifier(fields, name)
+
+
+def whole(fields: dict[str, Any], name: str, least: int = 0, most: int = GREATEST) -> int:
+    """Return a field that is a whole number within these bounds."""
+    value = fields.get(name)
+    if type(value) is not int or not least <= value <= most:
+        raise PoisonError(f"{name} is no whole number from {least} to {most}")
+    return value
+
+
+def flag(fields: dict[str, Any], name: str) -> bool:
+    """Return a field that is true or false."""
+    value = fields.get(name)
+    if type(value) is not bool:
+        raise PoisonError(f"{name} is neither true nor false")
+    return value
+
+
+def word(fields: dict[str, Any], name: str, words: tuple[str, ...]) -> str:
+    """Return a field that is one of these words."""
+    value = fields.get(name)
+    if type(value) is not str or value not in words:
+        raise PoisonError(f"{name} is none of {', '.join(words)}")
+    return value
+
+
+def chat_text(fields: dict[str, Any], name: str = "text") -> str:
+    """Return the text of a message: 1 to 4,000 characters, and no control characters but line breaks."""
+    value = fields.get(name)
+    if type(value) is not str or not 1 <= len(value) <= MAX_TEXT or len(value.encode()) > MAX_TEXT_BYTES:
+        raise PoisonError(f"{name} is no text of 1 to {MAX_TEXT} characters and {MAX_TEXT_BYTES} bytes")
+    if _CONTROL.search(value) is not None:
+        raise PoisonError(f"{name} holds control characters other than line breaks")
+    return value

@@ -1,0 +1,13 @@
+"""The topics that clients' interactions go through."""
+
+CHAT = "mesa-ya.chat.events"
+"""Chat between guests and restaurants, keyed by restaurant; other services may write there, too."""
+
+HOLDS = "mesaya-ws.holds"
+"""Topic of our own, of one partition: claims of tables, and what ends them."""
+
+PRESENCE = "mesaya-ws.presence"
+"""Topic of our own, of one partition, compacted by process: who is on which channel."""
+
+ACKS = "mesaya-ws.acks"
+"""Topic of our own, of one partition: which reservations have been acknowledged."""

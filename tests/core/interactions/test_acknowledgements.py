@@ -1,0 +1,93 @@
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesaya_ws.core.interactions.acknowledgements import (
+    KEPT,
+    Ack,
+    Acknowledgements,
+    Open,
+    Remind,
+    ack_record,
+    read_ack_record,
+)
+from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.topics import ACKS
+from mesaya_ws.core.log.records import Record
+
+T = 1_790_000_000_000
+
+
+def test_first_acknowledgement_counts():
+    acks = Acknowledgements()
+    assert acks.apply(Ack("x1", "o1"), T).by == "o1"
+    assert acks.apply(Ack("x1", "o2"), T + 1) is None
+    assert (acks.get("x1").by, acks.get("x1").at) == ("o1", T)
+
+
+def test_reminder_counts_if_it_is_the_next_one_its_time_has_come_and_nobody_has_acknowledged():
+    acks = Acknowledgements()
+    acks.apply(Open("x1", 1000), T)
+    assert acks.apply(Open("x1", 5), T + 1) is None
+    assert acks.apply(Remind("x1", 1), T + 999) is None
+    assert acks.apply(Remind("x1", 2), T + 1000) is None
+    assert acks.apply(Remind("x1", 1), T + 1000).reminded == 1
+    assert acks.apply(Remind("x1", 1), T + 2000) is None
+    assert acks.apply(Remind("x1", 2), T + 1999) is None
+    assert acks.apply(Remind("x1", 2), T + 2000).reminded == 2
+    acks.apply(Ack("x1", "o1"), T + 2500)
+    assert acks.apply(Remind("x1", 3), T + 9000) is None
+    assert not list(acks.open_ones())
+
+
+def test_reservation_rests_after_the_third_reminder():
+    acks = Acknowledgements()
+    acks.apply(Open("x1", 1), T)
+    for n in (1, 2, 3):
+        assert acks.apply(Remind("x1", n), T + n)
+    assert not list(acks.open_ones())
+    assert acks.apply(Ack("x1", "o1"), T + 10).by == "o1"
+
+
+def test_reservation_is_forgotten_after_a_week_of_the_log():
+    acks = Acknowledgements()
+    acks.apply(Ack("x1", "o1"), T)
+    acks.apply(Ack("x2", "o1"), T + KEPT)
+    assert acks.get("x1") is None
+
+
+RECORDS = st.one_of(
+    st.builds(Open, st.sampled_from(["x1", "x2"]), st.sampled_from([1, 100])),
+    st.builds(Ack, st.sampled_from(["x1", "x2"]), st.sampled_from(["o1", "o2"])),
+    st.builds(Remind, st.sampled_from(["x1", "x2"]), st.integers(1, 3)),
+)
+
+
+@given(st.lists(st.tuples(RECORDS, st.sampled_from([0, 1, 100, -50])), max_size=40))
+def test_any_records_acknowledge_once_and_remind_in_order(records):
+    acks, at, seen, told = Acknowledgements(), T, {}, {}
+    for record, step in records:
+        at += step
+        news = acks.apply(record, at)
+        if news is None:
+            continue
+        if isinstance(record, Ack):
+            assert record.reservation not in seen
+            seen[record.reservation] = record.by
+        if isinstance(record, Remind):
+            assert record.reservation not in seen
+            assert record.n == told.get(record.reservation, 0) + 1
+            told[record.reservation] = record.n
+
+
+@given(RECORDS)
+def test_record_is_read_as_it_was_written(record):
+    new = ack_record(record)
+    assert read_ack_record(Record(ACKS, 0, 0, T, new.key, new.value)) == record
+
+
+@given(st.binary() | st.dictionaries(st.text(), st.integers(0, 9) | st.text()).map(orjson.dumps))
+def test_any_bytes_are_poison_and_raise_nothing_else(value):
+    with pytest.raises(PoisonError):
+        read_ack_record(Record(ACKS, 0, 0, T, None, value))

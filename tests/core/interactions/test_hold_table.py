@@ -1,0 +1,260 @@
+"""The table of holds, and the one property that it is for: never two live holds of a table and slot."""
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesaya_ws.core.interactions.hold_records import (
+    Attach,
+    Claim,
+    Convert,
+    Detach,
+    Expire,
+    Release,
+    Slot,
+    hold_record,
+    read_hold_record,
+)
+from mesaya_ws.core.interactions.hold_table import MAX_LEASE, MEMORY, Ended, Granted, HoldTable, Refused
+from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.topics import HOLDS
+from mesaya_ws.core.log.records import Record
+
+T = 1_790_000_000_000
+LEASE = 300_000
+
+
+def claim(id="h1", tables=("t1",), slot=None, user="u1", lease=LEASE, replica="a", n=1):
+    return Claim(id, "r1", tables, slot, user, lease, replica, n)
+
+
+def state(table):
+    """Everything that decides."""
+    holds = sorted(
+        (hold.id, hold.until, hold.token, hold.ended, tuple(hold.attached.items())) for hold in table.all_live()
+    )
+    outcomes = {
+        id: (each.hold.id, each.hold.ended) if isinstance(each, Granted) else each
+        for id, each in table._outcomes.items()
+    }
+    return holds, outcomes, list(table._over.items())
+
+
+def ended(transitions):
+    return [(each.hold.id, each.ended) for each in transitions]
+
+
+def test_second_claim_of_a_table_is_refused_until_the_first_one_ends():
+    table = HoldTable()
+    [begun] = table.apply(claim(), 7, T)
+    assert (begun.hold.token, begun.hold.until, begun.ended) == (7, T + LEASE, None)
+    assert table.apply(claim("h2", user="u2"), 8, T + 1) == []
+    assert table.outcome("h2") == Refused(T + LEASE, "h1")
+    assert ended(table.apply(claim("h3", user="u2"), 9, T + LEASE)) == [("h1", Ended.EXPIRED), ("h3", None)]
+    assert table.outcome("h3").hold.token == 9
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "overlap"),
+    [
+        (None, None, True),
+        (Slot(1, 5), None, True),
+        (None, Slot(1, 5), True),
+        (Slot(1, 5), Slot(4, 9), True),
+        (Slot(1, 5), Slot(5, 9), False),
+        (Slot(5, 9), Slot(1, 5), False),
+    ],
+)
+def test_holds_overlap_if_a_slot_is_missing_or_the_slots_intersect(one, two, overlap):
+    table = HoldTable()
+    table.apply(claim(slot=one), 0, T)
+    table.apply(claim("h2", ("t1", "t2"), two, "u2"), 1, T)
+    assert isinstance(table.outcome("h2"), Refused) is overlap
+
+
+def test_same_claim_of_the_same_user_is_answered_by_the_hold_that_is_there_and_lasts_no_longer():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    assert table.apply(claim("h2", replica="b", n=5), 1, T + 1000) == []
+    hold = table.outcome("h2").hold
+    assert (hold.id, hold.until, hold.attached) == ("h1", T + LEASE, {"a": 1, "b": 5})
+
+
+def test_known_id_is_answered_with_its_first_outcome_also_when_that_has_ended():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    assert ended(table.apply(Release("h1", "u1", "released"), 1, T)) == [("h1", Ended.RELEASED)]
+    assert table.apply(claim(), 2, T + 1) == []
+    assert table.outcome("h1").hold.ended is Ended.RELEASED
+
+
+def test_user_has_at_most_two_live_holds_in_a_restaurant():
+    table = HoldTable()
+    for number in range(3):
+        table.apply(claim(f"h{number}", (f"t{number}",)), number, T + number)
+    assert table.outcome("h2") == Refused(T + LEASE, None)
+
+
+def test_release_counts_of_its_user_or_of_staff_only():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    assert table.apply(Release("h1", "u2", "released"), 1, T) == []
+    assert ended(table.apply(Release("h1", None, "abandoned"), 2, T)) == [("h1", Ended.ABANDONED)]
+
+
+def test_early_expire_is_void_and_a_late_one_ends_the_hold():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    assert table.apply(Expire("h1"), 1, T + LEASE - 1) == []
+    assert ended(table.apply(Expire("h1"), 2, T + LEASE)) == [("h1", Ended.EXPIRED)]
+    assert table.apply(Expire("h1"), 3, T + LEASE + 1) == []
+
+
+def test_lease_is_at_most_a_quarter_of_an_hour():
+    table = HoldTable()
+    table.apply(claim(lease=10**12), 0, T)
+    assert table.outcome("h1").hold.until == T + MAX_LEASE
+
+
+def test_late_detach_is_fenced_and_the_last_one_ends_the_hold():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    table.apply(Attach("h1", "u1", "a", 2), 1, T)
+    table.apply(Attach("h1", "u1", "b", 1), 2, T)
+    table.apply(Attach("h1", "u2", "c", 1), 3, T)
+    assert table.apply(Detach("h1", "a", 1), 4, T) == []
+    assert table.apply(Detach("h1", "a", 2), 5, T) == []
+    assert ended(table.apply(Detach("h1", "b", 1), 6, T)) == [("h1", Ended.DISCONNECTED)]
+
+
+def test_hold_that_is_reserved_ends_and_no_longer_stands_in_the_way():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    assert ended(table.apply(Convert("h1", "x"), 1, T)) == [("h1", Ended.RESERVED)]
+    assert ended(table.apply(claim("h2", user="u2"), 2, T)) == [("h2", None)]
+
+
+def test_what_is_over_is_forgotten_ten_minutes_after_its_end():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    table.apply(claim("h2", user="u2"), 1, T)
+    table.apply(Release("h1", "u1", "released"), 2, T)
+    over = T + LEASE + MEMORY
+    table.apply(Expire("x"), 3, over - 1)
+    assert table.outcome("h1")
+    assert table.outcome("h2")
+    table.apply(Expire("x"), 4, over)
+    assert table.outcome("h1") is None
+    assert table.outcome("h2") is None
+    assert not table._over
+
+
+IDS = st.sampled_from([f"h{number}" for number in range(6)])
+USERS, REPLICAS, NUMBERS = st.sampled_from(["u1", "u2"]), st.sampled_from(["a", "b"]), st.integers(0, 3)
+SLOTS = st.none() | st.tuples(st.integers(0, 5), st.integers(1, 3)).map(lambda each: Slot(each[0], sum(each)))
+TABLES = st.lists(st.sampled_from(["t1", "t2", "t3"]), min_size=1, max_size=3, unique=True).map(sorted).map(tuple)
+RECORDS = st.one_of(
+    st.builds(Claim, IDS, st.just("r1"), TABLES, SLOTS, USERS, st.sampled_from([1, 50, LEASE]), REPLICAS, NUMBERS),
+    st.builds(Release, IDS, st.none() | USERS, st.sampled_from(["released", "abandoned"])),
+    st.builds(Attach, IDS, USERS, REPLICAS, NUMBERS),
+    st.builds(Detach, IDS, REPLICAS, NUMBERS),
+    st.builds(Expire, IDS),
+    st.builds(Convert, IDS, st.just("x1")),
+)
+# Append times: mostly a little later, now and then an hour off in either direction.
+STEPS = st.sampled_from([0, 1, 40, 60, 1000, LEASE, 3_600_000, -3_600_000])
+
+
+def assert_no_two_overlap(table):
+    live = list(table.all_live())
+    for number, one in enumerate(live):
+        for two in live[number + 1 :]:
+            meet = set(one.tables) & set(two.tables)
+            apart = one.slot and two.slot and (one.slot.end <= two.slot.start or two.slot.end <= one.slot.start)
+            assert not meet or apart, (one, two)
+
+
+@given(st.lists(st.tuples(RECORDS, STEPS), max_size=40))
+def test_any_records_at_any_times_leave_no_two_live_holds_of_a_table_and_slot(records):
+    table, at, tokens = HoldTable(), T, []
+    for offset, (record, step) in enumerate(records):
+        at += step
+        begun = [each.hold.token for each in table.apply(record, offset, at) if each.ended is None]
+        tokens += begun
+        assert_no_two_overlap(table)
+    assert tokens == sorted(set(tokens)), "a token is greater than all before it"
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_replicas_with_wrong_clocks_that_propose_late_early_and_twice_agree_at_every_offset(data):
+    """Each replica reads the log at its own pace and proposes by its own clock; the log takes what comes."""
+    offsets = data.draw(st.lists(st.integers(-400_000, 400_000), min_size=2, max_size=3), "clocks")
+    log, replicas, read = [], [HoldTable() for _ in offsets], [0] * len(offsets)
+    states, at = {}, T
+
+    def append(record):
+        log.append((record, at))
+
+    for _ in range(data.draw(st.integers(1, 60), "steps")):
+        at += data.draw(STEPS.filter(lambda step: step >= 0), "passes")
+        who = data.draw(st.integers(0, len(offsets) - 1), "replica")
+        table = replicas[who]
+        match data.draw(st.sampled_from(["claim", "read", "read", "expire", "any", "again"]), "does"):
+            case "claim":
+                append(data.draw(RECORDS))
+            case "any":
+                append(data.draw(RECORDS))
+            case "again" if log:
+                append(data.draw(st.sampled_from(log))[0])
+            case "expire":
+                for hold in table.all_live():
+                    if at + offsets[who] >= hold.until:
+                        append(Expire(hold.id))
+            case _:
+                for _ in range(data.draw(st.integers(1, 5))):
+                    if read[who] < len(log):
+                        table.apply(log[read[who]][0], read[who], log[read[who]][1])
+                        read[who] += 1
+                        assert_no_two_overlap(table)
+                        assert states.setdefault(read[who], state(table)) == state(table)
+    for who, table in enumerate(replicas):
+        for offset in range(read[who], len(log)):
+            table.apply(log[offset][0], offset, log[offset][1])
+    assert all(state(table) == state(replicas[0]) for table in replicas)
+
+
+@given(RECORDS)
+def test_record_is_read_as_it_was_written(record):
+    new = hold_record(record)
+    assert read_hold_record(Record(HOLDS, 0, 0, T, new.key, new.value)) == record
+
+
+@given(st.binary() | st.recursive(st.none() | st.text() | st.integers(0, 9), st.lists, max_leaves=5).map(orjson.dumps))
+def test_any_bytes_are_poison_and_raise_nothing_else(value):
+    with pytest.raises(PoisonError):
+        read_hold_record(Record(HOLDS, 0, 0, T, None, value))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tables": []},
+        {"tables": ["t"] * 5},
+        {"tables": "t"},
+        {"from": 5, "to": 5},
+        {"from": 5},
+        {"lease_ms": 0},
+        {"lease_ms": 1.5},
+        {"n": True},
+        {"user": None},
+        {"holdId": "a b"},
+        {"type": "hold"},
+        {"type": ["claim"]},
+    ],
+)
+def test_claim_with_a_wrong_field_is_poison(wrong):
+    fields = orjson.loads(hold_record(claim()).value) | wrong
+    with pytest.raises(PoisonError):
+        read_hold_record(Record(HOLDS, 0, 0, T, None, orjson.dumps(fields)))
