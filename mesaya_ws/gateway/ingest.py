@@ -24,6 +24,7 @@ from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.log.trouble import NAMED, Hindrance, Trouble, lasting, of_kind
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.driver import Driver
@@ -45,13 +46,15 @@ async def ingest(
     status: Status,
     live: trio.Event,
     checkpoints: Checkpoints | None = None,
+    identities: SessionIdentities | None = None,
 ) -> None:
     """Carry what the log says to the feed, and what the feed publishes to the clients, for ever.
 
     Sessions in the `registry` go on when the feed has moved on, or begin anew when the log has lost something. Sets
     `live` when all that the log held at the start has been processed. Between two steps, `checkpoints` are captured.
+    A record that takes a right away is the last one that is sent by it: `identities` know to whom.
     """
-    driver = Driver(feed, events, _Ingest(feed, registry, metrics, status))
+    driver = Driver(feed, events, _Ingest(feed, registry, identities or SessionIdentities(), metrics, status))
     while True:
         was_live = feed.live
         await driver.advance()
@@ -75,6 +78,7 @@ class _Ingest:
 
     feed: Feed
     registry: SessionRegistry[Any]
+    identities: SessionIdentities
     metrics: Metrics
     status: Status
 
@@ -110,10 +114,15 @@ class _Ingest:
         await trio.lowlevel.checkpoint()
 
     async def processed(self, _: float) -> None:
-        """Write to the clients; have those begin anew who missed something."""
-        await _write(self.feed.hub.fan_out(), self.metrics)
-        if self.feed.gaps:
-            await _announce_gaps(self.feed, self.registry)
+        """Write to the clients; have those begin anew who missed something, and end what has lost its right."""
+        feed = self.feed
+        await _write(feed.hub.fan_out(), self.metrics)
+        if feed.gaps:
+            await _announce_gaps(feed, self.registry)
+        if feed.rights_changes and not feed.is_mid_record:
+            changes, feed.rights_changes = feed.rights_changes, []
+            for _step in self.identities.apply(changes):
+                await trio.lowlevel.checkpoint()
 
 
 def _watch_clocks(batches: Iterable[Records], metrics: Metrics, *, was_live: bool) -> None:

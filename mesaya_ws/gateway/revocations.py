@@ -37,6 +37,11 @@ class TokenRevocations:
         """Return whether tokens of a user that were issued then (s since 1970; None: not said) are dead."""
         return self._revoked.is_revoked(user, issued_at, self._clock())
 
+    @property
+    def floor(self) -> int:
+        """The time (ms since 1970) before which the tokens of all users are dead (`RevokedTokens`)."""
+        return self._revoked.floor
+
     async def run(self) -> None:
         """Follow the log, for ever."""
         await self._event_log.follow(self._deliver)

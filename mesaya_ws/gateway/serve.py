@@ -14,6 +14,7 @@ A second signal cancels everything at once.
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
+from random import uniform
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,6 @@ import trio
 from attrs import evolve, frozen
 
 from mesaya_ws import __version__
-from mesaya_ws.core.access.connection_limit import ConnectionLimit
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub, SendQueue
 from mesaya_ws.core.feed.written import WrittenStates
@@ -31,16 +31,19 @@ from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.services import Command
+from mesaya_ws.core.session.services import Command, Unfinished
 from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.wire.messages import Auth
 from mesaya_ws.eventlog import log_bytes, open_event_log, open_revocation_log, open_state_log
 from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.driver import EVENTS_AHEAD
 from mesaya_ws.gateway.history import HistoryReader
-from mesaya_ws.gateway.identity_tasks import build_identities
+from mesaya_ws.gateway.identity_tasks import Identities, build_identities
 from mesaya_ws.gateway.ingest import ingest, report
+from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
 from mesaya_ws.runtime.gauges import Gauges, Waiting
@@ -78,6 +81,7 @@ class _SessionServices:
     read_history: Callable[[Session], None]
     render_snapshot: Callable[[Delivery], None]
     append: Callable[[Session, Command], None]
+    authenticate: Callable[[Session, Auth], Unfinished | None]
 
 
 @frozen(eq=False)
@@ -95,6 +99,8 @@ class Services:
     metrics: Metrics
     status: Status
     registry: SessionRegistry[Connection]
+    identities: SessionIdentities
+    sign_in: SignIn
     states: WrittenStates
     snapshots: SnapshotRenderer
     history: HistoryReader
@@ -123,8 +129,9 @@ async def serve(
         open_revocation_log(settings) as revocation_log,
         trio.open_nursery() as background,
     ):
-        services = _build(settings, role or Role(), event_log, state_log)
-        identities = build_identities(settings, services.metrics, revocation_log)
+        metrics = Metrics()
+        identities = build_identities(settings, metrics, revocation_log)
+        services = _build(settings, role or Role(), metrics, identities, event_log, state_log)
         identities.start(background, services.status)
         background.start_soon(services.role.wait_shutdown, services.stopping, background.cancel_scope)
         _start_log(services, background)
@@ -155,9 +162,16 @@ async def serve(
         background.cancel_scope.cancel()
 
 
-def _build(settings: Settings, role: Role, event_log: EventLog, state_log: EventLog | None) -> Services:
+def _build(
+    settings: Settings,
+    role: Role,
+    metrics: Metrics,
+    identities: Identities,
+    event_log: EventLog,
+    state_log: EventLog | None,
+) -> Services:
     """Build all parts; none of them runs yet."""
-    metrics, status = Metrics(), Status(not_ready_when=settings.not_ready_when)
+    status = Status(not_ready_when=settings.not_ready_when)
     platform_api = _platform_api(event_log, settings, metrics)
     feed = Feed(
         Hub(),
@@ -173,14 +187,17 @@ def _build(settings: Settings, role: Role, event_log: EventLog, state_log: Event
     history = HistoryReader(event_log, feed, settings)
     appends = Appends(event_log)
     registry = SessionRegistry[Connection]()
-    asked = _SessionServices(registry.wait_for_feed, history.request, snapshots.request, appends.append)
+    session_identities = SessionIdentities(_identity_rules(settings), uniform)
+    sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
+    asked = _SessionServices(
+        registry.wait_for_feed, history.request, snapshots.request, appends.append, sign_in.authenticate
+    )
     limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
 
     def open_session(id: str, send_queue: SendQueue) -> Session:
-        return Session(id, feed, send_queue, limits, asked)
+        return Session(id, feed, send_queue, limits, asked, identities=session_identities)
 
-    users = ConnectionLimit(settings.max_connections_per_user)
-    websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status, users=users)
+    websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
     checkpoints = None if state_log is None else Checkpoints(state_log, event_log, feed, settings, metrics)
     return Services(
         settings,
@@ -190,6 +207,8 @@ def _build(settings: Settings, role: Role, event_log: EventLog, state_log: Event
         metrics,
         status,
         registry,
+        session_identities,
+        sign_in,
         states,
         snapshots,
         history,
@@ -197,6 +216,12 @@ def _build(settings: Settings, role: Role, event_log: EventLog, state_log: Event
         websockets,
         checkpoints,
         platform_api,
+    )
+
+
+def _identity_rules(settings: Settings) -> IdentityRules:
+    return IdentityRules(
+        settings.max_connections_per_user, settings.jwt_leeway, settings.auth_required, settings.handshake_timeout
     )
 
 
@@ -218,7 +243,15 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
     else:
         nursery.start_soon(_follow_from_checkpoint, event_log, checkpoints, feed, deliver.send)
     nursery.start_soon(
-        ingest, events, feed, services.registry, services.metrics, services.status, services.live, checkpoints
+        ingest,
+        events,
+        feed,
+        services.registry,
+        services.metrics,
+        services.status,
+        services.live,
+        checkpoints,
+        services.identities,
     )
     if services.platform_api is not None:
         nursery.start_soon(services.platform_api.run, services.live, feed.is_missing)
@@ -230,6 +263,7 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(services.history.run)
     nursery.start_soon(services.snapshots.run)
     nursery.start_soon(services.appends.run)
+    nursery.start_soon(services.sign_in.run)
     nursery.start_soon(services.websockets.receiver.run)
     nursery.start_soon(keep_alive, services.registry.connections, services.settings)
 

@@ -10,6 +10,7 @@ from mesaya_ws.core.log.events import Gap, LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire.frames import payload_of, text_frame
 from tests.core.events import NOW
@@ -23,7 +24,11 @@ class FakeSendQueue:
 
     def __init__(self):
         self.backlogged = self.deferred = False
+        self.closed = None
         self.frames = []
+
+    def disconnect(self, code):
+        self.closed = self.closed or code
 
     def defer(self):
         self.backlogged = self.deferred = True
@@ -63,6 +68,7 @@ class FakeServices:
         self.reading = []
         self.rendering = []
         self.commands = []
+        self.authenticating = []
 
     def wait_for_feed(self, session):
         self.waiting.append(session)
@@ -76,17 +82,21 @@ class FakeServices:
     def append(self, session, command):
         self.commands.append((session, command))
 
+    def authenticate(self, session, message):
+        self.authenticating.append((session, message))
+
 
 class World:
     """A log with reviews and tables, an instance that follows it, and its clients."""
 
-    def __init__(self, seconds=300, max_bytes=1 << 20, live=True):
+    def __init__(self, seconds=300, max_bytes=1 << 20, live=True, identities=None):
         self.offsets = {REVIEWS: 0, TABLES: 0}
         self.ids = {REVIEWS: "a", TABLES: "b"}
         self.batches = []
         self.begin = 0
         self.sessions = []
         self.services = FakeServices()
+        self.identities = SessionIdentities() if identities is None else identities
         self.feed = Feed(Hub(), Window(seconds, max_bytes), 1.0)
         if live:
             self.look()
@@ -107,6 +117,9 @@ class World:
             for session in self.sessions:
                 for loss in gaps:
                     session.resync(*loss)
+            if not self.feed.is_mid_record:
+                changes, self.feed.rights_changes = self.feed.rights_changes, []
+                list(self.identities.apply(changes))
 
     def lose(self):
         """Let the log lose a review before anybody has read it, and all before it."""
@@ -131,7 +144,8 @@ class World:
         self.work()
 
     def client(self, *, auth=True, most=3):
-        self.sessions.append(Session("c1", self.feed, FakeSendQueue(), Limits(auth, most), self.services))
+        limits, identities = Limits(auth, most), self.identities
+        self.sessions.append(Session("c1", self.feed, FakeSendQueue(), limits, self.services, identities=identities))
         return self.sessions[-1]
 
     def past(self, *names):

@@ -78,6 +78,11 @@ class RevokedTokens:
                 return
             yield user
 
+    @property
+    def floor(self) -> int:
+        """The time (ms since 1970) before which the tokens of all users are dead; 0: as long as all have had room."""
+        return self._floor[0]
+
     def before(self, user: str, now: int) -> int:
         """Return the time (ms since 1970) before which tokens of a user are dead; 0: none is."""
         entry, floor = self._entries.get(user, (0, 0)), self._floor

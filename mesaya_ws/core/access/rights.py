@@ -52,6 +52,9 @@ RIGHTS: Mapping[str, Mapping[Action, frozenset[Relation]]] = {
 """Which relations suffice, by the kind of the channel (the last part of its name) and the action. None: nobody may."""
 
 
+_PRIVATE = frozenset(kind for kind, row in RIGHTS.items() if Relation.ANYBODY not in row[Action.SUBSCRIBE])
+
+
 class Facts(Protocol):
     """What the log says now, as far as rights depend on it. It is asked for things that may not exist."""
 
@@ -87,7 +90,7 @@ def roles(identity: Identity, facts: Facts) -> tuple[str, ...]:
 
 def is_private(kind: str) -> bool:
     """Return whether channels of a kind are for some clients only."""
-    return Relation.ANYBODY not in RIGHTS[kind][Action.SUBSCRIBE]
+    return kind in _PRIVATE
 
 
 def _relations(identity: Identity | None, channel: Channel, facts: Facts) -> set[Relation]:

@@ -31,6 +31,12 @@ class RightsChange(NamedTuple):
     """Channels whose subscribers are to be asked again, as somebody else may see them now."""
     users: tuple[str, ...] = ()
     """Users all of whose private subscriptions are to be asked again, as their roles are others now."""
+    everybody: bool = False
+    """All private subscriptions are to be asked again: much of what rights depend on has been forgotten."""
+
+
+ENTITIES_OF_FACTS = frozenset({"restaurant", "owner_upgrade", AUTH})
+"""The kinds of entities whose events may change what rights depend on: to know the others takes one look."""
 
 
 class Stakes(NamedTuple):

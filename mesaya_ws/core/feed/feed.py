@@ -12,6 +12,13 @@ from math import inf
 from attrs import evolve
 
 from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.access.rights_changes import (
+    ENTITIES_OF_FACTS,
+    TOPICS_OF_FACTS,
+    RightsChange,
+    Stakes,
+    at_stake,
+)
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub
@@ -34,7 +41,7 @@ from mesaya_ws.core.log.events import (
 from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
-from mesaya_ws.core.platform.envelope import Event, Rejected
+from mesaya_ws.core.platform.envelope import AUTH, Event, Rejected
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Outcome
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import Row
@@ -153,6 +160,8 @@ class Feed(Published):
                 self._leftovers.append(self.coverage.replaced(topic, topic_id))
                 self._recreated.append(topic)
                 self._leftovers.append(self._projections.replaced(topic))
+                if topic in TOPICS_OF_FACTS:
+                    self._leftovers.append(self._change_rights(RightsChange(everybody=True)))
             case EpochsBegun(begun):
                 self.cursor.epochs_begin(begun)
             case Truncated(partition, next_offset):
@@ -185,7 +194,8 @@ class Feed(Published):
         """Process all records whose turn has come at the time `now` (ms since the epoch); `steady` is as of `ingest`.
 
         Yields after every few of them, and at the end, so that what was gathered can be written; and whenever something
-        was missed, so that those concerned can be informed (`gaps`) before anything that comes after it.
+        was missed, or rights have changed, so that those concerned can be informed (`gaps`, `rights_changes`) before
+        anything that comes after it.
         """
         steady = now if steady is None else steady
         self._now, self._steady = now, steady
@@ -193,7 +203,7 @@ class Feed(Published):
         while self.window.expire(steady):
             yield
         yield from self._finish()
-        if self.gaps:
+        if self.gaps or self.rights_changes:
             yield
         work = 0
         for record, event in () if self._must_see_more else self._merge.take(steady):
@@ -206,7 +216,7 @@ class Feed(Published):
                     work = 0
                     yield
                     yield from self._finish()
-            if work >= PROCESS_BATCH or self.gaps:
+            if work >= PROCESS_BATCH or self.gaps or self.rights_changes:
                 work = 0
                 yield
         for parent in self._merge.awaited:
@@ -237,6 +247,17 @@ class Feed(Published):
         if self.live:
             self.gaps.append((topic, reason))
 
+    def _change_rights(self, change: RightsChange) -> Iterator[None]:
+        """Note whose rights have changed, when all has been published of the record that has changed them."""
+        if self.live:
+            self.rights_changes.append(change)
+        yield from ()
+
+    def _stakes(self, event: Event) -> Stakes | None:
+        """Return what rights depend on that an event may change, which is one of the few that can."""
+        before = None if event.entity == AUTH else self._projections.lookup(event).data
+        return at_stake(event, before, self._projections)
+
     @property
     def paused(self) -> Collection[Source]:
         """The sources of which nothing more should be ingested for now; any thread may ask."""
@@ -250,9 +271,13 @@ class Feed(Published):
         self.time = timestamp
         is_past = not self.live and self.window.is_past(timestamp, self._now)
         alone = is_past or self.window.have_one_order
-        if isinstance(event, Event) and event.entity in WIDE and is_wide(event, self._projections):
-            self._leftovers.append(self._process_in_steps(record, partition, event, alone=alone, is_past=is_past))
-            return 0
+        stakes: Stakes | None = None
+        if isinstance(event, Event):
+            if event.entity in WIDE and is_wide(event, self._projections):
+                self._leftovers.append(self._process_in_steps(record, partition, event, alone=alone, is_past=is_past))
+                return 0
+            if event.entity in ENTITIES_OF_FACTS and self.live:
+                stakes = self._stakes(event)
         outcome = process(event, self._projections, alone=alone)
         self._report(record, outcome)
         self._restrict(outcome, record, partition, event)
@@ -271,6 +296,8 @@ class Feed(Published):
                 )
         if self._projections.endings.pending:
             self._leftovers.append(self._projections.endings.end_in_steps())
+        if stakes is not None and (change := stakes.changes(self._projections)) is not None:
+            self._leftovers.append(self._change_rights(change))
         return work
 
     def _process_in_steps(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from math import inf
 
+from mesaya_ws.core.access.rights_changes import RightsChange
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.records import Partition, Record
@@ -56,6 +57,10 @@ class HistoryFeed(Feed):
         if self.coverage.unread and (outcome.reason in UNROUTABLE or (outcome.messages and not self._is_certain)):
             # It may have been another message, or one at all, to those who knew what the log has lost.
             self.window.raise_floor(partition, record.offset + 1)
+
+    def _change_rights(self, change: RightsChange) -> Iterator[None]:
+        # Clients are shown the past by the rights that they have in the present.
+        yield from ()
 
     def discard(self) -> Iterator[None]:
         """Let go of all that had to be known to read it, but not of the window, yielding after some of it."""

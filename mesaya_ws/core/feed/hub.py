@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from mesaya_ws.core.wire.codes import CloseCode
+
 YIELD_EVERY = 256
 """After how many writes a fan-out lets others run: at some 4 µs a write, about once a millisecond."""
 
@@ -33,6 +35,10 @@ class SendQueue(Subscriber, Protocol):
 
         When `frames` raises `PositionEvicted`, the client was too slow.
         """
+        ...
+
+    def disconnect(self, code: CloseCode) -> None:
+        """Close the client's connection, and say why."""
         ...
 
 

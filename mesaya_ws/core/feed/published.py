@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.access.rights import Facts
+from mesaya_ws.core.access.rights_changes import RightsChange
 from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.intake import Item
 from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
@@ -27,7 +28,9 @@ class Published:
     news. `cursor` stands after the last record, and `time` is that record's (ms since the epoch).
 
     `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them from
-    here: subscribers of what they feed do not know it yet. `tally` is what its sessions count.
+    here: subscribers of what they feed do not know it yet. `rights_changes` likewise are whose rights the last record
+    may have changed: subscriptions that have lost theirs are to be ended before anything more is processed. `tally` is
+    what its sessions count.
 
     It `is_mid_record` while a record has been begun with, but not all is published that becomes of it, or not all has
     ended that ends with it. Then nobody may take a state, or be given a position: some of what lies before that is
@@ -44,6 +47,7 @@ class Published:
         self.live = False
         self.time = 0
         self.gaps: list[tuple[str, Unrecoverable]] = []
+        self.rights_changes: list[RightsChange] = []
         self.tally = Tally()
         self._watermark = watermark
         self._now = self._steady = 0

@@ -24,15 +24,21 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
     4. What it missed is in the log only: read that again.
     5. It is ahead of this instance, but not of the log: wait until the feed has reached it.
     6. What it missed is lost: begin now, with the snapshot and the reason.
+
+    The right to the channel is asked for where it begins, and what was missed is shown by that, too: in the cases 1 and
+    5, the log may give or take it meanwhile.
     """
     feed, channel, position = session.feed, subscription.channel, subscription.position
     if not feed.live or feed.is_mid_record:
         _wait_for_feed(session, subscription, wait)
         return
-    if position is None:
-        _begin(session, subscription, None)
+    verdict = None if position is None else feed.check_position(channel, position, wait.since)
+    if not isinstance(verdict, NotReached) and not session.may_see(channel):
+        session.refuse(subscription)
         return
-    match verdict := feed.check_position(channel, position, wait.since):
+    match verdict:
+        case None:
+            _begin(session, subscription, None)
         case Recoverable(vector):
             feed.tally.resumes[RECOVERED, "window"] += 1
             session.delivery.replay(subscription, feed.replay(channel, vector))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
@@ -13,6 +13,11 @@ from mesaya_ws.core.log.records import Appended, NewRecord
 if TYPE_CHECKING:
     from mesaya_ws.core.session.delivery import Delivery
     from mesaya_ws.core.session.session import Session
+    from mesaya_ws.core.wire.messages import Auth
+
+
+Unfinished = Callable[[], Awaitable[None]]
+"""The rest of what a message asks for."""
 
 
 class TooManyAppendsError(Exception):
@@ -48,6 +53,13 @@ class SessionServices(Protocol):
 
     def render_snapshot(self, delivery: Delivery) -> None:
         """Render the snapshot of `delivery.to_render`, if it still is then; answered by `delivery.on_rendered`."""
+        ...
+
+    def authenticate(self, session: Session, message: Auth) -> Unfinished | None:
+        """Find out who a client is; answered by `session.on_authenticated`.
+
+        At once if that can be; else what it returns is to be awaited before another message of the client is received.
+        """
         ...
 
     def append(self, session: Session, command: Command) -> None:

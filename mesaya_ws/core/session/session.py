@@ -5,22 +5,26 @@ from math import floor, inf
 
 from attrs import define, field, frozen
 
+from mesaya_ws.core.access.authentication import Unavailable
+from mesaya_ws.core.access.bad_token import BadToken
 from mesaya_ws.core.access.channels import Channel, parse_channel
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.rights import Action, may
+from mesaya_ws.core.access.rights import Action, is_private, may
 from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.tally import RESTARTED
-from mesaya_ws.core.recovery.verdict import Unrecoverable
+from mesaya_ws.core.platform.fields import IDENTIFIER
+from mesaya_ws.core.recovery.verdict import NotReached, Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.identities import RIGHTS_CHANGED, SIGNED_OUT, SessionIdentities
 from mesaya_ws.core.session.opening import open_or_wait, open_with_history
-from mesaya_ws.core.session.services import AppendResult, Command, SessionServices
+from mesaya_ws.core.session.services import AppendResult, Command, SessionServices, Unfinished
 from mesaya_ws.core.session.subscription import State, Subscription, Wait
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import MessageError, Ping, Subscribe, Unsubscribe, encode, parse
+from mesaya_ws.core.wire.messages import NO_TOKEN, Auth, MessageError, Ping, Subscribe, Unsubscribe, encode, parse
 
 
 @frozen
@@ -40,7 +44,8 @@ class Session:
     """The rules of one connection. Answers and events go to `send_queue`; nothing here waits.
 
     What takes longer than a moment, the session requests from its `services`; `retry_waiting`, `on_history`,
-    `Delivery.on_rendered` and `on_appended` bring the results.
+    `Delivery.on_rendered`, `on_authenticated` and `on_appended` bring the results. `identities` keep track of who the
+    sessions are, and of their private channels.
     """
 
     id: str
@@ -50,6 +55,9 @@ class Session:
     services: SessionServices
     identity: Identity | None = None
     """Who the client is, as far as it has shown: channels are open to it by that (see `access.rights`)."""
+    identities: SessionIdentities = field(factory=SessionIdentities)
+    unfinished: Unfinished | None = field(default=None, init=False)
+    """What the last message asks for that is still to be done (`take_unfinished`)."""
     _subscriptions: dict[str, Subscription] = field(factory=dict)
     delivery: Delivery = field(init=False)
 
@@ -85,18 +93,23 @@ class Session:
                     self._subscribe(message)
                 case Unsubscribe():
                     self._unsubscribe(message)
+                case Auth():
+                    self._authenticate(message)
                 case Ping():
                     self.delivery.send("pong", id=message.id, **self.feed.freshness(), positions=self._positions())
         except MessageError as error:
-            self.delivery.send(
-                "error",
-                code=error.error.name,
-                message=error.sentence,
-                id=error.id,
-                channel=error.channel,
-            )
+            self._send_error(error)
             return error.error.name
         return type(message).__name__.lower()
+
+    def take_unfinished(self) -> Unfinished | None:
+        """Return what is to be awaited before another message is received; to be called after `receive`."""
+        unfinished, self.unfinished = self.unfinished, None
+        return unfinished
+
+    def close(self, code: codes.CloseCode) -> None:
+        """Close the connection, and say why."""
+        self.send_queue.disconnect(code)
 
     def resume(self) -> None:
         """Send more of what is due; to be called whenever the send queue has drained.
@@ -112,9 +125,107 @@ class Session:
 
     def leave(self) -> None:
         """End all subscriptions: the connection is closing."""
-        for subscription in self._subscriptions.values():
-            self.delivery.remove(subscription)
-        self._subscriptions.clear()
+        for name in list(self._subscriptions):
+            self._remove(name)
+        self.identities.left(self)
+
+    # Who the client is
+
+    def may_see(self, channel: Channel) -> bool:
+        """Return whether the client may subscribe to a channel now."""
+        return not self.limits.auth or may(self.identity, Action.SUBSCRIBE, channel, self.feed.facts)
+
+    def identify(self, identity: Identity, now: float) -> bool:
+        """Note who the client is, at the time `now` (s since 1970).
+
+        Closes the connection with 4429 and returns False if that user has as many as there may be.
+        """
+        if not self.identities.enter(self, identity, now):
+            self.close(codes.TOO_MANY_CONNECTIONS)
+            return False
+        self.identity = identity
+        return True
+
+    def on_authenticated(self, message: Auth, result: Identity | BadToken | Unavailable | None, now: float) -> bool:
+        """Answer an `auth` of the client, whose `result` is known now (s since 1970); None: it signs out.
+
+        Returns False if the connection is closed, since that user has as many as there may be.
+        """
+        before = self.identity
+        match result:
+            case BadToken():
+                self._send_error(MessageError(codes.BAD_TOKEN, result.sentence, id=message.id))
+            case Unavailable():
+                self._send_error(MessageError(codes.UNAVAILABLE, result.sentence, id=message.id))
+            case Identity(user) if before is not None and before.user != user:
+                sentence = "The connection is that of another user, who has to sign out first."
+                self._send_error(MessageError(codes.OTHER_USER, sentence, id=message.id))
+            case Identity():
+                if not self.identify(result, now):
+                    return False
+                self.delivery.send("authenticated", id=message.id, **self._introduction(now))
+                if before is not None:
+                    self.ask_again_for_all()
+            case None:
+                self.delivery.send("authenticated", id=message.id, roles=())
+                self.end_identity(SIGNED_OUT, now)
+        return True
+
+    def warn_of_expiry(self, now: float) -> None:
+        """Tell the client that its token ends, in time to renew it."""
+        if self.identity is not None:
+            self.delivery.send("token_expiring", expiresIn=max(0, floor(self.identity.expires_at - now)))
+
+    def end_identity(self, reason: str, now: float) -> None:
+        """Be nobody's from now on; subscriptions that need an identity end, and the client is told why."""
+        identity = self.identity
+        if identity is None:
+            return
+        self.identity = None
+        self.identities.ended(self, identity.user, now)
+        self.ask_again_for_all(reason)
+
+    def ask_again(self, channel: str, reason: str = RIGHTS_CHANGED) -> None:
+        """End the subscription to a channel, if the client has no right to it any more."""
+        subscription = self._subscriptions.get(channel)
+        if subscription is not None and not self.may_see(subscription.channel):
+            self.end(channel, reason)
+
+    def ask_again_for_all(self, reason: str = RIGHTS_CHANGED) -> None:
+        """End all subscriptions to channels that the client has no right to any more."""
+        for name in [name for name, each in self._subscriptions.items() if is_private(each.channel.kind.name)]:
+            self.ask_again(name, reason)
+
+    def refuse(self, subscription: Subscription) -> None:
+        """Answer a `subscribe` that there is no right to, and end the subscription."""
+        request, name = subscription.request, subscription.channel.name
+        self._remove(name)
+        self._send_error(_unauthorized(name, None if request is None else request.id))
+
+    def _authenticate(self, message: Auth) -> None:
+        """Find out who the client is, by its token; with AUTH=off, it may say so itself."""
+        claims = message.user is not None or bool(message.roles)
+        if self.limits.auth and claims:
+            raise MessageError(codes.BAD_MESSAGE, "In 'auth', who one is a token says (AUTH=on).", id=message.id)
+        if claims and not (
+            message.token == NO_TOKEN
+            and IDENTIFIER.fullmatch(message.user or "")
+            and all(type(role) is str for role in message.roles)
+        ):
+            sentence = "In 'auth', user is an id, roles are texts, and there is no token with them."
+            raise MessageError(codes.BAD_MESSAGE, sentence, id=message.id)
+        if not claims and message.token == NO_TOKEN:
+            raise MessageError(codes.BAD_MESSAGE, "In 'auth', token is missing.", id=message.id)
+        self.unfinished = self.services.authenticate(self, message)
+
+    def _may_be_told_later(self, channel: Channel, position: str | None) -> bool:
+        """Return whether a user may have the right by records that another instance has read, and this one has not.
+
+        The client's position says that there are such records; when they have been read, the right is asked for again.
+        """
+        if self.identity is None or position is None:
+            return False
+        return isinstance(self.feed.check_position(channel, position, self.feed.refreshes), NotReached)
 
     # What the services bring
 
@@ -208,11 +319,24 @@ class Session:
 
         It is told the position up to which it has everything, as far as `Delivery.position` knows it.
         """
-        subscription = self._subscriptions.pop(channel, None)
+        subscription = self._subscriptions.get(channel)
         if subscription is not None:
             position = self.delivery.position(subscription)
-            self.delivery.remove(subscription)
+            self._remove(channel)
             self.delivery.send("unsubscribed", channel=channel, reason=reason, position=position)
+
+    def _remove(self, channel: str) -> bool:
+        """End a subscription, and say nothing; return whether there was one."""
+        subscription = self._subscriptions.pop(channel, None)
+        if subscription is None:
+            return False
+        self.delivery.remove(subscription)
+        if is_private(subscription.channel.kind.name):
+            self.identities.directory.unsubscribed(channel, self)
+        return True
+
+    def _send_error(self, error: MessageError) -> None:
+        self.delivery.send("error", code=error.error.name, message=error.sentence, id=error.id, channel=error.channel)
 
     # What the client requests
 
@@ -225,8 +349,8 @@ class Session:
         channel = parse_channel(name)
         if channel is None:
             raise error(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
-        if self.limits.auth and not may(self.identity, Action.SUBSCRIBE, channel, self.feed.facts):
-            raise error(codes.UNAUTHORIZED, f"The channel {name!r} is private.")
+        if not self.may_see(channel) and not self._may_be_told_later(channel, message.position):
+            raise _unauthorized(name, message.id)
         replaced = self._subscriptions.get(name)
         if replaced is not None:
             self.delivery.remove(replaced)
@@ -235,19 +359,19 @@ class Session:
             raise error(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
         subscription = Subscription(channel, self.delivery.unsettled, message, message.position)
         self._subscriptions[channel.name] = subscription
+        if self.limits.auth and is_private(channel.kind.name):
+            self.identities.directory.subscribed(channel.name, self)
         open_or_wait(self, subscription, Wait(self.feed.refreshes))
 
     def _unsubscribe(self, message: Unsubscribe) -> None:
         name = message.channel
-        subscription = self._subscriptions.pop(name, None)
-        if subscription is None:
+        if not self._remove(name):
             raise MessageError(
                 codes.NOT_SUBSCRIBED,
                 f"The connection is not subscribed to {name[:200]!r}.",
                 id=message.id,
                 channel=name,
             )
-        self.delivery.remove(subscription)
         self.delivery.send("unsubscribed", channel=name, id=message.id)
 
     def _positions(self) -> dict[str, str]:
@@ -258,3 +382,8 @@ class Session:
             if subscription.state is State.LIVE
             and (position := self.feed.settled_position(subscription.channel)) is not None
         }
+
+
+def _unauthorized(channel: str, id: object) -> MessageError:
+    """Return the error for a channel that is somebody else's; it is the same for one that does not exist."""
+    return MessageError(codes.UNAUTHORIZED, f"The channel {channel!r} is private.", id=id, channel=channel)

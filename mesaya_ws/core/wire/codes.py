@@ -102,6 +102,10 @@ UNKNOWN_TYPE = ErrorCode("unknown_type", "No message of this type exists.")
 BAD_CHANNEL = ErrorCode("bad_channel", "No channel can have this name.")
 UNAUTHORIZED = ErrorCode("unauthorized", "This channel is not open to you.")
 BAD_TOKEN = ErrorCode("bad_token", "The token names nobody; the sentence says what is wrong with it.")
+OTHER_USER = ErrorCode(
+    "other_user",
+    "The token names another user than before: sign out first, or open another connection.",
+)
 UNAVAILABLE = ErrorCode("unavailable", "This cannot be said or done now: try again in a moment.")
 TOO_MANY_SUBSCRIPTIONS = ErrorCode("too_many_subscriptions", "The connection holds MAX_SUBSCRIPTIONS already.")
 NOT_SUBSCRIBED = ErrorCode("not_subscribed", "The connection is not subscribed to this channel.")
@@ -115,6 +119,7 @@ ERROR_CODES = {
         BAD_CHANNEL,
         UNAUTHORIZED,
         BAD_TOKEN,
+        OTHER_USER,
         UNAVAILABLE,
         TOO_MANY_SUBSCRIPTIONS,
         NOT_SUBSCRIBED,

@@ -3,7 +3,7 @@
 from typing import Any, NoReturn
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 from cattrs.errors import ClassValidationError
 
 from mesaya_ws.core.wire import codes
@@ -46,8 +46,30 @@ class Ping:
     id: Id = None
 
 
-ClientMessage = Subscribe | Unsubscribe | Ping
-TYPES: dict[str, type[ClientMessage]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "ping": Ping}
+NO_TOKEN = ""
+"""What stands for a token that is not there; null is there, and says that the client signs out."""
+
+
+@frozen
+class Auth:
+    """`{"type": "auth", "token": …}`: who the client is from now on; null: nobody.
+
+    With AUTH=off: `{"type": "auth", "user": "u1", "roles": […]}`.
+    """
+
+    id: Id = None
+    token: str | None = field(default=NO_TOKEN, repr=False)
+    user: str | None = None
+    roles: list[Any] = field(factory=list)
+
+
+ClientMessage = Subscribe | Unsubscribe | Ping | Auth
+TYPES: dict[str, type[ClientMessage]] = {
+    "subscribe": Subscribe,
+    "unsubscribe": Unsubscribe,
+    "ping": Ping,
+    "auth": Auth,
+}
 _CONVERTER = strict_converter()
 _POSITION = b'"position":"'
 

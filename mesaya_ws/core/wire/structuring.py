@@ -34,6 +34,7 @@ def strict_converter() -> Converter:
         (float | None, _only(int, float, NoneType, called="a number")),
         (str | int | float | None, _only(str, int, float, NoneType, called="text or a number")),
         (dict[str, Any], _only(dict)),
+        (list[Any], _only(list)),
     ):
         converter.register_structure_hook_func(partial(eq, shape), hook)
     return converter

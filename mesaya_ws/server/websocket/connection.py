@@ -21,6 +21,7 @@ from attrs import fields_dict, frozen
 
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.registry import SessionRegistry
+from mesaya_ws.core.session.services import Unfinished
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
@@ -199,12 +200,13 @@ class Connection:
             return self._close_code.code, SERVICE
         return code, NOBODY if code == ABNORMAL else CLIENT
 
-    def _on_message(self, text: str) -> None:
-        counts = self._counts
-        kind = self.session.receive(text)
+    def _on_message(self, text: str) -> Unfinished | None:
+        counts, session = self._counts, self.session
+        kind = session.receive(text)
         counts[kind] += 1
         if kind in codes.ERROR_CODES:
             log.info("message refused", code=kind)
+        return None if session.unfinished is None else session.take_unfinished()
 
     async def finish(self) -> None:
         """Send the close frame, and give the client time to read it: a reset would take it away (RFC 9112, 9.6).

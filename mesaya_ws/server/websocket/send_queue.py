@@ -14,6 +14,7 @@ from typing import Protocol
 import trio
 
 from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.wire.codes import CloseCode
 from mesaya_ws.core.wire.frames import CONTROLS
 
 JOIN = 65_536
@@ -28,6 +29,10 @@ _INT = Struct("i")
 
 class Owner(Protocol):
     """The connection that a send queue writes for."""
+
+    def close(self, close_code: CloseCode) -> None:
+        """End the connection, telling the client why."""
+        ...
 
     def on_overflow(self) -> None:
         """End a client that reads too slowly; the send queue takes nothing more."""
@@ -147,6 +152,11 @@ class SendQueue:
         if not self.backlogged and not self._sealed:
             self._start_writer()
         self.backlogged = True
+
+    def disconnect(self, code: CloseCode) -> None:
+        """Have the connection closed."""
+        if self._owner is not None:
+            self._owner.close(code)
 
     def _start_writer(self) -> None:
         self.backlogged = True

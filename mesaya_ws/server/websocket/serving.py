@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 from logging import DEBUG, INFO
+from time import time
 
 import trio
 from attrs import field, frozen
 
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken
-from mesaya_ws.core.access.connection_limit import ConnectionLimit
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.session.registry import SessionRegistry
@@ -31,8 +31,7 @@ log = get_logger(__name__)
 class WebSocketServer:
     """Serves WebSockets, each with a session of its own, which `open_session` makes from an id and a send queue.
 
-    All connections are in `registry` while they are open; `users` counts those whose handshake named a user. Who comes
-    while the `status` is draining is sent on at once.
+    All connections are in `registry` while they are open. Who comes while the `status` is draining is sent on at once.
     What clients send comes through the `receiver`, which whoever owns this runs.
     """
 
@@ -41,7 +40,6 @@ class WebSocketServer:
     registry: SessionRegistry[Connection]
     metrics: Metrics
     status: Status = field(factory=Status)
-    users: ConnectionLimit = field(factory=partial(ConnectionLimit, 0))
     receiver: ReadPoller = field(factory=ReadPoller)
 
     async def serve(
@@ -72,36 +70,34 @@ class WebSocketServer:
         metrics.connections_total += 1
         if self.status.draining:
             connection.close(codes.SERVICE_RESTART)
-        user, error = (None, b"") if admitted.caller is None else self._identify(connection, admitted.caller)
+        error = self._identify(connection, admitted.caller)
         try:
             code, by = await connection.run(admitted.answer, error)
             await connection.finish()
         finally:
-            if user is not None:
-                self.users.leave(user)
             connection.leave()
             connection.detach()
             metrics.connections_open -= 1
             metrics.closes[str(code), by] = metrics.closes.get((str(code), by), 0) + 1
             _log_end(stream, code, by, trio.current_time() - began_at)
 
-    def _identify(self, connection: Connection, caller: Caller) -> tuple[str | None, bytes]:
-        """Take note of who a client is, or have it closed; return the user that is counted, and the error to send."""
+    def _identify(self, connection: Connection, caller: Caller) -> bytes:
+        """Take note of who a client is, or have it closed; return the error to send."""
+        session = connection.session
         match caller:
+            case None:
+                session.identities.connected(session, time())
             case Identity(user):
                 bind_context(user=user)
-                connection.session.identity = caller
-                if self.users.enter(user):
-                    return user, b""
-                self.metrics.violations["connections_per_user"] += 1
-                connection.close(codes.TOO_MANY_CONNECTIONS)
+                if not session.identify(caller, time()):
+                    self.metrics.violations["connections_per_user"] += 1
             case BadToken():
                 connection.close(codes.UNAUTHENTICATED)
-                return None, error_frame(codes.BAD_TOKEN, caller.sentence)
+                return error_frame(codes.BAD_TOKEN, caller.sentence)
             case Unavailable():
                 connection.close(codes.TRY_AGAIN_LATER)
-                return None, error_frame(codes.UNAVAILABLE, caller.sentence)
-        return None, b""
+                return error_frame(codes.UNAVAILABLE, caller.sentence)
+        return b""
 
 
 def _log_end(stream: trio.SocketStream, code: int, by: str, seconds: float) -> None:

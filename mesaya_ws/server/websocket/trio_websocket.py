@@ -14,6 +14,8 @@ from trio_websocket import WebSocketConnection
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, TextMessage
 
+from mesaya_ws.core.session.services import Unfinished
+
 
 class WebSocket(WebSocketConnection):
     """A server's WebSocket on `stream`, after the handshake; `on_message` is called with each message of the client.
@@ -23,7 +25,7 @@ class WebSocket(WebSocketConnection):
     a message has been heeded, and others have had their turn.
     """
 
-    def __init__(self, stream: trio.abc.Stream, on_message: Callable[[str], None]) -> None:
+    def __init__(self, stream: trio.abc.Stream, on_message: Callable[[str], Unfinished | None]) -> None:
         # A WSConnection does just the same as its Connection when it is open.
         super().__init__(stream, Connection(ConnectionType.SERVER), message_queue_size=0)  # type: ignore[arg-type]
         self._on_message = on_message
@@ -38,7 +40,9 @@ class WebSocket(WebSocketConnection):
             text = "".join(parts)
             parts.clear()
             try:
-                self._on_message(text)
+                unfinished = self._on_message(text)
             except KeyError as error:  # which the reading task would take for a kind of event that it does not know
                 raise RuntimeError("a message was not heeded") from error
+            if unfinished is not None:
+                await unfinished()
             await trio.lowlevel.checkpoint()

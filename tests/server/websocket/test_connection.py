@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
-from mesaya_ws.core.access.connection_limit import ConnectionLimit
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
@@ -23,10 +22,12 @@ from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
+from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.server.websocket.connection import Connection, connection_config
 from mesaya_ws.server.websocket.keepalive import keep_alive
@@ -34,6 +35,7 @@ from mesaya_ws.server.websocket.receiver import HEARD_AT_ONCE
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
 from tests.core.world import FakeServices
+from tests.gateway.test_sign_in import StubKeys
 from tests.server.websocket.client import PATIENCE
 from tests.server.websocket.clients import ANSWER, Clients
 from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
@@ -55,13 +57,15 @@ class World:
         limits = Limits(self.settings.auth, self.settings.max_subscriptions)
         feed, self.registry, services = self.feed, SessionRegistry(), FakeServices()
         services.wait_for_feed = self.registry.wait_for_feed
+        self.keys = StubKeys(later={"later": Identity("u1")})
+        self.identities = identities = SessionIdentities(IdentityRules(self.settings.max_connections_per_user))
+        services.authenticate = SignIn(identities, self.keys, self.metrics).authenticate
 
         def open_session(id, send_queue):
-            return Session(id, feed, send_queue, limits, services)
+            return Session(id, feed, send_queue, limits, services, identities=identities)
 
-        self.users = ConnectionLimit(self.settings.max_connections_per_user)
         config = connection_config(self.settings)
-        self.server = WebSocketServer(config, open_session, self.registry, self.metrics, users=self.users)
+        self.server = WebSocketServer(config, open_session, self.registry, self.metrics)
         self.nursery = nursery
         self.clients = Clients(nursery, self.server)
         self.connect = self.clients.connect
@@ -93,7 +97,7 @@ class World:
         with trio.fail_after(PATIENCE):
             for client in self.clients.all:
                 await client.ended.wait()
-        assert self.metrics.connections_open == len(self.users) == 0
+        assert self.metrics.connections_open == self.identities.directory.users == 0
         assert (self.registry.connections, self.registry.has_waiting) == (set(), False)
         assert (self.feed.hub.channels, self.feed.hub.subscriptions) == (0, 0)
 
@@ -184,6 +188,18 @@ async def test_newest_connection_of_a_user_with_too_many_is_refused_and_the_othe
         again = world.connect(caller=Identity("u1"))
         await again.be_greeted()
         assert (await again.ask(type="ping"))["type"] == "pong"
+
+
+async def test_what_follows_auth_in_one_burst_is_received_as_who_the_client_is_then(world):
+    own = "user:u1:notifications"
+    burst = [{"type": "auth", "token": "later"}, {"type": "subscribe", "channel": own}, {"type": "ping"}]
+    client = await world.client(early=b"".join(frame(orjson.dumps(message)) for message in burst))
+    await trio.testing.wait_all_tasks_blocked()
+    assert world.connection.session.identity is None
+    world.keys.read.set()
+    # The feed may see nothing yet of that channel, but it has been asked for by the user whose it is.
+    answers = [await client.message() for _ in range(3)]
+    assert [each["type"] for each in answers] == ["authenticated", "subscribed", "pong"]
 
 
 async def test_messages_are_answered_and_counted(world):

@@ -1,0 +1,89 @@
+"""Who is signed in, and who sees a private channel: so that a change of rights finds its sessions without a search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.session.session import Session
+
+
+@define(eq=False)
+class SessionDirectory:
+    """The sessions of each user, and those with a subscription, in whatever state, to each private channel.
+
+    A user has at most so many (`most`; 0: no limit): it is the newest that is refused, for to end the oldest would make
+    two tabs of one user end each other for ever. Sessions of which nobody knows who they are take no room here.
+    """
+
+    most: int = 0
+    _users: dict[str, dict[Session, None]] = field(factory=dict)
+    _channels: dict[str, dict[Session, None]] = field(factory=dict)
+
+    @property
+    def users(self) -> int:
+        """The number of users who are signed in."""
+        return len(self._users)
+
+    @property
+    def channels(self) -> int:
+        """The number of private channels that somebody is subscribed to."""
+        return len(self._channels)
+
+    def enter(self, user: str, session: Session) -> bool:
+        """Note whose session it is; return False, and note nothing, when the user has as many as there may be."""
+        sessions = self._users.get(user, {})
+        if self.most and len(sessions) >= self.most and session not in sessions:
+            return False
+        _add(self._users, user, session)
+        return True
+
+    def leave(self, user: str, session: Session) -> None:
+        """Note that it is no session of that user any more, if it was one."""
+        _remove(self._users, user, session)
+
+    def subscribed(self, channel: str, session: Session) -> None:
+        """Note a subscription to a private channel."""
+        _add(self._channels, channel, session)
+
+    def unsubscribed(self, channel: str, session: Session) -> None:
+        """Note the end of a subscription, if it was noted."""
+        _remove(self._channels, channel, session)
+
+    def sessions_of(self, user: str) -> list[Session]:
+        """Return the sessions of a user."""
+        return list(self._users.get(user, ()))
+
+    def sessions_on(self, channel: str) -> list[Session]:
+        """Return the sessions that are subscribed to a private channel."""
+        return list(self._channels.get(channel, ()))
+
+    def has_user(self, user: str) -> bool:
+        """Return whether a user is signed in."""
+        return user in self._users
+
+    def all_users(self) -> list[str]:
+        """Return the users who are signed in."""
+        return list(self._users)
+
+    def all_channels(self) -> list[str]:
+        """Return the private channels that somebody is subscribed to."""
+        return list(self._channels)
+
+
+def _add(index: dict[str, dict[Session, None]], name: str, session: Session) -> None:
+    sessions = index.get(name)
+    if sessions is None:
+        index[name] = {session: None}
+    else:
+        sessions[session] = None
+
+
+def _remove(index: dict[str, dict[Session, None]], name: str, session: Session) -> None:
+    sessions = index.get(name)
+    if sessions is not None:
+        sessions.pop(session, None)
+        if not sessions:
+            del index[name]

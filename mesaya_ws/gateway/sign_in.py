@@ -1,0 +1,105 @@
+"""Finds out who clients are that say so while they are connected, and ends identities in time.
+
+One task does all that is due: it sleeps until the first token of all ends, or something is revoked.
+"""
+
+from collections.abc import Callable
+from time import time
+from typing import TYPE_CHECKING
+
+import trio
+
+from mesaya_ws.core.access.authentication import Authentication, NoKeys, Unavailable
+from mesaya_ws.core.access.bad_token import BadToken
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.access.revocations import Revocation
+from mesaya_ws.core.session.identities import SessionIdentities
+from mesaya_ws.core.session.services import Unfinished
+from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.wire.messages import Auth
+from mesaya_ws.runtime.logs import bind_context
+from mesaya_ws.runtime.metrics import Metrics
+
+if TYPE_CHECKING:
+    from mesaya_ws.gateway.revocations import TokenRevocations
+
+LONGEST_SLEEP = 10.0
+"""Seconds after which the clock is read again: somebody may have set it."""
+
+
+class SignIn:
+    """Answers `auth` (`Session.on_authenticated`); while `run` runs, does what is due for the `identities`."""
+
+    def __init__(
+        self,
+        identities: SessionIdentities,
+        authentication: Authentication | None,
+        metrics: Metrics,
+        revocations: "TokenRevocations | None" = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
+        self._identities = identities
+        # With AUTH=off, who one is needs no token, and none can be verified.
+        self._authentication = NoKeys() if authentication is None else authentication
+        self._metrics = metrics
+        self._revocations = revocations
+        self._clock = clock
+        self._woken = trio.Event()
+        self._revoked: dict[str, None] = {}  # users who are signed in here, and so as many at most
+        self._floor = 0
+        identities.deadlines.on_earlier = self._wake
+        if revocations is not None:
+            revocations.on_revoked = self.on_revoked
+
+    def authenticate(self, session: Session, message: Auth) -> Unfinished | None:
+        """Answer an `auth`; if the issuer's keys must be read first, return what is to be awaited for that."""
+        token = message.token
+        if message.user is not None:
+            self._answer(session, message, Identity(message.user, tuple(message.roles)))
+        elif token is None:
+            self._answer(session, message, None)
+        elif (result := self._authentication.authenticate_at_once(token)) is not None:
+            self._answer(session, message, result)
+        else:
+
+            async def authenticate() -> None:
+                self._answer(session, message, await self._authentication.authenticate(token))
+
+            return authenticate
+        return None
+
+    def _answer(self, session: Session, message: Auth, result: Identity | BadToken | Unavailable | None) -> None:
+        # In the task of the connection: its lines in the log name the user from now on.
+        if not session.on_authenticated(message, result, self._clock()):
+            self._metrics.violations["connections_per_user"] += 1
+        bind_context(user=None if session.identity is None else session.identity.user)
+
+    def on_revoked(self, revocation: Revocation) -> None:
+        """End the identities that are concerned, soon."""
+        directory = self._identities.directory
+        if self._revocations is not None and (floor := self._revocations.floor) > self._floor:
+            self._floor = floor
+            self._revoked.update(dict.fromkeys(directory.all_users()))
+        elif directory.has_user(revocation.user):
+            self._revoked[revocation.user] = None
+        else:
+            return
+        self._wake()
+
+    async def run(self) -> None:
+        """Do what is due when it is, for ever."""
+        identities, revocations = self._identities, self._revocations
+        while True:
+            self._woken = trio.Event()
+            for _ in identities.run(self._clock()):
+                await trio.lowlevel.checkpoint()
+            if self._revoked and revocations is not None:
+                users, self._revoked = self._revoked, {}
+                for _ in identities.revoked(users, revocations.is_revoked, self._clock()):
+                    await trio.lowlevel.checkpoint()
+            seconds = min(LONGEST_SLEEP, max(0.0, identities.deadlines.next - self._clock()))
+            with trio.move_on_after(seconds):
+                await self._woken.wait()
+
+    def _wake(self) -> None:
+        self._woken.set()

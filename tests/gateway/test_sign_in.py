@@ -1,0 +1,139 @@
+"""Signing in on an open connection, and the task that ends identities in time."""
+
+import pytest
+import trio
+
+from mesaya_ws.core.access.bad_token import BadToken, Flaw
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.access.revocations import Revocation
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.gateway.sign_in import SignIn
+from mesaya_ws.runtime.metrics import Metrics
+from tests.core.world import World, ask
+
+OWN = "user:u1:notifications"
+
+
+class StubKeys:
+    """Knows some tokens at once, and the others after its keys have been read."""
+
+    def __init__(self, known=None, later=None):
+        self.known, self.later = known or {}, later or {}
+        self.read = trio.Event()
+
+    def authenticate_at_once(self, token):
+        return None if token in self.later else self.known.get(token, BadToken(Flaw.MALFORMED))
+
+    async def authenticate(self, token):
+        await self.read.wait()
+        return self.later[token]
+
+
+class StubRevocations:
+    def __init__(self):
+        self.revoked, self.floor = set(), 0
+
+    def is_revoked(self, user, issued_at):
+        return user in self.revoked or (issued_at or 0) * 1000 < self.floor
+
+
+class Scene:
+    """A gateway's sessions, whose clock is Trio's."""
+
+    def __init__(self, keys, **rules):
+        self.identities = SessionIdentities(IdentityRules(**rules))
+        self.world = World(identities=self.identities)
+        self.metrics, self.revocations = Metrics(), StubRevocations()
+        self.sign_in = SignIn(self.identities, keys, self.metrics, self.revocations, clock=trio.current_time)
+        self.world.services.authenticate = self.sign_in.authenticate
+
+    def signed_in(self, user="u1", seconds=1000.0, issued=0.0):
+        session = self.world.client()
+        session.identify(Identity(user, (), issued, trio.current_time() + seconds), trio.current_time())
+        ask(session, channel=f"user:{user}:notifications")
+        return session
+
+    def revoke(self, user):
+        self.revocations.revoked.add(user)
+        self.sign_in.on_revoked(Revocation(user, 1))
+
+
+async def test_token_that_can_be_verified_at_once_is_answered_at_once():
+    session = Scene(StubKeys({"good": Identity("u1")})).world.client()
+    answers = ask(session, "auth", token="good") + ask(session, "auth", token="other")
+    assert [each["type"] for each in answers] == ["authenticated", "error"]
+    assert session.take_unfinished() is None
+
+
+async def test_token_whose_key_must_be_read_is_answered_by_what_is_to_be_awaited(autojump_clock):
+    keys = StubKeys(later={"new": Identity("u1")})
+    session = Scene(keys).world.client()
+    assert ask(session, "auth", token="new") == []
+    unfinished = session.take_unfinished()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(unfinished)
+        await trio.testing.wait_all_tasks_blocked()
+        assert session.identity is None
+        keys.read.set()
+    assert [each["user"] for each in session.send_queue.said()] == ["u1"]
+
+
+async def test_client_says_who_it_is_without_a_token_where_none_counts():
+    session = Scene(None).world.client(auth=False)
+    [answer] = ask(session, "auth", user="u1", roles=["ADMIN"])
+    assert answer == {"type": "authenticated", "user": "u1", "roles": ["ADMIN"]}
+    assert ask(session, "auth", token="x")[0]["code"] == "bad_token"
+    assert ask(session, "auth", token=None)[0] == {"type": "authenticated", "roles": []}
+
+
+async def test_too_many_connections_of_a_user_are_counted():
+    scene = Scene(StubKeys({"good": Identity("u1")}), max_per_user=1)
+    for _ in range(2):
+        ask(scene.world.client(), "auth", token="good")
+    assert scene.metrics.violations == {"connections_per_user": 1}
+
+
+async def test_tokens_end_when_they_do_also_those_that_come_later_and_end_earlier(autojump_clock, nursery):
+    scene = Scene(None, leeway=5)
+    nursery.start_soon(scene.sign_in.run)
+    began = trio.current_time()
+    long = scene.signed_in(seconds=500)
+    await trio.testing.wait_all_tasks_blocked()
+    short = scene.signed_in(seconds=100)
+    await trio.sleep_until(began + 104.9)
+    assert (long.identity is not None, short.identity is not None) == (True, True)
+    assert [each["type"] for each in short.send_queue.said()] == ["token_expiring"]
+    await trio.sleep_until(began + 105.1)
+    assert (long.identity is not None, short.identity) == (True, None)
+    [ended] = short.send_queue.said()
+    assert (ended["reason"], ended["channel"]) == ("token_expired", OWN)
+    await trio.sleep_until(began + 505.1)
+    assert long.identity is None
+
+
+async def test_revoked_user_is_signed_out_and_others_are_not(autojump_clock, nursery):
+    scene = Scene(None)
+    nursery.start_soon(scene.sign_in.run)
+    session, other = scene.signed_in(), scene.signed_in("u2")
+    scene.revoke("nobody")
+    scene.revoke("u1")
+    await trio.testing.wait_all_tasks_blocked()
+    assert [each["reason"] for each in session.send_queue.said()] == ["revoked"]
+    assert (session.identity, other.identity.user) == (None, "u2")
+
+
+async def test_when_revocations_are_too_many_everybody_is_asked(autojump_clock, nursery):
+    scene = Scene(None)
+    nursery.start_soon(scene.sign_in.run)
+    old, new = scene.signed_in("u1", issued=1.0), scene.signed_in("u2", issued=3.0)
+    scene.revocations.floor = 2000
+    scene.sign_in.on_revoked(Revocation("nobody", 1))
+    await trio.testing.wait_all_tasks_blocked()
+    assert (old.identity, new.identity.user) == (None, "u2")
+
+
+@pytest.fixture
+async def nursery():
+    async with trio.open_nursery() as nursery:
+        yield nursery
+        nursery.cancel_scope.cancel()
