@@ -154,7 +154,7 @@ class Feed(Published):
             case LogMetadata():
                 self._refresh(event, now)
             case Gap():
-                self._merge.interpose(*gap_item(event), steady)
+                self._merge.push_marker(*gap_item(event), steady)
             case TopicRecreated(topic, topic_id):
                 self._merge.drop(topic)
                 self._leftovers.append(self.coverage.replaced(topic, topic_id))

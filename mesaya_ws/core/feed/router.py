@@ -11,7 +11,8 @@ from mesaya_ws.core.platform.entities import IMAGED
 from mesaya_ws.core.platform.envelope import AUTH, FOUND, Disposition, Event, Rejected, mistyped_id
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.parents import Before, add_dependencies, look_before, missing_parent
+from mesaya_ws.core.recovery.event_dependencies import DependenciesBefore, add_dependencies, dependencies_before
+from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.views.announcements import announcement_rule
 from mesaya_ws.core.views.backfill import backfill_rule
 from mesaya_ws.core.views.floor_plan import furniture_rule, object_rule, object_rule_in_steps, section_rule
@@ -67,7 +68,7 @@ def process(event: Event | Rejected, projections: Projections, *, alone: bool = 
     if entity == "plan":  # nobody is shown any, and nothing depends on it: so it is not kept
         return Outcome((), Disposition.PLAN, mistyped=event.mistyped)
 
-    dependencies = None if alone else look_before(event, projections)
+    dependencies = None if alone else dependencies_before(event, projections)
     images = lookup_images(event, projections) if entity in IMAGED else None
     before = projections.lookup(event)
     after = projections.apply(event)
@@ -96,7 +97,7 @@ def process_in_steps(event: Event, projections: Projections, *, alone: bool = Fa
     """Do the same as `process` with what `is_wide`, yielding often; meanwhile, nothing may be applied."""
     yield from projections.endings.end_in_steps()
     entity = event.entity
-    dependencies = None if alone else look_before(event, projections)
+    dependencies = None if alone else dependencies_before(event, projections)
     images = (yield from lookup_images_in_steps(event, projections)) if entity in IMAGED else None
     before = projections.lookup(event)
     after = projections.apply(event)
@@ -128,7 +129,7 @@ def _add_moved(
 
 
 def _completed(
-    outcome: Outcome, event: Event, dependencies: Before | None, projections: Projections, *, is_late: bool
+    outcome: Outcome, event: Event, dependencies: DependenciesBefore | None, projections: Projections, *, is_late: bool
 ) -> Outcome:
     """Return the outcome of an event that has been applied, with what depends on what."""
     if is_late:

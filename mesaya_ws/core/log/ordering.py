@@ -28,11 +28,10 @@ log has come is what its own records say, and how long ago something arrived is 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import Any, Generic, TypeVar
-
-import attrs
+from typing import Generic
 
 from mesaya_ws.core.log.records import Partition, Record, Source
+from mesaya_ws.core.log.source_queue import Item, SourceQueue, size_of
 
 MAX_EXPIRED_PARENTS = 100_000
 """Parents that are remembered as not worth another wait."""
@@ -40,59 +39,9 @@ MAX_EXPIRED_PARENTS = 100_000
 MAX_RECORDS, MAX_BYTES = 1000, 1024 * 1024
 """Untaken items of one source, and bytes of their records, after which it is full."""
 
-Item = TypeVar("Item", bound=tuple[Record, Any])
-"""A record, and what the caller has made of it."""
-
 
 def _as_it_is(item: Item) -> Item:
     return item
-
-
-def _size(item: tuple[Record, Any]) -> int:
-    record = item[0]
-    return len(record.value or b"") + len(record.key or b"")
-
-
-@attrs.define(eq=False)
-class _Queue(Generic[Item]):
-    """What has come of one source and has not been taken; after it the source holds `lag` more."""
-
-    place: Partition
-    items: deque[Item] = attrs.field(factory=deque)
-    lag: int = 0
-    parent: str | None = None
-    """What the head waits for; None when it does not wait."""
-    arrivals: deque[tuple[int, int]] = attrs.field(factory=deque)
-    """When the items came: up to which offset, and at which time. Kept for each push, not for each item."""
-    bytes: int = 0
-    """Of the records in `items`."""
-    is_full: bool = False
-
-    @property
-    def starved(self) -> bool:
-        """Whether the head is still to come."""
-        return self.lag > 0 and not self.items
-
-    @property
-    def timestamp(self) -> int:
-        return self.items[0][0].timestamp
-
-    @property
-    def arrived(self) -> int:
-        """When the head came."""
-        self._forget_arrivals()
-        return self.arrivals[0][1]
-
-    def note_arrival(self, now: int) -> None:
-        """Note that the last of the items came now."""
-        if self.arrivals:
-            self._forget_arrivals()
-        self.arrivals.append((self.items[-1][0].offset, now))
-
-    def _forget_arrivals(self) -> None:
-        first = self.items[0][0].offset
-        while self.arrivals and self.arrivals[0][0] < first:
-            self.arrivals.popleft()
 
 
 class Merge(Generic[Item]):
@@ -121,10 +70,10 @@ class Merge(Generic[Item]):
         self._max_records = max_records
         self._max_bytes = max_bytes
         self.full: frozenset[Source] = frozenset()
-        self._queues: dict[Source, _Queue[Item]] = {}
-        self._held: list[_Queue[Item]] = []
+        self._queues: dict[Source, SourceQueue[Item]] = {}
+        self._held: list[SourceQueue[Item]] = []
         # The other queues that have items, as a heap, and how many are starved; to be made anew when disarranged.
-        self._heads: list[tuple[int, Partition, _Queue[Item]]] = []
+        self._heads: list[tuple[int, Partition, SourceQueue[Item]]] = []
         self._starved = 0
         self._disarranged = False
         # To find the first key of a dict takes as long as how many were deleted before it.
@@ -154,7 +103,7 @@ class Merge(Generic[Item]):
         if is_new_head and not self._disarranged:
             heappush(self._heads, (held[0][0].timestamp, queue.place, queue))
 
-    def interpose(self, partition: Partition, item: Item, now: int = 0) -> None:
+    def push_marker(self, partition: Partition, item: Item, now: int = 0) -> None:
         """Add what must be taken right after all that has been pushed of a partition, before what is still to come."""
         source = None if None in self._queues else partition
         self.push(source, [item], self._queue(source).lag, now)
@@ -177,7 +126,7 @@ class Merge(Generic[Item]):
             if len(kept) < len(queue.items):
                 dropped = True
                 queue.items, queue.parent = kept, None
-                queue.bytes = sum(map(_size, kept))
+                queue.bytes = sum(map(size_of, kept))
                 self._mark(queue, is_full=False)
                 if kept and queue.arrivals:
                     # What is left came first; what comes now may have the offsets of what was dropped.
@@ -194,9 +143,9 @@ class Merge(Generic[Item]):
             self._queue(source).lag = lag
         self._disarranged = True
 
-    def _queue(self, source: Source) -> _Queue[Item]:
+    def _queue(self, source: Source) -> SourceQueue[Item]:
         if source not in self._queues:
-            self._queues[source] = _Queue(source or Partition("", 0))
+            self._queues[source] = SourceQueue(source or Partition("", 0))
         return self._queues[source]
 
     @property
@@ -267,7 +216,7 @@ class Merge(Generic[Item]):
         ]
         heapify(self._heads)
 
-    def _pop(self, queue: _Queue[Item]) -> None:
+    def _pop(self, queue: SourceQueue[Item]) -> None:
         """Take the first of the heads off its queue."""
         self._take(queue)
         if queue.items:
@@ -276,7 +225,7 @@ class Merge(Generic[Item]):
             heappop(self._heads)
             self._starved += queue.lag > 0
 
-    def _take(self, queue: _Queue[Item]) -> Item:
+    def _take(self, queue: SourceQueue[Item]) -> Item:
         item = queue.items.popleft()
         record = item[0]
         queue.bytes -= len(record.value or b"") + len(record.key or b"")  # a call takes as long as this
@@ -284,11 +233,11 @@ class Merge(Generic[Item]):
             self._mark(queue, is_full=False)
         return item
 
-    def _mark(self, queue: _Queue[Item], *, is_full: bool) -> None:
+    def _mark(self, queue: SourceQueue[Item], *, is_full: bool) -> None:
         queue.is_full = is_full
         self.full = frozenset(source for source, queue in self._queues.items() if queue.is_full)
 
-    def _hold(self, queue: _Queue[Item], head: Item, parent: str) -> None:
+    def _hold(self, queue: SourceQueue[Item], head: Item, parent: str) -> None:
         """Hold the queue of the first head back, which has been read and has to wait for a parent."""
         heappop(self._heads)
         queue.items[0] = head
@@ -309,13 +258,13 @@ class Merge(Generic[Item]):
             # Only one: taking it may bring what the others wait for.
             return
 
-    def _is_over(self, queue: _Queue[Item], now: int) -> bool:
+    def _is_over(self, queue: SourceQueue[Item], now: int) -> bool:
         if self._heads:
             # Whether the log has come so much further; what it holds up to there is taken first, however long it takes.
             return self._heads[0][0] > queue.timestamp + self._wait
         return now >= self._end_of_wait(queue)
 
-    def _end_of_wait(self, queue: _Queue[Item]) -> int:
+    def _end_of_wait(self, queue: SourceQueue[Item]) -> int:
         """Return until when a held queue waits at most, if nothing else comes."""
         return queue.arrived + self._wait
 

@@ -8,134 +8,37 @@ the client comes from a history that is not ours.
     there:  payment (to nobody), reservation           the client has not received it
 """
 
-from bisect import bisect_left
-from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
 from itertools import chain
 
 from mesaya_ws.core.access.channels import KINDS, Channel
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.recovery.offset_pairs import OffsetPairs
 from mesaya_ws.core.recovery.parents import UNCARRIED
 from mesaya_ws.core.recovery.position import Offsets
-from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.recovery.recent_records import AT_ONCE, Floors, RecentRecords, add_places
 
 REMEMBERED = 100_000
 """Records that are remembered of each sort: of some 300 bytes each."""
 
 
-AT_ONCE = 2000
-"""Records that are looked at in one go when some must be forgotten: a millisecond or two."""
-
-
-class _Stairs:
-    """Pairs of offsets, in two partitions: who holds the second one must hold the first one.
-
-    Both increase: a pair whose first offset is not larger than an earlier one says nothing new.
-    """
-
-    __slots__ = ("firsts", "seconds")
-
-    def __init__(self) -> None:
-        self.firsts: list[int] = []
-        self.seconds: list[int] = []
-
-    def is_news(self, first: int) -> bool:
-        """Return whether a pair with that offset says anything new."""
-        return not self.firsts or first > self.firsts[-1]
-
-    def add(self, first: int, second: int) -> None:
-        self.firsts.append(first)
-        self.seconds.append(second)
-
-    def cut(self, first: int | None, second: int | None) -> None:
-        """Forget the pairs that are not before such offsets."""
-        end = len(self.firsts) if first is None else bisect_left(self.firsts, first)
-        if second is not None:
-            end = min(end, bisect_left(self.seconds, second))
-        del self.firsts[end:], self.seconds[end:]
-
-    def drop_before(self, first: int) -> None:
-        end = bisect_left(self.firsts, first)
-        del self.firsts[:end], self.seconds[:end]
-
-    def is_kept(self, first: int, second: int) -> bool:
-        """Return whether a place is clean, at the next offsets `first` and `second` of the two partitions."""
-        lacking = bisect_left(self.firsts, first)
-        return lacking == len(self.firsts) or self.seconds[lacking] >= second
-
-
-class _Recent:
-    """The last records by name, each in its partition, as long as the window still has what came of them."""
-
-    def __init__(self, window: Window, remembered: int) -> None:
-        self._window = window
-        self._remembered = remembered
-        # To find the first key of a dict takes as long as how many were deleted before it: up to 0.1 ms.
-        self._places: OrderedDict[str, dict[Partition, int]] = OrderedDict()
-
-    def put(self, name: str, places: dict[Partition, int]) -> dict[Partition, int] | None:
-        """Remember records; return those that had to be forgotten for it although they matter."""
-        kept = self._places
-        known = kept.get(name)
-        if known is None:
-            kept[name] = places
-        else:
-            # What waits brings earlier records of its own: they may be before those that are remembered.
-            merged = kept[name] = dict(known)
-            _add(merged, places)
-            kept.move_to_end(name)
-        for _ in range(2):
-            first = next(iter(kept))
-            if self._matters(kept[first]):
-                return None if len(kept) <= self._remembered else self._matter(kept.pop(first))
-            if first == name:
-                return None
-            del kept[first]
-        return None
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def get(self, name: str) -> dict[Partition, int] | None:
-        return self._places.get(name)
-
-    def keep(self, is_kept: Callable[[Partition, int], bool]) -> Iterator[None]:
-        """Forget the records of which not `is_kept` is said, yielding after some; nothing may come meanwhile."""
-        for number, (name, places) in enumerate(list(self._places.items()), 1):
-            if number % AT_ONCE == 0:
-                yield
-            left = {partition: offset for partition, offset in places.items() if is_kept(partition, offset)}
-            if left:
-                self._places[name] = left
-            else:
-                del self._places[name]
-
-    def _matters(self, places: dict[Partition, int]) -> bool:
-        for partition, offset in places.items():  # noqa: SIM110 - `any` takes four times as long, for every record
-            if not self._window.is_before_floor(partition, offset):
-                return True
-        return False
-
-    def _matter(self, places: dict[Partition, int]) -> dict[Partition, int]:
-        return {at: offset for at, offset in places.items() if not self._window.is_before_floor(at, offset)}
-
-
 class Dependencies:
-    """Which records depended on which, of those that `window` has not let go of: nobody lacks what came before.
+    """Which records depended on which, of those that are not before their `floors`: nobody lacks what came before.
 
     So many are `remembered` of each sort; of places before those that had to be forgotten, nothing is sure.
     """
 
-    def __init__(self, window: Window, remembered: int = REMEMBERED) -> None:
-        self._window = window
+    def __init__(self, floors: Floors, remembered: int = REMEMBERED) -> None:
+        self._floors = floors
         self._remembered = remembered
         # By the name of a parent: the record that made it known; those that would concern others if it were known.
-        self._known = _Recent(window, remembered)
-        self._waiting = _Recent(window, remembered)
+        self._known = RecentRecords(floors, remembered)
+        self._waiting = RecentRecords(floors, remembered)
         # By the name of an entity, the last record about it in each partition, where there are several.
-        self._last = _Recent(window, remembered)
-        self._pairs: dict[str, dict[tuple[Partition, Partition], _Stairs]] = {}
+        self._last = RecentRecords(floors, remembered)
+        self._pairs: dict[str, dict[tuple[Partition, Partition], OffsetPairs]] = {}
         # By channel and partition, the next offset before which something was published to nobody here, as its parent
         # came later, and which others may have published.
         self._untold: dict[str, dict[Partition, int]] = {}
@@ -174,13 +77,13 @@ class Dependencies:
         firsts: dict[Partition, int] = {}
         for parent in parents:
             if (places := self._known.get(parent)) is not None:
-                _add(firsts, places)
+                add_places(firsts, places)
         records_before: dict[Partition, int] = {}
         if entity is not None:
             if (places := self._last.get(entity)) is not None:
                 records_before = places
                 if firsts:
-                    _add(firsts, places)
+                    add_places(firsts, places)
                 else:
                     firsts = places
             if (forgotten := self._last.put(entity, place)) is not None:
@@ -189,12 +92,12 @@ class Dependencies:
         if known:
             for name in known:
                 if (places := self._waiting.get(name)) is not None:
-                    _add(waiting, places)
+                    add_places(waiting, places)
             if (forgotten := self._known.put(known[0], place)) is not None:
                 self._forgot(forgotten)
             if waiting:
                 firsts = dict(firsts)
-                _add(firsts, waiting)
+                add_places(firsts, waiting)
         if firsts and (waiting or len(firsts) > 1 or partition not in firsts):
             channels = [message.channel for message in outcome.messages]
             if outcome.concerned:
@@ -209,8 +112,8 @@ class Dependencies:
             self._forget_first()
         if awaits:
             # What waits for a parent that waits itself, waits for both; and it was decided by the records before it.
-            _add(waiting, records_before)
-            _add(waiting, place)
+            add_places(waiting, records_before)
+            add_places(waiting, place)
             # Its parents that are known may wait for another one, before the missing one comes.
             for name in dict.fromkeys((*awaits, *parents)):
                 self._forgot(self._waiting.put(name, waiting))
@@ -226,12 +129,12 @@ class Dependencies:
             stairs = None if pairs is None else pairs.get(pair)
             if stairs is not None and not stairs.is_news(at):
                 continue
-            if self._window.is_before_floor(first, at):
+            if self._floors.is_before_floor(first, at):
                 continue
             if pairs is None:
                 pairs = self._pairs[channel] = {}
             if stairs is None:
-                stairs = pairs[pair] = _Stairs()
+                stairs = pairs[pair] = OffsetPairs()
             stairs.add(at, offset)
             self._order.append((channel, pair, at))
 
@@ -246,7 +149,7 @@ class Dependencies:
         """Forget what matters no more, or too much."""
         while self._order:
             name, pair, at = self._order[0]
-            if not self._window.is_before_floor(pair[0], at):
+            if not self._floors.is_before_floor(pair[0], at):
                 if len(self._order) <= self._remembered:
                     break
                 self._forgot({pair[0]: at})
@@ -318,9 +221,3 @@ class Dependencies:
             stairs.is_kept(vector.get(first, 0), vector.get(second, 0))
             for (first, second), stairs in self._pairs.get(channel.name, {}).items()
         )
-
-
-def _add(firsts: dict[Partition, int], more: dict[Partition, int]) -> None:
-    for partition, offset in more.items():
-        if offset > firsts.get(partition, -1):
-            firsts[partition] = offset

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from mesaya_ws.core.recovery.position import Offsets
-from mesaya_ws.core.recovery.window import PositionEvicted, Publication, Window
+from mesaya_ws.core.recovery.publications import Publication
+from mesaya_ws.core.recovery.window import PositionEvicted, Window
 
 PAGE_BYTES = 65_536
 """How much of a replay is handed over at a time, unless one message is larger, which comes alone, and is no copy; the

@@ -1,101 +1,21 @@
 """The recent publications, by channel: what a client that comes back has missed, without asking the log."""
 
-from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import partial
 from heapq import merge
 from itertools import accumulate, chain
-from operator import attrgetter
-from typing import NamedTuple
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.position import Offsets
-
-
-class Publication(NamedTuple):
-    """A frame on a channel, and the record that it was made of; `serial` counts all publications of this instance.
-
-    It was `made_at` some time (ms) by a clock that never steps. `state_of` is the id of the entity whose whole state
-    it is, so that earlier ones of that are superseded by it. `timestamp` is the record's (ms since the epoch).
-    """
-
-    serial: int
-    partition: Partition
-    offset: int
-    made_at: int
-    frame: bytes
-    state_of: str | None = None
-    timestamp: int = 0
-
+from mesaya_ws.core.recovery.publications import PartitionBuffer, Publication, make_publication, serial_of
 
 DROPPED_AT_ONCE = 1000
 """How many publications are dropped in one go, and of how many channels some are taken back: a burst ages all at once,
 and each takes some 2 µs."""
 
-_publication = partial(tuple.__new__, Publication)
-"""Makes one of all of its values, in half of the time that naming them takes."""
-
-_GONE = Publication(0, Partition("", 0), 0, 0, b"")
-_serial, _offset = attrgetter("serial"), attrgetter("offset")
-
 
 class PositionEvicted(Exception):  # noqa: N818 - the window moving on is its nature
     """The window does not hold that place any more."""
-
-
-class _Line:
-    """The publications on one channel of one partition's records, in their order; those before `start` have gone.
-
-    Serials and offsets both increase, so any place is found by bisection: thousands of clients may come back at once.
-    `removed` is how many have been removed from the list. Where there are states, `stands` has a byte for each entry: 0
-    when another one has superseded it, for a search of bytes passes over thousands of them in a microsecond.
-    """
-
-    __slots__ = ("entries", "removed", "stands", "start")
-
-    def __init__(self) -> None:
-        self.entries: list[Publication] = []
-        self.start = 0
-        self.removed = 0
-        self.stands: bytearray | None = None
-
-    def drop_first(self) -> None:
-        self.entries[self.start] = _GONE
-        self.start += 1
-        if self.start * 2 > len(self.entries):
-            del self.entries[: self.start]
-            if self.stands is not None:
-                del self.stands[: self.start]
-            self.removed += self.start
-            self.start = 0
-
-    def truncate(self, offset: int) -> bool:
-        """Drop the publications of records from `offset` on; return whether there are others."""
-        end = bisect_left(self.entries, offset, self.start, key=_offset)
-        del self.entries[end:]
-        if self.stands is not None:
-            del self.stands[end:]
-        return len(self.entries) > self.start
-
-    def between(self, first: int, end: int | None) -> tuple[int, int]:
-        """Return where the publications of the records `first <= offset < end` lie among the entries."""
-        start = bisect_left(self.entries, first, self.start, key=_offset)
-        return start, len(self.entries) if end is None else bisect_left(self.entries, end, start, key=_offset)
-
-    def run(self, serial: int, start: int, stop: int) -> Iterator[Publication]:
-        start = bisect_right(self.entries, serial, start, stop, key=_serial)
-        return map(self.entries.__getitem__, range(start, stop))
-
-    def standing(self, serial: int) -> Iterator[Publication]:
-        """Iterate over those after the one called `serial` that no other one has superseded."""
-        at = bisect_right(self.entries, serial, self.start, key=_serial)
-        if self.stands is None:
-            yield from map(self.entries.__getitem__, range(at, len(self.entries)))
-            return
-        while (at := self.stands.find(1, at)) >= 0:
-            yield self.entries[at]
-            at += 1
 
 
 class Window:
@@ -111,9 +31,9 @@ class Window:
         self._milliseconds = seconds * 1000
         self._max_bytes = max_bytes
         self._order: deque[tuple[str, Publication]] = deque()
-        self._channels: dict[str, dict[Partition, _Line]] = {}
+        self._channels: dict[str, dict[Partition, PartitionBuffer]] = {}
         # By channel, by what it is a state of: where the latest state is.
-        self._states: dict[str, dict[str, tuple[_Line, int]]] = {}
+        self._states: dict[str, dict[str, tuple[PartitionBuffer, int]]] = {}
         self._floor: dict[Partition, int] = {}
         # Of partitions, from which offset on all is taken back; as long as that has not been done on every channel.
         self._cuts: dict[Partition, int] = {}
@@ -158,7 +78,9 @@ class Window:
             self._floor[partition] = min(end, self._floor.get(partition, 0))
         return self._sweep(states, {partition: self._cuts[partition] for partition in ends})
 
-    def _sweep(self, states: dict[str, dict[str, tuple[_Line, int]]], cuts: dict[Partition, int]) -> Iterator[None]:
+    def _sweep(
+        self, states: dict[str, dict[str, tuple[PartitionBuffer, int]]], cuts: dict[Partition, int]
+    ) -> Iterator[None]:
         for number, channel in enumerate(list(self._channels), 1):
             if number % DROPPED_AT_ONCE == 0:
                 yield
@@ -192,14 +114,14 @@ class Window:
     ) -> None:
         """Keep a publication; the oldest ones give way to it. `made_at` in milliseconds of a clock that never steps."""
         self.serial = serial = self.serial + 1
-        publication = _publication((serial, partition, offset, made_at, frame, state_of, timestamp))
+        publication = make_publication((serial, partition, offset, made_at, frame, state_of, timestamp))
         self._order.append((channel, publication))
         lines = self._channels.get(channel)
         if lines is None:
             lines = self._channels[channel] = {}
         line = lines.get(partition)
         if line is None:
-            line = lines[partition] = _Line()
+            line = lines[partition] = PartitionBuffer()
         entries = line.entries
         entries.append(publication)
         stands = line.stands
@@ -257,7 +179,7 @@ class Window:
                 del self._channels[channel]
         self.raise_floor(publication.partition, publication.offset + 1)
 
-    def _forget_state(self, channel: str, publication: Publication, line: _Line) -> None:
+    def _forget_state(self, channel: str, publication: Publication, line: PartitionBuffer) -> None:
         """Forget where the latest state of something is, if it is `publication`, the first one of `line`."""
         states = self._states.get(channel)
         if states is None or publication.state_of is None:
@@ -295,7 +217,7 @@ class Window:
             line.run(serial, *line.between(vector.get(partition, 0), None if end is None else end.get(partition, 0)))
             for partition, line in self._lines(channel).items()
         ]
-        return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
+        return runs[0] if len(runs) == 1 else merge(*runs, key=serial_of)
 
     def newest(self, channel: str, serial: int) -> Iterator[Publication]:
         """Iterate over the publications on `channel` after the one called `serial`, in their order.
@@ -306,7 +228,7 @@ class Window:
         if serial < self.evicted:
             raise PositionEvicted
         runs = [line.standing(serial) for line in self._lines(channel).values()]
-        return runs[0] if len(runs) == 1 else merge(*runs, key=_serial)
+        return runs[0] if len(runs) == 1 else merge(*runs, key=serial_of)
 
     def latest(self, channel: str, count: int) -> list[Publication]:
         """Return the last `count` publications on `channel`: in the order of the log, not in that of their arrival.
@@ -316,14 +238,14 @@ class Window:
         """
         ends = [line.entries[max(line.start, len(line.entries) - count) :] for line in self._lines(channel).values()]
         if self.have_one_order:
-            return sorted(chain.from_iterable(ends), key=_serial)[-count:]
+            return sorted(chain.from_iterable(ends), key=serial_of)[-count:]
         placed = []
         for entries in ends:
             times = accumulate((each.timestamp for each in entries), max)
             placed += [((time, each.partition, each.offset), each) for time, each in zip(times, entries, strict=True)]
         return [each for _, each in sorted(placed)[-count:]]
 
-    def _lines(self, channel: str) -> dict[Partition, _Line]:
+    def _lines(self, channel: str) -> dict[Partition, PartitionBuffer]:
         if self._cuts:
             self._cut(channel)
         return self._channels.get(channel, {})

@@ -455,11 +455,11 @@ def test_nothing_to_take(sources):
 
 
 @pytest.mark.parametrize("source", [None, A])
-def test_what_is_interposed_comes_behind_what_was_pushed_and_before_what_is_to_come(source):
+def test_marker_of_a_source_comes_after_what_was_pushed_and_before_what_is_to_come(source):
     taker = Taker(*{source, B})
     taker.merge.lags({source: 5, B: 0})
     taker.merge.push(source, [item(A, 0, 10)], 5)
-    taker.merge.interpose(A, item(A, 1, 0))
+    taker.merge.push_marker(A, item(A, 1, 0))
     taker.merge.push(B, [item(B, 0, 20)], 0)
     assert taker.take() == [10, 0], "the next of the source is still waited for"
     taker.merge.push(source, [item(A, 2, 15)], 0)

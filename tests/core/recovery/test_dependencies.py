@@ -9,7 +9,8 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.dependencies import AT_ONCE, Dependencies, _Recent
+from mesaya_ws.core.recovery.dependencies import Dependencies
+from mesaya_ws.core.recovery.recent_records import AT_ONCE, RecentRecords
 from mesaya_ws.core.recovery.window import Window
 from tests.steps import most_calls_in_a_step
 from tests.timing import take
@@ -170,7 +171,7 @@ def test_to_remember_takes_no_longer_the_more_is_remembered():
     def remember(count):
         """Return what 20,000 records take when so many are remembered, and each makes the first one of no use."""
         window = Window(inf, 1 << 20)
-        recent = _Recent(window, count + 1)
+        recent = RecentRecords(window, count + 1)
 
         def put(numbers):
             for number in numbers:
