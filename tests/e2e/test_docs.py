@@ -82,13 +82,14 @@ def to_gateway(text: str, port: int) -> str:
 
 
 def test_readme_start_serves(tmp_path):
-    [[serve], [test]] = commands(START)
+    [[serve, *arguments], [test]] = commands(START)
     assert serve == "scripts/serve"
     assert test in NOT_RUN_LINES
     assert (ROOT / test).exists()
-    serving = Serving(tmp_path, None, {})
+    serving = Serving(tmp_path, None, {}, *arguments)
     try:
         until(lambda: '"event":"listening"' in serving.told.read_text(), 60, "it says where it listens")
+        until(lambda: "playing a demo" in serving.told.read_text(), 60, "the demo plays")
         with connected(f"ws://127.0.0.1:{serving.port}/ws") as client:
             assert client.ask(type="ping")["type"] == "pong"
         serving.process.send_signal(signal.SIGTERM)

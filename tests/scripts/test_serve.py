@@ -1,5 +1,7 @@
 """`scripts/serve`, as a person runs it after the first time: from anywhere, it serves, and says what to do next."""
 
+import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -18,7 +20,7 @@ PRIVATE = "user:u1:notifications"
 class Serving:
     """A checkout's `scripts/serve` that runs; its `.env` is one of the test's own."""
 
-    def __init__(self, folder, env_file, settings):
+    def __init__(self, folder, env_file, settings, *arguments):
         scripts = folder / "scripts"
         scripts.mkdir()
         # It works in the directory above the one that it is in.
@@ -32,7 +34,12 @@ class Serving:
         chosen = {"PORT": "0", "HOST": "127.0.0.1", "EVENT_LOG_FILE": str(folder / "log.sqlite3"), **settings}
         with self.told.open("wb") as output:
             self.process = subprocess.Popen(
-                [scripts / "serve"], cwd="/", env=environment(chosen), stdout=output, stderr=output
+                [scripts / "serve", *arguments],
+                cwd="/",
+                env=environment(chosen),
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
 
     @property
@@ -45,8 +52,8 @@ class Serving:
 def serving(tmp_path):
     started = []
 
-    def start(env_file=None, **settings):
-        serving = Serving(tmp_path, env_file, settings)
+    def start(env_file=None, *arguments, **settings):
+        serving = Serving(tmp_path, env_file, settings, *arguments)
         started.append(serving.process)
         until(lambda: '"event":"listening"' in serving.told.read_text(), 60, "it says where it listens")
         return serving
@@ -87,3 +94,25 @@ def test_private_channels_stay_private_however_env_is_written(serving, env_file)
 def test_what_only_looks_like_a_setting_is_none(serving):
     running = serving(b"# AUTH=on\nX='\nAUTH=on\n'\n")
     assert LOUD in running.told.read_text()
+
+
+def test_demo_plays_while_the_service_runs_and_ends_with_it_at_ctrl_c(serving):
+    running = serving(None, "--demo")
+    until(lambda: "playing a demo" in running.told.read_text(), 30, "the demo says that it plays")
+    [channel] = re.findall(r"restaurant:\S+:tables(?=  La Mesa del Puerto)", running.told.read_text())
+    with connected(f"ws://127.0.0.1:{running.port}/ws") as client:
+        assert client.ask(type="subscribe", channel=channel)["type"] == "subscribed"
+        changed = client.receive()
+        assert changed["type"] == "table.updated"
+    os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does
+    assert running.process.wait(20) == 0
+    until(lambda: not group_exists(running.process.pid), 10, "the demo has ended, too")
+    assert "Traceback" not in running.told.read_text()
+
+
+def group_exists(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

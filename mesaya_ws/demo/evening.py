@@ -1,0 +1,268 @@
+"""An evening in the town: guests reserve, are confirmed, seated, pay, leave, and write reviews.
+
+Each table has one reservation at a time, and its stay goes through these states; one record is one step:
+
+    reservation    table        payment      next
+    PENDING        AVAILABLE    -            CONFIRMED; or REJECTED, CANCELLED: over
+    CONFIRMED      AVAILABLE    -            CHECKED_IN; or CANCELLED, NO_SHOW: over
+    CHECKED_IN     AVAILABLE    -            table OCCUPIED
+    CHECKED_IN     OCCUPIED     -            payment created, PENDING
+    CHECKED_IN     OCCUPIED     PENDING      payment COMPLETED; or FAILED, and then there is another one
+    CHECKED_IN     OCCUPIED     COMPLETED    reservation COMPLETED
+    COMPLETED      OCCUPIED     COMPLETED    table BLOCKED, while it is cleared
+    COMPLETED      BLOCKED      COMPLETED    a review, or none; table AVAILABLE: over
+
+What is over is forgotten: the state is at most one stay for each table. It is a function of the last records of each
+entity, so an evening can be taken up from a log (`adopt`) wherever it was broken off.
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+from attrs import define
+
+from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.platform.envelope import AUTH, Event, platform_time
+from mesaya_ws.core.platform.provenance import At
+from mesaya_ws.demo.records import Fields, fixed_id, new_id, record
+from mesaya_ws.demo.texts import ANNOUNCEMENTS, COMMENTS
+from mesaya_ws.demo.town import Table, Town, table_record
+
+OCCUPANCY = 0.7
+"""The share of tables that have a reservation, once the evening is under way."""
+
+DOMAINS = ("auth", "restaurants", "sections", "tables", "menus", "reservations", "payments")
+"""The domains that `adopt` needs the records of, in this order."""
+
+_OPEN = frozenset({"pending", "confirmed", "checked_in", "completed"})
+_QUARTER = 15 * 60_000
+_PAID = "COMPLETED"
+
+
+@define
+class _Stay:
+    """A reservation that is not over. `payment` is the last one; of a stay that was `reviewed`, no review follows."""
+
+    table: Table
+    reservation: Fields
+    payment: Fields | None = None
+    reviewed: bool = False
+
+
+@define
+class _Last:
+    """The last record of an entity, and where it stands."""
+
+    at: At
+    data: Fields
+
+
+class Evening:
+    """Decides what happens next in a town: with the same seed, the same town and the same times, the same."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+        self._tables = {table.id: table for restaurant in town.restaurants for table in restaurant.tables}
+        self._stays: dict[str, _Stay] = {}
+        self._status: dict[str, str] = {}
+        self._known: set[str] = set()
+        # What `adopt` has seen: the last record of each table, of its reservation that may not be over, and of the
+        # payment of that.
+        self._last_tables: dict[str, _Last] = {}
+        self._last_reservations: dict[str, dict[str, _Last]] = {}
+        self._last_payments: dict[str, dict[str, _Last]] = {}
+        self._random = Random(town.seed)
+
+    def adopt(self, event: Event) -> None:
+        """Note what the log already says; in the order of `DOMAINS`, and within one in any order."""
+        if event.entity in (AUTH, "restaurant", "section", "menu"):
+            self._known.add(event.id) if event.what != "deleted" else self._known.discard(event.id)
+        elif event.entity == "table" and event.id in self._tables:
+            self._known.add(event.id)
+            _keep(self._last_tables, event.id, event)
+        elif event.entity == "reservation" and event.data.get("tableId") in self._tables:
+            _keep(self._last_reservations.setdefault(event.data["tableId"], {}), event.id, event)
+            # One at a time: of those before the last one that began, nothing more is to come.
+            kept = self._last_reservations[event.data["tableId"]]
+            if len(kept) > _RESERVATIONS_KEPT:
+                del kept[min(kept, key=lambda one: kept[one].at)]
+        elif event.entity == "payment":
+            of = event.data.get("reservationId")
+            if of is not None and any(of in kept for kept in self._last_reservations.values()):
+                _keep(self._last_payments.setdefault(of, {}), event.id, event)
+
+    def resume(self, place: str) -> None:
+        """Take up what was adopted; `place` is where the log ends, and decides with the seed what happens from here."""
+        for id, table in self._tables.items():
+            last = self._last_tables.pop(id, None)
+            status = "AVAILABLE" if last is None else str(last.data.get("status", "available")).upper()
+            kept = self._last_reservations.get(id, {})
+            newest = max(kept, key=lambda one: kept[one].at, default=None)
+            stay = None if newest is None else self._stay_of(table, status, newest, kept[newest].data)
+            if stay is not None:
+                self._stays[id] = stay
+            if status != "AVAILABLE":
+                self._status[id] = status
+        self._last_reservations.clear()
+        self._last_payments.clear()
+        self._random = Random(f"{self._town.seed}:{place}") if place else Random(self._town.seed)
+
+    def _stay_of(self, table: Table, status: str, id: str, data: Fields) -> _Stay | None:
+        word = data.get("status")
+        if word not in _OPEN or (word == "completed" and status == "AVAILABLE"):
+            return None
+        reservation = {"id": id, **data, "status": str(word).upper()}
+        reservation.pop("reservationId", None)
+        payments = self._last_payments.get(id, {})
+        newest = max(payments, key=lambda one: payments[one].at, default=None)
+        if newest is None:
+            return _Stay(table, reservation)
+        payment = {**payments[newest].data, "paymentId": newest}
+        payment["paymentStatus"] = str(payment.get("paymentStatus", "pending")).upper()
+        return _Stay(table, reservation, payment)
+
+    def beginning(self, now: int) -> Iterator[NewRecord]:
+        """Yield what the log lacks for an evening to begin."""
+        known = frozenset(self._known)
+        self._known.clear()
+        yield from self._town.records(now, known)
+
+    def step(self, now: int) -> NewRecord:
+        """Return what happens next, at the time `now` in ms since the epoch."""
+        random = self._random
+        if random.random() < 0.004:
+            return self._announcement(now)
+        # A table is left as it is when a run was broken off between two records of it that depend on each other.
+        left = next((id for id in self._status if id not in self._stays), None)
+        if left is not None:
+            return self._set_table(self._tables[left], "AVAILABLE", now)
+        share = len(self._stays) / len(self._tables)
+        if not self._stays or (share < OCCUPANCY and random.random() < 0.35) or random.random() < 0.02:
+            free = [table for id, table in self._tables.items() if id not in self._stays]
+            if free:
+                return self._reserve(random.choice(free), now)
+        return self._advance(random.choice(list(self._stays.values())), now)
+
+    def _reserve(self, table: Table, now: int) -> NewRecord:
+        random = self._random
+        start = (now // _QUARTER + random.randint(1, 8)) * _QUARTER
+        guest = random.choice(self._town.guests)
+        reservation: Fields = {
+            "id": new_id(random),
+            "restaurantId": table.restaurant,
+            "userId": guest.id,
+            "tableId": table.id,
+            "reservationDate": platform_time(start)[:10] + "T00:00:00.000Z",
+            "reservationTime": platform_time(start),
+            "numberOfGuests": random.randint(max(1, table.capacity - 2), table.capacity),
+            "status": "PENDING",
+            "createdAt": platform_time(now),
+            "updatedAt": platform_time(now),
+        }
+        self._stays[table.id] = _Stay(table, reservation)
+        return record("reservations", "created", reservation["id"], reservation, now, user=guest.id)
+
+    def _advance(self, stay: _Stay, now: int) -> NewRecord:
+        """Return the next step of a stay: a row of the module's table."""
+        random, payment = self._random, stay.payment
+        table = self._status.get(stay.table.id, "AVAILABLE")
+        match stay.reservation["status"], table:
+            case "PENDING", _:
+                return self._set_reservation(stay, _drawn(random, CONFIRMED=88, REJECTED=6, CANCELLED=6), now)
+            case "CONFIRMED", _:
+                return self._set_reservation(stay, _drawn(random, CHECKED_IN=90, CANCELLED=5, NO_SHOW=5), now)
+            case "CHECKED_IN", "AVAILABLE" | "BLOCKED":
+                return self._set_table(stay.table, "OCCUPIED", now)
+            case "CHECKED_IN", _:
+                if payment is None or payment["paymentStatus"] not in ("PENDING", _PAID):
+                    return self._begin_payment(stay, now)
+                if payment["paymentStatus"] == "PENDING":
+                    return self._end_payment(payment, _drawn(random, COMPLETED=95, FAILED=5), now)
+                return self._set_reservation(stay, "COMPLETED", now)
+            case _, "OCCUPIED":
+                return self._set_table(stay.table, "BLOCKED", now)
+            case _:
+                if not stay.reviewed and random.random() < 0.5:
+                    stay.reviewed = True
+                    return self._review(stay, now)
+                del self._stays[stay.table.id]
+                return self._set_table(stay.table, "AVAILABLE", now)
+
+    def _set_reservation(self, stay: _Stay, status: str, now: int) -> NewRecord:
+        stay.reservation |= {"status": status, "updatedAt": platform_time(now)}
+        if status.lower() not in _OPEN:
+            del self._stays[stay.table.id]
+        actor = stay.reservation["userId"] if status == "CANCELLED" else self._owner_of(stay.table.restaurant)
+        return record("reservations", "status_changed", stay.reservation["id"], stay.reservation, now, user=actor)
+
+    def _owner_of(self, restaurant: str) -> str:
+        return next(one.owner.id for one in self._town.restaurants if one.id == restaurant)
+
+    def _set_table(self, table: Table, status: str, now: int) -> NewRecord:
+        if status == "AVAILABLE":
+            self._status.pop(table.id, None)
+        else:
+            self._status[table.id] = status
+        return table_record(self._town.seed, table, "updated", status, now)
+
+    def _begin_payment(self, stay: _Stay, now: int) -> NewRecord:
+        guests = stay.reservation["numberOfGuests"]
+        stay.payment = payment = {
+            "paymentId": new_id(self._random),
+            "reservationId": stay.reservation["id"],
+            "amount": round(guests * self._random.uniform(9, 28), 2),
+            "date": platform_time(now),
+            "paymentStatus": "PENDING",
+            "createdAt": platform_time(now),
+            "updatedAt": platform_time(now),
+        }
+        return record("payments", "created", payment["paymentId"], payment, now)
+
+    def _end_payment(self, payment: Fields, status: str, now: int) -> NewRecord:
+        payment |= {"paymentStatus": status, "updatedAt": platform_time(now)}
+        return record("payments", "status_changed", payment["paymentId"], payment, now)
+
+    def _review(self, stay: _Stay, now: int) -> NewRecord:
+        random, restaurant = self._random, stay.table.restaurant
+        user = stay.reservation["userId"]
+        name = next((guest.name for guest in self._town.guests if guest.id == user), None)
+        rating = int(_drawn(random, **{"5": 45, "4": 35, "3": 15, "2": 5}))
+        review = {
+            "id": fixed_id(self._town.seed, "review", restaurant, user),  # one for each user and restaurant
+            "restaurantId": restaurant,
+            "userId": user,
+            "userName": name,
+            "rating": rating,
+            "comment": random.choice(COMMENTS[rating]),
+            "createdAt": platform_time(now),
+            "updatedAt": platform_time(now),
+        }
+        return record("reviews", "created", review["id"], review, now, user=user)
+
+    def _announcement(self, now: int) -> NewRecord:
+        title, message = self._random.choice(ANNOUNCEMENTS)
+        return record("announcements", "created", new_id(self._random), {"title": title, "message": message}, now)
+
+
+_RESERVATIONS_KEPT = 8
+"""Reservations of one table that `adopt` keeps the last records of: a log in several parts is not read in order."""
+
+
+def _keep(last: dict[str, _Last], id: str, event: Event) -> None:
+    """Keep the data of an event if it is the last one of that entity; what it leaves out stays."""
+    known = last.get(id)
+    if known is None:
+        last[id] = _Last(event.at, dict(event.data))
+    elif event.at >= known.at:
+        last[id] = _Last(event.at, known.data | event.data)
+
+
+def _drawn(random: Random, **weights: int) -> str:
+    """Return one of the words, each as often as its weight says."""
+    [word] = random.choices(list(weights), list(weights.values()))
+    return word
+
+
+def restaurant_channels(town: Town) -> list[tuple[str, str]]:
+    """Return the name of each restaurant, and the channel of its floor plan."""
+    return [(restaurant.name, f"restaurant:{restaurant.id}:tables") for restaurant in town.restaurants]
