@@ -29,7 +29,6 @@ _RENAMED = {
     "OUTBOX_MESSAGES": "SEND_QUEUE_MESSAGES",
     "PARENT_WAIT": "PARENT_TIMEOUT",
     "RELOAD_SECONDS": "RELOAD_TIMEOUT",
-    "REPLAY_SECONDS": "REPLAY_TIMEOUT",
     "STATE_TOPIC": "CHECKPOINT_TOPIC",
 }
 """Settings by the names that they had before 0.1.0."""

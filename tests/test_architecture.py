@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # By room, the rooms that it may import; what is not named here is `core` alone. Folders are read, not files.
 ROOMS = {
     "cli": {"demo", "client", "gateway", "workers", "eventlog", "environment", "settings", "runtime"},
-    "gateway": {"server", "eventlog", "workers", "environment", "settings", "runtime"},
+    "gateway": {"server", "eventlog", "statestore", "workers", "environment", "settings", "runtime"},
     "workers": {"settings", "runtime"},
     "server": {"settings", "runtime"},
     "eventlog": {"settings", "runtime"},

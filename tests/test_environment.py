@@ -246,7 +246,6 @@ def test_settings_without_effect_are_named(texts, sentences):
     [
         ("OUTBOX_MESSAGES", "SEND_QUEUE_MESSAGES"),
         ("OUTBOX_BYTES", "SEND_QUEUE_BYTES"),
-        ("REPLAY_SECONDS", "REPLAY_TIMEOUT"),
         ("RELOAD_SECONDS", "RELOAD_TIMEOUT"),
         ("PARENT_WAIT", "PARENT_TIMEOUT"),
         ("EVENT_LOG", "EVENT_LOG_FILE"),

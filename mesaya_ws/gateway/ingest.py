@@ -28,6 +28,7 @@ from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.driver import Driver
+from mesaya_ws.gateway.state import State
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.gc_tuning import keep, look
 from mesaya_ws.runtime.log_limiter import LogLimiter
@@ -45,6 +46,7 @@ async def ingest(
     metrics: Metrics,
     status: Status,
     live: trio.Event,
+    state: State | None = None,
     checkpoints: Checkpoints | None = None,
     identities: SessionIdentities | None = None,
 ) -> None:
@@ -54,7 +56,7 @@ async def ingest(
     `live` when all that the log held at the start has been processed. Between two steps, `checkpoints` are captured.
     A record that takes a right away is the last one that is sent by it: `identities` know to whom.
     """
-    driver = Driver(feed, events, _Ingest(feed, registry, identities or SessionIdentities(), metrics, status))
+    driver = Driver(feed, events, _Ingest(feed, registry, identities or SessionIdentities(), metrics, status, state))
     while True:
         was_live = feed.live
         await driver.advance()
@@ -63,6 +65,8 @@ async def ingest(
         if not was_live:
             status.caught_up = True
             live.set()
+            if state is not None:
+                state.note_ready()
             keep()
             log.info("live: all that the event log held has been read", publications=len(feed.window))
         if registry.has_waiting:
@@ -81,6 +85,7 @@ class _Ingest:
     identities: SessionIdentities
     metrics: Metrics
     status: Status
+    state: State | None = None
 
     def received(self, event: LogEvent) -> None:
         """Count and log what the log says."""
@@ -111,6 +116,8 @@ class _Ingest:
     async def ingested(self, _: float) -> None:
         """Have the young objects collected, before they are many, and let others run."""
         (look if self.feed.live else keep)()
+        if self.state is not None:
+            await self.state.make_room()
         await trio.lowlevel.checkpoint()
 
     async def processed(self, _: float) -> None:

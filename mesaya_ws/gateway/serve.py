@@ -12,11 +12,11 @@ The shutdown, from the moment when the role sets `stopping`:
 A second signal cancels everything at once.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from random import uniform
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -29,6 +29,7 @@ from mesaya_ws.core.feed.written import WrittenStates
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
+from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
@@ -45,6 +46,7 @@ from mesaya_ws.gateway.identity_tasks import Identities, build_identities
 from mesaya_ws.gateway.ingest import ingest, report
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
+from mesaya_ws.gateway.state import State
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
 from mesaya_ws.runtime.gauges import Gauges, Waiting
 from mesaya_ws.runtime.gc_tuning import tuned_gc
@@ -63,8 +65,9 @@ from mesaya_ws.server.websocket.connection import Connection, connection_config
 from mesaya_ws.server.websocket.drain import drain
 from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.serving import WebSocketServer
-from mesaya_ws.settings import Settings, limits_of
+from mesaya_ws.settings import Settings, limits_of, state_directory
 from mesaya_ws.settings.display import fingerprints
+from mesaya_ws.statestore.directory import StateFolder
 from mesaya_ws.workers.role import Role
 
 if TYPE_CHECKING:
@@ -79,6 +82,7 @@ class _SessionServices:
 
     wait_for_feed: Callable[[Session], None]
     read_history: Callable[[Session], None]
+    read_page: Callable[[Delivery], None]
     render_snapshot: Callable[[Delivery], None]
     append: Callable[[Session, Command], None]
     authenticate: Callable[[Session, Auth], Unfinished | None]
@@ -103,6 +107,7 @@ class Services:
     sign_in: SignIn
     states: WrittenStates
     snapshots: SnapshotRenderer
+    state: State
     history: HistoryReader
     appends: Appends
     websockets: WebSocketServer
@@ -127,39 +132,53 @@ async def serve(
         open_event_log(settings) as event_log,
         open_state_log(settings) as state_log,
         open_revocation_log(settings) as revocation_log,
-        trio.open_nursery() as background,
     ):
         metrics = Metrics()
         identities = build_identities(settings, metrics, revocation_log)
         services = _build(settings, role or Role(), metrics, identities, event_log, state_log)
-        identities.start(background, services.status)
-        background.start_soon(services.role.wait_shutdown, services.stopping, background.cancel_scope)
-        _start_log(services, background)
-        _start_background(services, background)
-        render = exposition(services.metrics, services.feed, __version__, _gauges(services))
-        background.start_soon(services.role.export_metrics, render)
-        app = create_app(
+        with services.state:
+            async with trio.open_nursery() as background:
+                await _run(services, identities, background, bound, configuration, task_status)
+
+
+async def _run(
+    services: Services,
+    identities: Identities,
+    background: trio.Nursery,
+    bound: str,
+    configuration: Mapping[str, Any],
+    task_status: trio.TaskStatus[int],
+) -> None:
+    """Start everything, and serve until the gateway must stop; then shut it down (see the module)."""
+    settings = services.settings
+    identities.start(background, services.status)
+    background.start_soon(services.role.wait_shutdown, services.stopping, background.cancel_scope)
+    _start_log(services, background)
+    _start_background(services, background)
+    render = exposition(services.metrics, services.feed, __version__, _gauges(services))
+    background.start_soon(services.role.export_metrics, render)
+    app = create_app(
+        settings,
+        Publisher(services.event_log, settings.kafka_topics),
+        services.metrics,
+        services.status,
+        services.feed.freshness,
+        partial(services.role.render_metrics, render),
+        configuration,
+        identities.revoke,
+    )
+    async with trio.open_nursery() as clients:
+        dispatcher = Dispatcher(
             settings,
-            Publisher(event_log, settings.kafka_topics),
             services.metrics,
             services.status,
-            services.feed.freshness,
-            partial(services.role.render_metrics, render),
-            configuration,
-            identities.revoke,
+            partial(services.websockets.serve, clients),
+            partial(serve_http, app),
+            bound,
+            identities.authentication,
         )
-        async with trio.open_nursery() as clients:
-            dispatcher = Dispatcher(
-                settings,
-                services.metrics,
-                services.status,
-                partial(services.websockets.serve, clients),
-                partial(serve_http, app),
-                bound,
-                identities.authentication,
-            )
-            await _serve_until_stopped(services, dispatcher, clients, task_status)
-        background.cancel_scope.cancel()
+        await _serve_until_stopped(services, dispatcher, clients, task_status)
+    background.cancel_scope.cancel()
 
 
 def _build(
@@ -181,16 +200,25 @@ def _build(
         (lambda parent: None) if platform_api is None else platform_api.request_parent,
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
+        retention=Retention(settings.history_hours, settings.history_bytes),
     )
     states = WrittenStates(settings.snapshot_bytes)
     snapshots = SnapshotRenderer(feed, states)
-    history = HistoryReader(event_log, feed, settings)
+    # A worker that relieves another one begins while that one still has its folder.
+    folder = StateFolder(state_directory(settings), 2 * settings.workers if role.shares_port else 1)
+    state = State(folder, feed, metrics, status)
+    history = HistoryReader(state, feed)
     appends = Appends(event_log)
     registry = SessionRegistry[Connection]()
     session_identities = SessionIdentities(_identity_rules(settings), uniform)
     sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
     asked = _SessionServices(
-        registry.wait_for_feed, history.request, snapshots.request, appends.append, sign_in.authenticate
+        registry.wait_for_feed,
+        history.request,
+        history.request,
+        snapshots.request,
+        appends.append,
+        sign_in.authenticate,
     )
     limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
 
@@ -211,6 +239,7 @@ def _build(
         sign_in,
         states,
         snapshots,
+        state,
         history,
         appends,
         websockets,
@@ -238,10 +267,7 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
     """Start the tasks that carry the log to the feed, from the newest checkpoint on if there is one."""
     deliver, events = trio.open_memory_channel[LogEvent](EVENTS_AHEAD)
     event_log, feed, checkpoints = services.event_log, services.feed, services.checkpoints
-    if checkpoints is None:
-        nursery.start_soon(event_log.follow, deliver.send, BEGINNING, lambda: feed.paused)
-    else:
-        nursery.start_soon(_follow_from_checkpoint, event_log, checkpoints, feed, deliver.send)
+    nursery.start_soon(_follow, event_log, checkpoints, services.state, feed, deliver.send)
     nursery.start_soon(
         ingest,
         events,
@@ -250,6 +276,7 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
         services.metrics,
         services.status,
         services.live,
+        services.state,
         checkpoints,
         services.identities,
     )
@@ -308,13 +335,20 @@ async def _accept(
                 accepting.start_soon(accept, listener, dispatcher.handle, clients, dispatcher.room)
 
 
-async def _follow_from_checkpoint(
-    event_log: EventLog, checkpoints: Checkpoints, feed: Feed, deliver: Callable[[LogEvent], Awaitable[None]]
+async def _follow(
+    event_log: EventLog,
+    checkpoints: Checkpoints | None,
+    state: State,
+    feed: Feed,
+    deliver: Callable[[LogEvent], Awaitable[None]],
 ) -> None:
-    """Follow the log from the newest checkpoint on, and write new checkpoints meanwhile."""
-    start = await checkpoints.restore(deliver)
+    """Follow the log, from the newest checkpoint on if there is one, and write the state and new checkpoints."""
+    await trio.to_thread.run_sync(state.open)
+    start = BEGINNING if checkpoints is None else await checkpoints.restore(deliver)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(checkpoints.run)
+        nursery.start_soon(state.run)
+        if checkpoints is not None:
+            nursery.start_soon(checkpoints.run)
         await event_log.follow(deliver, start, lambda: feed.paused)
 
 
@@ -346,7 +380,7 @@ def _gauges(services: Services) -> Gauges:
         limits_of(services.settings),
         partial(_waiting, services.registry.connections),
         partial(log_bytes, services.settings),
-        {"snapshots": lambda: services.states.bytes, "history": lambda: services.history.bytes},
+        {"snapshots": lambda: services.states.bytes},
     )
 
 

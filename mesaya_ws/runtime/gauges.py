@@ -64,9 +64,4 @@ class Gauges(Collector):
         for (outcome, reason), count in tally.resumes.items():
             resumes.add_metric([outcome, str(reason)], count)
         yield resumes
-        text = "Readings of the log for what lies further back than the window, by what came of them."
-        readings = CounterMetricFamily("mesaya_readings", text, labels=["outcome"])
-        for outcome, count in tally.readings.items():
-            readings.add_metric([outcome], count)
-        yield readings
         yield CounterMetricFamily("mesaya_snapshots", "States told to clients.", tally.snapshots)

@@ -14,6 +14,7 @@ from attrs import Factory, define
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.skew import Skews
 from mesaya_ws.core.log.trouble import Trouble
+from mesaya_ws.core.state.interface import Size
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of histogram buckets, in seconds."""
@@ -94,6 +95,18 @@ class Metrics:
     """When that was captured, in seconds of the monotonic clock."""
     checkpoint_rows: int = 0
     checkpoint_failures: int = 0
+    state: Size | None = None
+    """What the state store holds, as of its last commit; None: there was none."""
+    state_committed: float = 0.0
+    """When that was, in seconds of the clock that nobody sets."""
+    state_failures: int = 0
+    flushes: Histogram = Factory(Histogram)
+    """Commits to the state store."""
+
+    def note_state(self, size: Size, seconds: float) -> None:
+        """Take note of a commit to the state store, which took so many seconds, and of what that holds now."""
+        self.state, self.state_committed = size, monotonic()
+        self.flushes.observe(seconds)
 
     def note_checkpoint(self, id: str, taken: float, rows: int) -> None:
         """Note the newest checkpoint, `taken` at that time of day (s).

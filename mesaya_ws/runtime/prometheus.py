@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import accumulate
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import prometheus_client
@@ -124,8 +124,27 @@ class _Collector(Collector):
         yield CounterMetricFamily(
             "mesaya_checkpoint_failures", "Checkpoints that could not be written.", m.checkpoint_failures
         )
+        yield from _state(m)
         yield GaugeMetricFamily("mesaya_window_messages", "Publications kept for resuming.", len(self._window))
         yield GaugeMetricFamily("mesaya_window_bytes", "Bytes of those.", self._window.bytes)
+
+
+def _state(metrics: Metrics) -> Iterator[Metric]:
+    """Yield what the state store holds, and how it is written."""
+    if (size := metrics.state) is not None:
+        sizes = {("publications",): size.entry_bytes, ("entities",): size.entity_bytes}
+        yield _labelled(GaugeMetricFamily, "state_bytes", "Bytes in the state store.", ("what",), sizes)
+        counts = {("publications",): size.entries, ("entities",): size.entities}
+        yield _labelled(GaugeMetricFamily, "state_entries", "How many of them there are.", ("what",), counts)
+        age = monotonic() - metrics.state_committed
+        yield GaugeMetricFamily("mesaya_state_age_seconds", "Time since the last commit to the state store.", age)
+        if size.oldest is not None:
+            age = max(0.0, time() - size.oldest / 1000)
+            yield GaugeMetricFamily("mesaya_history_seconds", "Age of the oldest publication there.", age)
+    yield _histogram("state_commit_seconds", "Commits to the state store.", metrics.flushes)
+    yield CounterMetricFamily(
+        "mesaya_state_failures", "Tries to use the state directory that failed.", metrics.state_failures
+    )
 
 
 def _labelled(family: type[Any], name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:

@@ -6,7 +6,7 @@ from attrs import define, field
 
 from mesaya_ws.core.log.trouble import Hindrance, Trouble, sentences
 
-STATES = ("starting", "draining", "full", "outage", "trouble")
+STATES = ("starting", "draining", "full", "outage", "trouble", "state")
 """States of an instance that may make it not ready."""
 
 NOT_READY_WHEN = ("starting", "draining", "full")
@@ -18,9 +18,10 @@ all of them, and a balancer without instances serves nobody."""
 class Status:
     """What decides on readiness; the gateway keeps it up to date.
 
-    `outage` is why the event log does not answer, or None; `since`, when that last changed (seconds since the epoch;
-    None: never); `troubles`, the parts that cannot be read though it answers. `caught_up`: the log's history has been
-    read. `full` names the bound that is reached, or is None. In a state of `not_ready_when`, the instance is not ready.
+    `outage` is why the event log does not answer, or None; `since`, when that last changed (seconds since the
+    epoch; None: never); `troubles`, the parts that cannot be read though it answers. `caught_up`: the log's history
+    has been read. `state` is why the state directory cannot be used, or None. `full` names the bound that is
+    reached, or is None. In a state of `not_ready_when`, the instance is not ready.
     """
 
     outage: str | None = None
@@ -29,6 +30,7 @@ class Status:
     draining: bool = False
     full: str | None = None
     troubles: Sequence[Trouble] = ()
+    state: str | None = None
     not_ready_when: Collection[str] = NOT_READY_WHEN
     unread: dict[str, str] = field(factory=dict)
     """What else is to be read before clients can be served, by name, each with the sentence that says so."""
@@ -59,3 +61,5 @@ class Status:
             # A missing topic has no records: nothing is withheld from clients.
             for sentence in sentences([trouble for trouble in self.troubles if trouble.kind is not Hindrance.ABSENT]):
                 yield "trouble", sentence
+        if self.state is not None:
+            yield "state", f"The state directory cannot be used, so what is older than the window is lost: {self.state}"

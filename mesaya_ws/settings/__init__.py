@@ -4,6 +4,8 @@ A new setting goes into the module of its group, and what it must not be togethe
 Values are read by `mesaya_ws.environment`; `scripts/reference.py` writes the tables of docs/configuration.md.
 """
 
+from pathlib import Path
+
 import attrs
 import typed_settings as ts
 
@@ -19,7 +21,7 @@ from mesaya_ws.settings.slow_clients import SlowClientSettings
 from mesaya_ws.settings.tokens import TokenSettings
 from mesaya_ws.settings.units import MIB
 
-__all__ = ["GROUPS", "LOOPBACK_ONLY", "MIB", "Settings", "SettingsError", "followed", "limits_of"]
+__all__ = ["GROUPS", "LOOPBACK_ONLY", "MIB", "Settings", "SettingsError", "followed", "limits_of", "state_directory"]
 
 
 @ts.settings(frozen=True, slots=False)
@@ -37,6 +39,9 @@ class Settings(
     """All settings of the service."""
 
 
+STATE_DIR = "mesaya-ws.state"
+"""The name of the state directory, unless it is set."""
+
 GROUPS = {
     "The server": ServerSettings,
     "The event log": EventLogSettings,
@@ -48,6 +53,13 @@ GROUPS = {
     "Clients that come back": HistorySettings,
 }
 """The groups in the order of the documentation, by their titles there."""
+
+
+def state_directory(settings: Settings) -> Path:
+    """Return the directory of the service's own state: STATE_DIR, or its default."""
+    if settings.state_dir:
+        return Path(settings.state_dir)
+    return Path(STATE_DIR) if settings.kafka_brokers else settings.event_log_file.with_name(STATE_DIR)
 
 
 def limits_of(settings: Settings) -> dict[str, float]:

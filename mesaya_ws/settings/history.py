@@ -8,7 +8,7 @@ from mesaya_ws.settings.validators import within
 
 @ts.settings(frozen=True, slots=False)
 class HistorySettings:
-    """What is kept for clients that come back, and how far back it is read again."""
+    """What is kept for clients that come back, in memory and on disk."""
 
     window_seconds: float = ts.option(
         default=300.0,
@@ -21,24 +21,19 @@ class HistorySettings:
         validator=within(64 * 1024, 64 * 1024 * MIB),
         help="Bytes of publications that are kept in memory.",
     )
-    replay_timeout: float = ts.option(
-        default=30.0,
-        validator=within(0, 3600),
-        help="Seconds that reading the log may take for clients whose position is older than the window.",
+    state_dir: str = ts.option(
+        default="",
+        help="Directory of the service's own state on disk, a cache of the log. Empty: `mesaya-ws.state`, beside the "
+        "embedded log, or in the working directory with Kafka.",
     )
-    replay_bytes: int = ts.option(
-        default=64 * MIB,
-        validator=within(0, 64 * 1024 * MIB),
-        help="Bytes of publications that such readings may keep, all together; the oldest are dropped first.",
+    history_hours: float = ts.option(
+        default=168.0,
+        validator=within(0.01, 24 * 366),
+        help="Age in hours up to which publications are kept on disk, on the channels that have a history: "
+        "`restaurant:…:reservations`, `user:…:notifications` and `global:announcements`.",
     )
-    replay_state_bytes: int = ts.option(
-        default=256 * MIB,
-        validator=within(0, 64 * 1024 * MIB),
-        help="Bytes that a reading may need for the state of all entities, estimated from the records' sizes; if it "
-        "needs more, the clients get a snapshot instead.",
-    )
-    replay_share: float = ts.option(
-        default=0.2,
-        validator=within(0.001, 1),
-        help="Share of the time that such readings may take: after one, the next begins so much later.",
+    history_bytes: int = ts.option(
+        default=4096 * MIB,
+        validator=within(MIB, 32 * 1024 * MIB),
+        help="Bytes of publications that are kept on disk; the oldest are dropped first.",
     )

@@ -49,7 +49,8 @@ class ServerSettings:
         validator=some_of(*STATES),
         help="When `GET /health/ready` answers 503, separated by commas: `starting` (the event "
         "log's history is still being read), `draining`, `full`, `outage` (the event log does not answer), `trouble` "
-        "(a part of it cannot be read). The last two affect all instances at once, which leaves a balancer none.",
+        "(a part of it cannot be read), `state` (the state directory cannot be used). An outage and trouble affect all "
+        "instances at once, which leaves a balancer none.",
     )
     log_level: str = ts.option(
         default="info",

@@ -6,8 +6,7 @@ that nobody has. One that was left behind is taken again, and brings with it wha
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 LOCK = "owner"
@@ -22,32 +21,54 @@ class StateInUseError(Exception):
     """Another process keeps its state there. Says so in a sentence."""
 
 
-@contextmanager
-def taken_folder(directory: Path, count: int = 1) -> Iterator[Path]:
-    """Take one of `count` folders in a directory, for the time of the context.
+class StateFolder:
+    """One of `count` folders of a directory: from `take` to `release` it is nobody else's."""
 
-    Raises `StateInUseError` when others have all of them, and `OSError` when it cannot be created or written.
-    """
-    owners = []
-    for number in range(count):
-        folder = directory / str(number)
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owners.append(os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "?")
+    def __init__(self, directory: Path, count: int = 1) -> None:
+        self._directory = directory
+        self._count = count
+        self._descriptor: int | None = None
+        self._path: Path | None = None
+
+    def release(self) -> None:
+        """Let others have the folder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = self._path = None
+
+    def take(self) -> Path:
+        """Take a folder that nobody has, unless one is taken already; return it.
+
+        Raises `StateInUseError` when others have all of them, and `OSError` when it cannot be created or written.
+        """
+        owners = []
+        for number in range(self._count if self._path is None else 0):
+            path = self._directory / str(number)
+            path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            if owner := _lock(descriptor):
+                os.close(descriptor)
+                owners.append(owner)
                 continue
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
-            yield folder
-            return
-        finally:
-            os.close(descriptor)
-    raise StateInUseError(
-        f"{directory.absolute()} is used by another process ({', '.join(owners)}): give each its own STATE_DIR."
-    )
+            self._descriptor, self._path = descriptor, path
+            break
+        if self._path is None:
+            raise StateInUseError(
+                f"{self._directory.absolute()} is used by another process ({', '.join(owners)}): each needs its own."
+            )
+        return self._path
+
+
+def _lock(descriptor: int) -> str | None:
+    """Lock the file of a folder's owner, and say there who that is; return the present owner if it has one."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "?"
+    with suppress(OSError):  # who it is matters less than that it is
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+    return None
 
 
 def note_start(folder: Path) -> bool:

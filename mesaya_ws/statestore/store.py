@@ -22,6 +22,7 @@ from mesaya_ws.core.state.interface import (
     Size,
     StateError,
     StoredNote,
+    StoredPage,
     StoredPair,
     StoredPublication,
 )
@@ -182,6 +183,7 @@ class _Writing:
                 if name != "meta":
                     txn.drop(table, delete=False)
             txn.delete(b"floors", db=meta)
+            txn.delete(b"last_serial", db=meta)
         txn.put(b"head", layout.sealed(changes.head), db=meta)
         self._put_entities(changes)
         self._put_members(changes)
@@ -317,7 +319,7 @@ class LmdbView:
                 yield cursor.value()
                 found = cursor.next_dup()
 
-    def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> list[StoredPublication]:
+    def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> StoredPage:
         """Return the first publications on a channel at or after `offsets`."""
         runs = [self._serials(key, offsets.get(at, 0)) for at, key in self._lines("lines", channel)]
         found: list[StoredPublication] = []
@@ -326,9 +328,9 @@ class LmdbView:
             publication = self._publication(serial)
             size += len(publication.frame)
             if found and size > max_bytes:
-                break
+                return StoredPage(found, is_last=False)
             found.append(publication)
-        return found
+        return StoredPage(found, is_last=True)
 
     def count(self, channel: str, offsets: Mapping[Partition, int]) -> int:
         """Return how many publications there are on a channel at or after `offsets`."""

@@ -2,21 +2,25 @@
 
 import orjson
 
-from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Gap, LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.recovery.stored import read_pages
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of, text_frame
 from tests.core.events import NOW
 
 REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)
+RESERVATIONS = Partition(topic_of("reservations"), 0)
 CHANNEL = "restaurant:r1:reviews"
+KEPT = "restaurant:r1:reservations"
+"""A channel that has a history."""
 
 
 class FakeSendQueue:
@@ -76,6 +80,9 @@ class FakeServices:
     def read_history(self, session):
         self.reading.append(session)
 
+    def read_page(self, delivery):
+        self.reading.append(delivery)
+
     def render_snapshot(self, delivery):
         self.rendering.append(delivery)
 
@@ -90,21 +97,25 @@ class World:
     """A log with reviews and tables, an instance that follows it, and its clients."""
 
     def __init__(self, seconds=300, max_bytes=1 << 20, live=True, identities=None):
-        self.offsets = {REVIEWS: 0, TABLES: 0}
-        self.ids = {REVIEWS: "a", TABLES: "b"}
-        self.batches = []
+        self.offsets = {self.main: 0, TABLES: 0}
+        self.ids = {self.main: "a", TABLES: "b"}
         self.begin = 0
         self.sessions = []
         self.services = FakeServices()
         self.identities = SessionIdentities() if identities is None else identities
-        self.feed = Feed(Hub(), Window(seconds, max_bytes), 1.0)
+        self.feed = self.new_feed(Window(seconds, max_bytes))
         if live:
             self.look()
             self.work()
 
+    main, filler = REVIEWS, "comment"
+
+    def new_feed(self, window):
+        return Feed(Hub(), window, 1.0)
+
     def look(self, *, begin=None, lag=0):
         """Let the instance look at the whole log, which holds `lag` more reviews than it was told of."""
-        lags = {REVIEWS: lag, TABLES: 0}
+        lags = {self.main: lag, TABLES: 0}
         begin = self.begin if begin is None else begin
         extents = {p: OffsetRange(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
         self.feed.ingest(LogMetadata(extents, lags), NOW)
@@ -123,10 +134,9 @@ class World:
 
     def lose(self):
         """Let the log lose a review before anybody has read it, and all before it."""
-        first = self.offsets[REVIEWS]
-        self.begin = self.offsets[REVIEWS] = first + 1
-        self.batches.clear()
-        self.feed.ingest(Gap(REVIEWS, first, self.begin), NOW)
+        first = self.offsets[self.main]
+        self.begin = self.offsets[self.main] = first + 1
+        self.feed.ingest(Gap(self.main, first, self.begin), NOW)
         self.look()
         self.work()
 
@@ -135,12 +145,16 @@ class World:
             "timestamp": "2027-01-15T08:00:00.000Z",
             "event_type": "created",
             "entity_id": f"v{number}",
-            "data": {"id": f"v{number}", "restaurantId": restaurant, "userId": "u1", "comment": "x" * size},
+            "data": {
+                "id": f"v{number}",
+                "restaurantId": restaurant,
+                "userId": "u1",
+                self.filler: "x" * size,
+            },
         }
-        offset = self.offsets[REVIEWS]
-        self.offsets[REVIEWS] += 1
-        self.batches.append(Records(REVIEWS, [Record(*REVIEWS, offset, NOW, None, orjson.dumps(value))], lag))
-        self.feed.ingest(self.batches[-1], NOW)
+        offset = self.offsets[self.main]
+        self.offsets[self.main] += 1
+        self.feed.ingest(Records(self.main, [Record(*self.main, offset, NOW, None, orjson.dumps(value))], lag), NOW)
         self.work()
 
     def client(self, *, auth=True, most=3):
@@ -148,24 +162,38 @@ class World:
         self.sessions.append(Session("c1", self.feed, FakeSendQueue(), limits, self.services, identities=identities))
         return self.sessions[-1]
 
-    def past(self, *names):
-        """Return the past of channels up to now, which is still to be read."""
-        return HistoryRead([parse_channel(name) for name in names], self.feed, 1.0, 1 << 20)
 
-    def tell(self, past, *, records=None):
-        """Tell a past what the log holds, or so many `records` of it."""
-        begins = {REVIEWS: self.begin, TABLES: 0}
-        past.feed.ingest(
-            LogMetadata({p: OffsetRange(begins[p], end, self.ids[p]) for p, end in self.offsets.items()}, {}), NOW
-        )
-        for batch in self.batches[:records]:
-            past.feed.ingest(batch, NOW)
-        list(past.feed.process(NOW))
+class KeepingWorld(World):
+    """The same with reservations, and a store in which what is published on their channels is kept."""
 
+    def __init__(self, seconds=300, max_bytes=1 << 20, hours=100):
+        self.store = MemoryState()
+        self.hours = hours
+        super().__init__(seconds, max_bytes)
+        self.commit()
 
-def recall(session, past):
-    """Let a session go on with a past that was read."""
-    session.on_history(past, [channel for channel in session.history_requests if channel.name in past.names])
+    def new_feed(self, window):
+        return Feed(Hub(), window, 1.0, retention=Retention(self.hours, 1 << 30))
+
+    main, filler = RESERVATIONS, "tableId"
+
+    def commit(self):
+        """Write to the store what is pending."""
+        history = self.feed.history
+        changes = self.feed.capture_changes(NOW, NOW)
+        self.store.commit(changes)
+        history.committed(changes.entries, history.generation, self.store.floors)
+
+    def read(self, reader):
+        """Read all that a session or a delivery awaits."""
+        while reader.awaits_history:
+            subscription, request = reader.next_history_request()
+            reader.on_history(subscription, None if request is None else self.page(request))
+
+    def page(self, request):
+        """Return the page that was requested."""
+        [page] = read_pages(self.store, [request])
+        return page
 
 
 def read_on(session):
@@ -180,6 +208,10 @@ def read_on(session):
 def ask(session, kind="subscribe", **fields):
     session.receive(orjson.dumps({"type": kind, **fields}).decode())
     return session.send_queue.said()
+
+
+def reservations(messages):
+    return [message["data"]["reservationId"] for message in messages if message["type"].startswith("reservation.")]
 
 
 def reviews(messages):

@@ -47,6 +47,8 @@ class Gateway:
         self.settings = settings
         self.log = folder / f"{name}.log"
         defaults = {"HOST": "127.0.0.1", "PORT": "0", "LOG_FORMAT": "json", "AUTH": "off", "DRAIN_SECONDS": "0"}
+        # Of its own: others in the same folder may run at the same time.
+        defaults["STATE_DIR"] = str(folder / f"{name}.state")
         with self.log.open("ab") as log:
             self._begin = log.tell()
             self.process = subprocess.Popen(

@@ -66,7 +66,8 @@ class Running:
 
 
 @pytest.fixture
-def log(monkeypatch):
+def log(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     log = FakeLog()
     monkeypatch.setattr(gateway, "open_event_log", lambda settings: log.open())
     return log
@@ -305,10 +306,10 @@ async def test_a_client_that_does_not_hang_up_does_not_hold_up_the_end(log):
         assert await client.closed_with() == (1012, "service_restart")
 
 
-async def test_a_port_that_is_taken_is_an_error(log):
+async def test_a_port_that_is_taken_is_an_error(log, tmp_path):
     async with running() as gateway:
         with pytest.raises(ExceptionGroup) as caught:
-            await serve(Settings(host="127.0.0.1", port=gateway.port))
+            await serve(Settings(host="127.0.0.1", port=gateway.port, state_dir=str(tmp_path / "other")))
         assert caught.group_contains(OSError, match="in use")
 
 
@@ -324,6 +325,7 @@ async def test_more_connections_than_files_can_be_open_are_not_promised(log, mon
 async def test_an_instance_that_is_full_is_alive_and_not_ready(log):
     async with running(max_connections=2) as instance:
         clients = [await instance.client(), await instance.client()]
+        await instance.until("/health", lambda answer: answer.json["live"])
         health, ready, metrics = [await instance.get(path) for path in ("/health", "/health/ready", "/metrics")]
         assert (health.status, ready.status, metrics.status) == (200, 503, 200)
         assert health.json["reasons"] == [

@@ -4,7 +4,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.feed.tally import FOUND, LOST, RECOVERED
+from mesaya_ws.core.feed.tally import LOST, RECOVERED
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.recovery.verdict import Unrecoverable
@@ -79,9 +79,3 @@ def test_resumes_and_snapshots_are_those_of_the_feeds_sessions():
 def test_gauges_read_kept_bytes_at_a_scrape():
     values = told(Gauges(quiet_feed(), Status(), {}, kept={"snapshots": lambda: 7}))
     assert values["mesaya_kept_bytes", "snapshots"] == 7
-
-
-def test_readings_are_counted_by_their_outcome():
-    feed = quiet_feed()
-    feed.tally.readings[FOUND] += 2
-    assert told(Gauges(feed, Status(), {}))["mesaya_readings_total", "found"] == 2

@@ -10,9 +10,9 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed import snapshot
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import PositionEvicted
-from tests.core.world import REVIEWS, World, ask, recall
+from tests.core.world import RESERVATIONS, KeepingWorld, ask
 
-CHANNELS = [f"restaurant:{name}:reviews" for name in "abc"]
+CHANNELS = [f"restaurant:{name}:reservations" for name in "abc"]
 
 
 class Clients:
@@ -25,18 +25,18 @@ class Clients:
 
     def __init__(self, random):
         self.random = random
-        self.world = World(max_bytes=random.choice([0, 2, 3, 4]) * PAGE_BYTES // 2)
-        self.session = self.world.client()
-        self.reading = self.writing = None
+        self.world = KeepingWorld(max_bytes=random.choice([0, 2, 3, 4]) * PAGE_BYTES // 2)
+        self.session = self.world.client(auth=False)
+        self.reading, self.writing = [], None
         self.log = {name: [] for name in CHANNELS}
         self.told = {}
-        self.places = {name: [ask(self.world.client(), channel=name)[0]["position"]] for name in CHANNELS}
+        self.places = {name: [ask(self.world.client(auth=False), channel=name)[0]["position"]] for name in CHANNELS}
         self.number = 0
 
     def before(self, name, position):
         """Return how much of a channel lies before a position."""
         vector = self.world.feed.cursor.read(position, parse_channel(name))
-        return sum(offset < vector[REVIEWS] for offset, _ in self.log[name])
+        return sum(offset < vector[RESERVATIONS] for offset, _ in self.log[name])
 
     def hear(self, messages):
         for message in messages:
@@ -47,8 +47,8 @@ class Clients:
                 assert message.get("reason") in (None, "expired")
                 self.told[name] = self.before(name, message["position"])
                 self.places[name].append(message["position"])
-            elif kind == "review.created":
-                assert message["data"]["reviewId"] == self.log[name][self.told[name]][1]
+            elif kind == "reservation.created":
+                assert message["data"]["reservationId"] == self.log[name][self.told[name]][1]
                 self.told[name] += 1
                 self.places[name].append(message["position"])
             elif kind == "pong":
@@ -70,7 +70,9 @@ class Clients:
     def publish(self):
         restaurant = self.random.choice("abcd")
         if restaurant != "d":
-            self.log[f"restaurant:{restaurant}:reviews"].append((self.world.offsets[REVIEWS], f"v{self.number}"))
+            self.log[f"restaurant:{restaurant}:reservations"].append(
+                (self.world.offsets[RESERVATIONS], f"v{self.number}")
+            )
         size = self.random.choice([0, 0, PAGE_BYTES // 3, PAGE_BYTES])
         self.world.review(self.number, restaurant=restaurant, size=size)
         self.number += 1
@@ -78,7 +80,7 @@ class Clients:
 
     def lose(self):
         for log in self.log.values():
-            log.append((self.world.offsets[REVIEWS], None))
+            log.append((self.world.offsets[RESERVATIONS], None))
         self.world.lose()
         self.hear(self.session.send_queue.said())
 
@@ -139,19 +141,23 @@ class Clients:
         self.session.leave()
         self.hear(self.session.send_queue.said())
         self.told.clear()
-        self.session = self.world.client()
+        self.session = self.world.client(auth=False)
 
-    def read_the_log(self):
-        """Begin to read the past that is asked for, or end it, perhaps too early."""
-        if self.reading is None and self.session in self.world.services.reading and self.session.history_requests:
-            self.reading = self.world.past(*(channel.name for channel in self.session.history_requests))
-        elif self.reading is not None:
-            unread = self.random.choice([0, 0, 0, 1, 2])
-            self.world.tell(self.reading, records=len(self.world.batches) - unread)
-            recall(self.session, self.reading)
-            self.reading = None
-            if not self.session.history_requests:
-                self.world.services.reading.clear()
+    def commit(self):
+        self.world.commit()
+
+    def read_the_store(self):
+        """Read pages that are awaited, which may be answered much later."""
+        for reader in (self.session, self.session.delivery):
+            if reader.awaits_history and all(reader is not other for other, *_ in self.reading):
+                subscription, request = reader.next_history_request()
+                self.reading.append((reader, subscription, request and self.world.page(request)))
+
+    def answer_from_the_store(self):
+        """Answer with a page that was read, or that none could be read."""
+        if self.reading:
+            reader, subscription, page = self.reading.pop(0)
+            reader.on_history(subscription, page if self.random.random() < 0.95 else None)
             self.hear(self.session.send_queue.said())
 
     def write_the_state(self):
@@ -180,7 +186,9 @@ ACTIONS = {
     Clients.read_some: 4,
     Clients.read_all: 3,
     Clients.leave: 1,
-    Clients.read_the_log: 5,
+    Clients.commit: 4,
+    Clients.read_the_store: 5,
+    Clients.answer_from_the_store: 6,
     Clients.write_the_state: 5,
 }
 
@@ -197,6 +205,11 @@ def _try(random):
     for action in random.choices(list(ACTIONS), list(ACTIONS.values()), k=150):
         action(clients)
     clients.read_all()
+    while clients.session.awaits_history or clients.session.delivery.awaits_history:
+        clients.commit()
+        clients.read_the_store()
+        clients.answer_from_the_store()
+        clients.read_all()
     while clients.session.delivery.to_render:
         assert clients.writing or clients.session.delivery in clients.world.services.rendering, "it asks by itself"
         clients.write_the_state()

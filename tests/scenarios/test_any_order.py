@@ -8,14 +8,16 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.verdict import Recoverable, Unrecoverable
+from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.recovery.stored import HistoryRequest, read_pages
+from mesaya_ws.core.recovery.verdict import NeedsHistory, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of
 from tests import oracle
 from tests.core.events import LATER, NOW, Log
@@ -461,32 +463,100 @@ def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
     assert isinstance(other.feed.coverage.check(channel, other.feed.position(channel)), Recoverable)
 
 
+KEEPING = [parse_channel(f"restaurant:{id}:reservations") for id in "RQ"]
+
+
+class KeepingInstance(Instance):
+    """An instance whose window holds hardly anything, and whose store holds what has a history."""
+
+    def __init__(self, log, random):
+        super().__init__(log)
+        self.feed = Feed(
+            Hub(), Window(random.choice([1, 10**9]), 1), 1.0, self.report, retention=Retention(1e6, 1 << 30)
+        )
+        self.store = MemoryState()
+        self.random = random
+        self.steady = LATER
+
+    def take(self, records):
+        for record in records:
+            super().take([record])
+            if self.random.random() < 0.3:
+                self.commit()
+        return self
+
+    def commit(self):
+        self.steady += self.random.choice([0, 1000])
+        changes = self.feed.capture_changes(LATER, self.steady)
+        self.store.commit(changes)
+        self.feed.history.committed(changes.entries, self.feed.history.generation, self.store.floors)
+
+    def read(self, channel, position):
+        """Return what was missed since a position, all of it in the store by now; or why it cannot be told."""
+        self.commit()
+        verdict = self.feed.check_position(channel, position, since=0)
+        if isinstance(verdict, Recoverable):
+            return list(self.feed.window.after(channel.name, verdict.vector))
+        if not isinstance(verdict, NeedsHistory):
+            return verdict
+        [page] = read_pages(self.store, [HistoryRequest(channel, verdict.vector, opens=True)])
+        assert page.is_whole
+        if not page.is_clean:
+            return Unrecoverable.INCONSISTENT_POSITION
+        return self.store.since(channel.name, verdict.vector, 1 << 30).publications
+
+
 @given(st.integers(0, 2**32))
-def test_who_was_away_long_reads_it_in_the_log_or_hears_that_it_might_miss_something(seed):
+def test_who_was_away_long_reads_it_in_the_store_or_hears_that_it_might_miss_something(seed):
     random = Random(seed)
     log = Log(partitions=PARTITIONS)
     story(log, random, 12)
     more(log, random, 8)
     records = arrivals(log.records, random)
     here = Instance(log).begin()
-    channel = random.choice(CHANNELS)
-    follower = Follower(channel)
-    here.take(records[: random.randrange(len(records))])
-    follower.hear(here.feed.window.after(channel.name, {}))
-    position = here.feed.position(channel)
-    there = Instance(log).begin().take(arrivals(log.records, random))
-    for _ in there.feed.window.clear():
-        pass
-    past = HistoryRead([channel], there.feed, 1.0, 1 << 24)
-    reader = Instance(log)
-    reader.feed = past.feed
-    reader.begin().take(by_their_heads(log.records))
-    verdict = past.check_position(channel, position)
-    if isinstance(verdict, Recoverable):
-        follower.hear(past.feed.window.after(channel.name, verdict.vector))
-        assert follower.screen.shown == there.states()[channel.name]
-    else:
-        assert verdict in (Unrecoverable.INCONSISTENT_POSITION, Unrecoverable.EXPIRED)
+    there = KeepingInstance(log, random).begin()
+    there.commit()
+    there.take(arrivals(log.records, random))
+    expected = there.states()
+    followers = [Follower(channel) for channel in KEEPING]
+    serial = 0
+    for record in (None, *records):
+        if record is not None:
+            here.take([record])
+        for follower in followers:
+            follower.hear(here.feed.window.after(follower.channel.name, {}, serial))
+            missed = there.read(follower.channel, here.feed.position(follower.channel))
+            if isinstance(missed, Unrecoverable):
+                assert missed is Unrecoverable.INCONSISTENT_POSITION
+                continue
+            then = follower.copy()
+            then.hear(missed)
+            assert then.screen.shown == expected[follower.channel.name]
+        serial = here.feed.window.serial
+
+
+@given(st.integers(0, 2**32))
+def test_who_comes_back_to_the_instance_where_it_was_reads_all_of_it_in_the_store(seed):
+    random = Random(seed)
+    log = Log(partitions=PARTITIONS)
+    story(log, random, 12)
+    more(log, random, 8)
+    here = KeepingInstance(log, random).begin()
+    here.commit()
+    places = []
+    for record in arrivals(log.records, random):
+        here.take([record])
+        places += [(channel, here.feed.position(channel)) for channel in KEEPING]
+    here.commit()
+    for channel, position in places:
+        missed = here.read(channel, position)
+        vector = here.feed.cursor.read(position, channel)
+        if missed is Unrecoverable.INCONSISTENT_POSITION:
+            # Only before what was told to nobody here: another instance may have told it.
+            assert any(b"untold" in note.value for note in here.store.notes(channel.name))
+            continue
+        everything = here.store.since(channel.name, {}, 1 << 30).publications
+        assert missed == [one for one in everything if one.offset >= vector.get(one.partition, 0)]
 
 
 def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_starts_later():

@@ -3,15 +3,15 @@ import sys
 
 import pytest
 
-from mesaya_ws.statestore.directory import MAX_STARTS, StateInUseError, note_ready, note_start, taken_folder
+from mesaya_ws.statestore.directory import MAX_STARTS, StateFolder, StateInUseError, note_ready, note_start
 
 HOLD = """
 import sys
 from pathlib import Path
-from mesaya_ws.statestore.directory import taken_folder
-with taken_folder(Path(sys.argv[1])) as folder:
-    print(folder, flush=True)
-    sys.stdin.read()
+from mesaya_ws.statestore.directory import StateFolder
+folder = StateFolder(Path(sys.argv[1]))
+print(folder.take(), flush=True)
+sys.stdin.read()
 """
 
 
@@ -20,31 +20,30 @@ def test_a_second_process_in_the_same_directory_gets_a_sentence_and_the_place_wh
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout.readline().strip() == str(tmp_path / "0")
-        with (
-            pytest.raises(StateInUseError, match=rf"used by another process \({process.pid}\)"),
-            taken_folder(tmp_path),
-        ):
-            pass
+        with pytest.raises(StateInUseError, match=rf"used by another process \({process.pid}\)"):
+            StateFolder(tmp_path).take()
         process.kill()
         process.wait()
-    with taken_folder(tmp_path) as folder:
-        assert folder == tmp_path / "0"
+    folder = StateFolder(tmp_path)
+    assert folder.take() == folder.take() == tmp_path / "0"
+    folder.release()
 
 
 def test_workers_take_a_folder_each_and_one_that_was_left_is_taken_again(tmp_path):
-    with taken_folder(tmp_path, 2) as first:
-        with taken_folder(tmp_path, 2) as second:
-            assert [first.name, second.name] == ["0", "1"]
-            with pytest.raises(StateInUseError), taken_folder(tmp_path, 2):
-                pass
-        with taken_folder(tmp_path, 2) as third:
-            assert third == second
+    first, second, third = (StateFolder(tmp_path, 2) for _ in range(3))
+    assert [first.take().name, second.take().name] == ["0", "1"]
+    with pytest.raises(StateInUseError):
+        third.take()
+    second.release()
+    assert third.take().name == "1"
+    first.release()
+    third.release()
 
 
 def test_a_directory_that_cannot_be_created_is_an_os_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"), taken_folder(tmp_path / "file"):
-        pass
+    with pytest.raises(OSError, match="file"):
+        StateFolder(tmp_path / "file").take()
 
 
 def test_a_store_with_which_no_process_becomes_ready_is_used_only_so_often(tmp_path):

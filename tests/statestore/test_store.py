@@ -49,7 +49,7 @@ def test_a_store_keeps_what_it_was_given(tmp_path):
     store = opened(tmp_path)
     assert store.set_aside is None
     with store.view() as view:
-        assert view.since(CHANNEL, {}, ALL) == entries
+        assert view.since(CHANNEL, {}, ALL).publications == entries
         assert view.last_serial == len(entries)
     store.close()
 

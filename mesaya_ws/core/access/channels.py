@@ -10,21 +10,25 @@ from mesaya_ws.core.platform.topics import PARENTS, topic_of
 
 @frozen
 class Kind:
-    """One sort of channel; `topics` are those whose records can become messages on it, that of our own the last."""
+    """One sort of channel; `topics` are those whose records can become messages on it, that of our own the last.
+
+    It `has_history` if no snapshot makes up for its events: they are kept for days (see `recovery.history`).
+    """
 
     name: str
     topics: tuple[str, ...]
+    has_history: bool = False
 
 
-def _kind(name: str, *domains: str, own: tuple[str, ...] = ()) -> Kind:
-    return Kind(name, (*map(topic_of, domains), *own))
+def _kind(name: str, *domains: str, own: tuple[str, ...] = (), has_history: bool = False) -> Kind:
+    return Kind(name, (*map(topic_of, domains), *own), has_history)
 
 
 # `restaurants` feeds every channel of a restaurant: its deletion is their last word.
 RESTAURANT_KINDS = {
     kind.name: kind
     for kind in (
-        _kind("reservations", "reservations", "payments", "restaurants"),
+        _kind("reservations", "reservations", "payments", "restaurants", has_history=True),
         _kind(
             "tables",
             *("tables", "sections", "section-objects", "objects", "restaurants"),
@@ -43,6 +47,7 @@ USER_KINDS = {
             "notifications",
             *("reservations", "payments", "owner-upgrade", "subscriptions", "restaurants"),
             own=(PARENTS,),  # may tell who owns a restaurant
+            has_history=True,
         ),
     )
 }
@@ -50,7 +55,7 @@ GLOBAL_KINDS = {
     kind.name: kind
     for kind in (
         _kind("restaurants", "restaurants"),
-        _kind("announcements", "announcements"),
+        _kind("announcements", "announcements", has_history=True),
     )
 }
 KINDS = RESTAURANT_KINDS | USER_KINDS | GLOBAL_KINDS

@@ -9,6 +9,7 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.pieces import data_in_pieces
 from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.outcome import Message
+from mesaya_ws.core.recovery.history import History, has_history
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.floor_plan import state_of
@@ -22,22 +23,34 @@ COPIED_AT_ONCE = 256 * 1024
 
 
 class Broadcaster:
-    """Publishes with the position where `cursor` stands, into `window`, and to the subscribers in `hub`."""
+    """Publishes with the position where `cursor` stands, into `window`, and to the subscribers in `hub`.
 
-    def __init__(self, hub: Hub, window: Window, cursor: Cursor) -> None:
+    What has a history goes there, too, if there is one.
+    """
+
+    def __init__(self, hub: Hub, window: Window, cursor: Cursor, history: History | None = None) -> None:
         self._hub = hub
         self._window = window
         self._cursor = cursor
+        self._history = history
 
     def publish(
-        self, record: Record, partition: Partition, messages: Collection[Message], made_at: int, *, are_news: bool
+        self,
+        record: Record,
+        partition: Partition,
+        messages: Collection[Message],
+        made_at: int,
+        *,
+        are_news: bool,
+        is_past: bool = False,
     ) -> int:
         """Publish what a record of `partition`, which `cursor` has just passed, has become; return how many bytes.
 
         It was `made_at` some time by the clock of the window. Unless these `are_news`, they only go into the window:
-        they are history, which nobody is waiting for.
+        they are history, which nobody is waiting for. What `is_past` the window goes into the history alone; all of it
+        must have one.
         """
-        window, timestamp, offset = self._window, record.timestamp, record.offset
+        window, history, timestamp, offset = self._window, self._history, record.timestamp, record.offset
         position = self._cursor.position
         data: object = None
         size = 0
@@ -46,19 +59,24 @@ class Broadcaster:
             if message.data is not data:
                 data, encoded = message.data, orjson.Fragment(orjson.dumps(message.data))
             channel = message.channel
+            kind = KINDS[channel.rpartition(":")[2]]
             frame = text_frame(
                 orjson.dumps(
                     {
                         "type": message.type,
                         "channel": channel,
-                        "position": position(channel, KINDS[channel.rpartition(":")[2]]),
+                        "position": position(channel, kind),
                         "timestamp": message.timestamp,
                         "data": encoded,
                     }
                 )
             )
-            window.add(channel, partition, offset, made_at, frame, state_of(message), timestamp)
             size += len(frame)
+            if history is not None and kind.has_history:
+                history.add(channel, partition, offset, frame)
+                if is_past:
+                    continue
+            window.add(channel, partition, offset, made_at, frame, state_of(message), timestamp)
             if are_news:
                 self._hub.publish(channel, frame, timestamp, window.serial)
         return size
@@ -71,6 +89,7 @@ class Broadcaster:
         made_at: int,
         *,
         are_news: bool,
+        is_past: bool = False,
     ) -> Iterator[None]:
         """Do the same as `publish`, yielding whenever others should run: where messages are many, or large.
 
@@ -99,9 +118,12 @@ class Broadcaster:
                 }
             )
             frame = text_frame_of([head[:-1], b',"data":', *encoded, b"}"])
-            self._window.add(channel, partition, record.offset, made_at, frame, state_of(message), record.timestamp)
-            if are_news:
-                self._hub.publish(channel, frame, record.timestamp, self._window.serial)
+            if self._history is not None and has_history(channel):
+                self._history.add(channel, partition, record.offset, frame)
+            if not is_past:
+                self._window.add(channel, partition, record.offset, made_at, frame, state_of(message), record.timestamp)
+                if are_news:
+                    self._hub.publish(channel, frame, record.timestamp, self._window.serial)
             work += 1
             size += len(frame)
             if work >= MESSAGES_AT_ONCE or size >= COPIED_AT_ONCE:

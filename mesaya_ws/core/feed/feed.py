@@ -4,7 +4,8 @@ The feed is the moving window over the log. Everything here is decided without w
 what the log says (`ingest`), lets it work (`process`), and writes what the hub has gathered in between.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from enum import Enum, auto
 from functools import lru_cache
 from itertools import chain
 from math import inf
@@ -42,12 +43,15 @@ from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
 from mesaya_ws.core.platform.envelope import AUTH, Event, Rejected
-from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Outcome
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
+from mesaya_ws.core.recovery.history import Retention, has_history
+from mesaya_ws.core.recovery.stored import Head
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.state.interface import Changes
 
 PROCESS_BATCH = 50
 """The work of one step, in records of less than a KiB (see `weight`): at some 30 µs each, that is 1.5 ms; on a machine
@@ -68,12 +72,24 @@ _EXPIRED_PARENTS = "expired_parents"
 _partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
 
 
+class Age(Enum):
+    """How old a record is: whether the window, or at least the history, is to hold what it becomes."""
+
+    RECENT = auto()
+    """It goes into the window, and into the history of the channels that have one."""
+    KEPT = auto()
+    """It is too old for the window."""
+    PAST = auto()
+    """It is too old for the history, too: nobody can be sent it any more."""
+
+
 class Feed(Published):
     """What the log says up to now, and its publication to the hub.
 
     `report` is called with every record and what became of it; `request_parent`, again and again, with the parents of
     records that are not known, as `<entity>:<id>`. Of each source, `max_records` and `max_bytes` may wait for the
-    others, and a few more; then it is `paused`. A record waits for its parent up to `parent_timeout` seconds.
+    others, and a few more; then it is `paused`. A record waits for its parent up to `parent_timeout` seconds. With a
+    `retention`, what channels publish that have a history is kept for longer than in the window (see `history`).
     """
 
     def __init__(
@@ -85,13 +101,14 @@ class Feed(Published):
         request_parent: Callable[[str], None] = lambda parent: None,
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
+        retention: Retention | None = None,
     ) -> None:
         new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
-        super().__init__(hub, window, Watermark(round(parent_timeout * 1000)), new_merge)
+        super().__init__(hub, window, Watermark(round(parent_timeout * 1000)), new_merge, retention)
         self._new_merge = new_merge
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []
-        self._broadcaster = Broadcaster(hub, window, self.cursor)
+        self._broadcaster = Broadcaster(hub, window, self.cursor, self.history)
         self._report = report
         self._request_parent = request_parent
 
@@ -127,11 +144,26 @@ class Feed(Published):
         self.coverage.begin(cut)
         self.time = cut.time
 
-    def discard(self) -> Iterator[None]:
-        """Let go of all that is known, but not of the window, yielding after some of it; nothing may follow."""
-        self._merge = self._new_merge(Projections())
-        self._leftovers.clear()
-        yield from self._projections.discard()
+    def capture_changes(self, now: int, steady: int) -> Changes | None:
+        """Return what the state store is to commit next, as of where this stands; to be called between two steps.
+
+        None while there is nothing that could be believed: before the log was looked at, and while what it has lost is
+        being forgotten. `now` and `steady` are as of `ingest`.
+        """
+        history, unsure = self.history, self.coverage.dependencies.unsure
+        if history is None or self._leftovers or self.gaps or not self.coverage.refreshes:
+            return None
+        history.mark(steady, unsure)
+        head = Head(self.coverage.cut(self.time), history.current_barrier(unsure))
+        return Changes(
+            head.value(),
+            entries=history.take(),
+            floors=dict(history.floors),
+            # Neither a clock that jumps nor a record from the future makes anything old by itself.
+            keep_since=history.retention.keep_since(min(now, self.time)),
+            max_bytes=history.retention.max_bytes,
+            anew=history.anew,
+        )
 
     def ingest(self, event: LogEvent, now: int, steady: int | None = None) -> None:
         """Take in what the log says at the time `now` (ms since the epoch); what follows from it, `process` does.
@@ -269,31 +301,33 @@ class Feed(Published):
         partition = _partition(topic, number)
         self.cursor.advance(partition, offset + 1)
         self.time = timestamp
-        is_past = not self.live and self.window.is_past(timestamp, self._now)
-        alone = is_past or self.window.have_one_order
+        age = Age.RECENT if self.live else self._age(timestamp)
+        if self.history is not None:
+            self.history.time = timestamp
+        alone = age is Age.PAST or self.window.have_one_order
         stakes: Stakes | None = None
         if isinstance(event, Event):
             if event.entity in WIDE and is_wide(event, self._projections):
-                self._leftovers.append(self._process_in_steps(record, partition, event, alone=alone, is_past=is_past))
+                self._leftovers.append(self._process_in_steps(record, partition, event, age, alone=alone))
                 return 0
             if event.entity in ENTITIES_OF_FACTS and self.live:
                 stakes = self._stakes(event)
         outcome = process(event, self._projections, alone=alone)
         self._report(record, outcome)
-        self._restrict(outcome, record, partition, event)
         is_large = outcome.parts > PARTS_AT_ONCE or len(outcome.messages) > PARTS_AT_ONCE
         size = len(value or b"")
         if is_large or (outcome.messages and size >= DECODED_EARLY):
-            self._leftovers.append(self._publish_in_steps(record, partition, event, outcome, is_past=is_past))
+            self._leftovers.append(self._publish_in_steps(record, partition, event, outcome, age))
             work = 0
         else:
             work = 1 + (size >> 10)  # see `weight`, which is a call more
-            self._note(record, partition, event, outcome, is_past=is_past)
-            if (messages := outcome.messages) and not is_past:
+            self._note(record, partition, event, outcome, age)
+            if outcome.messages and (messages := _kept(outcome, age)):
                 made_at = self._made_at(record)
-                work += (
-                    self._broadcaster.publish(record, partition, messages, made_at, are_news=self.live) // MESSAGE_BYTES
+                size = self._broadcaster.publish(
+                    record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
                 )
+                work += size // MESSAGE_BYTES
         if self._projections.endings.pending:
             self._leftovers.append(self._projections.endings.end_in_steps())
         if stakes is not None and (change := stakes.changes(self._projections)) is not None:
@@ -301,31 +335,37 @@ class Feed(Published):
         return work
 
     def _process_in_steps(
-        self, record: Record, partition: Partition, event: Event, *, alone: bool, is_past: bool
+        self, record: Record, partition: Partition, event: Event, age: Age, *, alone: bool
     ) -> Iterator[None]:
         """Do what `_process` does with an event that `is_wide`, yielding often."""
         outcome = yield from process_in_steps(event, self._projections, alone=alone)
         self._report(record, outcome)
-        self._restrict(outcome, record, partition, event)
-        yield from self._publish_in_steps(record, partition, event, outcome, is_past=is_past)
+        yield from self._publish_in_steps(record, partition, event, outcome, age)
         yield from self._projections.endings.end_in_steps()
 
     def _publish_in_steps(
-        self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, *, is_past: bool
+        self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, age: Age
     ) -> Iterator[None]:
         """Note and publish what becomes of a record, yielding often."""
         # Each piece says what the record depends on, which is noted once, however often it is said.
         for piece in _pieces(outcome):
-            self._note(record, partition, event, piece, is_past=is_past)
+            self._note(record, partition, event, piece, age)
             yield
-        if not is_past:
+        if messages := _kept(outcome, age):
+            made_at = self._made_at(record)
             yield from self._broadcaster.publish_in_steps(
-                record, partition, outcome.messages, self._made_at(record), are_news=self.live
+                record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
             )
 
-    def _note(
-        self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, *, is_past: bool
-    ) -> None:
+    def _age(self, timestamp: int) -> Age:
+        """Return where a record of that time belongs, while the feed is not live."""
+        if not self.window.is_past(timestamp, self._now):
+            return Age.RECENT
+        if self.history is None or self.history.is_past(timestamp, self._now):
+            return Age.PAST
+        return Age.KEPT
+
+    def _note(self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, age: Age) -> None:
         """Note what a record means for those who come back."""
         topic, offset, awaits = record.topic, record.offset, outcome.awaits
         for parent in awaits:
@@ -333,11 +373,12 @@ class Feed(Published):
         for name in outcome.reparented:
             if (channel := parse_channel(name)) is not None and topic in channel.kind.topics:
                 self.coverage.reparented(channel, partition)
-        if is_past:
-            # To make frames that nobody can be sent any more would be a third of the work on a long log. Where our
-            # clock is ahead they may still be asked for: then they are read again from the log.
-            self.window.raise_floor(partition, offset + 1)
+        if age is Age.PAST:
+            # To make frames that nobody can be sent any more would be a third of the work on a long log.
+            self.coverage.raise_floor(partition, offset + 1)
             return
+        if age is Age.KEPT:
+            self.window.raise_floor(partition, offset + 1)
         # Other partitions of its topic may say something of the same entity.
         entity = f"{event.entity}:{event.id}" if self.cursor.has_several(topic) and isinstance(event, Event) else None
         if entity is not None or outcome.parents or outcome.known or awaits:
@@ -346,9 +387,6 @@ class Feed(Published):
     def _made_at(self, record: Record) -> int:
         # News are as old as they have been here, whatever their producer's clock says.
         return self._steady if self.live else self._steady - max(0, self._now - record.timestamp)
-
-    def _restrict(self, outcome: Outcome, record: Record, partition: Partition, event: Event | Rejected) -> None:
-        """Take from an outcome what is not to be published: here, nothing (see `HistoryFeed`)."""
 
     def next_deadline_in(self, steady: int) -> float:
         """Return for how many seconds `process` need not be called if nothing is ingested; `steady` is as of that."""
@@ -364,6 +402,13 @@ def _pieces(outcome: Outcome) -> Iterator[Outcome]:
     for first in range(REPARENTED_AT_ONCE, len(outcome.reparented), REPARENTED_AT_ONCE):
         reparented = outcome.reparented[first : first + REPARENTED_AT_ONCE]
         yield evolve(outcome, messages=(), reparented=reparented, concerned=())
+
+
+def _kept(outcome: Outcome, age: Age) -> Sequence[Message]:
+    """Return the messages that are published: of a record too old for the window, those that have a history."""
+    if age is Age.RECENT:
+        return outcome.messages
+    return [message for message in outcome.messages if has_history(message.channel)] if age is Age.KEPT else ()
 
 
 def _readable(extent: OffsetRange, withheld: int) -> tuple[int, int]:

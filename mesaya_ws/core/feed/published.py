@@ -15,8 +15,10 @@ from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Source
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.coverage import Coverage
+from mesaya_ws.core.recovery.history import History, Retention
 from mesaya_ws.core.recovery.position import Cursor, Offsets
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
+from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 
@@ -38,12 +40,18 @@ class Published:
     """
 
     def __init__(
-        self, hub: Hub, window: Window, watermark: Watermark, new_merge: Callable[[Projections], Merge[Item]]
+        self,
+        hub: Hub,
+        window: Window,
+        watermark: Watermark,
+        new_merge: Callable[[Projections], Merge[Item]],
+        retention: Retention | None = None,
     ) -> None:
         self.hub = hub
         self.window = window
         self.cursor = Cursor()
-        self.coverage = Coverage(self.cursor, window)
+        self.history = None if retention is None else History(retention, self.cursor, window)
+        self.coverage = Coverage(self.cursor, window, self.history)
         self.live = False
         self.time = 0
         self.gaps: list[tuple[str, Unrecoverable]] = []
@@ -78,14 +86,14 @@ class Published:
     ) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
         """Return what can be done for a client that asked at refresh number `since` to go on from `position`.
 
-        `Recoverable`: replay from the window. `NeedsHistory`: the window has lost some of it, and the log has not.
+        `Recoverable`: replay from the window. `NeedsHistory`: the window has lost some of it, and the store has not.
         `NotReached`: the log may reach so far, so the position is worth waiting for. The first refresh after `since`
         may have begun before the client came, and so decides nothing. Else the reason why it cannot be recovered.
         """
         coverage = self.coverage
         match verdict := coverage.check(channel, position):
-            case NeedsHistory(vector) if not coverage.reaches_back(channel, vector):
-                return Unrecoverable.EXPIRED
+            case NeedsHistory(vector):
+                return coverage.check_history(channel, vector)
             case NotReached(vector) if not coverage.reaches(vector) and coverage.refreshes >= since + 2:
                 return Unrecoverable.POSITION_AHEAD
         return verdict
@@ -111,6 +119,21 @@ class Published:
     def replay(self, channel: Channel, vector: Offsets) -> Replay:
         """Return what was published on `channel` after `vector`, and goes on to be; all of it is in the window."""
         return Replay(ReplayRange(self.window, channel.name, vector))
+
+    def continues_page(self, request: HistoryRequest, page: HistoryPage) -> bool:
+        """Return whether a page that was read can be sent: what follows the store, if it is needed, is in the window.
+
+        Where much is published at once, the window may move on before the store has been written.
+        """
+        needs_window = page.is_whole and page.is_clean and (page.is_last or request.opens)
+        return not needs_window or self.coverage.in_window(request.channel, page.end)
+
+    def replay_stored(self, channel: Channel, page: HistoryPage) -> StoredReplay:
+        """Return what the store has after a place on `channel`, whose first page was read, and what follows.
+
+        Raises `PositionEvicted` when the window does not hold what follows.
+        """
+        return StoredReplay(self.window, self.coverage, channel, page)
 
     def replay_after(self, snapshot: Snapshot) -> Replay:
         """Return what was published on the channel after a snapshot that `continues`."""

@@ -7,19 +7,14 @@ from attrs import Factory, define
 RECOVERED, LOST, RESTARTED = "recovered", "lost", "restarted"
 """What came of a position: all that was missed was replayed; it could not be; or a stream began anew, unasked."""
 
-FOUND, TOO_LARGE, TOO_LONG, ABANDONED = "found", "too_large", "too_long", "abandoned"
-"""What came of a reading: its end; more than it may need; more time than it may take; or nobody waited any more."""
-
 
 @define
 class Tally:
     """Counts of all sessions of one feed.
 
-    `resumes` are by outcome, and by the reason: where what was missed came from (`window`, `log`), or why it could not
-    be replayed (`recovery.verdict.Unrecoverable`). `snapshots` are those that were sent, for whatever reason.
-    `readings` of the log, for what lies further back than the window, are by what came of them.
+    `resumes` are by outcome, and by the reason: where what was missed came from (`window`, `store`), or why it could
+    not be replayed (`recovery.verdict.Unrecoverable`). `snapshots` are those that were sent, for whatever reason.
     """
 
     resumes: Counter[tuple[str, str]] = Factory(Counter)
     snapshots: int = 0
-    readings: Counter[str] = Factory(Counter)

@@ -9,7 +9,7 @@ from mesaya_ws.core.platform.endings import ENDING, Endings
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.entity_table import FOUND_AT_ONCE, REMEMBERED, EntityTable
-from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, Rejected
+from mesaya_ws.core.platform.envelope import FOUND, Event
 from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.owners import Owners
 from mesaya_ws.core.platform.ranking import Ranking
@@ -41,12 +41,6 @@ class Projections:
         self.endings = Endings(self.entities, self.owners, remembered)
         self._pending = self.endings.pending
         self._announcements = Ranking()
-
-    def knows_subject(self, event: Event | Rejected) -> bool:
-        """Return whether it can be said what an event changes: not if no record has spoken of its entity before."""
-        if isinstance(event, Rejected) or event.what == "created" or event.entity == AUTH:
-            return True
-        return self.entities[event.entity].knows(event.id)
 
     def lookup(self, event: Event) -> Before:
         """Return what is known of what an event is about, before it is applied; of any kind but `auth`."""
@@ -125,13 +119,6 @@ class Projections:
 
     def _latest(self) -> dict[str, Latest[Any]]:
         return {**self.users.latest(), "assigned": self.owners.assigned}
-
-    def discard(self) -> Iterator[None]:
-        """Let go of all that is known, yielding after some of it."""
-        yield from self._announcements.discard()
-        yield from empty(self.names, self.owners.found, *(latest.entries for latest in self._latest().values()))
-        for table in self.entities.values():
-            yield from empty(*table.tables())
 
     def load(self, table: str, id: str, value: Any) -> None:
         """Take in one of the `rows`, those of one table in their order. Raises `ValueError` when it is none."""

@@ -13,6 +13,7 @@ from mesaya_ws.core.log.events import Gap
 from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.log.trouble import Hindrance, Parts, Trouble, of_kind
 from mesaya_ws.core.recovery.dependencies import Dependencies
+from mesaya_ws.core.recovery.history import History
 from mesaya_ws.core.recovery.position import BadPositionError, Cursor, Offsets, ReplacedTopicError
 from mesaya_ws.core.recovery.reparenting import Reparentings
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable, first_ahead
@@ -65,10 +66,11 @@ class Coverage:
 
     `refreshes` counts how often the metadata of the whole log came. Of the topics `unread`, the first records were gone
     before they could be read. `unseen` is what exists, but could not be looked at the last time. `has_read_lost` says
-    that records have been taken which are no more, so that more may be known than the log says.
+    that records have been taken which are no more, so that more may be known than the log says. A `history` takes
+    note of all that ends or breaks it.
     """
 
-    def __init__(self, cursor: Cursor, window: Window) -> None:
+    def __init__(self, cursor: Cursor, window: Window, history: History | None = None) -> None:
         self._cursor = cursor
         self._window = window
         self.refreshes = 0
@@ -80,14 +82,21 @@ class Coverage:
         self._unknown = self._refused = Parts()
         self._withheld: set[str] = set()
         self._parentage = Reparentings()
-        self.dependencies = Dependencies(window)
+        self._history = history
+        self.dependencies = Dependencies(window) if history is None else Dependencies(history, sink=history)
 
     def begin(self, cut: Cut) -> None:
         """Begin at `cut`, though nothing is at hand of what was published before it."""
         self._cursor.begin(cut.places)
         for partition, place in cut.places.items():
-            self._window.raise_floor(partition, place.next)
+            self.raise_floor(partition, place.next)
         self.unread = set(cut.unread)
+
+    def raise_floor(self, partition: Partition, offset: int) -> None:
+        """Promise nothing of `partition` before `offset`: not all of it could be published."""
+        self._window.raise_floor(partition, offset)
+        if self._history is not None:
+            self._history.raise_floor(partition, offset)
 
     def cut(self, time: int) -> Cut:
         """Return the place up to which all has been taken, the last record of it at `time` (ms since the epoch)."""
@@ -97,7 +106,7 @@ class Coverage:
         """Take note of what the whole log holds now, and of what could not be seen: that is as it was."""
         for partition, extent in extents.items():
             if partition not in self._cursor.next:
-                self._window.raise_floor(partition, extent.begin)
+                self.raise_floor(partition, extent.begin)
                 if extent.begin:
                     self.unread.add(partition.topic)
         self._cursor.found(extents)
@@ -116,6 +125,8 @@ class Coverage:
     def skip(self, gap: Gap) -> None:
         """Go on after records that were gone before they could be taken."""
         self._window.tear(gap.partition, gap.next)
+        if self._history is not None:
+            self._history.raise_floor(gap.partition, gap.next)
         self._cursor.epochs_begin([(gap.partition, gap.next - 1, None)])
         self._cursor.advance(gap.partition, gap.next)
         self.unread.add(gap.partition.topic)
@@ -131,6 +142,8 @@ class Coverage:
         taken_back = self._window.truncate({partition: next_offset})
         self._cursor.truncated(partition, next_offset)
         reparented = self._parentage.replaced(partition.topic, self._cursor)
+        if self._history is not None:
+            self._history.restart()
         return chain(taken_back, reparented, self.dependencies.truncated(partition, next_offset))
 
     def replaced(self, topic: str, topic_id: str) -> Iterator[None]:
@@ -138,11 +151,15 @@ class Coverage:
         taken_back = self._window.truncate({known: 0 for known in self._cursor.next if known.topic == topic})
         self._cursor.replaced(topic, topic_id)
         reparented = self._parentage.replaced(topic, self._cursor)
+        if self._history is not None:
+            self._history.restart()
         return chain(taken_back, reparented, self.dependencies.replaced(topic))
 
     def reparented(self, channel: Channel, partition: Partition) -> None:
         """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""
-        self._parentage.changed(channel, partition, self._cursor)
+        cut = self._parentage.changed(channel, partition, self._cursor)
+        if self._history is not None:
+            self._history.add_move(channel.name, partition, cut)
 
     def check(self, channel: Channel, position: str) -> Recoverable | NeedsHistory | NotReached | Unrecoverable:
         """Return what can be done for a client that was at `position` of `channel` (see `verdict`)."""
@@ -161,6 +178,19 @@ class Coverage:
     def _is_clean(self, channel: Channel, vector: Offsets) -> bool:
         return self._parentage.clean(channel, vector) and self.dependencies.clean(channel, vector)
 
+    def check_history(self, channel: Channel, vector: Offsets) -> NeedsHistory | Unrecoverable:
+        """Say whether the history has what was published after `vector`, which has left the window.
+
+        As far as is known here: the store may know of objections (see `stored`).
+        """
+        history = self._history
+        if history is None or not history.reaches_back(channel, vector):
+            return Unrecoverable.EXPIRED
+        is_clean = history.lets_through(channel, vector, self.dependencies.unsure) and self.dependencies.no_objection(
+            channel, vector
+        )
+        return NeedsHistory(vector) if is_clean else Unrecoverable.INCONSISTENT_POSITION
+
     def in_window(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether all is at hand that was published after `vector` on `channel`."""
         feeding = (known for known in self._cursor.next if known.topic in channel.kind.topics)
@@ -176,17 +206,6 @@ class Coverage:
         What could not be seen may do so.
         """
         return all(self._reaches(partition, offset) for partition, offset in vector.items())
-
-    def reaches_back(self, channel: Channel, vector: Offsets) -> bool:
-        """Return whether the log, when it was last looked at, still held all that came after `vector` on `channel`.
-
-        What it does not let us read is as good as gone.
-        """
-        return all(
-            vector.get(partition, 0) >= extent.begin and partition not in self._refused
-            for partition, extent in self._extents.items()
-            if partition.topic in channel.kind.topics
-        )
 
     def has_all_of(self, topics: Collection[str]) -> bool:
         """Return whether nothing of `topics` was gone before it could be taken, or cannot be had now."""

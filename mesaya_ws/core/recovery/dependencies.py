@@ -10,7 +10,7 @@ the client comes from a history that is not ours.
 
 from collections import deque
 from collections.abc import Collection, Iterator
-from itertools import chain
+from typing import Protocol
 
 from mesaya_ws.core.access.channels import KINDS, Channel
 from mesaya_ws.core.log.records import Partition
@@ -24,14 +24,30 @@ REMEMBERED = 100_000
 """Records that are remembered of each sort: of some 300 bytes each."""
 
 
+class Sink(Protocol):
+    """Where it is kept for longer what depended on what (see `history`)."""
+
+    def add_pair(
+        self, channel: str, first: Partition, first_offset: int, second: Partition, second_offset: int
+    ) -> None:
+        """Keep that a record depended on an earlier one, where a channel is concerned."""
+        ...
+
+    def add_untold(self, channel: str, partition: Partition, next_offset: int) -> None:
+        """Keep that something before an offset was told to nobody on a channel."""
+        ...
+
+
 class Dependencies:
     """Which records depended on which, of those that are not before their `floors`: nobody lacks what came before.
 
-    So many are `remembered` of each sort; of places before those that had to be forgotten, nothing is sure.
+    So many are `remembered` of each sort; of places before those that had to be forgotten, nothing is sure: they are
+    `unsure`, by partition. A `sink` takes whatever is noted.
     """
 
-    def __init__(self, floors: Floors, remembered: int = REMEMBERED) -> None:
+    def __init__(self, floors: Floors, remembered: int = REMEMBERED, sink: Sink | None = None) -> None:
         self._floors = floors
+        self._sink = sink
         self._remembered = remembered
         # By the name of a parent: the record that made it known; those that would concern others if it were known.
         self._known = RecentRecords(floors, remembered)
@@ -47,7 +63,7 @@ class Dependencies:
         self._noted: dict[str, tuple[dict[Partition, int], Partition]] = {}
         self._order: deque[tuple[str, tuple[Partition, Partition], int]] = deque()
         # By partition, the next offset before which too much has been forgotten.
-        self._unsure: dict[Partition, int] = {}
+        self.unsure: dict[Partition, int] = {}
 
     def note(
         self,
@@ -137,6 +153,8 @@ class Dependencies:
                 stairs = pairs[pair] = OffsetPairs()
             stairs.add(at, offset)
             self._order.append((channel, pair, at))
+            if self._sink is not None:
+                self._sink.add_pair(channel, first, at, partition, offset)
 
     def _add_untold(self, channel: str, topics: Collection[str], waiting: dict[Partition, int]) -> None:
         for partition, at in waiting.items():
@@ -144,6 +162,8 @@ class Dependencies:
                 untold = self._untold.setdefault(channel, {})
                 untold[partition] = max(at + 1, untold.get(partition, 0))
                 self._order.append((channel, (partition, partition), at))
+                if self._sink is not None:
+                    self._sink.add_untold(channel, partition, untold[partition])
 
     def _forget_first(self) -> None:
         """Forget what matters no more, or too much."""
@@ -175,7 +195,7 @@ class Dependencies:
 
     def _forgot(self, places: dict[Partition, int] | None) -> None:
         for partition, offset in (places or {}).items():
-            self._unsure[partition] = max(self._unsure.get(partition, 0), offset + 1)
+            self.unsure[partition] = max(self.unsure.get(partition, 0), offset + 1)
 
     def replaced(self, topic: str) -> Iterator[None]:
         """Forget a topic as it was before it was created again, yielding often; no record may be noted meanwhile."""
@@ -192,7 +212,7 @@ class Dependencies:
                 yield
             for pair in [pair for pair in pairs if topic in (pair[0].topic, pair[1].topic)]:
                 del pairs[pair]
-        self._unsure = {partition: at for partition, at in self._unsure.items() if partition.topic != topic}
+        self.unsure = {partition: at for partition, at in self.unsure.items() if partition.topic != topic}
 
     def truncated(self, partition: Partition, end: int) -> Iterator[None]:
         """Forget what a partition held from `end` on, which it has lost: those offsets are given out again.
@@ -207,7 +227,7 @@ class Dependencies:
                 yield
             for pair, stairs in pairs.items():
                 stairs.cut(*(end if at == partition else None for at in pair))
-        for number, untold in enumerate([*self._untold.values(), self._unsure], 1):
+        for number, untold in enumerate([*self._untold.values(), self.unsure], 1):
             if number % AT_ONCE == 0:
                 yield
             if untold.get(partition, 0) > end:
@@ -216,8 +236,15 @@ class Dependencies:
     def clean(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether a place on a channel that holds a record holds all on which this depended here."""
         topics = channel.kind.topics
-        unsure = chain(self._unsure.items(), self._untold.get(channel.name, {}).items())
-        return all(partition.topic not in topics or vector.get(partition, 0) >= at for partition, at in unsure) and all(
+        return all(
+            partition.topic not in topics or vector.get(partition, 0) >= at for partition, at in self.unsure.items()
+        ) and self.no_objection(channel, vector)
+
+    def no_objection(self, channel: Channel, vector: Offsets) -> bool:
+        """Return the same as `clean`, as if nothing had been forgotten."""
+        return all(
+            vector.get(partition, 0) >= at for partition, at in self._untold.get(channel.name, {}).items()
+        ) and all(
             stairs.is_kept(vector.get(first, 0), vector.get(second, 0))
             for (first, second), stairs in self._pairs.get(channel.name, {}).items()
         )

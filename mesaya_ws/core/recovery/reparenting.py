@@ -67,8 +67,11 @@ class Reparentings:
         # By the kind of channel: before it, nothing is remembered any more.
         self._forgotten: dict[str, Offsets] = {}
 
-    def changed(self, channel: Channel, partition: Partition, cursor: Cursor) -> None:
-        """Note that the record of `partition` which was taken last changed what belongs to `channel`."""
+    def changed(self, channel: Channel, partition: Partition, cursor: Cursor) -> Offsets:
+        """Note that the record of `partition` which was taken last changed what belongs to `channel`.
+
+        Return what had been taken by then of what feeds it.
+        """
         cut = _cut(channel.kind, cursor)
         change = _Change(partition, cut)
         self._changes.setdefault(channel.kind.name, {}).setdefault(channel.name, deque()).append(change)
@@ -76,6 +79,7 @@ class Reparentings:
         self._size += len(cut)
         while self._size > REMEMBERED:
             self._forget_first()
+        return cut
 
     def _forget_first(self) -> None:
         channel, change = self._order.popleft()

@@ -76,6 +76,9 @@ class Replay:
         self._stretches = deque(stretches)
         self._conflates = conflates
 
+    is_awaited = False
+    """Whether the next page is to be read elsewhere first: never."""
+
     @property
     def count(self) -> int:
         """How many publications there are as yet; to be asked before the first page is taken."""

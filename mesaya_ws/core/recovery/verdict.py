@@ -47,7 +47,7 @@ class Recoverable:
 
 @frozen
 class NeedsHistory:
-    """What was published after `vector` has left the window; the log may still have it."""
+    """What was published after `vector` has left the window; the state store may have it."""
 
     vector: Offsets
 

@@ -28,7 +28,7 @@ class Window:
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
-        self._milliseconds = seconds * 1000
+        self.milliseconds = seconds * 1000
         self._max_bytes = max_bytes
         self._order: deque[tuple[str, Publication]] = deque()
         self._channels: dict[str, dict[Partition, PartitionBuffer]] = {}
@@ -54,6 +54,10 @@ class Window:
     def raise_floor(self, partition: Partition, offset: int) -> None:
         """Promise nothing of `partition` before `offset`: not all of it could be published."""
         self._floor[partition] = max(offset, self._floor.get(partition, 0))
+
+    def floor(self, partition: Partition) -> int:
+        """Return the offset from which on the window is complete."""
+        return self._floor.get(partition, 0)
 
     def is_before_floor(self, partition: Partition, offset: int) -> bool:
         """Return whether nothing is promised of a record, so that no client that lacks it may resume."""
@@ -146,7 +150,7 @@ class Window:
 
     def is_past(self, made_at: int, now: int) -> bool:
         """Return whether what was `made_at` some time is too old `now` (ms, both of one clock)."""
-        return made_at < now - self._milliseconds
+        return made_at < now - self.milliseconds
 
     def expire(self, now: int) -> bool:
         """Drop what is too old `now` (ms, of a clock that never steps), as much as in one go; say if there is more."""

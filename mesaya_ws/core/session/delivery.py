@@ -7,6 +7,7 @@ from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.recovery.replay import Replay
+from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.conflation import Conflated
@@ -58,7 +59,7 @@ class Delivery:
             self.send("subscribed", channel=request.channel, id=request.id, **fields)
             subscription.request = None
 
-    def replay(self, subscription: Subscription, replay: Replay) -> None:
+    def replay(self, subscription: Subscription, replay: Replay | StoredReplay) -> None:
         """Answer the request, and send what was missed, page by page; then the channel is live."""
         missed = replay.count
         # With the client's own position: were it the present one, a client that keeps it would lose what follows now.
@@ -147,6 +148,22 @@ class Delivery:
                 self.send_queue.defer()
         self._request_rendering()
 
+    @property
+    def awaits_history(self) -> bool:
+        """Whether a replay awaits its next page."""
+        return any(each.state is State.AWAITING_PAGE for each in self.unsettled)
+
+    def next_history_request(self) -> tuple[Subscription, HistoryRequest]:
+        """Return the first subscription whose replay awaits a page, and which."""
+        subscription = next(each for each in self.unsettled if each.state is State.AWAITING_PAGE)
+        return subscription, HistoryRequest(subscription.channel, subscription.next_page, opens=False)
+
+    def on_history(self, subscription: Subscription, page: HistoryPage | None) -> None:
+        """Go on with a page that was read, when the send queue has drained; None if it cannot be."""
+        if subscription.state is State.AWAITING_PAGE:
+            subscription.supply(page)
+            self.send_queue.defer()
+
     def defer_if_many(self, subscriptions: int) -> None:
         """Leave to `resume` what so many subscriptions are about to be sent, if that is too much for one turn."""
         if subscriptions > SENT_AT_ONCE:
@@ -171,7 +188,7 @@ class Delivery:
         if self.unsettled and self.to_render is not None:
             self.services.render_snapshot(self)
 
-    def _send_page(self, subscription: Subscription, replay: Replay) -> None:
+    def _send_page(self, subscription: Subscription, replay: Replay | StoredReplay) -> None:
         try:
             frames = replay.page()
         except PositionEvicted:
@@ -181,6 +198,10 @@ class Delivery:
             return
         if replay.done:
             self.go_live(subscription)
+        elif not frames and replay.is_awaited:
+            # Not before: pages that clients do not take yet would need memory.
+            subscription.await_page()
+            self.services.read_page(self)
         elif frames:
             subscription.position = position_of(frames[-1])
         if frames:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.tally import LOST, RECOVERED
+from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
+from mesaya_ws.core.recovery.window import PositionEvicted
 
 if TYPE_CHECKING:
     from mesaya_ws.core.session.session import Session
@@ -21,7 +22,7 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
     1. The feed is not live, or in the middle of a record: wait until it is, or has published all of that.
     2. The client brings no position: begin now.
     3. What it missed is in the window: replay it.
-    4. What it missed is in the log only: read that again.
+    4. What it missed is in the state store: have the first page read.
     5. It is ahead of this instance, but not of the log: wait until the feed has reached it.
     6. What it missed is lost: begin now, with the snapshot and the reason.
 
@@ -53,18 +54,38 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
             _begin(session, subscription, verdict)
 
 
-def open_with_history(session: Session, subscription: Subscription, history: HistoryRead | None) -> None:
-    """Open a subscription of `session` whose `history` was read as far as possible; None if it cannot be.
+def history_request(session: Session, subscription: Subscription) -> HistoryRequest | None:
+    """Return what is to be read for a subscription of `session`; None if the store cannot help it any more."""
+    channel = subscription.channel
+    match session.feed.check_position(channel, subscription.position or "", since=0):
+        case NeedsHistory(vector):
+            return HistoryRequest(channel, vector, opens=True)
+    return None
 
-    Not while the feed `is_mid_record`.
+
+def open_with_history(session: Session, subscription: Subscription, page: HistoryPage | None) -> None:
+    """Open a subscription of `session` whose first page was read; None if it cannot be.
+
+    Meanwhile, the log may have lost what the client had, or the window what follows the store. Not while the feed
+    `is_mid_record`.
     """
-    feed, channel, position = session.feed, subscription.channel, subscription.position or ""
-    verdict = history.check_position(channel, position) if history else feed.check_position(channel, position, since=0)
-    match verdict, history:
-        case Recoverable(vector), HistoryRead():
-            feed.tally.resumes[RECOVERED, "log"] += 1
-            session.delivery.replay(subscription, history.replay(channel, vector))
-        case Unrecoverable() as reason, _:
+    feed, channel = session.feed, subscription.channel
+    match feed.check_position(channel, subscription.position or "", since=0):
+        case Recoverable(vector):
+            feed.tally.resumes[RECOVERED, "window"] += 1
+            session.delivery.replay(subscription, feed.replay(channel, vector))
+        case NeedsHistory() if page is not None and page.is_whole:
+            if not page.is_clean:
+                _begin(session, subscription, Unrecoverable.INCONSISTENT_POSITION)
+                return
+            try:
+                replay = feed.replay_stored(channel, page)
+            except PositionEvicted:
+                _begin(session, subscription, Unrecoverable.EXPIRED)
+                return
+            feed.tally.resumes[RECOVERED, "store"] += 1
+            session.delivery.replay(subscription, replay)
+        case Unrecoverable() as reason:
             _begin(session, subscription, reason)
         case _:
             _begin(session, subscription, Unrecoverable.EXPIRED)

@@ -48,7 +48,11 @@ class SessionServices(Protocol):
         ...
 
     def read_history(self, session: Session) -> None:
-        """Read from the log the `session.history_requests`; answered by `session.on_history`."""
+        """Read what `session` awaits from the state store, as long as it does; answered by `session.on_history`."""
+        ...
+
+    def read_page(self, delivery: Delivery) -> None:
+        """Read what `delivery` awaits from the state store, as long as it does; answered by `delivery.on_history`."""
         ...
 
     def render_snapshot(self, delivery: Delivery) -> None:

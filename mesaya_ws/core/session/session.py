@@ -1,6 +1,6 @@
 """One client's rules: what it requests, what it may, how it is answered, and what it has missed."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from math import floor, inf
 
 from attrs import define, field, frozen
@@ -10,16 +10,16 @@ from mesaya_ws.core.access.bad_token import BadToken
 from mesaya_ws.core.access.channels import Channel, parse_channel
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import Action, is_private, may
-from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.tally import RESTARTED
 from mesaya_ws.core.platform.fields import IDENTIFIER
+from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest
 from mesaya_ws.core.recovery.verdict import NotReached, Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.identities import RIGHTS_CHANGED, SIGNED_OUT, SessionIdentities
-from mesaya_ws.core.session.opening import open_or_wait, open_with_history
+from mesaya_ws.core.session.opening import history_request, open_or_wait, open_with_history
 from mesaya_ws.core.session.services import AppendResult, Command, SessionServices, Unfinished
 from mesaya_ws.core.session.subscription import State, Subscription, Wait
 from mesaya_ws.core.wire import codes
@@ -255,22 +255,22 @@ class Session:
                 has_opened = True
 
     @property
-    def history_requests(self) -> Mapping[Channel, str]:
-        """The channels whose history is to be read from the log, each with the client's position."""
-        return {
-            each.channel: each.position or "" for each in self.delivery.unsettled if each.state is State.READING_HISTORY
-        }
+    def awaits_history(self) -> bool:
+        """Whether a subscription waits for its first page."""
+        return any(each.state is State.READING_HISTORY for each in self.delivery.unsettled)
 
-    def on_history(self, history: HistoryRead | None, channels: Collection[Channel]) -> None:
-        """Open the subscriptions to `channels`, whose `history` was read as far as possible; None if it cannot be.
+    def next_history_request(self) -> tuple[Subscription, HistoryRequest | None]:
+        """Return the first subscription that waits for its first page, and what to read; None if that is of no use."""
+        subscription = next(each for each in self.delivery.unsettled if each.state is State.READING_HISTORY)
+        return subscription, history_request(self, subscription)
+
+    def on_history(self, subscription: Subscription, page: HistoryPage | None) -> None:
+        """Open a subscription whose first page was read; None if it cannot be, or need not be any more.
 
         Not while the feed `is_mid_record`.
         """
-        self.delivery.defer_if_many(len(channels))
-        for channel in channels:
-            subscription = self._subscriptions.get(channel.name)
-            if subscription is not None and subscription.state is State.READING_HISTORY:
-                open_with_history(self, subscription, history)
+        if subscription.state is State.READING_HISTORY:
+            open_with_history(self, subscription, page)
 
     def resync(self, topic: str, reason: Unrecoverable) -> None:
         """Send snapshots where the log lost records of `topic`; to be called before what comes after them is."""

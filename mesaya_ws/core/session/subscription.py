@@ -3,14 +3,15 @@
 | state | what the client has been sent | event → next state |
 |---|---|---|
 | WAITING_FOR_FEED | nothing: the feed is not live, or has not reached the client's position | the feed has moved on → any state but ENDED |
-| READING_HISTORY | nothing: what it missed is being read from the log again | history was read → REPLAYING, LIVE, SNAPSHOT_DUE, RENDERING |
+| READING_HISTORY | nothing: what it missed is being read from the state store | the first page was read → REPLAYING, LIVE, SNAPSHOT_DUE, RENDERING |
 | SNAPSHOT_DUE | nothing yet: the snapshot waits for the send queue to drain | drained → REPLAYING, LIVE; the snapshot is large → RENDERING |
 | RENDERING | nothing yet: a service renders the snapshot | rendered → REPLAYING, LIVE |
-| REPLAYING | everything up to `position`; the rest follows page by page | the last page was sent → LIVE; the window has lost the rest → SNAPSHOT_DUE, RENDERING (channels that conflate; others end the connection) |
+| REPLAYING | everything up to `position`; the rest follows page by page | the last page was sent → LIVE; the next one is in the state store → AWAITING_PAGE; the window has lost the rest → SNAPSHOT_DUE, RENDERING (channels that conflate; others end the connection) |
+| AWAITING_PAGE | everything up to `position`; the next page is being read from the state store | it was read → REPLAYING |
 | LIVE | everything that was fanned out | the send queue is backlogged and the channel conflates → REPLAYING |
 | ENDED | everything that it will be | none |
 
-REPLAYING, LIVE → RENDERING when the log lost records (`Delivery.resync`). Every state → ENDED: unsubscribed by the
+REPLAYING, AWAITING_PAGE, LIVE → RENDERING when the log lost records (`Delivery.resync`). Every state → ENDED: unsubscribed by the
 client, replaced by another `subscribe`, ended by the server, or the connection closes.
 """  # noqa: E501 - a table
 
@@ -20,7 +21,9 @@ from attrs import define
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.hub import Subscriber
+from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.replay import Replay
+from mesaya_ws.core.recovery.stored import HistoryPage, StoredReplay
 from mesaya_ws.core.recovery.verdict import NotReached, Unrecoverable
 from mesaya_ws.core.wire.messages import Subscribe
 
@@ -33,10 +36,12 @@ class State(Enum):
     SNAPSHOT_DUE = auto()
     RENDERING = auto()
     REPLAYING = auto()
+    AWAITING_PAGE = auto()
     LIVE = auto()
     ENDED = auto()
 
 
+_BEGUN = {State.LIVE, State.REPLAYING, State.AWAITING_PAGE}
 _OPENED = {State.SNAPSHOT_DUE, State.RENDERING, State.REPLAYING, State.LIVE}
 
 TRANSITIONS: dict[State, set[State]] = {
@@ -44,7 +49,8 @@ TRANSITIONS: dict[State, set[State]] = {
     State.READING_HISTORY: {*_OPENED, State.ENDED},
     State.SNAPSHOT_DUE: {State.RENDERING, State.REPLAYING, State.LIVE, State.ENDED},
     State.RENDERING: {State.REPLAYING, State.LIVE, State.ENDED},
-    State.REPLAYING: {State.LIVE, State.SNAPSHOT_DUE, State.RENDERING, State.ENDED},
+    State.AWAITING_PAGE: {State.REPLAYING, State.RENDERING, State.ENDED},
+    State.REPLAYING: {State.LIVE, State.AWAITING_PAGE, State.SNAPSHOT_DUE, State.RENDERING, State.ENDED},
     State.LIVE: {State.REPLAYING, State.RENDERING, State.ENDED},
     State.ENDED: set(),
 }
@@ -88,7 +94,7 @@ class Subscription:
     state: State = State.WAITING_FOR_FEED
     wait: Wait | None = None
     reason: Unrecoverable | None = None
-    replay: Replay | None = None
+    replay: Replay | StoredReplay | None = None
     subscriber: Subscriber | None = None
 
     def wait_for_feed(self, wait: Wait) -> None:
@@ -96,7 +102,7 @@ class Subscription:
         self._enter(State.WAITING_FOR_FEED, wait=wait)
 
     def read_history(self, wait: Wait) -> None:
-        """Wait until the log has been read again from the client's position on."""
+        """Wait until the first page after the client's position has been read."""
         self._enter(State.READING_HISTORY, wait=wait)
 
     def await_queue(self) -> None:
@@ -107,10 +113,30 @@ class Subscription:
         """Wait until the snapshot has been rendered."""
         self._enter(State.RENDERING)
 
-    def start_replay(self, replay: Replay, position: str | None) -> None:
+    def start_replay(self, replay: Replay | StoredReplay, position: str | None) -> None:
         """Send `replay` page by page to a client that has everything up to `position`."""
         self._enter(State.REPLAYING, replay=replay)
         self.position, self.reason = position, None
+
+    def await_page(self) -> None:
+        """Wait until the next page of the replay has been read."""
+        self._enter(State.AWAITING_PAGE, replay=self.replay)
+
+    @property
+    def next_page(self) -> Offsets:
+        """The place from which on the next page is to be read, while it is awaited."""
+        return self._stored_replay.after
+
+    @property
+    def _stored_replay(self) -> StoredReplay:
+        assert isinstance(self.replay, StoredReplay)  # noqa: S101 - no other replay is awaited
+        return self.replay
+
+    def supply(self, page: HistoryPage | None) -> None:
+        """Go on with the next page; None if it cannot be read."""
+        replay = self._stored_replay
+        self._enter(State.REPLAYING, replay=replay)
+        replay.supply(page)
 
     def go_live(self) -> None:
         """Hand over what is published from now on: what the client has is up to the feed."""
@@ -130,9 +156,9 @@ class Subscription:
     @property
     def has_begun(self) -> bool:
         """Whether something of the channel has been sent, so that what the log loses concerns the client."""
-        return self.state is State.LIVE or self.state is State.REPLAYING
+        return self.state in _BEGUN
 
-    def _enter(self, state: State, *, wait: Wait | None = None, replay: Replay | None = None) -> None:
+    def _enter(self, state: State, *, wait: Wait | None = None, replay: Replay | StoredReplay | None = None) -> None:
         if state not in TRANSITIONS[self.state]:
             raise InvalidTransitionError(f"{self.channel.name}: {self.state.name} to {state.name}")
         self.unsettled.pop(self, None)

@@ -29,7 +29,7 @@ class CorruptStateError(StateError):
 class StoredPublication(NamedTuple):
     """A frame that was published on a channel, and the record that it was made of (see `recovery.window`).
 
-    `serial` counts all entries of the store, and never decreases. `timestamp` is the record's (ms since the epoch).
+    `serial` counts all entries of the store since it began. `timestamp` is the record's (ms since the epoch).
     """
 
     channel: str
@@ -61,6 +61,13 @@ class StoredNote(NamedTuple):
     value: bytes
 
 
+class StoredPage(NamedTuple):
+    """Some publications on a channel, by serial; the last ones of the view if it `is_last`."""
+
+    publications: list[StoredPublication]
+    is_last: bool
+
+
 Entry = StoredPublication | StoredPair | StoredNote
 
 
@@ -70,8 +77,8 @@ class Changes:
 
     `head` tells of that place. `entities` are new values by table and id; None deletes one. `members` says by index,
     parent and member whether it belongs there. `entries` are appended, with serials that increase, after all that are
-    there. Entries older than `keep_since` (ms since the epoch), and the oldest while all take more than `max_bytes`,
-    are forgotten, `FORGOTTEN_AT_ONCE` at most. Nothing is promised of partitions before their `floors`.
+    there. The first entries, as long as they are older than `keep_since` (ms since the epoch), or all take more than
+    `max_bytes`, are forgotten, `FORGOTTEN_AT_ONCE` at most. Nothing is promised of partitions before their `floors`.
     With `anew`, everything that was there before is forgotten first.
     """
 
@@ -113,7 +120,7 @@ class StateView(Protocol):
 
     @property
     def last_serial(self) -> int:
-        """The serial of the last entry that was ever appended; 0 without any."""
+        """The serial of the last entry that was appended, whether it was forgotten or not; 0 without any."""
         ...
 
     def get(self, table: str, id: str) -> bytes | None:
@@ -128,8 +135,8 @@ class StateView(Protocol):
         """Yield the members of a parent from `start` on, in the order of their bytes."""
         ...
 
-    def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> list[StoredPublication]:
-        """Return the publications on a channel whose records are at or after `offsets`, by serial: the first of them.
+    def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> StoredPage:
+        """Return the publications on a channel whose records are at or after `offsets`: the first page of them.
 
         A partition that is left out counts from 0. They have `max_bytes` together, or there is a single one.
         """

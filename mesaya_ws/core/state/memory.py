@@ -11,6 +11,7 @@ from mesaya_ws.core.state.interface import (
     Entry,
     Size,
     StoredNote,
+    StoredPage,
     StoredPair,
     StoredPublication,
 )
@@ -30,7 +31,7 @@ class MemoryState:
     def commit(self, changes: Changes) -> None:
         """Take in all of `changes`."""
         if changes.anew:
-            self.floors, self._entities, self._members, self._entries = {}, {}, {}, []
+            self.floors, self._entities, self._members, self._entries, self.last_serial = {}, {}, {}, [], 0
         self.head = changes.head
         for place, value in changes.entities.items():
             if value is None:
@@ -94,16 +95,16 @@ class MemoryState:
         members = self._members.get((index, parent), [])
         yield from members[bisect_left(members, start) :]
 
-    def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> list[StoredPublication]:
+    def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> StoredPage:
         """Return the first publications on a channel at or after `offsets`."""
         found: list[StoredPublication] = []
         size = 0
         for entry in self._after(channel, offsets):
             size += len(entry.frame)
             if found and size > max_bytes:
-                break
+                return StoredPage(found, is_last=False)
             found.append(entry)
-        return found
+        return StoredPage(found, is_last=True)
 
     def _after(self, channel: str, offsets: Mapping[Partition, int]) -> list[StoredPublication]:
         return [each for each in self._on(channel) if each.offset >= offsets.get(each.partition, 0)]

@@ -26,7 +26,6 @@ from mesaya_ws.core.log.interface import (
 from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.eventlog.sqlite.database import PAGE_RECORDS, Database, DatabaseError
 from mesaya_ws.eventlog.sqlite.follower import READ_TIMEOUT, RETRY_INTERVAL, Follower, extents
-from mesaya_ws.runtime.work_meter import counted
 from mesaya_ws.settings import SettingsError
 
 RECORD_BYTES = 1024 * 1024
@@ -69,7 +68,7 @@ def _prepare(path: Path, topics: Sequence[str]) -> None:
 
 async def _in_own_thread(job: Callable[[], None], name: str) -> None:
     """Run a long job without using up one of Trio's limited worker threads."""
-    await trio.to_thread.run_sync(counted(job), thread_name=name, limiter=trio.CapacityLimiter(1))
+    await trio.to_thread.run_sync(job, thread_name=name, limiter=trio.CapacityLimiter(1))
 
 
 @attrs.define(eq=False)

@@ -1,4 +1,3 @@
-from itertools import pairwise
 from unittest import mock
 
 import orjson
@@ -7,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.feed.router import process
-from mesaya_ws.core.platform.emptying import DISCARDED_AT_ONCE
 from mesaya_ws.core.platform.endings import ENDED_AT_ONCE, Endings
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.users import LoggedRoles
@@ -207,15 +205,6 @@ def test_an_approved_owner_has_the_restaurant(platform):
     assert platform.owner("R") == "u"
     apply(platform, event("owner_upgrade.status_changed", "q", status="APPROVED", assignedRestaurantId="seeded"))
     assert platform.owner("seeded") == "u"
-
-
-def test_what_is_discarded_goes_bit_by_bit(platform):
-    for number in range(DISCARDED_AT_ONCE + 1):
-        apply(platform, event("review.created", f"v{number}", restaurantId="R", userId="u", userName="Ana"))
-    apply(platform, event("review.deleted", "v0"))
-    left = [DISCARDED_AT_ONCE + 2, *(len(list(platform.rows())) for _ in platform.discard())]
-    assert left[-1] == 0
-    assert max(before - after for before, after in pairwise(left)) <= DISCARDED_AT_ONCE
 
 
 # The end of much

@@ -88,10 +88,6 @@ def test_how_far_the_log_reaches():
     assert coverage.reaches({TABLES: 9, SECTIONS: 0})
     assert not coverage.reaches({TABLES: 10})
     assert not coverage.reaches({REVIEWS: 0}), "of what is not there it cannot be said"
-    assert coverage.reaches_back(PLAN, {TABLES: 3})
-    assert not coverage.reaches_back(PLAN, {TABLES: 2})
-    assert not coverage.reaches_back(PLAN, {}), "a partition that is left out counts from 0"
-    assert coverage.reaches_back(OPINIONS, {})
 
 
 def test_every_look_counts_and_what_it_finds_replaces_what_was_known():
@@ -168,7 +164,6 @@ def test_what_is_not_known_now_is_as_it_was_and_may_reach_anywhere():
     assert instance.coverage.reaches({REVIEWS: 5})
     assert instance.coverage.reaches({REVIEWS: 500}), "who comes from there may be right"
     assert not instance.coverage.reaches({TABLES: 4})
-    assert not instance.coverage.reaches_back(OPINIONS, {REVIEWS: -1})
     instance.look(tables=3, reviews=5)
     assert REVIEWS not in instance.coverage.unseen
     assert not instance.coverage.reaches({REVIEWS: 500})
@@ -187,8 +182,6 @@ def test_what_may_not_be_read_is_not_waited_for():
     assert not instance.coverage.unseen
     assert not instance.coverage.reaches({REVIEWS: 1})
     assert instance.coverage.reaches({REVIEWS: 0})
-    assert not instance.coverage.reaches_back(OPINIONS, {REVIEWS: 0})
-    assert instance.coverage.reaches_back(PLAN, {})
 
 
 def test_a_partition_whose_end_is_told_otherwise_has_been_seen():

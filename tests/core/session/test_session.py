@@ -23,7 +23,20 @@ from mesaya_ws.core.session.services import Command
 from mesaya_ws.core.session.session import Limits
 from mesaya_ws.core.wire.frames import payload_of, text_frame
 from mesaya_ws.core.wire.messages import encode
-from tests.core.world import CHANNEL, NOW, REVIEWS, TABLES, World, ask, recall, reviews
+from tests.core.world import (
+    CHANNEL,
+    KEPT,
+    NOW,
+    RESERVATIONS,
+    REVIEWS,
+    TABLES,
+    KeepingWorld,
+    World,
+    ask,
+    read_on,
+    reservations,
+    reviews,
+)
 from tests.steps import calls, most_calls_in_a_step
 
 
@@ -197,17 +210,17 @@ def test_pending_is_sent_once_however_often_the_position_is_checked_again():
 
 
 def test_who_is_told_of_a_past_that_is_being_read_waits():
-    world = World(max_bytes=500)
-    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world = KeepingWorld(max_bytes=500)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
     for number in range(5):
         world.review(number)
-    session = world.client()
-    assert ask(session, channel=CHANNEL, position=start) == []
+    session = world.client(auth=False)
+    assert ask(session, channel=KEPT, position=start) == []
     for _ in range(3):
         session.send_pending()
     [answer] = session.send_queue.said()
-    assert (answer["type"], answer["channel"]) == ("pending", CHANNEL)
-    assert [channel.name for channel in session.history_requests] == [CHANNEL]
+    assert (answer["type"], answer["channel"]) == ("pending", KEPT)
+    assert session.awaits_history
 
 
 # Coming back
@@ -269,11 +282,7 @@ def test_whatever_a_position_is_made_into_it_brings_nothing_of_other_channels_an
     world.look()
     list(session.retry_waiting())
     messages += session.send_queue.said()
-    if session.history_requests:
-        past = world.past(CHANNEL)
-        world.tell(past)
-        recall(session, past)
-        messages += session.send_queue.said()
+    assert not session.awaits_history, "reviews have no history"
     assert messages or session.is_waiting_for_feed
     assert {message["channel"] for message in messages} <= {CHANNEL}
     assert {message["type"] for message in messages} <= {"subscribed", "snapshot", "review.created"}
@@ -349,72 +358,108 @@ def test_a_position_that_the_log_does_not_reach_is_lost():
     assert (answer["reason"], snapshot["type"]) == ("position_ahead", "snapshot")
 
 
-def test_what_has_left_the_window_is_asked_for_and_recalled():
-    world = World(max_bytes=500)
-    start = ask(world.client(), channel=CHANNEL)[0]["position"]
-    for number in range(5):
+def test_what_has_left_the_window_is_read_from_the_store_and_then_the_channel_is_live():
+    world = KeepingWorld(max_bytes=1200)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
+    for number in range(4):
         world.review(number)
-    session = world.client()
-    assert ask(session, channel=CHANNEL, position=start) == []
-    assert [channel.name for channel in session.history_requests] == [CHANNEL]
-    past = world.past(CHANNEL)
-    world.review(5)
-    world.tell(past)
-    recall(session, past)
-    assert not session.history_requests
+    world.commit()
+    session = world.client(auth=False)
+    assert ask(session, channel=KEPT, position=start) == []
+    world.review(4)
+    world.read(session)
     answer, *missed = session.send_queue.said()
-    assert (answer["recovered"], answer["replayed"]) == (True, 6), answer
-    assert world.feed.tally == Tally(Counter({(RECOVERED, "log"): 1}))
-    assert reviews(missed) == [f"v{number}" for number in range(6)]
-    world.review(6)
-    assert reviews(session.send_queue.said()) == ["v6"]
+    assert (answer["recovered"], answer["replayed"]) == (True, 5), answer
+    assert world.feed.tally == Tally(Counter({(RECOVERED, "store"): 1}))
+    read_on(session)
+    missed += session.send_queue.said()
+    assert reservations(missed) == [f"v{number}" for number in range(5)]
+    world.review(5)
+    assert reservations(session.send_queue.said()) == ["v5"]
 
 
-def test_what_is_asked_for_during_a_reading_waits_for_the_next():
-    world = World(max_bytes=1)
-    other = "restaurant:r2:reviews"
-    start, start_there = (ask(world.client(), channel=name)[0]["position"] for name in (CHANNEL, other))
+def test_several_channels_are_read_one_after_the_other():
+    world = KeepingWorld(max_bytes=1)
+    other = "restaurant:r2:reservations"
+    start, start_there = (ask(world.client(auth=False), channel=name)[0]["position"] for name in (KEPT, other))
     world.review(1)
     world.review(2, restaurant="r2")
-    session = world.client()
-    ask(session, channel=CHANNEL, position=start)
-    past = world.past(CHANNEL)
+    world.commit()
+    session = world.client(auth=False)
+    ask(session, channel=KEPT, position=start)
     ask(session, channel=other, position=start_there)
-    world.tell(past)
-    recall(session, past)
-    assert reviews(session.send_queue.said()) == ["v1"]
-    assert [channel.name for channel in session.history_requests] == [other]
-    past = world.past(other)
-    world.tell(past)
-    recall(session, past)
-    assert reviews(session.send_queue.said()) == ["v2"]
+    world.read(session)
+    read_on(session)
+    assert reservations(session.send_queue.said()) == ["v1", "v2"]
 
 
-def test_who_leaves_during_a_reading_is_told_nothing():
-    world = World(max_bytes=1)
-    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+def test_a_client_that_leaves_during_a_reading_is_sent_nothing():
+    world = KeepingWorld(max_bytes=1)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
     world.review(1)
-    session = world.client()
-    ask(session, channel=CHANNEL, position=start)
-    past = world.past(CHANNEL)
-    ask(session, "unsubscribe", channel=CHANNEL)
-    world.tell(past)
-    recall(session, past)
+    world.commit()
+    session = world.client(auth=False)
+    ask(session, channel=KEPT, position=start)
+    subscription, request = session.next_history_request()
+    page = world.page(request)
+    ask(session, "unsubscribe", channel=KEPT)
+    session.on_history(subscription, page)
     assert session.send_queue.said() == []
     assert world.feed.hub.subscriptions == 1, "that of the first client"
 
 
-def test_what_cannot_be_recalled_is_lost():
-    world = World(max_bytes=1)
-    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+def test_what_cannot_be_read_has_expired():
+    world = KeepingWorld(max_bytes=1)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
     world.review(1)
-    session = world.client()
-    ask(session, channel=CHANNEL, position=start)
-    recall(session, world.past(CHANNEL))
+    session = world.client(auth=False)
+    ask(session, channel=KEPT, position=start)
+    subscription, _ = session.next_history_request()
+    session.on_history(subscription, None)
     answer, snapshot = session.send_queue.said()
+    assert (answer["recovered"], answer["reason"], snapshot["type"]) == (False, "expired", "snapshot")
+
+
+def test_what_is_neither_in_the_store_yet_nor_in_the_window_any_more_has_expired():
+    world = KeepingWorld(max_bytes=1)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
+    world.review(1)
+    session = world.client(auth=False)
+    ask(session, channel=KEPT, position=start)
+    world.read(session)
+    answer, _ = session.send_queue.said()
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
-    assert [review["reviewId"] for review in snapshot["data"]["reviews"]] == ["v1"]
-    assert snapshot["complete"] is False, "the restaurant itself was never told of"
+
+
+def test_a_position_before_the_history_has_expired_at_once():
+    world = KeepingWorld(max_bytes=1)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
+    world.review(1)
+    world.commit()
+    world.feed.history.raise_floor(RESERVATIONS, 1)
+    session = world.client(auth=False)
+    answer, _ = ask(session, channel=KEPT, position=start)
+    assert (answer["recovered"], answer["reason"]) == (False, "expired")
+    assert not session.awaits_history
+
+
+def test_what_the_log_loses_while_a_page_is_awaited_is_told_with_the_state():
+    world = KeepingWorld(max_bytes=1)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
+    for number in range(3):
+        world.review(number, size=40_000)
+    world.commit()
+    session = world.client(auth=False)
+    ask(session, channel=KEPT, position=start)
+    world.read(session)
+    read_on(session)
+    assert reservations(session.send_queue.said()) == ["v0"]
+    assert session.delivery.awaits_history
+    subscription, request = session.delivery.next_history_request()
+    page = world.page(request)
+    world.lose()
+    session.delivery.on_history(subscription, page)
+    assert session.delivery.to_render.name == KEPT
 
 
 def test_what_retention_has_passed_is_lost_at_once():

@@ -9,13 +9,14 @@ from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session import subscription as module
 from mesaya_ws.core.session.subscription import TRANSITIONS, InvalidTransitionError, State, Subscription, Wait
 from mesaya_ws.core.wire.messages import position_of
-from tests.core.world import CHANNEL, NOW, REVIEWS, World, ask, read_on, recall, reviews
+from tests.core.world import CHANNEL, KEPT, NOW, REVIEWS, KeepingWorld, World, ask, read_on, reviews
 
 ENTER = {
     State.WAITING_FOR_FEED: lambda subscription: subscription.wait_for_feed(Wait(0)),
     State.READING_HISTORY: lambda subscription: subscription.read_history(Wait(0)),
     State.SNAPSHOT_DUE: Subscription.await_queue,
     State.RENDERING: Subscription.await_rendering,
+    State.AWAITING_PAGE: Subscription.await_page,
     State.REPLAYING: lambda subscription: subscription.start_replay(object(), "p"),
     State.LIVE: Subscription.go_live,
     State.ENDED: Subscription.end,
@@ -112,16 +113,35 @@ def test_a_subscription_that_waits_for_the_feed_ends_with_the_position_that_it_b
 
 
 def test_a_subscription_whose_history_is_being_read_ends_with_the_position_that_it_brought():
-    world = World(max_bytes=1)
-    start = ask(world.client(), channel=CHANNEL)[0]["position"]
+    world = KeepingWorld(max_bytes=1)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
     world.review(1)
-    session = world.client()
-    ask(session, channel=CHANNEL, position=start)
-    history = world.past(CHANNEL)
-    assert ended(session) == ([], start)
-    world.tell(history)
-    recall(session, history)
+    world.commit()
+    session = world.client(auth=False)
+    ask(session, channel=KEPT, position=start)
+    subscription, request = session.next_history_request()
+    session.end(KEPT, "rights_changed")
+    [message] = session.send_queue.said()
+    assert (message["type"], message["position"]) == ("unsubscribed", start)
+    session.on_history(subscription, world.page(request))
     assert session.send_queue.said() == []
+
+
+def test_a_subscription_that_awaits_a_page_ends_with_the_position_of_the_one_before():
+    world = KeepingWorld(max_bytes=1)
+    start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
+    for number in range(3):
+        world.review(number, size=PAGE_BYTES)
+    world.commit()
+    session = world.client(auth=False)
+    ask(session, channel=KEPT, position=start)
+    world.read(session)
+    read_on(session)
+    messages = session.send_queue.said()
+    assert session.delivery.awaits_history
+    session.end(KEPT, "rights_changed")
+    [message] = session.send_queue.said()
+    assert message["position"] == messages[-1]["position"]
 
 
 @pytest.mark.parametrize("rendering", [False, True])

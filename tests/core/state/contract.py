@@ -25,6 +25,10 @@ def pair(serial, first, second, channel=CHANNEL):
     return StoredPair(channel, serial, A, first, B, second, 0)
 
 
+def found(view, vector=None, max_bytes=1 << 30, channel=CHANNEL):
+    return view.since(channel, vector or {}, max_bytes).publications
+
+
 def serials(publications):
     return [each.serial for each in publications]
 
@@ -48,7 +52,7 @@ class StateContract:
             assert view.last_serial == 0
             assert view.get("alive/table", "t") is None
             assert list(view.rows("alive/table")) == []
-            assert view.since(CHANNEL, {}, 1000) == []
+            assert found(view) == []
             assert view.size().entries == view.size().entities == 0
             assert view.size().oldest is None
 
@@ -58,7 +62,7 @@ class StateContract:
         with store.view() as view:
             assert view.head == b"head"
             assert view.get("alive/table", "t") == b"{}"
-            assert view.since(CHANNEL, {}, 1000) == [first]
+            assert found(view) == [first]
             assert view.floors == {A: 5}
             assert view.last_serial == 1
 
@@ -90,10 +94,10 @@ class StateContract:
         made = [publication(1, 10), publication(2, 3, B), publication(3, 11), publication(4, 4, B), publication(5, 20)]
         store.commit(Changes(b"", entries=[*made, publication(6, 21, channel=OTHER)]))
         with store.view() as view:
-            assert view.since(CHANNEL, {}, 1000) == made
-            assert serials(view.since(CHANNEL, {A: 11, B: 4}, 1000)) == [3, 4, 5]
-            assert serials(view.since(CHANNEL, {A: 12}, 1000)) == [2, 4, 5]
-            assert view.since(CHANNEL, {A: 21, B: 5}, 1000) == []
+            assert found(view) == made
+            assert serials(found(view, {A: 11, B: 4})) == [3, 4, 5]
+            assert serials(found(view, {A: 12})) == [2, 4, 5]
+            assert found(view, {A: 21, B: 5}) == []
             assert view.count(CHANNEL, {}) == 5
             assert view.count(CHANNEL, {A: 11, B: 4}) == 3
             assert view.count(CHANNEL, {A: 21, B: 5}) == 0
@@ -101,8 +105,8 @@ class StateContract:
     def test_a_page_has_at_most_its_bytes_but_one_publication(self, store):
         store.commit(Changes(b"", entries=[publication(n, n, frame=b"x" * 40) for n in (1, 2, 3)]))
         with store.view() as view:
-            assert serials(view.since(CHANNEL, {}, 80)) == [1, 2]
-            assert serials(view.since(CHANNEL, {}, 1)) == [1]
+            assert [serials(found(view, max_bytes=most)) for most in (80, 1)] == [[1, 2], [1]]
+            assert [view.since(CHANNEL, {}, most).is_last for most in (119, 120)] == [False, True]
 
     def test_the_latest_are_the_last_of_every_partition(self, store):
         store.commit(Changes(b"", entries=[publication(n, n) for n in (1, 2, 3)] + [publication(4, 1, B)]))
@@ -115,7 +119,7 @@ class StateContract:
         store.commit(Changes(b"", entries=made))
         store.commit(Changes(b"", keep_since=3))
         with store.view() as view:
-            assert view.since(CHANNEL, {}, 1000) == [made[2]]
+            assert found(view) == [made[2]]
             assert view.floors == {A: 21}
             assert view.size().entries == 1
             assert view.size().oldest == 3
@@ -127,7 +131,7 @@ class StateContract:
         for _ in range(10):
             store.commit(Changes(b"", max_bytes=60_000))
         with store.view() as view:
-            left = view.since(CHANNEL, {}, 1_000_000)
+            left = found(view)
             assert 20 < len(left) < 60
             assert left[-1] == made[-1]
             assert view.floors == {A: left[0].offset}
@@ -148,8 +152,8 @@ class StateContract:
     def test_pairs_tell_the_first_that_a_place_may_lack(self, store):
         store.commit(Changes(b"", entries=[pair(1, 10, 5), pair(2, 20, 8), pair(3, 30, 9, OTHER)]))
         with store.view() as view:
-            [found] = view.pairs(CHANNEL, {A: 11})
-            assert (found.first, found.first_offset, found.second, found.second_offset) == (A, 20, B, 8)
+            [one] = view.pairs(CHANNEL, {A: 11})
+            assert (one.first, one.first_offset, one.second, one.second_offset) == (A, 20, B, 8)
             assert list(view.pairs(CHANNEL, {A: 21})) == []
 
     def test_notes_are_of_their_channel_alone(self, store):
@@ -171,14 +175,15 @@ class StateContract:
         with pytest.raises(ValueError, match="serials"):
             store.commit(Changes(b"after", entries=[publication(2, 2)]))
 
-    def test_anew_forgets_all_but_the_serials(self, store):
+    def test_anew_forgets_all(self, store):
         store.commit(Changes(b"", {("t", "1"): b"one"}, {("of", "p", b"a"): True}, [publication(4, 1)], {A: 9}))
         store.commit(Changes(b"new", {("t", "2"): b"two"}, floors={B: 3}, anew=True))
         with store.view() as view:
             assert list(view.rows("t")) == [("2", b"two")]
-            assert list(view.members("of", "p")) == view.since(CHANNEL, {}, 1000) == []
+            assert list(view.members("of", "p")) == found(view) == []
             assert view.floors == {B: 3}
-            assert view.last_serial == 4
+            assert view.last_serial == 0
+        store.commit(Changes(b"new", entries=[publication(1, 1)]))
 
     @settings(suppress_health_check=UNCONCERNED, deadline=None, max_examples=50)
     @given(
@@ -198,10 +203,12 @@ class StateContract:
         store.commit(Changes(b"", entries=entries[10:]))
         vector = {A: a, B: b}
         expected = [each for each in entries if each.channel == CHANNEL and each.offset >= vector[each.partition]]
-        found = []
+        paged = []
         with store.view() as view:
             assert view.count(CHANNEL, vector) == len(expected)
-            while more := view.since(CHANNEL, vector, page * 5):
-                found += more
+            is_last = False
+            while not is_last:
+                more, is_last = view.since(CHANNEL, vector, page * 5)
+                paged += more
                 vector |= {each.partition: each.offset + 1 for each in more}
-        assert found == expected
+        assert paged == expected

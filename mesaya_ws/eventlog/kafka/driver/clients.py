@@ -14,7 +14,6 @@ from kafka.net.compat import KafkaNetClient
 from mesaya_ws.eventlog.kafka.driver import batches
 from mesaya_ws.eventlog.kafka.driver.connections import Connections, Loop, UnthreadedLoop
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
-from mesaya_ws.runtime.work_meter import counted
 from mesaya_ws.settings import Settings, SettingsError
 
 CONNECT_TIMEOUT = 5.0
@@ -158,7 +157,7 @@ async def run_in_thread(work: Callable[[], _Result], interrupt: Callable[[], Non
     async with trio.open_nursery() as nursery:
         nursery.start_soon(interrupt_when_cancelled)
         try:
-            result = await trio.to_thread.run_sync(counted(work), limiter=trio.CapacityLimiter(1))
+            result = await trio.to_thread.run_sync(work, limiter=trio.CapacityLimiter(1))
         except Exception as error:  # noqa: BLE001 - it is raised below, outside of the nursery, which would wrap it
             failure = error
         finally:

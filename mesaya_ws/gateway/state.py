@@ -1,0 +1,216 @@
+"""The state directory of one gateway: opened at the start, written now and then, read for those who come back.
+
+    feed ──capture_changes──▶ commit, in a thread ──▶ store
+    sessions ──▶ history ──read, in a thread──▶ pages of the store
+
+A store that cannot be used is opened again and again; meanwhile the gateway goes on from memory, and says so.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.recovery.history import History
+from mesaya_ws.core.state.interface import Changes, CorruptStateError, Size, StateError, StateView
+from mesaya_ws.runtime.alarm import Alarm
+from mesaya_ws.runtime.clocks import now_ms, steady
+from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.settings import SettingsError
+from mesaya_ws.statestore.directory import StateFolder, StateInUseError, note_ready, note_start
+from mesaya_ws.statestore.store import LmdbState
+
+log = get_logger(__name__)
+
+FLUSH_SECONDS = 2.0
+"""Seconds between two commits, or tries: the more is committed together, the less each record costs."""
+
+FLUSH_ENTRIES = 5000
+"""Entries after which it is time for a commit, however little time has passed."""
+
+LOOK_SECONDS = 0.1
+"""Seconds after which it is looked again whether it is time."""
+
+ROOM_ENTRIES = 50_000
+"""Entries that may wait for a commit while the log's history is read; past that, the log waits."""
+
+Answer = TypeVar("Answer")
+
+
+class State:
+    """The store of `feed` in `folder`, which is taken for the time of the context.
+
+    Entering raises `SettingsError` when other processes have all folders of the directory. Where nothing can be
+    written, that is tried again and again.
+    """
+
+    def __init__(self, folder: StateFolder, feed: Feed, metrics: Metrics, status: Status) -> None:
+        self._folder = folder
+        self._feed = feed
+        self._metrics = metrics
+        self._status = status
+        self._store: LmdbState | None = None
+        self._is_open = False
+        self._damage: str | None = None
+        self._writers, self._readers = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
+        self._tried, self._due = trio.Event(), trio.Event()
+        self._alarm = Alarm(
+            log,
+            "the state directory cannot be used: what is published is kept in memory alone",
+            "the state directory can be used again",
+        )
+
+    def __enter__(self) -> "State":
+        try:
+            self._folder.take()
+        except StateInUseError as error:
+            raise SettingsError([f"STATE_DIR: {error}"]) from error
+        except OSError as error:
+            self._fail(error)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._store is not None:
+            self._store.close()
+        self._folder.release()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the store could not be used the last time."""
+        return self._alarm.is_raised
+
+    def open(self) -> None:
+        """Open the store, for the first time. What cannot be opened is tried again later (`run`)."""
+        try:
+            self._open()
+        except (StateError, StateInUseError, OSError) as error:
+            self._fail(error)
+
+    def _open(self) -> LmdbState:
+        folder = self._folder.take()
+        may_start = self._feed.live or note_start(folder)
+        if self._store is None:
+            self._store = LmdbState(folder)
+        store = self._store
+        store.reopen()
+        if not may_start:
+            self._damage = "The last starts with it did not become ready."
+        if self._damage is not None:
+            store.discard(self._damage)
+            self._damage = None
+        if store.set_aside is not None:
+            log.warning("the state on disk was set aside, and is built anew", reason=store.set_aside)
+        self._is_open = True
+        return store
+
+    def note_ready(self) -> None:
+        """Note that the gateway has become ready with what is in the store."""
+        with suppress(OSError, StateInUseError):
+            note_ready(self._folder.take())
+
+    async def run(self) -> None:
+        """Commit what the feed has made of the log, for ever."""
+        history = self._feed.history
+        tried_at = trio.current_time()
+        while history is not None:
+            with trio.move_on_after(LOOK_SECONDS):
+                await self._due.wait()
+                if self.is_failing:
+                    await trio.sleep_forever()
+            waited = trio.current_time() - tried_at
+            is_due = self._due.is_set() or history.pending >= FLUSH_ENTRIES
+            if waited < FLUSH_SECONDS and (self.is_failing or not is_due):
+                continue
+            self._due = trio.Event()
+            try:
+                await self._flush(history)
+            except (StateError, StateInUseError, OSError) as error:
+                self._fail(error)
+            self._tried.set()
+            self._tried = trio.Event()
+            tried_at = trio.current_time()
+
+    async def make_room(self) -> None:
+        """Wait until what is read of the log's history can be committed in time; unless it cannot be at all."""
+        history = self._feed.history
+        while history is not None and history.pending >= ROOM_ENTRIES and not self._feed.live and not self.is_failing:
+            await self.next_try()
+
+    async def commit_now(self) -> None:
+        """Have all committed that is pending, and return when that has been tried; if it fails, not too often."""
+        self._due.set()
+        await self.next_try()
+
+    async def next_try(self) -> None:
+        """Return after the next try to commit, whether it has failed or not."""
+        await self._tried.wait()
+
+    async def _flush(self, history: History) -> None:
+        """Commit what is pending; open the store before, if it is not. Raises `StateError` and `OSError`."""
+        if not self._is_open:
+            serial = await self._in_thread(self._reopen, self._writers)
+            if serial != history.committed_serial:
+                # Another store than the one that was written, or one that is ahead of what is known of it.
+                history.restart()
+        changes = self._feed.capture_changes(now_ms(), steady())
+        if changes is None:
+            return
+        generation, began = history.generation, trio.current_time()
+        try:
+            size, floors = await self._in_thread(partial(self._commit, changes), self._writers)
+        except BaseException:
+            history.give_back(changes.entries, generation)
+            raise
+        self._metrics.note_state(size, trio.current_time() - began)
+        history.committed(changes.entries, generation, floors)
+        self._alarm.clear()
+        self._status.state = None
+
+    def _reopen(self) -> int:
+        with self._open().view() as view:
+            return 0 if view.head is None else view.last_serial
+
+    def _commit(self, changes: Changes) -> tuple[Size, Mapping[Partition, int]]:
+        store = self._opened
+        store.commit(changes)
+        with store.view() as view:
+            return view.size(), view.floors
+
+    @property
+    def _opened(self) -> LmdbState:
+        if self._store is None:
+            raise StateError("The state store is not open.")
+        return self._store
+
+    def _fail(self, error: Exception) -> None:
+        """Go on without the store until it can be opened again; what is damaged is set aside then."""
+        self._is_open = False
+        if isinstance(error, CorruptStateError):
+            self._damage = str(error)
+        self._metrics.state_failures += 1
+        self._status.state = str(error)
+        self._alarm.set(reason=str(error))
+
+    async def read(self, look: Callable[[StateView], Answer]) -> Answer | None:
+        """Return what `look` finds in the store, in a thread; None if that cannot be read."""
+        if not self._is_open:
+            return None
+        try:
+            return await self._in_thread(partial(self._look, look), self._readers)
+        except StateError as error:
+            self._fail(error)
+            return None
+
+    def _look(self, look: Callable[[StateView], Answer]) -> Answer:
+        with self._opened.view() as view:
+            return look(view)
+
+    async def _in_thread(self, job: Callable[[], Answer], limiter: trio.CapacityLimiter) -> Answer:
+        # What has begun is ended: a commit is never left behind, and no view is open when the store is closed.
+        return await trio.to_thread.run_sync(job, limiter=limiter, abandon_on_cancel=False)

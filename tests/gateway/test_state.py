@@ -1,0 +1,201 @@
+import os
+from functools import partial
+
+import pytest
+import trio
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import LogMetadata, Records, Truncated
+from mesaya_ws.core.log.records import OffsetRange, Partition
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.gateway import state as module
+from mesaya_ws.gateway.state import State
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.settings import SettingsError
+from mesaya_ws.statestore.directory import MAX_STARTS, StateFolder
+from mesaya_ws.statestore.store import FILE
+from tests.core.events import NOW, record
+
+ANNOUNCEMENTS = Partition(topic_of("announcements"), 0)
+CHANNEL = parse_channel("global:announcements")
+PATIENCE = 10
+
+
+class Instance:
+    """A feed that announces, and its state in `directory`."""
+
+    def __init__(self, directory, max_bytes=1 << 20):
+        self.feed = Feed(Hub(), Window(300, max_bytes), 1.0, retention=Retention(1e6, 1 << 30))
+        self.metrics, self.status = Metrics(), Status()
+        self.state = State(StateFolder(directory), self.feed, self.metrics, self.status)
+        self.number = 0
+        self.feed.ingest(LogMetadata({ANNOUNCEMENTS: OffsetRange(0, 0, "id")}, {}), NOW)
+        list(self.feed.process(NOW))
+
+    def announce(self):
+        said = record("announcement.created", f"a{self.number}", offset=self.number, timestamp=NOW, title="t")
+        self.number += 1
+        self.feed.ingest(Records(ANNOUNCEMENTS, [said], 0), NOW)
+        list(self.feed.process(NOW))
+
+    async def committed(self):
+        """Return when what has been announced is in the store."""
+        with trio.fail_after(PATIENCE):
+            while self.metrics.state is None or self.feed.history.pending or self.state.is_failing:
+                await self.state.next_try()
+
+    async def count(self):
+        return await self.state.read(lambda view: view.count(CHANNEL.name, {}))
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch):
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+
+
+@pytest.fixture
+async def instance(tmp_path, nursery):
+    instance = Instance(tmp_path)
+    with instance.state:
+        await trio.to_thread.run_sync(instance.state.open)
+        nursery.start_soon(instance.state.run)
+        yield instance
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_is_published_is_committed_with_its_place(instance):
+    for _ in range(3):
+        instance.announce()
+    await instance.committed()
+    assert await instance.count() == 3
+    assert instance.metrics.state.entries >= 3, "and notes"
+    assert not instance.feed.history.anew
+
+
+async def test_a_second_process_in_the_directory_is_refused_with_a_sentence(instance, tmp_path):
+    with pytest.raises(SettingsError, match=f"STATE_DIR: {tmp_path} is used by another process"):
+        Instance(tmp_path).state.__enter__()
+
+
+async def test_a_store_whose_file_is_deleted_is_begun_anew_and_promises_nothing_before(instance, tmp_path):
+    instance.announce()
+    await instance.committed()
+    (tmp_path / "0" / FILE).unlink()
+    instance.announce()
+    with trio.fail_after(PATIENCE):
+        while not instance.metrics.state_failures or instance.state.is_failing:
+            await instance.state.next_try()
+    instance.announce()
+    await instance.committed()
+    assert await instance.count() == 1
+    assert instance.feed.history.floors[ANNOUNCEMENTS] == 2
+    assert not instance.feed.history.reaches_back(CHANNEL, {ANNOUNCEMENTS: 1})
+    assert instance.status.state is None
+
+
+async def test_a_directory_that_cannot_be_written_is_said_and_used_when_it_can(tmp_path, nursery):
+    place = tmp_path / "state"
+    place.write_text("a file")
+    instance = Instance(place)
+    with instance.state:
+        await trio.to_thread.run_sync(instance.state.open)
+        nursery.start_soon(instance.state.run)
+        instance.announce()
+        assert "STATE" not in str(instance.status.reasons)
+        assert any("The state directory cannot be used" in reason for reason in instance.status.reasons)
+        assert instance.status.state is not None
+        assert await instance.count() is None
+        place.unlink()
+        await instance.committed()
+        assert await instance.count() == 1, "what came meanwhile was kept"
+        assert instance.status.state is None
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_value_that_has_changed_has_the_store_set_aside(instance, tmp_path):
+    instance.announce()
+    await instance.committed()
+    frame = (await instance.state.read(lambda view: view.since(CHANNEL.name, {}, 1000))).publications[0].frame
+    path = tmp_path / "0" / FILE
+    with path.open("r+b") as file:
+        at = path.read_bytes().index(frame)
+        file.seek(at)
+        file.write(b"?" * 4)
+        file.flush()
+        os.fsync(file.fileno())
+    assert await instance.state.read(lambda view: view.since(CHANNEL.name, {}, 1000)) is None
+    with trio.fail_after(PATIENCE):
+        while instance.state.is_failing:
+            await instance.state.next_try()
+    assert path.with_name(f"{FILE}.aside").exists()
+    instance.announce()
+    await instance.committed()
+    assert await instance.count() == 1
+
+
+async def test_a_log_that_has_lost_its_end_begins_the_store_anew(instance):
+    for _ in range(3):
+        instance.announce()
+    await instance.committed()
+    instance.feed.ingest(Truncated(ANNOUNCEMENTS, 1), NOW)
+    list(instance.feed.process(NOW))
+    instance.feed.gaps = []
+    assert not instance.feed.history.reaches_back(CHANNEL, {ANNOUNCEMENTS: 1}), "nothing is answered until then"
+    instance.number = 1
+    instance.announce()
+    await instance.committed()
+    with trio.fail_after(PATIENCE):
+        while instance.feed.history.anew:
+            await instance.state.next_try()
+    assert await instance.count() == 1
+
+
+async def test_a_store_with_which_no_start_succeeds_is_not_used_for_ever(tmp_path):
+    for number in range(MAX_STARTS + 1):
+        assert not (tmp_path / "0" / f"{FILE}.aside").exists(), number
+        instance = Instance(tmp_path)
+        instance.feed.live = False
+        with instance.state:
+            await trio.to_thread.run_sync(instance.state.open)
+    assert (tmp_path / "0" / f"{FILE}.aside").exists()
+
+
+async def test_a_store_with_which_a_process_became_ready_is_used_again(tmp_path):
+    for _ in range(2 * MAX_STARTS):
+        instance = Instance(tmp_path)
+        instance.feed.live = False
+        with instance.state:
+            await trio.to_thread.run_sync(instance.state.open)
+            instance.state.note_ready()
+    assert not (tmp_path / "0" / f"{FILE}.aside").exists()
+
+
+async def test_the_log_waits_at_the_start_while_too_much_is_to_be_committed(tmp_path, monkeypatch, nursery):
+    monkeypatch.setattr(module, "ROOM_ENTRIES", 2)
+    instance = Instance(tmp_path)
+    with instance.state:
+        await trio.to_thread.run_sync(instance.state.open)
+        instance.announce()
+        instance.announce()
+        instance.feed.live = False
+        with trio.move_on_after(0.05) as waiting:
+            await instance.state.make_room()
+        assert waiting.cancelled_caught
+        nursery.start_soon(instance.state.run)
+        with trio.fail_after(PATIENCE):
+            await instance.state.make_room()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_view_that_raises_is_no_error_of_the_caller(instance):
+    def fail(view):
+        raise module.StateError("The disk is gone.")
+
+    assert await instance.state.read(partial(fail)) is None
+    assert instance.state.is_failing
