@@ -34,8 +34,7 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
         _wait_for_feed(session, subscription, wait)
         return
     verdict = None if position is None else feed.check_position(channel, position, wait.since)
-    if not isinstance(verdict, NotReached) and not session.may_see(channel):
-        session.refuse(subscription)
+    if not isinstance(verdict, NotReached) and not session.admit(subscription):
         return
     match verdict:
         case None:

@@ -196,11 +196,20 @@ class Session:
         for name in [name for name, each in self._subscriptions.items() if is_private(each.channel.kind.name)]:
             self.ask_again(name, reason)
 
-    def refuse(self, subscription: Subscription) -> None:
-        """Answer a `subscribe` that there is no right to, and end the subscription."""
-        request, name = subscription.request, subscription.channel.name
-        self._remove(name)
-        self._send_error(_unauthorized(name, None if request is None else request.id))
+    def admit(self, subscription: Subscription) -> bool:
+        """Return whether there is a right to a subscription that is about to begin; if not, say so and end it."""
+        request, channel = subscription.request, subscription.channel
+        if self.may_see(channel):
+            self._note_private(channel)
+            return True
+        self._remove(channel.name)
+        self._send_error(_unauthorized(channel.name, None if request is None else request.id))
+        return False
+
+    def _note_private(self, channel: Channel) -> None:
+        """Have it found by those who take rights away."""
+        if self.limits.auth and is_private(channel.kind.name):
+            self.identities.directory.subscribed(channel.name, self)
 
     def _authenticate(self, message: Auth) -> None:
         """Find out who the client is, by its token; with AUTH=off, it may say so itself."""
@@ -349,7 +358,8 @@ class Session:
         channel = parse_channel(name)
         if channel is None:
             raise error(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
-        if not self.may_see(channel) and not self._may_be_told_later(channel, message.position):
+        is_open = self.may_see(channel)
+        if not is_open and not self._may_be_told_later(channel, message.position):
             raise _unauthorized(name, message.id)
         replaced = self._subscriptions.get(name)
         if replaced is not None:
@@ -359,8 +369,8 @@ class Session:
             raise error(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
         subscription = Subscription(channel, self.delivery.unsettled, message, message.position)
         self._subscriptions[channel.name] = subscription
-        if self.limits.auth and is_private(channel.kind.name):
-            self.identities.directory.subscribed(channel.name, self)
+        if is_open:
+            self._note_private(channel)
         open_or_wait(self, subscription, Wait(self.feed.refreshes))
 
     def _unsubscribe(self, message: Unsubscribe) -> None:

@@ -1,0 +1,176 @@
+"""A platform whose log gives and takes rights, clients of it, and a second reading of who may see what."""
+
+from math import inf
+
+import orjson
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.history import HistoryRead
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import Records, TopicRecreated
+from mesaya_ws.core.log.records import Partition, Record
+from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.session import Limits, Session
+from tests.core.events import NOW, Log
+from tests.core.world import FakeSendQueue, FakeServices
+
+AUTH = Partition(topic_of("auth"), 0)
+T = NOW / 1000
+DAY = "2027-02-01"
+
+
+class Page:
+    """What the table of rights says, read from the records once more, without the code that is tested."""
+
+    def __init__(self):
+        self.owners, self.roles = {}, {}
+
+    def may(self, identity, channel):
+        if identity is None:
+            return False
+        scope, subject, _ = channel.split(":")
+        told, roles = self.roles.get(identity.user, (-inf, ()))
+        if (identity.issued_at is not None and told <= identity.issued_at * 1000) or told == -inf:
+            roles = identity.roles
+        if "ADMIN" in roles:
+            return True
+        return identity.user == (subject if scope == "user" else self.owners.get(subject))
+
+
+class Platform:
+    """A log, what an instance makes of it, and what it has published on each private channel."""
+
+    def __init__(self, max_bytes=1 << 24, steps=lambda: None):
+        self.page, self.log, self.services = Page(), Log(), FakeServices()
+        self.feed = Feed(Hub(), Window(inf, max_bytes), 0.0)
+        self.identities = SessionIdentities(IdentityRules(leeway=5))
+        self.steps = steps
+        self.now, self.number = NOW, 0
+        self.sessions = []
+        self.log.tell(self.feed)
+
+    def client(self, identity=None, most=20):
+        limits = Limits(auth=True, max_subscriptions=most)
+        session = Session("c", self.feed, FakeSendQueue(), limits, self.services, identities=self.identities)
+        self.sessions.append(session)
+        if identity is not None:
+            assert session.identify(identity, self.now / 1000)
+        return session
+
+    # What the platform's services write
+
+    def reservation(self, restaurant, guest="guest", size=0):
+        self.number += 1
+        data = {"restaurantId": restaurant, "userId": guest, "reservationTime": f"{DAY}T10:00:00Z", "status": "PENDING"}
+        self.write(
+            self.log.says("reservation.created", f"v{self.number}", timestamp=self._tick(), **data, note="x" * size)
+        )
+
+    def owner(self, restaurant, user):
+        what = "restaurant.updated" if restaurant in self.page.owners else "restaurant.created"
+        said = self.log.says(what, restaurant, timestamp=self._tick(), ownerId=user)
+        self.page.owners[restaurant] = user
+        self.write(said)
+
+    def delete(self, restaurant):
+        said = self.log.says("restaurant.deleted", restaurant, timestamp=self._tick())
+        self.page.owners.pop(restaurant, None)
+        self.write(said)
+
+    def roles(self, user, *roles):
+        value = {"type": "user.roles_updated", "payload": {"userId": user, "roles": roles}}
+        said = Record(*AUTH, self.log.ends[AUTH], self._tick(), None, orjson.dumps(value))
+        self.log.ends[AUTH] += 1
+        self.log.records.append(said)
+        self.page.roles[user] = (said.timestamp, roles)
+        self.write(said)
+
+    def _tick(self):
+        self.now += 1000
+        return self.now
+
+    def recreate(self, domain):
+        """Delete a topic and create it again: all that it said is forgotten."""
+        topic = topic_of(domain)
+        self.log.ids[topic] = "another"
+        self.log.ends[Partition(topic, 0)] = 0
+        self.log.records = [each for each in self.log.records if each.topic != topic]
+        self.page.owners.clear()
+        self.feed.ingest(TopicRecreated(topic, "another"), self.now)
+        self.feed.ingest(self.log.sources(), self.now)
+        self._process()
+
+    # What the instance does
+
+    def write(self, *records):
+        """Have the instance process records, all in one go if it can, as the gateway does."""
+        for record in records:
+            self.feed.ingest(Records(Partition(record.topic, record.partition), [record], 0), self.now)
+        self._process()
+
+    def _process(self):
+        for _ in self.feed.process(self.now):
+            for _ in self.feed.hub.fan_out():
+                pass
+            self.steps()
+            gaps, self.feed.gaps = self.feed.gaps, []
+            for session in self.sessions:
+                for gap in gaps:
+                    session.resync(*gap)
+            if not self.feed.is_mid_record:
+                changes, self.feed.rights_changes = self.feed.rights_changes, []
+                for _ in self.identities.apply(changes):
+                    self.steps()
+
+    def look(self):
+        """Have the instance look at the whole log."""
+        self.feed.ingest(self.log.sources(), self.now)
+        for _ in self.feed.process(self.now):
+            pass
+
+    def ahead(self):
+        """Return another instance, which has read all of the log."""
+        feed = Feed(Hub(), Window(inf, 1 << 24), 0.0)
+        return self.log.tell(feed)
+
+    def history(self, session):
+        """Read for a session what it asks for."""
+        wanted = list(session.history_requests)
+        past = HistoryRead(wanted, self.feed, 0.0, 1 << 24)
+        self.log.tell(past.feed)
+        list(past.feed.process(self.now))
+        return past, wanted
+
+    def rendered(self, session):
+        """Return the snapshot that a session waits for."""
+        snapshot = self.feed.snapshot(session.delivery.to_render)
+        for _ in snapshot.write():
+            pass
+        return snapshot
+
+    def finish(self, session):
+        """Do all that a session waits for, until nothing is left."""
+        for _ in range(100):
+            session.send_queue.backlogged = session.send_queue.deferred = False
+            session.resume()
+            if session.history_requests:
+                session.on_history(*self.history(session))
+            if session.delivery.to_render is not None:
+                session.delivery.on_rendered(self.rendered(session))
+            list(session.retry_waiting())
+            if not session.delivery.unsettled:
+                return
+            self.look()
+        raise AssertionError("it does not end")
+
+
+def signed(user, roles=(), issued=T, until=10_000.0):
+    return Identity(user, tuple(roles), issued, T + until)
+
+
+def parsed(channel):
+    return parse_channel(channel)
