@@ -30,7 +30,7 @@ LISTED = {
 
 
 class Played:
-    """A feed that is told records, and the largest event and snapshot of each kind of channel since it began."""
+    """A feed that takes records, and the largest event and snapshot of each kind of channel since it began."""
 
     def __init__(self):
         self.feed = Feed(Hub(), Window(math.inf, 1 << 30), 0)

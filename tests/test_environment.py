@@ -110,7 +110,7 @@ def test_origins_become_what_browsers_send(tmp_path):
         ({"AUTH": "off", "HOST": "::"}, "::"),
     ],
 )
-def test_what_is_open_to_everybody_listens_for_this_machine_alone_unless_told_otherwise(tmp_path, given, host):
+def test_gateway_without_auth_listens_on_loopback_unless_host_is_set(tmp_path, given, host):
     assert load_settings(given, tmp_path).host == host
 
 
@@ -181,7 +181,7 @@ def test_the_state_topic_may_not_be_followed_though_it_is_our_own(tmp_path):
         load_settings(asking, tmp_path)
 
 
-def test_all_problems_are_told_at_once(tmp_path):
+def test_all_problems_are_reported_at_once(tmp_path):
     with pytest.raises(SettingsError) as caught:
         load_settings({"PORT": "x", "PING_TIMEOUT": "0", "AUTH": "2"}, tmp_path)
     assert len(caught.value.problems) == 3

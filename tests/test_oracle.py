@@ -238,7 +238,7 @@ def test_an_image_goes_where_the_thing_belongs_that_it_shows() -> None:
     }
 
 
-def test_a_dish_that_only_its_menu_told_of_can_be_deleted_by_its_id() -> None:
+def test_dish_known_only_by_its_menu_can_be_deleted_by_its_id() -> None:
     menu = event(
         "menus",
         "created",

@@ -23,4 +23,4 @@ def hints(settings: Settings, command: str, *, elsewhere: bool) -> Iterator[str]
     yield f"  {command} tail{url} --snapshot global:restaurants"
     if not settings.kafka_brokers:
         yield f"  {command} produce --sample"
-    yield f"or connect a browser, or wscat, to ws://{address}/ws; http://{address}/health tells how it is."
+    yield f"or connect a browser, or wscat, to ws://{address}/ws; http://{address}/health says how it is."

@@ -52,7 +52,7 @@ def _trusting(_: click.Context, __: click.Parameter, path: str | None) -> ssl.SS
 def tail(channels: tuple[str, ...], url: str | None, tls: ssl.SSLContext | None, as_json: bool, snapshot: bool) -> None:
     """Subscribe to CHANNELS and print what arrives, until interrupted.
 
-    Standard error tells of the connection: that there is one, what is subscribed, or why there is none.
+    Standard error is about the connection: that there is one, what is subscribed, or why there is none.
     """
     url = url or f"ws://{service_address(usable_settings())}/ws"
     try:
@@ -71,7 +71,7 @@ async def _tail(
     channels: tuple[str, ...], url: str, tls: ssl.SSLContext | None, *, as_json: bool, snapshot: bool
 ) -> None:
     console, teller = Console(), _Teller(url)
-    async with connect(url, tls=tls, notify=teller.tell) as session, trio.open_nursery() as nursery:
+    async with connect(url, tls=tls, notify=teller.report) as session, trio.open_nursery() as nursery:
         nursery.start_soon(teller.tell_of_silence)
         for channel in channels:
             await session.subscribe(channel, snapshot=snapshot)
@@ -92,7 +92,7 @@ class _Teller:
         self._has_been_connected = False
         self._said = ""
 
-    def tell(self, notice: Notice) -> None:
+    def report(self, notice: Notice) -> None:
         """Print a notice of the client."""
         match notice:
             case Connected(connection) if self._has_been_connected:

@@ -1,12 +1,12 @@
-"""Whether a log answers: followers hear it once when it stops, and once when it answers again."""
+"""Whether a log answers: followers receive one event when it stops, and one when it answers again."""
 
 from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
 
 
 class Availability:
-    """What a follower has been told of one log.
+    """What a follower knows of one log.
 
-    trouble      told before     event
+    trouble      known before    event
     a sentence   available       Unavailable(sentence)
     a sentence   unavailable     none: the first reason stands
     None         unavailable     Available

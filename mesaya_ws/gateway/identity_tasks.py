@@ -24,7 +24,7 @@ Reading = tuple[str, str, Callable[[], Awaitable[None]], trio.Event]
 class Identities:
     """`authentication` is None with AUTH=off, where tokens do not count; `revocations`, where none is verified.
 
-    Sessions that live on are told of a revocation by `revocations.on_revoked`.
+    `revocations.on_revoked` passes a revocation on to the sessions that live on.
     """
 
     authentication: Authentication | None

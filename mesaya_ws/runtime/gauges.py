@@ -64,4 +64,4 @@ class Gauges(Collector):
         for (outcome, reason), count in tally.resumes.items():
             resumes.add_metric([outcome, str(reason)], count)
         yield resumes
-        yield CounterMetricFamily("mesaya_snapshots", "States told to clients.", tally.snapshots)
+        yield CounterMetricFamily("mesaya_snapshots", "Snapshots sent to clients.", tally.snapshots)

@@ -4,7 +4,7 @@ more handshakes of the address than there may be?  ─▶ 429
 not a handshake of RFC 6455, or of a foreign page? ─▶ 4xx
 two tokens?                                        ─▶ 400
 a bad one, in the header `Authorization`           ─▶ 401
-a bad one, as a sub-protocol                       ─▶ opened, told, and closed: a page cannot see a status
+a bad one, as a sub-protocol                       ─▶ opened, sent an error, and closed: a page cannot see a status
 """
 
 from typing import NamedTuple

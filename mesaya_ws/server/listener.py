@@ -27,7 +27,7 @@ HUNG_UP = frozenset(
         *("ENETDOWN", "ENETUNREACH", "ENONET", "EHOSTDOWN", "EHOSTUNREACH", "ENOSR", "ESOCKTNOSUPPORT"),
     )
 )
-"""What accept(2) tells of a connection that has failed already; the others are well, as Trio has it, too."""
+"""What accept(2) reports of a connection that has failed already; the others are well, as Trio has it, too."""
 
 OVERLOADED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Why the system gives no more connections, but may again when some have ended (accept(2))."""

@@ -39,7 +39,7 @@ async def read_request(
 
 def _received_already(stream: trio.SocketStream) -> bytes:
     """Return what can be read without waiting: of many who come at once, the whole head, for some 40 µs less."""
-    with suppress(OSError):  # nothing came, or a fault that whoever waits for more is told again
+    with suppress(OSError):  # nothing came, or a fault that is raised again where more is waited for
         return os.read(stream.socket.fileno(), RECEIVE)
     return b""
 

@@ -51,7 +51,7 @@ _LOST = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.Ve
 class LmdbState:
     """A `StateStore` in a folder, which must exist and be nobody else's (see `directory`).
 
-    It is opened by `reopen`. `set_aside` tells, in a sentence, why what was there could not be used; None if it could.
+    It is opened by `reopen`. `set_aside` says, in a sentence, why what was there could not be used; None if it could.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -279,7 +279,7 @@ class LmdbView:
 
     @property
     def head(self) -> bytes | None:
-        """What the last commit told of its place in the log."""
+        """What the last commit said of its place in the log."""
         return self._meta(b"head")
 
     @property

@@ -71,11 +71,11 @@ class Books:
 
     def notice(self, payload: bytes, now: float) -> None:
         """Enter a message that came at `now` (s since the epoch), if it is an event; its own time is all it tells."""
-        told = TIMESTAMP.search(payload)
-        if told and POSITION.search(payload):
+        sent = TIMESTAMP.search(payload)
+        if sent and POSITION.search(payload):
             self.now.deliveries += 1
             self.total += 1
-            self.now.latency.record(int((now - datetime.fromisoformat(told[1].decode()).timestamp()) * 1e6))
+            self.now.latency.record(int((now - datetime.fromisoformat(sent[1].decode()).timestamp()) * 1e6))
 
     def fail(self, reason: str) -> None:
         """Count a connection that did not come about, or that broke."""

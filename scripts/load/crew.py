@@ -58,9 +58,9 @@ class Crew:
         """End the swarms; yield the last that they have seen, and at last what is missing of what was `fed`."""
         for index, pipe in enumerate(self._swarms):
             pipe.send(("finish", fed))
-            while not isinstance(told := _hear(pipe), Finished):
-                yield index, told
-            yield index, told
+            while not isinstance(message := _hear(pipe), Finished):
+                yield index, message
+            yield index, message
 
     def wait_for_feed(self) -> None:
         """Wait until the feed is ready to begin."""

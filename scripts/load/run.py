@@ -16,7 +16,7 @@ from load.result import Result
 from load.tally import Tally
 
 FIRST_TIMEOUT = 10.0
-"""Seconds until at least one client has come; where nobody gets in, nobody waits long to be told so."""
+"""Seconds until at least one client has come; where nobody gets in, nobody waits long for that."""
 
 CONNECT_TIMEOUT = 60.0
 """Seconds without another client that has come, after which those that are missing are given up."""
@@ -243,12 +243,12 @@ class Run:
 
     def _finish(self, fed: list[int]) -> tuple[int, int]:
         lost = late = 0
-        for index, told in self._crew.finish(fed):
-            if isinstance(told, Finished):
-                lost += told.lost
-                late += told.late
+        for index, message in self._crew.finish(fed):
+            if isinstance(message, Finished):
+                lost += message.lost
+                late += message.late
             else:
-                self.tally.add(index, told)
+                self.tally.add(index, message)
         return lost, late
 
     def _pass(self, phase: str, seconds: float) -> None:

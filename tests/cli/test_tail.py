@@ -25,7 +25,7 @@ def test_tail_wants_an_authority_that_it_can_use(run, tmp_path):
         assert words in result.stderr
 
 
-def test_each_change_of_the_connection_is_told_once(capsys):
+def test_each_change_of_the_connection_is_reported_once(capsys):
     teller = tail._Teller("ws://h/ws")
     for notice in (
         Disconnected("nothing listens there"),
@@ -37,7 +37,7 @@ def test_each_change_of_the_connection_is_told_once(capsys):
         Subscribed("global:restaurants", True),
         Subscribed("global:restaurants", False),
     ):
-        teller.tell(notice)
+        teller.report(notice)
     assert capsys.readouterr().err.splitlines() == [
         "mesaya-ws: not connected to ws://h/ws: nothing listens there; trying again.",
         "mesaya-ws: connected to ws://h/ws, as a-1.",
@@ -51,7 +51,7 @@ def test_each_change_of_the_connection_is_told_once(capsys):
 
 def test_what_may_be_secret_in_a_url_is_not_repeated(capsys):
     teller = tail._Teller("wss://ann:hunter2@h:9/ws?token=hunter2")
-    teller.tell(Disconnected("nothing listens there"))
+    teller.report(Disconnected("nothing listens there"))
     assert capsys.readouterr().err == "mesaya-ws: not connected to wss://h:9/ws: nothing listens there; trying again.\n"
 
 

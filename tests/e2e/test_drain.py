@@ -55,7 +55,7 @@ async def connect(stack, port):
     return client
 
 
-async def test_clients_under_load_hear_everything_up_to_their_close_and_the_rest_elsewhere(start_gateway, tmp_path):
+async def test_clients_under_load_resume_elsewhere_without_a_gap(start_gateway, tmp_path):
     leaving = start_gateway(DRAIN_SECONDS=str(DRAIN_SECONDS))
     staying = start_gateway()
     settings = Settings(event_log_file=tmp_path / "mesaya-ws.sqlite3")

@@ -43,7 +43,7 @@ def test_clients_that_do_not_take_part_do_not_hold_up_the_end(start_gateway):
         assert gateway.wait() == 0
 
 
-def test_while_clients_are_sent_away_nobody_is_let_in_and_a_second_signal_ends_it_at_once(start_gateway):
+def test_draining_gateway_admits_nobody_and_ends_at_a_second_signal(start_gateway):
     gateway = start_gateway(DRAIN_SECONDS="3600", CLOSE_TIMEOUT="600")
     with connected(gateway.url), raw(gateway.port) as half, raw(gateway.port) as late:
         half.send(b"GET /health HTTP/1.1\r\n")

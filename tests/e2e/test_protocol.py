@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -9,10 +10,13 @@ from mesaya_ws.core.wire.codes import CLOSE_CODES, ERROR_CODES
 from tests.e2e.client import connected
 from tests.e2e.gateway import running
 from tests.e2e.raw import raw
+from tests.issuer import Issuer
 from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close, frame
 
 TABLES = "restaurant:r1:tables"
 MOST_BYTES = 1000
+ISSUER = Issuer("RSA")
+BEARER = f"bearer.{ISSUER.token(iat=time.time() - 60, exp=time.time() + 3600)}"
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +24,7 @@ def gateway(tmp_path_factory):
     """One for all tests here: they do not disturb one another, which is what they are about."""
     settings = {
         "AUTH": "on",
+        "JWT_PUBLIC_KEY": ISSUER.pem,
         "PUBLISH_TOKEN": "a token of the tests",
         "MAX_MESSAGE_BYTES": str(MOST_BYTES),
         "MAX_SUBSCRIPTIONS": "3",
@@ -169,9 +174,10 @@ def test_channels_outside_the_grammar(client, channel):
 
 @pytest.mark.parametrize(
     ("offered", "selected"),
-    [(None, None), (["mesaya.v1"], "mesaya.v1"), (["bearer.x", "mesaya.v1"], "mesaya.v1"), (["graphql-ws"], None)],
+    [(None, None), (["mesaya.v1"], "mesaya.v1"), ([BEARER, "mesaya.v1"], "mesaya.v1"), (["graphql-ws"], None)],
+    ids=["none", "ours", "ours_after_a_token", "another"],
 )
-def test_a_client_that_offers_sub_protocols_is_told_ours_or_none(gateway, offered, selected):
+def test_sub_protocols_that_are_offered_are_answered_with_ours_or_none(gateway, offered, selected):
     with connected(gateway.url, subprotocols=offered) as client:
         assert client.socket.subprotocol == selected
         assert client.ask(type="ping")["type"] == "pong"
@@ -238,7 +244,7 @@ EMPTY_FRAGMENT = frame(b"", CONTINUATION, final=False)
         pytest.param(frame(b"\x03", 0x8), 1002, id="close with half a code"),
     ],
 )
-def test_who_breaks_the_protocol_or_a_limit_is_told_and_sent_away(gateway, bystander, sent, code):
+def test_violation_of_the_protocol_or_a_limit_closes_with_its_code(gateway, bystander, sent, code):
     before = gateway.metric("mesaya_connections_closed_total", code=str(code))
     with raw(gateway.port) as client:
         client.shake_hands()

@@ -111,7 +111,7 @@ def test_all_workers_show_everything_and_their_metrics_add_up(gateway, tmp_path)
             assert gateway.metric("mesaya_messages_sent_total", worker=str(number)) == 3 * len(some)
 
 
-def test_a_worker_that_is_killed_comes_back_and_the_clients_of_the_other_notice_nothing(gateway, tmp_path):
+def test_killed_worker_is_replaced_and_other_workers_clients_stay(gateway, tmp_path):
     first = ready(gateway)
     with clients_of_both(gateway) as by_worker:
         os.kill(first[1], signal.SIGKILL)
@@ -145,7 +145,7 @@ def test_a_reload_replaces_all_workers_and_refuses_nobody(gateway, tmp_path):
         assert client.ask(type="subscribe", channel="global:restaurants")["code"] == "too_many_subscriptions"
 
 
-def test_when_it_is_told_to_end_its_workers_send_their_clients_away(gateway):
+def test_stopped_supervisor_drains_its_workers(gateway):
     workers = ready(gateway)
     with clients_of_both(gateway) as by_worker:
         gateway.send_signal(signal.SIGTERM)

@@ -788,7 +788,7 @@ async def test_no_thread_is_left(store: KafkaStore):
     assert kafka_threads() == before
 
 
-async def test_a_follower_that_is_cancelled_while_its_look_hangs_ends_with_all_its_threads(
+async def test_follower_cancelled_during_a_hanging_refresh_ends_its_threads(
     kafka_broker: Broker, store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
 ):
     hanging, ended, frozen = threading.Event(), trio.Event(), False

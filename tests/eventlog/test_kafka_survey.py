@@ -205,7 +205,7 @@ def test_a_topic_that_does_not_exist_is_not_one_that_may_not_be_asked_for():
 
 
 @pytest.mark.parametrize(("allowed", "is_refused"), [(ALL, False), (["DESCRIBE"], True), ([], False)])
-def test_the_right_to_read_is_told_by_the_brokers_that_tell_of_rights(allowed: list[str], is_refused: bool):
+def test_right_to_read_is_known_from_brokers_that_report_rights(allowed: list[str], is_refused: bool):
     found = metadata({"a": [Part(0, 4, 4)]}, allowed=allowed)
     assert kinds(found) == [("a", None, Hindrance.REFUSED)] * is_refused
     assert set(found.extents) == {Partition("a", 0)}, "what there is, is known all the same"

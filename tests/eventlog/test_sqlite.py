@@ -211,7 +211,7 @@ async def test_a_compacted_topic_does_not_make_the_file_grow(store: SqliteStore)
 # Retention
 
 
-async def test_a_follower_is_told_of_what_was_removed_before_it_came_there(store: SqliteStore):
+async def test_follower_gets_a_gap_for_records_removed_before_it_came(store: SqliteStore):
     async with store.open() as log, trio.open_nursery() as nursery:
         page = PAGE_RECORDS
         await log.append(numbered(TOPICS[0], page) + numbered(TOPICS[0], 10) + numbered(TOPICS[1], 10))
@@ -691,9 +691,7 @@ async def test_who_appends_to_an_older_copy_in_the_same_file_begins_an_epoch(sto
         assert await log.lost_ends({A: await place_of(log, A, 8)}) == set()
 
 
-async def test_who_was_told_of_an_older_copy_begins_an_epoch_though_only_others_had_appended(
-    store: SqliteStore, tmp_path: Path
-):
+async def test_epoch_begins_for_a_follower_of_an_older_copy(store: SqliteStore, tmp_path: Path):
     async with store.open() as others, store.open() as log, following(log) as ear:
         await log.append(numbered(A.topic, 1))
         await others.append(numbered(A.topic, 2))

@@ -131,9 +131,7 @@ async def test_when_the_log_does_not_answer_the_client_is_informed(nursery):
     assert client.send_queue.said() == [*FAILED, {"offset": 0}]
 
 
-async def test_an_append_that_is_not_acknowledged_is_given_up_with_all_that_have_waited_as_long(
-    nursery, autojump_clock
-):
+async def test_append_without_acknowledgement_times_out_with_all_that_waited_as_long(nursery, autojump_clock):
     clients = Clients()
     nursery.start_soon(clients.appends.run)
     client = clients.client()

@@ -453,7 +453,7 @@ async def test_a_large_one_has_many_parts_and_may_be_compacted_while_it_is_read(
         assert instance.tables == [*names, "last", "unwritten"]
 
 
-async def test_a_state_topic_of_which_nothing_is_known_now_is_waited_for_and_never_overwritten(
+async def test_unknown_state_topic_is_waited_for_and_never_overwritten(
     clock: MockClock, log: FakeLog, state: FakeLog, kept: None
 ):
     await log.remove_before(Partition(TABLES, 0), 2)
@@ -474,7 +474,7 @@ async def test_a_state_topic_of_which_nothing_is_known_now_is_waited_for_and_nev
         assert instance.tables == later.tables == ["t1", "t2", "n0", "n1", "n2"]
 
 
-async def test_a_log_that_is_not_known_in_full_is_waited_for_before_a_checkpoint_is_chosen(
+async def test_checkpoint_is_chosen_only_when_the_whole_log_is_known(
     clock: MockClock, log: FakeLog, state: FakeLog, kept: None
 ):
     log.hide(SECTIONS)

@@ -70,9 +70,7 @@ async def test_what_waits_is_ingested_before_anything_is_processed(autojump_cloc
     assert world.feed.live
 
 
-async def test_so_many_events_that_wait_are_ingested_that_processing_is_never_put_off_for_ever(
-    autojump_clock: MockClock, world
-):
+async def test_waiting_events_are_ingested_up_to_a_bound_before_processing(autojump_clock: MockClock, world):
     for number in range(EVENTS_AHEAD + 1):
         world.send(1, number)
     events = [event for event in await world.advance() if isinstance(event, LogMetadata | Records)]

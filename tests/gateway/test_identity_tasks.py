@@ -19,7 +19,7 @@ def test_identities_without_keys_or_with_auth_off_verify_nothing():
     assert isinstance(build_identities(Settings(), Metrics(), None).authentication, NoKeys)
 
 
-async def test_gateway_is_starting_until_the_revocations_are_read_and_then_a_revoked_token_is_dead(autojump_clock):
+async def test_gateway_is_starting_until_revocations_are_read(autojump_clock):
     log, status = FakeLog((REVOCATIONS,)), Status(caught_up=True)
     identities = build_identities(Settings(jwt_secret=ts.SecretStr(SECRET)), Metrics(), log)
     now = now_ms() // 1000

@@ -146,7 +146,7 @@ class Owner:
         self.session = session
 
 
-async def test_others_run_while_a_gap_is_announced_to_many_and_until_then_no_position_after_it_is_sent(nursery):
+async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_position(nursery):
     channel, count = "restaurant:r:reviews", 4 * YIELD_EVERY
     reviews = Partition(topic_of("reviews"), 0)
     feed, steps, told = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []

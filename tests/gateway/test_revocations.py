@@ -97,7 +97,7 @@ async def test_log_that_does_not_answer_is_told_and_the_instance_goes_on(log, au
         nursery.cancel_scope.cancel()
 
 
-async def test_revocation_that_is_not_read_back_in_time_is_not_told_as_done(log, autojump_clock):
+async def test_revocation_not_read_back_in_time_is_not_confirmed(log, autojump_clock):
     here = TokenRevocations(log, AGE)  # nobody reads
     before = trio.current_time()
     with pytest.raises(LogUnavailableError, match="not read back"):

@@ -109,7 +109,7 @@ async def test_http_is_served_on_the_same_port(log):
         assert "\nmesaya_subscriptions 1.0\n" in books
 
 
-async def test_records_that_cannot_be_decoded_are_logged_and_counted_and_the_stream_goes_on(log, logged):
+async def test_undecodable_records_are_logged_and_counted_and_the_stream_continues(log, logged):
     topic = "mesa-ya.reviews.events"
     async with running() as gateway:
         client = await gateway.subscribed()
@@ -203,7 +203,7 @@ async def test_a_part_of_the_log_that_is_not_known_at_the_start_is_waited_for_an
         assert (await gateway.get("/health/ready")).json["status"] == "ok"
 
 
-async def test_a_part_of_the_log_that_cannot_be_read_any_more_is_named_and_the_others_go_on(log):
+async def test_partition_that_becomes_unreadable_is_named_and_others_continue(log):
     async with running() as gateway:
         client = await gateway.subscribed()
         log.hide(topic_of("menus"))

@@ -94,7 +94,7 @@ async def test_a_log_that_does_not_answer_is_reported(log: FakeLog):
             await topic.write(checkpoint(1))
 
 
-async def test_a_topic_that_was_written_past_the_end_that_it_had_lost_is_read_from_its_beginning(log: FakeLog):
+async def test_topic_written_past_its_lost_end_is_read_from_its_beginning(log: FakeLog):
     topic = StateTopic(log, STATE)
     kept = await topic.write(checkpoint(1, parts=3))
     await topic.read_on()

@@ -130,7 +130,7 @@ def test_standard_error_is_where_it_goes(capsys):
     assert "it rains" in capsys.readouterr().err
 
 
-async def test_what_a_task_is_about_is_told_by_those_that_it_starts_and_by_no_other(logged):
+async def test_log_context_of_a_task_is_inherited_by_its_children_only(logged):
     async def work(name):
         bind_context(connection=name)
         async with trio.open_nursery() as nursery:

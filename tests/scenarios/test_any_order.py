@@ -319,7 +319,7 @@ def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
     )
 
 
-def test_what_waited_in_several_partitions_is_all_told_with_its_parent():
+def test_records_waiting_in_several_partitions_are_published_with_their_parent():
     # The one that waits last brings an earlier record of its own, in the partition of the one that waited first.
     log = Log(partitions=2)
     restaurant = log.says("restaurant.created", "Q")
@@ -374,7 +374,7 @@ def test_what_waits_for_one_that_waits_follows_it_to_another_parent():
     assert isinstance(other.feed.coverage.check(channel, one.feed.position(channel)), Recoverable)
 
 
-def test_what_goes_to_a_parent_that_is_known_here_alone_went_with_its_images_elsewhere():
+def test_images_of_a_parent_known_only_here_were_published_elsewhere():
     log = Log(partitions=1)
     known = [
         log.says("restaurant.created", "R"),
@@ -444,7 +444,7 @@ def test_the_latest_notifications_are_the_same_in_any_order_of_arrival(seed):
     assert len(latest(one)) == oracle.LATEST
 
 
-def test_what_came_late_from_where_nobody_knew_is_told_to_be_unsure():
+def test_late_record_of_an_unknown_place_makes_positions_inconsistent():
     log = Log(partitions=2)
     known = [log.says("restaurant.created", id) for id in "RQ"]
     known.append(log.says("section.created", "here", restaurantId="R"))
@@ -559,7 +559,7 @@ def test_who_comes_back_to_the_instance_where_it_was_reads_all_of_it_in_the_stor
         assert missed == [one for one in everything if one.offset >= vector.get(one.partition, 0)]
 
 
-def test_a_topic_that_is_created_again_is_the_same_to_who_was_there_and_who_starts_later():
+def test_recreated_topic_is_the_same_for_old_and_new_instances():
     before, after = Log(), Log()
     for log in (before, after):
         log.says("restaurant.created", "R")

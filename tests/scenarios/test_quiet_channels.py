@@ -150,7 +150,7 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS, st.sampled_from([0, 500, 1 << 20]))
-def test_from_every_place_one_goes_on_with_what_comes_after_it_or_hears_that_it_is_gone(actions, max_bytes):
+def test_any_position_is_resumed_exactly_or_answered_with_the_reason(actions, max_bytes):
     log = Log()
     session = client(log.replica(max_bytes=max_bytes))
     ask(session, channel=QUIET)

@@ -142,7 +142,7 @@ async def test_who_was_too_slow_is_sent_away_and_resumes():
         assert received == [*map(str, range(number)), "while it was away"]
 
 
-async def test_who_was_slow_and_folds_knows_the_newest_of_each_table_and_is_live_again():
+async def test_slow_conflating_client_has_the_newest_tables_and_is_live():
     async with restaurant("conflate") as here:
         slow, connection, _ = await here.client()
         for number in range(200):
@@ -182,7 +182,7 @@ async def until(holds):
 
 
 @pytest.mark.slow
-async def test_many_that_ask_for_a_large_state_and_read_nothing_share_one_and_are_given_up():
+async def test_slow_clients_share_one_large_snapshot_and_are_closed():
     tracemalloc.start()
     try:
         async with crowd(0):
@@ -222,7 +222,7 @@ async def test_states_of_different_moments_are_bounded_and_the_oldest_give_way()
         assert got == (CLOSE, (4008).to_bytes(2) + b"slow")
 
 
-async def test_what_happens_while_a_large_state_is_taken_waits_in_the_window_and_follows_it():
+async def test_events_during_a_large_snapshot_follow_it_from_the_window():
     async with crowd(1) as (here, [client]):
         for number in range(100):
             here.table("t0", str(number))

@@ -326,7 +326,7 @@ async def test_nobody_keeps_probes_out_by_being_slow(full):
 # One address
 
 
-async def test_address_that_holds_as_many_connections_as_it_may_is_refused_and_others_are_not(nursery):
+async def test_address_at_its_connection_limit_is_refused_and_others_are_not(nursery):
     world = World(nursery, max_connections_per_address=2)
     first, second = [world.connect("192.0.2.1") for _ in range(2)]
     await trio.testing.wait_all_tasks_blocked()

@@ -15,7 +15,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_process_in_the_same_directory_gets_a_sentence_and_the_place_when_the_first_was_killed(tmp_path):
+def test_directory_in_use_is_refused_until_its_owner_is_killed(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -76,7 +76,7 @@ def test_merged_metrics_accept_any_label(counts):
     assert told == {(name, labels | {("worker", "7")}): value for (name, labels), value in samples(alone).items()}
 
 
-async def test_rendered_metrics_are_current_for_this_worker_and_as_last_written_for_others(tmp_path):
+async def test_rendered_metrics_are_current_for_this_worker_only(tmp_path):
     first, second = Metrics(messages_out=1), Metrics(messages_out=10)
     directories = [MetricsDirectory(tmp_path, 1), MetricsDirectory(tmp_path, 2)]
     await directories[0].render(lambda: page(first))

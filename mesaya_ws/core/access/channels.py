@@ -36,7 +36,7 @@ RESTAURANT_KINDS = {
         ),
         _kind("menu", "menus", "restaurants"),
         _kind("reviews", "reviews", "restaurants"),
-        # What an image is of tells where it belongs.
+        # Where an image belongs follows from what it is of.
         _kind("info", *("images", "sections", "tables", "menus", "restaurants"), own=(PARENTS,)),
     )
 }
@@ -46,7 +46,7 @@ USER_KINDS = {
         _kind(
             "notifications",
             *("reservations", "payments", "owner-upgrade", "subscriptions", "restaurants"),
-            own=(PARENTS,),  # may tell who owns a restaurant
+            own=(PARENTS,),  # may say who owns a restaurant
             has_history=True,
         ),
     )

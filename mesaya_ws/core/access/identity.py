@@ -9,7 +9,7 @@ from attrs import frozen
 class Identity:
     """A user, as a token said; or as the client said itself, where `AUTH=off` believes everybody.
 
-    Times are seconds since 1970. `roles` are the token's: the log may have told of others since (`access.rights`).
+    Times are seconds since 1970. `roles` are the token's: the log may have others since then (`access.rights`).
     """
 
     user: str

@@ -54,18 +54,18 @@ class RevokedTokens:
     def __init__(self, max_age: float, most: int = MAX_REVOCATIONS) -> None:
         self._max_age = round(max_age * 1000)
         self._most = most
-        # By user: before what, and until when that counts; those told last come last.
+        # By user: before what, and until when that counts; the latest ones come last.
         self._entries: dict[str, tuple[int, int]] = {}
         self._floor = (0, 0)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, revocation: Revocation, told: int, now: int) -> None:
-        """Take in a revocation that the log took at the time `told`; all times are in ms since 1970."""
+    def put(self, revocation: Revocation, appended_at: int, now: int) -> None:
+        """Take in a revocation that was appended to the log at that time; all times are in ms since 1970."""
         user, before = revocation
         known, until = self._entries.pop(user, (0, 0))
-        self._entries[user] = max(before, known), max(until, max(told, before) + self._max_age)
+        self._entries[user] = max(before, known), max(until, max(appended_at, before) + self._max_age)
         for over in list(self._over(now)):
             del self._entries[over]
         if len(self._entries) > self._most:

@@ -1,7 +1,7 @@
 """Whose rights an event may change, so that no subscription outlasts them.
 
 Rights depend on who owns a restaurant, and on users' roles (`rights.Facts`). Few events can change either. For those,
-the facts are looked at before the event is applied (`at_stake`) and again after that (`Stakes.changes`); what differs
+the facts are read before the event is applied (`at_stake`) and again after that (`Stakes.changes`); what differs
 names the channels and the users whose subscriptions are to be asked for again:
 
     stakes = at_stake(event, before, facts)
@@ -53,7 +53,7 @@ class Stakes(NamedTuple):
             if facts.owner_of(restaurant) != owner
             for kind in OWNERS_KINDS
         )
-        # Also the same roles, told later: they count for tokens that are older than that, whatever those say.
+        # Also the same roles in a later record: they count for tokens that are older than that, whatever those say.
         users = tuple(user for user, logged in self.roles.items() if facts.roles_of(user) != logged)
         return RightsChange(channels, users) if channels or users else None
 

@@ -3,7 +3,7 @@
 PyJWT verifies the signature, by the algorithm of the key. All else is checked here, as it takes more for good than may
 be (an `exp` that is text, an empty `sub`, a name twice), and reads a clock.
 
-    longer than 8 KiB?      ─▶ before anything of it is looked at
+    longer than 8 KiB?      ─▶ before anything of it is read
     three parts, canonical  ─▶ one token has one spelling, so that no other text passes for it
     header, algorithm, key  ─▶ the key decides the algorithm
     signature               ─▶ only then is anything read of what the token claims
@@ -91,7 +91,7 @@ def _decoded(part: bytes) -> bytes:
         raw = urlsafe_b64decode(part + b"=" * (-len(part) % 4))
     except Base64Error:
         raise _FlawError(Flaw.MALFORMED) from None
-    # Python passes over what is not of the alphabet, and nobody looks at the bits that the last character has too many.
+    # Python passes over what is not of the alphabet, and nobody checks the bits that the last character has too many.
     if urlsafe_b64encode(raw).rstrip(b"=") != part:
         raise _FlawError(Flaw.MALFORMED)
     return raw

@@ -78,7 +78,7 @@ class Published:
 
     @property
     def refreshes(self) -> int:
-        """How often the metadata of the whole log have been refreshed: what only the log can tell may have changed."""
+        """How often the metadata of the whole log have been refreshed: what only the log can say may have changed."""
         return self.coverage.refreshes
 
     def check_position(

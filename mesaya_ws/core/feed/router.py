@@ -55,7 +55,7 @@ RULES: Mapping[str, Rule] = {
 def process(event: Event | Rejected, projections: Projections, *, alone: bool = False) -> Outcome:
     """Apply an event to `projections`, and return what is to be sent. Raises nothing, whatever the record was.
 
-    What depends on what is only looked for if others may have taken the records in another order, or not `alone`.
+    What depends on what is only determined if others may have taken the records in another order, or not `alone`.
     """
     if isinstance(event, Rejected):
         return Outcome((), event.reason, event.detail)

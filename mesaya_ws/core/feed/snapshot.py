@@ -111,7 +111,7 @@ class Snapshot:
 
 
 class _Kind(NamedTuple):
-    """How a kind of channel is shown, and how many entities must be looked at for that, of a subject.
+    """How a kind of channel is shown, and how many entities must be read for that, of a subject.
 
     A few more or less do not matter, nor how many more than `WRITTEN_AT_ONCE`.
     """

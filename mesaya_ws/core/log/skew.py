@@ -3,14 +3,14 @@
 from math import inf
 from typing import NamedTuple
 
-AHEAD = 5.0
+MAX_AHEAD = 5.0
 """Seconds that a record's time may be ahead of our clock: what machines with a time service never are."""
 
-BEHIND = 60.0
-"""Seconds that a record's time may be behind our clock when it arrives, and nothing was waiting for us."""
+MAX_LATE = 60.0
+"""Seconds that a record's time may be before our clock's when it arrives, and nothing was waiting for us."""
 
 AGAIN_AFTER, ALIKE = 10.0, 5.0
-"""A record may have been held up. So what is behind counts when it happens again so many seconds later, and the two
+"""A record may have been held up. So a late one counts when it happens again so many seconds later, and the two
 differ by no more than so many."""
 
 
@@ -19,7 +19,7 @@ REPORT_EVERY = 60.0
 
 
 class _Late(NamedTuple):
-    """A record that was behind by so many `seconds`, at some time of a clock that is never set."""
+    """A record that was late by so many `seconds`, at some time of a clock that is never set."""
 
     seconds: float
     at: float
@@ -36,21 +36,21 @@ class Skews:
     def arrived(self, topic: str, timestamp: int, now: int, steady: float, *, waited: bool) -> float | None:
         """Take note of a record, with its time and ours (ms since the epoch), at `steady` seconds of a clock never set.
 
-        Return by how many seconds its clock is ahead of ours, less than 0 for behind, when one of them must be wrong,
+        Return by how many seconds its clock is ahead of ours, less than 0 if slow, when one of them must be wrong,
         and that was not returned of the topic lately; else None. A record that `waited` for us, as in a history, may be
         of any age.
         """
-        ahead = self._judge(topic, (timestamp - now) / 1000, steady, waited)
+        ahead = self._check(topic, (timestamp - now) / 1000, steady, waited)
         if ahead is None or steady - self._reported_at.get(topic, -inf) < REPORT_EVERY:
             return None
         self._reported_at[topic] = steady
         return ahead
 
-    def _judge(self, topic: str, ahead: float, steady: float, waited: bool) -> float | None:
+    def _check(self, topic: str, ahead: float, steady: float, waited: bool) -> float | None:
         self.seconds[topic] = ahead
-        if ahead > AHEAD:
+        if ahead > MAX_AHEAD:
             return ahead
-        if waited or ahead >= -BEHIND:
+        if waited or ahead >= -MAX_LATE:
             self._late.pop(topic, None)
             return None
         before = self._late.get(topic)

@@ -65,7 +65,7 @@ class Coverage:
     """What of the log has been taken, up to `cursor`, and how much of what was published then is in `window`.
 
     `refreshes` counts how often the metadata of the whole log came. Of the topics `unread`, the first records were gone
-    before they could be read. `unseen` is what exists, but could not be looked at the last time. `has_read_lost` says
+    before they could be read. `unseen` is what exists, but could not be read at the last refresh. `has_read_lost` says
     that records have been taken which are no more, so that more may be known than the log says. A `history` takes
     note of all that ends or breaks it.
     """
@@ -201,7 +201,7 @@ class Coverage:
         return self.in_window(channel, vector) and self._is_clean(channel, vector)
 
     def reaches(self, vector: Offsets) -> bool:
-        """Return whether the log, when it was last looked at, reached as far as `vector`, and will be read that far.
+        """Return whether the log, at the last refresh, reached as far as `vector`, and will be read that far.
 
         What could not be seen may do so.
         """

@@ -7,7 +7,7 @@ from typing import Protocol
 from mesaya_ws.core.log.records import Partition
 
 AT_ONCE = 2000
-"""Records that are looked at in one go when some must be forgotten: a millisecond or two."""
+"""Records that are checked in one go when some must be forgotten: a millisecond or two."""
 
 
 class Floors(Protocol):

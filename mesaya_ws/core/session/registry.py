@@ -60,7 +60,7 @@ class SessionRegistry(Generic[C]):
     def resync(self, gaps: Collection[tuple[str, Unrecoverable]]) -> Iterator[None]:
         """Send snapshots to every session where the log lost records of a topic that feeds its subscriptions.
 
-        `gaps` are topics, each with the reason; a session hears of all in one step. Yields after every `YIELD_EVERY`
+        `gaps` are topics, each with the reason; a session takes all in one step. Yields after every `YIELD_EVERY`
         sessions; those that come meanwhile begin after the gaps.
         """
         for number, connection in enumerate(list(self.connections), 1):

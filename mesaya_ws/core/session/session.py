@@ -71,7 +71,7 @@ class Session:
         return text_frame(encode("welcome", connection=self.id, **self.feed.freshness(), **self._introduction(now)))
 
     def _introduction(self, now: float) -> dict[str, object]:
-        """Return who the client is, as it is told: the user, the roles, and in how many seconds that ends."""
+        """Return who the client is, as `welcome` says it: the user, the roles, and in how many seconds that ends."""
         if (identity := self.identity) is None:
             return {}
         left = None if identity.expires_at == inf else max(0, floor(identity.expires_at - now))
@@ -324,9 +324,9 @@ class Session:
             wait.reminders += wait.reminders < 2
 
     def end(self, channel: str, reason: str) -> None:
-        """End the subscription to a channel, in whatever state it is, and tell the client why.
+        """End the subscription to a channel, in whatever state it is, with a message that says why.
 
-        It is told the position up to which it has everything, as far as `Delivery.position` knows it.
+        The message has the position up to which it has everything, as far as `Delivery.position` knows it.
         """
         subscription = self._subscriptions.get(channel)
         if subscription is not None:

@@ -75,7 +75,7 @@ Entry = StoredPublication | StoredPair | StoredNote
 class Changes:
     """What one transaction commits; all of it is as of one place in the log.
 
-    `head` tells of that place. `entities` are new values by table and id; None deletes one. `members` says by index,
+    `head` is of that place. `entities` are new values by table and id; None deletes one. `members` says by index,
     parent and member whether it belongs there. `entries` are appended, with serials that increase, after all that are
     there. The first entries, as long as they are older than `keep_since` (ms since the epoch), or all take more than
     `max_bytes`, are forgotten, `FORGOTTEN_AT_ONCE` at most. Nothing is promised of partitions before their `floors`.
@@ -110,7 +110,7 @@ class StateView(Protocol):
 
     @property
     def head(self) -> bytes | None:
-        """What the last commit told of its place in the log; None when there was none."""
+        """What the last commit said of its place in the log; None when there was none."""
         ...
 
     @property

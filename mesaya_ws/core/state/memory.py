@@ -18,7 +18,7 @@ from mesaya_ws.core.state.interface import (
 
 
 class MemoryState:
-    """A `StateStore`, and its own `StateView`: it must not be committed to while it is looked at."""
+    """A `StateStore`, and its own `StateView`: it must not be committed to while it is read."""
 
     def __init__(self) -> None:
         self.head: bytes | None = None

@@ -134,7 +134,7 @@ def image_contents(restaurant: str, projections: Projections) -> dict[str, list[
 
 
 def info_size(restaurant: str, projections: Projections, enough: int) -> int:
-    """Return how many entities must be looked at for these; with more than `enough`, it need not be exact."""
+    """Return how many entities must be read for these; with more than `enough`, it need not be exact."""
     size = plan_size(restaurant, projections) + menu_size(restaurant, projections)
     if size > enough:
         return size

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from mesaya_ws.core.wire.hosts import split_port
 
 MAX_PROXIES = 32
-"""Addresses of `X-Forwarded-For` that are looked at, from its end: proxies in a row. Real chains have two or three."""
+"""Addresses of `X-Forwarded-For` that are read, from its end: proxies in a row. Real chains have two or three."""
 
 _SITE_BITS = 64
 """Of an IPv6 address: the network that a host gets at least, and all of whose addresses it can use (RFC 4291)."""

@@ -1,4 +1,4 @@
-"""What clients and the service say to one another: JSON objects in text frames, told apart by `type`."""
+"""What clients and the service say to one another: JSON objects in text frames, distinguished by `type`."""
 
 from typing import Any, NoReturn
 

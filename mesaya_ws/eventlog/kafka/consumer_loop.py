@@ -197,8 +197,8 @@ class ConsumerLoop:
             places.next[partition] = consumer.place(partition)
 
     def _batch(self, consumer: Consumer, partition: TopicPartition, records: Sequence[Record]) -> Records:
-        behind = self._places.lags
-        lag = behind[partition] = consumer.lag(partition)
+        lags = self._places.lags
+        lag = lags[partition] = consumer.lag(partition)
         if not lag:
-            del behind[partition]
+            del lags[partition]
         return Records(Partition(*partition), records, lag)

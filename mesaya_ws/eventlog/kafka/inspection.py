@@ -98,7 +98,7 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
         yield error(f"these topics do not exist (yet): {', '.join(absent)}.")
     for topic in topics:
         if topic.trouble is not None:
-            yield error(f"Kafka tells nothing of {topic.name}: {topic.trouble}. Allow our user READ and DESCRIBE.")
+            yield error(f"Kafka says nothing of {topic.name}: {topic.trouble}. Allow our user READ and DESCRIBE.")
     if names := named(lambda topic: topic.trouble is None and not topic.allows("READ")):
         yield error(f"our user may not read {names}: allow it READ, or leave them out of KAFKA_TOPICS.")
     if settings.publish_token and (names := named(lambda topic: not topic.allows("WRITE"))):

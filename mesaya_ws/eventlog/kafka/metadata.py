@@ -119,7 +119,7 @@ def _judge(topic: Mapping[str, Any]) -> Iterator[Finding]:
     elif error is TopicAuthorizationFailedError or ("DESCRIBE" in allowed and "READ" not in allowed):
         yield Finding(name, None, Hindrance.REFUSED, not_allowed(name))
     elif topic["error_code"]:
-        reason = f"Kafka does not tell about {name}: {error.description or error.__name__}"
+        reason = f"Kafka says nothing about {name}: {error.description or error.__name__}"
         yield Finding(name, None, Hindrance.UNKNOWN, reason)
 
 
@@ -132,7 +132,7 @@ def _why_unknown(partition: Partition, failure: Exception, leader: str | None) -
         )
     if isinstance(failure, BrokerResponseError):
         why = failure.description or type(failure).__name__
-        return f"Kafka does not tell what partition {number} of {topic} holds: {why}"
+        return f"Kafka does not say what partition {number} of {topic} holds: {why}"
     if leader is None:
         return f"Partition {number} of {topic} cannot be asked: the broker that leads it does not answer."
     why = not_there(CONTACTS.failure(leader)) or "it does not answer"

@@ -37,14 +37,14 @@ def create_app(
     metrics: Metrics,
     status: Status,
     freshness: Callable[[], Fresh],
-    tell: Callable[[], Awaitable[bytes]],
+    render_metrics: Callable[[], Awaitable[bytes]],
     configuration: Mapping[str, object] = NOTHING_SAID,
     revoke: Revoke | None = None,
 ) -> ASGIApp:
     """Return the application that answers everything but WebSockets.
 
-    It answers with what `tell` returns when it is asked for the metrics, and with `configuration` for the settings,
-    which only those are told who have PUBLISH_TOKEN, if there is one. `revoke` is None where no tokens are verified.
+    It answers a request for the metrics with what `render_metrics` returns, and with `configuration` for the settings,
+    which PUBLISH_TOKEN, if there is one, is needed for. `revoke` is None where no tokens are verified.
     """
 
     async def show_configuration(request: Request) -> Response:
@@ -53,7 +53,7 @@ def create_app(
         return JSONResponse(configuration)
 
     async def show_metrics(_: Request) -> Response:
-        return Response(await tell(), media_type=CONTENT_TYPE)
+        return Response(await render_metrics(), media_type=CONTENT_TYPE)
 
     app = Starlette(
         routes=[

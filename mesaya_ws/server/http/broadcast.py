@@ -1,4 +1,4 @@
-"""`POST /broadcast`: the shape in which n8n told the service before this one of payments."""
+"""`POST /broadcast`: the shape of payments that n8n posted to the service before this one."""
 
 import re
 from collections.abc import Mapping
@@ -81,13 +81,13 @@ def as_record(news: Broadcast) -> tuple[str, dict[str, Any]]:
     data = dict(news.data or {})
     if news.payment_id:
         domain, entity_id = "payments", news.payment_id
-        told = {
+        given = {
             "paymentId": entity_id,
             "reservationId": news.reservation_id or None,
             "amount": news.amount,
             "paymentStatus": status,
         }
-        data |= {name: value for name, value in told.items() if value is not None}
+        data |= {name: value for name, value in given.items() if value is not None}
         missing = "paymentStatus" not in data
     elif news.reservation_id:
         domain, entity_id = "reservations", news.reservation_id

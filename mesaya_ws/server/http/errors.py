@@ -41,7 +41,7 @@ async def answer_api_error(_: Request, error: Exception) -> Response:
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what starlette found wrong with the path or the method; OPTIONS is told the methods (RFC 9110, 9.3.7)."""
+    """Answer what starlette found wrong with the path or the method; OPTIONS gets the methods (RFC 9110, 9.3.7)."""
     assert isinstance(error, HTTPException)  # noqa: S101 - starlette's handlers are registered by class
     path = request.scope["path"]  # `request.url` is made of what the client says, and may be none
     match error.status_code:

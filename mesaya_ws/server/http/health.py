@@ -51,7 +51,7 @@ def health_routes(metrics: Metrics, status: Status, freshness: Callable[[], Fres
     async def ready(_: Request) -> Response:
         return JSONResponse(report(), HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE, _FRESH)
 
-    # HAProxy asks by OPTIONS unless told otherwise, and must be told of the status, too.
+    # HAProxy asks by OPTIONS by default, and needs the status, too.
     methods = ("GET", "OPTIONS")
     return [Route("/health", health, methods=methods), Route("/health/ready", ready, methods=methods)]
 

@@ -28,7 +28,7 @@ from mesaya_ws.runtime.logs import get_logger
 log = get_logger(__name__)
 
 EXCHANGE_SECONDS = 60.0
-"""Time for a request and its answer; the application has shorter limits of its own, and tells of them."""
+"""Time for a request and its answer; the application has shorter limits of its own, and answers when they are over."""
 
 LINGER_SECONDS = 2.0
 """Time for the client to hang up after the answer: unread bytes would reset the connection and may take the answer
@@ -40,16 +40,18 @@ RECEIVE = 16_384
 _STREAM_ID = 1
 
 
-async def serve_http(app: ASGIApp, head: Head, stream: trio.abc.HalfCloseableStream, early: bytes = b"") -> None:
-    """Answer the request that begins with `head`, and close `stream`; what came behind the head already is `early`.
+async def serve_http(
+    app: ASGIApp, head: Head, stream: trio.abc.HalfCloseableStream, trailing_data: bytes = b""
+) -> None:
+    """Answer the request that begins with `head`, and close `stream`; `trailing_data` came after the head.
 
     It is one request a connection, as the next one could be a handshake (proxies re-use connections), which would have
-    to be told from it; and no lifespan.
+    to be distinguished from it; and no lifespan.
     """
     try:
         with trio.move_on_after(EXCHANGE_SECONDS) as exchange:
             async with TaskGroup() as tasks:
-                await _Exchange(stream, exchange).run(app, head, early, tasks)
+                await _Exchange(stream, exchange).run(app, head, trailing_data, tasks)
         with trio.move_on_after(LINGER_SECONDS):
             await stream.send_eof()
             while await stream.receive_some(RECEIVE):
@@ -80,7 +82,7 @@ class _Exchange:
         self._unsent = b""
         self._has_begun = self._is_refused = False
 
-    async def run(self, app: ASGIApp, head: Head, early: bytes, tasks: TaskGroup) -> None:
+    async def run(self, app: ASGIApp, head: Head, trailing_data: bytes, tasks: TaskGroup) -> None:
         """Have `app` answer in `tasks`, and take what the client sends for as long as it may send something."""
         framework: ASGIFramework = app  # type: ignore[assignment]  # two names for the same
         http = HTTPStream(
@@ -98,7 +100,7 @@ class _Exchange:
             await http.handle(_request(head))
             if head.expects_continue and not self._has_begun:
                 await self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            await self._take_body(http, head, early)
+            await self._take_body(http, head, trailing_data)
             while await self._stream.receive_some(RECEIVE):
                 pass  # what follows the request is not listened to
         except BodyError as error:
@@ -110,9 +112,9 @@ class _Exchange:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._scope.cancel()
 
-    async def _take_body(self, http: HTTPStream, head: Head, early: bytes) -> None:
-        """Hand the body to the application, of which `early` is here already. Raises `BodyError`."""
-        body, data = body_of(head.body_bytes), early
+    async def _take_body(self, http: HTTPStream, head: Head, trailing_data: bytes) -> None:
+        """Hand the body to the application, of which `trailing_data` is here already. Raises `BodyError`."""
+        body, data = body_of(head.body_bytes), trailing_data
         while True:
             if part := body.feed(data):
                 await http.handle(Body(_STREAM_ID, part))

@@ -128,7 +128,7 @@ class Connection:
             self._scope.cancel()
 
     def announce(self, within: float) -> None:
-        """Tell the client that it will be closed in so many seconds, because this instance is going away."""
+        """Announce to the client that it will be closed in so many seconds, because this instance is going away."""
         self.session.announce(within)
 
     @property
@@ -163,7 +163,7 @@ class Connection:
         """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2).
 
         A client that takes nothing of what waits for it is given up as well, whatever it sends. One that takes some is
-        there: the ping may be on its way to it, after much else. One that waits for an answer is told that it does.
+        there: the ping may be on its way to it, after much else. One that waits for an answer is sent `pending`.
         """
         config, heard_at, send_queue = self._config, self._stream.heard_at, self._send_queue
         if self.session.has_unanswered:
@@ -191,7 +191,7 @@ class Connection:
             try:
                 if self._close_code is None:  # else nothing that it sent is answered
                     await websocket.run()
-            except Exception as fault:  # noqa: BLE001 - whatever it is, the client is told
+            except Exception as fault:  # noqa: BLE001 - whatever it is, the client receives an error
                 self.on_error(fault)
         code = int(websocket.closed.code) if websocket.closed else ABNORMAL
         if code in _PROTOCOL_ERRORS and not self._stream.close_sent:

@@ -11,17 +11,17 @@ from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
 
 GRACE = 0.25
-"""The share of the time that a client has to move by itself, between being told and being closed."""
+"""The share of the time that a client has to move by itself, between the message and the close."""
 
 
 class Leaving(Protocol):
     """A connection that is to end."""
 
     def announce(self, within: float) -> None:
-        """Tell the client that it will be closed in so many seconds."""
+        """Announce to the client that it will be closed in so many seconds."""
         ...
 
-    def close(self, verdict: CloseCode) -> None:
+    def close(self, code: CloseCode) -> None:
         """Close it."""
         ...
 
@@ -29,9 +29,9 @@ class Leaving(Protocol):
 async def drain(connections: Set[Leaving], seconds: float) -> None:
     """Send the clients of all `connections` away within `seconds`; a connection that ends leaves the set by itself.
 
-    Each is told at a moment of its own, so that it can open another connection before it gives this one up, and closed
-    a while later. It is one random moment in each of as many equal parts of the time as there are clients: the load of
-    their coming back is even, and several instances that end together do not send theirs in step.
+    Each gets the message at a moment of its own, and is closed a while later, so that it can open another connection
+    before it gives this one up. It is one random moment in each of as many equal parts of the time as there are
+    clients: the load of their coming back is even, and several instances that end together do not send theirs in step.
     """
     leaving = list(connections)
     random.shuffle(leaving)

@@ -1,4 +1,4 @@
-"""What receives for all connections: whatever many clients send at once, a few of them are heard in each turn."""
+"""What receives for all connections: however many clients send at once, it serves a few in each turn."""
 
 import os
 import select
@@ -8,11 +8,11 @@ import trio
 from mesaya_ws.server.fairness import AdaptiveBatch
 
 HEARD_AT_ONCE = 32
-"""Clients that are heard in one turn of the event loop, at most: to answer one, or to end its connection, takes some
+"""Clients that are served in one turn of the event loop, at most: to answer one, or to end its connection, takes some
 0.3 ms."""
 
 HEARD_AT_LEAST = 16
-"""How many it is at least: however busy the loop is, it must hear that those are there who have been pinged."""
+"""How many it is at least: however busy the loop is, pongs must be received in time."""
 
 RECEIVE = 65_536
 """Bytes that are received at once, at most."""

@@ -72,10 +72,10 @@ class SendQueue:
         "_drained",
         "_fd",
         "_finished",
-        "_looked",
         "_max_bytes",
         "_max_messages",
         "_owner",
+        "_progress",
         "_queued",
         "_rest",
         "_sealed",
@@ -109,7 +109,7 @@ class SendQueue:
         self._stream: Iterator[bytes] | None = None
         self._controls = b""
         self._drained = 0
-        self._looked: tuple[int, float] | None = None
+        self._progress: tuple[int, float] | None = None
         self._finished = False
         self._sealed = False
         self._waiting_messages = 0
@@ -128,7 +128,7 @@ class SendQueue:
             written = write(self._fd, data)
         except BlockingIOError:
             written = 0
-        except OSError:  # the peer is gone; the receive task is being told the same
+        except OSError:  # the peer is gone; the receive task gets the same error
             self._sealed = self.broken = True
             return
         if written < len(data):
@@ -139,7 +139,7 @@ class SendQueue:
     def stream(self, frames: Iterator[bytes]) -> None:
         """Write `frames`, of one message, each when those before it are written; to be called when nothing is queued.
 
-        When `frames` raises `PositionEvicted`, the owner is told that the client reads too slowly (`on_overflow`).
+        When `frames` raises `PositionEvicted`, the client reads too slowly, and `on_overflow` is called.
         """
         if self._sealed:
             return
@@ -160,11 +160,11 @@ class SendQueue:
 
     def _start_writer(self) -> None:
         self.backlogged = True
-        self._looked = None
+        self._progress = None
         self._writers.start_soon(self._run_writer)
 
     def _queue(self, data: bytes, messages: int) -> None:
-        # What has begun to be written does not count: a snapshot may be larger than what may wait behind it.
+        # What has begun to be written does not count: a snapshot may be larger than what may wait after it.
         waiting = self.waiting_bytes - len(self._rest) + len(data)
         if waiting > self._max_bytes or self._waiting_messages + messages > self._max_messages:
             self._sealed = True
@@ -176,18 +176,18 @@ class SendQueue:
     def took_at(self, now: float) -> float:
         """Return when the client last took a byte, or less than ever if nothing is on its way to it.
 
-        It is found out by looking at what the kernel still holds for it, `now` and at the calls before.
+        It follows from what the kernel still holds for it, `now` and at the calls before.
         """
         if self.broken:
             return -inf
         [held] = _INT.unpack(fcntl.ioctl(self._fd, termios.TIOCOUTQ, _INT.pack(0)))
         if not self.backlogged and held <= UNDER_WAY:
-            self._looked = None
+            self._progress = None
             return -inf
         taken = self._drained - held
-        if self._looked is None or taken > self._looked[0]:
-            self._looked = taken, now
-        return self._looked[1]
+        if self._progress is None or taken > self._progress[0]:
+            self._progress = taken, now
+        return self._progress[1]
 
     def _put(self, data: bytes, messages: int) -> None:
         self.waiting_bytes += len(data)
@@ -203,7 +203,7 @@ class SendQueue:
         """Be the writer task of the connection; a fault of it is its owner's, and must not end other connections."""
         try:
             await self._send()
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the owner hears of it
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the owner handles it
             self._sealed = True
             # In the middle of a frame, nothing else can follow.
             self.broken = self.broken or bool(self._rest)
@@ -283,7 +283,7 @@ class SendQueue:
 
     def _on_written(self) -> None:
         if self._finished:
-            with suppress(OSError):  # the client is gone; the receive task is being told the same
+            with suppress(OSError):  # the client is gone; the receive task gets the same error
                 self._socket.shutdown(trio.socket.SHUT_WR)
         elif self._owner is not None:
             self._owner.on_drained()

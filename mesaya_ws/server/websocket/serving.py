@@ -48,8 +48,8 @@ class WebSocketServer:
         """Serve a client on `stream` until either side ends the connection; to close the stream is up to the caller.
 
         `admitted` is the result of its handshake, and `trailing_data` what the client sent after that. A client whose
-        token is bad is told, and closed. The task that this runs in is the receiving one; while the client lags, there
-        is a writer task in `writers`, which ends with the stream.
+        token is bad receives an error, and is closed. The task that this runs in is the receiving one; while the
+        client lags, there is a writer task in `writers`, which ends with the stream.
         """
         metrics = self.metrics
         began_at = trio.current_time()
@@ -106,8 +106,8 @@ def _log_end(stream: trio.SocketStream, code: int, by: str, seconds: float) -> N
         return
     meaning = codes.CLOSE_CODES.get(code)
     sent, received = carried(stream.socket) or (None, None)
-    tell = log.debug if by == CLIENT else log.info
-    tell(
+    emit = log.debug if by == CLIENT else log.info
+    emit(
         "connection closed",
         code=code,
         reason="" if meaning is None else meaning.name,

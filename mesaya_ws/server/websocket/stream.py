@@ -17,7 +17,7 @@ class Owner(Protocol):
     """Whoever a stream works for."""
 
     def on_violation(self, violation: Violation) -> None:
-        """Hear that the client has broken a limit, and is not listened to any more."""
+        """End a client that has broken a limit; nothing more is received from it."""
         ...
 
 
@@ -107,5 +107,5 @@ class ClientStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
     def detach(self) -> None:
-        """Tell the owner nothing any more."""
+        """Call the owner no more."""
         self._owner = None  # which breaks a cycle: the garbage collector is not needed for it

@@ -22,8 +22,8 @@ def carried(connection: _Socket) -> tuple[int, int] | None:
     if not hasattr(socket, "TCP_INFO"):
         return None
     with suppress(OSError):
-        told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _AT + _SENT_AND_RECEIVED.size)
-        if len(told) == _AT + _SENT_AND_RECEIVED.size:
-            sent, received = _SENT_AND_RECEIVED.unpack_from(told, _AT)
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _AT + _SENT_AND_RECEIVED.size)
+        if len(info) == _AT + _SENT_AND_RECEIVED.size:
+            sent, received = _SENT_AND_RECEIVED.unpack_from(info, _AT)
             return sent, received
     return None

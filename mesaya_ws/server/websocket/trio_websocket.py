@@ -1,4 +1,4 @@
-"""trio-websocket, begun behind the handshake, which it would do with five times the work and memory.
+"""trio-websocket, begun after the handshake, which it would do with five times the work and memory.
 
 Its public way in is `wrap_server_stream`, which parses a request with h11 and keeps it for as long as the connection
 lasts. Here the handshake is done already (`core.wire.handshake`), so its connection is made upon an open wsproto

@@ -153,7 +153,7 @@ def test_the_newest_comes_first_and_is_not_written_over():
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 @pytest.mark.parametrize("partition", [0, 1])
-def test_the_newest_was_written_last_or_in_several_partitions_is_furthest_in_the_log(order, partition):
+def test_newest_checkpoint_is_the_last_or_the_furthest_in_the_log(order, partition):
     cuts = [Cut({Partition("a", 0): PartitionPosition("id", slot)}, 0, frozenset()) for slot in (0, 1)]
     markers = [make_marker(f"id{slot}", slot, 0, 0, 10**6 * (1 - slot), cuts[slot]) for slot in (0, 1)]
     slots = Slots()

@@ -297,7 +297,7 @@ def test_what_becomes_of_a_record_counts_too(live):
     assert [live.cursor.next[SECTIONS] for _ in live.process(NOW)] == [3, 4, 5, 5], "each with hundreds of tables"
 
 
-def test_a_record_that_takes_long_to_decode_is_decoded_in_another_step_than_it_is_processed(live):
+def test_large_record_is_decoded_in_another_step_than_it_is_processed(live):
     large = section(1)._replace(value=value("created", "s1", restaurantId="r", name="x" * DECODED_EARLY))
     live.ingest(Records(SECTIONS, [large], 0), NOW)
     with mock.patch.object(intake, "decode", side_effect=AssertionError):
@@ -360,7 +360,7 @@ def test_what_became_of_every_record_is_reported():
         (IMAGES, {"info"}),
     ],
 )
-def test_a_state_is_complete_if_all_topics_that_make_it_were_read_from_their_beginning(late, incomplete):
+def test_snapshot_is_complete_if_its_topics_were_read_from_the_beginning(late, incomplete):
     feed = new_feed()
     extents = {at: OffsetRange(int(at == late), 1, "id") for at in (RESTAURANTS, SECTIONS, MENUS, IMAGES)}
     feed.ingest(LogMetadata(extents, dict.fromkeys(extents, 0)), NOW)
@@ -451,7 +451,7 @@ def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
     assert len(feed.window) == 0
 
 
-def test_a_log_that_has_lost_its_end_goes_on_from_there_and_its_subscribers_are_informed(live):
+def test_truncated_log_continues_and_subscribers_are_informed(live):
     live.ingest(EpochsBegun([(TABLES, 0, 1)]), NOW)
     positions = []
     for offset in range(4):

@@ -93,7 +93,7 @@ def test_subscribing_twice_counts_once():
     assert (hub.channels, hub.subscriptions) == (0, 0)
 
 
-def test_a_subscriber_that_is_offered_something_can_ask_up_to_where_it_had_been_written_to():
+def test_written_during_an_offer_is_the_serial_before_it():
     hub, places = Hub(), []
 
     class Asking:

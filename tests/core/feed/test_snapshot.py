@@ -355,7 +355,7 @@ def test_large_entities_are_written_in_short_steps():
     assert longest < LONGEST
 
 
-def test_what_belongs_to_a_state_is_noted_at_once():
+def test_snapshot_notes_its_entities_in_constant_work():
     feed = told()
     booked = [record("reservation.created", f"n{n}", restaurantId="r", userId="u") for n in range(1000)]
     few = calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations")))

@@ -146,7 +146,7 @@ def test_a_large_record_on_many_channels_is_copied_for_one_in_a_step():
     assert max(later - earlier for earlier, later in pairwise(at)) == 1
 
 
-def test_what_goes_in_pieces_is_told_as_a_whole():
+def test_record_processed_in_steps_is_published_as_a_whole():
     scene = large_section(300)
     serial = scene.feed.window.serial
     list(scene.steps("section.updated", "s", restaurantId="q", name="Patio"))
@@ -208,7 +208,7 @@ def test_who_comes_in_the_middle_of_a_record_is_answered_after_it(midway, resume
     assert stools(told) == (list(before) if resumes else [])
 
 
-def test_who_was_there_is_told_once_and_no_place_in_the_middle(midway):
+def test_subscriber_gets_a_record_once_and_no_position_within_it(midway):
     scene, session, before, steps = midway
     [pong] = [one for one in ask(session, "ping") if one["type"] == "pong"]
     assert pong["positions"] == {}
@@ -249,7 +249,7 @@ async def test_who_can_wait_lets_the_record_pass(midway):
     assert passed == [False]
 
 
-def test_what_the_api_told_is_forgotten_in_steps():
+def test_backfilled_entities_are_forgotten_in_steps():
     scene = Scene()
     scene.known(("restaurant.created", "r", {"name": "x"}))
     found = [("section.found", f"s{n}", {"restaurantId": "r"}) for n in range(3000)]

@@ -26,7 +26,7 @@ def test_first_acknowledgement_counts():
     assert (acks.get("x1").by, acks.get("x1").at) == ("o1", T)
 
 
-def test_reminder_counts_if_it_is_the_next_one_its_time_has_come_and_nobody_has_acknowledged():
+def test_reminder_counts_if_it_is_next_and_due_and_unacknowledged():
     acks = Acknowledgements()
     acks.apply(Open("x1", 1000), T)
     assert acks.apply(Open("x1", 5), T + 1) is None

@@ -123,7 +123,7 @@ def test_unread_counts_what_the_other_side_has_written_after_the_mark():
     assert conversation.marks.guest == 4, "nobody has read what was not written"
 
 
-def test_message_is_remembered_among_the_last_or_for_a_day_and_no_longer_than_retention():
+def test_message_is_kept_among_the_last_or_for_a_day_within_retention():
     chats = Chats()
     for number in range(REMEMBERED + 10):
         chats.apply(said(f"m{number}"), 0, number, NOW + number)
@@ -135,7 +135,7 @@ def test_message_is_remembered_among_the_last_or_for_a_day_and_no_longer_than_re
     assert list(chats.get(HERE).messages) == ["late"]
 
 
-def test_quiet_conversation_is_forgotten_after_retention_and_what_is_too_much_before():
+def test_quiet_conversation_is_forgotten_after_retention_or_past_the_bound():
     chats = Chats()
     other = ConversationKey("r2", "u2")
     chats.apply(said(), 0, 0, NOW)

@@ -73,7 +73,7 @@ def test_holds_overlap_if_a_slot_is_missing_or_the_slots_intersect(one, two, ove
     assert isinstance(table.outcome("h2"), Refused) is overlap
 
 
-def test_same_claim_of_the_same_user_is_answered_by_the_hold_that_is_there_and_lasts_no_longer():
+def test_repeated_claim_is_answered_with_the_hold_and_does_not_extend_it():
     table = HoldTable()
     table.apply(claim(), 0, T)
     assert table.apply(claim("h2", replica="b", n=5), 1, T + 1000) == []
@@ -188,7 +188,7 @@ def test_any_records_at_any_times_leave_no_two_live_holds_of_a_table_and_slot(re
 
 @settings(max_examples=60)
 @given(st.data())
-def test_replicas_with_wrong_clocks_that_propose_late_early_and_twice_agree_at_every_offset(data):
+def test_replicas_with_wrong_clocks_agree_at_every_offset(data):
     """Each replica reads the log at its own pace and proposes by its own clock; the log takes what comes."""
     offsets = data.draw(st.lists(st.integers(-400_000, 400_000), min_size=2, max_size=3), "clocks")
     log, replicas, read = [], [HoldTable() for _ in offsets], [0] * len(offsets)

@@ -33,7 +33,7 @@ def test_tables_are_replaced_and_summed_and_a_tombstone_takes_its_own_away():
     assert (presence.viewers("c1"), presence.viewers("c2")) == (3, 0)
 
 
-def test_process_that_says_nothing_is_dropped_fifteen_seconds_after_its_last_record_was_read():
+def test_silent_process_is_dropped_fifteen_seconds_after_its_last_record():
     presence = PresenceTable()
     presence.apply("a", {"c1": 2}, 0)
     presence.apply("b", {"c1": 1, "chat": ("guest",)}, 1000)

@@ -173,7 +173,7 @@ def test_history_is_waited_for_in_its_own_time():
     assert taker.take() == [*range(10, 11 + WAIT, 100), -10, 20, 30, *range(110 + WAIT, 10 + 2 * WAIT, 100)]
 
 
-def test_in_history_a_source_that_holds_more_is_waited_for_before_a_parent_is_given_up():
+def test_source_with_lag_is_waited_for_before_a_parent_expires():
     taker = Taker(A, B)
     taker.merge.push(A, [item(A, 0, 10, needs="parent")], 0)
     taker.merge.push(B, [item(B, 0, 20)], 1)
@@ -382,7 +382,7 @@ def run(history, batches, now=LATER):
 
 
 @given(histories, st.integers(1, 3), st.data())
-def test_nothing_changes_and_nothing_stands_still_when_those_that_are_full_are_not_pushed(history, most, batches):
+def test_order_is_the_same_when_full_sources_are_not_pushed(history, most, batches):
     rows = {
         source: [item(source, n, timestamp, brings, needs) for n, (timestamp, brings, needs) in enumerate(records)]
         for source, records in history.items()
@@ -423,7 +423,7 @@ def test_the_order_does_not_depend_on_how_records_arrive(history, data):
 
 
 @given(histories, st.data())
-def test_without_parents_and_with_timestamps_that_rise_the_order_is_that_of_the_timestamps(history, data):
+def test_order_without_parents_is_that_of_rising_timestamps(history, data):
     plain = {source: sorted((stamp, None, None) for stamp, _, _ in records) for source, records in history.items()}
     order = [(record.timestamp, record.topic, record.partition, record.offset) for record, _ in run(plain, data)]
     assert order == sorted(order)

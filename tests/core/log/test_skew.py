@@ -29,7 +29,7 @@ def test_record_that_is_behind_once_may_have_been_held_up():
     assert arrive(skews, -300.0, 20.0) is None
 
 
-def test_records_that_are_behind_by_the_same_again_mean_a_wrong_clock():
+def test_records_late_by_the_same_twice_mean_a_wrong_clock():
     skews = Skews()
     assert [arrive(skews, -300.0 - at / 100, at) for at in (0.0, 5.0, 10.0, 20.0)] == [None, None, -300.1, None]
 

@@ -47,7 +47,7 @@ def test_a_partition_never_goes_back_in_time():
     assert (known["a"], isinstance(provenance, Mixed)) == (2, True), "9, not 5, is before 10, but after 9"
 
 
-def test_what_a_record_says_is_unknown_is_so_until_it_is_told_later():
+def test_unknown_field_stays_so_until_a_later_record_has_it():
     known, provenance = merge((1, 0, 0), WHOLE, (3, 0, 1), {}, ("a",), is_whole=False)
     assert "a" not in known
     known, provenance = merge(provenance, known, (2, 1, 0), {"a": 2}, (), is_whole=False)

@@ -90,7 +90,7 @@ def test_how_far_the_log_reaches():
     assert not coverage.reaches({REVIEWS: 0}), "of what is not there it cannot be said"
 
 
-def test_every_look_counts_and_what_it_finds_replaces_what_was_known():
+def test_each_refresh_counts_and_replaces_what_was_known():
     instance = Instance(tables=1)
     instance.look(tables=5)
     assert instance.coverage.refreshes == 2
@@ -98,7 +98,7 @@ def test_every_look_counts_and_what_it_finds_replaces_what_was_known():
     assert instance.cursor.next == {TABLES: 0}
 
 
-def test_what_was_gone_at_the_first_look_is_neither_known_nor_at_hand():
+def test_records_gone_at_the_first_refresh_are_not_in_the_window():
     instance = Instance({"tables": 3}, tables=3, sections=3)
     assert instance.cursor.next == {TABLES: 3, SECTIONS: 0}
     assert not instance.coverage.has_all_of([TABLES.topic])

@@ -50,7 +50,7 @@ def test_what_waits_itself_is_waited_for_however_often_it_is_told(platform):
         assert platform.outcome.known == ("subscription:b",)
 
 
-def test_what_is_told_again_and_stays_where_it_is_changes_nothing_for_its_parts(platform):
+def test_repeated_record_without_a_move_changes_nothing_for_parts(platform):
     platform.says("reservation.created", "r", restaurantId="R", userId="guest")
     assert platform.outcome.known == ("reservation:r",)
     platform.says("reservation.updated", "r", restaurantId="R", userId="guest")

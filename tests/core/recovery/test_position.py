@@ -364,7 +364,7 @@ def test_what_is_written_is_read(offsets, wide):
         max_size=40,
     )
 )
-def test_a_place_is_told_alike_by_who_came_there_step_by_step_and_who_begins_there(steps):
+def test_position_is_the_same_reached_by_steps_or_at_once(steps):
     stepped, ids = cursor(topics=TOPICS[:3]), {}
     for step, topic, partition_number, offset in steps:
         partition = Partition(topic, partition_number)

@@ -171,7 +171,7 @@ def interleaved(records, random, disorder):
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0, 2, 5, 20]))
-def test_who_moves_knows_in_the_end_what_the_log_says_or_hears_that_it_cannot(seed, disorder):
+def test_client_that_moves_ends_with_the_logs_state_or_a_reason(seed, disorder):
     random = Random(seed)
     log = Log(partitions=2)
     story(log, random, 30)
@@ -217,7 +217,7 @@ def moved():
     return here.feed, there.feed, position
 
 
-def test_between_a_move_and_what_another_instance_took_before_it(moved):
+def test_position_across_reparenting_is_inconsistent(moved):
     here, there, position = moved
     assert isinstance(here.coverage.check(TABLES, position), Recoverable)
     assert there.coverage.check(TABLES, position) == Unrecoverable.INCONSISTENT_POSITION
@@ -277,7 +277,7 @@ def test_many_changes_are_forgotten_at_once_and_let_go_of_bit_by_bit():
     assert not parentage.clean(last, {tables: before, sections: 1}), "what was after it counts"
 
 
-def test_what_was_before_a_topic_was_created_again_is_forgotten_first_and_says_nothing_more(monkeypatch):
+def test_changes_before_a_topic_was_recreated_are_forgotten_first(monkeypatch):
     monkeypatch.setattr("mesaya_ws.core.recovery.reparenting.REMEMBERED", 6)
     tables = Partition(topic_of("tables"), 0)
     cursor = Cursor()

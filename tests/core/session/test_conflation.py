@@ -195,7 +195,7 @@ def test_catching_up_while_others_are_still_being_written_to(restaurant):
     assert session.send_queue.said() == []
 
 
-def test_a_client_that_breaks_off_in_a_folded_stretch_misses_nothing(restaurant):
+def test_conflated_replay_that_breaks_off_misses_nothing(restaurant):
     session = restaurant.client()
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -239,7 +239,7 @@ def test_pong_says_nothing_of_a_folded_channel(restaurant):
 # The window moves on
 
 
-def test_who_is_left_behind_by_the_window_gets_the_state_and_is_told():
+def test_evicted_client_gets_the_snapshot_and_the_reason():
     restaurant = Restaurant(max_bytes=1000)
     session = restaurant.client()
     ask(session, channel=CHANNEL)
@@ -317,7 +317,7 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS)
-def test_whatever_happens_a_client_that_applies_what_it_is_told_knows_the_state(actions):
+def test_conflating_client_always_ends_with_the_state(actions):
     restaurant = Restaurant()
     watcher, session = restaurant.client(conflate=False), restaurant.client()
     for client in (watcher, session):

@@ -23,7 +23,7 @@ def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
     assert reviews(session.send_queue.said()) == [f"v{number}" for number in range(22)]
 
 
-def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_everybody():
+def test_long_replay_to_a_fast_client_yields_to_others():
     world = World(max_bytes=20 * PAGE_BYTES)
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
     for number in range(10):
@@ -44,7 +44,7 @@ def test_who_takes_a_long_replay_as_fast_as_it_comes_gets_it_in_turns_like_every
     assert told + reviews(session.send_queue.said()) == [f"v{number}" for number in range(11 + turns)]
 
 
-def test_many_states_that_are_told_at_the_same_time_are_told_in_turns():
+def test_many_snapshots_due_at_once_are_sent_in_turns():
     world = World(live=False)
     session = world.client(most=100)
     names = [f"restaurant:r{number}:reviews" for number in range(10)]
@@ -104,7 +104,7 @@ def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
     overtake(world, session)
 
 
-def test_who_was_overtaken_is_told_nothing_more_while_its_connection_is_being_closed():
+def test_evicted_client_receives_nothing_while_its_connection_closes():
     world, session = replaying_while_behind()
     ahead = World()
     for number in range(9):

@@ -69,7 +69,7 @@ def test_a_session_that_leaves_is_not_waited_for(instance):
     assert sorted(kinds(stays.session) + kinds(goes.session)) == ["subscribed"]
 
 
-def test_sessions_begin_anew_where_the_log_lost_something_and_others_have_their_turn(instance):
+def test_sessions_are_resynced_after_a_gap_in_turns(instance):
     instance.look()
     instance.work()
     owners = [instance.connect() for _ in range(2 * YIELD_EVERY)]

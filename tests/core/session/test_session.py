@@ -269,7 +269,7 @@ def test_what_is_no_position_gives_the_state_instead(position):
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 255)), min_size=1, max_size=3), st.integers(0, 4))
-def test_whatever_a_position_is_made_into_it_brings_nothing_of_other_channels_and_ends_nothing(changes, cut):
+def test_any_altered_position_shows_no_other_channel_and_ends_nothing(changes, cut):
     world = World(max_bytes=1000)
     for number in range(4):
         world.review(number, restaurant=f"r{number % 2}")
@@ -311,7 +311,7 @@ def test_a_topic_that_was_created_again_is_told():
     assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated")
 
 
-def test_what_is_lost_lies_before_no_place_that_is_told_until_it_is_owned_up_to():
+def test_position_is_withheld_until_a_gap_is_announced():
     world = World()
     session = world.client()
     ask(session, channel=CHANNEL)
@@ -496,7 +496,7 @@ def test_a_snapshot_is_the_state_as_of_the_position():
     assert reviews(session.send_queue.said()) == ["v2"]
 
 
-def test_who_is_ahead_is_not_judged_again_before_something_has_changed():
+def test_position_ahead_is_checked_again_only_after_a_change():
     ahead, behind = World(), World()
     for number in (1, 2):
         ahead.review(number)
@@ -621,7 +621,7 @@ def test_a_session_asks_by_itself_for_what_it_waits_for():
     assert (session.is_waiting_for_feed, world.services.waiting) == (True, [session])
 
 
-def test_a_command_is_handed_inward_and_its_client_answered_when_the_result_is_known():
+def test_command_is_appended_and_answered_with_its_result():
     world = World()
     session, other = world.client(), world.client()
     command = Command(NewRecord(REVIEWS.topic, b"{}"), lambda place: text_frame(encode("done", offset=place.offset)))

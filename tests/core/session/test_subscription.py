@@ -100,7 +100,7 @@ def test_a_live_subscription_ends_with_the_present_position():
     assert world.feed.hub.subscriptions == 1, "that of the client that came back"
 
 
-def test_a_subscription_that_waits_for_the_feed_ends_with_the_position_that_it_brought():
+def test_subscription_waiting_for_the_feed_ends_with_the_clients_position():
     ahead, world = World(), World()
     ahead.review(1)
     position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
@@ -112,7 +112,7 @@ def test_a_subscription_that_waits_for_the_feed_ends_with_the_position_that_it_b
     assert session.send_queue.said() == []
 
 
-def test_a_subscription_whose_history_is_being_read_ends_with_the_position_that_it_brought():
+def test_subscription_reading_history_ends_with_the_clients_position():
     world = KeepingWorld(max_bytes=1)
     start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
     world.review(1)
@@ -238,7 +238,7 @@ def test_after_the_log_lost_records_a_subscription_ends_without_a_position(repor
     assert ended(session) == ([], None)
 
 
-def test_a_subscription_whose_frames_are_just_being_fanned_out_ends_without_a_position():
+def test_subscription_during_fan_out_ends_without_a_position():
     world = World()
     session = world.client()
     ask(session, channel=CHANNEL)

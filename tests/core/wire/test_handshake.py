@@ -314,7 +314,7 @@ def test_handshakes_that_are_refused(old, new, answer):
     assert refused(HANDSHAKE.replace(old, new, 1)) == answer
 
 
-def test_the_origin_that_is_refused_is_told_with_the_host_it_was_compared_with():
+def test_refused_origin_is_named_with_the_compared_host():
     page = HANDSHAKE.replace(b"Host", b"Origin: http://rebound.example:8080\r\nHost", 1)
     own = page.replace(b"gateway:8080", b"rebound.example:8080")
     with pytest.raises(OriginError) as caught:

@@ -229,7 +229,7 @@ def test_what_lies_before_the_place_is_left_out():
     assert records.next_fetch_offset == 15
 
 
-def test_batches_are_taken_one_after_the_other_and_damage_is_told_at_its_place():
+def test_batches_are_read_in_order_and_damage_is_reported_at_its_offset():
     good, bad = (batch_of([(1, b"k", b"value", [])], first=first) for first in (0, 1))
     records = records_of(good + bad.replace(b"value", b"vague") + good)
     assert [record.value for record in records.take(100)] == [b"value"]
@@ -321,7 +321,7 @@ def test_of_a_mark_compaction_may_leave_no_more_than_the_head():
     assert records.next_fetch_offset == 5
 
 
-def test_what_lies_behind_the_last_record_is_told_before_it_is_taken():
+def test_bytes_after_the_last_record_are_an_error_before_it_is_yielded():
     data = batch_of([(1, b"k", b"a", []), (1, b"k", b"b", [])])
     records = unpack(DefaultRecordBatch(data + b"more"), *AT)
     assert next(records).value == b"a"

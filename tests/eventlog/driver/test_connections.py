@@ -33,7 +33,7 @@ def test_an_address_that_failed_is_not_waited_for_while_there_are_others():
 
 
 @pytest.mark.parametrize("kind", ["admin", "consumer", "producer"])
-def test_who_wants_a_client_when_they_have_been_closed_meanwhile_gets_an_error_of_kafka(kind):
+def test_clients_that_were_closed_meanwhile_raise_an_error_of_kafka(kind):
     clients = Clients(connection_options(Settings(kafka_brokers=("127.0.0.1:1",))))
     clients.interrupt()
     with pytest.raises(KafkaError):
@@ -131,7 +131,7 @@ def test_what_the_system_does_not_take_at_once_is_sent_later_and_in_order(link: 
     assert received == whole
 
 
-def test_what_comes_with_the_end_is_handed_over_before_the_end_is_told(link: Link):
+def test_bytes_that_come_with_the_end_are_delivered_before_it(link: Link):
     link.peer.sendall(b"why")
     link.peer.close()
     link.turn_until(lambda: bool(link.protocol.lost))

@@ -92,7 +92,7 @@ def test_what_an_answer_told_during_a_look_is_not_forgotten_for_it(consumer: Con
     assert (consumer.lag(A), consumer.lag(B)) == (5, 3)
 
 
-def test_an_answer_that_has_not_been_heard_when_a_look_ends_is_heard_after_it(consumer: Consumer):
+def test_answer_after_the_end_of_a_refresh_is_taken_later(consumer: Consumer):
     consumer.begin_refresh()
     answer(consumer, A, 8)
     consumer.end_refresh({A: 5, B: 5}, set())
@@ -139,7 +139,7 @@ def test_what_the_broker_hands_nothing_out_of_is_failing_until_it_does(consumer:
 
 
 @pytest.mark.parametrize("heard", [False, True])
-def test_what_was_told_of_a_topic_that_was_created_again_is_forgotten(consumer: Consumer, heard: bool):
+def test_metadata_of_a_recreated_topic_are_forgotten(consumer: Consumer, heard: bool):
     consumer.begin_refresh()
     for at in (A, B):
         answer(consumer, at, 8)
@@ -160,7 +160,7 @@ def test_those_are_paused_that_are_wanted_so_and_no_others(consumer: Consumer):
         assert paused(consumer) == wanted
 
 
-def test_while_any_is_paused_brokers_answer_soon_when_they_have_nothing_of_the_others(consumer: Consumer):
+def test_fetch_with_a_paused_partition_is_answered_soon(consumer: Consumer):
     config = consumer.raw._fetcher.config
     consumer.pause({A})
     assert config["fetch_max_wait_ms"] == PAUSED_WAIT
@@ -190,7 +190,7 @@ def test_nothing_is_paused_while_an_error_is_still_to_be_told(consumer: Consumer
     assert consumer.pause({A})
 
 
-def test_an_error_that_passes_by_itself_does_not_stand_for_a_partition_that_is_not_asked_for(consumer: Consumer):
+def test_transient_error_is_forgotten_of_a_partition_that_is_not_fetched(consumer: Consumer):
     """A leader moves while the last answer before the pause is on its way: nobody would tell that it has moved."""
     consumer.pause({A, B})
     answer(consumer, A, -1, error=NotLeaderForPartitionError.errno)
@@ -305,9 +305,7 @@ def test_records_that_come_meanwhile_end_the_waiting(polling: Consumer, broker: 
     assert broker.now == 1000.0
 
 
-def test_what_was_in_hand_of_a_resumed_partition_goes_on_though_another_one_has_been_in_hand_since(
-    polling: Consumer, broker: Broker
-):
+def test_resumed_partition_continues_with_its_buffer_after_another_one(polling: Consumer, broker: Broker):
     broker._next_partition_records, broker._paused_partition_records = [], {A: "rest"}
     polling.poll(0)
     assert broker._next_partition_records is None, "or kafka-python would not take the rest in hand again"

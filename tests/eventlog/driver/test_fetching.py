@@ -83,7 +83,7 @@ def test_of_many_partitions_no_more_is_taken_at_once_than_of_one(consumer: Consu
     assert offsets(consumer) == {C: [0]}
 
 
-def test_a_batch_that_cannot_be_read_is_told_once_and_the_others_go_on(consumer: Consumer):
+def test_unreadable_batch_is_reported_once_and_others_continue(consumer: Consumer):
     answer(consumer, {A: with_a_poisoned_one(2, 1), B: numbered(2)})
     found: dict[TopicPartition, list[int]] = {}
     poison = []

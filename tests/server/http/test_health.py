@@ -60,7 +60,7 @@ async def test_since_when_the_log_does_not_answer_and_clients_are_still_served(s
     }
 
 
-async def test_a_part_of_the_log_that_cannot_be_read_is_named_and_clients_are_still_served(service):
+async def test_health_names_an_unreadable_partition_and_stays_ready(service):
     trouble = Trouble("mesa-ya.menus.events", 2, Hindrance.UNKNOWN, 1_800_000_000.5, "It has no leader.", 30)
     service.status.troubles = service.metrics.troubles = [trouble]
     service.fresh["lag"] = 34
@@ -110,7 +110,7 @@ async def test_probes_may_ask_without_wanting_the_answer(service):
     assert (answer.status, answer.body) == (200, b"")
 
 
-async def test_what_clients_are_told_of_how_fresh_the_channels_are_is_told_here_too(service):
+async def test_health_has_the_freshness_of_the_channels(service):
     service.fresh = {"live": False, "asOf": None, "lag": 3}
     report = (await service.get("/health")).json
     assert report["live"] is False

@@ -286,7 +286,7 @@ async def test_a_client_that_closes_with_a_code_of_faults_is_answered_once(world
     assert await client.closed_with() == (1002, "")
 
 
-async def test_a_client_that_closes_while_a_large_message_is_under_way_is_answered_between_its_frames(world):
+async def test_close_during_a_large_message_is_answered_between_its_frames(world):
     client = await world.subscribed()
     frames = [b"\x01\x7e\xff\xff" + b"x" * 65535, *[b"\x00\x7e\xff\xff" + b"x" * 65535] * 9, b"\x80\x00"]
     world.connection.session.send_queue.stream(iter(frames))
@@ -487,7 +487,7 @@ async def test_many_that_vanish_at_once(world):
 
 
 @pytest.mark.parametrize("where", ["receive", "resume"])
-async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(world, monkeypatch, logged, where):
+async def test_internal_error_closes_one_connection_with_its_code(world, monkeypatch, logged, where):
     bystander = await world.subscribed()
     known = set(world.registry.connections)
     client = await world.subscribed()
@@ -512,7 +512,7 @@ async def test_by_a_fault_of_ours_one_connection_ends_and_its_client_is_told(wor
     assert await bystander.frame() == (TEXT, b"still here")
 
 
-async def test_a_client_that_is_gone_when_it_is_told_of_its_error_is_no_fault_of_ours(world, logged):
+async def test_client_gone_before_its_error_is_sent_is_no_fault(world, logged):
     client = await world.client()
     await client.send(frame(b"x", mask=None))
     client.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

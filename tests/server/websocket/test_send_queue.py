@@ -180,7 +180,7 @@ async def test_the_bounds_are_free_again_when_the_client_has_read(wire, nursery)
     assert "overflowed" not in owner.told
 
 
-async def test_the_last_word_comes_behind_all_that_waits_and_ends_the_stream(wire, nursery):
+async def test_close_frame_is_written_after_all_that_waits(wire, nursery):
     ours, theirs = wire
     send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
     size = fill(send_queue)
@@ -285,7 +285,7 @@ async def test_the_send_task_ends_with_its_nursery(wire):
     assert data == (b"0123456789" * (size // 10))[: len(data)], "what was written is a beginning of what was offered"
 
 
-async def test_a_large_message_is_taken_frame_by_frame_and_what_comes_meanwhile_follows_it(wire, nursery):
+async def test_large_message_is_written_by_frames_before_later_messages(wire, nursery):
     ours, theirs = wire
     owner, taken = Owner(), []
     send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
@@ -353,7 +353,7 @@ async def test_a_large_message_that_is_revoked_ends_with_the_last_word(wire, nur
     assert await theirs.recv(1) == b""
 
 
-async def test_a_large_message_that_is_revoked_before_the_last_word_has_its_turn_does_not_take_that_away(wire, nursery):
+async def test_close_frame_is_written_although_the_large_message_before_it_is_revoked(wire, nursery):
     ours, theirs = wire
     send_queue = SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=1000)
 

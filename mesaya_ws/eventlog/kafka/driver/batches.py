@@ -180,7 +180,7 @@ def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: 
         data, at = b"".join(parts), 0
 
     try:
-        for behind in range(batch.records_count - 1, -1, -1):
+        for following in range(batch.records_count - 1, -1, -1):
             if read is not None and len(data) - at < HEAD:
                 more(HEAD)
             # Numbers below 64 are one byte, and below 8192 two; that is nearly always so, and a call less.
@@ -192,14 +192,14 @@ def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: 
             end = at + size
             if size > most:
                 if size > sizes.batch - unpacked + len(data) - at:
-                    raise TooLargeError(f"The record at offset {base} or behind it has {size} bytes, unpacked.")
+                    raise TooLargeError(f"The record at offset {base} or after it has {size} bytes, unpacked.")
                 if read is not None:
                     more(min(size, HEAD))
                     end = size
             elif end > len(data) and read is not None:
                 more(size)
                 end = size
-            at += 1  # behind the attributes, which mean nothing yet
+            at += 1  # after the attributes, which mean nothing yet
             if (byte := data[at]) < 128:
                 later, at = (byte >> 1) ^ -(byte & 1), at + 1
             else:
@@ -237,9 +237,9 @@ def unpack(batch: Any, topic: str, partition: int, sizes: Sizes = SIZES, chunk: 
                 value, at = data[at : at + length], at + length
             if not at <= end <= len(data):
                 raise CorruptRecordError(f"The record at offset {base + further} is longer than it says.")
-            if not behind and (end != len(data) or (read is not None and read(chunk))):
-                raise CorruptRecordError(f"Something lies behind the record at offset {base + further}, the last one.")
-            at = end  # behind the headers
+            if not following and (end != len(data) or (read is not None and read(chunk))):
+                raise CorruptRecordError(f"Something follows the record at offset {base + further}, the last one.")
+            at = end  # after the headers
             yield _record((topic, partition, base + further, timestamp, key, value))
     except (ValueError, IndexError) as error:
         raise CorruptRecordError(f"A record in the batch at offset {base} ends too early.") from error
