@@ -40,6 +40,12 @@ def test_so_is_what_is_not_code(wheel):
 
 
 @pytest.mark.slow
+def test_so_is_the_client_for_browsers(wheel):
+    files = ("package.json", "README.md", "mesaya-ws.js", "mesaya-ws.d.ts")
+    assert {f"mesaya_ws/web/client/{name}" for name in files} <= wheel
+
+
+@pytest.mark.slow
 def test_nothing_else_is(wheel):
     assert {name.split("/")[0].split("-")[0] for name in wheel} == {"mesaya_ws"}
 

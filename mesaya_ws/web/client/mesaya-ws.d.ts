@@ -1,0 +1,210 @@
+/// <reference lib="esnext.disposable" />
+
+/**
+ * The client of the gateway, as `/client/mesaya-ws.js` offers it.
+ *
+ * Channels, messages and codes are those of the gateway's protocol.
+ */
+
+/** How a client connects. */
+export interface Options {
+  /**
+   * Who the user is: a token of the platform, or what gets one. It is called before every connection ("connect"), before
+   * the present token ends ("expiring"), and when it was not accepted ("rejected"), never twice at once, in one tab at a
+   * time where the browser has `navigator.locks`. `null` is anonymous. When it throws, or has not answered after 30 s, it is
+   * called again after a pause.
+   */
+  token?: string | ((why: "connect" | "expiring" | "rejected") => Promise<string | null>);
+  /**
+   * Where positions are kept beyond the life of the client, such as `localStorage`: a later subscription without `snapshot`
+   * resumes from there. A storage that throws is passed over. By default, they are in memory, and end with their channel.
+   */
+  positions?: Record<string, string> | Pick<Storage, "getItem" | "setItem">;
+  /** Seconds after which a hidden page gives up its connection until it is visible again; 300 by default, 0 for never. */
+  pauseWhenHiddenFor?: number;
+  /** The class to use, by default the global one. Node before 22 has none: pass that of the package `ws`. */
+  WebSocket?: unknown;
+  /** Whether to log what becomes of the connection, or where to. Tokens and messages are never logged. */
+  debug?: boolean | ((line: string) => void);
+}
+
+/**
+ * - `connecting`: there is no connection yet, or not any more; an attempt is under way, or follows in `retryIn` seconds.
+ * - `live`: connected, and the gateway is up to date.
+ * - `behind`: connected, but the gateway has not read the log to its end, or cannot read a part of it now.
+ * - `offline`: like `connecting`, and the browser says that there is no network.
+ * - `paused`: the page has been hidden for long; it connects when it is visible.
+ * - `refused`: another attempt would end in the same way, for the `reason`. `authenticate` and `reconnect` try again.
+ * - `closed`: by `close`, for good.
+ */
+export type State = "connecting" | "live" | "behind" | "offline" | "paused" | "refused" | "closed";
+
+/** What can be said of the connection; each change is another object. */
+export interface Status {
+  readonly state: State;
+  /** When the state began, in ms since 1970. */
+  readonly since: number;
+  /** All that happened before this time (ms since 1970, the gateway's clock) has been published. */
+  readonly asOf?: number;
+  /** Records that are known to be in the log and have not been published yet. */
+  readonly lag?: number;
+  /** Who the gateway says the user is; undefined for anonymous. */
+  readonly user?: string;
+  /** Seconds of the pause before the next attempt, from when this status began. */
+  readonly retryIn?: number;
+  /** Why there is no connection; `code` is a close code, 1006 for one that broke, 0 where none was tried. */
+  readonly reason?: { code: number; name: string; message: string };
+}
+
+/** What the gateway refuses. `code` is one of its error codes, or the reason for which a subscription has ended. */
+export declare class MesaYAError extends Error {
+  constructor(code: string, message: string, channel?: string);
+  readonly code: string;
+  readonly channel?: string;
+}
+
+/** Any message of the gateway. */
+export interface AnyMessage {
+  readonly type: string;
+  readonly channel?: string;
+  readonly [field: string]: unknown;
+}
+
+/** The data of an entity: ids have names, status words are in lower case, the rest is as the platform wrote it. */
+export type Data = Readonly<Record<string, any>>;
+
+/** An event of a channel. `type` tells what has happened to what. */
+export interface Message<Type extends string = string> {
+  readonly type: Type;
+  readonly channel: string;
+  readonly position: string;
+  /** When it happened, as the platform says it. */
+  readonly timestamp: string;
+  readonly data: Data;
+}
+
+/** The state of a channel as of its position: it replaces all that was received before. */
+export interface Snapshot {
+  readonly type: "snapshot";
+  readonly channel: string;
+  readonly position: string;
+  /** False when the log does not reach back far enough to know everything, or cannot be read in part. */
+  readonly complete: boolean;
+  /** Lists of entities, such as `tables`, `sections` and `sectionObjects`. */
+  readonly data: Data;
+}
+
+/**
+ * Messages may be missing here, and a snapshot follows. `reason` is one of the protocol, or `resubscribed`: another
+ * subscription needed the state, so it was asked for again; what follows it may have been received before.
+ */
+export interface Gap {
+  readonly type: "gap";
+  readonly channel: string;
+  readonly reason: string;
+}
+
+/** The messages of a channel, by its name. */
+export type MessageOf<Channel extends string> = Channel extends `restaurant:${string}:tables`
+  ? Message<`${"table" | "section" | "section_object" | "object" | "restaurant"}.${string}`>
+  : Channel extends `restaurant:${string}:reservations`
+    ? Message<`${"reservation" | "payment" | "restaurant"}.${string}`>
+    : Channel extends `restaurant:${string}:menu`
+      ? Message<`${"menu" | "dish" | "restaurant"}.${string}`>
+      : Channel extends `restaurant:${string}:reviews`
+        ? Message<`${"review" | "restaurant"}.${string}`>
+        : Channel extends "global:announcements"
+          ? Message<`announcement.${string}`>
+          : Channel extends "global:restaurants"
+            ? Message<`restaurant.${string}`>
+            : Message;
+
+/** A client, which connects by itself as soon as it is made, and stays connected until it is closed. */
+export declare class MesaYA implements Disposable {
+  /** `url` is that of the gateway's WebSocket, `wss://host/ws`; http(s) and a path of the page's own host will do. */
+  constructor(url: string | URL, options?: Options);
+  readonly status: Status;
+  /** Call `listener` for each event until the result is called, or `signal` is aborted. */
+  on<E extends keyof ClientEvents>(
+    event: E,
+    listener: (event: ClientEvents[E]) => void,
+    options?: { signal?: AbortSignal },
+  ): () => void;
+  /**
+   * Subscribe now and on every later connection. Several subscriptions to a channel are one for the gateway, which ends
+   * 100 ms after the last of them is closed.
+   */
+  subscribe<Channel extends string>(channel: Channel, options?: SubscribeOptions): Subscription<MessageOf<Channel>>;
+  /**
+   * Get a token from the token source, and show it to the gateway: after the user has signed in. Resolves when the gateway
+   * has accepted it; rejects with a `MesaYAError` when it has not.
+   */
+  authenticate(): Promise<void>;
+  /** Be anonymous until `authenticate` is called. */
+  signOut(): void;
+  /** Give up the connection, if there is one, and dial at once. */
+  reconnect(): void;
+  /** End all subscriptions and the connection, for good. */
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+export interface ClientEvents {
+  status: Status;
+  /** Every message of the gateway, of whatever type. */
+  message: AnyMessage;
+  error: MesaYAError;
+  /** The gateway does not know the user any more; private channels wait for `authenticate`. */
+  signedOut: { reason: "expired" | "revoked" | "signed-out" };
+}
+
+export interface SubscribeOptions {
+  /** Begin with the state of the channel. */
+  snapshot?: boolean;
+  /** Resume from here; without effect on a channel that is subscribed already. */
+  position?: string;
+  /** Close the subscription when it is aborted. */
+  signal?: AbortSignal;
+}
+
+/**
+ * A subscription to a channel, across connections. Iterate over it, listen to it, or make a store of it. With `snapshot`,
+ * each of these begins with the state, however late it comes.
+ */
+export interface Subscription<M> extends AsyncIterable<M | Snapshot | Gap>, Disposable {
+  readonly channel: string;
+  readonly state: "waiting" | "live" | "ended";
+  /** That of the last message. */
+  readonly position?: string;
+  /**
+   * The gateway's first answer: whether it has resumed from a position, and how many missed messages follow. Rejects with a
+   * `MesaYAError` when it refuses, or when the subscription is closed before.
+   */
+  readonly ready: Promise<{ recovered: boolean; replayed: number; reason?: string }>;
+  on(event: "message", listener: (message: M) => void): () => void;
+  on(event: "snapshot", listener: (data: Data, position: string) => void): () => void;
+  on(event: "gap", listener: (gap: Gap) => void): () => void;
+  /**
+   * The gateway, or the client, has ended it. `again`: it waits, and comes back by itself once the gateway accepts another
+   * token; otherwise it is over.
+   */
+  on(event: "ended", listener: (why: { reason: string; again: boolean }) => void): () => void;
+  /** Return one value made of snapshot and messages; `reduce` returns the next value, or the same if nothing changes. */
+  store<S>(reduce: (state: S | undefined, message: M | Snapshot) => S): Store<S>;
+  close(): void;
+}
+
+/** A value that changes: for React's `useSyncExternalStore`, RxJS's `from`, Angular's signals, Svelte. */
+export interface Store<S> {
+  get(): S | undefined;
+  subscribe(listener: () => void): () => void;
+  [Symbol.observable](): {
+    subscribe(observer: Partial<{ next(value: S): void }>): { unsubscribe(): void };
+  };
+}
+
+declare global {
+  interface SymbolConstructor {
+    readonly observable: symbol;
+  }
+}

@@ -1,0 +1,960 @@
+// @ts-check
+/**
+ * A client of the gateway for browsers and Node: subscriptions that outlive connections, without a gap and without a
+ * repetition. What it offers is described in `mesaya-ws.d.ts`. One file, no dependency, no build.
+ *
+ * One link (a WebSocket) is in use at a time, and at most one more is being opened, always by `#dial`:
+ *
+ *     what happens                             what is done
+ *     welcome on the link being opened         it is in use; the one before is dropped, and all channels are subscribed
+ *                                              from their positions, which include all that the one before has brought
+ *     going_away                               dial; the link in use goes on meanwhile
+ *     closed, broken, or no answer to a ping   dial, after a pause with full jitter
+ *     closed with 4401                         likewise, but the token must be another one
+ *     closed with a code of NEVER_AGAIN        refused, until `reconnect` or `authenticate` is called
+ *     online, visible, pageshow, after sleep   ping the link in use; without one, dial at once
+ *     hidden for `pauseWhenHiddenFor`          drop the link, and dial when the page is visible again
+ *
+ * @module
+ */
+
+/** @typedef {import("./mesaya-ws.d.ts").Options} Options */
+/** @typedef {import("./mesaya-ws.d.ts").Status} Status */
+/** @typedef {import("./mesaya-ws.d.ts").SubscribeOptions} SubscribeOptions */
+/** @typedef {Record<string, any>} Json */
+/** @typedef {{recovered: boolean, replayed: number, reason?: string}} Answer */
+/** @typedef {"connect" | "expiring" | "rejected"} Why */
+
+const PAUSES = { least: 500, most: 30_000 }; // ms: the longest pause after the first failure, and after many
+const OPEN_TIMEOUT = 15_000; // ms from dialling to `welcome`
+const TOKEN_TIMEOUT = 30_000; // ms that the token source may take
+const LOCK_TIMEOUT = 5_000; // ms that another tab may hold the lock: it may be frozen
+const TICK = 5_000; // ms between two looks at the clocks
+const SILENCE = 30_000; // ms after which a visible page pings
+const POSITIONS = 60_000; // ms after which a ping brings the positions of quiet channels, before the log removes them
+const PATIENCE = { least: 5_000, most: 60_000 }; // ms for the answer to a ping; longer each time that there is none, since
+// an answer waits for the large snapshot before it
+const STANDSTILL = 10_000; // ms in which `asOf` has to advance
+const LINGER = 100; // ms that a channel stays subscribed without subscriptions: pages mount and unmount
+const KEPT = { messages: 500, characters: 2 ** 21 }; // a snapshot and what followed, for subscriptions that come later
+const WAITING = 10_000; // messages that an iteration may leave waiting
+
+/** Close codes after which another attempt would end in the same way (docs/protocol.md). */
+const NEVER_AGAIN = [1002, 1003, 1007, 1009, 4029, 4429];
+const UNAUTHENTICATED = 4401;
+
+/** Why the gateway ends a subscription that may come back: with the next token. */
+const SIGNED_OUT = /** @type {Record<string, "expired" | "revoked" | "signed-out">} */ ({
+  token_expired: "expired",
+  revoked: "revoked",
+  signed_out: "signed-out",
+});
+
+const scope = /** @type {any} */ (globalThis);
+const dispose = /** @type {typeof Symbol.dispose} */ (Symbol.dispose ?? Symbol("dispose"));
+const isVisible = () => scope.document?.visibilityState !== "hidden";
+
+/** @param {number} failures @param {{least: number, most: number}} range */
+const grown = (failures, range) => Math.min(range.most, range.least * 2 ** Math.min(failures, 16));
+
+/** @param {unknown} error */
+const report = (error) => (scope.reportError ?? console.error)(error);
+
+/** An error that the gateway has answered, or the end of a subscription; `code` is one of docs/protocol.md. */
+export class MesaYAError extends Error {
+  /** @param {string} code @param {string} message @param {string} [channel] */
+  constructor(code, message, channel) {
+    super(message);
+    this.name = "MesaYAError";
+    this.code = code;
+    this.channel = channel;
+  }
+}
+
+/** Listeners by event. What one of them throws concerns nobody else. */
+class Emitter {
+  /** @type {Map<string, Set<{f: Function}>>} */
+  #listeners = new Map();
+
+  /** @param {string} event @param {Function} f @param {AbortSignal} [signal] @returns {() => void} */
+  on(event, f, signal) {
+    if (signal?.aborted) return () => {};
+    const entry = { f };
+    const all = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, all.add(entry));
+    const off = () => {
+      all.delete(entry);
+      signal?.removeEventListener("abort", off);
+    };
+    signal?.addEventListener("abort", off);
+    return off;
+  }
+
+  /** @param {string} event @param {...unknown} values */
+  emit(event, ...values) {
+    for (const { f } of [...(this.#listeners.get(event) ?? [])]) {
+      try {
+        f(...values);
+      } catch (error) {
+        report(error);
+      }
+    }
+  }
+}
+
+/** A promise, and what settles it; nobody needs to listen when it is rejected. */
+class Deferred {
+  resolve = /** @type {(value?: any) => void} */ (() => {});
+  reject = /** @type {(error: unknown) => void} */ (() => {});
+  /** @type {Promise<any>} */
+  promise = new Promise((resolve, reject) => {
+    this.resolve = resolve;
+    this.reject = reject;
+  });
+  constructor() {
+    this.promise.catch(() => {});
+  }
+}
+
+/** A WebSocket, until it is dropped or has ended. */
+class Link {
+  heardAt = performance.now();
+  answeredAt = this.heardAt;
+  /** @type {any} Runs while a ping is not answered. */
+  pinging;
+  /** @type {any} Runs until `welcome`. */
+  opening;
+  /** @type {{id: number, token: string | null, why: Why} | undefined} The `auth` that is not answered yet. */
+  auth;
+  /** @type {Json | undefined} The last error that named no message of ours: why the link is closed. */
+  error;
+
+  /** @param {any} socket @param {string | null} token */
+  constructor(socket, token) {
+    this.socket = socket;
+    this.token = token;
+  }
+
+  /** @param {Json} message */
+  send(message) {
+    if (this.socket.readyState === 1) this.socket.send(JSON.stringify(message));
+  }
+
+  /** Have nothing more to do with it; a peer that is gone is not waited for. */
+  drop() {
+    clearTimeout(this.pinging);
+    clearTimeout(this.opening);
+    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+    this.socket.close(1000);
+  }
+}
+
+/** What is subscribed on the wire once, for all subscriptions to it. */
+class Channel {
+  /** @type {Set<Subscription>} */
+  subscriptions = new Set();
+  /** @type {string | undefined} That of the last message. */
+  position;
+  /** Whether one of the subscriptions needs the state. */
+  snapshot = false;
+  /** The last `subscribe`; 0 if there was none. */
+  id = 0;
+  /** Whether the last `subscribe` has been answered on the link in use. */
+  live = false;
+  /** @type {string | null | undefined} The token with which the channel was refused: it is asked for with another one. */
+  refused;
+  /** @type {Answer | undefined} */
+  answer;
+  /** @type {Json[] | undefined} The last snapshot, and what followed it. */
+  kept;
+  size = 0;
+  /** @type {any} Runs while it has no subscriptions. */
+  leaving;
+
+  /** @param {string} name */
+  constructor(name) {
+    this.name = name;
+  }
+
+  /** @param {Json} message @param {number} size */
+  deliver(message, size) {
+    if (message.type === "snapshot") [this.kept, this.size] = [[], 0];
+    if (this.kept) {
+      this.kept.push(message);
+      this.size += message.type === "snapshot" ? 0 : size;
+      if (this.kept.length > KEPT.messages || this.size > KEPT.characters) this.kept = undefined;
+    }
+    for (const one of [...this.subscriptions]) one.deliver(message);
+  }
+
+  /** @param {string} reason */
+  gap(reason) {
+    this.kept = undefined;
+    for (const one of [...this.subscriptions]) one.deliver({ type: "gap", channel: this.name, reason });
+  }
+}
+
+/** See `Subscription` in `mesaya-ws.d.ts`. */
+class Subscription {
+  #channel;
+  #options;
+  #leave;
+  #events = new Emitter();
+  #ready = new Deferred();
+  #isOver = false;
+  #isHeard = false;
+  /** @type {Json[] | undefined} What the first listeners are told in a moment, when all of them are there. */
+  #backlog;
+  #abort = () => this.close();
+
+  /** @param {Channel} channel @param {SubscribeOptions} options @param {() => void} leave */
+  constructor(channel, options, leave) {
+    this.#channel = channel;
+    this.#options = options;
+    this.#leave = leave;
+    this.channel = channel.name;
+    this.ready = this.#ready.promise;
+    options.signal?.addEventListener("abort", this.#abort);
+  }
+
+  get state() {
+    return this.#isOver ? "ended" : this.#channel.live ? "live" : "waiting";
+  }
+
+  get position() {
+    return this.#channel.position;
+  }
+
+  /** @param {string} event @param {Function} listener */
+  on(event, listener) {
+    if ((event === "message" || event === "snapshot") && !this.#isHeard) {
+      // Its first listeners miss nothing, though others have the channel already, or the answer came before them.
+      this.#isHeard = true;
+      const backlog = (this.#backlog = [...this.#kept()]);
+      queueMicrotask(() => {
+        this.#backlog = undefined;
+        for (const message of backlog) this.#tell(message);
+      });
+    }
+    return this.#events.on(event, listener);
+  }
+
+  /** @param {(state: any, message: any) => any} reduce */
+  store(reduce) {
+    const changes = new Emitter();
+    /** @type {any} */
+    let state;
+    const take = (/** @type {Json} */ message) => {
+      const before = state;
+      if (message.type !== "gap") state = reduce(state, message);
+      if (!Object.is(before, state)) changes.emit("change");
+    };
+    this.#kept().forEach(take);
+    this.#events.on("*", take);
+    const get = () => state;
+    const subscribe = (/** @type {() => void} */ f) => changes.on("change", f);
+    const observable = () => ({
+      subscribe: (/** @type {any} */ observer) => {
+        const next = () => (observer.next ? observer.next(state) : observer(state));
+        if (state !== undefined) next();
+        return { unsubscribe: subscribe(next) };
+      },
+    });
+    return { get, subscribe, "@@observable": observable, [scope.Symbol.observable ?? "@@observable"]: observable };
+  }
+
+  [Symbol.asyncIterator]() {
+    const queue = [...this.#kept()];
+    const events = this.#events;
+    let wake = () => {};
+    let isSlow = false;
+    const off = events.on("*", (/** @type {Json} */ message) => {
+      isSlow ||= queue.push(message) > WAITING;
+      wake();
+    });
+    events.on("over", () => wake());
+    const isOver = () => this.#isOver;
+    return (async function* () {
+      try {
+        for (;;) {
+          while (queue.length && !isSlow) yield queue.shift();
+          if (isSlow) throw new MesaYAError("slow", `The iteration has left ${WAITING} messages waiting.`);
+          if (isOver()) return;
+          await new Promise((resolve) => (wake = () => resolve(undefined)));
+        }
+      } finally {
+        off();
+      }
+    })();
+  }
+
+  close() {
+    if (this.#isOver) return;
+    this.#over(new MesaYAError("closed", "The subscription was closed.", this.channel));
+    this.#leave();
+  }
+
+  [dispose]() {
+    this.close();
+  }
+
+  // What the client does with it
+
+  /** @param {Json} message */
+  deliver(message) {
+    if (this.#backlog?.length) this.#backlog.push(message);
+    else this.#tell(message);
+    this.#events.emit("*", message);
+  }
+
+  /** @param {Answer} answer */
+  answered(answer) {
+    this.#ready.resolve(answer);
+  }
+
+  /** @param {MesaYAError} error @param {boolean} again */
+  ended(error, again) {
+    if (again) this.#ready.reject(error);
+    else this.#over(error);
+    this.#events.emit("ended", { reason: error.code, again });
+  }
+
+  /** @param {MesaYAError} error */
+  #over(error) {
+    this.#isOver = true;
+    this.#options.signal?.removeEventListener("abort", this.#abort);
+    this.#ready.reject(error);
+    this.#events.emit("over");
+  }
+
+  #kept() {
+    return (this.#options.snapshot && !this.#isOver && this.#channel.kept) || [];
+  }
+
+  /** @param {Json} message */
+  #tell(message) {
+    if (this.#isOver) return;
+    if (message.type === "snapshot") this.#events.emit("snapshot", message.data, message.position);
+    else if (message.type === "gap") this.#events.emit("gap", message);
+    else this.#events.emit("message", message);
+  }
+}
+
+/** Positions that outlast the page; a storage that throws is none. @param {Options["positions"]} storage */
+function positionsIn(storage, /** @type {string} */ url) {
+  const items = /** @type {any} */ (storage);
+  const isStorage = typeof items?.setItem === "function";
+  const key = (/** @type {string} */ channel) => (isStorage ? `mesaya-ws ${url} ${channel}` : channel);
+  const quietly = (/** @type {() => any} */ act) => {
+    try {
+      return act() ?? undefined;
+    } catch {
+      return undefined;
+    }
+  };
+  return {
+    /** @param {string} channel @returns {string | undefined} */
+    get: (channel) => items && quietly(() => (isStorage ? items.getItem(key(channel)) : items[channel])),
+    /** @param {string} channel @param {string} position */
+    set: (channel, position) =>
+      items && quietly(() => (isStorage ? items.setItem(key(channel), position) : (items[channel] = position))),
+  };
+}
+
+/** Let one tab at a time ask for a token. @template T @param {() => Promise<T>} ask @returns {Promise<T>} */
+async function inTurn(ask) {
+  const locks = scope.navigator?.locks;
+  if (!locks) return ask();
+  let isGranted = false;
+  try {
+    return await locks.request("mesaya-ws token", { signal: AbortSignal.timeout(LOCK_TIMEOUT) }, () => {
+      isGranted = true;
+      return ask();
+    });
+  } catch (error) {
+    if (isGranted) throw error;
+    return ask();
+  }
+}
+
+/** See `MesaYA` in `mesaya-ws.d.ts`. */
+export class MesaYA {
+  #url;
+  #options;
+  #storage;
+  #events = new Emitter();
+  #hints = new AbortController();
+  /** @type {Map<string, Channel>} */
+  #channels = new Map();
+  /** @type {Link | undefined} The one in use. */
+  #link;
+  /** @type {Link | undefined} The one being opened. */
+  #opening;
+  /** @type {object | undefined} The attempt under way: it asks for a token, or opens a link. */
+  #attempt;
+  #failures = 0;
+  #unanswered = 0;
+  #ids = 0;
+  /** @type {any} */ #retry;
+  /** @type {any} */ #renewal;
+  /** @type {any} */ #ticking;
+  /** @type {any} */ #pausing;
+  #tickedAt = Date.now();
+
+  /** @type {string | null | undefined} The token that was not accepted. */
+  #rejected;
+  /** @type {{why: Why, promise: Promise<string | null>} | undefined} */
+  #asking;
+  /** @type {Deferred | undefined} What `authenticate` waits for. */
+  #signingIn;
+  #isSignedOut = false;
+  /** @type {string | undefined} */
+  #user;
+
+  /** @type {"closed" | "refused" | "paused" | undefined} Why there is to be no link. */
+  #rest;
+  /** @type {Status["reason"]} */
+  #reason;
+  /** @type {number | undefined} */
+  #retryIn;
+  /** @type {{live: boolean, asOf?: number, lag?: number, movedAt: number, isMoving: boolean}} */
+  #freshness = { live: false, movedAt: 0, isMoving: true };
+  /** @type {Status} */
+  #status = Object.freeze({ state: "connecting", since: Date.now() });
+
+  /** @param {string} url @param {Options} [options] */
+  constructor(url, options = {}) {
+    const { href } = new URL(url, scope.location?.href);
+    this.#url = href.replace(/^http/, "ws").replace(/#.*/, "");
+    if (!/^wss?:/.test(this.#url)) throw new TypeError("The URL of a gateway is wss://host/ws, or ws://…");
+    this.#options = options;
+    this.#storage = positionsIn(options.positions, this.#url);
+    const signal = { signal: this.#hints.signal };
+    scope.addEventListener?.("online", () => this.#wake(), signal);
+    scope.addEventListener?.("offline", () => this.#doubt(), signal);
+    scope.addEventListener?.("pageshow", (/** @type {any} */ event) => event.persisted && this.#wake(), signal);
+    scope.document?.addEventListener("visibilitychange", () => this.#onVisibility(), signal);
+    this.#ticking = setInterval(() => this.#tick(), TICK);
+    this.#dial();
+    this.#onVisibility();
+  }
+
+  get status() {
+    return this.#status;
+  }
+
+  /** @param {string} event @param {Function} listener @param {{signal?: AbortSignal}} [options] */
+  on(event, listener, options) {
+    return this.#events.on(event, listener, options?.signal);
+  }
+
+  /** @param {string} name @param {SubscribeOptions} [options] */
+  subscribe(name, options = {}) {
+    let channel = this.#channels.get(name);
+    const isNew = !channel;
+    if (!channel) this.#channels.set(name, (channel = new Channel(name)));
+    const it = channel;
+    const subscription = new Subscription(it, options, () => this.#leave(it, subscription));
+    if (isNew) {
+      it.snapshot = Boolean(options.snapshot);
+      it.position = options.position ?? (it.snapshot ? undefined : this.#storage.get(name));
+      this.#ask(it);
+    } else if (options.snapshot && !it.kept && (!it.snapshot || it.position !== undefined)) {
+      // The state must be asked for. What follows it may have been received before, and what lies between may be in it.
+      if (it.position !== undefined) it.gap("resubscribed");
+      it.snapshot = true;
+      it.position = undefined;
+      this.#ask(it);
+    } else if (it.answer && it.live) {
+      subscription.answered(it.answer);
+    }
+    it.subscriptions.add(subscription);
+    if (this.#rest === "closed" || options.signal?.aborted) subscription.close();
+    return subscription;
+  }
+
+  authenticate() {
+    if (this.#rest === "closed") return Promise.reject(new MesaYAError("closed", "The client was closed."));
+    const { promise } = (this.#signingIn ??= new Deferred());
+    this.#isSignedOut = false;
+    this.#rejected = undefined;
+    if (this.#link) this.#renew("connect");
+    else this.reconnect();
+    return promise;
+  }
+
+  signOut() {
+    this.#isSignedOut = true;
+    if (this.#attempt) this.reconnect();
+    else if (this.#link?.token) this.#sendToken(this.#link, null, "connect");
+    this.#onSignedOut("signed-out");
+  }
+
+  reconnect() {
+    if (this.#rest === "closed") return;
+    this.#stop();
+    this.#rest = undefined;
+    this.#failures = 0;
+    this.#dial();
+  }
+
+  close() {
+    if (this.#rest === "closed") return;
+    this.#rest = "closed";
+    this.#stop();
+    this.#hints.abort();
+    clearInterval(this.#ticking);
+    clearTimeout(this.#pausing);
+    const error = new MesaYAError("closed", "The client was closed.");
+    for (const channel of [...this.#channels.values()]) this.#end(channel, error);
+    this.#signingIn?.reject(error);
+    this.#update();
+  }
+
+  [dispose]() {
+    this.close();
+  }
+
+  // Links
+
+  async #dial() {
+    clearTimeout(this.#retry);
+    this.#retry = this.#retryIn = undefined;
+    if (this.#rest || this.#attempt) return;
+    const attempt = (this.#attempt = {});
+    this.#update();
+    let token;
+    try {
+      token = await this.#token(this.#rejected === undefined ? "connect" : "rejected");
+    } catch (error) {
+      this.#log(`no token: ${error}`);
+      if (attempt !== this.#attempt) return;
+      this.#attempt = undefined;
+      this.#later(0, "no_token", "The token source has failed.");
+      return;
+    }
+    if (attempt !== this.#attempt) return;
+    if (token === this.#rejected) {
+      this.#refuse(UNAUTHENTICATED, "unauthenticated", this.#reason?.message ?? "The token was not accepted.");
+      return;
+    }
+    const protocols = token ? ["mesaya.v1", `bearer.${token}`] : [];
+    const Socket = this.#options.WebSocket ?? scope.WebSocket;
+    const link = (this.#opening = new Link(new Socket(this.#url, protocols), token));
+    this.#log("dialling");
+    link.socket.onmessage = (/** @type {any} */ event) => this.#receive(link, event.data);
+    link.socket.onerror = () => {};
+    link.socket.onclose = (/** @type {any} */ event) => this.#onEnd(link, event.code, event.reason);
+    link.opening = setTimeout(() => this.#fail(link, "no_welcome"), OPEN_TIMEOUT);
+  }
+
+  /** @param {Link} link @param {string} reason */
+  #fail(link, reason) {
+    link.drop();
+    this.#onEnd(link, 1006, reason);
+  }
+
+  /** @param {Link} link @param {number} code @param {string} reason */
+  #onEnd(link, code, reason) {
+    clearTimeout(link.pinging);
+    clearTimeout(link.opening);
+    this.#log(`ended: ${code} ${reason}`);
+    const wasInUse = link === this.#link;
+    if (wasInUse) this.#unuse();
+    else if (link === this.#opening) this.#opening = this.#attempt = undefined;
+    else return;
+    const name = reason || link.error?.code || "abnormal";
+    const message = link.error?.message ?? (reason ? `The connection was closed: ${reason}.` : "The connection broke.");
+    if (code === UNAUTHENTICATED) this.#rejected = link.token;
+    if (NEVER_AGAIN.includes(code) && !this.#link && !this.#opening) this.#refuse(code, name, message);
+    else this.#later(code, name, message);
+  }
+
+  /** Dial after a pause, unless that is under way. @param {number} code @param {string} name @param {string} message */
+  #later(code, name, message) {
+    if (!this.#link) this.#reason = { code, name, message };
+    if (!this.#attempt && !this.#retry) {
+      const pause = Math.random() * grown(this.#failures++, PAUSES);
+      this.#retryIn = this.#link ? undefined : pause / 1000;
+      this.#retry = setTimeout(() => this.#dial(), pause);
+    }
+    this.#update();
+  }
+
+  /** @param {number} code @param {string} name @param {string} message */
+  #refuse(code, name, message) {
+    this.#stop();
+    this.#rest = "refused";
+    this.#reason = { code, name, message };
+    const error = new MesaYAError(name, message);
+    this.#signingIn?.reject(error);
+    this.#signingIn = undefined;
+    this.#events.emit("error", error);
+    if (code === UNAUTHENTICATED) this.#onSignedOut("expired");
+    this.#update();
+  }
+
+  /** Have no link, and open none. */
+  #stop() {
+    clearTimeout(this.#retry);
+    this.#opening?.drop();
+    this.#link?.drop();
+    this.#retry = this.#retryIn = this.#attempt = this.#opening = undefined;
+    this.#unuse();
+  }
+
+  #unuse() {
+    clearTimeout(this.#renewal);
+    this.#link = undefined;
+    for (const channel of this.#channels.values()) channel.live = false;
+  }
+
+  /** @param {Link} link @param {Json} welcome */
+  #use(link, welcome) {
+    clearTimeout(link.opening);
+    this.#link?.drop();
+    this.#unuse();
+    this.#link = link;
+    this.#opening = this.#attempt = this.#reason = this.#rejected = undefined;
+    this.#freshness = { live: welcome.live, asOf: welcome.asOf, lag: welcome.lag, movedAt: link.heardAt, isMoving: true };
+    this.#onIdentity(welcome.user);
+    for (const channel of this.#channels.values()) if (channel.refused !== link.token) this.#ask(channel);
+  }
+
+  // Hints, which are not the truth
+
+  #wake() {
+    if (this.#rest === "paused") this.#rest = undefined;
+    if (this.#link) this.#doubt();
+    else this.#dial();
+  }
+
+  #doubt() {
+    if (this.#link) this.#ping(this.#link);
+    this.#update();
+  }
+
+  #onVisibility() {
+    const { pauseWhenHiddenFor = 300 } = this.#options;
+    clearTimeout(this.#pausing);
+    if (!isVisible() && pauseWhenHiddenFor) this.#pausing = setTimeout(() => this.#pause(), pauseWhenHiddenFor * 1000);
+    if (isVisible()) this.#wake();
+  }
+
+  #pause() {
+    if (this.#rest) return;
+    this.#stop();
+    this.#rest = "paused";
+    this.#update();
+  }
+
+  #tick() {
+    const [before, link] = [this.#tickedAt, this.#link];
+    this.#tickedAt = Date.now();
+    const now = performance.now();
+    if (isVisible() && this.#tickedAt - before > 3 * TICK) this.#wake(); // timers stand still while a machine sleeps
+    else if (link && ((isVisible() && now - link.heardAt > SILENCE) || now - link.answeredAt > POSITIONS)) this.#ping(link);
+  }
+
+  /** @param {Link} link */
+  #ping(link) {
+    if (link.pinging) return;
+    link.pinging = setTimeout(() => {
+      this.#unanswered++;
+      this.#fail(link, "no_answer");
+    }, grown(this.#unanswered, PATIENCE));
+    link.send({ type: "ping" });
+  }
+
+  // Messages
+
+  /** @param {Link} link @param {unknown} text */
+  #receive(link, text) {
+    link.heardAt = performance.now();
+    clearTimeout(link.pinging);
+    link.pinging = undefined;
+    /** @type {Json | undefined} */
+    let message;
+    try {
+      message = JSON.parse(/** @type {string} */ (text));
+    } catch {}
+    if (typeof message?.type !== "string") {
+      this.#fail(link, "not_the_gateway");
+      return;
+    }
+    if (message.type === "welcome" && link === this.#opening) this.#use(link, message);
+    if (message.type === "error" && message.id === undefined) link.error = message;
+    if (link === this.#link) this.#onMessage(link, message, /** @type {string} */ (text).length);
+  }
+
+  /** @param {Link} link @param {Json} m @param {number} size */
+  #onMessage(link, m, size) {
+    const channel = this.#channels.get(m.channel);
+    if ("live" in m) this.#onFreshness(m);
+    switch (m.type) {
+      case "pong":
+        link.answeredAt = link.heardAt;
+        this.#failures = this.#unanswered = 0;
+        for (const [name, position] of Object.entries(m.positions ?? {})) {
+          const quiet = this.#channels.get(name);
+          if (quiet?.live && quiet.position !== undefined) this.#keep(quiet, position);
+        }
+        break;
+      case "going_away":
+        this.#dial();
+        break;
+      case "token_expiring":
+        this.#renew("expiring");
+        break;
+      case "authenticated":
+        if (m.id === link.auth?.id) this.#onAuthenticated(link, m);
+        break;
+      case "subscribed":
+        if (channel && m.id === channel.id) this.#onSubscribed(channel, m);
+        break;
+      case "unsubscribed":
+        if (channel && m.reason) this.#onUnsubscribed(link, channel, m);
+        break;
+      case "error":
+        this.#onError(link, channel, m);
+        break;
+      default:
+        if (channel?.live) {
+          if (m.recovered === false) channel.gap(m.reason);
+          channel.position = m.position ?? channel.position;
+          channel.deliver(m, size);
+          if (m.position !== undefined) this.#storage.set(channel.name, m.position);
+        }
+    }
+    this.#events.emit("message", m);
+  }
+
+  /** @param {Channel} channel */
+  #ask(channel) {
+    channel.live = false;
+    if (!this.#link) return;
+    channel.refused = undefined;
+    channel.id = ++this.#ids;
+    const { name, id, position, snapshot } = channel;
+    this.#link.send({ type: "subscribe", channel: name, id, position, snapshot: (position === undefined && snapshot) || undefined });
+  }
+
+  /** @param {Channel} channel @param {string} position */
+  #keep(channel, position) {
+    channel.position = position;
+    this.#storage.set(channel.name, position);
+  }
+
+  /** @param {Channel} channel @param {Json} m */
+  #onSubscribed(channel, m) {
+    const { recovered, replayed = 0, reason } = m;
+    this.#failures = 0;
+    channel.live = true;
+    channel.answer = { recovered: recovered === true, replayed, reason };
+    // Until its snapshot has arrived, a channel keeps the position before: if the link breaks, that brings it again.
+    if (recovered === false) channel.gap(reason);
+    else if (channel.position !== undefined || !channel.snapshot) this.#keep(channel, m.position);
+    for (const one of [...channel.subscriptions]) one.answered(channel.answer);
+  }
+
+  /** @param {Link} link @param {Channel} channel @param {Json} m */
+  #onUnsubscribed(link, channel, m) {
+    const why = SIGNED_OUT[m.reason];
+    if (m.position !== undefined && channel.position !== undefined) this.#keep(channel, m.position);
+    const error = new MesaYAError(m.reason, `The subscription has ended: ${m.reason}.`, channel.name);
+    if (!why) {
+      this.#end(channel, error);
+      return;
+    }
+    this.#setAside(channel, link.token, error);
+    if (this.#isSignedOut || why === "signed-out") return;
+    this.#rejected = link.token;
+    if (this.#onSignedOut(why)) this.#renew("rejected");
+  }
+
+  /** @param {Link} link @param {Channel | undefined} channel @param {Json} m */
+  #onError(link, channel, m) {
+    const error = new MesaYAError(m.code, m.message, m.channel);
+    if (m.code === "not_subscribed") return;
+    if (m.id !== undefined && m.id === link.auth?.id) {
+      this.#onAuthError(link, error);
+      return;
+    }
+    if (channel && m.id === channel.id) {
+      if (m.code === "unavailable") {
+        const again = () => channel.id === m.id && this.#channels.get(channel.name) === channel && this.#ask(channel);
+        setTimeout(again, (1 + Math.random()) * PAUSES.least * 2);
+        return;
+      }
+      if (m.code === "unauthorized") this.#setAside(channel, link.token, error);
+      else this.#end(channel, error);
+    }
+    this.#events.emit("error", error);
+  }
+
+  /** Wait with a channel for another token. @param {Channel} channel @param {string | null} token @param {MesaYAError} error */
+  #setAside(channel, token, error) {
+    channel.live = false;
+    channel.refused = token;
+    for (const one of [...channel.subscriptions]) one.ended(error, true);
+  }
+
+  /** @param {Channel} channel @param {MesaYAError} error */
+  #end(channel, error) {
+    this.#channels.delete(channel.name);
+    for (const one of [...channel.subscriptions]) one.ended(error, false);
+  }
+
+  /** @param {Channel} channel @param {Subscription} subscription */
+  #leave(channel, subscription) {
+    channel.subscriptions.delete(subscription);
+    clearTimeout(channel.leaving);
+    channel.leaving = setTimeout(() => {
+      if (channel.subscriptions.size || this.#channels.get(channel.name) !== channel) return;
+      this.#channels.delete(channel.name);
+      if (channel.id && channel.refused === undefined) this.#link?.send({ type: "unsubscribe", channel: channel.name });
+    }, LINGER);
+  }
+
+  // Identity
+
+  /** Ask the token source, once for all who want the same. @param {Why} why @returns {Promise<string | null>} */
+  async #token(why) {
+    const { token } = this.#options;
+    if (this.#isSignedOut) return null;
+    if (typeof token !== "function") return token ?? null;
+    while (this.#asking && this.#asking.why !== why) await this.#asking.promise.catch(() => {});
+    if (!this.#asking) {
+      const { promise, resolve, reject } = new Deferred();
+      const timeout = setTimeout(reject, TOKEN_TIMEOUT, new Error("The token source has not answered."));
+      inTurn(async () => token(why)).then(resolve, reject);
+      this.#asking = { why, promise };
+      const over = () => {
+        clearTimeout(timeout);
+        this.#asking = undefined;
+      };
+      promise.then(over, over);
+    }
+    return (await this.#asking.promise) ?? null;
+  }
+
+  /** Show another token on the link in use. @param {Why} why */
+  async #renew(why, failures = 0) {
+    const link = this.#link;
+    clearTimeout(this.#renewal);
+    let token;
+    try {
+      token = await this.#token(why);
+    } catch (error) {
+      this.#log(`no token: ${error}`);
+      if (link === this.#link) this.#renewLater(why, failures);
+      return;
+    }
+    if (!link || link !== this.#link) return; // the next one was opened with a token of its own
+    if (why === "rejected" && token === this.#rejected) this.#onAuthFailure(new MesaYAError("bad_token", "There is no other token."));
+    else this.#sendToken(link, token, why);
+  }
+
+  /** @param {Why} why @param {number} failures */
+  #renewLater(why, failures) {
+    this.#renewal = setTimeout(() => this.#renew(why, failures + 1), Math.random() * grown(failures + 1, PAUSES));
+  }
+
+  /** @param {Link} link @param {string | null} token @param {Why} why */
+  #sendToken(link, token, why) {
+    link.auth = { id: ++this.#ids, token, why };
+    link.send({ type: "auth", token, id: link.auth.id });
+  }
+
+  /** @param {Link} link @param {Json} m */
+  #onAuthenticated(link, m) {
+    link.token = link.auth?.token ?? null;
+    link.auth = this.#rejected = undefined;
+    this.#onIdentity(m.user);
+    if (link.token === null) return;
+    for (const channel of this.#channels.values()) if (channel.refused !== undefined) this.#ask(channel);
+  }
+
+  /** @param {Link} link @param {MesaYAError} error */
+  #onAuthError(link, error) {
+    const { token, why } = /** @type {{token: string | null, why: Why}} */ (link.auth);
+    link.auth = undefined;
+    if (error.code === "unavailable") {
+      this.#renewLater(why, 1);
+    } else if (error.code !== "bad_token") {
+      this.#dial(); // another user, or a gateway that takes tokens in the handshake alone: a new link
+    } else if (why !== "rejected") {
+      this.#rejected = token;
+      this.#renew("rejected");
+    } else {
+      this.#onAuthFailure(error);
+    }
+  }
+
+  /** @param {MesaYAError} error */
+  #onAuthFailure(error) {
+    this.#rejected = undefined;
+    this.#signingIn?.reject(error);
+    this.#signingIn = undefined;
+    this.#events.emit("error", error);
+  }
+
+  /** @param {string | undefined} user */
+  #onIdentity(user) {
+    if (user === undefined) this.#onSignedOut("expired");
+    this.#user = user;
+    this.#signingIn?.resolve();
+    this.#signingIn = undefined;
+    this.#update();
+  }
+
+  /** Tell that the user is signed out, once. @param {"expired" | "revoked" | "signed-out"} reason */
+  #onSignedOut(reason) {
+    if (this.#user === undefined) return false;
+    this.#user = undefined;
+    this.#events.emit("signedOut", { reason });
+    this.#update();
+    return true;
+  }
+
+  // The status
+
+  /** @param {Json} m */
+  #onFreshness(m) {
+    const now = performance.now();
+    const { asOf, movedAt } = this.#freshness;
+    const hasMoved = m.asOf !== asOf;
+    this.#freshness = {
+      live: m.live,
+      asOf: m.asOf,
+      lag: m.lag,
+      movedAt: hasMoved ? now : movedAt,
+      isMoving: hasMoved || now - movedAt < STANDSTILL,
+    };
+    this.#update();
+  }
+
+  /** @returns {Status["state"]} */
+  #state() {
+    if (this.#rest) return this.#rest;
+    const { live, isMoving } = this.#freshness;
+    if (this.#link) return live && isMoving ? "live" : "behind";
+    return scope.navigator?.onLine === false ? "offline" : "connecting";
+  }
+
+  #update() {
+    const { since, ...before } = this.#status;
+    const [state, { asOf, lag }] = [this.#state(), this.#freshness];
+    const now = { state, asOf, lag, user: this.#user, retryIn: this.#retryIn, reason: this.#reason };
+    if (JSON.stringify(before) === JSON.stringify(now)) return;
+    this.#status = Object.freeze({ ...now, since: state === before.state ? since : Date.now() });
+    this.#log(state);
+    this.#events.emit("status", this.#status);
+  }
+
+  /** @param {string} line */
+  #log(line) {
+    const { debug } = this.#options;
+    if (debug) (typeof debug === "function" ? debug : console.debug)(`mesaya-ws: ${line}`);
+  }
+}

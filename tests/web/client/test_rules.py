@@ -1,0 +1,111 @@
+"""The JavaScript client without a browser: its rules in Node, its types by tsc, and its size."""
+
+import gzip
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import mesaya_ws
+from mesaya_ws.core.wire.codes import CLOSE_CODES, NORMAL, UNAUTHENTICATED
+from tests.e2e.node import FOLDER, install, required
+
+HERE = Path(__file__).parent
+CLIENT = Path(mesaya_ws.__file__).parent / "web" / "client"
+SOURCE = (CLIENT / "mesaya-ws.js").read_text(encoding="utf-8")
+
+pytestmark = pytest.mark.slow
+
+LARGEST = 6 * 1024
+"""Bytes that the client may have, minified and gzipped."""
+
+
+def run(*command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_rules_hold_in_node():
+    told = run(required("node"), "--test", "--test-reporter=tap", str(HERE / "rules.test.mjs"))
+    counts = dict(re.findall(r"^# (tests|pass|skipped) (\d+)$", told, re.MULTILINE))
+    assert int(counts["tests"]) > 50
+    assert counts["pass"] == counts["tests"], told
+
+
+def tsc(*arguments):
+    node = install()
+    return run(node, str(FOLDER / "node_modules/typescript/bin/tsc"), *arguments)
+
+
+def test_types_in_comments_hold():
+    tsc("-p", str(HERE / "tsconfig.json"))
+
+
+def test_described_types_are_those_of_the_client(tmp_path):
+    """What is emitted from the client may be used as what `mesaya-ws.d.ts` describes."""
+    tsc(
+        "-p",
+        str(HERE / "tsconfig.json"),
+        "--noEmit",
+        "false",
+        "--declaration",
+        "--emitDeclarationOnly",
+        "--outDir",
+        str(tmp_path),
+    )
+    (tmp_path / "described.d.ts").write_text((CLIENT / "mesaya-ws.d.ts").read_text())
+    emitted = tmp_path / "mesaya-ws.d.ts"
+    emitted.write_text(emitted.read_text().replace("./mesaya-ws.d.ts", "./described.js"))
+    (tmp_path / "check.ts").write_text(
+        """
+        import * as real from "./mesaya-ws.js";
+        import * as described from "./described.js";
+        type Described = InstanceType<typeof described.MesaYA>;
+        export const names: (keyof typeof described)[] = Object.keys(real) as (keyof typeof real)[];
+        declare const one: real.MesaYA;
+        declare const failure: real.MesaYAError;
+        export const error: described.MesaYAError = failure;
+        type Shape<T> = { [Name in Exclude<keyof T, symbol>]: T[Name] extends Function ? Function : T[Name] };
+        export const parts: Shape<Described> = one;
+        const subscription = one.subscribe("global:announcements", { snapshot: true });
+        type Fields = Pick<described.Subscription<described.Message>, "channel" | "state" | "position" | "ready">;
+        export const fields: Fields = subscription;
+        """
+    )
+    options = ["--strict", "--noEmit", "--skipLibCheck", "--target", "es2022", "--module", "esnext"]
+    tsc(
+        *options,
+        "--moduleResolution",
+        "bundler",
+        "--lib",
+        "es2022,dom,dom.iterable,esnext.disposable",
+        str(tmp_path / "check.ts"),
+    )
+
+
+def test_client_is_small():
+    node_modules = FOLDER / "node_modules"
+    install()
+    script = str(node_modules / "esbuild/bin/esbuild")
+    small = run(script, str(CLIENT / "mesaya-ws.js"), "--minify", "--format=esm")
+    assert len(gzip.compress(small.encode(), 9)) <= LARGEST
+
+
+def test_client_has_no_dependency_and_the_version_of_the_service():
+    package = json.loads((CLIENT / "package.json").read_text())
+    assert package["version"] == mesaya_ws.__version__
+    assert not {name for name in package if name.endswith("ependencies") or name == "scripts"}
+    assert re.findall(r"^import\b|\bimport\(\"(?!\./mesaya-ws\.d\.ts)", SOURCE, re.MULTILINE) == []
+    assert {path.name for path in CLIENT.iterdir()} == {"README.md", *package["files"], "package.json"}
+
+
+def test_client_stays_away_after_the_close_codes_that_say_so():
+    never = set(json.loads(re.search(r"NEVER_AGAIN = (\[.*?\])", SOURCE)[1]))
+    # After 1000, which the service sends nobody, somebody in between has closed; 4401 asks for another token.
+    assert never == {close.code for close in CLOSE_CODES.values() if not close.reconnect} - {
+        NORMAL.code,
+        UNAUTHENTICATED.code,
+    }
