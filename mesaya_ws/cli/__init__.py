@@ -3,7 +3,7 @@
 import click
 
 from mesaya_ws import __version__
-from mesaya_ws.cli import check, demo, produce, serve, tail, token
+from mesaya_ws.cli import check, demo, explain, produce, serve, tail, token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -12,5 +12,14 @@ def main() -> None:
     """Real-time gateway of MesaYA: the platform's events to WebSocket clients."""
 
 
-for command in (serve.serve, serve.worker, produce.produce, demo.demo, tail.tail, check.check, token.token):
+for command in (
+    serve.serve,
+    serve.worker,
+    produce.produce,
+    demo.demo,
+    explain.explain,
+    tail.tail,
+    check.check,
+    token.token,
+):
     main.add_command(command)

@@ -58,6 +58,7 @@ from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.dispatcher import Dispatcher
 from mesaya_ws.server.http.app import create_app
+from mesaya_ws.server.http.explain import explain_route
 from mesaya_ws.server.http.serving import serve_http
 from mesaya_ws.server.listener import serve_listeners
 from mesaya_ws.server.publishing import Publisher
@@ -166,6 +167,7 @@ async def _run(
         partial(services.role.render_metrics, render),
         configuration,
         identities.revoke,
+        (explain_route(settings, services.feed, identities.authentication),),
     )
     async with trio.open_nursery() as clients:
         dispatcher = Dispatcher(

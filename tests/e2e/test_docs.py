@@ -47,9 +47,10 @@ COMING_BACK = block("protocol.md", "text", "… connect")
 PUBLISHING = block("http.md", "sh", "# A platform record")
 PYTHON = block("python-client.md", "python", "import trio")
 EMIT = block("backend.md", "ts", "this.client.emit")
+EXPLAIN = block("backend.md", "sh", "mesaya-ws explain")
 UNIT = block("operations.md", "ini", "[Service]")
 
-RUN = [START, WATCH, SNIPPET, SNIPPET_SHOWS, SUBPROTOCOLS, EVENT, COMING_BACK, PUBLISHING, PYTHON, EMIT, UNIT]
+RUN = [START, WATCH, SNIPPET, SNIPPET_SHOWS, SUBPROTOCOLS, EVENT, COMING_BACK, PUBLISHING, PYTHON, EMIT, EXPLAIN, UNIT]
 NOT_RUN = {
     block("architecture.md", "", " Kafka, or the embedded log"): "a drawing",
     block("architecture.md", "", " socket ──▶ frames"): "a drawing",
@@ -358,3 +359,18 @@ def test_metrics_that_are_named_exist(start_gateway):
     named = set(re.findall(r"\bmesaya_(?!ws\b)\w+", TEXT))
     unknown = {name for name in named - shown if not re.search(rf'"{name.removesuffix("_total")}(_total)?"', code)}
     assert unknown == set()
+
+
+def test_backend_explain_commands_say_what_becomes_of_records_of_the_sample(tmp_path):
+    assert run(tmp_path, "produce", "--sample").returncode == 0
+    record = {"topic": "mesa-ya.tables.events", "value": {"event_type": "deleted", "entity_id": "t"}}
+    (tmp_path / "record.json").write_text(json.dumps(record))
+    explained = []
+    for name, *arguments in commands(EXPLAIN):
+        assert name == "mesaya-ws"
+        done = run(tmp_path, *arguments, AUTH="on")
+        assert done.returncode == 0, done.stderr
+        explained.append(json.loads(done.stdout))
+    assert [each["becomes"] for each in explained] == ["orphan", "published", "published"]
+    assert explained[1]["messages"][0]["type"] == "reservation.created"
+    assert [message["seenByUser"] for message in explained[2]["messages"]] == [False, True]

@@ -180,3 +180,18 @@ def test_metrics_are_those_that_are_promised(gateway):
     with connected(gateway.url):
         pass
     gateway.until(lambda: gateway.metric(closed, code="1000") == before + 1, 10, "the close is counted")
+
+
+def test_a_record_is_explained_as_it_is_then_published(gateway):
+    record = {
+        "topic": "mesa-ya.announcements.events",
+        "value": {"event_type": "created", "entity_id": "explained", "data": {"title": "Hola"}},
+    }
+    status, explanation = gateway.publish(record, "/explain")
+    assert status == 200
+    [explained] = explanation["messages"]
+    with connected(gateway.url) as client:
+        client.ask(type="subscribe", channel="global:announcements")
+        gateway.publish(record)
+        published = client.receive()
+    assert (published["type"], published["data"]) == (explained["type"], explained["data"])

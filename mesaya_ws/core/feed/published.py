@@ -4,15 +4,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import Facts
 from mesaya_ws.core.access.rights_changes import RightsChange
+from mesaya_ws.core.feed.explanation import Explanation, explain
 from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.intake import Item
 from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.log.ordering import Merge
-from mesaya_ws.core.log.records import Source
+from mesaya_ws.core.log.records import Record, Source
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.history import History, Retention
@@ -197,6 +199,15 @@ class Published:
         if channel.kind.name == "notifications" and not self.coverage.in_window(channel, {}):
             return False
         return is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
+
+    def explain(
+        self, record: Record, *, auth: bool, user: Identity | None = None, is_alone: bool = False
+    ) -> Explanation:
+        """Return what a record would become, were it the next one; see `explanation.explain`.
+
+        Not of a feed that `is_mid_record`.
+        """
+        return explain(record, self._projections, auth=auth, user=user, is_alone=is_alone)
 
     def is_missing(self, parent: str) -> bool:
         """Return whether nothing is known of a parent, `<entity>:<id>` (see `request_parent`)."""

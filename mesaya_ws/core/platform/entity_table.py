@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mesaya_ws.core.platform.change import After
 from mesaya_ws.core.platform.entity import Data, Entity
+from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.provenance import (
     NEVER,
     At,
@@ -72,6 +73,14 @@ class EntityTable:
         self._provenances: dict[str, Provenance] = {}
         # By field, by parent, in the order in which they came.
         self._children: dict[str, dict[str, dict[str, Data]]] = {field: {} for field in entity.parents}
+
+    def draft(self) -> "EntityTable":
+        """Return a table that knows the same, and can be changed without changing this one; until this one changes."""
+        table = EntityTable(self.entity)
+        table.alive, table.gone, table.found = over(self.alive), over(self.gone), over(self.found)
+        table._provenances = over(self._provenances, _copied)
+        table._children = {field: over(children, over) for field, children in self._children.items()}
+        return table
 
     def knows(self, id: str) -> bool:
         """Return whether the entity exists, or did."""
@@ -282,3 +291,7 @@ class EntityTable:
             self.gone[id] = Gone(at_in(at), integer_in(ended), data_in(data) or _NOTHING)
         else:
             self.found[id] = data_in(value)
+
+
+def _copied(provenance: Provenance) -> Provenance:
+    return provenance.copy() if isinstance(provenance, Mixed) else provenance

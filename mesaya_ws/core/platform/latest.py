@@ -2,6 +2,7 @@
 
 from typing import Generic, TypeVar
 
+from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.provenance import At
 
 Value = TypeVar("Value")
@@ -14,6 +15,12 @@ class Latest(Generic[Value]):
 
     def __init__(self) -> None:
         self.entries: dict[str, tuple[At, Value]] = {}
+
+    def draft(self) -> "Latest[Value]":
+        """Return one that knows the same, and can be changed without changing this one; until this one changes."""
+        latest = Latest[Value]()
+        latest.entries = over(self.entries)
+        return latest
 
     def put(self, key: str, at: At, value: Value) -> bool:
         """Keep the value of a record `at` some place; return whether that is the latest."""

@@ -6,6 +6,7 @@ from typing import Any
 from mesaya_ws.core.platform.entity_table import EntityTable
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.latest import Latest
+from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.rows import at_in, text_in
 
 
@@ -20,6 +21,12 @@ class Owners:
         self._entities = entities
         self.assigned: Latest[str] = Latest()
         self.found: dict[str, str] = {}
+
+    def draft(self, entities: Mapping[str, EntityTable]) -> "Owners":
+        """Return owners that know the same, with a draft of the entities."""
+        owners = Owners(entities)
+        owners.assigned, owners.found = self.assigned.draft(), over(self.found)
+        return owners
 
     def of(self, restaurant: str | None) -> str | None:
         """Return who owns a restaurant, or owned it when it was deleted."""

@@ -34,13 +34,28 @@ class Projections:
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self.entities = {name: EntityTable(entity) for name, entity in ENTITIES.items()}
-        self.users = Users()
-        self.names = self.users.names
-        self.owners = Owners(self.entities)
-        self.owner = self.owners.of
-        self.endings = Endings(self.entities, self.owners, remembered)
-        self._pending = self.endings.pending
         self._announcements = Ranking()
+        self._remembered = remembered
+        self._connect(Users(), Owners(self.entities))
+
+    def _connect(self, users: Users, owners: Owners) -> None:
+        self.users = users
+        self.names = users.names
+        self.owners = owners
+        self.owner = owners.of
+        self.endings = Endings(self.entities, owners, self._remembered)
+        self._pending = self.endings.pending
+
+    def draft(self) -> "Projections":
+        """Return projections that know the same, to which events can be applied without changing these.
+
+        It holds until these change, and while nothing is pending that ends. To make one takes some 20 µs. It does not
+        know which announcements are the latest.
+        """
+        draft = Projections(self._remembered)
+        draft.entities = {name: table.draft() for name, table in self.entities.items()}
+        draft._connect(self.users.draft(), self.owners.draft(draft.entities))
+        return draft
 
     def lookup(self, event: Event) -> Before:
         """Return what is known of what an event is about, before it is applied; of any kind but `auth`."""

@@ -51,6 +51,10 @@ class Mixed:
         self.earlier = earlier
         self.others = others
 
+    def copy(self) -> "Mixed":
+        """Return another one that says the same."""
+        return Mixed(self.base, self.newest, self.names, self.earlier, self.others)
+
     def fields(self) -> dict[str, At]:
         """Return the record that each field is of, but for those of `base`."""
         fields = dict.fromkeys(self.names, self.newest)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from mesaya_ws.core.platform.emptying import DISCARDED_AT_ONCE
 from mesaya_ws.core.platform.envelope import AUTH, Event
 from mesaya_ws.core.platform.latest import Latest
+from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.provenance import At
 from mesaya_ws.core.platform.rows import at_in, text_in
 from mesaya_ws.core.platform.topics import topic_of
@@ -30,6 +31,14 @@ class Users:
         self.names: dict[str, str] = {}
         self._called: dict[str, Latest[str]] = {AUTH: Latest(), REVIEW: Latest()}
         self._roles: Latest[list[str]] = Latest()
+
+    def draft(self) -> "Users":
+        """Return users of whom the same is known, and more can be without changing these; until these change."""
+        users = Users()
+        users.names = over(self.names)
+        users._called = {source: latest.draft() for source, latest in self._called.items()}
+        users._roles = self._roles.draft()
+        return users
 
     def apply(self, event: Event) -> None:
         """Apply an event of `auth`."""

@@ -52,6 +52,9 @@ BAD_RECORD = HttpError(
     HTTPStatus.UNPROCESSABLE_ENTITY, "bad_record", "This service would not understand the record when it reads it back."
 )
 REFUSED = HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, "refused", "The log will never take this record.")
+TOO_WIDE = HttpError(
+    HTTPStatus.UNPROCESSABLE_ENTITY, "too_wide", "The record concerns too much to be explained while others are served."
+)
 UPGRADE_REQUIRED = HttpError(HTTPStatus.UPGRADE_REQUIRED, "upgrade_required", "This path is for WebSockets.")
 BAD_VERSION = HttpError(
     HTTPStatus.UPGRADE_REQUIRED, "bad_version", "The handshake is of another version of the protocol than 13."
@@ -111,6 +114,7 @@ HTTP_ERRORS = (
     UNKNOWN_TOPIC,
     BAD_RECORD,
     REFUSED,
+    TOO_WIDE,
     UPGRADE_REQUIRED,
     BAD_VERSION,
     TOO_MANY_OF_ADDRESS,

@@ -1,6 +1,6 @@
 """The HTTP application: its routes, and what holds for all of them."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -41,11 +41,13 @@ def create_app(
     render_metrics: Callable[[], Awaitable[bytes]],
     configuration: Mapping[str, object] = NOTHING_SAID,
     revoke: Revoke | None = None,
+    more: Sequence[Route] = (),
 ) -> ASGIApp:
     """Return the application that answers everything but WebSockets.
 
     It answers a request for the metrics with what `render_metrics` returns, and with `configuration` for the settings,
     which PUBLISH_TOKEN, if there is one, is needed for. `revoke` is None where no tokens are verified.
+    `more` are the routes that need more of a gateway than is given here.
     """
 
     async def show_configuration(request: Request) -> Response:
@@ -67,6 +69,7 @@ def create_app(
             broadcast_route(settings, publisher),
             revoke_route(settings, revoke),
             *client_routes(),
+            *more,
         ],
         middleware=[
             Middleware(

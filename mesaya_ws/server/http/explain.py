@@ -1,0 +1,91 @@
+"""`POST /explain`: why a record is shown to whom, or to nobody, by what is known now; nothing changes."""
+
+from typing import Any
+
+import orjson
+import trio
+from attrs import frozen
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from mesaya_ws.core.access.authentication import Authentication, Unavailable
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.access.rights import ADMIN, roles
+from mesaya_ws.core.feed.explanation import TooWideError
+from mesaya_ws.core.feed.published import Published
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.platform.fields import IDENTIFIER
+from mesaya_ws.core.wire import http_errors
+from mesaya_ws.core.wire.http_errors import LOG_UNAVAILABLE, UNAVAILABLE
+from mesaya_ws.runtime.clocks import now_ms
+from mesaya_ws.server.http.errors import ApiError
+from mesaya_ws.server.http.request import authorize, bad_message, read_object, structure
+from mesaya_ws.settings import Settings
+
+MID_RECORD_TIMEOUT = 5.0
+"""Seconds for a large record to be published, in the middle of which nothing can be explained."""
+
+
+@frozen
+class ExplainRequest:
+    """`{"topic", "value", "key"?, "user"?}`: a record as it would be produced, and a user of whom to say what they see.
+
+    A `value` that is text stands for bytes that are no JSON object, null for a tombstone.
+    """
+
+    topic: str
+    value: Any = None
+    key: str | None = None
+    user: str | None = None
+
+
+def explain_route(settings: Settings, feed: Published, authentication: Authentication | None) -> Route:
+    """Return the route, for those who have PUBLISH_TOKEN or a token of an ADMIN; with AUTH=off and neither, for all."""
+
+    async def answer(request: Request) -> Response:
+        await _authorize(request, settings, feed, authentication)
+        asked = structure(await read_object(request, settings), ExplainRequest)
+        if asked.user is not None and IDENTIFIER.fullmatch(asked.user) is None:
+            raise bad_message("The user must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        user = None if asked.user is None else Identity(asked.user)
+        with trio.move_on_after(MID_RECORD_TIMEOUT) as patience:
+            while feed.is_mid_record:
+                await trio.lowlevel.checkpoint()
+        if patience.cancelled_caught:
+            raise ApiError(LOG_UNAVAILABLE, "A large record is being published: try again in a moment.")
+        try:
+            explanation = feed.explain(_record(asked), auth=settings.auth, user=user)
+        except TooWideError as error:
+            raise ApiError(http_errors.TOO_WIDE, f"{error} `mesaya-ws explain` can say more.") from None
+        return JSONResponse({"topic": asked.topic, **explanation, **feed.freshness()})
+
+    return Route("/explain", answer, methods=["POST"])
+
+
+def _record(asked: ExplainRequest) -> Record:
+    """Return the record that is asked about, as if it were appended now."""
+    value = asked.value
+    if value is not None:
+        value = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else orjson.dumps(value)
+    return Record(asked.topic, 0, 0, now_ms(), None if asked.key is None else asked.key.encode(), value)
+
+
+async def _authorize(
+    request: Request, settings: Settings, feed: Published, authentication: Authentication | None
+) -> None:
+    """Raise `ApiError` unless the request may know everything that is known."""
+    if authentication is None:
+        if settings.publish_token:
+            authorize(request, settings)
+        return
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and "." in token:  # as a JWT has; a PUBLISH_TOKEN may have, too
+        caller = await authentication.authenticate(token.strip(" \t"))
+        if isinstance(caller, Identity) and ADMIN in roles(caller, feed.facts):
+            return
+        if isinstance(caller, Unavailable) and not settings.publish_token:
+            raise ApiError(UNAVAILABLE, caller.sentence)
+    if not settings.publish_token:
+        raise ApiError(http_errors.UNAUTHORIZED, "Send a token of an ADMIN as `Authorization: Bearer …`.")
+    authorize(request, settings)

@@ -1,0 +1,154 @@
+"""What is said of a record: the same as becomes of it, and nothing changes by asking."""
+
+import json
+from pathlib import Path
+
+import orjson
+import pytest
+
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.feed.explanation import REASONS, TooWideError, explain
+from mesaya_ws.core.feed.pieces import data_in_pieces
+from mesaya_ws.core.feed.router import process
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.platform.envelope import Disposition, decode
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
+from mesaya_ws.core.platform.projections import Projections
+from tests.core.events import Platform, record
+
+DATA = Path(__file__).parents[2] / "data"
+
+
+def sample(name):
+    """Yield the records of a sample, in two partitions of each topic, one of which is late now and then."""
+    for number, line in enumerate((DATA / name).read_text().splitlines()):
+        said = json.loads(line)
+        value = said["value"]
+        if value is not None:
+            value = value.encode() if isinstance(value, str) else orjson.dumps(value)
+        time = 1_800_000_000_000 + number * 10 - (500 if number % 7 == 0 else 0)
+        yield Record(said["topic"], number % 2, number // 2, time, None, value)
+
+
+@pytest.mark.parametrize("name", ["captured.jsonl", "events.jsonl"])
+def test_explanation_is_what_becomes_of_the_record_and_changes_nothing(name):
+    projections, asked_never = Projections(), Projections()
+    for said in sample(name):
+        explanation = explain(said, projections)
+        outcome = process(decode(said), projections)
+        process(decode(said), asked_never)
+        assert explanation["becomes"] == outcome.reason
+        assert [(each["channel"], each["type"], each["data"]) for each in explanation["messages"]] == [
+            (message.channel, message.type, json.loads(b"".join(data_in_pieces(message.data))))
+            for message in outcome.messages
+        ]
+        projections.endings.end_all()
+        asked_never.endings.end_all()
+    assert list(projections.rows()) == list(asked_never.rows())
+
+
+def test_nothing_changes_when_only_asked():
+    platform = Platform()
+    said = list(sample("events.jsonl"))
+    for each in said[: len(said) // 2]:
+        process(decode(each), platform.projections)
+        platform.projections.endings.end_all()
+    before = orjson.dumps(list(platform.projections.rows()))
+    for each in said:
+        explain(each, platform.projections)
+    assert orjson.dumps(list(platform.projections.rows())) == before
+
+
+def restaurant():
+    platform = Platform()
+    platform.says("restaurant.created", "R", name="La Mesa", ownerId="owner")
+    return platform
+
+
+BOOKING = {"restaurantId": "R", "userId": "guest", "tableId": "t", "status": "PENDING"}
+
+
+def test_reservation_is_seen_by_the_owner_the_guest_and_admins():
+    explanation = explain(record("reservation.created", "r", **BOOKING), restaurant().projections)
+    seen = {message["channel"]: message["seenBy"] for message in explanation["messages"]}
+    assert seen == {
+        "restaurant:R:reservations": [{"who": "admin"}, {"who": "owner", "user": "owner"}],
+        "user:guest:notifications": [{"who": "admin"}, {"who": "self", "user": "guest"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("user", "auth", "sees"),
+    [
+        (Identity("owner"), True, [True, False]),
+        (Identity("guest"), True, [False, True]),
+        (Identity("else"), True, [False, False]),
+        (Identity("else", ("ADMIN",)), True, [True, True]),
+        (Identity("else"), False, [True, True]),
+    ],
+)
+def test_user_sees_what_rights_allow(user, auth, sees):
+    said = record("reservation.created", "r", **BOOKING)
+    explanation = explain(said, restaurant().projections, auth=auth, user=user)
+    assert [message["seenByUser"] for message in explanation["messages"]] == sees
+
+
+def test_public_channels_are_seen_by_anybody():
+    [message] = explain(record("review.created", "v", restaurantId="R"), restaurant().projections)["messages"]
+    assert message["seenBy"] == [{"who": "anybody"}]
+
+
+def test_change_is_shown_by_field():
+    platform = restaurant()
+    platform.says("reservation.created", "r", **BOOKING)
+    explanation = explain(
+        record("reservation.status_changed", "r", timestamp=5, status="CONFIRMED"), platform.projections
+    )
+    assert explanation["applied"] == {
+        "existed": True,
+        "exists": True,
+        "late": False,
+        "changed": {"status": {"before": "pending", "after": "confirmed"}},
+    }
+
+
+def test_record_without_a_known_parent_waits_for_it():
+    explanation = explain(record("table.created", "t", sectionId="s"), restaurant().projections)
+    assert (explanation["becomes"], explanation["waitsFor"]) == ("orphan", ["section:s"])
+    assert explanation["because"] == REASONS[Disposition.ORPHAN]
+
+
+def test_poison_is_not_understood_and_its_sentence_is_given():
+    explanation = explain(Record("mesa-ya.tables.events", 0, 0, 0, None, b"{"), Projections())
+    assert explanation["understood"] is None
+    assert explanation["because"].startswith("The value is not JSON: ")
+    assert "applied" not in explanation
+
+
+def test_what_is_left_out_is_named():
+    explanation = explain(record("review.created", "v", restaurantId="R", rating=[]), restaurant().projections)
+    assert explanation["understood"]["leftOut"] == ["rating"]
+
+
+def test_names_and_roles_of_users_are_applied_and_e_mails_not_shown():
+    value = {"type": "user.created", "payload": {"userId": "u", "firstName": "A", "email": "a@example.com"}}
+    explanation = explain(Record("mesa-ya.auth.events", 0, 0, 0, None, orjson.dumps(value)), Projections())
+    assert explanation["becomes"] == "auth"
+    assert "example.com" not in json.dumps(explanation)
+
+
+def test_what_concerns_too_much_is_refused_unless_nobody_waits():
+    platform = restaurant()
+    platform.says("section.created", "s", restaurantId="R")
+    for number in range(PARTS_AT_ONCE + 1):
+        platform.says("table.created", f"t{number}", sectionId="s")
+    said = record("section.deleted", "s", timestamp=5)
+    with pytest.raises(TooWideError):
+        explain(said, platform.projections)
+    [message] = explain(said, platform.projections, is_alone=True)["messages"]
+    assert len(message["data"]["tableIds"]) == PARTS_AT_ONCE + 1
+    assert len(platform.projections.entities["table"].alive) == PARTS_AT_ONCE + 1
+
+
+def test_every_disposition_has_a_sentence():
+    assert REASONS.keys() == set(Disposition)

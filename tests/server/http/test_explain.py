@@ -1,0 +1,119 @@
+import orjson
+import pytest
+from starlette.applications import Starlette
+
+from mesaya_ws.core.access.bad_token import BadToken, Flaw
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.server.http import explain
+from mesaya_ws.server.http.errors import ApiError, answer_api_error
+from mesaya_ws.server.http.explain import explain_route
+from mesaya_ws.settings import Settings
+from tests.core.events import Log
+from tests.server.http.client import post
+
+TOKEN = "a token of the tests"
+RECORD = {
+    "topic": "mesa-ya.reviews.events",
+    "value": {"event_type": "created", "data": {"id": "v", "restaurantId": "R"}},
+}
+
+
+class Tokens:
+    """Knows an admin and a guest by their tokens."""
+
+    async def authenticate(self, token):
+        known = {"x.admin": Identity("a", ("ADMIN",)), "x.guest": Identity("g")}
+        return known.get(token, BadToken(Flaw.NO_KEY))
+
+
+@pytest.fixture
+def feed():
+    log = Log()
+    log.says("restaurant.created", "R", name="La Mesa", ownerId="o")
+    log.says("section.created", "s", restaurantId="R")
+    return log.tell(Feed(Hub(), Window(300, 1 << 20), 1.0))
+
+
+def app_of(feed, *, publish_token=TOKEN, authentication=None, auth=True):
+    settings = Settings(publish_token=publish_token, auth=auth)
+    route = explain_route(settings, feed, authentication)
+    return Starlette(routes=[route], exception_handlers={ApiError: answer_api_error})
+
+
+async def ask(app, body=RECORD, token=TOKEN):
+    headers = [("Authorization", f"Bearer {token}")] if token else []
+    return await post(app, "/explain", body, *headers)
+
+
+async def test_explain_answers_by_what_is_known_and_changes_nothing(feed):
+    before = orjson.dumps(list(feed._projections.rows()))
+    app = app_of(feed)
+    answers = [await ask(app), await ask(app)]
+    for answer in answers:
+        assert answer.status == 200
+        [message] = answer.json["messages"]
+        assert (message["type"], message["channel"]) == ("review.created", "restaurant:R:reviews")
+        assert answer.json["live"] is True
+    assert orjson.dumps(list(feed._projections.rows())) == before
+
+
+@pytest.mark.parametrize(
+    ("publish_token", "authentication", "auth", "token", "status"),
+    [
+        (TOKEN, None, False, TOKEN, 200),
+        (TOKEN, None, False, None, 401),
+        ("", None, False, None, 200),
+        (TOKEN, Tokens(), True, TOKEN, 200),
+        (TOKEN, Tokens(), True, "x.admin", 200),
+        (TOKEN, Tokens(), True, "x.guest", 401),
+        (TOKEN, Tokens(), True, "x.wrong", 401),
+        ("a.b", Tokens(), True, "a.b", 200),
+        ("", Tokens(), True, "x.admin", 200),
+        ("", Tokens(), True, "x.guest", 401),
+        ("", Tokens(), True, None, 401),
+    ],
+)
+async def test_explain_is_for_who_may_publish_and_admins(feed, publish_token, authentication, auth, token, status):
+    app = app_of(feed, publish_token=publish_token, authentication=authentication, auth=auth)
+    assert (await ask(app, token=token)).status == status
+
+
+async def test_explain_says_whether_a_user_sees_it(feed):
+    booking = {"event_type": "created", "data": {"id": "r", "restaurantId": "R", "userId": "g"}}
+    answer = await ask(app_of(feed), {"topic": "mesa-ya.reservations.events", "value": booking, "user": "o"})
+    assert {each["channel"]: each["seenByUser"] for each in answer.json["messages"]} == {
+        "restaurant:R:reservations": True,
+        "user:g:notifications": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"value": {}}, "bad_message"),
+        ({"topic": 5, "value": {}}, "bad_message"),
+        ({"topic": "t", "value": {}, "user": "a b"}, "bad_message"),
+        (b"{", "bad_json"),
+    ],
+)
+async def test_explain_refuses_what_is_no_question(feed, body, error):
+    assert (await ask(app_of(feed), body)).error == error
+
+
+@pytest.mark.parametrize(
+    ("value", "becomes"), [(None, "tombstone"), ("text", "not_json"), ([], "not_object"), ("\ud800", "not_json")]
+)
+async def test_explain_takes_poison(feed, value, becomes):
+    answer = await ask(app_of(feed), {"topic": "mesa-ya.reviews.events", "value": value})
+    assert answer.json["becomes"] == becomes
+
+
+async def test_explain_waits_for_the_end_of_a_large_record_and_gives_up(feed, monkeypatch):
+    monkeypatch.setattr(explain, "MID_RECORD_TIMEOUT", 0.01)
+    feed._leftovers.append(iter(()))
+    assert (await ask(app_of(feed))).error == "log_unavailable"
+    feed._leftovers.clear()
+    assert (await ask(app_of(feed))).status == 200
