@@ -3,11 +3,11 @@
 from math import inf
 
 import orjson
+from mesaya_ws.core.feed.history import HistoryRead
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.history import HistoryRead
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition, Record
