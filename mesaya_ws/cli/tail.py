@@ -4,7 +4,10 @@ import json
 import os
 import ssl
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import attrs
@@ -17,7 +20,17 @@ from mesaya_ws.cli.address import service_address
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.running import run
 from mesaya_ws.client.connection import require_websocket_url
-from mesaya_ws.client.session import Connected, Disconnected, Event, Notice, RefusedError, Subscribed, connect
+from mesaya_ws.client.credentials import require_token
+from mesaya_ws.client.session import (
+    Connected,
+    Disconnected,
+    Event,
+    Notice,
+    RefusedError,
+    Session,
+    Subscribed,
+    connect,
+)
 from mesaya_ws.runtime.exceptions import only
 
 SILENCE = 2.0
@@ -47,17 +60,33 @@ def _trusting(_: click.Context, __: click.Parameter, path: str | None) -> ssl.SS
 @click.argument("channels", nargs=-1, required=True)
 @click.option("--url", callback=_websocket_url, help="Where the gateway is; by default at HOST and PORT.")
 @click.option("--ca", "tls", callback=_trusting, help="PEM file of the only authority to be trusted, for wss://.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with a token; read again to renew it.")
+@click.option("--user", help="Who you are, where the gateway has AUTH=off.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
 @click.option("--snapshot", is_flag=True, help="Begin with the state of the channels.")
-def tail(channels: tuple[str, ...], url: str | None, tls: ssl.SSLContext | None, as_json: bool, snapshot: bool) -> None:
+def tail(
+    channels: tuple[str, ...],
+    url: str | None,
+    tls: ssl.SSLContext | None,
+    token_file: Path | None,
+    user: str | None,
+    as_json: bool,
+    snapshot: bool,
+) -> None:
     """Subscribe to CHANNELS and print what arrives, until interrupted.
 
     Standard error is about the connection: that there is one, what is subscribed, or why there is none.
     """
+    if token_file is not None and user is not None:
+        raise click.UsageError("--token-file and --user both say who you are: leave one out.")
     url = url or f"ws://{service_address(usable_settings())}/ws"
     try:
-        run(partial(_tail, channels, url, tls, as_json=as_json, snapshot=snapshot))
+        token = None if token_file is None else partial(_read_token, token_file)
+        opening = partial(connect, url, tls=tls, token=token, user=user)
+        run(partial(_tail, channels, url, opening, as_json=as_json, snapshot=snapshot))
     except BaseException as error:
+        if unusable := only(error, TokenFileError):
+            fail(str(unusable))
         if refused := only(error, RefusedError):
             fail(str(refused))
         if only(error, BrokenPipeError):
@@ -67,11 +96,30 @@ def tail(channels: tuple[str, ...], url: str | None, tls: ssl.SSLContext | None,
             raise
 
 
+class TokenFileError(Exception):
+    """What --token-file names holds no token."""
+
+
+async def _read_token(path: Path) -> str:
+    """Return the token in a file. Raises `OSError` when it cannot be read, as while it is being replaced."""
+    text = (await trio.Path(path).read_text(encoding="utf-8", errors="replace")).strip()
+    try:
+        require_token(text)
+    except ValueError as error:
+        raise TokenFileError(f"{path} holds no token: {error}.") from None
+    return text
+
+
 async def _tail(
-    channels: tuple[str, ...], url: str, tls: ssl.SSLContext | None, *, as_json: bool, snapshot: bool
+    channels: tuple[str, ...],
+    url: str,
+    opening: Callable[..., AbstractAsyncContextManager[Session]],
+    *,
+    as_json: bool,
+    snapshot: bool,
 ) -> None:
     console, teller = Console(), _Teller(url)
-    async with connect(url, tls=tls, notify=teller.report) as session, trio.open_nursery() as nursery:
+    async with opening(notify=teller.report) as session, trio.open_nursery() as nursery:
         nursery.start_soon(teller.tell_of_silence)
         for channel in channels:
             await session.subscribe(channel, snapshot=snapshot)

@@ -50,12 +50,14 @@ class NotConnectedError(Exception):
 
 
 @asynccontextmanager
-async def open_connection(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[WebSocketConnection]:
+async def open_connection(
+    url: str, tls: ssl.SSLContext | None = None, token: str | None = None
+) -> AsyncIterator[WebSocketConnection]:
     """Open a WebSocket to the gateway at `url` for the time of the context; it ends without a closing handshake.
 
-    `tls` is the context for `wss://`, by default the system's. Raises, in a group, `RefusedError` when the gateway
-    itself says that another attempt is pointless, and `NotConnectedError` for anything else: routers and load balancers
-    answer with anything while the servers after them are replaced.
+    `tls` is the context for `wss://`, by default the system's; the handshake brings the `token`. Raises, in a group,
+    `RefusedError` when the gateway itself says that another attempt is pointless, and `NotConnectedError` for anything
+    else: routers and load balancers answer with anything while the servers after them are replaced.
     """
     parts = urlsplit(url)
     stream: _Stream | None = None
@@ -69,6 +71,7 @@ async def open_connection(url: str, tls: ssl.SSLContext | None = None) -> AsyncI
                     stream,  # type: ignore[arg-type]  # any stream will do
                     parts.netloc.rpartition("@")[2],
                     _resource(parts),
+                    extra_headers=[] if token is None else [(b"Authorization", f"Bearer {token}".encode())],
                     max_message_size=MAX_MESSAGE_SIZE,
                 )
             stream.opened = True

@@ -12,11 +12,14 @@ One connection is used at a time, by one task (`_connect`). The states of a sess
     moving        the second WebSocket is open     connected     the first is cancelled, and closed once it is done
     moving        the first one is closed          connecting    the second task goes on trying
     any           the context ends                 over          the WebSocket is closed with 1000
+
+Who gets its tokens by a function is renewed on the connection in use, at `token_expiring`; and if it was too late for
+that, what had ended begins again from where it was. A token that is refused is followed by another one, once.
 """
 
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -27,8 +30,9 @@ from trio_websocket import ConnectionClosed, WebSocketConnection
 from wsproto.utilities import ProtocolError
 
 from mesaya_ws.client.connection import NotConnectedError, RefusedError, open_connection, require_websocket_url
+from mesaya_ws.client.credentials import Credentials, Token, require_token
 from mesaya_ws.client.events import Connected, Disconnected, Event, Notice, Subscribed
-from mesaya_ws.core.wire.codes import CLOSE_CODES, NOT_SUBSCRIBED
+from mesaya_ws.core.wire.codes import BAD_TOKEN, CLOSE_CODES, NOT_SUBSCRIBED, UNAVAILABLE
 from mesaya_ws.runtime.exceptions import first
 
 __all__ = ["Connected", "Disconnected", "Event", "Notice", "RefusedError", "Session", "Subscribed", "connect"]
@@ -68,6 +72,11 @@ class Session:
     _connecting: trio.Nursery = field(init=False)
     """The tasks that connect: one, and a second one while the session moves."""
     _failures: int = 0
+    _credentials: Credentials = Factory(Credentials)
+    _ended: set[str] = Factory(set)
+    """The channels whose subscriptions ended with a token; they begin again with the next one."""
+    _renewal: trio.Event = Factory(trio.Event)
+    """Set when another token is needed for the connection in use."""
 
     # Public attributes and methods
 
@@ -138,13 +147,16 @@ class Session:
         before = self._websocket
         while self._websocket in (None, before):
             try:
-                async with open_connection(self.url, self._tls) as websocket:
+                token = await self._credentials.token_now()
+                async with open_connection(self.url, self._tls, token) as websocket:
                     await self._use(websocket)
                     return
-            except* RefusedError:
+            except* RefusedError as group:
                 # While another connection is in use, the session is not over.
                 if self._websocket is None:
-                    raise
+                    if self._credentials.is_final(refusal := first(group)):
+                        raise
+                    self._notify(Disconnected(str(refusal).rstrip(".")))
             except* (NotConnectedError, ConnectionClosed, ProtocolError, OSError, trio.BrokenResourceError) as group:
                 if self._websocket is None:
                     error = first(group)
@@ -176,9 +188,15 @@ class Session:
 
         Raises `NotConnectedError` at the end of the connection, `RefusedError` if the next one would be refused, too.
         """
+        self._ended.clear()
+        self._renewal = trio.Event()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._ping)
+            if self._credentials.can_renew:
+                nursery.start_soon(self._renew)
             try:
+                if self._credentials.user is not None:
+                    await self._send({"type": "auth", "user": self._credentials.user, "roles": self._credentials.roles})
                 # `subscribe` and `unsubscribe` may be called meanwhile; they send for themselves.
                 for channel in list(self._channels):
                     if channel in self._channels:
@@ -197,6 +215,16 @@ class Session:
         while True:
             await trio.sleep(PING_INTERVAL)
             await self._send({"type": "ping"})
+
+    async def _renew(self) -> None:
+        """Bring another token whenever one is needed; one that cannot be had now is tried again."""
+        while True:
+            await self._renewal.wait()
+            self._renewal = trio.Event()
+            try:
+                await self._send({"type": "auth", "token": await self._credentials.renewed()})
+            except NotConnectedError:
+                self._renewal.set()
 
     async def _send(self, message: dict[str, Any]) -> None:
         if self._websocket is not None:
@@ -218,12 +246,29 @@ class Session:
         match message:
             case {"type": "welcome"}:
                 self._failures = 0
+                if "user" in message:
+                    self._credentials.accepted()
                 self._notify(Connected(str(message.get("connection"))))
             case {"type": "going_away"}:
                 # While the next connection is being opened, this one is still used.
                 self._connecting.start_soon(self._connect)
             case {"type": "pong", "positions": dict(positions)}:
                 self.positions.update((name, at) for name, at in positions.items() if name in self._channels)
+            case {"type": "token_expiring"}:
+                self._renewal.set()
+            case {"type": "authenticated"}:
+                self._credentials.accepted()
+                ended, self._ended = self._ended, set()
+                for channel in ended & self._channels.keys():
+                    await self._send(self._subscription(channel))
+            case {"type": "unsubscribed", "channel": str(channel), "reason": str(reason)}:
+                self._on_ended(channel, reason, message.get("position"))
+            case {"type": "error", "code": UNAVAILABLE.name} if "channel" not in message:
+                self._renewal.set()  # whether the token is good could not be said
+            case {"type": "error", "code": BAD_TOKEN.name, "message": str(sentence)}:
+                if self._credentials.is_final(refusal := RefusedError(BAD_TOKEN.name, sentence)):
+                    raise refusal
+                self._renewal.set()
             case {"type": "error", "code": NOT_SUBSCRIBED.name}:
                 pass  # unsubscribed on a new connection, where nothing was subscribed yet
             case {"type": "error", "code": str(code), "message": str(sentence)}:
@@ -238,6 +283,20 @@ class Session:
                 await self._deliver.send(event)
             case _:
                 pass  # an answer that is out of date, or a message of a newer gateway
+
+    def _on_ended(self, channel: str, reason: str, position: str | None) -> None:
+        """Keep the position where the gateway has ended a subscription; have it begin again with another token.
+
+        Raises `RefusedError` where there is none, or the user has no right to the channel any more.
+        """
+        if channel not in self._channels:
+            return
+        if position is not None and channel in self.positions:
+            self.positions[channel] = position
+        if reason == "rights_changed" or not self._credentials.can_renew:
+            raise RefusedError(reason, f"The gateway has ended the subscription to {channel!r}: {reason}.")
+        self._ended.add(channel)
+        self._renewal.set()
 
     async def _on_subscribed(self, channel: str, position: str, message: dict[str, Any]) -> None:
         recovered = message.get("recovered")
@@ -291,17 +350,27 @@ async def connect(
     *,
     tls: ssl.SSLContext | None = None,
     notify: Callable[[Notice], None] = _ignore,
+    token: Token | None = None,
+    user: str | None = None,
+    roles: Collection[str] = (),
 ) -> AsyncIterator[Session]:
     """Open a session with the gateway at `url` (`ws://…/ws`), and keep it connected until the end of the context.
 
     `positions` are those of an earlier session, to resume from; `tls` is the context for `wss://`, by default the
-    system's. `notify` is called with each `Notice` of the connection. Raises `ValueError` when `url` is not the URL of
-    a WebSocket.
+    system's. `notify` is called with each `Notice` of the connection.
+
+    `token` is a token, or an async function that returns one: for each connection, and before the one in use ends. It
+    may raise `OSError`, and is called again then; other exceptions end the session. With AUTH=off, a gateway believes
+    that the client is `user`, with `roles`. Raises `ValueError` when `url` is not the URL of a WebSocket, or `token`
+    cannot be one.
     """
     require_websocket_url(url)
+    if isinstance(token, str):
+        require_token(token)
     deliver, events = trio.open_memory_channel[Event | RefusedError](0)
     async with trio.open_nursery() as nursery:
-        session = Session(url, dict(positions or {}), tls, notify, deliver, events)
+        credentials = Credentials(token, user, tuple(roles))
+        session = Session(url, dict(positions or {}), tls, notify, deliver, events, credentials=credentials)
         nursery.start_soon(session._run)
         try:
             yield session

@@ -61,3 +61,26 @@ async def test_silence_is_told_when_nothing_else_was(capsys, autojump_clock):
     assert capsys.readouterr().err == "mesaya-ws: nothing answers at ws://h/ws yet; trying again.\n"
     await teller.tell_of_silence()
     assert capsys.readouterr().err == ""
+
+
+def test_tail_is_told_once_who_one_is(run, tmp_path):
+    answer = run("tail", "global:restaurants", "--user", "u1", "--token-file", str(tmp_path / "token"))
+    assert (answer.exit_code, "leave one out" in answer.stderr) == (2, True)
+
+
+def test_tail_says_that_a_file_holds_no_token_and_does_not_repeat_it(run, tmp_path):
+    path = tmp_path / "token"
+    path.write_text("a canary in a file")
+    answer = run("tail", "global:restaurants", "--token-file", str(path), "--url", "ws://127.0.0.1:1/ws")
+    assert answer.exit_code == 1
+    assert f"{path} holds no token" in answer.stderr
+    assert "canary" not in answer.stderr
+
+
+async def test_token_is_read_anew_each_time(tmp_path):
+    path = tmp_path / "token"
+    with pytest.raises(OSError, match="No such file"):
+        await tail._read_token(path)
+    for token in ("a.b.c", "d.e.f"):
+        path.write_text(f"{token}\n")
+        assert await tail._read_token(path) == token

@@ -12,9 +12,12 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.recovery.stored import read_pages
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.state.memory import MemoryState
 from tests.core.events import NOW, Log
 from tests.core.world import FakeSendQueue, FakeServices
 
@@ -46,12 +49,14 @@ class Platform:
 
     def __init__(self, max_bytes=1 << 24, steps=lambda: None):
         self.page, self.log, self.services = Page(), Log(), FakeServices()
-        self.feed = Feed(Hub(), Window(inf, max_bytes), 0.0)
+        self.feed = Feed(Hub(), Window(inf, max_bytes), 0.0, retention=Retention(100, 1 << 30))
+        self.store = MemoryState()
         self.identities = SessionIdentities(IdentityRules(leeway=5))
         self.steps = steps
         self.now, self.number = NOW, 0
         self.sessions = []
         self.log.tell(self.feed)
+        self.commit()
 
     def client(self, identity=None, most=20):
         limits = Limits(auth=True, max_subscriptions=most)
@@ -125,6 +130,7 @@ class Platform:
                 changes, self.feed.rights_changes = self.feed.rights_changes, []
                 for _ in self.identities.apply(changes):
                     self.steps()
+        self.commit()
 
     def look(self):
         """Have the instance look at the whole log."""
@@ -137,13 +143,18 @@ class Platform:
         feed = Feed(Hub(), Window(inf, 1 << 24), 0.0)
         return self.log.tell(feed)
 
-    def history(self, session):
-        """Read for a session what it asks for."""
-        wanted = list(session.history_requests)
-        past = HistoryRead(wanted, self.feed, 0.0, 1 << 24)
-        self.log.tell(past.feed)
-        list(past.feed.process(self.now))
-        return past, wanted
+    def page(self, reader):
+        """Read what a session, or its delivery, asks for next; return what it is to be answered with."""
+        subscription, request = reader.next_history_request()
+        [page] = [None] if request is None else read_pages(self.store, [request])
+        return subscription, page
+
+    def commit(self):
+        """Write to the store what has been published."""
+        history = self.feed.history
+        changes = self.feed.capture_changes(self.now, self.now)
+        self.store.commit(changes)
+        history.committed(changes.entries, history.generation, self.store.floors)
 
     def rendered(self, session):
         """Return the snapshot that a session waits for."""
@@ -157,8 +168,9 @@ class Platform:
         for _ in range(100):
             session.send_queue.backlogged = session.send_queue.deferred = False
             session.resume()
-            if session.history_requests:
-                session.on_history(*self.history(session))
+            for reader in (session, session.delivery):
+                if reader.awaits_history:
+                    reader.on_history(*self.page(reader))
             if session.delivery.to_render is not None:
                 session.delivery.on_rendered(self.rendered(session))
             list(session.retry_waiting())

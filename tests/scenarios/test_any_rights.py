@@ -94,7 +94,7 @@ class Story:
         self.platform = Platform(random.choice([PAGE * 8, 1 << 24]), self.meanwhile)
         self.log = {name: [] for name in CHANNELS}
         self.noted = 0
-        self.pasts, self.snapshots = [], []
+        self.pages, self.snapshots = [], []
         self.clients = [
             Client(self, identity) for identity in (signed("u"), signed("v"), signed("a", ["ADMIN"]), signed("x"), None)
         ]
@@ -164,17 +164,18 @@ class Story:
     def read(self):
         """Begin to read what somebody asks for; the answer comes at another time."""
         for client in self.clients:
-            if client.session.history_requests and not self.platform.feed.is_mid_record:
-                self.pasts.append((client.session, *self.platform.history(client.session)))
+            for reader in (client.session, client.session.delivery):
+                if reader.awaits_history:
+                    self.pages.append((reader, *self.platform.page(reader)))
             if client.session.delivery.to_render is not None and not self.platform.feed.is_mid_record:
                 self.snapshots.append((client.session, self.platform.rendered(client.session)))
 
     def serve(self):
         if self.platform.feed.is_mid_record:
             return
-        if self.pasts:
-            session, past, channels = self.pasts.pop()
-            session.on_history(past, channels)
+        if self.pages:
+            reader, subscription, page = self.pages.pop()
+            reader.on_history(subscription, page)
         if self.snapshots:
             session, state = self.snapshots.pop()
             session.delivery.on_rendered(state)

@@ -7,7 +7,7 @@ import pytest
 
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.subscription import State
-from tests.core.world import ask
+from tests.core.world import ask, read_on
 from tests.scenarios.rights import Platform, T, parsed, signed
 
 RESERVATIONS, NOTIFICATIONS = "restaurant:R:reservations", "user:u:notifications"
@@ -30,8 +30,14 @@ def rendering(platform, session, channel, position):
 
 
 def reading_history(platform, session, channel, position):
-    # What was published is more than the window takes; the log still has it.
+    # What was published is more than the window takes; the store still has it.
     ask(session, channel=channel, position=position)
+
+
+def awaiting_page(platform, session, channel, position):
+    reading_history(platform, session, channel, position)
+    session.on_history(*platform.page(session))
+    read_on(session)
 
 
 def waiting_for_feed(platform, session, channel, position):
@@ -52,6 +58,7 @@ MOMENTS = {
     State.SNAPSHOT_DUE: snapshot_due,
     State.RENDERING: rendering,
     State.READING_HISTORY: reading_history,
+    State.AWAITING_PAGE: awaiting_page,
     State.WAITING_FOR_FEED: waiting_for_feed,
 }
 
@@ -111,7 +118,7 @@ def test_subscription_ends_where_the_right_does_whatever_it_is_doing(channel, id
     platform.owner("R", "u")
     position = ask(platform.client(signed("u")), channel=channel)[0]["position"]
     for _ in range(3):
-        platform.reservation("R", "u", size=30_000 if moment is State.READING_HISTORY else 100)
+        platform.reservation("R", "u", size=30_000 if moment in (State.READING_HISTORY, State.AWAITING_PAGE) else 100)
     session, other = platform.client(identity), platform.client(signed("b", ["ADMIN"], until=1e6))
     ask(other, channel=channel)
     MOMENTS[moment](platform, session, channel, position)
@@ -126,7 +133,7 @@ def test_subscription_ends_where_the_right_does_whatever_it_is_doing(channel, id
     last_word = [each["type"] for each in private(before, channel)]
     assert last_word == (["restaurant.deleted"] if lose is restaurant_is_deleted and moment is State.LIVE else [])
     assert (ended["type"], ended["channel"], ended["reason"]) == ("unsubscribed", channel, reason)
-    if moment in (State.LIVE, State.REPLAYING, State.READING_HISTORY, State.WAITING_FOR_FEED):
+    if moment not in (State.SNAPSHOT_DUE, State.RENDERING):
         assert "position" in ended
 
     # Whatever was under way then, nothing more comes.

@@ -1,0 +1,77 @@
+"""Who a session of the client is: a token, or something that gets one; or a name, where the gateway has AUTH=off."""
+
+import re
+from collections.abc import Awaitable, Callable
+
+import trio
+from attrs import define
+
+from mesaya_ws.client.connection import NotConnectedError, RefusedError
+from mesaya_ws.core.wire.codes import BAD_TOKEN, UNAUTHENTICATED
+
+Token = str | Callable[[], Awaitable[str]]
+"""A token, or an async function that returns one that is good for some time."""
+
+REST = 5.0
+"""Seconds between two tokens, at least: one that is about to end when it is new must not be asked for all the time."""
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
+_REFUSALS = (BAD_TOKEN.name, UNAUTHENTICATED.name)
+
+
+@define(eq=False)
+class Credentials:
+    """Gets tokens, for new connections (`token_now`) and for the present one (`renewed`).
+
+    A token is fetched anew for each connection, so one that was refused is followed by another one, once in a row:
+    `is_final` says which refusals are.
+    """
+
+    token: Token | None = None
+    user: str | None = None
+    roles: tuple[str, ...] = ()
+    _fetched_at: float = -REST
+    _refused: bool = False
+
+    @property
+    def can_renew(self) -> bool:
+        """Whether there can be another token than the present one."""
+        return callable(self.token)
+
+    async def token_now(self) -> str | None:
+        """Return a token for a new connection; None: it has none.
+
+        Raises `NotConnectedError` where it cannot be had now, and whatever else the function raises.
+        """
+        if self.token is None or isinstance(self.token, str):
+            await trio.lowlevel.checkpoint()
+            return self.token
+        self._fetched_at = trio.current_time()
+        try:
+            token = await self.token()
+        except OSError as error:
+            raise NotConnectedError(f"there is no token ({error.strerror or type(error).__name__})") from error
+        require_token(token)
+        return token
+
+    async def renewed(self) -> str | None:
+        """Return another token than the present one, after `REST` at least; see `token_now`."""
+        await trio.sleep_until(self._fetched_at + REST)
+        return await self.token_now()
+
+    def is_final(self, refusal: RefusedError) -> bool:
+        """Return whether a refusal makes another attempt pointless; note that there was one."""
+        if refusal.code not in _REFUSALS or not self.can_renew or self._refused:
+            return True
+        self._refused = True
+        return False
+
+    def accepted(self) -> None:
+        """Note that the gateway has taken a token."""
+        self._refused = False
+
+
+def require_token(token: str) -> None:
+    """Raise `ValueError` unless `token` can stand in a header (RFC 6750, 2.1); the message does not repeat it."""
+    if not _TOKEN.fullmatch(token):
+        raise ValueError("a token consists of letters, digits and -._~+/ alone")
