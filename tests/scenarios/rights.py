@@ -143,7 +143,7 @@ class Platform:
         feed = Feed(Hub(), Window(inf, 1 << 24), 0.0)
         return self.log.tell(feed)
 
-    def page(self, reader):
+    def read_page(self, reader):
         """Read what a session, or its delivery, asks for next; return what it is to be answered with."""
         subscription, request = reader.next_history_request()
         [page] = [None] if request is None else read_pages(self.store, [request])
@@ -170,7 +170,7 @@ class Platform:
             session.resume()
             for reader in (session, session.delivery):
                 if reader.awaits_history:
-                    reader.on_history(*self.page(reader))
+                    reader.on_history(*self.read_page(reader))
             if session.delivery.to_render is not None:
                 session.delivery.on_rendered(self.rendered(session))
             list(session.retry_waiting())

@@ -166,7 +166,7 @@ class Story:
         for client in self.clients:
             for reader in (client.session, client.session.delivery):
                 if reader.awaits_history:
-                    self.pages.append((reader, *self.platform.page(reader)))
+                    self.pages.append((reader, *self.platform.read_page(reader)))
             if client.session.delivery.to_render is not None and not self.platform.feed.is_mid_record:
                 self.snapshots.append((client.session, self.platform.rendered(client.session)))
 

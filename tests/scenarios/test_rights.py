@@ -36,7 +36,7 @@ def reading_history(platform, session, channel, position):
 
 def awaiting_page(platform, session, channel, position):
     reading_history(platform, session, channel, position)
-    session.on_history(*platform.page(session))
+    session.on_history(*platform.read_page(session))
     read_on(session)
 
 
