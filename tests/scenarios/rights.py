@@ -3,7 +3,6 @@
 from math import inf
 
 import orjson
-from mesaya_ws.core.feed.history import HistoryRead
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.access.identity import Identity
