@@ -1,17 +1,22 @@
 import attrs
 
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.settings import GROUPS, Settings, followed
 
 
 def test_what_is_followed():
-    assert followed(Settings(kafka_topics=("a", "b"))) == ("a", "b")
+    assert followed(Settings(kafka_topics=("a", "b"))) == ("a", "b", CHAT)
     asking = Settings(kafka_topics=("a", "b"), platform_api_url="http://backend:3000/api/v1")
-    assert followed(asking) == ("a", "b", PARENTS)
+    assert followed(asking) == ("a", "b", CHAT, PARENTS)
 
 
 def test_no_topic_is_followed_twice():
-    assert followed(Settings(kafka_topics=("a", PARENTS, "a"), platform_api_url="http://backend")) == ("a", PARENTS)
+    assert followed(Settings(kafka_topics=("a", PARENTS, "a"), platform_api_url="http://backend")) == (
+        "a",
+        PARENTS,
+        CHAT,
+    )
 
 
 def test_groups_hold_every_setting_once_in_the_order_of_the_documentation():

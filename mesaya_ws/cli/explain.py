@@ -19,7 +19,7 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogEvent, Unavailable
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Record
-from mesaya_ws.core.platform.envelope import Event, Rejected
+from mesaya_ws.core.platform.envelope import Decoded, Event
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.gateway.driver import EVENTS_AHEAD, Driver
@@ -120,9 +120,9 @@ class _Search:
             named |= {"partition": record.partition, "offset": record.offset}
         self.found = {**named, **explanation}
 
-    def matches(self, event: Event | Rejected) -> bool:
+    def matches(self, event: Decoded) -> bool:
         """Return whether a record may be the wanted event: what it becomes, its explanation says."""
-        if self.event is None or isinstance(event, Rejected):
+        if self.event is None or not isinstance(event, Event):
             return False
         return self.event == event.id or self.event.startswith(f"{event.entity}.")
 
@@ -132,7 +132,7 @@ class _ExplainedFeed(Feed):
 
     search: _Search
 
-    def _process(self, record: Record, event: Event | Rejected) -> int:
+    def _process(self, record: Record, event: Decoded) -> int:
         search = self.search
         if search.place == record[:3]:
             search.keep(record, search.explain(self, record))

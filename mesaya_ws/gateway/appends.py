@@ -5,7 +5,8 @@
                  ▼
                the client's queue ──▶ one command at a time, by one task for each client that has any ──▶ answered
 
-A client whose append is slow holds up itself alone.
+A client whose append is slow holds up itself alone. A command that is to be read back is answered when the feed has
+processed its record: `progressed` says whenever it may have.
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ from math import inf
 
 import trio
 
+from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
 from mesaya_ws.core.session.session import Session
@@ -40,12 +42,15 @@ class Appends:
     def __init__(
         self,
         event_log: EventLog,
+        feed: Published | None = None,
         *,
         max_per_session: int = MAX_PER_SESSION,
         max_waiting: int = MAX_WAITING,
         timeout: float = APPEND_TIMEOUT,
     ) -> None:
         self._event_log = event_log
+        self._feed = feed
+        self._progressed = trio.Event()
         self._max_per_session = max_per_session
         self._max_waiting = max_waiting
         self._timeout = timeout
@@ -71,6 +76,12 @@ class Appends:
             self._start.send_nowait(session)
         queue.append((command, trio.current_time() + self._timeout))
         self.waiting += 1
+
+    def progressed(self) -> None:
+        """Look again whether what was appended has been read back: the feed has processed something."""
+        if self.waiting:
+            self._progressed.set()
+            self._progressed = trio.Event()
 
     async def run(self) -> None:
         """Append and answer, until cancelled."""
@@ -106,5 +117,8 @@ class Appends:
             except Exception:  # one command must not end the appends of all
                 log.exception("an append ended by a fault of ours", topic=command.record.topic)
                 return LogUnavailableError("The service met a fault of its own; it has been logged.")
+            if command.is_read_back and (feed := self._feed) is not None:
+                while not feed.has_processed(place):
+                    await self._progressed.wait()
             return place
-        return LogUnavailableError(f"The event log did not acknowledge within {self._timeout:g} seconds.")
+        return LogUnavailableError(f"The event log did not take and show the record within {self._timeout:g} seconds.")

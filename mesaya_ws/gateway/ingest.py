@@ -1,6 +1,6 @@
 """What moves everything: events of the log go into the feed, and what the feed publishes goes out to the clients."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import time
 from typing import Any
 
@@ -49,17 +49,20 @@ async def ingest(
     state: State | None = None,
     checkpoints: Checkpoints | None = None,
     identities: SessionIdentities | None = None,
+    progressed: Callable[[], None] = lambda: None,
 ) -> None:
     """Carry what the log says to the feed, and what the feed publishes to the clients, for ever.
 
     Sessions in the `registry` go on when the feed has moved on, or begin anew when the log has lost something. Sets
     `live` when all that the log held at the start has been processed. Between two steps, `checkpoints` are captured.
+    `progressed` is called whenever records may have been processed.
     A record that takes a right away is the last one that is sent by it: `identities` know to whom.
     """
     driver = Driver(feed, events, _Ingest(feed, registry, identities or SessionIdentities(), metrics, status, state))
     while True:
         was_live = feed.live
         await driver.advance()
+        progressed()
         if not feed.live:
             continue
         if not was_live:

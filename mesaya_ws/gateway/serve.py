@@ -26,11 +26,13 @@ from mesaya_ws import __version__
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub, SendQueue
 from mesaya_ws.core.feed.written import WrittenStates
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import BEGINNING
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.chat import ChatRules
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
@@ -47,6 +49,7 @@ from mesaya_ws.gateway.ingest import ingest, report
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.gateway.state import State
+from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.file_limits import RESERVED, allow_connections
 from mesaya_ws.runtime.gauges import Gauges, Waiting
 from mesaya_ws.runtime.gc_tuning import tuned_gc
@@ -160,7 +163,7 @@ async def _run(
     background.start_soon(services.role.export_metrics, render)
     app = create_app(
         settings,
-        Publisher(services.event_log, settings.kafka_topics),
+        Publisher(services.event_log, (*settings.kafka_topics, CHAT)),
         services.metrics,
         services.status,
         services.feed.freshness,
@@ -210,7 +213,8 @@ def _build(
     folder = StateFolder(state_directory(settings), 2 * settings.workers if role.shares_port else 1)
     state = State(folder, feed, metrics, status)
     history = HistoryReader(state, feed)
-    appends = Appends(event_log)
+    appends = Appends(event_log, feed)
+    chat = ChatRules(frozenset(settings.attachment_hosts), trio.current_time, now_ms)
     registry = SessionRegistry[Connection]()
     session_identities = SessionIdentities(_identity_rules(settings), uniform)
     sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
@@ -225,7 +229,7 @@ def _build(
     limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
 
     def open_session(id: str, send_queue: SendQueue) -> Session:
-        return Session(id, feed, send_queue, limits, asked, identities=session_identities)
+        return Session(id, feed, send_queue, limits, asked, identities=session_identities, chat=chat)
 
     websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
     checkpoints = None if state_log is None else Checkpoints(state_log, event_log, feed, settings, metrics)
@@ -281,6 +285,7 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
         services.state,
         checkpoints,
         services.identities,
+        services.appends.progressed,
     )
     if services.platform_api is not None:
         nursery.start_soon(services.platform_api.run, services.live, feed.is_missing)

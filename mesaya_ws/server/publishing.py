@@ -7,7 +7,7 @@ import trio
 
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import Appended, NewRecord, Record
-from mesaya_ws.core.platform.envelope import Rejected, decode, mistyped_id
+from mesaya_ws.core.platform.envelope import Event, Rejected, decode, mistyped_id
 
 APPEND_TIMEOUT = 25.0
 """Seconds for the log to acknowledge: longer than its own timeout, whose error says better what is wrong."""
@@ -54,6 +54,6 @@ def _problem(record: NewRecord) -> str | None:
     meaning = decode(Record(record.topic, 0, 0, round(time() * 1000), record.key, record.value))
     if isinstance(meaning, Rejected):
         return meaning.detail or f"Such a record is not sent to anybody: {meaning.reason}."
-    if (needed := mistyped_id(meaning)) is not None:
+    if isinstance(meaning, Event) and (needed := mistyped_id(meaning)) is not None:
         return f"The {needed} is no id; without it nobody is concerned."
     return None

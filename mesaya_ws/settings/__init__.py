@@ -9,11 +9,13 @@ from pathlib import Path
 import attrs
 import typed_settings as ts
 
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.settings.access import AccessSettings
 from mesaya_ws.settings.errors import SettingsError
 from mesaya_ws.settings.event_log import EventLogSettings
 from mesaya_ws.settings.history import HistorySettings
+from mesaya_ws.settings.interactions import InteractionSettings
 from mesaya_ws.settings.kafka import KafkaSettings
 from mesaya_ws.settings.limits import LimitSettings
 from mesaya_ws.settings.server import LOOPBACK_ONLY, ServerSettings
@@ -27,6 +29,7 @@ __all__ = ["GROUPS", "LOOPBACK_ONLY", "MIB", "Settings", "SettingsError", "follo
 @ts.settings(frozen=True, slots=False)
 class Settings(
     # attrs begins with the fields of the last base: these are the GROUPS from the last to the first.
+    InteractionSettings,
     HistorySettings,
     SlowClientSettings,
     LimitSettings,
@@ -51,6 +54,7 @@ GROUPS = {
     "Limits": LimitSettings,
     "Slow and silent clients": SlowClientSettings,
     "Clients that come back": HistorySettings,
+    "Chat": InteractionSettings,
 }
 """The groups in the order of the documentation, by their titles there."""
 
@@ -69,6 +73,6 @@ def limits_of(settings: Settings) -> dict[str, float]:
 
 
 def followed(settings: Settings) -> tuple[str, ...]:
-    """Return the topics that are followed: KAFKA_TOPICS, and our own topic of parents if the platform's API is used."""
+    """Return the topics that are followed: KAFKA_TOPICS, chat, and that of parents if the platform's API is used."""
     own = (PARENTS,) if settings.platform_api_url else ()
-    return tuple(dict.fromkeys((*settings.kafka_topics, *own)))
+    return tuple(dict.fromkeys((*settings.kafka_topics, CHAT, *own)))

@@ -66,6 +66,13 @@ def a_host(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
         raise ValueError(f"{attribute.name.upper()} must be an address or a name, such as 0.0.0.0, not {value!r}")
 
 
+def plain_hosts(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+    """Validate names of hosts in lower case, without ports."""
+    for host in value:
+        if canonical_host(host) != host:
+            raise ValueError(f"{attribute.name.upper()} must be hosts such as files.example, not {host!r}")
+
+
 def networks(_: object, attribute: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
     """Validate IP addresses, and networks in CIDR notation without bits beyond their length."""
     for network in value:

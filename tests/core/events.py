@@ -67,10 +67,14 @@ def event(kind: str, id: str, metadata: dict[str, Any] | None = None, **data: An
     return understood
 
 
-def user(id: str, first: str = "", last: str = "", roles: tuple[str, ...] = ()) -> Event:
+def user_record(id: str, first: str = "", last: str = "", roles: tuple[str, ...] = ()) -> Record:
     payload = {"userId": id, "firstName": first, "lastName": last, "roles": roles, "email": "a@example.com"}
     value = {"type": "user.updated", "payload": payload}
-    understood = decode(Record(topic_of("auth"), 0, 0, 0, None, orjson.dumps(value)))
+    return Record(topic_of("auth"), 0, 0, 0, None, orjson.dumps(value))
+
+
+def user(id: str, first: str = "", last: str = "", roles: tuple[str, ...] = ()) -> Event:
+    understood = decode(user_record(id, first, last, roles))
     assert isinstance(understood, Event), understood
     return understood
 

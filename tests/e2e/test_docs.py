@@ -44,13 +44,28 @@ SNIPPET_SHOWS = block("README.md", "json", '{ "type": "restaurant.status_changed
 SUBPROTOCOLS = block("protocol.md", "js", "new WebSocket")
 EVENT = block("protocol.md", "json", '{\n  "type": "reservation.status_changed"')
 COMING_BACK = block("protocol.md", "text", "… connect")
+CHAT = block("chat.md", "text", "… the restaurant")
 PUBLISHING = block("http.md", "sh", "# A platform record")
 PYTHON = block("python-client.md", "python", "import trio")
 EMIT = block("backend.md", "ts", "this.client.emit")
 EXPLAIN = block("backend.md", "sh", "mesaya-ws explain")
 UNIT = block("operations.md", "ini", "[Service]")
 
-RUN = [START, WATCH, SNIPPET, SNIPPET_SHOWS, SUBPROTOCOLS, EVENT, COMING_BACK, PUBLISHING, PYTHON, EMIT, EXPLAIN, UNIT]
+RUN = [
+    START,
+    WATCH,
+    SNIPPET,
+    SNIPPET_SHOWS,
+    SUBPROTOCOLS,
+    EVENT,
+    COMING_BACK,
+    CHAT,
+    PUBLISHING,
+    PYTHON,
+    EMIT,
+    EXPLAIN,
+    UNIT,
+]
 NOT_RUN = {
     block("architecture.md", "", " Kafka, or the embedded log"): "a drawing",
     block("architecture.md", "", " socket ──▶ frames"): "a drawing",
@@ -198,7 +213,7 @@ class Transcript:
     Positions are shown as names; one name is one position throughout, and two are two.
     """
 
-    VARIES = ("connection", "asOf", "timestamp", "announcementId")
+    VARIES = ("connection", "asOf", "timestamp", "announcementId", "sentAt")
 
     def __init__(self, start_gateway, folder):
         self.start = lambda: start_gateway(PUBLISH_TOKEN=TOKEN)
@@ -239,12 +254,33 @@ class Transcript:
         act, _, rest = content.partition(" ")
         if act == "publish":
             assert self.gateway.announce(json.loads(rest)["title"]) == 201
+        elif content.startswith("the restaurant answers"):
+            self.answers(json.loads(content.removeprefix("the restaurant answers")))
+        elif content.startswith("the restaurant"):
+            self.opens(*re.fullmatch(r"the restaurant (\w+) of (\w+) is created", content).groups())
         else:
             {
                 "connect": self.connect,
                 "the connection breaks": self.breaks,
                 "the log is lost, and begins anew": self.begins_anew,
             }[content]()
+
+    def opens(self, restaurant, owner):
+        data = {"id": restaurant, "name": "Casa", "ownerId": owner}
+        value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": restaurant}
+        assert self.gateway.publish({"topic": "mesa-ya.restaurants.events", "value": {**value, "data": data}})[0] == 201
+        with connected(self.gateway.url) as client:
+            while (
+                not client.ask(type="subscribe", channel=f"restaurant:{restaurant}:info", snapshot=True)
+                or not (client.receive()["data"]["restaurant"])
+            ):
+                pass
+
+    def answers(self, said):
+        with connected(self.gateway.url) as owner:
+            owner.ask(type="auth", user="o1", roles=["OWNER"])
+            said = {"messageId": said["messageId"], "data": {"text": said["text"]}}
+            assert owner.ask(type="publish", channel="restaurant:r1:chat:u1", **said)["type"] == "published"
 
     def connect(self):
         self.client = self.connection.enter_context(connected(self.gateway.url))
@@ -261,6 +297,13 @@ class Transcript:
 
 def test_coming_back_goes_as_shown(start_gateway, tmp_path):
     Transcript(start_gateway, tmp_path).play(COMING_BACK)
+
+
+# docs/chat.md
+
+
+def test_chat_goes_as_shown(start_gateway, tmp_path):
+    Transcript(start_gateway, tmp_path).play(CHAT)
 
 
 # The other pages

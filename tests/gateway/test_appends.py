@@ -2,6 +2,7 @@
 
 import orjson
 import trio
+from attrs import evolve
 from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
@@ -220,3 +221,41 @@ async def test_a_fault_with_one_command_ends_no_appends(nursery, logged):
         "an append was not answered by a fault of ours",
         "an append ended by a fault of ours",
     ]
+
+
+class Reading:
+    """A feed that has processed what its test says."""
+
+    next = 0
+
+    def has_processed(self, place):
+        return self.next > place.offset
+
+
+async def test_command_that_is_read_back_is_answered_when_the_feed_has_processed_its_record(nursery):
+    feed = Reading()
+    clients = Clients(feed=feed)
+    nursery.start_soon(clients.appends.run)
+    client = clients.client()
+    client.append(evolve(command(b"1"), is_read_back=True))
+    client.append(command(b"2"))
+    await wait_all_tasks_blocked()
+    clients.appends.progressed()
+    await wait_all_tasks_blocked()
+    assert client.send_queue.said() == [], "something else was processed"
+    feed.next = 1
+    clients.appends.progressed()
+    await wait_all_tasks_blocked()
+    assert client.send_queue.said() == [{"offset": 0}, {"offset": 1}]
+
+
+async def test_command_that_is_not_read_back_in_time_is_answered_as_unavailable(nursery, autojump_clock):
+    clients = Clients(feed=Reading())
+    nursery.start_soon(clients.appends.run)
+    client = clients.client()
+    client.append(evolve(command(b"1"), is_read_back=True))
+    await trio.sleep(9)
+    assert client.send_queue.said() == []
+    await trio.sleep(2)
+    assert client.send_queue.said() == FAILED
+    assert clients.values() == [b"1"]

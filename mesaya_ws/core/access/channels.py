@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from attrs import frozen
 
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 
@@ -58,17 +59,30 @@ GLOBAL_KINDS = {
         _kind("announcements", "announcements", has_history=True),
     )
 }
-KINDS = RESTAURANT_KINDS | USER_KINDS | GLOBAL_KINDS
-"""All kinds by the last part of their channels' names, which is unique."""
+CONVERSATION = Kind("chat", (CHAT,))
+INBOX = Kind("chats", (CHAT,))
+"""Of a restaurant as well as of a user: they are fed by the same records."""
+
+KINDS = RESTAURANT_KINDS | USER_KINDS | GLOBAL_KINDS | {CONVERSATION.name: CONVERSATION, INBOX.name: INBOX}
+"""All kinds by the last part of their channels' names, which is unique; conversations have the guest after it."""
 
 
 @frozen
 class Channel:
-    """A parsed name: `restaurant:{subject}:{kind}`, `user:{subject}:{kind}`, or `global:{kind}` (no subject)."""
+    """A parsed name: `restaurant:{subject}:{kind}`, `user:{subject}:{kind}`, or `global:{kind}` (no subject).
+
+    That of a conversation is `restaurant:{subject}:chat:{guest}`; all others have no guest.
+    """
 
     name: str
     kind: Kind
     subject: str | None
+    guest: str | None = None
+
+    @property
+    def is_of_restaurant(self) -> bool:
+        """Whether the subject is a restaurant."""
+        return self.name.startswith("restaurant:")
 
 
 LONGEST_NAME = 512
@@ -88,12 +102,26 @@ def _parse(name: str) -> Channel | None:
     match name.split(":"):
         case ["restaurant", subject, kind] if kind in RESTAURANT_KINDS and IDENTIFIER.fullmatch(subject):
             return Channel(name, RESTAURANT_KINDS[kind], subject)
+        case ["restaurant", subject, "chat", guest] if IDENTIFIER.fullmatch(subject) and IDENTIFIER.fullmatch(guest):
+            return Channel(name, CONVERSATION, subject, guest)
+        case ["restaurant" | "user", subject, "chats"] if IDENTIFIER.fullmatch(subject):
+            return Channel(name, INBOX, subject)
         case ["user", subject, kind] if kind in USER_KINDS and IDENTIFIER.fullmatch(subject):
             return Channel(name, USER_KINDS[kind], subject)
         case ["global", kind] if kind in GLOBAL_KINDS:
             return Channel(name, GLOBAL_KINDS[kind], None)
         case _:
             return None
+
+
+def kind_of(name: str) -> Kind:
+    """Return the kind of a channel, by its name."""
+    return CONVERSATION if name.count(":") == 3 else KINDS[name.rpartition(":")[2]]
+
+
+def conversation_channel(restaurant_id: str, user_id: str) -> str:
+    """Return the name of the channel of a guest's conversation with a restaurant."""
+    return f"restaurant:{restaurant_id}:chat:{user_id}"
 
 
 def restaurant_channel(restaurant_id: str, kind: str) -> str:
@@ -104,3 +132,8 @@ def restaurant_channel(restaurant_id: str, kind: str) -> str:
 def user_channel(user_id: str) -> str:
     """Return the name of a user's channel."""
     return f"user:{user_id}:notifications"
+
+
+def user_inbox(user_id: str) -> str:
+    """Return the name of the channel of a guest's conversations."""
+    return f"user:{user_id}:chats"

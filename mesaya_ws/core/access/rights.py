@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import Protocol
 
-from mesaya_ws.core.access.channels import KINDS, RESTAURANT_KINDS, USER_KINDS, Channel
+from mesaya_ws.core.access.channels import INBOX, KINDS, RESTAURANT_KINDS, Channel
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.platform.users import LoggedRoles
 
@@ -20,6 +20,9 @@ class Action(StrEnum):
     """What a client may want to do on a channel."""
 
     SUBSCRIBE = "subscribe"
+    SPEAK = "speak"
+    """Write in a conversation: publish, edit, delete, mark as read."""
+    BLOCK = "block"
 
 
 class Relation(Enum):
@@ -30,7 +33,7 @@ class Relation(Enum):
     OWNER = "owner"
     """The owner of the restaurant that the channel names, as the log has it now."""
     SELF = "self"
-    """The user whom the channel names."""
+    """The user whom the channel names: of a conversation, its guest."""
     ADMIN = "admin"
     """A user with that role."""
 
@@ -46,6 +49,12 @@ RIGHTS: Mapping[str, Mapping[Action, frozenset[Relation]]] = {
     "info": {Action.SUBSCRIBE: _EVERYBODY},
     "reservations": {Action.SUBSCRIBE: _RESTAURANT},
     "notifications": {Action.SUBSCRIBE: _USER},
+    "chat": {
+        Action.SUBSCRIBE: _RESTAURANT | _USER,
+        Action.SPEAK: _RESTAURANT | _USER,
+        Action.BLOCK: _RESTAURANT,
+    },
+    "chats": {Action.SUBSCRIBE: _RESTAURANT | _USER},
     "restaurants": {Action.SUBSCRIBE: _EVERYBODY},
     "announcements": {Action.SUBSCRIBE: _EVERYBODY},
 }
@@ -60,6 +69,10 @@ class Facts(Protocol):
 
     def owner_of(self, restaurant: str) -> str | None:
         """Return who owns a restaurant; None: nobody is known to, or it is deleted."""
+        ...
+
+    def has_restaurant(self, restaurant: str) -> bool:
+        """Return whether a restaurant is known, and not deleted."""
         ...
 
     def roles_of(self, user: str) -> LoggedRoles | None:
@@ -100,16 +113,21 @@ def _relations(identity: Identity | None, channel: Channel, facts: Facts) -> set
     if ADMIN in roles(identity, facts):
         relations.add(Relation.ADMIN)
     if channel.subject is not None:
-        if channel.kind.name in RESTAURANT_KINDS and facts.owner_of(channel.subject) == identity.user:
-            relations.add(Relation.OWNER)
-        if channel.kind.name in USER_KINDS and channel.subject == identity.user:
+        if channel.is_of_restaurant:
+            if facts.owner_of(channel.subject) == identity.user:
+                relations.add(Relation.OWNER)
+            if channel.guest == identity.user:
+                relations.add(Relation.SELF)
+        elif channel.subject == identity.user:
             relations.add(Relation.SELF)
     return relations
 
 
 OWNERS_KINDS = tuple(
-    kind for kind in RESTAURANT_KINDS if is_private(kind) and Relation.OWNER in RIGHTS[kind][Action.SUBSCRIBE]
+    kind
+    for kind in (*RESTAURANT_KINDS, INBOX.name)
+    if is_private(kind) and Relation.OWNER in RIGHTS[kind][Action.SUBSCRIBE]
 )
-"""The kinds of a restaurant's channels that its owner may see and others may not."""
+"""The kinds of a restaurant's channels that its owner may see and others may not; its inbox is one of them."""
 
 assert RIGHTS.keys() == KINDS.keys()  # noqa: S101 - a kind without a row would be open to nobody, and nobody would know

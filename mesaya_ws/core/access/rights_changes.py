@@ -30,7 +30,7 @@ class RightsChange(NamedTuple):
     channels: tuple[str, ...] = ()
     """Channels whose subscribers are to be asked again, as somebody else may see them now."""
     users: tuple[str, ...] = ()
-    """Users all of whose private subscriptions are to be asked again, as their roles are others now."""
+    """Users all of whose private subscriptions are to be asked again: their roles may be others, or what they own."""
     everybody: bool = False
     """All private subscriptions are to be asked again: much of what rights depend on has been forgotten."""
 
@@ -54,8 +54,14 @@ class Stakes(NamedTuple):
             for kind in OWNERS_KINDS
         )
         # Also the same roles in a later record: they count for tokens that are older than that, whatever those say.
-        users = tuple(user for user, logged in self.roles.items() if facts.roles_of(user) != logged)
-        return RightsChange(channels, users) if channels or users else None
+        users = [user for user, logged in self.roles.items() if facts.roles_of(user) != logged]
+        # Whoever owned a restaurant may be subscribed to any of its conversations.
+        users += [
+            owner
+            for restaurant, owner in self.owners.items()
+            if owner is not None and facts.owner_of(restaurant) != owner
+        ]
+        return RightsChange(channels, tuple(users)) if channels or users else None
 
 
 def at_stake(event: Event, before: Data | None, facts: Facts) -> Stakes | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import orjson
 
-from mesaya_ws.core.access.channels import KINDS
+from mesaya_ws.core.access.channels import kind_of
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.pieces import data_in_pieces
 from mesaya_ws.core.log.records import Partition, Record
@@ -59,7 +59,7 @@ class Broadcaster:
             if message.data is not data:
                 data, encoded = message.data, orjson.Fragment(orjson.dumps(message.data))
             channel = message.channel
-            kind = KINDS[channel.rpartition(":")[2]]
+            kind = kind_of(channel)
             frame = text_frame(
                 orjson.dumps(
                     {
@@ -113,7 +113,7 @@ class Broadcaster:
                 {
                     "type": message.type,
                     "channel": channel,
-                    "position": position(channel, KINDS[channel.rpartition(":")[2]]),
+                    "position": position(channel, kind_of(channel)),
                     "timestamp": message.timestamp,
                 }
             )

@@ -15,7 +15,7 @@ from mesaya_ws.core.feed.pieces import data_in_pieces
 from mesaya_ws.core.feed.router import WIDE, is_wide, process
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entity import Data
-from mesaya_ws.core.platform.envelope import Disposition, Event, Rejected, decode
+from mesaya_ws.core.platform.envelope import Decoded, Disposition, Event, Interaction, Rejected, decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
 from mesaya_ws.core.platform.projections import Projections
 
@@ -36,6 +36,8 @@ REASONS: Mapping[Disposition, str] = {
     Disposition.UNKNOWN_EVENT_TYPE: "No rule knows its event type.",
     Disposition.UNKNOWN_ENTITY: "Its topic does not speak of such an entity.",
     Disposition.BAD_ID: "An id that is needed is missing, or of a wrong form.",
+    Disposition.BAD_FIELD: "A field of it is missing, or not what it must be: it is skipped.",
+    Disposition.VOID: "It comes too late or twice, or from somebody who may not: it changes nothing.",
     Disposition.CORRUPT: "Its bytes cannot be unpacked.",
     Disposition.TOO_LARGE: "It is too large.",
 }
@@ -80,9 +82,13 @@ def explain(
     return explanation
 
 
-def _understood(event: Event | Rejected) -> Explanation | None:
+def _understood(event: Decoded) -> Explanation | None:
     if isinstance(event, Rejected):
         return None
+    if isinstance(event, Interaction):
+        id = getattr(event.said, "id", "")
+        understood: Explanation = {"entity": "chat", "event": type(event.said).__name__.lower(), "id": id}
+        return understood | {"timestamp": event.timestamp, "fields": event.said._asdict()}
     shown: Explanation = {"entity": event.entity, "event": event.what, "id": event.id, "timestamp": event.timestamp}
     shown["fields"] = event.data
     if event.previous is not None:
@@ -130,8 +136,12 @@ def _audience(channel: Channel, facts: Facts) -> list[Explanation]:
     for relation in sorted(RIGHTS[channel.kind.name][Action.SUBSCRIBE], key=lambda each: each.value):
         shown: Explanation = {"who": relation.value}
         if relation is Relation.OWNER:
+            if not channel.is_of_restaurant:
+                continue
             shown["user"] = facts.owner_of(channel.subject or "")
         elif relation is Relation.SELF:
-            shown["user"] = channel.subject
+            if channel.is_of_restaurant and channel.guest is None:
+                continue
+            shown["user"] = channel.guest or channel.subject
         audience.append(shown)
     return audience

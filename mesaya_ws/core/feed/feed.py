@@ -27,6 +27,7 @@ from mesaya_ws.core.feed.intake import DECODED_EARLY, gap_item, items_of, merges
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.router import WIDE, is_wide, process, process_in_steps
 from mesaya_ws.core.feed.watermark import Watermark
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import (
     Available,
     EpochsBegun,
@@ -42,9 +43,8 @@ from mesaya_ws.core.log.events import (
 from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
-from mesaya_ws.core.platform.envelope import AUTH, Event, Rejected
+from mesaya_ws.core.platform.envelope import AUTH, Decoded, Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
-from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.recovery.history import Retention, has_history
@@ -126,7 +126,7 @@ class Feed(Published):
 
         Yields after every piece. Raises `CorruptCheckpointError`, and then nothing has changed.
         """
-        projections = Projections()
+        projections = self._new_projections()
         expired_parents: list[str] = []
         for piece in pieces:
             for table, id, value in piece:
@@ -199,6 +199,8 @@ class Feed(Published):
             case Truncated(partition, next_offset):
                 # What only the lost records said stays known until it is said anew: nobody knows what was before.
                 self._merge.truncate(partition, next_offset)
+                if partition.topic == CHAT:
+                    self._projections.chats.truncate(partition.number, next_offset)
                 self._add_gap(partition.topic, Unrecoverable.TOPIC_RECREATED)
                 self._leftovers.append(self.coverage.truncated(partition, next_offset))
 
@@ -295,7 +297,7 @@ class Feed(Published):
         """The sources of which nothing more should be ingested for now; any thread may ask."""
         return self._merge.full
 
-    def _process(self, record: Record, event: Event | Rejected) -> int:
+    def _process(self, record: Record, event: Decoded) -> int:
         """Publish what becomes of a record; return how much work that was. What takes long is left over."""
         topic, number, offset, timestamp, _, value = record
         partition = _partition(topic, number)
@@ -314,6 +316,8 @@ class Feed(Published):
                 stakes = self._stakes(event)
         outcome = process(event, self._projections, alone=alone)
         self._report(record, outcome)
+        if outcome.redactions:
+            self._leftovers.append(self.window.redact(outcome.redactions))
         is_large = outcome.parts > PARTS_AT_ONCE or len(outcome.messages) > PARTS_AT_ONCE
         size = len(value or b"")
         if is_large or (outcome.messages and size >= DECODED_EARLY):
@@ -344,7 +348,7 @@ class Feed(Published):
         yield from self._projections.endings.end_in_steps()
 
     def _publish_in_steps(
-        self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, age: Age
+        self, record: Record, partition: Partition, event: Decoded, outcome: Outcome, age: Age
     ) -> Iterator[None]:
         """Note and publish what becomes of a record, yielding often."""
         # Each piece says what the record depends on, which is noted once, however often it is said.
@@ -365,7 +369,7 @@ class Feed(Published):
             return Age.PAST
         return Age.KEPT
 
-    def _note(self, record: Record, partition: Partition, event: Event | Rejected, outcome: Outcome, age: Age) -> None:
+    def _note(self, record: Record, partition: Partition, event: Decoded, outcome: Outcome, age: Age) -> None:
         """Note what a record means for those who come back."""
         topic, offset, awaits = record.topic, record.offset, outcome.awaits
         for parent in awaits:

@@ -6,7 +6,7 @@ from functools import partial
 from mesaya_ws.core.log.events import Gap
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Partition, Record
-from mesaya_ws.core.platform.envelope import Event, Rejected, decode
+from mesaya_ws.core.platform.envelope import Decoded, Event, decode
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.parents import missing_parent
 
@@ -14,7 +14,7 @@ DECODED_EARLY = 32 * 1024
 """Bytes of a record from which it is decoded when it is ingested: in another step than that which processes it; and
 what becomes of it is published in pieces."""
 
-Item = tuple[Record, Event | Rejected | Gap | None]
+Item = tuple[Record, Decoded | Gap | None]
 """A record, and what it says; None before it is decoded. Or a gap, in the place of its last record."""
 
 

@@ -13,16 +13,20 @@ from mesaya_ws.core.feed.intake import Item
 from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
+from mesaya_ws.core.interactions.chats import Chats
+from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.log.ordering import Merge
-from mesaya_ws.core.log.records import Record, Source
+from mesaya_ws.core.log.records import Appended, Partition, Record, Source
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.history import History, Retention
-from mesaya_ws.core.recovery.position import Cursor, Offsets
+from mesaya_ws.core.recovery.position import BadPositionError, Cursor, Offsets, ReplacedTopicError
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.views.chats import history_of
+from mesaya_ws.core.views.contents import State
 
 
 class Published:
@@ -63,10 +67,15 @@ class Published:
         self._now = self._steady = 0
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
-        self._projections = Projections()
+        self._projections = self._new_projections()
         self._merge = new_merge(self._projections)
         # What is still to be forgotten, published or ended before anything is processed, in this order.
         self._leftovers: deque[Iterator[None]] = deque()
+
+    def _new_projections(self) -> Projections:
+        projections = Projections()
+        projections.position_at = self.cursor.position_at
+        return projections
 
     @property
     def is_mid_record(self) -> bool:
@@ -103,6 +112,31 @@ class Published:
     def has_passed(self, ahead: NotReached) -> bool:
         """Return whether so much has been read since that to check the position again may say something else."""
         return ahead.is_passed(self.cursor)
+
+    @property
+    def chats(self) -> Chats:
+        """All conversations, as of the record that was processed last."""
+        return self._projections.chats
+
+    def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
+        """Return messages of a conversation before an offset (None: the latest), and from where to go on."""
+        return history_of(conversation, before, count, self._projections)
+
+    def has_processed(self, place: Appended) -> bool:
+        """Return whether a record that was appended has been processed, with all that follows from it."""
+        next_offset = self.cursor.next.get(Partition(place.topic, place.partition), 0)
+        return next_offset > place.offset and not self.is_mid_record
+
+    def position_at(self, channel: Channel, partition: Partition, next_offset: int) -> str:
+        """Return the position on a channel right before the record at an offset of one of its partitions."""
+        return self.cursor.position_at(channel.name, channel.kind, partition, next_offset)
+
+    def read_position(self, channel: Channel, position: str) -> Offsets | None:
+        """Return the places that a position of a channel stands for; None if it is none, or one of another log."""
+        try:
+            return self.cursor.read(position, channel)
+        except (BadPositionError, ReplacedTopicError):
+            return None
 
     def settled_position(self, channel: Channel) -> str | None:
         """Return the position up to which every live subscriber of `channel` has been written to.

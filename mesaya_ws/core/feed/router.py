@@ -8,13 +8,23 @@ an update, an update with another status is a change of status.
 from collections.abc import Mapping, Sequence
 
 from mesaya_ws.core.platform.entities import IMAGED
-from mesaya_ws.core.platform.envelope import AUTH, FOUND, Disposition, Event, Rejected, mistyped_id
+from mesaya_ws.core.platform.envelope import (
+    AUTH,
+    FOUND,
+    Decoded,
+    Disposition,
+    Event,
+    Interaction,
+    Rejected,
+    mistyped_id,
+)
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.event_dependencies import DependenciesBefore, add_dependencies, dependencies_before
 from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.views.announcements import announcement_rule
 from mesaya_ws.core.views.backfill import backfill_rule
+from mesaya_ws.core.views.chats import interaction_rule
 from mesaya_ws.core.views.floor_plan import furniture_rule, object_rule, object_rule_in_steps, section_rule
 from mesaya_ws.core.views.images import (
     ImagesBefore,
@@ -52,13 +62,13 @@ RULES: Mapping[str, Rule] = {
 """The rule for each kind of entity that channels show."""
 
 
-def process(event: Event | Rejected, projections: Projections, *, alone: bool = False) -> Outcome:
+def process(event: Decoded, projections: Projections, *, alone: bool = False) -> Outcome:
     """Apply an event to `projections`, and return what is to be sent. Raises nothing, whatever the record was.
 
     What depends on what is only determined if others may have taken the records in another order, or not `alone`.
     """
-    if isinstance(event, Rejected):
-        return Outcome((), event.reason, event.detail)
+    if not isinstance(event, Event):
+        return interaction_rule(event, projections) if isinstance(event, Interaction) else _rejected(event)
     if projections.endings.pending:
         projections.endings.end_all()
     entity = event.entity
@@ -80,6 +90,10 @@ def process(event: Event | Rejected, projections: Projections, *, alone: bool = 
     if outcome.messages and entity != "restaurant" and projections.entities["restaurant"].gone:
         _keep_silent(outcome, _where_open(outcome.messages, projections))
     return _completed(outcome, event, dependencies, projections, is_late=after.is_late)
+
+
+def _rejected(event: Rejected) -> Outcome:
+    return Outcome((), event.reason, event.detail)
 
 
 WIDE = frozenset({"section", "menu", "object"})

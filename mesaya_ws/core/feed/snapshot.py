@@ -16,6 +16,7 @@ from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.views.announcements import announcements_state
+from mesaya_ws.core.views.chats import SHOWN, conversation_state, inbox_state
 from mesaya_ws.core.views.contents import LATEST, Derived, State, View, count_under
 from mesaya_ws.core.views.floor_plan import plan_contents, plan_size
 from mesaya_ws.core.views.images import info_size
@@ -131,6 +132,8 @@ _KINDS: Mapping[str, _Kind] = {
     "reviews": _Kind(_contents(review_contents), partial(count_under, "review")),
     "info": _Kind(info_state, lambda own, projections: info_size(own, projections, WRITTEN_AT_ONCE)),
     "restaurants": _Kind(restaurants_state, lambda _, projections: len(projections.entities["restaurant"].alive)),
+    "chat": _Kind(conversation_state, lambda _, __: SHOWN),
+    "chats": _Kind(inbox_state, lambda _, __: SHOWN),
     "announcements": _Kind(announcements_state, lambda _, __: LATEST),
     "notifications": _Kind(notifications_state, lambda _, __: LATEST),
 }
@@ -141,17 +144,20 @@ def state(channel: Channel, projections: Projections, window: Window, now: int) 
 
     `:tables` has all `tables`, `sections` and `sectionObjects`; `:reservations` those of today (in whatever time zone)
     and later; `:menu` its `menus` and `dishes`; `:reviews` its `reviews`; `:info` the `restaurant` and the `images` of
-    it and of its parts; `global:restaurants` all `restaurants`; announcements and notifications the latest ones.
+    it and of its parts; conversations their latest `messages`, marks and what is `before`; inboxes the latest
+    `conversations`; `global:restaurants` all `restaurants`; announcements and notifications the latest ones.
     """
     subject = channel.subject or ""
     # Of a restaurant that is deleted, nothing is published any more of what becomes of its parts.
-    view = View(channel.name, subject if projections.is_open(subject) else "", projections, window, now)
+    if channel.is_of_restaurant and not projections.is_open(subject):
+        subject = ""
+    view = View(channel, subject, projections, window, now)
     return _KINDS[channel.kind.name].state(view)
 
 
 def is_known(channel: Channel, projections: Projections) -> bool:
     """Return whether a record has spoken of the restaurant of a channel; true for channels of none."""
-    return not channel.name.startswith("restaurant:") or projections.entities["restaurant"].knows(channel.subject or "")
+    return not channel.is_of_restaurant or projections.entities["restaurant"].knows(channel.subject or "")
 
 
 def is_large(channel: Channel, projections: Projections) -> bool:

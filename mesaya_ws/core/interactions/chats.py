@@ -11,6 +11,8 @@ any more, and what is shown of them is incomplete.
 """
 
 from collections.abc import Iterator
+from copy import deepcopy
+from itertools import islice
 from typing import Any, NamedTuple
 
 from mesaya_ws.core.interactions.chat_records import (
@@ -37,6 +39,10 @@ FORGOTTEN_AT_ONCE = 20
 """Conversations that are forgotten with one record, so that no record takes long."""
 
 
+MESSAGES_IN_ROW = 10
+"""Messages in one row of a checkpoint: rows are taken by the hundred, and a conversation can have thousands."""
+
+
 class Change(NamedTuple):
     """What a record has changed: the conversation, and the message if it was about one."""
 
@@ -56,15 +62,29 @@ class Chats:
         self._max_bytes = max_bytes
         # The one with the latest record comes last.
         self._conversations: dict[ConversationKey, Conversation] = {}
-        # By user, at which offset (of which partition) it was erased last.
-        self._erased: dict[str, tuple[int, int]] = {}
+        # By user, where it was erased last: partition, offset and append time.
+        self._erased: dict[str, tuple[int, int, int]] = {}
+        self._original: Chats | None = None
 
     def __len__(self) -> int:
         return len(self._conversations)
 
+    def draft(self) -> "Chats":
+        """Return chats that know the same of every conversation, for one record that is not to change these.
+
+        Inboxes of the draft hold what that record changes, and nothing else.
+        """
+        draft = Chats(self._max_bytes)
+        draft._original, draft._erased, draft.forgot = self, dict(self._erased), self.forgot
+        return draft
+
     def get(self, key: ConversationKey) -> Conversation | None:
         """Return what is known of a conversation."""
-        return self._conversations.get(key)
+        known = self._conversations.get(key)
+        if known is None and self._original is not None and (original := self._original.get(key)) is not None:
+            known = self._conversations[key] = deepcopy(original)
+            self.bytes += known.bytes
+        return known
 
     def apply(self, said: ChatRecord, partition: int, offset: int, at: int) -> Change | None:
         """Apply a record that was appended `at` some time (ms); return what it has changed, None if nothing.
@@ -72,10 +92,10 @@ class Chats:
         An erasure changes many conversations: those that are its user's are to be asked for (`of_user`).
         """
         if isinstance(said, Erased):
-            self._erase(said.user, partition, offset)
+            self._erase(said.user, partition, offset, at)
             return None
         key = said.conversation
-        conversation = self._conversations.get(key)
+        conversation = self.get(key)
         if conversation is None:
             if not isinstance(said, Said | Blocked):
                 return None
@@ -113,10 +133,12 @@ class Chats:
         for key in self.by_guest.latest(user):
             yield self._conversations[key]
 
-    def is_erased(self, user: str, partition: int, offset: int) -> bool:
-        """Return whether a user was erased after a record of a partition was appended."""
-        at, until = self._erased.get(user, (partition, -1))
-        return at == partition and offset < until
+    def is_erased(self, user: str, partition: int, offset: int, at: int) -> bool:
+        """Return whether a user was erased after the record at an offset, which was appended `at` some time."""
+        place = self._erased.get(user)
+        if place is None:
+            return False
+        return offset < place[1] if place[0] == partition else at <= place[2]
 
     def clear_of(self, user: str, conversation: Conversation) -> None:
         """Forget what an erased user has said in a conversation."""
@@ -124,9 +146,9 @@ class Chats:
         conversation.clear(user)
         self.bytes += conversation.bytes - before
 
-    def _erase(self, user: str, partition: int, offset: int) -> None:
+    def _erase(self, user: str, partition: int, offset: int, at: int) -> None:
         self._erased.pop(user, None)
-        self._erased[user] = partition, offset
+        self._erased[user] = partition, offset, at
         if len(self._erased) > MAX_ERASED:
             del self._erased[next(iter(self._erased))]
         for conversation in self.of_user(user):
@@ -156,6 +178,16 @@ class Chats:
                     conversation.bytes -= message.bytes
                     self.bytes -= message.bytes
 
+    def discard(self) -> Iterator[None]:
+        """Forget everything, yielding after some of it."""
+        while self._conversations:
+            for _ in range(FORGOTTEN_AT_ONCE):
+                if self._conversations:
+                    self._forget(next(iter(self._conversations)))
+            yield
+        self._erased.clear()
+        self.forgot = False
+
     # What a checkpoint keeps
 
     def rows(self) -> Iterator[tuple[str, Any]]:
@@ -165,34 +197,40 @@ class Chats:
         for (restaurant, guest), known in self._conversations.items():
             marks = known.marks.guest, known.marks.restaurant
             flags = known.blocked, known.answered, known.forgot
-            yield (
-                f"{restaurant}:{guest}",
-                (known.partition, known.last_at, known.asked, marks, flags, list(map(_row, known.messages.values()))),
-            )
+            yield f"{restaurant}:{guest}", (known.partition, known.last_at, known.asked, marks, flags)
+            messages = iter(known.messages.values())
+            while some := list(map(_row, islice(messages, MESSAGES_IN_ROW))):
+                yield f"{restaurant}:{guest}:messages", some
 
     def load(self, id: str, value: Any) -> None:
         """Take in a row. Raises `ValueError` if it is none."""
         try:
-            first, second = id.split(":")
+            first, second, *of_messages = id.split(":")
             if first == "erased":
-                self._erased[second] = int(value[0]), int(value[1])
+                self._erased[second] = int(value[0]), int(value[1]), int(value[2])
                 return
-            partition, last_at, asked, marks, flags, messages = value
+            if of_messages:
+                self._load_messages(self._conversations[ConversationKey(first, second)], value)
+                return
+            partition, last_at, asked, marks, flags = value
             key = ConversationKey(first, second)
             known = Conversation(
                 key, partition, marks=ReadMarks(*marks), blocked=flags[0], answered=flags[1], asked=asked
             )
             known.forgot, known.last_at = flags[2], last_at
-            for row in messages:
-                message = _message(row)
-                known.messages[message.id] = message
-                known.bytes += message.bytes
-        except (TypeError, IndexError) as error:
+        except (TypeError, IndexError, KeyError) as error:
             raise ValueError(f"no row of a conversation: {error}") from error
         self._conversations[key] = known
         self.bytes += known.bytes
         self.by_restaurant.touch(key.restaurant, key)
         self.by_guest.touch(key.guest, key)
+
+    def _load_messages(self, conversation: Conversation, rows: Any) -> None:
+        for row in rows:
+            message = _message(row)
+            conversation.messages[message.id] = message
+            conversation.bytes += message.bytes
+            self.bytes += message.bytes
 
 
 def _row(message: ChatMessage) -> tuple[Any, ...]:

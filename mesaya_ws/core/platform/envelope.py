@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import orjson
 from attrs import define
 
+from mesaya_ws.core.interactions.chat_records import ChatRecord, read_chat_record
+from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Record, TooLarge
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data, Dropped, Entity
@@ -43,6 +46,10 @@ class Disposition(StrEnum):
     UNKNOWN_EVENT_TYPE = "unknown_event_type"
     UNKNOWN_ENTITY = "unknown_entity"
     BAD_ID = "bad_id"
+    BAD_FIELD = "bad_field"
+    """Of chat and the like: a field is missing, or not what it must be."""
+    VOID = "void"
+    """Of chat and the like: it was proposed too late, too early, twice, or by somebody who may not."""
     CORRUPT = "corrupt"
     """The log has it, but its bytes cannot be unpacked."""
     TOO_LARGE = "too_large"
@@ -79,12 +86,23 @@ class Event:
     unknown: tuple[str, ...] = ()
 
 
+class Interaction(NamedTuple):
+    """A record of what clients bring in (see `core.interactions`); `timestamp` and `at` are as of an `Event`."""
+
+    said: ChatRecord
+    timestamp: str
+    at: At
+
+
 class Rejected(NamedTuple):
     """A record that says nothing to us; without a `detail` (a sentence for the log) this is nobody's fault."""
 
     reason: Disposition
     detail: str = ""
 
+
+Decoded = Event | Interaction | Rejected
+"""What a record says, or why it says nothing."""
 
 AUTH = "auth"
 OWNER_REASSIGNED = "owner_reassigned"
@@ -108,7 +126,7 @@ _FEW_NAMES_BYTES = 5 * MAX_NAMES  # no member takes less, so nearly all records 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
+def decode(record: Record, max_nodes: int = MAX_NODES) -> Decoded:
     """Return what a record says, or why it says nothing. Takes any bytes; raises nothing.
 
     There are two envelopes, `{timestamp, event_type, entity_id, entity_subtype?, data, metadata?}` and the older
@@ -137,7 +155,7 @@ def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
     entity, data, what = _ALONE.get(topic), envelope.get("data"), envelope.get("event_type")
     if entity is None or type(data) is not dict or type(what) is not str or what not in _WHATS:
         subject_of_it = _subject(record, envelope)
-        if isinstance(subject_of_it, Rejected):
+        if isinstance(subject_of_it, Rejected | Interaction):
             return subject_of_it
         entity, data, what = subject_of_it
 
@@ -165,10 +183,14 @@ def decode(record: Record, max_nodes: int = MAX_NODES) -> Event | Rejected:
     return Event(entity.name, what, subject, cleaned, metadata, timestamp, at, previous, mistyped, unknown)
 
 
-def _subject(record: Record, envelope: Mapping[str, Any]) -> tuple[Entity, Mapping[str, Any], str] | Rejected:
+def _subject(
+    record: Record, envelope: Mapping[str, Any]
+) -> tuple[Entity, Mapping[str, Any], str] | Interaction | Rejected:
     """Return the kind of entity that a record is about, its data, and what happened to it: in either envelope."""
     topic = record.topic
     entities = OF_TOPIC.get(topic)
+    if topic == CHAT:
+        return _interaction(record)
     if entities is None:
         return Rejected(Disposition.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
     if topic == _PAYMENTS_TOPIC and _is_stripe(record, envelope):
@@ -190,6 +212,15 @@ def _subject(record: Record, envelope: Mapping[str, Any]) -> tuple[Entity, Mappi
     if entity is None:
         return Rejected(Disposition.UNKNOWN_ENTITY, f"This topic does not speak of {_shown(subtype)}.")
     return entity, data, what
+
+
+def _interaction(record: Record) -> Interaction | Rejected:
+    try:
+        said = read_chat_record(record)
+    except PoisonError as error:
+        return Rejected(Disposition.BAD_FIELD, f"It is skipped: {error}.")
+    at = record.timestamp, record.partition, record.offset
+    return Interaction(said, platform_time(record.timestamp), at)
 
 
 def mistyped_id(event: Event) -> str | None:

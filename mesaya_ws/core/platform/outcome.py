@@ -1,7 +1,7 @@
 """What became of a record: the messages that it is, or why it is none."""
 
-from collections.abc import Generator, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from attrs import define
 
@@ -29,6 +29,17 @@ class Message:
     data: Data
 
 
+class Redaction(NamedTuple):
+    """What of a channel is to be forgotten that was published already: `change` returns what is left of a message.
+
+    Those that do not hold the bytes `naming` are not concerned. What is changed says where it is, as before.
+    """
+
+    channel: str
+    naming: bytes
+    change: Callable[[bytes], bytes]
+
+
 @define
 class Outcome:
     """What became of a record; it belongs to the router, which adds to it, until it is returned from there.
@@ -40,6 +51,8 @@ class Outcome:
     `parents` are those on which it depends whom this record concerns, and `known` are the names of a parent that no
     record was about before this one; `concerned` are the channels on which its parts are shown from now on. `awaits`
     are those that must be known for this record to concern somebody (else).
+
+    The `redactions` take back what earlier records have said.
 
     The messages show so many `parts` of what the record is about, known from other records: what shows many is
     written in pieces.
@@ -55,6 +68,7 @@ class Outcome:
     concerned: tuple[str, ...] = ()
     awaits: tuple[str, ...] = ()
     parts: int = 0
+    redactions: tuple[Redaction, ...] = ()
 
 
 def outcome_of(

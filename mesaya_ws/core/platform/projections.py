@@ -1,8 +1,11 @@
 """What the records up to now mean: the entities as they are last known, who belongs to whom, what users are called."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from mesaya_ws.core.interactions.chats import Chats
+from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.change import After, Backfilled, Before
 from mesaya_ws.core.platform.emptying import empty
 from mesaya_ws.core.platform.endings import ENDING, Endings
@@ -25,6 +28,10 @@ _FURNITURE = ("table", "section_object")
 _PARTS = {name: tuple(part for part in parts if part in _FURNITURE) for name, parts in CASCADES.items()}
 
 
+PositionAt = Callable[[str, Any, Partition, int], str]
+"""Writes a place as a position of the channel of that name and kind."""
+
+
 class Projections:
     """What all records up to now mean. `entities` are in a table for each kind, by its name.
 
@@ -35,6 +42,9 @@ class Projections:
     def __init__(self, remembered: int = REMEMBERED) -> None:
         self.entities = {name: EntityTable(entity) for name, entity in ENTITIES.items()}
         self._announcements = Ranking()
+        self.chats = Chats()
+        self.position_at: PositionAt = lambda channel, kind, partition, next_offset: ""
+        """Writes a place in one partition as a position of a channel; whoever owns the projections sets it."""
         self._remembered = remembered
         self._connect(Users(), Owners(self.entities))
 
@@ -54,6 +64,7 @@ class Projections:
         """
         draft = Projections(self._remembered)
         draft.entities = {name: table.draft() for name, table in self.entities.items()}
+        draft.chats, draft.position_at = self.chats.draft(), self.position_at
         draft._connect(self.users.draft(), self.owners.draft(draft.entities))
         return draft
 
@@ -118,6 +129,10 @@ class Projections:
         """Return who owns a restaurant now: of one that is deleted, nobody."""
         return self.owner(restaurant) if self.is_open(restaurant) else None
 
+    def has_restaurant(self, restaurant: str) -> bool:
+        """Return whether a restaurant is known, and not deleted."""
+        return restaurant in self._restaurants.alive
+
     def roles_of(self, user: str) -> LoggedRoles | None:
         """Return the roles of a user as `auth` had them last, and when."""
         return self.users.roles_of(user)
@@ -131,6 +146,8 @@ class Projections:
             yield "found_owner", id, owner
         for entities in self.entities.values():
             yield from entities.rows()
+        for id, row in self.chats.rows():
+            yield "chat", id, row
 
     def _latest(self) -> dict[str, Latest[Any]]:
         return {**self.users.latest(), "assigned": self.owners.assigned}
@@ -143,6 +160,8 @@ class Projections:
                 self.entities[entity].load(kind, id, value)
                 if entity == "announcement":
                     self._announcements.put(id, self.entities[entity].newest(id))
+            elif table == "chat":
+                self.chats.load(id, value)
             elif table == "found_owner":
                 self.owners.found[id] = text_in(value)
             elif kind == "called":
@@ -174,6 +193,8 @@ class Projections:
             self.owners.assigned = Latest()
         if topic == topic_of("announcements"):
             announced, self._announcements = self._announcements, announced
+        if topic == CHAT:
+            yield from self.chats.discard()
         yield from self.users.replaced(topic, gone)
         yield from announced.discard()
         yield from empty(*gone)

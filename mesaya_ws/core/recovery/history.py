@@ -49,7 +49,8 @@ class Retention:
 
 def has_history(channel: str) -> bool:
     """Return whether the channel of that name has a history."""
-    return channel.rpartition(":")[2] in HISTORY_KINDS
+    # A guest may be called like a kind: nothing of a conversation may be kept on disk.
+    return channel.rpartition(":")[2] in HISTORY_KINDS and channel.count(":") < 3
 
 
 class History:

@@ -151,6 +151,30 @@ class Cursor:
         layout = self._layouts.get(kind.name) or self._lay_out_kind(kind)
         return beginning(channel, self._single) + encode(b"".join(layout))
 
+    def position_at(self, channel: str, kind: Kind, partition: Partition, next_offset: int) -> str:
+        """Return the place of a channel that is `next_offset` in one of its partitions, and the present in others."""
+
+        def place(each: Partition, more: int) -> bytes:
+            offset = next_offset if each == partition else self.next.get(each, 0)
+            return number(offset + more << TAG_BITS | tag_of(self._epoch(each, offset)))
+
+        firsts = [
+            (topic, next_offset if first == partition else self.next.get(first, 0))
+            for topic, first in ((topic, Partition(topic, 0)) for topic in kind.topics)
+            if topic in self._partitions
+        ]
+        raw = [self._check(firsts)]
+        for topic in kind.topics:
+            partitions = self._partitions.get(topic)
+            if partitions is None:
+                raw += self._pieces(topic)
+            elif self._single:
+                raw.append(place(partitions[0], 1))
+            else:
+                count = partitions[-1].number + 1
+                raw += [number(count), *(place(Partition(topic, n), 0) for n in range(count))]
+        return beginning(channel, self._single) + encode(b"".join(raw))
+
     def _lay_out_kind(self, kind: Kind) -> list[bytes]:
         existing = [
             (topic, self.next.get(Partition(topic, 0), 0)) for topic in kind.topics if topic in self._partitions

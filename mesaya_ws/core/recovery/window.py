@@ -1,11 +1,13 @@
 """The recent publications, by channel: what a client that comes back has missed, without asking the log."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import accumulate, chain
 
 from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.outcome import Redaction
 from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.publications import PartitionBuffer, Publication, make_publication, serial_of
 
@@ -147,6 +149,23 @@ class Window:
         self.bytes += len(frame)
         while self.bytes > self._max_bytes:
             self._evict()
+
+    def redact(self, redactions: Iterable[Redaction]) -> Iterator[None]:
+        """Forget of publications what is to be forgotten, and keep the rest where it is; yields after each channel."""
+        for channel, naming, change in redactions:
+            for line in self._lines(channel).values():
+                for at in range(line.start, len(line.entries)):
+                    former = line.entries[at]
+                    if naming in former.frame and (frame := change(former.frame)) != former.frame:
+                        self._replace(line, at, former, frame)
+            yield
+
+    def _replace(self, line: PartitionBuffer, at: int, former: Publication, frame: bytes) -> None:
+        publication = former._replace(frame=frame)
+        line.entries[at] = publication
+        self.bytes += len(frame) - len(former.frame)
+        place = bisect_left(self._order, former.serial, key=lambda entry: entry[1].serial)
+        self._order[place] = self._order[place][0], publication
 
     def is_past(self, made_at: int, now: int) -> bool:
         """Return whether what was `made_at` some time is too old `now` (ms, both of one clock)."""

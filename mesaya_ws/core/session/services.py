@@ -30,10 +30,15 @@ AppendResult = Appended | LogUnavailableError | RecordRejectedError | TooManyApp
 
 @frozen(eq=False)
 class Command:
-    """A `record` that a client appends to the log, and the frame that answers the client once the result is known."""
+    """A `record` that a client appends to the log, and the frame that answers the client once the result is known.
+
+    One that `is_read_back` has a result only when the feed has processed the record: then the answer can say what has
+    become of it.
+    """
 
     record: NewRecord
     answer: Callable[[AppendResult], bytes]
+    is_read_back: bool = False
 
 
 class SessionServices(Protocol):

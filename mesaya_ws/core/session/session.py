@@ -17,6 +17,7 @@ from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest
 from mesaya_ws.core.recovery.verdict import NotReached, Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.session.chat import ChatRules
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.identities import RIGHTS_CHANGED, SIGNED_OUT, SessionIdentities
 from mesaya_ws.core.session.opening import history_request, open_or_wait, open_with_history
@@ -24,7 +25,23 @@ from mesaya_ws.core.session.services import AppendResult, Command, SessionServic
 from mesaya_ws.core.session.subscription import State, Subscription, Wait
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
-from mesaya_ws.core.wire.messages import NO_TOKEN, Auth, MessageError, Ping, Subscribe, Unsubscribe, encode, parse
+from mesaya_ws.core.wire.messages import (
+    NO_TOKEN,
+    Auth,
+    Block,
+    ChatMessage,
+    Delete,
+    Edit,
+    History,
+    MessageError,
+    Ping,
+    Publish,
+    Read,
+    Subscribe,
+    Unsubscribe,
+    encode,
+    parse,
+)
 
 
 @frozen
@@ -56,6 +73,7 @@ class Session:
     identity: Identity | None = None
     """Who the client is, as far as it has shown: channels are open to it by that (see `access.rights`)."""
     identities: SessionIdentities = field(factory=SessionIdentities)
+    chat: ChatRules = field(factory=ChatRules)
     unfinished: Unfinished | None = field(default=None, init=False)
     """What the last message asks for that is still to be done (`take_unfinished`)."""
     _subscriptions: dict[str, Subscription] = field(factory=dict)
@@ -95,6 +113,8 @@ class Session:
                     self._unsubscribe(message)
                 case Auth():
                     self._authenticate(message)
+                case Publish() | Edit() | Delete() | Read() | History() | Block():
+                    self._chat(message)
                 case Ping():
                     self.delivery.send("pong", id=message.id, **self.feed.freshness(), positions=self._positions())
         except MessageError as error:
@@ -345,7 +365,14 @@ class Session:
         return True
 
     def _send_error(self, error: MessageError) -> None:
-        self.delivery.send("error", code=error.error.name, message=error.sentence, id=error.id, channel=error.channel)
+        self.delivery.send(
+            "error",
+            code=error.error.name,
+            message=error.sentence,
+            id=error.id,
+            channel=error.channel,
+            retryIn=error.retry_in,
+        )
 
     # What the client requests
 
@@ -383,6 +410,13 @@ class Session:
                 channel=name,
             )
         self.delivery.send("unsubscribed", channel=name, id=message.id)
+
+    def _chat(self, message: ChatMessage) -> None:
+        result = self.chat.handle(message, self.identity, self.feed)
+        if isinstance(result, Command):
+            self.append(result)
+        else:
+            self.send_queue.offer(result, 1)
 
     def _positions(self) -> dict[str, str]:
         """Return up to where the client has been sent everything, so that its positions on quiet channels advance."""

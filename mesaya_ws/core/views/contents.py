@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from attrs import frozen
 
+from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.window import Window
@@ -26,12 +27,12 @@ class Derived:
 
 
 class View(NamedTuple):
-    """What a snapshot is taken of: a channel, by its name, about `subject`, at the time `now` (ms since the epoch).
+    """What a snapshot is taken of: a channel, about `subject`, at the time `now` (ms since the epoch).
 
     The subject is "" where a channel is about nothing in particular, or no longer: a deleted restaurant shows nothing.
     """
 
-    channel: str
+    channel: Channel
     subject: str
     projections: Projections
     window: Window

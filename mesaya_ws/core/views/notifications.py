@@ -59,5 +59,5 @@ def _to_user(event: Event, before: Before, after: After, user: str | None) -> Ou
 
 def notifications_state(view: View) -> State:
     """Return the latest events of a user, as far as the window has them, the latest one last."""
-    latest = view.window.latest(view.channel, LATEST)
+    latest = view.window.latest(view.channel.name, LATEST)
     return {"events": [orjson.Fragment(payload_of(publication.frame)) for publication in latest]}

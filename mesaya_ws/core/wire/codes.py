@@ -109,6 +109,11 @@ OTHER_USER = ErrorCode(
 UNAVAILABLE = ErrorCode("unavailable", "This cannot be said or done now: try again in a moment.")
 TOO_MANY_SUBSCRIPTIONS = ErrorCode("too_many_subscriptions", "The connection holds MAX_SUBSCRIPTIONS already.")
 NOT_SUBSCRIBED = ErrorCode("not_subscribed", "The connection is not subscribed to this channel.")
+CONFLICT = ErrorCode("conflict", "Something else has been said with this id.")
+NOT_ALLOWED = ErrorCode("not_allowed", "The restaurant has blocked you, or what you want to change is not yours.")
+NOT_FOUND = ErrorCode("not_found", "There is no such message, or not any more.")
+UNKNOWN_RESTAURANT = ErrorCode("unknown_restaurant", "The restaurant is not known, or has been deleted.")
+TOO_OFTEN = ErrorCode("rate_limited", "That is more than you may send now: try again in `retryIn` seconds.")
 
 ERROR_CODES = {
     error.name: error
@@ -123,6 +128,11 @@ ERROR_CODES = {
         UNAVAILABLE,
         TOO_MANY_SUBSCRIPTIONS,
         NOT_SUBSCRIBED,
+        CONFLICT,
+        NOT_ALLOWED,
+        NOT_FOUND,
+        UNKNOWN_RESTAURANT,
+        TOO_OFTEN,
     )
 }
 """All error codes of answers, by name."""

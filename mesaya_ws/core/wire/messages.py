@@ -63,22 +63,98 @@ class Auth:
     roles: list[Any] = field(factory=list)
 
 
-ClientMessage = Subscribe | Unsubscribe | Ping | Auth
+@frozen
+class Publish:
+    """`{"type": "publish", "channel", "messageId", "data": {"text", "attachments"?, "replyTo"?}}`: a chat message."""
+
+    channel: str
+    messageId: str  # noqa: N815 - the wire's name
+    data: dict[str, Any]
+    id: Id = None
+
+
+@frozen
+class Edit:
+    """`{"type": "edit", "channel", "messageId", "data": {"text"}}`: another text for a message of one's own."""
+
+    channel: str
+    messageId: str  # noqa: N815
+    data: dict[str, Any]
+    id: Id = None
+
+
+@frozen
+class Delete:
+    """`{"type": "delete", "channel", "messageId"}`: no text any more."""
+
+    channel: str
+    messageId: str  # noqa: N815
+    id: Id = None
+
+
+@frozen
+class Read:
+    """`{"type": "read", "channel", "position"}`: everything has been read up to there."""
+
+    channel: str
+    position: str
+    id: Id = None
+
+
+@frozen
+class History:
+    """`{"type": "history", "channel", "before"?, "limit"?}`: messages before a position, or the latest ones."""
+
+    channel: str
+    id: Id = None
+    before: str | None = None
+    limit: int = 50
+
+
+@frozen
+class Block:
+    """`{"type": "block", "channel", "blocked"}`: the guest may not write any more, or may again."""
+
+    channel: str
+    blocked: bool
+    id: Id = None
+
+
+ChatMessage = Publish | Edit | Delete | Read | History | Block
+ClientMessage = Subscribe | Unsubscribe | Ping | Auth | ChatMessage
 TYPES: dict[str, type[ClientMessage]] = {
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
     "ping": Ping,
     "auth": Auth,
+    "publish": Publish,
+    "edit": Edit,
+    "delete": Delete,
+    "read": Read,
+    "history": History,
+    "block": Block,
 }
 _CONVERTER = strict_converter()
 _POSITION = b'"position":"'
 
 
 class MessageError(Exception):
-    """A message that is answered with an error; `id` and `channel` are echoed where the message held them."""
+    """A message that is answered with an error; `id` and `channel` are echoed where the message held them.
 
-    def __init__(self, error: codes.ErrorCode, sentence: str, *, id: object = None, channel: str | None = None) -> None:
+    `retry_in` are the seconds after which the client may try again, if that depends on time alone.
+    """
+
+    def __init__(
+        self,
+        error: codes.ErrorCode,
+        sentence: str,
+        *,
+        id: object = None,
+        channel: str | None = None,
+        retry_in: float | None = None,
+    ) -> None:
         super().__init__(sentence)
+        self.retry_in = retry_in
         self.error = error
         self.sentence = sentence
         self.id = id

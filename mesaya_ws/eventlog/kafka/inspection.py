@@ -9,6 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError, for_code
 
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.trouble import NAMED, Hindrance
@@ -16,6 +17,7 @@ from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.eventlog.kafka.diagnosis import capture_client_logs, reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
 from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
+from mesaya_ws.eventlog.kafka.topic_admin import BY_THE_LOG, TIMESTAMP_TYPE, wrong_time
 from mesaya_ws.settings import Settings, followed
 
 
@@ -93,7 +95,7 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
     def named(is_so: Callable[[Topic], bool], among: Collection[Topic] = events) -> str:
         return ", ".join(sorted(topic.name for topic in among if topic.exists and is_so(topic)))
 
-    absent = sorted(topic.name for topic in events if not topic.exists and topic.name != PARENTS)
+    absent = sorted(topic.name for topic in events if not topic.exists and topic.name not in (PARENTS, CHAT))
     if absent:
         yield error(f"these topics do not exist (yet): {', '.join(absent)}.")
     for topic in topics:
@@ -105,6 +107,10 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
         yield warning(f"our user may not write to {names}: POST /publish will be refused there. Allow it WRITE.")
     if names := named(lambda topic: "compact" in topic.configs.get("cleanup.policy", "")):
         yield warning(f"{names} keeps only the last record of each key, so events vanish: set cleanup.policy=delete.")
+    for topic in events:
+        kind = topic.configs.get(TIMESTAMP_TYPE, BY_THE_LOG)
+        if topic.name == CHAT and topic.exists and kind != BY_THE_LOG:
+            yield error(wrong_time(topic.name, kind))
     if names := named(lambda topic: len(topic.copies) > 1):
         yield warning(
             f"{names} has several partitions: records of one entity keep their order only if its id is their key."

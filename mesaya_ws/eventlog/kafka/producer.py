@@ -23,7 +23,7 @@ from mesaya_ws.eventlog.kafka.diagnosis import reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, Options, run_in_thread
 from mesaya_ws.eventlog.kafka.driver.producer import NO_KEY, Keys, batched, end
 from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
-from mesaya_ws.eventlog.kafka.topic_admin import Configs, create_topic
+from mesaya_ws.eventlog.kafka.topic_admin import TIMESTAMP_TYPE, Configs, create_topic, refusal
 
 DELIVERY_TIMEOUT = 15.0
 """Seconds in which records must be acknowledged; a cluster replaces a dead leader in ten."""
@@ -117,6 +117,8 @@ class _Session:
     def __init__(self, options: Options, create: Mapping[str, Configs]) -> None:
         self.clients = Clients(options)
         self._create = create
+        # Topics whose append times decide, and of which it has not been seen that they have such.
+        self._unchecked = {topic for topic, configs in create.items() if TIMESTAMP_TYPE in configs}
         self._producer: Any = None
         self._admin: Any = None
 
@@ -149,6 +151,8 @@ class _Session:
         self.clients.close()
 
     def _send(self, record: NewRecord) -> Any:
+        if record.topic in self._unchecked:
+            self._check(record.topic)
         key = NO_KEY if record.key is None and record.value is None else record.key
         missing_since: float | None = None
         while True:
@@ -171,6 +175,12 @@ class _Session:
                     missing_since = now if missing_since is None else missing_since
                     if now - missing_since >= MISSING_TIMEOUT:
                         raise RecordRejectedError(f"Kafka has no topic {record.topic}: create it.") from None
+
+    def _check(self, topic: str) -> None:
+        self._admin = self._admin or self.clients.admin()
+        if (why := refusal(self._admin, topic)) is not None:
+            raise RecordRejectedError(why)
+        self._unchecked.discard(topic)
 
     def _is_missing(self, topic: str) -> bool:
         try:

@@ -1,12 +1,16 @@
 """Topics of our own, which are created with their first record if they are missing."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import (
+    AuthorizationError,
     BrokerResponseError,
     RetriableError,
     TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
 )
 
 from mesaya_ws.core.log.interface import RecordRejectedError
@@ -22,6 +26,30 @@ COMPACTED: Configs = {
 }
 
 RETAIN_FOREVER: Configs = {"retention.ms": "-1"}
+
+TIMESTAMP_TYPE, BY_THE_LOG = "message.timestamp.type", "LogAppendTime"
+
+CHAT_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(30 * 24 * 60 * 60 * 1000)}
+"""Of the topic of chat, also when other services write there: what is remembered depends on append times."""
+
+
+def refusal(admin: KafkaAdminClient, topic: str) -> str | None:
+    """Return why nothing may be appended to a topic whose append times decide; None if nothing speaks against it.
+
+    Of a topic that does not exist, or whose configuration we may not see, nothing is known. Raises `KafkaError` when
+    the brokers do not answer.
+    """
+    try:
+        found: Any = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
+    except (AuthorizationError, UnknownTopicOrPartitionError):
+        return None
+    kind = found["topic"].get(topic, {}).get(TIMESTAMP_TYPE, {}).get("value", BY_THE_LOG)
+    return None if kind == BY_THE_LOG else wrong_time(topic, kind)
+
+
+def wrong_time(topic: str, kind: str) -> str:
+    """Return the sentence about a topic whose records bear their producers' times."""
+    return f"{topic} has {TIMESTAMP_TYPE}={kind}, so producers' clocks would decide: set it to {BY_THE_LOG}."
 
 
 REPLICAS = 3

@@ -20,6 +20,7 @@ from mesaya_ws.runtime.prometheus import CONTENT_TYPE
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.http.assets import client_routes
 from mesaya_ws.server.http.broadcast import broadcast_route
+from mesaya_ws.server.http.erase import erase_route
 from mesaya_ws.server.http.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
 from mesaya_ws.server.http.health import health_routes
 from mesaya_ws.server.http.publish import publish_route
@@ -68,6 +69,7 @@ def create_app(
             publish_route(settings, publisher),
             broadcast_route(settings, publisher),
             revoke_route(settings, revoke),
+            erase_route(settings, publisher),
             *client_routes(),
             *more,
         ],

@@ -71,7 +71,7 @@ def test_parsing_is_total(name):
 
 def test_the_last_part_of_a_name_tells_its_kind():
     assert KINDS.keys() == {kind.name for kind in KINDS.values()}
-    assert len(KINDS) == 8
+    assert len(KINDS) == 10
 
 
 def test_channel_that_was_just_parsed_is_shared():

@@ -15,6 +15,9 @@ CHANNELS = [
     *(f"restaurant:{id}:{kind}" for kind in RESTAURANT_KINDS for id in ("R", "S", "unknown")),
     *(f"user:{id}:{kind}" for kind in USER_KINDS for id in ("owner", "guest", "unknown")),
     *(f"global:{kind}" for kind in GLOBAL_KINDS),
+    *(f"restaurant:{id}:chat:{guest}" for id in ("R", "S", "unknown") for guest in ("owner", "guest", "unknown")),
+    *(f"restaurant:{id}:chats" for id in ("R", "S", "unknown")),
+    *(f"user:{id}:chats" for id in ("owner", "guest", "unknown")),
 ]
 """R belongs to `owner`, S to somebody else, and of the unknown ones nothing is known."""
 
@@ -32,12 +35,32 @@ PUBLIC = {
     "global:restaurants",
     "global:announcements",
 }
+CONVERSATIONS = {name for name in CHANNELS if ":chat:" in name}
+BLOCKED_BY = {
+    "owner": {name for name in CONVERSATIONS if name.startswith("restaurant:R:")},
+    "admin": CONVERSATIONS,
+}
+"""Whose guests a client may block, if any: those of its restaurants."""
+
+
+def own_conversations(user):
+    return {f"user:{user}:chats", *(name for name in CONVERSATIONS if name.endswith(f":chat:{user}"))}
+
+
+OWNERS = {
+    "restaurant:R:reservations",
+    "user:owner:notifications",
+    "restaurant:R:chats",
+    *BLOCKED_BY["owner"],
+    *own_conversations("owner"),
+}
+GUESTS = {"user:guest:notifications", *own_conversations("guest")}
 PRIVATE = {
     "anybody": set(),
-    "owner": {"restaurant:R:reservations", "user:owner:notifications"},
-    "roleless": {"restaurant:R:reservations", "user:owner:notifications"},
-    "guest": {"user:guest:notifications"},
-    "nearly": {"user:guest:notifications"},
+    "owner": OWNERS,
+    "roleless": OWNERS,
+    "guest": GUESTS,
+    "nearly": GUESTS,
     "admin": set(CHANNELS) - PUBLIC,
 }
 
@@ -60,16 +83,20 @@ FACTS = Facts({"R": "owner", "S": "somebody"})
 
 @pytest.mark.parametrize(("client", "name", "action"), list(product(CLIENTS, CHANNELS, Action)))
 def test_table_of_rights(client, name, action):
-    assert action is Action.SUBSCRIBE, "another action has a table of its own here"
-    expected = name in PUBLIC | PRIVATE[client]
+    allowed = {
+        Action.SUBSCRIBE: PUBLIC | PRIVATE[client],
+        Action.SPEAK: CONVERSATIONS & PRIVATE[client],
+        Action.BLOCK: BLOCKED_BY.get("owner" if client == "roleless" else client, set()),
+    }
+    expected = name in allowed[action]
     assert may(CLIENTS[client], action, parse_channel(name), FACTS) is expected
 
 
 def test_table_names_every_kind_of_channel_and_every_action():
-    assert RIGHTS.keys() == KINDS.keys() == {name.rpartition(":")[2] for name in CHANNELS}
-    assert all(row.keys() == set(Action) for row in RIGHTS.values())
-    assert {kind for kind in KINDS if is_private(kind)} == {"reservations", "notifications"}
-    assert OWNERS_KINDS == ("reservations",)
+    assert RIGHTS.keys() == KINDS.keys() == {parse_channel(name).kind.name for name in CHANNELS}
+    assert {action for row in RIGHTS.values() for action in row} == set(Action)
+    assert {kind for kind in KINDS if is_private(kind)} == {"reservations", "notifications", "chat", "chats"}
+    assert OWNERS_KINDS == ("reservations", "chats")
 
 
 @pytest.mark.parametrize("user", ["", "None", "unknown"])
@@ -82,6 +109,9 @@ def test_user_named_like_a_restaurant_is_not_its_owner_and_the_other_way_round()
     facts = Facts({"same": "other"})
     assert not may(Identity("same"), Action.SUBSCRIBE, parse_channel("restaurant:same:reservations"), facts)
     assert not may(Identity("other"), Action.SUBSCRIBE, parse_channel("user:same:notifications"), facts)
+    assert not may(Identity("same"), Action.SUBSCRIBE, parse_channel("restaurant:same:chats"), facts)
+    assert not may(Identity("same"), Action.SPEAK, parse_channel("restaurant:same:chat:x"), facts)
+    assert not may(Identity("other"), Action.SUBSCRIBE, parse_channel("user:same:chats"), facts)
 
 
 @pytest.mark.parametrize(

@@ -21,17 +21,19 @@ def takes(platform, understood):
 
 def facts(platform):
     """Return all that rights depend on."""
-    owners = {f"restaurant:{id}:reservations": platform.owner_of(id) for id in RESTAURANTS}
+    owners = {
+        f"restaurant:{id}:{kind}": platform.owner_of(id) for id in RESTAURANTS for kind in ("reservations", "chats")
+    }
     return owners, {id: platform.roles_of(id) for id in USERS}
 
 
 def test_owner_that_changes_concerns_the_channels_of_owners():
     platform = Projections()
-    channel = ("restaurant:R:reservations",)
+    channel = ("restaurant:R:reservations", "restaurant:R:chats")
     assert takes(platform, event("restaurant.created", "R", ownerId="u")) == RightsChange(channel)
     assert takes(platform, event("restaurant.updated", "R", ownerId="u", name="x")) is None
-    assert takes(platform, event("restaurant.updated", "R", ownerId="v")) == RightsChange(channel)
-    assert takes(platform, event("restaurant.deleted", "R")) == RightsChange(channel)
+    assert takes(platform, event("restaurant.updated", "R", ownerId="v")) == RightsChange(channel, ("u",))
+    assert takes(platform, event("restaurant.deleted", "R")) == RightsChange(channel, ("v",))
     assert takes(platform, event("restaurant.deleted", "R")) is None
 
 
@@ -42,14 +44,15 @@ def test_request_that_is_approved_concerns_its_restaurant():
     assert takes(platform, requested) is None
     # Which restaurant it is, the later record does not repeat.
     approved = event("owner_upgrade.status_changed", "q", userId="v", status="APPROVED")
-    assert takes(platform, approved) == RightsChange(("restaurant:R:reservations",))
+    # Whoever owned it before may be subscribed to any of its conversations.
+    assert takes(platform, approved) == RightsChange(("restaurant:R:reservations", "restaurant:R:chats"), ("u",))
     assert platform.owner_of("R") == "v"
 
 
 def test_owner_that_the_platforms_api_says_concerns_the_restaurant():
     platform = Projections()
     found = event("restaurant.found", "R", ownerId="u")
-    assert takes(platform, found) == RightsChange(("restaurant:R:reservations",))
+    assert takes(platform, found) == RightsChange(("restaurant:R:reservations", "restaurant:R:chats"))
     assert takes(platform, found) is None
 
 
@@ -108,4 +111,5 @@ def test_whatever_happens_every_change_of_a_fact_is_named_and_no_other(events):
         change = takes(platform, understood) or RightsChange()
         owners_now, roles_now = facts(platform)
         assert set(change.channels) == {name for name in owners if owners[name] != owners_now[name]}
-        assert set(change.users) == {id for id in roles if roles[id] != roles_now[id]}
+        losers = {owners[name] for name in owners if owners[name] != owners_now[name]} - {None}
+        assert set(change.users) == {id for id in roles if roles[id] != roles_now[id]} | losers

@@ -10,6 +10,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.explanation import REASONS, TooWideError, explain
 from mesaya_ws.core.feed.pieces import data_in_pieces
 from mesaya_ws.core.feed.router import process
+from mesaya_ws.core.interactions.chat_records import ConversationKey, Deleted, Said, chat_record
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import Disposition, decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
@@ -152,3 +153,25 @@ def test_what_concerns_too_much_is_refused_unless_nobody_waits():
 
 def test_every_disposition_has_a_sentence():
     assert REASONS.keys() == set(Disposition)
+
+
+def test_record_of_chat_is_explained_and_changes_nothing():
+    projections = Projections()
+    said = Said(ConversationKey("r1", "u1"), "m1", "guest", "u1", "Hello")
+    new = chat_record(said, "2026-01-01T00:00:00.000Z")
+    record = Record(new.topic, 0, 0, 1000, new.key, new.value)
+    explained = explain(record, projections, user=Identity("u1"))
+    assert (explained["becomes"], explained["understood"]["event"]) == ("published", "said")
+    assert [(each["channel"], each["seenByUser"]) for each in explained["messages"]] == [
+        ("restaurant:r1:chat:u1", True),
+        ("restaurant:r1:chats", False),
+        ("user:u1:chats", True),
+    ]
+    assert explained["messages"][1]["seenBy"] == [{"who": "admin"}, {"who": "owner", "user": None}]
+    assert len(projections.chats) == 0
+    process(decode(record), projections)
+    again = explain(record._replace(offset=1), projections)
+    assert (again["becomes"], again["messages"]) == ("void", [])
+    deleted = chat_record(Deleted(said.conversation, "m1", "guest"), "2026-01-01T00:00:00.000Z")
+    assert explain(Record(new.topic, 0, 1, 2000, deleted.key, deleted.value), projections)["becomes"] == "published"
+    assert projections.chats.get(said.conversation).messages["m1"].text == "Hello"

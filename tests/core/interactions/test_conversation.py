@@ -157,9 +157,9 @@ def test_erased_user_has_no_texts_and_what_follows_counts():
     chats, _ = applied(said(), said("m2", "restaurant", author="o1"), Erased("u1"), said("m3"))
     texts = [message.text for message in chats.get(HERE).messages.values()]
     assert texts == [None, "Hello", "Hello"]
-    assert chats.is_erased("u1", 0, 0)
-    assert not chats.is_erased("u1", 0, 3)
-    assert not chats.is_erased("o1", 0, 1)
+    assert chats.is_erased("u1", 0, 0, NOW)
+    assert not chats.is_erased("u1", 0, 3, NOW)
+    assert not chats.is_erased("o1", 0, 1, NOW)
 
 
 def test_messages_of_lost_records_are_forgotten_so_that_a_retry_counts():

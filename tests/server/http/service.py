@@ -9,7 +9,9 @@ from mesaya_ws import __version__
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.watermark import Fresh
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import NewRecord, Record
+from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
@@ -30,13 +32,13 @@ class Service:
     def __init__(
         self, *, token: str = TOKEN, append_timeout: float = 25.0, revokes: bool = True, **settings: Any
     ) -> None:
-        self.log, self.metrics, self.status = FakeLog(), Metrics(), Status(caught_up=True)
+        self.log, self.metrics, self.status = FakeLog((*TOPICS, CHAT)), Metrics(), Status(caught_up=True)
         self.fresh: Fresh = {"live": True, "asOf": 1_800_000_000_000, "lag": 0}
         render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
         self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
         self.app = create_app(
             self.settings,
-            Publisher(self.log, self.settings.kafka_topics, append_timeout),
+            Publisher(self.log, (*self.settings.kafka_topics, CHAT), append_timeout),
             self.metrics,
             self.status,
             lambda: self.fresh,

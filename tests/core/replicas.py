@@ -1,0 +1,110 @@
+"""Several instances on one log, with clients that bring something in: what is appended, each instance reads in turn."""
+
+import orjson
+
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
+from mesaya_ws.core.platform.topics import TOPICS
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.chat import ChatRules
+from mesaya_ws.core.session.session import Limits, Session
+from tests.core.events import NOW, record, user_record
+from tests.core.world import FakeSendQueue, FakeServices
+
+
+class SharedLog:
+    """One log of all topics, which gives out offsets by topic, and append times as `now` says."""
+
+    def __init__(self):
+        self.now = NOW
+        self.records = []
+        self.ends = dict.fromkeys((*TOPICS, CHAT), 0)
+
+    def append(self, topic, value, key=None):
+        self.now += 1
+        said = Record(topic, 0, self.ends[topic], self.now, key, value)
+        self.ends[topic] += 1
+        self.records.append(said)
+        return Appended(topic, 0, said.offset, said.timestamp)
+
+    def restaurant(self, id, owner, what="created"):
+        said = record(f"restaurant.{what}", id, ownerId=owner, name=f"Restaurant {id}")
+        self.append(said.topic, said.value)
+
+    def user(self, id, name):
+        said = user_record(id, name)
+        self.append(said.topic, said.value)
+
+
+class Replica:
+    """An instance that has read the log up to some place; its clients' commands wait in `services.commands`."""
+
+    def __init__(self, log, feed=None):
+        self.log = log
+        self.services = FakeServices()
+        self.chat = ChatRules(("files.example",), lambda: self.seconds, lambda: log.now)
+        self.seconds = 0.0
+        self.sessions = []
+        self.place = 0
+        self.feed = Feed(Hub(), Window(300, 1 << 22), 1.0) if feed is None else feed
+        self.appended = []
+        self.feed.ingest(self._metadata(), log.now)
+        self.read()
+
+    def _metadata(self):
+        ends = {Partition(topic, 0): OffsetRange(0, end, "id") for topic, end in self.log.ends.items()}
+        return LogMetadata(ends, {None: len(self.log.records) - self.place})
+
+    def client(self, user=None, *roles, auth=True):
+        session = Session("c", self.feed, FakeSendQueue(), Limits(auth, 10), self.services, chat=self.chat)
+        session.identity = None if user is None else Identity(user, roles)
+        self.sessions.append(session)
+        return session
+
+    def append(self):
+        """Append what clients have asked for; answered when it is read."""
+        commands, self.services.commands[:] = list(self.services.commands), []
+        for session, command in commands:
+            new = command.record
+            self.appended.append((session, command, self.log.append(new.topic, new.value, new.key)))
+
+    def fail(self):
+        """Answer that the log is away."""
+        commands, self.services.commands[:] = list(self.services.commands), []
+        for session, command in commands:
+            session.on_appended(command, LogUnavailableError("It is away."))
+
+    def read(self, most=None):
+        """Read on, up to so many records; answer whose record was read."""
+        records = self.log.records[self.place : None if most is None else self.place + most]
+        self.place += len(records)
+        if records:
+            lag = len(self.log.records) - self.place
+            self.feed.ingest(Records(None, records, lag), self.log.now)
+        for _ in self.feed.process(self.log.now):
+            for _ in self.feed.hub.fan_out():
+                pass
+        for waiting in list(self.appended):
+            session, command, place = waiting
+            if self.feed.has_processed(place):
+                session.on_appended(command, place)
+                self.appended.remove(waiting)
+
+    def settle(self):
+        self.append()
+        self.read()
+
+
+def send(session, kind="subscribe", **fields):
+    """Send a message; what comes of it is in the session's queue."""
+    session.receive(orjson.dumps({"type": kind, **fields}).decode())
+
+
+def said(session):
+    """Return what a client has received since the last call."""
+    return session.send_queue.said()

@@ -1,0 +1,155 @@
+"""Chat between a guest and a restaurant, each on another instance, on either log."""
+
+import json
+from contextlib import closing
+from uuid import uuid4
+
+import pytest
+
+from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.platform.topics import topic_of
+from tests.e2e.client import connected
+from tests.e2e.command import produce, run
+
+TOKEN = "a token of the tests"
+CONVERSATION = "restaurant:r1:chat:u1"
+
+
+def restaurant(id: str, owner: str) -> dict:
+    value = {"event_type": "created", "entity_id": id, "data": {"name": "Casa Ana", "ownerId": owner}}
+    return {"topic": topic_of("restaurants"), "value": {"timestamp": "2026-01-20T18:00:00.000Z", **value}}
+
+
+def from_a_bot(id: str, text: str) -> dict:
+    data = {"restaurantId": "r1", "userId": "u1", "from": "restaurant", "authorId": "bot", "text": text}
+    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "message", "entity_id": id, "data": data}
+    return {"topic": CHAT, "value": value, "key": "r1"}
+
+
+def signed_in(client, user: str, *roles: str) -> None:
+    answer = client.ask(type="auth", user=user, roles=roles)
+    assert answer["user"] == user, answer
+
+
+def published(client, id: str, text: str, kind: str = "publish") -> dict:
+    """Send a message, and return the answer; what else comes meanwhile is passed over."""
+    client.send(type=kind, channel=CONVERSATION, messageId=id, data={"text": text}, id=id)
+    while (answer := client.receive()).get("id") != id:
+        assert answer["type"].startswith("chat."), answer
+    return answer
+
+
+def next_of(client, kind: str) -> dict:
+    while (message := client.receive())["type"] != kind:
+        pass
+    return message
+
+
+def both_sides_talk(start_gateway, folder, **log: str) -> None:
+    settings = {**log, "PUBLISH_TOKEN": TOKEN}
+    one, other = start_gateway(**settings), start_gateway(**settings)
+    produce(folder, [restaurant("r1", "o1")], **log)
+    with connected(one.url) as guest, connected(other.url) as owner:
+        signed_in(guest, "u1", "USER")
+        signed_in(owner, "o1", "OWNER")
+        owner.subscribe("restaurant:r1:chats", CONVERSATION)
+        guest.subscribe(CONVERSATION)
+        first, second = str(uuid4()), str(uuid4())
+        answer = published(guest, first, "Do you have a terrace?")
+        assert answer["type"] == "published", answer
+        message = next_of(owner, "chat.message")
+        assert (message["data"]["text"], message["data"]["from"]) == ("Do you have a terrace?", "guest")
+        assert message["position"] == answer["position"]
+        assert next_of(owner, "chat.conversation")["data"]["unread"] == 1
+        assert published(owner, second, "We do.")["type"] == "published"
+        assert next_of(guest, "chat.message")["data"]["messageId"] in (first, second)
+        # A retry, by the other instance: the first position, and nobody is sent anything.
+        with connected(other.url) as again:
+            signed_in(again, "u1", "USER")
+            assert published(again, first, "Do you have a terrace?")["position"] == answer["position"]
+            assert published(again, first, "Something else")["code"] == "conflict"
+            state = again.ask(type="history", channel=CONVERSATION)
+            assert [each["messageId"] for each in state["messages"]] == [first, second]
+        # Another service writes there, too; what it writes wrongly is skipped.
+        produce(
+            folder, [{**from_a_bot("b0", ""), "value": {"event_type": "message"}}, from_a_bot("b1", "¡Hola!")], **log
+        )
+        while (message := next_of(guest, "chat.message"))["data"]["authorId"] != "bot":
+            pass
+        assert message["data"]["text"] == "¡Hola!"
+        # At the erasure, both instances forget.
+        status, _, body = one.request("/erase", method="POST", body={"user": "u1"}, authorization=f"Bearer {TOKEN}")
+        assert status == 201, body
+        marker = published(owner, str(uuid4()), "…")
+        assert marker["type"] == "published"
+        for gateway, user in ((one, "u1"), (other, "o1")):
+            with connected(gateway.url) as client:
+                signed_in(client, user)
+                state = client.ask(type="history", channel=CONVERSATION)
+                while len(state["messages"]) < 4:  # the other instance may not have read so far
+                    state = client.ask(type="history", channel=CONVERSATION)
+                assert [each["text"] for each in state["messages"]] == [None, "We do.", "¡Hola!", "…"]
+                assert "terrace" not in json.dumps(state)
+    for gateway in (one, other):
+        assert '"exception"' not in gateway.output
+
+
+def test_both_sides_talk_on_the_embedded_log(start_gateway, tmp_path):
+    both_sides_talk(start_gateway, tmp_path)
+
+
+@pytest.mark.kafka
+def test_both_sides_talk_on_kafka_in_a_topic_that_bears_the_logs_times(start_gateway, tmp_path, platform_topics):
+    from kafka import KafkaAdminClient
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    both_sides_talk(start_gateway, tmp_path, KAFKA_BROKERS=platform_topics)
+    with closing(KafkaAdminClient(bootstrap_servers=platform_topics)) as admin:
+        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, CHAT)], config_filter="all")
+        assert len(admin.describe_topics([CHAT])[0]["partitions"]) == 1
+    configs = found["topic"][CHAT]
+    assert configs["message.timestamp.type"]["value"] == "LogAppendTime"
+    assert configs["retention.ms"]["value"] == str(30 * 24 * 3600 * 1000)
+    assert run(tmp_path, "check", KAFKA_BROKERS=platform_topics, AUTH="off").returncode == 0
+
+
+@pytest.mark.kafka
+def test_topic_with_producers_times_is_refused_and_check_says_so(start_gateway, tmp_path, platform_topics):
+    from kafka import KafkaAdminClient
+
+    with closing(KafkaAdminClient(bootstrap_servers=platform_topics)) as admin:
+        admin.create_topics({CHAT: {"num_partitions": 1}}, wait_for_metadata=True)
+    gateway = start_gateway(KAFKA_BROKERS=platform_topics)
+    produce(tmp_path, [restaurant("r1", "o1")], KAFKA_BROKERS=platform_topics)
+    with connected(gateway.url) as guest:
+        signed_in(guest, "u1")
+        while (answer := published(guest, "m1", "Hello"))["code"] == "unknown_restaurant":
+            pass
+        assert answer["code"] == "unavailable"
+        assert "message.timestamp.type" in answer["message"]
+        state = guest.ask(type="history", channel=CONVERSATION)
+        assert state["messages"] == []
+    checked = run(tmp_path, "check", KAFKA_BROKERS=platform_topics, AUTH="off")
+    assert checked.returncode != 0
+    assert "LogAppendTime" in checked.stdout + checked.stderr
+
+
+def test_gateway_that_dies_before_its_answer_leaves_a_retry_that_is_delivered_once(start_gateway, tmp_path):
+    one, other = start_gateway(), start_gateway()
+    produce(tmp_path, [restaurant("r1", "o1")])
+    with connected(other.url) as owner:
+        signed_in(owner, "o1")
+        owner.subscribe(CONVERSATION)
+        with connected(one.url) as guest:
+            signed_in(guest, "u1")
+            guest.send(type="publish", channel=CONVERSATION, messageId="m1", data={"text": "Hello"})
+            one.kill()
+        with connected(other.url) as guest:
+            signed_in(guest, "u1")
+            for text in ("Hello", "Hello"):
+                assert published(guest, "m1", text)["type"] == "published"
+            assert published(guest, "m2", "the last")["type"] == "published"
+        told = []
+        while not told or told[-1] != "m2":
+            told.append(next_of(owner, "chat.message")["data"]["messageId"])
+    assert told == ["m1", "m2"]
