@@ -95,7 +95,9 @@ class _Ingest:
         metrics, status = self.metrics, self.status
         match event:
             case Unavailable(reason):
-                status.outage, status.since = reason, time()
+                if status.outage is None:
+                    status.since = time()
+                status.outage = reason
                 metrics.log_up = False
                 log.warning("the event log does not answer", reason=reason)
             case Available():

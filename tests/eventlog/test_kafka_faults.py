@@ -757,6 +757,41 @@ async def test_tls(kafka_broker: Broker, store: KafkaStore, hurry: None, tmp_pat
         assert await log.extents()
 
 
+async def test_reason_of_an_outage_is_the_present_one(
+    kafka_broker: Broker, store: KafkaStore, hurry: None, tmp_path: Path
+):
+    """The broker ends, comes back with a certificate of another authority, and then with the right one."""
+    authority, other = trustme.CA(), trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    for name, issuer in (("right.pem", authority), ("wrong.pem", other)):
+        write_pem(tmp_path / name, issuer.issue_cert("127.0.0.1"))
+    client = write_pem(tmp_path / "client.pem", authority.issue_cert("mesaya-ws@example.com"))
+    kafka_broker.use_tls(tmp_path / "right.pem", tmp_path / "authority.pem")
+    await trio.to_thread.run_sync(kafka_broker.restart)
+    settings = store.settings(
+        kafka_brokers=(kafka_broker.tls_address,),
+        kafka_security_protocol="SSL",
+        kafka_ssl_cafile=str(tmp_path / "authority.pem"),
+        kafka_ssl_certfile=client,
+        kafka_ssl_keyfile=client,
+    )
+    async with open_kafka_log(settings) as log, following(log) as ear:
+        await log.append(numbered(store.topics[0], 1))
+        await ear.until_held(1)
+        await trio.to_thread.run_sync(kafka_broker.stop)
+        await ear.until(lambda: any("nothing listens there" in outage.reason for outage in ear.all(Unavailable)))
+        kafka_broker.use_tls(tmp_path / "wrong.pem", tmp_path / "authority.pem")
+        await trio.to_thread.run_sync(kafka_broker.start)
+        await ear.until(lambda: "KAFKA_SSL_CAFILE" in ear.all(Unavailable)[-1].reason)
+        kafka_broker.use_tls(tmp_path / "right.pem", tmp_path / "authority.pem")
+        await trio.to_thread.run_sync(kafka_broker.restart)
+        await ear.until(lambda: bool(ear.all(Available)))
+        await log.append(numbered(store.topics[0], 1))
+        await ear.until_held(2)
+    assert kinds(ear)[-1] is Available
+    assert len(ear.all(Available)) == 1
+
+
 async def test_files_for_tls_are_looked_at_before_anything_else(tmp_path: Path):
     tls = {"kafka_security_protocol": "SSL"}
     nowhere = str(tmp_path / "nowhere.pem")

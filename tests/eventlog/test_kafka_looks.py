@@ -10,6 +10,8 @@ from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata
 from mesaya_ws.eventlog.kafka.metadata_refresh import (
+    CAUSE_INTERVAL,
+    CAUSE_PERIOD,
     OUTAGE_AFTER,
     REFRESH_INTERVAL,
     RENEW_AFTER,
@@ -107,7 +109,8 @@ def test_refresh_of_new_clients_has_the_whole_timeout(brokers: Brokers):
     looks = MetadataRefresh(brokers._take, brokers.outages, start)
     looks.begin(start + RENEW_AFTER)
     brokers.asked[0].set_exception(OSError("refused"))
-    assert outcome(looks.result(start + RENEW_AFTER)) == ([Unavailable("no answer since 0")], None)
+    since = start + RENEW_AFTER - CAUSE_PERIOD
+    assert outcome(looks.result(start + RENEW_AFTER)) == ([Unavailable(f"no answer since {since}")], None)
 
 
 def test_outage_is_reported_once_when_it_begins_and_once_when_it_ends():
@@ -118,6 +121,28 @@ def test_outage_is_reported_once_when_it_begins_and_once_when_it_ends():
     assert list(outages.no_answer(2 + OUTAGE_AFTER)) == []
     assert list(outages.answered(10)) == [Available()]
     assert list(outages.answered(11)) == []
+
+
+def test_outage_whose_cause_changes_is_reported_with_the_present_one():
+    met = {"there is no answer": 0.0}
+    outages = Outages(lambda since: max(cause for cause, at in met.items() if at >= since), 0)
+    start = 2 * OUTAGE_AFTER
+    met["refused"] = start
+    met["unknown authority"] = start
+    assert list(outages.no_answer(start)) == [Unavailable("unknown authority")]
+    later = start + CAUSE_PERIOD + 1
+    met["refused"] = later
+    assert list(outages.no_answer(later)) == [Unavailable("refused")], "what is met no more is no cause any more"
+    assert list(outages.no_answer(later + CAUSE_INTERVAL)) == []
+    assert list(outages.answered(later + 2)) == [Available()]
+
+
+def test_cause_of_an_outage_is_not_searched_at_each_poll():
+    searched: list[float] = []
+    outages = Outages(lambda since: str(searched.append(since)), 0)
+    for tenth in range(10 * round(OUTAGE_AFTER), 10 * round(OUTAGE_AFTER) + 101):
+        list(outages.no_answer(tenth / 10))
+    assert len(searched) == 10 / CAUSE_INTERVAL
 
 
 def test_partial_refresh_is_repeated_soon(brokers: Brokers):

@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
 from mesaya_ws.core.feed.hub import YIELD_EVERY, Hub
-from mesaya_ws.core.log.events import Gap, LogMetadata, PollResult, Records
+from mesaya_ws.core.log.events import Available, Gap, LogMetadata, PollResult, Records, Unavailable
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.envelope import Disposition
@@ -61,6 +61,25 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
     ]
     assert told[0]["parts"] == ["c", "d"]
     assert (told[1]["parts"][0], told[1]["parts"][-1], told[1]["reason"]) == ("a/0", "and 10 more", "0 has no leader.")
+
+
+async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery, logged, monkeypatch):
+    feed, metrics, status, clock = Feed(Hub(), Window(300, 1000), 1.0), Metrics(), Status(), iter((10.0, 30.0))
+    monkeypatch.setattr("mesaya_ws.gateway.ingest.time", lambda: next(clock))
+    deliver, news = trio.open_memory_channel(1)
+    nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, status, trio.Event())
+    said = []
+    for event in (Unavailable("nothing listens there."), Unavailable("its certificate has expired."), Available()):
+        await deliver.send(event)
+        await wait_all_tasks_blocked()
+        said.append((status.outage, status.since, metrics.log_up))
+    assert said == [
+        ("nothing listens there.", 10.0, False),
+        ("its certificate has expired.", 10.0, False),
+        (None, 30.0, True),
+    ]
+    told = [event["reason"] for event in logged() if event["event"] == "the event log does not answer"]
+    assert told == ["nothing listens there.", "its certificate has expired."]
 
 
 async def test_records_of_a_wrong_clock_are_logged_by_topic_and_difference(nursery, logged):

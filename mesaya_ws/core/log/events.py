@@ -84,7 +84,10 @@ class Truncated(NamedTuple):
 
 
 class Unavailable(NamedTuple):
-    """The log stopped answering, for a `reason` that a person can act on; following goes on when it is back."""
+    """The log does not answer, for a `reason` that a person can act on; following goes on when it is back.
+
+    Comes when it stops answering, and again when the reason changes.
+    """
 
     reason: str
 

@@ -75,7 +75,7 @@ class EventLog(Protocol):
         `deliver` that waits holds up the reading (the log is the buffer); a batch holds at most a few hundred records.
         Of sources that are `paused`, nothing more is read until they are not, but for what is on its way; all others
         are read on. It is asked again and again, from any thread. A log that is one source has nothing to pause.
-        An unreachable log never ends this: it says `Unavailable`, and later `Available`.
+        An unreachable log never ends this: it says `Unavailable`, again when the reason changes, and later `Available`.
         """
         ...
 

@@ -32,16 +32,24 @@ RENEW_AFTER = 15.0
 """Seconds without an answer after which the clients are replaced: they never go back to KAFKA_BROKERS by themselves,
 and would not find a cluster whose addresses have all changed."""
 
+CAUSE_PERIOD = 2 * RENEW_AFTER
+"""Seconds for which what the clients complain of counts as the cause of an outage. Within them, new clients have asked
+KAFKA_BROKERS again, so a cause that is not met in all that time is gone."""
+
+CAUSE_INTERVAL = 1.0
+"""Seconds between two searches for the cause of an outage."""
+
 
 class Outages:
-    """Yields `Unavailable` and `Available` when an outage begins and ends.
+    """Yields `Unavailable` when an outage begins and when its cause changes, and `Available` when it ends.
 
-    `why` is called with the time of the last answer, and returns why there has been none since.
+    `why` is called with a time, and returns why there has been no answer since then.
     """
 
     def __init__(self, why: Callable[[float], str], now: float) -> None:
         self._why = why
         self._answered_at = now
+        self._searched_at = -inf
         self._availability = Availability()
 
     def answered(self, now: float) -> Iterator[LogEvent]:
@@ -51,8 +59,9 @@ class Outages:
 
     def no_answer(self, now: float) -> Iterator[LogEvent]:
         """Note that they do not answer at present."""
-        if now - self._answered_at > OUTAGE_AFTER:
-            yield from self._availability.changes(self._why(self._answered_at))
+        if now - self._answered_at > OUTAGE_AFTER and now - self._searched_at >= CAUSE_INTERVAL:
+            self._searched_at = now
+            yield from self._availability.changes(self._why(max(self._answered_at, now - CAUSE_PERIOD)))
 
 
 class MetadataRefresh:
