@@ -13,7 +13,7 @@ from mesaya_ws.core.recovery.history import History, has_history
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.floor_plan import state_of
-from mesaya_ws.core.wire.frames import text_frame, text_frame_of
+from mesaya_ws.core.wire.frames import text_frame, text_frame_in_steps
 
 MESSAGES_AT_ONCE = 50
 """Messages of one record that are published in one go, at some 15 µs each."""
@@ -93,7 +93,7 @@ class Broadcaster:
     ) -> Iterator[None]:
         """Do the same as `publish`, yielding whenever others should run: where messages are many, or large.
 
-        A large one is encoded in pieces; to put these together is a single step, of a millisecond for some MiB.
+        A large one is encoded in pieces, and put together in pieces.
         """
         position = self._cursor.position
         data: object = None
@@ -117,7 +117,7 @@ class Broadcaster:
                     "timestamp": message.timestamp,
                 }
             )
-            frame = text_frame_of([head[:-1], b',"data":', *encoded, b"}"])
+            frame = yield from text_frame_in_steps([head[:-1], b',"data":', *encoded, b"}"], COPIED_AT_ONCE)
             if self._history is not None and has_history(channel):
                 self._history.add(channel, partition, record.offset, frame)
             if not is_past:

@@ -30,7 +30,7 @@ from mesaya_ws.core.views.images import (
     ImagesBefore,
     MovedImages,
     image_rule,
-    imaged_by,
+    imaged_count,
     lookup_images,
     lookup_images_in_steps,
     moved_images,
@@ -104,7 +104,7 @@ def is_wide(event: Event, projections: Projections) -> bool:
     """Return whether an event about one of the `WIDE` concerns so much that others should run meanwhile."""
     if event.entity == "object":
         return len(projections.entities["section_object"].under("objectId", event.id)) > PARTS_AT_ONCE
-    return len(imaged_by(event, projections)) > PARTS_AT_ONCE
+    return imaged_count(event, projections) > PARTS_AT_ONCE
 
 
 def process_in_steps(event: Event, projections: Projections, *, alone: bool = False) -> Steps[Outcome]:

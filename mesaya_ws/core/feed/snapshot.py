@@ -126,11 +126,11 @@ def _contents(contents: Callable[[str, Projections], Mapping[str, list[Data]]]) 
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "tables": _Kind(_contents(plan_contents), plan_size),
+    "tables": _Kind(_contents(plan_contents), partial(plan_size, enough=WRITTEN_AT_ONCE)),
     "reservations": _Kind(reservations_state, partial(count_under, "reservation")),
     "menu": _Kind(_contents(menu_contents), menu_size),
     "reviews": _Kind(_contents(review_contents), partial(count_under, "review")),
-    "info": _Kind(info_state, lambda own, projections: info_size(own, projections, WRITTEN_AT_ONCE)),
+    "info": _Kind(info_state, partial(info_size, enough=WRITTEN_AT_ONCE)),
     "restaurants": _Kind(restaurants_state, lambda _, projections: len(projections.entities["restaurant"].alive)),
     "chat": _Kind(conversation_state, lambda _, __: SHOWN),
     "chats": _Kind(inbox_state, lambda _, __: SHOWN),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from itertools import chain
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 from attrs import frozen
@@ -13,6 +14,8 @@ from mesaya_ws.core.recovery.window import Window
 
 LATEST = 20
 """How many announcements or notifications a snapshot holds."""
+
+_values = methodcaller("values")
 
 State = dict[str, Any]
 """What a channel shows, by the names of its parts: JSON, but for lists that are `Derived`."""
@@ -42,8 +45,8 @@ class View(NamedTuple):
 def alive_under(kind: str, field: str, parents: Iterable[str], projections: Projections) -> list[Data]:
     """Return the entities of a kind whose `field` names one of the `parents`."""
     entities = projections.entities[kind]
-    # Of tens of thousands, in a millisecond: so they are copied as they stand, and rendered later.
-    return list(chain.from_iterable(entities.under(field, parent).values() for parent in parents))
+    # Of tens of thousands, in a few milliseconds: so they are copied as they stand, and rendered later.
+    return list(chain.from_iterable(map(_values, entities.under_each(field, parents))))
 
 
 def count_under(kind: str, restaurant: str, projections: Projections) -> int:

@@ -1,6 +1,7 @@
 """Images: their records, what `:info` shows of them, and that they come, move and go with what they are of."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from itertools import chain, islice
 from typing import NamedTuple
 
 from mesaya_ws.core.access.channels import restaurant_channel
@@ -28,7 +29,7 @@ def lookup_images(event: Event, projections: Projections) -> ImagesBefore | None
     """Return where the images of an entity, and of its parts, belong before an event about it is applied."""
     if not projections.entities["image"].alive:
         return None
-    found = _images_of(imaged_by(event, projections), projections)
+    found = _images_of(_imaged_by(event, projections), projections)
     return ImagesBefore(_place(event, projections), found) if found else None
 
 
@@ -37,19 +38,30 @@ def lookup_images_in_steps(event: Event, projections: Projections) -> Steps[Imag
     found: dict[str, tuple[str | None, list[str]]] = {}
     if not projections.entities["image"].alive:
         return None
-    parts = list(imaged_by(event, projections))
-    for first in range(0, len(parts), PARTS_AT_ONCE):
-        found |= _images_of(parts[first : first + PARTS_AT_ONCE], projections)
+    parts = iter(_imaged_by(event, projections))
+    while some := list(islice(parts, PARTS_AT_ONCE)):
+        found |= _images_of(some, projections)
         yield
     return ImagesBefore(_place(event, projections), found) if found else None
 
 
-def imaged_by(event: Event, projections: Projections) -> Collection[str]:
-    """Return the ids of what can have images that go where an entity goes: itself, and its parts."""
+def imaged_count(event: Event, projections: Projections) -> int:
+    """Return how many things can have images that go where an entity goes: itself, and its parts."""
     match event.entity:
         case "section":
             tables = projections.entities["table"].under("sectionId", event.id)
-            return dict.fromkeys((event.id, *tables, *(table["tableId"] for table in event.data.get("tables", ()))))
+            return 1 + len(tables) + len(event.data.get("tables", ()))
+        case "menu":
+            return 1 + len(event.data.get("dishes", ()))
+    return int(event.entity in ("table", "dish"))
+
+
+def _imaged_by(event: Event, projections: Projections) -> Iterable[str]:
+    """Return the ids of these; some come twice."""
+    match event.entity:
+        case "section":
+            tables = projections.entities["table"].under("sectionId", event.id)
+            return chain((event.id,), tables, (table["tableId"] for table in event.data.get("tables", ())))
         case "menu":
             return [event.id, *(dish["dishId"] for dish in event.data.get("dishes", ()))]
         case "table" | "dish":
@@ -130,24 +142,24 @@ def moved_images_in_steps(before: ImagesBefore, projections: Projections) -> Ste
 
 def image_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:
     """Return the images of a restaurant, and of its parts."""
-    return {"images": alive_under("image", "entityId", _imaged_parts(restaurant, projections), projections)}
+    is_needless = not projections.entities["image"].alive
+    parts = () if is_needless else _imaged_parts(restaurant, projections)
+    return {"images": alive_under("image", "entityId", parts, projections)}
 
 
 def info_size(restaurant: str, projections: Projections, enough: int) -> int:
     """Return how many entities must be read for these; with more than `enough`, it need not be exact."""
-    size = plan_size(restaurant, projections) + menu_size(restaurant, projections)
+    size = plan_size(restaurant, projections, enough) + menu_size(restaurant, projections)
     if size > enough:
         return size
     images = projections.entities["image"]
-    return size + sum(len(images.under("entityId", part)) for part in _imaged_parts(restaurant, projections))
+    return size + sum(map(len, images.under_each("entityId", _imaged_parts(restaurant, projections))))
 
 
-def _imaged_parts(restaurant: str, projections: Projections) -> list[str]:
+def _imaged_parts(restaurant: str, projections: Projections) -> Iterable[str]:
     """Return the ids of all that can have an image: a restaurant, and its parts."""
     entities = projections.entities
-    sections = list(entities["section"].under("restaurantId", restaurant))
-    parts = [restaurant, *sections]
-    parts += (id for section in sections for id in entities["table"].under("sectionId", section))
-    for kind in ("menu", "dish"):
-        parts += entities[kind].under("restaurantId", restaurant)
-    return parts
+    sections = entities["section"].under("restaurantId", restaurant)
+    tables = chain.from_iterable(entities["table"].under_each("sectionId", sections))
+    menus, dishes = (entities[kind].under("restaurantId", restaurant) for kind in ("menu", "dish"))
+    return chain((restaurant,), sections, tables, menus, dishes)

@@ -3,7 +3,8 @@
 A frame of a server is not masked, so it is the same for every client: an event is encoded once and shared.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from io import BytesIO
 
 PING = b"\x89\x00"
 
@@ -31,6 +32,27 @@ def text_frame_of(parts: Sequence[bytes]) -> bytes:
     """Return the text frame of a payload that comes in parts, which are copied once only."""
     size = sum(map(len, parts))
     return text_frame(b"".join(parts)) if size < 65536 else b"".join((b"\x81\x7f" + size.to_bytes(8), *parts))
+
+
+def text_frame_in_steps(parts: Sequence[bytes], at_once: int) -> Generator[None, None, bytes]:
+    """Do the same as `text_frame_of`, yielding whenever so many bytes of a large one have been copied."""
+    size = sum(map(len, parts))
+    if size <= at_once or size < 65536:
+        return text_frame_of(parts)
+    head = b"\x81\x7f" + size.to_bytes(8)
+    # The system gives memory when it is first written to, which takes longer than the copying: so each step takes only
+    # what it fills. `BytesIO` adopts the bytes that nobody else holds, and hands them out again, without a copy.
+    frame = BytesIO(bytes(len(head) + size))
+    frame.write(head)
+    copied = 0
+    for part in parts:
+        whole = memoryview(part)
+        for first in range(0, len(part), at_once):
+            copied += frame.write(whole[first : first + at_once])
+            if copied >= at_once:
+                copied = 0
+                yield
+    return frame.getvalue()
 
 
 FRAGMENT_BYTES = 65_536

@@ -1,6 +1,7 @@
 """No record takes long in one go, whatever it concerns: what grows with it is the number of steps."""
 
 import gc
+from functools import partial
 from itertools import pairwise
 from math import inf
 from time import thread_time
@@ -9,6 +10,8 @@ import orjson
 import pytest
 import trio
 
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.broadcaster import COPIED_AT_ONCE
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Records, TopicRecreated
@@ -20,7 +23,7 @@ from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway.snapshots import between_records
 from tests.core.events import LATER, NOW, OVER, Log
 from tests.core.world import FakeSendQueue, FakeServices, ask
-from tests.steps import most_calls_in_a_step
+from tests.steps import calls, most_calls_in_a_step
 from tests.timing import LONGEST
 
 MOST_CALLS = 8000
@@ -92,11 +95,27 @@ def closed(count):
     return Scene().known(*said)
 
 
+def reopened(count):
+    """Return a deleted restaurant about whose floor plan and menu much has been said since."""
+    said = [("restaurant.created", "r", {"name": "x"}), ("restaurant.deleted", "r", {})]
+    later = {"restaurantId": "r", "timestamp": NOW + 1}
+    for n in range(count):
+        said.append(("section.created", f"s{n}", later))
+        said.append(("table.created", f"t{n}", {"sectionId": f"s{n}", "timestamp": NOW + 1}))
+        said.append(("menu.created", f"m{n}", later))
+        said.append(("image.created", f"i{n}", {"entityId": f"m{n}", "url": "u", "timestamp": NOW + 1}))
+    return Scene().known(*said)
+
+
 CASES = {
     "an object that changes": (catalogue, ("object.updated", "o", {"name": "stool"})),
     "an object that is deleted": (catalogue, ("object.deleted", "o", {})),
     "a section that moves": (large_section, ("section.updated", "s", {"restaurantId": "q"})),
     "a section that is deleted": (large_section, ("section.deleted", "s", {})),
+    "a large restaurant that is there again": (
+        reopened,
+        ("restaurant.created", "r", {"name": "x", "timestamp": NOW + 2}),
+    ),
     "a restaurant that is there again": (closed, ("restaurant.created", "r", {"name": "x", "timestamp": NOW + 2})),
 }
 
@@ -135,6 +154,30 @@ def test_a_record_that_concerns_much_takes_no_step_longer_than_any_other(case):
     build, (kind, id, data) = CASES[case]
     scenes = [build(2500), build(2500)]
     assert min(longest(scene.steps(kind, id, **data)) for scene in scenes) < LONGEST
+
+
+@pytest.mark.parametrize("kind", ["tables", "info", "menu"])
+def test_what_a_snapshot_shows_is_found_with_as_many_calls_however_much_it_is(kind):
+    channel = parse_channel(f"restaurant:r:{kind}")
+
+    def find(feed):
+        assert feed.is_large(channel)
+        feed.snapshot(channel)
+
+    few, many = (calls(partial(find, reopened(count).feed)) for count in (300, 900))
+    assert many == few
+
+
+def test_a_long_message_is_put_together_in_steps():
+    said = [("restaurant.created", "r", {"name": "x"})]
+    said += [("table.created", f"t{n}", {"sectionId": "s", "note": "x" * 4000}) for n in range(1000)]
+    scene = Scene().known(*said)
+    before = scene.feed.window.serial
+    steps = sum(1 for _ in scene.steps("section.created", "s", restaurantId="r"))
+    [came] = scene.told("restaurant:r:tables", before)
+    assert {table["tableId"] for table in came["data"]["tables"]} == {f"t{n}" for n in range(1000)}
+    encoded, copied = 1000 / 16, 4_000_000 / COPIED_AT_ONCE
+    assert steps > encoded + copied, "of which a piece holds 64 KiB"
 
 
 def test_a_large_record_on_many_channels_is_copied_for_one_in_a_step():

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from wsproto.frame_protocol import CloseReason, FrameProtocol, Opcode
 
 from mesaya_ws.core.wire.frame_limits import PIECES_PER_FRAME, Bucket, FrameLimiter, FrameLimits, Violation
-from mesaya_ws.core.wire.frames import PING, close_frame, text_frame
+from mesaya_ws.core.wire.frames import PING, close_frame, text_frame, text_frame_in_steps, text_frame_of
 
 
 def read(data):
@@ -33,6 +33,25 @@ def test_a_text_frame_of_every_length_form(size):
     assert [frame.opcode for frame in frames] == [Opcode.TEXT] + [Opcode.CONTINUATION] * (len(frames) - 1)
     assert "".join(frame.payload for frame in frames) == "x" * size
     assert frames[-1].message_finished
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 100, 1000, 70_000])
+@pytest.mark.parametrize("sizes", [[], [0], [125], [60, 66, 0, 3], [300] * 5, [65_000, 535, 1], [1, 200_000, 5]])
+def test_a_text_frame_put_together_in_steps_is_the_same(sizes, at_once):
+    parts = [bytes([97 + number]) * size for number, size in enumerate(sizes)]
+    steps, count = text_frame_in_steps(parts, at_once), 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            frame = done.value
+            break
+        count += 1
+    assert type(frame) is bytes
+    assert frame == text_frame_of(parts) == text_frame(b"".join(parts))
+    size = sum(sizes)
+    is_large = size >= 65_536 and size > at_once
+    assert (size // (2 * at_once) if is_large else 0) <= count <= (size // at_once if is_large else 0)
 
 
 def test_control_frames():
