@@ -25,10 +25,11 @@ from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, Marker, pack,
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
-from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition
+from mesaya_ws.core.log.records import BEGINNING, Partition, PartitionPosition
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.eventlog.availability import Availability
+from mesaya_ws.gateway.log_fit import fits_log
 from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
@@ -219,16 +220,7 @@ class Checkpoints:
 
     async def _is_of_use(self, places: Mapping[Partition, PartitionPosition]) -> bool:
         """Return whether the log still is the one that was read up to `places`; missing partitions do not count."""
-        extents = await self._event_log.extents(skip_refused=True)
-        ours = {at: place for at, place in places.items() if at.topic in self._topics}
-        return _fits(ours, extents) and not await self._event_log.lost_ends(ours)
-
-
-def _fits(places: Mapping[Partition, PartitionPosition], extents: Mapping[Partition, OffsetRange]) -> bool:
-    """Return whether the log still is the one that was read up to `places`; missing partitions do not count."""
-    return all(
-        extent.topic_id == places[partition].topic_id for partition, extent in extents.items() if partition in places
-    )
+        return await fits_log(self._event_log, {at: place for at, place in places.items() if at.topic in self._topics})
 
 
 def _jitter() -> float:

@@ -6,17 +6,21 @@
 A store that cannot be used is opened again and again; meanwhile the gateway goes on from memory, and says so.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 import trio
+from attrs import evolve
 
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.log.interface import EventLog
+from mesaya_ws.core.log.records import Partition, PartitionPosition
 from mesaya_ws.core.recovery.history import History
+from mesaya_ws.core.recovery.stored import read_state
 from mesaya_ws.core.state.interface import Changes, CorruptStateError, Size, StateError, StateView
+from mesaya_ws.gateway.log_fit import fits_log
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms, steady
 from mesaya_ws.runtime.logs import get_logger
@@ -35,7 +39,7 @@ FLUSH_ENTRIES = 5000
 """Entries after which it is time for a commit, however little time has passed."""
 
 LOOK_SECONDS = 0.1
-"""Seconds after which it is checked again whether it is time."""
+"""Seconds after which it is looked again whether it is time."""
 
 ROOM_ENTRIES = 50_000
 """Entries that may wait for a commit while the log's history is read; past that, the log waits."""
@@ -108,6 +112,28 @@ class State:
             log.warning("the state on disk was set aside, and is built anew", reason=store.set_aside)
         self._is_open = True
         return store
+
+    async def resume(
+        self, event_log: EventLog, start: Mapping[Partition, PartitionPosition], topics: Collection[str]
+    ) -> None:
+        """Go on with the history in the store, if it is of the log, which is read from `start` on.
+
+        Raises `LogUnavailableError`.
+        """
+        stored = await self.read(read_state)
+        if stored is None:
+            return
+        head = stored.head
+        places = {at: place for at, place in head.cut.places.items() if at.topic in topics}
+        if not await fits_log(event_log, places):
+            self._damage = "The log is another one."
+            self._is_open = False
+            return
+        followed = evolve(stored, head=evolve(head, cut=evolve(head.cut, places=places)))
+        if self._feed.resume_history(followed, start):
+            log.info("history goes on with what is on disk", publications=stored.serial)
+        else:
+            log.info("history begins anew: what follows the state on disk is not read again")
 
     def note_ready(self) -> None:
         """Note that the gateway has become ready with what is in the store."""

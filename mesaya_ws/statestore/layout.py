@@ -37,8 +37,8 @@ PAIR = struct.Struct(">QQQ")
 SERIAL = struct.Struct(">Q")
 _CHECK = struct.Struct(">I")
 _NUMBER = struct.Struct(">I")
-# The kind of the entry, the length of its channel's name, its time.
-_ENTRY = struct.Struct(">BHq")
+# The kind of the entry, the length of its channel's name, its time; and of a publication, its offset.
+_ENTRY = struct.Struct(">BHqQ")
 _PUBLICATION, _PAIR, _NOTE = range(3)
 _LARGEST = (1 << 64) - 1
 
@@ -98,30 +98,51 @@ def place(offset: int, serial: int = 0) -> bytes:
     return PLACE.pack(min(max(offset, 0), _LARGEST), serial)
 
 
+class Line:
+    """What all publications have in common on a channel that are of one partition's records.
+
+    There are far fewer of these than publications: to make their keys anew would be half of the work.
+    """
+
+    __slots__ = ("_length", "_names", "key", "partition")
+
+    def __init__(self, channel: str, partition: Partition) -> None:
+        name = channel.encode()
+        self.partition = partition
+        self.key = line_key(channel, partition)
+        self._length = len(name)
+        self._names = name + partition_key(partition)
+
+    def value(self, offset: int, timestamp: int, frame: bytes) -> bytes:
+        """Return a publication as a value of the log."""
+        head = _ENTRY.pack(_PUBLICATION, self._length, timestamp, offset) + self._names
+        return b"".join((_CHECK.pack(crc32(frame, crc32(head))), head, frame))
+
+
 def entry_value(entry: Entry) -> bytes:
     """Return an entry as a value of the log."""
-    channel = entry.channel.encode()
     match entry:
-        case StoredPublication(_, _, partition, offset, timestamp, frame):
-            kind, content = _PUBLICATION, SERIAL.pack(offset) + partition_key(partition) + frame
-        case StoredPair(_, _, first, first_offset, second, second_offset, timestamp):
+        case StoredPublication(channel, _, partition, offset, timestamp, frame):
+            return Line(channel, partition).value(offset, timestamp, frame)
+        case StoredPair(channel, _, first, first_offset, second, second_offset, timestamp):
             kind = _PAIR
             content = PLACE.pack(first_offset, second_offset) + partition_key(first) + partition_key(second)
-        case StoredNote(_, _, timestamp, value):
-            kind, content = _NOTE, value
-    return sealed(_ENTRY.pack(kind, len(channel), timestamp) + channel + content)
+        case StoredNote(channel, _, timestamp, content):
+            kind = _NOTE
+    name = channel.encode()
+    return sealed(_ENTRY.pack(kind, len(name), timestamp, 0) + name + content)
 
 
 def entry_in(serial: int, value: bytes) -> Entry:
     """Return the entry in a value of the log. Raises `CorruptStateError`."""
     value = unsealed(value)
     try:
-        kind, length, timestamp = _ENTRY.unpack_from(value)
+        kind, length, timestamp, offset = _ENTRY.unpack_from(value)
         start = _ENTRY.size + length
         channel = value[_ENTRY.size : start].decode()
         if kind == _PUBLICATION:
-            partition, frame = partition_in(value[start + 8 :])
-            return StoredPublication(channel, serial, partition, SERIAL.unpack_from(value, start)[0], timestamp, frame)
+            partition, frame = partition_in(value[start:])
+            return StoredPublication(channel, serial, partition, offset, timestamp, frame)
         if kind == _PAIR:
             first_offset, second_offset = PLACE.unpack_from(value, start)
             first, rest = partition_in(value[start + 16 :])

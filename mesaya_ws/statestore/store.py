@@ -31,6 +31,9 @@ from mesaya_ws.statestore import layout
 MAP_BYTES = 64 << 30
 """Bytes that the file may grow to: addresses, not memory."""
 
+KNOWN_LINES = 20_000
+"""Channels whose keys are kept for the next commit, some 400 bytes each."""
+
 LITTLE_SPACE = 16 << 20
 """Bytes that are free when an error may be for want of space."""
 
@@ -59,6 +62,7 @@ class LmdbState:
         self._path = folder / FILE
         self._env: lmdb.Environment | None = None
         self._tables: dict[str, lmdb._Database] = {}
+        self._lines: dict[str, layout.Line] = {}  # by channel, that of its last publication
         self._inode = 0
         self._in_use = threading.Lock()  # of those who look, while it is being opened again
         self.set_aside: str | None = None
@@ -149,7 +153,7 @@ class LmdbState:
             if self._path.stat().st_ino != self._inode:
                 raise StateError(f"{self._path} has been replaced by another file.")
             with env.begin(write=True) as txn:
-                _Writing(txn, self._tables).write(changes)
+                _Writing(txn, self._tables, self._lines).write(changes)
         except _LOST as error:
             raise CorruptStateError(f"{self._path} is damaged ({error}).") from error
         except (lmdb.Error, OSError) as error:
@@ -171,11 +175,15 @@ class LmdbState:
 class _Writing:
     """One transaction that writes."""
 
-    def __init__(self, txn: Any, tables: Mapping[str, "lmdb._Database"]) -> None:
+    def __init__(self, txn: Any, tables: Mapping[str, "lmdb._Database"], lines: dict[str, layout.Line]) -> None:
         self._txn = txn
         self._tables = tables
+        if len(lines) > KNOWN_LINES:
+            lines.clear()
+        self._lines = lines
 
     def write(self, changes: Changes) -> None:
+        """Write all of `changes`."""
         txn, tables = self._txn, self._tables
         meta = tables["meta"]
         if changes.anew:
@@ -220,15 +228,26 @@ class _Writing:
         if not changes.entries:
             return
         txn, tables = self._txn, self._tables
+        put: list[tuple[bytes, bytes]] = []
+        indexed: dict[str, list[tuple[bytes, bytes]]] = {"lines": [], "pairs": [], "notes": []}
+        in_lines, lines = indexed["lines"], self._lines
+        pack_serial, pack_place = layout.SERIAL.pack, layout.PLACE.pack
+        for entry in changes.entries:
+            if isinstance(entry, StoredPublication):
+                channel, serial, partition, offset, timestamp, frame = entry
+                line = lines.get(channel)
+                if line is None or line.partition != partition:
+                    line = lines[channel] = layout.Line(channel, partition)
+                put.append((pack_serial(serial), line.value(offset, timestamp, frame)))
+                in_lines.append((line.key, pack_place(offset, serial)))
+            else:
+                put.append((pack_serial(entry.serial), layout.entry_value(entry)))
+                table, key, value = layout.index_of(entry)
+                indexed[table].append((key, value))
         with txn.cursor(tables["log"]) as cursor:
-            put = [(layout.SERIAL.pack(entry.serial), layout.entry_value(entry)) for entry in changes.entries]
             _, added = cursor.putmulti(put, append=True)
             if added < len(put):
                 raise ValueError("serials of entries increase")
-        indexed: dict[str, list[tuple[bytes, bytes]]] = {}
-        for entry in changes.entries:
-            table, key, value = layout.index_of(entry)
-            indexed.setdefault(table, []).append((key, value))
         for table, entries in indexed.items():
             with txn.cursor(tables[table]) as cursor:
                 cursor.putmulti(sorted(entries))

@@ -24,11 +24,11 @@ CONNECT_TIMEOUT = 60.0
 DRAIN_TIMEOUT = 12
 """Samples of each swarm without another delivery, 3 s, after which what is missing counts as lost.
 
-Who is too busy with what has come to report it takes no sample meanwhile.
+Who is too busy with what has come to tell of it takes no sample meanwhile.
 """
 
 LOOK = 0.1
-"""Seconds between two samples of what the processes have seen, at most."""
+"""Seconds between two looks at what the processes have seen, at most."""
 
 Watcher = Callable[[str, Tally], None]
 """Is shown the name of the phase, and the tally, several times a second."""

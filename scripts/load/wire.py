@@ -58,7 +58,7 @@ def split(data: bytes) -> tuple[list[tuple[int, bytes]], int]:
 
 
 class Stamp(NamedTuple):
-    """What an event says of itself; `due` in ns since the epoch."""
+    """What an event tells about itself; `due` in ns since the epoch."""
 
     channel: int
     number: int
@@ -107,4 +107,4 @@ class Chunk:
 
 
 TICK = 16
-"""Arrivals are distinguished to 2**16 ns, 66 µs."""
+"""Arrivals are told apart to 2**16 ns, 66 µs."""

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.support.log import Platform
+from tests.core.events import Platform
 
 
 @pytest.fixture

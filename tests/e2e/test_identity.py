@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import produce, started
-from tests.support.gateway import START_TIMEOUT, Gateway, until
+from tests.e2e.gateway import START_TIMEOUT, Gateway, until
 
 SECRET = "a secret of thirty-two bytes or more"
 RESERVATIONS = "restaurant:R:reservations"

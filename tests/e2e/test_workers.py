@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import MESAYA_WS, environment, produce, run
-from tests.support.gateway import END_TIMEOUT, START_TIMEOUT, Gateway, until
+from tests.e2e.gateway import END_TIMEOUT, START_TIMEOUT, Gateway, until
 
 CHANNEL = "global:announcements"
 
@@ -285,7 +285,7 @@ def test_a_terminal_that_is_closed_ends_it_in_order(tmp_path):
             process.kill()
 
 
-def test_what_keeps_workers_from_serving_is_reported(tmp_path):
+def test_what_keeps_workers_from_serving_is_told(tmp_path):
     (tmp_path / "mesaya-ws.sqlite3").write_text("these are not the bytes of a database" * 50)
     done = run(tmp_path, "serve", "--workers", "2", PORT="0", LOG_LEVEL="error")
     assert done.returncode == 1

@@ -2,7 +2,7 @@ import trio
 
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.gateway.history import BATCH, HistoryReader
-from tests.support.instance import KEPT, KeepingWorld, ask, read_on, reservations
+from tests.core.world import KEPT, KeepingWorld, ask, read_on, reservations
 
 
 class FakeState:
@@ -115,7 +115,7 @@ async def test_a_store_that_cannot_be_read_is_answered_with_the_state(nursery):
     nursery.cancel_scope.cancel()
 
 
-async def test_page_read_before_the_history_began_anew_is_not_sent(nursery):
+async def test_what_was_read_before_the_history_began_anew_is_not_told(nursery):
     readers = Readers(nursery, max_bytes=1)
     readers.fill(3)
     look = readers.state.read

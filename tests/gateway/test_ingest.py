@@ -7,27 +7,29 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from mesaya_ws.core.feed.feed import INGEST_BATCH
-from mesaya_ws.core.feed.hub import YIELD_EVERY
+from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
+from mesaya_ws.core.feed.hub import YIELD_EVERY, Hub
 from mesaya_ws.core.log.events import Available, Gap, LogMetadata, PollResult, Records, Unavailable
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.registry import SessionRegistry
+from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.gateway.ingest import ingest, report
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import LINES
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
-from tests.support.instance import FakeServices, Owner, a_feed, a_session, ask
+from tests.core.world import FakeSendQueue, FakeServices, ask
 
 STAYS, GOES = Partition("a", 0), Partition("b", 0)
 
 
 async def test_what_is_no_more_does_not_lag(nursery):
-    feed, metrics = a_feed(max_bytes=1000), Metrics()
+    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
     deliver, news = trio.open_memory_channel(1)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     for lags in ({STAYS: 3, GOES: 1}, {STAYS: 2}):
@@ -37,7 +39,7 @@ async def test_what_is_no_more_does_not_lag(nursery):
 
 
 async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nursery, logged):
-    feed, metrics = a_feed(max_bytes=1000), Metrics()
+    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
     deliver, news = trio.open_memory_channel(1)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     absent = [Trouble(topic, None, Hindrance.ABSENT, 0, f"There is no {topic}.") for topic in ("c", "d")]
@@ -62,7 +64,7 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
 
 
 async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery, logged, monkeypatch):
-    feed, metrics, status, clock = a_feed(max_bytes=1000), Metrics(), Status(), iter((10.0, 30.0))
+    feed, metrics, status, clock = Feed(Hub(), Window(300, 1000), 1.0), Metrics(), Status(), iter((10.0, 30.0))
     monkeypatch.setattr("mesaya_ws.gateway.ingest.time", lambda: next(clock))
     deliver, news = trio.open_memory_channel(1)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, status, trio.Event())
@@ -81,7 +83,7 @@ async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery
 
 
 async def test_records_of_a_wrong_clock_are_logged_by_topic_and_difference(nursery, logged):
-    feed, metrics = a_feed(max_bytes=1000), Metrics()
+    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
     deliver, news = trio.open_memory_channel(10)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     hour = round(time() * 1000) + 3_600_000
@@ -116,7 +118,7 @@ class Steps(trio.abc.Instrument):
 
 
 async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
-    feed, steps, heard = a_feed(max_bytes=1000), Steps(), []
+    feed, steps, heard = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
 
     def hear(news, now, steady):
         heard.append((steps.taken, len(news.records)))
@@ -136,7 +138,7 @@ async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
 
 @pytest.mark.parametrize("live", [False, True])
 async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkeypatch, live):
-    feed = a_feed(max_bytes=1000)
+    feed = Feed(Hub(), Window(300, 1000), 1.0)
     feed.live = live
     made = []
     monkeypatch.setattr(feed, "ingest", lambda news, now, steady: made.extend([record] for record in news.records))
@@ -156,10 +158,17 @@ async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkey
         gc.enable()
 
 
+class Owner:
+    """Stands where a connection stands: whose a session is."""
+
+    def __init__(self, session):
+        self.session = session
+
+
 async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_position(nursery):
     channel, count = "restaurant:r:reviews", 4 * YIELD_EVERY
     reviews = Partition(topic_of("reviews"), 0)
-    feed, steps, told = a_feed(max_bytes=1000), Steps(), []
+    feed, steps, told = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
 
     registry, services = SessionRegistry(), FakeServices()
 
@@ -171,8 +180,8 @@ async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_posi
     nursery.start_soon(ingest, news, feed, registry, Metrics(), Status(), trio.Event())
     await deliver.send(LogMetadata({reviews: OffsetRange(0, 0, "a")}, {}))
     await wait_all_tasks_blocked()
-    for _ in range(count):
-        session = a_session(feed, services=services)
+    for number in range(count):
+        session = Session(str(number), feed, FakeSendQueue(), Limits(True, 10), services)
         ask(session, channel=channel)
         registry.add(Owner(session))
 

@@ -1,5 +1,6 @@
 """Several partitions and no keys, as the platform writes: whatever the order of arrival, the state is the same."""
 
+from collections import Counter
 from random import Random
 
 import orjson
@@ -7,18 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
-from mesaya_ws.core.recovery.stored import HistoryRequest, read_pages
+from mesaya_ws.core.recovery.stored import HistoryRequest, read_pages, read_state
 from mesaya_ws.core.recovery.verdict import NeedsHistory, Recoverable, Unrecoverable
+from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of
 from tests import oracle
-from tests.support.instance import a_feed, written
-from tests.support.log import LATER, NOW, Log
+from tests.core.events import LATER, NOW, Log
+from tests.core.world import written
 
 PARTITIONS = 3
 CHANNELS = [
@@ -89,7 +93,7 @@ def screen_of(state):
 
 class Instance:
     def __init__(self, log):
-        self.feed = a_feed(self.report, seconds=10**9, max_bytes=1 << 24)
+        self.feed = Feed(Hub(), Window(10**9, 1 << 24), 1.0, self.report)
         self.log = log
         self.late = set()
 
@@ -285,7 +289,7 @@ def more(log, random, records):
 
 
 @given(st.integers(0, 2**32))
-def test_client_that_moves_misses_nothing_or_gets_the_reason(seed):
+def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
     random = Random(seed)
     log = Log(partitions=PARTITIONS)
     story(log, random, 15)
@@ -468,8 +472,9 @@ class KeepingInstance(Instance):
 
     def __init__(self, log, random):
         super().__init__(log)
-        seconds = random.choice([1, 10**9])
-        self.feed = a_feed(self.report, seconds=seconds, max_bytes=1, retention=Retention(1e6, 1 << 30))
+        self.feed = Feed(
+            Hub(), Window(random.choice([1, 10**9]), 1), 1.0, self.report, retention=Retention(1e6, 1 << 30)
+        )
         self.store = MemoryState()
         self.random = random
         self.steady = LATER
@@ -480,6 +485,24 @@ class KeepingInstance(Instance):
             if self.random.random() < 0.3:
                 self.commit()
         return self
+
+    def killed_and_started(self, records):
+        """Return an instance that goes on with this one's store, and reads the log, which holds `records` by now."""
+        other = KeepingInstance(self.log, self.random)
+        other.store = self.store
+        assert other.feed.resume_history(read_state(self.store), {})
+        left = Counter(Partition(record.topic, record.partition) for record in records)
+        other.feed.ingest(self.log.sources()._replace(lags=dict(left)), LATER)
+        for record in arrivals(records, self.random):
+            partition = Partition(record.topic, record.partition)
+            left[partition] -= 1
+            other.feed.ingest(Records(partition, [record], left[partition]), LATER)
+            if self.random.random() < 0.5:
+                list(other.feed.process(LATER, LATER + 2000))
+        for steady in (2000, 4000):
+            list(other.feed.process(LATER, LATER + steady))
+        assert other.feed.live
+        return other
 
     def commit(self):
         self.steady += self.random.choice([0, 1000])
@@ -503,7 +526,7 @@ class KeepingInstance(Instance):
 
 
 @given(st.integers(0, 2**32))
-def test_long_absence_is_answered_from_the_store_or_with_a_reason(seed):
+def test_who_was_away_long_reads_it_in_the_store_or_hears_that_it_might_miss_something(seed):
     random = Random(seed)
     log = Log(partitions=PARTITIONS)
     story(log, random, 12)
@@ -512,7 +535,16 @@ def test_long_absence_is_answered_from_the_store_or_with_a_reason(seed):
     here = Instance(log).begin()
     there = KeepingInstance(log, random).begin()
     there.commit()
-    there.take(arrivals(log.records, random))
+    taken = arrivals(log.records, random)
+    half = random.randrange(len(taken)) if random.random() < 0.7 else 0
+    there.take(taken[:half])
+    if half:
+        there = there.killed_and_started(sorted(taken[:half], key=lambda record: record.offset))
+    there.take(taken[half:])
+    there.commit()
+    for channel in KEEPING:
+        kept = [(one.partition, one.offset) for one in there.store.since(channel.name, {}, 1 << 30).publications]
+        assert len(kept) == len(set(kept)), "nothing is there twice"
     expected = there.states()
     followers = [Follower(channel) for channel in KEEPING]
     serial = 0

@@ -17,8 +17,9 @@ from mesaya_ws.core.platform.fields import PRIVATE
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
 from mesaya_ws.core.recovery.parents import missing_parent
+from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.backfill import backfill_rule
-from tests.support.instance import a_window, written
+from tests.core.world import written
 
 SECRET = ("userEmail", "email", "password", "passwordHash", "refreshToken")
 CANARY = "CANARY"
@@ -135,7 +136,7 @@ def check_snapshots(projections):
     for kind in KINDS.values():
         for subject in "abc":
             channel = Channel(f"of:{subject}:{kind.name}", kind, subject)
-            window = a_window(seconds=0, max_bytes=0)
+            window = Window(0, 0)
             snapshot = Snapshot(channel, state(channel, projections, window, 0), "", True, window)
             encoded = orjson.dumps(written(snapshot))
             assert CANARY.encode() not in encoded

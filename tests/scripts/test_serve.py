@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.client import connected
 from tests.e2e.command import environment
-from tests.support.gateway import until
+from tests.e2e.gateway import until
 
 ROOT = Path(__file__).parents[2]
 LOUD = "!! AUTH is not set: running with AUTH=off"
@@ -91,7 +91,7 @@ def test_private_channels_stay_private_however_env_is_written(serving, env_file)
         assert client.ask(type="subscribe", channel=PRIVATE)["code"] == "unauthorized"
 
 
-def test_name_similar_to_a_setting_is_none(serving):
+def test_what_only_looks_like_a_setting_is_none(serving):
     running = serving(b"# AUTH=on\nX='\nAUTH=on\n'\n")
     assert LOUD in running.told.read_text()
 

@@ -6,10 +6,10 @@ import time
 import jwt
 import pytest
 
+from tests.e2e.gateway import running
 from tests.e2e.raw import raw
 from tests.issuer import Issuer, part
-from tests.support.gateway import running
-from tests.support.wire import CLOSE, handshake
+from tests.wire import CLOSE, handshake
 
 ISSUER, STRANGER = Issuer("RSA", number=1), Issuer("RSA", number=2)
 CLAIMS = {"iss": "mesaYA-auth", "sub": "u1", "roles": ["USER"]}
@@ -99,7 +99,7 @@ def test_bad_token_in_the_header_is_answered_401(gateway, honest, bad):
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_bad_token_as_a_subprotocol_gets_the_reason_and_is_closed(gateway, honest, bad):
+def test_bad_token_as_a_subprotocol_is_told_and_closed(gateway, honest, bad):
     with raw(gateway.port) as client:
         client.shake_hands(by_subprotocol(bad))
         opcode, payload = client.frame()

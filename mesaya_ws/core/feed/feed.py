@@ -4,18 +4,28 @@ The feed is the moving window over the log. Everything here is decided without w
 what the log says (`ingest`), lets it work (`process`), and writes what the hub has gathered in between.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from enum import Enum, auto
+from functools import lru_cache
 from itertools import chain
 from math import inf
 
+from attrs import evolve
+
+from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.access.rights_changes import (
+    ENTITIES_OF_FACTS,
     TOPICS_OF_FACTS,
     RightsChange,
+    Stakes,
+    at_stake,
 )
+from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.feed.intake import gap_item, items_of, merges
-from mesaya_ws.core.feed.record_processor import RecordProcessor
+from mesaya_ws.core.feed.intake import DECODED_EARLY, gap_item, items_of, merges
+from mesaya_ws.core.feed.published import Published
+from mesaya_ws.core.feed.router import WIDE, is_wide, process, process_in_steps
 from mesaya_ws.core.feed.watermark import Watermark
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import (
@@ -30,14 +40,16 @@ from mesaya_ws.core.log.events import (
     Truncated,
     Unavailable,
 )
+from mesaya_ws.core.log.hold_back import HoldBack
 from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
-from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
+from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
-from mesaya_ws.core.platform.outcome import Outcome
+from mesaya_ws.core.platform.envelope import AUTH, Decoded, Event
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
-from mesaya_ws.core.recovery.history import Retention
-from mesaya_ws.core.recovery.stored import Head
+from mesaya_ws.core.recovery.history import Retention, has_history
+from mesaya_ws.core.recovery.stored import Head, StoredState
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.interface import Changes
@@ -49,10 +61,30 @@ that is crowded, 5. The record that exceeds it is still processed, and may take 
 INGEST_BATCH = 100
 """Records (by their `weight`) that should be ingested in one step: they are only put in order, but for large ones."""
 
+REPARENTED_AT_ONCE = 20
+"""Channels of one record of which it is noted in one step that what belongs to them has changed, at some 50 µs each
+where there are a hundred partitions."""
+
+MESSAGE_BYTES = 4096
+"""Bytes of messages that are as much work as a record."""
+
 _EXPIRED_PARENTS = "expired_parents"
 
+_partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
 
-class Feed(RecordProcessor):
+
+class Age(Enum):
+    """How old a record is: whether the window, or at least the history, is to hold what it becomes."""
+
+    RECENT = auto()
+    """It goes into the window, and into the history of the channels that have one."""
+    KEPT = auto()
+    """It is too old for the window."""
+    PAST = auto()
+    """It is too old for the history, too, or is there already."""
+
+
+class Feed(Published):
     """What the log says up to now, and its publication to the hub.
 
     `report` is called with every record and what became of it; `request_parent`, again and again, with the parents of
@@ -73,11 +105,14 @@ class Feed(RecordProcessor):
         retention: Retention | None = None,
     ) -> None:
         new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
-        watermark = Watermark(round(parent_timeout * 1000))
-        super().__init__(hub, window, watermark, new_merge, report, request_parent, retention)
+        super().__init__(hub, window, Watermark(round(parent_timeout * 1000)), new_merge, retention)
         self._new_merge = new_merge
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []
+        self._hold_back: HoldBack | None = None
+        self._broadcaster = Broadcaster(hub, window, self.cursor, self.history)
+        self._report = report
+        self._request_parent = request_parent
 
     def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
         """Return a place in the log, and what is known there, in pieces; process nothing before the last one.
@@ -114,11 +149,11 @@ class Feed(RecordProcessor):
     def capture_changes(self, now: int, steady: int) -> Changes | None:
         """Return what the state store is to commit next, as of where this stands; to be called between two steps.
 
-        None while there is nothing that could be believed: before the first refresh, and while what it has lost is
+        None while there is nothing that could be believed: before the log was looked at, and while what it has lost is
         being forgotten. `now` and `steady` are as of `ingest`.
         """
         history, unsure = self.history, self.coverage.dependencies.unsure
-        if history is None or self._leftovers or self.gaps or not self.coverage.refreshes:
+        if history is None or history.is_stored or self._leftovers or self.gaps or not self.coverage.refreshes:
             return None
         history.mark(steady, unsure)
         head = Head(self.coverage.cut(self.time), history.current_barrier(unsure))
@@ -132,6 +167,20 @@ class Feed(RecordProcessor):
             anew=history.anew,
         )
 
+    def resume_history(self, stored: StoredState, start: Mapping[Partition, PartitionPosition]) -> bool:
+        """Go on with the history that was stored, while the log is read from `start` on; before anything is ingested.
+
+        Return whether that is possible: not if something is missing between the two.
+        """
+        history = self.history
+        places = {at: place.next for at, place in stored.head.cut.places.items()}
+        if history is None or any(place.next > places.get(at, 0) for at, place in start.items()):
+            return False
+        history.time = stored.head.cut.time
+        history.begin(stored.serial, stored.floors, stored.barriers, stored.head.barrier, places)
+        self._hold_back = HoldBack(places)
+        return True
+
     def ingest(self, event: LogEvent, now: int, steady: int | None = None) -> None:
         """Take in what the log says at the time `now` (ms since the epoch); what follows from it, `process` does.
 
@@ -140,6 +189,13 @@ class Feed(RecordProcessor):
         """
         steady = now if steady is None else steady
         self._watermark.set_time(now, steady)
+        if self._hold_back is None:
+            self._ingest(event, now, steady)
+            return
+        for passed in self._hold_back.passes(event):
+            self._ingest(passed, now, steady)
+
+    def _ingest(self, event: LogEvent, now: int, steady: int) -> None:
         match event:
             case Unavailable():
                 self._watermark.log_answers(False)
@@ -222,11 +278,28 @@ class Feed(RecordProcessor):
                 yield
         for parent in self._merge.awaited:
             self._request_parent(parent)
+        if self._hold_back is not None and self._release(self._hold_back, now, steady):
+            yield
+            yield from self.process(now, steady)
+            return
         if not self.live and self.coverage.refreshes and not self._must_see_more and self._merge.caught_up:
-            self.live = True
+            self.live = self._hold_back is None
         yield
         # Now it has been written, too.
         self._watermark.published(all=self._merge.caught_up, time=self.time)
+
+    def _release(self, hold_back: HoldBack, now: int, steady: int) -> bool:
+        """Go on after the place where the store stands, if all has been processed up to there; return whether it is."""
+        if not hold_back.is_over(self.cursor.next, self._merge.known()):
+            return False
+        self._hold_back = None
+        if self.history is not None:
+            if hold_back.is_broken:
+                self.history.restart()
+            self.history.go_on()
+        for event in hold_back.release():
+            self._ingest(event, now, steady)
+        return True
 
     def _finish(self) -> Iterator[None]:
         """Bring to its end what has been begun; yields often, and may be let go of in between."""
@@ -248,15 +321,140 @@ class Feed(RecordProcessor):
         if self.live:
             self.gaps.append((topic, reason))
 
+    def _change_rights(self, change: RightsChange) -> Iterator[None]:
+        """Note whose rights have changed, when all has been published of the record that has changed them."""
+        if self.live:
+            self.rights_changes.append(change)
+        yield from ()
+
+    def _stakes(self, event: Event) -> Stakes | None:
+        """Return what rights depend on that an event may change, which is one of the few that can."""
+        before = None if event.entity == AUTH else self._projections.lookup(event).data
+        return at_stake(event, before, self._projections)
+
     @property
     def paused(self) -> Collection[Source]:
         """The sources of which nothing more should be ingested for now; any thread may ask."""
-        return self._merge.full
+        hold_back = self._hold_back
+        return self._merge.full if hold_back is None else {*self._merge.full, *hold_back.sources}
+
+    def _process(self, record: Record, event: Decoded) -> int:
+        """Publish what becomes of a record; return how much work that was. What takes long is left over."""
+        topic, number, offset, timestamp, _, value = record
+        partition = _partition(topic, number)
+        self.cursor.advance(partition, offset + 1)
+        self.time = timestamp
+        age = Age.RECENT if self.live else self._age(partition, offset, timestamp)
+        if self.history is not None:
+            self.history.time = timestamp
+        alone = age is Age.PAST or self.window.have_one_order
+        stakes: Stakes | None = None
+        if isinstance(event, Event):
+            if event.entity in WIDE and is_wide(event, self._projections):
+                self._leftovers.append(self._process_in_steps(record, partition, event, age, alone=alone))
+                return 0
+            if event.entity in ENTITIES_OF_FACTS and self.live:
+                stakes = self._stakes(event)
+        outcome = process(event, self._projections, alone=alone)
+        self._report(record, outcome)
+        if outcome.redactions:
+            self._leftovers.append(self.window.redact(outcome.redactions))
+        is_large = outcome.parts > PARTS_AT_ONCE or len(outcome.messages) > PARTS_AT_ONCE
+        size = len(value or b"")
+        if is_large or (outcome.messages and size >= DECODED_EARLY):
+            self._leftovers.append(self._publish_in_steps(record, partition, event, outcome, age))
+            work = 0
+        else:
+            work = 1 + (size >> 10)  # see `weight`, which is a call more
+            self._note(record, partition, event, outcome, age)
+            if outcome.messages and (messages := _kept(outcome, age)):
+                made_at = self._made_at(record)
+                size = self._broadcaster.publish(
+                    record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
+                )
+                work += size // MESSAGE_BYTES
+        if self._projections.endings.pending:
+            self._leftovers.append(self._projections.endings.end_in_steps())
+        if stakes is not None and (change := stakes.changes(self._projections)) is not None:
+            self._leftovers.append(self._change_rights(change))
+        return work
+
+    def _process_in_steps(
+        self, record: Record, partition: Partition, event: Event, age: Age, *, alone: bool
+    ) -> Iterator[None]:
+        """Do what `_process` does with an event that `is_wide`, yielding often."""
+        outcome = yield from process_in_steps(event, self._projections, alone=alone)
+        self._report(record, outcome)
+        yield from self._publish_in_steps(record, partition, event, outcome, age)
+        yield from self._projections.endings.end_in_steps()
+
+    def _publish_in_steps(
+        self, record: Record, partition: Partition, event: Decoded, outcome: Outcome, age: Age
+    ) -> Iterator[None]:
+        """Note and publish what becomes of a record, yielding often."""
+        # Each piece says what the record depends on, which is noted once, however often it is said.
+        for piece in _pieces(outcome):
+            self._note(record, partition, event, piece, age)
+            yield
+        if messages := _kept(outcome, age):
+            made_at = self._made_at(record)
+            yield from self._broadcaster.publish_in_steps(
+                record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
+            )
+
+    def _age(self, partition: Partition, offset: int, timestamp: int) -> Age:
+        """Return where what a record becomes belongs, while the feed is not live."""
+        if not self.window.is_past(timestamp, self._now):
+            return Age.RECENT
+        history = self.history
+        if history is None or history.is_past(timestamp, self._now) or history.has_stored(partition, offset):
+            return Age.PAST
+        return Age.KEPT
+
+    def _note(self, record: Record, partition: Partition, event: Decoded, outcome: Outcome, age: Age) -> None:
+        """Note what a record means for those who come back."""
+        topic, offset, awaits = record.topic, record.offset, outcome.awaits
+        for parent in awaits:
+            self._request_parent(parent)
+        for name in outcome.reparented:
+            if (channel := parse_channel(name)) is not None and topic in channel.kind.topics:
+                self.coverage.reparented(channel, partition)
+        if age is Age.PAST:
+            # To make frames that nobody can be sent any more would be a third of the work on a long log.
+            self.coverage.raise_floor(partition, offset + 1)
+            return
+        if age is Age.KEPT:
+            self.window.raise_floor(partition, offset + 1)
+        # Other partitions of its topic may say something of the same entity.
+        entity = f"{event.entity}:{event.id}" if self.cursor.has_several(topic) and isinstance(event, Event) else None
+        if entity is not None or outcome.parents or outcome.known or awaits:
+            self.coverage.dependencies.note(partition, offset, outcome, entity=entity)
+
+    def _made_at(self, record: Record) -> int:
+        # News are as old as they have been here, whatever their producer's clock says.
+        return self._steady if self.live else self._steady - max(0, self._now - record.timestamp)
 
     def next_deadline_in(self, steady: int) -> float:
         """Return for how many seconds `process` need not be called if nothing is ingested; `steady` is as of that."""
         wake_at = self._merge.wake_at()
         return inf if wake_at is None else max(0.0, (wake_at - steady) / 1000)
+
+
+def _pieces(outcome: Outcome) -> Iterator[Outcome]:
+    """Yield an outcome in pieces: of its messages and what it has reparented, some in each."""
+    yield evolve(outcome, messages=outcome.messages[:PARTS_AT_ONCE], reparented=outcome.reparented[:REPARENTED_AT_ONCE])
+    for first in range(PARTS_AT_ONCE, len(outcome.messages), PARTS_AT_ONCE):
+        yield evolve(outcome, messages=outcome.messages[first : first + PARTS_AT_ONCE], reparented=(), concerned=())
+    for first in range(REPARENTED_AT_ONCE, len(outcome.reparented), REPARENTED_AT_ONCE):
+        reparented = outcome.reparented[first : first + REPARENTED_AT_ONCE]
+        yield evolve(outcome, messages=(), reparented=reparented, concerned=())
+
+
+def _kept(outcome: Outcome, age: Age) -> Sequence[Message]:
+    """Return the messages that are published: of a record too old for the window, those that have a history."""
+    if age is Age.RECENT:
+        return outcome.messages
+    return [message for message in outcome.messages if has_history(message.channel)] if age is Age.KEPT else ()
 
 
 def _readable(extent: OffsetRange, withheld: int) -> tuple[int, int]:

@@ -78,6 +78,8 @@ class History:
         self.committed_serial = 0
         self.lost = 0
         """How many entries have been lost for the history since the start, because the store could not be written."""
+        # By partition, up to which offset all is in the store already, while the log is being read up to there again.
+        self._stored: Mapping[Partition, int] = {}
         self._cursor = cursor
         self._window = window
         self._max_bytes = max_pending_bytes
@@ -91,39 +93,70 @@ class History:
 
     # What the feed adds
 
-    def begin(self, serial: int, floors: Mapping[Partition, int], barriers: Sequence[Barrier]) -> None:
-        """Begin at the place where the store stands, before which nothing is known of what depends on what."""
+    def begin(
+        self,
+        serial: int,
+        floors: Mapping[Partition, int],
+        barriers: Sequence[Barrier],
+        current: Barrier,
+        stored: Mapping[Partition, int],
+    ) -> None:
+        """Go on with what the store has, which is all up to the place `stored`; the log may be read from before it.
+
+        The `barriers` are noted there already, and the `current` one is not. Of what comes after that place, it is not
+        known how it depends on what came before. `time` is to be that of the last record there.
+        """
         self.serial = self.committed_serial = serial
         self.anew = False
         self.floors = dict(floors)
         for barrier in barriers:
             self._barriers.add(barrier)
-        here = dict(self._cursor.next)
-        self._add_barrier(Barrier(here, here))
-        self._stretch = Barrier(here, here)
-        self._stretch_records = sum(here.values())
+        self._add_barrier(current)
+        self._add_barrier(Barrier(stored, stored))
+        self._stretch = Barrier({}, stored)
+        self._stretch_records = sum(stored.values())
+        self._stored = stored
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the log is being read up to where the store stands: nothing is to be committed meanwhile."""
+        return bool(self._stored)
+
+    def has_stored(self, partition: Partition, offset: int) -> bool:
+        """Return whether what a record became is in the store already."""
+        return offset < self._stored.get(partition, 0)
+
+    def go_on(self) -> None:
+        """Take note that the log has been read up to where the store stands."""
+        self._stored = {}
 
     def add(self, channel: str, partition: Partition, offset: int, frame: bytes) -> None:
         """Keep a publication on a channel that has a history."""
-        self.serial += 1
-        self._add(StoredPublication(channel, self.serial, partition, offset, self.time, frame), len(frame))
+        if self._stored and offset < self._stored.get(partition, 0):
+            return
+        self.serial = serial = self.serial + 1
+        # As `_add` does it, which is a call more for each publication.
+        self._pending.append(StoredPublication(channel, serial, partition, offset, self.time, frame))
+        self._pending_bytes += len(frame) + ENTRY_BYTES
+        if self._pending_bytes > self._max_bytes or len(self._pending) > self._max_pending:
+            self._overflow()
 
     def add_pair(
         self, channel: str, first: Partition, first_offset: int, second: Partition, second_offset: int
     ) -> None:
         """Keep that a record depended on an earlier one, where a channel is concerned."""
-        if has_history(channel):
+        if has_history(channel) and second_offset >= self._stored.get(second, 0):
             self.serial += 1
             self._add(StoredPair(channel, self.serial, first, first_offset, second, second_offset, self.time))
 
     def add_untold(self, channel: str, partition: Partition, next_offset: int) -> None:
         """Keep that something before an offset was told to nobody on a channel, which others may have been told."""
-        if has_history(channel):
+        if has_history(channel) and next_offset > self._stored.get(partition, 0):
             self._add_note(channel, untold_note(partition, next_offset))
 
     def add_move(self, channel: str, partition: Partition, cut: Offsets) -> None:
         """Keep where a record of `partition` changed what belongs to a channel."""
-        if has_history(channel):
+        if has_history(channel) and cut.get(partition, 0) > self._stored.get(partition, 0):
             self._add_note(channel, moved_note(partition, cut))
 
     def _add_note(self, channel: str, value: bytes) -> None:
@@ -134,11 +167,17 @@ class History:
         self._pending.append(entry)
         self._pending_bytes += size + ENTRY_BYTES
         if self._pending_bytes > self._max_bytes or len(self._pending) > self._max_pending:
-            self.lost += len(self._pending)
-            self._forget_pending()
+            self._overflow()
+
+    def _overflow(self) -> None:
+        """Lose for the history what waits to be written: it is too much."""
+        self.lost += len(self._pending)
+        self._forget_pending()
 
     def raise_floor(self, partition: Partition, offset: int) -> None:
-        """Promise nothing of `partition` before `offset`: not all of it could be published."""
+        """Promise nothing of `partition` before `offset`: not all of it could be published, unless it is stored."""
+        if offset <= self._stored.get(partition, 0):
+            return
         self.floors[partition] = max(offset, self.floors.get(partition, 0))
 
     def is_past(self, timestamp: int, now: int) -> bool:
@@ -149,7 +188,7 @@ class History:
         """Begin anew from where the log stands now, which has lost something that was written."""
         self.generation += 1
         self.anew = True
-        self.floors = {}
+        self.floors, self._stored = {}, {}
         self._barriers.clear()
         self._stretch = Barrier({}, dict(self._cursor.next))
         self._stretch_records = sum(self._cursor.next.values())

@@ -55,11 +55,25 @@ def head_in(value: bytes) -> Head:
 
 
 def barriers_in(view: StateView) -> list[Barrier]:
-    """Return all barriers that a store has, that of its head the last. Raises `CorruptStateError`."""
-    barriers = [barrier_of(note.value) for note in view.notes("")]
-    if view.head is not None:
-        barriers.append(head_in(view.head).barrier)
-    return barriers
+    """Return all barriers that a store has, but for that of its head. Raises `CorruptStateError`."""
+    return [barrier_of(note.value) for note in view.notes("")]
+
+
+@frozen
+class StoredState:
+    """What a store begins with: its head, its last serial, from where on its history is whole, and its barriers."""
+
+    head: Head
+    serial: int
+    floors: Offsets
+    barriers: list[Barrier]
+
+
+def read_state(view: StateView) -> StoredState | None:
+    """Return what a store begins with; None if nothing was ever committed. Raises `StateError`."""
+    if view.head is None:
+        return None
+    return StoredState(head_in(view.head), view.last_serial, view.floors, barriers_in(view))
 
 
 @frozen

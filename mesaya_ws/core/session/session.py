@@ -192,12 +192,12 @@ class Session:
         return True
 
     def warn_of_expiry(self, now: float) -> None:
-        """Announce the end of the client's token, in time to renew it."""
+        """Tell the client that its token ends, in time to renew it."""
         if self.identity is not None:
             self.delivery.send("token_expiring", expiresIn=max(0, floor(self.identity.expires_at - now)))
 
     def end_identity(self, reason: str, now: float) -> None:
-        """Be nobody's from now on; subscriptions that need an identity end, each with a message that says why."""
+        """Be nobody's from now on; subscriptions that need an identity end, and the client is told why."""
         identity = self.identity
         if identity is None:
             return

@@ -4,8 +4,7 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.feed.written import NEW, WrittenStates
 from mesaya_ws.core.recovery.position import Offsets
-from mesaya_ws.core.recovery.window import PositionEvicted
-from tests.support.instance import a_window
+from mesaya_ws.core.recovery.window import PositionEvicted, Window
 
 A, B = parse_channel("restaurant:a:tables"), parse_channel("restaurant:b:tables")
 NOWHERE: Offsets = {}
@@ -13,7 +12,7 @@ NOWHERE: Offsets = {}
 
 @pytest.fixture
 def window():
-    return a_window(seconds=60)
+    return Window(60, 1 << 20)
 
 
 @pytest.fixture

@@ -44,6 +44,14 @@ def test_a_place_where_the_instance_stood_is_always_let_through(steps, data):
     assert barriers.let_through({A: a, B: b}, TOPICS)
 
 
+def test_a_barrier_with_lower_floors_takes_nothing_back():
+    barriers = Barriers()
+    barriers.add(Barrier({A: 5}, {A: 10, B: 10}))
+    barriers.add(Barrier({}, {A: 11, B: 11}))
+    assert not barriers.let_through({A: 4, B: 12}, TOPICS)
+    assert barriers.let_through({A: 5, B: 12}, TOPICS)
+
+
 def test_only_so_many_are_remembered_and_what_is_forgotten_is_returned():
     barriers = Barriers(remembered=2)
     first = Barrier({}, {A: 1})

@@ -10,7 +10,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
-from tests.support.instance import a_window
+from mesaya_ws.core.recovery.window import Window
 
 TABLES, SECTIONS, REVIEWS = (Partition(topic_of(domain), 0) for domain in ("tables", "sections", "reviews"))
 PLAN, OPINIONS = parse_channel("restaurant:r:tables"), parse_channel("restaurant:r:reviews")
@@ -20,7 +20,7 @@ class Instance:
     """What an instance covers that has looked at a log of such `begins` and `ends`."""
 
     def __init__(self, begins=None, max_bytes=1 << 20, **ends):
-        self.cursor, self.window = Cursor(), a_window(seconds=inf, max_bytes=max_bytes)
+        self.cursor, self.window = Cursor(), Window(inf, max_bytes)
         self.coverage = Coverage(self.cursor, self.window)
         self.look(begins, **ends)
 
@@ -143,7 +143,7 @@ def test_whoever_begins_at_a_cut_is_where_it_was_made_and_has_nothing_at_hand():
     former.take(REVIEWS, 0)
     cut = former.coverage.cut(7)
     assert (cut.time, cut.unread) == (7, {TABLES.topic})
-    cursor, window = Cursor(), a_window(seconds=inf)
+    cursor, window = Cursor(), Window(inf, 1 << 20)
     coverage = Coverage(cursor, window)
     coverage.begin(cut)
     assert coverage.cut(7) == cut
@@ -184,7 +184,7 @@ def test_what_may_not_be_read_is_not_waited_for():
     assert instance.coverage.reaches({REVIEWS: 0})
 
 
-def test_partition_with_another_end_has_been_seen():
+def test_a_partition_whose_end_is_told_otherwise_has_been_seen():
     instance = Instance()
     instance.look(reviews=5, troubles=[trouble(REVIEWS, Hindrance.UNKNOWN)])
     assert not instance.coverage.unseen
@@ -217,7 +217,7 @@ def test_of_what_was_never_seen_nothing_is_whole(number):
     assert instance.coverage.has_all_of([TABLES.topic])
 
 
-def test_refresh_with_many_partitions_in_trouble_is_short():
+def test_a_look_at_many_partitions_in_trouble_is_short():
     troubles = [Trouble(REVIEWS.topic, number, Hindrance.UNKNOWN, 0, "why") for number in range(20_000)]
     coverage = Instance().coverage
     extents = {Partition(TABLES.topic, number): OffsetRange(0, 1, "id") for number in range(20_000)}

@@ -11,8 +11,8 @@ from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.dependencies import Dependencies
 from mesaya_ws.core.recovery.recent_records import AT_ONCE, RecentRecords
+from mesaya_ws.core.recovery.window import Window
 from tests.steps import most_calls_in_a_step
-from tests.support.instance import a_window
 from tests.timing import take
 
 BOOKED, PAID, TABLES = (Partition(topic_of(domain), 0) for domain in ("reservations", "payments", "tables"))
@@ -21,7 +21,7 @@ STAFF, PLAN = parse_channel("restaurant:R:reservations"), parse_channel("restaur
 
 @pytest.fixture
 def window():
-    return a_window(seconds=inf)
+    return Window(inf, 1 << 20)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_who_has_the_payment_must_have_the_reservation(dependencies):
     assert holds(dependencies, PLAN, tables=1)
 
 
-def test_record_before_its_parent_was_published_to_nobody_here(dependencies):
+def test_what_came_before_its_parent_was_told_to_nobody_here(dependencies):
     dependencies.note(PAID, 7, untold("reservation:v"))
     assert holds(dependencies, paid=7, booked=5)
     dependencies.note(BOOKED, 5, told(known=("reservation:v",)))
@@ -61,7 +61,7 @@ def test_record_before_its_parent_was_published_to_nobody_here(dependencies):
     assert not holds(dependencies, paid=7, booked=6)
 
 
-def test_record_with_its_parent_is_replayed_to_who_lacks_both(dependencies):
+def test_what_comes_with_its_parent_is_told_to_who_lacks_both(dependencies):
     dependencies.note(TABLES, 7, untold("section:s"))
     sections = Partition(topic_of("sections"), 0)
     dependencies.note(sections, 5, told(PLAN, known=("section:s",)))
@@ -170,7 +170,7 @@ def test_what_is_dropped_with_the_window_takes_no_place(window):
 def test_to_remember_takes_no_longer_the_more_is_remembered():
     def remember(count):
         """Return what 20,000 records take when so many are remembered, and each makes the first one of no use."""
-        window = a_window(seconds=inf)
+        window = Window(inf, 1 << 20)
         recent = RecentRecords(window, count + 1)
 
         def put(numbers):

@@ -7,8 +7,8 @@ from mesaya_ws.core.recovery.barriers import Barrier
 from mesaya_ws.core.recovery.history import RECORDS_BETWEEN, History, Retention, has_history
 from mesaya_ws.core.recovery.notes import barrier_of, is_kept, moved_note, untold_note
 from mesaya_ws.core.recovery.position import Cursor
+from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.interface import CorruptStateError, StoredNote, StoredPair, StoredPublication
-from tests.support.instance import a_window
 
 RESERVATIONS, PAYMENTS = Partition(topic_of("reservations"), 0), Partition(topic_of("payments"), 0)
 CHANNEL = parse_channel("restaurant:r:reservations")
@@ -24,7 +24,7 @@ def cursor():
 
 @pytest.fixture
 def history(cursor):
-    return History(Retention(1, 1 << 20), cursor, a_window(), max_pending_bytes=10_000)
+    return History(Retention(1, 1 << 20), cursor, Window(300, 1 << 20), max_pending_bytes=10_000)
 
 
 def committed(history):
@@ -122,7 +122,7 @@ def test_a_stretch_of_time_ends_after_half_a_window_or_many_records(history, cur
     assert barrier_of(note.value).cursor == {RESERVATIONS: 10, PAYMENTS: 0}
 
 
-def test_position_before_a_barrier_is_not_checked(history, cursor):
+def test_a_place_that_lacks_what_is_taken_for_granted_is_not_judged(history, cursor):
     cursor.advance(RESERVATIONS, 10)
     cursor.advance(PAYMENTS, 10)
     history.mark(150_000, {})
@@ -136,14 +136,29 @@ def test_position_before_a_barrier_is_not_checked(history, cursor):
     assert not history.lets_through(CHANNEL, {RESERVATIONS: 7, PAYMENTS: 11}, {}), "it is remembered"
 
 
-def test_where_a_store_goes_on_no_place_may_lie_across(history, cursor):
-    cursor.advance(RESERVATIONS, 10)
-    cursor.advance(PAYMENTS, 10)
-    history.begin(5, {}, [])
+def test_where_a_store_goes_on_no_place_may_lie_across(history):
+    history.begin(5, {}, [], Barrier({}, {}), {RESERVATIONS: 10, PAYMENTS: 10})
     assert not history.lets_through(CHANNEL, {RESERVATIONS: 9, PAYMENTS: 11}, {})
     assert history.lets_through(CHANNEL, {RESERVATIONS: 9, PAYMENTS: 10}, {})
-    history.add(CHANNEL.name, RESERVATIONS, 10, b"x")
-    assert [entry.serial for entry in history.take()] == [6, 7], "the barrier, and the publication"
+
+
+def test_what_is_stored_is_not_added_again_and_loses_nothing(history):
+    history.begin(5, {RESERVATIONS: 2}, [], Barrier({}, {}), {RESERVATIONS: 10})
+    before = len(history.take())
+    assert history.is_stored
+    history.add(CHANNEL.name, RESERVATIONS, 9, b"again")
+    history.add_pair(CHANNEL.name, PAYMENTS, 1, RESERVATIONS, 9)
+    history.add_untold(CHANNEL.name, RESERVATIONS, 10)
+    history.add_move(CHANNEL.name, RESERVATIONS, {RESERVATIONS: 10})
+    assert (before, history.take()) == (2, []), "the barriers alone"
+    history.raise_floor(RESERVATIONS, 10)
+    assert history.floors == {RESERVATIONS: 2}
+    history.add(CHANNEL.name, RESERVATIONS, 10, b"new")
+    assert [entry.serial for entry in history.take()] == [8]
+    history.go_on()
+    assert not history.is_stored
+    history.raise_floor(RESERVATIONS, 10)
+    assert history.floors == {RESERVATIONS: 10}
 
 
 def test_notes_say_whether_a_place_is_kept():

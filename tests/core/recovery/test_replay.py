@@ -2,8 +2,7 @@ import pytest
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.replay import PAGE_BYTES, Replay, ReplayRange
-from mesaya_ws.core.recovery.window import PositionEvicted
-from tests.support.instance import a_window
+from mesaya_ws.core.recovery.window import PositionEvicted, Window
 
 P = Partition("p", 0)
 BIG = PAGE_BYTES // 2
@@ -11,7 +10,7 @@ BIG = PAGE_BYTES // 2
 
 def window(*sizes, max_bytes=1 << 20):
     """Return a window with publications of those sizes on the channel `a`, at the offsets 0, 1, 2, …"""
-    made = a_window(seconds=60, max_bytes=max_bytes)
+    made = Window(60, max_bytes)
     for size in sizes:
         publish(made, size)
     return made
@@ -64,7 +63,7 @@ def test_stretches_follow_one_another():
     assert replay.done
 
 
-def test_replay_raises_when_unsent_publications_leave_the_window():
+def test_what_has_not_been_told_must_not_leave_the_window():
     made = window(BIG, BIG, BIG, max_bytes=4 * BIG)
     replay = Replay(ReplayRange(made, "a", {}))
     replay.page()
@@ -87,7 +86,7 @@ def test_what_has_left_the_window_on_other_channels_was_not_missed():
     assert told(replay.page()) == [1, 2]
 
 
-def test_replay_keeps_up_with_new_publications():
+def test_the_present_is_kept_up_with_while_the_past_is_told():
     past, present = window(*[BIG] * 6), window(max_bytes=2 * BIG)
     replay = Replay(ReplayRange(past, "a", {}, {P: 6}), ReplayRange(present, "a", {P: 6}))
     for _ in range(2):
@@ -110,7 +109,7 @@ def test_in_another_era_a_place_means_nothing():
 
 
 def test_of_the_states_of_one_thing_only_the_newest():
-    made = a_window(seconds=60)
+    made = Window(60, 1 << 20)
     for offset, table in enumerate(["t1", "t2", "t1", None, "t1"]):
         made.add("a", P, offset, 0, bytes([offset]), table)
     assert told(Replay(ReplayRange(made, "a", {}), conflates=True).page()) == [1, 3, 4]

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata, Records, TopicRecreated
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.envelope import Disposition
@@ -16,10 +18,11 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.reparenting import AT_ONCE, Reparentings
 from mesaya_ws.core.recovery.verdict import Recoverable, Unrecoverable
+from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
+from tests.core.events import LATER, OVER, Log
+from tests.core.world import written
 from tests.steps import calls, most_calls_in_a_step
-from tests.support.instance import a_feed, written
-from tests.support.log import LATER, OVER, Log
 
 TABLES = parse_channel("restaurant:R:tables")
 CHANNELS = [TABLES, *map(parse_channel, ("restaurant:R2:tables", "restaurant:R3:reviews"))]
@@ -30,7 +33,7 @@ class Instance:
 
     def __init__(self, log, max_bytes=1 << 20):
         self.orphans = set()
-        self.feed = a_feed(self.report, max_bytes=max_bytes)
+        self.feed = Feed(Hub(), Window(300, max_bytes), 1.0, self.report)
         self.feed.ingest(log.sources(), LATER)
         list(self.feed.process(OVER))
 
@@ -222,7 +225,7 @@ def test_position_across_reparenting_is_inconsistent(moved):
     assert isinstance(there.coverage.check(elsewhere, here.position(elsewhere)), Recoverable), "nothing changed there"
 
 
-def test_section_that_arrives_brings_what_was_not_published_before():
+def test_a_section_that_comes_brings_what_was_not_told_before():
     log = Log()
     section, table = log.says("section.created", "s", restaurantId="R"), log.says("table.created", "t", sectionId="s")
     here, there = Instance(log), Instance(log)

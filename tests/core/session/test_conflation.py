@@ -1,35 +1,56 @@
 """Clients that are behind while the tables of a restaurant change, and what they know in the end."""
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import TopicRecreated
-from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.log.events import LogMetadata, Records, TopicRecreated
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
-from tests.support.instance import NOW, Instance, a_session, ask
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.session import Limits, Session
+from tests.core.world import NOW, FakeSendQueue, FakeServices, ask
 
 CHANNEL, MENU = "restaurant:r1:tables", "restaurant:r1:menu"
 DOMAINS = {"restaurant": "restaurants", "section": "sections", "table": "tables", "menu": "menus"}
 
 
-class Restaurant(Instance):
+class Restaurant:
     """A log about one restaurant, all of it in one order, and an instance that follows it."""
 
     def __init__(self, max_bytes=1 << 20):
-        super().__init__(*(Partition(topic_of(domain), 0) for domain in DOMAINS.values()), max_bytes=max_bytes)
+        self.next = {Partition(topic_of(domain), 0): 0 for domain in DOMAINS.values()}
+        self.feed = Feed(Hub(), Window(300, max_bytes), 1.0)
+        self.look()
         self.says("section.created", "s1", restaurantId="r1")
+
+    def look(self):
+        extents = {partition: OffsetRange(0, end, "id") for partition, end in self.next.items()}
+        self.feed.ingest(LogMetadata(extents, {None: 0}), NOW)
+        self.work()
+
+    def work(self):
+        for _ in self.feed.process(NOW):
+            for _ in self.feed.hub.fan_out():
+                pass
 
     def hears(self, *events):
         """Take several records in one go, so that they are written together."""
         records = []
         for kind, id, data in events:
             entity, _, what = kind.partition(".")
-            subtype = {"entity_subtype": entity} if entity == "menu" else {}
-            records.append(self.record(Partition(topic_of(DOMAINS[entity]), 0), what, id, data, **subtype))
-        self.take(*records)
+            partition = Partition(topic_of(DOMAINS[entity]), 0)
+            value = {"event_type": what, "entity_id": id, "data": data}
+            if entity == "menu":
+                value["entity_subtype"] = entity
+            records.append(Record(*partition, self.next[partition], NOW, None, orjson.dumps(value)))
+            self.next[partition] += 1
+        self.feed.ingest(Records(None, records, 0), NOW)
+        self.work()
 
     def says(self, kind, id, **data):
         self.hears((kind, id, data))
@@ -38,7 +59,7 @@ class Restaurant(Instance):
         self.says(f"table.{what}", id, sectionId="s1", status=status, **data)
 
     def client(self, *, conflate=True):
-        return a_session(self.feed, conflate=conflate)
+        return Session("c1", self.feed, FakeSendQueue(), Limits(True, 10, conflate=conflate), FakeServices())
 
 
 @pytest.fixture
@@ -81,7 +102,7 @@ def catches_up(session):
     return session.send_queue.said()
 
 
-def test_backlogged_client_gets_the_newest_tables_and_is_live_again(restaurant):
+def test_who_is_behind_gets_the_newest_state_of_each_table_and_is_live_again(restaurant):
     session = restaurant.client()
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -103,7 +124,7 @@ def test_who_keeps_up_gets_everything(restaurant):
     assert told(session.send_queue.said()) == [("table.updated", "t1", "occupied"), ("table.updated", "t1", "free")]
 
 
-def test_nothing_is_conflated_without_the_setting(restaurant):
+def test_without_the_setting_nothing_folds(restaurant):
     session = restaurant.client(conflate=False)
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -112,7 +133,7 @@ def test_nothing_is_conflated_without_the_setting(restaurant):
     assert len(told(session.send_queue.said())) == 2, "it is the send queue that queues"
 
 
-def test_other_channels_are_not_conflated(restaurant):
+def test_other_channels_do_not_fold(restaurant):
     session = restaurant.client()
     ask(session, channel=MENU)
     falls_behind(session)
@@ -144,7 +165,7 @@ def test_what_is_no_mere_state_comes_in_its_order(restaurant):
     ]
 
 
-def test_event_being_written_when_the_backlog_begins_is_sent_once(restaurant):
+def test_what_was_being_written_when_it_fell_behind_is_told_once(restaurant):
     session, other = restaurant.client(), restaurant.client()
     for client in (session, other):
         ask(client, channel=CHANNEL)
@@ -189,7 +210,7 @@ def test_conflated_replay_that_breaks_off_misses_nothing(restaurant):
     assert told(missed) == [("table.updated", "t2", "blocked"), ("table.updated", "t2", "free")]
 
 
-def test_client_that_leaves_while_conflated_receives_nothing_more(restaurant):
+def test_leaving_while_folded(restaurant):
     session = restaurant.client()
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -203,7 +224,7 @@ def test_client_that_leaves_while_conflated_receives_nothing_more(restaurant):
     assert (restaurant.feed.hub.channels, restaurant.feed.hub.subscriptions) == (0, 0)
 
 
-def test_pong_has_no_position_of_a_conflated_channel(restaurant):
+def test_pong_says_nothing_of_a_folded_channel(restaurant):
     session = restaurant.client()
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -266,7 +287,7 @@ def test_a_topic_that_is_created_again_meanwhile_is_no_gap_unsaid(restaurant):
 # Pages
 
 
-def test_long_conflated_replay_comes_in_pages():
+def test_a_long_folded_stretch_comes_in_pages():
     restaurant = Restaurant(max_bytes=100 * PAGE_BYTES)
     session = restaurant.client()
     ask(session, channel=CHANNEL)

@@ -4,7 +4,7 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import SENT_AT_ONCE
-from tests.support.instance import CHANNEL, World, ask, read_on, reviews, written
+from tests.core.world import CHANNEL, World, ask, read_on, reviews, written
 
 
 def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
@@ -124,7 +124,7 @@ def test_evicted_client_receives_nothing_while_its_connection_closes():
     assert session.send_queue.said() == []
 
 
-def test_snapshot_waits_outside_of_a_backlogged_send_queue():
+def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
     world = World()
     session = world.client()
     session.send_queue.backlogged = True

@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
@@ -31,10 +34,11 @@ from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.receiver import HEARD_AT_ONCE
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
+from tests.core.world import FakeServices
 from tests.gateway.test_sign_in import StubKeys
-from tests.support.client import ANSWER, PATIENCE, Clients
-from tests.support.instance import FakeServices, a_feed
-from tests.support.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
+from tests.server.websocket.client import PATIENCE
+from tests.server.websocket.clients import ANSWER, Clients
+from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 
 NOW = 1_800_000_000_000
 CHANNEL = "restaurant:r1:menu"
@@ -46,7 +50,7 @@ class World:
     def __init__(self, nursery, changed):
         self.settings = Settings(**{"close_timeout": PATIENCE, **changed})
         self.metrics = Metrics()
-        self.feed = a_feed()
+        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
         menus = Partition(topic_of("menus"), 0)
         self.feed.ingest(LogMetadata({menus: OffsetRange(0, 0, "a")}, {menus: 0}), NOW)
         list(self.feed.process(NOW))
@@ -127,12 +131,12 @@ async def test_a_client_is_let_in_greeted_and_counted(world):
     assert world.metrics.closes == {("1000", "client"): 1}
 
 
-async def test_message_sent_with_the_handshake_is_received(world):
+async def test_what_it_said_behind_its_handshake_is_heard(world):
     client = await world.client(early=frame(b'{"type": "ping", "id": "7"}'))
     assert (await client.message())["id"] == "7"
 
 
-async def test_client_with_a_token_receives_its_identity(world):
+async def test_client_with_a_token_is_told_who_it_is(world):
     expires_at = time.time() + 100.5
     client = world.connect(caller=Identity("u1", ("OWNER", "USER"), expires_at=expires_at))
     greeting, _ = await client.be_greeted()
@@ -144,7 +148,7 @@ async def test_client_with_a_token_receives_its_identity(world):
     assert "expiresIn" not in greeting
 
 
-async def test_client_without_a_token_receives_no_identity(world):
+async def test_client_without_a_token_is_told_nothing_of_that(world):
     greeting, _ = await world.connect().be_greeted()
     assert greeting.keys().isdisjoint({"user", "roles", "expiresIn"})
 
@@ -156,7 +160,7 @@ async def test_client_without_a_token_receives_no_identity(world):
         (Unavailable.KEYS, ("unavailable", Unavailable.KEYS.value), (1013, "try_again_later")),
     ],
 )
-async def test_client_whose_token_names_nobody_gets_the_reason_and_is_closed(world, caller, error, verdict):
+async def test_client_whose_token_names_nobody_is_told_why_and_closed(world, caller, error, verdict):
     client = world.connect(early=frame(b'{"type": "ping"}'), caller=caller)
     greeting, _ = await client.be_greeted()
     assert "user" not in greeting
@@ -239,7 +243,7 @@ async def test_subscriptions_that_wait_are_made_known():
         (frame(b"x", mask=None), (1002, "protocol_error")),
     ],
 )
-async def test_violation_is_answered_with_its_rule(sent, verdict):
+async def test_who_breaks_a_rule_is_told_which(sent, verdict):
     async with gateway(max_message_bytes=256, messages_per_second=1, max_fragments=8) as world:
         client = await world.client()
         await client.send(sent)
@@ -453,7 +457,7 @@ async def test_all_connections_are_checked_again_and_again():
             assert await client.frame() == (PING, b"")
 
 
-async def test_client_that_waits_receives_pending_within_seconds():
+async def test_who_waits_for_an_answer_is_told_so_within_seconds():
     """The feed never becomes live here, as when Kafka is away at the start."""
     async with gateway(ping_interval=0.1) as world:
         world.feed.live = False
@@ -517,7 +521,7 @@ async def test_client_gone_before_its_error_is_sent_is_no_fault(world, logged):
     assert [entry for entry in logged() if entry["level"] == "error"] == []
 
 
-async def test_cancellation_leaves_nothing():
+async def test_cancellation_leaves_nothing_behind():
     async with gateway() as world:
         client, _ = await world.subscribed(), world.connect()
         world.nursery.cancel_scope.cancel()

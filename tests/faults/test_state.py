@@ -1,0 +1,81 @@
+"""What befalls the state directory: its writer is killed again and again, and it is deleted, truncated and replaced."""
+
+import random
+import shutil
+
+import pytest
+import trio
+
+from .proxy import Proxy
+from .test_gateways import without_history
+from .world import World, address
+
+pytestmark = pytest.mark.faults
+
+KILLS = 50
+
+
+async def restart(world: World, proxied: list, **settings: str) -> None:
+    """Kill the gateway behind a proxy, and start another one with the same state."""
+    gateway = proxied.pop()
+    await trio.to_thread.run_sync(gateway.kill)
+    proxied.append(await world.gateway(**settings))
+
+
+async def test_a_writer_of_the_state_that_is_killed_again_and_again(sqlite_world, tmp_path):
+    settings = {"STATE_DIR": str(tmp_path / "state"), "WINDOW_SECONDS": "1"}
+    async with sqlite_world() as world:
+        proxied = [await world.gateway(**settings)]
+        await world.found()
+        proxy = await world.serve(Proxy(lambda: address(proxied[0]) if proxied else None))
+        away = await world.subscribe(proxy.url)
+        proxy.refusing = True
+        proxy.cut()
+        draw = random.Random(50)
+        async with world.writing():
+            for _ in range(KILLS):
+                await trio.sleep(draw.uniform(0, 1.5))
+                await restart(world, proxied, **settings)
+            # By now, what they have missed has left the window.
+            await trio.sleep(2.0)
+            proxy.refusing = False
+            await world.heard(away)
+        truth = await world.finish()
+        done = f"{KILLS} times under load; clients were away meanwhile"
+        world.report("writer of the state killed", done, truth, away, snapshots=without_history(away))
+        assert any(gateway.logged("history goes on with what is on disk") for gateway in world.gateways)
+        assert not any(
+            gateway.logged("the state on disk was set aside, and is built anew") for gateway in world.gateways
+        )
+
+
+@pytest.mark.parametrize("fault", ["deleted", "truncated", "of another instance"])
+async def test_a_state_that_is_of_no_use_is_built_anew_from_the_log(sqlite_world, tmp_path, fault):
+    state = tmp_path / "state"
+    settings = {"STATE_DIR": str(state), "WINDOW_SECONDS": "1"}
+    async with sqlite_world() as world:
+        proxied = [await world.gateway(**settings)]
+        await world.found()
+        proxy = await world.serve(Proxy(lambda: address(proxied[0]) if proxied else None))
+        away = await world.subscribe(proxy.url)
+        other = await world.gateway(STATE_DIR=str(tmp_path / "other"), WINDOW_SECONDS="1")
+        proxy.refusing = True
+        proxy.cut()
+        async with world.writing():
+            await trio.sleep(4.0)
+            await trio.to_thread.run_sync(proxied.pop().kill)
+            match fault:
+                case "deleted":
+                    shutil.rmtree(state)
+                case "truncated":
+                    with (state / "0" / "state.mdb").open("r+b") as file:
+                        file.truncate(random.Random(1).randrange(4096, file.seek(0, 2)))
+                case _:
+                    await trio.to_thread.run_sync(other.kill)
+                    shutil.copy(tmp_path / "other" / "0" / "state.mdb", state / "0" / "state.mdb")
+            proxied.append(await world.gateway(**settings))
+            await trio.sleep(2.0)
+            proxy.refusing = False
+            await world.heard(away)
+        truth = await world.finish()
+        world.report(f"state {fault}", "while clients were away", truth, away, snapshots=without_history(away))
