@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Seque
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import trio
 
@@ -22,6 +22,15 @@ from .subscribers import KINDS, Subscriber, identity
 from .verdict import Truth, Verdict
 
 AnyProxy = TypeVar("AnyProxy", bound=Proxy)
+
+
+class Runner(Protocol):
+    """Something that runs until it is cancelled, and says when it has started."""
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None: ...
+
+
+AnyRunner = TypeVar("AnyRunner", bound=Runner)
 
 PATIENCE = 60.0
 """Seconds for what must happen, and mostly does so at once; a busy machine is no fault of the gateway."""
@@ -92,15 +101,26 @@ class World:
 
     # Clients
 
+    async def start(self, runner: AnyRunner) -> AnyRunner:
+        """Run something for as long as the world lasts."""
+        await self._nursery.start(runner.run)
+        return runner
+
     async def subscribe(
-        self, urls: str | Sequence[str], channels: Sequence[str] = (), *, snapshot: bool = False, settled: bool = True
+        self,
+        urls: str | Sequence[str],
+        channels: Sequence[str] = (),
+        *,
+        snapshot: bool = False,
+        settled: bool = True,
+        kinds: Sequence[Callable[..., Subscriber]] = KINDS,
     ) -> list[Subscriber]:
         """Add a subscriber of each kind, to all channels unless some are named; return when they are subscribed.
 
         Without `snapshot`, nobody may be writing. When not `settled`, they are only begun.
         """
         urls = [urls] if isinstance(urls, str) else urls
-        added = [kind(urls, channels or self.platform.channels, snapshot=snapshot) for kind in KINDS]
+        added = [kind(urls, channels or self.platform.channels, snapshot=snapshot) for kind in kinds]
         begin = None if snapshot else frozenset(await self.log.read_back())
         for subscriber in added:
             subscriber.begin = begin

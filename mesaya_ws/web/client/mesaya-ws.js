@@ -120,6 +120,7 @@ class Deferred {
 class Link {
   heardAt = performance.now();
   answeredAt = this.heardAt;
+  shownAt = this.heardAt; // its token
   /** @type {any} Runs while a ping is not answered. */
   pinging;
   /** @type {any} Runs until `welcome`. */
@@ -703,9 +704,13 @@ export class MesaYA {
       case "going_away":
         this.#dial();
         break;
-      case "token_expiring":
-        this.#renew("expiring");
+      case "token_expiring": {
+        // A token that ends soon after it was shown is used for half of its life: the next one may be no longer.
+        const wait = Math.max(1000, m.expiresIn * 500) - (link.heardAt - link.shownAt);
+        clearTimeout(this.#renewal);
+        this.#renewal = setTimeout(() => this.#renew("expiring"), Math.max(0, wait));
         break;
+      }
       case "authenticated":
         if (m.id === link.auth?.id) this.#onAuthenticated(link, m);
         break;
@@ -870,6 +875,7 @@ export class MesaYA {
   #onAuthenticated(link, m) {
     link.token = link.auth?.token ?? null;
     link.auth = this.#rejected = undefined;
+    link.shownAt = link.heardAt;
     this.#onIdentity(m.user);
     if (link.token === null) return;
     for (const channel of this.#channels.values()) if (channel.refused !== undefined) this.#ask(channel);

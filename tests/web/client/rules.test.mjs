@@ -659,13 +659,28 @@ describe('tokens', () => {
     const asked = [];
     const client = await connect({ token: async (why) => (asked.push(why), `t${asked.length}`) });
     last().welcome({ user: 'u1' });
+    last().answersPings = true;
+    await advance(1000);
     last().receive({ type: 'token_expiring', expiresIn: 60 }, { type: 'token_expiring', expiresIn: 60 });
-    await settle();
+    await advance(0.1);
     assert.deepEqual(asked, ['connect', 'expiring'], 'once for both');
     const { token, id } = last().of('auth').at(-1);
     assert.equal(token, 't2');
     last().receive({ type: 'authenticated', id, user: 'u1', roles: [], expiresIn: 600 });
     assert.deepEqual([client.status.user, sockets.length], ['u1', 1]);
+  });
+
+  test('a token that ends soon is used for half of its life', async () => {
+    const client = await connect({ token: async () => 't' });
+    last().welcome({ user: 'u1' });
+    for (let turn = 0; turn < 3; turn++) {
+      last().receive({ type: 'token_expiring', expiresIn: 8 });
+      await advance(3.5);
+      assert.equal(last().of('auth').length, turn);
+      await advance(1);
+      last().receive({ type: 'authenticated', id: last().of('auth')[turn].id, user: 'u1', expiresIn: 8 });
+    }
+    assert.equal(client.status.user, 'u1');
   });
 
   test('channels whose token has ended come back with the next one, from where they were', async () => {

@@ -1,0 +1,111 @@
+"""What befalls the JavaScript client, in Node and in a real browser."""
+
+import signal
+from functools import partial
+
+import pytest
+import trio
+
+from .proxy import Balancer, Proxy
+from .test_clients import closes
+from .test_gateways import kill_and_restart, roll
+from .web_subscribers import Host, WebSubscriber
+from .world import address, until
+
+pytestmark = pytest.mark.faults
+
+SECRET = "a secret of thirty-two bytes or more"
+BROWSERS = [pytest.param(False, id="node"), pytest.param(True, id="chromium")]
+
+
+async def cut_and_strand(world, cut, cut_off, stranded, left_alone):
+    """Cut some connections in the middle of a frame, three times, and leave others half open."""
+    await world.heard(left_alone)
+    stranded.strand()
+    for _ in range(3):
+        await world.heard(cut_off)
+        cut.cut()
+    # The client asks after 30 s of silence, and waits for 5 s.
+    await world.heard([*cut_off, *left_alone])
+
+
+async def lose_and_find_tokens(world, signed_in):
+    """Let tokens run out, and their source fail until the gateway has closed the connection."""
+    await world.heard(signed_in, 100)  # several tokens
+    for one in signed_in:
+        await one.sign(is_signing=False)
+    await until(lambda: all(4401 in one.closes for one in signed_in), "clients are closed with 4401")
+    for one in signed_in:
+        await one.sign(is_signing=True)
+    await world.heard(signed_in)
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+async def test_javascript_client_under_faults_of_the_network_and_of_gateways(any_world, browser):
+    async with any_world(partitions=3) as world:
+        host = await world.start(Host(browser=browser))
+        gateway = await world.gateway()
+        guarded = await world.gateway(
+            AUTH="on", JWT_SECRET=SECRET, AUTH_REQUIRED="on", JWT_LEEWAY="0", ALLOWED_ORIGINS="*"
+        )
+        replicas = [await world.gateway(DRAIN_SECONDS="4") for _ in range(2)]
+        proxied = [await world.gateway()]
+        await world.found()
+        cut, stranded = [await world.serve(Proxy(partial(address, gateway))) for _ in range(2)]
+        balancer = await world.serve(Balancer(map(address, replicas)))
+        bereaved = await world.serve(Proxy(lambda: address(proxied[0]) if proxied else None))
+
+        kinds = [partial(WebSubscriber, host)]
+        cut_off = await world.subscribe(cut.url, kinds=kinds)
+        left_alone = await world.subscribe(stranded.url, kinds=kinds)
+        moved = await world.subscribe(balancer.url, kinds=kinds)
+        bereft = await world.subscribe(bereaved.url, kinds=kinds)
+        source = {"secret": SECRET, "seconds": 6}
+        signed_in = await world.subscribe(guarded.url, kinds=[partial(WebSubscriber, host, token=source)])
+        async with world.writing(), trio.open_nursery() as nursery:
+            nursery.start_soon(cut_and_strand, world, cut, cut_off, stranded, left_alone)
+            nursery.start_soon(roll, world, balancer, replicas, moved)
+            nursery.start_soon(kill_and_restart, world, proxied, bereft)
+            nursery.start_soon(lose_and_find_tokens, world, signed_in)
+        truth = await world.finish()
+        where = f"{host.kind}: "
+        world.report(where + "TCP cut in mid-frame", "cut 3 times", truth, cut_off)
+        world.report(where + "half-open peer", "both directions silent, nobody told", truth, left_alone)
+        world.report(where + "rolling restart", "two replicas, each replaced while it drains", truth, moved)
+        world.report(where + "kill -9 of the gateway", "killed and started again, twice", truth, bereft)
+        world.report(where + "expired token", "no token to be had; closed with 4401", truth, signed_in)
+        # Who moves when it is told that its gateway is going away has no interruption.
+        assert [one.closes for one in moved] == [[]]
+        assert [one.signed_out for one in signed_in] == [["expired"]]
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+async def test_javascript_client_that_is_stopped(sqlite_world, browser):
+    async with sqlite_world() as world:
+        host = await world.start(Host(browser=browser))
+        gateway = await world.gateway(SEND_QUEUE_BYTES="65536", SEND_QUEUE_MESSAGES="64", CLOSE_TIMEOUT="1")
+        await world.found()
+        narrow = await world.serve(Proxy(partial(address, gateway), narrow=16_384))
+        stranded = await world.serve(Proxy(partial(address, gateway)))
+        menus = [f"restaurant:{restaurant}:menu" for restaurant in world.platform.restaurants]
+        kinds = [partial(WebSubscriber, host)]
+        slow = await world.subscribe(narrow.url, menus, kinds=kinds)
+        asleep = await world.subscribe(stranded.url, kinds=kinds)
+        async with world.writing():
+            await world.heard(asleep)
+            host.send_signal(signal.SIGSTOP)
+            stranded.strand()
+            for restaurant in 30 * world.platform.restaurants:
+                await world.log.write([world.platform.menu(restaurant, 30_000)])
+            await until(lambda: closes(gateway, 4008) >= 1, "the slow client has been sent away")
+            await trio.sleep(20)  # as long as a machine sleeps at the least, for its client to notice
+            host.send_signal(signal.SIGCONT)
+            woken = trio.current_time()
+            await world.heard(asleep)
+            assert trio.current_time() - woken < 20, "a client that wakes does not wait for 30 s of silence"
+        for restaurant in world.platform.restaurants:
+            await world.log.write([world.platform.menu(restaurant, 1)])
+        truth = await world.finish()
+        where = f"{host.kind}: "
+        world.report(where + "slow reader", "stopped, was closed with 4008", truth, slow)
+        world.report(where + "sleep", "stopped for 20 s, and its connection half open then", truth, asleep)
