@@ -8,7 +8,7 @@ import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,20 @@ class Program:
 
     def next(self, name: str) -> Any:
         """Return what it tells next under that name; what it tells before is passed over."""
+        return self.next_of({name})[name]
+
+    def next_of(self, names: Set[str]) -> dict[str, Any]:
+        """Return the next line that has one of these names; what it tells before is passed over."""
         passed = []
         while True:
             try:
                 told = self._told.get(timeout=PATIENCE)
             except queue.Empty:
-                pytest.fail(f"Nothing called {name!r} within {PATIENCE} s; told was {passed}")
+                pytest.fail(f"Nothing called {names} within {PATIENCE} s; told was {passed}")
             if told is None:
-                pytest.fail(f"The program has ended without {name!r}; told was {passed}")
-            if name in told:
-                return told[name]
+                pytest.fail(f"The program has ended without {names}; told was {passed}")
+            if names & told.keys():
+                return told
             passed.append(told)
 
     def say(self, lines: Iterable[object]) -> None:
@@ -100,10 +104,12 @@ class Program:
 
 
 @contextmanager
-def running_node(script: str, *arguments: str) -> Iterator[Program]:
-    """Run a program of `tests/node`; it ends when its standard input does."""
+def running_node(script: str, *arguments: str, **variables: str) -> Iterator[Program]:
+    """Run a program of `tests/node`, with `variables` in its environment; it ends when its standard input does."""
     command = [install(), script, *arguments]
-    process = subprocess.Popen(command, cwd=FOLDER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=FOLDER, env=os.environ | variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     program = Program(process)
     try:
         yield program

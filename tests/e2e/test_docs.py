@@ -46,6 +46,10 @@ EVENT = block("protocol.md", "json", '{\n  "type": "reservation.status_changed"'
 COMING_BACK = block("protocol.md", "text", "… connect")
 CHAT = block("chat.md", "text", "… the restaurant")
 PUBLISHING = block("http.md", "sh", "# A platform record")
+FLOOR_PLAN = block("javascript-client.md", "html", "<!doctype html>")
+IMPORT = 'import { MesaYA } from "http://localhost:8080/client/mesaya-ws.js";\n\n'
+JAVASCRIPT = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws");')
+SIGNING_IN = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws", {{')
 PYTHON = block("python-client.md", "python", "import trio")
 EMIT = block("backend.md", "ts", "this.client.emit")
 EXPLAIN = block("backend.md", "sh", "mesaya-ws explain")
@@ -61,6 +65,9 @@ RUN = [
     COMING_BACK,
     CHAT,
     PUBLISHING,
+    FLOOR_PLAN,
+    JAVASCRIPT,
+    SIGNING_IN,
     PYTHON,
     EMIT,
     EXPLAIN,
@@ -326,6 +333,43 @@ def test_publishing_by_http_as_shown(start_gateway):
     assert [set(answer) for answer in answers] == [{"topic", "partition", "offset"}] * PUBLISHING.count("curl ")
     gateway.until(lambda: gateway.metric("mesaya_records_total") == len(answers), PATIENCE, "it has read them")
     assert gateway.metric("mesaya_records_total", outcome="invalid") == 0
+
+
+CLIENT = ROOT / "mesaya_ws" / "web" / "client"
+
+
+def test_floor_plan_is_the_example_that_is_run():
+    """And the package's own page shows the same snippet."""
+    assert (CLIENT / "examples" / "floor-plan.html").read_text(encoding="utf-8") == FLOOR_PLAN  # see test_web_client.py
+    assert FLOOR_PLAN.count("\n") <= 40
+    assert FENCED.findall((CLIENT / "README.md").read_text(encoding="utf-8")) == [("js", JAVASCRIPT)]
+
+
+def test_javascript_client_logs_what_arrives(start_gateway, tmp_path):
+    gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
+    file = tmp_path / "page.js"
+    file.write_text(JAVASCRIPT)
+    with running_node("show_page.mjs", required("chromium"), str(file), "", str(gateway.port)) as program:
+        assert program.next("log") == ["live"]
+        gateway.until(lambda: gateway.metric("mesaya_subscriptions") == 1, PATIENCE, "the page has subscribed")
+        assert gateway.announce("The terrace is open") == 201
+        assert program.next("log") == ["announcement.created", "The terrace is open"]
+
+
+def test_javascript_client_signs_in_and_hears_of_the_end(start_gateway, tmp_path):
+    secret = "a secret of thirty-two bytes or more"
+    settings = {"AUTH": "on", "JWT_SECRET": secret, "JWT_LEEWAY": "0", "ALLOWED_ORIGINS": "http://localhost:4200"}
+    gateway = start_gateway(**settings)
+    made = run(tmp_path, "token", "--user", "u1", "--expires", "15s", JWT_SECRET=secret)
+    assert made.returncode == 0, made.stderr
+    file = tmp_path / "page.js"
+    file.write_text(SIGNING_IN)
+    arguments = required("chromium"), str(file), "", str(gateway.port)
+    with running_node("show_page.mjs", *arguments, TOKEN=made.stdout.strip()) as program:
+        assert program.next("log") == ["live", "u1"]
+        while (line := program.next("log"))[0] != "signed out":
+            assert line == ["live", "u1"]
+        assert line == ["signed out", "expired"]
 
 
 def test_python_client_prints_what_arrives(start_gateway, tmp_path):

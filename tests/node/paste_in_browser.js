@@ -9,18 +9,9 @@
 const http = require('node:http');
 const { chromium } = require('playwright-core');
 const { readBlocks, sends, tell, until } = require('./blocks.js');
+const { FLAGS } = require('./chromium.js');
 
 const [executablePath, snippet, port, origin] = process.argv.slice(2);
-
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 
 async function main() {
   const pages = http.createServer((_, answer) => answer.setHeader('Content-Type', 'text/html').end('<!doctype html>'));

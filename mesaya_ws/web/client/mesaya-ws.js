@@ -856,8 +856,12 @@ export class MesaYA {
       return;
     }
     if (!link || link !== this.#link) return; // the next one was opened with a token of its own
-    if (why === "rejected" && token === this.#rejected) this.#onAuthFailure(new MesaYAError("bad_token", "There is no other token."));
-    else this.#sendToken(link, token, why);
+    if (why !== "rejected" || token !== this.#rejected) {
+      this.#sendToken(link, token, why);
+      return;
+    }
+    this.#onAuthFailure(new MesaYAError("bad_token", "There is no other token."));
+    if (token === link.token) this.#onSignedOut("expired");
   }
 
   /** @param {Why} why @param {number} failures */

@@ -670,6 +670,16 @@ describe('tokens', () => {
     assert.deepEqual([client.status.user, sockets.length], ['u1', 1]);
   });
 
+  test('a token in use that is not accepted any more signs out, whatever is subscribed', async () => {
+    const client = await connect({ token: async () => 't' });
+    last().welcome({ user: 'u1' }).receive({ type: 'token_expiring', expiresIn: 0 });
+    await advance(1.5);
+    last().receive({ type: 'error', code: 'bad_token', message: 'It has expired.', id: last().of('auth')[0].id });
+    await settle();
+    assert.deepEqual(client.said, [['error', 'bad_token'], ['signedOut', 'expired']]);
+    assert.deepEqual([client.status.user, sockets.length], [undefined, 1]);
+  });
+
   test('a token that ends soon is used for half of its life', async () => {
     const client = await connect({ token: async () => 't' });
     last().welcome({ user: 'u1' });

@@ -1,8 +1,8 @@
 """The JavaScript client without a browser: its rules in Node, its types by tsc, and its size."""
 
-import gzip
 import json
 import re
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tests.e2e.node import FOLDER, install, required
 
 HERE = Path(__file__).parent
 CLIENT = Path(mesaya_ws.__file__).parent / "web" / "client"
+SIZES = runpy.run_path(str(HERE.parents[2] / "scripts" / "client_size.py"))
 SOURCE = (CLIENT / "mesaya-ws.js").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.slow
@@ -87,11 +88,18 @@ def test_described_types_are_those_of_the_client(tmp_path):
 
 
 def test_client_is_small():
-    node_modules = FOLDER / "node_modules"
     install()
-    script = str(node_modules / "esbuild/bin/esbuild")
-    small = run(script, str(CLIENT / "mesaya-ws.js"), "--minify", "--format=esm")
-    assert len(gzip.compress(small.encode(), 9)) <= LARGEST
+    assert SIZES["gzipped"](SIZES["minified"]()) <= LARGEST
+
+
+def test_sizes_are_those_that_the_documentation_shows():
+    """`scripts/client_size.py --write` writes them anew."""
+    install()
+    assert SIZES["page_with_sizes"]() == SIZES["PAGE"].read_text(encoding="utf-8")
+
+
+def test_examples_hold_with_the_types_of_frameworks():
+    tsc("-p", str(HERE / "tsconfig.examples.json"))
 
 
 def test_client_has_no_dependency_and_the_version_of_the_service():
@@ -99,7 +107,7 @@ def test_client_has_no_dependency_and_the_version_of_the_service():
     assert package["version"] == mesaya_ws.__version__
     assert not {name for name in package if name.endswith("ependencies") or name == "scripts"}
     assert re.findall(r"^import\b|\bimport\(\"(?!\./mesaya-ws\.d\.ts)", SOURCE, re.MULTILINE) == []
-    assert {path.name for path in CLIENT.iterdir()} == {"README.md", *package["files"], "package.json"}
+    assert {path.name for path in CLIENT.iterdir()} == {*package["files"], "package.json", "examples"}
 
 
 def test_client_stays_away_after_the_close_codes_that_say_so():
