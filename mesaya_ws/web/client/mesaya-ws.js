@@ -43,6 +43,9 @@ const WAITING = 10_000; // messages that an iteration may leave waiting
 const NEVER_AGAIN = [1002, 1003, 1007, 1009, 4029, 4429];
 const UNAUTHENTICATED = 4401;
 
+/** What a sub-protocol may hold (RFC 9110, 5.6.2): a handshake with anything else cannot be sent. */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
+
 /** Why the gateway ends a subscription that may come back: with the next token. */
 const SIGNED_OUT = /** @type {Record<string, "expired" | "revoked" | "signed-out">} */ ({
   token_expired: "expired",
@@ -539,9 +542,21 @@ export class MesaYA {
       this.#refuse(UNAUTHENTICATED, "unauthenticated", this.#reason?.message ?? "The token was not accepted.");
       return;
     }
-    const protocols = token ? ["mesaya.v1", `bearer.${token}`] : [];
-    const Socket = this.#options.WebSocket ?? scope.WebSocket;
-    const link = (this.#opening = new Link(new Socket(this.#url, protocols), token));
+    let socket;
+    try {
+      const Socket = this.#options.WebSocket ?? scope.WebSocket;
+      socket = new Socket(this.#url, token ? ["mesaya.v1", `bearer.${token}`] : []);
+    } catch (error) {
+      this.#attempt = undefined;
+      if (token && !TOKEN.test(token)) {
+        this.#rejected = token;
+        this.#later(UNAUTHENTICATED, "bad_token", "The token holds characters that no token has.");
+      } else {
+        this.#refuse(0, "no_websocket", String(error)); // there is no such class, or a page of https asks for ws
+      }
+      return;
+    }
+    const link = (this.#opening = new Link(socket, token));
     this.#log("dialling");
     link.socket.onmessage = (/** @type {any} */ event) => this.#receive(link, event.data);
     link.socket.onerror = () => {};

@@ -648,6 +648,26 @@ describe('tokens', () => {
     assert.equal(client.status.state, 'live');
   });
 
+  test('a token that cannot be sent is not accepted, and another one is asked for', async () => {
+    class Strict extends FakeSocket {
+      constructor(url, protocols) {
+        if (protocols.some((one) => /\s/.test(one))) throw new SyntaxError('An invalid subprotocol was specified');
+        super(url, protocols);
+      }
+    }
+    const asked = [];
+    const client = await connect({ WebSocket: Strict, token: async (why) => (asked.push(why), asked.length === 1 ? 'a b' : 'ab') });
+    await advance(1);
+    assert.deepEqual([asked, sockets.length], [['connect', 'rejected'], 1]);
+    last().welcome({ user: 'u1' });
+    assert.equal(client.status.state, 'live');
+  });
+
+  test('where there is no WebSocket, or none is allowed, the client is refused', async () => {
+    const client = await connect({ WebSocket: class { constructor() { throw new Error('mixed content'); } } });
+    assert.deepEqual([client.status.state, client.status.reason.message], ['refused', 'Error: mixed content']);
+  });
+
   test('a fixed token that was not accepted is refused', async () => {
     const client = await connect({ token: 'fixed' });
     last().end(4401, 'unauthenticated');

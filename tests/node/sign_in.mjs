@@ -1,0 +1,48 @@
+// node sign_in.mjs URL: a client of the service at URL, with the JavaScript client; its token source is standard input.
+// Lines there: {"token": text or null} is what the source returns from now on, {"subscribe": channel}, {"call": "authenticate"}
+// and the like. Told are {"asked": why}, {"state", "user": name or null}, {"live": channel, "recovered"}, {"ended": {channel, reason,
+// again}}, {"received": [channel, type]}, {"signedOut": reason}, {"done": "authenticate"}, {"rejected": code}. It ends when its
+// standard input does.
+
+import readline from 'node:readline';
+import WebSocket from 'ws';
+import { MesaYA } from '../../mesaya_ws/web/client/mesaya-ws.js';
+
+const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+
+let token = null;
+const client = new MesaYA(process.argv[2], {
+  WebSocket,
+  token: async (why) => {
+    tell({ asked: why });
+    return token;
+  },
+});
+
+client.on('status', ({ state, user }) => tell({ state, user: user ?? null }));
+client.on('signedOut', ({ reason }) => tell({ signedOut: reason }));
+client.on('message', (message) => {
+  if (message.type === 'subscribed') tell({ live: message.channel, recovered: message.recovered ?? null });
+});
+
+const acts = {
+  token: (value) => (token = value),
+  subscribe(channel) {
+    const subscription = client.subscribe(channel);
+    subscription.on('message', ({ type }) => tell({ received: [channel, type] }));
+    subscription.on('ended', (why) => tell({ ended: { channel, ...why } }));
+  },
+  call: async (name) => {
+    try {
+      await client[name]();
+      tell({ done: name });
+    } catch (error) {
+      tell({ rejected: error.code });
+    }
+  },
+};
+
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  for (const [act, value] of Object.entries(JSON.parse(line))) acts[act](value);
+}
+process.exit(0);
