@@ -247,8 +247,9 @@ def _shown(word: object) -> str:
 
 
 def _is_stripe(record: Record, envelope: Mapping[str, Any]) -> bool:
-    """Return whether a record is passed on from Stripe: the only kind with a key, and about no entity of ours."""
-    return "payment_intent_id" in envelope or (record.key is not None and envelope.get("event_type") not in _WHATS)
+    """Return whether a record is passed on from Stripe: with a key, and an event type like `charge.refunded`."""
+    what = envelope.get("event_type")
+    return "payment_intent_id" in envelope or (record.key is not None and type(what) is str and "." in what)
 
 
 def _understand_auth(record: Record, envelope: Mapping[str, Any], timestamp: str) -> Event | Rejected:

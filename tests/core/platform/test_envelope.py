@@ -145,6 +145,9 @@ def test_what_stripe_says_is_silent():
 
 def test_a_key_alone_does_not_make_it_stripes():
     assert read("payments", envelope("created", {"amount": 5}), key=b"k").entity == "payment"
+    older = {"action": "payment.created", "entityId": "p", "entity": {"amount": 5}}
+    assert read("payments", older, key=b"p").entity == "payment"
+    assert reason("payments", {"event_type": "payment_created", "entity_id": "p"}, key=b"p") == "unknown_event_type"
 
 
 def test_the_id_may_stand_in_the_data_alone():
