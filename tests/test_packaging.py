@@ -74,3 +74,11 @@ def test_the_lock_names_every_dependency_and_no_registry():
         name = requirement.split("[")[0].split("=")[0].split(">")[0].strip().lower()
         assert name in pinned, name
     assert "://" not in lock
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_what_a_run_leaves_behind_is_not_in_the_repository():
+    """Or every checkout would begin with the state of whoever committed it."""
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert listed.stdout == ""

@@ -73,7 +73,7 @@ def test_sentence_names_who_fails_and_who_named_it(failure, words):
     CONTACTS.note(Contact(elsewhere, broker, failure, now))
     said = reason(connection_options(Settings(kafka_brokers=(broker,))), now)
     assert said.startswith(f"Kafka names {elsewhere} as the address of a broker, but {words}")
-    assert f" {broker} answers, and told so: correct advertised.listeners of that broker" in said
+    assert f" {broker} answers, and gave it: correct advertised.listeners of that broker" in said
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ async def test_a_broker_that_names_a_wrong_address_is_told_of(broker: Broker):
         async with open_kafka_log(Settings(kafka_brokers=(address,))) as log:
             with pytest.raises(LogUnavailableError) as caught:
                 await log.extents()
-            said = f"Kafka names {told} as the address of a broker, but {cases[told]}. {address} answers, and told so:"
+            said = f"Kafka names {told} as the address of a broker, but {cases[told]}. {address} answers, and gave it:"
             assert str(caught.value).startswith(said)
             hear, heard = trio.open_memory_channel[object](10)
             with trio.fail_after(20):

@@ -42,7 +42,7 @@ def test_topics_that_do_not_exist_are_an_error():
 
 def test_topic_of_which_nothing_is_told_is_an_error():
     [finding] = told(Topic("a", trouble="Not authorized"))
-    assert finding == error("Kafka tells nothing of a: Not authorized. Allow our user READ and DESCRIBE.")
+    assert finding == error("Kafka says nothing of a: Not authorized. Allow our user READ and DESCRIBE.")
 
 
 def test_rights_that_are_missing_are_named():
@@ -92,7 +92,7 @@ def test_one_sentence_names_all_topics_that_it_is_about():
         ),
         (topic("state", operations=("DESCRIBE",), cleanup_policy="compact"), True, "lacks READ and WRITE"),
         (topic("state", copies=(3, 3), in_sync=(3, 3), cleanup_policy="compact"), False, "has 2 partitions"),
-        (Topic("state", trouble="Not authorized"), True, "Kafka tells nothing of state"),
+        (Topic("state", trouble="Not authorized"), True, "Kafka says nothing of state"),
         (Topic("state", exists=False, operations=("READ",)), False, "may not create it"),
     ],
 )

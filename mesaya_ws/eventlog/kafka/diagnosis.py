@@ -113,7 +113,7 @@ def _misled(contact: Contact, options: Options) -> str:
         why = _cause(contact.failure, "sasl_mechanism" in options).format(**options)
     return (
         f"Kafka names {contact.address} as the address of a broker, but {why}. {contact.named_by} answers, and gave "
-        "so: correct advertised.listeners of that broker, or make the address reachable from here."
+        "it: correct advertised.listeners of that broker, or make the address reachable from here."
     )
 
 
