@@ -71,6 +71,16 @@ class FrameLimits:
     bytes_per_second: float
     max_fragments: int
 
+    @property
+    def most_frames(self) -> float:
+        """How many frames may come at once."""
+        return self.messages_per_second * BURST_SECONDS
+
+    @property
+    def most_bytes(self) -> float:
+        """How many bytes may come at once: one message of the largest size, at least."""
+        return max(self.bytes_per_second * BURST_SECONDS, self.max_message_bytes + LARGEST_RECEIVE)
+
 
 @define
 class FrameLimiter:
@@ -82,8 +92,11 @@ class FrameLimiter:
     """
 
     limits: FrameLimits
-    _frames: Bucket = field(init=False)
-    _bytes: Bucket = field(init=False)
+    # What is left of frames and bytes, as of one time: two buckets, which are filled at once, for an idle client costs
+    # what it has.
+    _frames: float = field(init=False)
+    _bytes: float = field(init=False)
+    _filled_at: float = field(init=False, default=float("-inf"))
     _pieces: Bucket | None = field(init=False, default=None)  # few clients ever need one
     _header: bytes = b""
     _skip: int = 0
@@ -92,9 +105,14 @@ class FrameLimiter:
     _began_at: float = 0.0
 
     def __attrs_post_init__(self) -> None:
-        limits = self.limits
-        self._frames = Bucket(limits.messages_per_second)
-        self._bytes = Bucket(limits.bytes_per_second, least=limits.max_message_bytes + LARGEST_RECEIVE)
+        self._frames, self._bytes = self.limits.most_frames, self.limits.most_bytes
+
+    def _fill(self, now: float) -> None:
+        """Add what has come to be allowed since the last time."""
+        limits, seconds = self.limits, now - self._filled_at
+        self._frames = min(limits.most_frames, self._frames + seconds * limits.messages_per_second)
+        self._bytes = min(limits.most_bytes, self._bytes + seconds * limits.bytes_per_second)
+        self._filled_at = now
 
     @property
     def incomplete_since(self) -> float | None:
@@ -104,8 +122,10 @@ class FrameLimiter:
     def feed(self, data: bytes, now: float) -> Violation | None:
         """Take what has been received of the client at the time `now` (seconds); return the first violation in it."""
         at, end = 0, len(data)
-        if not self._bytes.take(now, end):
+        self._fill(now)
+        if self._bytes < end:
             return Violation.BYTES
+        self._bytes -= end
         brings_frame = False
         while True:
             if self._skip >= end - at:
@@ -135,8 +155,9 @@ class FrameLimiter:
         return size if end - at >= size else None
 
     def _judge(self, header: bytes, now: float) -> Violation | None:
-        if not self._frames.take(now):
+        if self._frames < 1:
             return Violation.FRAMES
+        self._frames -= 1
         if not self._fragments:
             self._began_at = now
         opcode, final = header[0] & 0x0F, header[0] & 0x80
