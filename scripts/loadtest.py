@@ -45,6 +45,10 @@ PROFILE_HELP = " ".join(f"{profile.name}: {profile.meaning}." for profile in PRO
 @click.option("--bystanders", type=click.IntRange(0), help="Clients that are never cut.")
 @click.option("--stopped", type=click.IntRange(0), help="Clients that come half way, and read nothing.")
 @click.option("--backlog", type=click.IntRange(1), help="Feed so many while the server stands still; see it catch up.")
+@click.option(
+    "--secret", envvar="JWT_SECRET", help="The service's JWT_SECRET: clients sign in by it. [env: JWT_SECRET]"
+)
+@click.option("--lapsing", type=click.IntRange(0), help="Clients that do not renew tokens which end (profile expiry).")
 @click.option("--nap", type=click.FloatRange(0), help="Seconds between two looks at what came; a lighter load.")
 @click.option("--watch", metavar="CHANNEL", help="Feed nothing; watch what comes on this channel.")
 @click.option("--pid", type=int, help="The server's process; without, whoever listens on the port here.")
@@ -78,6 +82,8 @@ def main(
     )
     if plan.watch and plan.backlog:
         raise click.UsageError("--watch feeds nothing: leave --backlog out.")
+    if plan.expiring and not (serve or plan.secret):
+        raise click.UsageError("Tokens end only where clients have some: name the service's --secret, or use --serve.")
     if brokers and not serve:
         raise click.UsageError("--brokers is for --serve; a service that runs is fed through KAFKA_BROKERS.")
     if saturate:
@@ -87,7 +93,12 @@ def main(
         with ExitStack() as stack:
             settings: dict[str, str] = {}
             if serve:
-                server, settings = stack.enter_context(serving(KAFKA_BROKERS=brokers))
+                chosen_settings = {"KAFKA_BROKERS": brokers}
+                if plan.expiring:
+                    plan = evolve(plan, secret=plan.secret or secrets.token_hex(32))
+                if plan.secret:
+                    chosen_settings |= {"AUTH": "on", "JWT_SECRET": plan.secret}
+                server, settings = stack.enter_context(serving(**chosen_settings))
                 plan = evolve(plan, host="127.0.0.1", port=int(settings["PORT"]))
             else:
                 server = Observed(pid) if pid else listening(plan.port) if plan.host == "127.0.0.1" else None
@@ -111,7 +122,7 @@ def main(
     if plot_path is not None:
         title = f"{profile}: {plan.connections:,} clients, {plan.channels:,} channel{'s' * (plan.channels > 1)}"
         plot_path.write_text(draw(result.moments, title))
-    sys.exit(bool(result.lost or result.duplicates or result.misrouted))
+    sys.exit(bool(result.lost or result.duplicates or result.misrouted or result.lapsed != plan.lapsing))
 
 
 def _raise_limit(plan: Plan) -> None:

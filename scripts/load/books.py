@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from attrs import define
 
-from load.client import Client
+from load.client import Client, State
 from load.counts import Counts
 from load.wire import POSITION, TICK, TIMESTAMP, Chunk, Stamp
 
@@ -48,7 +48,7 @@ class Books:
 
     def enter(self, client: Client, stamp: Stamp, now: int) -> None:
         """Enter one event that came to a client at the time `now` (ns since the epoch)."""
-        if stamp.channel != client.channel:
+        if stamp.channel != client.channel or client.state is State.LAPSED:
             self.now.misrouted += 1
             return
         if stamp.number >= client.next:
@@ -93,6 +93,10 @@ class Books:
         return sample
 
     def finish(self, clients: Iterable[Client], fed: list[int]) -> Finished:
-        """Return what is missing of the events that were `fed`, by channel."""
-        lost = sum(len(client.missing or ()) + max(0, fed[client.channel] - client.next + 1) for client in clients)
+        """Return what is missing of the events that were `fed`, by channel; of those that lapsed, up to that."""
+        lost = sum(
+            len(client.missing or ())
+            + (0 if client.state is State.LAPSED else max(0, fed[client.channel] - client.next + 1))
+            for client in clients
+        )
         return Finished(lost, self._late)

@@ -19,6 +19,8 @@ class Counts:
     unrecovered: int = 0
     duplicates: int = 0
     misrouted: int = 0
+    renewed: int = 0
+    lapsed: int = 0
     failures: Counter[str] = field(factory=Counter)
     latency: Histogram = field(factory=Histogram)
     opening: Histogram = field(factory=Histogram)

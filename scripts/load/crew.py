@@ -44,10 +44,10 @@ class Crew:
         for process in self._processes:
             process.join()
 
-    def order(self, command: str) -> None:
-        """Tell all swarms what to do; the name of a method of theirs."""
+    def order(self, command: str, *arguments: object) -> None:
+        """Tell all swarms what to do; the name of a method of theirs, and its arguments."""
         for pipe in self._swarms:
-            pipe.send((command,))
+            pipe.send((command, *arguments))
 
     def samples(self, seconds: float) -> Iterator[tuple[int, Sample]]:
         """Yield what the swarms have seen, each with its number; wait for the first at most so long."""

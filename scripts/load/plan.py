@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import orjson
-from attrs import frozen
+from attrs import field, frozen
 
 from load.audience import TABLES, Audience, Record, iso, record
+from load.tokens import token
 
 
 class Due(NamedTuple):
@@ -32,6 +33,9 @@ class Plan:
     second half, so many more come that are `stopped`: they subscribe, and then read nothing at all. With a `backlog`,
     so many events are fed while the server stands still, and no more: it is seen how fast it catches up. Clients that
     `nap` look only that often at what has come: they take less of the processor, and their latencies count the wait.
+
+    With a `secret`, which is the service's JWT_SECRET, each client signs in as the user whom its channel is about. With
+    `expiring`, all tokens end within the same minute; who is told so renews its own, but the `lapsing`, who do not.
     """
 
     run: str
@@ -57,6 +61,9 @@ class Plan:
     stopped: int = 0
     backlog: int = 0
     nap: float = 0.0
+    secret: str = field(default="", repr=False)
+    expiring: bool = False
+    lapsing: int = 0
 
     @property
     def feeds(self) -> bool:
@@ -75,6 +82,10 @@ class Plan:
     def channel(self, number: int) -> str:
         """Return the name of a channel."""
         return self.watch or self.audience.channel.format(self.subject(number))
+
+    def token(self, channel: int, ends: float) -> str:
+        """Return a token that opens a channel, and ends at a time (s since the epoch)."""
+        return token(self.secret, self.subject(channel), ends)
 
     def setup(self) -> list[Record]:
         """Return the records that must be there before the first event."""

@@ -50,6 +50,19 @@ PROFILES = {
             },
         ),
         Profile(
+            "expiry",
+            "private channels, whose tokens all end within the same minute",
+            {
+                "audience": USERS,
+                "connections": 10_000,
+                "channels": 1000,
+                "rate": 500.0,
+                "expiring": True,
+                "lapsing": 100,
+                "duration": 60.0,
+            },
+        ),
+        Profile(
             "stopped",
             "in the second half, some come that read nothing",
             {"connections": 1000, "channels": 1, "rate": 100.0, "stopped": 10, "duration": 60.0},

@@ -88,6 +88,10 @@ def table(plan: Plan, result: Result) -> Table:
     if result.stopped_latency.total:
         calm, stopped = (milliseconds(it.percentile(99)) for it in (result.calm_latency, result.stopped_latency))
         row("p99 beside the stopped", stopped, f"without them {calm}")
+    if result.expiring_latency.total:
+        calm, expiring = (milliseconds(it.percentile(99)) for it in (result.calm_latency, result.expiring_latency))
+        row("p99 as tokens end", expiring, f"before {calm}")
+        row("renewed", f"{result.renewed:,}", f"{result.lapsed:,} of {plan.lapsing:,} lapsed, and heard no more")
     if result.memory_per_stopped is not None:
         row("memory per stopped", f"{result.memory_per_stopped / 1000:,.0f} kB", "of the server, with what waits")
     if result.cpu_share is not None:

@@ -56,6 +56,9 @@ class Result:
     storm_latency: Histogram
     calm_latency: Histogram
     stopped_latency: Histogram
+    expiring_latency: Histogram
+    renewed: int
+    lapsed: int
     memory_per_stopped: float | None
     moments: list[Moment]
 

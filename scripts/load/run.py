@@ -27,6 +27,15 @@ DRAIN_TIMEOUT = 12
 Who is too busy with what has come to tell of it takes no sample meanwhile.
 """
 
+SETTLED_AFTER = 15.0
+"""Seconds in which all clients have been given tokens that end soon."""
+
+TOLD_BEFORE, MINUTE = 90.0, 60.0
+"""Seconds before its end at which a token may be renewed first, and in which all of them end."""
+
+LEEWAY = 10.0
+"""Seconds after the last end within which the service has ended what was not renewed: JWT_LEEWAY, and some."""
+
 LOOK = 0.1
 """Seconds between two looks at what the processes have seen, at most."""
 
@@ -153,6 +162,9 @@ class Run:
             storm_latency=tally.by_part["storm"],
             calm_latency=tally.by_part["calm"],
             stopped_latency=tally.by_part["stopped"],
+            expiring_latency=tally.by_part["expiring"],
+            renewed=tally.renewed,
+            lapsed=tally.lapsed,
             memory_per_stopped=memory_per_stopped,
             moments=tally.moments,
         )
@@ -191,6 +203,9 @@ class Run:
             self._crew.order("stop_cutting")
             self._until_all_are_back("coming back")
             return None
+        if plan.expiring:
+            self._let_tokens_end()
+            return None
         if not plan.storm:
             self._pass("feeding", plan.duration)
             return None
@@ -203,6 +218,21 @@ class Run:
         took, tally.part = time.time() - began, None
         self._pass("after the storm", max(0.0, plan.duration * 2 / 3 - took))
         return took if tally.open_now >= plan.connections else None
+
+    def _let_tokens_end(self) -> None:
+        """Have all tokens end within one minute; before it, the clients are told so, and renew them."""
+        plan, tally = self._plan, self.tally
+        self._pass("settling", 1.0)
+        tally.part = "calm"
+        self._pass("calm", plan.duration)
+        tally.part = None
+        first = time.time() + SETTLED_AFTER + TOLD_BEFORE
+        self._crew.order("let_tokens_end", first, first + MINUTE)
+        self._pass("shorter tokens", SETTLED_AFTER)
+        tally.part = "expiring"
+        self._pass("renewing", first - time.time())
+        self._pass("expiring", MINUTE + LEEWAY)
+        tally.part = None
 
     def _stop_some(self) -> float | None:
         """Let clients come that read nothing, half way; return the memory that each of them costs the server.

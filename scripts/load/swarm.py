@@ -3,6 +3,7 @@
 One epoll, raw sockets, no object per message. Bytes that came before, on whatever connection, are not parsed again.
 """
 
+import random
 import time
 from collections.abc import MutableSequence
 from multiprocessing.connection import Connection as Pipe
@@ -15,6 +16,7 @@ from load.client import Client, State
 from load.dialect import DIALECTS, is_error
 from load.links import Links
 from load.plan import Plan
+from load.tokens import LASTING
 from load.turnstile import Turnstile
 from load.wire import CLOSE, PING, PONG, POSITION, TICK, Chunk, handshake, masked
 
@@ -27,6 +29,8 @@ RETRY = 1.0
 """Seconds until a client that was not let in, or was sent away, comes back."""
 
 _KNOWN_CHUNKS = 20_000
+
+_EXPIRING, _ENDED = b'{"type":"token_expiring"', b'{"type":"unsubscribed"'
 
 HASHED = 160
 """Bytes by which a chunk is looked up; the channel and the position are among them."""
@@ -52,7 +56,12 @@ class Swarm:
         self._running = True
         self._request = handshake(f"{plan.host}:{plan.port}", plan.path)
         self._clients = [
-            Client(number % plan.channels, f"127.0.0.{2 + number % plan.sources}", number < plan.bystanders)
+            Client(
+                number % plan.channels,
+                f"127.0.0.{2 + number % plan.sources}",
+                number < plan.bystanders,
+                lapsing=number < plan.lapsing,
+            )
             for number in range(index, plan.connections, plan.processes)
         ]
         self._stopped = [
@@ -87,6 +96,12 @@ class Swarm:
     def stop_cutting(self) -> None:
         """Cut nobody any more."""
         self._turnstile.stop_cutting()
+
+    def let_tokens_end(self, first: float, last: float) -> None:
+        """Give all clients tokens that end between two times (s since the epoch)."""
+        for client in self._clients:
+            if client.state is State.OPEN:
+                self._sign_in(client, random.uniform(first, last))
 
     def finish(self, fed: list[int]) -> None:
         """End, and tell what is missing of the events that were `fed`, by channel."""
@@ -181,7 +196,15 @@ class Swarm:
             self._gone(client, reason)
             return
         client.state = State.SHAKING_HANDS
-        self._send(client, self._request)
+        plan, request = self._plan, self._request
+        if plan.secret:
+            token = plan.token(client.channel, time.time() + LASTING)
+            request = handshake(f"{plan.host}:{plan.port}", plan.path, token)
+        self._send(client, request)
+
+    def _sign_in(self, client: Client, ends: float) -> None:
+        message = {"type": "auth", "token": self._plan.token(client.channel, ends)}
+        self._send(client, masked(orjson.dumps(message)))
 
     def _send(self, client: Client, data: bytes) -> None:
         try:
@@ -196,7 +219,7 @@ class Swarm:
         self._turnstile.send_back(client, time.monotonic() + RETRY)
 
     def _cut(self, client: Client) -> None:
-        if client.state is State.OPEN:
+        if client.state in (State.OPEN, State.LAPSED):
             self._open -= 1
         elif client.state is not State.AWAY:
             self._turnstile.entering -= 1
@@ -243,6 +266,13 @@ class Swarm:
             self._send(client, masked(payload))
         elif client.state is State.SUBSCRIBING:
             self._answered(client, payload)
+        elif payload.startswith(_EXPIRING):
+            if not client.lapsing:
+                self._books.now.renewed += 1
+                self._sign_in(client, time.time() + LASTING)
+        elif payload.startswith(_ENDED):
+            self._books.now.lapsed += 1
+            client.state = State.LAPSED
         elif self._plan.watch:
             self._books.notice(payload, time.time())
 

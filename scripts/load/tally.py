@@ -8,6 +8,9 @@ from load.books import Sample
 from load.counts import Counts
 from load.histogram import Histogram
 
+PARTS = ("calm", "expiring", "stopped", "storm")
+"""Parts of runs whose latencies are compared."""
+
 
 @frozen
 class Moment:
@@ -26,7 +29,9 @@ class Tally(Counts):
     """What all swarms have seen up to now."""
 
     part: str | None = None
-    by_part: dict[str, Histogram] = field(factory=lambda: {part: Histogram() for part in ("calm", "stopped", "storm")})
+    by_part: dict[str, Histogram] = field(
+        factory=lambda: {part: Histogram() for part in ("calm", "expiring", "stopped", "storm")}
+    )
     open: dict[int, int] = field(factory=dict)
     cpu: dict[int, float] = field(factory=dict)
     moments: list[Moment] = field(factory=list)

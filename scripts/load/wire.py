@@ -23,10 +23,11 @@ _SIZES = {126: 2, 127: 8}
 _SNAPSHOT = b'{"type":"snapshot"'
 
 
-def handshake(host: str, path: str) -> bytes:
+def handshake(host: str, path: str, token: str = "") -> bytes:
     """Return the opening request (RFC 6455, 4.1). The key is a constant: whether it is a server is not in doubt."""
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     return (
-        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{authorization}"
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bG9hZCB0ZXN0IGNsaWVudA==\r\n\r\n"
     ).encode()
 

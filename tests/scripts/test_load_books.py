@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from load.books import Books, Finished
-from load.client import Client
+from load.client import Client, State
 from load.wire import Stamp
 
 
@@ -56,3 +56,12 @@ def test_the_events_of_others_are_known_by_their_time():
     seen = books.close()
     assert seen.deliveries == 1
     assert abs(seen.latency.maximum - 250_000) < 1000
+
+
+def test_what_comes_to_a_client_whose_token_has_ended_went_astray_and_nothing_more_is_missing():
+    books, reader = Books(), client()
+    books.enter(reader, Stamp(0, 1, 0), 1000)
+    reader.state = State.LAPSED
+    assert books.finish([reader], [5]).lost == 0
+    books.enter(reader, Stamp(0, 2, 0), 1000)
+    assert books.now.misrouted == 1

@@ -20,7 +20,7 @@ def test_everything_is_added_up():
     counts = Counts()
     counts.include(counted(1))
     counts.include(pickle.loads(pickle.dumps(counted(2))))
-    assert len(NUMBERS) == 8
+    assert len(NUMBERS) == 10
     assert {getattr(counts, name) for name in NUMBERS} == {3}
     assert counts.failures == {"reset": 3}
     assert counts.latency.percentile(100) == pytest.approx(2000, rel=0.05)

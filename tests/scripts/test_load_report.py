@@ -9,7 +9,10 @@ from rich.console import Console
 NOTHING = {attribute.name: 0 for attribute in attrs.fields(Result)}
 QUIET = Result(
     **NOTHING
-    | {name: Histogram() for name in ("opening", "latency", "storm_latency", "calm_latency", "stopped_latency")}
+    | {
+        name: Histogram()
+        for name in ("opening", "latency", "storm_latency", "calm_latency", "stopped_latency", "expiring_latency")
+    }
     | {"failures": {}, "moments": []}
 )
 
