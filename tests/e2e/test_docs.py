@@ -17,6 +17,7 @@ import pytest
 from tests.e2e.client import connected
 from tests.e2e.command import environment, produce, run, started
 from tests.e2e.gateway import until
+from tests.e2e.identity import SETTINGS, token
 from tests.e2e.node import required, running_node
 from tests.scripts.test_serve import Serving
 
@@ -51,6 +52,8 @@ IMPORT = 'import { MesaYA } from "http://localhost:8080/client/mesaya-ws.js";\n\
 JAVASCRIPT = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws");')
 SIGNING_IN = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws", {{')
 PYTHON = block("python-client.md", "python", "import trio")
+PYTHON_TOKEN = block("python-client.md", "python", "async def fetch_token")
+ENDED = block("protocol.md", "json", '{ "type": "unsubscribed"')
 EMIT = block("backend.md", "ts", "this.client.emit")
 EXPLAIN = block("backend.md", "sh", "mesaya-ws explain")
 UNIT = block("operations.md", "ini", "[Service]")
@@ -69,6 +72,8 @@ RUN = [
     JAVASCRIPT,
     SIGNING_IN,
     PYTHON,
+    PYTHON_TOKEN,
+    ENDED,
     EMIT,
     EXPLAIN,
     UNIT,
@@ -391,6 +396,32 @@ def test_python_client_prints_what_arrives(start_gateway, tmp_path):
         finally:
             guard.cancel()
             process.kill()
+
+
+def test_python_client_signs_in_by_what_the_function_returns(start_gateway, tmp_path):
+    gateway = start_gateway(**SETTINGS)
+    text = to_gateway(PYTHON_TOKEN, gateway.port).replace("eyJ…", token("789"))
+    text = f"import trio\nfrom mesaya_ws.client import connect\n\n\n{text}\n\ntrio.run(watch_notifications)\n"
+    program = [sys.executable, "-c", text]
+    with subprocess.Popen(program, cwd=tmp_path, env=environment({}), stdout=subprocess.PIPE, text=True) as process:
+        guard = threading.Timer(PATIENCE, process.kill)
+        guard.start()
+        try:
+            assert process.stdout.readline().split(maxsplit=1)[0] == "snapshot"
+        finally:
+            guard.cancel()
+            process.kill()
+
+
+def test_subscription_that_ends_with_its_token_is_told_as_shown(start_gateway):
+    gateway = start_gateway(**SETTINGS)
+    shown = json.loads(ENDED)
+    _, user, _ = shown["channel"].split(":")
+    with connected(gateway.url, additional_headers={"Authorization": f"Bearer {token(user, seconds=2)}"}) as client:
+        assert client.receive()["type"] == "token_expiring"
+        client.subscribe(shown["channel"])
+        told = client.receive()
+    assert told | {"position": ""} == shown | {"position": ""}
 
 
 def test_emitted_record_has_the_key_of_its_entity(tmp_path):

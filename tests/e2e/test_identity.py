@@ -4,23 +4,15 @@ import json
 import time
 from contextlib import ExitStack
 
-import jwt
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import produce, started
 from tests.e2e.gateway import START_TIMEOUT, Gateway, until
+from tests.e2e.identity import SETTINGS, token
 
-SECRET = "a secret of thirty-two bytes or more"
 RESERVATIONS = "restaurant:R:reservations"
-SETTINGS = {"AUTH": "on", "JWT_SECRET": SECRET, "JWT_LEEWAY": "0", "PUBLISH_TOKEN": "publishing"}
-
-
-def token(user: str, *roles: str, seconds: float = 3600, issued: float = 0) -> str:
-    now = time.time() + issued
-    claims = {"iss": "mesaYA-auth", "sub": user, "iat": int(now), "exp": now + seconds, "roles": roles}
-    return jwt.encode(claims, SECRET, "HS256")
 
 
 def restaurant(what: str, owner: str) -> dict[str, object]:
@@ -89,7 +81,7 @@ def by_message(stack: ExitStack, gateway: Gateway, user: str) -> Client:
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
 def deployment(request, tmp_path, start_gateway) -> Deployment:
-    kafka = request.getfixturevalue("platform_kafka") if request.param == "kafka" else ""
+    kafka = request.getfixturevalue("platform_topics") if request.param == "kafka" else ""
     return Deployment(tmp_path, start_gateway, kafka)
 
 
