@@ -1,12 +1,14 @@
 """What the ingest counts; what it moves is tested with the gateway."""
 
 import gc
+from functools import partial
 from time import time
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
 from mesaya_ws.core.feed.hub import YIELD_EVERY, Hub
 from mesaya_ws.core.log.events import Available, Gap, LogMetadata, PollResult, Records, Unavailable
@@ -16,6 +18,7 @@ from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.gateway.ingest import ingest, report
@@ -23,6 +26,7 @@ from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import LINES
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
+from tests.core.events import NOW, Log
 from tests.core.world import FakeSendQueue, FakeServices, ask
 
 STAYS, GOES = Partition("a", 0), Partition("b", 0)
@@ -163,6 +167,31 @@ class Owner:
 
     def __init__(self, session):
         self.session = session
+
+
+async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by_it(nursery):
+    log, identities = Log(), SessionIdentities()
+    feed = Feed(Hub(), Window(300, 1 << 20), 0.0)
+    log.says("restaurant.created", "R", ownerId="u")
+    log.tell(feed)
+    session = Session("c", feed, FakeSendQueue(), Limits(True, 10), FakeServices(), identities=identities)
+    session.identify(Identity("u"), 0)
+    ask(session, channel="restaurant:R:reservations")
+    records = [
+        log.says("reservation.created", "before", timestamp=NOW + 1, restaurantId="R"),
+        log.says("restaurant.updated", "R", timestamp=NOW + 2, ownerId="v"),
+        log.says("reservation.created", "after", timestamp=NOW + 3, restaurantId="R"),
+    ]
+    deliver, news = trio.open_memory_channel(10)
+    for record in records:
+        await deliver.send(Records(Partition(record.topic, record.partition), [record], 0))
+    nursery.start_soon(
+        partial(ingest, identities=identities), news, feed, SessionRegistry(), Metrics(), Status(), trio.Event()
+    )
+    await wait_all_tasks_blocked()
+    event, ended = session.send_queue.said()
+    assert (event["data"]["reservationId"], ended["reason"]) == ("before", "rights_changed")
+    assert feed.rights_changes == []
 
 
 async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_position(nursery):

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.gateway import running
 from tests.e2e.raw import raw
 from tests.issuer import Issuer, part
-from tests.wire import CLOSE, handshake
+from tests.wire import CLOSE, frame, handshake
 
 ISSUER, STRANGER = Issuer("RSA", number=1), Issuer("RSA", number=2)
 CLAIMS = {"iss": "mesaYA-auth", "sub": "u1", "roles": ["USER"]}
@@ -108,6 +108,33 @@ def test_bad_token_as_a_subprotocol_is_told_and_closed(gateway, honest, bad):
         assert (error["type"], error["code"]) == ("error", "bad_token")
         assert not bad or bad not in error["message"]
         assert client.closed_with() == (4401, "unauthenticated")
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_bad_token_in_a_message_is_told_and_changes_nothing(gateway, honest, bad):
+    with raw(gateway.port) as client:
+        client.shake_hands(handshake())
+        for value, answered in ((token(), "authenticated"), (bad, "error")):
+            client.send(frame(json.dumps({"type": "auth", "token": value}).encode()))
+            _, payload = client.frame()
+            answer = json.loads(payload)
+            assert answer["type"] == answered
+        assert answer["code"] == "bad_token"
+        assert not bad or bad not in answer["message"]
+        # It is still whose it was.
+        client.send(frame(b'{"type": "subscribe", "channel": "user:u1:notifications"}'))
+        assert json.loads(client.frame()[1])["type"] == "subscribed"
+
+
+def test_message_with_a_token_of_5_mb_is_refused_before_it_is_read(gateway, honest):
+    with raw(gateway.port) as client:
+        client.shake_hands(handshake())
+        try:
+            client.send(frame(json.dumps({"type": "auth", "token": HUGE}).encode()))
+            code, _ = client.closed_with()
+        except ConnectionError:
+            code = 1009  # it was closed before all had been read, and reset
+        assert code == 1009
 
 
 @pytest.mark.parametrize("way", [by_header, by_subprotocol])

@@ -237,13 +237,13 @@ class Session:
         if self.limits.auth and claims:
             raise MessageError(codes.BAD_MESSAGE, "In 'auth', who one is a token says (AUTH=on).", id=message.id)
         if claims and not (
-            message.token == NO_TOKEN
+            message.token is NO_TOKEN
             and IDENTIFIER.fullmatch(message.user or "")
             and all(type(role) is str for role in message.roles)
         ):
             sentence = "In 'auth', user is an id, roles are texts, and there is no token with them."
             raise MessageError(codes.BAD_MESSAGE, sentence, id=message.id)
-        if not claims and message.token == NO_TOKEN:
+        if not claims and message.token is NO_TOKEN:
             raise MessageError(codes.BAD_MESSAGE, "In 'auth', token is missing.", id=message.id)
         self.unfinished = self.services.authenticate(self, message)
 

@@ -46,8 +46,13 @@ class Ping:
     id: Id = None
 
 
-NO_TOKEN = ""
-"""What stands for a token that is not there; null is there, and says that the client signs out."""
+class _Absent(str):
+    """A text that no client can send."""
+
+
+NO_TOKEN = _Absent()
+"""What stands for a token that is not there, and is to be asked for by `is`: a token may be null, which says that the
+client signs out, or any text."""
 
 
 @frozen

@@ -10,10 +10,12 @@
 The first reason to close counts. A connection that is closed before it is served begins as closing.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from logging import DEBUG
 from time import time
 
 import trio
@@ -206,6 +208,8 @@ class Connection:
         counts[kind] += 1
         if kind in codes.ERROR_CODES:
             log.info("message refused", code=kind)
+        elif kind == "subscribe" and log.is_enabled_for(DEBUG):
+            log.debug("subscribed", channel=json.loads(text)["channel"])
         return None if session.unfinished is None else session.take_unfinished()
 
     async def finish(self) -> None:

@@ -77,6 +77,7 @@ def test_token_that_is_not_taken_changes_nothing(result, code):
     [
         (True, {}),
         (True, {"token": 1}),
+        (True, {"roles": []}),
         (True, {"user": "u1"}),
         (True, {"token": "x", "user": "u1"}),
         (True, {"token": "x", "roles": ["ADMIN"]}),
@@ -93,6 +94,12 @@ def test_auth_of_another_shape_is_a_bad_message(auth, fields):
     [answer] = ask(session, "auth", id="a", **fields)
     assert (answer["type"], answer["code"], answer["id"]) == ("error", "bad_message", "a")
     assert session.services.authenticating == []
+
+
+def test_empty_text_is_a_token_that_is_there():
+    session = world().client()
+    assert ask(session, "auth", token="") == []
+    assert [message.token for _, message in session.services.authenticating] == [""]
 
 
 def test_client_says_itself_who_it_is_where_auth_is_off():
