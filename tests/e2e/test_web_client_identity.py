@@ -1,4 +1,4 @@
-"""The JavaScript client signs in and out, is revoked, and loses rights, at a real gateway."""
+"""The JavaScript client signs in and out, is revoked, loses rights and publishes, at a real gateway."""
 
 import time
 
@@ -117,6 +117,22 @@ def test_subscription_ends_for_good_with_the_right_to_it(gateway, client):
     assert client.next("live") == channel
     publish(gateway, record("restaurants", "updated", "r1", name="Uno", ownerId="u2"))
     assert client.next("ended") == {"channel": channel, "reason": "rights_changed", "again": False}
+
+
+def test_message_that_is_published_while_the_service_is_away_arrives_once(start_gateway, gateway, client):
+    signed_in(client, "u1", "USER")
+    conversation = "restaurant:r1:chat:u1"
+    client.say([{"subscribe": conversation}])
+    assert client.next("live") == conversation
+    client.say([{"publish": [conversation, "¿Hay mesa?"]}])
+    first = client.next_of({"received"})
+    assert (first["received"], client.next("published")) == ([conversation, "chat.message"], first["position"])
+    assert gateway.stop() == 0
+    client.say([{"publish": [conversation, "¿A las nueve?"]}])
+    start_gateway(**gateway.settings, PORT=str(gateway.port))
+    second = client.next_of({"received"})
+    assert (second["received"], client.next("published")) == ([conversation, "chat.message"], second["position"])
+    assert second["position"] != first["position"]
 
 
 def test_bad_token_is_told_to_who_signs_in(client):

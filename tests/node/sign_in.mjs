@@ -1,7 +1,7 @@
 // node sign_in.mjs URL: a client of the service at URL, with the JavaScript client; its token source is standard input.
 // Lines there: {"token": text or null} is what the source returns from now on, {"subscribe": channel}, {"call": "authenticate"}
-// and the like. Told are {"asked": why}, {"state", "user": name or null}, {"live": channel, "recovered"}, {"ended": {channel, reason,
-// again}}, {"received": [channel, type]}, {"signedOut": reason}, {"done": "authenticate"}, {"rejected": code}. It ends when its
+// and the like, {"publish": [channel, text]}. Told are {"asked": why}, {"state", "user": name or null}, {"live": channel, "recovered"}, {"ended": {channel, reason,
+// again}}, {"received": [channel, type]}, {"signedOut": reason}, {"done": "authenticate"}, {"published": position}, {"rejected": code}. It ends when its
 // standard input does.
 
 import readline from 'node:readline';
@@ -29,9 +29,10 @@ const acts = {
   token: (value) => (token = value),
   subscribe(channel) {
     const subscription = client.subscribe(channel);
-    subscription.on('message', ({ type }) => tell({ received: [channel, type] }));
+    subscription.on('message', ({ type, position }) => tell({ received: [channel, type], position }));
     subscription.on('ended', (why) => tell({ ended: { channel, ...why } }));
   },
+  publish: async ([channel, text]) => tell({ published: (await client.publish(channel, { text })).position }),
   call: async (name) => {
     try {
       await client[name]();

@@ -115,9 +115,11 @@ export type MessageOf<Channel extends string> = Channel extends `restaurant:${st
         ? Message<`${"review" | "restaurant"}.${string}`>
         : Channel extends "global:announcements"
           ? Message<`announcement.${string}`>
-          : Channel extends "global:restaurants"
-            ? Message<`restaurant.${string}`>
-            : Message;
+          : Channel extends `restaurant:${string}:chat:${string}`
+            ? Message<`chat.${string}`>
+            : Channel extends "global:restaurants"
+              ? Message<`restaurant.${string}`>
+              : Message;
 
 /** A client, which connects by itself as soon as it is made, and stays connected until it is closed. */
 export declare class MesaYA implements Disposable {
@@ -135,6 +137,13 @@ export declare class MesaYA implements Disposable {
    * 100 ms after the last of them is closed.
    */
   subscribe<Channel extends string>(channel: Channel, options?: SubscribeOptions): Subscription<MessageOf<Channel>>;
+  /**
+   * Publish on a channel that takes messages: a chat message `{ text, attachments?, replyTo? }` on a conversation. Resolves
+   * when it has been read back from the log. Until then it is sent again, on whatever connection, and counts once, by its
+   * `id`, which is a new one unless given. Rejects with a `MesaYAError` when the gateway refuses it, when the client is closed,
+   * and when 100 wait already; with the reason of `signal` when that is aborted, though it may have been published by then.
+   */
+  publish(channel: string, data: unknown, options?: { id?: string; signal?: AbortSignal }): Promise<{ position: string; id: string }>;
   /**
    * Get a token from the token source, and show it to the gateway: after the user has signed in. Resolves when the gateway
    * has accepted it; rejects with a `MesaYAError` when it has not.

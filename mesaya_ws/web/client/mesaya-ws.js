@@ -38,6 +38,7 @@ const STANDSTILL = 10_000; // ms in which `asOf` has to advance
 const LINGER = 100; // ms that a channel stays subscribed without subscriptions: pages mount and unmount
 const KEPT = { messages: 500, characters: 2 ** 21 }; // a snapshot and what followed, for subscriptions that come later
 const WAITING = 10_000; // messages that an iteration may leave waiting
+const REQUESTS = 100; // what may wait for an answer, also while there is no connection
 
 /** Close codes after which another attempt would end in the same way (docs/protocol.md). */
 const NEVER_AGAIN = [1002, 1003, 1007, 1009, 4029, 4429];
@@ -62,6 +63,9 @@ const grown = (failures, range) => Math.min(range.most, range.least * 2 ** Math.
 
 /** @param {unknown} error */
 const report = (error) => (scope.reportError ?? console.error)(error);
+
+/** Return an id that nobody else has; `crypto.randomUUID` is missing on pages without TLS. */
+const uniqueId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (it) => it.toString(16).padStart(2, "0")).join("");
 
 /** An error that the gateway has answered, or the end of a subscription; `code` is one of docs/protocol.md. */
 export class MesaYAError extends Error {
@@ -390,6 +394,10 @@ export class MesaYA {
   #hints = new AbortController();
   /** @type {Map<string, Channel>} */
   #channels = new Map();
+  /** @type {Map<number, {message: Json, answer: Deferred, isPutOff: boolean}>} What has no answer yet, in its order. */
+  #requests = new Map();
+  /** @type {any} Runs until what was put off is sent again. */
+  #resending;
   /** @type {Link | undefined} The one in use. */
   #link;
   /** @type {Link | undefined} The one being opened. */
@@ -477,6 +485,12 @@ export class MesaYA {
     return subscription;
   }
 
+  /** @param {string} channel @param {unknown} data @param {{id?: string, signal?: AbortSignal}} [options] */
+  async publish(channel, data, { id = uniqueId(), signal } = {}) {
+    const { position } = await this.#request({ type: "publish", channel, messageId: id, data }, signal);
+    return { position, id };
+  }
+
   authenticate() {
     if (this.#rest === "closed") return Promise.reject(new MesaYAError("closed", "The client was closed."));
     const { promise } = (this.#signingIn ??= new Deferred());
@@ -511,6 +525,8 @@ export class MesaYA {
     clearTimeout(this.#pausing);
     const error = new MesaYAError("closed", "The client was closed.");
     for (const channel of [...this.#channels.values()]) this.#end(channel, error);
+    for (const { answer } of this.#requests.values()) answer.reject(error);
+    this.#requests.clear();
     this.#signingIn?.reject(error);
     this.#update();
   }
@@ -635,6 +651,7 @@ export class MesaYA {
     this.#freshness = { live: welcome.live, asOf: welcome.asOf, lag: welcome.lag, movedAt: link.heardAt, isMoving: true };
     this.#onIdentity(welcome.user);
     for (const channel of this.#channels.values()) if (channel.refused !== link.token) this.#ask(channel);
+    this.#send(() => true);
   }
 
   // Hints, which are not the truth
@@ -735,6 +752,10 @@ export class MesaYA {
       case "unsubscribed":
         if (channel && m.reason) this.#onUnsubscribed(link, channel, m);
         break;
+      case "published":
+        this.#requests.get(m.id)?.answer.resolve(m);
+        this.#requests.delete(m.id);
+        break;
       case "error":
         this.#onError(link, channel, m);
         break;
@@ -800,6 +821,10 @@ export class MesaYA {
       this.#onAuthError(link, error);
       return;
     }
+    if (this.#requests.has(m.id)) {
+      this.#onRequestError(m.id, m, error);
+      return;
+    }
     if (channel && m.id === channel.id) {
       if (m.code === "unavailable") {
         const again = () => channel.id === m.id && this.#channels.get(channel.name) === channel && this.#ask(channel);
@@ -810,6 +835,54 @@ export class MesaYA {
       else this.#end(channel, error);
     }
     this.#events.emit("error", error);
+  }
+
+  /**
+   * Ask for something that may be asked twice: it is sent again on the next link, and when it cannot be answered now.
+   * @param {Json} fields @param {AbortSignal} [signal] @returns {Promise<Json>}
+   */
+  #request(fields, signal) {
+    const answer = new Deferred();
+    const id = ++this.#ids;
+    const message = { ...fields, id };
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#rest === "closed") return Promise.reject(new MesaYAError("closed", "The client was closed."));
+    if (this.#requests.size >= REQUESTS) return Promise.reject(new MesaYAError("too_many_requests", "Too much waits for an answer."));
+    this.#requests.set(id, { message, answer, isPutOff: false });
+    this.#link?.send(message);
+    const abort = () => {
+      this.#requests.delete(id);
+      answer.reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", abort);
+    return answer.promise.finally(() => signal?.removeEventListener("abort", abort));
+  }
+
+  /** @param {number} id @param {Json} m @param {MesaYAError} error */
+  #onRequestError(id, m, error) {
+    const request = this.#requests.get(id);
+    if (request && (m.code === "unavailable" || m.code === "rate_limited")) {
+      request.isPutOff = true;
+      // All at once, so that they keep their order.
+      this.#resending ??= setTimeout(
+        () => this.#send((it) => it.isPutOff),
+        (m.retryIn ?? 1) * 1000 + Math.random() * PAUSES.least,
+      );
+    } else {
+      this.#requests.delete(id);
+      request?.answer.reject(error);
+    }
+  }
+
+  /** Send some of the requests on the link in use. @param {(request: {isPutOff: boolean}) => boolean} isDue */
+  #send(isDue) {
+    clearTimeout(this.#resending);
+    this.#resending = undefined;
+    for (const request of this.#requests.values()) {
+      if (!isDue(request)) continue;
+      request.isPutOff = false;
+      this.#link?.send(request.message);
+    }
   }
 
   /** Wait with a channel for another token. @param {Channel} channel @param {string | null} token @param {MesaYAError} error */

@@ -451,6 +451,96 @@ describe('connections', () => {
   });
 });
 
+describe('requests', () => {
+  const CHAT = 'restaurant:1:chat:u1';
+  const published = (socket, number = 0) => {
+    const { id, messageId } = socket.of('publish')[number];
+    socket.receive({ type: 'published', id, channel: CHAT, messageId, position: `p${number}` });
+  };
+
+  test('what is published resolves with its position, under an id of its own', async () => {
+    const client = await connect();
+    last().welcome();
+    const [one, other] = [client.publish(CHAT, { text: 'Hola' }), client.publish(CHAT, { text: '¿Sí?' }, { id: 'mine' })];
+    published(last(), 1);
+    published(last(), 0);
+    assert.deepEqual(await other, { position: 'p1', id: 'mine' });
+    assert.match((await one).id, /^[0-9a-f]{32}$/);
+    assert.deepEqual(last().of('publish')[1].data, { text: '¿Sí?' });
+  });
+
+  test('what has no answer is sent again on the next connection, under the same id and in its order', async () => {
+    const client = await connect();
+    const sent = ['a', 'b', 'c'].map((text) => client.publish(CHAT, { text }, { id: text }));
+    const first = last().welcome();
+    published(first, 1);
+    first.end();
+    await advance(1);
+    last().welcome();
+    assert.deepEqual(last().of('publish').map((it) => it.messageId), ['a', 'c']);
+    published(last(), 0);
+    published(last(), 1);
+    published(last(), 1);
+    assert.deepEqual((await Promise.all(sent)).map((it) => it.id), ['a', 'b', 'c']);
+  });
+
+  test('what cannot be published now is sent again, when the gateway says so', async () => {
+    const client = await connect();
+    const socket = last().welcome();
+    const sent = client.publish(CHAT, {});
+    const { id } = socket.of('publish')[0];
+    socket.receive({ type: 'error', code: 'rate_limited', message: 'Slowly.', id, channel: CHAT, retryIn: 4 });
+    await advance(3.9);
+    assert.equal(socket.of('publish').length, 1);
+    await advance(1);
+    socket.receive({ type: 'error', code: 'unavailable', message: 'Later.', id, channel: CHAT });
+    await advance(2);
+    assert.equal(socket.of('publish').length, 3);
+    published(socket, 2);
+    assert.equal((await sent).position, 'p2');
+  });
+
+  test('messages that come too often are sent again together, in their order', async () => {
+    const client = await connect();
+    const socket = last().welcome();
+    const sent = ['a', 'b', 'c', 'd'].map((text) => client.publish(CHAT, { text }, { id: text }));
+    published(socket, 0);
+    for (const [number, retryIn] of [[1, 2], [2, 1.5], [3, 1]]) {
+      socket.receive({ type: 'error', code: 'rate_limited', message: 'Slowly.', id: socket.of('publish')[number].id, retryIn });
+    }
+    await advance(3);
+    assert.deepEqual(socket.of('publish').map((it) => it.messageId), ['a', 'b', 'c', 'd', 'b', 'c', 'd']);
+    for (const number of [4, 5, 6]) published(socket, number);
+    await Promise.all(sent);
+  });
+
+  test('what is refused, aborted or left at the end is rejected', async () => {
+    const client = await connect();
+    const socket = last().welcome();
+    const abort = new AbortController();
+    const [refused, aborted, left] = [
+      client.publish(CHAT, {}), client.publish(CHAT, {}, { signal: abort.signal }), client.publish(CHAT, {}),
+    ];
+    socket.receive({ type: 'error', code: 'not_allowed', message: 'No.', id: socket.of('publish')[0].id, channel: CHAT });
+    await assert.rejects(refused, { code: 'not_allowed' });
+    abort.abort(new Error('enough'));
+    await assert.rejects(aborted, { message: 'enough' });
+    await assert.rejects(client.publish(CHAT, {}, { signal: abort.signal }), { message: 'enough' });
+    client.close();
+    await assert.rejects(left, { code: 'closed' });
+    await assert.rejects(client.publish(CHAT, {}), { code: 'closed' });
+    assert.deepEqual(client.said, [], 'whoever has asked knows');
+  });
+
+  test('what waits is bounded', async () => {
+    const client = await connect();
+    const waiting = Array.from({ length: 100 }, () => client.publish(CHAT, {}).catch(() => {}));
+    await assert.rejects(client.publish(CHAT, {}), { code: 'too_many_requests' });
+    client.close();
+    await Promise.all(waiting);
+  });
+});
+
 describe('silence and hints', () => {
   test('after 30 s of silence a visible page pings, and 5 s later it dials', async () => {
     const client = await connect();
