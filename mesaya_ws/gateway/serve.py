@@ -60,13 +60,15 @@ from mesaya_ws.runtime.loop_latency import watch_loop
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.runtime.readiness import Status
+from mesaya_ws.server.clients import Client
 from mesaya_ws.server.dispatcher import Dispatcher
 from mesaya_ws.server.http.app import create_app
+from mesaya_ws.server.http.events import EventServer
 from mesaya_ws.server.http.explain import explain_route
 from mesaya_ws.server.http.serving import serve_http
 from mesaya_ws.server.listener import serve_listeners
 from mesaya_ws.server.publishing import Publisher
-from mesaya_ws.server.websocket.connection import Connection, connection_config
+from mesaya_ws.server.websocket.connection import connection_config
 from mesaya_ws.server.websocket.drain import drain
 from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.serving import WebSocketServer
@@ -107,7 +109,7 @@ class Services:
     feed: Feed
     metrics: Metrics
     status: Status
-    registry: SessionRegistry[Connection]
+    registry: SessionRegistry[Client]
     identities: SessionIdentities
     sign_in: SignIn
     states: WrittenStates
@@ -116,6 +118,7 @@ class Services:
     history: HistoryReader
     appends: Appends
     websockets: WebSocketServer
+    events: EventServer
     checkpoints: Checkpoints | None
     platform_api: "PlatformApi | None"
     live: trio.Event = attrs.field(factory=trio.Event)
@@ -171,7 +174,7 @@ async def _run(
         partial(services.role.render_metrics, render),
         configuration,
         identities.revoke,
-        (explain_route(settings, services.feed, identities.authentication),),
+        (explain_route(settings, services.feed, identities.authentication), services.events.route()),
     )
     async with trio.open_nursery() as clients:
         dispatcher = Dispatcher(
@@ -216,7 +219,7 @@ def _build(
     history = HistoryReader(state, feed)
     appends = Appends(event_log, feed)
     chat = ChatRules(frozenset(settings.attachment_hosts), trio.current_time, now_ms)
-    registry = SessionRegistry[Connection]()
+    registry = SessionRegistry[Client]()
     session_identities = SessionIdentities(_identity_rules(settings), uniform)
     sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
     asked = _SessionServices(
@@ -233,6 +236,7 @@ def _build(
         return Session(id, feed, send_queue, limits, asked, identities=session_identities, chat=chat)
 
     websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
+    events = EventServer(settings, open_session, registry, metrics, status, identities.authentication)
     checkpoints = None if state_log is None else Checkpoints(state_log, event_log, feed, settings, metrics)
     return Services(
         settings,
@@ -250,6 +254,7 @@ def _build(
         history,
         appends,
         websockets,
+        events,
         checkpoints,
         platform_api,
     )
@@ -404,7 +409,7 @@ def _gauges(services: Services) -> Gauges:
     )
 
 
-def _waiting(connections: Collection[Connection]) -> Waiting:
+def _waiting(connections: Collection[Client]) -> Waiting:
     """Return what waits in the send queues; it takes some 0.1 µs for each connection."""
     sizes = [size for connection in connections if (size := connection.waiting_bytes)]
     return Waiting(sum(sizes), len(sizes))

@@ -50,6 +50,7 @@ class Metrics:
     """The counters of one process. Counters with labels have words or tuples as keys."""
 
     connections_open: int = 0
+    event_clients_open: int = 0
     connections_total: int = 0
     client_messages: Counts = Factory(Counter)
     """By type, or by the error code of the answer."""

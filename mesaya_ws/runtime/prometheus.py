@@ -37,6 +37,7 @@ class _Collector(Collector):
         m = self._metrics
         yield _labelled(GaugeMetricFamily, "build_info", "The version that runs.", ("version",), {(self._version,): 1})
         yield GaugeMetricFamily("mesaya_connections", "Open WebSocket connections.", m.connections_open)
+        yield GaugeMetricFamily("mesaya_event_clients", "Open requests for /events.", m.event_clients_open)
         yield CounterMetricFamily("mesaya_connections_opened", "WebSocket connections so far.", m.connections_total)
         yield GaugeMetricFamily("mesaya_subscriptions", "Subscriptions of all connections.", self._hub.subscriptions)
         yield GaugeMetricFamily("mesaya_channels", "Channels with at least one subscription.", self._hub.channels)

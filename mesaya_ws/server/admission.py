@@ -41,13 +41,17 @@ class Admission:
         self._addresses = addresses
         self._authentication = authentication
 
+    def admit_reader(self, address: str | None) -> None:
+        """Count a request for events by HTTP, which costs as much as a handshake. Raises `HeadError`."""
+        if address is not None and not self._addresses.admit_handshake(address, trio.current_time()):
+            raise _TOO_MANY_HANDSHAKES
+
     async def admit(self, head: Head, address: str | None) -> Admitted:
         """Return the answer to a handshake that came from `address` (None: not known). Raises `HeadError`.
 
         It waits only where the issuer's keys must be read first.
         """
-        if address is not None and not self._addresses.admit_handshake(address, trio.current_time()):
-            raise _TOO_MANY_HANDSHAKES
+        self.admit_reader(address)
         answer = accept_websocket(head, self._settings.allowed_origins, auth=self._settings.auth)
         credentials = credentials_of(head)
         if credentials is None or self._authentication is None:

@@ -40,6 +40,9 @@ PROBES = frozenset({"/health", "/health/ready", "/metrics"})
 """What is answered even by an instance that is full: whoever watches it must not take it for dead. With `OPTIONS`, `/`
 is, too: so HAProxy asks by default (`option httpchk`)."""
 
+EVENTS = "/events"
+"""Where events are read by HTTP."""
+
 SPARE_PLACES = 64
 """Connections beyond all that there may be, for telling probes from others, and for answering both."""
 
@@ -185,6 +188,8 @@ class Dispatcher:
                 admitted = await self._admission.admit(head, visit.address)
                 if self.draining:
                     raise _DRAINING
+            elif head.path == EVENTS:
+                self._admission.admit_reader(visit.address)
         except HeadError as error:
             self._metrics.refusals[error.code] += 1
             log.info("request refused", code=error.code, status=int(error.status))

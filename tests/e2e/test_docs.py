@@ -85,6 +85,9 @@ NOT_RUN = {
         "operations.md", "nginx", "proxy_set_header Host"
     ): "a line of the configuration of nginx, which the tests do not bring along",
     block("operations.md", "nginx", "proxy_set_header X-Forwarded-For"): "likewise",
+    block(
+        "http.md", "js", "const events = new EventSource"
+    ): "a browser's; tests/e2e/test_events.py reads as browsers do",
     block("operations.md", "sh", "docker compose up"): "needs a container engine and images; see test_packaging.py",
 }
 NOT_RUN_LINES = {"scripts/test": "runs this test"}

@@ -116,7 +116,7 @@ class Session:
                 case Publish() | Edit() | Delete() | Read() | History() | Block():
                     self._chat(message)
                 case Ping():
-                    self.delivery.send("pong", id=message.id, **self.feed.freshness(), positions=self._positions())
+                    self.delivery.send("pong", id=message.id, **self.feed.freshness(), positions=self.positions())
         except MessageError as error:
             self._send_error(error)
             return error.error.name
@@ -418,7 +418,12 @@ class Session:
         else:
             self.send_queue.offer(result, 1)
 
-    def _positions(self) -> dict[str, str]:
+    @property
+    def is_settled(self) -> bool:
+        """Whether all subscriptions are live: the client has been sent all that it missed, and the snapshots."""
+        return not self.delivery.unsettled
+
+    def positions(self) -> dict[str, str]:
         """Return up to where the client has been sent everything, so that its positions on quiet channels advance."""
         return {
             name: position

@@ -19,6 +19,14 @@ class HttpError:
 
 BAD_REQUEST = HttpError(HTTPStatus.BAD_REQUEST, "bad_request", "The request is not well-formed HTTP/1.1.")
 BAD_HANDSHAKE = HttpError(HTTPStatus.BAD_REQUEST, "bad_handshake", "The handshake is not that of RFC 6455.")
+BAD_CHANNEL = HttpError(
+    HTTPStatus.BAD_REQUEST,
+    "bad_channel",
+    "A channel, the id, or `wait` is none that there can be; the message says which.",
+)
+TOO_MANY_CHANNELS = HttpError(
+    HTTPStatus.BAD_REQUEST, "too_many_channels", "The request names more than MAX_SUBSCRIPTIONS channels."
+)
 BAD_JSON = HttpError(HTTPStatus.BAD_REQUEST, "bad_json", "The body is not a JSON object.")
 UNAUTHORIZED = HttpError(HTTPStatus.UNAUTHORIZED, "unauthorized", "PUBLISH_TOKEN was not sent, or another one was.")
 BAD_TOKEN = HttpError(
@@ -30,6 +38,7 @@ ORIGIN_NOT_ALLOWED = HttpError(
     HTTPStatus.FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect (ALLOWED_ORIGINS)."
 )
 PUBLISH_DISABLED = HttpError(HTTPStatus.FORBIDDEN, "publish_disabled", "PUBLISH_TOKEN is not set.")
+PRIVATE_CHANNEL = HttpError(HTTPStatus.FORBIDDEN, "private_channel", "One of the channels is not open to this client.")
 NOT_FOUND = HttpError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this path.")
 METHOD_NOT_ALLOWED = HttpError(
     HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not one for this path."
@@ -63,6 +72,9 @@ TOO_MANY_OF_ADDRESS = HttpError(
     HTTPStatus.TOO_MANY_REQUESTS,
     "too_many_of_address",
     "The client's address holds MAX_CONNECTIONS_PER_ADDRESS already.",
+)
+TOO_MANY_OF_USER = HttpError(
+    HTTPStatus.TOO_MANY_REQUESTS, "too_many_of_user", "The user holds MAX_CONNECTIONS_PER_USER already."
 )
 TOO_MANY_HANDSHAKES = HttpError(
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -99,11 +111,14 @@ LOG_UNAVAILABLE = HttpError(
 HTTP_ERRORS = (
     BAD_REQUEST,
     BAD_HANDSHAKE,
+    BAD_CHANNEL,
+    TOO_MANY_CHANNELS,
     BAD_JSON,
     UNAUTHORIZED,
     BAD_TOKEN,
     ORIGIN_NOT_ALLOWED,
     PUBLISH_DISABLED,
+    PRIVATE_CHANNEL,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     HEAD_TOO_LATE,
@@ -118,6 +133,7 @@ HTTP_ERRORS = (
     UPGRADE_REQUIRED,
     BAD_VERSION,
     TOO_MANY_OF_ADDRESS,
+    TOO_MANY_OF_USER,
     TOO_MANY_HANDSHAKES,
     HEAD_TOO_LARGE,
     INTERNAL,

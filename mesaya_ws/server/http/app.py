@@ -79,7 +79,7 @@ def create_app(
                 allow_origins=settings.allowed_origins,
                 auth=settings.auth,
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type"],
+                allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
             )
         ],
         exception_handlers={

@@ -7,6 +7,7 @@ what it makes of a client's fault, the log would show as ours; and it goes over 
 """
 
 import logging
+import math
 from http import HTTPStatus
 from time import time
 
@@ -80,7 +81,7 @@ class _Exchange:
         self._scope = scope
         self._writing = trio.Lock()
         self._unsent = b""
-        self._has_begun = self._is_refused = False
+        self._has_begun = self._is_refused = self._is_endless = False
 
     async def run(self, app: ASGIApp, head: Head, trailing_data: bytes, tasks: TaskGroup) -> None:
         """Have `app` answer in `tasks`, and take what the client sends for as long as it may send something."""
@@ -103,6 +104,8 @@ class _Exchange:
             await self._take_body(http, head, trailing_data)
             while await self._stream.receive_some(RECEIVE):
                 pass  # what follows the request is not listened to
+            if self._is_endless:
+                self._scope.cancel()  # the client has hung up
         except BodyError as error:
             if not self._has_begun:  # else the answer goes on: nobody needed the rest of the body
                 self._is_refused = True
@@ -132,6 +135,8 @@ class _Exchange:
         match event:
             case Response():
                 self._has_begun = True
+                if _is_endless(event):
+                    self._is_endless, self._scope.deadline = True, math.inf
                 self._unsent = _head_of(event)  # which goes out with what follows it
             case Body(data=data):
                 data, self._unsent = self._unsent + data, b""
@@ -153,6 +158,11 @@ def _request(head: Head) -> Request:
     fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in head.headers.items()]
     target = head.target.encode("ascii")
     return Request(_STREAM_ID, fields, f"1.{head.minor}", head.method, target, ConnectionState({}))
+
+
+def _is_endless(response: Response) -> bool:
+    """Return whether an answer is a stream of events, which ends when either side wishes it."""
+    return (b"content-type", b"text/event-stream") in response.headers
 
 
 def _head_of(response: Response) -> bytes:

@@ -30,6 +30,7 @@ from mesaya_ws.core.wire.codes import CloseCode
 from mesaya_ws.core.wire.frame_limits import FrameLimiter, FrameLimits, Violation
 from mesaya_ws.core.wire.frames import PING, close_frame
 from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.server.clients import Client
 from mesaya_ws.server.websocket.send_queue import SendQueue
 from mesaya_ws.server.websocket.stream import ClientStream, Receive
 from mesaya_ws.server.websocket.trio_websocket import WebSocket
@@ -104,7 +105,7 @@ class Connection:
         writers: trio.Nursery,
         receive: Receive,
         open_session: Callable[[SendQueue], Session],
-        registry: "SessionRegistry[Connection]",
+        registry: "SessionRegistry[Client]",
         counts: Counter[str],
         violations: Counter[str],
     ) -> None:

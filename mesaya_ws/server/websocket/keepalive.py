@@ -5,11 +5,11 @@ from collections.abc import Set
 import trio
 
 from mesaya_ws.core.feed.hub import YIELD_EVERY
-from mesaya_ws.server.websocket.connection import Connection
+from mesaya_ws.server.clients import Client
 from mesaya_ws.settings import Settings
 
 
-async def keep_alive(connections: Set[Connection], settings: Settings) -> None:
+async def keep_alive(connections: Set[Client], settings: Settings) -> None:
     """Check, for ever, whether the clients are still there: one task for all, as one for each costs 3 kB."""
     period = min(1.0, settings.ping_interval / 4, settings.ping_timeout / 4)
     while True:

@@ -20,6 +20,7 @@ from mesaya_ws.runtime.logs import bind_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.admission import Admitted, Caller
+from mesaya_ws.server.clients import Client
 from mesaya_ws.server.websocket.connection import ABNORMAL, CLIENT, NOBODY, Connection, ConnectionConfig
 from mesaya_ws.server.websocket.receiver import ReadPoller
 from mesaya_ws.server.websocket.traffic import carried
@@ -37,7 +38,7 @@ class WebSocketServer:
 
     config: ConnectionConfig
     open_session: Callable[[str, SendQueue], Session]
-    registry: SessionRegistry[Connection]
+    registry: SessionRegistry[Client]
     metrics: Metrics
     status: Status = field(factory=Status)
     receiver: ReadPoller = field(factory=ReadPoller)
