@@ -8,6 +8,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.described import problem
+
 PATIENCE = 20.0
 """Seconds for the next message to come."""
 
@@ -32,6 +34,7 @@ class Client:
             message: Message = json.loads(self.socket.recv(timeout=PATIENCE))
         except TimeoutError:
             raise AssertionError(f"No message came within {PATIENCE} s.") from None
+        assert (wrong := problem(message)) is None, f"not as described: {wrong}: {message}"
         return message
 
     def ask(self, **message: object) -> Message:

@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.described import problem
+
 
 class EventReader:
     """Reads the events of an answer; `id` is that of the last one, also of one that shows nothing."""
@@ -28,7 +30,10 @@ class EventReader:
                 self.id = id
                 if data:
                     self.name = name
-                    yield json.loads("\n".join(data))
+                    message = json.loads("\n".join(data))
+                    wrong = None if name == "close" else problem(message)
+                    assert wrong is None, f"not as described: {wrong}: {message}"
+                    yield message
                 data, name = [], "message"
                 continue
             field, _, value = text.partition(":")

@@ -149,9 +149,18 @@ def whatever(value: Any, depth: int = 0) -> Any:
     }
 
 
+OPTIONAL: dict[FieldType, FieldType] = {}
+"""By each type of the fields that may be null: what it accepts otherwise."""
+
+
 def optional(kind: FieldType) -> FieldType:
     """Accept null, or what `kind` accepts."""
-    return lambda value: None if value is None else kind(value)
+
+    def kept(value: Any) -> Any:
+        return None if value is None else kind(value)
+
+    OPTIONAL[kept] = kind
+    return kept
 
 
 def withheld(name: str) -> bool:

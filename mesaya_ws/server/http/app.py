@@ -19,6 +19,7 @@ from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import CONTENT_TYPE
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.http.assets import client_routes
+from mesaya_ws.server.http.asyncapi import asyncapi_route
 from mesaya_ws.server.http.broadcast import broadcast_route
 from mesaya_ws.server.http.erase import erase_route
 from mesaya_ws.server.http.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
@@ -71,6 +72,7 @@ def create_app(
             revoke_route(settings, revoke),
             erase_route(settings, publisher),
             *client_routes(),
+            asyncapi_route(),
             *more,
         ],
         middleware=[

@@ -1,0 +1,26 @@
+"""Whether a message of the service is as /asyncapi.json describes it."""
+
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from mesaya_ws.server.http.schemas import SERVICE, event_schemas
+
+
+@cache
+def _validators() -> dict[str, Draft202012Validator]:
+    schemas = {**SERVICE, **{f"event.{about}": schema for about, schema in event_schemas().items()}}
+    return {name: Draft202012Validator(schema) for name, schema in schemas.items()}
+
+
+def problem(message: dict[str, Any]) -> str | None:
+    """Return what is wrong with a message that the service has sent; None: nothing."""
+    kind = message.get("type", "")
+    about, dot, _ = kind.partition(".")
+    validator = _validators().get(f"event.{about}" if dot else kind)
+    if validator is None:
+        return f"no message of type {kind!r} is described"
+    error = best_match(validator.iter_errors(message))
+    return None if error is None else f"{error.json_path}: {error.message}"
