@@ -12,6 +12,8 @@ Each table has one reservation at a time, and its stay goes through these states
     COMPLETED      OCCUPIED     COMPLETED    table BLOCKED, while it is cleared
     COMPLETED      BLOCKED      COMPLETED    a review, or none; table AVAILABLE: over
 
+Before they are seated, some guests ask the restaurant something by chat, which is answered a while later.
+
 What is over is forgotten: the state is at most one stay for each table. It is a function of the last records of each
 entity, so an evening can be taken up from a log (`adopt`) wherever it was broken off.
 """
@@ -21,12 +23,16 @@ from random import Random
 
 from attrs import define
 
+from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT, ConversationKey, Said, chat_record
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.envelope import AUTH, Event, platform_time
 from mesaya_ws.core.platform.provenance import At
 from mesaya_ws.demo.records import Fields, fixed_id, new_id, record
-from mesaya_ws.demo.texts import ANNOUNCEMENTS, COMMENTS
+from mesaya_ws.demo.texts import ANNOUNCEMENTS, CHATS, COMMENTS
 from mesaya_ws.demo.town import Table, Town, table_record
+
+CHATTING = 0.15
+"""How often a guest who is not seated yet asks something, at each step of the stay."""
 
 OCCUPANCY = 0.7
 """The share of tables that have a reservation, once the evening is under way."""
@@ -41,12 +47,18 @@ _PAID = "COMPLETED"
 
 @define
 class _Stay:
-    """A reservation that is not over. `payment` is the last one; of a stay that was `reviewed`, no review follows."""
+    """A reservation that is not over.
+
+    `payment` is the last one; of a stay that was `reviewed`, no review follows. `chat` is the number of the one of
+    `CHATS` that has begun, and `asked` is the id of the question until that is answered.
+    """
 
     table: Table
     reservation: Fields
     payment: Fields | None = None
     reviewed: bool = False
+    chat: int | None = None
+    asked: str | None = None
 
 
 @define
@@ -165,6 +177,8 @@ class Evening:
     def _advance(self, stay: _Stay, now: int) -> NewRecord:
         """Return the next step of a stay: a row of the module's table."""
         random, payment = self._random, stay.payment
+        if (said := self._chat(stay, now)) is not None:
+            return said
         table = self._status.get(stay.table.id, "AVAILABLE")
         match stay.reservation["status"], table:
             case "PENDING", _:
@@ -238,6 +252,23 @@ class Evening:
             "updatedAt": platform_time(now),
         }
         return record("reviews", "created", review["id"], review, now, user=user)
+
+    def _chat(self, stay: _Stay, now: int) -> NewRecord | None:
+        """Return what is said next by chat, if anything is."""
+        random, reservation, restaurant = self._random, stay.reservation, stay.table.restaurant
+        conversation = ConversationKey(restaurant, reservation["userId"])
+        if stay.chat is None:
+            if reservation["status"] not in ("PENDING", "CONFIRMED") or random.random() >= CHATTING:
+                return None
+            stay.chat, stay.asked = random.randrange(len(CHATS)), new_id(random)
+            said = Said(conversation, stay.asked, GUEST, conversation.guest, CHATS[stay.chat][0])
+        elif stay.asked is not None and random.random() < 0.5:
+            answer, owner = CHATS[stay.chat][1], self._owner_of(restaurant)
+            said = Said(conversation, new_id(random), RESTAURANT, owner, answer, reply_to=stay.asked)
+            stay.asked = None
+        else:
+            return None
+        return chat_record(said, platform_time(now))
 
     def _announcement(self, now: int) -> NewRecord:
         title, message = self._random.choice(ANNOUNCEMENTS)

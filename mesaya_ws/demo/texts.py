@@ -53,6 +53,14 @@ COMMENTS = {
 }
 """Comments of guests, by their rating."""
 
+CHATS = (
+    ("¿Tienen silla para bebé?", "Sí, se la dejamos lista junto a la mesa."),
+    ("Llegaremos unos diez minutos tarde.", "No se preocupe, le guardamos la mesa."),
+    ("¿Hay opciones sin gluten?", "Claro, casi toda la carta; avísenos al llegar."),
+    ("¿Se puede entrar con perro?", "En la terraza, con mucho gusto."),
+)
+"""What guests ask before they come, and what the restaurant answers."""
+
 ANNOUNCEMENTS = (
     ("Música en vivo", "Esta noche hay música en vivo desde las 20:00."),
     ("Nuevo menú", "Los restaurantes de la costa estrenan carta de temporada."),

@@ -4,8 +4,9 @@ import trio
 import trio.testing
 
 from mesaya_ws.cli import demo
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import NewRecord
-from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.demo.evening import Evening
 from mesaya_ws.demo.town import build_town
 from tests.fakes import FakeLog
@@ -26,7 +27,7 @@ def by_topic(log, domain):
 
 
 async def test_demo_begins_at_once_and_keeps_its_rate(autojump_clock):
-    log = FakeLog(clock=trio.current_time)
+    log = FakeLog((*TOPICS, CHAT), clock=trio.current_time)
     assert await play(log, 30.2) == [0]
     begun = [record for record in log.appended if record.timestamp < 500]
     assert len(by_topic(log, "restaurants")) == 3
@@ -34,7 +35,7 @@ async def test_demo_begins_at_once_and_keeps_its_rate(autojump_clock):
 
 
 async def test_demo_continues_what_the_log_holds(autojump_clock):
-    log = FakeLog(clock=trio.current_time)
+    log = FakeLog((*TOPICS, CHAT), clock=trio.current_time)
     await play(log, 60)
     count, ids = len(log.appended), {record.key for record in log.appended}
     await play(log, 60)
@@ -46,7 +47,7 @@ async def test_demo_continues_what_the_log_holds(autojump_clock):
 
 
 async def test_demo_waits_for_a_log_that_does_not_answer_and_does_not_hurry_afterwards(autojump_clock, capsys):
-    log = FakeLog(clock=trio.current_time)
+    log = FakeLog((*TOPICS, CHAT), clock=trio.current_time)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play, log, 300)
         await trio.sleep(10.1)
@@ -63,7 +64,7 @@ async def test_demo_waits_for_a_log_that_does_not_answer_and_does_not_hurry_afte
 
 async def test_demo_reads_back_the_end_of_a_long_log_only(autojump_clock, monkeypatch):
     monkeypatch.setattr(demo, "READ_BACK", 3)
-    log = FakeLog(clock=trio.current_time)
+    log = FakeLog((*TOPICS, CHAT), clock=trio.current_time)
     await log.append([NewRecord(topic_of("restaurants"), b"not of the demo")] * 10)
     offsets = []
     read = log.read
@@ -81,7 +82,9 @@ async def test_demo_ends_when_its_parent_has_ended(autojump_clock, monkeypatch):
     parents = iter([10, 10, 10, 1])
     monkeypatch.setattr(demo.os, "getppid", lambda: next(parents))
     with trio.fail_after(math.inf):
-        await demo._demo(FakeLog(clock=trio.current_time).open, Evening(build_town(1, 1)), 1, lambda: None, True)
+        await demo._demo(
+            FakeLog((*TOPICS, CHAT), clock=trio.current_time).open, Evening(build_town(1, 1)), 1, lambda: None, True
+        )
 
 
 def test_demo_names_what_it_cannot_do(run):

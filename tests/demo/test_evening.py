@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from mesaya_ws.core.feed.router import process
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import Disposition, Event, decode
 from mesaya_ws.core.platform.projections import Projections
@@ -50,6 +51,9 @@ class Played:
         self.records.append(record)
         self.outcomes.append(process(decode(record), self.projections))
 
+    def events(self):
+        return [event for record in self.records if isinstance(event := decode(record), Event)]
+
     def messages(self):
         return [message for outcome in self.outcomes for message in outcome.messages]
 
@@ -71,10 +75,9 @@ def test_every_record_is_published_but_those_of_users(played):
 
 
 def test_every_field_of_a_record_is_one_that_the_platform_has(played):
-    for record in played.records:
-        event = decode(record)
-        assert isinstance(event, Event)
-        assert event.unknown == ()
+    events = played.events()
+    assert len(events) == sum(record.topic != CHAT for record in played.records)
+    assert [event for event in events if event.unknown] == []
 
 
 def test_an_evening_shows_everything_that_can_become_of_a_guest(played):
@@ -82,7 +85,7 @@ def test_an_evening_shows_everything_that_can_become_of_a_guest(played):
     assert types >= {
         "restaurant.created", "section.created", "table.created", "menu.created", "table.updated",
         "reservation.created", "reservation.status_changed", "payment.created", "payment.status_changed",
-        "review.created", "announcement.created",
+        "review.created", "announcement.created", "chat.message", "chat.conversation",
     }  # fmt: skip
     changed = [message.data for message in played.messages() if message.type == "reservation.status_changed"]
     assert {data["newStatus"] for data in changed} == {
@@ -96,8 +99,7 @@ def test_an_evening_shows_everything_that_can_become_of_a_guest(played):
 
 def test_a_table_has_one_guest_at_a_time_and_is_occupied_only_while_one_is_there(played):
     guests, occupied = {}, set()
-    for record in played.records:
-        event = decode(record)
+    for event in played.events():
         if event.entity == "reservation":
             table, status = event.data["tableId"], event.data["status"]
             if event.what == "created":
@@ -118,8 +120,7 @@ def test_a_table_has_one_guest_at_a_time_and_is_occupied_only_while_one_is_there
 
 def test_guests_reserve_for_a_time_to_come_and_within_the_capacity_of_the_table(played):
     capacity = {table.id: table.capacity for restaurant in played.town.restaurants for table in restaurant.tables}
-    for record in played.records:
-        event = decode(record)
+    for event in played.events():
         if event.entity == "reservation" and event.what == "created":
             assert event.data["reservationTime"] > event.timestamp
             assert 1 <= event.data["numberOfGuests"] <= capacity[event.data["tableId"]]
@@ -157,7 +158,7 @@ def test_an_evening_that_is_taken_up_begins_nothing_anew_and_ends_what_was_begun
     assert len(played.records) == before
     assert played.tables() == statuses
     played.play(evening, 1500)
-    ids = [decode(record).id for record in played.records if b'"event_type":"created"' in record.value]
+    ids = [event.id for event in played.events() if event.what == "created"]
     reviews = {orjson.loads(record.value)["entity_id"] for record in played.records if "reviews" in record.topic}
     ids = [id for id in ids if id not in reviews]
     assert len(set(ids)) == len(ids)
@@ -194,3 +195,14 @@ def test_a_table_that_was_left_occupied_is_freed():
     assert played.tables()[table.id] == "available" or any(
         one["tableId"] == table.id for one in played.projections.entities["reservation"].alive.values()
     )
+
+
+def test_what_a_guest_asks_is_answered_by_the_restaurant(played):
+    said = [message.data for message in played.messages() if message.type == "chat.message"]
+    asked = {data["messageId"]: data for data in said if data["from"] == "guest"}
+    answers = [data for data in said if data["from"] == "restaurant"]
+    assert 0 < len(answers) <= len(asked)
+    owners = {restaurant.id: restaurant.owner.id for restaurant in played.town.restaurants}
+    for answer in answers:
+        assert asked[answer["replyTo"]]["userId"] == answer["userId"]
+        assert answer["authorId"] == owners[answer["restaurantId"]]
