@@ -225,10 +225,14 @@ def _event(about: str) -> Schema:
     }
 
 
+_WITH_ALL_FIELDS = frozenset({"reservation", "payment"})
+"""Entities that are shown with all of their fields: null is what is not known."""
+
+
 def _data(entity: Entity) -> Schema:
     """Return the schema of an entity's fields: of these types where they are there; the platform may add others."""
     properties = {
-        name: _of_field(kind, is_optional=entity.name == "reservation")
+        name: _of_field(kind, is_optional=entity.name in _WITH_ALL_FIELDS)
         for name, kind in entity.fields.items()
         if kind is not never
     }

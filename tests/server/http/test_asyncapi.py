@@ -140,3 +140,11 @@ async def test_description_is_served():
     answer = await Service().get("/asyncapi.json")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json == document()
+
+
+@pytest.mark.parametrize("about", ["reservation", "payment"])
+def test_fields_that_are_not_known_may_be_null(about):
+    channel = "user:u1:notifications"
+    data = {f"{about}Id": "x1", "createdAt": None, "status": None, "date": None, "amount": None}
+    event = {"type": f"{about}.created", "channel": channel, "position": "p", "timestamp": "t", "data": data}
+    assert problem(event) is None
