@@ -3,7 +3,7 @@
 import click
 
 from mesaya_ws import __version__
-from mesaya_ws.cli import check, demo, explain, produce, serve, tail, token
+from mesaya_ws.cli import chat, check, demo, explain, produce, serve, tail, token
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,6 +19,7 @@ for command in (
     demo.demo,
     explain.explain,
     tail.tail,
+    chat.chat,
     check.check,
     token.token,
 ):

@@ -13,10 +13,14 @@ One connection is used at a time, by one task (`_connect`). The states of a sess
     moving        the first one is closed          connecting    the second task goes on trying
     any           the context ends                 over          the WebSocket is closed with 1000
 
+Events wait until they are taken from the session, and with them all that comes after. Only while a request of the same
+program is to be answered, the connection is read on, so that the answer can come: then events are kept, some at most.
+
 Who gets its tokens by a function is renewed on the connection in use, at `token_expiring`; and if it was too late for
 that, what had ended begins again from where it was. A token that is refused is followed by another one, once.
 """
 
+import math
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection
@@ -29,13 +33,25 @@ from attrs import Factory, define, field
 from trio_websocket import ConnectionClosed, WebSocketConnection
 from wsproto.utilities import ProtocolError
 
+from mesaya_ws.client.chat import Chat
 from mesaya_ws.client.connection import NotConnectedError, RefusedError, open_connection, require_websocket_url
 from mesaya_ws.client.credentials import Credentials, Token, require_token
 from mesaya_ws.client.events import Connected, Disconnected, Event, Notice, Subscribed
+from mesaya_ws.client.requests import RequestError, Requests
 from mesaya_ws.core.wire.codes import BAD_TOKEN, CLOSE_CODES, NOT_SUBSCRIBED, UNAVAILABLE
 from mesaya_ws.runtime.exceptions import first
 
-__all__ = ["Connected", "Disconnected", "Event", "Notice", "RefusedError", "Session", "Subscribed", "connect"]
+__all__ = [
+    "Connected",
+    "Disconnected",
+    "Event",
+    "Notice",
+    "RefusedError",
+    "RequestError",
+    "Session",
+    "Subscribed",
+    "connect",
+]
 
 MAX_BACKOFF = 30.0
 """Seconds between two attempts to connect, at most."""
@@ -43,6 +59,9 @@ MAX_BACKOFF = 30.0
 PING_INTERVAL = 20.0
 """Seconds between two pings. Their answers move the positions of quiet channels on, before the log removes what they
 point to. If nothing at all is received for twice as long, the connection counts as broken."""
+
+MAX_KEPT = 10_000
+"""Events that are kept while a request is to be answered; past that, the connection waits until they are taken."""
 
 CLOSE_TIMEOUT = 2.0
 """Seconds that the closing handshake of a connection may take."""
@@ -77,6 +96,14 @@ class Session:
     """The channels whose subscriptions ended with a token; they begin again with the next one."""
     _renewal: trio.Event = Factory(trio.Event)
     """Set when another token is needed for the connection in use."""
+    _requests: Requests = field(init=False)
+    _kept: dict[str, str] = Factory(dict)
+    """By channel, the position of the last event that is kept and has not been taken."""
+    _moved: trio.Event = Factory(trio.Event)
+    """Set when an event was taken, or a request begins."""
+
+    def __attrs_post_init__(self) -> None:
+        self._requests = Requests(self._send, self._wake)
 
     # Public attributes and methods
 
@@ -102,7 +129,12 @@ class Session:
         """Receive nothing more of a channel, and forget the position on it."""
         self._channels.pop(channel, None)
         self.positions.pop(channel, None)
+        self._kept.pop(channel, None)
         await self._send({"type": "unsubscribe", "channel": channel})
+
+    def chat(self, restaurant: str, user: str) -> Chat:
+        """Return the conversation of a user with a restaurant; to receive its events, subscribe to its `channel`."""
+        return Chat(self._requests.ask, restaurant, user)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -113,10 +145,13 @@ class Session:
             event = await self._events.receive()
         except trio.EndOfChannel:
             raise StopAsyncIteration from None
+        self._wake()
         if isinstance(event, RefusedError):
             raise event
         if event.position is not None and event.channel in self._channels:
             self.positions[event.channel] = event.position
+            if self._kept.get(event.channel) == event.position:
+                del self._kept[event.channel]
         return event
 
     # The connection
@@ -131,7 +166,8 @@ class Session:
             refused = first(group)
         async with self._deliver:
             if refused is not None:
-                await self._deliver.send(refused)
+                self._requests.end(refused)
+                self._deliver.send_nowait(refused)
 
     async def _close(self) -> None:
         """Close the connection in order, at the end of the context: the gateway need not wait for a timeout."""
@@ -201,6 +237,7 @@ class Session:
                 for channel in list(self._channels):
                     if channel in self._channels:
                         await self._send(self._subscription(channel))
+                await self._requests.send_again()
                 while True:
                     with trio.fail_after(2 * PING_INTERVAL):
                         message = await websocket.get_message()
@@ -235,14 +272,17 @@ class Session:
 
     def _subscription(self, channel: str) -> dict[str, Any]:
         message: dict[str, Any] = {"type": "subscribe", "channel": channel}
-        if channel in self.positions:
-            message["position"] = self.positions[channel]
+        position = self._kept.get(channel, self.positions.get(channel))
+        if position is not None:
+            message["position"] = position
         elif self._channels[channel]:
             message["snapshot"] = True
         return message
 
     async def _on_message(self, message: dict[str, Any]) -> None:
         """Handle a message of the gateway: deliver it as an event, or act on what it says of the connection."""
+        if self._requests.take(message):
+            return
         match message:
             case {"type": "welcome"}:
                 self._failures = 0
@@ -253,7 +293,7 @@ class Session:
                 # While the next connection is being opened, this one is still used.
                 self._connecting.start_soon(self._connect)
             case {"type": "pong", "positions": dict(positions)}:
-                self.positions.update((name, at) for name, at in positions.items() if name in self._channels)
+                self.positions.update((name, at) for name, at in positions.items() if self._has_taken_all(name))
             case {"type": "token_expiring"}:
                 self._renewal.set()
             case {"type": "authenticated"}:
@@ -280,7 +320,7 @@ class Session:
             case {"type": str(kind), "channel": str(channel), "position": str(position), "data": data}:
                 await self._deliver_gap(channel, message)
                 event = Event(channel, kind, data, message.get("timestamp"), position, message.get("complete"))
-                await self._deliver.send(event)
+                await self._keep(event)
             case _:
                 pass  # an answer that is out of date, or a message of a newer gateway
 
@@ -291,7 +331,7 @@ class Session:
         """
         if channel not in self._channels:
             return
-        if position is not None and channel in self.positions:
+        if position is not None and channel in self.positions and self._has_taken_all(channel):
             self.positions[channel] = position
         if reason == "rights_changed" or not self._credentials.can_renew:
             raise RefusedError(reason, f"The gateway has ended the subscription to {channel!r}: {reason}.")
@@ -304,13 +344,31 @@ class Session:
         if recovered is False:
             # A snapshot follows. If the connection breaks before, the old position brings it on the next one.
             await self._deliver_gap(channel, message)
-        elif channel in self.positions or not self._channels[channel]:
+        elif self._has_taken_all(channel) and (channel in self.positions or not self._channels[channel]):
             # Before its snapshot has arrived, a channel has no position to resume from.
             self.positions[channel] = position
 
     async def _deliver_gap(self, channel: str, message: dict[str, Any]) -> None:
         if message.get("recovered") is False:
-            await self._deliver.send(Event(channel, "gap", message.get("reason")))
+            await self._keep(Event(channel, "gap", message.get("reason")))
+
+    async def _keep(self, event: Event) -> None:
+        """Keep an event until it is taken; wait for that, unless a request is to be answered."""
+        self._deliver.send_nowait(event)
+        if event.position is not None:
+            self._kept[event.channel] = event.position
+        while (kept := self._deliver.statistics().current_buffer_used) and not (
+            self._requests.are_pending and kept < MAX_KEPT
+        ):
+            await self._moved.wait()
+
+    def _has_taken_all(self, channel: str) -> bool:
+        """Return whether a channel is subscribed, and no event of it waits to be taken."""
+        return channel in self._channels and channel not in self._kept
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = trio.Event()
 
 
 async def _close(websocket: WebSocketConnection) -> None:
@@ -367,7 +425,7 @@ async def connect(
     require_websocket_url(url)
     if isinstance(token, str):
         require_token(token)
-    deliver, events = trio.open_memory_channel[Event | RefusedError](0)
+    deliver, events = trio.open_memory_channel[Event | RefusedError](math.inf)
     async with trio.open_nursery() as nursery:
         credentials = Credentials(token, user, tuple(roles))
         session = Session(url, dict(positions or {}), tls, notify, deliver, events, credentials=credentials)

@@ -1,6 +1,6 @@
 import pytest
 
-from mesaya_ws.cli import tail
+from mesaya_ws.cli.connecting import ConnectionReporter, read_token
 from mesaya_ws.client.session import Connected, Disconnected, Subscribed
 
 
@@ -26,7 +26,7 @@ def test_tail_wants_an_authority_that_it_can_use(run, tmp_path):
 
 
 def test_each_change_of_the_connection_is_reported_once(capsys):
-    teller = tail._Teller("ws://h/ws")
+    teller = ConnectionReporter("ws://h/ws")
     for notice in (
         Disconnected("nothing listens there"),
         Disconnected("nothing listens there"),
@@ -50,13 +50,13 @@ def test_each_change_of_the_connection_is_reported_once(capsys):
 
 
 def test_what_may_be_secret_in_a_url_is_not_repeated(capsys):
-    teller = tail._Teller("wss://ann:hunter2@h:9/ws?token=hunter2")
+    teller = ConnectionReporter("wss://ann:hunter2@h:9/ws?token=hunter2")
     teller.report(Disconnected("nothing listens there"))
     assert capsys.readouterr().err == "mesaya-ws: not connected to wss://h:9/ws: nothing listens there; trying again.\n"
 
 
 async def test_silence_is_told_when_nothing_else_was(capsys, autojump_clock):
-    teller = tail._Teller("ws://h/ws")
+    teller = ConnectionReporter("ws://h/ws")
     await teller.tell_of_silence()
     assert capsys.readouterr().err == "mesaya-ws: nothing answers at ws://h/ws yet; trying again.\n"
     await teller.tell_of_silence()
@@ -80,7 +80,7 @@ def test_tail_says_that_a_file_holds_no_token_and_does_not_repeat_it(run, tmp_pa
 async def test_token_is_read_anew_each_time(tmp_path):
     path = tmp_path / "token"
     with pytest.raises(OSError, match="No such file"):
-        await tail._read_token(path)
+        await read_token(path)
     for token in ("a.b.c", "d.e.f"):
         path.write_text(f"{token}\n")
-        assert await tail._read_token(path) == token
+        assert await read_token(path) == token

@@ -153,3 +153,35 @@ def test_gateway_that_dies_before_its_answer_leaves_a_retry_that_is_delivered_on
         while not told or told[-1] != "m2":
             told.append(next_of(owner, "chat.message")["data"]["messageId"])
     assert told == ["m1", "m2"]
+
+
+def test_command_writes_the_lines_of_standard_input_and_the_client_is_the_other_side(start_gateway, tmp_path):
+    import trio
+
+    from mesaya_ws.client import connect
+
+    gateway = start_gateway()
+    produce(tmp_path, [restaurant("r1", "o1")])
+    port = str(gateway.port)
+    asked = run(tmp_path, "chat", "r1", "u1", stdin="Hello\n\nIs the terrace open?\n", PORT=port)
+    assert asked.returncode == 0, asked.stderr
+
+    async def answer():
+        async with connect(gateway.url, user="o1", roles=("OWNER",)) as session:
+            chat = session.chat("r1", "u1")
+            await session.subscribe(chat.channel, snapshot=True)
+            with trio.fail_after(20):
+                async for event in session:
+                    if event.type == "snapshot":
+                        *_, last = event.data["messages"]
+                        await chat.read(last["position"])
+                        await chat.publish("It is.", reply_to=last["messageId"])
+                        await chat.edit(last["messageId"], "x")
+
+    with pytest.raises(BaseExceptionGroup) as raised:
+        trio.run(answer)
+    assert "its own side" in str(raised.value.exceptions[0])
+    with connected(gateway.url) as client:
+        signed_in(client, "u1")
+        state = client.ask(type="history", channel=CONVERSATION)
+    assert [each["text"] for each in state["messages"]] == ["Hello", "Is the terrace open?", "It is."]

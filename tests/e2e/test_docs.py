@@ -51,7 +51,11 @@ FLOOR_PLAN = block("javascript-client.md", "html", "<!doctype html>")
 IMPORT = 'import { MesaYA } from "http://localhost:8080/client/mesaya-ws.js";\n\n'
 JAVASCRIPT = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws");')
 SIGNING_IN = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws", {{')
-PYTHON = block("python-client.md", "python", "import trio")
+PYTHON, PYTHON_CHAT = [
+    text
+    for name, kind, text in SHOWN
+    if (name, kind) == ("python-client.md", "python") and text.startswith("import trio")
+]
 PYTHON_TOKEN = block("python-client.md", "python", "async def fetch_token")
 ENDED = block("protocol.md", "json", '{ "type": "unsubscribed"')
 EMIT = block("backend.md", "ts", "this.client.emit")
@@ -72,6 +76,7 @@ RUN = [
     JAVASCRIPT,
     SIGNING_IN,
     PYTHON,
+    PYTHON_CHAT,
     PYTHON_TOKEN,
     ENDED,
     EMIT,
@@ -425,6 +430,18 @@ def test_subscription_that_ends_with_its_token_is_told_as_shown(start_gateway):
         client.subscribe(shown["channel"])
         told = client.receive()
     assert told | {"position": ""} == shown | {"position": ""}
+
+
+def test_python_client_takes_part_in_a_chat(start_gateway, tmp_path):
+    gateway = start_gateway()
+    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": "r1", "data": {"name": "R"}}
+    produce(tmp_path, [{"topic": "mesa-ya.restaurants.events", "value": value}])
+    gateway.until(lambda: gateway.metric("mesaya_records_total") == 1, PATIENCE, "it has read the restaurant")
+    program = [sys.executable, "-c", to_gateway(PYTHON_CHAT, gateway.port)]
+    done = subprocess.run(
+        program, cwd=tmp_path, env=environment({}), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.stdout == "['Is the terrace open?']\n", done.stderr
 
 
 def test_emitted_record_has_the_key_of_its_entity(tmp_path):
