@@ -1,14 +1,14 @@
 import attrs
 
-from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.settings import GROUPS, Settings, followed
 
 
 def test_what_is_followed():
-    assert followed(Settings(kafka_topics=("a", "b"))) == ("a", "b", CHAT)
+    assert followed(Settings(kafka_topics=("a", "b"))) == ("a", "b", CHAT, ACKS)
     asking = Settings(kafka_topics=("a", "b"), platform_api_url="http://backend:3000/api/v1")
-    assert followed(asking) == ("a", "b", CHAT, PARENTS)
+    assert followed(asking) == ("a", "b", CHAT, ACKS, PARENTS)
 
 
 def test_no_topic_is_followed_twice():
@@ -16,6 +16,7 @@ def test_no_topic_is_followed_twice():
         "a",
         PARENTS,
         CHAT,
+        ACKS,
     )
 
 

@@ -22,6 +22,15 @@ class Event:
 
 
 @frozen
+class Acknowledged:
+    """A reservation was acknowledged `by` a user first, `at` some time of the log (RFC 3339)."""
+
+    reservation: str
+    by: str
+    at: str
+
+
+@frozen
 class Connected:
     """The gateway has sent `welcome`; `connection` is the id of the connection in the gateway's log."""
 

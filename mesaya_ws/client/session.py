@@ -36,7 +36,7 @@ from wsproto.utilities import ProtocolError
 from mesaya_ws.client.chat import Chat
 from mesaya_ws.client.connection import NotConnectedError, RefusedError, open_connection, require_websocket_url
 from mesaya_ws.client.credentials import Credentials, Token, require_token
-from mesaya_ws.client.events import Connected, Disconnected, Event, Notice, Subscribed
+from mesaya_ws.client.events import Acknowledged, Connected, Disconnected, Event, Notice, Subscribed
 from mesaya_ws.client.requests import RequestError, Requests
 from mesaya_ws.core.wire.codes import BAD_TOKEN, CLOSE_CODES, NOT_SUBSCRIBED, UNAVAILABLE
 from mesaya_ws.runtime.exceptions import first
@@ -135,6 +135,14 @@ class Session:
     def chat(self, restaurant: str, user: str) -> Chat:
         """Return the conversation of a user with a restaurant; to receive its events, subscribe to its `channel`."""
         return Chat(self._requests.ask, restaurant, user)
+
+    async def ack(self, reservation: str) -> Acknowledged:
+        """Take note of a reservation, for its restaurant; return who was the first to, and when.
+
+        It is sent until it is answered, as by `chat`. Raises `RequestError` for refusals.
+        """
+        answer = await self._requests.ask({"type": "reservation.ack", "reservationId": reservation})
+        return Acknowledged(answer["reservationId"], answer["by"], answer["at"])
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self

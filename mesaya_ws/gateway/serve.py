@@ -29,7 +29,8 @@ from mesaya_ws.core.feed.written import WrittenStates
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
-from mesaya_ws.core.log.records import BEGINNING
+from mesaya_ws.core.log.records import BEGINNING, Record
+from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.chat import ChatRules
@@ -47,6 +48,7 @@ from mesaya_ws.gateway.driver import EVENTS_AHEAD
 from mesaya_ws.gateway.history import HistoryReader
 from mesaya_ws.gateway.identity_tasks import Identities, build_identities
 from mesaya_ws.gateway.ingest import ingest, report
+from mesaya_ws.gateway.reminders import Reminders
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.gateway.state import State
@@ -100,7 +102,7 @@ class Services:
     """The parts of one gateway that several of its tasks share.
 
     `live` is set once the history of the log has been read, `stopping` when the gateway must stop. `checkpoints` are
-    None without CHECKPOINT_TOPIC, `platform_api` is without PLATFORM_API_URL.
+    None without CHECKPOINT_TOPIC, `platform_api` is without PLATFORM_API_URL, `reminders` are without ACK_REMIND.
     """
 
     settings: Settings
@@ -117,6 +119,7 @@ class Services:
     state: State
     history: HistoryReader
     appends: Appends
+    reminders: Reminders | None
     websockets: WebSocketServer
     events: EventServer
     checkpoints: Checkpoints | None
@@ -201,16 +204,24 @@ def _build(
     """Build all parts; none of them runs yet."""
     status = Status(not_ready_when=settings.not_ready_when)
     platform_api = _platform_api(event_log, settings, metrics)
+    note = partial(report, metrics, LogLimiter())
+
+    def note_and_remind(record: Record, outcome: Outcome) -> None:
+        note(record, outcome)
+        if reminders is not None:
+            reminders.on_record(record, outcome)
+
     feed = Feed(
         Hub(),
         Window(settings.window_seconds, settings.window_bytes),
         settings.parent_timeout,
-        partial(report, metrics, LogLimiter()),
+        note_and_remind if settings.ack_remind else note,
         (lambda parent: None) if platform_api is None else platform_api.request_parent,
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
         retention=Retention(settings.history_hours, settings.history_bytes),
     )
+    reminders = Reminders(event_log, feed, settings.ack_remind) if settings.ack_remind else None
     states = WrittenStates(settings.snapshot_bytes)
     snapshots = SnapshotRenderer(feed, states)
     # A worker that relieves another one begins while that one still has its folder.
@@ -253,6 +264,7 @@ def _build(
         state,
         history,
         appends,
+        reminders,
         websockets,
         events,
         checkpoints,
@@ -303,6 +315,8 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(services.history.run)
     nursery.start_soon(services.snapshots.run)
     nursery.start_soon(services.appends.run)
+    if services.reminders is not None:
+        nursery.start_soon(services.reminders.run, services.live)
     nursery.start_soon(services.sign_in.run)
     nursery.start_soon(services.websockets.receiver.run)
     nursery.start_soon(keep_alive, services.registry.connections, services.settings)

@@ -1,8 +1,8 @@
-"""Settings of what clients bring in: chat."""
+"""Settings of what clients bring in: chat, acknowledged news."""
 
 import typed_settings as ts
 
-from mesaya_ws.settings.validators import plain_hosts
+from mesaya_ws.settings.validators import plain_hosts, within
 
 
 @ts.settings(frozen=True, slots=False)
@@ -13,4 +13,9 @@ class InteractionSettings:
         default=(),
         validator=plain_hosts,
         help="Hosts that attachments of chat messages may point to (https), separated by commas; none: no attachments.",
+    )
+    ack_remind: float = ts.option(
+        default=0.0,
+        validator=within(0, 86_400),
+        help="Seconds after which a new reservation is sent again that nobody has acknowledged, three times; 0: never.",
     )

@@ -5,6 +5,7 @@ import trio
 import trio.testing
 
 from mesaya_ws.client import requests
+from mesaya_ws.client.events import Acknowledged
 from mesaya_ws.client.requests import RequestError
 from mesaya_ws.client.session import RefusedError, connect
 from tests.client.test_session import Gateway, hear, say
@@ -149,3 +150,18 @@ async def test_history_is_a_page():
     assert (page.messages, page.before, page.complete) == ([1, 2], None, False)
     [[asked]] = gateway.heard
     assert (asked["before"], asked["limit"]) == ("p9", 2)
+
+
+async def test_acknowledgement_says_who_was_first():
+    async def script(websocket, heard):
+        await say(websocket, type="welcome")
+        asked = await hear(websocket, heard)
+        await say(websocket, type="acknowledged", id=asked["id"], reservationId="x1", by="o1", at="t")
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        with trio.fail_after(5):
+            assert await session.ack("x1") == Acknowledged("x1", "o1", "t")
+    [[asked]] = gateway.heard
+    assert (asked["type"], asked["reservationId"]) == ("reservation.ack", "x1")

@@ -5,7 +5,7 @@ import orjson
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
@@ -23,7 +23,7 @@ class SharedLog:
     def __init__(self):
         self.now = NOW
         self.records = []
-        self.ends = dict.fromkeys((*TOPICS, CHAT), 0)
+        self.ends = dict.fromkeys((*TOPICS, CHAT, ACKS), 0)
 
     def append(self, topic, value, key=None):
         self.now += 1

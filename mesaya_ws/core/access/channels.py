@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from attrs import frozen
 
-from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT
 from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 
@@ -29,7 +29,7 @@ def _kind(name: str, *domains: str, own: tuple[str, ...] = (), has_history: bool
 RESTAURANT_KINDS = {
     kind.name: kind
     for kind in (
-        _kind("reservations", "reservations", "payments", "restaurants", has_history=True),
+        _kind("reservations", "reservations", "payments", "restaurants", own=(ACKS,), has_history=True),
         _kind(
             "tables",
             *("tables", "sections", "section-objects", "objects", "restaurants"),

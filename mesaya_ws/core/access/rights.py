@@ -23,6 +23,8 @@ class Action(StrEnum):
     SPEAK = "speak"
     """Write in a conversation: publish, edit, delete, mark as read."""
     BLOCK = "block"
+    ACKNOWLEDGE = "acknowledge"
+    """Take note of a new reservation, for the restaurant."""
 
 
 class Relation(Enum):
@@ -47,7 +49,7 @@ RIGHTS: Mapping[str, Mapping[Action, frozenset[Relation]]] = {
     "menu": {Action.SUBSCRIBE: _EVERYBODY},
     "reviews": {Action.SUBSCRIBE: _EVERYBODY},
     "info": {Action.SUBSCRIBE: _EVERYBODY},
-    "reservations": {Action.SUBSCRIBE: _RESTAURANT},
+    "reservations": {Action.SUBSCRIBE: _RESTAURANT, Action.ACKNOWLEDGE: _RESTAURANT},
     "notifications": {Action.SUBSCRIBE: _USER},
     "chat": {
         Action.SUBSCRIBE: _RESTAURANT | _USER,

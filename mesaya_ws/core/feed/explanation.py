@@ -13,6 +13,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import RIGHTS, Action, Facts, Relation, may
 from mesaya_ws.core.feed.pieces import data_in_pieces
 from mesaya_ws.core.feed.router import WIDE, is_wide, process
+from mesaya_ws.core.interactions.acknowledgements import AckRecord
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Decoded, Disposition, Event, Interaction, Rejected, decode
@@ -86,8 +87,9 @@ def _understood(event: Decoded) -> Explanation | None:
     if isinstance(event, Rejected):
         return None
     if isinstance(event, Interaction):
-        id = getattr(event.said, "id", "")
-        understood: Explanation = {"entity": "chat", "event": type(event.said).__name__.lower(), "id": id}
+        id = getattr(event.said, "id", getattr(event.said, "reservation", ""))
+        entity = "acknowledgement" if isinstance(event.said, AckRecord) else "chat"
+        understood: Explanation = {"entity": entity, "event": type(event.said).__name__.lower(), "id": id}
         return understood | {"timestamp": event.timestamp, "fields": event.said._asdict()}
     shown: Explanation = {"entity": event.entity, "event": event.what, "id": event.id, "timestamp": event.timestamp}
     shown["fields"] = event.data

@@ -13,6 +13,7 @@ from mesaya_ws.core.feed.intake import Item
 from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
+from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
 from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.log.ordering import Merge
@@ -117,6 +118,15 @@ class Published:
     def chats(self) -> Chats:
         """All conversations, as of the record that was processed last."""
         return self._projections.chats
+
+    @property
+    def acks(self) -> Acknowledgements:
+        """Which reservations have been acknowledged, as of the record that was processed last."""
+        return self._projections.acks
+
+    def restaurant_of(self, reservation: str) -> str | None:
+        """Return the restaurant of a reservation; None if nothing is known of it, or it was deleted."""
+        return self._projections.place("reservation", self._projections.entities["reservation"].alive.get(reservation))
 
     def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
         """Return messages of a conversation before an offset (None: the latest), and from where to go on."""

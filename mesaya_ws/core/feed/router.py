@@ -7,6 +7,7 @@ an update, an update with another status is a change of status.
 
 from collections.abc import Mapping, Sequence
 
+from mesaya_ws.core.interactions.acknowledgements import AckRecord
 from mesaya_ws.core.platform.entities import IMAGED
 from mesaya_ws.core.platform.envelope import (
     AUTH,
@@ -22,9 +23,10 @@ from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Ste
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.event_dependencies import DependenciesBefore, add_dependencies, dependencies_before
 from mesaya_ws.core.recovery.parents import missing_parent
+from mesaya_ws.core.views.acknowledgements import ack_rule
 from mesaya_ws.core.views.announcements import announcement_rule
 from mesaya_ws.core.views.backfill import backfill_rule
-from mesaya_ws.core.views.chats import interaction_rule
+from mesaya_ws.core.views.chats import chat_rule
 from mesaya_ws.core.views.floor_plan import furniture_rule, object_rule, object_rule_in_steps, section_rule
 from mesaya_ws.core.views.images import (
     ImagesBefore,
@@ -68,7 +70,7 @@ def process(event: Decoded, projections: Projections, *, alone: bool = False) ->
     What depends on what is only determined if others may have taken the records in another order, or not `alone`.
     """
     if not isinstance(event, Event):
-        return interaction_rule(event, projections) if isinstance(event, Interaction) else _rejected(event)
+        return _interaction(event, projections) if isinstance(event, Interaction) else _rejected(event)
     if projections.endings.pending:
         projections.endings.end_all()
     entity = event.entity
@@ -90,6 +92,13 @@ def process(event: Decoded, projections: Projections, *, alone: bool = False) ->
     if outcome.messages and entity != "restaurant" and projections.entities["restaurant"].gone:
         _keep_silent(outcome, _where_open(outcome.messages, projections))
     return _completed(outcome, event, dependencies, projections, is_late=after.is_late)
+
+
+def _interaction(event: Interaction, projections: Projections) -> Outcome:
+    said = event.said
+    if isinstance(said, AckRecord):
+        return ack_rule(said, event, projections)
+    return chat_rule(said, event, projections)
 
 
 def _rejected(event: Rejected) -> Outcome:

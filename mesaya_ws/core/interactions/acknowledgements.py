@@ -2,16 +2,18 @@
 
 | record | while | what follows |
 |---|---|---|
-| `open {reservationId, after_ms}` | the reservation is not known | it is open since then; the first reminder's time comes `after_ms` later |
-| `ack {reservationId, by}` | it is not acknowledged | it is: by that user, at that time |
-| `remind {reservationId, n}` | it is open, n is one more than the last reminder, at most 3, and its time has come | reminded: the next one's time comes `after_ms` later |
+| `open {reservationId, restaurantId, after_ms}` | the reservation is not known | it is open since then; the first reminder's time comes `after_ms` later |
+| `ack {reservationId, restaurantId, by}` | it is not acknowledged | it is: by that user, at that time |
+| `remind {reservationId, restaurantId, n}` | it is open, n is one more than the last reminder, at most 3, and its time has come | reminded: the next one's time comes `after_ms` later |
 | any of these | otherwise | nothing |
 
-A reminder's time has come if the record's own append time says so. An acknowledged reservation never becomes open. What
+The first record of a reservation says which restaurant's it is; those that say another one are nothing. A reminder's
+time has come if the record's own append time says so. An acknowledged reservation never becomes open. What
 is known is forgotten `KEPT` of log time after it became known.
 """  # noqa: E501 - a table
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -31,6 +33,12 @@ KEPT = 7 * 24 * 60 * 60 * 1000
 MAX_REMEMBERED = 100_000
 """Reservations that are remembered; past that, the oldest give way."""
 
+MAX_AFTER = 24 * 60 * 60 * 1000
+"""Milliseconds from one reminder to the next, at most."""
+
+FORGOTTEN_AT_ONCE = 500
+"""Reservations that are forgotten in one go when the topic is created again."""
+
 SWEPT_AT_ONCE = 4
 """What one record makes forget at most, more than it can add."""
 
@@ -39,6 +47,7 @@ class Open(NamedTuple):
     """A reservation is new, and to be told again every `after_ms` until it is acknowledged."""
 
     reservation: str
+    restaurant: str
     after_ms: int
 
 
@@ -46,6 +55,7 @@ class Ack(NamedTuple):
     """A user of the restaurant has taken note of a reservation."""
 
     reservation: str
+    restaurant: str
     by: str
 
 
@@ -53,6 +63,7 @@ class Remind(NamedTuple):
     """The time for reminder number `n` may have come."""
 
     reservation: str
+    restaurant: str
     n: int
 
 
@@ -71,21 +82,26 @@ def read_ack_record(record: Record) -> AckRecord:
 
 def ack_record(said: AckRecord) -> NewRecord:
     """Return the record that says so."""
-    fields: dict[str, Any] = {"type": type(said).__name__.lower(), "reservationId": said.reservation}
+    kind = type(said).__name__.lower()
+    fields: dict[str, Any] = {"type": kind, "reservationId": said.reservation, "restaurantId": said.restaurant}
     match said:
-        case Open(_, after_ms):
+        case Open(_, _, after_ms):
             fields["after_ms"] = after_ms
-        case Ack(_, by):
+        case Ack(_, _, by):
             fields["by"] = by
-        case Remind(_, n):
+        case Remind(_, _, n):
             fields["n"] = n
     return NewRecord(ACKS, orjson.dumps(fields), said.reservation.encode())
 
 
+def _subject(fields: dict[str, Any]) -> tuple[str, str]:
+    return identifier(fields, "reservationId"), identifier(fields, "restaurantId")
+
+
 _READERS: Mapping[str, Callable[[dict[str, Any]], AckRecord]] = {
-    "open": lambda fields: Open(identifier(fields, "reservationId"), whole(fields, "after_ms", 1)),
-    "ack": lambda fields: Ack(identifier(fields, "reservationId"), identifier(fields, "by")),
-    "remind": lambda fields: Remind(identifier(fields, "reservationId"), whole(fields, "n", 1, REMINDERS)),
+    "open": lambda fields: Open(*_subject(fields), whole(fields, "after_ms", 1, MAX_AFTER)),
+    "ack": lambda fields: Ack(*_subject(fields), identifier(fields, "by")),
+    "remind": lambda fields: Remind(*_subject(fields), whole(fields, "n", 1, REMINDERS)),
 }
 
 
@@ -97,6 +113,7 @@ class News:
     """
 
     known_at: int
+    restaurant: str
     after_ms: int = 0
     due_at: int | None = None
     reminded: int = 0
@@ -114,10 +131,15 @@ class Acknowledgements:
 
     def __init__(self) -> None:
         self._news: dict[str, News] = {}
+        self._by_restaurant: dict[str, dict[str, None]] = {}
+        self._original: Acknowledgements | None = None
 
     def get(self, reservation: str) -> News | None:
         """Return what is known of a reservation."""
-        return self._news.get(reservation)
+        news = self._news.get(reservation)
+        if news is None and self._original is not None and (original := self._original.get(reservation)) is not None:
+            news = self._put(reservation, copy(original))
+        return news
 
     def open_ones(self) -> Iterator[tuple[str, News]]:
         """Iterate over what nobody has acknowledged yet."""
@@ -126,23 +148,57 @@ class Acknowledgements:
     def apply(self, said: AckRecord, at: int) -> News | None:
         """Apply a record that was appended `at` some time (ms); return what it changed: None if nothing."""
         self._sweep(at)
-        news = self._news.get(said.reservation)
+        news = self.get(said.reservation)
+        if news is not None and news.restaurant != said.restaurant:
+            return None
         match said:
-            case Open(id, after_ms):
+            case Open(id, restaurant, after_ms):
                 if news is not None:
                     return None
-                news = self._news[id] = News(at, after_ms, at + after_ms)
-            case Ack(id, by):
+                news = self._put(id, News(at, restaurant, after_ms, at + after_ms))
+            case Ack(id, restaurant, by):
                 if news is None:
-                    news = self._news[id] = News(at)
+                    news = self._put(id, News(at, restaurant))
                 if news.by is not None:
                     return None
                 news.by, news.at = by, at
-            case Remind(_, n):
+            case Remind(_, _, n):
                 if news is None or not news.is_open or n != news.reminded + 1 or at < (news.due_at or 0):
                     return None
                 news.reminded, news.due_at = n, at + news.after_ms
         return news
+
+    def of_restaurant(self, restaurant: str) -> Iterator[tuple[str, News]]:
+        """Iterate over what is known of a restaurant's reservations, those known first come first."""
+        return ((id, self._news[id]) for id in self._by_restaurant.get(restaurant, ()))
+
+    def _put(self, id: str, news: News) -> News:
+        self._news[id] = news
+        self._by_restaurant.setdefault(news.restaurant, {})[id] = None
+        return news
+
+    def draft(self) -> "Acknowledgements":
+        """Return acknowledgements that know the same, for one record that is not to change these."""
+        draft = Acknowledgements()
+        draft._original = self
+        return draft
+
+    def discard(self) -> Iterator[None]:
+        """Forget everything, yielding after some of it."""
+        while self._news:
+            for _ in range(min(FORGOTTEN_AT_ONCE, len(self._news))):
+                self._news.popitem()
+            yield
+        self._by_restaurant.clear()
+
+    def rows(self) -> Iterator[tuple[str, Any]]:
+        """Yield what is known, in rows: their ids, and values that JSON can hold."""
+        for id, news in self._news.items():
+            yield id, (news.known_at, news.restaurant, news.after_ms, news.due_at, news.reminded, news.by, news.at)
+
+    def load(self, id: str, value: Any) -> None:
+        """Take in a row. Raises `TypeError` if it is none."""
+        self._put(id, News(*value))
 
     def _sweep(self, at: int) -> None:
         too_many = max(0, len(self._news) - MAX_REMEMBERED)
@@ -150,3 +206,7 @@ class Acknowledgements:
             if at < news.known_at + KEPT and number >= too_many:
                 return
             del self._news[id]
+            of_restaurant = self._by_restaurant[news.restaurant]
+            del of_restaurant[id]
+            if not of_restaurant:
+                del self._by_restaurant[news.restaurant]

@@ -11,3 +11,6 @@ PRESENCE = "mesaya-ws.presence"
 
 ACKS = "mesaya-ws.acks"
 """Topic of our own, of one partition: which reservations have been acknowledged."""
+
+APPEND_TIMES = frozenset({CHAT, ACKS})
+"""The topics whose records' append times decide: producers' times are refused."""

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import orjson
 from attrs import define
 
+from mesaya_ws.core.interactions.acknowledgements import AckRecord, read_ack_record
 from mesaya_ws.core.interactions.chat_records import ChatRecord, read_chat_record
 from mesaya_ws.core.interactions.strict import PoisonError
-from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT
 from mesaya_ws.core.log.records import Record, TooLarge
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data, Dropped, Entity
@@ -89,7 +90,7 @@ class Event:
 class Interaction(NamedTuple):
     """A record of what clients bring in (see `core.interactions`); `timestamp` and `at` are as of an `Event`."""
 
-    said: ChatRecord
+    said: ChatRecord | AckRecord
     timestamp: str
     at: At
 
@@ -189,7 +190,7 @@ def _subject(
     """Return the kind of entity that a record is about, its data, and what happened to it: in either envelope."""
     topic = record.topic
     entities = OF_TOPIC.get(topic)
-    if topic == CHAT:
+    if topic in (CHAT, ACKS):
         return _interaction(record)
     if entities is None:
         return Rejected(Disposition.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
@@ -216,7 +217,7 @@ def _subject(
 
 def _interaction(record: Record) -> Interaction | Rejected:
     try:
-        said = read_chat_record(record)
+        said = read_chat_record(record) if record.topic == CHAT else read_ack_record(record)
     except PoisonError as error:
         return Rejected(Disposition.BAD_FIELD, f"It is skipped: {error}.")
     at = record.timestamp, record.partition, record.offset

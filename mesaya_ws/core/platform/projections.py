@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
-from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.change import After, Backfilled, Before
 from mesaya_ws.core.platform.emptying import empty
@@ -43,6 +44,7 @@ class Projections:
         self.entities = {name: EntityTable(entity) for name, entity in ENTITIES.items()}
         self._announcements = Ranking()
         self.chats = Chats()
+        self.acks = Acknowledgements()
         self.position_at: PositionAt = lambda channel, kind, partition, next_offset: ""
         """Writes a place in one partition as a position of a channel; whoever owns the projections sets it."""
         self._remembered = remembered
@@ -64,7 +66,7 @@ class Projections:
         """
         draft = Projections(self._remembered)
         draft.entities = {name: table.draft() for name, table in self.entities.items()}
-        draft.chats, draft.position_at = self.chats.draft(), self.position_at
+        draft.chats, draft.acks, draft.position_at = self.chats.draft(), self.acks.draft(), self.position_at
         draft._connect(self.users.draft(), self.owners.draft(draft.entities))
         return draft
 
@@ -148,6 +150,8 @@ class Projections:
             yield from entities.rows()
         for id, row in self.chats.rows():
             yield "chat", id, row
+        for id, row in self.acks.rows():
+            yield "ack", id, row
 
     def _latest(self) -> dict[str, Latest[Any]]:
         return {**self.users.latest(), "assigned": self.owners.assigned}
@@ -160,6 +164,8 @@ class Projections:
                 self.entities[entity].load(kind, id, value)
                 if entity == "announcement":
                     self._announcements.put(id, self.entities[entity].newest(id))
+            elif table == "ack":
+                self.acks.load(id, value)
             elif table == "chat":
                 self.chats.load(id, value)
             elif table == "found_owner":
@@ -195,6 +201,8 @@ class Projections:
             announced, self._announcements = self._announcements, announced
         if topic == CHAT:
             yield from self.chats.discard()
+        if topic == ACKS:
+            yield from self.acks.discard()
         yield from self.users.replaced(topic, gone)
         yield from announced.discard()
         yield from empty(*gone)

@@ -1,5 +1,7 @@
 """The platform's topics, and our own one for what its API says."""
 
+from mesaya_ws.core.interactions.topics import ACKS
+
 DOMAINS = (
     "restaurants",
     "sections",
@@ -31,3 +33,6 @@ PARENTS = "mesaya-ws.parents"
 
 REVOCATIONS = "mesaya-ws.revocations"
 """Topic of our own, compacted by user: whose tokens are dead (see `access.revocations`)."""
+
+OWN_TOPICS = frozenset({PARENTS, ACKS})
+"""Topics of our own that feed channels of the platform's: positions leave them out while they do not exist."""

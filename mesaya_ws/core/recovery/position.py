@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from mesaya_ws.core.access.channels import Channel, Kind
 from mesaya_ws.core.log.epochs import Epochs, life_of, tag_of
 from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import OWN_TOPICS
 from mesaya_ws.core.recovery.position_text import TAG_BITS, beginning, check_ids, decode, encode, number
 from mesaya_ws.core.recovery.position_text import BadPositionError as BadPositionError
 
@@ -199,7 +199,7 @@ class Cursor:
     def _pieces(self, topic: str) -> list[bytes]:
         partitions = self._partitions.get(topic)
         if partitions is None:
-            return [] if topic == PARENTS else [b"\0"]
+            return [] if topic in OWN_TOPICS else [b"\0"]
         if self._single:
             return [self._place(partitions[0], 1)]
         count = partitions[-1].number + 1

@@ -25,7 +25,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import OWN_TOPICS
 
 LONGEST = 16_384
 """Characters that a position may have: with the largest offsets, those of some 300 partitions a topic."""
@@ -109,7 +109,7 @@ def decode(text: str, channel: Channel) -> Read:
 def _topic(numbers: Iterator[int], topic: str, bits: int, *, single: bool) -> list[tuple[int, int]]:
     """Take the next offsets of a topic, and their tags, from the numbers. Raises `StopIteration`."""
     tag = (1 << bits) - 1
-    first = next(numbers, 0) if topic == PARENTS else next(numbers)
+    first = next(numbers, 0) if topic in OWN_TOPICS else next(numbers)
     if not single:
         values = [next(numbers) for _ in range(first)]
         return [(value >> bits, value & tag) for value in values]

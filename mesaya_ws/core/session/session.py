@@ -17,6 +17,7 @@ from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest
 from mesaya_ws.core.recovery.verdict import NotReached, Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.session.acknowledging import acknowledge
 from mesaya_ws.core.session.chat import ChatRules
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.identities import RIGHTS_CHANGED, SIGNED_OUT, SessionIdentities
@@ -27,9 +28,9 @@ from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import (
     NO_TOKEN,
+    Acknowledge,
     Auth,
     Block,
-    ChatMessage,
     Delete,
     Edit,
     History,
@@ -114,7 +115,9 @@ class Session:
                 case Auth():
                     self._authenticate(message)
                 case Publish() | Edit() | Delete() | Read() | History() | Block():
-                    self._chat(message)
+                    self._bring_in(self.chat.handle(message, self.identity, self.feed))
+                case Acknowledge():
+                    self._bring_in(acknowledge(message, self.identity, self.feed))
                 case Ping():
                     self.delivery.send("pong", id=message.id, **self.feed.freshness(), positions=self.positions())
         except MessageError as error:
@@ -411,8 +414,8 @@ class Session:
             )
         self.delivery.send("unsubscribed", channel=name, id=message.id)
 
-    def _chat(self, message: ChatMessage) -> None:
-        result = self.chat.handle(message, self.identity, self.feed)
+    def _bring_in(self, result: Command | bytes) -> None:
+        """Append what a client brings in; or send the answer, where there is one already."""
         if isinstance(result, Command):
             self.append(result)
         else:

@@ -20,6 +20,7 @@ from mesaya_ws.core.interactions.chat_records import (
     GUEST,
     RESTAURANT,
     Blocked,
+    ChatRecord,
     ConversationKey,
     Deleted,
     Edited,
@@ -50,9 +51,9 @@ REDACTED_CONVERSATIONS = 1000
 """Conversations of an erased user of which the window is searched: those with the latest records."""
 
 
-def interaction_rule(event: Interaction, projections: Projections) -> Outcome:
+def chat_rule(said: ChatRecord, event: Interaction, projections: Projections) -> Outcome:
     """Apply a record of chat, and return what it says on the conversation and on both inboxes."""
-    said, (at, partition, offset) = event.said, event.at
+    at, partition, offset = event.at
     change = projections.chats.apply(said, partition, offset, at)
     if isinstance(said, Erased):
         outcome = Outcome((), Disposition.PUBLISHED)

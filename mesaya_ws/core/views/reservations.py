@@ -11,6 +11,7 @@ from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.views.acknowledgements import acknowledged
 from mesaya_ws.core.views.contents import Derived, State, View, alive_under
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
@@ -115,7 +116,7 @@ def reservation_contents(restaurant: str, projections: Projections) -> dict[str,
 
 
 def reservations_state(view: View) -> State:
-    """Return the reservations of today, in whatever time zone, and later."""
+    """Return the reservations of today, in whatever time zone, and later; and which new ones are acknowledged."""
     # The earliest "today" there is: UTC-12.
     today = (datetime.fromtimestamp(view.now / 1000, UTC) - timedelta(hours=12)).date().isoformat()
     names = view.projections.names
@@ -124,4 +125,7 @@ def reservations_state(view: View) -> State:
         return None if is_before(data, today) else show_reservation(data, names)
 
     known = alive_under("reservation", "restaurantId", (view.subject,), view.projections)
-    return {"reservations": Derived(known, derive)}
+    state: State = {"reservations": Derived(known, derive)}
+    if acks := acknowledged(view.subject, view.projections):
+        state["acknowledged"] = acks
+    return state

@@ -125,8 +125,16 @@ class Block:
     id: Id = None
 
 
+@frozen
+class Acknowledge:
+    """`{"type": "reservation.ack", "reservationId"}`: the restaurant has taken note of a reservation."""
+
+    reservationId: str  # noqa: N815
+    id: Id = None
+
+
 ChatMessage = Publish | Edit | Delete | Read | History | Block
-ClientMessage = Subscribe | Unsubscribe | Ping | Auth | ChatMessage
+ClientMessage = Subscribe | Unsubscribe | Ping | Auth | Acknowledge | ChatMessage
 TYPES: dict[str, type[ClientMessage]] = {
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
@@ -138,6 +146,7 @@ TYPES: dict[str, type[ClientMessage]] = {
     "read": Read,
     "history": History,
     "block": Block,
+    "reservation.ack": Acknowledge,
 }
 _CONVERTER = strict_converter()
 _POSITION = b'"position":"'

@@ -14,6 +14,7 @@ from mesaya_ws.eventlog.kafka.driver.consumer import reuse_fetch_partitions
 from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.producer import Producer
 from mesaya_ws.eventlog.kafka.reader import Reader
+from mesaya_ws.eventlog.kafka.topic_admin import ACK_CONFIGS as ACK_CONFIGS
 from mesaya_ws.eventlog.kafka.topic_admin import CHAT_CONFIGS as CHAT_CONFIGS
 from mesaya_ws.eventlog.kafka.topic_admin import COMPACTED as COMPACTED
 from mesaya_ws.eventlog.kafka.topic_admin import RETAIN_FOREVER as RETAIN_FOREVER

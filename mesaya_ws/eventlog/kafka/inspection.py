@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError, for_code
 
-from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.interactions.topics import APPEND_TIMES
 from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.trouble import NAMED, Hindrance
@@ -95,7 +95,7 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
     def named(is_so: Callable[[Topic], bool], among: Collection[Topic] = events) -> str:
         return ", ".join(sorted(topic.name for topic in among if topic.exists and is_so(topic)))
 
-    absent = sorted(topic.name for topic in events if not topic.exists and topic.name not in (PARENTS, CHAT))
+    absent = sorted(topic.name for topic in events if not topic.exists and topic.name not in (PARENTS, *APPEND_TIMES))
     if absent:
         yield error(f"these topics do not exist (yet): {', '.join(absent)}.")
     for topic in topics:
@@ -109,7 +109,7 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
         yield warning(f"{names} keeps only the last record of each key, so events vanish: set cleanup.policy=delete.")
     for topic in events:
         kind = topic.configs.get(TIMESTAMP_TYPE, BY_THE_LOG)
-        if topic.name == CHAT and topic.exists and kind != BY_THE_LOG:
+        if topic.name in APPEND_TIMES and topic.exists and kind != BY_THE_LOG:
             yield error(wrong_time(topic.name, kind))
     if names := named(lambda topic: len(topic.copies) > 1):
         yield warning(

@@ -32,6 +32,9 @@ TIMESTAMP_TYPE, BY_THE_LOG = "message.timestamp.type", "LogAppendTime"
 CHAT_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(30 * 24 * 60 * 60 * 1000)}
 """Of the topic of chat, also when other services write there: what is remembered depends on append times."""
 
+ACK_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(8 * 24 * 60 * 60 * 1000)}
+"""Of the topic of acknowledgements: a day longer than they are remembered."""
+
 
 def refusal(admin: KafkaAdminClient, topic: str) -> str | None:
     """Return why nothing may be appended to a topic whose append times decide; None if nothing speaks against it.

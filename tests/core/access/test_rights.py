@@ -86,6 +86,7 @@ def test_table_of_rights(client, name, action):
     allowed = {
         Action.SUBSCRIBE: PUBLIC | PRIVATE[client],
         Action.SPEAK: CONVERSATIONS & PRIVATE[client],
+        Action.ACKNOWLEDGE: {name for name in PRIVATE[client] if name.endswith(":reservations")},
         Action.BLOCK: BLOCKED_BY.get("owner" if client == "roleless" else client, set()),
     }
     expected = name in allowed[action]

@@ -21,46 +21,47 @@ T = 1_790_000_000_000
 
 def test_first_acknowledgement_counts():
     acks = Acknowledgements()
-    assert acks.apply(Ack("x1", "o1"), T).by == "o1"
-    assert acks.apply(Ack("x1", "o2"), T + 1) is None
+    assert acks.apply(Ack("x1", "r1", "o1"), T).by == "o1"
+    assert acks.apply(Ack("x1", "r1", "o2"), T + 1) is None
     assert (acks.get("x1").by, acks.get("x1").at) == ("o1", T)
 
 
 def test_reminder_counts_if_it_is_next_and_due_and_unacknowledged():
     acks = Acknowledgements()
-    acks.apply(Open("x1", 1000), T)
-    assert acks.apply(Open("x1", 5), T + 1) is None
-    assert acks.apply(Remind("x1", 1), T + 999) is None
-    assert acks.apply(Remind("x1", 2), T + 1000) is None
-    assert acks.apply(Remind("x1", 1), T + 1000).reminded == 1
-    assert acks.apply(Remind("x1", 1), T + 2000) is None
-    assert acks.apply(Remind("x1", 2), T + 1999) is None
-    assert acks.apply(Remind("x1", 2), T + 2000).reminded == 2
-    acks.apply(Ack("x1", "o1"), T + 2500)
-    assert acks.apply(Remind("x1", 3), T + 9000) is None
+    acks.apply(Open("x1", "r1", 1000), T)
+    assert acks.apply(Open("x1", "r1", 5), T + 1) is None
+    assert acks.apply(Remind("x1", "r1", 1), T + 999) is None
+    assert acks.apply(Remind("x1", "r1", 2), T + 1000) is None
+    assert acks.apply(Remind("x1", "r1", 1), T + 1000).reminded == 1
+    assert acks.apply(Remind("x1", "r1", 1), T + 2000) is None
+    assert acks.apply(Remind("x1", "r1", 2), T + 1999) is None
+    assert acks.apply(Remind("x1", "r1", 2), T + 2000).reminded == 2
+    acks.apply(Ack("x1", "r1", "o1"), T + 2500)
+    assert acks.apply(Remind("x1", "r1", 3), T + 9000) is None
     assert not list(acks.open_ones())
 
 
 def test_reservation_rests_after_the_third_reminder():
     acks = Acknowledgements()
-    acks.apply(Open("x1", 1), T)
+    acks.apply(Open("x1", "r1", 1), T)
     for n in (1, 2, 3):
-        assert acks.apply(Remind("x1", n), T + n)
+        assert acks.apply(Remind("x1", "r1", n), T + n)
     assert not list(acks.open_ones())
-    assert acks.apply(Ack("x1", "o1"), T + 10).by == "o1"
+    assert acks.apply(Ack("x1", "r1", "o1"), T + 10).by == "o1"
 
 
 def test_reservation_is_forgotten_after_a_week_of_the_log():
     acks = Acknowledgements()
-    acks.apply(Ack("x1", "o1"), T)
-    acks.apply(Ack("x2", "o1"), T + KEPT)
+    acks.apply(Ack("x1", "r1", "o1"), T)
+    acks.apply(Ack("x2", "r1", "o1"), T + KEPT)
     assert acks.get("x1") is None
 
 
+RESTAURANTS = st.sampled_from(["r1", "r1", "r2"])
 RECORDS = st.one_of(
-    st.builds(Open, st.sampled_from(["x1", "x2"]), st.sampled_from([1, 100])),
-    st.builds(Ack, st.sampled_from(["x1", "x2"]), st.sampled_from(["o1", "o2"])),
-    st.builds(Remind, st.sampled_from(["x1", "x2"]), st.integers(1, 3)),
+    st.builds(Open, st.sampled_from(["x1", "x2"]), RESTAURANTS, st.sampled_from([1, 100])),
+    st.builds(Ack, st.sampled_from(["x1", "x2"]), RESTAURANTS, st.sampled_from(["o1", "o2"])),
+    st.builds(Remind, st.sampled_from(["x1", "x2"]), RESTAURANTS, st.integers(1, 3)),
 )
 
 
@@ -91,3 +92,33 @@ def test_record_is_read_as_it_was_written(record):
 def test_any_bytes_are_poison_and_raise_nothing_else(value):
     with pytest.raises(PoisonError):
         read_ack_record(Record(ACKS, 0, 0, T, None, value))
+
+
+def test_record_that_names_another_restaurant_than_the_first_says_nothing():
+    acks = Acknowledgements()
+    acks.apply(Open("x1", "r1", 1000), T)
+    assert acks.apply(Ack("x1", "r2", "o2"), T) is None
+    assert acks.apply(Ack("x1", "r1", "o1"), T).by == "o1"
+    assert [id for id, _ in acks.of_restaurant("r1")] == ["x1"]
+    assert not list(acks.of_restaurant("r2"))
+
+
+@given(st.lists(st.tuples(RECORDS, st.sampled_from([0, 1, KEPT])), max_size=30), st.integers(0, 30))
+def test_replica_that_begins_with_rows_of_another_one_ends_as_it_does(records, cut):
+    whole, half, at = Acknowledgements(), Acknowledgements(), T
+    for number, (record, step) in enumerate(records):
+        at += step
+        if number == cut:
+            for id, row in orjson.loads(orjson.dumps(list(whole.rows()))):
+                half.load(id, row)
+        draft = whole.draft()
+        before = list(whole.rows())
+        drafted = draft.apply(record, at)
+        assert list(whole.rows()) == before, "a draft changes nothing"
+        news = whole.apply(record, at)
+        assert (news is None) == (drafted is None) or step == KEPT
+        if number >= cut:
+            half.apply(record, at)
+    if len(records) > cut:
+        assert list(half.rows()) == list(whole.rows())
+        assert half._by_restaurant == whole._by_restaurant

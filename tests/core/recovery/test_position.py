@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import GLOBAL_KINDS, KINDS, parse_channel
-from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT
 from mesaya_ws.core.log.epochs import REMEMBERED
 from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
@@ -317,7 +317,7 @@ def test_positions_of_many_partitions_are_read(kind):
     """All that this service gives out it understands, up to two hundred partitions of each topic."""
     channel = parse_channel(f"global:{kind.name}" if kind.name in GLOBAL_KINDS else f"restaurant:1:{kind.name}")
     channel = channel or parse_channel(f"user:1:{kind.name}") or parse_channel(f"restaurant:1:{kind.name}:1")
-    made = cursor(200, topics=(*TOPICS, CHAT, PARENTS))
+    made = cursor(200, topics=(*TOPICS, CHAT, ACKS, PARENTS))
     for partition in made.next:
         made.advance(partition, 4_000_000_000 + partition.number)
     position = made.position(channel.name, channel.kind)
