@@ -12,6 +12,7 @@ from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.chat import ChatRules
+from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
 from tests.core.events import NOW, record, user_record
 from tests.core.world import FakeSendQueue, FakeServices
@@ -50,6 +51,7 @@ class Replica:
         self.chat = ChatRules(("files.example",), lambda: self.seconds, lambda: log.now)
         self.seconds = 0.0
         self.sessions = []
+        self.identities = SessionIdentities()
         self.place = 0
         self.feed = Feed(Hub(), Window(300, 1 << 22), 1.0) if feed is None else feed
         self.appended = []
@@ -61,8 +63,12 @@ class Replica:
         return LogMetadata(ends, {None: len(self.log.records) - self.place})
 
     def client(self, user=None, *roles, auth=True):
-        session = Session("c", self.feed, FakeSendQueue(), Limits(auth, 10), self.services, chat=self.chat)
-        session.identity = None if user is None else Identity(user, roles)
+        limits = Limits(auth, 10)
+        session = Session(
+            "c", self.feed, FakeSendQueue(), limits, self.services, identities=self.identities, chat=self.chat
+        )
+        if user is not None:
+            assert session.identify(Identity(user, roles), 0.0)
         self.sessions.append(session)
         return session
 
@@ -89,6 +95,9 @@ class Replica:
         for _ in self.feed.process(self.log.now):
             for _ in self.feed.hub.fan_out():
                 pass
+            if not self.feed.is_mid_record:
+                changes, self.feed.rights_changes = self.feed.rights_changes, []
+                list(self.identities.apply(changes))
         for waiting in list(self.appended):
             session, command, place = waiting
             if self.feed.has_processed(place):

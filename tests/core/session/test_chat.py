@@ -416,6 +416,29 @@ def test_guest_begins_five_conversations_an_hour(place):
     assert last["retryIn"] > 3000
 
 
+def test_owner_who_sells_the_restaurant_receives_nothing_more_of_its_conversations(place):
+    buyer = place.replicas[0].client("o2")
+    for channel in (CHANNEL, OWNERS):
+        ask(place.owner, channel=channel)
+    said(place.owner)
+    ask(buyer, channel=CHANNEL)
+    assert code(buyer) == "unauthorized"
+    place.log.restaurant("r1", "o2", "updated")
+    place.settle()
+    assert {(each["type"], each["channel"], each["reason"]) for each in said(place.owner)} == {
+        ("unsubscribed", CHANNEL, "rights_changed"),
+        ("unsubscribed", OWNERS, "rights_changed"),
+    }
+    ask(buyer, channel=CHANNEL)
+    said(buyer)
+    place.publish(place.guest)
+    place.settle()
+    assert said(place.owner) == []
+    assert answer(buyer)["data"]["text"] == "Hello"
+    place.publish(place.owner, message="m2")
+    assert code(place.owner) == "unauthorized"
+
+
 def test_inbox_holds_the_latest_conversations_first_and_says_that_there_are_more(place):
     for number in range(60):
         key = ConversationKey("r1", f"g{number}")
