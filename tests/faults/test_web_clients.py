@@ -6,6 +6,8 @@ from functools import partial
 import pytest
 import trio
 
+from tests.e2e.node import install, required
+
 from .proxy import Balancer, Proxy
 from .test_clients import closes
 from .test_gateways import kill_and_restart, roll
@@ -15,7 +17,15 @@ from .world import address, until
 pytestmark = pytest.mark.faults
 
 SECRET = "a secret of thirty-two bytes or more"
-BROWSERS = [pytest.param(False, id="node"), pytest.param(True, id="chromium")]
+
+
+@pytest.fixture(params=["node", "chromium"])
+def browser(request):
+    """Whether clients are in a browser; without it, or without Node, the test is skipped."""
+    install()
+    if request.param == "chromium":
+        required("chromium")
+    return request.param == "chromium"
 
 
 async def cut_and_strand(world, cut, cut_off, stranded, left_alone):
@@ -40,7 +50,6 @@ async def lose_and_find_tokens(world, signed_in):
     await world.heard(signed_in)
 
 
-@pytest.mark.parametrize("browser", BROWSERS)
 async def test_javascript_client_under_faults_of_the_network_and_of_gateways(any_world, browser):
     async with any_world(partitions=3) as world:
         host = await world.start(Host(browser=browser))
@@ -79,7 +88,6 @@ async def test_javascript_client_under_faults_of_the_network_and_of_gateways(any
         assert {reason for one in signed_in for reason in one.signed_out} == {"expired"}
 
 
-@pytest.mark.parametrize("browser", BROWSERS)
 async def test_javascript_client_that_is_stopped(sqlite_world, browser):
     async with sqlite_world() as world:
         host = await world.start(Host(browser=browser))
@@ -109,3 +117,29 @@ async def test_javascript_client_that_is_stopped(sqlite_world, browser):
         where = f"{host.kind}: "
         world.report(where + "slow reader", "stopped, was closed with 4008", truth, slow)
         world.report(where + "sleep", "stopped for 20 s, and its connection half open then", truth, asleep)
+
+
+@pytest.mark.parametrize("browser", ["chromium"], indirect=True)
+async def test_page_that_has_no_network_for_a_while(sqlite_world, browser):
+    async with sqlite_world() as world:
+        host = await world.start(Host(browser=browser))
+        gateway = await world.gateway()
+        await world.found()
+        proxy = await world.serve(Proxy(partial(address, gateway)))
+        offline = await world.subscribe(proxy.url, kinds=[partial(WebSubscriber, host)])
+        async with world.writing():
+            await world.heard(offline)
+            for one in offline:
+                await one.disconnect(is_offline=True)
+            proxy.refusing = True
+            proxy.cut()
+            await until(lambda: all("offline" in one.statuses for one in offline), "the page shows it")
+            await trio.sleep(8)
+            proxy.refusing = False
+            for one in offline:
+                await one.disconnect(is_offline=False)
+            back = trio.current_time()
+            await world.heard(offline)
+            assert trio.current_time() - back < 8, "the pause is over when there is a network"
+        truth = await world.finish()
+        world.report(f"{host.kind}: no network", "for some seconds, as the browser says", truth, offline)

@@ -131,6 +131,10 @@ class WebSubscriber(Subscriber):
         """Let the token source fail, or work again."""
         await self._host.say(client=self._number, signing=is_signing)
 
+    async def disconnect(self, *, is_offline: bool) -> None:
+        """Take the page's network away, or bring it back."""
+        await self._host.say(client=self._number, offline=is_offline)
+
     def take(self, told: Message) -> None:
         """Take what the process tells of this subscriber."""
         match told:

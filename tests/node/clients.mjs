@@ -2,7 +2,8 @@
 // Chromium, or all in this process.
 // Standard input holds lines {"client": number, "open": {url, channels, snapshot?, token?, options?}}, then of each client
 // {"client": number, "drain": number}, {"client": number, "reconnect": true}. With `token`: {secret, seconds}, the client has a
-// token source, of an ADMIN; {"client": number, "signing": false} lets it fail, true lets it work again.
+// token source, of an ADMIN; {"client": number, "signing": false} lets it fail, true lets it work again;
+// {"client": number, "offline": true} takes the network of a page away.
 // What subscriber.mjs tells is told with the number of the client; before all, {"browser": pid}. It ends when its standard input does.
 
 import { createHmac } from 'node:crypto';
@@ -70,7 +71,8 @@ async function inChromium() {
       window.subscriber = subscribe({ MesaYA, ...given, token: window.token, tell: window.tell });
     }, rest);
     const call = (name, ...values) => page.evaluate(([one, all]) => void window.subscriber[one](...all), [name, values]);
-    return { drain: (number) => call('drain', number), reconnect: () => call('reconnect') };
+    const offline = (isOffline) => page.context().setOffline(isOffline);
+    return { drain: (number) => call('drain', number), reconnect: () => call('reconnect'), offline };
   };
 }
 
@@ -88,6 +90,7 @@ for await (const line of readline.createInterface({ input: process.stdin })) {
     clients.set(client, { subscriber, tokens });
   }
   if (command.drain !== undefined) known.subscriber.drain(command.drain);
+  if (command.offline !== undefined) known.subscriber.offline(command.offline);
   if (command.reconnect) known.subscriber.reconnect();
   if (command.signing !== undefined) known.tokens.isSigning = command.signing;
 }
