@@ -1,0 +1,190 @@
+"""What is published of one record, when its turn has come: at once, or in steps where it concerns much."""
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import Enum, auto
+from functools import lru_cache
+
+from attrs import evolve
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.access.rights_changes import ENTITIES_OF_FACTS, RightsChange, Stakes, at_stake
+from mesaya_ws.core.feed.broadcaster import Broadcaster
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.intake import DECODED_EARLY, Item
+from mesaya_ws.core.feed.published import Published
+from mesaya_ws.core.feed.router import WIDE, is_wide, process, process_in_steps
+from mesaya_ws.core.feed.watermark import Watermark
+from mesaya_ws.core.log.ordering import Merge
+from mesaya_ws.core.log.records import Partition, Record
+from mesaya_ws.core.platform.envelope import AUTH, Decoded, Event
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.recovery.history import Retention, has_history
+from mesaya_ws.core.recovery.window import Window
+
+REPARENTED_AT_ONCE = 20
+"""Channels of one record of which it is noted in one step that what belongs to them has changed, at some 50 µs each
+where there are a hundred partitions."""
+
+MESSAGE_BYTES = 4096
+"""Bytes of messages that are as much work as a record."""
+
+_partition = lru_cache(1024)(Partition)  # to find one takes a quarter of the time that making one takes
+
+
+class Age(Enum):
+    """How old a record is: whether the window, or at least the history, is to hold what it becomes."""
+
+    RECENT = auto()
+    """It goes into the window, and into the history of the channels that have one."""
+    KEPT = auto()
+    """It is too old for the window."""
+    PAST = auto()
+    """It is too old for the history, too, or is there already."""
+
+
+class RecordProcessor(Published):
+    """The side of a feed that takes one record after the other, in their order, and publishes what becomes of them.
+
+    `report` is called with every record and what became of it; `request_parent`, with the parents of records that are
+    not known, as `<entity>:<id>`.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        window: Window,
+        watermark: Watermark,
+        new_merge: Callable[[Projections], Merge[Item]],
+        report: Callable[[Record, Outcome], None],
+        request_parent: Callable[[str], None],
+        retention: Retention | None,
+    ) -> None:
+        super().__init__(hub, window, watermark, new_merge, retention)
+        self._broadcaster = Broadcaster(hub, window, self.cursor, self.history)
+        self._report = report
+        self._request_parent = request_parent
+
+    def _process(self, record: Record, event: Decoded) -> int:
+        """Publish what becomes of a record; return how much work that was. What takes long is left over."""
+        topic, number, offset, timestamp, _, value = record
+        partition = _partition(topic, number)
+        self.cursor.advance(partition, offset + 1)
+        self.time = timestamp
+        age = Age.RECENT if self.live else self._age(partition, offset, timestamp)
+        if self.history is not None:
+            self.history.time = timestamp
+        alone = age is Age.PAST or self.window.have_one_order
+        stakes: Stakes | None = None
+        if isinstance(event, Event):
+            if event.entity in WIDE and is_wide(event, self._projections):
+                self._leftovers.append(self._process_in_steps(record, partition, event, age, alone=alone))
+                return 0
+            if event.entity in ENTITIES_OF_FACTS and self.live:
+                stakes = self._stakes(event)
+        outcome = process(event, self._projections, alone=alone)
+        self._report(record, outcome)
+        if outcome.redactions:
+            self._leftovers.append(self.window.redact(outcome.redactions))
+        is_large = outcome.parts > PARTS_AT_ONCE or len(outcome.messages) > PARTS_AT_ONCE
+        size = len(value or b"")
+        if is_large or (outcome.messages and size >= DECODED_EARLY):
+            self._leftovers.append(self._publish_in_steps(record, partition, event, outcome, age))
+            work = 0
+        else:
+            work = 1 + (size >> 10)  # see `weight`, which is a call more
+            self._note(record, partition, event, outcome, age)
+            if outcome.messages and (messages := _kept(outcome, age)):
+                made_at = self._made_at(record)
+                size = self._broadcaster.publish(
+                    record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
+                )
+                work += size // MESSAGE_BYTES
+        if self._projections.endings.pending:
+            self._leftovers.append(self._projections.endings.end_in_steps())
+        if stakes is not None and (change := stakes.changes(self._projections)) is not None:
+            self._leftovers.append(self._change_rights(change))
+        return work
+
+    def _process_in_steps(
+        self, record: Record, partition: Partition, event: Event, age: Age, *, alone: bool
+    ) -> Iterator[None]:
+        """Do what `_process` does with an event that `is_wide`, yielding often."""
+        outcome = yield from process_in_steps(event, self._projections, alone=alone)
+        self._report(record, outcome)
+        yield from self._publish_in_steps(record, partition, event, outcome, age)
+        yield from self._projections.endings.end_in_steps()
+
+    def _publish_in_steps(
+        self, record: Record, partition: Partition, event: Decoded, outcome: Outcome, age: Age
+    ) -> Iterator[None]:
+        """Note and publish what becomes of a record, yielding often."""
+        # Each piece says what the record depends on, which is noted once, however often it is said.
+        for piece in _pieces(outcome):
+            self._note(record, partition, event, piece, age)
+            yield
+        if messages := _kept(outcome, age):
+            made_at = self._made_at(record)
+            yield from self._broadcaster.publish_in_steps(
+                record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
+            )
+
+    def _age(self, partition: Partition, offset: int, timestamp: int) -> Age:
+        """Return where what a record becomes belongs, while the feed is not live."""
+        if not self.window.is_past(timestamp, self._now):
+            return Age.RECENT
+        history = self.history
+        if history is None or history.is_past(timestamp, self._now) or history.has_stored(partition, offset):
+            return Age.PAST
+        return Age.KEPT
+
+    def _note(self, record: Record, partition: Partition, event: Decoded, outcome: Outcome, age: Age) -> None:
+        """Note what a record means for those who come back."""
+        topic, offset, awaits = record.topic, record.offset, outcome.awaits
+        for parent in awaits:
+            self._request_parent(parent)
+        for name in outcome.reparented:
+            if (channel := parse_channel(name)) is not None and topic in channel.kind.topics:
+                self.coverage.reparented(channel, partition)
+        if age is Age.PAST:
+            # To make frames that nobody can be sent any more would be a third of the work on a long log.
+            self.coverage.raise_floor(partition, offset + 1)
+            return
+        if age is Age.KEPT:
+            self.window.raise_floor(partition, offset + 1)
+        # Other partitions of its topic may say something of the same entity.
+        entity = f"{event.entity}:{event.id}" if self.cursor.has_several(topic) and isinstance(event, Event) else None
+        if entity is not None or outcome.parents or outcome.known or awaits:
+            self.coverage.dependencies.note(partition, offset, outcome, entity=entity)
+
+    def _made_at(self, record: Record) -> int:
+        # News are as old as they have been here, whatever their producer's clock says.
+        return self._steady if self.live else self._steady - max(0, self._now - record.timestamp)
+
+    def _change_rights(self, change: RightsChange) -> Iterator[None]:
+        """Note whose rights have changed, when all has been published of the record that has changed them."""
+        if self.live:
+            self.rights_changes.append(change)
+        yield from ()
+
+    def _stakes(self, event: Event) -> Stakes | None:
+        """Return what rights depend on that an event may change, which is one of the few that can."""
+        before = None if event.entity == AUTH else self._projections.lookup(event).data
+        return at_stake(event, before, self._projections)
+
+
+def _pieces(outcome: Outcome) -> Iterator[Outcome]:
+    """Yield an outcome in pieces: of its messages and what it has reparented, some in each."""
+    yield evolve(outcome, messages=outcome.messages[:PARTS_AT_ONCE], reparented=outcome.reparented[:REPARENTED_AT_ONCE])
+    for first in range(PARTS_AT_ONCE, len(outcome.messages), PARTS_AT_ONCE):
+        yield evolve(outcome, messages=outcome.messages[first : first + PARTS_AT_ONCE], reparented=(), concerned=())
+    for first in range(REPARENTED_AT_ONCE, len(outcome.reparented), REPARENTED_AT_ONCE):
+        reparented = outcome.reparented[first : first + REPARENTED_AT_ONCE]
+        yield evolve(outcome, messages=(), reparented=reparented, concerned=())
+
+
+def _kept(outcome: Outcome, age: Age) -> Sequence[Message]:
+    """Return the messages that are published: of a record too old for the window, those that have a history."""
+    if age is Age.RECENT:
+        return outcome.messages
+    return [message for message in outcome.messages if has_history(message.channel)] if age is Age.KEPT else ()
