@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from tests.e2e.gateway import until
 from tests.e2e.test_workers import lives
+from tests.support.gateway import until
 
 SESSION = """
 import subprocess, sys

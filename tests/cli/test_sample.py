@@ -7,14 +7,11 @@ import pytest
 
 from mesaya_ws.cli.sample import sample_lines
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.envelope import Rejected, decode
 from mesaya_ws.core.platform.topics import TOPICS
-from mesaya_ws.core.recovery.window import Window
-from tests.core.world import written
+from tests.support.instance import a_feed, written
 
 LA_MESA = "b18ccb5f-6beb-48b0-885a-3eca7d2d552c"
 GUEST = "33b89e97-a8d7-4d3e-9bb4-5f33eb164e9e"
@@ -29,7 +26,7 @@ def records(now=None):
 @pytest.fixture(scope="module")
 def feed():
     """A feed that has taken the sample."""
-    feed, now = Feed(Hub(), Window(1e9, 1 << 30), 0.0), datetime.now(UTC).timestamp() * 1000
+    feed, now = a_feed(seconds=1e9, max_bytes=1 << 30, parent_timeout=0.0), datetime.now(UTC).timestamp() * 1000
     feed.ingest(LogMetadata({Partition(topic, 0): OffsetRange(0, 0, topic) for topic in TOPICS}, {None: 0}), now)
     taken = [
         Record(topic, 0, offset, round(now), None, orjson.dumps(value))

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.core.events import Platform
+from tests.support.log import Platform
 
 
 @pytest.fixture

@@ -3,19 +3,16 @@
 import orjson
 
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.interactions.topics import ACKS, CHAT
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.chat import ChatRules
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
-from tests.core.events import NOW, record, user_record
-from tests.core.world import FakeSendQueue, FakeServices
+from tests.support.instance import FakeSendQueue, FakeServices, a_feed
+from tests.support.log import NOW, record, user_record
 
 
 class SharedLog:
@@ -53,7 +50,7 @@ class Replica:
         self.sessions = []
         self.identities = SessionIdentities()
         self.place = 0
-        self.feed = Feed(Hub(), Window(300, 1 << 22), 1.0) if feed is None else feed
+        self.feed = a_feed(max_bytes=1 << 22) if feed is None else feed
         self.appended = []
         self.feed.ingest(self._metadata(), log.now)
         self.read()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.client import Client, connected
-from tests.e2e.gateway import Gateway, running
+from tests.support.gateway import Gateway, running
 
 
 @pytest.fixture

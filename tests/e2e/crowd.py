@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from select import EPOLLIN, epoll
 
-from tests.wire import CLOSE, TEXT, close, frame, handshake, split
+from tests.support.wire import CLOSE, TEXT, close, frame, handshake, split
 
 PATIENCE = 60.0
 """Seconds for something to become true of all."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from tests.wire import CLOSE, handshake, split
+from tests.support.wire import CLOSE, handshake, split
 
 PATIENCE = 20.0
 """Seconds for the next bytes to come."""

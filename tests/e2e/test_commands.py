@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from mesaya_ws.cli import main
 from tests.e2e.client import connected
 from tests.e2e.command import run, started
-from tests.e2e.gateway import running, until
+from tests.support.gateway import running, until
 
 ANNOUNCEMENTS = "global:announcements"
 

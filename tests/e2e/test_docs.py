@@ -16,10 +16,10 @@ import pytest
 
 from tests.e2e.client import connected
 from tests.e2e.command import environment, produce, run, started
-from tests.e2e.gateway import until
 from tests.e2e.identity import SETTINGS, token
 from tests.e2e.node import required, running_node
 from tests.scripts.test_serve import Serving
+from tests.support.gateway import until
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}

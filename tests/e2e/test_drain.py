@@ -12,8 +12,8 @@ import trio
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.settings import Settings
-from tests.server.websocket.client import Client
-from tests.wire import CLOSE, TEXT, close, frame, handshake
+from tests.support.client import Client
+from tests.support.wire import CLOSE, TEXT, close, frame, handshake
 
 CHANNEL = "global:announcements"
 CLIENTS = 200

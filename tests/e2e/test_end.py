@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.client import connected
 from tests.e2e.crowd import crowd
 from tests.e2e.raw import raw
-from tests.wire import handshake
+from tests.support.wire import handshake
 
 MANY = 2000
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e.client import connected
 from tests.e2e.event_reader import path_of, reading
-from tests.e2e.gateway import running, until
+from tests.support.gateway import running, until
 
 TOKEN = "a token of the tests"
 NEWS, LISTS = "global:announcements", "global:restaurants"

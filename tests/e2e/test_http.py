@@ -9,9 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 
 from tests.e2e.client import connected
-from tests.e2e.gateway import running
 from tests.e2e.raw import raw
-from tests.wire import handshake
+from tests.support.gateway import running
+from tests.support.wire import handshake
 
 SEED = Path(__file__).with_name("seed.env").read_text()
 ALLOWED, FOREIGN = ("http://localhost:4200", "http://localhost:3000"), "http://localhost:5000"

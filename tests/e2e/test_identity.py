@@ -9,8 +9,8 @@ from websockets.exceptions import InvalidStatus
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import produce, started
-from tests.e2e.gateway import START_TIMEOUT, Gateway, until
 from tests.e2e.identity import SETTINGS, token
+from tests.support.gateway import START_TIMEOUT, Gateway, until
 
 RESERVATIONS = "restaurant:R:reservations"
 

@@ -10,7 +10,7 @@ from mesaya_ws.client.session import connect
 from tests.e2e.client import connected
 from tests.e2e.node import required, running_node
 from tests.e2e.raw import raw
-from tests.wire import CONTINUATION, PING, TEXT, frame
+from tests.support.wire import CONTINUATION, PING, TEXT, frame
 
 SCRIPT = str(Path(__file__).with_name("large_snapshot.js"))
 CHANNEL = "restaurant:r1:reviews"

@@ -8,10 +8,10 @@ import pytest
 
 from mesaya_ws.core.wire.codes import CLOSE_CODES, ERROR_CODES
 from tests.e2e.client import connected
-from tests.e2e.gateway import running
 from tests.e2e.raw import raw
 from tests.issuer import Issuer
-from tests.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close, frame
+from tests.support.gateway import running
+from tests.support.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close, frame
 
 TABLES = "restaurant:r1:tables"
 MOST_BYTES = 1000

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tests.e2e.client import connected
-from tests.e2e.gateway import running
+from tests.support.gateway import running
 
 TOKEN = "a token of the tests"
 

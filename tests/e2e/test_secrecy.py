@@ -6,9 +6,9 @@ import pytest
 
 from tests.e2e.client import connected
 from tests.e2e.command import produce
-from tests.e2e.gateway import Gateway
 from tests.e2e.raw import raw
-from tests.wire import BINARY, PING, close, frame, handshake
+from tests.support.gateway import Gateway
+from tests.support.wire import BINARY, PING, close, frame, handshake
 
 MARK = "hunter2"
 TOKEN = f"{MARK}-of-the-publisher"

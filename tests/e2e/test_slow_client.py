@@ -5,7 +5,7 @@ import json
 from tests.e2e.client import connected
 from tests.e2e.crowd import crowd
 from tests.e2e.raw import raw
-from tests.wire import CLOSE, TEXT, frame
+from tests.support.wire import CLOSE, TEXT, frame
 
 CHANNEL = "restaurant:r1:reviews"
 SUBSCRIBE = {"type": "subscribe", "channel": CHANNEL}

@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import MESAYA_WS, environment, produce, run
-from tests.e2e.gateway import END_TIMEOUT, START_TIMEOUT, Gateway, until
+from tests.support.gateway import END_TIMEOUT, START_TIMEOUT, Gateway, until
 
 CHANNEL = "global:announcements"
 

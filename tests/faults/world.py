@@ -12,7 +12,7 @@ import trio
 
 from mesaya_ws.core.platform.topics import topic_of
 from tests.e2e.client import connected
-from tests.e2e.gateway import Gateway
+from tests.support.gateway import Gateway
 
 from .log import Held, Log
 from .platform import Platform

@@ -11,8 +11,8 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.services import Command, TooManyAppendsError
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.gateway.appends import Appends
-from tests.core.world import World
 from tests.fakes import LARGEST, FakeLog
+from tests.support.instance import World
 
 TOPIC = topic_of("announcements")
 

@@ -14,19 +14,16 @@ from trio.testing import MockClock
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.checkpoint import PART_BYTES, Slots, part_record
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Available, LogEvent, Records, Unavailable
 from mesaya_ws.core.log.records import NewRecord, Partition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.gateway import checkpoints, state_topic
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
-from tests.core.world import written
 from tests.fakes import FakeLog
+from tests.support.instance import a_feed, written
 
 STATE = "test.state"
 TABLES, SECTIONS = topic_of("tables"), topic_of("sections")
@@ -62,7 +59,7 @@ class Instance:
     """An instance: it begins with a checkpoint, follows the log, and writes checkpoints."""
 
     def __init__(self, log: FakeLog, state: FakeLog, topics: tuple[str, ...] = (TABLES, SECTIONS)) -> None:
-        self.feed = Feed(Hub(), Window(math.inf, 1 << 30), 1.0)
+        self.feed = a_feed(seconds=math.inf, max_bytes=1 << 30)
         self.metrics = Metrics()
         self.heard: list[LogEvent] = []
         settings = Settings(checkpoint_topic=STATE, window_seconds=WINDOW, kafka_topics=topics)

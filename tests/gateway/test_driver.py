@@ -4,14 +4,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
-from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.feed import INGEST_BATCH
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.gateway.driver import EVENTS_AHEAD, Driver
-from tests.core.events import record
+from tests.support.instance import a_feed
+from tests.support.log import record
 
 REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)
 PARENT_TIMEOUT = 2.0
@@ -37,7 +36,7 @@ class Progress:
 
 class World:
     def __init__(self):
-        self.feed = Feed(Hub(), Window(300, 1 << 20), PARENT_TIMEOUT)
+        self.feed = a_feed(parent_timeout=PARENT_TIMEOUT)
         self.progress = Progress()
         self.deliver, events = trio.open_memory_channel(2 * EVENTS_AHEAD)
         self.driver = Driver(self.feed, events, self.progress)

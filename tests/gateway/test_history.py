@@ -2,7 +2,7 @@ import trio
 
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.gateway.history import BATCH, HistoryReader
-from tests.core.world import KEPT, KeepingWorld, ask, read_on, reservations
+from tests.support.instance import KEPT, KeepingWorld, ask, read_on, reservations
 
 
 class FakeState:

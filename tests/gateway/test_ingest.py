@@ -9,15 +9,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.feed.feed import INGEST_BATCH, Feed
-from mesaya_ws.core.feed.hub import YIELD_EVERY, Hub
+from mesaya_ws.core.feed.feed import INGEST_BATCH
+from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.log.events import Available, Gap, LogMetadata, PollResult, Records, Unavailable
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
@@ -26,14 +25,14 @@ from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import LINES
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
-from tests.core.events import NOW, Log
-from tests.core.world import FakeSendQueue, FakeServices, ask
+from tests.support.instance import FakeSendQueue, FakeServices, a_feed, ask
+from tests.support.log import NOW, Log
 
 STAYS, GOES = Partition("a", 0), Partition("b", 0)
 
 
 async def test_what_is_no_more_does_not_lag(nursery):
-    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
+    feed, metrics = a_feed(max_bytes=1000), Metrics()
     deliver, news = trio.open_memory_channel(1)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     for lags in ({STAYS: 3, GOES: 1}, {STAYS: 2}):
@@ -43,7 +42,7 @@ async def test_what_is_no_more_does_not_lag(nursery):
 
 
 async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nursery, logged):
-    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
+    feed, metrics = a_feed(max_bytes=1000), Metrics()
     deliver, news = trio.open_memory_channel(1)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     absent = [Trouble(topic, None, Hindrance.ABSENT, 0, f"There is no {topic}.") for topic in ("c", "d")]
@@ -68,7 +67,7 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
 
 
 async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery, logged, monkeypatch):
-    feed, metrics, status, clock = Feed(Hub(), Window(300, 1000), 1.0), Metrics(), Status(), iter((10.0, 30.0))
+    feed, metrics, status, clock = a_feed(max_bytes=1000), Metrics(), Status(), iter((10.0, 30.0))
     monkeypatch.setattr("mesaya_ws.gateway.ingest.time", lambda: next(clock))
     deliver, news = trio.open_memory_channel(1)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, status, trio.Event())
@@ -87,7 +86,7 @@ async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery
 
 
 async def test_records_of_a_wrong_clock_are_logged_by_topic_and_difference(nursery, logged):
-    feed, metrics = Feed(Hub(), Window(300, 1000), 1.0), Metrics()
+    feed, metrics = a_feed(max_bytes=1000), Metrics()
     deliver, news = trio.open_memory_channel(10)
     nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, Status(), trio.Event())
     hour = round(time() * 1000) + 3_600_000
@@ -122,7 +121,7 @@ class Steps(trio.abc.Instrument):
 
 
 async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
-    feed, steps, heard = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
+    feed, steps, heard = a_feed(max_bytes=1000), Steps(), []
 
     def hear(news, now, steady):
         heard.append((steps.taken, len(news.records)))
@@ -142,7 +141,7 @@ async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
 
 @pytest.mark.parametrize("live", [False, True])
 async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkeypatch, live):
-    feed = Feed(Hub(), Window(300, 1000), 1.0)
+    feed = a_feed(max_bytes=1000)
     feed.live = live
     made = []
     monkeypatch.setattr(feed, "ingest", lambda news, now, steady: made.extend([record] for record in news.records))
@@ -171,7 +170,7 @@ class Owner:
 
 async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by_it(nursery):
     log, identities = Log(), SessionIdentities()
-    feed = Feed(Hub(), Window(300, 1 << 20), 0.0)
+    feed = a_feed(parent_timeout=0.0)
     log.says("restaurant.created", "R", ownerId="u")
     log.tell(feed)
     session = Session("c", feed, FakeSendQueue(), Limits(True, 10), FakeServices(), identities=identities)
@@ -197,7 +196,7 @@ async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by
 async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_position(nursery):
     channel, count = "restaurant:r:reviews", 4 * YIELD_EVERY
     reviews = Partition(topic_of("reviews"), 0)
-    feed, steps, told = Feed(Hub(), Window(300, 1000), 1.0), Steps(), []
+    feed, steps, told = a_feed(max_bytes=1000), Steps(), []
 
     registry, services = SessionRegistry(), FakeServices()
 

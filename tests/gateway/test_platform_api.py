@@ -12,12 +12,9 @@ from structlog.typing import EventDict
 from trio.testing import MockClock
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway import platform_api
 from mesaya_ws.gateway.platform_api import PlatformApi
@@ -25,8 +22,8 @@ from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
 from tests.backend import Backend, restaurant, serving
-from tests.core.world import written
 from tests.fakes import FakeLog
+from tests.support.instance import a_feed, written
 from tests.timing import Steps
 
 PATIENCE = 20.0
@@ -40,7 +37,7 @@ class Instance:
         self.log = log
         self.metrics = Metrics()
         self.api = PlatformApi(log, Settings(platform_api_url=url), self.metrics, transport)
-        self.feed = Feed(Hub(), Window(1e9, 1 << 30), 1.0, request_parent=self.api.request_parent)
+        self.feed = a_feed(seconds=1e9, max_bytes=1 << 30, request_parent=self.api.request_parent)
         self.live = trio.Event()
         self._heard = trio.Event()
 

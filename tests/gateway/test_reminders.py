@@ -12,8 +12,8 @@ from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.gateway import reminders
 from mesaya_ws.gateway.reminders import Reminders
-from tests.core.events import record
 from tests.core.replicas import Replica, SharedLog
+from tests.support.log import record
 
 AFTER = 60.0
 

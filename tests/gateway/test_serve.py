@@ -15,8 +15,8 @@ from mesaya_ws.gateway.serve import serve
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
 from tests.server.http.client import read_answer, request
-from tests.server.websocket.client import PATIENCE, Client
-from tests.wire import close, frame, handshake
+from tests.support.client import PATIENCE, Client
+from tests.support.wire import close, frame, handshake
 
 CHANNEL = "global:announcements"
 

@@ -9,7 +9,7 @@ from mesaya_ws.core.access.revocations import Revocation
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
-from tests.core.world import World, ask
+from tests.support.instance import World, ask
 
 OWN = "user:u1:notifications"
 

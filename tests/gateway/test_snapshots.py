@@ -8,7 +8,7 @@ from mesaya_ws.core.feed import snapshot as snapshots
 from mesaya_ws.core.feed.written import NEW, WrittenStates
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
-from tests.core.world import CHANNEL, World, ask, read_on, reviews
+from tests.support.instance import CHANNEL, World, ask, read_on, reviews
 
 OTHER = "restaurant:r2:reviews"
 

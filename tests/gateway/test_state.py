@@ -5,13 +5,10 @@ import pytest
 import trio
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata, Records, Truncated
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.gateway import state as module
 from mesaya_ws.gateway.state import State
 from mesaya_ws.runtime.metrics import Metrics
@@ -19,7 +16,8 @@ from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.settings import SettingsError
 from mesaya_ws.statestore.directory import MAX_STARTS, StateFolder
 from mesaya_ws.statestore.store import FILE
-from tests.core.events import NOW, record
+from tests.support.instance import a_feed
+from tests.support.log import NOW, record
 
 ANNOUNCEMENTS = Partition(topic_of("announcements"), 0)
 CHANNEL = parse_channel("global:announcements")
@@ -30,7 +28,7 @@ class Instance:
     """A feed that announces, and its state in `directory`."""
 
     def __init__(self, directory, max_bytes=1 << 20):
-        self.feed = Feed(Hub(), Window(300, max_bytes), 1.0, retention=Retention(1e6, 1 << 30))
+        self.feed = a_feed(max_bytes=max_bytes, retention=Retention(1e6, 1 << 30))
         self.metrics, self.status = Metrics(), Status()
         self.state = State(StateFolder(directory), self.feed, self.metrics, self.status)
         self.number = 0

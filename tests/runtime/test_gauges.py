@@ -2,18 +2,16 @@ from time import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.tally import LOST, RECOVERED
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.recovery.verdict import Unrecoverable
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.runtime.gauges import Gauges, Waiting
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.settings import Settings, limits_of
+from tests.support.instance import a_feed
 
 
 def told(gauges):
@@ -24,7 +22,7 @@ def told(gauges):
 
 
 def quiet_feed():
-    return Feed(Hub(), Window(300, 1000), 1.0)
+    return a_feed(max_bytes=1000)
 
 
 def test_readiness_and_draining_are_those_of_the_status():

@@ -6,19 +6,17 @@ import trio
 import trio.testing
 from prometheus_client.parser import text_string_to_metric_families
 
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.runtime.loop_latency import PROBE_SECONDS, watch_loop
 from mesaya_ws.runtime.metrics import BOUNDS, DIFFERENCE, LONGEST, Histogram, Metrics
 from mesaya_ws.runtime.prometheus import exposition
+from tests.support.instance import a_feed
 
 
 def quiet_feed():
-    return Feed(Hub(), Window(300, 1000), 1.0)
+    return a_feed(max_bytes=1000)
 
 
 def families(metrics, feed=None):

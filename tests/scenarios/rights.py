@@ -6,19 +6,16 @@ import orjson
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_pages
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.state.memory import MemoryState
-from tests.core.events import NOW, Log
-from tests.core.world import FakeSendQueue, FakeServices
+from tests.support.instance import FakeSendQueue, FakeServices, a_feed
+from tests.support.log import NOW, Log
 
 AUTH = Partition(topic_of("auth"), 0)
 T = NOW / 1000
@@ -48,7 +45,7 @@ class Platform:
 
     def __init__(self, max_bytes=1 << 24, steps=lambda: None):
         self.page, self.log, self.services = Page(), Log(), FakeServices()
-        self.feed = Feed(Hub(), Window(inf, max_bytes), 0.0, retention=Retention(100, 1 << 30))
+        self.feed = a_feed(seconds=inf, max_bytes=max_bytes, parent_timeout=0.0, retention=Retention(100, 1 << 30))
         self.store = MemoryState()
         self.identities = SessionIdentities(IdentityRules(leeway=5))
         self.steps = steps
@@ -139,7 +136,7 @@ class Platform:
 
     def ahead(self):
         """Return another instance, which has read all of the log."""
-        feed = Feed(Hub(), Window(inf, 1 << 24), 0.0)
+        feed = a_feed(seconds=inf, max_bytes=1 << 24, parent_timeout=0.0)
         return self.log.tell(feed)
 
     def read_page(self, reader):

@@ -10,7 +10,7 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed import snapshot
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import PositionEvicted
-from tests.core.world import RESERVATIONS, KeepingWorld, ask
+from tests.support.instance import RESERVATIONS, KeepingWorld, ask
 
 CHANNELS = [f"restaurant:{name}:reservations" for name in "abc"]
 

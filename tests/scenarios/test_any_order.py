@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import Disposition
@@ -17,12 +15,11 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import HistoryRequest, read_pages, read_state
 from mesaya_ws.core.recovery.verdict import NeedsHistory, Recoverable, Unrecoverable
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of
 from tests import oracle
-from tests.core.events import LATER, NOW, Log
-from tests.core.world import written
+from tests.support.instance import a_feed, written
+from tests.support.log import LATER, NOW, Log
 
 PARTITIONS = 3
 CHANNELS = [
@@ -93,7 +90,7 @@ def screen_of(state):
 
 class Instance:
     def __init__(self, log):
-        self.feed = Feed(Hub(), Window(10**9, 1 << 24), 1.0, self.report)
+        self.feed = a_feed(self.report, seconds=10**9, max_bytes=1 << 24)
         self.log = log
         self.late = set()
 
@@ -472,9 +469,8 @@ class KeepingInstance(Instance):
 
     def __init__(self, log, random):
         super().__init__(log)
-        self.feed = Feed(
-            Hub(), Window(random.choice([1, 10**9]), 1), 1.0, self.report, retention=Retention(1e6, 1 << 30)
-        )
+        seconds = random.choice([1, 10**9])
+        self.feed = a_feed(self.report, seconds=seconds, max_bytes=1, retention=Retention(1e6, 1 << 30))
         self.store = MemoryState()
         self.random = random
         self.steady = LATER

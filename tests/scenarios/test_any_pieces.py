@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.feed import feed, pieces, router
+from mesaya_ws.core.feed import pieces, record_processor, router
 from mesaya_ws.core.views import floor_plan, images, reservations
 from mesaya_ws.core.wire.frames import payload_of
-from tests.core.events import Log
 from tests.scenarios.test_any_order import CHANNELS, PARTITIONS, Instance, arrivals, more, story
+from tests.support.log import Log
 
 
 def in_pieces_of(size):
     """Return a context in which nothing is so small that it is taken in one go."""
     patches = ExitStack()
-    for module in (feed, pieces, router, floor_plan, images, reservations):
+    for module in (record_processor, pieces, router, floor_plan, images, reservations):
         patches.enter_context(mock.patch.object(module, "PARTS_AT_ONCE", size))
-    patches.enter_context(mock.patch.object(feed, "DECODED_EARLY", 1))
+    patches.enter_context(mock.patch.object(record_processor, "DECODED_EARLY", 1))
     return patches
 
 

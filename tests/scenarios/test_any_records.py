@@ -17,9 +17,8 @@ from mesaya_ws.core.platform.fields import PRIVATE
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
 from mesaya_ws.core.recovery.parents import missing_parent
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.backfill import backfill_rule
-from tests.core.world import written
+from tests.support.instance import a_window, written
 
 SECRET = ("userEmail", "email", "password", "passwordHash", "refreshToken")
 CANARY = "CANARY"
@@ -136,7 +135,7 @@ def check_snapshots(projections):
     for kind in KINDS.values():
         for subject in "abc":
             channel = Channel(f"of:{subject}:{kind.name}", kind, subject)
-            window = Window(0, 0)
+            window = a_window(seconds=0, max_bytes=0)
             snapshot = Snapshot(channel, state(channel, projections, window, 0), "", True, window)
             encoded = orjson.dumps(written(snapshot))
             assert CANARY.encode() not in encoded

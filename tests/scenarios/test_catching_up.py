@@ -1,12 +1,9 @@
 import orjson
 
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Record
-from mesaya_ws.core.recovery.window import Window
-from tests.core.events import NOW
-from tests.core.world import CHANNEL, REVIEWS, FakeSendQueue
+from tests.support.instance import CHANNEL, REVIEWS, FakeSendQueue, a_feed
+from tests.support.log import NOW
 
 
 def review(offset, timestamp):
@@ -16,7 +13,7 @@ def review(offset, timestamp):
 
 
 def test_history_older_than_the_window_is_known_but_not_published():
-    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    feed = a_feed(seconds=60)
     feed.ingest(LogMetadata({REVIEWS: OffsetRange(0, 2, "id")}, {REVIEWS: 2}), NOW)
     feed.ingest(Records(REVIEWS, [review(0, NOW - 60_001), review(1, NOW - 60_000)], 0), NOW)
     for _ in feed.process(NOW):
@@ -28,7 +25,7 @@ def test_history_older_than_the_window_is_known_but_not_published():
 
 
 def test_what_is_old_when_it_comes_is_published_all_the_same():
-    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    feed = a_feed(seconds=60)
     feed.ingest(LogMetadata({REVIEWS: OffsetRange(0, 0, "id")}, {REVIEWS: 0}), NOW)
     list(feed.process(NOW))
     send_queue = FakeSendQueue()

@@ -5,7 +5,7 @@ import pytest
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
-from tests.core.events import Platform, event
+from tests.support.log import Platform, event
 
 STAFF, GUEST = "restaurant:R:reservations", "user:u:notifications"
 BOOKING = {"restaurantId": "R", "userId": "u"}

@@ -5,15 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import YIELD_EVERY, Hub
+from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.session.session import Limits, Session
-from tests.core.events import NOW
-from tests.core.world import REVIEWS, FakeSendQueue, FakeServices, ask, reviews
+from tests.support.instance import REVIEWS, a_feed, a_session, ask, reviews, work
+from tests.support.log import NOW
 
 RESTAURANTS = Partition(topic_of("restaurants"), 0)
 QUIET, BUSY = "restaurant:quiet:reviews", "restaurant:busy:reviews"
@@ -46,7 +43,7 @@ class Log:
 
     def replica(self, *, max_bytes=1 << 20):
         """Start an instance, which reads all that is left."""
-        feed = Feed(Hub(), Window(300, max_bytes), 1.0)
+        feed = a_feed(max_bytes=max_bytes)
         left = [record for record in self.records if record.offset >= self.begin[Partition(*record[:2])]]
         feed.ingest(self._look(len(left)), NOW)
         feed.ingest(Records(None, left, 0), NOW)
@@ -57,15 +54,6 @@ class Log:
 
     def _look(self, lag):
         return LogMetadata({at: OffsetRange(self.begin[at], end, "id") for at, end in self.end.items()}, {None: lag})
-
-
-def work(feed):
-    for _ in feed.process(NOW):
-        list(feed.hub.fan_out())
-
-
-def client(feed):
-    return Session("c", feed, FakeSendQueue(), Limits(True, 10), FakeServices())
 
 
 def places(session):
@@ -80,34 +68,34 @@ def log():
 
 def test_a_place_on_a_quiet_channel_outlives_retention(log):
     here = log.replica()
-    session = client(here)
+    session = a_session(here)
     start = ask(session, channel=QUIET)[0]["position"]
     for _ in range(5):
         log.append("busy")
     place = places(session)[QUIET]
     log.retain_nothing()
     for feed in (here, log.replica(), log.replica(max_bytes=0)):
-        answer = ask(client(feed), channel=QUIET, position=place)[0]
+        answer = ask(a_session(feed), channel=QUIET, position=place)[0]
         assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
-    answer = ask(client(log.replica()), channel=QUIET, position=start)[0]
+    answer = ask(a_session(log.replica()), channel=QUIET, position=start)[0]
     assert (answer["recovered"], answer["reason"]) == (False, "expired"), "it is the pongs that keep it alive"
 
 
 def test_a_place_is_good_after_a_topic_has_been_emptied_before_anybody_was_there(log):
     log.append("r", RESTAURANTS)
     log.retain_nothing()
-    session = client(log.replica())
+    session = a_session(log.replica())
     ask(session, channel=QUIET)
     place = places(session)[QUIET]
     log.append("quiet")
-    answer, *missed = ask(client(log.replica()), channel=QUIET, position=place)
+    answer, *missed = ask(a_session(log.replica()), channel=QUIET, position=place)
     assert (answer["recovered"], reviews(missed)) == (True, ["v0"]), answer
 
 
 def test_what_is_being_written_is_not_behind_a_place(log):
     feed = log.replica()
-    others = [client(feed) for _ in range(YIELD_EVERY)]
-    session = client(feed)
+    others = [a_session(feed) for _ in range(YIELD_EVERY)]
+    session = a_session(feed)
     for each in (*others, session):
         ask(each, channel=BUSY)
     ask(session, channel=QUIET)
@@ -127,9 +115,9 @@ def test_what_is_being_written_is_not_behind_a_place(log):
 
 def test_what_is_still_being_told_is_not_behind_a_place(log):
     feed = log.replica()
-    start = ask(client(feed), channel=BUSY)[0]["position"]
+    start = ask(a_session(feed), channel=BUSY)[0]["position"]
     log.append("busy")
-    session = client(feed)
+    session = a_session(feed)
     session.send_queue.backlogged = True
     ask(session, channel=BUSY, position=start)
     assert places(session) == {}
@@ -152,7 +140,7 @@ ACTIONS = st.lists(
 @given(ACTIONS, st.sampled_from([0, 500, 1 << 20]))
 def test_any_position_is_resumed_exactly_or_answered_with_the_reason(actions, max_bytes):
     log = Log()
-    session = client(log.replica(max_bytes=max_bytes))
+    session = a_session(log.replica(max_bytes=max_bytes))
     ask(session, channel=QUIET)
     # Each place, how many events had come before it, and the end of the log then.
     heard, taken = 0, []
@@ -174,7 +162,7 @@ def test_any_position_is_resumed_exactly_or_answered_with_the_reason(actions, ma
     ]
     for place, before in taken:
         for feed in (*log.replicas, log.replica()):
-            back = client(feed)
+            back = a_session(feed)
             answer, *missed = ask(back, channel=QUIET, position=place)
             if answer["recovered"]:
                 assert reviews(missed) == everything[before:], "the window still held it"

@@ -7,8 +7,8 @@ import pytest
 
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.subscription import State
-from tests.core.world import ask, read_on
 from tests.scenarios.rights import Platform, T, parsed, signed
+from tests.support.instance import ask, read_on
 
 RESERVATIONS, NOTIFICATIONS = "restaurant:R:reservations", "user:u:notifications"
 

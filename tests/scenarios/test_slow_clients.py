@@ -8,13 +8,9 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.written import NEW, WrittenStates
-from mesaya_ws.core.log.events import LogMetadata, Records
-from mesaya_ws.core.log.records import OffsetRange, Partition, Record
+from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
@@ -22,10 +18,9 @@ from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.server.websocket.connection import connection_config
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
-from tests.core.world import FakeServices
-from tests.server.websocket.client import PATIENCE
-from tests.server.websocket.clients import Clients
-from tests.wire import CLOSE, CONTINUATION, PONG, TEXT, frame
+from tests.support.client import PATIENCE, Clients
+from tests.support.instance import FakeServices, Instance
+from tests.support.wire import CLOSE, CONTINUATION, PONG, TEXT, frame
 
 NOW = 1_800_000_000_000
 CHANNEL = "restaurant:r1:tables"
@@ -34,15 +29,12 @@ SEND_QUEUE_BYTES = 20_000
 NOTE = "x" * 1000
 
 
-class Restaurant:
+class Restaurant(Instance):
     """A gateway's feed about one restaurant with two tables, and clients on sockets with small buffers."""
 
     def __init__(self, nursery, mode, states_bytes):
         settings = Settings(send_queue_bytes=SEND_QUEUE_BYTES, slow_tables=mode, close_timeout=PATIENCE)
-        self.feed = Feed(Hub(), Window(300, 1 << 24), 1.0)
-        self.feed.ingest(
-            LogMetadata({SECTIONS: OffsetRange(0, 0, "a"), TABLES: OffsetRange(0, 0, "b")}, {None: 0}), NOW
-        )
+        super().__init__(SECTIONS, TABLES, max_bytes=1 << 24)
         limits = Limits(settings.auth, settings.max_subscriptions, conflate=mode == "conflate")
         self.states = WrittenStates(states_bytes)
         scribe = SnapshotRenderer(self.feed, self.states)
@@ -55,21 +47,14 @@ class Restaurant:
 
         self.settings, self.registry = settings, SessionRegistry()
         server = WebSocketServer(connection_config(settings), open_session, self.registry, Metrics())
-        self.next = dict.fromkeys((SECTIONS, TABLES), 0)
         self.frame_bytes = 0
         self.clients = Clients(nursery, server)
         self.says(SECTIONS, "created", "s1", restaurantId="r1")
 
     def says(self, partition, what, id, **data):
         """Take a record, and write what it becomes; this is done when it returns, whoever reads or not."""
-        value = {"event_type": what, "entity_id": id, "data": data}
-        self.feed.ingest(
-            Records(None, [Record(*partition, self.next[partition], NOW, None, orjson.dumps(value))], 0), NOW
-        )
-        self.next[partition] += 1
         before = self.feed.window.bytes
-        for _ in self.feed.process(NOW):
-            list(self.feed.hub.fan_out())
+        self.take(self.record(partition, what, id, data))
         self.frame_bytes = max(self.frame_bytes, self.feed.window.bytes - before)
 
     def table(self, id, status):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.gateway import until
+from tests.support.gateway import until
 
 MAKE = Path(__file__).parents[2] / "scripts" / "make_environment.py"
 

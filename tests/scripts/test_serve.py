@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.client import connected
 from tests.e2e.command import environment
-from tests.e2e.gateway import until
+from tests.support.gateway import until
 
 ROOT = Path(__file__).parents[2]
 LOUD = "!! AUTH is not set: running with AUTH=off"

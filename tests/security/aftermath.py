@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mesaya_ws.runtime.logs import LINES
-from tests.e2e.gateway import Gateway
+from tests.support.gateway import Gateway
 
 MIB = 1024 * 1024
 

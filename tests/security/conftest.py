@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import bystander, start_gateway  # noqa: F401 - fixtures
-from tests.e2e.gateway import Gateway, running
 from tests.security.aftermath import check_calm, check_no_fault, open_sockets
 from tests.security.honest import HonestClient, honest_client
+from tests.support.gateway import Gateway, running
 
 TOKEN = "canary-of-the-publisher"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.e2e.client import connected
-from tests.e2e.gateway import Gateway
+from tests.support.gateway import Gateway
 
 LONGEST_ANSWER = 1.0
 """Seconds for an answer, whatever others do."""

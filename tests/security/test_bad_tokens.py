@@ -6,10 +6,10 @@ import time
 import jwt
 import pytest
 
-from tests.e2e.gateway import running
 from tests.e2e.raw import raw
 from tests.issuer import Issuer, part
-from tests.wire import CLOSE, frame, handshake
+from tests.support.gateway import running
+from tests.support.wire import CLOSE, frame, handshake
 
 ISSUER, STRANGER = Issuer("RSA", number=1), Issuer("RSA", number=2)
 CLAIMS = {"iss": "mesaYA-auth", "sub": "u1", "roles": ["USER"]}

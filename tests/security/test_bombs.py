@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.raw import raw
 from tests.security.conftest import TOKEN
-from tests.wire import CLOSE, frame
+from tests.support.wire import CLOSE, frame
 
 DEEP = 30_000
 BOMBS = {

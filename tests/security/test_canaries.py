@@ -10,9 +10,9 @@ import pytest
 
 from tests.e2e.client import connected
 from tests.e2e.command import produce
-from tests.e2e.gateway import running
 from tests.e2e.raw import raw
-from tests.wire import handshake
+from tests.support.gateway import running
+from tests.support.wire import handshake
 
 SECRET = "canary-jwt-secret-0123456789-0123456789"
 SETTINGS = {

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.raw import RawClient, raw
 from tests.security.aftermath import MIB, memory
-from tests.wire import CONTINUATION, PING, PONG, TEXT, frame, handshake
+from tests.support.wire import CONTINUATION, PING, PONG, TEXT, frame, handshake
 
 SLOW_HEADS = 500
 

@@ -4,9 +4,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.e2e.gateway import running
 from tests.e2e.raw import raw
-from tests.wire import handshake
+from tests.support.gateway import running
+from tests.support.wire import handshake
 
 MOST_BYTES = 2000
 LONG = b"x" * MOST_BYTES

@@ -13,7 +13,7 @@ from mesaya_ws.runtime.logs import LINES
 from tests.e2e.raw import raw
 from tests.security.aftermath import MIB, check_log, memory
 from tests.security.conftest import TOKEN
-from tests.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, handshake
+from tests.support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, handshake
 
 ROUNDS = 300
 

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from tests.e2e.gateway import Gateway, running
 from tests.e2e.raw import raw
 from tests.security.conftest import TOKEN
-from tests.wire import close, frame, handshake
+from tests.support.gateway import Gateway, running
+from tests.support.wire import close, frame, handshake
 
 MARK = "forged"
 EVIL = (

@@ -6,7 +6,7 @@ import time
 
 from tests.security.aftermath import MIB, memory
 from tests.security.test_hostile_requests import PAYLOADS, REQUESTS, any_frame, mutated, send
-from tests.wire import frame, handshake
+from tests.support.wire import frame, handshake
 
 SECONDS = float(os.environ.get("SECURITY_SECONDS", "5"))
 MESSAGES = (

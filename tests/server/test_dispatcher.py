@@ -18,7 +18,7 @@ from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.dispatcher import ORIGINS, SPARE_HEAD_SECONDS, SPARE_PLACES, Dispatcher
 from mesaya_ws.settings import Settings
 from tests.server.http.client import read_answer
-from tests.wire import handshake
+from tests.support.wire import handshake
 
 GET = b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n"
 

@@ -7,20 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.workers import metrics_files
 from mesaya_ws.workers.metrics_files import STALE_AFTER, Exposition, MetricsDirectory, merged
 from tests.runtime.test_metrics import full_books
+from tests.support.instance import a_feed
 
 PATIENCE = 10.0
 
 
 def page(books):
-    return exposition(books, Feed(Hub(), Window(300, 1000), 1.0), "1.2.3")()
+    return exposition(books, a_feed(max_bytes=1000), "1.2.3")()
 
 
 def samples(text):

@@ -16,8 +16,8 @@ from mesaya_ws.workers.metrics_files import MetricsDirectory
 from mesaya_ws.workers.role import ACCEPTING, WorkerRole
 from tests.fakes import FakeLog
 from tests.server.http.client import read_answer, request
-from tests.server.websocket.client import PATIENCE, Client
-from tests.wire import handshake
+from tests.support.client import PATIENCE, Client
+from tests.support.wire import handshake
 
 
 class Parent:

@@ -6,7 +6,7 @@ from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.platform.envelope import AUTH
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import TOPICS
-from tests.core.events import event, record, user
+from tests.support.log import event, record, user
 
 RESTAURANTS, USERS, REQUESTS = ("R", "S"), ("u", "v", "w"), ("q", "p")
 

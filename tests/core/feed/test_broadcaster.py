@@ -12,10 +12,9 @@ from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.outcome import Message
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.position import Cursor
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
-from tests.core.events import NOW, TIME
-from tests.core.world import FakeSendQueue
+from tests.support.instance import FakeSendQueue, a_window
+from tests.support.log import NOW, TIME
 
 RESTAURANTS = Partition(topic_of("restaurants"), 0)
 RECORD = Record(*RESTAURANTS, 6, NOW, None, b"{}")
@@ -26,7 +25,7 @@ class PartitionPosition:
     """A publisher that stands behind `RECORD`, and a client of two channels."""
 
     def __init__(self):
-        self.cursor, self.window, self.hub = Cursor(), Window(inf, 1 << 20), Hub()
+        self.cursor, self.window, self.hub = Cursor(), a_window(seconds=inf), Hub()
         self.cursor.found({RESTAURANTS: OffsetRange(0, 9, "id")})
         self.cursor.advance(RESTAURANTS, 7)
         self.publisher = Broadcaster(self.hub, self.window, self.cursor)

@@ -15,7 +15,7 @@ from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import Disposition, decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
 from mesaya_ws.core.platform.projections import Projections
-from tests.core.events import Platform, record
+from tests.support.log import Platform, record
 
 DATA = Path(__file__).parents[2] / "data"
 

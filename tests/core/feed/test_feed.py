@@ -15,8 +15,7 @@ from mesaya_ws.core.access.channels import GLOBAL_KINDS, RESTAURANT_KINDS, parse
 from mesaya_ws.core.feed import feed as feed_module
 from mesaya_ws.core.feed import intake
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, pack, unpack
-from mesaya_ws.core.feed.feed import PROCESS_BATCH, Feed
-from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.feed import PROCESS_BATCH
 from mesaya_ws.core.feed.intake import DECODED_EARLY
 from mesaya_ws.core.log.events import EpochsBegun, Gap, LogMetadata, Records, TopicRecreated, Truncated
 from mesaya_ws.core.log.records import BEGINNING, OffsetRange, Partition, PartitionPosition, Record
@@ -25,10 +24,9 @@ from mesaya_ws.core.platform.endings import ENDED_AT_ONCE
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
-from tests.core.world import written
 from tests.scenarios.test_any_records import records
+from tests.support.instance import a_feed, written
 
 NOW = 1_800_000_000_000
 PARENT_TIMEOUT = 1.0
@@ -39,14 +37,14 @@ CHANNELS = [
 
 
 def new_feed():
-    return Feed(Hub(), Window(inf, 1 << 30), PARENT_TIMEOUT)
+    return a_feed(seconds=inf, max_bytes=1 << 30, parent_timeout=PARENT_TIMEOUT)
 
 
 A, B = Partition("mesa-ya.reviews.events", 0), Partition("mesa-ya.restaurants.events", 0)
 
 
 def test_a_source_is_paused_while_too_much_of_it_waits_for_another_one():
-    feed = Feed(Hub(), Window(inf, 1 << 30), PARENT_TIMEOUT, max_records=10)
+    feed = a_feed(seconds=inf, max_bytes=1 << 30, parent_timeout=PARENT_TIMEOUT, max_records=10)
     feed.ingest(LogMetadata({A: OffsetRange(0, 20, "a"), B: OffsetRange(0, 1, "b")}, {A: 20, B: 1}), NOW)
     feed.ingest(Records(A, [Record(*A, n, NOW + n, None, b"{}") for n in range(11)], 9), NOW)
     list(feed.process(NOW))
@@ -340,8 +338,8 @@ def test_capture_in_the_middle_of_a_record_first_brings_it_to_its_end_in_pieces(
 
 def test_what_became_of_every_record_is_reported():
     became = []
-    feed = Feed(
-        Hub(), Window(inf, 1 << 30), 1.0, lambda record, outcome: became.append((record.offset, outcome.reason))
+    feed = a_feed(
+        lambda record, outcome: became.append((record.offset, outcome.reason)), seconds=inf, max_bytes=1 << 30
     )
     feed.ingest(LogMetadata({RESTAURANTS: OffsetRange(0, 2, "id")}, {RESTAURANTS: 0}), NOW)
     values = (value("created", "r", name="Casa"), b"{}")
@@ -372,7 +370,7 @@ def test_snapshot_is_complete_if_its_topics_were_read_from_the_beginning(late, i
 
 
 def test_notifications_are_complete_as_long_as_none_can_have_left_the_window():
-    feed, channel = Feed(Hub(), Window(inf, 1), 1.0), parse_channel("user:u:notifications")
+    feed, channel = a_feed(seconds=inf, max_bytes=1), parse_channel("user:u:notifications")
     feed.ingest(LogMetadata({RESTAURANTS: OffsetRange(0, 0, "id")}, {RESTAURANTS: 0}), NOW)
     list(feed.process(NOW))
     assert shown(feed, channel)[2]
@@ -438,7 +436,7 @@ def test_a_parent_is_waited_for_as_long_whatever_clocks_say(live, ours, theirs):
 
 @pytest.mark.parametrize("theirs", [-86_400_000, 0, 86_400_000])
 def test_news_stay_in_the_window_for_their_time_whatever_clocks_say(theirs):
-    feed = Feed(Hub(), Window(300, 1 << 20), PARENT_TIMEOUT)
+    feed = a_feed(parent_timeout=PARENT_TIMEOUT)
     feed.ingest(LogMetadata(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW, 0)
     list(feed.process(NOW, 0))
     section = Record(*SECTIONS, 0, NOW + theirs, None, value("created", "s", restaurantId="r"))
@@ -550,7 +548,7 @@ def test_what_was_published_of_a_topic_that_is_created_again_is_lost(live, waits
 
 
 def test_a_feed_that_is_let_go_does_not_wait_for_the_garbage_collector():
-    feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+    feed = a_feed()
     feed.ingest(LogMetadata({}, {}), 0)
     list(feed.process(0))
     gone = weakref.ref(feed)

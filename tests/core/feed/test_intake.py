@@ -7,7 +7,7 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import topic_of
-from tests.core.events import record
+from tests.support.log import record
 
 REVIEWS = Partition(topic_of("reviews"), 0)
 

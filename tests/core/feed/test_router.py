@@ -3,8 +3,8 @@ import pytest
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.platform.envelope import Disposition, Rejected
 from mesaya_ws.core.platform.outcome import Message, Outcome
-from tests.core.events import TIME, user
 from tests.steps import calls
+from tests.support.log import TIME, user
 
 INFO, LISTS = "restaurant:R:info", "global:restaurants"
 TABLES, RESERVATIONS = "restaurant:R:tables", "restaurant:R:reservations"

@@ -6,18 +6,16 @@ import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed import snapshot as snapshots
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.snapshot import Snapshot, is_known
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import PositionEvicted, Window
+from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.views.contents import LATEST
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES, payload_of, text_frame
-from tests.core.events import NOW, record
-from tests.core.world import told_by, written
 from tests.steps import calls
+from tests.support.instance import a_feed, a_window, told_by, written
+from tests.support.log import NOW, record
 from tests.timing import LONGEST
 
 NOON = round(datetime(2026, 1, 20, 12, tzinfo=UTC).timestamp() * 1000)
@@ -28,7 +26,7 @@ def state(platform):
     """What the snapshot of a channel says."""
 
     def ask(name, now=NOON, window=None):
-        channel, window = parse_channel(name), window or Window(60, 1000)
+        channel, window = parse_channel(name), window or a_window(seconds=60, max_bytes=1000)
         return written(Snapshot(channel, snapshots.state(channel, platform.projections, window, now), "", True, window))
 
     return ask
@@ -117,7 +115,7 @@ def test_the_latest_announcements(platform, state):
 
 
 def test_the_latest_notifications_that_are_still_at_hand(state):
-    window, name = Window(60, 1 << 20), "user:u:notifications"
+    window, name = a_window(seconds=60), "user:u:notifications"
     for number in range(LATEST + 1):
         frame = text_frame(orjson.dumps({"number": number}))
         window.add(name, Partition(topic_of("payments"), 0), number, 0, frame)
@@ -160,7 +158,7 @@ MANY = 7
 
 def told():
     """Return a feed that knows a restaurant with many of each."""
-    feed = Feed(Hub(), Window(300, 1 << 20), 0.0)
+    feed = a_feed(parent_timeout=0.0)
     records = [record("restaurant.created", "r", name="Casa", ownerId="o")]
     records += [record("restaurant.created", f"r{n}", name="Bar", ownerId="o") for n in range(MANY)]
     records += [record("section.created", f"s{n}", restaurantId="r", name="Patio") for n in range(MANY)]
@@ -278,7 +276,7 @@ def test_it_continues_as_long_as_nothing_after_it_has_left_the_window():
 
 def large(number=2000):
     """Return a feed about a restaurant of which the floor plan is told in several frames, and its snapshot."""
-    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    feed = a_feed(seconds=60)
     sections = [record("section.created", "s0", restaurantId="r")]
     tables = [record("table.created", f"t{n}", sectionId="s0", notes="x" * 100) for n in range(number)]
     tell(feed, record("restaurant.created", "r"), *sections, *tables)
@@ -314,7 +312,7 @@ def test_a_state_that_is_revoked_is_let_go_at_once_and_goes_no_further():
 
 
 def test_a_state_that_has_nothing_is_rendered_whole():
-    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    feed = a_feed(seconds=60)
     tell(feed)
     assert written(feed.snapshot(parse_channel("restaurant:r:tables"))) == {
         "sections": [],
@@ -331,7 +329,7 @@ def test_the_many_images_of_a_part_are_large():
 
 
 def test_of_many_notifications_the_last_ones_are_known_at_once():
-    feed = Feed(Hub(), Window(300, 1 << 30), 0.0)
+    feed = a_feed(max_bytes=1 << 30, parent_timeout=0.0)
     feed.ingest(LogMetadata({}, {}), NOW)
     list(feed.process(NOW))
     booked = [record("reservation.created", "v", restaurantId="r", userId="u", numberOfGuests=n) for n in range(3000)]
@@ -345,7 +343,7 @@ def test_of_many_notifications_the_last_ones_are_known_at_once():
 
 
 def test_large_entities_are_written_in_short_steps():
-    feed = Feed(Hub(), Window(60, 1 << 20), 1.0)
+    feed = a_feed(seconds=60)
     tell(feed, record("restaurant.created", "r"))
     tell(feed, *[record("review.created", f"v{n}", restaurantId="r", comment="x" * 500_000) for n in range(60)])
     steps = feed.snapshot(parse_channel("restaurant:r:reviews")).write()

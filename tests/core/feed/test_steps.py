@@ -12,18 +12,14 @@ import trio
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.broadcaster import COPIED_AT_ONCE
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import PARENTS
-from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway.snapshots import between_records
-from tests.core.events import LATER, NOW, OVER, Log
-from tests.core.world import FakeSendQueue, FakeServices, ask
 from tests.steps import calls, most_calls_in_a_step
+from tests.support.instance import a_feed, a_session, ask
+from tests.support.log import LATER, NOW, OVER, Log
 from tests.timing import LONGEST
 
 MOST_CALLS = 8000
@@ -34,7 +30,7 @@ class Scene:
     """What the log has told of a platform, and a feed that has taken it."""
 
     def __init__(self):
-        self.log, self.feed = Log(), Feed(Hub(), Window(inf, 1 << 30), 0.0)
+        self.log, self.feed = Log(), a_feed(seconds=inf, max_bytes=1 << 30, parent_timeout=0.0)
         self.log.tell(self.feed)
 
     def known(self, *said):
@@ -209,7 +205,7 @@ def test_record_processed_in_steps_is_published_as_a_whole():
 def midway():
     """A feed in the middle of a record that concerns 600 restaurants, and a client that has been there before."""
     scene = catalogue(600)
-    session = Session("c", scene.feed, FakeSendQueue(), Limits(True, 10), FakeServices())
+    session = a_session(scene.feed)
     before = {}
     for name in ("restaurant:r0:tables", "restaurant:r599:tables"):
         [answer] = ask(session, channel=name)
@@ -239,7 +235,7 @@ def stools(messages):
 def test_who_comes_in_the_middle_of_a_record_is_answered_after_it(midway, resumes):
     """Or it would be told a place that lies after what it is still to be told."""
     scene, _, before, steps = midway
-    session = Session("d", scene.feed, FakeSendQueue(), Limits(True, 10), FakeServices())
+    session = a_session(scene.feed)
     for name, position in before.items():
         asked = {"channel": name, **({"position": position} if resumes else {})}
         assert ask(session, **asked) == []
@@ -263,7 +259,7 @@ def test_subscriber_gets_a_record_once_and_no_position_within_it(midway):
 
 def test_a_state_that_is_due_in_the_middle_of_a_record_is_left_to_who_can_wait():
     scene = catalogue(600)
-    session = Session("c", scene.feed, FakeSendQueue(), Limits(True, 10), FakeServices())
+    session = a_session(scene.feed)
     session.send_queue.backlogged = True
     assert ask(session, channel="restaurant:r0:tables", snapshot=True) == []
     steps = scene.steps("object.updated", "o", name="stool")

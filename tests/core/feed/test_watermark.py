@@ -3,13 +3,12 @@
 import orjson
 import pytest
 
-from mesaya_ws.core.feed.feed import PROCESS_BATCH, Feed
-from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.feed.feed import PROCESS_BATCH
 from mesaya_ws.core.log.events import Available, LogMetadata, Records, Unavailable
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import Window
+from tests.support.instance import a_feed
 
 NOW = 1_800_000_000_000
 SECOND = 1000
@@ -22,7 +21,7 @@ class Log:
     """A log of two partitions, and a feed that waits a second for parents; times are in seconds from NOW."""
 
     def __init__(self):
-        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+        self.feed = a_feed()
         self.next = dict.fromkeys((SECTIONS, TABLES), 0)
 
     def look(self, at, *, sections=0, tables=0, troubles=(), blocked=0, steady=None):

@@ -4,7 +4,8 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.feed.written import NEW, WrittenStates
 from mesaya_ws.core.recovery.position import Offsets
-from mesaya_ws.core.recovery.window import PositionEvicted, Window
+from mesaya_ws.core.recovery.window import PositionEvicted
+from tests.support.instance import a_window
 
 A, B = parse_channel("restaurant:a:tables"), parse_channel("restaurant:b:tables")
 NOWHERE: Offsets = {}
@@ -12,7 +13,7 @@ NOWHERE: Offsets = {}
 
 @pytest.fixture
 def window():
-    return Window(60, 1 << 20)
+    return a_window(seconds=60)
 
 
 @pytest.fixture

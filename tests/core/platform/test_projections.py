@@ -9,8 +9,8 @@ from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.platform.endings import ENDED_AT_ONCE, Endings
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.users import LoggedRoles
-from tests.core.events import event, user
 from tests.steps import calls
+from tests.support.log import event, user
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
-from mesaya_ws.core.recovery.window import Window
+from tests.support.instance import a_window
 
 TABLES, SECTIONS, REVIEWS = (Partition(topic_of(domain), 0) for domain in ("tables", "sections", "reviews"))
 PLAN, OPINIONS = parse_channel("restaurant:r:tables"), parse_channel("restaurant:r:reviews")
@@ -20,7 +20,7 @@ class Instance:
     """What an instance covers that has looked at a log of such `begins` and `ends`."""
 
     def __init__(self, begins=None, max_bytes=1 << 20, **ends):
-        self.cursor, self.window = Cursor(), Window(inf, max_bytes)
+        self.cursor, self.window = Cursor(), a_window(seconds=inf, max_bytes=max_bytes)
         self.coverage = Coverage(self.cursor, self.window)
         self.look(begins, **ends)
 
@@ -143,7 +143,7 @@ def test_whoever_begins_at_a_cut_is_where_it_was_made_and_has_nothing_at_hand():
     former.take(REVIEWS, 0)
     cut = former.coverage.cut(7)
     assert (cut.time, cut.unread) == (7, {TABLES.topic})
-    cursor, window = Cursor(), Window(inf, 1 << 20)
+    cursor, window = Cursor(), a_window(seconds=inf)
     coverage = Coverage(cursor, window)
     coverage.begin(cut)
     assert coverage.cut(7) == cut

@@ -11,8 +11,8 @@ from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.dependencies import Dependencies
 from mesaya_ws.core.recovery.recent_records import AT_ONCE, RecentRecords
-from mesaya_ws.core.recovery.window import Window
 from tests.steps import most_calls_in_a_step
+from tests.support.instance import a_window
 from tests.timing import take
 
 BOOKED, PAID, TABLES = (Partition(topic_of(domain), 0) for domain in ("reservations", "payments", "tables"))
@@ -21,7 +21,7 @@ STAFF, PLAN = parse_channel("restaurant:R:reservations"), parse_channel("restaur
 
 @pytest.fixture
 def window():
-    return Window(inf, 1 << 20)
+    return a_window(seconds=inf)
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_what_is_dropped_with_the_window_takes_no_place(window):
 def test_to_remember_takes_no_longer_the_more_is_remembered():
     def remember(count):
         """Return what 20,000 records take when so many are remembered, and each makes the first one of no use."""
-        window = Window(inf, 1 << 20)
+        window = a_window(seconds=inf)
         recent = RecentRecords(window, count + 1)
 
         def put(numbers):

@@ -7,8 +7,8 @@ from mesaya_ws.core.recovery.barriers import Barrier
 from mesaya_ws.core.recovery.history import RECORDS_BETWEEN, History, Retention, has_history
 from mesaya_ws.core.recovery.notes import barrier_of, is_kept, moved_note, untold_note
 from mesaya_ws.core.recovery.position import Cursor
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.interface import CorruptStateError, StoredNote, StoredPair, StoredPublication
+from tests.support.instance import a_window
 
 RESERVATIONS, PAYMENTS = Partition(topic_of("reservations"), 0), Partition(topic_of("payments"), 0)
 CHANNEL = parse_channel("restaurant:r:reservations")
@@ -24,7 +24,7 @@ def cursor():
 
 @pytest.fixture
 def history(cursor):
-    return History(Retention(1, 1 << 20), cursor, Window(300, 1 << 20), max_pending_bytes=10_000)
+    return History(Retention(1, 1 << 20), cursor, a_window(), max_pending_bytes=10_000)
 
 
 def committed(history):

@@ -1,7 +1,7 @@
 import pytest
 
 from mesaya_ws.core.recovery.parents import missing_parent
-from tests.core.events import event
+from tests.support.log import event
 
 
 @pytest.mark.parametrize(

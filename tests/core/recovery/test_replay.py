@@ -2,7 +2,8 @@ import pytest
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.replay import PAGE_BYTES, Replay, ReplayRange
-from mesaya_ws.core.recovery.window import PositionEvicted, Window
+from mesaya_ws.core.recovery.window import PositionEvicted
+from tests.support.instance import a_window
 
 P = Partition("p", 0)
 BIG = PAGE_BYTES // 2
@@ -10,7 +11,7 @@ BIG = PAGE_BYTES // 2
 
 def window(*sizes, max_bytes=1 << 20):
     """Return a window with publications of those sizes on the channel `a`, at the offsets 0, 1, 2, …"""
-    made = Window(60, max_bytes)
+    made = a_window(seconds=60, max_bytes=max_bytes)
     for size in sizes:
         publish(made, size)
     return made
@@ -109,7 +110,7 @@ def test_in_another_era_a_place_means_nothing():
 
 
 def test_of_the_states_of_one_thing_only_the_newest():
-    made = Window(60, 1 << 20)
+    made = a_window(seconds=60)
     for offset, table in enumerate(["t1", "t2", "t1", None, "t1"]):
         made.add("a", P, offset, 0, bytes([offset]), table)
     assert told(Replay(ReplayRange(made, "a", {}), conflates=True).page()) == [1, 3, 4]

@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata, Records, TopicRecreated
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.envelope import Disposition
@@ -18,11 +16,10 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.reparenting import AT_ONCE, Reparentings
 from mesaya_ws.core.recovery.verdict import Recoverable, Unrecoverable
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.wire.frames import payload_of
-from tests.core.events import LATER, OVER, Log
-from tests.core.world import written
 from tests.steps import calls, most_calls_in_a_step
+from tests.support.instance import a_feed, written
+from tests.support.log import LATER, OVER, Log
 
 TABLES = parse_channel("restaurant:R:tables")
 CHANNELS = [TABLES, *map(parse_channel, ("restaurant:R2:tables", "restaurant:R3:reviews"))]
@@ -33,7 +30,7 @@ class Instance:
 
     def __init__(self, log, max_bytes=1 << 20):
         self.orphans = set()
-        self.feed = Feed(Hub(), Window(300, max_bytes), 1.0, self.report)
+        self.feed = a_feed(self.report, max_bytes=max_bytes)
         self.feed.ingest(log.sources(), LATER)
         list(self.feed.process(OVER))
 

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesaya_ws.core.interactions.acknowledgements import Open, Remind, ack_record
-from tests.core.events import record
 from tests.core.replicas import Replica, SharedLog, said, send
+from tests.support.log import record
 
 CHANNEL = "restaurant:r1:reservations"
 

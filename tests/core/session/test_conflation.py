@@ -1,56 +1,35 @@
 """Clients that are behind while the tables of a restaurant change, and what they know in the end."""
 
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.log.events import LogMetadata, Records, TopicRecreated
-from mesaya_ws.core.log.records import OffsetRange, Partition, Record
+from mesaya_ws.core.log.events import TopicRecreated
+from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
-from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.session.session import Limits, Session
-from tests.core.world import NOW, FakeSendQueue, FakeServices, ask
+from tests.support.instance import NOW, Instance, a_session, ask
 
 CHANNEL, MENU = "restaurant:r1:tables", "restaurant:r1:menu"
 DOMAINS = {"restaurant": "restaurants", "section": "sections", "table": "tables", "menu": "menus"}
 
 
-class Restaurant:
+class Restaurant(Instance):
     """A log about one restaurant, all of it in one order, and an instance that follows it."""
 
     def __init__(self, max_bytes=1 << 20):
-        self.next = {Partition(topic_of(domain), 0): 0 for domain in DOMAINS.values()}
-        self.feed = Feed(Hub(), Window(300, max_bytes), 1.0)
-        self.look()
+        super().__init__(*(Partition(topic_of(domain), 0) for domain in DOMAINS.values()), max_bytes=max_bytes)
         self.says("section.created", "s1", restaurantId="r1")
-
-    def look(self):
-        extents = {partition: OffsetRange(0, end, "id") for partition, end in self.next.items()}
-        self.feed.ingest(LogMetadata(extents, {None: 0}), NOW)
-        self.work()
-
-    def work(self):
-        for _ in self.feed.process(NOW):
-            for _ in self.feed.hub.fan_out():
-                pass
 
     def hears(self, *events):
         """Take several records in one go, so that they are written together."""
         records = []
         for kind, id, data in events:
             entity, _, what = kind.partition(".")
-            partition = Partition(topic_of(DOMAINS[entity]), 0)
-            value = {"event_type": what, "entity_id": id, "data": data}
-            if entity == "menu":
-                value["entity_subtype"] = entity
-            records.append(Record(*partition, self.next[partition], NOW, None, orjson.dumps(value)))
-            self.next[partition] += 1
-        self.feed.ingest(Records(None, records, 0), NOW)
-        self.work()
+            subtype = {"entity_subtype": entity} if entity == "menu" else {}
+            records.append(self.record(Partition(topic_of(DOMAINS[entity]), 0), what, id, data, **subtype))
+        self.take(*records)
 
     def says(self, kind, id, **data):
         self.hears((kind, id, data))
@@ -59,7 +38,7 @@ class Restaurant:
         self.says(f"table.{what}", id, sectionId="s1", status=status, **data)
 
     def client(self, *, conflate=True):
-        return Session("c1", self.feed, FakeSendQueue(), Limits(True, 10, conflate=conflate), FakeServices())
+        return a_session(self.feed, conflate=conflate)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.delivery import SENT_AT_ONCE
-from tests.core.world import CHANNEL, World, ask, read_on, reviews, written
+from tests.support.instance import CHANNEL, World, ask, read_on, reviews, written
 
 
 def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():

@@ -8,7 +8,7 @@ from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.session.identities import ASKED_AT_ONCE, IdentityRules, SessionIdentities
 from mesaya_ws.core.wire import codes
-from tests.core.world import CHANNEL, World, ask
+from tests.support.instance import CHANNEL, World, ask
 
 OWN = "user:u1:notifications"
 T = 1_800_000_000.0

@@ -1,20 +1,11 @@
 """All sessions of an instance: those that wait for the feed, and those that begin anew."""
 
 import pytest
-from attrs import frozen
 
 from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.registry import SessionRegistry
-from mesaya_ws.core.session.session import Session
-from tests.core.world import CHANNEL, REVIEWS, World, ask
-
-
-@frozen(eq=False)
-class Owner:
-    """Whose a session is."""
-
-    session: Session
+from tests.support.instance import CHANNEL, REVIEWS, Owner, World, ask
 
 
 class Instance(World):

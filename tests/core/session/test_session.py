@@ -9,8 +9,6 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED, Tally
 from mesaya_ws.core.log.events import Gap, LogMetadata, TopicRecreated
 from mesaya_ws.core.log.records import Appended, NewRecord, OffsetRange
@@ -18,12 +16,12 @@ from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.core.recovery import position_text
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.verdict import Unrecoverable
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.services import Command
 from mesaya_ws.core.session.session import Limits
 from mesaya_ws.core.wire.frames import payload_of, text_frame
 from mesaya_ws.core.wire.messages import encode
-from tests.core.world import (
+from tests.steps import calls, most_calls_in_a_step
+from tests.support.instance import (
     CHANNEL,
     KEPT,
     NOW,
@@ -32,12 +30,12 @@ from tests.core.world import (
     TABLES,
     KeepingWorld,
     World,
+    a_feed,
     ask,
     read_on,
     reservations,
     reviews,
 )
-from tests.steps import calls, most_calls_in_a_step
 
 
 def test_a_client_is_greeted():
@@ -524,7 +522,7 @@ def test_position_ahead_is_checked_again_only_after_a_change():
 def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
     knows, late = World(), World()
     position = ask(knows.client(), channel=CHANNEL)[0]["position"]
-    late.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+    late.feed = a_feed()
     late.feed.ingest(LogMetadata({TABLES: OffsetRange(0, 0, "b")}, {}), NOW)
     late.work()
     session = late.client()

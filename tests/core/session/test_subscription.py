@@ -9,7 +9,7 @@ from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session import subscription as module
 from mesaya_ws.core.session.subscription import TRANSITIONS, InvalidTransitionError, State, Subscription, Wait
 from mesaya_ws.core.wire.messages import position_of
-from tests.core.world import CHANNEL, KEPT, NOW, REVIEWS, KeepingWorld, World, ask, read_on, reviews
+from tests.support.instance import CHANNEL, KEPT, NOW, REVIEWS, KeepingWorld, World, ask, read_on, reviews
 
 ENTER = {
     State.WAITING_FOR_FEED: lambda subscription: subscription.wait_for_feed(Wait(0)),

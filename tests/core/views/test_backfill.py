@@ -6,8 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
@@ -15,12 +13,11 @@ from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event, decode
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from mesaya_ws.core.recovery.parents import missing_parent
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.backfill import parents_in, records_of
 from mesaya_ws.core.wire.frames import payload_of
-from tests.core.events import Platform, event, record
-from tests.core.world import written
 from tests.scenarios.test_any_records import check, junk, statuses
+from tests.support.instance import a_feed, written
+from tests.support.log import Platform, event, record
 
 TIME = "2026-11-25T12:00:00.000Z"
 PLAN = "restaurant:R:tables"
@@ -230,7 +227,7 @@ class Stream:
 
     def __init__(self, *, embedded):
         self.wanted = []
-        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0, request_parent=self.wanted.append)
+        self.feed = a_feed(request_parent=self.wanted.append)
         self._embedded = embedded
         extents = {partition: OffsetRange(0, 0, "id") for partition in (TABLES, OWN)}
         self.feed.ingest(LogMetadata(extents, {None: 0} if embedded else dict.fromkeys(extents, 0)), NOW)

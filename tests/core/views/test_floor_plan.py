@@ -1,6 +1,6 @@
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Message
-from tests.core.events import TIME
+from tests.support.log import TIME
 
 TABLES, THERE, INFO = "restaurant:R:tables", "restaurant:R2:tables", "restaurant:R:info"
 

@@ -6,13 +6,10 @@ from typing import Any
 import typed_settings as ts
 
 from mesaya_ws import __version__
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.watermark import Fresh
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.platform.topics import TOPICS
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.runtime.readiness import Status
@@ -22,6 +19,7 @@ from mesaya_ws.settings import Settings
 from mesaya_ws.workers.role import Role
 from tests.fakes import FakeLog
 from tests.server.http.client import Answer, get, post
+from tests.support.instance import a_feed
 
 TOKEN = "a token of the tests"
 
@@ -34,7 +32,7 @@ class Service:
     ) -> None:
         self.log, self.metrics, self.status = FakeLog((*TOPICS, CHAT)), Metrics(), Status(caught_up=True)
         self.fresh: Fresh = {"live": True, "asOf": 1_800_000_000_000, "lag": 0}
-        render = exposition(self.metrics, Feed(Hub(), Window(300, 1 << 20), 1.0), __version__)
+        render = exposition(self.metrics, a_feed(), __version__)
         self.settings = Settings(publish_token=ts.SecretStr(token), **settings)
         self.app = create_app(
             self.settings,

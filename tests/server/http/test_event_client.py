@@ -8,7 +8,7 @@ import trio.testing
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.server.http.event_client import COMMENT_INTERVAL, EventClient
-from tests.core.world import CHANNEL, World
+from tests.support.instance import CHANNEL, World
 
 OTHER = "restaurant:r2:reviews"
 

@@ -4,15 +4,13 @@ from starlette.applications import Starlette
 
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.server.http import explain
 from mesaya_ws.server.http.errors import ApiError, answer_api_error
 from mesaya_ws.server.http.explain import explain_route
 from mesaya_ws.settings import Settings
-from tests.core.events import Log
 from tests.server.http.client import post
+from tests.support.instance import a_feed
+from tests.support.log import Log
 
 TOKEN = "a token of the tests"
 RECORD = {
@@ -34,7 +32,7 @@ def feed():
     log = Log()
     log.says("restaurant.created", "R", name="La Mesa", ownerId="o")
     log.says("section.created", "s", restaurantId="R")
-    return log.tell(Feed(Hub(), Window(300, 1 << 20), 1.0))
+    return log.tell(a_feed())
 
 
 def app_of(feed, *, publish_token=TOKEN, authentication=None, auth=True):

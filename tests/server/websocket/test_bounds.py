@@ -7,13 +7,12 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire.frame_limits import PIECES_PER_FRAME
 from mesaya_ws.settings import Settings
-from tests.core.world import FakeSendQueue, FakeServices
 from tests.server.websocket.test_connection import CHANNEL, World, gateway
+from tests.support.instance import a_session
+from tests.support.wire import CONTINUATION, PING, PONG, TEXT, frame
 from tests.timing import LONGEST, Steps, check_best_of, take
-from tests.wire import CONTINUATION, PING, PONG, TEXT, frame
 
 DEFAULTS = Settings()
 LARGEST = DEFAULTS.max_message_bytes
@@ -61,7 +60,7 @@ def world(nursery):
 @pytest.mark.parametrize("text", MESSAGES.values(), ids=MESSAGES)
 async def test_no_message_takes_long(world, text):
     assert LARGEST - 16 <= len(text) <= LARGEST
-    session = Session("c1", world.feed, FakeSendQueue(), Limits(auth=False, max_subscriptions=100), FakeServices())
+    session = a_session(world.feed, auth=False, most=100)
     assert take(session.receive, text.decode()) <= LONGEST
 
 

@@ -16,12 +16,9 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
@@ -34,11 +31,10 @@ from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.server.websocket.receiver import HEARD_AT_ONCE
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
-from tests.core.world import FakeServices
 from tests.gateway.test_sign_in import StubKeys
-from tests.server.websocket.client import PATIENCE
-from tests.server.websocket.clients import ANSWER, Clients
-from tests.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
+from tests.support.client import ANSWER, PATIENCE, Clients
+from tests.support.instance import FakeServices, a_feed
+from tests.support.wire import BINARY, CLOSE, PING, PONG, TEXT, close, frame
 
 NOW = 1_800_000_000_000
 CHANNEL = "restaurant:r1:menu"
@@ -50,7 +46,7 @@ class World:
     def __init__(self, nursery, changed):
         self.settings = Settings(**{"close_timeout": PATIENCE, **changed})
         self.metrics = Metrics()
-        self.feed = Feed(Hub(), Window(300, 1 << 20), 1.0)
+        self.feed = a_feed()
         menus = Partition(topic_of("menus"), 0)
         self.feed.ingest(LogMetadata({menus: OffsetRange(0, 0, "a")}, {menus: 0}), NOW)
         list(self.feed.process(NOW))

@@ -4,7 +4,7 @@ import trio.testing
 
 from mesaya_ws.core.wire.frame_limits import FrameLimiter, FrameLimits, Violation
 from mesaya_ws.server.websocket.stream import ClientStream
-from tests.wire import BINARY, frame
+from tests.support.wire import BINARY, frame
 
 
 class FakeSendQueue:

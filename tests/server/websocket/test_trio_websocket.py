@@ -10,7 +10,7 @@ import trio.testing
 from trio_websocket import WebSocketConnection
 
 from mesaya_ws.server.websocket.trio_websocket import WebSocket
-from tests.wire import CLOSE, PING, PONG, close, frame, split
+from tests.support.wire import CLOSE, PING, PONG, close, frame, split
 
 PATIENCE = 10.0
 

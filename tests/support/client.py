@@ -1,12 +1,16 @@
-"""A client of a few lines on a stream of Trio, which says what tests want it to say."""
+"""Clients on streams of Trio, which say what tests want, and connections of theirs without a dispatcher."""
 
-from contextlib import suppress
+import socket
+from contextlib import contextmanager, suppress
 
 import orjson
 import trio
 
 from mesaya_ws.core.wire.handshake import END
-from tests.wire import CLOSE, CONTINUATION, TEXT, frame, split
+from mesaya_ws.server.admission import Admitted
+from tests.support.wire import CLOSE, CONTINUATION, TEXT, frame, split
+
+ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
 PATIENCE = 10.0
 """Seconds after which something counts as missing."""
@@ -79,3 +83,44 @@ class Client:
             if opcode == CLOSE:
                 assert await self.frame() is None
                 return int.from_bytes(payload[:2]), payload[2:].decode()
+
+
+class Clients:
+    """The clients of the connections of `server`, which are served in `nursery`, on sockets with small buffers.
+
+    `all` are those that there have been.
+    """
+
+    def __init__(self, nursery, server):
+        self.all = []
+        self._nursery = nursery
+        self._server = server
+        nursery.start_soon(server.receiver.run)
+
+    def connect(self, early=b"", caller=None):
+        """Begin to serve a client, who is known as `caller`."""
+        pair = socket.socketpair()
+        for end in pair:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        theirs, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in pair)
+        client = Client(theirs)
+        self.all.append(client)
+        self._nursery.start_soon(self._serve, client, ours, early, caller)
+        return client
+
+    async def _serve(self, client, stream, early, caller):
+        try:
+            await self._server.serve(self._nursery, "c1", stream, Admitted(ANSWER, caller), early)
+        finally:
+            # As the dispatcher does, whose the stream is.
+            stream.socket.close()
+            client.ended.set()
+
+    @contextmanager
+    def open(self):
+        """Close the clients' ends after the context."""
+        try:
+            yield
+        finally:
+            for client in self.all:
+                client.stream.socket.close()

@@ -1,4 +1,7 @@
-"""A small world for the rules of clients: a log of reviews, an instance that follows it, and its clients."""
+"""An instance and its sessions, with fakes in place of all that has I/O.
+
+Feeds, windows and sessions are built here alone: a constructor that changes is changed in one place.
+"""
 
 import orjson
 
@@ -14,13 +17,36 @@ from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of, text_frame
-from tests.core.events import NOW
+from tests.support.log import NOW
 
 REVIEWS, TABLES = Partition(topic_of("reviews"), 0), Partition(topic_of("tables"), 0)
 RESERVATIONS = Partition(topic_of("reservations"), 0)
 CHANNEL = "restaurant:r1:reviews"
 KEPT = "restaurant:r1:reservations"
 """A channel that has a history."""
+
+
+def a_window(seconds=300, max_bytes=1 << 20):
+    """Return an empty window; it keeps publications for so many seconds, or for ever (`inf`)."""
+    return Window(seconds, max_bytes)
+
+
+def a_feed(report=lambda record, outcome: None, *, seconds=300, max_bytes=1 << 20, parent_timeout=1.0, **options):
+    """Return a feed that has taken nothing yet, with a hub and a window of its own."""
+    return Feed(Hub(), a_window(seconds, max_bytes), parent_timeout, report, **options)
+
+
+def a_session(feed, *, auth=True, most=10, conflate=False, services=None, **options):
+    """Return a session of `feed`, whose send queue and services keep what they are given."""
+    services = FakeServices() if services is None else services
+    return Session("c1", feed, FakeSendQueue(), Limits(auth, most, conflate=conflate), services, **options)
+
+
+def work(feed, now=NOW, steady=None):
+    """Let a feed process all that it can, and write what it publishes."""
+    for _ in feed.process(now, steady):
+        for _ in feed.hub.fan_out():
+            pass
 
 
 class FakeSendQueue:
@@ -64,6 +90,13 @@ class FakeSendQueue:
         return [orjson.loads(payload_of(frame)) for frame in frames]
 
 
+class Owner:
+    """Stands where a connection stands: whose a session is."""
+
+    def __init__(self, session):
+        self.session = session
+
+
 class FakeServices:
     """Keeps what sessions ask for; tests do it, or do not."""
 
@@ -93,6 +126,36 @@ class FakeServices:
         self.authenticating.append((session, message))
 
 
+class Instance:
+    """A feed that follows a log whose `partitions` have one order, as the embedded one has; all else is as of a feed.
+
+    `next` are the offsets that records to come will have.
+    """
+
+    def __init__(self, *partitions, **feed):
+        self.next = dict.fromkeys(partitions, 0)
+        self.feed = a_feed(**feed)
+        self.refresh()
+
+    def refresh(self):
+        """Let it know all that the log holds."""
+        extents = {partition: OffsetRange(0, end, "id") for partition, end in self.next.items()}
+        self.feed.ingest(LogMetadata(extents, {None: 0}), NOW)
+        work(self.feed)
+
+    def record(self, partition, what, id, data, **envelope):
+        """Append a record."""
+        value = {"event_type": what, "entity_id": id, "data": data, **envelope}
+        offset = self.next[partition]
+        self.next[partition] += 1
+        return Record(*partition, offset, NOW, None, orjson.dumps(value))
+
+    def take(self, *records):
+        """Take records in one go, so that what they become is written together."""
+        self.feed.ingest(Records(None, records, 0), NOW)
+        work(self.feed)
+
+
 class World:
     """A log with reviews and tables, an instance that follows it, and its clients."""
 
@@ -103,15 +166,15 @@ class World:
         self.sessions = []
         self.services = FakeServices()
         self.identities = SessionIdentities() if identities is None else identities
-        self.feed = self.new_feed(Window(seconds, max_bytes))
+        self.feed = self.new_feed(seconds=seconds, max_bytes=max_bytes)
         if live:
             self.look()
             self.work()
 
     main, filler = REVIEWS, "comment"
 
-    def new_feed(self, window):
-        return Feed(Hub(), window, 1.0)
+    def new_feed(self, **window):
+        return a_feed(**window)
 
     def look(self, *, begin=None, lag=0):
         """Let the instance look at the whole log, which holds `lag` more reviews than it was told of."""
@@ -122,8 +185,7 @@ class World:
 
     def work(self):
         for _ in self.feed.process(NOW):
-            for _ in self.feed.hub.fan_out():
-                pass
+            list(self.feed.hub.fan_out())
             gaps, self.feed.gaps = self.feed.gaps, []
             for session in self.sessions:
                 for loss in gaps:
@@ -158,8 +220,8 @@ class World:
         self.work()
 
     def client(self, *, auth=True, most=3):
-        limits, identities = Limits(auth, most), self.identities
-        self.sessions.append(Session("c1", self.feed, FakeSendQueue(), limits, self.services, identities=identities))
+        fakes = {"services": self.services, "identities": self.identities}
+        self.sessions.append(a_session(self.feed, auth=auth, most=most, **fakes))
         return self.sessions[-1]
 
 
@@ -172,8 +234,8 @@ class KeepingWorld(World):
         super().__init__(seconds, max_bytes)
         self.commit()
 
-    def new_feed(self, window):
-        return Feed(Hub(), window, 1.0, retention=Retention(self.hours, 1 << 30))
+    def new_feed(self, **window):
+        return a_feed(**window, retention=Retention(self.hours, 1 << 30))
 
     main, filler = RESERVATIONS, "tableId"
 
