@@ -209,7 +209,7 @@ def test_an_env_file_that_cannot_be_read(tmp_path):
         load_settings({}, tmp_path)
 
 
-def test_fingerprints_tell_which_settings_differ_but_not_what_they_are():
+def test_fingerprints_show_which_settings_differ_but_no_values():
     ours, theirs = Settings(), Settings(auth=False, kafka_brokers=("a:1",), publish_token=ts.SecretStr("x"))
     ours_told, theirs_told = fingerprints(ours, "salt"), fingerprints(theirs, "salt")
     assert {name for name in ours_told if ours_told[name] != theirs_told[name]} == {"AUTH", "KAFKA_BROKERS"}

@@ -23,7 +23,7 @@ class TestFakeLog(LogContract):
     pass
 
 
-async def test_an_outage_is_told_and_loses_nothing(store: FakeLog):
+async def test_an_outage_is_reported_and_loses_nothing(store: FakeLog):
     async with following(store) as ear:
         await store.append(numbered("a.events", 2))
         await ear.until_held(2)
@@ -44,7 +44,7 @@ async def test_a_lost_acknowledgement(store: FakeLog):
     assert [record.value for record in store.appended] == [b"x"]
 
 
-async def test_retention_and_replaced_topics_are_told(store: FakeLog):
+async def test_retention_and_replaced_topics_are_reported(store: FakeLog):
     await store.append(numbered("a.events", 1))
     ear = SlowEar()
     async with trio.open_nursery() as nursery:

@@ -79,13 +79,13 @@ def test_a_reservation_has_exactly_these_fields_for_restaurant_and_guest() -> No
     }
 
 
-def test_what_a_minimal_record_leaves_out_is_filled_from_the_fold() -> None:
+def test_what_a_minimal_record_leaves_out_is_filled_from_the_projections() -> None:
     changed = SEEN | {"status": "confirmed", "newStatus": "confirmed", "previousStatus": "pending"}
     minimal = event("reservations", "status_changed", "b1", {"id": "b1", "status": "CONFIRMED"})
     assert last(reservation("created"), minimal)[GUEST] == ("reservation.status_changed", changed)
 
 
-def test_what_happened_to_a_reservation_is_judged_by_its_status() -> None:
+def test_what_happened_to_a_reservation_follows_from_its_status() -> None:
     created = reservation("created")
     confirmed = {"status": "CONFIRMED"}
     assert last(created, reservation("updated"))[STAFF][0] == "reservation.updated"
@@ -134,7 +134,7 @@ def test_the_name_of_a_guest_comes_from_the_record_else_from_auth_or_a_review() 
     assert last(auth, reservation("created", userName="Iván"))[STAFF][1]["clientName"] == "Iván"
 
 
-def test_a_table_without_a_section_waits_to_be_told_with_it() -> None:
+def test_table_without_a_section_waits_to_be_published_with_it() -> None:
     orphan = table("created", "t1", "s1", status="OCCUPIED")
     assert why([orphan]) == ["orphan"]
     assert last(orphan, section("created", "s1", "r1")) == {
@@ -182,7 +182,7 @@ PUBLIC = {"restaurantId": "r1", "status": "active", "active": True}
 PRIVATE = PUBLIC | {"ownerId": "o1", "adminNote": "n", "subscriptionId": "x"}
 
 
-def test_a_new_owner_is_told_to_both_owners_and_to_nobody_else() -> None:
+def test_new_owner_is_published_to_both_owners_and_nobody_else() -> None:
     reassigned = restaurant("updated", "o2", metadata={"user_id": "o2", "action": "owner_reassigned"})
     assert last(restaurant("created"), reassigned) == {
         "user:o1:notifications": ("restaurant.owner_changed", PRIVATE | {"ownerId": "o2"}),

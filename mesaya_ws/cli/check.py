@@ -32,7 +32,7 @@ WRONG = 1
 def check(as_json: bool) -> None:
     """Say whether the service can do what it should, and show what is configured. Nothing is made or changed.
 
-    Looks at the settings, the event log and its topics, the platform's API, the keys of JWT_JWKS_URL, and the
+    Checks the settings, the event log and its topics, the platform's API, the keys of JWT_JWKS_URL, and the
     service, if one runs. Exits with 0 when nothing must be mended, with 1 otherwise, and with 2 when the settings
     cannot be used.
     """

@@ -31,7 +31,7 @@ RETRY = 1.0
 """Seconds after which a log that does not answer is asked again."""
 
 PARENT_CHECK = 0.5
-"""Seconds between two looks at whether the process that started this one still runs."""
+"""Seconds between two checks whether the process that started this one still runs."""
 
 
 @click.command()
@@ -143,6 +143,6 @@ async def _answered(ask: Callable[[], Awaitable[object]]) -> None:
 
 async def _wait_for_end_of_parent(parent: int, everything: trio.CancelScope) -> None:
     """Cancel `everything` once this process has another parent than it had."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells nobody but the parent of an end
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel informs only the parent of an end
         await trio.sleep(PARENT_CHECK)
     everything.cancel()

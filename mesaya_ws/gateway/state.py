@@ -39,7 +39,7 @@ FLUSH_ENTRIES = 5000
 """Entries after which it is time for a commit, however little time has passed."""
 
 LOOK_SECONDS = 0.1
-"""Seconds after which it is looked again whether it is time."""
+"""Seconds after which it is checked again whether it is time."""
 
 ROOM_ENTRIES = 50_000
 """Entries that may wait for a commit while the log's history is read; past that, the log waits."""

@@ -103,7 +103,7 @@ class Dispatcher:
             ("Retry-After", "5"),
         )
         self.draining = False
-        # Ids tell connections apart in the logs of all instances.
+        # Ids distinguish connections in the logs of all instances.
         self._instance = secrets.token_hex(3)
         self._serial = itertools.count(1)
 

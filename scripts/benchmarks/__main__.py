@@ -21,7 +21,7 @@ from benchmarks.servers import CACHE, HERE, SERVERS, raise_limit
 
 OURS, FLOOR = "mesaya-ws", "floor"
 QUICK_SERVERS = (OURS, "mesaya-ws sqlite", FLOOR)
-"""The floor tells how fast the machine is today."""
+"""The floor shows how fast the machine is today."""
 
 MEMORY = CACHE / "bench.json"
 

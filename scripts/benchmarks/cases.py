@@ -67,7 +67,7 @@ CASES = {
         ),
         Case(
             "idle",
-            "10,000 clients that hear nothing",
+            "10,000 clients that receive nothing",
             (*HOT_PATH, "trio-websocket", "centrifugo kafka"),
             {"connections": 10_000, "rate": 0.0, "duration": 1.0},
         ),

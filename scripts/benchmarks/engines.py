@@ -112,7 +112,7 @@ class _Sqlite:
 
 
 class _Rocks:
-    """One table for all, told apart by the first byte of the keys."""
+    """One table for all, distinguished by the first byte of the keys."""
 
     def __init__(self, folder, sync):
         import rocksdict

@@ -57,7 +57,7 @@ def before(states: dict[str, Cases], state: str, cases: Cases) -> tuple[str, Cas
 def change(name: str, old: Cases, new: Cases, server: str, yardstick: str) -> Table:
     """Return a table of what was measured of `server` before and now, with the ratio.
 
-    The same ratio of the `yardstick`, which does not change, tells what the machine has to do with it.
+    The same ratio of the `yardstick`, which does not change, shows what the machine has to do with it.
     """
     grid = Table(title=f"{server}, before ({name}) and now", title_justify="left", box=None, pad_edge=False)
     grid.title_style = "bold"

@@ -198,7 +198,7 @@ def bounds(large: int) -> Seen:
         gateway.append([record("restaurants", "deleted", "large", {}, 0)])
         while orjson.loads(clients[1].recv(PATIENCE))["type"] != "restaurant.deleted":
             pass
-        # What comes after it is told when all that went with it has gone.
+        # What comes after it is sent when all that went with it has gone.
         gateway.append([record("restaurants", "created", "small", {}, 0)])
         subscribe(clients[1:], "restaurant:small:info", 2)
         yield f"its end, with {large:,} reservations", gateway.look()
@@ -222,7 +222,7 @@ def heavy() -> Iterator[Record]:
 
 
 def fan_out(connections: int) -> Seen:
-    """Let many in, and tell all of them the same."""
+    """Let many in, and send all of them the same."""
     with watched() as gateway:
         plan = Plan(
             run=secrets.token_hex(3), port=int(gateway.settings["PORT"]), connections=connections, rate=10.0, duration=5

@@ -70,7 +70,7 @@ class Books:
             self.now.latency.record((now - stamp.due) // 1000)
 
     def notice(self, payload: bytes, now: float) -> None:
-        """Enter a message that came at `now` (s since the epoch), if it is an event; its own time is all it tells."""
+        """Enter a message that came at `now` (s since the epoch), if it is an event: only its time is read."""
         sent = TIMESTAMP.search(payload)
         if sent and POSITION.search(payload):
             self.now.deliveries += 1

@@ -52,20 +52,20 @@ class Crew:
     def samples(self, seconds: float) -> Iterator[tuple[int, Sample]]:
         """Yield what the swarms have seen, each with its number; wait for the first at most so long."""
         for pipe in wait(self._swarms, timeout=seconds):
-            yield self._swarms.index(pipe), _hear(pipe)
+            yield self._swarms.index(pipe), _receive(pipe)
 
     def finish(self, fed: list[int]) -> Iterator[tuple[int, Sample | Finished]]:
         """End the swarms; yield the last that they have seen, and at last what is missing of what was `fed`."""
         for index, pipe in enumerate(self._swarms):
             pipe.send(("finish", fed))
-            while not isinstance(message := _hear(pipe), Finished):
+            while not isinstance(message := _receive(pipe), Finished):
                 yield index, message
             yield index, message
 
     def wait_for_feed(self) -> None:
         """Wait until the feed is ready to begin."""
         if self._feed is not None:
-            _hear(self._feed)
+            _receive(self._feed)
 
     def start_feed(self) -> None:
         """Let the feed begin."""
@@ -78,7 +78,7 @@ class Crew:
             return 0, 0.0
         if not self.has_fed:
             self._feed.send("stop")
-        return _hear(self._feed)
+        return _receive(self._feed)
 
     @property
     def has_fed(self) -> bool:
@@ -86,7 +86,7 @@ class Crew:
         return self._feed is not None and self._feed.poll()
 
 
-def _hear(pipe: Pipe):
+def _receive(pipe: Pipe):
     try:
         return pipe.recv()
     except EOFError:

@@ -1,4 +1,4 @@
-"""What Linux tells about a process and its children: processor time and memory (proc(5))."""
+"""What Linux knows of a process and its children: processor time and memory (proc(5))."""
 
 import os
 import signal

@@ -24,7 +24,7 @@ CONNECT_TIMEOUT = 60.0
 DRAIN_TIMEOUT = 12
 """Samples of each swarm without another delivery, 3 s, after which what is missing counts as lost.
 
-Who is too busy with what has come to tell of it takes no sample meanwhile.
+Who is too busy with what has come to report it takes no sample meanwhile.
 """
 
 SETTLED_AFTER = 15.0
@@ -37,7 +37,7 @@ LEEWAY = 10.0
 """Seconds after the last end within which the service has ended what was not renewed: JWT_LEEWAY, and some."""
 
 LOOK = 0.1
-"""Seconds between two looks at what the processes have seen, at most."""
+"""Seconds between two samples of what the processes have seen, at most."""
 
 Watcher = Callable[[str, Tally], None]
 """Is shown the name of the phase, and the tally, several times a second."""

@@ -22,7 +22,7 @@ from load.wire import CLOSE, PING, PONG, POSITION, TICK, Chunk, handshake, maske
 
 READ = 262_144
 AT_ONCE = 1024
-"""Sockets that are looked at in one go, at most."""
+"""Sockets that are read in one go, at most."""
 
 REPORT_INTERVAL = 0.25
 RETRY = 1.0
@@ -104,7 +104,7 @@ class Swarm:
                 self._sign_in(client, random.uniform(first, last))
 
     def finish(self, fed: list[int]) -> None:
-        """End, and tell what is missing of the events that were `fed`, by channel."""
+        """End, and report what is missing of the events that were `fed`, by channel."""
         self._report()
         self._pipe.send(self._books.finish(self._clients, fed))
         self._running = False
@@ -247,7 +247,7 @@ class Swarm:
         chunk = Chunk(data)
         client.rest = data[chunk.rest :]
         for opcode, payload in chunk.others:
-            self._hear(client, opcode, payload)
+            self._receive(client, opcode, payload)
             if client.state is State.AWAY:
                 return
         if client.stopped:
@@ -257,7 +257,7 @@ class Swarm:
             self._books.enter(client, stamp, now)
         client.position = chunk.position or client.position
 
-    def _hear(self, client: Client, opcode: int, payload: bytes) -> None:
+    def _receive(self, client: Client, opcode: int, payload: bytes) -> None:
         if opcode == PING:
             self._send(client, PONG)
         elif opcode == CLOSE:

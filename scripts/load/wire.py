@@ -59,7 +59,7 @@ def split(data: bytes) -> tuple[list[tuple[int, bytes]], int]:
 
 
 class Stamp(NamedTuple):
-    """What an event tells about itself; `due` in ns since the epoch."""
+    """What an event says of itself; `due` in ns since the epoch."""
 
     channel: int
     number: int
@@ -108,4 +108,4 @@ class Chunk:
 
 
 TICK = 16
-"""Arrivals are told apart to 2**16 ns, 66 µs."""
+"""Arrivals are distinguished to 2**16 ns, 66 µs."""

@@ -77,7 +77,7 @@ def test_check_warns_and_exits_with_0(run, monkeypatch):
     ]
 
 
-def test_check_tells_of_errors_first_and_exits_with_1(run, monkeypatch):
+def test_check_prints_errors_first_and_exits_with_1(run, monkeypatch):
     finding(monkeypatch, warning("it could be better."), error("it cannot be."))
     result = run("check")
     assert result.exit_code == 1

@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.mark.parametrize("command", [["serve"], ["produce", "--sample"], ["check"], ["tail", "global:restaurants"]])
-def test_bad_settings_are_told_without_a_traceback(run, monkeypatch, command):
+def test_bad_settings_are_reported_without_a_traceback(run, monkeypatch, command):
     monkeypatch.setenv("PORT", "x")
     monkeypatch.setenv("AUTH", "perhaps")
     result = run(*command)

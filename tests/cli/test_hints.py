@@ -16,7 +16,7 @@ def test_with_the_embedded_log_its_file_and_the_sample_are_named():
     assert "ws://127.0.0.1:8080/ws" in said
 
 
-def test_with_kafka_nobody_is_told_to_write_a_sample_into_it():
+def test_hint_with_kafka_does_not_suggest_the_sample():
     said = told(kafka_brokers=("kafka:9092", "other:9092"))
     assert "Kafka at kafka:9092, other:9092" in said
     assert "x/mesaya-ws check" in said

@@ -81,13 +81,13 @@ def told_of_service(settings):
     return sentences(service_findings(find_service(settings), settings))
 
 
-def test_no_service_is_nothing_to_be_told():
+def test_no_service_gives_no_finding():
     with serving({}) as port:
         pass
     assert told_of_service(Settings(host="127.0.0.1", port=port)) == []
 
 
-def test_service_is_told_from_nothing_and_from_what_does_not_answer():
+def test_service_is_distinguished_from_none_and_from_silence():
     with serving({"/health": page({"version": "1", "ready": False})}) as port:
         assert find_service(Settings(host="127.0.0.1", port=port)).facts == {"version": "1", "ready": False}
     assert find_service(Settings(host="127.0.0.1", port=port)) == Service(f"127.0.0.1:{port}")
@@ -110,7 +110,7 @@ def test_service_with_the_same_settings_is_fine():
         assert told_of_service(settings) == []
 
 
-def test_service_with_other_settings_is_told_by_their_names():
+def test_service_with_other_settings_is_reported_with_their_names():
     pages = {}
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
@@ -120,7 +120,7 @@ def test_service_with_other_settings_is_told_by_their_names():
     assert "runs with other settings than those here: AUTH, SEND_QUEUE_MESSAGES." in sentence
 
 
-def test_service_of_another_version_that_is_not_ready_is_told_of():
+def test_service_of_another_version_that_is_not_ready_is_reported():
     pages = {}
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
@@ -133,7 +133,7 @@ def test_service_of_another_version_that_is_not_ready_is_told_of():
 
 
 @pytest.mark.parametrize("health", [(200, b"<html>"), page([]), page({"status": "ok"}), page({}, 404)])
-def test_somebody_else_on_the_port_is_told_of(health):
+def test_somebody_else_on_the_port_is_reported(health):
     with serving({"/health": health}) as port:
         [(_, sentence)] = told_of_service(Settings(host="127.0.0.1", port=port))
     assert sentence == f"what listens at 127.0.0.1:{port} is not this service: choose another PORT, or end it."
@@ -195,7 +195,7 @@ def test_platform_that_does_not_answer_is_an_error():
 
 
 @pytest.mark.parametrize(("ahead", "words"), [(120.0, "s ahead of ours"), (-120.0, "s behind ours")])
-def test_clock_that_differs_is_told_of(ahead, words):
+def test_clock_that_differs_is_reported(ahead, words):
     with serving({RESTAURANTS: page({"data": []})}, ahead) as port:
         [(is_error, sentence)] = platform(port)
     assert not is_error

@@ -11,7 +11,7 @@ def test_serve_says_when_it_cannot_listen(run, monkeypatch):
     assert result.stderr.splitlines()[-1] == f"mesaya-ws: cannot listen on 127.0.0.1:{port}: Address already in use."
 
 
-def test_host_and_port_can_be_given_and_are_judged_like_settings(run, monkeypatch):
+def test_host_and_port_options_are_checked_like_settings(run, monkeypatch):
     for name in ("HOST", "PORT"):
         monkeypatch.setenv(name, "")  # what the command sets is undone
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -203,7 +203,7 @@ async def test_answer_that_the_token_cannot_be_verified_now_is_followed_by_anoth
         await until(lambda: gateway.heard and len(gateway.heard[0]) == 2)
 
 
-async def test_user_is_told_before_anything_is_subscribed():
+async def test_user_is_reported_before_anything_is_subscribed():
     gateway = Authorizing(lasting)
     async with gateway.serving() as url, connect(url, user="u1", roles=("ADMIN",)) as session:
         await session.subscribe(CHANNEL)

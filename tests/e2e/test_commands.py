@@ -105,7 +105,7 @@ def test_a_command_that_is_interrupted_while_it_begins_ends_at_once(tmp_path):
 # tail
 
 
-def test_tail_prints_json_where_nobody_looks_until_it_is_interrupted(gateway):
+def test_tail_without_a_terminal_prints_json_until_interrupted(gateway):
     with tailing(gateway, ANNOUNCEMENTS) as process:
         for title in ("one", "two"):
             gateway.announce(title)
@@ -193,7 +193,7 @@ def test_check_says_what_is_missing_in_kafka(tmp_path, platform_kafka):
 
 @pytest.mark.kafka
 @pytest.mark.parametrize(("command", "waits"), [(("check",), 0), (("produce", "--sample"), 1)])
-def test_a_kafka_that_is_not_there_is_told_of(tmp_path, command, waits):
+def test_a_kafka_that_is_not_there_is_reported(tmp_path, command, waits):
     done = run(tmp_path, *command, KAFKA_BROKERS="127.0.0.1:9")
     assert done.returncode == 1
     *waiting, last = done.stderr.splitlines()

@@ -421,7 +421,7 @@ def test_python_client_signs_in_by_what_the_function_returns(start_gateway, tmp_
             process.kill()
 
 
-def test_subscription_that_ends_with_its_token_is_told_as_shown(start_gateway):
+def test_subscription_that_ends_with_its_token_is_reported_as_shown(start_gateway):
     gateway = start_gateway(**SETTINGS)
     shown = json.loads(ENDED)
     _, user, _ = shown["channel"].split(":")

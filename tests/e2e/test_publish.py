@@ -82,7 +82,7 @@ def goes_through(gateway):
         ("/broadcast", PAID | {"payment_id": "no id"}, 422, "bad_record"),
     ],
 )
-def test_what_is_wrong_is_told_in_json(gateway, path, body, status, code):
+def test_what_is_wrong_is_reported_in_json(gateway, path, body, status, code):
     answered, answer = gateway.publish(body, path)
     assert (answered, answer["error"]["code"]) == (status, code)
     assert answer["error"]["message"].endswith((".", "?"))

@@ -285,7 +285,7 @@ def test_a_terminal_that_is_closed_ends_it_in_order(tmp_path):
             process.kill()
 
 
-def test_what_keeps_workers_from_serving_is_told(tmp_path):
+def test_what_keeps_workers_from_serving_is_reported(tmp_path):
     (tmp_path / "mesaya-ws.sqlite3").write_text("these are not the bytes of a database" * 50)
     done = run(tmp_path, "serve", "--workers", "2", PORT="0", LOG_LEVEL="error")
     assert done.returncode == 1

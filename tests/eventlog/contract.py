@@ -175,7 +175,7 @@ class LogContract:
 
     # append
 
-    async def test_append_tells_where_each_record_is(self, store: Store):
+    async def test_append_returns_the_place_of_each_record(self, store: Store):
         first, second, _ = store.topics
         new = [NewRecord(first, b"a", b"k"), NewRecord(second, b"b", b"k"), NewRecord(first, b"c", b"k")]
         before = time() * 1000
@@ -265,7 +265,7 @@ class LogContract:
 
     # follow
 
-    async def test_a_follower_hears_of_the_whole_log_first(self, store: Store):
+    async def test_follower_receives_metadata_first(self, store: Store):
         async with store.open() as log:
             await log.append(numbered(store.topics[0], 5))
             extents = await log.extents()
@@ -303,7 +303,7 @@ class LogContract:
             for partition, records in held.items():
                 assert records == await read_all(log, partition, 0, 200)
 
-    async def test_batches_are_bounded_and_say_what_lies_behind_them(self, store: Store):
+    async def test_batches_are_bounded_and_have_their_lag(self, store: Store):
         async with store.open() as log:
             for topic in store.topics:
                 await log.append(numbered(topic, 800))
@@ -425,7 +425,7 @@ class LogContract:
         assert [record.value for record in ear.records] == [b"0"]
         assert ear.all(Gap) == ear.all(TopicRecreated) == []
 
-    async def test_what_was_removed_after_that_place_is_told(self, store: Store):
+    async def test_what_was_removed_after_that_place_is_reported(self, store: Store):
         async with store.open() as log:
             appended = await log.append(numbered(store.topics[0], 10))
             partition = place(appended[0])
@@ -452,7 +452,7 @@ class LogContract:
 
     # epochs
 
-    async def test_the_epoch_of_a_record_is_told_before_it(self, store: Store):
+    async def test_epoch_of_a_record_is_delivered_before_it(self, store: Store):
         async with store.open() as log, following(log) as early:
             await log.append(numbered(store.topics[0], 3) + numbered(store.topics[1], 300))
             await early.until_held(303)

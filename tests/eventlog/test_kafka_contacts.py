@@ -85,7 +85,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.mark.kafka
-async def test_a_broker_that_names_a_wrong_address_is_told_of(broker: Broker):
+async def test_a_broker_that_names_a_wrong_address_is_reported(broker: Broker):
     cases = {
         "kafka.internal.invalid:9092": "that name cannot be resolved here",
         "127.0.0.2:1": "nothing listens there",

@@ -169,9 +169,7 @@ async def test_a_topic_that_does_not_exist_is_refused_at_once_and_not_created(ka
         assert await log.extents() == {}
 
 
-async def test_a_look_that_takes_long_holds_up_no_records(
-    store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
-):
+async def test_slow_refresh_holds_up_no_records(store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch):
     begun, go_on, earlier = threading.Event(), threading.Event(), count()
 
     def survey(*asked: Any) -> Metadata:
@@ -192,7 +190,7 @@ async def test_a_look_that_takes_long_holds_up_no_records(
         assert ear.all(LogMetadata)[1].at < time() * 1000 - 100
 
 
-async def test_what_follows_a_place_that_is_no_more_waits_for_a_look(
+async def test_records_after_an_invalid_offset_wait_for_a_refresh(
     store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
 ):
     at, earlier = TopicPartition(store.topics[0], 0), count()
@@ -302,7 +300,7 @@ async def test_what_had_arrived_of_a_paused_topic_that_is_created_again_is_forgo
 # What cannot be read
 
 
-async def test_what_retention_removed_under_a_slow_follower_is_told(store: KafkaStore, hurry: None):
+async def test_what_retention_removed_under_a_slow_follower_is_reported(store: KafkaStore, hurry: None):
     topic = store.topics[0]
     at = Partition(topic, 0)
     async with store.open() as log, trio.open_nursery() as nursery:
@@ -322,7 +320,7 @@ async def test_what_retention_removed_under_a_slow_follower_is_told(store: Kafka
 
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
-async def test_what_is_too_large_unpacked_is_passed_by_and_told(store: KafkaStore, hurry: None, codec: str):
+async def test_what_is_too_large_unpacked_is_skipped_and_reported(store: KafkaStore, hurry: None, codec: str):
     """What a few kilobytes in the log stand for takes neither the memory nor the time that it would."""
     topic = store.topics[0]
     at = Partition(topic, 0)
@@ -361,7 +359,7 @@ async def test_headers_are_what_their_producers_like(store: KafkaStore, hurry: N
     assert not ear.all(Corrupt)
 
 
-async def test_batches_that_are_damaged_on_disk_are_skipped_and_told(
+async def test_batches_that_are_damaged_on_disk_are_skipped_and_reported(
     kafka_broker: Broker, store: KafkaStore, hurry: None
 ):
     topic = store.topics[0]
@@ -578,7 +576,7 @@ def sasl_settings(broker: Broker, mechanism: str, password: str) -> dict[str, ob
 
 
 @pytest.mark.parametrize("operation", [ACLOperation.ALL, ACLOperation.DESCRIBE])
-async def test_a_topic_that_may_not_be_read_is_told_and_the_others_go_on(
+async def test_a_topic_that_may_not_be_read_is_reported_and_the_others_go_on(
     kafka_broker: Broker, store: KafkaStore, hurry: None, operation: ACLOperation
 ):
     granted, forbidden, _ = store.topics
@@ -660,7 +658,7 @@ async def test_a_partition_whose_fetches_fail_at_the_broker_stops_nothing_else(
     assert [record.value for record in ear.records if record.topic == broken] == [b"a", b"b"]
 
 
-async def test_a_topic_that_does_not_exist_is_told_unless_it_is_ours(store: KafkaStore):
+async def test_a_topic_that_does_not_exist_is_reported_unless_it_is_ours(store: KafkaStore):
     missing, own = f"test.missing.{uuid4().hex}", f"test.own.{uuid4().hex}"
     topics = (store.topics[0], missing, own)
     async with open_kafka_log(store.settings(kafka_topics=topics), {own: COMPACTED}) as log, following(log) as ear:
@@ -705,7 +703,7 @@ async def first_reason(store: KafkaStore, **others: object) -> str:
     return outage.reason
 
 
-async def test_what_is_wrong_with_the_connection_is_told(kafka_broker: Broker, store: KafkaStore, hurry: None):
+async def test_what_is_wrong_with_the_connection_is_reported(kafka_broker: Broker, store: KafkaStore, hurry: None):
     wrong = [
         ("refuses the credentials", sasl_settings(kafka_broker, "PLAIN", "a wrong password")),
         ("refuses the credentials", sasl_settings(kafka_broker, "SCRAM-SHA-256", "a wrong password")),
@@ -792,7 +790,7 @@ async def test_reason_of_an_outage_is_the_present_one(
     assert len(ear.all(Available)) == 1
 
 
-async def test_files_for_tls_are_looked_at_before_anything_else(tmp_path: Path):
+async def test_files_for_tls_are_checked_first(tmp_path: Path):
     tls = {"kafka_security_protocol": "SSL"}
     nowhere = str(tmp_path / "nowhere.pem")
     store = KafkaStore("127.0.0.1:9")

@@ -31,7 +31,7 @@ def told(*topics, settings=SETTINGS):
     return list(findings(topics, settings))
 
 
-def test_topics_as_they_should_be_are_nothing_to_be_told():
+def test_topics_as_they_should_be_give_no_finding():
     state = topic("state", cleanup_policy="compact")
     assert told(topic("a"), topic("b"), state, Topic(PARENTS, exists=False)) == []
 
@@ -40,7 +40,7 @@ def test_topics_that_do_not_exist_are_an_error():
     assert told(Topic("b", exists=False), Topic("a", exists=False)) == [error("these topics do not exist (yet): a, b.")]
 
 
-def test_topic_of_which_nothing_is_told_is_an_error():
+def test_topic_without_metadata_is_an_error():
     [finding] = told(Topic("a", trouble="Not authorized"))
     assert finding == error("Kafka says nothing of a: Not authorized. Allow our user READ and DESCRIBE.")
 
@@ -96,7 +96,7 @@ def test_one_sentence_names_all_topics_that_it_is_about():
         (Topic("state", exists=False, operations=("READ",)), False, "may not create it"),
     ],
 )
-def test_state_topic_that_is_of_no_use_is_told_of(made, is_error, words):
+def test_state_topic_that_is_of_no_use_is_reported(made, is_error, words):
     [finding] = told(made)
     assert finding.is_error is is_error
     assert words in finding.sentence
@@ -149,6 +149,6 @@ async def test_a_broker_is_asked_and_nothing_is_made(kafka_broker: Broker):
 
 
 @pytest.mark.kafka
-async def test_a_broker_that_is_not_there_is_told_of():
+async def test_a_broker_that_is_not_there_is_reported():
     with pytest.raises(LogUnavailableError, match=r"Kafka does not answer at 127.0.0.1:9: nothing listens there"):
         await inspected(Settings(kafka_brokers=("127.0.0.1:9",)))

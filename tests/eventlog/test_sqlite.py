@@ -154,7 +154,7 @@ async def test_a_page_of_large_records_is_short(store: SqliteStore):
     assert max(len(batch.records) for batch in ear.all(Records)) < 10
 
 
-async def test_a_follower_looks_at_the_log_now_and_then(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+async def test_follower_refreshes_metadata_now_and_then(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(follower, "METADATA_INTERVAL", 0.05)
     async with store.open() as log, following(log) as ear:
         await log.append(numbered(TOPICS[0], 3))
@@ -162,7 +162,7 @@ async def test_a_follower_looks_at_the_log_now_and_then(store: SqliteStore, monk
         assert ear.all(LogMetadata)[-1].lags == {None: 0}
 
 
-async def test_topics_that_appear_are_told(store: SqliteStore):
+async def test_topics_that_appear_are_reported(store: SqliteStore):
     async with store.open() as log:
         with store.database() as db:
             db.execute("DELETE FROM topic WHERE name = ?", TOPICS[:1])
@@ -341,7 +341,7 @@ async def test_a_full_disk_is_an_outage_until_there_is_room(store: SqliteStore):
     assert appended.offset == 1
 
 
-def test_every_trouble_is_told_in_words_of_its_own():
+def test_every_trouble_has_a_sentence_of_its_own():
     codes = ["BUSY", "READONLY", "FULL", "CANTOPEN", "IOERR", "NOTADB", "CORRUPT", "ERROR"]
     said = set()
     for code in codes:

@@ -115,7 +115,7 @@ async def test_a_store_that_cannot_be_read_is_answered_with_the_state(nursery):
     nursery.cancel_scope.cancel()
 
 
-async def test_what_was_read_before_the_history_began_anew_is_not_told(nursery):
+async def test_page_read_before_the_history_began_anew_is_not_sent(nursery):
     readers = Readers(nursery, max_bytes=1)
     readers.fill(3)
     look = readers.state.read

@@ -56,7 +56,7 @@ async def test_good_token_names_its_user_at_once_and_again(fixed):
     assert fixed.metrics.tokens == {"accepted": 3}
 
 
-async def test_bad_token_is_told_from_a_good_one_and_counted_by_its_flaw(fixed):
+async def test_bad_token_is_refused_and_counted_by_its_flaw(fixed):
     assert fixed.at_once("nonsense") == BadToken(Flaw.MALFORMED)
     assert await fixed.ask(ISSUER.token(exp=1)) == BadToken(Flaw.EXPIRED)
     assert fixed.at_once(NEW.token()) == await fixed.ask(NEW.token()) == BadToken(Flaw.UNKNOWN_KEY)

@@ -83,7 +83,7 @@ async def test_record_that_says_nothing_is_logged_and_harms_nothing(log, logged)
     ]
 
 
-async def test_log_that_does_not_answer_is_told_and_the_instance_goes_on(log, autojump_clock):
+async def test_outage_of_the_revocation_log_is_reported_and_the_instance_continues(log, autojump_clock):
     async with trio.open_nursery() as nursery:
         here = TokenRevocations(log, AGE)
         nursery.start_soon(here.run)

@@ -38,7 +38,7 @@ async def test_the_newest_is_not_written_over(log: FakeLog):
     assert slots == [0, 1, 0, 1]
 
 
-async def test_to_look_keeps_no_parts(log: FakeLog):
+async def test_reading_markers_keeps_no_parts(log: FakeLog):
     topic = StateTopic(log, STATE)
     marker = await topic.write(checkpoint(1))
     await topic.look()

@@ -67,7 +67,7 @@ def test_tracebacks_come_without_the_values_of_variables(logged):
         assert SECRET not in json.dumps(event)
 
 
-def test_events_of_libraries_look_the_same(logged):
+def test_events_of_libraries_have_the_same_form(logged):
     logging.getLogger("a.library").warning("it is %s", "late", extra={"by": 5})
     [event] = logged()
     assert {name: event[name] for name in ("event", "level", "logger", "by")} == {

@@ -54,5 +54,5 @@ def test_a_topic_that_does_not_exist_is_no_reason():
     assert Status(caught_up=True, troubles=[MISSING], not_ready_when=STATES).ready
 
 
-def test_while_the_log_does_not_answer_its_parts_are_not_told_of():
+def test_unreadable_partitions_are_not_named_during_an_outage():
     assert Status(caught_up=True, outage="nobody is there.", troubles=[MENUS]).reasons == [OUTAGE]

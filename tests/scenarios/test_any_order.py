@@ -286,7 +286,7 @@ def more(log, random, records):
 
 
 @given(st.integers(0, 2**32))
-def test_who_moves_misses_nothing_or_hears_that_it_might(seed):
+def test_client_that_moves_misses_nothing_or_gets_the_reason(seed):
     random = Random(seed)
     log = Log(partitions=PARTITIONS)
     story(log, random, 15)
@@ -522,7 +522,7 @@ class KeepingInstance(Instance):
 
 
 @given(st.integers(0, 2**32))
-def test_who_was_away_long_reads_it_in_the_store_or_hears_that_it_might_miss_something(seed):
+def test_long_absence_is_answered_from_the_store_or_with_a_reason(seed):
     random = Random(seed)
     log = Log(partitions=PARTITIONS)
     story(log, random, 12)

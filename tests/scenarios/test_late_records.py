@@ -28,7 +28,7 @@ def types(messages):
     return {channel: message.type for channel, message in messages.items()}
 
 
-def test_what_comes_late_is_told_as_an_update_with_the_state_as_it_stands(platform):
+def test_late_record_is_published_as_an_update_with_the_present_state(platform):
     assert platform.at(3, "reservation.status_changed", "r", status="CANCELLED") == {}
     messages = platform.at(1, "reservation.created", "r", **BOOKING, status="PENDING", tableId="t")
     assert platform.outcome.reason == Disposition.LATE
@@ -39,7 +39,7 @@ def test_what_comes_late_is_told_as_an_update_with_the_state_as_it_stands(platfo
     assert (messages[GUEST].type, messages[GUEST].data["status"]) == ("reservation.updated", "cancelled")
 
 
-def test_of_what_is_deleted_by_then_nothing_is_told(platform):
+def test_late_record_of_a_deleted_entity_is_not_published(platform):
     platform.at(1, "reservation.created", "r", **BOOKING)
     assert types(platform.at(3, "reservation.deleted", "r")) == dict.fromkeys((STAFF, GUEST), "reservation.deleted")
     assert platform.at(2, "reservation.status_changed", "r", status="CONFIRMED") == {}
@@ -104,7 +104,7 @@ def test_a_section_that_ended_and_is_there_again_says_what_went_with_it(platform
     assert (message.type, message.data["tableIds"]) == ("section.updated", ["t"])
 
 
-def test_the_owner_is_who_was_told_of_last(platform):
+def test_owner_is_that_of_the_latest_record(platform):
     platform.at(1, "restaurant.created", "R", ownerId="first")
     platform.at(5, "restaurant.updated", "R", ownerId="last")
     approved = {"status": "APPROVED", "assignedRestaurantId": "R"}
@@ -128,7 +128,7 @@ def test_the_owner_is_who_was_told_of_last(platform):
         (PARENTS, {"found"}),
     ],
 )
-def test_what_only_a_topic_told_is_forgotten_with_it(platform, topic, forgotten):
+def test_entities_of_a_recreated_topic_are_forgotten(platform, topic, forgotten):
     platform.at(1, "restaurant.created", "R", ownerId="o")
     platform.at(1, "section.created", "s", restaurantId="R")
     platform.at(1, "table.created", "t", sectionId="s")

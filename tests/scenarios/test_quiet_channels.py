@@ -92,7 +92,7 @@ def test_a_place_is_good_after_a_topic_has_been_emptied_before_anybody_was_there
     assert (answer["recovered"], reviews(missed)) == (True, ["v0"]), answer
 
 
-def test_what_is_being_written_is_not_behind_a_place(log):
+def test_event_being_written_is_not_before_a_position(log):
     feed = log.replica()
     others = [a_session(feed) for _ in range(YIELD_EVERY)]
     session = a_session(feed)
@@ -113,7 +113,7 @@ def test_what_is_being_written_is_not_behind_a_place(log):
     assert places(session).keys() == {QUIET, BUSY}
 
 
-def test_what_is_still_being_told_is_not_behind_a_place(log):
+def test_replay_under_way_is_not_before_a_position(log):
     feed = log.replica()
     start = ask(a_session(feed), channel=BUSY)[0]["position"]
     log.append("busy")

@@ -162,7 +162,7 @@ def test_who_gains_the_right_begins_from_that_record_on():
     assert [each["type"] for each in session.send_queue.said()] == ["reservation.created"]
 
 
-def test_old_and_new_owner_are_told_of_it_on_their_own_channels():
+def test_old_and_new_owner_receive_the_change_on_their_own_channels():
     platform = Platform()
     platform.owner("R", "u")
     old = platform.client(signed("u"))
@@ -194,7 +194,7 @@ def test_record_right_after_the_one_that_takes_the_right_is_not_seen():
     assert sorted(place.values()) == [0, 1, 2]
 
 
-def test_roles_that_the_log_tells_later_than_the_token_was_issued_count():
+def test_roles_logged_after_the_token_was_issued_count():
     platform = Platform()
     early, late = platform.client(signed("a", ["ADMIN"])), platform.client(signed("a", ["ADMIN"], issued=T + 1000))
     for session in (early, late):

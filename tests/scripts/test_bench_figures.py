@@ -9,7 +9,7 @@ def test_the_median_of_turns_is_that_of_each_figure():
     assert middle(turns) == {"p50 ms": 2.0, "lost": 0.0}
 
 
-def test_others_are_told_as_multiples_of_the_first():
+def test_figures_of_others_are_multiples_of_the_first():
     page = markdown("paced", {"ours": {"p50 ms": 2.0, "lost": 0.0}, "go": {"p50 ms": 3.0, "lost": 1.0}})
     assert page.splitlines()[2:] == [
         "| | p50 ms | lost |",

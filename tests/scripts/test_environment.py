@@ -133,7 +133,7 @@ def test_two_at_once_do_not_meet(checkout):
     assert checkout.works()
 
 
-def test_what_fails_is_told_and_tried_again(checkout):
+def test_what_fails_is_reported_and_tried_again(checkout):
     (checkout.root / "backend.py").write_text("raise SystemExit('no such thing')\n")
     with checkout.start() as process:
         _, said = process.communicate(timeout=120)

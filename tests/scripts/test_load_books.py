@@ -20,7 +20,7 @@ def test_every_event_counts_once_whatever_comes(numbers):
     assert books.finish([reader], [12]).lost == 12 - len(set(numbers))
 
 
-def test_what_comes_late_is_not_lost_but_told():
+def test_late_message_is_counted_as_late_and_not_lost():
     books, reader = Books(), client()
     for number in (1, 4, 3):
         books.enter(reader, Stamp(0, number, 0), 1000)
@@ -42,7 +42,7 @@ def test_the_past_has_no_latency():
     assert (seen.replayed, seen.latency.total, seen.latency.maximum) == (1, 1, 4)
 
 
-def test_a_sample_tells_only_what_is_new():
+def test_sample_has_only_what_is_new():
     books = Books()
     books.fail("refused")
     assert books.close().failures == {"refused": 1}

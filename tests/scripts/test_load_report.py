@@ -38,7 +38,7 @@ def test_nothing_is_said_of_a_run_that_nothing_disturbed():
     assert warnings(attrs.evolve(QUIET, cuts=990, cuts_planned=1000, machine_share=0.5)) == []
 
 
-def test_the_table_tells_how_many_of_those_that_were_to_be_cut_were_cut():
+def test_report_says_how_many_connections_were_cut():
     console = Console(width=120)
     with console.capture() as shown:
         console.print(table(Plan(run="x"), attrs.evolve(QUIET, cuts=990, cuts_planned=1000)))

@@ -58,7 +58,7 @@ def test_what_is_no_event_is_kept_apart():
     assert chunk.rest == len(ping + event(3, 7) + close)
 
 
-def test_a_snapshot_tells_of_no_event():
+def test_snapshot_is_no_event():
     snapshot = text_frame(b'{"type":"snapshot","channel":"c","data":{"tables":[{"stamp":"3.7.1"}]}}')
     chunk = Chunk(snapshot)
     assert chunk.stamps == []

@@ -91,7 +91,7 @@ def test_private_channels_stay_private_however_env_is_written(serving, env_file)
         assert client.ask(type="subscribe", channel=PRIVATE)["code"] == "unauthorized"
 
 
-def test_what_only_looks_like_a_setting_is_none(serving):
+def test_name_similar_to_a_setting_is_none(serving):
     running = serving(b"# AUTH=on\nX='\nAUTH=on\n'\n")
     assert LOUD in running.told.read_text()
 

@@ -99,7 +99,7 @@ def test_bad_token_in_the_header_is_answered_401(gateway, honest, bad):
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_bad_token_as_a_subprotocol_is_told_and_closed(gateway, honest, bad):
+def test_bad_token_as_a_subprotocol_gets_the_reason_and_is_closed(gateway, honest, bad):
     with raw(gateway.port) as client:
         client.shake_hands(by_subprotocol(bad))
         opcode, payload = client.frame()
@@ -111,7 +111,7 @@ def test_bad_token_as_a_subprotocol_is_told_and_closed(gateway, honest, bad):
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_bad_token_in_a_message_is_told_and_changes_nothing(gateway, honest, bad):
+def test_bad_token_in_a_message_is_reported_and_changes_nothing(gateway, honest, bad):
     with raw(gateway.port) as client:
         client.shake_hands(handshake())
         for value, answered in ((token(), "authenticated"), (bad, "error")):

@@ -116,7 +116,7 @@ def world(nursery):
 # Two protocols
 
 
-async def test_a_handshake_goes_to_websocket_with_what_came_behind_it(world):
+async def test_a_handshake_goes_to_websocket_with_what_came_after_it(world):
     client = await world.send(handshake() + b"early")
     [(_, answer, early)] = world.websockets
     assert answer.startswith(b"HTTP/1.1 101 ")
@@ -125,7 +125,7 @@ async def test_a_handshake_goes_to_websocket_with_what_came_behind_it(world):
     assert await client.receive_some() == b"", "and the stream is closed when it has been served"
 
 
-async def test_everything_else_goes_to_http_with_what_came_behind_it(world):
+async def test_everything_else_goes_to_http_with_what_came_after_it(world):
     await world.send(GET + b"body")
     assert world.requests == [("GET /health", b"body")]
 
@@ -483,7 +483,7 @@ async def test_two_tokens_are_refused(guarded):
     assert await guarded.refusal(as_protocol(b"good, bearer.good")) == (400, "bad_handshake")
 
 
-async def test_foreign_page_is_refused_before_its_token_is_looked_at(guarded):
+async def test_foreign_page_is_refused_before_its_token_is_checked(guarded):
     page = {b"Authorization": b"Bearer bad", b"Origin": b"http://evil.example"}
     assert await guarded.refusal(handshake(page)) == (403, "origin_not_allowed")
 

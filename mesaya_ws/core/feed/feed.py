@@ -116,7 +116,7 @@ class Feed(RecordProcessor):
     def capture_changes(self, now: int, steady: int) -> Changes | None:
         """Return what the state store is to commit next, as of where this stands; to be called between two steps.
 
-        None while there is nothing that could be believed: before the log was looked at, and while what it has lost is
+        None while there is nothing that could be believed: before the first refresh, and while what it has lost is
         being forgotten. `now` and `steady` are as of `ingest`.
         """
         history, unsure = self.history, self.coverage.dependencies.unsure

@@ -1,1 +1,1 @@
-"""What clients bring in, as folds of single partitions: chat, table holds, presence, acknowledged news."""
+"""What clients bring in, each a projection of one partition: chat, table holds, presence, acknowledged news."""

@@ -25,7 +25,7 @@ from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.records import NewRecord, Record
 
 REMINDERS = 3
-"""How often a reservation is told again; then it rests."""
+"""How often a reservation is announced again; then it rests."""
 
 KEPT = 7 * 24 * 60 * 60 * 1000
 """Milliseconds of log time for which a reservation is remembered."""
@@ -44,7 +44,7 @@ SWEPT_AT_ONCE = 4
 
 
 class Open(NamedTuple):
-    """A reservation is new, and to be told again every `after_ms` until it is acknowledged."""
+    """A reservation is new, and to be announced again every `after_ms` until it is acknowledged."""
 
     reservation: str
     restaurant: str
@@ -122,7 +122,7 @@ class News:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is still to be acknowledged, and told again until then."""
+        """Whether it is still to be acknowledged, and announced again until then."""
         return self.by is None and self.due_at is not None and self.reminded < REMINDERS
 
 

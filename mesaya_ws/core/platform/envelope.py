@@ -54,7 +54,7 @@ class Disposition(StrEnum):
     CORRUPT = "corrupt"
     """The log has it, but its bytes cannot be unpacked."""
     TOO_LARGE = "too_large"
-    """More than MAX_RECORD_BYTES, or more in it than can be looked at without holding up everybody."""
+    """More than MAX_RECORD_BYTES, or more in it than can be read without holding up everybody."""
 
 
 UNROUTABLE = frozenset({Disposition.ORPHAN, Disposition.UNPLACED, Disposition.BACKFILLED})

@@ -34,7 +34,7 @@ class Sink(Protocol):
         ...
 
     def add_untold(self, channel: str, partition: Partition, next_offset: int) -> None:
-        """Keep that something before an offset was told to nobody on a channel."""
+        """Keep that something before an offset was published to nobody on a channel."""
         ...
 
 

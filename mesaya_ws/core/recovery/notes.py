@@ -12,7 +12,7 @@ from mesaya_ws.core.state.interface import CorruptStateError
 
 
 def untold_note(partition: Partition, next_offset: int) -> bytes:
-    """Return a note that before an offset something was told to nobody, as its parent came later."""
+    """Return a note that before an offset something was published to nobody, as its parent came later."""
     return orjson.dumps({"untold": [*partition, next_offset]})
 
 

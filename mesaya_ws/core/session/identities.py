@@ -34,13 +34,13 @@ TOKEN_EXPIRED, REVOKED, SIGNED_OUT, RIGHTS_CHANGED = "token_expired", "revoked",
 """Why a subscription ends, as `unsubscribed` says it."""
 
 WARNED_BEFORE = (30.0, 90.0)
-"""Seconds before the end of a token in which the client is told of it."""
+"""Seconds before the end of a token in which that is announced to the client."""
 
 CLOSED_WITHIN = 5.0
 """Seconds within which those are closed who have lost their identities: they may be many, and come back at once."""
 
 ASKED_AT_ONCE = 50
-"""Sessions that are asked about their rights, or told of their tokens, in one step, at up to some 50 µs each."""
+"""Sessions that are asked about their rights, or informed of their tokens, in one step, at up to some 50 µs each."""
 
 
 @frozen

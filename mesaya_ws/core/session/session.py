@@ -195,12 +195,12 @@ class Session:
         return True
 
     def warn_of_expiry(self, now: float) -> None:
-        """Tell the client that its token ends, in time to renew it."""
+        """Announce the end of the client's token, in time to renew it."""
         if self.identity is not None:
             self.delivery.send("token_expiring", expiresIn=max(0, floor(self.identity.expires_at - now)))
 
     def end_identity(self, reason: str, now: float) -> None:
-        """Be nobody's from now on; subscriptions that need an identity end, and the client is told why."""
+        """Be nobody's from now on; subscriptions that need an identity end, each with a message that says why."""
         identity = self.identity
         if identity is None:
             return

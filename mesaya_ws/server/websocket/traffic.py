@@ -15,7 +15,7 @@ class _Socket(Protocol):
 
 
 def carried(connection: _Socket) -> tuple[int, int] | None:
-    """Return how many bytes the peer has acknowledged, and how many it has sent; None where the system does not tell.
+    """Return how many bytes the peer has acknowledged, and how many it has sent; None where the system does not say.
 
     To be asked before the socket is closed; the peer may be gone.
     """

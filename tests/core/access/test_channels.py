@@ -69,7 +69,7 @@ def test_parsing_is_total(name):
     assert channel is None or channel.name == name
 
 
-def test_the_last_part_of_a_name_tells_its_kind():
+def test_last_part_of_a_name_is_its_kind():
     assert KINDS.keys() == {kind.name for kind in KINDS.values()}
     assert len(KINDS) == 10
 

@@ -28,7 +28,7 @@ def test_verified_tokens_are_bounded_and_the_longest_unused_one_gives_way():
     assert len(verified) == 0
 
 
-def test_token_of_any_text_has_a_name_that_does_not_tell_it():
+def test_name_of_any_token_does_not_reveal_it():
     assert VerifiedTokens.name("\ud800") != VerifiedTokens.name("") == VerifiedTokens.name(b"")
     assert VerifiedTokens.name("a") == VerifiedTokens.name(b"a")
     assert b"secret" not in VerifiedTokens.name("secret")

@@ -170,7 +170,7 @@ def test_messages_of_lost_records_are_forgotten_so_that_a_retry_counts():
 
 
 @given(st.lists(RECORDS, max_size=40))
-def test_marks_never_go_back_and_every_message_is_told_once(records):
+def test_marks_never_go_back_and_every_message_is_published_once(records):
     chats, marks, told = Chats(), {"guest": -1, "restaurant": -1}, []
     for offset, record in enumerate(records):
         change = chats.apply(record, 0, offset, NOW + offset)

@@ -50,7 +50,7 @@ def test_number_is_exact_to_twenty_and_has_two_digits_above(viewers, number):
     assert shown(viewers) == number
 
 
-def test_rise_is_told_after_a_rest_and_a_fall_ten_seconds_later():
+def test_rise_is_sent_after_a_rest_and_a_fall_ten_seconds_later():
     teller = Teller(1, 0)
     assert teller.next(2, OFTEN - 1) is None
     assert teller.next(2, OFTEN) == 2
@@ -59,14 +59,14 @@ def test_rise_is_told_after_a_rest_and_a_fall_ten_seconds_later():
     assert teller.next(1, 2 * OFTEN + FALL) == 1
 
 
-def test_fall_that_is_made_good_is_never_told():
+def test_fall_that_is_made_good_is_never_sent():
     teller = Teller(5, 0)
     assert teller.next(3, 5000) is None
     assert teller.next(5, 9000) is None
     assert teller.next(4, 16000) is None, "the ten seconds count anew"
 
 
-def test_large_numbers_are_told_seldom():
+def test_large_numbers_are_sent_seldom():
     teller = Teller(600, 0)
     assert teller.next(700, SELDOM - 1) is None
     assert teller.next(700, SELDOM) == 700

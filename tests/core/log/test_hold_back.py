@@ -59,7 +59,7 @@ def test_a_place_whose_last_record_is_gone_is_reached_with_what_comes_after_it_o
     assert at_end.is_over({A: 4}, {A: 0})
 
 
-def test_nothing_is_over_before_the_log_was_looked_at():
+def test_nothing_is_over_before_the_log_was_checked():
     assert not HoldBack({A: 0}).is_over({A: 0}, {})
 
 

@@ -23,7 +23,7 @@ def test_a_batch_in_pieces_says_the_same(sizes, lag, most):
         assert sum(map(weight, piece.records[:-1])) < most, "the last one may be more than there is room for"
 
 
-def test_what_is_heard_weighs_as_much_as_it_is_large():
+def test_weight_of_an_event_grows_with_its_size():
     assert [weight(Record(*A, 0, 0, None, value)) for value in (None, b"", b"x" * 1023, b"x" * 1024)] == [1, 1, 1, 2]
 
 

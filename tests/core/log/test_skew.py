@@ -22,7 +22,7 @@ def test_record_from_the_future_means_a_wrong_clock_at_once(waited):
     assert arrive(Skews(), 300.0, waited=waited) == 300.0
 
 
-def test_record_that_is_behind_once_may_have_been_held_up():
+def test_record_that_is_late_once_is_no_wrong_clock():
     skews = Skews()
     assert arrive(skews, -300.0, 0.0) is None
     assert arrive(skews, 0.0, 5.0) is None
@@ -34,12 +34,12 @@ def test_records_late_by_the_same_twice_mean_a_wrong_clock():
     assert [arrive(skews, -300.0 - at / 100, at) for at in (0.0, 5.0, 10.0, 20.0)] == [None, None, -300.1, None]
 
 
-def test_topic_is_told_of_once_a_minute():
+def test_skew_of_a_topic_is_reported_once_a_minute():
     skews = Skews()
     assert [arrive(skews, 300.0, at) for at in (0.0, 59.0, 60.0, 61.0)] == [300.0, None, 300.0, None]
 
 
-def test_records_that_are_behind_by_ever_less_were_held_up():
+def test_records_late_by_less_each_time_are_no_wrong_clock():
     skews = Skews()
     assert [arrive(skews, -300.0 + 6 * at, at) for at in (0.0, 10.0, 20.0, 30.0)] == [None] * 4
 

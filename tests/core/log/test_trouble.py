@@ -17,7 +17,7 @@ def test_a_part_is_a_partition_or_a_topic():
     assert not Parts()
 
 
-def test_what_passes_soon_is_not_told():
+def test_trouble_that_passes_soon_is_not_reported():
     for kind in (Hindrance.UNKNOWN, Hindrance.BLOCKED):
         assert lasting([trouble(kind, seconds=TOLD_AFTER - 0.1)]) == []
         assert lasting([trouble(kind, seconds=TOLD_AFTER)]) == [trouble(kind, seconds=TOLD_AFTER)]
@@ -30,7 +30,7 @@ def test_who_starts_says_at_once_what_is_waited_for():
     assert lasting([trouble(Hindrance.BLOCKED)], starting=True) == []
 
 
-def test_kinds_are_told_apart():
+def test_kinds_of_trouble_are_distinguished():
     all_kinds = [trouble(kind) for kind in Hindrance]
     assert of_kind(all_kinds, Hindrance.BLOCKED, Hindrance.ABSENT) == [
         trouble(Hindrance.ABSENT),

@@ -58,7 +58,7 @@ def test_what_routing_needs_of_the_deleted_stays(reservations):
     assert reservations.last("r") == {"restaurantId": "R", "userId": "u2"}
 
 
-def test_what_comes_late_tells_of_whom_the_deleted_was(reservations):
+def test_late_record_says_whose_the_deleted_entity_was(reservations):
     reservations.apply("r", (2, 0, 0), {"userId": "u"}, ends=True)
     after = reservations.apply("r", (1, 1, 0), {"restaurantId": "R", "userId": "former"})
     assert (after.is_late, after.exists) == (True, False)
@@ -80,7 +80,7 @@ def test_the_first_that_were_deleted_are_forgotten(tables):
     assert tables.knows("t1")
 
 
-def test_who_was_never_heard_of_is_not_known(tables):
+def test_entity_without_records_is_not_known(tables):
     assert not tables.knows("t")
     assert tables.last("t") is None
     assert tables.last(None) is None

@@ -32,7 +32,7 @@ def reason(domain, value, **more):
     return problem.reason
 
 
-def test_a_record_without_a_type_is_told_of_as_such():
+def test_a_record_without_a_type_is_reported_as_such():
     assert decode(record("tables", {})).detail == "There is no event_type."
 
 
@@ -122,7 +122,7 @@ def test_a_subtype_that_nobody_knows(subtype):
         ("auth", {"type": "user.created", "payload": {"userId": None}}, "bad_id"),
     ],
 )
-def test_poison_is_told_with_a_reason_and_a_sentence(domain, value, expected):
+def test_poison_is_reported_with_a_reason_and_a_sentence(domain, value, expected):
     problem = decode(record(domain, value))
     assert problem.reason == expected
     assert problem.detail.endswith(".")

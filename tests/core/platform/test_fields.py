@@ -105,7 +105,7 @@ def test_other_fields_are_not_withheld(name):
     assert not withheld(name)
 
 
-def test_what_no_field_is_called_is_not_even_looked_at():
+def test_unknown_field_is_not_read():
     assert withheld("x" * (LONGEST_NAME + 1))
 
 
@@ -156,7 +156,7 @@ def test_whatever_is_taken_for_a_number_can_be_written(text):
 
 
 @given(st.text("aZ0._~-: \nü", max_size=140))
-def test_an_id_is_told_alike_when_it_comes_again(text):
+def test_repeated_id_is_the_same_object(text):
     for _ in range(2):
         assert (reference(text) is DROPPED) == (IDENTIFIER.fullmatch(text) is None)
 

@@ -23,7 +23,7 @@ def test_a_state_of_one_whole_record_is_of_that_record():
     assert state((5, 0, 1, WHOLE), (6, 0, 2, WHOLE | {"a": 1})) == (WHOLE | {"a": 1}, (6, 0, 2))
 
 
-def test_of_each_field_the_latest_record_tells_in_any_order():
+def test_each_field_is_of_the_latest_record_in_any_order():
     records = [(1, 0, 0, WHOLE), (2, 1, 0, {"a": 1}), (3, 2, 0, {"c": 2}), (4, 1, 1, {"a": 3})]
     ended = set()
     for order in permutations(records):
@@ -35,7 +35,7 @@ def test_of_each_field_the_latest_record_tells_in_any_order():
     assert ended == {(("a", 3), ("b", 0), ("c", 2), ("id", "x"))}
 
 
-def test_a_whole_record_leaves_nothing_of_what_was_told_before_it():
+def test_whole_record_replaces_all_earlier_ones():
     known, _ = state((1, 0, 0, {"c": 1}), (3, 1, 0, {"d": 3}), (2, 2, 0, WHOLE))
     assert known == WHOLE | {"d": 3}
 

@@ -184,7 +184,7 @@ def test_what_may_not_be_read_is_not_waited_for():
     assert instance.coverage.reaches({REVIEWS: 0})
 
 
-def test_a_partition_whose_end_is_told_otherwise_has_been_seen():
+def test_partition_with_another_end_has_been_seen():
     instance = Instance()
     instance.look(reviews=5, troubles=[trouble(REVIEWS, Hindrance.UNKNOWN)])
     assert not instance.coverage.unseen
@@ -217,7 +217,7 @@ def test_of_what_was_never_seen_nothing_is_whole(number):
     assert instance.coverage.has_all_of([TABLES.topic])
 
 
-def test_a_look_at_many_partitions_in_trouble_is_short():
+def test_refresh_with_many_partitions_in_trouble_is_short():
     troubles = [Trouble(REVIEWS.topic, number, Hindrance.UNKNOWN, 0, "why") for number in range(20_000)]
     coverage = Instance().coverage
     extents = {Partition(TABLES.topic, number): OffsetRange(0, 1, "id") for number in range(20_000)}

@@ -52,7 +52,7 @@ def test_who_has_the_payment_must_have_the_reservation(dependencies):
     assert holds(dependencies, PLAN, tables=1)
 
 
-def test_what_came_before_its_parent_was_told_to_nobody_here(dependencies):
+def test_record_before_its_parent_was_published_to_nobody_here(dependencies):
     dependencies.note(PAID, 7, untold("reservation:v"))
     assert holds(dependencies, paid=7, booked=5)
     dependencies.note(BOOKED, 5, told(known=("reservation:v",)))
@@ -61,7 +61,7 @@ def test_what_came_before_its_parent_was_told_to_nobody_here(dependencies):
     assert not holds(dependencies, paid=7, booked=6)
 
 
-def test_what_comes_with_its_parent_is_told_to_who_lacks_both(dependencies):
+def test_record_with_its_parent_is_replayed_to_who_lacks_both(dependencies):
     dependencies.note(TABLES, 7, untold("section:s"))
     sections = Partition(topic_of("sections"), 0)
     dependencies.note(sections, 5, told(PLAN, known=("section:s",)))

@@ -122,7 +122,7 @@ def test_a_stretch_of_time_ends_after_half_a_window_or_many_records(history, cur
     assert barrier_of(note.value).cursor == {RESERVATIONS: 10, PAYMENTS: 0}
 
 
-def test_a_place_that_lacks_what_is_taken_for_granted_is_not_judged(history, cursor):
+def test_position_before_a_barrier_is_not_checked(history, cursor):
     cursor.advance(RESERVATIONS, 10)
     cursor.advance(PAYMENTS, 10)
     history.mark(150_000, {})

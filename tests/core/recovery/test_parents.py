@@ -38,12 +38,12 @@ def test_what_is_known_to_be_deleted_is_not_waited_for(platform):
     assert missing_parent(event("table.updated", "t", sectionId="s"), platform.projections) is None
 
 
-def test_what_was_applied_tells_the_parent_too(platform):
+def test_parent_follows_from_what_was_applied(platform):
     platform.says("table.created", "early", sectionId="late")
     assert missing_parent(event("table.deleted", "early"), platform.projections) == "section:late"
 
 
-def test_what_waits_itself_is_waited_for_however_often_it_is_told(platform):
+def test_parent_that_waits_is_waited_for_however_often_it_is_repeated(platform):
     for _ in range(2):
         platform.says("subscription.created", "b", restaurantId="unheard")
         assert platform.outcome.awaits == ("restaurant:unheard",)

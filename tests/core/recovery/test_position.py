@@ -392,7 +392,7 @@ def told(made):
     return {name: made.position(name, kind) for name, kind in KINDS.items()}
 
 
-def test_a_partition_that_no_look_has_shown_yet_is_not_told_of():
+def test_partition_that_no_refresh_has_shown_is_not_in_positions():
     made = cursor(2)
     before = place(made)
     made.advance(Partition(TABLES.kind.topics[0], 2), 7)

@@ -64,7 +64,7 @@ def test_stretches_follow_one_another():
     assert replay.done
 
 
-def test_what_has_not_been_told_must_not_leave_the_window():
+def test_replay_raises_when_unsent_publications_leave_the_window():
     made = window(BIG, BIG, BIG, max_bytes=4 * BIG)
     replay = Replay(ReplayRange(made, "a", {}))
     replay.page()
@@ -87,7 +87,7 @@ def test_what_has_left_the_window_on_other_channels_was_not_missed():
     assert told(replay.page()) == [1, 2]
 
 
-def test_the_present_is_kept_up_with_while_the_past_is_told():
+def test_replay_keeps_up_with_new_publications():
     past, present = window(*[BIG] * 6), window(max_bytes=2 * BIG)
     replay = Replay(ReplayRange(past, "a", {}, {P: 6}), ReplayRange(present, "a", {P: 6}))
     for _ in range(2):

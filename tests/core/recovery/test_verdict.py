@@ -222,7 +222,7 @@ def test_position_across_reparenting_is_inconsistent(moved):
     assert isinstance(there.coverage.check(elsewhere, here.position(elsewhere)), Recoverable), "nothing changed there"
 
 
-def test_a_section_that_comes_brings_what_was_not_told_before():
+def test_section_that_arrives_brings_what_was_not_published_before():
     log = Log()
     section, table = log.says("section.created", "s", restaurantId="R"), log.says("table.created", "t", sectionId="s")
     here, there = Instance(log), Instance(log)

@@ -182,7 +182,7 @@ def test_a_place_in_a_long_line_is_found_without_walking_there():
     assert looked_at < 100
 
 
-def test_what_is_cleared_goes_bit_by_bit_and_whoever_still_reads_hears_of_it():
+def test_window_is_cleared_in_steps_and_readers_are_evicted():
     window = Window(60, 1_000_000)
     for offset in range(DROPPED_AT_ONCE + 1):
         window.add("a", P, offset, 0, b"x")

@@ -101,7 +101,7 @@ def test_message_is_answered_when_it_was_read_back_and_reaches_the_other_side_an
     }
 
 
-def test_retry_is_answered_with_the_first_position_by_any_instance_and_is_told_once(place):
+def test_retry_is_answered_with_the_first_position_by_any_instance_and_is_reported_once(place):
     other = place.replicas[1].client("u1")
     ask(place.owner, channel=CHANNEL)
     said(place.owner)

@@ -81,7 +81,7 @@ def catches_up(session):
     return session.send_queue.said()
 
 
-def test_who_is_behind_gets_the_newest_state_of_each_table_and_is_live_again(restaurant):
+def test_backlogged_client_gets_the_newest_tables_and_is_live_again(restaurant):
     session = restaurant.client()
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -103,7 +103,7 @@ def test_who_keeps_up_gets_everything(restaurant):
     assert told(session.send_queue.said()) == [("table.updated", "t1", "occupied"), ("table.updated", "t1", "free")]
 
 
-def test_without_the_setting_nothing_folds(restaurant):
+def test_nothing_is_conflated_without_the_setting(restaurant):
     session = restaurant.client(conflate=False)
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -112,7 +112,7 @@ def test_without_the_setting_nothing_folds(restaurant):
     assert len(told(session.send_queue.said())) == 2, "it is the send queue that queues"
 
 
-def test_other_channels_do_not_fold(restaurant):
+def test_other_channels_are_not_conflated(restaurant):
     session = restaurant.client()
     ask(session, channel=MENU)
     falls_behind(session)
@@ -144,7 +144,7 @@ def test_what_is_no_mere_state_comes_in_its_order(restaurant):
     ]
 
 
-def test_what_was_being_written_when_it_fell_behind_is_told_once(restaurant):
+def test_event_being_written_when_the_backlog_begins_is_sent_once(restaurant):
     session, other = restaurant.client(), restaurant.client()
     for client in (session, other):
         ask(client, channel=CHANNEL)
@@ -189,7 +189,7 @@ def test_conflated_replay_that_breaks_off_misses_nothing(restaurant):
     assert told(missed) == [("table.updated", "t2", "blocked"), ("table.updated", "t2", "free")]
 
 
-def test_leaving_while_folded(restaurant):
+def test_client_that_leaves_while_conflated_receives_nothing_more(restaurant):
     session = restaurant.client()
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -203,7 +203,7 @@ def test_leaving_while_folded(restaurant):
     assert (restaurant.feed.hub.channels, restaurant.feed.hub.subscriptions) == (0, 0)
 
 
-def test_pong_says_nothing_of_a_folded_channel(restaurant):
+def test_pong_has_no_position_of_a_conflated_channel(restaurant):
     session = restaurant.client()
     ask(session, channel=CHANNEL)
     falls_behind(session)
@@ -266,7 +266,7 @@ def test_a_topic_that_is_created_again_meanwhile_is_no_gap_unsaid(restaurant):
 # Pages
 
 
-def test_a_long_folded_stretch_comes_in_pages():
+def test_long_conflated_replay_comes_in_pages():
     restaurant = Restaurant(max_bytes=100 * PAGE_BYTES)
     session = restaurant.client()
     ask(session, channel=CHANNEL)

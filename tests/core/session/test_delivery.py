@@ -124,7 +124,7 @@ def test_evicted_client_receives_nothing_while_its_connection_closes():
     assert session.send_queue.said() == []
 
 
-def test_a_snapshot_waits_outside_of_an_outbox_that_is_behind():
+def test_snapshot_waits_outside_of_a_backlogged_send_queue():
     world = World()
     session = world.client()
     session.send_queue.backlogged = True

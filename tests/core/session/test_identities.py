@@ -46,7 +46,7 @@ def user(until=100.0, name="u1", roles=(), issued=T):
     return Identity(name, roles, issued, T + until)
 
 
-def test_client_that_signs_in_is_told_who_it_is_and_may_see_its_own():
+def test_client_that_signs_in_receives_its_identity_and_sees_its_own():
     session = world().client()
     assert ask(session, channel=OWN)[0]["code"] == "unauthorized"
     [answer] = sign_in(session, user(99.5, roles=("OWNER",)))
@@ -139,7 +139,7 @@ def test_renewed_token_with_fewer_roles_ends_what_they_opened():
 
 
 @pytest.mark.parametrize(("at", "before"), [(0, 30), (1, 90)])
-def test_end_of_a_token_is_told_before_and_then_the_identity_ends(at, before):
+def test_end_of_a_token_is_announced_and_then_the_identity_ends(at, before):
     place = world(at)
     session = place.client()
     sign_in(session, user(300))
@@ -162,7 +162,7 @@ def test_end_of_a_token_is_told_before_and_then_the_identity_ends(at, before):
     assert (again["recovered"], again["replayed"]) == (True, 0)
 
 
-def test_end_is_told_at_once_where_less_is_left():
+def test_end_of_a_token_is_announced_at_once_where_less_is_left():
     place = world()
     session = place.client()
     sign_in(session, user(20))

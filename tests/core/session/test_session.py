@@ -43,7 +43,7 @@ def test_a_client_is_greeted():
     assert greeting == {"type": "welcome", "connection": "c1", "live": True, "asOf": NOW, "lag": 0}
 
 
-def test_subscribe_and_hear_and_unsubscribe():
+def test_subscriber_receives_events_until_it_unsubscribes():
     world = World()
     session = world.client()
     [answer] = ask(session, channel=CHANNEL, id="7")
@@ -109,7 +109,7 @@ def test_subscriptions_are_limited():
     assert ask(session, channel="restaurant:3:menu")[0]["type"] == "subscribed"
 
 
-def test_pong_tells_how_far_quiet_channels_have_been_told():
+def test_pong_has_positions_of_quiet_channels():
     world = World()
     session = world.client()
     ask(session, channel=CHANNEL)
@@ -157,7 +157,7 @@ def test_a_held_subscription_can_be_left():
     assert not session.is_waiting_for_feed
 
 
-def test_who_waits_is_told_so_once_and_answered_later():
+def test_waiting_client_receives_pending_once_and_an_answer_later():
     world = World(live=False)
     world.look(lag=1)
     session = world.client()
@@ -178,7 +178,7 @@ def test_who_waits_is_told_so_once_and_answered_later():
     assert not session.has_unanswered
 
 
-def test_who_is_ahead_is_told_that_it_waits():
+def test_client_ahead_receives_pending():
     """As when the log does not answer, and so nobody looks at it."""
     world = World()
     other = World()
@@ -207,7 +207,7 @@ def test_pending_is_sent_once_however_often_the_position_is_checked_again():
     assert [message["type"] for message in session.send_queue.said()] == ["pending"]
 
 
-def test_who_is_told_of_a_past_that_is_being_read_waits():
+def test_client_receives_pending_while_its_history_is_read():
     world = KeepingWorld(max_bytes=500)
     start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
     for number in range(5):
@@ -224,7 +224,7 @@ def test_who_is_told_of_a_past_that_is_being_read_waits():
 # Coming back
 
 
-def test_what_was_missed_is_told_once_and_in_order():
+def test_missed_events_are_replayed_once_and_in_order():
     world = World()
     first = world.client()
     ask(first, channel=CHANNEL)
@@ -241,7 +241,7 @@ def test_what_was_missed_is_told_once_and_in_order():
     assert reviews(second.send_queue.said()) == ["v4"]
 
 
-def test_every_position_of_a_stream_goes_on_right_behind_its_event():
+def test_every_position_of_a_stream_resumes_right_after_its_event():
     world = World()
     session = world.client()
     ask(session, channel=CHANNEL)
@@ -297,7 +297,7 @@ def test_a_position_of_another_channel_brings_nothing_of_this_one():
     assert answer["reason"] == "invalid_position"
 
 
-def test_a_topic_that_was_created_again_is_told():
+def test_recreated_topic_is_answered_as_such():
     world = World()
     position = ask(world.client(), channel=CHANNEL)[0]["position"]
     world.review(1)
@@ -441,7 +441,7 @@ def test_a_position_before_the_history_has_expired_at_once():
     assert not session.awaits_history
 
 
-def test_what_the_log_loses_while_a_page_is_awaited_is_told_with_the_state():
+def test_gap_while_a_page_is_awaited_is_answered_with_the_snapshot():
     world = KeepingWorld(max_bytes=1)
     start = ask(world.client(auth=False), channel=KEPT)[0]["position"]
     for number in range(3):
@@ -596,7 +596,7 @@ def test_many_that_wait_with_large_positions_cost_little_memory_and_hold_nobody_
     assert world.feed.tally.resumes == {(LOST, Unrecoverable.POSITION_AHEAD): len(names)}
 
 
-def test_who_leaves_while_it_is_answered_is_told_no_more():
+def test_session_that_leaves_during_an_answer_receives_nothing_more():
     world = World(live=False)
     world.look(lag=1)
     session = world.client()

@@ -149,7 +149,7 @@ class StateContract:
         with store.view() as view:
             assert view.floors == {A: 5, B: 2}
 
-    def test_pairs_tell_the_first_that_a_place_may_lack(self, store):
+    def test_pairs_are_those_that_a_position_may_lack(self, store):
         store.commit(Changes(b"", entries=[pair(1, 10, 5), pair(2, 20, 8), pair(3, 30, 9, OTHER)]))
         with store.view() as view:
             [one] = view.pairs(CHANNEL, {A: 11})

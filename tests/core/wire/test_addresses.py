@@ -74,7 +74,7 @@ def test_client_is_the_rightmost_address_that_is_not_trusted(forwarded_for, clie
     assert PROXIES.client_of("10.0.0.1", forwarded_for) == client
 
 
-def test_only_so_many_proxies_in_a_row_are_looked_at():
+def test_proxies_in_a_row_are_read_up_to_a_bound():
     chain = ", ".join(["192.0.2.1", *(f"10.0.1.{number}" for number in range(MAX_PROXIES))])
     assert PROXIES.client_of("10.0.0.1", chain) == "10.0.1.0"
     assert PROXIES.client_of("10.0.0.1", chain.replace(", 10.0.1.0", "")) == "192.0.2.1"

@@ -76,7 +76,7 @@ def test_a_message_may_be_as_large_as_the_limit():
     assert watch().feed(masked(1, b"x" * 1001), 0) is Violation.TOO_BIG
 
 
-def test_size_is_judged_by_the_announcement():
+def test_size_of_a_frame_is_checked_by_its_header():
     assert watch().feed(masked(1, b"x" * 2000)[:8], 0) is Violation.TOO_BIG
     assert watch().feed(masked(1, b"x" * 70_000)[:14], 0) is Violation.TOO_BIG
 

@@ -180,7 +180,7 @@ def test_only_http_1_0_has_no_host():
         (b"X: y", b"POST / HTTP/1.1", False),
     ],
 )
-def test_who_waits_to_be_told_to_go_on(fields, line, expects):
+def test_request_that_expects_100_continue_is_recognized(fields, line, expects):
     assert parse_head(line + b"\r\nHost: x\r\n" + fields).expects_continue is expects
 
 

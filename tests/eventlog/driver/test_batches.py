@@ -145,7 +145,7 @@ def test_an_old_batch_that_is_too_large_is_not_unpacked(compression):
 
 
 @pytest.mark.parametrize(("compression", "magic"), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 1), (3, 1)])
-def test_an_old_record_that_is_too_large_is_told_by_its_size(compression, magic):
+def test_an_old_record_that_is_too_large_is_reported_by_its_size(compression, magic):
     builder = LegacyRecordBatchBuilder(magic, compression, 1 << 30)
     for offset, size in enumerate((10, 2000, 10)):
         builder.append(offset, 5, None, bytes(size))

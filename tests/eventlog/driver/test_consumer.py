@@ -61,7 +61,7 @@ def answer(consumer: Consumer, at: TopicPartition, end: int, *, stable: int | No
     consumer.raw._fetcher._handle_fetch_response(None, None, 0.0, response)
 
 
-def test_what_answers_tell_is_known_when_it_has_been_heard(consumer: Consumer):
+def test_ends_in_an_answer_are_known_once_it_is_taken(consumer: Consumer):
     answer(consumer, A, 7)
     assert consumer.lag(A) == 0
     assert consumer.updated() == {A}
@@ -79,12 +79,12 @@ def test_the_end_is_where_transactions_are_done_if_the_broker_knows(
     assert consumer.lag(A) == lag
 
 
-def test_an_answer_without_an_end_tells_nothing(consumer: Consumer):
+def test_answer_without_an_end_changes_nothing(consumer: Consumer):
     answer(consumer, A, -1)
     assert consumer.updated() == set()
 
 
-def test_what_an_answer_told_during_a_look_is_not_forgotten_for_it(consumer: Consumer):
+def test_end_from_an_answer_during_a_refresh_is_kept(consumer: Consumer):
     consumer.begin_refresh()
     answer(consumer, A, 8)
     consumer.updated()
@@ -101,7 +101,7 @@ def test_answer_after_the_end_of_a_refresh_is_taken_later(consumer: Consumer):
     assert consumer.lag(A) == 5
 
 
-def test_a_look_knows_better_than_what_was_told_before_it_began(consumer: Consumer):
+def test_refresh_replaces_ends_known_before_it_began(consumer: Consumer):
     answer(consumer, A, 8)
     consumer.updated()
     consumer.begin_refresh()
@@ -109,7 +109,7 @@ def test_a_look_knows_better_than_what_was_told_before_it_began(consumer: Consum
     assert consumer.lag(A) == 2, "the log is shorter now"
 
 
-def test_of_what_a_look_does_not_find_but_is_still_read_what_was_known_holds(consumer: Consumer):
+def test_end_of_a_partition_missing_in_a_refresh_is_kept_while_it_is_read(consumer: Consumer):
     consumer.begin_refresh()
     answer(consumer, A, 8)
     consumer.updated()
@@ -181,7 +181,7 @@ def test_a_partition_that_is_new_is_paused_too(consumer: Consumer):
     assert paused(consumer) == {A, B}
 
 
-def test_nothing_is_paused_while_an_error_is_still_to_be_told(consumer: Consumer):
+def test_nothing_is_paused_while_an_error_is_to_be_reported(consumer: Consumer):
     """kafka-python forgets an error of a paused partition, and then spins on its half-read batch."""
     consumer.raw._fetcher._next_in_line_exception_metadata = object()
     assert not consumer.pause({A})

@@ -70,7 +70,7 @@ async def test_a_path_may_be_written_in_several_ways(service, target):
 
 
 @pytest.mark.parametrize("target", ["/", "*", "/metrics", "/ws", "http://gateway.example"])
-async def test_whoever_asks_for_the_methods_is_told_them(service, target):
+async def test_options_is_answered_with_the_methods(service, target):
     """RFC 9110, 9.3.7; some proxies check the health of a service by this."""
     answer = await ask(service.app, request("OPTIONS", target), method="OPTIONS")
     assert (answer.status, answer.body, answer.headers["allow"]) == (204, b"", "GET, HEAD, OPTIONS")

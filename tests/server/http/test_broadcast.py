@@ -130,7 +130,7 @@ async def test_news_are_appended(service):
         ({"event": "payment.paid", "payment_id": "p1", "reservation_id": "no id"}, "bad_record", "reservationId"),
     ],
 )
-async def test_bodies_that_are_wrong_are_told_why(service, body, code, said):
+async def test_wrong_body_is_answered_with_the_reason(service, body, code, said):
     answer = await service.post("/broadcast", body)
     assert (answer.status, answer.error) == (422, code)
     assert said in answer.sentence

@@ -29,7 +29,7 @@ async def test_what_starlette_raises_has_a_code_and_a_sentence_too():
     assert answer.headers["x-why"] == "because"
 
 
-async def test_of_a_fault_of_ours_nothing_is_told(logged):
+async def test_internal_error_says_nothing_of_its_cause(logged):
     answer = await get(app_that_raises(LookupError("a secret")), "/")
     assert (answer.status, answer.error) == (500, "internal")
     assert b"secret" not in answer.body

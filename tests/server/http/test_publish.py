@@ -69,7 +69,7 @@ async def test_what_may_happen_to_an_announcement(service, type):
         (ANNOUNCEMENT | {"data": {"announcementId": 5}}, "id"),
     ],
 )
-async def test_what_does_not_say_what_it_should_is_told_what_is_wrong(service, body, said):
+async def test_incomplete_body_is_answered_with_what_is_wrong(service, body, said):
     answer = await service.post("/publish", body)
     assert answer.status == 422
     assert said in answer.sentence

@@ -113,7 +113,7 @@ async def test_no_body_is_read_of_whoever_may_not(service):
 # The log
 
 
-async def test_the_place_of_the_record_is_told_when_the_log_has_acknowledged_it(service):
+async def test_publish_is_answered_with_the_place_once_acknowledged(service):
     for offset in range(2):
         answer = await service.post("/publish", RECORD)
         assert answer.status == 201
@@ -140,7 +140,7 @@ async def test_a_log_that_never_answers(monkeypatch, autojump_clock):
     assert trio.current_time() == pytest.approx(5)
 
 
-async def test_a_lost_acknowledgement_is_told(service):
+async def test_lost_acknowledgement_is_answered_as_such(service):
     with service.log.losing_acknowledgements():
         answer = await service.post("/publish", RECORD)
     assert (answer.status, answer.error) == (503, "log_unavailable")

@@ -11,7 +11,7 @@ async def test_revoke_answers_once_it_is_in_the_log(service):
     assert [record.value for record in service.records] == [b"u1 1000"]
 
 
-async def test_revoke_is_as_of_now_and_tells_what_holds_in_the_end(service):
+async def test_revoke_is_as_of_now_and_answers_what_holds_in_the_end(service):
     before = now_ms()
     answer = await service.post("/revoke", {"user": "u1"})
     assert before <= answer.json["before"] <= now_ms()

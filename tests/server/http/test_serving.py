@@ -103,7 +103,7 @@ async def test_of_two_requests_on_a_connection_the_first_is_answered():
 
 @pytest.mark.parametrize("line", [b"GET / HTTP/1.0", b"GET / HTTP/1.1", b"GET / HTTP/1.1\r\nConnection: close"])
 @pytest.mark.parametrize("more", [b"\r\n", b"\x00 no request"])
-async def test_what_comes_behind_a_request_does_not_spoil_its_answer(line, more):
+async def test_what_comes_after_a_request_does_not_spoil_its_answer(line, more):
     answer = await ask(deaf, line + b"\r\nHost: test\r\n\r\n" + more)
     assert (answer.status, answer.body) == (404, b"no")
 
@@ -121,7 +121,7 @@ async def ask_posting(parts) -> Answer:
     return await ask(echo, *parts, method="POST")
 
 
-async def test_a_client_that_waits_to_be_told_is_told_to_go_on():
+async def test_client_that_expects_100_continue_receives_it():
     served = Served(echo)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(served.run)

@@ -108,7 +108,7 @@ async def test_no_large_message_takes_long_however_it_is_cut(world, nursery, siz
     steps.check()
 
 
-async def test_who_sends_a_message_byte_by_byte_is_not_heard_for_long():
+async def test_message_sent_byte_by_byte_ends_the_connection():
     """Each byte has a turn of the event loop."""
     async with gateway(messages_per_second=1) as world:
         client = await world.client()

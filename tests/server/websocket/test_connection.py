@@ -127,12 +127,12 @@ async def test_a_client_is_let_in_greeted_and_counted(world):
     assert world.metrics.closes == {("1000", "client"): 1}
 
 
-async def test_what_it_said_behind_its_handshake_is_heard(world):
+async def test_message_sent_with_the_handshake_is_received(world):
     client = await world.client(early=frame(b'{"type": "ping", "id": "7"}'))
     assert (await client.message())["id"] == "7"
 
 
-async def test_client_with_a_token_is_told_who_it_is(world):
+async def test_client_with_a_token_receives_its_identity(world):
     expires_at = time.time() + 100.5
     client = world.connect(caller=Identity("u1", ("OWNER", "USER"), expires_at=expires_at))
     greeting, _ = await client.be_greeted()
@@ -144,7 +144,7 @@ async def test_client_with_a_token_is_told_who_it_is(world):
     assert "expiresIn" not in greeting
 
 
-async def test_client_without_a_token_is_told_nothing_of_that(world):
+async def test_client_without_a_token_receives_no_identity(world):
     greeting, _ = await world.connect().be_greeted()
     assert greeting.keys().isdisjoint({"user", "roles", "expiresIn"})
 
@@ -156,7 +156,7 @@ async def test_client_without_a_token_is_told_nothing_of_that(world):
         (Unavailable.KEYS, ("unavailable", Unavailable.KEYS.value), (1013, "try_again_later")),
     ],
 )
-async def test_client_whose_token_names_nobody_is_told_why_and_closed(world, caller, error, verdict):
+async def test_client_whose_token_names_nobody_gets_the_reason_and_is_closed(world, caller, error, verdict):
     client = world.connect(early=frame(b'{"type": "ping"}'), caller=caller)
     greeting, _ = await client.be_greeted()
     assert "user" not in greeting
@@ -239,7 +239,7 @@ async def test_subscriptions_that_wait_are_made_known():
         (frame(b"x", mask=None), (1002, "protocol_error")),
     ],
 )
-async def test_who_breaks_a_rule_is_told_which(sent, verdict):
+async def test_violation_is_answered_with_its_rule(sent, verdict):
     async with gateway(max_message_bytes=256, messages_per_second=1, max_fragments=8) as world:
         client = await world.client()
         await client.send(sent)
@@ -453,7 +453,7 @@ async def test_all_connections_are_checked_again_and_again():
             assert await client.frame() == (PING, b"")
 
 
-async def test_who_waits_for_an_answer_is_told_so_within_seconds():
+async def test_client_that_waits_receives_pending_within_seconds():
     """The feed never becomes live here, as when Kafka is away at the start."""
     async with gateway(ping_interval=0.1) as world:
         world.feed.live = False
@@ -517,7 +517,7 @@ async def test_client_gone_before_its_error_is_sent_is_no_fault(world, logged):
     assert [entry for entry in logged() if entry["level"] == "error"] == []
 
 
-async def test_cancellation_leaves_nothing_behind():
+async def test_cancellation_leaves_nothing():
     async with gateway() as world:
         client, _ = await world.subscribed(), world.connect()
         world.nursery.cancel_scope.cancel()

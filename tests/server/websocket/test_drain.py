@@ -28,7 +28,7 @@ class Connection:
         self.connections.discard(self)
 
 
-async def test_each_is_told_and_closed_at_a_moment_of_its_own(autojump_clock):
+async def test_each_client_is_drained_at_a_moment_of_its_own(autojump_clock):
     connections, start = set(), trio.current_time()
     clients = [Connection(connections) for _ in range(1000)]
     await drain(connections, 8.0)

@@ -96,7 +96,7 @@ async def test_a_descriptor_may_become_another_socket(receiver):
 
 
 @pytest.mark.parametrize(("long_turn", "most"), [(inf, HEARD_AT_ONCE), (-1, HEARD_AT_LEAST)])
-async def test_when_many_are_cut_at_once_a_few_hear_of_it_in_each_turn(receiver, nursery, monkeypatch, long_turn, most):
+async def test_many_lost_connections_are_noticed_a_few_in_each_turn(receiver, nursery, monkeypatch, long_turn, most):
     monkeypatch.setattr(fairness, "LONG_TURN", long_turn)
     pairs = [trio.socket.socketpair() for _ in range(5 * HEARD_AT_ONCE)]
     heard, by_turn = 0, []

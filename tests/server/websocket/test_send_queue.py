@@ -81,7 +81,7 @@ async def test_what_the_kernel_does_not_take_follows_in_order(wire, nursery):
 
 
 @pytest.mark.parametrize("bounds", [(5, 1_000_000), (1000, 5000)])
-async def test_past_the_bounds_the_owner_is_told_once_and_nothing_more_is_taken(wire, bounds, nursery):
+async def test_overflow_is_reported_once_and_nothing_more_is_queued(wire, bounds, nursery):
     ours, _ = wire
     owner = Owner()
     send_queue = SendQueue(ours, nursery, owner, max_messages=bounds[0], max_bytes=bounds[1])
@@ -92,7 +92,7 @@ async def test_past_the_bounds_the_owner_is_told_once_and_nothing_more_is_taken(
     assert send_queue.waiting_bytes <= 5000 + 1000
 
 
-async def test_what_is_being_written_may_be_larger_than_what_may_wait_behind_it(wire, nursery):
+async def test_write_under_way_does_not_count_for_the_bounds(wire, nursery):
     ours, theirs = wire
     owner = Owner()
     send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)

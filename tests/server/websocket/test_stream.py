@@ -53,7 +53,7 @@ async def test_what_came_early_is_received_first():
     assert await world.stream.receive_some() == b""
 
 
-async def test_it_knows_when_it_heard_of_the_client(autojump_clock):
+async def test_stream_knows_when_it_last_received(autojump_clock):
     world = World()
     assert world.stream.heard_at == trio.current_time()
     await trio.sleep(5)

@@ -57,7 +57,7 @@ async def ended(client):
     return client.websocket.closed.code
 
 
-def test_its_version_and_what_is_not_promised_are_those_that_were_looked_at():
+def test_version_and_private_names_of_trio_websocket_are_the_checked_ones():
     assert version("trio-websocket").startswith("0.12.")
     assert inspect.iscoroutinefunction(WebSocketConnection._reader_task)
     assert list(inspect.signature(WebSocketConnection._reader_task).parameters) == ["self"]
@@ -162,7 +162,7 @@ async def test_a_client_that_leaves_without_a_word(client):
 
 
 @pytest.mark.parametrize("opcode", [0x0, 0x1, 0x2, CLOSE, PING, PONG])
-async def test_what_comes_behind_a_close_is_nothing(client, opcode):
+async def test_frames_after_a_close_are_ignored(client, opcode):
     client.send(close(1000) + frame(b"\x03\xe8", opcode) * 3)
     assert await client.answers() == [(CLOSE, (1000).to_bytes(2))]
     assert await ended(client) == 1000
