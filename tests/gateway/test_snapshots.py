@@ -4,7 +4,6 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from mesaya_ws.core.feed import snapshot as snapshots
 from mesaya_ws.core.feed.written import NEW, WrittenStates
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
@@ -13,16 +12,12 @@ from tests.support.instance import CHANNEL, World, ask, read_on, reviews
 OTHER = "restaurant:r2:reviews"
 
 
-@pytest.fixture(autouse=True)
-def _two_are_many(monkeypatch):
-    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 1)
-
-
 class Instance(World):
     """An instance with a scribe, and two restaurants of which each has three reviews."""
 
     def __init__(self):
         super().__init__()
+        self.feed.written_at_once = 1  # two are many
         self.written = []
         self.scribe = SnapshotRenderer(self.feed, WrittenStates(1 << 20))
         self.services.render_snapshot = self.scribe.request
@@ -188,6 +183,7 @@ class SlowFeed:
 
 async def test_writing_states_takes_no_more_than_its_share_of_the_time(autojump_clock):
     world, count = World(), 20
+    world.feed.written_at_once = 1
     feed = SlowFeed(world.feed, autojump_clock, step=0.010)
     scribe = SnapshotRenderer(feed, WrittenStates(1 << 20), share=0.25)
     world.services.render_snapshot = scribe.request

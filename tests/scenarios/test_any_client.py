@@ -2,12 +2,10 @@
 
 from random import Random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed import snapshot
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.window import PositionEvicted
 from tests.support.instance import RESERVATIONS, KeepingWorld, ask
@@ -195,13 +193,9 @@ ACTIONS = {
 
 @given(st.integers(0, 2**32), st.sampled_from([1, 5, 1000]))
 def test_any_client(seed, at_once):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot, "WRITTEN_AT_ONCE", at_once)
-        _try(Random(seed))
-
-
-def _try(random):
+    random = Random(seed)
     clients = Clients(random)
+    clients.world.feed.written_at_once = at_once
     for action in random.choices(list(ACTIONS), list(ACTIONS.values()), k=150):
         action(clients)
     clients.read_all()

@@ -9,7 +9,6 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.feed import snapshot
 from mesaya_ws.core.recovery.window import PositionEvicted
 from tests.scenarios.rights import Platform, T, parsed, signed
 
@@ -233,11 +232,7 @@ class Story:
 @given(st.integers(0, 2**32))
 def test_nothing_private_reaches_who_may_not_see_it_and_nothing_is_missing_for_who_may(seed):
     story = Story(seed)
-    with_small_pieces = snapshot.WRITTEN_AT_ONCE
-    snapshot.WRITTEN_AT_ONCE = 3  # so that snapshots are large, and rendered elsewhere
-    try:
-        for _ in range(100):
-            story.step()
-        story.end()
-    finally:
-        snapshot.WRITTEN_AT_ONCE = with_small_pieces
+    story.platform.feed.written_at_once = 3  # so that snapshots are large, and rendered elsewhere
+    for _ in range(100):
+        story.step()
+    story.end()

@@ -10,7 +10,7 @@ from mesaya_ws.core.access.rights_changes import RightsChange
 from mesaya_ws.core.feed.explanation import Explanation, explain
 from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.intake import Item
-from mesaya_ws.core.feed.snapshot import Snapshot, is_known, is_large, state
+from mesaya_ws.core.feed.snapshot import WRITTEN_AT_ONCE, Snapshot, is_known, is_large, state
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
@@ -64,6 +64,8 @@ class Published:
         self.gaps: list[tuple[str, Unrecoverable]] = []
         self.rights_changes: list[RightsChange] = []
         self.tally = Tally()
+        self.written_at_once = WRITTEN_AT_ONCE
+        """How many entities of a snapshot are written in one go; more make it large."""
         self._watermark = watermark
         self._now = self._steady = 0
         # Records that are known to be in the log, but cannot be had.
@@ -228,7 +230,7 @@ class Published:
 
     def is_large(self, channel: Channel) -> bool:
         """Return whether to render the state of `channel` takes so long that others should run meanwhile."""
-        return is_large(channel, self._projections)
+        return is_large(channel, self._projections, self.written_at_once)
 
     def snapshot(self, channel: Channel) -> Snapshot:
         """Return the state of `channel` as of its present position, which is still to be rendered.
@@ -236,7 +238,8 @@ class Published:
         Not of a feed that `is_mid_record`.
         """
         known = state(channel, self._projections, self.window, self._now)
-        return Snapshot(channel, known, self.position(channel), self._complete(channel), self.window)
+        complete = self._complete(channel)
+        return Snapshot(channel, known, self.position(channel), complete, self.window, self.written_at_once)
 
     def _complete(self, channel: Channel) -> bool:
         """Return whether a state leaves nothing out that a log, or a window, which began earlier would show."""

@@ -35,12 +35,21 @@ WRITTEN_AT_ONCE = 200
 class Snapshot:
     """The state of `channel` as of `position`, which lies after the publication `serial` of the window's `era`.
 
-    It is to be written (`write`); then `frames` are the same for every client, but for the first. `complete` says
-    whether the log has said all of it.
+    It is to be written (`write`), so many entities `at_once`; then `frames` are the same for every client, but for the
+    first. `complete` says whether the log has said all of it.
     """
 
-    def __init__(self, channel: Channel, state: State, position: str, complete: bool, window: Window) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        state: State,
+        position: str,
+        complete: bool,
+        window: Window,
+        at_once: int = WRITTEN_AT_ONCE,
+    ) -> None:
         self.channel = channel
+        self._at_once = at_once
         self.position = position
         self.complete = complete
         self.serial, self.era = window.serial, window.era
@@ -84,7 +93,7 @@ class Snapshot:
             yield b'%b"%b":' % (before, name.encode())
             before = b","
             if isinstance(part, list | Derived):
-                yield from in_brackets(part, WRITTEN_AT_ONCE)
+                yield from in_brackets(part, self._at_once)
             else:
                 yield orjson.dumps(part)
         yield b"}"
@@ -160,6 +169,6 @@ def is_known(channel: Channel, projections: Projections) -> bool:
     return not channel.is_of_restaurant or projections.entities["restaurant"].knows(channel.subject or "")
 
 
-def is_large(channel: Channel, projections: Projections) -> bool:
-    """Return whether to render the state of a channel takes so long that others should run meanwhile."""
-    return _KINDS[channel.kind.name].size(channel.subject or "", projections) > WRITTEN_AT_ONCE
+def is_large(channel: Channel, projections: Projections, at_once: int = WRITTEN_AT_ONCE) -> bool:
+    """Return whether the state of a channel has more entities than are to be written at once."""
+    return _KINDS[channel.kind.name].size(channel.subject or "", projections) > at_once

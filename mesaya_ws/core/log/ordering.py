@@ -49,7 +49,7 @@ class Merge(Generic[Item]):
 
     `missing` names the parent without which an item should not be taken, or None; it is asked right before, and again
     after other items have been taken. `wait` (ms) is how long the parent is waited for. `expired_parents` are the
-    parents that were waited for in vain, in that order.
+    parents that were waited for in vain, in that order: the last `max_expired_parents`.
 
     An item is replaced by what `read` makes of it when its turn has come, for what is made of a record may be much
     larger. `full` are the sources of which nothing more should be pushed for now; it is always another set when it has
@@ -63,7 +63,9 @@ class Merge(Generic[Item]):
         read: Callable[[Item], Item] = _as_it_is,
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
+        max_expired_parents: int = MAX_EXPIRED_PARENTS,
     ) -> None:
+        self._max_expired_parents = max_expired_parents
         self._missing = missing
         self._wait = wait
         self._read = read
@@ -270,5 +272,5 @@ class Merge(Generic[Item]):
 
     def _give_up(self, parent: str) -> None:
         self.expired_parents[parent] = None
-        if len(self.expired_parents) > MAX_EXPIRED_PARENTS:
+        if len(self.expired_parents) > self._max_expired_parents:
             del self.expired_parents[next(iter(self.expired_parents))]

@@ -205,12 +205,12 @@ def state_of(feed, name):
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_in_however_many_steps_it_is_written_it_is_the_same(name, monkeypatch):
+def test_in_however_many_steps_it_is_written_it_is_the_same(name):
     feed = told()
     whole = state_of(feed, name)
     count = sum(len(part) for part in whole.values() if isinstance(part, list))
     for at_once in (1, 2, MANY):
-        monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", at_once)
+        feed.written_at_once = at_once
         assert state_of(feed, name) == whole
         assert sum(1 for _ in feed.snapshot(parse_channel(name)).write()) >= count / at_once
 
@@ -227,18 +227,18 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name, monkeypatch):
         ("global:restaurants", MANY + 1),
     ],
 )
-def test_what_is_large_is_known_before_it_is_written(name, size, monkeypatch):
+def test_what_is_large_is_known_before_it_is_written(name, size):
     feed, channel = told(), parse_channel(name)
     assert not feed.is_large(channel)
-    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", size)
+    feed.written_at_once = size
     assert not feed.is_large(channel)
-    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", size - 1)
+    feed.written_at_once = size - 1
     assert feed.is_large(channel)
 
 
-def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing(monkeypatch):
-    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 2)
+def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing():
     feed = told()
+    feed.written_at_once = 2
     tables = state_of(feed, "restaurant:r:tables")["tables"]
     assert [table["tableId"] for table in tables] == [f"t{n}" for n in range(MANY)]
     reservations = state_of(feed, "restaurant:r:reservations")["reservations"]
@@ -248,9 +248,9 @@ def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing
     assert not any("ownerId" in restaurant for restaurant in restaurants)
 
 
-def test_what_happens_while_it_is_written_is_not_in_it(monkeypatch):
-    monkeypatch.setattr(snapshots, "WRITTEN_AT_ONCE", 1)
+def test_what_happens_while_it_is_written_is_not_in_it():
     feed = told()
+    feed.written_at_once = 1
     snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
     steps = snapshot.write()
     next(steps)

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.log import ordering
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Partition, Record
 
@@ -23,10 +22,10 @@ def item(source, offset, timestamp, brings=None, needs=None):
 class Taker:
     """Takes items and learns the parents that they bring."""
 
-    def __init__(self, *sources, wait=WAIT):
+    def __init__(self, *sources, wait=WAIT, **bounds):
         self.known = set()
         self.taken = []
-        self.merge = Merge(self.missing, wait)
+        self.merge = Merge(self.missing, wait, **bounds)
         self.merge.lags(dict.fromkeys(sources, 0))
 
     def missing(self, item):
@@ -224,9 +223,8 @@ def test_the_only_source_waits_for_nothing():
     assert not taker.merge.caught_up
 
 
-def test_what_was_given_up_is_forgotten_in_the_end(monkeypatch):
-    monkeypatch.setattr(ordering, "MAX_EXPIRED_PARENTS", 2)
-    taker = Taker(A, B)
+def test_expired_parents_past_the_bound_are_forgotten():
+    taker = Taker(A, B, max_expired_parents=2)
     taker.merge.push(A, [item(A, n, n, needs=f"p{n}") for n in range(3)], 0)
     assert taker.take() == [0, -1, -2]
     taker.merge.push(A, [item(A, 3, 5000, needs="p2"), item(A, 4, 6000, needs="p0")], 0, now=5500)
