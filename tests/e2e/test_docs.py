@@ -495,7 +495,8 @@ def test_metrics_that_are_named_exist(start_gateway):
     # Some are shown only when there is something to show: a record, a checkpoint, a worker that has ended.
     code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "mesaya_ws").rglob("*.py"))
     named = set(re.findall(r"\bmesaya_(?!ws\b)\w+", TEXT))
-    unknown = {name for name in named - shown if not re.search(rf'"{name.removesuffix("_total")}(_total)?"', code)}
+    names = {name: name.removeprefix("mesaya_").removesuffix("_total") for name in named - shown}
+    unknown = {name for name, short in names.items() if not re.search(rf'"(mesaya_)?{short}(_total)?"', code)}
     assert unknown == set()
 
 
