@@ -135,7 +135,7 @@ def test_message_that_is_published_while_the_service_is_away_arrives_once(start_
     assert second["position"] != first["position"]
 
 
-def test_bad_token_is_told_to_who_signs_in(client):
+def test_bad_token_is_reported_to_who_signs_in(client):
     client.say([{"token": "no token", "call": "authenticate"}])
     assert client.next("asked") == "connect"
     assert client.next("rejected") == "bad_token"

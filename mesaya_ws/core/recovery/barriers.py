@@ -1,7 +1,7 @@
 """Places that no client can have passed in one partition while it was before them in another one.
 
 Which records depended on which is forgotten after a while (`dependencies`): from then on it is taken for granted that
-everybody has the first one. A place may only be judged by what is still known if that is true of it. So of every
+everybody has the first one. A position may only be checked by what is still known if that is true of it. So of every
 stretch of time it is remembered up to where the first records were forgotten in it (the floors), and where it began
 (the cursor): whoever holds anything after the cursor must hold all before the floors.
 
@@ -68,7 +68,7 @@ class Barriers:
         return iter(self._barriers)
 
     def add(self, barrier: Barrier) -> Barrier | None:
-        """Add the next barrier; return the one that is forgotten for it, before whose cursor nothing can be judged.
+        """Add the next barrier; return the one that is forgotten for it, before whose cursor nothing can be checked.
 
         Whoever is after its cursor is after those of all before it, and must hold what these ask for, too.
         """
