@@ -51,6 +51,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 _WHATS = ("created", "updated", "deleted", "status_changed")
 _MORE_WHATS: Mapping[str, tuple[str, ...]] = {
     "restaurant": (*_WHATS, "owner_changed"),
+    "reservation": (*_WHATS, "acknowledged", "reminder"),
     "chat": ("message", "edited", "deleted", "read", "blocked", "conversation"),
 }
 
@@ -137,6 +138,12 @@ SERVICE: Mapping[str, Schema] = {
             "What the client wrote is in the log.",
             {"id": _ID, "channel": _CHANNEL, "messageId": _TEXT, "position": _POSITION},
             ("channel", "position"),
+        ),
+        _said(
+            "acknowledged",
+            "The restaurant has taken note of a reservation; by whom, and when first.",
+            {"id": _ID, "reservationId": _TEXT, "by": _TEXT, "at": _TEXT},
+            ("reservationId", "by", "at"),
         ),
         _said(
             "history",
