@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import attrs
 import trio
@@ -23,6 +24,7 @@ from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.services import Command, Unfinished
 from mesaya_ws.core.session.session import Limits, Session
+from mesaya_ws.core.views.contents import SnapshotRules
 from mesaya_ws.core.wire.messages import Auth
 from mesaya_ws.eventlog import log_bytes
 from mesaya_ws.gateway.appends import Appends
@@ -121,6 +123,7 @@ def build(
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
         retention=Retention(settings.history_hours, settings.history_bytes),
+        rules=SnapshotRules(ZoneInfo(settings.platform_timezone)),
     )
     reminders = Reminders(event_log, feed, settings.ack_remind) if settings.ack_remind else None
     states = WrittenStates(settings.snapshot_bytes)

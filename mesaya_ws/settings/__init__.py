@@ -18,6 +18,7 @@ from mesaya_ws.settings.history import HistorySettings
 from mesaya_ws.settings.interactions import InteractionSettings
 from mesaya_ws.settings.kafka import KafkaSettings
 from mesaya_ws.settings.limits import LimitSettings
+from mesaya_ws.settings.platform import PlatformSettings
 from mesaya_ws.settings.server import LOOPBACK_ONLY, ServerSettings
 from mesaya_ws.settings.slow_clients import SlowClientSettings
 from mesaya_ws.settings.tokens import TokenSettings
@@ -29,6 +30,7 @@ __all__ = ["GROUPS", "LOOPBACK_ONLY", "MIB", "Settings", "SettingsError", "follo
 @ts.settings(frozen=True, slots=False)
 class Settings(
     # attrs begins with the fields of the last base: these are the GROUPS from the last to the first.
+    PlatformSettings,
     InteractionSettings,
     HistorySettings,
     SlowClientSettings,
@@ -55,6 +57,7 @@ GROUPS = {
     "Slow and silent clients": SlowClientSettings,
     "Clients that come back": HistorySettings,
     "Chat and acknowledgements": InteractionSettings,
+    "The platform": PlatformSettings,
 }
 """The groups in the order of the documentation, by their titles there."""
 

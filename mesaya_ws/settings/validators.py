@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import attrs
 
@@ -97,6 +98,17 @@ def named_like_topics(_: object, attribute: "attrs.Attribute[Any]", value: str |
     for name in (value,) if isinstance(value, str) else value:
         if name and (name in (".", "..") or not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", name)):
             raise ValueError(f"{attribute.name.upper()} must be 1-249 of A-Z a-z 0-9 . _ -, not {name!r}")
+
+
+def a_time_zone(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:
+    """Validate a name of the IANA time zone database."""
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; no such path; a directory of names
+        raise ValueError(
+            f"{attribute.name.upper()} must be a time zone by its IANA name, such as America/Guayaquil or UTC, "
+            f"not {value!r}"
+        ) from None
 
 
 def an_http_url(_: object, attribute: "attrs.Attribute[Any]", value: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.channels import KINDS, Channel, parse_channel
 from mesaya_ws.core.access.rights import is_private
 from mesaya_ws.core.feed.router import RULES, process
-from mesaya_ws.core.feed.snapshot import Snapshot, state
+from mesaya_ws.core.feed.snapshot import Snapshot, state, view_of
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, decode
@@ -18,6 +18,7 @@ from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
 from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.views.backfill import backfill_rule
+from mesaya_ws.core.views.contents import SnapshotRules
 from tests.support.instance import a_window, written
 
 SECRET = ("userEmail", "email", "password", "passwordHash", "refreshToken")
@@ -136,7 +137,8 @@ def check_snapshots(projections):
         for subject in "abc":
             channel = Channel(f"of:{subject}:{kind.name}", kind, subject)
             window = a_window(seconds=0, max_bytes=0)
-            snapshot = Snapshot(channel, state(channel, projections, window, 0), "", True, window)
+            view = view_of(channel, projections, window, 0, SnapshotRules())
+            snapshot = Snapshot(channel, state(channel, view), "", True, window)
             encoded = orjson.dumps(written(snapshot))
             assert CANARY.encode() not in encoded
             if not is_private(kind.name):

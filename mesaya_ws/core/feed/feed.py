@@ -42,6 +42,7 @@ from mesaya_ws.core.recovery.stored import Head, StoredState
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.interface import Changes
+from mesaya_ws.core.views.contents import SnapshotRules
 
 PROCESS_BATCH = 50
 """The work of one step, in records of less than a KiB (see `weight`): at some 30 µs each, that is 1.5 ms; on a machine
@@ -60,6 +61,7 @@ class Feed(RecordProcessor):
     records that are not known, as `<entity>:<id>`. Of each source, `max_records` and `max_bytes` may wait for the
     others, and a few more; then it is `paused`. A record waits for its parent up to `parent_timeout` seconds. With a
     `retention`, what channels publish that have a history is kept for longer than in the window (see `history`).
+    Snapshots follow the `rules`.
     """
 
     def __init__(
@@ -72,10 +74,11 @@ class Feed(RecordProcessor):
         max_records: int = MAX_RECORDS,
         max_bytes: int = MAX_BYTES,
         retention: Retention | None = None,
+        rules: SnapshotRules | None = None,
     ) -> None:
         new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
         watermark = Watermark(round(parent_timeout * 1000))
-        super().__init__(hub, window, watermark, new_merge, report, request_parent, retention)
+        super().__init__(hub, window, watermark, new_merge, report, request_parent, retention, rules)
         self._new_merge = new_merge
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []

@@ -10,7 +10,7 @@ from mesaya_ws.core.access.rights_changes import RightsChange
 from mesaya_ws.core.feed.explanation import Explanation, explain
 from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.intake import Item
-from mesaya_ws.core.feed.snapshot import WRITTEN_AT_ONCE, Snapshot, is_known, is_large, state
+from mesaya_ws.core.feed.snapshot import WRITTEN_AT_ONCE, Snapshot, is_known, is_large, state, view_of
 from mesaya_ws.core.feed.tally import Tally
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
@@ -27,7 +27,7 @@ from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredRe
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.chats import history_of
-from mesaya_ws.core.views.contents import State
+from mesaya_ws.core.views.contents import SnapshotRules, State, View
 
 
 class Published:
@@ -53,6 +53,7 @@ class Published:
         watermark: Watermark,
         new_merge: Callable[[Projections], Merge[Item]],
         retention: Retention | None = None,
+        rules: SnapshotRules | None = None,
     ) -> None:
         self.hub = hub
         self.window = window
@@ -67,6 +68,7 @@ class Published:
         self.written_at_once = WRITTEN_AT_ONCE
         """How many entities of a snapshot are written in one go; more make it large."""
         self._watermark = watermark
+        self._rules = rules or SnapshotRules()
         self._now = self._steady = 0
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
@@ -230,16 +232,19 @@ class Published:
 
     def is_large(self, channel: Channel) -> bool:
         """Return whether to render the state of `channel` takes so long that others should run meanwhile."""
-        return is_large(channel, self._projections, self.written_at_once)
+        return is_large(channel, self._view(channel), self.written_at_once)
 
     def snapshot(self, channel: Channel) -> Snapshot:
         """Return the state of `channel` as of its present position, which is still to be rendered.
 
         Not of a feed that `is_mid_record`.
         """
-        known = state(channel, self._projections, self.window, self._now)
+        known = state(channel, self._view(channel))
         complete = self._complete(channel)
         return Snapshot(channel, known, self.position(channel), complete, self.window, self.written_at_once)
+
+    def _view(self, channel: Channel) -> View:
+        return view_of(channel, self._projections, self.window, self._now, self._rules)
 
     def _complete(self, channel: Channel) -> bool:
         """Return whether a state leaves nothing out that a log, or a window, which began earlier would show."""

@@ -21,6 +21,7 @@ from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.history import Retention, has_history
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.views.contents import SnapshotRules
 
 REPARENTED_AT_ONCE = 20
 """Channels of one record of which it is noted in one step that what belongs to them has changed, at some 50 µs each
@@ -59,8 +60,9 @@ class RecordProcessor(Published):
         report: Callable[[Record, Outcome], None],
         request_parent: Callable[[str], None],
         retention: Retention | None,
+        rules: SnapshotRules | None = None,
     ) -> None:
-        super().__init__(hub, window, watermark, new_merge, retention)
+        super().__init__(hub, window, watermark, new_merge, retention, rules)
         self._broadcaster = Broadcaster(hub, window, self.cursor, self.history)
         self._report = report
         self._request_parent = request_parent

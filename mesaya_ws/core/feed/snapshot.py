@@ -17,12 +17,12 @@ from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.views.announcements import announcements_state
 from mesaya_ws.core.views.chats import SHOWN, conversation_state, inbox_state
-from mesaya_ws.core.views.contents import LATEST, Derived, State, View, count_under
+from mesaya_ws.core.views.contents import LATEST, Derived, SnapshotRules, State, View, count_under
 from mesaya_ws.core.views.floor_plan import plan_contents, plan_size
 from mesaya_ws.core.views.images import info_size
 from mesaya_ws.core.views.menus import menu_contents, menu_size
 from mesaya_ws.core.views.notifications import notifications_state
-from mesaya_ws.core.views.reservations import reservations_state
+from mesaya_ws.core.views.reservations import count_coming, reservations_state
 from mesaya_ws.core.views.restaurants import info_state, restaurants_state
 from mesaya_ws.core.views.reviews import review_contents
 from mesaya_ws.core.wire.frames import FINAL, FRAGMENT_BYTES, fragment, text_frame
@@ -127,40 +127,48 @@ class _Kind(NamedTuple):
     """
 
     state: Callable[[View], State]
-    size: Callable[[str, Projections], int]
+    size: Callable[[View], int]
 
 
 def _contents(contents: Callable[[str, Projections], Mapping[str, list[Data]]]) -> Callable[[View], State]:
     return lambda view: dict(contents(view.subject, view.projections))
 
 
+def _size(count: Callable[[str, Projections], int]) -> Callable[[View], int]:
+    return lambda view: count(view.subject, view.projections)
+
+
 _KINDS: Mapping[str, _Kind] = {
-    "tables": _Kind(_contents(plan_contents), partial(plan_size, enough=WRITTEN_AT_ONCE)),
-    "reservations": _Kind(reservations_state, partial(count_under, "reservation")),
-    "menu": _Kind(_contents(menu_contents), menu_size),
-    "reviews": _Kind(_contents(review_contents), partial(count_under, "review")),
-    "info": _Kind(info_state, partial(info_size, enough=WRITTEN_AT_ONCE)),
-    "restaurants": _Kind(restaurants_state, lambda _, projections: len(projections.entities["restaurant"].alive)),
-    "chat": _Kind(conversation_state, lambda _, __: SHOWN),
-    "chats": _Kind(inbox_state, lambda _, __: SHOWN),
-    "announcements": _Kind(announcements_state, lambda _, __: LATEST),
-    "notifications": _Kind(notifications_state, lambda _, __: LATEST),
+    "tables": _Kind(_contents(plan_contents), _size(partial(plan_size, enough=WRITTEN_AT_ONCE))),
+    "reservations": _Kind(reservations_state, count_coming),
+    "menu": _Kind(_contents(menu_contents), _size(menu_size)),
+    "reviews": _Kind(_contents(review_contents), _size(partial(count_under, "review"))),
+    "info": _Kind(info_state, _size(partial(info_size, enough=WRITTEN_AT_ONCE))),
+    "restaurants": _Kind(restaurants_state, lambda view: len(view.projections.entities["restaurant"].alive)),
+    "chat": _Kind(conversation_state, lambda _: SHOWN),
+    "chats": _Kind(inbox_state, lambda _: SHOWN),
+    "announcements": _Kind(announcements_state, lambda _: LATEST),
+    "notifications": _Kind(notifications_state, lambda _: LATEST),
 }
 
 
-def state(channel: Channel, projections: Projections, window: Window, now: int) -> State:
-    """Return the state of a channel, in the shapes that its events have; `now` in milliseconds since the epoch.
-
-    `:tables` has all `tables`, `sections` and `sectionObjects`; `:reservations` those of today (in whatever time zone)
-    and later; `:menu` its `menus` and `dishes`; `:reviews` its `reviews`; `:info` the `restaurant` and the `images` of
-    it and of its parts; conversations their latest `messages`, marks and what is `before`; inboxes the latest
-    `conversations`; `global:restaurants` all `restaurants`; announcements and notifications the latest ones.
-    """
+def view_of(channel: Channel, projections: Projections, window: Window, now: int, rules: SnapshotRules) -> View:
+    """Return what the state of a channel is taken of; `now` in milliseconds since the epoch."""
     subject = channel.subject or ""
     # Of a restaurant that is deleted, nothing is published any more of what becomes of its parts.
     if channel.is_of_restaurant and not projections.is_open(subject):
         subject = ""
-    view = View(channel, subject, projections, window, now)
+    return View(channel, subject, projections, window, now, rules)
+
+
+def state(channel: Channel, view: View) -> State:
+    """Return the state of a channel, in the shapes that its events have.
+
+    `:tables` has all `tables`, `sections` and `sectionObjects`; `:reservations` those of today (in the platform's time
+    zone) and later; `:menu` its `menus` and `dishes`; `:reviews` its `reviews`; `:info` the `restaurant` and the
+    `images` of it and of its parts; conversations their latest `messages`, marks and what is `before`; inboxes the
+    latest `conversations`; `global:restaurants` all `restaurants`; announcements and notifications the latest ones.
+    """
     return _KINDS[channel.kind.name].state(view)
 
 
@@ -169,6 +177,6 @@ def is_known(channel: Channel, projections: Projections) -> bool:
     return not channel.is_of_restaurant or projections.entities["restaurant"].knows(channel.subject or "")
 
 
-def is_large(channel: Channel, projections: Projections, at_once: int = WRITTEN_AT_ONCE) -> bool:
+def is_large(channel: Channel, view: View, at_once: int = WRITTEN_AT_ONCE) -> bool:
     """Return whether the state of a channel has more entities than are to be written at once."""
-    return _KINDS[channel.kind.name].size(channel.subject or "", projections) > at_once
+    return _KINDS[channel.kind.name].size(view._replace(subject=channel.subject or "")) > at_once

@@ -54,6 +54,7 @@ def _entity(
     aliases: Mapping[str, str] | None = None,
     lists: Mapping[str, ListType] | None = None,
     remembered: tuple[str, ...] = (),
+    is_scheduled: bool = False,
 ) -> Entity:
     fields = {**fields, "createdAt": text, "updatedAt": text}
     aliases, lists = dict(aliases or {}), dict(lists or {})
@@ -73,6 +74,7 @@ def _entity(
         aliases=aliases,
         lists=lists,
         remembered=remembered,
+        is_scheduled=is_scheduled,
     )
 
 
@@ -200,6 +202,7 @@ ENTITIES: Mapping[str, Entity] = {
             status="status",
             parents=("restaurantId",),
             remembered=("restaurantId", "userId"),
+            is_scheduled=True,
             absent=("userName",),
             # So does the shape call them that clients see, which the platform's documents give for producers too.
             aliases={"clientName": "userName", "date": "reservationTime"},

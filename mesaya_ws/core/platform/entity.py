@@ -39,7 +39,8 @@ class Entity:
     `parents` are the fields by which it is found as a child, `references` those by which it is routed. A whole record
     holds all of `required`, and of `absent` those that have a value. `aliases` are other names that the platform's
     documents use for a field. `lists` are the fields that hold whole entities of another kind. `remembered` are the
-    fields that are kept when it has been deleted, since records about others need them.
+    fields that are kept when it has been deleted, since records about others need them. What `is_scheduled` is found by
+    the day on which it begins, too (see `schedule`).
     """
 
     name: str
@@ -53,6 +54,7 @@ class Entity:
     aliases: Mapping[str, str] = {}
     lists: Mapping[str, ListType] = {}
     remembered: tuple[str, ...] = ()
+    is_scheduled: bool = False
     _unchanged: Mapping[str, type] = field(init=False, repr=False)
 
     @_unchanged.default

@@ -25,6 +25,7 @@ from mesaya_ws.core.platform.provenance import (
     updated,
 )
 from mesaya_ws.core.platform.rows import at_in, data_in, integer_in, provenance_in, provenance_row
+from mesaya_ws.core.platform.schedule import Schedule
 
 REMEMBERED = 10_000
 """Deleted entities of each kind that are remembered, the last ones: some 300 bytes each."""
@@ -58,7 +59,7 @@ _after = partial(tuple.__new__, After)
 class EntityTable:
     """All entities of one kind: the `alive`, and what is remembered of those that were deleted (`gone`)."""
 
-    __slots__ = ("_children", "_provenances", "_required", "_shapes", "alive", "entity", "found", "gone")
+    __slots__ = ("_children", "_provenances", "_required", "_shapes", "alive", "entity", "found", "gone", "schedule")
 
     def __init__(self, entity: Entity) -> None:
         self.entity = entity
@@ -73,10 +74,15 @@ class EntityTable:
         self._provenances: dict[str, Provenance] = {}
         # By field, by parent, in the order in which they came.
         self._children: dict[str, dict[str, dict[str, Data]]] = {field: {} for field in entity.parents}
+        self.schedule: Schedule | None = Schedule() if entity.is_scheduled else None
 
     def draft(self) -> "EntityTable":
-        """Return a table that knows the same, and can be changed without changing this one; until this one changes."""
+        """Return a table that knows the same, and can be changed without changing this one; until this one changes.
+
+        It has no schedule.
+        """
         table = EntityTable(self.entity)
+        table.schedule = None
         table.alive, table.gone, table.found = over(self.alive), over(self.gone), over(self.found)
         table._provenances = over(self._provenances, _copied)
         table._children = {field: over(children, over) for field, children in self._children.items()}
@@ -204,9 +210,12 @@ class EntityTable:
         old = self.alive.get(id)
         if old is None or not self._stays(id, old, data):
             self._remove(id)
+            old = None
             for field, children in self._children.items():
                 if (parent := data.get(field)) is not None:
                     children.setdefault(parent, {})[id] = data
+        if self.schedule is not None:
+            self.schedule.put(id, old, data)
         self.alive[id] = data
 
     def _keep(self, id: str, data: Data, provenance: Provenance) -> None:
@@ -263,6 +272,8 @@ class EntityTable:
         old = self.alive.pop(id, None)
         if old is None:
             return
+        if self.schedule is not None:
+            self.schedule.remove(id, old)
         for field, children in self._children.items():
             if (parent := old.get(field)) is not None:
                 siblings = children[parent]
@@ -270,10 +281,11 @@ class EntityTable:
                 if not siblings:
                     del children[parent]
 
-    def tables(self) -> tuple[dict[str, Any], ...]:
+    def tables(self) -> tuple[dict[Any, Any], ...]:
         """Return all that is kept, by id: to be emptied in that order, when nobody needs it any more."""
         parents = chain.from_iterable(children.values() for children in self._children.values())
-        return *parents, self.alive, self.gone, self.found, self._provenances
+        days = () if self.schedule is None else self.schedule.tables()
+        return *parents, *days, self.alive, self.gone, self.found, self._provenances
 
     def rows(self) -> Iterator[tuple[str, str, Any]]:
         """Yield all that is known, as rows of tables; those of one table in their order."""

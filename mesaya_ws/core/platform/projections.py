@@ -18,6 +18,7 @@ from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.owners import Owners
 from mesaya_ws.core.platform.ranking import Ranking
 from mesaya_ws.core.platform.rows import Row, text_in
+from mesaya_ws.core.platform.schedule import Schedule
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from mesaya_ws.core.platform.users import REVIEW, LoggedRoles, Users
 
@@ -62,7 +63,7 @@ class Projections:
         """Return projections that know the same, to which events can be applied without changing these.
 
         It holds until these change, and while nothing is pending that ends. To make one takes some 20 µs. It does not
-        know which announcements are the latest.
+        know which announcements are the latest, nor which reservations are to come.
         """
         draft = Projections(self._remembered)
         draft.entities = {name: table.draft() for name, table in self.entities.items()}
@@ -139,6 +140,13 @@ class Projections:
         """Return the roles of a user as `auth` had them last, and when."""
         return self.users.roles_of(user)
 
+    @property
+    def schedule(self) -> Schedule:
+        """The reservations that exist, by restaurant and day."""
+        schedule = self.entities["reservation"].schedule
+        assert schedule is not None  # noqa: S101 - by its entity
+        return schedule
+
     def rows(self) -> Iterator[Row]:
         """Yield all that is known, table by table; no event may be applied meanwhile."""
         for table, latest in self._latest().items():
@@ -181,7 +189,7 @@ class Projections:
         """Forget what only `topic` has said, of which nothing is left, yielding often; nothing may be applied then."""
         # What is still to end was known before: it is to be found among that.
         yield from self.endings.end_in_steps()
-        gone: list[dict[str, Any]] = []
+        gone: list[dict[Any, Any]] = []
         announced = Ranking()
         for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
             table = self.entities[entity.name]

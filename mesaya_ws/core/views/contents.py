@@ -1,6 +1,7 @@
 """What a snapshot is made of: the entities that a channel is about, in the shapes of its events."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, tzinfo
 from itertools import chain
 from operator import methodcaller
 from typing import Any, NamedTuple
@@ -29,6 +30,13 @@ class Derived:
     derive: Callable[[Any], State | None]
 
 
+@frozen
+class SnapshotRules:
+    """What can be set of snapshots: the time `zone` in which a day begins."""
+
+    zone: tzinfo = UTC
+
+
 class View(NamedTuple):
     """What a snapshot is taken of: a channel, about `subject`, at the time `now` (ms since the epoch).
 
@@ -40,6 +48,7 @@ class View(NamedTuple):
     projections: Projections
     window: Window
     now: int
+    rules: SnapshotRules = SnapshotRules()
 
 
 def alive_under(kind: str, field: str, parents: Iterable[str], projections: Projections) -> list[Data]:

@@ -1,5 +1,6 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import thread_time
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import PositionEvicted
-from mesaya_ws.core.views.contents import LATEST
+from mesaya_ws.core.views.contents import LATEST, SnapshotRules
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES, payload_of, text_frame
 from tests.steps import calls
 from tests.support.instance import a_feed, a_window, told_by, written
@@ -25,9 +26,10 @@ NOON = round(datetime(2026, 1, 20, 12, tzinfo=UTC).timestamp() * 1000)
 def state(platform):
     """What the snapshot of a channel says."""
 
-    def ask(name, now=NOON, window=None):
+    def ask(name, now=NOON, window=None, zone=UTC):
         channel, window = parse_channel(name), window or a_window(seconds=60, max_bytes=1000)
-        return written(Snapshot(channel, snapshots.state(channel, platform.projections, window, now), "", True, window))
+        view = snapshots.view_of(channel, platform.projections, window, now, SnapshotRules(zone))
+        return written(Snapshot(channel, snapshots.state(channel, view), "", True, window))
 
     return ask
 
@@ -58,18 +60,60 @@ def test_reservations_are_shown_as_their_events_show_them(platform, state):
     assert state("restaurant:R:reservations") == {"reservations": [shown]}
 
 
-def test_reservations_of_today_and_later_wherever_today_is(platform, state):
-    for day in (18, 19, 20, 21):
-        time = f"2026-01-{day}T23:59:00.000Z"
-        platform.says("reservation.created", f"on {day}".replace(" ", "-"), restaurantId="R", reservationTime=time)
+@pytest.mark.parametrize(
+    ("zone", "begins"),
+    [
+        ("America/Guayaquil", "2026-01-20T05:00:00Z"),
+        ("UTC", "2026-01-20T00:00:00Z"),
+        ("Asia/Kathmandu", "2026-01-19T18:15:00Z"),
+        ("Pacific/Kiritimati", "2026-01-19T10:00:00Z"),
+        ("Etc/GMT+12", "2026-01-20T12:00:00Z"),
+    ],
+)
+def test_reservations_from_midnight_at_the_platforms_place(platform, state, zone, begins):
+    midnight = datetime.fromisoformat(begins)
+    for hours in (-24, -1, 0, 23, 24):
+        for minute in (-1, 0):
+            when = midnight + timedelta(hours=hours, minutes=minute)
+            text = when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            platform.says("reservation.created", f"at{hours}.{minute}", restaurantId="R", reservationTime=text)
     platform.says("reservation.created", "some-day", restaurantId="R")
 
     def ids(now):
-        return [one["reservationId"] for one in state("restaurant:R:reservations", now)["reservations"]]
+        shown = state("restaurant:R:reservations", round(now.timestamp() * 1000), zone=ZoneInfo(zone))
+        return {one["reservationId"] for one in shown["reservations"]}
 
-    # At noon UTC the day begins at UTC-12; an hour before, it is still the day before there.
-    assert ids(NOON) == ["on-20", "on-21", "some-day"]
-    assert ids(NOON - 3_600_000) == ["on-19", "on-20", "on-21", "some-day"]
+    today = {"at0.0", "at23.-1", "at23.0", "at24.-1", "at24.0", "some-day"}
+    assert ids(midnight) == ids(midnight + timedelta(hours=24, milliseconds=-1)) == today
+    yesterday = today | {"at-24.0", "at-1.-1", "at-1.0", "at0.-1"}
+    assert ids(midnight - timedelta(milliseconds=1)) == yesterday
+    assert ids(midnight + timedelta(hours=24)) == {"at24.0", "some-day"}
+
+
+def test_reservations_of_the_past_are_not_looked_at_however_many_they_are():
+    feed = a_feed()
+    feed.ingest(LogMetadata({}, {}), NOW)
+    tell(feed, record("restaurant.created", "r", name="Bar"))
+    topic = topic_of("reservations")
+
+    def book(name, first, days):
+        number = 0
+        for day in days:
+            said = []
+            for _ in range(1000):
+                when = (first + timedelta(days=day)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+                said.append(record("reservation.created", f"{name}{number}", restaurantId="r", reservationTime=when))
+                number += 1
+            feed.ingest(Records(Partition(topic, 0), said, 0), NOW)
+            list(feed.process(NOW))
+
+    now = datetime.fromtimestamp(NOW / 1000, UTC)
+    channel = parse_channel("restaurant:r:reservations")
+    book("coming", now + timedelta(days=1), [0])
+    few = calls(lambda: (feed.is_large(channel), feed.snapshot(channel)))
+    book("past", now - timedelta(days=200), range(100))
+    assert calls(lambda: (feed.is_large(channel), feed.snapshot(channel))) <= few + 20, "with 100,000 of the past"
+    assert len(state_of(feed, channel.name)["reservations"]) == 1000
 
 
 def test_menus_and_reviews(platform, state):
@@ -219,7 +263,7 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name):
     ("name", "size"),
     [
         ("restaurant:r:tables", 3 * MANY),
-        ("restaurant:r:reservations", MANY),
+        ("restaurant:r:reservations", 4),  # that are to come
         ("restaurant:r:menu", 2 * MANY),
         ("restaurant:r:reviews", MANY),
         ("restaurant:r:info", 6 * MANY + 1),
@@ -358,4 +402,4 @@ def test_snapshot_notes_its_entities_in_constant_work():
     booked = [record("reservation.created", f"n{n}", restaurantId="r", userId="u") for n in range(1000)]
     few = calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations")))
     tell(feed, *booked)
-    assert calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations"))) <= few
+    assert calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations"))) <= few + 10, "of 1,000"
