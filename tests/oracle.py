@@ -22,7 +22,7 @@ Message = dict[str, Any]
 DATA = Path(__file__).parent / "data"
 SAMPLES = ("captured", "events")
 
-LATEST = 20
+LATEST, INBOX = 20, 50
 """How many announcements and notifications are "the last n" (docs/protocol.md says it)."""
 
 
@@ -107,7 +107,7 @@ def state(records: Iterable[RecordLike], channel: str) -> Data | None:
         notifications += [message for message in oracle.read(record).messages if message["channel"] == channel]
     held = oracle.state(channel)
     if channel.endswith(":notifications"):
-        held = {"events": notifications[-LATEST:]}
+        held = {"events": notifications[-INBOX:], "more": len(notifications) > INBOX}
     return None if held is None else comparable(held)
 
 

@@ -151,6 +151,7 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(watch_loop, services.metrics)
     nursery.start_soon(services.history.run)
     nursery.start_soon(services.snapshots.run)
+    nursery.start_soon(services.inboxes.run)
     nursery.start_soon(services.appends.run)
     if services.reminders is not None:
         nursery.start_soon(services.reminders.run, services.live)

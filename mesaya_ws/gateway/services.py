@@ -31,6 +31,7 @@ from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.history import HistoryReader
 from mesaya_ws.gateway.identity_tasks import Identities
+from mesaya_ws.gateway.inboxes import InboxRenderer
 from mesaya_ws.gateway.ingest import report
 from mesaya_ws.gateway.reminders import Reminders
 from mesaya_ws.gateway.sign_in import SignIn
@@ -84,6 +85,7 @@ class Services:
     sign_in: SignIn
     states: WrittenStates
     snapshots: SnapshotRenderer
+    inboxes: InboxRenderer
     state: State
     history: HistoryReader
     appends: Appends
@@ -123,7 +125,7 @@ def build(
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
         retention=Retention(settings.history_hours, settings.history_bytes),
-        rules=SnapshotRules(ZoneInfo(settings.platform_timezone)),
+        rules=SnapshotRules(ZoneInfo(settings.platform_timezone), settings.inbox_events),
     )
     reminders = Reminders(event_log, feed, settings.ack_remind) if settings.ack_remind else None
     states = WrittenStates(settings.snapshot_bytes)
@@ -132,6 +134,7 @@ def build(
     folder = StateFolder(state_directory(settings), 2 * settings.workers if role.shares_port else 1)
     state = State(folder, feed, metrics, status)
     history = HistoryReader(state, feed)
+    inboxes = InboxRenderer(state, feed, states)
     appends = Appends(event_log, feed)
     chat = ChatRules(frozenset(settings.attachment_hosts), trio.current_time, now_ms)
     registry = SessionRegistry[Client]()
@@ -141,7 +144,7 @@ def build(
         registry.wait_for_feed,
         history.request,
         history.request,
-        snapshots.request,
+        partial(_render_snapshot, inboxes, snapshots),
         appends.append,
         sign_in.authenticate,
     )
@@ -165,6 +168,7 @@ def build(
         sign_in,
         states,
         snapshots,
+        inboxes,
         state,
         history,
         appends,
@@ -174,6 +178,14 @@ def build(
         checkpoints,
         platform_api,
     )
+
+
+def _render_snapshot(inboxes: InboxRenderer, snapshots: SnapshotRenderer, delivery: Delivery) -> None:
+    """Request what a delivery waits for of the one who renders it."""
+    if inboxes.takes(delivery):
+        inboxes.request(delivery)
+    else:
+        snapshots.request(delivery)
 
 
 def _identity_rules(settings: Settings) -> IdentityRules:

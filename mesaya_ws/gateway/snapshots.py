@@ -36,8 +36,11 @@ class SnapshotRenderer:
             requests, self._requests = self._requests, {}
             wanted: dict[Channel, list[Delivery]] = {}
             for delivery in requests:
-                if delivery.to_render is not None:
-                    wanted.setdefault(delivery.to_render, []).append(delivery)
+                channel = delivery.to_render
+                if channel is not None and self._feed.reads_inbox(channel):  # by now it waits for that
+                    delivery.services.render_snapshot(delivery)
+                elif channel is not None:
+                    wanted.setdefault(channel, []).append(delivery)
             for channel, deliveries in wanted.items():
                 await self._render(channel, deliveries)
 
@@ -54,7 +57,7 @@ class SnapshotRenderer:
         if state is None:
             await between_records(self._feed)
             state = self._feed.snapshot(channel)
-            busy = await _render_pieces(state)
+            busy = await render_pieces(state)
             if state.size:
                 self._states.keep(state, trio.current_time())
         for delivery in deliveries:
@@ -72,7 +75,7 @@ async def between_records(feed: Published) -> None:
         await trio.lowlevel.checkpoint()
 
 
-async def _render_pieces(state: Snapshot) -> float:
+async def render_pieces(state: Snapshot) -> float:
     """Render a snapshot while other tasks run; return the seconds that the rendering itself took."""
     busy, began = 0.0, trio.current_time()
     for _ in state.write():

@@ -227,6 +227,7 @@ class State:
         """Return what `look` finds in the store, in a thread; None if that cannot be read."""
         if not self._is_open:
             return None
+        self._metrics.state_reads += 1
         try:
             return await self._in_thread(partial(self._look, look), self._readers)
         except StateError as error:

@@ -101,6 +101,8 @@ class Metrics:
     state_committed: float = 0.0
     """When that was, in seconds of the clock that nobody sets."""
     state_failures: int = 0
+    state_reads: int = 0
+    """Looks at the state store, each for all clients that waited."""
     flushes: Histogram = Factory(Histogram)
     """Commits to the state store."""
 

@@ -143,6 +143,7 @@ def _state(metrics: Metrics) -> Iterator[Metric]:
             age = max(0.0, time() - size.oldest / 1000)
             yield GaugeMetricFamily("mesaya_history_seconds", "Age of the oldest publication there.", age)
     yield _histogram("state_commit_seconds", "Commits to the state store.", metrics.flushes)
+    yield CounterMetricFamily("mesaya_state_reads", "Looks at the state store.", metrics.state_reads)
     yield CounterMetricFamily(
         "mesaya_state_failures", "Tries to use the state directory that failed.", metrics.state_failures
     )

@@ -37,3 +37,9 @@ class HistorySettings:
         validator=within(MIB, 32 * 1024 * MIB),
         help="Bytes of publications that are kept on disk; the oldest are dropped first.",
     )
+    inbox_events: int = ts.option(
+        default=50,
+        validator=within(1, 1000),
+        help="How many of a user's latest notifications the snapshot of `user:…:notifications` shows, as far as they "
+        "are kept in memory or on disk.",
+    )

@@ -167,6 +167,9 @@ class SlowFeed:
         self.begun = []
         self._feed, self._clock, self._step = feed, clock, step
 
+    def reads_inbox(self, channel):
+        return False
+
     def snapshot(self, channel):
         self.begun.append(trio.current_time())
         snapshot = self._feed.snapshot(channel)

@@ -439,7 +439,7 @@ def test_the_latest_notifications_are_the_same_in_any_order_of_arrival(seed):
 
     one, other = (Instance(log).begin().take(arrivals(log.records, random)) for _ in range(2))
     assert latest(one) == latest(other)
-    assert len(latest(one)) == oracle.LATEST
+    assert len(latest(one)) == oracle.INBOX
 
 
 def test_late_record_of_an_unknown_place_makes_positions_inconsistent():

@@ -21,6 +21,7 @@ from mesaya_ws.core.log.records import Appended, Partition, Record, Source
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.history import History, Retention
+from mesaya_ws.core.recovery.inbox import Latest, StoredInbox, latest
 from mesaya_ws.core.recovery.position import BadPositionError, Cursor, Offsets, ReplacedTopicError
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
@@ -28,6 +29,9 @@ from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverabl
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.chats import history_of
 from mesaya_ws.core.views.contents import SnapshotRules, State, View
+
+INBOX = "notifications"
+"""The kind of channels whose snapshots are the latest events."""
 
 
 class Published:
@@ -232,25 +236,47 @@ class Published:
 
     def is_large(self, channel: Channel) -> bool:
         """Return whether to render the state of `channel` takes so long that others should run meanwhile."""
-        return is_large(channel, self._view(channel), self.written_at_once)
+        return self.reads_inbox(channel) or is_large(channel, self._view(channel), self.written_at_once)
 
-    def snapshot(self, channel: Channel) -> Snapshot:
+    @property
+    def inbox_events(self) -> int:
+        """How many notifications the snapshot of a user's channel has at most."""
+        return self._rules.inbox_events
+
+    def reads_inbox(self, channel: Channel) -> bool:
+        """Return whether to render the state of `channel`, the store is to be read: the window has not all of it."""
+        return (
+            channel.kind.name == INBOX
+            and self.history is not None
+            and not self.history.anew
+            and not self.coverage.in_window(channel, {})
+            and self.window.count(channel.name, {}) <= self.inbox_events
+        )
+
+    def continues_inbox(self, inbox: StoredInbox) -> bool:
+        """Return whether all that was published after an inbox was read is in the window."""
+        return self.coverage.in_window(inbox.channel, inbox.cut)
+
+    def snapshot(self, channel: Channel, inbox: StoredInbox | None = None) -> Snapshot:
         """Return the state of `channel` as of its present position, which is still to be rendered.
 
-        Not of a feed that `is_mid_record`.
+        Not of a feed that `is_mid_record`. Of notifications, it has those of an `inbox` that `continues`, too.
         """
-        known = state(channel, self._view(channel))
-        complete = self._complete(channel)
-        return Snapshot(channel, known, self.position(channel), complete, self.window, self.written_at_once)
+        view = self._view(channel)
+        is_complete = is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
+        if channel.kind.name == INBOX:
+            view = view._replace(inbox=self._latest(channel, inbox))
+            is_complete = is_complete and view.inbox is not None and (view.inbox.are_all or view.inbox.more)
+        known, at_once = state(channel, view), self.written_at_once
+        return Snapshot(channel, known, self.position(channel), is_complete, self.window, at_once)
+
+    def _latest(self, channel: Channel, inbox: StoredInbox | None) -> Latest:
+        keep_since = 0 if self.history is None else self.history.retention.keep_since(min(self._now, self.time))
+        is_in_window = self.coverage.in_window(channel, {})
+        return latest(self.window, channel, self.inbox_events, inbox, keep_since, is_in_window=is_in_window)
 
     def _view(self, channel: Channel) -> View:
         return view_of(channel, self._projections, self.window, self._now, self._rules)
-
-    def _complete(self, channel: Channel) -> bool:
-        """Return whether a state leaves nothing out that a log, or a window, which began earlier would show."""
-        if channel.kind.name == "notifications" and not self.coverage.in_window(channel, {}):
-            return False
-        return is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
 
     def explain(
         self, record: Record, *, auth: bool, user: Identity | None = None, is_alone: bool = False

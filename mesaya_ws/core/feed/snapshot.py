@@ -14,6 +14,7 @@ from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.pieces import in_brackets
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.recovery.inbox import Latest
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.views.announcements import announcements_state
 from mesaya_ws.core.views.chats import SHOWN, conversation_state, inbox_state
@@ -148,17 +149,24 @@ _KINDS: Mapping[str, _Kind] = {
     "chat": _Kind(conversation_state, lambda _: SHOWN),
     "chats": _Kind(inbox_state, lambda _: SHOWN),
     "announcements": _Kind(announcements_state, lambda _: LATEST),
-    "notifications": _Kind(notifications_state, lambda _: LATEST),
+    "notifications": _Kind(notifications_state, lambda view: view.rules.inbox_events),
 }
 
 
-def view_of(channel: Channel, projections: Projections, window: Window, now: int, rules: SnapshotRules) -> View:
+def view_of(
+    channel: Channel,
+    projections: Projections,
+    window: Window,
+    now: int,
+    rules: SnapshotRules,
+    inbox: Latest | None = None,
+) -> View:
     """Return what the state of a channel is taken of; `now` in milliseconds since the epoch."""
     subject = channel.subject or ""
     # Of a restaurant that is deleted, nothing is published any more of what becomes of its parts.
     if channel.is_of_restaurant and not projections.is_open(subject):
         subject = ""
-    return View(channel, subject, projections, window, now, rules)
+    return View(channel, subject, projections, window, now, rules, inbox)
 
 
 def state(channel: Channel, view: View) -> State:

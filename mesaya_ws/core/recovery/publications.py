@@ -1,8 +1,9 @@
 """Publications on one channel, of the records of one partition, found by offset or by serial."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import accumulate, chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -86,3 +87,18 @@ class PartitionBuffer:
         while (at := self.stands.find(1, at)) >= 0:
             yield self.entries[at]
             at += 1
+
+
+def in_order(ends: Mapping[Partition, Sequence[Publication]], *, have_one_order: bool) -> list[Publication]:
+    """Return publications of some partitions, of each in the order of their offsets, in the order of the log.
+
+    That is the order of (timestamp, topic, partition, offset) of their records, unless these `have_one_order`; in a
+    partition no time goes back.
+    """
+    if have_one_order:
+        return sorted(chain.from_iterable(ends.values()), key=serial_of)
+    placed = []
+    for entries in ends.values():
+        times = accumulate((each.timestamp for each in entries), max)
+        placed += [((time, each.partition, each.offset), each) for time, each in zip(times, entries, strict=True)]
+    return [each for _, each in sorted(placed)]

@@ -4,12 +4,11 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
-from itertools import accumulate, chain
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.outcome import Redaction
 from mesaya_ws.core.recovery.position import Offsets
-from mesaya_ws.core.recovery.publications import PartitionBuffer, Publication, make_publication, serial_of
+from mesaya_ws.core.recovery.publications import PartitionBuffer, Publication, in_order, make_publication, serial_of
 
 DROPPED_AT_ONCE = 1000
 """How many publications are dropped in one go, and of how many channels some are taken back: a burst ages all at once,
@@ -254,19 +253,15 @@ class Window:
         return runs[0] if len(runs) == 1 else merge(*runs, key=serial_of)
 
     def latest(self, channel: str, count: int) -> list[Publication]:
-        """Return the last `count` publications on `channel`: in the order of the log, not in that of their arrival.
+        """Return the last `count` publications on `channel`: in the order of the log, not in that of their arrival."""
+        return in_order(self.last(channel, count), have_one_order=self.have_one_order)[-count:]
 
-        That is the order of (timestamp, topic, partition, offset) of their records, unless these `have_one_order`; in a
-        partition no time goes back.
-        """
-        ends = [line.entries[max(line.start, len(line.entries) - count) :] for line in self._lines(channel).values()]
-        if self.have_one_order:
-            return sorted(chain.from_iterable(ends), key=serial_of)[-count:]
-        placed = []
-        for entries in ends:
-            times = accumulate((each.timestamp for each in entries), max)
-            placed += [((time, each.partition, each.offset), each) for time, each in zip(times, entries, strict=True)]
-        return [each for _, each in sorted(placed)[-count:]]
+    def last(self, channel: str, count: int) -> dict[Partition, list[Publication]]:
+        """Return the last `count` publications of every partition on `channel`."""
+        return {
+            partition: line.entries[max(line.start, len(line.entries) - count) :]
+            for partition, line in self._lines(channel).items()
+        }
 
     def _lines(self, channel: str) -> dict[Partition, PartitionBuffer]:
         if self._cuts:

@@ -11,10 +11,14 @@ from attrs import frozen
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.recovery.inbox import Latest
 from mesaya_ws.core.recovery.window import Window
 
 LATEST = 20
-"""How many announcements or notifications a snapshot holds."""
+"""How many announcements a snapshot holds."""
+
+INBOX_EVENTS = 50
+"""How many notifications it holds, by default."""
 
 _values = methodcaller("values")
 
@@ -32,15 +36,17 @@ class Derived:
 
 @frozen
 class SnapshotRules:
-    """What can be set of snapshots: the time `zone` in which a day begins."""
+    """What can be set of snapshots: the time `zone` in which a day begins, and how many `inbox_events` it has."""
 
     zone: tzinfo = UTC
+    inbox_events: int = INBOX_EVENTS
 
 
 class View(NamedTuple):
     """What a snapshot is taken of: a channel, about `subject`, at the time `now` (ms since the epoch).
 
     The subject is "" where a channel is about nothing in particular, or no longer: a deleted restaurant shows nothing.
+    Of a user's notifications, the `inbox` has the latest.
     """
 
     channel: Channel
@@ -49,6 +55,7 @@ class View(NamedTuple):
     window: Window
     now: int
     rules: SnapshotRules = SnapshotRules()
+    inbox: Latest | None = None
 
 
 def alive_under(kind: str, field: str, parents: Iterable[str], projections: Projections) -> list[Data]:

@@ -7,7 +7,8 @@ from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import LATEST, State, View
+from mesaya_ws.core.recovery.inbox import Latest
+from mesaya_ws.core.views.contents import State, View
 from mesaya_ws.core.views.status import effective_action, message_type
 from mesaya_ws.core.wire.frames import payload_of
 
@@ -58,6 +59,6 @@ def _to_user(event: Event, before: Before, after: After, user: str | None) -> Ou
 
 
 def notifications_state(view: View) -> State:
-    """Return the latest events of a user, as far as the window has them, the latest one last."""
-    latest = view.window.latest(view.channel.name, LATEST)
-    return {"events": [orjson.Fragment(payload_of(publication.frame)) for publication in latest]}
+    """Return the latest events of a user, the latest one last, and whether `more` are kept."""
+    inbox = view.inbox or Latest([], more=False, are_all=True)
+    return {"events": [orjson.Fragment(payload_of(frame)) for frame in inbox.frames], "more": inbox.more}

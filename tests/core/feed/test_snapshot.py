@@ -13,7 +13,7 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.views.contents import LATEST, SnapshotRules
-from mesaya_ws.core.wire.frames import FRAGMENT_BYTES, payload_of, text_frame
+from mesaya_ws.core.wire.frames import FRAGMENT_BYTES, payload_of
 from tests.steps import calls
 from tests.support.instance import a_feed, a_window, told_by, written
 from tests.support.log import NOW, record
@@ -158,13 +158,16 @@ def test_the_latest_announcements(platform, state):
     assert ids == [*latest[1:], "a0"], "what was told of last"
 
 
-def test_the_latest_notifications_that_are_still_at_hand(state):
-    window, name = a_window(seconds=60), "user:u:notifications"
-    for number in range(LATEST + 1):
-        frame = text_frame(orjson.dumps({"number": number}))
-        window.add(name, Partition(topic_of("payments"), 0), number, 0, frame)
-    assert state(name, window=window) == {"events": [{"number": number} for number in range(1, LATEST + 1)]}
-    assert state("user:another:notifications", window=window) == {"events": []}
+@pytest.mark.parametrize("count", [3, 4])
+def test_the_latest_notifications_and_whether_there_are_more(count):
+    feed = a_feed(rules=SnapshotRules(inbox_events=3))
+    feed.ingest(LogMetadata({}, {}), NOW)
+    list(feed.process(NOW))
+    tell(feed, *[record("owner_upgrade.created", f"y{n}", userId="u") for n in range(count)])
+    shown = state_of(feed, "user:u:notifications")
+    assert [event["data"]["requestId"] for event in shown["events"]] == [f"y{n}" for n in range(count)][-3:]
+    assert shown["more"] is (count > 3)
+    assert state_of(feed, "user:another:notifications") == {"events": [], "more": False}
 
 
 @pytest.mark.parametrize("kind", ["tables", "reservations", "menu", "reviews", "info"])
@@ -382,7 +385,7 @@ def test_of_many_notifications_the_last_ones_are_known_at_once():
     )
     list(feed.process(NOW))
     channel = parse_channel("user:u:notifications")
-    assert calls(lambda: feed.snapshot(channel)) < 400
+    assert calls(lambda: feed.snapshot(channel)) < 600
     assert written(feed.snapshot(channel))["events"][-1]["data"]["numberOfGuests"] == 2999
 
 

@@ -1,0 +1,95 @@
+"""Renders the snapshots of users' notifications: the latest ones are read from the state store, for many at once.
+
+request ──▶ a batch of deliveries ──▶ read in a thread ──▶ rendered with what the window has ──▶ delivered
+"""
+
+from collections.abc import Collection, Mapping
+from functools import partial
+
+import trio
+
+from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.written import WrittenStates
+from mesaya_ws.core.recovery.inbox import StoredInbox, read_inboxes
+from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.gateway.history import TRIES
+from mesaya_ws.gateway.snapshots import between_records, render_pieces
+from mesaya_ws.gateway.state import State
+
+BATCH = 16
+"""Deliveries whose inboxes are read in one go: some 3 ms, from a disk that answers at once."""
+
+
+class InboxRenderer:
+    """Renders what deliveries wait for, where that `reads_inbox`: in the order in which they came."""
+
+    def __init__(self, state: State, feed: Feed, states: WrittenStates) -> None:
+        self._state = state
+        self._feed = feed
+        self._states = states
+        self._waiting: dict[Delivery, None] = {}
+        self._requested = trio.Event()
+
+    def takes(self, delivery: Delivery) -> bool:
+        """Return whether what a delivery waits for is to be requested here."""
+        channel = delivery.to_render
+        return channel is not None and self._feed.reads_inbox(channel)
+
+    def request(self, delivery: Delivery) -> None:
+        """Request the snapshot that `delivery` waits for; it is passed to `Delivery.on_rendered`."""
+        self._waiting[delivery] = None
+        self._requested.set()
+
+    async def run(self) -> None:
+        """Render and deliver snapshots, for ever."""
+        while True:
+            await self._requested.wait()
+            self._requested = trio.Event()
+            while self._waiting:
+                wanted: dict[Channel, list[Delivery]] = {}
+                for delivery in list(self._waiting)[:BATCH]:
+                    del self._waiting[delivery]
+                    channel = delivery.to_render
+                    if channel is not None and self._feed.reads_inbox(channel):
+                        wanted.setdefault(channel, []).append(delivery)
+                    elif channel is not None:  # by now it waits for something else
+                        delivery.services.render_snapshot(delivery)
+                await self._render(wanted)
+                await trio.lowlevel.checkpoint()
+
+    async def _render(self, wanted: Mapping[Channel, Collection[Delivery]]) -> None:
+        inboxes: dict[Channel, StoredInbox] = {}
+        for tries in range(TRIES):
+            missing = [each for each in wanted if each not in inboxes or not self._continues(inboxes[each])]
+            if not missing or (tries and self._state.is_failing):
+                break
+            if tries:
+                await self._state.commit_now()
+            inboxes |= await self._read(missing)
+        for channel, deliveries in wanted.items():
+            await between_records(self._feed)
+            inbox = inboxes.get(channel)
+            # What cannot be read is not shown, and the snapshot says that it is not complete.
+            snapshot = self._feed.snapshot(channel, inbox if inbox is not None and self._continues(inbox) else None)
+            await render_pieces(snapshot)
+            if snapshot.size:
+                self._states.keep(snapshot, trio.current_time())
+            for delivery in deliveries:
+                delivery.on_rendered(snapshot)
+                await trio.lowlevel.checkpoint()
+
+    def _continues(self, inbox: StoredInbox) -> bool:
+        return self._feed.continues_inbox(inbox)
+
+    async def _read(self, channels: Collection[Channel]) -> dict[Channel, StoredInbox]:
+        """Return the inboxes; nothing if they cannot be read, or the history has begun anew."""
+        history = self._feed.history
+        if history is None:
+            return {}
+        generation = history.generation
+        look = partial(read_inboxes, channels=channels, count=self._feed.inbox_events)
+        read = await self._state.read(look)
+        if read is None or generation != history.generation:
+            return {}
+        return dict(zip(channels, read, strict=True))
