@@ -11,7 +11,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # By room, the rooms that it may import; what is not named here is `core` alone. Folders are read, not files.
 ROOMS = {
-    "cli": {"demo", "client", "gateway", "workers", "eventlog", "environment", "settings", "runtime"},
+    "cli": {"demo", "client", "gateway", "workers", "eventlog", "statestore", "environment", "settings", "runtime"},
     "gateway": {"server", "eventlog", "statestore", "workers", "environment", "settings", "runtime"},
     "workers": {"settings", "runtime"},
     "server": {"settings", "runtime"},
@@ -35,7 +35,7 @@ FENCES = {
     "trio_websocket": {"server/websocket", "client"},
     "kafka": {"eventlog/kafka"},
     "sqlite3": {"eventlog/sqlite/database.py", "eventlog/sqlite/diagnosis.py"},
-    "lmdb": {"statestore/store.py"},
+    "lmdb": {"statestore/store.py", "statestore/inspection.py"},
     "prometheus_client": {"runtime"},
     "httpx": {"gateway/platform_api.py", "gateway/jwks.py", "gateway/guarded_transport.py"},
     "httpcore": {"gateway/guarded_transport.py"},

@@ -1,6 +1,7 @@
 """`mesaya-ws check`: what is configured, whether everything needed answers, and what must be fixed."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -15,10 +16,12 @@ from mesaya_ws.cli.probes import Service, find_service, issuer_findings, platfor
 from mesaya_ws.cli.running import run
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
+from mesaya_ws.core.log.records import Partition
 from mesaya_ws.environment import given, unused
 from mesaya_ws.eventlog import inspect_event_log
-from mesaya_ws.settings import Settings, SettingsError
+from mesaya_ws.settings import Settings, SettingsError, state_directory
 from mesaya_ws.settings.display import shown
+from mesaya_ws.statestore.inspection import StateFound, inspect_state
 
 LOG_TIMEOUT = 15.0
 """Seconds to wait for the log."""
@@ -32,17 +35,22 @@ WRONG = 1
 def check(as_json: bool) -> None:
     """Say whether the service can do what it should, and show what is configured. Nothing is made or changed.
 
-    Checks the settings, the event log and its topics, the platform's API, the keys of JWT_JWKS_URL, and the
-    service, if one runs. Exits with 0 when nothing must be mended, with 1 otherwise, and with 2 when the settings
-    cannot be used.
+    Checks the settings, the event log and its topics, the state directory, the platform's API, the keys of
+    JWT_JWKS_URL, and the service, if one runs. Exits with 0 when nothing must be mended, with 1 otherwise, and with 2
+    when the settings cannot be used.
     """
     settings = usable_settings()
     inspection, service = run(_inspect, settings)
+    states = inspect_state(state_directory(settings))
+    inspection = inspection._replace(
+        findings=[*inspection.findings, *(warning(each.trouble) for each in states if each.trouble is not None)]
+    )
     findings = sorted(inspection.findings, key=lambda finding: not finding.is_error)
     errors = [finding.sentence for finding in findings if finding.is_error]
     warnings = [finding.sentence for finding in findings if not finding.is_error]
     if as_json:
-        click.echo(orjson.dumps(_report(settings, inspection, service, errors, warnings), option=orjson.OPT_INDENT_2))
+        report = _report(settings, inspection, service, states, errors, warnings)
+        click.echo(orjson.dumps(report, option=orjson.OPT_INDENT_2))
     else:
         for sentence in errors:
             click.echo(f"mesaya-ws: {sentence}", err=True)
@@ -54,6 +62,9 @@ def check(as_json: bool) -> None:
             click.echo(f"No service runs at {service.address}.")
         _show("Settings", ("setting", "value"), shown(settings))
         _show("Event log", ("topic", "partition", "first", "next"), _rows(inspection))
+        if any(state.size is not None for state in states):
+            heads = "folder", "publications", "bytes", "entities", "bytes", "oldest", "lag"
+            _show(f"State on disk, in {state_directory(settings)}", heads, _state_rows(inspection, states))
     if errors:
         click.get_current_context().exit(WRONG)
 
@@ -97,7 +108,12 @@ async def _inspect(settings: Settings) -> tuple[Inspection, Service]:
 
 
 def _report(
-    settings: Settings, inspection: Inspection, service: Service, errors: Sequence[str], warnings: Sequence[str]
+    settings: Settings,
+    inspection: Inspection,
+    service: Service,
+    states: Sequence[StateFound],
+    errors: Sequence[str],
+    warnings: Sequence[str],
 ) -> Any:
     facts = service.facts or {}
     partitions = sorted(inspection.extents.items())
@@ -116,12 +132,39 @@ def _report(
             {"topic": topic, "partition": number, "first": begin, "next": end}
             for (topic, number), (begin, end, *_) in partitions
         ],
+        "state": [
+            {
+                "folder": str(state.path),
+                "records": state.size.entries,
+                "bytes": state.size.entry_bytes,
+                "entities": state.size.entities,
+                "entityBytes": state.size.entity_bytes,
+                "oldest": state.size.oldest,
+                "lag": state.lag(_ends(inspection)),
+            }
+            for state in states
+            if state.size is not None
+        ],
     }
 
 
 def _rows(inspection: Inspection) -> Iterable[tuple[str, ...]]:
     for (topic, number), (begin, end, *_) in sorted(inspection.extents.items()):
         yield topic, str(number), str(begin), str(end)
+
+
+def _ends(inspection: Inspection) -> dict[Partition, int]:
+    return {partition: extent.end for partition, extent in inspection.extents.items()}
+
+
+def _state_rows(inspection: Inspection, states: Iterable[StateFound]) -> Iterable[tuple[str, ...]]:
+    for state in states:
+        if (size := state.size) is None:
+            continue
+        oldest = "" if size.oldest is None else f"{datetime.fromtimestamp(size.oldest // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        lag = state.lag(_ends(inspection))
+        numbers = size.entries, size.entry_bytes, size.entities, size.entity_bytes
+        yield state.path.name, *map(str, numbers), oldest, "" if lag is None else str(lag)
 
 
 def _show(title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

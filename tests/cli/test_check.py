@@ -12,6 +12,8 @@ from mesaya_ws.cli.probes import Service
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import OffsetRange, Partition
+from mesaya_ws.statestore.store import FILE
+from tests.statestore.test_inspection import fill
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +65,19 @@ def test_check_shows_what_a_log_holds_and_does_not_change_it(run):
     result = run("check")
     assert ["mesa-ya.reviews.events", "0", "0", "3"] in rows(result)
     assert Path("mesaya-ws.sqlite3").read_bytes() == before
+
+
+def test_check_shows_what_the_state_directory_holds(run):
+    fill(Path("mesaya-ws.state"), 20)
+    result = run("check")
+    [row] = [row for row in rows(result) if len(row) == 7 and row[0] == "0"]
+    assert (row[0], row[1], row[3], row[6]) == ("0", "20", "1", "0")
+    [state] = json.loads(run("check", "--json").stdout)["state"]
+    assert (state["records"], state["entities"], state["lag"]) == (20, 1, 0)
+    (Path("mesaya-ws.state") / "0" / FILE).write_bytes(b"damaged")
+    result = run("check")
+    assert result.exit_code == 0
+    assert "mesaya-ws: warning: mesaya-ws.state/0/state.mdb" in result.stderr
 
 
 def test_check_warns_and_exits_with_0(run, monkeypatch):
