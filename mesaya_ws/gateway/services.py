@@ -126,6 +126,7 @@ def build(
         max_bytes=settings.buffered_bytes,
         retention=Retention(settings.history_hours, settings.history_bytes),
         rules=SnapshotRules(ZoneInfo(settings.platform_timezone), settings.inbox_events),
+        keep_settled_days=settings.keep_settled_days,
     )
     reminders = Reminders(event_log, feed, settings.ack_remind) if settings.ack_remind else None
     states = WrittenStates(settings.snapshot_bytes)

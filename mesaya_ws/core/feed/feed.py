@@ -61,7 +61,7 @@ class Feed(RecordProcessor):
     records that are not known, as `<entity>:<id>`. Of each source, `max_records` and `max_bytes` may wait for the
     others, and a few more; then it is `paused`. A record waits for its parent up to `parent_timeout` seconds. With a
     `retention`, what channels publish that have a history is kept for longer than in the window (see `history`).
-    Snapshots follow the `rules`.
+    Snapshots follow the `rules`. Settled reservations and payments are kept for so many days (see `settled`).
     """
 
     def __init__(
@@ -75,10 +75,11 @@ class Feed(RecordProcessor):
         max_bytes: int = MAX_BYTES,
         retention: Retention | None = None,
         rules: SnapshotRules | None = None,
+        keep_settled_days: int | None = None,
     ) -> None:
         new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
         watermark = Watermark(round(parent_timeout * 1000))
-        super().__init__(hub, window, watermark, new_merge, report, request_parent, retention, rules)
+        super().__init__(hub, window, watermark, new_merge, report, request_parent, retention, rules, keep_settled_days)
         self._new_merge = new_merge
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []

@@ -58,6 +58,7 @@ class Published:
         new_merge: Callable[[Projections], Merge[Item]],
         retention: Retention | None = None,
         rules: SnapshotRules | None = None,
+        keep_settled_days: int | None = None,
     ) -> None:
         self.hub = hub
         self.window = window
@@ -73,6 +74,7 @@ class Published:
         """How many entities of a snapshot are written in one go; more make it large."""
         self._watermark = watermark
         self._rules = rules or SnapshotRules()
+        self._keep_settled_days = keep_settled_days
         self._now = self._steady = 0
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
@@ -82,7 +84,7 @@ class Published:
         self._leftovers: deque[Iterator[None]] = deque()
 
     def _new_projections(self) -> Projections:
-        projections = Projections()
+        projections = Projections(keep_settled_days=self._keep_settled_days)
         projections.position_at = self.cursor.position_at
         return projections
 

@@ -60,9 +60,10 @@ class RecordProcessor(Published):
         report: Callable[[Record, Outcome], None],
         request_parent: Callable[[str], None],
         retention: Retention | None,
-        rules: SnapshotRules | None = None,
+        rules: SnapshotRules | None,
+        keep_settled_days: int | None,
     ) -> None:
-        super().__init__(hub, window, watermark, new_merge, retention, rules)
+        super().__init__(hub, window, watermark, new_merge, retention, rules, keep_settled_days)
         self._broadcaster = Broadcaster(hub, window, self.cursor, self.history)
         self._report = report
         self._request_parent = request_parent

@@ -6,6 +6,7 @@ from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.entity_table import EntityTable
 from mesaya_ws.core.platform.owners import Owners
+from mesaya_ws.core.platform.settled import Settled
 
 ENDED_AT_ONCE = 200
 """How many parts end in one go with what they belong to: 2 ms of work, at most."""
@@ -19,18 +20,29 @@ _ENDS_WITH = {
 ENDING = frozenset(_ENDS_WITH)
 """The kinds of entities that end with another one."""
 
+_SETTLED = ""
+"""Names no field: what is pending is not forgotten with anything else."""
+
 
 class Endings:
     """Parts that are still to end with what they belong to, or to be forgotten with it.
 
     `entities` are the tables of all kinds, by name. Of each kind, so many deleted ones are `remembered`; of what is
-    forgotten, the `owners` are, too. As long as there is anything `pending`, that goes first.
+    forgotten, the `owners` are, too. What was `settled` long ago is forgotten in pieces, too. As long as there is
+    anything `pending`, that goes first.
     """
 
-    def __init__(self, entities: Mapping[str, EntityTable], owners: Owners, remembered: int) -> None:
+    def __init__(
+        self,
+        entities: Mapping[str, EntityTable],
+        owners: Owners,
+        remembered: int,
+        settled: Mapping[str, Settled] | None = None,
+    ) -> None:
         self._entities = entities
         self._owners = owners
         self._remembered = remembered
+        self._settled = settled or {}
         self.pending: list[tuple[str, int | None, EntityTable, list[str]]] = []
         """By which field, when (None: they are forgotten), in which table, and the ids: of all, the next one last."""
 
@@ -49,6 +61,10 @@ class Endings:
         if ids:
             self.pending.append((field, time, table, list(ids)[::-1]))
 
+    def forget_settled(self, table: EntityTable, ids: list[str]) -> None:
+        """Forget these, as far as they are old and settled when their turn has come."""
+        self.pending.append((_SETTLED, None, table, ids))
+
     def end_some(self, most: int = ENDED_AT_ONCE) -> bool:
         """End some of what is pending, at most so many; return whether there are more."""
         while self.pending and most > 0:
@@ -59,7 +75,9 @@ class Endings:
             most -= 1
             if (id := ids.pop()) not in table.alive:
                 continue
-            if time is None:
+            if field == _SETTLED:
+                self._settled[table.entity.name].forget(id)
+            elif time is None:
                 table.forget(id)
             elif table.cut(id, field, time):
                 self.end_under(table, id, time)

@@ -19,6 +19,7 @@ from mesaya_ws.core.platform.owners import Owners
 from mesaya_ws.core.platform.ranking import Ranking
 from mesaya_ws.core.platform.rows import Row, text_in
 from mesaya_ws.core.platform.schedule import Schedule
+from mesaya_ws.core.platform.settled import SETTLED, Settled
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from mesaya_ws.core.platform.users import REVIEW, LoggedRoles, Users
 
@@ -38,10 +39,11 @@ class Projections:
     """What all records up to now mean. `entities` are in a table for each kind, by its name.
 
     Of each kind, so many deleted ones are `remembered`. `names` are what users are called; `owner` returns who owns a
-    restaurant, or owned it when it was deleted. While there are `endings` that are pending, they go first.
+    restaurant, or owned it when it was deleted. While there are `endings` that are pending, they go first. What is
+    settled is kept for so many days (see `settled`), without `keep_settled_days` for ever.
     """
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
+    def __init__(self, remembered: int = REMEMBERED, keep_settled_days: int | None = None) -> None:
         self.entities = {name: EntityTable(entity) for name, entity in ENTITIES.items()}
         self._announcements = Ranking()
         self.chats = Chats()
@@ -49,6 +51,10 @@ class Projections:
         self.position_at: PositionAt = lambda channel, kind, partition, next_offset: ""
         """Writes a place in one partition as a position of a channel; whoever owns the projections sets it."""
         self._remembered = remembered
+        self._keep_settled_days = keep_settled_days
+        self._settled: dict[str, Settled] = {}
+        if keep_settled_days is not None:
+            self._settled = {name: Settled(self.entities[name], keep_settled_days) for name in SETTLED}
         self._connect(Users(), Owners(self.entities))
 
     def _connect(self, users: Users, owners: Owners) -> None:
@@ -56,14 +62,14 @@ class Projections:
         self.names = users.names
         self.owners = owners
         self.owner = owners.of
-        self.endings = Endings(self.entities, owners, self._remembered)
+        self.endings = Endings(self.entities, owners, self._remembered, self._settled)
         self._pending = self.endings.pending
 
     def draft(self) -> "Projections":
         """Return projections that know the same, to which events can be applied without changing these.
 
         It holds until these change, and while nothing is pending that ends. To make one takes some 20 µs. It does not
-        know which announcements are the latest, nor which reservations are to come.
+        know which announcements are the latest, nor which reservations are to come, and what is old in it stays.
         """
         draft = Projections(self._remembered)
         draft.entities = {name: table.draft() for name, table in self.entities.items()}
@@ -106,6 +112,10 @@ class Projections:
             self._apply_more(event, after.data)
         if not after.exists:
             self.endings.forget_oldest(table)
+        if (settled := self._settled.get(entity)) is not None:
+            settled.note(id)
+            for ids in settled.advance(event.at[0]):
+                self.endings.forget_settled(table, ids)
         if self._pending:
             self.endings.end_some()
         return after
@@ -156,6 +166,8 @@ class Projections:
             yield "found_owner", id, owner
         for entities in self.entities.values():
             yield from entities.rows()
+        for name, settled in self._settled.items():
+            yield "settled", name, settled.row()
         for id, row in self.chats.rows():
             yield "chat", id, row
         for id, row in self.acks.rows():
@@ -172,6 +184,11 @@ class Projections:
                 self.entities[entity].load(kind, id, value)
                 if entity == "announcement":
                     self._announcements.put(id, self.entities[entity].newest(id))
+                elif entity in self._settled:
+                    self._settled[entity].note(id)
+            elif table == "settled":
+                if id in self._settled:
+                    self._settled[id].load(value)
             elif table == "ack":
                 self.acks.load(id, value)
             elif table == "chat":
@@ -199,6 +216,9 @@ class Projections:
                 if number % FOUND_AT_ONCE == 0:
                     yield
             gone += table.tables()
+            if (settled := self._settled.get(entity.name)) is not None and self._keep_settled_days is not None:
+                gone += settled.tables()
+                self._settled[entity.name] = Settled(fresh, self._keep_settled_days)
         if topic == PARENTS:
             self.owners.found = {}
             for table in self.entities.values():
