@@ -1,3 +1,4 @@
+#!/usr/bin/env -S sh -c 'exec "${0%/*}/python" "$0" "$@"'
 """How large the JavaScript client is, as it is loaded and as a bundler makes it: measured, for the documentation."""
 
 import argparse
