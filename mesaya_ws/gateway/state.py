@@ -35,7 +35,7 @@ log = get_logger(__name__)
 FLUSH_SECONDS = 2.0
 """Seconds between two commits, or tries: the more is committed together, the less each record costs."""
 
-FLUSH_ENTRIES = 5000
+FLUSH_ENTRIES = 20_000
 """Entries after which it is time for a commit, however little time has passed."""
 
 LOOK_SECONDS = 0.1

@@ -3,14 +3,16 @@
     meta      name                                       a value
     entities  table, 0, id                               value
     members   index, 0, parent                           members, sorted
-    log       serial                                     an entry: a publication, a pair, or a note
-    lines     channel, 0, partition                      offset, serial of the publications, sorted
+    log       serial of the first one                    publications that follow one another (see `blocks`)
+    lines     channel, 0, partition, place               places, as many as were committed at once
+    marks     serial                                     a pair, or a note
     pairs     channel, 0, two partitions                 first offset, second offset, serial; sorted
     notes     channel                                    serials, sorted
 
-A partition is its topic, 0, and its number in 4 bytes; offsets and serials have 8 bytes; all numbers begin with the
-highest byte, so that keys sort as they do. Every value of `meta`, `entities` and `log` begins with the CRC-32 of the
-rest: a page that the disk has changed is noticed when it is used.
+A place is the offset of a record and the serial of the publication that it became; that in a key is the first one of
+its value. A partition is its topic, 0, and its number in 4 bytes; offsets and serials have 8 bytes; all numbers begin
+with the highest byte, so that keys sort as they do. Every value of `meta`, `entities` and `marks` begins with the
+CRC-32 of the rest, and so does what `log` has: a page that the disk has changed is noticed when it is used.
 """
 
 import struct
@@ -20,13 +22,11 @@ from zlib import crc32
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.state.interface import (
     CorruptStateError,
-    Entry,
     StoredNote,
     StoredPair,
-    StoredPublication,
 )
 
-FORMAT = b"mesaya-ws state 1"
+FORMAT = b"mesaya-ws state 2"
 """To be changed when stores of the former layout would be misunderstood: those are set aside."""
 
 MAX_KEY = 511
@@ -37,9 +37,9 @@ PAIR = struct.Struct(">QQQ")
 SERIAL = struct.Struct(">Q")
 _CHECK = struct.Struct(">I")
 _NUMBER = struct.Struct(">I")
-# The kind of the entry, the length of its channel's name, its time; and of a publication, its offset.
-_ENTRY = struct.Struct(">BHqQ")
-_PUBLICATION, _PAIR, _NOTE = range(3)
+# The kind of the mark, the length of its channel's name, and its time.
+_MARK = struct.Struct(">BHq")
+_PAIR, _NOTE = range(2)
 _LARGEST = (1 << 64) - 1
 
 
@@ -98,51 +98,40 @@ def place(offset: int, serial: int = 0) -> bytes:
     return PLACE.pack(min(max(offset, 0), _LARGEST), serial)
 
 
-class Line:
-    """What all publications have in common on a channel that are of one partition's records.
-
-    There are far fewer of these than publications: to make their keys anew would be half of the work.
-    """
-
-    __slots__ = ("_length", "_names", "key", "partition")
-
-    def __init__(self, channel: str, partition: Partition) -> None:
-        name = channel.encode()
-        self.partition = partition
-        self.key = line_key(channel, partition)
-        self._length = len(name)
-        self._names = name + partition_key(partition)
-
-    def value(self, offset: int, timestamp: int, frame: bytes) -> bytes:
-        """Return a publication as a value of the log."""
-        head = _ENTRY.pack(_PUBLICATION, self._length, timestamp, offset) + self._names
-        return b"".join((_CHECK.pack(crc32(frame, crc32(head))), head, frame))
+def line_start(line: bytes, offset: int) -> bytes:
+    """Return the key at which the places of a line begin that are at or after an offset, but for the value before."""
+    return line + place(offset)
 
 
-def entry_value(entry: Entry) -> bytes:
-    """Return an entry as a value of the log."""
-    match entry:
-        case StoredPublication(channel, _, partition, offset, timestamp, frame):
-            return Line(channel, partition).value(offset, timestamp, frame)
+def line_end(line: bytes) -> bytes:
+    """Return a key after all of a line."""
+    return line + b"\xff" * PLACE.size
+
+
+def places_in(value: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the offsets and serials in a value of a line."""
+    return PLACE.iter_unpack(value)
+
+
+def mark_value(mark: StoredPair | StoredNote) -> bytes:
+    """Return a pair or a note as a value."""
+    match mark:
         case StoredPair(channel, _, first, first_offset, second, second_offset, timestamp):
             kind = _PAIR
             content = PLACE.pack(first_offset, second_offset) + partition_key(first) + partition_key(second)
         case StoredNote(channel, _, timestamp, content):
             kind = _NOTE
     name = channel.encode()
-    return sealed(_ENTRY.pack(kind, len(name), timestamp, 0) + name + content)
+    return sealed(_MARK.pack(kind, len(name), timestamp) + name + content)
 
 
-def entry_in(serial: int, value: bytes) -> Entry:
-    """Return the entry in a value of the log. Raises `CorruptStateError`."""
+def mark_in(serial: int, value: bytes) -> StoredPair | StoredNote:
+    """Return the pair or the note in a value. Raises `CorruptStateError`."""
     value = unsealed(value)
     try:
-        kind, length, timestamp, offset = _ENTRY.unpack_from(value)
-        start = _ENTRY.size + length
-        channel = value[_ENTRY.size : start].decode()
-        if kind == _PUBLICATION:
-            partition, frame = partition_in(value[start:])
-            return StoredPublication(channel, serial, partition, offset, timestamp, frame)
+        kind, length, timestamp = _MARK.unpack_from(value)
+        start = _MARK.size + length
+        channel = value[_MARK.size : start].decode()
         if kind == _PAIR:
             first_offset, second_offset = PLACE.unpack_from(value, start)
             first, rest = partition_in(value[start + 16 :])
@@ -153,16 +142,14 @@ def entry_in(serial: int, value: bytes) -> Entry:
         raise CorruptStateError("The state holds an entry that cannot be read.") from error
 
 
-def index_of(entry: Entry) -> tuple[str, bytes, bytes]:
-    """Return the table, the key and the value by which an entry is found."""
-    match entry:
-        case StoredPublication():
-            return "lines", line_key(entry.channel, entry.partition), PLACE.pack(entry.offset, entry.serial)
+def index_of(mark: StoredPair | StoredNote) -> tuple[str, bytes, bytes]:
+    """Return the table, the key and the value by which a pair or a note is found."""
+    match mark:
         case StoredPair():
-            key = pair_key(entry.channel, entry.first, entry.second)
-            return "pairs", key, PAIR.pack(entry.first_offset, entry.second_offset, entry.serial)
+            key = pair_key(mark.channel, mark.first, mark.second)
+            return "pairs", key, PAIR.pack(mark.first_offset, mark.second_offset, mark.serial)
         case StoredNote():
-            return "notes", joined(entry.channel, ""), SERIAL.pack(entry.serial)
+            return "notes", joined(mark.channel, ""), SERIAL.pack(mark.serial)
 
 
 def floors_value(floors: dict[Partition, int]) -> bytes:

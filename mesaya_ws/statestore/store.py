@@ -5,8 +5,10 @@ never half of one. A file that has lost its end is noticed when it is opened, fo
 """
 
 import os
+import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from heapq import merge
 from pathlib import Path
@@ -19,6 +21,7 @@ from mesaya_ws.core.state.interface import (
     FORGOTTEN_AT_ONCE,
     Changes,
     CorruptStateError,
+    Entry,
     Size,
     StateError,
     StoredNote,
@@ -27,12 +30,16 @@ from mesaya_ws.core.state.interface import (
     StoredPublication,
 )
 from mesaya_ws.statestore import layout
+from mesaya_ws.statestore.blocks import NAME, Block, block_value, named, partition_of, per_block
 
 MAP_BYTES = 64 << 30
 """Bytes that the file may grow to: addresses, not memory."""
 
 KNOWN_LINES = 20_000
-"""Channels whose keys are kept for the next commit, some 400 bytes each."""
+"""Channels whose keys are kept for the next commit, some 400 bytes each; to make them anew is much of its work."""
+
+PORTION = 1000
+"""Publications that are made blocks of together."""
 
 LITTLE_SPACE = 16 << 20
 """Bytes that are free when an error may be for want of space."""
@@ -42,11 +49,16 @@ TABLES: dict[str, dict[str, Any]] = {
     "entities": {},
     "members": {"dupsort": True},
     "log": {},
-    "lines": {"dupsort": True, "dupfixed": True},
+    "lines": {},
+    "marks": {},
     "pairs": {"dupsort": True, "dupfixed": True},
     "notes": {"dupsort": True, "dupfixed": True},
 }
+ENTRY_TABLES = ("log", "lines", "marks", "pairs", "notes")
 FILE = "state.mdb"
+
+_Lines = dict[tuple[str, Partition], bytes]
+"""By channel and partition, the `named` key that these have in `lines`."""
 
 _LOST = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.BadTxnError)
 
@@ -62,7 +74,7 @@ class LmdbState:
         self._path = folder / FILE
         self._env: lmdb.Environment | None = None
         self._tables: dict[str, lmdb._Database] = {}
-        self._lines: dict[str, layout.Line] = {}  # by channel, that of its last publication
+        self._lines: _Lines = {}
         self._inode = 0
         self._in_use = threading.Lock()  # of those who look, while it is being opened again
         self.set_aside: str | None = None
@@ -175,7 +187,7 @@ class LmdbState:
 class _Writing:
     """One transaction that writes."""
 
-    def __init__(self, txn: Any, tables: Mapping[str, "lmdb._Database"], lines: dict[str, layout.Line]) -> None:
+    def __init__(self, txn: Any, tables: Mapping[str, "lmdb._Database"], lines: _Lines) -> None:
         self._txn = txn
         self._tables = tables
         if len(lines) > KNOWN_LINES:
@@ -191,16 +203,22 @@ class _Writing:
                 if name != "meta":
                     txn.drop(table, delete=False)
             txn.delete(b"floors", db=meta)
-            txn.delete(b"last_serial", db=meta)
+            txn.delete(b"entries", db=meta)
         txn.put(b"head", layout.sealed(changes.head), db=meta)
         self._put_entities(changes)
         self._put_members(changes)
-        self._append(changes)
         view = LmdbView(txn, tables)
+        last, count = view.entries
+        if changes.entries:
+            if changes.entries[0].serial <= last:
+                raise ValueError("serials of entries increase")
+            self._append(changes.entries)
+            last, count = changes.entries[-1].serial, count + len(changes.entries)
         floors = dict(view.floors)
         for partition, offset in changes.floors.items():
             floors[partition] = max(offset, floors.get(partition, 0))
-        self._forget(changes, view, floors)
+        count -= self._forget(changes, count, view, floors)
+        txn.put(b"entries", layout.sealed(layout.PLACE.pack(last, count)), db=meta)
         if floors != view.floors:
             txn.put(b"floors", layout.floors_value(floors), db=meta)
 
@@ -224,62 +242,128 @@ class _Writing:
                 elif cursor.set_key_dup(parent, member):
                     cursor.delete()
 
-    def _append(self, changes: Changes) -> None:
-        if not changes.entries:
+    def _append(self, entries: Sequence[Entry]) -> None:
+        if len(kinds := set(map(type, entries))) == 1 and StoredPublication in kinds:
+            self._append_publications(entries)
             return
-        txn, tables = self._txn, self._tables
-        put: list[tuple[bytes, bytes]] = []
-        indexed: dict[str, list[tuple[bytes, bytes]]] = {"lines": [], "pairs": [], "notes": []}
-        in_lines, lines = indexed["lines"], self._lines
-        pack_serial, pack_place = layout.SERIAL.pack, layout.PLACE.pack
-        for entry in changes.entries:
-            if isinstance(entry, StoredPublication):
-                channel, serial, partition, offset, timestamp, frame = entry
-                line = lines.get(channel)
-                if line is None or line.partition != partition:
-                    line = lines[channel] = layout.Line(channel, partition)
-                put.append((pack_serial(serial), line.value(offset, timestamp, frame)))
-                in_lines.append((line.key, pack_place(offset, serial)))
-            else:
-                put.append((pack_serial(entry.serial), layout.entry_value(entry)))
-                table, key, value = layout.index_of(entry)
-                indexed[table].append((key, value))
-        with txn.cursor(tables["log"]) as cursor:
-            _, added = cursor.putmulti(put, append=True)
-            if added < len(put):
-                raise ValueError("serials of entries increase")
-        for table, entries in indexed.items():
-            with txn.cursor(tables[table]) as cursor:
-                cursor.putmulti(sorted(entries))
-        last = layout.SERIAL.pack(changes.entries[-1].serial)
-        txn.put(b"last_serial", layout.sealed(last), db=tables["meta"])
+        if published := [entry for entry in entries if isinstance(entry, StoredPublication)]:
+            self._append_publications(published)
+        marks = [entry for entry in entries if not isinstance(entry, StoredPublication)]
+        with self._txn.cursor(self._tables["marks"]) as cursor:
+            cursor.putmulti([(layout.SERIAL.pack(mark.serial), layout.mark_value(mark)) for mark in marks], append=True)
+        indexed: dict[str, list[tuple[bytes, bytes]]] = {"pairs": [], "notes": []}
+        for mark in marks:
+            table, key, value = layout.index_of(mark)
+            indexed[table].append((key, value))
+        for table, values in indexed.items():
+            with self._txn.cursor(self._tables[table]) as cursor:
+                cursor.putmulti(sorted(values))
 
-    def _forget(self, changes: Changes, view: "LmdbView", floors: dict[Partition, int]) -> None:
-        """Forget the oldest entries, and raise the floors of the partitions of what they were made."""
-        tables = self._tables
-        taken, entries = view.entry_bytes(), self._txn.stat(tables["log"])["entries"]
-        excess = 0 if changes.max_bytes is None else taken - changes.max_bytes
-        gone: dict[str, list[tuple[bytes, bytes]]] = {}
-        with self._txn.cursor(tables["log"]) as log:
-            found = log.first()
-            for _ in range(FORGOTTEN_AT_ONCE):
-                if not found:
+    def _append_publications(self, published: Sequence[Entry]) -> None:
+        """Append blocks of publications, and one value for each line that they are on.
+
+        Every call lets other threads run meanwhile, which may take the time of many: so there are few calls.
+        """
+        places: defaultdict[bytes, list[int]] = defaultdict(list)
+        blocks = []
+        # Not all at once: the garbage collector of the event loop would have to examine it all in one step.
+        for first in range(0, len(published), PORTION):
+            columns = zip(*published[first : first + PORTION], strict=True)
+            channels, serials, partitions, offsets, times, frames = columns
+            keys = self._keys(channels, partitions)
+            for key, offset, serial in zip(keys, offsets, serials, strict=True):
+                places[key] += (offset, serial)
+            step = per_block(frames)
+            for start in range(0, len(frames), step):
+                part = slice(start, start + step)
+                value = block_value(keys[part], serials[part], offsets[part], times[part], frames[part])
+                blocks.append((layout.SERIAL.pack(serials[start]), value))
+        with self._txn.cursor(self._tables["log"]) as cursor:
+            _, added = cursor.putmulti(blocks, append=True)
+            if added < len(blocks):
+                raise ValueError("serials of entries increase")
+        values = [(key[NAME:], struct.pack(f">{len(numbers)}Q", *numbers)) for key, numbers in places.items()]
+        with self._txn.cursor(self._tables["lines"]) as cursor:
+            cursor.putmulti(sorted((key + value[: layout.PLACE.size], value) for key, value in values))
+
+    def _keys(self, channels: Sequence[str], partitions: Sequence[Partition]) -> list[bytes]:
+        lines = self._lines
+        try:
+            return list(map(lines.__getitem__, zip(channels, partitions, strict=True)))
+        except KeyError:
+            for line in zip(channels, partitions, strict=True):
+                if line not in lines:
+                    lines[line] = named(layout.line_key(*line))
+            return self._keys(channels, partitions)
+
+    def _forget(self, changes: Changes, entries: int, view: "LmdbView", floors: dict[Partition, int]) -> int:
+        """Forget the oldest entries, and raise the floors of the partitions of what they were made; return how many.
+
+        Marks lie between publications as their serials do.
+        """
+        taken, surplus, count = view.entry_bytes(), 0, 0
+        if changes.max_bytes is not None and taken > changes.max_bytes:
+            surplus = -(-(taken - changes.max_bytes) * entries // taken)  # each counts alike
+        indexed: dict[str, list[tuple[bytes, bytes]]] = {"pairs": [], "notes": []}
+        lines: dict[bytes, int] = {}  # by line, the last offset that is forgotten
+        serial = 0
+        with self._txn.cursor(self._tables["log"]) as log, self._txn.cursor(self._tables["marks"]) as marks:
+            is_block, is_mark = log.first(), marks.first()
+            while count < FORGOTTEN_AT_ONCE and (is_block or is_mark):
+                if is_mark and not (is_block and log.key() < marks.key()):
+                    mark = layout.mark_in(layout.SERIAL.unpack(marks.key())[0], marks.value())
+                    if mark.timestamp >= changes.keep_since and count >= surplus:
+                        break
+                    table, key, value = layout.index_of(mark)
+                    indexed[table].append((key, value))
+                    count += 1
+                    marks.delete()
+                    is_mark = bool(marks.key())  # the next one's
+                    continue
+                block = Block(log.value())
+                columns = block.columns()
+                gone, most = 0, min(block.count, FORGOTTEN_AT_ONCE - count)
+                while gone < most and (columns.times[gone] < changes.keep_since or count + gone < surplus):
+                    gone += 1
+                if not gone:
                     break
-                entry = layout.entry_in(layout.SERIAL.unpack(log.key())[0], log.value())
-                if entry.timestamp >= changes.keep_since and excess <= 0:
-                    break
-                excess -= taken // entries
-                table, key, indexed = layout.index_of(entry)
-                gone.setdefault(table, []).append((key, indexed))
-                if isinstance(entry, StoredPublication):
-                    floors[entry.partition] = max(entry.offset + 1, floors.get(entry.partition, 0))
+                count += gone
+                serial = columns.serials[gone - 1]
+                lines.update(columns.last_offsets(gone))
                 log.delete()
-                found = bool(log.key())  # the next one's
-        for table, entries in gone.items():
-            with self._txn.cursor(tables[table]) as cursor:
-                for key, value in sorted(entries):
+                is_block = bool(log.key())
+                if gone < block.count:
+                    # Marks may lie before what is left.
+                    is_block = log.put(layout.SERIAL.pack(columns.serials[gone]), block.after(columns, gone))
+        self._forget_marks(indexed)
+        self._forget_places(sorted(lines), serial)
+        for line, offset in lines.items():
+            partition = partition_of(line)
+            floors[partition] = max(offset + 1, floors.get(partition, 0))
+        return count
+
+    def _forget_marks(self, indexed: Mapping[str, list[tuple[bytes, bytes]]]) -> None:
+        for table, values in indexed.items():
+            with self._txn.cursor(self._tables[table]) as cursor:
+                for key, value in sorted(values):
                     if cursor.set_key_dup(key, value):
                         cursor.delete()
+
+    def _forget_places(self, lines: Iterable[bytes], serial: int) -> None:
+        """Forget what lines have up to a serial."""
+        with self._txn.cursor(self._tables["lines"]) as cursor:
+            for line in lines:
+                found = cursor.set_range(line)
+                while found and cursor.key().startswith(line):
+                    value = cursor.value()
+                    left = b"".join(layout.PLACE.pack(*at) for at in layout.places_in(value) if at[1] > serial)
+                    if len(left) == len(value):
+                        break
+                    cursor.delete()
+                    if left:
+                        cursor.put(line + left[: layout.PLACE.size], left)
+                        break
+                    found = bool(cursor.key())
 
 
 class LmdbView:
@@ -291,6 +375,7 @@ class LmdbView:
     def __init__(self, txn: Any, tables: Mapping[str, "lmdb._Database"]) -> None:
         self._txn = txn
         self._tables = tables
+        self._block: Block | None = None  # the last one that was read: the next publication may be there, too
 
     def _meta(self, name: bytes) -> bytes | None:
         value = self._txn.get(name, db=self._tables["meta"])
@@ -310,9 +395,16 @@ class LmdbView:
     @property
     def last_serial(self) -> int:
         """The serial of the last entry that was ever appended."""
-        value = self._meta(b"last_serial")
-        last: int = 0 if value is None else layout.SERIAL.unpack(value)[0]
-        return last
+        return self.entries[0]
+
+    @property
+    def entries(self) -> tuple[int, int]:
+        """The serial of the last entry that was ever appended, and how many entries there are."""
+        value = self._meta(b"entries")
+        if value is None:
+            return 0, 0
+        serial, count = layout.PLACE.unpack(value)
+        return serial, count
 
     def get(self, table: str, id: str) -> bytes | None:
         """Return the value of an entity."""
@@ -340,11 +432,11 @@ class LmdbView:
 
     def since(self, channel: str, offsets: Mapping[Partition, int], max_bytes: int) -> StoredPage:
         """Return the first publications on a channel at or after `offsets`."""
-        runs = [self._serials(key, offsets.get(at, 0)) for at, key in self._lines("lines", channel)]
+        runs = [self._serials(key, at, offsets.get(at, 0)) for at, key in self._lines(channel)]
         found: list[StoredPublication] = []
         size = 0
-        for serial in runs[0] if len(runs) == 1 else merge(*runs):
-            publication = self._publication(serial)
+        for serial, offset, partition in runs[0] if len(runs) == 1 else merge(*runs):
+            publication = self._publication(channel, serial, partition, offset)
             size += len(publication.frame)
             if found and size > max_bytes:
                 return StoredPage(found, is_last=False)
@@ -354,35 +446,32 @@ class LmdbView:
     def count(self, channel: str, offsets: Mapping[Partition, int]) -> int:
         """Return how many publications there are on a channel at or after `offsets`."""
         total = 0
-        for at, key in self._lines("lines", channel):
-            with self._txn.cursor(self._tables["lines"]) as cursor:
-                if cursor.set_range_dup(key, layout.place(offsets.get(at, 0))):
-                    is_all = cursor.value() == _first(cursor, key)
-                    total += cursor.count() if is_all else self._count_from(key, offsets.get(at, 0))
+        for at, key in self._lines(channel):
+            offset = offsets.get(at, 0)
+            for value in self._values(key, offset):
+                if layout.PLACE.unpack_from(value)[0] >= offset:
+                    total += len(value) // layout.PLACE.size
+                else:
+                    total += sum(place[0] >= offset for place in layout.places_in(value))
         return total
-
-    def _count_from(self, key: bytes, offset: int) -> int:
-        with self._txn.cursor(self._tables["lines"]) as cursor:
-            cursor.set_range_dup(key, layout.place(offset))
-            return sum(1 for _ in cursor.iternext_dup(keys=False, values=False))
 
     def latest(self, channel: str, count: int) -> list[StoredPublication]:
         """Return the last `count` publications of every partition on a channel."""
-        serials = []
-        for _, key in self._lines("lines", channel):
+        latest: list[tuple[int, int, Partition]] = []
+        for at, key in self._lines(channel):
+            places: list[tuple[int, int]] = []
             with self._txn.cursor(self._tables["lines"]) as cursor:
-                found = cursor.set_key(key) and cursor.last_dup()
-                for _ in range(count):
-                    if not found:
-                        break
-                    serials.append(layout.PLACE.unpack(cursor.value())[1])
-                    found = cursor.prev_dup()
-        return [self._publication(serial) for serial in sorted(serials)]
+                found = cursor.prev() if cursor.set_range(layout.line_end(key)) else cursor.last()
+                while found and len(places) < count and cursor.key().startswith(key):
+                    places = [*layout.places_in(cursor.value()), *places]
+                    found = cursor.prev()
+            latest += [(serial, offset, at) for offset, serial in places[-count:]]
+        return [self._publication(channel, serial, at, offset) for serial, offset, at in sorted(latest)]
 
     def pairs(self, channel: str, offsets: Mapping[Partition, int]) -> Iterator[StoredPair]:
         """Yield by pair of partitions the first pair whose first record is at or after `offsets`."""
         prefix = layout.joined(channel, "")
-        for first, key in self._lines("pairs", channel):
+        for first, key in self._pair_keys(channel):
             second, _ = layout.partition_in(key[len(prefix) + len(layout.partition_key(first)) :])
             with self._txn.cursor(self._tables["pairs"]) as cursor:
                 if cursor.set_range_dup(key, layout.place(offsets.get(first, 0))):
@@ -394,62 +483,88 @@ class LmdbView:
         with self._txn.cursor(self._tables["notes"]) as cursor:
             found = cursor.set_key(layout.joined(channel, ""))
             while found:
-                entry = self._entry(layout.SERIAL.unpack(cursor.value())[0])
-                if isinstance(entry, StoredNote):
-                    yield entry
+                serial = cursor.value()
+                mark = self._txn.get(serial, db=self._tables["marks"])
+                note = None if mark is None else layout.mark_in(layout.SERIAL.unpack(serial)[0], mark)
+                if not isinstance(note, StoredNote):
+                    raise CorruptStateError("The state names a note that it does not have.")
+                yield note
                 found = cursor.next_dup()
 
     def size(self) -> Size:
         """Return how much there is."""
         entities = self._txn.stat(self._tables["entities"])
         members = self._txn.stat(self._tables["members"])
-        oldest = None
+        firsts: list[tuple[int, int]] = []
         with self._txn.cursor(self._tables["log"]) as cursor:
             if cursor.first():
-                oldest = layout.entry_in(0, cursor.value()).timestamp
-        entries = self._txn.stat(self._tables["log"])["entries"]
-        return Size(self.entry_bytes(), _bytes(entities) + _bytes(members), entries, entities["entries"], oldest)
+                block = Block(cursor.value())
+                firsts.append((block.first, block.frame(block.first)[0]))
+        with self._txn.cursor(self._tables["marks"]) as cursor:
+            if cursor.first():
+                mark = layout.mark_in(layout.SERIAL.unpack(cursor.key())[0], cursor.value())
+                firsts.append((mark.serial, mark.timestamp))
+        oldest = min(firsts)[1] if firsts else None
+        return Size(
+            self.entry_bytes(), _bytes(entities) + _bytes(members), self.entries[1], entities["entries"], oldest
+        )
 
     def entry_bytes(self) -> int:
         """Return how many bytes of pages the entries take, with their indexes."""
-        return sum(_bytes(self._txn.stat(self._tables[name])) for name in ("log", "lines", "pairs", "notes"))
+        return sum(_bytes(self._txn.stat(self._tables[name])) for name in ENTRY_TABLES)
 
-    def _lines(self, table: str, channel: str) -> list[tuple[Partition, bytes]]:
-        """Return the keys that a table has of a channel, with the partition that each begins with."""
+    def _pair_keys(self, channel: str) -> list[tuple[Partition, bytes]]:
+        """Return the keys of the pairs on a channel, with the first partition of each."""
         prefix = layout.joined(channel, "")
         keys = []
-        with self._txn.cursor(self._tables[table]) as cursor:
+        with self._txn.cursor(self._tables["pairs"]) as cursor:
             found = cursor.set_range(prefix)
             while found and (key := cursor.key()).startswith(prefix):
                 keys.append((layout.partition_in(key[len(prefix) :])[0], key))
                 found = cursor.next_nodup()
         return keys
 
-    def _serials(self, key: bytes, offset: int) -> Iterator[int]:
+    def _lines(self, channel: str) -> list[tuple[Partition, bytes]]:
+        """Return the lines of a channel, with their partitions."""
+        prefix = layout.joined(channel, "")
+        lines = []
         with self._txn.cursor(self._tables["lines"]) as cursor:
-            found = cursor.set_range_dup(key, layout.place(offset))
-            while found:
-                yield layout.PLACE.unpack(cursor.value())[1]
-                found = cursor.next_dup()
+            found = cursor.set_range(prefix)
+            while found and (key := cursor.key()).startswith(prefix):
+                line = key[: -layout.PLACE.size]
+                lines.append((partition_of(line), line))
+                found = cursor.set_range(layout.line_end(line))
+        return lines
 
-    def _publication(self, serial: int) -> StoredPublication:
-        entry = self._entry(serial)
-        if not isinstance(entry, StoredPublication):
-            raise CorruptStateError("The state names a publication that is none.")
-        return entry
+    def _values(self, line: bytes, offset: int) -> Iterator[bytes]:
+        """Yield the values of a line that have places at or after an offset; the first one, others, too."""
+        with self._txn.cursor(self._tables["lines"]) as cursor:
+            start = layout.line_start(line, offset)
+            found = cursor.prev() if cursor.set_range(start) else cursor.last()
+            # What was committed together may begin before the offset, and end after it.
+            if found and cursor.key().startswith(line) and cursor.value()[-16:-8] >= start[-16:-8]:
+                yield cursor.value()
+            found = cursor.set_range(start)
+            while found and cursor.key().startswith(line):
+                yield cursor.value()
+                found = cursor.next()
 
-    def _entry(self, serial: int) -> StoredPublication | StoredPair | StoredNote:
-        value = self._txn.get(layout.SERIAL.pack(serial), db=self._tables["log"])
-        if value is None:
-            raise CorruptStateError("The state names an entry that it does not have.")
-        return layout.entry_in(serial, value)
+    def _serials(self, line: bytes, partition: Partition, offset: int) -> Iterator[tuple[int, int, Partition]]:
+        for value in self._values(line, offset):
+            for at, serial in layout.places_in(value):
+                if at >= offset:
+                    yield serial, at, partition
 
-
-def _first(cursor: Any, key: bytes) -> bytes:
-    """Return the first value of a key, at which the cursor stands then."""
-    cursor.set_key(key)
-    value: bytes = cursor.value()
-    return value
+    def _publication(self, channel: str, serial: int, partition: Partition, offset: int) -> StoredPublication:
+        block = self._block
+        if block is None or not block.first <= serial <= block.last:
+            with self._txn.cursor(self._tables["log"]) as cursor:
+                found = cursor.prev() if cursor.set_range(layout.SERIAL.pack(serial + 1)) else cursor.last()
+                if not found:
+                    raise CorruptStateError("The state names a publication that it does not have.")
+                self._block = block = Block(cursor.value())
+        time, frame = block.frame(serial)
+        return StoredPublication(channel, serial, partition, offset, time, frame)
 
 
 def _bytes(stat: Mapping[str, int]) -> int:

@@ -8,9 +8,10 @@ import lmdb
 import pytest
 
 from mesaya_ws.core.state.interface import Changes, CorruptStateError, StateError
+from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.statestore import layout
 from mesaya_ws.statestore.store import FILE, LmdbState
-from tests.core.state.contract import CHANNEL, StateContract, publication
+from tests.core.state.contract import CHANNEL, OTHER, A, B, StateContract, pair, publication
 
 ALL = 1 << 30
 
@@ -33,6 +34,42 @@ def opened(folder):
     store = LmdbState(folder)
     store.reopen()
     return store
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_store_that_forgets_commit_by_commit_answers_as_one_in_memory(tmp_path, seed):
+    draw, on_disk, in_memory = random.Random(seed), opened(tmp_path), MemoryState()
+    serial, offsets, time = 0, {A: 0, B: 0}, 0
+    for _ in range(25):
+        entries = []
+        for _ in range(draw.choice((0, 1, 5, 150))):
+            serial += 1
+            time += draw.random() < 0.3
+            partition, channel = draw.choice((A, B)), draw.choice((CHANNEL, OTHER))
+            if draw.random() < 0.05:
+                entries.append(pair(serial, serial, serial, channel)._replace(timestamp=time))
+                continue
+            offsets[partition] += draw.choice((1, 1, 3))
+            frame = b"x" * draw.choice((10, 500, 3000))
+            entries.append(publication(serial, offsets[partition], partition, channel, time, frame))
+        changes = Changes(b"", entries=entries, keep_since=time - draw.randrange(100))
+        for store in (on_disk, in_memory):
+            store.commit(changes)
+        with on_disk.view() as view:
+            assert view.floors == in_memory.floors
+            assert view.last_serial == in_memory.last_serial
+            assert view.size().entries == in_memory.size().entries
+            assert view.size().oldest == in_memory.size().oldest
+            for channel in (CHANNEL, OTHER):
+                vector = {at: draw.randrange(offset + 2) for at, offset in offsets.items()}
+                assert view.count(channel, vector) == in_memory.count(channel, vector)
+                assert view.latest(channel, 7) == in_memory.latest(channel, 7)
+                for most in (5000, ALL):
+                    assert view.since(channel, vector, most) == in_memory.since(channel, vector, most)
+                assert [one.serial for one in view.pairs(channel, vector)] == [
+                    one.serial for one in in_memory.pairs(channel, vector)
+                ]
+    on_disk.close()
 
 
 def filled(folder, count=200):

@@ -32,6 +32,8 @@ ENTRY_BYTES = 100
 RECORDS_BETWEEN = 10_000
 """Records after which a barrier is raised, however little time has passed: at the start they come fast."""
 
+_new = tuple.__new__
+
 HISTORY_KINDS = frozenset(kind.name for kind in KINDS.values() if kind.has_history)
 
 
@@ -135,8 +137,8 @@ class History:
         if self._stored and offset < self._stored.get(partition, 0):
             return
         self.serial = serial = self.serial + 1
-        # As `_add` does it, which is a call more for each publication.
-        self._pending.append(StoredPublication(channel, serial, partition, offset, self.time, frame))
+        # As `_add` does it, which is a call more for each publication; and without one for the names of its fields.
+        self._pending.append(_new(StoredPublication, (channel, serial, partition, offset, self.time, frame)))
         self._pending_bytes += len(frame) + ENTRY_BYTES
         if self._pending_bytes > self._max_bytes or len(self._pending) > self._max_pending:
             self._overflow()

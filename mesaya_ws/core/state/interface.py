@@ -14,8 +14,8 @@ from attrs import field, frozen
 
 from mesaya_ws.core.log.records import Partition
 
-FORGOTTEN_AT_ONCE = 2000
-"""Entries that a commit forgets at most: some 2 ms."""
+FORGOTTEN_AT_ONCE = 40_000
+"""Entries that a commit forgets at most: twice those after which one is made, so that it forgets more than is added."""
 
 
 class StateError(Exception):

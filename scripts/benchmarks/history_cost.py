@@ -1,0 +1,167 @@
+"""What it costs to keep the history: `scripts/python scripts/benchmarks/history_cost.py [--records N] [--runs N]`.
+
+A feed reads records in one process, as fast as it can, at first without a store, then with one, and so in turn, each
+time in a process of its own. What is counted is the processor time of all threads, for each record; so the commits
+count, which are made in a thread, as the gateway makes them. A reservation becomes two publications that are kept.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import orjson
+import trio
+
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
+from mesaya_ws.core.platform.topics import TOPICS, topic_of
+from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.gateway.state import FLUSH_ENTRIES, FLUSH_SECONDS
+from mesaya_ws.runtime.gc_tuning import keep, look, tuned_gc
+from mesaya_ws.statestore.store import LmdbState
+
+RESTAURANTS = 200
+USERS = 1000
+BATCH = 100
+"""Records that come together."""
+
+SINCE = 1_700_000_000_000
+
+
+def ids(name, count):
+    """Return as many ids, the same ones every time."""
+    return [str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name} {number}")) for number in range(count)]
+
+
+def values(count):
+    """Return what `count` reservations are as values of the log."""
+    draw = random.Random(1)
+    restaurants, users, reservations = ids("restaurant", RESTAURANTS), ids("user", USERS), ids("reservation", count)
+    return [
+        orjson.dumps(
+            {
+                "timestamp": "2026-01-22T01:34:00.000Z",
+                "event_type": "created",
+                "entity_id": id,
+                "data": {
+                    "id": id,
+                    "restaurantId": draw.choice(restaurants),
+                    "userId": draw.choice(users),
+                    "reservationDate": "2026-01-22T00:00:00.000Z",
+                    "reservationTime": "2026-01-22T19:30:00.000Z",
+                    "numberOfGuests": 4,
+                    "status": "PENDING",
+                },
+            }
+        )
+        for id in reservations
+    ]
+
+
+async def cost(count, folder):
+    """Return what `measured` does of a process that is tuned as a gateway is."""
+    async with tuned_gc():
+        return await _cost(count, folder)
+
+
+async def _cost(count, folder):
+    """Return µs of CPU a record, those of the event loop, the longest step in ms, and bytes for each publication."""
+    topic, made = topic_of("reservations"), values(count)
+    source = Partition(topic, 0)
+    feed = Feed(Hub(), Window(300, 64 << 20), 1.0, retention=Retention(168, 8 << 30) if folder else None)
+    feed.ingest(LogMetadata({Partition(each, 0): OffsetRange(0, 0, "id") for each in TOPICS}, {}, None, ()), SINCE)
+    for _ in feed.process(SINCE):
+        pass
+    store = None
+    if folder:
+        store = LmdbState(Path(folder))
+        store.reopen()
+    keep()
+    began, began_thread, longest = time.process_time(), time.thread_time(), 0.0
+    flushed = trio.current_time()
+
+    async def flush():
+        nonlocal flushed
+        changes = feed.capture_changes(now, now)
+        generation = feed.history.generation
+        await trio.to_thread.run_sync(partial(store.commit, changes))
+        feed.history.committed(changes.entries, generation, {})
+        flushed = trio.current_time()
+        is_flushing.clear()
+
+    is_flushing = set()
+    async with trio.open_nursery() as nursery:
+        for start in range(0, count, BATCH):
+            now = SINCE + start
+            step = time.thread_time()
+            batch = [
+                Record(topic, 0, start + at, now, None, value) for at, value in enumerate(made[start : start + BATCH])
+            ]
+            feed.ingest(Records(source, batch, 0), now)
+            for _ in feed.process(now):
+                longest = max(longest, time.thread_time() - step)
+                await trio.lowlevel.checkpoint()
+                look()
+                for _ in feed.hub.fan_out():
+                    pass
+                step = time.thread_time()
+            if store and not is_flushing:
+                is_due = trio.current_time() - flushed >= FLUSH_SECONDS
+                if is_due or feed.history.pending >= FLUSH_ENTRIES:
+                    is_flushing.add(1)
+                    nursery.start_soon(flush)
+    if store:
+        await flush()
+    spent = time.process_time() - began, time.thread_time() - began_thread
+    size = 0
+    if store:
+        with store.view() as view:
+            size = view.size()
+        size = size.entry_bytes / size.entries
+    return [each / count * 1e6 for each in spent] + [longest * 1000, size]
+
+
+def measured(count, *, stores):
+    """Return what `cost` does, of a process of its own."""
+    command = [sys.executable, __file__, "--records", str(count), "--only", "store" if stores else "none"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [float(each) for each in ended.stdout.split()]
+
+
+def main():
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--records", type=int, default=60_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--only", choices=("store", "none"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.only:
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            print(*trio.run(cost, chosen.records, folder if chosen.only == "store" else None))
+        return
+    runs = [[measured(chosen.records, stores=stores) for stores in (False, True)] for _ in range(chosen.runs)]
+    print("| | median | of all runs |\n|---|---:|---|")
+    figures = {
+        "CPU of a record without a store, µs": [without[0] for without, _ in runs],
+        "with one": [with_[0] for _, with_ in runs],
+        "more, %": [(with_[0] / without[0] - 1) * 100 for without, with_ in runs],
+        "of that the event loop's, µs": [with_[1] - without[1] for without, with_ in runs],
+        "longest step, ms of CPU": [with_[2] for _, with_ in runs],
+        "bytes in the store for each publication": [with_[3] for _, with_ in runs],
+    }
+    for name, values_ in figures.items():
+        print(f"| {name} | {median(values_):.1f} | {', '.join(f'{each:.1f}' for each in sorted(values_))} |")
+
+
+if __name__ == "__main__":
+    main()
