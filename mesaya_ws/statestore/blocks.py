@@ -21,8 +21,8 @@ from mesaya_ws.statestore.layout import partition_in
 BLOCK_BYTES = 8_000
 """Bytes of frames and head that a block should have: two pages, which are copied when one of them is read."""
 
-HEAD_BYTES = 60
-"""Bytes of the head for each publication, about: 34, and its share of the lines."""
+HEAD_BYTES = 125
+"""Bytes of the head for each publication, about: 34, and the key of its line."""
 
 _START = struct.Struct(">III")
 _LENGTH = struct.Struct(">H")
