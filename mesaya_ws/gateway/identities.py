@@ -1,8 +1,8 @@
 """Says whom tokens name: the one place where keys, rules, revocations and the clock come together.
 
 A token that was verified before is only asked for its revocation. One that names a key that is not at hand is verified
-again once the issuer's key set has been read, which is why there are two ways to ask: one answers at once, one may
-wait.
+again once the issuer's key set has been read, and until the revocations of the start have been read, no token is good:
+which is why there are two ways to ask: one answers at once, one may wait.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,9 @@ from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, TokenRules, verify
 from mesaya_ws.core.access.verified_tokens import VerifiedTokens
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
+
+REVOCATIONS_SECONDS = 2.0
+"""How long a token waits until the revocations of the start have been read."""
 
 
 def configured_keys(settings: Settings) -> tuple[Key, ...]:
@@ -51,7 +54,9 @@ class KeySource(Protocol):
 
 
 class Revocations(Protocol):
-    """What has been revoked."""
+    """What has been revoked; not all of it, until `ready` is set."""
+
+    ready: trio.Event
 
     def is_revoked(self, user: str, issued_at: float | None) -> bool:
         """Return whether tokens of a user that were issued then (s since 1970; None: not said) are dead."""
@@ -71,7 +76,7 @@ class FixedKeys:
 
 
 class Authenticator:
-    """An `Authentication` by the keys of a `source`; it forgets nothing that `revocations` say."""
+    """An `Authentication` by the keys of a `source`; no token is good before it is known what `revocations` say."""
 
     def __init__(
         self,
@@ -90,24 +95,36 @@ class Authenticator:
         self._keys: Sequence[Key] = ()
 
     def authenticate_at_once(self, token: str | bytes) -> Identity | BadToken | None:
-        """Return whom a token names, or what is wrong with it; None: the keys must be read first (`authenticate`)."""
+        """Return whom a token names, or what is wrong with it.
+
+        None: keys or revocations must be read first (`authenticate`).
+        """
         result = self._verify(token)
-        if self._may_lack_a_key(result):
+        if self._may_lack_a_key(result) or self._may_be_revoked(result):
             return None
         return self._counted(result)
 
     async def authenticate(self, token: str | bytes) -> Identity | BadToken | Unavailable:
-        """Return whom a token names, or what is wrong with it; the keys are read again if they may be older than it."""
-        result = self._verify(token)
-        if self._may_lack_a_key(result):
+        """Return whom a token names, or what is wrong with it; the keys are read again if they may be older than it.
+
+        What is returned holds at that moment: whatever is awaited comes before the token is looked at last.
+        """
+        deadline = trio.current_time() + REVOCATIONS_SECONDS
+        await trio.lowlevel.checkpoint()
+        if self._may_lack_a_key(self._verify(token)):
             is_known = await self._source.refresh()
-            result = self._verify(token)
-            if self._may_lack_a_key(result) and not is_known:
-                self._count("unavailable")
-                return Unavailable.KEYS
-        else:
-            await trio.lowlevel.checkpoint()
+            if self._may_lack_a_key(self._verify(token)) and not is_known:
+                return self._unavailable(Unavailable.KEYS)
+        if self._may_be_revoked(self._verify(token)):
+            with trio.move_on_at(deadline):
+                await self._revocations.ready.wait()
+        result = self._verify(token)
+        if self._may_be_revoked(result):
+            return self._unavailable(Unavailable.REVOCATIONS)
         return self._counted(result)
+
+    def _may_be_revoked(self, result: Identity | BadToken) -> bool:
+        return isinstance(result, Identity) and not self._revocations.ready.is_set()
 
     def _may_lack_a_key(self, result: Identity | BadToken) -> bool:
         if not isinstance(result, BadToken) or isinstance(self._source, FixedKeys):
@@ -136,6 +153,10 @@ class Authenticator:
     def _counted(self, result: Identity | BadToken) -> Identity | BadToken:
         self._count(result.flaw.name.lower() if isinstance(result, BadToken) else "accepted")
         return result
+
+    def _unavailable(self, why: Unavailable) -> Unavailable:
+        self._count("unavailable")
+        return why
 
     def _count(self, outcome: str) -> None:
         self._metrics.tokens[outcome] += 1

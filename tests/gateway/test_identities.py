@@ -1,5 +1,6 @@
 import pytest
 import trio
+import trio.testing
 from attrs import evolve
 
 from mesaya_ws.core.access.authentication import Unavailable
@@ -15,6 +16,10 @@ NEW = Issuer("Ed25519", "b", 2)
 
 class Revoked(set):
     """The users whose tokens are dead."""
+
+    def __init__(self):
+        self.ready = trio.Event()
+        self.ready.set()
 
     def is_revoked(self, user, issued_at):
         assert issued_at is None or issued_at > 0
@@ -142,3 +147,28 @@ def test_audience_of_the_rules_is_asked_for():
     world = World(FixedKeys((ISSUER.key,)), evolve(RULES, audience="ws"))
     assert world.at_once(ISSUER.token()) == BadToken(Flaw.AUDIENCE)
     assert isinstance(world.at_once(ISSUER.token(aud=["ws"])), Identity)
+
+
+async def test_no_token_is_good_before_the_revocations_have_been_read(fixed, autojump_clock):
+    fixed.revoked.ready = trio.Event()
+    assert fixed.at_once(ISSUER.token()) is None
+    assert fixed.at_once(ISSUER.token(exp=1)) == BadToken(Flaw.EXPIRED)
+    assert await fixed.ask(ISSUER.token()) is Unavailable.REVOCATIONS
+    assert fixed.metrics.tokens == {"expired": 1, "unavailable": 1}
+
+
+async def test_token_waits_for_the_revocations_and_is_judged_by_them(fixed, autojump_clock):
+    fixed.revoked.ready = trio.Event()
+    answers = {}
+
+    async def ask(user):
+        answers[user] = await fixed.ask(ISSUER.token(sub=user))
+
+    async with trio.open_nursery() as nursery:
+        for user in ("u1", "u2"):
+            nursery.start_soon(ask, user)
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == {}
+        fixed.revoked.add("u2")
+        fixed.revoked.ready.set()
+    assert (answers["u1"].user, answers["u2"]) == ("u1", BadToken(Flaw.REVOKED))

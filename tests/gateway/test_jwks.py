@@ -59,6 +59,10 @@ class AuthService:
 
 
 class Nothing:
+    def __init__(self):
+        self.ready = trio.Event()
+        self.ready.set()
+
     def is_revoked(self, user, issued_at):
         return False
 

@@ -3,12 +3,15 @@
 The table: how a right is lost, on which channel, and what the subscription is doing at that moment.
 """
 
+from math import inf
+
 import pytest
 
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.subscription import State
+from mesaya_ws.core.wire.messages import Auth
 from tests.scenarios.rights import Platform, T, parsed, signed
-from tests.support.instance import ask, read_on
+from tests.support.instance import a_feed, ask, read_on
 
 RESERVATIONS, NOTIFICATIONS = "restaurant:R:reservations", "user:u:notifications"
 
@@ -246,3 +249,37 @@ def test_record_that_changes_no_right_asks_nobody(monkeypatch):
     platform.owner("R", "u")
     platform.owner("S", "v")
     assert asked == []
+
+
+def starting():
+    """Return a platform with an owner, and an instance of it that has still to read that."""
+    platform = Platform()
+    platform.owner("R", "u")
+    platform.feed = a_feed(seconds=inf)
+    return platform
+
+
+@pytest.mark.parametrize(("user", "answer"), [("u", ("subscribed", None)), ("v", ("error", "unauthorized"))])
+def test_right_that_the_log_has_still_to_say_is_waited_for(user, answer):
+    platform = starting()
+    session = platform.client(signed(user))
+    assert ask(session, channel=RESERVATIONS) == []
+    assert ask(platform.client(), channel=RESERVATIONS)[0]["code"] == "unauthorized"
+    platform.log.tell(platform.feed)
+    list(session.retry_waiting())
+    [said] = session.send_queue.said()
+    assert (said["type"], said.get("code")) == answer
+
+
+def test_subscription_that_waits_for_the_log_outlasts_a_renewal_and_no_sign_out():
+    platform = starting()
+    session = platform.client(signed("u"))
+    ask(session, channel=RESERVATIONS)
+    assert session.on_authenticated(Auth(), signed("u"), T)
+    assert [each["type"] for each in session.send_queue.said()] == ["authenticated"]
+    assert session.is_waiting_for_feed
+    session.end_identity("signed_out", T)
+    assert [each["reason"] for each in session.send_queue.said()] == ["signed_out"]
+    platform.log.tell(platform.feed)
+    list(session.retry_waiting())
+    assert session.send_queue.said() == []

@@ -11,6 +11,7 @@ class Unavailable(Enum):
     """Whether a token is good cannot be said now; it may be said a moment later."""
 
     KEYS = "The keys that tokens are verified with cannot be read from their issuer now: try again in a moment."
+    REVOCATIONS = "Which tokens have been revoked is still being read from the event log: try again in a moment."
 
     @property
     def sentence(self) -> str:
@@ -29,7 +30,7 @@ class Authentication(Protocol):
         ...
 
     async def authenticate(self, token: str | bytes) -> Identity | BadToken | Unavailable:
-        """Return likewise; it may read the issuer's keys first, and gives up after some seconds. It is a checkpoint."""
+        """Return likewise; it may read keys and revocations first, for some seconds at most. It is a checkpoint."""
         ...
 
 

@@ -209,9 +209,14 @@ class Session:
         self.ask_again_for_all(reason)
 
     def ask_again(self, channel: str, reason: str = RIGHTS_CHANGED) -> None:
-        """End the subscription to a channel, if the client has no right to it any more."""
+        """End the subscription to a channel, if the client has no right to it any more.
+
+        Before the feed is live, nobody knows that of a user: the subscription is held, and the right is asked for then.
+        """
         subscription = self._subscriptions.get(channel)
-        if subscription is not None and not self.may_see(subscription.channel):
+        if subscription is None or self.may_see(subscription.channel):
+            return
+        if self.identity is None or self.feed.live:
             self.end(channel, reason)
 
     def ask_again_for_all(self, reason: str = RIGHTS_CHANGED) -> None:
@@ -251,11 +256,16 @@ class Session:
         self.unfinished = self.services.authenticate(self, message)
 
     def _may_be_told_later(self, channel: Channel, position: str | None) -> bool:
-        """Return whether a user may have the right by records that another instance has read, and this one has not.
+        """Return whether a user may have the right by records that this instance has not read yet.
 
-        The client's position says that there are such records; when they have been read, the right is asked for again.
+        There are such records until the feed is live; later, if the client's position says so, which another instance
+        gave it. When they have been read, the right is asked for again.
         """
-        if self.identity is None or position is None:
+        if self.identity is None:
+            return False
+        if not self.feed.live:
+            return True
+        if position is None:
             return False
         return isinstance(self.feed.check_position(channel, position, self.feed.refreshes), NotReached)
 

@@ -82,6 +82,9 @@ async def _authorize(
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and "." in token:  # as a JWT has; a PUBLISH_TOKEN may have, too
         caller = await authentication.authenticate(token.strip(" \t"))
+        if isinstance(caller, Identity) and not feed.live:
+            # The log may still say that the user has other roles by now.
+            raise ApiError(UNAVAILABLE, "What the event log holds is still being read: try again in a moment.")
         if isinstance(caller, Identity) and ADMIN in roles(caller, feed.facts):
             return
         if isinstance(caller, Unavailable) and not settings.publish_token:

@@ -500,3 +500,16 @@ def test_replicas_that_read_at_any_pace_deliver_every_message_once_in_one_order(
         for session in replica.sessions:
             if session not in watchers and session not in (place.guest, place.owner):
                 assert {each["type"] for each in said(session)} <= {"published", "error"}
+
+
+def test_before_the_log_is_read_nobody_knows_whose_restaurant_it_is(place):
+    class Unread(Replica):
+        def read(self, most=0):
+            super().read(most)
+
+    replica = Unread(place.log)
+    assert not replica.feed.live
+    for user, expected in (("o1", "unavailable"), ("u1", "unavailable"), (None, "unauthorized")):
+        session = replica.client(user)
+        place.publish(session)
+        assert code(session) == expected

@@ -79,6 +79,11 @@ async def test_explain_is_for_who_may_publish_and_admins(feed, publish_token, au
     assert (await ask(app, token=token)).status == status
 
 
+@pytest.mark.parametrize(("token", "status"), [("x.admin", 503), ("x.wrong", 401), (TOKEN, 200)])
+async def test_explain_before_all_is_read_is_for_nobody_by_a_role(token, status):
+    assert (await ask(app_of(a_feed(), authentication=Tokens()), token=token)).status == status
+
+
 async def test_explain_says_whether_a_user_sees_it(feed):
     booking = {"event_type": "created", "data": {"id": "r", "restaurantId": "R", "userId": "g"}}
     answer = await ask(app_of(feed), {"topic": "mesa-ya.reservations.events", "value": booking, "user": "o"})
