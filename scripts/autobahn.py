@@ -10,11 +10,17 @@ import sys
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import cast
 
 import trio
 from kosoku import FailureError, run_fuzzingclient
 
+from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.hub import Hub, SendQueue
+from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.registry import SessionRegistry
+from mesaya_ws.core.session.services import SessionServices
+from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.wire.codes import UNSUPPORTED_DATA
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.handshake import WEBSOCKET_PATH
@@ -40,29 +46,23 @@ TIMEOUT = 300.0
 """Seconds for all cases; they take some 10."""
 
 
-class EchoSession:
-    """A session that answers each text with the same text, and otherwise does what a connection expects of one."""
+class EchoSession(Session):
+    """A session that answers each text with the same text, and subscribes to nothing."""
 
-    has_unanswered = False
-
-    def __init__(self, id, send_queue):
-        self.id = id
-        self._send_queue = send_queue
-
-    def greeting(self, now):
+    def greeting(self, now: float) -> bytes:
         """Return nothing: the cases expect no message that they have not sent."""
         return b""
 
-    def receive(self, text):
+    def receive(self, text: str) -> str:
         """Echo a message."""
-        self._send_queue.offer(text_frame(text.encode()), 1)
+        self.send_queue.offer(text_frame(text.encode()), 1)
         return "echo"
 
-    def resume(self):
-        """Have nothing more to send."""
 
-    def leave(self):
-        """Have no subscriptions to end."""
+def open_session(id: str, send_queue: SendQueue) -> Session:
+    """Return a session for one connection, whose feed is empty, and which has nothing to request from any service."""
+    feed = Feed(Hub(), Window(0, 0), parent_timeout=0)
+    return EchoSession(id, feed, send_queue, Limits(auth=False, max_subscriptions=0), cast(SessionServices, None))
 
 
 def settings() -> Settings:
@@ -80,7 +80,7 @@ def settings() -> Settings:
 async def serve(*, task_status: trio.TaskStatus[int]) -> None:
     """Serve echoing WebSockets on a port that is reported, until cancelled."""
     chosen, metrics, status = settings(), Metrics(), Status(caught_up=True)
-    server = WebSocketServer(connection_config(chosen), EchoSession, SessionRegistry(), metrics, status)
+    server = WebSocketServer(connection_config(chosen), open_session, SessionRegistry(), metrics, status)
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as clients:
         dispatcher = Dispatcher(chosen, metrics, status, partial(server.serve, clients), _serve_http)
