@@ -24,6 +24,7 @@ LISTED = {
     "reservations": ("reservation", "reservations"),
     "menu": ("dish", "dishes"),
     "reviews": ("review", "reviews"),
+    "info": ("image", "images"),
     "restaurants": ("restaurant", "restaurants"),
 }
 """What the snapshot of a channel lists most of: the kind of entity, and what many of them are called."""

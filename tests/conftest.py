@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
@@ -36,14 +37,14 @@ NOT_QUICK = ("e2e", "faults", "scripts", "security")
 """Folders whose tests start processes, and wait for them."""
 
 
-STOPWATCHES = {"Steps", "take", "thread_time", "process_time"}
-"""By what tests measure how long something takes."""
+STOPWATCHES = {"Steps", "take", "thread_time", "process_time", "longest", "most_calls_in_a_step"}
+"""By what tests measure how long something takes, or count its calls, which makes it several times as long."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that `-m quick` selects: those of a module within its process, but for those that take long.
 
-    Nor are those among them that measure time, for which a machine should have nothing else to do.
+    Nor are those among them that measure time or count calls, for which a machine should have nothing else to do.
     """
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
@@ -51,9 +52,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if (
             folder not in NOT_QUICK
             and not any(map(item.get_closest_marker, ("kafka", "faults", "slow")))
-            and not STOPWATCHES.intersection(test.__code__.co_names)
+            and not STOPWATCHES.intersection(_names(test.__code__))
         ):
             item.add_marker("quick")
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names that a function uses, with those in its comprehensions and inner functions."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
 
 
 @pytest.fixture

@@ -109,6 +109,7 @@ async def test_issuer_that_fails_at_the_start_is_asked_again(autojump_clock):
         assert keys.ready.is_set()
 
 
+@pytest.mark.slow
 async def test_keys_are_kept_for_a_day_while_the_issuer_fails(autojump_clock, logged):
     service = AuthService(OLD)
     async with following(service) as keys:

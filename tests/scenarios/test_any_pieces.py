@@ -40,6 +40,7 @@ def verdicts(instance, positions):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 2])
 @given(seed=st.integers(0, 2**32))
 def test_in_whatever_pieces_a_record_is_taken_the_same_is_published(size, seed):

@@ -42,6 +42,7 @@ def run(script: str) -> str:
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT).stdout
 
 
+@pytest.mark.slow
 def test_nothing_of_kafka_python_is_replaced_before_a_log_is_opened():
     """Whoever imports it, for whatever, finds kafka-python as it is (with one more scheme that a proxy may have)."""
     printed = run(
@@ -63,6 +64,7 @@ trio.run(main)
     assert printed.split() == ["True", "False"]
 
 
+@pytest.mark.slow
 def test_another_release_is_refused_before_its_names_are_looked_for():
     printed = run(
         """
