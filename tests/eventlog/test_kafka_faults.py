@@ -14,7 +14,6 @@ from uuid import uuid4
 import pytest
 import trio
 import trustme
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 from kafka.consumer.fetcher import Fetcher
@@ -40,6 +39,7 @@ from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
 from mesaya_ws.eventlog.kafka.metadata import Metadata, fetch_metadata
 from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
+from tests.support.certificates import write_pem
 
 from .contract import PATIENCE, Ear, SlowEar, following, numbered, place
 from .kafka_store import PARTITIONS, KafkaStore
@@ -717,14 +717,6 @@ async def test_what_is_wrong_with_the_connection_is_reported(kafka_broker: Broke
         reason = await first_reason(store, **settings)
         assert words in reason
         assert "a wrong password" not in reason
-
-
-def write_pem(path: Path, issued: trustme.LeafCert) -> str:
-    """Write key and certificates, the key in the one form that Kafka reads."""
-    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
-    chain = [certificate.bytes() for certificate in issued.cert_chain_pems]
-    path.write_bytes(b"".join([key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), *chain]))
-    return str(path)
 
 
 async def test_tls(kafka_broker: Broker, store: KafkaStore, hurry: None, tmp_path: Path):
