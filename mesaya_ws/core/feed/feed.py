@@ -233,6 +233,7 @@ class Feed(RecordProcessor):
         yield from self._finish()
         if self.gaps or self.rights_changes:
             yield
+            yield from self._read_snapshots()
         work = 0
         for record, event in () if self._must_see_more else self._merge.take(steady):
             if isinstance(event, Gap):
@@ -247,6 +248,7 @@ class Feed(RecordProcessor):
             if work >= PROCESS_BATCH or self.gaps or self.rights_changes:
                 work = 0
                 yield
+                yield from self._read_snapshots()
         for parent in self._merge.awaited:
             self._request_parent(parent)
         if self._hold_back is not None and self._release(self._hold_back, now, steady):
@@ -274,6 +276,7 @@ class Feed(RecordProcessor):
 
     def _finish(self) -> Iterator[None]:
         """Bring to its end what has been begun; yields often, and may be let go of in between."""
+        yield from self._read_snapshots()
         while self._leftovers:
             # Not `yield from`: who lets go of us in between would end it, too, with much still to be done.
             for _ in self._leftovers[0]:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from weakref import WeakSet
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.access.identity import Identity
@@ -82,6 +83,8 @@ class Published:
         self._merge = new_merge(self._projections)
         # What is still to be forgotten, published or ended before anything is processed, in this order.
         self._leftovers: deque[Iterator[None]] = deque()
+        # Snapshots as of now, which nothing may change before they are read; nobody has to read those that nobody has.
+        self._unread: WeakSet[Snapshot] = WeakSet()
 
     def _new_projections(self) -> Projections:
         projections = Projections(keep_settled_days=self._keep_settled_days)
@@ -262,7 +265,8 @@ class Published:
     def snapshot(self, channel: Channel, inbox: StoredInbox | None = None) -> Snapshot:
         """Return the state of `channel` as of its present position, which is still to be rendered.
 
-        Not of a feed that `is_mid_record`. Of notifications, it has those of an `inbox` that `continues`, too.
+        Of a large one, much is still to be read: by whoever renders it, or before the next record is processed. Not of
+        a feed that `is_mid_record`. Of notifications, it has those of an `inbox` that `continues`, too.
         """
         view = self._view(channel)
         is_complete = is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
@@ -270,7 +274,23 @@ class Published:
             view = view._replace(inbox=self._latest(channel, inbox))
             is_complete = is_complete and view.inbox is not None and (view.inbox.are_all or view.inbox.more)
         known, at_once = state(channel, view), self.written_at_once
-        return Snapshot(channel, known, self.position(channel), is_complete, self.window, at_once)
+        snapshot = Snapshot(channel, known, self.position(channel), is_complete, self.window, at_once)
+        if not snapshot.read_some():
+            self._unread.add(snapshot)
+        return snapshot
+
+    def _read_snapshots(self) -> Iterator[None]:
+        """Read what has not been read of snapshots, before anything changes; yields often."""
+        while self._read_some():
+            yield
+
+    def _read_some(self) -> bool:
+        """Read more of one of them, for some milliseconds at most; return whether there is more to be read."""
+        for snapshot in self._unread:
+            if snapshot.read_some():
+                self._unread.discard(snapshot)
+            break
+        return bool(self._unread)
 
     def _latest(self, channel: Channel, inbox: StoredInbox | None) -> Latest:
         keep_since = 0 if self.history is None else self.history.retention.keep_since(min(self._now, self.time))

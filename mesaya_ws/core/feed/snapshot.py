@@ -1,7 +1,8 @@
 """The state of a channel, as of a position: what a client starts from, before the events that change it.
 
-A state can be large. What belongs to it is noted at once, which is quick, since nothing that is known is ever changed
-(`EntityTable.put`); it is written down bit by bit, while the log goes on.
+A state can be large. What belongs to it is read in steps, between two records: the next one waits for them. That is
+quick, since no entity that is known is ever changed itself (`EntityTable.put`); it is written down bit by bit, while
+the log goes on.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +19,8 @@ from mesaya_ws.core.recovery.inbox import Latest
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.views.announcements import announcements_state
 from mesaya_ws.core.views.chats import SHOWN, conversation_state, inbox_state
-from mesaya_ws.core.views.contents import LATEST, Derived, SnapshotRules, State, View, count_under
-from mesaya_ws.core.views.floor_plan import plan_contents, plan_size
+from mesaya_ws.core.views.contents import LATEST, READ_AT_ONCE, Derived, SnapshotRules, State, Unread, View, count_under
+from mesaya_ws.core.views.floor_plan import plan_size, tables_state
 from mesaya_ws.core.views.images import info_size
 from mesaya_ws.core.views.menus import menu_contents, menu_size
 from mesaya_ws.core.views.notifications import notifications_state
@@ -36,8 +37,8 @@ WRITTEN_AT_ONCE = 200
 class Snapshot:
     """The state of `channel` as of `position`, which lies after the publication `serial` of the window's `era`.
 
-    It is to be written (`write`), so many entities `at_once`; then `frames` are the same for every client, but for the
-    first. `complete` says whether the log has said all of it.
+    It is to be read (`read_some`) before anything of it changes, and written (`write`), so many entities `at_once`;
+    then `frames` are the same for every client, but for the first. `complete` says whether the log has said all of it.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Snapshot:
         self.complete = complete
         self.serial, self.era = window.serial, window.era
         self._state = state
+        self._unread = [part for part in state.values() if isinstance(part, Unread)]
         self._frames: list[bytes] = []
         self._rest = b""
         self._revoked = False
@@ -68,8 +70,29 @@ class Snapshot:
         """Return whether it can still be handed out, and all that was published after it is in `window`."""
         return not self._revoked and self.era == window.era and self.serial >= window.evicted
 
+    @property
+    def is_read(self) -> bool:
+        """Whether all of the state has been read, so that it is what it is, whatever changes."""
+        return not self._unread
+
+    def read_some(self) -> bool:
+        """Read more of the state, for some milliseconds at most; return whether it `is_read`."""
+        looked_at = 0
+        while self._unread and looked_at < READ_AT_ONCE:
+            read = next(self._unread[0].reading, None)
+            if read is None:
+                del self._unread[0]
+            else:
+                looked_at += read
+        return self.is_read
+
     def write(self) -> Iterator[None]:
-        """Write the state down; yield after every few entities, or when they are large after each."""
+        """Write the state down; yield after every few entities, or when they are large after each.
+
+        What is still to be read of it is read before.
+        """
+        while not self.read_some():
+            yield
         frames, gathered = self._frames, list[bytes]()
         size = 0
         for part in self._parts():
@@ -93,7 +116,9 @@ class Snapshot:
         for name, part in self._state.items():
             yield b'%b"%b":' % (before, name.encode())
             before = b","
-            if isinstance(part, list | Derived):
+            if isinstance(part, Unread):
+                yield from in_brackets(part.entities, self._at_once)
+            elif isinstance(part, list | Derived):
                 yield from in_brackets(part, self._at_once)
             else:
                 yield orjson.dumps(part)
@@ -140,7 +165,7 @@ def _size(count: Callable[[str, Projections], int]) -> Callable[[View], int]:
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "tables": _Kind(_contents(plan_contents), _size(partial(plan_size, enough=WRITTEN_AT_ONCE))),
+    "tables": _Kind(tables_state, _size(partial(plan_size, enough=WRITTEN_AT_ONCE))),
     "reservations": _Kind(reservations_state, count_coming),
     "menu": _Kind(_contents(menu_contents), _size(menu_size)),
     "reviews": _Kind(_contents(review_contents), _size(partial(count_under, "review"))),

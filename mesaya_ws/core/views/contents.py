@@ -1,8 +1,8 @@
 """What a snapshot is made of: the entities that a channel is about, in the shapes of its events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, tzinfo
-from itertools import chain
+from itertools import chain, islice
 from operator import methodcaller
 from typing import Any, NamedTuple
 
@@ -20,10 +20,13 @@ LATEST = 20
 INBOX_EVENTS = 50
 """How many notifications it holds, by default."""
 
+READ_AT_ONCE = 4000
+"""How many entities are read in one go: a millisecond or two of work, with those among which they are looked for."""
+
 _values = methodcaller("values")
 
 State = dict[str, Any]
-"""What a channel shows, by the names of its parts: JSON, but for lists that are `Derived`."""
+"""What a channel shows, by the names of its parts: JSON, but for lists that are `Derived` or `Unread`."""
 
 
 @frozen
@@ -40,6 +43,17 @@ class SnapshotRules:
 
     zone: tzinfo = UTC
     inbox_events: int = INBOX_EVENTS
+
+
+@frozen
+class Unread:
+    """A list of a state that is being read: what is known must not change before `reading` is over.
+
+    Each of its steps appends some of the `entities`, and yields how many were looked at.
+    """
+
+    entities: list[Data]
+    reading: Iterator[int]
 
 
 class View(NamedTuple):
@@ -63,6 +77,24 @@ def alive_under(kind: str, field: str, parents: Iterable[str], projections: Proj
     entities = projections.entities[kind]
     # Of tens of thousands, in a few milliseconds: so they are copied as they stand, and rendered later.
     return list(chain.from_iterable(map(_values, entities.under_each(field, parents))))
+
+
+def read_under(kind: str, field: str, parents: Iterable[str], projections: Projections) -> Unread:
+    """Return what `alive_under` does, still to be read: of many parents, in steps."""
+    found: list[Data] = []
+
+    def read() -> Iterator[int]:
+        entities, rest = projections.entities[kind], iter(parents)
+        while some := list(islice(rest, READ_AT_ONCE)):
+            looked_at = len(some)
+            children = chain.from_iterable(map(_values, entities.under_each(field, some)))
+            while more := list(islice(children, READ_AT_ONCE)):
+                found.extend(more)
+                yield looked_at + len(more)
+                looked_at = 0
+            yield looked_at
+
+    return Unread(found, read())
 
 
 def count_under(kind: str, restaurant: str, projections: Projections) -> int:

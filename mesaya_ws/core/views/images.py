@@ -10,7 +10,7 @@ from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Steps
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import Derived, alive_under
+from mesaya_ws.core.views.contents import Derived, Unread, alive_under, read_under
 from mesaya_ws.core.views.floor_plan import plan_size
 from mesaya_ws.core.views.menus import menu_size
 from mesaya_ws.core.views.parts import part_rule
@@ -142,9 +142,12 @@ def moved_images_in_steps(before: ImagesBefore, projections: Projections) -> Ste
 
 def image_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:
     """Return the images of a restaurant, and of its parts."""
-    is_needless = not projections.entities["image"].alive
-    parts = () if is_needless else _imaged_parts(restaurant, projections)
-    return {"images": alive_under("image", "entityId", parts, projections)}
+    return {"images": alive_under("image", "entityId", _parts_to_search(restaurant, projections), projections)}
+
+
+def unread_images(restaurant: str, projections: Projections) -> Unread:
+    """Return the same images, still to be read."""
+    return read_under("image", "entityId", _parts_to_search(restaurant, projections), projections)
 
 
 def info_size(restaurant: str, projections: Projections, enough: int) -> int:
@@ -154,6 +157,11 @@ def info_size(restaurant: str, projections: Projections, enough: int) -> int:
         return size
     images = projections.entities["image"]
     return size + sum(map(len, images.under_each("entityId", _imaged_parts(restaurant, projections))))
+
+
+def _parts_to_search(restaurant: str, projections: Projections) -> Iterable[str]:
+    """Return the ids of these parts; of none where there are no images at all."""
+    return _imaged_parts(restaurant, projections) if projections.entities["image"].alive else ()
 
 
 def _imaged_parts(restaurant: str, projections: Projections) -> Iterable[str]:

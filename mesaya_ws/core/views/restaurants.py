@@ -12,7 +12,7 @@ from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.views.contents import Derived, State, View, alive_under
 from mesaya_ws.core.views.floor_plan import plan_contents
-from mesaya_ws.core.views.images import image_contents
+from mesaya_ws.core.views.images import image_contents, unread_images
 from mesaya_ws.core.views.menus import menu_contents
 from mesaya_ws.core.views.reservations import reservation_contents
 from mesaya_ws.core.views.reviews import review_contents
@@ -86,4 +86,4 @@ def info_state(view: View) -> State:
     """Return a restaurant, and the images of it and of its parts."""
     restaurant = view.projections.entities["restaurant"].alive.get(view.subject)
     shown = None if restaurant is None else _public(restaurant)
-    return {"restaurant": shown, **image_contents(view.subject, view.projections)}
+    return {"restaurant": shown, "images": unread_images(view.subject, view.projections)}

@@ -18,7 +18,7 @@ from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway.snapshots import between_records
 from tests.steps import calls, most_calls_in_a_step
-from tests.support.instance import a_feed, a_session, ask
+from tests.support.instance import a_feed, a_session, ask, written
 from tests.support.log import LATER, NOW, OVER, Log
 from tests.timing import LONGEST
 
@@ -162,6 +162,78 @@ def test_what_a_snapshot_shows_is_found_with_as_many_calls_however_much_it_is(ki
 
     few, many = (calls(partial(find, reopened(count).feed)) for count in (300, 900))
     assert many == few
+
+
+def put(scene, kind, count, parent):
+    """Let so many entities be known, each with a parent of its own."""
+    table = scene.feed._projections.entities[kind]
+    field, parents = parent
+    for n in range(count):
+        table.put(f"{kind}{n}", {f"{kind}Id": f"{kind}{n}", field: parents.format(n)})
+
+
+def full_house():
+    """Return a restaurant of 50,000 sections, with a table each, with an image each."""
+    scene, count = Scene().known(("restaurant.created", "r", {"name": "x"})), 50_000
+    put(scene, "section", count, ("restaurantId", "r"))
+    put(scene, "table", count, ("sectionId", "section{}"))
+    put(scene, "image", count, ("entityId", "table{}"))
+    return scene
+
+
+def snapshot_steps(feed, channel):
+    """Find, read and write the state of a channel, as the gateway does."""
+    assert feed.is_large(channel)
+    yield
+    snapshot = feed.snapshot(channel)
+    yield
+    yield from snapshot.write()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["tables", "info"])
+def test_what_a_snapshot_shows_of_fifty_thousand_parents_is_read_in_no_long_step(kind):
+    feed, channel = full_house().feed, parse_channel(f"restaurant:r:{kind}")
+    assert min(longest(snapshot_steps(feed, channel)) for _ in range(3)) < LONGEST / 2
+
+
+def test_a_record_waits_until_the_state_before_it_has_been_read():
+    scene, channel = full_house(), parse_channel("restaurant:r:info")
+    snapshot = scene.feed.snapshot(channel)
+    steps = scene.steps("image.created", "later", entityId="table7", url="u")
+    while not snapshot.is_read:
+        assert scene.feed.window.serial == snapshot.serial
+        next(steps)
+    list(steps)
+    images = [image["imageId"] for image in written(snapshot)["images"]]
+    assert images == [f"image{n}" for n in range(50_000)]
+    assert [one["data"]["imageId"] for one in scene.told("restaurant:r:info", snapshot.serial)] == ["later"]
+
+
+def test_a_state_that_is_taken_between_records_has_those_before_it_and_no_other():
+    scene, count = full_house(), 200
+    for n in range(count):
+        scene.log.says("image.created", f"later{n}", entityId=f"table{n}", url="u")
+    scene._hear(scene.log.records)
+    steps, before = scene.feed.process(OVER), scene.feed.window.serial
+    while scene.feed.window.serial == before:
+        next(steps)
+    snapshot = scene.feed.snapshot(parse_channel("restaurant:r:info"))
+    assert not snapshot.is_read
+    list(steps)
+    shown = {image["imageId"] for image in written(snapshot)["images"] if image["imageId"].startswith("later")}
+    after = {one["data"]["imageId"] for one in scene.told("restaurant:r:info", snapshot.serial)}
+    assert 0 < len(shown) < count
+    assert len(shown) + len(after) == len(shown | after) == count
+
+
+def test_what_is_forgotten_with_a_topic_is_in_the_state_before_that():
+    scene = full_house()
+    snapshot = scene.feed.snapshot(parse_channel("restaurant:r:info"))
+    scene.feed.ingest(TopicRecreated("mesa-ya.images.events", "another"), LATER)
+    list(scene.feed.process(OVER))
+    assert not scene.feed._projections.entities["image"].alive
+    assert len(written(snapshot)["images"]) == 50_000
 
 
 def test_a_long_message_is_put_together_in_steps():
