@@ -66,6 +66,9 @@ MAX_KEPT = 10_000
 CLOSE_TIMEOUT = 2.0
 """Seconds that the closing handshake of a connection may take."""
 
+SEND_TIMEOUT = 0.1
+"""Seconds that the close frame of a session that is cancelled may take."""
+
 
 @define(eq=False)
 class Session:
@@ -88,6 +91,8 @@ class Session:
     """Held by the task whose connection is in use."""
     _scope: trio.CancelScope = Factory(trio.CancelScope)
     """Cancelled to take the connection in use from its task."""
+    _closed: trio.Event = Factory(trio.Event)
+    """Set when the connection in use has been closed."""
     _connecting: trio.Nursery = field(init=False)
     """The tasks that connect: one, and a second one while the session moves."""
     _failures: int = 0
@@ -178,10 +183,21 @@ class Session:
                 self._deliver.send_nowait(refused)
 
     async def _close(self) -> None:
-        """Close the connection in order, at the end of the context: the gateway need not wait for a timeout."""
-        if self._websocket is not None:
-            with trio.CancelScope(shield=True):
-                await _close(self._websocket)
+        """Close the connection in order, at the end of the context: the gateway need not wait for a timeout.
+
+        The task that uses the connection closes it, since the answer of the gateway must still be read there. That task
+        is cancelled with the context if that was: then the close frame is sent, and its answer is not awaited.
+        """
+        if (websocket := self._websocket) is None:
+            return
+        is_cancelled = trio.current_effective_deadline() == -math.inf
+        with trio.CancelScope(shield=True):
+            if is_cancelled:
+                with trio.move_on_after(SEND_TIMEOUT):
+                    await websocket.aclose()
+            else:
+                self._scope.cancel()
+                await self._closed.wait()
 
     async def _connect(self) -> None:
         """Connect, and reconnect, until another task has taken over.
@@ -214,18 +230,22 @@ class Session:
     async def _use(self, websocket: WebSocketConnection) -> None:
         """Take over from the WebSocket in use, and use this one until another one takes over."""
         self._scope.cancel()
-        # Once the lock is free, `positions` include everything that the previous WebSocket has delivered.
-        async with self._in_use:
-            with trio.CancelScope() as scope:
-                self._scope, self._websocket = scope, websocket
-                try:
-                    await self._receive_all(websocket)
-                except* RefusedError:
-                    await _close(websocket)
-                    raise
-                finally:
-                    self._websocket = None
-        await _close(websocket)
+        closed = trio.Event()
+        try:
+            # Once the lock is free, `positions` include everything that the previous WebSocket has delivered.
+            async with self._in_use:
+                with trio.CancelScope() as scope:
+                    self._scope, self._websocket, self._closed = scope, websocket, closed
+                    try:
+                        await self._receive_all(websocket)
+                    except* RefusedError:
+                        await _close(websocket)
+                        raise
+                    finally:
+                        self._websocket = None
+            await _close(websocket)
+        finally:
+            closed.set()
 
     async def _receive_all(self, websocket: WebSocketConnection) -> None:
         """Subscribe, and handle what is received, until cancelled.

@@ -1,6 +1,7 @@
 """The client against a gateway of a few lines, which says what a test has written down for it."""
 
 import json
+import math
 import socket
 import struct
 from contextlib import asynccontextmanager, suppress
@@ -62,6 +63,40 @@ def event(number):
 async def never_mind(websocket, heard):
     """Serve a connection that says nothing, and lasts."""
     await trio.sleep_forever()
+
+
+async def closing(websocket, heard):
+    """Read until the client closes, and keep the code."""
+    with pytest.raises(ConnectionClosed) as closed:
+        await websocket.get_message()
+    heard.append(closed.value.reason.code)
+
+
+async def test_end_of_a_session_is_the_closing_handshake_and_not_its_timeout(monkeypatch):
+    monkeypatch.setattr(client, "CLOSE_TIMEOUT", math.inf)
+    gateway = Gateway(closing)
+    with trio.fail_after(10):
+        async with gateway.serving() as url:
+            async with connect(url) as session:
+                while not session.connected:  # noqa: ASYNC110 - a socket lies between
+                    await trio.sleep(0.001)
+            while not gateway.heard[0]:  # noqa: ASYNC110 - a socket lies between
+                await trio.sleep(0.001)
+    assert gateway.heard == [[1000]]
+
+
+async def test_session_that_is_cancelled_sends_its_close_frame():
+    gateway = Gateway(closing)
+    with trio.fail_after(10):
+        async with gateway.serving() as url:
+            with trio.CancelScope() as scope:
+                async with connect(url) as session:
+                    while not session.connected:  # noqa: ASYNC110 - a socket lies between
+                        await trio.sleep(0.001)
+                    scope.cancel()
+            while not gateway.heard[0]:  # noqa: ASYNC110 - a socket lies between
+                await trio.sleep(0.001)
+    assert gateway.heard == [[1000]]
 
 
 @asynccontextmanager
