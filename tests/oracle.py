@@ -115,7 +115,7 @@ def comparable(snapshot: Data) -> Data:
     """Return a snapshot with its lists in an order of ours, where the rules give them none, and without positions."""
     found = {}
     for name, entities in snapshot.items():
-        if name == "restaurant":
+        if not isinstance(entities, list):  # `restaurant`, and whether there is `more`
             found[name] = entities
             continue
         found[name] = [{key: value for key, value in entity.items() if key != "position"} for entity in entities]

@@ -86,7 +86,7 @@ class HistoryReader:
     async def _read(self, requests: Mapping[int, HistoryRequest]) -> dict[int, HistoryPage]:
         """Return the pages that were requested; nothing if they cannot be read, or the history has begun anew."""
         history = self._feed.history
-        if history is None:
+        if history is None or history.anew:  # before the first commit, what is on disk may be of another log
             return {}
         generation = history.generation
         read = await self._state.read(partial(read_pages, requests=list(requests.values())))

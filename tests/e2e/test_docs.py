@@ -290,11 +290,11 @@ class Transcript:
         value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": restaurant}
         assert self.gateway.publish({"topic": "mesa-ya.restaurants.events", "value": {**value, "data": data}})[0] == 201
         with connected(self.gateway.url) as client:
-            while (
-                not client.ask(type="subscribe", channel=f"restaurant:{restaurant}:info", snapshot=True)
-                or not (client.receive()["data"]["restaurant"])
-            ):
-                pass
+            shown = None
+            while not shown:
+                client.send(type="subscribe", channel=f"restaurant:{restaurant}:info", snapshot=True)
+                # What was published meanwhile may come first.
+                shown = next(it for it in iter(client.receive, None) if it["type"] == "snapshot")["data"]["restaurant"]
 
     def answers(self, said):
         with connected(self.gateway.url) as owner:

@@ -41,7 +41,7 @@ def noticed(gateway, kept: str, lost: str, missed: list[str]) -> None:
     assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated"), answer
     assert told[0]["type"] == "snapshot"
     answer, told = resumed(gateway, kept)
-    assert answer["recovered"], answer
+    assert answer["recovered"], str(answer)
     assert [message["data"]["title"] for message in told] == missed
 
 
@@ -123,7 +123,7 @@ def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
         assert heard == list("12345678")
         assert witness.metric("mesaya_log_truncations_total", topic=TOPIC) == 1
         noticed(witness, kept, lost, ["6", "7", "8"])
-        late = start_gateway(**kafka, **STATE)
+        late = start_gateway(**kafka, **STATE, STATE_DIR=str(tmp_path / "late"))
         assert late.event("a checkpoint is of no use: the log is another one")
         noticed(late, kept, lost, ["6", "7", "8"])
     finally:

@@ -34,7 +34,7 @@ async def test_a_writer_of_the_state_that_is_killed_again_and_again(sqlite_world
         draw = random.Random(50)
         async with world.writing():
             for _ in range(KILLS):
-                await trio.sleep(draw.uniform(0, 1.5))
+                await trio.sleep(draw.uniform(0, 2.8))  # it commits every 2 s
                 await restart(world, proxied, **settings)
             # By now, what they have missed has left the window.
             await trio.sleep(2.0)

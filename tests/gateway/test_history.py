@@ -132,6 +132,18 @@ async def test_page_read_before_the_history_began_anew_is_not_sent(nursery):
     nursery.cancel_scope.cancel()
 
 
+async def test_what_was_read_at_the_start_is_committed_before_it_is_read_from_the_store(nursery):
+    readers = Readers(nursery, max_bytes=1)
+    for number in range(3):
+        readers.world.review(number)
+    readers.world.feed.history.anew = True  # as before the first commit
+    [session] = await readers.come_back(1)
+    assert [readers.state.commits, readers.state.reads] == [1, 1]
+    answer, *_ = session.send_queue.said()
+    assert answer["recovered"], answer
+    nursery.cancel_scope.cancel()
+
+
 async def test_who_has_left_is_not_read_for(nursery):
     readers = Readers(nursery, max_bytes=1)
     readers.fill(3)

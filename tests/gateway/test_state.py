@@ -144,7 +144,8 @@ async def test_a_log_that_has_lost_its_end_begins_the_store_anew(instance):
     instance.feed.ingest(Truncated(ANNOUNCEMENTS, 1), NOW)
     list(instance.feed.process(NOW))
     instance.feed.gaps = []
-    assert not instance.feed.history.reaches_back(CHANNEL, {ANNOUNCEMENTS: 1}), "nothing is answered until then"
+    assert instance.feed.history.anew, "nothing is read from the store until then"
+    assert not instance.feed.history.reaches_back(CHANNEL, {ANNOUNCEMENTS: 0}), "nothing is promised of before"
     instance.number = 1
     instance.announce()
     await instance.committed()

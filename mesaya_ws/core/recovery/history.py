@@ -280,15 +280,14 @@ class History:
     # What can be answered
 
     def reaches_back(self, channel: Channel, vector: Offsets) -> bool:
-        """Return whether all publications on a channel after a place are kept, as far as can be said at once."""
-        return (
-            not self.anew
-            and channel.kind.has_history
-            and all(
-                vector.get(partition, 0) >= self.floors.get(partition, 0)
-                for partition in self._cursor.next
-                if partition.topic in channel.kind.topics
-            )
+        """Return whether all publications on a channel after a place are kept, as far as can be said at once.
+
+        They may still have to be committed, as all are that an instance with an empty store has read at its start.
+        """
+        return channel.kind.has_history and all(
+            vector.get(partition, 0) >= self.floors.get(partition, 0)
+            for partition in self._cursor.next
+            if partition.topic in channel.kind.topics
         )
 
     def lets_through(self, channel: Channel, vector: Offsets, unsure: Mapping[Partition, int]) -> bool:

@@ -53,9 +53,11 @@ def test_what_is_added_is_taken_once_with_serials_that_increase(history):
     assert history.take() == []
 
 
-def test_nothing_is_answered_before_the_first_commit(history):
-    assert not history.reaches_back(CHANNEL, {RESERVATIONS: 0, PAYMENTS: 0})
+def test_what_was_read_at_the_start_is_answered_once_it_is_committed(history):
+    assert history.anew
+    assert history.reaches_back(CHANNEL, {RESERVATIONS: 0, PAYMENTS: 0})
     committed(history)
+    assert not history.anew
     assert history.reaches_back(CHANNEL, {RESERVATIONS: 0, PAYMENTS: 0})
     assert not history.reaches_back(parse_channel("restaurant:r:tables"), {})
 
