@@ -11,7 +11,8 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.stored import head_in
 from mesaya_ws.core.state.interface import Size, StateError
 from mesaya_ws.statestore import layout
-from mesaya_ws.statestore.store import FILE, MAP_BYTES, TABLES, LmdbView
+from mesaya_ws.statestore.store import FILE, MAP_BYTES
+from mesaya_ws.statestore.view import LmdbView
 
 
 @frozen
@@ -51,12 +52,12 @@ def _inspect(folder: Path) -> StateFound:
 def _read(folder: Path) -> StateFound:
     path = folder / FILE
     with closing(
-        lmdb.open(str(path), subdir=False, readonly=True, create=False, map_size=MAP_BYTES, max_dbs=len(TABLES))
+        lmdb.open(str(path), subdir=False, readonly=True, create=False, map_size=MAP_BYTES, max_dbs=len(layout.TABLES))
     ) as env:
         # To look at what is beyond the end of the file would end the process.
         if path.stat().st_size < (env.info()["last_pgno"] + 1) * env.stat()["psize"]:
             return StateFound(folder, trouble=f"{path} has lost its end.")
-        tables = {name: env.open_db(name.encode(), create=False) for name in TABLES}
+        tables = {name: env.open_db(name.encode(), create=False) for name in layout.TABLES}
         with env.begin() as txn:
             if txn.get(b"format", db=tables["meta"]) != layout.FORMAT:
                 return StateFound(folder, trouble=f"{path} is of another version.")

@@ -17,6 +17,7 @@ CRC-32 of the rest, and so does what `log` has: a page that the disk has changed
 
 import struct
 from collections.abc import Iterator
+from typing import Any
 from zlib import crc32
 
 from mesaya_ws.core.log.records import Partition
@@ -31,6 +32,21 @@ FORMAT = b"mesaya-ws state 2"
 
 MAX_KEY = 511
 """Bytes that LMDB allows for a key."""
+
+TABLES: dict[str, dict[str, Any]] = {
+    "meta": {},
+    "entities": {},
+    "members": {"dupsort": True},
+    "log": {},
+    "lines": {},
+    "marks": {},
+    "pairs": {"dupsort": True, "dupfixed": True},
+    "notes": {"dupsort": True, "dupfixed": True},
+}
+"""The tables, each with what LMDB is to be asked for."""
+
+ENTRY_TABLES = ("log", "lines", "marks", "pairs", "notes")
+"""Those whose values are forgotten in time."""
 
 PLACE = struct.Struct(">QQ")
 PAIR = struct.Struct(">QQQ")

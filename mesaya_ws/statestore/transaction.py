@@ -1,0 +1,203 @@
+"""What one commit writes: entities and their members, publications and marks, and what is forgotten of them."""
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes, Entry, StoredPublication
+from mesaya_ws.statestore import layout
+from mesaya_ws.statestore.blocks import NAME, Block, block_value, named, partition_of, per_block
+from mesaya_ws.statestore.view import LmdbView
+
+KNOWN_LINES = 20_000
+"""Channels whose keys are kept for the next commit, some 400 bytes each; to make them anew is much of its work."""
+
+PORTION = 1000
+"""Publications that are made blocks of together."""
+
+Lines = dict[tuple[str, Partition], bytes]
+"""By channel and partition, the `named` key that these have in `lines`."""
+
+
+class Transaction:
+    """One transaction that writes; it keeps in `lines` the keys that the next one needs, too."""
+
+    def __init__(self, txn: Any, tables: Mapping[str, Any], lines: Lines) -> None:
+        self._txn = txn
+        self._tables = tables
+        if len(lines) > KNOWN_LINES:
+            lines.clear()
+        self._lines = lines
+
+    def write(self, changes: Changes) -> None:
+        """Write all of `changes`."""
+        txn, tables = self._txn, self._tables
+        meta = tables["meta"]
+        if changes.anew:
+            for name, table in tables.items():
+                if name != "meta":
+                    txn.drop(table, delete=False)
+            txn.delete(b"floors", db=meta)
+            txn.delete(b"entries", db=meta)
+        txn.put(b"head", layout.sealed(changes.head), db=meta)
+        self._put_entities(changes)
+        self._put_members(changes)
+        view = LmdbView(txn, tables)
+        last, count = view.entries
+        if changes.entries:
+            if changes.entries[0].serial <= last:
+                raise ValueError("serials of entries increase")
+            self._append(changes.entries)
+            last, count = changes.entries[-1].serial, count + len(changes.entries)
+        floors = dict(view.floors)
+        for partition, offset in changes.floors.items():
+            floors[partition] = max(offset, floors.get(partition, 0))
+        count -= self._forget(changes, count, view, floors)
+        txn.put(b"entries", layout.sealed(layout.PLACE.pack(last, count)), db=meta)
+        if floors != view.floors:
+            txn.put(b"floors", layout.floors_value(floors), db=meta)
+
+    def _put_entities(self, changes: Changes) -> None:
+        if not changes.entities:
+            return
+        changed = sorted((layout.joined(*place), value) for place, value in changes.entities.items())
+        put = [(key, layout.sealed(value)) for key, value in changed if value is not None]
+        with self._txn.cursor(self._tables["entities"]) as cursor:
+            cursor.putmulti(put)
+        for key, value in changed:
+            if value is None:
+                self._txn.delete(key, db=self._tables["entities"])
+
+    def _put_members(self, changes: Changes) -> None:
+        with self._txn.cursor(self._tables["members"]) as cursor:
+            for key, belongs in sorted(changes.members.items()):
+                parent, member = layout.joined(*key[:2]), key[2]
+                if belongs:
+                    cursor.put(parent, member, dupdata=False)
+                elif cursor.set_key_dup(parent, member):
+                    cursor.delete()
+
+    def _append(self, entries: Sequence[Entry]) -> None:
+        if len(kinds := set(map(type, entries))) == 1 and StoredPublication in kinds:
+            self._append_publications(entries)
+            return
+        if published := [entry for entry in entries if isinstance(entry, StoredPublication)]:
+            self._append_publications(published)
+        marks = [entry for entry in entries if not isinstance(entry, StoredPublication)]
+        with self._txn.cursor(self._tables["marks"]) as cursor:
+            cursor.putmulti([(layout.SERIAL.pack(mark.serial), layout.mark_value(mark)) for mark in marks], append=True)
+        indexed: dict[str, list[tuple[bytes, bytes]]] = {"pairs": [], "notes": []}
+        for mark in marks:
+            table, key, value = layout.index_of(mark)
+            indexed[table].append((key, value))
+        for table, values in indexed.items():
+            with self._txn.cursor(self._tables[table]) as cursor:
+                cursor.putmulti(sorted(values))
+
+    def _append_publications(self, published: Sequence[Entry]) -> None:
+        """Append blocks of publications, and one value for each line that they are on.
+
+        Every call lets other threads run meanwhile, which may take the time of many: so there are few calls.
+        """
+        places: defaultdict[bytes, list[int]] = defaultdict(list)
+        blocks = []
+        # Not all at once: the garbage collector of the event loop would have to examine it all in one step.
+        for first in range(0, len(published), PORTION):
+            columns = zip(*published[first : first + PORTION], strict=True)
+            channels, serials, partitions, offsets, times, frames = columns
+            keys = self._keys(channels, partitions)
+            for key, offset, serial in zip(keys, offsets, serials, strict=True):
+                places[key] += (offset, serial)
+            step = per_block(frames)
+            for start in range(0, len(frames), step):
+                part = slice(start, start + step)
+                value = block_value(keys[part], serials[part], offsets[part], times[part], frames[part])
+                blocks.append((layout.SERIAL.pack(serials[start]), value))
+        with self._txn.cursor(self._tables["log"]) as cursor:
+            _, added = cursor.putmulti(blocks, append=True)
+            if added < len(blocks):
+                raise ValueError("serials of entries increase")
+        values = [(key[NAME:], struct.pack(f">{len(numbers)}Q", *numbers)) for key, numbers in places.items()]
+        with self._txn.cursor(self._tables["lines"]) as cursor:
+            cursor.putmulti(sorted((key + value[: layout.PLACE.size], value) for key, value in values))
+
+    def _keys(self, channels: Sequence[str], partitions: Sequence[Partition]) -> list[bytes]:
+        lines = self._lines
+        try:
+            return list(map(lines.__getitem__, zip(channels, partitions, strict=True)))
+        except KeyError:
+            for line in zip(channels, partitions, strict=True):
+                if line not in lines:
+                    lines[line] = named(layout.line_key(*line))
+            return self._keys(channels, partitions)
+
+    def _forget(self, changes: Changes, entries: int, view: LmdbView, floors: dict[Partition, int]) -> int:
+        """Forget the oldest entries, and raise the floors of the partitions of what they were made; return how many.
+
+        Marks lie between publications as their serials do.
+        """
+        taken, surplus, count = view.entry_bytes(), 0, 0
+        if changes.max_bytes is not None and taken > changes.max_bytes:
+            surplus = -(-(taken - changes.max_bytes) * entries // taken)  # each counts alike
+        indexed: dict[str, list[tuple[bytes, bytes]]] = {"pairs": [], "notes": []}
+        lines: dict[bytes, int] = {}  # by line, the last offset that is forgotten
+        serial = 0
+        with self._txn.cursor(self._tables["log"]) as log, self._txn.cursor(self._tables["marks"]) as marks:
+            is_block, is_mark = log.first(), marks.first()
+            while count < FORGOTTEN_AT_ONCE and (is_block or is_mark):
+                if is_mark and not (is_block and log.key() < marks.key()):
+                    mark = layout.mark_in(layout.SERIAL.unpack(marks.key())[0], marks.value())
+                    if mark.timestamp >= changes.keep_since and count >= surplus:
+                        break
+                    table, key, value = layout.index_of(mark)
+                    indexed[table].append((key, value))
+                    count += 1
+                    marks.delete()
+                    is_mark = bool(marks.key())  # the next one's
+                    continue
+                block = Block(log.value())
+                columns = block.columns()
+                gone, most = 0, min(block.count, FORGOTTEN_AT_ONCE - count)
+                while gone < most and (columns.times[gone] < changes.keep_since or count + gone < surplus):
+                    gone += 1
+                if not gone:
+                    break
+                count += gone
+                serial = columns.serials[gone - 1]
+                lines.update(columns.last_offsets(gone))
+                log.delete()
+                is_block = bool(log.key())
+                if gone < block.count:
+                    # Marks may lie before what is left.
+                    is_block = log.put(layout.SERIAL.pack(columns.serials[gone]), block.after(columns, gone))
+        self._forget_marks(indexed)
+        self._forget_places(sorted(lines), serial)
+        for line, offset in lines.items():
+            partition = partition_of(line)
+            floors[partition] = max(offset + 1, floors.get(partition, 0))
+        return count
+
+    def _forget_marks(self, indexed: Mapping[str, list[tuple[bytes, bytes]]]) -> None:
+        for table, values in indexed.items():
+            with self._txn.cursor(self._tables[table]) as cursor:
+                for key, value in sorted(values):
+                    if cursor.set_key_dup(key, value):
+                        cursor.delete()
+
+    def _forget_places(self, lines: Iterable[bytes], serial: int) -> None:
+        """Forget what lines have up to a serial."""
+        with self._txn.cursor(self._tables["lines"]) as cursor:
+            for line in lines:
+                found = cursor.set_range(line)
+                while found and cursor.key().startswith(line):
+                    value = cursor.value()
+                    left = b"".join(layout.PLACE.pack(*at) for at in layout.places_in(value) if at[1] > serial)
+                    if len(left) == len(value):
+                        break
+                    cursor.delete()
+                    if left:
+                        cursor.put(line + left[: layout.PLACE.size], left)
+                        break
+                    found = bool(cursor.key())
