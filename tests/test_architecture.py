@@ -37,7 +37,7 @@ FENCES = {
     "sqlite3": {"eventlog/sqlite/database.py", "eventlog/sqlite/diagnosis.py"},
     "lmdb": {"statestore/store.py", "statestore/inspection.py"},
     "prometheus_client": {"runtime"},
-    "httpx": {"gateway/platform_api.py", "gateway/jwks.py", "gateway/guarded_transport.py"},
+    "httpx": {"gateway/answers.py", "gateway/platform_api.py", "gateway/jwks.py", "gateway/guarded_transport.py"},
     "httpcore": {"gateway/guarded_transport.py"},
     "structlog": {"runtime/logs.py"},
     "click": {"cli"},

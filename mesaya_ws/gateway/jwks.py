@@ -18,6 +18,7 @@ import trio
 from attrs import define, field
 
 from mesaya_ws.core.access.keys import BadKeyError, Key, key_set
+from mesaya_ws.gateway.answers import ANSWER_SECONDS, BadAnswerError, read_answer
 from mesaya_ws.gateway.guarded_transport import guarded_transport
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.logs import get_logger
@@ -40,16 +41,9 @@ ASKED_SECONDS = 30.0
 ASKER_SECONDS = 2.0
 """How long a token waits for a reading."""
 
-ANSWER_SECONDS = 5.0
-
 ANSWER_BYTES = 65_536
 
-# What is packed could be far larger than it seems.
-_HEADERS = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
-
-
-class _BadAnswerError(Exception):
-    """The issuer answered what it should not; the message is the rest of a sentence."""
+_HEADERS = {"Accept": "application/jwk-set+json, application/json"}
 
 
 @define(eq=False)
@@ -108,7 +102,7 @@ class PublishedKeys:
         try:
             keys = await self._answer()
         except Exception as error:  # noqa: BLE001 - whoever answers, whatever it is, must not end the process
-            known = isinstance(error, _BadAnswerError | BadKeyError | httpx.HTTPError)
+            known = isinstance(error, BadAnswerError | BadKeyError | httpx.HTTPError)
             self._note_failure(str(error) or type(error).__name__, exc_info=not known)
         else:
             self._note_keys(keys)
@@ -142,26 +136,12 @@ class PublishedKeys:
 
     async def _answer(self) -> tuple[Key, ...]:
         """Return the keys that the issuer publishes now."""
-        body = bytearray()
         async with await self._client() as client:
-            with trio.move_on_after(ANSWER_SECONDS) as patience:
-                async with client.stream("GET", self._url, headers=_HEADERS) as response:
-                    if response.status_code != httpx.codes.OK:
-                        # A redirection, too: it may lead anywhere.
-                        raise _BadAnswerError(f"it answers {response.status_code}")
-                    async for part in response.aiter_raw():
-                        body += part
-                        if len(body) > ANSWER_BYTES:
-                            # To leave the loop would leave httpx's generators unfinished.
-                            patience.cancel()
-        if len(body) > ANSWER_BYTES:
-            raise _BadAnswerError(f"it answers more than {ANSWER_BYTES} bytes")
-        if patience.cancelled_caught:
-            raise _BadAnswerError(f"it does not answer within {ANSWER_SECONDS:.0f} s")
+            body = await read_answer(client, self._url, _HEADERS, ANSWER_BYTES)
         try:
-            document = orjson.loads(body)
+            document = orjson.loads(body or b"")
         except orjson.JSONDecodeError:
-            raise _BadAnswerError("its answer is not JSON") from None
+            raise BadAnswerError("its answer is not JSON") from None
         return key_set(document)
 
     async def _client(self) -> httpx.AsyncClient:

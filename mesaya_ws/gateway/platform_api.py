@@ -17,6 +17,7 @@ from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRe
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.views.backfill import parents_in, records_of
 from mesaya_ws.core.wire.json_text import has_too_many_nodes, read_json
+from mesaya_ws.gateway.answers import ANSWER_SECONDS, BadAnswerError, read_answer
 from mesaya_ws.gateway.guarded_transport import guarded_transport
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
@@ -27,9 +28,6 @@ from mesaya_ws.settings import Settings
 log = get_logger(__name__)
 
 QUESTIONS_PER_MINUTE = 30
-
-ANSWER_SECONDS = 5.0
-"""Seconds for a whole answer. Records that wait for a parent wait for PARENT_TIMEOUT, which is less."""
 
 ANSWER_BYTES = 1024 * 1024
 
@@ -51,15 +49,9 @@ ASK_AGAIN = 300.0
 WAITING, ANSWERED = 1_000, 10_000
 """Parents that wait to be requested, and parents that are remembered as answered; the oldest are dropped."""
 
-# A compressed answer could be far larger than it seems.
-_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+_HEADERS = {"Accept": "application/json"}
 
-
-class _BadAnswerError(Exception):
-    """The API gave an unexpected answer; the message is the rest of a sentence."""
-
-
-_EXPECTED = (_BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordRejectedError)
+_EXPECTED = (BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordRejectedError)
 """Errors that may be over at the next attempt."""
 
 
@@ -166,7 +158,7 @@ class PlatformApi:
             answer = await self._get(client, f"/restaurants?page={page}&limit={PAGE}")
             rows = answer.get("data")
             if not isinstance(rows, list):
-                raise _BadAnswerError("a list of restaurants has its rows in `data`")
+                raise BadAnswerError("a list of restaurants has its rows in `data`")
             listed: set[str] = set()
             for row in rows:
                 await trio.lowlevel.checkpoint()
@@ -202,30 +194,17 @@ class PlatformApi:
     async def _get(self, client: httpx.AsyncClient, path: str, *, missing_is_fine: bool = False) -> dict[str, Any]:
         """Return the object in the answer; an empty one for 404 if `missing_is_fine`."""
         await self._take_turn()
-        body = bytearray()
-        with trio.move_on_after(ANSWER_SECONDS) as patience:
-            async with client.stream("GET", self._url + path, headers=_HEADERS) as response:
-                if response.status_code == httpx.codes.NOT_FOUND and missing_is_fine:
-                    return {}
-                if response.status_code != httpx.codes.OK:
-                    raise _BadAnswerError(f"it answers {response.status_code}")
-                async for part in response.aiter_raw():
-                    body += part
-                    if len(body) > ANSWER_BYTES:
-                        # Leaving the loop would leave httpx's generators unfinished.
-                        patience.cancel()
-        if len(body) > ANSWER_BYTES:
-            raise _BadAnswerError(f"it answers more than {ANSWER_BYTES} bytes")
-        if patience.cancelled_caught:
-            raise _BadAnswerError(f"it does not answer within {ANSWER_SECONDS:.0f} s")
+        body = await read_answer(client, self._url + path, _HEADERS, ANSWER_BYTES, missing_is_fine=missing_is_fine)
+        if body is None:
+            return {}
         if has_too_many_nodes(body, ANSWER_NODES):
-            raise _BadAnswerError(f"it answers more than {ANSWER_NODES} members of objects and lists")
+            raise BadAnswerError(f"it answers more than {ANSWER_NODES} members of objects and lists")
         try:
-            answer = read_json(bytes(body))
+            answer = read_json(body)
         except orjson.JSONDecodeError as error:
-            raise _BadAnswerError(f"its answer is not JSON: {error}") from error
+            raise BadAnswerError(f"its answer is not JSON: {error}") from error
         if not isinstance(answer, dict):
-            raise _BadAnswerError("its answer is not a JSON object")
+            raise BadAnswerError("its answer is not a JSON object")
         return answer
 
     async def _take_turn(self) -> None:

@@ -10,10 +10,10 @@ import trio
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.tokens import BadToken, Flaw
+from mesaya_ws.gateway.answers import ANSWER_SECONDS
 from mesaya_ws.gateway.identities import Authenticator
 from mesaya_ws.gateway.jwks import (
     ANSWER_BYTES,
-    ANSWER_SECONDS,
     ASKED_SECONDS,
     ASKER_SECONDS,
     KEPT_SECONDS,

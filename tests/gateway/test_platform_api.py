@@ -16,7 +16,7 @@ from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
 from mesaya_ws.core.wire.frames import payload_of
-from mesaya_ws.gateway import platform_api
+from mesaya_ws.gateway import answers, platform_api
 from mesaya_ws.gateway.platform_api import PlatformApi
 from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.runtime.metrics import Metrics
@@ -238,7 +238,7 @@ async def test_an_api_that_is_no_help_is_reported_once_and_asked_again(
     backend: Backend, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict], misbehave, reason
 ):
     monkeypatch.setattr(platform_api, "PAUSE", 0.02)
-    monkeypatch.setattr(platform_api, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.3)
     backend.misbehave = misbehave
     async with running(backend.url) as instance:
         await instance.table("s-1", "s")
@@ -248,7 +248,7 @@ async def test_an_api_that_is_no_help_is_reported_once_and_asked_again(
         assert warning["log_level"] == "warning"
         assert reason in warning["reason"]
         backend.misbehave = None
-        monkeypatch.setattr(platform_api, "ANSWER_SECONDS", 10.0)
+        monkeypatch.setattr(answers, "ANSWER_SECONDS", 10.0)
         await instance.until(lambda: len(instance.told()) == 2)
         await instance.until(lambda: len(logged) == 2)
     assert logged[1]["event"] == "the platform's API answers again"
