@@ -5,7 +5,7 @@ import signal
 import pytest
 import trio
 
-from mesaya_ws.core.recovery.history import has_history
+from mesaya_ws.core.access.channels import kind_of
 
 from .proxy import Balancer, Proxy
 from .world import World, address
@@ -43,7 +43,7 @@ def without_history(subscribers: list) -> int:
         for message in heard
         if message["type"] == "gap"
     ]
-    assert not any(map(has_history, gaps)), gaps
+    assert not any(kind_of(channel).has_history for channel in gaps), gaps
     return len(gaps)
 
 

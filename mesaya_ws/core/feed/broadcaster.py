@@ -9,7 +9,7 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.pieces import data_in_pieces
 from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.outcome import Message
-from mesaya_ws.core.recovery.history import History, has_history
+from mesaya_ws.core.recovery.history import History
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.floor_plan import state_of
@@ -109,16 +109,17 @@ class Broadcaster:
                     encoded.append(piece)
                     size += len(piece)
             channel = message.channel
+            kind = kind_of(channel)
             head = orjson.dumps(
                 {
                     "type": message.type,
                     "channel": channel,
-                    "position": position(channel, kind_of(channel)),
+                    "position": position(channel, kind),
                     "timestamp": message.timestamp,
                 }
             )
             frame = yield from text_frame_in_steps([head[:-1], b',"data":', *encoded, b"}"], COPIED_AT_ONCE)
-            if self._history is not None and has_history(channel):
+            if self._history is not None and kind.has_history:
                 self._history.add(channel, partition, record.offset, frame)
             if not is_past:
                 self._window.add(channel, partition, record.offset, made_at, frame, state_of(message), record.timestamp)

@@ -8,10 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from math import inf
 
-from mesaya_ws.core.access.rights_changes import (
-    TOPICS_OF_FACTS,
-    RightsChange,
-)
+from mesaya_ws.core.access.rights_changes import TOPICS_OF_FACTS, RightsChange
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.intake import gap_item, items_of, merges

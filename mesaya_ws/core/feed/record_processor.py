@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from attrs import evolve
 
-from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.access.channels import kind_of, parse_channel
 from mesaya_ws.core.access.rights_changes import ENTITIES_OF_FACTS, RightsChange, Stakes, at_stake
 from mesaya_ws.core.feed.broadcaster import Broadcaster
 from mesaya_ws.core.feed.hub import Hub
@@ -19,7 +19,7 @@ from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.envelope import AUTH, Decoded, Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.history import Retention, has_history
+from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.contents import SnapshotRules
 
@@ -190,4 +190,6 @@ def _kept(outcome: Outcome, age: Age) -> Sequence[Message]:
     """Return the messages that are published: of a record too old for the window, those that have a history."""
     if age is Age.RECENT:
         return outcome.messages
-    return [message for message in outcome.messages if has_history(message.channel)] if age is Age.KEPT else ()
+    if age is Age.KEPT:
+        return [message for message in outcome.messages if kind_of(message.channel).has_history]
+    return ()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
-from mesaya_ws.core.access.channels import KINDS, Channel
+from mesaya_ws.core.access.channels import Channel, kind_of
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.barriers import Barrier, Barriers
 from mesaya_ws.core.recovery.notes import barrier_note, moved_note, untold_note
@@ -34,8 +34,6 @@ RECORDS_BETWEEN = 10_000
 
 _new = tuple.__new__
 
-HISTORY_KINDS = frozenset(kind.name for kind in KINDS.values() if kind.has_history)
-
 
 @frozen
 class Retention:
@@ -47,12 +45,6 @@ class Retention:
     def keep_since(self, now: int) -> int:
         """Return the time before which nothing is kept (all in ms since the epoch)."""
         return now - round(self.hours * 3_600_000)
-
-
-def has_history(channel: str) -> bool:
-    """Return whether the channel of that name has a history."""
-    # A guest may be called like a kind: nothing of a conversation may be kept on disk.
-    return channel.rpartition(":")[2] in HISTORY_KINDS and channel.count(":") < 3
 
 
 class History:
@@ -147,18 +139,18 @@ class History:
         self, channel: str, first: Partition, first_offset: int, second: Partition, second_offset: int
     ) -> None:
         """Keep that a record depended on an earlier one, where a channel is concerned."""
-        if has_history(channel) and second_offset >= self._stored.get(second, 0):
+        if kind_of(channel).has_history and second_offset >= self._stored.get(second, 0):
             self.serial += 1
             self._add(StoredPair(channel, self.serial, first, first_offset, second, second_offset, self.time))
 
     def add_untold(self, channel: str, partition: Partition, next_offset: int) -> None:
         """Keep that something before an offset was told to nobody on a channel, which others may have been told."""
-        if has_history(channel) and next_offset > self._stored.get(partition, 0):
+        if kind_of(channel).has_history and next_offset > self._stored.get(partition, 0):
             self._add_note(channel, untold_note(partition, next_offset))
 
     def add_move(self, channel: str, partition: Partition, cut: Offsets) -> None:
         """Keep where a record of `partition` changed what belongs to a channel."""
-        if has_history(channel) and cut.get(partition, 0) > self._stored.get(partition, 0):
+        if kind_of(channel).has_history and cut.get(partition, 0) > self._stored.get(partition, 0):
             self._add_note(channel, moved_note(partition, cut))
 
     def _add_note(self, channel: str, value: bytes) -> None:

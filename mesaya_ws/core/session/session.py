@@ -255,7 +255,7 @@ class Session:
             raise MessageError(codes.BAD_MESSAGE, "In 'auth', token is missing.", id=message.id)
         self.unfinished = self.services.authenticate(self, message)
 
-    def _may_be_told_later(self, channel: Channel, position: str | None) -> bool:
+    def _may_become_open(self, channel: Channel, position: str | None) -> bool:
         """Return whether a user may have the right by records that this instance has not read yet.
 
         There are such records until the feed is live; later, if the client's position says so, which another instance
@@ -399,7 +399,7 @@ class Session:
         if channel is None:
             raise error(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
         is_open = self.may_see(channel)
-        if not is_open and not self._may_be_told_later(channel, message.position):
+        if not is_open and not self._may_become_open(channel, message.position):
             raise _unauthorized(name, message.id)
         replaced = self._subscriptions.get(name)
         if replaced is not None:
