@@ -1,8 +1,6 @@
 """The loop by which a feed follows the log: receive, ingest in pieces, process in steps, and let others run in between.
 
-    events ──▶ ingest (a batch) ──▶ ingested ──▶ … ──▶ process (a batch) ──▶ processed ──▶ …
-
-Both what clients are sent now and what is read again for those who come back are driven by it.
+events ──▶ ingest (a batch) ──▶ ingested ──▶ … ──▶ process (a batch) ──▶ processed ──▶ …
 """
 
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ A second signal cancels everything at once.
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import trio
@@ -52,9 +52,6 @@ from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.settings import Settings, followed
 from mesaya_ws.settings.display import fingerprints
 from mesaya_ws.workers.role import Role
-
-if TYPE_CHECKING:
-    pass
 
 log = get_logger(__name__)
 

@@ -624,7 +624,10 @@ async def test_an_older_copy_is_followed_on_from_where_it_agrees(
         if more:
             await write_on(tmp_path / "copy", *(NewRecord(A.topic, b"other") for _ in range(more)))
         restore(store, tmp_path / "copy")
-        await ear.until(lambda: bool(ear.all(Truncated)))
+        await ear.until(lambda: Truncated(A, 3) in ear.news)
+        lost = ear.news.index(Truncated(A, 3))
+        # Before anything is appended: the metadata are those of the copy.
+        await ear.until(lambda: any(isinstance(news, LogMetadata) for news in ear.news[lost:]))
         await log.append([NewRecord(A.topic, b"new"), NewRecord(B.topic, b"new")])
         await ear.until_held(8 + more + 2)
         here = await place_of(log, A, 6 + more + 2)
@@ -636,7 +639,6 @@ async def test_an_older_copy_is_followed_on_from_where_it_agrees(
         (A.topic, 3 + more, b"new"),
         (B.topic, 3, b"new"),
     ]
-    lost = ear.news.index(Truncated(A, 3))
     [begun, *_] = [
         (first, ear.news.index(news))
         for news in ear.all(EpochsBegun)

@@ -1,4 +1,4 @@
-"""The loop that drives a feed; what it carries is tested with the ingest and the history reader."""
+"""The loop that drives a feed; what it carries is tested with the ingest."""
 
 import pytest
 import trio
