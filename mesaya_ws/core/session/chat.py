@@ -130,7 +130,7 @@ class _Request:
             if not conversation.answered and conversation.asked >= UNANSWERED:
                 sentence = f"After {UNANSWERED} messages, wait until the restaurant has answered."
                 raise self.error(codes.TOO_OFTEN, sentence, retry_in=3600.0)
-        self._count(begins=conversation is None and self.side == GUEST)
+        self._count(begins=self.channel.name if conversation is None and self.side == GUEST else None)
         return self._command(said, partial(self._published, said))
 
     def _said(self, message: Publish) -> Said:
@@ -239,7 +239,7 @@ class _Request:
             raise self.error(codes.BAD_MESSAGE, "The position is none of this conversation.")
         return next_offset - 1
 
-    def _count(self, *, begins: bool = False) -> None:
+    def _count(self, *, begins: str | None = None) -> None:
         wait = self.rules.limits.write(self.user, self.rules.clock(), begins=begins)
         if wait is not None:
             raise self.error(codes.TOO_OFTEN, f"Too many messages: try again in {wait:g} seconds.", retry_in=wait)

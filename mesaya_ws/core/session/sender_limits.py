@@ -46,16 +46,24 @@ class SenderLimits:
     def __init__(self) -> None:
         self._rates = Rate(BURST, BURST * EVERY), Rate(PER_MINUTE, 60.0)
         self._begun = Rate(NEW_CONVERSATIONS, HOUR)
+        # Until its first record is read back, a conversation is begun by each of them, retries included.
+        self._conversations = Rate(1, HOUR)
         self._marks = Rate(1, MARK_EVERY)
 
-    def write(self, user: str, now: float, *, begins: bool = False) -> float | None:
-        """Count a record of a user, which `begins` a conversation; or return in how many seconds it is allowed."""
-        rates = (*self._rates, self._begun) if begins else self._rates
+    def write(self, user: str, now: float, *, begins: str | None = None) -> float | None:
+        """Count a record of a user, which may be the first one of a conversation (`begins`, its channel).
+
+        Return None, or in how many seconds it is allowed. Each conversation counts once as a new one.
+        """
+        is_new = begins is not None and not self._conversations.wait(begins, now)
+        rates = (*self._rates, self._begun) if is_new else self._rates
         wait = max(rate.wait(user, now) for rate in rates)
         if wait > 0:
             return _rounded(wait)
         for rate in rates:
             rate.take(user, now)
+        if is_new:
+            self._conversations.take(begins, now)
         return None
 
     def mark(self, user: str, channel: str, now: float) -> float | None:

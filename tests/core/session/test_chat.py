@@ -439,6 +439,16 @@ def test_owner_who_sells_the_restaurant_receives_nothing_more_of_its_conversatio
     assert code(place.owner) == "unauthorized"
 
 
+def test_conversation_whose_first_message_is_still_to_be_read_back_is_begun_once(place):
+    """Such as in an outage of the log, when the first message is sent again and again."""
+    for number in range(10):
+        place.publish(place.guest, message=f"m{number % 2}")
+        place.later()
+    assert said(place.guest) == []
+    place.settle()
+    assert {each["type"] for each in said(place.guest)} == {"published"}
+
+
 def test_inbox_holds_the_latest_conversations_first_and_says_that_there_are_more(place):
     for number in range(60):
         key = ConversationKey("r1", f"g{number}")
