@@ -26,7 +26,7 @@ from mesaya_ws.core.recovery.inbox import Latest, StoredInbox, latest
 from mesaya_ws.core.recovery.position import BadPositionError, Cursor, Offsets, ReplacedTopicError
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
-from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
+from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable, first_ahead
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.views.chats import history_of
 from mesaya_ws.core.views.contents import SnapshotRules, State, View
@@ -122,6 +122,14 @@ class Published:
             case NotReached(vector) if not coverage.reaches(vector) and coverage.refreshes >= since + 2:
                 return Unrecoverable.POSITION_AHEAD
         return verdict
+
+    def is_ahead(self, channel: Channel, position: str) -> bool:
+        """Return whether a position is one that this instance has not reached; the work does not depend on the id.
+
+        Whoever may not see a channel must not learn by the time that an answer takes whether there is anything on it.
+        """
+        vector = self.read_position(channel, position)
+        return vector is not None and first_ahead(vector, self.cursor) is not None
 
     def has_passed(self, ahead: NotReached) -> bool:
         """Return whether so much has been read since that to check the position again may say something else."""

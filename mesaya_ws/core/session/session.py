@@ -15,7 +15,7 @@ from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.tally import RESTARTED
 from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest
-from mesaya_ws.core.recovery.verdict import NotReached, Unrecoverable
+from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.acknowledging import acknowledge
 from mesaya_ws.core.session.chat import ChatRules
@@ -265,9 +265,7 @@ class Session:
             return False
         if not self.feed.live:
             return True
-        if position is None:
-            return False
-        return isinstance(self.feed.check_position(channel, position, self.feed.refreshes), NotReached)
+        return position is not None and self.feed.is_ahead(channel, position)
 
     # What the services bring
 
