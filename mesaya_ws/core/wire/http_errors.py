@@ -90,9 +90,6 @@ INTERNAL = HttpError(
     HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "The service met a fault of its own; it has been logged."
 )
 UNKNOWN_METHOD = HttpError(HTTPStatus.NOT_IMPLEMENTED, "unknown_method", "The method is none of HTTP.")
-UNKNOWN_CODING = HttpError(
-    HTTPStatus.NOT_IMPLEMENTED, "unknown_coding", "The Transfer-Encoding is another one than chunked."
-)
 TOO_MANY_CONNECTIONS = HttpError(
     HTTPStatus.SERVICE_UNAVAILABLE,
     "too_many_connections",
@@ -138,7 +135,6 @@ HTTP_ERRORS = (
     HEAD_TOO_LARGE,
     INTERNAL,
     UNKNOWN_METHOD,
-    UNKNOWN_CODING,
     TOO_MANY_CONNECTIONS,
     DRAINING,
     UNAVAILABLE,

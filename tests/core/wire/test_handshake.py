@@ -102,33 +102,33 @@ def test_how_long_a_body_is(fields, size):
 
 
 @pytest.mark.parametrize(
-    ("fields", "status"),
+    "fields",
     [
-        ((b"Content-Length: 1", b"Transfer-Encoding: chunked"), 400),
-        ((b"Transfer-Encoding: chunked", b"Content-Length: 1"), 400),
-        ((b"Content-Length: 1", b"Content-Length: 2"), 400),
-        ((b"Content-Length: 1", b"Content-Length: 1"), 400),
-        ((b"Content-Length: 1, 1",), 400),
-        ((b"Content-Length:",), 400),
-        ((b"Content-Length: -1",), 400),
-        ((b"Content-Length: +1",), 400),
-        ((b"Content-Length: 0x1",), 400),
-        ((b"Content-Length: \xb2",), 400),
-        ((b"Content-Length: " + b"9" * 5000,), 400),
-        ((b"Transfer-Encoding:",), 400),
-        ((b"Transfer-Encoding: identity",), 400),
-        ((b"Transfer-Encoding: chunked, gzip",), 400),
-        ((b"Transfer-Encoding: chunked, chunked",), 400),
-        ((b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"), 400),
-        ((b"Transfer-Encoding: xchunked",), 400),
-        ((b"Transfer-Encoding: gzip, chunked",), 501),
+        (b"Content-Length: 1", b"Transfer-Encoding: chunked"),
+        (b"Transfer-Encoding: chunked", b"Content-Length: 1"),
+        (b"Content-Length: 1", b"Content-Length: 2"),
+        (b"Content-Length: 1", b"Content-Length: 1"),
+        (b"Content-Length: 1, 1",),
+        (b"Content-Length:",),
+        (b"Content-Length: -1",),
+        (b"Content-Length: +1",),
+        (b"Content-Length: 0x1",),
+        (b"Content-Length: \xb2",),
+        (b"Content-Length: " + b"9" * 5000,),
+        (b"Transfer-Encoding:",),
+        (b"Transfer-Encoding: identity",),
+        (b"Transfer-Encoding: chunked, gzip",),
+        (b"Transfer-Encoding: chunked, chunked",),
+        (b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"),
+        (b"Transfer-Encoding: xchunked",),
+        (b"Transfer-Encoding: gzip, chunked",),
     ],
 )
-def test_a_body_of_which_two_readers_could_differ_is_refused(fields, status):
+def test_a_body_of_which_two_readers_could_differ_is_refused(fields):
     """RFC 9112, 6.1 and 6.3: behind a proxy that reads it otherwise, the rest would be another one's request."""
     with pytest.raises(HeadError) as caught:
         framed(*fields)
-    assert caught.value.response(0).startswith(b"HTTP/1.1 %d " % status)
+    assert caught.value.response(0).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_body_in_chunks_is_not_for_http_1_0():
