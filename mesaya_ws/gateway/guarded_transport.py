@@ -4,12 +4,14 @@ httpx parses heads and chunks with h11, whose regular expressions take quadratic
 for the 100 kB that it allows for a head. So such answers are rejected before h11 sees them.
 """
 
+import ssl
 from collections.abc import Iterable
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
+from pathlib import Path
 from typing import Any
 
 import httpcore
 import httpx
+import trio
 
 MOST_BLANKS = 1000
 """Blanks in a row, anywhere in an answer; h11 takes 2 ms for them. Indented JSON has some dozens."""
@@ -21,12 +23,33 @@ _BLANKS = b" " * (MOST_BLANKS + 1)
 _TABS_AS_BLANKS = bytes.maketrans(b"\t", b" ")
 
 
-def guarded_transport(context: SSLContext | None = None) -> httpx.AsyncHTTPTransport:
+async def transport_to(url: str) -> httpx.AsyncHTTPTransport:
+    """Return a `guarded_transport` to `url`; by TLS, it trusts the authorities of now (`trusted_authorities`)."""
+    if not url.lower().startswith("https:"):
+        await trio.lowlevel.checkpoint()
+        return guarded_transport()
+    # Reading them takes 15 ms or more.
+    return guarded_transport(await trio.to_thread.run_sync(trusted_authorities))
+
+
+def trusted_authorities() -> ssl.SSLContext:
+    """Return a context that trusts the system's certificate authorities, or those of SSL_CERT_FILE or SSL_CERT_DIR.
+
+    Where the system has none, as in small containers, these are Mozilla's (certifi). Raises `OSError` for files that
+    cannot be read.
+    """
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile is not None or (paths.capath is not None and any(Path(paths.capath).iterdir())):
+        return ssl.create_default_context()
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def guarded_transport(context: ssl.SSLContext | None = None) -> httpx.AsyncHTTPTransport:
     """Return a transport that raises `httpx.RemoteProtocolError` for answers that would take long to parse.
 
     `context` holds the trusted certificate authorities; without one, no server is trusted.
     """
-    context = context or SSLContext(PROTOCOL_TLS_CLIENT)
+    context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
     # httpcore accepts a network backend; httpx has no public way to pass it.
     transport._pool = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=_Backend())
@@ -92,7 +115,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
     async def start_tls(
         self,
-        ssl_context: SSLContext,
+        ssl_context: ssl.SSLContext,
         server_hostname: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> httpcore.AsyncNetworkStream:

@@ -31,17 +31,17 @@ class Identities:
     revocations: "TokenRevocations | None" = None
     readings: tuple[Reading, ...] = ()
 
-    @property
-    def revoke(self) -> Callable[[str, int], Awaitable[int]] | None:
-        """What revokes tokens (`TokenRevocations.revoke`), for HTTP."""
-        return None if self.revocations is None else self.revocations.revoke
-
     def start(self, nursery: trio.Nursery, status: Status) -> None:
         """Start the tasks in a nursery; the gateway is `starting` until each has read what there was."""
         for name, sentence, run, ready in self.readings:
             status.unread[name] = sentence
             nursery.start_soon(run)
             nursery.start_soon(_note_ready, status, name, ready)
+
+    async def wait_read(self) -> None:
+        """Return when all tasks have read what there was."""
+        for *_, ready in self.readings:
+            await ready.wait()
 
 
 async def _note_ready(status: Status, name: str, ready: trio.Event) -> None:

@@ -8,7 +8,6 @@ Where the issuer does not answer, the keys stay in use for a day: that the issue
 """
 
 from collections.abc import Callable
-from functools import partial
 from math import inf
 from time import monotonic
 
@@ -19,7 +18,7 @@ from attrs import define, field
 
 from mesaya_ws.core.access.keys import BadKeyError, Key, key_set
 from mesaya_ws.gateway.answers import ANSWER_SECONDS, BadAnswerError, read_answer
-from mesaya_ws.gateway.guarded_transport import guarded_transport
+from mesaya_ws.gateway.guarded_transport import transport_to
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.runtime.metrics import Metrics
@@ -145,12 +144,5 @@ class PublishedKeys:
         return key_set(document)
 
     async def _client(self) -> httpx.AsyncClient:
-        if self._transport is not None:
-            transport = self._transport()
-        else:
-            context = None
-            if self._url.lower().startswith("https:"):
-                # To read the system's authorities takes 15 ms or more.
-                context = await trio.to_thread.run_sync(partial(httpx.create_ssl_context, trust_env=False))
-            transport = guarded_transport(context)
+        transport = await transport_to(self._url) if self._transport is None else self._transport()
         return httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False, follow_redirects=False)

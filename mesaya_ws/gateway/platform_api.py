@@ -6,7 +6,6 @@ hundred questions a minute, from all who ask; so there are few, and one at a tim
 
 from collections import deque
 from collections.abc import Callable, Collection
-from functools import partial
 from typing import Any
 
 import httpx
@@ -18,7 +17,7 @@ from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.views.backfill import parents_in, records_of
 from mesaya_ws.core.wire.json_text import has_too_many_nodes, read_json
 from mesaya_ws.gateway.answers import ANSWER_SECONDS, BadAnswerError, read_answer
-from mesaya_ws.gateway.guarded_transport import guarded_transport
+from mesaya_ws.gateway.guarded_transport import transport_to
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
@@ -117,13 +116,7 @@ class PlatformApi:
 
     async def _client(self) -> httpx.AsyncClient:
         """Return a client for the waiting requests, with the system's present certificate authorities."""
-        transport = self._transport
-        if transport is None:
-            context = None
-            if self._url.lower().startswith("https:"):
-                # Reading them takes 15 ms or more.
-                context = await trio.to_thread.run_sync(partial(httpx.create_ssl_context, trust_env=False))
-            transport = guarded_transport(context)
+        transport = self._transport or await transport_to(self._url)
         return httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
 
     async def _ask_for_all(self, client: httpx.AsyncClient, is_missing: Callable[[str], bool]) -> None:

@@ -51,7 +51,7 @@ from mesaya_ws.server.websocket.drain import drain
 from mesaya_ws.server.websocket.keepalive import keep_alive
 from mesaya_ws.settings import Settings, followed
 from mesaya_ws.settings.display import fingerprints
-from mesaya_ws.workers.role import Role
+from mesaya_ws.workers.role import Role, WaitPrepared
 
 log = get_logger(__name__)
 
@@ -104,7 +104,7 @@ async def _run(
         services.feed.freshness,
         partial(services.role.render_metrics, render),
         configuration,
-        identities.revoke,
+        None if identities.revocations is None else services.sign_in.revoke,
         (explain_route(settings, services.feed, identities.authentication), services.events.route()),
     )
     async with trio.open_nursery() as clients:
@@ -117,7 +117,9 @@ async def _run(
             bound,
             identities.authentication,
         )
-        await _serve_until_stopped(services, dispatcher, clients, task_status)
+        await _serve_until_stopped(
+            services, partial(_wait_prepared, services, identities), dispatcher, clients, task_status
+        )
     background.cancel_scope.cancel()
 
 
@@ -157,14 +159,24 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(keep_alive, services.registry.connections, services.settings)
 
 
+async def _wait_prepared(services: Services, identities: Identities) -> None:
+    """Return once clients can be served by all that the log held at the start, and tokens can be verified."""
+    await services.live.wait()
+    await identities.wait_read()
+
+
 async def _serve_until_stopped(
-    services: Services, dispatcher: Dispatcher, clients: trio.Nursery, task_status: trio.TaskStatus[int]
+    services: Services,
+    wait_prepared: WaitPrepared,
+    dispatcher: Dispatcher,
+    clients: trio.Nursery,
+    task_status: trio.TaskStatus[int],
 ) -> None:
     """Accept connections, each served in `clients`, until `stopping` is set; then drain (see the module)."""
     settings, role, connections = services.settings, services.role, services.registry.connections
     listeners = await role.listeners(settings)
     accept_scope = trio.CancelScope()
-    clients.start_soon(_accept, role, services.live, listeners, dispatcher, clients, accept_scope)
+    clients.start_soon(_accept, role, wait_prepared, listeners, dispatcher, clients, accept_scope)
     task_status.started(listeners[0].socket.getsockname()[1])
     await services.stopping.wait()
     log.info("draining", connections=len(connections), seconds=settings.drain_seconds)
@@ -180,7 +192,7 @@ async def _serve_until_stopped(
 
 async def _accept(
     role: Role,
-    live: trio.Event,
+    wait_prepared: WaitPrepared,
     listeners: list[trio.SocketListener],
     dispatcher: Dispatcher,
     clients: trio.Nursery,
@@ -188,7 +200,7 @@ async def _accept(
 ) -> None:
     """Accept connections once the role is ready, each served in `clients`, until `scope` is cancelled."""
     with scope:
-        await role.wait_ready(live)
+        await role.wait_ready(wait_prepared)
         host, port, *_ = listeners[0].socket.getsockname()
         log.info("listening", host=host, port=port)
         async with trio.open_nursery() as accepting:

@@ -45,7 +45,10 @@ class SignIn:
         self._revocations = revocations
         self._clock = clock
         self._woken = trio.Event()
-        self._revoked: dict[str, None] = {}  # users who are signed in here, and so as many at most
+        # Users who are signed in here, and so as many at most: whose identities are to be asked about, and are now.
+        self._revoked: dict[str, None] = {}
+        self._ending: dict[str, None] = {}
+        self._ended = trio.Event()
         self._floor = 0
         identities.deadlines.on_earlier = self._wake
         if revocations is not None:
@@ -86,17 +89,28 @@ class SignIn:
             return
         self._wake()
 
+    async def revoke(self, user: str, before: int) -> int:
+        """Revoke tokens (`TokenRevocations.revoke`); return when the identities that came of them have ended here."""
+        assert self._revocations is not None  # noqa: S101 - where no token is verified, none is revoked
+        before = await self._revocations.revoke(user, before)
+        while user in self._revoked or user in self._ending:
+            await self._ended.wait()
+        return before
+
     async def run(self) -> None:
-        """Do what is due when it is, for ever."""
+        """Do what is due when it is, for ever; nothing is revoked (`revoke`) without it."""
         identities, revocations = self._identities, self._revocations
         while True:
             self._woken = trio.Event()
             for _ in identities.run(self._clock()):
                 await trio.lowlevel.checkpoint()
             if self._revoked and revocations is not None:
-                users, self._revoked = self._revoked, {}
-                for _ in identities.revoked(users, revocations.is_revoked, self._clock()):
+                self._ending, self._revoked = self._revoked, {}
+                for _ in identities.revoked(self._ending, revocations.is_revoked, self._clock()):
                     await trio.lowlevel.checkpoint()
+                self._ending = {}
+                self._ended.set()
+                self._ended = trio.Event()
             seconds = min(LONGEST_SLEEP, max(0.0, identities.deadlines.next - self._clock()))
             with trio.move_on_after(seconds):
                 await self._woken.wait()

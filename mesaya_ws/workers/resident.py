@@ -13,7 +13,7 @@ import trio
 
 from mesaya_ws.settings import Settings
 from mesaya_ws.workers.process import Worker
-from mesaya_ws.workers.role import Role
+from mesaya_ws.workers.role import Role, WaitPrepared
 
 Serve = Callable[[Settings, Role], Awaitable[None]]
 """Runs a gateway in its role until it must stop."""
@@ -54,7 +54,7 @@ class ResidentRole(Role):
         sockets = [socket.socket(fileno=os.dup(descriptor)) for descriptor in self._sockets]
         return [trio.SocketListener(trio.socket.from_stdlib_socket(listening)) for listening in sockets]
 
-    async def wait_ready(self, live: trio.Event) -> None:
+    async def wait_ready(self, wait_prepared: WaitPrepared) -> None:
         """Return at once: connections may be accepted from the start."""
         await trio.lowlevel.checkpoint()
         self._worker.on_accepting()

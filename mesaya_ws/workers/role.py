@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import trio
@@ -15,6 +15,9 @@ from mesaya_ws.workers.metrics_files import MetricsDirectory, Render
 log = get_logger(__name__)
 
 STDIN, STDOUT = 0, 1
+
+WaitPrepared = Callable[[], Awaitable[None]]
+"""Returns once a gateway has read what it needs to serve clients as well as one that has been running for long."""
 
 ACCEPTING = b"accepting\n"
 """Written by a worker to its supervisor when it begins to accept connections."""
@@ -34,8 +37,8 @@ class Role:
         """Return the listeners. Raises `OSError` when the address cannot be listened on."""
         return await trio.open_tcp_listeners(settings.port, host=settings.host)
 
-    async def wait_ready(self, live: trio.Event) -> None:
-        """Return when connections may be accepted; `live` is set once the gateway has caught up with the log."""
+    async def wait_ready(self, wait_prepared: WaitPrepared) -> None:
+        """Return when connections may be accepted."""
         await trio.lowlevel.checkpoint()
 
     async def wait_shutdown(self, stopping: trio.Event, everything: trio.CancelScope) -> None:
@@ -62,7 +65,7 @@ class WorkerRole(Role):
     It inherits from the supervisor, as file descriptors: the listening `sockets`; `ready_pipe`, to which it writes that
     it accepts connections; and `parent_pipe`, whose end means that it must stop, or that the supervisor has died. Then
     it stops accepting at once, for its siblings accept. A worker that `relieves` another one accepts only after it has
-    caught up with the log.
+    read all that it needs for clients: others serve them until then.
     """
 
     shares_port = True
@@ -88,10 +91,10 @@ class WorkerRole(Role):
         sockets = [socket.socket(fileno=descriptor) for descriptor in self._sockets]
         return [trio.SocketListener(trio.socket.from_stdlib_socket(listening)) for listening in sockets]
 
-    async def wait_ready(self, live: trio.Event) -> None:
+    async def wait_ready(self, wait_prepared: WaitPrepared) -> None:
         """Return when connections may be accepted, after reporting it to the supervisor."""
         if self._relieves:
-            await live.wait()
+            await wait_prepared()
         await trio.lowlevel.checkpoint()
         with suppress(BrokenPipeError):  # the supervisor has died, which `wait_shutdown` notices
             os.write(self._ready_pipe, ACCEPTING)

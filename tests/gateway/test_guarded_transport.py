@@ -1,12 +1,20 @@
 """However a server answers, nothing of it takes long to parse; the server is a socket that says what it is told to."""
 
+import ssl
 from contextlib import asynccontextmanager
 
+import certifi
 import httpx
 import pytest
 import trio
+import trustme
 
-from mesaya_ws.gateway.guarded_transport import MOST_BLANKS, MOST_HEAD_BYTES, guarded_transport
+from mesaya_ws.gateway.guarded_transport import (
+    MOST_BLANKS,
+    MOST_HEAD_BYTES,
+    guarded_transport,
+    trusted_authorities,
+)
 from tests.timing import Steps
 
 PATIENCE = 20.0
@@ -80,3 +88,19 @@ async def test_a_server_that_is_not_there_is_reported_as_ever():
     async with httpx.AsyncClient(transport=guarded_transport()) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(f"http://127.0.0.1:{port}/")
+
+
+def test_authorities_of_ssl_cert_file_are_trusted(monkeypatch, tmp_path):
+    file = tmp_path / "authority.pem"
+    trustme.CA(organization_name="A company").cert_pem.write_to_path(file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    [authority] = trusted_authorities().get_ca_certs()
+    assert (("organizationName", "A company"),) in authority["subject"]
+
+
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_authorities_of_a_system_without_any_are_mozillas(monkeypatch, tmp_path, has_folder):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path if has_folder else tmp_path / "none"))
+    mozillas = ssl.create_default_context(cafile=certifi.where())
+    assert trusted_authorities().get_ca_certs() == mozillas.get_ca_certs() != []

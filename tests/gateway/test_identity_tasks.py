@@ -33,7 +33,7 @@ async def test_gateway_is_starting_until_revocations_are_read(autojump_clock):
         await trio.sleep(1)
         assert status.ready
         assert isinstance(identities.authentication.authenticate_at_once(token), Identity)
-        await identities.revoke("u1", now * 1000)
+        await identities.revocations.revoke("u1", now * 1000)
         assert identities.authentication.authenticate_at_once(token) == BadToken(Flaw.REVOKED)
         nursery.cancel_scope.cancel()
 

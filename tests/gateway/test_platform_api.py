@@ -296,10 +296,10 @@ async def test_whatever_is_thrown_only_its_question_ends(autojump_clock: MockClo
 
 
 async def test_a_client_that_cannot_be_made_ends_nothing(monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]):
-    def fail(**_: object) -> None:
+    def fail(_: str) -> None:
         raise FileNotFoundError("no authorities")
 
-    monkeypatch.setattr(httpx, "create_ssl_context", fail)
+    monkeypatch.setattr(platform_api, "transport_to", fail)
     monkeypatch.setattr(platform_api, "PAUSE", 0.02)
     async with running("https://127.0.0.1:9/api") as instance:
         await instance.table("t", "s")

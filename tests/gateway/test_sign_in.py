@@ -6,7 +6,7 @@ import trio
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
-from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.identities import ASKED_AT_ONCE, IdentityRules, SessionIdentities
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
 from tests.support.instance import World, ask
@@ -30,8 +30,17 @@ class StubKeys:
 
 
 class StubRevocations:
+    """Revokes without a log: what is revoked is read at once."""
+
     def __init__(self):
         self.revoked, self.floor = set(), 0
+        self.on_revoked = None
+
+    async def revoke(self, user, before):
+        await trio.lowlevel.checkpoint()
+        self.revoked.add(user)
+        self.on_revoked(Revocation(user, before))
+        return before
 
     def is_revoked(self, user, issued_at):
         return user in self.revoked or (issued_at or 0) * 1000 < self.floor
@@ -120,6 +129,20 @@ async def test_revoked_user_is_signed_out_and_others_are_not(autojump_clock, nur
     await trio.testing.wait_all_tasks_blocked()
     assert [each["reason"] for each in session.send_queue.said()] == ["revoked"]
     assert (session.identity, other.identity.user) == (None, "u2")
+
+
+async def test_revocation_is_answered_when_all_identities_of_the_user_have_ended(autojump_clock, nursery):
+    scene = Scene(None)
+    nursery.start_soon(scene.sign_in.run)
+    others = [scene.signed_in("u2") for _ in range(3 * ASKED_AT_ONCE)]
+    sessions = [scene.signed_in() for _ in range(3 * ASKED_AT_ONCE)]
+    nursery.start_soon(scene.sign_in.revoke, "u2", 1)
+    assert await scene.sign_in.revoke("u1", 5) == 5
+    assert {session.identity for session in sessions} == {None}
+    assert {each["reason"] for session in sessions for each in session.send_queue.said()} == {"revoked"}
+    assert await scene.sign_in.revoke("nobody", 5) == 5
+    await trio.testing.wait_all_tasks_blocked()
+    assert {session.identity for session in others} == {None}
 
 
 async def test_when_revocations_are_too_many_everybody_is_asked(autojump_clock, nursery):

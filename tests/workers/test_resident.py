@@ -23,7 +23,7 @@ class Served:
         self.port = listener.socket.getsockname()[1]
         async with listener, trio.open_nursery() as nursery:
             nursery.start_soon(role.wait_shutdown, self.going, nursery.cancel_scope)
-            await role.wait_ready(trio.Event())
+            await role.wait_ready(trio.Event().wait)
             self.begun.set()
             await self.going.wait()
         self.ended.set()

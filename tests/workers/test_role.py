@@ -1,5 +1,6 @@
 """A gateway as one of several workers, in this process; pipes stand for what a worker has of its parent."""
 
+import json
 import os
 import signal
 import socket
@@ -9,12 +10,14 @@ import pytest
 import trio
 import trio.testing
 
+from mesaya_ws.core.platform.topics import REVOCATIONS
 from mesaya_ws.gateway import serve as gateway
 from mesaya_ws.gateway.serve import serve
 from mesaya_ws.settings import Settings
 from mesaya_ws.workers.metrics_files import MetricsDirectory
 from mesaya_ws.workers.role import ACCEPTING, WorkerRole
 from tests.fakes import FakeLog
+from tests.issuer import Issuer
 from tests.server.http.client import read_answer, request
 from tests.support.client import PATIENCE, Client
 from tests.support.wire import handshake
@@ -118,6 +121,31 @@ async def test_worker_that_relieves_accepts_only_after_it_has_caught_up(worker, 
         log.recover()
         assert (await read_answer(stream)).status == 200
         await parent.until_it_accepts()
+
+
+async def test_worker_that_relieves_accepts_only_after_it_has_read_the_keys_of_the_issuer(worker, monkeypatch):
+    monkeypatch.setattr(gateway, "open_revocation_log", lambda settings: FakeLog((REVOCATIONS,)).open())
+    is_asked, may_answer = trio.Event(), trio.Event()
+
+    async def answer(stream):
+        is_asked.set()
+        await may_answer.wait()
+        body = json.dumps({"keys": [Issuer("Ed25519", "k").jwk]}).encode()
+        await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as issuer:
+        issuer.start_soon(trio.serve_listeners, answer, [listener])
+        url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/keys"
+        async with worker(relieves=True, jwt_jwks_url=url) as parent:
+            with trio.fail_after(PATIENCE):
+                await is_asked.wait()
+            with trio.move_on_after(0.1):
+                await parent.until_it_accepts()
+                pytest.fail("it accepts")
+            may_answer.set()
+            await parent.until_it_accepts()
+        issuer.cancel_scope.cancel()
 
 
 async def test_worker_that_relieves_nobody_accepts_at_once(worker, log):
