@@ -7,7 +7,6 @@ request ──▶ a batch of requests, one of each client ──▶ read in a th
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import trio
@@ -15,6 +14,7 @@ from attrs import frozen
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, read_pages
+from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.subscription import Subscription
 from mesaya_ws.gateway.snapshots import between_records
 from mesaya_ws.gateway.state import State
@@ -27,26 +27,9 @@ TRIES = 4
 """How often what is read may be overtaken by the window, where more is published at once than that can hold."""
 
 
-class Reader(Protocol):
-    """Who has history read: a session for its first pages, a delivery for the others."""
-
-    @property
-    def awaits_history(self) -> bool:
-        """Whether there is anything to read."""
-        ...
-
-    def next_history_request(self) -> tuple[Subscription, HistoryRequest | None]:
-        """Return what is to be read next, while it `awaits_history`; None where nothing need be any more."""
-        ...
-
-    def on_history(self, subscription: Subscription, page: HistoryPage | None) -> None:
-        """Take a page, or None if it cannot be read; it is not requested any more."""
-        ...
-
-
 @frozen
 class _Asked:
-    reader: Reader
+    delivery: Delivery
     subscription: Subscription
     request: HistoryRequest | None
 
@@ -58,12 +41,12 @@ class HistoryReader:
         self._state = state
         self._feed = feed
         # Weak: in a long outage many come, wait for a while, and go.
-        self._waiting: WeakKeyDictionary[Reader, None] = WeakKeyDictionary()
+        self._waiting: WeakKeyDictionary[Delivery, None] = WeakKeyDictionary()
         self._requested = trio.Event()
 
-    def request(self, reader: Reader) -> None:
-        """Have all read that `reader` awaits; to repeat that changes nothing."""
-        self._waiting[reader] = None
+    def request(self, delivery: Delivery) -> None:
+        """Have all read that `delivery` awaits; to repeat that changes nothing."""
+        self._waiting[delivery] = None
         self._requested.set()
 
     async def run(self) -> None:
@@ -76,10 +59,10 @@ class HistoryReader:
 
     async def _next_batch(self) -> list[_Asked]:
         batch: list[_Asked] = []
-        for reader in list(self._waiting)[:BATCH]:
-            self._waiting.pop(reader, None)
-            if reader.awaits_history:
-                batch.append(_Asked(reader, *reader.next_history_request()))
+        for delivery in list(self._waiting)[:BATCH]:
+            self._waiting.pop(delivery, None)
+            if delivery.awaits_history:
+                batch.append(_Asked(delivery, *delivery.next_history_request()))
             await trio.lowlevel.checkpoint()  # to check one position may take some milliseconds
         return batch
 
@@ -110,7 +93,7 @@ class HistoryReader:
             pages |= await self._read(missing)
         for number, asked in enumerate(batch):
             await between_records(self._feed)
-            asked.reader.on_history(asked.subscription, pages.get(number))
-            if asked.reader.awaits_history:
-                self._waiting[asked.reader] = None  # after all others
+            asked.delivery.on_history(asked.subscription, pages.get(number))
+            if asked.delivery.awaits_history:
+                self._waiting[asked.delivery] = None  # after all others
             await trio.lowlevel.checkpoint()

@@ -59,8 +59,7 @@ class _SessionServices:
     """What sessions ask of others (`core.session.services.SessionServices`)."""
 
     wait_for_feed: Callable[[Session], None]
-    read_history: Callable[[Session], None]
-    read_page: Callable[[Delivery], None]
+    read_history: Callable[[Delivery], None]
     render_snapshot: Callable[[Delivery], None]
     append: Callable[[Session, Command], None]
     authenticate: Callable[[Session, Auth], Unfinished | None]
@@ -143,7 +142,6 @@ def build(
     sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
     asked = _SessionServices(
         registry.wait_for_feed,
-        history.request,
         history.request,
         partial(_render_snapshot, inboxes, snapshots),
         appends.append,

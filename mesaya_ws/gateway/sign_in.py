@@ -13,6 +13,7 @@ from mesaya_ws.core.access.authentication import Authentication, NoKeys, Unavail
 from mesaya_ws.core.access.bad_token import BadToken
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
+from mesaya_ws.core.session.authenticating import on_authenticated
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.services import Unfinished
 from mesaya_ws.core.session.session import Session
@@ -28,7 +29,7 @@ LONGEST_SLEEP = 10.0
 
 
 class SignIn:
-    """Answers `auth` (`Session.on_authenticated`); while `run` runs, does what is due for the `identities`."""
+    """Answers `auth` (`on_authenticated`); while `run` runs, does what is due for the `identities`."""
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class SignIn:
 
     def _answer(self, session: Session, message: Auth, result: Identity | BadToken | Unavailable | None) -> None:
         # In the task of the connection: its lines in the log name the user from now on.
-        if not session.on_authenticated(message, result, self._clock()):
+        if not on_authenticated(session, message, result, self._clock()):
             self._metrics.violations["connections_per_user"] += 1
         bind_context(user=None if session.identity is None else session.identity.user)
 

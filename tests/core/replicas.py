@@ -8,6 +8,7 @@ from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
+from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.chat import ChatRules
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
@@ -65,7 +66,7 @@ class Replica:
             "c", self.feed, FakeSendQueue(), limits, self.services, identities=self.identities, chat=self.chat
         )
         if user is not None:
-            assert session.identify(Identity(user, roles), 0.0)
+            assert identify(session, Identity(user, roles), 0.0)
         self.sessions.append(session)
         return session
 

@@ -32,7 +32,6 @@ class Readers:
         self.state = FakeState(self.world)
         self.reader = HistoryReader(self.state, self.world.feed)
         self.world.services.read_history = self.reader.request
-        self.world.services.read_page = self.reader.request
         self.start = ask(self.client(), channel=KEPT)[0]["position"]
         nursery.start_soon(self.reader.run)
 
@@ -49,7 +48,7 @@ class Readers:
         for session in sessions:
             assert ask(session, channel=KEPT, position=self.start) == []
         with trio.fail_after(10):
-            while any(session.awaits_history for session in sessions):
+            while any(session.delivery.awaits_history for session in sessions):
                 await trio.lowlevel.checkpoint()
         return sessions
 

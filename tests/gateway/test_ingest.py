@@ -17,6 +17,7 @@ from mesaya_ws.core.log.trouble import Hindrance, Trouble
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Limits, Session
@@ -174,7 +175,7 @@ async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by
     log.says("restaurant.created", "R", ownerId="u")
     log.tell(feed)
     session = Session("c", feed, FakeSendQueue(), Limits(True, 10), FakeServices(), identities=identities)
-    session.identify(Identity("u"), 0)
+    identify(session, Identity("u"), 0)
     ask(session, channel="restaurant:R:reservations")
     records = [
         log.says("reservation.created", "before", timestamp=NOW + 1, restaurantId="R"),

@@ -6,6 +6,7 @@ import trio
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.revocations import Revocation
+from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.identities import ASKED_AT_ONCE, IdentityRules, SessionIdentities
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
@@ -58,7 +59,7 @@ class Scene:
 
     def signed_in(self, user="u1", seconds=1000.0, issued=0.0):
         session = self.world.client()
-        session.identify(Identity(user, (), issued, trio.current_time() + seconds), trio.current_time())
+        identify(session, Identity(user, (), issued, trio.current_time() + seconds), trio.current_time())
         ask(session, channel=f"user:{user}:notifications")
         return session
 

@@ -11,6 +11,7 @@ from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_pages
+from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.state.memory import MemoryState
@@ -59,7 +60,7 @@ class Platform:
         session = Session("c", self.feed, FakeSendQueue(), limits, self.services, identities=self.identities)
         self.sessions.append(session)
         if identity is not None:
-            assert session.identify(identity, self.now / 1000)
+            assert identify(session, identity, self.now / 1000)
         return session
 
     # What the platform's services write
@@ -139,9 +140,9 @@ class Platform:
         feed = a_feed(seconds=inf, max_bytes=1 << 24, parent_timeout=0.0)
         return self.log.tell(feed)
 
-    def read_page(self, reader):
-        """Read what a session, or its delivery, asks for next; return what it is to be answered with."""
-        subscription, request = reader.next_history_request()
+    def read_page(self, session):
+        """Read what a session asks for next; return what it is to be answered with."""
+        subscription, request = session.delivery.next_history_request()
         [page] = [None] if request is None else read_pages(self.store, [request])
         return subscription, page
 
@@ -164,9 +165,8 @@ class Platform:
         for _ in range(100):
             session.send_queue.backlogged = session.send_queue.deferred = False
             session.resume()
-            for reader in (session, session.delivery):
-                if reader.awaits_history:
-                    reader.on_history(*self.read_page(reader))
+            if session.delivery.awaits_history:
+                session.delivery.on_history(*self.read_page(session))
             if session.delivery.to_render is not None:
                 session.delivery.on_rendered(self.rendered(session))
             list(session.retry_waiting())

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.session.authenticating import end_identity, identify
+from mesaya_ws.core.session.rights import ask_again_for_all
 from tests.scenarios.rights import Platform, T, parsed, signed
 
 RESTAURANTS, USERS = ("R", "S"), ("u", "v", "a")
@@ -163,9 +165,8 @@ class Story:
     def read(self):
         """Begin to read what somebody asks for; the answer comes at another time."""
         for client in self.clients:
-            for reader in (client.session, client.session.delivery):
-                if reader.awaits_history:
-                    self.pages.append((reader, *self.platform.read_page(reader)))
+            if client.session.delivery.awaits_history:
+                self.pages.append((client.session.delivery, *self.platform.read_page(client.session)))
             if client.session.delivery.to_render is not None and not self.platform.feed.is_mid_record:
                 self.snapshots.append((client.session, self.platform.rendered(client.session)))
 
@@ -185,14 +186,14 @@ class Story:
         client, now = self.random.choice(self.clients), self.platform.now / 1000
         match self.random.randrange(3):
             case 0:
-                client.session.end_identity("revoked", now)
+                end_identity(client.session, "revoked", now)
             case 1 if client.session.identity is None:
-                client.session.identify(signed(self.random.choice((*USERS, "x"))), now)
+                identify(client.session, signed(self.random.choice((*USERS, "x"))), now)
             case _ if client.session.identity is not None:
                 user = client.session.identity.user
                 roles = self.random.choice([(), ("ADMIN",)])
-                client.session.identify(signed(user, roles, issued=self.random.choice([T, now])), now)
-                client.session.ask_again_for_all()
+                identify(client.session, signed(user, roles, issued=self.random.choice([T, now])), now)
+                ask_again_for_all(client.session)
 
     def step(self):
         for client in self.clients:

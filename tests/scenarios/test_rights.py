@@ -8,6 +8,7 @@ from math import inf
 import pytest
 
 from mesaya_ws.core.recovery.verdict import Unrecoverable
+from mesaya_ws.core.session.authenticating import end_identity, on_authenticated
 from mesaya_ws.core.session.subscription import State
 from mesaya_ws.core.wire.messages import Auth
 from tests.scenarios.rights import Platform, T, parsed, signed
@@ -39,7 +40,7 @@ def reading_history(platform, session, channel, position):
 
 def awaiting_page(platform, session, channel, position):
     reading_history(platform, session, channel, position)
-    session.on_history(*platform.read_page(session))
+    session.delivery.on_history(*platform.read_page(session))
     read_on(session)
 
 
@@ -87,7 +88,7 @@ def token_is_revoked(platform, session):
 
 
 def client_signs_out(platform, session):
-    session.end_identity("signed_out", T)
+    end_identity(session, "signed_out", T)
 
 
 LOSSES = [
@@ -258,11 +259,13 @@ def test_record_that_changes_no_right_asks_nobody(monkeypatch):
     session = platform.client(signed("u"))
     ask(session, channel=RESERVATIONS)
     asked = []
-    monkeypatch.setattr(type(session), "ask_again", lambda *given: asked.append(given))
+    monkeypatch.setattr("mesaya_ws.core.session.identities.ask_again", lambda *given: asked.append(given))
     platform.reservation("R")
     platform.owner("R", "u")
     platform.owner("S", "v")
     assert asked == []
+    platform.owner("R", "v")
+    assert asked == [(session, RESERVATIONS)]
 
 
 def starting():
@@ -289,10 +292,10 @@ def test_subscription_that_waits_for_the_log_outlasts_a_renewal_and_no_sign_out(
     platform = starting()
     session = platform.client(signed("u"))
     ask(session, channel=RESERVATIONS)
-    assert session.on_authenticated(Auth(), signed("u"), T)
+    assert on_authenticated(session, Auth(), signed("u"), T)
     assert [each["type"] for each in session.send_queue.said()] == ["authenticated"]
     assert session.is_waiting_for_feed
-    session.end_identity("signed_out", T)
+    end_identity(session, "signed_out", T)
     assert [each["reason"] for each in session.send_queue.said()] == ["signed_out"]
     platform.log.tell(platform.feed)
     list(session.retry_waiting())

@@ -110,10 +110,7 @@ class FakeServices:
     def wait_for_feed(self, session):
         self.waiting.append(session)
 
-    def read_history(self, session):
-        self.reading.append(session)
-
-    def read_page(self, delivery):
+    def read_history(self, delivery):
         self.reading.append(delivery)
 
     def render_snapshot(self, delivery):
@@ -246,11 +243,10 @@ class KeepingWorld(World):
         self.store.commit(changes)
         history.committed(changes.entries, history.generation, self.store.floors)
 
-    def read(self, reader):
-        """Read all that a session or a delivery awaits."""
-        while reader.awaits_history:
-            subscription, request = reader.next_history_request()
-            reader.on_history(subscription, None if request is None else self.page(request))
+    def read(self, session):
+        """Read the page that a session awaits next."""
+        subscription, request = session.delivery.next_history_request()
+        session.delivery.on_history(subscription, None if request is None else self.page(request))
 
     def page(self, request):
         """Return the page that was requested."""

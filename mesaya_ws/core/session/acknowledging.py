@@ -1,9 +1,11 @@
 """What the people of a restaurant acknowledge: the first of them counts, on all devices."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from mesaya_ws.core.access.channels import parse_channel, restaurant_channel
-from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import Action, may
-from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.acknowledgements import Ack, ack_record
 from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
@@ -12,13 +14,17 @@ from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import Acknowledge, MessageError, encode
 
+if TYPE_CHECKING:
+    from mesaya_ws.core.feed.published import Published
+    from mesaya_ws.core.session.session import Session
 
-def acknowledge(message: Acknowledge, identity: Identity | None, feed: Published) -> Command | bytes:
+
+def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:
     """Return what is to be appended for a client, or the frame of the answer. Raises `MessageError`.
 
     A reservation that is not known is refused as one that is another restaurant's: so nobody finds out what exists.
     """
-    id = message.reservationId
+    id, identity, feed = message.reservationId, session.identity, session.feed
     restaurant = feed.restaurant_of(id)
     channel = None if restaurant is None else parse_channel(restaurant_channel(restaurant, "reservations"))
     if (

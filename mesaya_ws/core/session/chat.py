@@ -9,17 +9,17 @@ The sender is stamped here, from the identity. Everything that is decided here i
 becomes of it, the fold says (`core.interactions.conversation`).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import define, field
 
 from mesaya_ws.core.access.channels import CONVERSATION, Channel, parse_channel
-from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import Action, may
-from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.chat_records import (
     ADMIN,
     GUEST,
@@ -56,6 +56,10 @@ from mesaya_ws.core.wire.messages import (
     encode,
 )
 
+if TYPE_CHECKING:
+    from mesaya_ws.core.feed.published import Published
+    from mesaya_ws.core.session.session import Session
+
 MAX_HISTORY = 100
 """Messages that one answer to `history` holds."""
 
@@ -72,18 +76,20 @@ class ChatRules:
     time_ms: Callable[[], int] = lambda: 0
     limits: SenderLimits = field(factory=SenderLimits)
 
-    def handle(self, message: ChatMessage, identity: Identity | None, feed: Published) -> Command | bytes:
-        """Return what is to be appended for a client, or the frame of the answer. Raises `MessageError`."""
-        return _Request(self, message, identity, feed).handle()
+
+def converse(session: Session, message: ChatMessage) -> Command | bytes:
+    """Return what is to be appended for a client, or the frame of the answer. Raises `MessageError`."""
+    return _Request(session, message).handle()
 
 
 class _Request:
     """One message of a client."""
 
-    def __init__(self, rules: ChatRules, message: ChatMessage, identity: Identity | None, feed: Published) -> None:
-        self.rules = rules
+    def __init__(self, session: Session, message: ChatMessage) -> None:
+        identity, feed = session.identity, session.feed
+        self.rules = session.chat
         self.message = message
-        self.feed = feed
+        self.feed: Published = feed
         channel = parse_channel(message.channel)
         if channel is None or channel.kind is not CONVERSATION:
             raise self.error(codes.BAD_CHANNEL, f"There is no conversation {message.channel[:200]!r}.")

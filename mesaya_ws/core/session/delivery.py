@@ -11,6 +11,7 @@ from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredRe
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.session.conflation import Conflated
+from mesaya_ws.core.session.opening import first_page, open_with_history
 from mesaya_ws.core.session.services import SessionServices
 from mesaya_ws.core.session.subscription import State, Subscription
 from mesaya_ws.core.views.floor_plan import can_conflate
@@ -150,17 +151,24 @@ class Delivery:
 
     @property
     def awaits_history(self) -> bool:
-        """Whether a replay awaits its next page."""
-        return any(each.state is State.AWAITING_PAGE for each in self.unsettled)
+        """Whether a subscription awaits a page of its history: the first, or the next one."""
+        return any(each.awaits_page for each in self.unsettled)
 
-    def next_history_request(self) -> tuple[Subscription, HistoryRequest]:
-        """Return the first subscription whose replay awaits a page, and which."""
-        subscription = next(each for each in self.unsettled if each.state is State.AWAITING_PAGE)
+    def next_history_request(self) -> tuple[Subscription, HistoryRequest | None]:
+        """Return the first subscription that awaits a page, and which; None if that is of no use any more."""
+        subscription = next(each for each in self.unsettled if each.awaits_page)
+        if subscription.state is State.READING_HISTORY:
+            return subscription, first_page(self, subscription)
         return subscription, HistoryRequest(subscription.channel, subscription.next_page, opens=False)
 
     def on_history(self, subscription: Subscription, page: HistoryPage | None) -> None:
-        """Go on with a page that was read, when the send queue has drained; None if it cannot be."""
-        if subscription.state is State.AWAITING_PAGE:
+        """Open a subscription with the page that it awaits, or go on with it when the send queue has drained.
+
+        None if it cannot be read, or need not be any more. Not while the feed `is_mid_record`.
+        """
+        if subscription.state is State.READING_HISTORY:
+            open_with_history(self, subscription, page)
+        elif subscription.state is State.AWAITING_PAGE:
             subscription.supply(page)
             self.send_queue.defer()
 
@@ -201,7 +209,7 @@ class Delivery:
         elif not frames and replay.is_awaited:
             # Not before: pages that clients do not take yet would need memory.
             subscription.await_page()
-            self.services.read_page(self)
+            self.services.read_history(self)
         elif frames:
             subscription.position = position_of(frames[-1])
         if frames:

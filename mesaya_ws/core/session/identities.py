@@ -22,16 +22,15 @@ from typing import TYPE_CHECKING
 from attrs import define, field, frozen
 
 from mesaya_ws.core.access.rights_changes import RightsChange
+from mesaya_ws.core.session.authenticating import end_identity, warn_of_expiry
 from mesaya_ws.core.session.deadlines import Deadlines
 from mesaya_ws.core.session.directory import SessionDirectory
+from mesaya_ws.core.session.rights import ask_again, ask_again_for_all
 from mesaya_ws.core.wire import codes
 
 if TYPE_CHECKING:
     from mesaya_ws.core.access.identity import Identity
     from mesaya_ws.core.session.session import Session
-
-TOKEN_EXPIRED, REVOKED, SIGNED_OUT, RIGHTS_CHANGED = "token_expired", "revoked", "signed_out", "rights_changed"
-"""Why a subscription ends, as `unsubscribed` says it."""
 
 WARNED_BEFORE = (30.0, 90.0)
 """Seconds before the end of a token in which that is announced to the client."""
@@ -118,10 +117,10 @@ class SessionIdentities:
             return
         end = identity.expires_at + self.rules.leeway
         if now >= end:
-            session.end_identity(TOKEN_EXPIRED, now)
+            end_identity(session, codes.TOKEN_EXPIRED, now)
             return
         if now < identity.expires_at:
-            session.warn_of_expiry(now)
+            warn_of_expiry(session, now)
         self.deadlines.set(session, end)
 
     def revoked(
@@ -133,7 +132,7 @@ class SessionIdentities:
             for session in self.directory.sessions_of(user):
                 identity = session.identity
                 if identity is not None and identity.user == user and is_revoked(user, identity.issued_at):
-                    session.end_identity(REVOKED, now)
+                    end_identity(session, codes.REVOKED, now)
                 number += 1
                 if number % ASKED_AT_ONCE == 0:
                     yield
@@ -144,13 +143,13 @@ class SessionIdentities:
         for change in changes:
             for channel in self.directory.all_channels() if change.everybody else change.channels:
                 for session in self.directory.sessions_on(channel):
-                    session.ask_again(channel)
+                    ask_again(session, channel)
                     number += 1
                     if number % ASKED_AT_ONCE == 0:
                         yield
             for user in change.users:
                 for session in self.directory.sessions_of(user):
-                    session.ask_again_for_all()
+                    ask_again_for_all(session)
                     number += 1
                     if number % ASKED_AT_ONCE == 0:
                         yield

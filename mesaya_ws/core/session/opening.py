@@ -1,4 +1,4 @@
-"""How a subscription begins: now, with what its client missed, or later."""
+"""How a subscription begins at its client's request: now, with what it missed, or later; and how the client ends it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,53 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.tally import LOST, RECOVERED
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable
 from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.session.rights import admit, may_become_open, may_see, note_private, unauthorized
+from mesaya_ws.core.session.subscription import Subscription, Wait
+from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.messages import MessageError, Subscribe, Unsubscribe
 
 if TYPE_CHECKING:
+    from mesaya_ws.core.session.delivery import Delivery
     from mesaya_ws.core.session.session import Session
-    from mesaya_ws.core.session.subscription import Subscription, Wait
+
+
+def subscribe(session: Session, message: Subscribe) -> None:
+    """Begin the subscription that a client requests; one to the same channel is replaced. Raises `MessageError`."""
+    name = message.channel
+
+    def error(code: codes.ErrorCode, sentence: str) -> MessageError:
+        return MessageError(code, sentence, id=message.id, channel=name)
+
+    channel = parse_channel(name)
+    if channel is None:
+        raise error(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
+    is_open = may_see(session, channel)
+    if not is_open and not may_become_open(session, channel, message.position):
+        raise unauthorized(name, message.id)
+    replaced, most = session.subscriptions.get(name), session.limits.max_subscriptions
+    if replaced is not None:
+        session.delivery.remove(replaced)
+    elif len(session.subscriptions) >= most:
+        raise error(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
+    subscription = Subscription(channel, session.delivery.unsettled, message, message.position)
+    session.subscriptions[channel.name] = subscription
+    if is_open:
+        note_private(session, channel)
+    open_or_wait(session, subscription, Wait(session.feed.refreshes))
+
+
+def unsubscribe(session: Session, message: Unsubscribe) -> None:
+    """End a subscription, as its client requests. Raises `MessageError` where there is none."""
+    name = message.channel
+    if not session.remove(name):
+        sentence = f"The connection is not subscribed to {name[:200]!r}."
+        raise MessageError(codes.NOT_SUBSCRIBED, sentence, id=message.id, channel=name)
+    session.delivery.send("unsubscribed", channel=name, id=message.id)
 
 
 def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> None:
@@ -34,60 +73,60 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
         _wait_for_feed(session, subscription, wait)
         return
     verdict = None if position is None else feed.check_position(channel, position, wait.since)
-    if not isinstance(verdict, NotReached) and not session.admit(subscription):
+    if not isinstance(verdict, NotReached) and not admit(session, subscription):
         return
     match verdict:
         case None:
-            _begin(session, subscription, None)
+            _begin(session.delivery, subscription, None)
         case Recoverable(vector):
             feed.tally.resumes[RECOVERED, "window"] += 1
             session.delivery.replay(subscription, feed.replay(channel, vector))
         case NeedsHistory():
             subscription.read_history(wait)
-            session.services.read_history(session)
+            session.services.read_history(session.delivery)
         case NotReached():
             # Without its vector, which takes a hundred times the memory of the position that it is read from.
             wait.ahead, wait.checked_at = evolve(verdict, vector={}), feed.refreshes
             _wait_for_feed(session, subscription, wait)
         case Unrecoverable():
-            _begin(session, subscription, verdict)
+            _begin(session.delivery, subscription, verdict)
 
 
-def history_request(session: Session, subscription: Subscription) -> HistoryRequest | None:
-    """Return what is to be read for a subscription of `session`; None if the store cannot help it any more."""
+def first_page(delivery: Delivery, subscription: Subscription) -> HistoryRequest | None:
+    """Return what is to be read for a subscription that is to be opened; None if the store cannot help it any more."""
     channel = subscription.channel
-    match session.feed.check_position(channel, subscription.position or "", since=0):
+    match delivery.feed.check_position(channel, subscription.position or "", since=0):
         case NeedsHistory(vector):
             return HistoryRequest(channel, vector, opens=True)
     return None
 
 
-def open_with_history(session: Session, subscription: Subscription, page: HistoryPage | None) -> None:
-    """Open a subscription of `session` whose first page was read; None if it cannot be.
+def open_with_history(delivery: Delivery, subscription: Subscription, page: HistoryPage | None) -> None:
+    """Open a subscription whose first page was read; None if it cannot be.
 
     Meanwhile, the log may have lost what the client had, or the window what follows the store. Not while the feed
     `is_mid_record`.
     """
-    feed, channel = session.feed, subscription.channel
+    feed, channel = delivery.feed, subscription.channel
     match feed.check_position(channel, subscription.position or "", since=0):
         case Recoverable(vector):
             feed.tally.resumes[RECOVERED, "window"] += 1
-            session.delivery.replay(subscription, feed.replay(channel, vector))
+            delivery.replay(subscription, feed.replay(channel, vector))
         case NeedsHistory() if page is not None and page.is_whole:
             if not page.is_clean:
-                _begin(session, subscription, Unrecoverable.INCONSISTENT_POSITION)
+                _begin(delivery, subscription, Unrecoverable.INCONSISTENT_POSITION)
                 return
             try:
                 replay = feed.replay_stored(channel, page)
             except PositionEvicted:
-                _begin(session, subscription, Unrecoverable.EXPIRED)
+                _begin(delivery, subscription, Unrecoverable.EXPIRED)
                 return
             feed.tally.resumes[RECOVERED, "store"] += 1
-            session.delivery.replay(subscription, replay)
+            delivery.replay(subscription, replay)
         case Unrecoverable() as reason:
-            _begin(session, subscription, reason)
+            _begin(delivery, subscription, reason)
         case _:
-            _begin(session, subscription, Unrecoverable.EXPIRED)
+            _begin(delivery, subscription, Unrecoverable.EXPIRED)
 
 
 def _wait_for_feed(session: Session, subscription: Subscription, wait: Wait) -> None:
@@ -95,13 +134,13 @@ def _wait_for_feed(session: Session, subscription: Subscription, wait: Wait) -> 
     session.services.wait_for_feed(session)
 
 
-def _begin(session: Session, subscription: Subscription, reason: Unrecoverable | None) -> None:
+def _begin(delivery: Delivery, subscription: Subscription, reason: Unrecoverable | None) -> None:
     """Subscribe from now on; with the snapshot, if it was requested, or if what was missed is lost (`reason`)."""
     request = subscription.request
     if reason is not None:
-        session.feed.tally.resumes[LOST, reason] += 1
+        delivery.feed.tally.resumes[LOST, reason] += 1
     if reason is not None or request is None or request.snapshot:
-        session.delivery.send_snapshot(subscription, reason)
+        delivery.send_snapshot(subscription, reason)
     else:
-        session.delivery.answer(subscription, position=session.feed.position(subscription.channel))
-        session.delivery.go_live(subscription)
+        delivery.answer(subscription, position=delivery.feed.position(subscription.channel))
+        delivery.go_live(subscription)

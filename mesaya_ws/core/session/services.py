@@ -52,11 +52,7 @@ class SessionServices(Protocol):
         """Call `session.retry_waiting` whenever the feed has moved on, while it `is_waiting_for_feed`."""
         ...
 
-    def read_history(self, session: Session) -> None:
-        """Read what `session` awaits from the state store, as long as it does; answered by `session.on_history`."""
-        ...
-
-    def read_page(self, delivery: Delivery) -> None:
+    def read_history(self, delivery: Delivery) -> None:
         """Read what `delivery` awaits from the state store, as long as it does; answered by `delivery.on_history`."""
         ...
 
@@ -65,7 +61,7 @@ class SessionServices(Protocol):
         ...
 
     def authenticate(self, session: Session, message: Auth) -> Unfinished | None:
-        """Find out who a client is; answered by `session.on_authenticated`.
+        """Find out who a client is; answered by `authenticating.on_authenticated`.
 
         At once if that can be; else what it returns is to be awaited before another message of the client is received.
         """

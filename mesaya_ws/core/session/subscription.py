@@ -1,4 +1,4 @@
-"""Where one channel of one client is: a state machine, which `opening`, `delivery` and `session` move.
+"""Where one channel of one client is: a state machine, which `opening` and `delivery` move.
 
 | state | what the client has been sent | event → next state |
 |---|---|---|
@@ -152,6 +152,11 @@ class Subscription:
     def is_unanswered(self) -> bool:
         """Whether the client has had no answer because of this service: the feed or the history is waited for."""
         return self.state is State.WAITING_FOR_FEED or self.state is State.READING_HISTORY
+
+    @property
+    def awaits_page(self) -> bool:
+        """Whether a page of its history is to be read from the state store: the first, or the next one."""
+        return self.state is State.READING_HISTORY or self.state is State.AWAITING_PAGE
 
     @property
     def has_begun(self) -> bool:

@@ -136,3 +136,6 @@ ERROR_CODES = {
     )
 }
 """All error codes of answers, by name."""
+
+TOKEN_EXPIRED, REVOKED, SIGNED_OUT, RIGHTS_CHANGED = "token_expired", "revoked", "signed_out", "rights_changed"
+"""Why the service ends a subscription, as `unsubscribed` says it."""

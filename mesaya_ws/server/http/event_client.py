@@ -16,6 +16,7 @@ from attrs import frozen
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.hub import SendQueue
 from mesaya_ws.core.recovery.window import PositionEvicted
+from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
@@ -109,7 +110,7 @@ class EventClient:
         session = self.session
         if identity is None:
             session.identities.connected(session, time())
-        elif not session.identify(identity, time()):
+        elif not identify(session, identity, time()):
             return codes.TOO_MANY_CONNECTIONS
         for channel in self._channels:
             request = {"type": "subscribe", "channel": channel, "snapshot": self._wants_snapshot}

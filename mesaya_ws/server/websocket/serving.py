@@ -12,6 +12,7 @@ from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.hub import SendQueue
+from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
@@ -90,7 +91,7 @@ class WebSocketServer:
                 session.identities.connected(session, time())
             case Identity(user):
                 bind_context(user=user)
-                if not session.identify(caller, time()):
+                if not identify(session, caller, time()):
                     self.metrics.violations["connections_per_user"] += 1
             case BadToken():
                 connection.close(codes.UNAUTHENTICATED)

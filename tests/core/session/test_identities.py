@@ -6,6 +6,7 @@ import pytest
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.session.authenticating import identify, on_authenticated
 from mesaya_ws.core.session.identities import ASKED_AT_ONCE, IdentityRules, SessionIdentities
 from mesaya_ws.core.wire import codes
 from tests.support.instance import CHANNEL, World, ask
@@ -33,7 +34,7 @@ def sign_in(session, result, now=T, **fields):
     assert ask(session, "auth", id="a", **({"token": "x"} | fields)) == []
     asking, message = session.services.authenticating.pop()
     assert asking is session
-    session.on_authenticated(message, result, now)
+    on_authenticated(session, message, result, now)
     return session.send_queue.said()
 
 
@@ -221,14 +222,14 @@ def test_who_signs_in_again_in_time_is_not_closed():
 def test_newest_of_too_many_of_a_user_is_closed_whichever_way_they_came():
     place = world(max_per_user=2)
     first, second, third = (place.client() for _ in range(3))
-    assert first.identify(user(), T)
+    assert identify(first, user(), T)
     sign_in(second, user())
     sign_in(second, user(200))  # renewed: no other one
     assert sign_in(third, user()) == []
     assert (third.send_queue.closed, third.identity) == (codes.TOO_MANY_CONNECTIONS, None)
-    assert not place.client().identify(user(), T)
+    assert not identify(place.client(), user(), T)
     first.leave()
-    assert place.client().identify(user(), T)
+    assert identify(place.client(), user(), T)
 
 
 def test_session_that_has_left_is_known_nowhere():
@@ -268,7 +269,7 @@ def test_what_concerns_many_sessions_is_done_in_steps():
     place = world()
     sessions = [place.client() for _ in range(3 * ASKED_AT_ONCE)]
     for session in sessions:
-        session.identify(user(20), T)
+        identify(session, user(20), T)
         ask(session, channel=OWN)
     assert sum(1 for _ in place.identities.run(T)) == 3
     assert all(orjson.dumps(session.send_queue.said()) for session in sessions)

@@ -218,7 +218,7 @@ def test_client_receives_pending_while_its_history_is_read():
         session.send_pending()
     [answer] = session.send_queue.said()
     assert (answer["type"], answer["channel"]) == ("pending", KEPT)
-    assert session.awaits_history
+    assert session.delivery.awaits_history
 
 
 # Coming back
@@ -280,7 +280,7 @@ def test_any_altered_position_shows_no_other_channel_and_ends_nothing(changes, c
     world.look()
     list(session.retry_waiting())
     messages += session.send_queue.said()
-    assert not session.awaits_history, "reviews have no history"
+    assert not session.delivery.awaits_history, "reviews have no history"
     assert messages or session.is_waiting_for_feed
     assert {message["channel"] for message in messages} <= {CHANNEL}
     assert {message["type"] for message in messages} <= {"subscribed", "snapshot", "review.created"}
@@ -387,6 +387,7 @@ def test_several_channels_are_read_one_after_the_other():
     ask(session, channel=KEPT, position=start)
     ask(session, channel=other, position=start_there)
     world.read(session)
+    world.read(session)
     read_on(session)
     assert reservations(session.send_queue.said()) == ["v1", "v2"]
 
@@ -398,10 +399,10 @@ def test_a_client_that_leaves_during_a_reading_is_sent_nothing():
     world.commit()
     session = world.client(auth=False)
     ask(session, channel=KEPT, position=start)
-    subscription, request = session.next_history_request()
+    subscription, request = session.delivery.next_history_request()
     page = world.page(request)
     ask(session, "unsubscribe", channel=KEPT)
-    session.on_history(subscription, page)
+    session.delivery.on_history(subscription, page)
     assert session.send_queue.said() == []
     assert world.feed.hub.subscriptions == 1, "that of the first client"
 
@@ -412,8 +413,8 @@ def test_what_cannot_be_read_has_expired():
     world.review(1)
     session = world.client(auth=False)
     ask(session, channel=KEPT, position=start)
-    subscription, _ = session.next_history_request()
-    session.on_history(subscription, None)
+    subscription, _ = session.delivery.next_history_request()
+    session.delivery.on_history(subscription, None)
     answer, snapshot = session.send_queue.said()
     assert (answer["recovered"], answer["reason"], snapshot["type"]) == (False, "expired", "snapshot")
 
@@ -438,7 +439,7 @@ def test_a_position_before_the_history_has_expired_at_once():
     session = world.client(auth=False)
     answer, _ = ask(session, channel=KEPT, position=start)
     assert (answer["recovered"], answer["reason"]) == (False, "expired")
-    assert not session.awaits_history
+    assert not session.delivery.awaits_history
 
 
 def test_gap_while_a_page_is_awaited_is_answered_with_the_snapshot():

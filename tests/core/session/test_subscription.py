@@ -119,11 +119,11 @@ def test_subscription_reading_history_ends_with_the_clients_position():
     world.commit()
     session = world.client(auth=False)
     ask(session, channel=KEPT, position=start)
-    subscription, request = session.next_history_request()
+    subscription, request = session.delivery.next_history_request()
     session.end(KEPT, "rights_changed")
     [message] = session.send_queue.said()
     assert (message["type"], message["position"]) == ("unsubscribed", start)
-    session.on_history(subscription, world.page(request))
+    session.delivery.on_history(subscription, world.page(request))
     assert session.send_queue.said() == []
 
 

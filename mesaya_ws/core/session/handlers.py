@@ -1,0 +1,44 @@
+"""What is done with each message of a client: a message has its row here, and its rules in the file of its noun."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mesaya_ws.core.session.acknowledging import acknowledge
+from mesaya_ws.core.session.authenticating import authenticate
+from mesaya_ws.core.session.chat import converse
+from mesaya_ws.core.session.opening import subscribe, unsubscribe
+from mesaya_ws.core.session.services import Command
+from mesaya_ws.core.wire import messages
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.session.session import Session
+
+Handler = Callable[["Session", Any], Command | bytes | None]
+"""Does what a message of a session's client asks for, at once or by the session's services.
+
+Returns the command that the session is to append, or the frame that answers the client, or None, if that has been done
+or is to come. Raises `MessageError` where the answer is an error; then nothing has been done.
+"""
+
+
+def ping(session: Session, message: messages.Ping) -> None:
+    """Answer with how fresh the channels are, and up to where the client has everything."""
+    session.delivery.send("pong", id=message.id, **session.feed.freshness(), positions=session.positions())
+
+
+HANDLERS: Mapping[type[messages.ClientMessage], Handler] = {
+    messages.Subscribe: subscribe,
+    messages.Unsubscribe: unsubscribe,
+    messages.Ping: ping,
+    messages.Auth: authenticate,
+    messages.Publish: converse,
+    messages.Edit: converse,
+    messages.Delete: converse,
+    messages.Read: converse,
+    messages.History: converse,
+    messages.Block: converse,
+    messages.Acknowledge: acknowledge,
+}
+"""By the type of a message (`core.wire.messages.TYPES`), who handles it."""

@@ -1,0 +1,72 @@
+"""What a client has a right to: asked for where a subscription begins, and again whenever a right may have ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mesaya_ws.core.access.rights import Action, is_private, may
+from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.messages import MessageError
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.access.channels import Channel
+    from mesaya_ws.core.session.session import Session
+    from mesaya_ws.core.session.subscription import Subscription
+
+
+def may_see(session: Session, channel: Channel) -> bool:
+    """Return whether the client of `session` may subscribe to a channel now."""
+    return not session.limits.auth or may(session.identity, Action.SUBSCRIBE, channel, session.feed.facts)
+
+
+def may_become_open(session: Session, channel: Channel, position: str | None) -> bool:
+    """Return whether a user may have the right by records that this instance has not read yet.
+
+    There are such records until the feed is live; later, if the client's position says so, which another instance
+    gave it. When they have been read, the right is asked for again.
+    """
+    if session.identity is None:
+        return False
+    if not session.feed.live:
+        return True
+    return position is not None and session.feed.is_ahead(channel, position)
+
+
+def admit(session: Session, subscription: Subscription) -> bool:
+    """Return whether there is a right to a subscription that is about to begin; if not, say so and end it."""
+    request, channel = subscription.request, subscription.channel
+    if may_see(session, channel):
+        note_private(session, channel)
+        return True
+    session.remove(channel.name)
+    session.send_error(unauthorized(channel.name, None if request is None else request.id))
+    return False
+
+
+def note_private(session: Session, channel: Channel) -> None:
+    """Have a subscription found by those who take rights away."""
+    if session.limits.auth and is_private(channel.kind.name):
+        session.identities.directory.subscribed(channel.name, session)
+
+
+def ask_again(session: Session, channel: str, reason: str = codes.RIGHTS_CHANGED) -> None:
+    """End the subscription of `session` to a channel, if its client has no right to it any more.
+
+    Before the feed is live, nobody knows that of a user: the subscription is held, and the right is asked for then.
+    """
+    subscription = session.subscriptions.get(channel)
+    if subscription is None or may_see(session, subscription.channel):
+        return
+    if session.identity is None or session.feed.live:
+        session.end(channel, reason)
+
+
+def ask_again_for_all(session: Session, reason: str = codes.RIGHTS_CHANGED) -> None:
+    """End all subscriptions of `session` to channels that its client has no right to any more."""
+    for name in [name for name, each in session.subscriptions.items() if is_private(each.channel.kind.name)]:
+        ask_again(session, name, reason)
+
+
+def unauthorized(channel: str, id: object) -> MessageError:
+    """Return the error for a channel that is somebody else's; it is the same for one that does not exist."""
+    return MessageError(codes.UNAUTHORIZED, f"The channel {channel!r} is private.", id=id, channel=channel)
