@@ -80,11 +80,11 @@ class RecordProcessor(Published):
         alone = age is Age.PAST or self.window.have_one_order
         stakes: Stakes | None = None
         if isinstance(event, Event):
-            if event.entity in WIDE and is_wide(event, self._projections):
-                self._leftovers.append(self._process_in_steps(record, partition, event, age, alone=alone))
-                return 0
             if event.entity in ENTITIES_OF_FACTS and self.live:
                 stakes = self._stakes(event)
+            if event.entity in WIDE and is_wide(event, self._projections):
+                self._leftovers.append(self._process_in_steps(record, partition, event, age, stakes, alone=alone))
+                return 0
         outcome = process(event, self._projections, alone=alone)
         self._report(record, outcome)
         if outcome.redactions:
@@ -110,13 +110,15 @@ class RecordProcessor(Published):
         return work
 
     def _process_in_steps(
-        self, record: Record, partition: Partition, event: Event, age: Age, *, alone: bool
+        self, record: Record, partition: Partition, event: Event, age: Age, stakes: Stakes | None, *, alone: bool
     ) -> Iterator[None]:
         """Do what `_process` does with an event that `is_wide`, yielding often."""
         outcome = yield from process_in_steps(event, self._projections, alone=alone)
         self._report(record, outcome)
         yield from self._publish_in_steps(record, partition, event, outcome, age)
         yield from self._projections.endings.end_in_steps()
+        if stakes is not None and (change := stakes.changes(self._projections)) is not None:
+            yield from self._change_rights(change)
 
     def _publish_in_steps(
         self, record: Record, partition: Partition, event: Decoded, outcome: Outcome, age: Age

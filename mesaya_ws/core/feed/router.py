@@ -42,7 +42,7 @@ from mesaya_ws.core.views.menus import menu_rule
 from mesaya_ws.core.views.notifications import owner_upgrade_rule, payment_rule, subscription_rule
 from mesaya_ws.core.views.parts import Rule
 from mesaya_ws.core.views.reservations import reservation_rule
-from mesaya_ws.core.views.restaurants import restaurant_rule
+from mesaya_ws.core.views.restaurants import restaurant_rule, restaurant_rule_in_steps, returns_with_much
 from mesaya_ws.core.views.reviews import review_rule
 
 RULES: Mapping[str, Rule] = {
@@ -62,6 +62,8 @@ RULES: Mapping[str, Rule] = {
     "announcement": announcement_rule,
 }
 """The rule for each kind of entity that channels show."""
+
+_RULES_IN_STEPS = {"restaurant": restaurant_rule_in_steps, "object": object_rule_in_steps}
 
 
 def process(event: Decoded, projections: Projections, *, alone: bool = False) -> Outcome:
@@ -105,7 +107,7 @@ def _rejected(event: Rejected) -> Outcome:
     return Outcome((), event.reason, event.detail)
 
 
-WIDE = frozenset({"section", "menu", "object"})
+WIDE = frozenset({"restaurant", "section", "menu", "object"})
 """Entities of which a record can concern much that others have said (see `is_wide`)."""
 
 
@@ -113,6 +115,8 @@ def is_wide(event: Event, projections: Projections) -> bool:
     """Return whether an event about one of the `WIDE` concerns so much that others should run meanwhile."""
     if event.entity == "object":
         return len(projections.entities["section_object"].under("objectId", event.id)) > PARTS_AT_ONCE
+    if event.entity == "restaurant":
+        return returns_with_much(event, projections)
     return imaged_count(event, projections) > PARTS_AT_ONCE
 
 
@@ -125,14 +129,15 @@ def process_in_steps(event: Event, projections: Projections, *, alone: bool = Fa
     before = projections.lookup(event)
     after = projections.apply(event)
 
-    if entity == "object":
-        outcome = yield from object_rule_in_steps(event, before, after, projections)
+    rule_in_steps = _RULES_IN_STEPS.get(entity) if event.what != FOUND else None
+    if rule_in_steps is not None:
+        outcome = yield from rule_in_steps(event, before, after, projections)
     else:
         rule = RULES[entity] if event.what != FOUND else backfill_rule
         outcome = rule(event, before, after, projections)
     if images is not None:
         _add_moved(outcome, event, images, (yield from moved_images_in_steps(images, projections)), projections)
-    if outcome.messages and projections.entities["restaurant"].gone:
+    if outcome.messages and entity != "restaurant" and projections.entities["restaurant"].gone:
         open_ones: list[Message] = []
         for first in range(0, len(outcome.messages), PARTS_AT_ONCE):
             open_ones += _where_open(outcome.messages[first : first + PARTS_AT_ONCE], projections)

@@ -13,13 +13,22 @@ import orjson
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.pieces import in_brackets
-from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.inbox import Latest
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.views.announcements import announcements_state
 from mesaya_ws.core.views.chats import SHOWN, conversation_state, inbox_state
-from mesaya_ws.core.views.contents import LATEST, READ_AT_ONCE, Derived, SnapshotRules, State, Unread, View, count_under
+from mesaya_ws.core.views.contents import (
+    LATEST,
+    READ_AT_ONCE,
+    Contents,
+    Derived,
+    SnapshotRules,
+    State,
+    Unread,
+    View,
+    count_under,
+)
 from mesaya_ws.core.views.floor_plan import plan_size, tables_state
 from mesaya_ws.core.views.images import info_size
 from mesaya_ws.core.views.menus import menu_contents, menu_size
@@ -156,7 +165,7 @@ class _Kind(NamedTuple):
     size: Callable[[View], int]
 
 
-def _contents(contents: Callable[[str, Projections], Mapping[str, list[Data]]]) -> Callable[[View], State]:
+def _contents(contents: Callable[[str, Projections], Contents]) -> Callable[[View], State]:
     return lambda view: dict(contents(view.subject, view.projections))
 
 

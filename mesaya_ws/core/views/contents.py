@@ -1,6 +1,6 @@
 """What a snapshot is made of: the entities that a channel is about, in the shapes of its events."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, tzinfo
 from itertools import chain, islice
 from operator import methodcaller
@@ -54,6 +54,10 @@ class Unread:
 
     entities: list[Data]
     reading: Iterator[int]
+
+
+Contents = Mapping[str, list[Data] | Derived | Unread]
+"""All that belongs to a restaurant on one of its channels, by the names of the lists."""
 
 
 class View(NamedTuple):

@@ -8,7 +8,7 @@ from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps, at_once, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import State, View, alive_under, read_under
+from mesaya_ws.core.views.contents import Contents, State, View, read_under
 from mesaya_ws.core.views.parts import part_rule
 
 
@@ -120,24 +120,19 @@ def object_rule_in_steps(event: Event, before: Before, after: After, projections
     )
 
 
-def plan_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:
-    """Return the sections of a restaurant, and the tables and pieces of furniture that stand in them."""
+def plan_contents(restaurant: str, projections: Projections) -> Contents:
+    """Return the sections of a restaurant, and the tables and pieces of furniture in them, which are to be read."""
     sections = projections.entities["section"].under("restaurantId", restaurant)
     return {
         "sections": list(sections.values()),
-        "tables": alive_under("table", "sectionId", sections, projections),
-        "sectionObjects": alive_under("section_object", "sectionId", sections, projections),
+        "tables": read_under("table", "sectionId", sections, projections),
+        "sectionObjects": read_under("section_object", "sectionId", sections, projections),
     }
 
 
 def tables_state(view: View) -> State:
-    """Return the same, of which what stands in the sections is still to be read."""
-    sections = view.projections.entities["section"].under("restaurantId", view.subject)
-    return {
-        "sections": list(sections.values()),
-        "tables": read_under("table", "sectionId", sections, view.projections),
-        "sectionObjects": read_under("section_object", "sectionId", sections, view.projections),
-    }
+    """Return what a floor plan shows."""
+    return dict(plan_contents(view.subject, view.projections))
 
 
 def plan_size(restaurant: str, projections: Projections, enough: int) -> int:

@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 from mesaya_ws.core.access.channels import restaurant_channel
 from mesaya_ws.core.platform.entities import ENTITIES
-from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Disposition, Event
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Steps
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import Derived, Unread, alive_under, read_under
+from mesaya_ws.core.views.contents import Contents, Derived, read_under
 from mesaya_ws.core.views.floor_plan import plan_size
 from mesaya_ws.core.views.menus import menu_size
 from mesaya_ws.core.views.parts import part_rule
@@ -140,14 +139,9 @@ def moved_images_in_steps(before: ImagesBefore, projections: Projections) -> Ste
     return moved
 
 
-def image_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:
-    """Return the images of a restaurant, and of its parts."""
-    return {"images": alive_under("image", "entityId", _parts_to_search(restaurant, projections), projections)}
-
-
-def unread_images(restaurant: str, projections: Projections) -> Unread:
-    """Return the same images, still to be read."""
-    return read_under("image", "entityId", _parts_to_search(restaurant, projections), projections)
+def image_contents(restaurant: str, projections: Projections) -> Contents:
+    """Return the images of a restaurant, and of its parts, which are to be read."""
+    return {"images": read_under("image", "entityId", _parts_to_search(restaurant, projections), projections)}
 
 
 def info_size(restaurant: str, projections: Projections, enough: int) -> int:

@@ -1,15 +1,14 @@
 """The menus and dishes of a restaurant: their records, and what `:menu` shows."""
 
-from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import alive_under, count_under
+from mesaya_ws.core.views.contents import Contents, alive_under, count_under
 from mesaya_ws.core.views.parts import part_rule
 
 menu_rule = part_rule("menu")
 """The rule for menus, and for dishes."""
 
 
-def menu_contents(restaurant: str, projections: Projections) -> dict[str, list[Data]]:
+def menu_contents(restaurant: str, projections: Projections) -> Contents:
     """Return the menus and dishes of a restaurant."""
     return {
         "menus": alive_under("menu", "restaurantId", (restaurant,), projections),

@@ -12,7 +12,7 @@ from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, out
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.reservation_time import compose_date, is_before, start_of_today
 from mesaya_ws.core.views.acknowledgements import acknowledged
-from mesaya_ws.core.views.contents import Derived, State, View, alive_under
+from mesaya_ws.core.views.contents import Contents, Derived, State, View, alive_under
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
 _KNOWN = frozenset(ENTITIES["reservation"].fields)
@@ -63,7 +63,7 @@ def reservation_rule(event: Event, before: Before, after: After, projections: Pr
     return outcome_of(messages)
 
 
-def reservation_contents(restaurant: str, projections: Projections) -> dict[str, list[Data] | Derived]:
+def reservation_contents(restaurant: str, projections: Projections) -> Contents:
     """Return all reservations of a restaurant, as clients see them."""
     known = alive_under("reservation", "restaurantId", (restaurant,), projections)
     if len(known) > PARTS_AT_ONCE:

@@ -8,17 +8,17 @@ from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import OWNER_REASSIGNED, Event
 from mesaya_ws.core.platform.fields import PRIVATE
-from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, Steps, at_once, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.views.contents import Derived, State, View, alive_under
+from mesaya_ws.core.views.contents import Contents, Derived, State, Unread, View, alive_under
 from mesaya_ws.core.views.floor_plan import plan_contents
-from mesaya_ws.core.views.images import image_contents, unread_images
+from mesaya_ws.core.views.images import image_contents, info_size
 from mesaya_ws.core.views.menus import menu_contents
 from mesaya_ws.core.views.reservations import reservation_contents
 from mesaya_ws.core.views.reviews import review_contents
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
-_CONTENTS: Mapping[str, Callable[[str, Projections], Mapping[str, list[Data] | Derived]]] = {
+_CONTENTS: Mapping[str, Callable[[str, Projections], Contents]] = {
     "tables": plan_contents,
     "menu": menu_contents,
     "reviews": review_contents,
@@ -29,6 +29,21 @@ _CONTENTS: Mapping[str, Callable[[str, Projections], Mapping[str, list[Data] | D
 
 def restaurant_rule(event: Event, before: Before, after: After, projections: Projections) -> Outcome:
     """Return what a restaurant says on its own channels, in the list of all, and to its owners."""
+    return at_once(restaurant_rule_in_steps(event, before, after, projections))
+
+
+def returns_with_much(event: Event, projections: Projections) -> bool:
+    """Return whether an event lets a restaurant be there again, after its end, with many parts."""
+    if event.what == "deleted":
+        newest = projections.entities["restaurant"].newest(event.id)
+        returns = newest is not None and event.at < newest
+    else:
+        returns = not projections.is_open(event.id)
+    return returns and info_size(event.id, projections, PARTS_AT_ONCE) > PARTS_AT_ONCE
+
+
+def restaurant_rule_in_steps(event: Event, before: Before, after: After, projections: Projections) -> Steps[Outcome]:
+    """Do the same as `restaurant_rule`, yielding after some of what comes with a restaurant."""
     id, timestamp = event.id, event.timestamp
     if after.is_late and not after.exists:
         return outcome_of(())
@@ -44,9 +59,9 @@ def restaurant_rule(event: Event, before: Before, after: After, projections: Pro
     for kind in RESTAURANT_KINDS.values() if begins or what == "deleted" else (RESTAURANT_KINDS["info"],):
         suited = shown if is_private(kind.name) else public
         if begins:
-            contents = _CONTENTS[kind.name](id, projections)
+            contents = yield from _read(_CONTENTS[kind.name](id, projections))
             parts += sum(map(_length, contents.values()))
-            suited = suited | dict(contents)
+            suited = suited | contents
         elif (
             what != "deleted"
             and before.data is None
@@ -69,6 +84,18 @@ def restaurant_rule(event: Event, before: Before, after: After, projections: Pro
     return outcome_of(messages, parts=parts)
 
 
+def _read(contents: Contents) -> Steps[dict[str, list[Data] | Derived]]:
+    read: dict[str, list[Data] | Derived] = {}
+    for name, members in contents.items():
+        if isinstance(members, Unread):
+            for _ in members.reading:
+                yield
+            read[name] = members.entities
+        else:
+            read[name] = members
+    return read
+
+
 def _length(members: list[Data] | Derived) -> int:
     return len(members.entities if isinstance(members, Derived) else members)
 
@@ -86,4 +113,4 @@ def info_state(view: View) -> State:
     """Return a restaurant, and the images of it and of its parts."""
     restaurant = view.projections.entities["restaurant"].alive.get(view.subject)
     shown = None if restaurant is None else _public(restaurant)
-    return {"restaurant": shown, "images": unread_images(view.subject, view.projections)}
+    return {"restaurant": shown, **image_contents(view.subject, view.projections)}

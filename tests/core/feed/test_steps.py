@@ -172,9 +172,9 @@ def put(scene, kind, count, parent):
         table.put(f"{kind}{n}", {f"{kind}Id": f"{kind}{n}", field: parents.format(n)})
 
 
-def full_house():
-    """Return a restaurant of 50,000 sections, with a table each, with an image each."""
-    scene, count = Scene().known(("restaurant.created", "r", {"name": "x"})), 50_000
+def full_house(*more):
+    """Return a restaurant of 50,000 sections, with a table each, with an image each, which came after what is said."""
+    scene, count = Scene().known(("restaurant.created", "r", {"name": "x", "ownerId": "o"}), *more), 50_000
     put(scene, "section", count, ("restaurantId", "r"))
     put(scene, "table", count, ("sectionId", "section{}"))
     put(scene, "image", count, ("entityId", "table{}"))
@@ -195,6 +195,25 @@ def snapshot_steps(feed, channel):
 def test_what_a_snapshot_shows_of_fifty_thousand_parents_is_read_in_no_long_step(kind):
     feed, channel = full_house().feed, parse_channel(f"restaurant:r:{kind}")
     assert min(longest(snapshot_steps(feed, channel)) for _ in range(3)) < LONGEST / 2
+
+
+@pytest.mark.slow
+def test_what_comes_with_a_restaurant_of_fifty_thousand_parts_is_read_in_no_long_step():
+    scenes = [full_house(("restaurant.deleted", "r", {})) for _ in range(3)]
+    before = scenes[0].feed.window.serial
+    assert min(longest(scene.steps("restaurant.created", "r", name="x")) for scene in scenes) < LONGEST / 2
+    plan, info = (scenes[0].told(f"restaurant:r:{kind}", before)[0]["data"] for kind in ("tables", "info"))
+    assert [len(plan[name]) for name in ("sections", "tables", "sectionObjects")] == [50_000, 50_000, 0]
+    assert [image["imageId"] for image in info["images"]] == [f"image{n}" for n in range(50_000)]
+
+
+def test_rights_follow_a_restaurant_that_is_there_again_when_all_of_it_has_been_published():
+    scene = reopened(300)
+    changes = scene.feed.rights_changes
+    changes.clear()
+    for _ in scene.steps("restaurant.created", "r", name="x", ownerId="o", timestamp=NOW + 2):
+        assert not changes or scene.told("restaurant:r:info")
+    assert "restaurant:r:reservations" in changes[0].channels
 
 
 def test_a_record_waits_until_the_state_before_it_has_been_read():
