@@ -37,6 +37,12 @@ NOT_QUICK = ("e2e", "faults", "scripts", "security")
 """Folders whose tests start processes, and wait for them."""
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import those folders when the quick tests alone are asked for."""
+    folder = collection_path.relative_to(Path(__file__).parent).parts[:1]
+    return True if config.option.markexpr == "quick" and folder and folder[0] in NOT_QUICK else None
+
+
 STOPWATCHES = {"Steps", "take", "thread_time", "process_time", "longest", "most_calls_in_a_step"}
 """By what tests measure how long something takes, or count its calls, which makes it several times as long."""
 

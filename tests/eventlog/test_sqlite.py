@@ -482,6 +482,7 @@ async def test_several_processes_append_and_are_followed_in_one_order(store: Sql
     }
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_survives_a_killed_writer(store: SqliteStore):
     acknowledged = 0
     async with store.open() as log, following(log) as ear:

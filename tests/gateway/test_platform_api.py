@@ -426,6 +426,7 @@ async def test_a_list_without_pages_or_without_end_is_left(autojump_clock: MockC
     assert len(endless.times) == 7
 
 
+@pytest.mark.slow
 async def test_a_flood_of_unknown_parents_asks_little(autojump_clock: MockClock):
     answers = Answers(lambda request: {"data": []} if "?" in str(request.url) else 404)
     async with running("http://backend", answers) as instance:

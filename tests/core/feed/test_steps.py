@@ -216,6 +216,7 @@ def test_rights_follow_a_restaurant_that_is_there_again_when_all_of_it_has_been_
     assert "restaurant:r:reservations" in changes[0].channels
 
 
+@pytest.mark.slow
 def test_a_record_waits_until_the_state_before_it_has_been_read():
     scene, channel = full_house(), parse_channel("restaurant:r:info")
     snapshot = scene.feed.snapshot(channel)
@@ -229,6 +230,7 @@ def test_a_record_waits_until_the_state_before_it_has_been_read():
     assert [one["data"]["imageId"] for one in scene.told("restaurant:r:info", snapshot.serial)] == ["later"]
 
 
+@pytest.mark.slow
 def test_a_state_that_is_taken_between_records_has_those_before_it_and_no_other():
     scene, count = full_house(), 200
     for n in range(count):
@@ -246,6 +248,7 @@ def test_a_state_that_is_taken_between_records_has_those_before_it_and_no_other(
     assert len(shown) + len(after) == len(shown | after) == count
 
 
+@pytest.mark.slow
 def test_what_is_forgotten_with_a_topic_is_in_the_state_before_that():
     scene = full_house()
     snapshot = scene.feed.snapshot(parse_channel("restaurant:r:info"))
