@@ -15,6 +15,7 @@ from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, decode
 from mesaya_ws.core.platform.fields import PRIVATE
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.rows import encoded, in_order
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
 from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.views.backfill import backfill_rule
@@ -111,6 +112,52 @@ def test_a_rule_changes_nothing_and_says_the_same_again(stream):
         assert rule(event, before, after, projections) == first
         assert (list(projections.rows()), projections.names, len(projections.endings.pending)) == known
         projections.endings.end_all()
+
+
+@given(st.lists(records() | st.sampled_from(TOPICS), max_size=30), st.integers(0, 30), st.sampled_from([1, 2, 3, 1000]))
+def test_rows_that_were_taken_are_those_that_are_known(stream, first, remembered):
+    """By table and id, what was known before and the changes since make up all that is known now, in its order."""
+    projections = Projections(remembered, keep_settled_days=1)
+    follower, rows = None, {}
+    for number, each in enumerate(stream):
+        if number == first:
+            rows, follower = kept(projections), projections.follow_changes()
+        if isinstance(each, str):
+            list(projections.replaced(each))
+        else:
+            process(decode(each), projections)
+            projections.endings.end_all()
+        if follower is not None and number % 3 == 0:
+            take(follower, rows)
+    if follower is not None:
+        take(follower, rows)
+        assert rows == kept(projections)
+        again = Projections(remembered, keep_settled_days=1)
+        for row in in_order((*name, orjson.loads(value)) for name, value in rows.items()):
+            again.load(*row)
+        assert kept(again) == rows
+        for name, table in projections.entities.items():
+            assert list(again.entities[name].alive) == list(table.alive)
+            assert list(again.entities[name].gone) == list(table.gone)
+        check_index(again)
+
+
+def kept(projections):
+    """Return all rows, encoded, by table and id, which name one row each."""
+    rows = list(projections.rows())
+    by_name = {(table, id): encoded(value) for table, id, value in rows}
+    assert len(by_name) == len(rows)
+    return by_name
+
+
+def take(follower, rows):
+    """Take what has changed, as one does who keeps rows by table and id."""
+    for table, changed in follower.take().items():
+        for id, value in changed.items():
+            if value is None:
+                rows.pop((table, id), None)
+            else:
+                rows[table, id] = encoded(value)
 
 
 def check(record, message):

@@ -98,16 +98,17 @@ class Feed(RecordProcessor):
         """
         projections = self._new_projections()
         expired_parents: list[str] = []
-        for piece in pieces:
-            for table, id, value in piece:
-                if table == _EXPIRED_PARENTS:
-                    expired_parents.append(id)
-                    continue
-                try:
-                    projections.load(table, id, value)
-                except ValueError as error:
-                    raise CorruptCheckpointError(str(error)) from error
-            yield
+        with self._tracking.paused():
+            for piece in pieces:
+                for table, id, value in piece:
+                    if table == _EXPIRED_PARENTS:
+                        expired_parents.append(id)
+                        continue
+                    try:
+                        projections.load(table, id, value)
+                    except ValueError as error:
+                        raise CorruptCheckpointError(str(error)) from error
+                yield
         self._projections = projections
         self._merge = self._new_merge(projections)
         self._merge.expired_parents.update(dict.fromkeys(expired_parents))

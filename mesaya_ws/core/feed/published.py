@@ -28,6 +28,7 @@ from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable, first_ahead
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.state.tracking import Follower, Tracking
 from mesaya_ws.core.views.chats import history_of
 from mesaya_ws.core.views.contents import SnapshotRules, State, View
 
@@ -79,6 +80,7 @@ class Published:
         self._now = self._steady = 0
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
+        self._tracking = Tracking()
         self._projections = self._new_projections()
         self._merge = new_merge(self._projections)
         # What is still to be forgotten, published or ended before anything is processed, in this order.
@@ -87,9 +89,17 @@ class Published:
         self._unread: WeakSet[Snapshot] = WeakSet()
 
     def _new_projections(self) -> Projections:
-        projections = Projections(keep_settled_days=self._keep_settled_days)
+        projections = Projections(keep_settled_days=self._keep_settled_days, tracking=self._tracking)
         projections.position_at = self.cursor.position_at
         return projections
+
+    def follow_changes(self) -> Follower:
+        """Return who can take the rows that change from now on; see `Projections.follow_changes`.
+
+        What is restored at the start is none of them. What is taken is as of the record that was processed last, unless
+        the feed `is_mid_record`.
+        """
+        return self._projections.follow_changes()
 
     @property
     def is_mid_record(self) -> bool:

@@ -23,6 +23,7 @@ from attrs import define
 from mesaya_ws.core.interactions.strict import PoisonError, identifier, read_object, whole
 from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.records import NewRecord, Record
+from mesaya_ws.core.state.tracking import Tracking
 
 REMINDERS = 3
 """How often a reservation is announced again; then it rests."""
@@ -109,7 +110,8 @@ _READERS: Mapping[str, Callable[[dict[str, Any]], AckRecord]] = {
 class News:
     """What is known of a reservation: who acknowledged it when, or since when it is open, and how often it was told.
 
-    Times are append times, in ms; `due_at` is when the next reminder's time comes.
+    Times are append times, in ms; `due_at` is when the next reminder's time comes. `place` is the reservation's in the
+    order in which they became known.
     """
 
     known_at: int
@@ -119,6 +121,7 @@ class News:
     reminded: int = 0
     by: str | None = None
     at: int | None = None
+    place: int = -1
 
     @property
     def is_open(self) -> bool:
@@ -127,9 +130,11 @@ class News:
 
 
 class Acknowledgements:
-    """What is known of all reservations, as of the partition's last record."""
+    """What is known of all reservations, as of the partition's last record. What changes is noted in the `tracking`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracking: Tracking | None = None) -> None:
+        self._tracked = (tracking or Tracking()).table("ack")
+        self._next_place = 0
         self._news: dict[str, News] = {}
         self._by_restaurant: dict[str, dict[str, None]] = {}
         self._original: Acknowledgements | None = None
@@ -166,6 +171,8 @@ class Acknowledgements:
                 if news is None or not news.is_open or n != news.reminded + 1 or at < (news.due_at or 0):
                     return None
                 news.reminded, news.due_at = n, at + news.after_ms
+        if self._tracked.rows is not None:
+            self._tracked.note(said.reservation, _row(news))
         return news
 
     def of_restaurant(self, restaurant: str) -> Iterator[tuple[str, News]]:
@@ -173,6 +180,9 @@ class Acknowledgements:
         return ((id, self._news[id]) for id in self._by_restaurant.get(restaurant, ()))
 
     def _put(self, id: str, news: News) -> News:
+        if news.place < 0:
+            news.place = self._next_place
+        self._next_place = max(self._next_place, news.place + 1)
         self._news[id] = news
         self._by_restaurant.setdefault(news.restaurant, {})[id] = None
         return news
@@ -180,11 +190,12 @@ class Acknowledgements:
     def draft(self) -> "Acknowledgements":
         """Return acknowledgements that know the same, for one record that is not to change these."""
         draft = Acknowledgements()
-        draft._original = self
+        draft._original, draft._next_place = self, self._next_place
         return draft
 
     def discard(self) -> Iterator[None]:
         """Forget everything, yielding after some of it."""
+        yield from self._tracked.emptied(self._news)
         while self._news:
             for _ in range(min(FORGOTTEN_AT_ONCE, len(self._news))):
                 self._news.popitem()
@@ -194,7 +205,7 @@ class Acknowledgements:
     def rows(self) -> Iterator[tuple[str, Any]]:
         """Yield what is known, in rows: their ids, and values that JSON can hold."""
         for id, news in self._news.items():
-            yield id, (news.known_at, news.restaurant, news.after_ms, news.due_at, news.reminded, news.by, news.at)
+            yield id, _row(news)
 
     def load(self, id: str, value: Any) -> None:
         """Take in a row. Raises `TypeError` if it is none."""
@@ -206,7 +217,12 @@ class Acknowledgements:
             if at < news.known_at + KEPT and number >= too_many:
                 return
             del self._news[id]
+            self._tracked.note(id, None)
             of_restaurant = self._by_restaurant[news.restaurant]
             del of_restaurant[id]
             if not of_restaurant:
                 del self._by_restaurant[news.restaurant]
+
+
+def _row(news: News) -> tuple[Any, ...]:
+    return news.known_at, news.restaurant, news.after_ms, news.due_at, news.reminded, news.by, news.at, news.place

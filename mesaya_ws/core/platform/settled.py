@@ -10,6 +10,7 @@ from typing import Any
 from mesaya_ws.core.platform.entity import Data, Entity
 from mesaya_ws.core.platform.entity_table import EntityTable
 from mesaya_ws.core.platform.rows import integer_in
+from mesaya_ws.core.state.tracking import Tracking
 
 DAY = 86_400_000
 """In milliseconds."""
@@ -33,9 +34,10 @@ class Settled:
     makes nothing old. Some 100 bytes for each.
     """
 
-    __slots__ = ("_days", "_keep_days", "_last", "_table", "time")
+    __slots__ = ("_days", "_keep_days", "_last", "_table", "_tracked", "time")
 
-    def __init__(self, table: EntityTable, keep_days: int) -> None:
+    def __init__(self, table: EntityTable, keep_days: int, tracking: Tracking | None = None) -> None:
+        self._tracked = (tracking or Tracking()).table("settled")
         self._table = table
         self._keep_days = keep_days
         # By day, since the epoch. They stay in it when another record comes, or none was the last: that is seen later.
@@ -55,9 +57,10 @@ class Settled:
         Nothing is until another day begins.
         """
         reached, self._last = min(timestamp, self._last), timestamp
-        if reached <= self.time:
-            return []
-        has_begun, self.time = reached // DAY > self.time // DAY, reached
+        has_begun = False
+        if reached > self.time:
+            has_begun, self.time = reached // DAY > self.time // DAY, reached
+        self._tracked.note(self._table.entity.name, (self.time, timestamp))
         if not has_begun:
             return []
         first_kept = self._first_kept

@@ -10,6 +10,7 @@ from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.provenance import At
 from mesaya_ws.core.platform.rows import at_in, text_in
 from mesaya_ws.core.platform.topics import topic_of
+from mesaya_ws.core.state.tracking import Tracking
 
 REVIEW = "review"
 """The other source of names, beside `AUTH`: each review has the name of who wrote it."""
@@ -25,12 +26,19 @@ class LoggedRoles(NamedTuple):
 
 
 class Users:
-    """`names` are what users are called, by `auth` or by their reviews, whichever has the latest record."""
+    """`names` are what users are called, by `auth` or by their reviews, whichever has the latest record.
 
-    def __init__(self) -> None:
+    What changes of them is noted in the `tracking`.
+    """
+
+    def __init__(self, tracking: Tracking | None = None) -> None:
+        self._tracking = tracking or Tracking()
         self.names: dict[str, str] = {}
-        self._called: dict[str, Latest[str]] = {AUTH: Latest(), REVIEW: Latest()}
-        self._roles: Latest[list[str]] = Latest()
+        self._called: dict[str, Latest[str]] = {source: self._new_called(source) for source in (AUTH, REVIEW)}
+        self._roles: Latest[list[str]] = Latest(self._tracking.table("roles"))
+
+    def _new_called(self, source: str) -> Latest[str]:
+        return Latest(self._tracking.table(f"called/{source}"))
 
     def draft(self) -> "Users":
         """Return users of whom the same is known, and more can be without changing these; until these change."""
@@ -76,10 +84,12 @@ class Users:
     def replaced(self, topic: str, gone: list[dict[str, Any]]) -> Iterator[None]:
         """Forget what only `topic` has said, yielding often; what is to be emptied afterwards is added to `gone`."""
         if topic == topic_of("auth"):
-            self._roles = Latest()
+            yield from self._roles.discard()
+            self._roles = Latest(self._tracking.table("roles"))
         if (source := _TOPICS.get(topic)) is not None:
+            yield from self._called[source].discard()
             gone.append(self._called[source].entries)
-            self._called[source] = Latest()
+            self._called[source] = self._new_called(source)
             yield from self._recall_names()
 
     def _recall_names(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from mesaya_ws.core.interactions.conversation import AT_LEAST, KEPT, REMEMBERED
 from mesaya_ws.core.interactions.strict import PoisonError
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.state.tracking import Tracking
 
 HERE = ConversationKey("r1", "u1")
 NOW = 1_790_000_000_000
@@ -199,3 +200,45 @@ def test_replica_that_begins_with_rows_of_another_one_ends_as_it_does(records, c
     if len(records) > cut:
         assert orjson.dumps(list(half.rows())) == orjson.dumps(list(whole.rows()))
         assert half.bytes == whole.bytes
+
+
+def kept(chats):
+    """Return all rows by their ids, which name one each."""
+    rows = list(chats.rows())
+    assert len(dict(rows)) == len(rows)
+    return dict(rows)
+
+
+@given(st.lists(st.tuples(RECORDS, st.sampled_from([1, 1, 1, KEPT + 1])), max_size=40), st.integers(0, 40))
+def test_rows_that_were_taken_are_those_that_are_known(records, lost):
+    tracking = Tracking()
+    follower, rows, at = tracking.follow(), {}, NOW
+    chats = Chats(tracking=tracking)
+    for offset, (record, step) in enumerate(records):
+        at += step
+        chats.apply(record, 0, offset, at)
+        if offset == lost:
+            chats.truncate(0, offset // 2)
+        for id, row in follower.take().get("chat", {}).items():
+            rows.pop(id, None)
+            if row is not None:
+                rows[id] = row
+        assert rows == kept(chats)
+    list(chats.discard())
+    assert set(follower.take().get("chat", {}).values()) <= {None}
+    assert not kept(chats)
+
+
+def test_rows_of_former_checkpoints_are_understood():
+    """They had ten messages each, and no places."""
+    chats = Chats()
+    chats.load("erased:u", [0, 1, NOW])
+    chats.load("r1:u1", [0, NOW, 1, [-1, -1], [False, False, False]])
+    message = ["m1", 5, "guest", "u1", "Hola", [], None, NOW, "00", None, None]
+    chats.load("r1:u1:messages", [message, ["m2", 6, *message[2:]]])
+    conversation = chats.get(ConversationKey("r1", "u1"))
+    assert [(each.id, each.offset, each.text) for each in conversation.messages.values()] == [
+        ("m1", 5, "Hola"),
+        ("m2", 6, "Hola"),
+    ]
+    assert chats.is_erased("u", 0, 0, NOW)
