@@ -46,6 +46,14 @@ def test_so_is_the_client_for_browsers(wheel):
 
 
 @pytest.mark.slow
+def test_so_is_all_that_the_console_loads(wheel):
+    folder = ROOT / "mesaya_ws" / "web" / "console"
+    files = {str(path.relative_to(ROOT)) for path in folder.rglob("*") if path.is_file()}
+    assert "mesaya_ws/web/console/index.html" in files
+    assert files <= wheel
+
+
+@pytest.mark.slow
 def test_nothing_else_is(wheel):
     assert {name.split("/")[0].split("-")[0] for name in wheel} == {"mesaya_ws"}
 

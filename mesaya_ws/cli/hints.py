@@ -19,7 +19,8 @@ def hints(settings: Settings, command: str, *, elsewhere: bool) -> Iterator[str]
         yield f"Events come from Kafka at {brokers}; `{command} check` says whether all is well."
     else:
         yield f"Events come from {settings.event_log_file.absolute()}, which is made when it is not there."
-    yield f'When it says "listening", try in other terminals, in {Path.cwd()}:'
+    yield f'When it says "listening", open http://{address}/console in a browser: it shows what happens, as it happens.'
+    yield f"Or try in other terminals, in {Path.cwd()}:"
     yield f"  {command} tail{url} --snapshot global:restaurants"
     if not settings.kafka_brokers:
         yield f"  {command} produce --sample"

@@ -14,6 +14,7 @@ def test_with_the_embedded_log_its_file_and_the_sample_are_named():
     assert "x/mesaya-ws produce --sample" in said
     assert "x/mesaya-ws tail --snapshot" in said
     assert "ws://127.0.0.1:8080/ws" in said
+    assert "open http://127.0.0.1:8080/console in a browser" in said
 
 
 def test_hint_with_kafka_does_not_suggest_the_sample():

@@ -18,7 +18,7 @@ from mesaya_ws.core.wire.origins import may_use
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import CONTENT_TYPE
 from mesaya_ws.runtime.readiness import Status
-from mesaya_ws.server.http.assets import client_routes
+from mesaya_ws.server.http.assets import client_routes, console_routes
 from mesaya_ws.server.http.asyncapi import asyncapi_route
 from mesaya_ws.server.http.broadcast import broadcast_route
 from mesaya_ws.server.http.erase import erase_route
@@ -32,6 +32,17 @@ from mesaya_ws.server.publishing import Publisher
 from mesaya_ws.settings import Settings
 
 NOTHING_SAID: Mapping[str, object] = {}
+
+_PLACES: Mapping[str, str] = {
+    "websocket": "/ws",
+    "events": "/events",
+    "health": "/health",
+    "metrics": "/metrics",
+    "protocol": "/asyncapi.json",
+    "client": "/client/mesaya-ws.js",
+    "console": "/console",
+}
+"""What there is here, for somebody who has just found the service."""
 
 
 def create_app(
@@ -52,6 +63,10 @@ def create_app(
     `more` are the routes that need more of a gateway than is given here.
     """
 
+    async def describe(_: Request) -> Response:
+        auth = "on" if settings.auth else "off"
+        return JSONResponse({"service": "mesaya-ws", "version": __version__, "auth": auth, **_PLACES})
+
     async def show_configuration(request: Request) -> Response:
         if settings.publish_token:
             authorize(request, settings)
@@ -62,7 +77,7 @@ def create_app(
 
     app = Starlette(
         routes=[
-            Route("/", _describe),
+            Route("/", describe),
             Route("/ws", _tell_to_upgrade),
             *health_routes(metrics, status, freshness),
             Route("/metrics", show_metrics),
@@ -72,6 +87,7 @@ def create_app(
             revoke_route(settings, revoke),
             erase_route(settings, publisher),
             *client_routes(),
+            *console_routes(),
             asyncapi_route(),
             *more,
         ],
@@ -112,12 +128,6 @@ class _Pages(CORSMiddleware):
 
     def is_allowed_origin(self, origin: str) -> bool:
         return may_use(origin, "", self.allow_origins, auth=self._auth)
-
-
-async def _describe(_: Request) -> Response:
-    return JSONResponse(
-        {"service": "mesaya-ws", "version": __version__, "websocket": "/ws", "health": "/health", "metrics": "/metrics"}
-    )
 
 
 async def _tell_to_upgrade(_: Request) -> Response:

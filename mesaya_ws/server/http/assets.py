@@ -1,10 +1,13 @@
-"""`/client/…`: the JavaScript client that fits this service, as the package holds it."""
+"""`/client/…` and `/console`: the JavaScript client that fits this service, and its console, as they are packaged."""
 
 import gzip
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from http import HTTPStatus
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import PurePath
+from types import MappingProxyType
 
 from attrs import frozen
 from starlette.requests import Request
@@ -12,10 +15,25 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 _CONTENT_TYPES: Mapping[str, str] = {
-    "mesaya-ws.js": "text/javascript; charset=utf-8",
-    "mesaya-ws.d.ts": "text/plain; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".ts": "text/plain; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
 }
-"""The files of the client, each with its content type; a browser runs no module that has another one."""
+"""By the end of a file's name; a browser runs no module that has another type. Other files are not handed out."""
+
+_CLIENT_FILES = ("mesaya-ws.js", "mesaya-ws.d.ts")
+
+_CONSOLE_HEADERS: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+"""What the console may do: run what comes from here, without a line of script or style in the page, and without a way
+to make HTML of a text. Somebody may have signed in there, so no other page may frame it, or hold on to its window."""
 
 
 @frozen
@@ -26,19 +44,37 @@ class Asset:
     content: bytes
     packed: bytes
     tag: str
+    headers: Mapping[str, str]
 
 
 def client_routes() -> list[Route]:
     """Return `/client/mesaya-ws.js`, and its types beside it."""
     folder = files("mesaya_ws") / "web" / "client"
-    return [
-        _asset_route(f"/client/{name}", _asset((folder / name).read_bytes(), content_type))
-        for name, content_type in _CONTENT_TYPES.items()
-    ]
+    return [_asset_route(f"/client/{name}", _asset(folder / name)) for name in _CLIENT_FILES]
 
 
-def _asset(content: bytes, content_type: str) -> Asset:
-    return Asset(content_type, content, gzip.compress(content, mtime=0), sha256(content).hexdigest()[:32])
+def console_routes() -> list[Route]:
+    """Return `/console`, which is a page, and below it all that the page loads."""
+    folder = files("mesaya_ws") / "web" / "console"
+    routes = [_asset_route("/console", _asset(folder / "index.html", _CONSOLE_HEADERS))]
+    for path, file in _files_in(folder, "/console"):
+        routes.append(_asset_route(path, _asset(file, _CONSOLE_HEADERS)))
+    return routes
+
+
+def _files_in(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+    """Yield the files of a folder that are handed out, each with the path at which that is."""
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.is_dir():
+            yield from _files_in(entry, f"{path}/{entry.name}")
+        elif PurePath(entry.name).suffix in _CONTENT_TYPES:
+            yield f"{path}/{entry.name}", entry
+
+
+def _asset(file: Traversable, headers: Mapping[str, str] = MappingProxyType({})) -> Asset:
+    content = file.read_bytes()
+    content_type = _CONTENT_TYPES[PurePath(file.name).suffix]
+    return Asset(content_type, content, gzip.compress(content, mtime=0), sha256(content).hexdigest()[:32], headers)
 
 
 def _asset_route(path: str, asset: Asset) -> Route:
@@ -57,6 +93,7 @@ def _asset_route(path: str, asset: Asset) -> Route:
             "Cache-Control": "no-cache",
             "Vary": "Accept-Encoding",
             "X-Content-Type-Options": "nosniff",
+            **asset.headers,
         }
         if _is_among(tag, request.headers.get("if-none-match", "")):
             return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)

@@ -16,10 +16,16 @@ async def test_the_root_says_what_this_is_and_where_to_go(service):
     assert answer.json == {
         "service": "mesaya-ws",
         "version": __version__,
+        "auth": "on",
         "websocket": "/ws",
+        "events": "/events",
         "health": "/health",
         "metrics": "/metrics",
+        "protocol": "/asyncapi.json",
+        "client": "/client/mesaya-ws.js",
+        "console": "/console",
     }
+    assert (await Service(auth=False).get("/")).json["auth"] == "off"
 
 
 async def test_metrics_are_those_of_prometheus(service):

@@ -74,3 +74,39 @@ async def test_client_is_not_to_be_written(service):
 )
 async def test_nothing_else_of_the_folder_is_handed_out(service, path):
     assert (await service.get(path)).status == 404
+
+
+CONSOLE = Path(mesaya_ws.__file__).parent / "web" / "console"
+
+
+async def test_console_is_a_page_that_runs_nothing_but_what_comes_from_here(service):
+    for path in ("/console", "/console/index.html"):
+        answer = await service.get(path)
+        assert answer.body == (CONSOLE / "index.html").read_bytes()
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self';")
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_console_has_all_that_its_page_loads_and_nothing_else(service):
+    types = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain"}
+    for file in CONSOLE.rglob("*"):
+        answer = await service.get(f"/console/{file.relative_to(CONSOLE).as_posix()}")
+        if file.suffix in types:
+            assert answer.body == file.read_bytes()
+            assert answer.headers["content-type"].partition(";")[0] == types[file.suffix]
+        elif file.suffix != ".html":
+            assert answer.status == 404
+
+
+async def test_nothing_outside_of_the_console_is_handed_out(service):
+    for path in (
+        "/console/../client/README.md",
+        "/console/%2e%2e/client/package.json",
+        "/console/vendor",
+        "/console/x.js",
+    ):
+        assert (await service.get(f"/console{path}")).status == 404
