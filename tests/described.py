@@ -19,7 +19,8 @@ def problem(message: dict[str, Any]) -> str | None:
     """Return what is wrong with a message that the service has sent; None: nothing."""
     kind = message.get("type", "")
     about, dot, _ = kind.partition(".")
-    validator = _validators().get(f"event.{about}" if dot else kind)
+    names = (f"event.{kind}", f"event.{about}") if dot else (kind,)
+    validator = next((_validators()[name] for name in names if name in _validators()), None)
     if validator is None:
         return f"no message of type {kind!r} is described"
     error = best_match(validator.iter_errors(message))

@@ -725,7 +725,12 @@ class Oracle:
                 sections = [section["sectionId"] for section in of("section")]
                 tables = [table for section in sections for table in self.placed_in("table", section)]
                 objects = [placed for section in sections for placed in self.placed_in("section_object", section)]
-                held = {"sections": of("section"), "tables": [*map(shown, tables)], "sectionObjects": objects}
+                held = {
+                    "sections": of("section"),
+                    "tables": [*map(shown, tables)],
+                    "sectionObjects": objects,
+                    "holds": [],
+                }
             case "restaurant", "reservations":
                 bookings = [now for now in self.known["reservation"].values() if now.get("restaurantId") == subject]
                 held = {"reservations": [shown(self.booking(now)) for now in bookings]}

@@ -1,14 +1,14 @@
 import attrs
 
-from mesaya_ws.core.interactions.topics import ACKS, CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.settings import GROUPS, Settings, followed
 
 
 def test_what_is_followed():
-    assert followed(Settings(kafka_topics=("a", "b"))) == ("a", "b", CHAT, ACKS)
+    assert followed(Settings(kafka_topics=("a", "b"))) == ("a", "b", CHAT, ACKS, HOLDS)
     asking = Settings(kafka_topics=("a", "b"), platform_api_url="http://backend:3000/api/v1")
-    assert followed(asking) == ("a", "b", CHAT, ACKS, PARENTS)
+    assert followed(asking) == ("a", "b", CHAT, ACKS, HOLDS, PARENTS)
 
 
 def test_no_topic_is_followed_twice():
@@ -17,6 +17,7 @@ def test_no_topic_is_followed_twice():
         PARENTS,
         CHAT,
         ACKS,
+        HOLDS,
     )
 
 

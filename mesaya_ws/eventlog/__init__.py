@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 import attrs
 import trio
 
-from mesaya_ws.core.interactions.topics import ACKS, CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.inspection import Inspection
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.platform.topics import PARENTS, REVOCATIONS
@@ -23,9 +23,9 @@ def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
     topics = followed(settings)
     if settings.kafka_brokers:
         # The client takes 0.1 s to import: only those who use it pay for that.
-        from mesaya_ws.eventlog.kafka import ACK_CONFIGS, CHAT_CONFIGS, RETAIN_FOREVER, open_kafka_log
+        from mesaya_ws.eventlog.kafka import ACK_CONFIGS, CHAT_CONFIGS, HOLD_CONFIGS, RETAIN_FOREVER, open_kafka_log
 
-        own = {PARENTS: RETAIN_FOREVER, CHAT: CHAT_CONFIGS, ACKS: ACK_CONFIGS}
+        own = {PARENTS: RETAIN_FOREVER, CHAT: CHAT_CONFIGS, ACKS: ACK_CONFIGS, HOLDS: HOLD_CONFIGS}
         return open_kafka_log(attrs.evolve(settings, kafka_topics=topics), own)
     return open_sqlite_log(settings.event_log_file, topics)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import typed_settings as ts
 
-from mesaya_ws.core.interactions.topics import ACKS, CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.settings.access import AccessSettings
 from mesaya_ws.settings.errors import SettingsError
@@ -56,7 +56,7 @@ GROUPS = {
     "Limits": LimitSettings,
     "Slow and silent clients": SlowClientSettings,
     "Clients that come back": HistorySettings,
-    "Chat and acknowledgements": InteractionSettings,
+    "Chat, holds and acknowledgements": InteractionSettings,
     "The platform": PlatformSettings,
 }
 """The groups in the order of the documentation, by their titles there."""
@@ -78,4 +78,4 @@ def limits_of(settings: Settings) -> dict[str, float]:
 def followed(settings: Settings) -> tuple[str, ...]:
     """Return the topics that are followed: KAFKA_TOPICS, those of interactions, and that of parents if it is used."""
     own = (PARENTS,) if settings.platform_api_url else ()
-    return tuple(dict.fromkeys((*settings.kafka_topics, CHAT, ACKS, *own)))
+    return tuple(dict.fromkeys((*settings.kafka_topics, CHAT, ACKS, HOLDS, *own)))

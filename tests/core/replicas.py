@@ -3,7 +3,7 @@
 import orjson
 
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.interactions.topics import ACKS, CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
@@ -22,7 +22,7 @@ class SharedLog:
     def __init__(self):
         self.now = NOW
         self.records = []
-        self.ends = dict.fromkeys((*TOPICS, CHAT, ACKS), 0)
+        self.ends = dict.fromkeys((*TOPICS, CHAT, ACKS, HOLDS), 0)
 
     def append(self, topic, value, key=None):
         self.now += 1

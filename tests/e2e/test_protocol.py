@@ -81,7 +81,7 @@ def test_a_snapshot_follows_the_answer(client):
         "channel": TABLES,
         "position": answer["position"],
         "complete": False,
-        "data": {"tables": [], "sections": [], "sectionObjects": []},
+        "data": {"tables": [], "sections": [], "sectionObjects": [], "holds": []},
     }
 
 

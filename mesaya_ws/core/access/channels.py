@@ -4,14 +4,14 @@ from functools import lru_cache
 
 from attrs import frozen
 
-from mesaya_ws.core.interactions.topics import ACKS, CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
 
 
 @frozen
 class Kind:
-    """One sort of channel; `topics` are those whose records can become messages on it, that of our own the last.
+    """One sort of channel; `topics` are those whose records can become messages on it, those of our own the last.
 
     It `has_history` if no snapshot makes up for its events: they are kept for days (see `recovery.history`).
     """
@@ -29,11 +29,11 @@ def _kind(name: str, *domains: str, own: tuple[str, ...] = (), has_history: bool
 RESTAURANT_KINDS = {
     kind.name: kind
     for kind in (
-        _kind("reservations", "reservations", "payments", "restaurants", own=(ACKS,), has_history=True),
+        _kind("reservations", "reservations", "payments", "restaurants", own=(ACKS, HOLDS), has_history=True),
         _kind(
             "tables",
             *("tables", "sections", "section-objects", "objects", "restaurants"),
-            own=(PARENTS,),
+            own=(PARENTS, HOLDS),
         ),
         _kind("menu", "menus", "restaurants"),
         _kind("reviews", "reviews", "restaurants"),

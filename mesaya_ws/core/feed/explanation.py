@@ -14,6 +14,8 @@ from mesaya_ws.core.access.rights import RIGHTS, Action, Facts, Relation, may
 from mesaya_ws.core.feed.pieces import data_in_pieces
 from mesaya_ws.core.feed.router import WIDE, is_wide, process
 from mesaya_ws.core.interactions.acknowledgements import AckRecord
+from mesaya_ws.core.interactions.chat_records import ChatRecord
+from mesaya_ws.core.interactions.hold_records import HoldRecord
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Decoded, Disposition, Event, Interaction, Rejected, decode
@@ -88,7 +90,8 @@ def _understood(event: Decoded) -> Explanation | None:
         return None
     if isinstance(event, Interaction):
         id = getattr(event.said, "id", getattr(event.said, "reservation", ""))
-        entity = "acknowledgement" if isinstance(event.said, AckRecord) else "chat"
+        kinds = {AckRecord: "acknowledgement", ChatRecord: "chat", HoldRecord: "hold"}
+        entity = next(name for kind, name in kinds.items() if isinstance(event.said, kind))
         understood: Explanation = {"entity": entity, "event": type(event.said).__name__.lower(), "id": id}
         return understood | {"timestamp": event.timestamp, "fields": event.said._asdict()}
     shown: Explanation = {"entity": event.entity, "event": event.what, "id": event.id, "timestamp": event.timestamp}

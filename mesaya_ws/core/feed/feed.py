@@ -14,7 +14,7 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.intake import gap_item, items_of, merges
 from mesaya_ws.core.feed.record_processor import RecordProcessor
 from mesaya_ws.core.feed.watermark import Watermark
-from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.interactions.topics import CHAT, HOLDS
 from mesaya_ws.core.log.events import (
     Available,
     EpochsBegun,
@@ -193,6 +193,8 @@ class Feed(RecordProcessor):
                 self._merge.truncate(partition, next_offset)
                 if partition.topic == CHAT:
                     self._projections.chats.truncate(partition.number, next_offset)
+                if partition.topic == HOLDS:
+                    self._projections.holds.truncate(next_offset)
                 self._add_gap(partition.topic, Unrecoverable.TOPIC_RECREATED)
                 self._leftovers.append(self.coverage.truncated(partition, next_offset))
 

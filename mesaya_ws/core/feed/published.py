@@ -17,6 +17,8 @@ from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
 from mesaya_ws.core.interactions.conversation import Conversation
+from mesaya_ws.core.interactions.hold_table import HoldTable
+from mesaya_ws.core.log.log_clock import LogClock
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Appended, Partition, Record, Source
 from mesaya_ws.core.platform.projections import Projections
@@ -72,6 +74,8 @@ class Published:
         self.gaps: list[tuple[str, Unrecoverable]] = []
         self.rights_changes: list[RightsChange] = []
         self.tally = Tally()
+        self.log_clock = LogClock()
+        """What time it is for the log, by the records of holds; whoever appends and reads these keeps it."""
         self.written_at_once = WRITTEN_AT_ONCE
         """How many entities of a snapshot are written in one go; more make it large."""
         self._watermark = watermark
@@ -154,6 +158,11 @@ class Published:
     def acks(self) -> Acknowledgements:
         """Which reservations have been acknowledged, as of the record that was processed last."""
         return self._projections.acks
+
+    @property
+    def holds(self) -> HoldTable:
+        """All table holds, as of the record that was processed last."""
+        return self._projections.holds
 
     def restaurant_of(self, reservation: str) -> str | None:
         """Return the restaurant of a reservation; None if nothing is known of it, or it was deleted."""
@@ -316,7 +325,15 @@ class Published:
         return latest(self.window, channel, self.inbox_events, inbox, keep_since, is_in_window=is_in_window)
 
     def _view(self, channel: Channel) -> View:
-        return view_of(channel, self._projections, self.window, self._now, self._rules)
+        log_now = self.log_clock.time(self._steady)
+        return view_of(
+            channel,
+            self._projections,
+            self.window,
+            self._now,
+            self._rules,
+            log_now=self._now if log_now is None else log_now,
+        )
 
     def explain(
         self, record: Record, *, auth: bool, user: Identity | None = None, is_alone: bool = False

@@ -8,6 +8,7 @@ an update, an update with another status is a change of status.
 from collections.abc import Mapping, Sequence
 
 from mesaya_ws.core.interactions.acknowledgements import AckRecord
+from mesaya_ws.core.interactions.chat_records import ChatRecord
 from mesaya_ws.core.platform.entities import IMAGED
 from mesaya_ws.core.platform.envelope import (
     AUTH,
@@ -28,6 +29,7 @@ from mesaya_ws.core.views.announcements import announcement_rule
 from mesaya_ws.core.views.backfill import backfill_rule
 from mesaya_ws.core.views.chats import chat_rule
 from mesaya_ws.core.views.floor_plan import furniture_rule, object_rule, object_rule_in_steps, section_rule
+from mesaya_ws.core.views.holds import hold_rule
 from mesaya_ws.core.views.images import (
     ImagesBefore,
     MovedImages,
@@ -100,7 +102,9 @@ def _interaction(event: Interaction, projections: Projections) -> Outcome:
     said = event.said
     if isinstance(said, AckRecord):
         return ack_rule(said, event, projections)
-    return chat_rule(said, event, projections)
+    if isinstance(said, ChatRecord):
+        return chat_rule(said, event, projections)
+    return hold_rule(said, event, projections)
 
 
 def _rejected(event: Rejected) -> Outcome:

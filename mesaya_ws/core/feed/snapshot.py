@@ -194,22 +194,24 @@ def view_of(
     now: int,
     rules: SnapshotRules,
     inbox: Latest | None = None,
+    log_now: int = 0,
 ) -> View:
-    """Return what the state of a channel is taken of; `now` in milliseconds since the epoch."""
+    """Return what the state of a channel is taken of; `now` in milliseconds since the epoch, and by the log's clock."""
     subject = channel.subject or ""
     # Of a restaurant that is deleted, nothing is published any more of what becomes of its parts.
     if channel.is_of_restaurant and not projections.is_open(subject):
         subject = ""
-    return View(channel, subject, projections, window, now, rules, inbox)
+    return View(channel, subject, projections, window, now, rules, inbox, log_now)
 
 
 def state(channel: Channel, view: View) -> State:
     """Return the state of a channel, in the shapes that its events have.
 
-    `:tables` has all `tables`, `sections` and `sectionObjects`; `:reservations` those of today (in the platform's time
-    zone) and later; `:menu` its `menus` and `dishes`; `:reviews` its `reviews`; `:info` the `restaurant` and the
-    `images` of it and of its parts; conversations their latest `messages`, marks and what is `before`; inboxes the
-    latest `conversations`; `global:restaurants` all `restaurants`; announcements and notifications the latest ones.
+    `:tables` has all `tables`, `sections`, `sectionObjects` and `holds`; `:reservations` those of today (in the
+    platform's time zone) and later; `:menu` its `menus` and `dishes`; `:reviews` its `reviews`; `:info` the
+    `restaurant` and the `images` of it and of its parts; conversations their latest `messages`, marks and what is
+    `before`; inboxes the latest `conversations`; `global:restaurants` all `restaurants`; announcements and
+    notifications the latest ones.
     """
     return _KINDS[channel.kind.name].state(view)
 

@@ -3,14 +3,15 @@
 | `type` | fields |
 |---|---|
 | `claim` | `holdId`, `restaurantId`, `tables`, `from`, `to`, `user`, `lease_ms`, `replica`, `n` |
-| `release` | `holdId`, `by`, `reason` |
+| `release` | `holdId`, `by`, `reason`; one that is abandoned also `replica`, `n` |
 | `attach` | `holdId`, `user`, `replica`, `n` |
 | `detach` | `holdId`, `replica`, `n` |
 | `expire` | `holdId` |
 | `convert` | `holdId`, `reservationId` |
 
 `from` and `to` are ms since 1970, or both null: the table as such. `replica` is a process in one of its lives, and `n`
-a number that it counts up. `by` is the user who releases, or null for the restaurant's staff and for the service.
+a number that it counts up. `by` is the user who releases, or null for the restaurant's staff and for the service. With
+`replica` and `n`, a release takes back the claim, or the attachment, of that number, and nothing that came after it.
 """
 
 from collections.abc import Callable, Mapping
@@ -54,11 +55,16 @@ class Claim(NamedTuple):
 
 
 class Release(NamedTuple):
-    """The hold is to end; `by` is its user, or None for those who may end any."""
+    """The hold is to end; `by` is its user, or None for those who may end any.
+
+    With a `replica`, only if its user is attached through nothing but that replica's number `n`.
+    """
 
     id: str
     by: str | None
     reason: str
+    replica: str | None = None
+    n: int = 0
 
 
 class Attach(NamedTuple):
@@ -114,6 +120,8 @@ def hold_record(said: HoldRecord) -> NewRecord:
             fields |= {"user": said.user, "lease_ms": said.lease_ms, "replica": said.replica, "n": said.n}
         case Release():
             fields |= {"by": said.by, "reason": said.reason}
+            if said.replica is not None:
+                fields |= {"replica": said.replica, "n": said.n}
         case Attach():
             fields |= {"user": said.user, "replica": said.replica, "n": said.n}
         case Detach():
@@ -145,11 +153,20 @@ def _claim(fields: dict[str, Any]) -> Claim:
     )
 
 
+def _release(fields: dict[str, Any]) -> Release:
+    replica = optional_identifier(fields, "replica")
+    return Release(
+        identifier(fields, "holdId"),
+        optional_identifier(fields, "by"),
+        word(fields, "reason", (RELEASED, ABANDONED)),
+        replica,
+        0 if replica is None else whole(fields, "n"),
+    )
+
+
 _READERS: Mapping[str, Callable[[dict[str, Any]], HoldRecord]] = {
     "claim": _claim,
-    "release": lambda fields: Release(
-        identifier(fields, "holdId"), optional_identifier(fields, "by"), word(fields, "reason", (RELEASED, ABANDONED))
-    ),
+    "release": _release,
     "attach": lambda fields: Attach(
         identifier(fields, "holdId"), identifier(fields, "user"), identifier(fields, "replica"), whole(fields, "n")
     ),

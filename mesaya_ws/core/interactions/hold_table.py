@@ -5,12 +5,13 @@ ended (expired): so the table is right without any timer.
 
 | record | while | what follows |
 |---|---|---|
-| `claim` | its id is known | nothing: its asker is answered with the first outcome |
+| `claim` | its id is known | nothing, but for a live hold of the same user `attached[replica] = n`; its asker is answered with the first outcome |
 | `claim` | a live hold of the same user has the same tables and slot | `attached[replica] = n`; that hold is the answer, and lasts no longer than before |
 | `claim` | a live hold overlaps otherwise | refused, by that hold and its `until` |
 | `claim` | the user has two live holds in the restaurant | refused: too many |
 | `claim` | otherwise | live: token = o, until = t + lease (at most 15 min), attached = {replica: n} |
 | `release` | live, and by its user or by staff | ended: released, or abandoned |
+| `release` | live, and it names a replica and n: attached[replica] = n | removed; if none is left, ended |
 | `expire` | live, and t >= until | ended: expired; one that is too early is void |
 | `attach` | live, by its user | `attached[replica] = n` |
 | `detach` | live, and attached[replica] = n | removed; if none is left, ended: disconnected |
@@ -19,28 +20,31 @@ ended (expired): so the table is right without any timer.
 Two holds overlap if they have a table in common, and one has no slot, or the slots intersect. What has ended, and what
 was refused, is remembered until `MEMORY` of the log's time after its `until`.
 
+A claim that is sent again, to any replica, since its answer did not come, attaches its user anew: so the replica that
+was asked first cannot take back what the retry was answered with.
+
 Append times are compared as they are. A broker whose clock is wrong shortens or lengthens the holds of that time,
 equally on all replicas, and never makes two winners.
 """  # noqa: E501 - a table
 
 from collections.abc import Iterator
-from enum import StrEnum
 from itertools import islice
-from typing import NamedTuple
+from typing import Any
 
-from attrs import define, field
-
+from mesaya_ws.core.interactions.hold import Ended, Granted, Hold, Outcome, Refused, Transition
 from mesaya_ws.core.interactions.hold_records import (
     ABANDONED,
     Attach,
     Claim,
     Convert,
     Detach,
-    Expire,
     HoldRecord,
     Release,
     Slot,
 )
+from mesaya_ws.core.interactions.hold_rows import known_of_row, row_of
+from mesaya_ws.core.interactions.live_holds import FORGOTTEN_AT_ONCE, LiveHolds, in_order
+from mesaya_ws.core.state.tracking import Tracking
 
 MAX_LEASE = 15 * 60 * 1000
 """Milliseconds that no hold exceeds, whatever its record says."""
@@ -48,77 +52,40 @@ MAX_LEASE = 15 * 60 * 1000
 MAX_HOLDS_OF_USER = 2
 """Live holds of one user in one restaurant."""
 
+MAX_LIVE = 50_000
+"""Live holds of all; past that, claims are refused as too many until one has ended."""
+
 MEMORY = 10 * 60 * 1000
 """Milliseconds of log time for which ended holds and refused claims are remembered."""
 
 MAX_REMEMBERED = 100_000
 """Ended holds and refused claims; past that, the oldest give way."""
 
-MAX_ATTACHED = 100
-"""Replicas that a hold's user can be connected to; past that, the first one gives way."""
-
 SWEPT_AT_ONCE = 4
 """What one record makes forget at most, more than it can add."""
 
 
-class Ended(StrEnum):
-    """Why a hold has ended."""
-
-    RELEASED = "released"
-    EXPIRED = "expired"
-    DISCONNECTED = "disconnected"
-    RESERVED = "reserved"
-    ABANDONED = "abandoned"
-
-
-@define(eq=False)
-class Hold:
-    """A hold: live, or `ended` for a reason. `until` is ms of the log's time."""
-
-    id: str
-    restaurant: str
-    tables: tuple[str, ...]
-    slot: Slot | None
-    user: str
-    token: int
-    until: int
-    replica: str
-    attached: dict[str, int] = field(factory=dict)
-    ended: Ended | None = None
-
-
-class Granted(NamedTuple):
-    """The claim was granted, or is answered by a hold that the user has already."""
-
-    hold: Hold
-
-
-class Refused(NamedTuple):
-    """The claim was refused: another hold stands until then; or, without one, the user has too many."""
-
-    until: int
-    by: str | None
-
-
-Outcome = Granted | Refused
-
-
-class Transition(NamedTuple):
-    """A hold that has begun, or ended, with this record."""
-
-    hold: Hold
-    ended: Ended | None
-
-
 class HoldTable:
-    """All holds of the partition, as of its last record."""
+    """All holds of the partition, as of its last record; at most `max_live` are live at a time.
 
-    def __init__(self) -> None:
-        self._live: dict[str, dict[str, Hold]] = {}
+    What changes is noted in the `tracking`.
+    """
+
+    def __init__(self, max_live: int = MAX_LIVE, tracking: Tracking | None = None) -> None:
+        self._max_live = max_live
+        self._tracked = (tracking or Tracking()).table("hold")
+        self._next_place = 0
+        self._live = LiveHolds()
         # By hold id, what its first claim came to.
         self._outcomes: dict[str, Outcome] = {}
-        # By hold id, until when it is remembered after it is over; the order in which it was decided.
-        self._over: dict[str, int] = {}
+        # By hold id, until when it is remembered after it is over, and its place in the order of these.
+        self._over: dict[str, tuple[int, int]] = {}
+        # By the id of a hold that has not been loaded yet, the claims that it has answered.
+        self._answers: dict[str, list[str]] = {}
+        self._original: HoldTable | None = None
+
+    def __len__(self) -> int:
+        return len(self._live)
 
     def outcome(self, id: str) -> Outcome | None:
         """Return what the first claim with that id has come to, if it is remembered."""
@@ -126,67 +93,80 @@ class HoldTable:
 
     def live(self, restaurant: str) -> list[Hold]:
         """Return the live holds of a restaurant, the oldest first; some may be due to expire."""
-        return list(self._live.get(restaurant, {}).values())
+        return self._live.of_restaurant(restaurant)
+
+    def of_user(self, user: str) -> list[Hold]:
+        """Return the live holds of a user in all restaurants, the oldest first."""
+        return self._live.of_user(user)
+
+    def in_the_way(self, tables: tuple[str, ...], slot: Slot | None) -> list[Hold]:
+        """Return the live holds that overlap these tables in a slot (None: as such), the oldest first."""
+        return self._live.in_the_way(tables, slot)
 
     def all_live(self) -> Iterator[Hold]:
-        """Iterate over all live holds."""
-        for holds in self._live.values():
-            yield from holds.values()
+        """Iterate over all live holds, the oldest first."""
+        return iter(self._live)
 
     def apply(self, said: HoldRecord, offset: int, at: int) -> list[Transition]:
         """Apply a record that was appended `at` some time (ms); return what has begun and ended, in this order."""
+        if self._original is not None:
+            self._take(said, self._original)
         self._sweep(at)
         transitions = [self._end(hold, Ended.EXPIRED) for hold in self._touched(said) if at >= hold.until]
         if isinstance(said, Claim):
             begun = self._claim(said, offset, at)
             return transitions if begun is None else [*transitions, begun]
-        hold = self._get(said.id)
+        hold = self._live_of(said.id)
         if hold is None:
             return transitions
-        match said:
-            case Release(_, by, reason) if by is None or by == hold.user:
-                transitions.append(self._end(hold, Ended.ABANDONED if reason == ABANDONED else Ended.RELEASED))
-            case Attach(_, user, replica, n) if user == hold.user:
-                _attach(hold, replica, n)
-            case Detach(_, replica, n) if hold.attached.get(replica) == n:
-                del hold.attached[replica]
-                if not hold.attached:
-                    transitions.append(self._end(hold, Ended.DISCONNECTED))
-            case Convert():
-                transitions.append(self._end(hold, Ended.RESERVED))
-            case Expire() | _:
-                pass  # it has ended above, or it was too early
+        if (ended := _ending(said, hold)) is not None:
+            return [*transitions, self._end(hold, ended)]
+        self._note(hold.id)
         return transitions
 
     def _touched(self, said: HoldRecord) -> list[Hold]:
-        """Return the live holds that a record can touch: that of its id; of a claim, all of the restaurant."""
-        if isinstance(said, Claim):
-            return self.live(said.restaurant)
-        hold = self._get(said.id)
-        return [] if hold is None else [hold]
+        """Return the live holds that a record can touch: that of its id; of a claim, what decides on it, too."""
+        own = self._live_of(said.id)
+        if not isinstance(said, Claim):
+            return [] if own is None else [own]
+        touched = [*self._live.in_the_way(said.tables, said.slot), *self._of_user_in(said.user, said.restaurant)]
+        if own is not None:
+            touched.append(own)
+        return in_order({hold.id: hold for hold in touched}.values())
 
-    def _get(self, id: str) -> Hold | None:
+    def _of_user_in(self, user: str, restaurant: str) -> list[Hold]:
+        return [hold for hold in self._live.of_user(user) if hold.restaurant == restaurant]
+
+    def _live_of(self, id: str) -> Hold | None:
         outcome = self._outcomes.get(id)
         return outcome.hold if isinstance(outcome, Granted) and outcome.hold.ended is None else None
 
     def _claim(self, claim: Claim, offset: int, at: int) -> Transition | None:
         if claim.id in self._outcomes:
+            known = self._live_of(claim.id)
+            if known is not None and known.user == claim.user:
+                known.attach(claim.replica, claim.n)
+                self._note(known.id)
             return None
-        live = self._live.get(claim.restaurant, {}).values()
-        lapping = [hold for hold in live if _overlap(hold, claim)]
+        lapping = self._live.in_the_way(claim.tables, claim.slot)
         for hold in lapping:
-            if (hold.user, hold.tables, hold.slot) == (claim.user, claim.tables, claim.slot):
-                _attach(hold, claim.replica, claim.n)
-                self._outcomes[claim.id] = Granted(hold)
-                self._over[claim.id] = hold.until + MEMORY
+            if hold.is_same(claim):
+                hold.attach(claim.replica, claim.n)
+                self._note(hold.id)
+                self._remember(claim.id, Granted(hold), hold.until)
                 return None
+        until = at + min(claim.lease_ms, MAX_LEASE)
         if lapping:
             self._refuse(claim, Refused(max(hold.until for hold in lapping), lapping[0].id))
             return None
-        own = [hold.until for hold in live if hold.user == claim.user]
+        own = [hold.until for hold in self._of_user_in(claim.user, claim.restaurant)]
         if len(own) >= MAX_HOLDS_OF_USER:
             self._refuse(claim, Refused(min(own), None))
             return None
+        if len(self._live) >= self._max_live:
+            self._refuse(claim, Refused(until, None))
+            return None
+        attached = {claim.replica: claim.n}
         hold = Hold(
             claim.id,
             claim.restaurant,
@@ -194,47 +174,144 @@ class HoldTable:
             claim.slot,
             claim.user,
             offset,
-            at + min(claim.lease_ms, MAX_LEASE),
+            until,
             claim.replica,
-            {claim.replica: claim.n},
+            attached,
         )
-        self._outcomes[claim.id] = Granted(hold)
-        self._live.setdefault(claim.restaurant, {})[claim.id] = hold
+        self._put(hold)
+        self._note(hold.id)
         return Transition(hold, None)
 
+    def _put(self, hold: Hold) -> None:
+        """Take in a live hold."""
+        if hold.place < 0:
+            hold.place = self._take_place()
+        self._outcomes[hold.id] = Granted(hold)
+        self._live.put(hold)
+
     def _refuse(self, claim: Claim, refused: Refused) -> None:
-        self._outcomes[claim.id] = refused
-        self._over[claim.id] = refused.until + MEMORY
+        self._remember(claim.id, refused, refused.until)
+
+    def _remember(self, id: str, outcome: Outcome, until: int) -> None:
+        """Note what a claim came to that is over, or is no hold of its own."""
+        self._outcomes[id] = outcome
+        self._over[id] = until + MEMORY, self._take_place()
+        self._note(id)
+
+    def _take_place(self) -> int:
+        self._next_place += 1
+        return self._next_place - 1
+
+    def _note(self, id: str) -> None:
+        """Note that what is known of a claim is as it is now."""
+        if self._tracked.rows is not None:
+            self._tracked.note(id, self._row(id))
+
+    def _row(self, id: str) -> tuple[Any, ...]:
+        over, place = self._over.get(id, (None, -1))
+        outcome = self._outcomes[id]
+        if over is None and isinstance(outcome, Granted):
+            place = outcome.hold.place
+        return row_of(id, outcome, over, place)
 
     def _end(self, hold: Hold, ended: Ended) -> Transition:
         hold.ended = ended
         hold.attached.clear()
-        holds = self._live[hold.restaurant]
-        del holds[hold.id]
-        if not holds:
-            del self._live[hold.restaurant]
-        self._over[hold.id] = hold.until + MEMORY
+        self._live.remove(hold)
+        self._remember(hold.id, Granted(hold), hold.until)
         return Transition(hold, ended)
 
     def _sweep(self, at: int) -> None:
         """Forget what is over for long enough, or too much, a little with each record."""
         too_many = max(0, len(self._over) - MAX_REMEMBERED)
-        for number, (id, until) in enumerate(list(islice(self._over.items(), SWEPT_AT_ONCE))):
+        for number, (id, (until, _)) in enumerate(list(islice(self._over.items(), SWEPT_AT_ONCE))):
             if at < until and number >= too_many:
                 return
-            del self._over[id], self._outcomes[id]
+            self._forget(id)
+
+    def _forget(self, id: str) -> None:
+        del self._over[id], self._outcomes[id]
+        self._tracked.note(id, None)
+
+    # What the projections ask of it
+
+    def draft(self) -> "HoldTable":
+        """Return a table that knows the same, for one record that is not to change this one."""
+        draft = HoldTable(self._max_live)
+        draft._original, draft._next_place = self, self._next_place
+        return draft
+
+    def _take(self, said: HoldRecord, original: "HoldTable") -> None:
+        """Take over what a record can touch."""
+        outcome = original.outcome(said.id)
+        if outcome is not None:
+            self._outcomes[said.id] = outcome
+            self._over[said.id] = original._over.get(said.id, (1 << 60, -1))
+        for hold in original._touched(said):
+            copy = hold.copy()
+            self._put(copy)
+            if isinstance(outcome, Granted) and outcome.hold is hold:
+                self._outcomes[said.id] = Granted(copy)
+
+    def truncate(self, next_offset: int) -> None:
+        """Forget the holds whose claims the log has lost: other records have those offsets now."""
+        for hold in [each for each in self._live if each.token >= next_offset]:
+            self._end(hold, Ended.EXPIRED)
+        for id, outcome in list(self._outcomes.items()):
+            if isinstance(outcome, Granted) and outcome.hold.token >= next_offset:
+                self._forget(id)
+
+    def discard(self) -> Iterator[None]:
+        """Forget everything, yielding after some of it."""
+        yield from self._tracked.emptied(self._outcomes)
+        yield from self._live.discard()
+        for known in (self._outcomes, self._over):
+            while known:
+                for _ in range(min(FORGOTTEN_AT_ONCE, len(known))):
+                    known.popitem()
+                yield
+
+    def rows(self) -> Iterator[tuple[str, Any]]:
+        """Yield what is known, in rows: their ids, and values that JSON can hold."""
+        for id in (*(hold.id for hold in self._live), *self._over):
+            yield id, self._row(id)
+
+    def load(self, id: str, value: Any) -> None:
+        """Take in a row; those of what is live, and the others, in their order. Raises `ValueError` if it is none."""
+        try:
+            outcome, over, place = known_of_row(id, value)
+        except TypeError as error:
+            raise ValueError(f"no row of a hold: {error}") from error
+        self._next_place = max(self._next_place, place + 1)
+        if isinstance(outcome, str):
+            known = self._outcomes.get(outcome)
+            if known is None:
+                self._answers.setdefault(outcome, []).append(id)
+            outcome = known or Refused(0, None)
+        if over is not None:
+            self._over[id] = over, place
+            self._outcomes[id] = outcome
+        elif isinstance(outcome, Granted):
+            outcome.hold.place = place
+            self._put(outcome.hold)
+        for answered in self._answers.pop(id, ()):
+            self._outcomes[answered] = outcome
+        self._note(id)
 
 
-def _attach(hold: Hold, replica: str, n: int) -> None:
-    hold.attached.pop(replica, None)
-    hold.attached[replica] = n
-    if len(hold.attached) > MAX_ATTACHED:
-        del hold.attached[next(iter(hold.attached))]
+def _ending(said: HoldRecord, hold: Hold) -> Ended | None:
+    """Apply a record to the live hold that it names; return why the hold ends with it, None if it does not.
 
-
-def _overlap(hold: Hold, claim: Claim) -> bool:
-    if hold.tables != claim.tables and not set(hold.tables) & set(claim.tables):
-        return False
-    if hold.slot is None or claim.slot is None:
-        return True
-    return hold.slot.start < claim.slot.end and claim.slot.start < hold.slot.end
+    `expire` is void here: a hold whose time has come has ended before.
+    """
+    match said:
+        case Release(_, by, reason, replica, n) if by is None or by == hold.user:
+            if replica is None or hold.detach(replica, n):
+                return Ended.ABANDONED if reason == ABANDONED else Ended.RELEASED
+        case Attach(_, user, replica, n) if user == hold.user:
+            hold.attach(replica, n)
+        case Detach(_, replica, n) if hold.detach(replica, n):
+            return Ended.DISCONNECTED
+        case Convert():
+            return Ended.RESERVED
+    return None

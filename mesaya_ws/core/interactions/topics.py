@@ -12,5 +12,8 @@ PRESENCE = "mesaya-ws.presence"
 ACKS = "mesaya-ws.acks"
 """Topic of our own, of one partition: which reservations have been acknowledged."""
 
-APPEND_TIMES = frozenset({CHAT, ACKS})
+APPEND_TIMES = frozenset({CHAT, ACKS, HOLDS})
 """The topics whose records' append times decide: producers' times are refused."""
+
+JUDGED_ALONE = frozenset({ACKS, HOLDS})
+"""Those of them of which one partition decides: with several, each could have a winner."""

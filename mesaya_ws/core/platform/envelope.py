@@ -1,7 +1,7 @@
 """The envelopes of the log's records: bytes that anybody may have produced, and what they say, or why nothing."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -11,8 +11,9 @@ from attrs import define
 
 from mesaya_ws.core.interactions.acknowledgements import AckRecord, read_ack_record
 from mesaya_ws.core.interactions.chat_records import ChatRecord, read_chat_record
+from mesaya_ws.core.interactions.hold_records import HoldRecord, read_hold_record
 from mesaya_ws.core.interactions.strict import PoisonError
-from mesaya_ws.core.interactions.topics import ACKS, CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.records import Record, TooLarge
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data, Dropped, Entity
@@ -90,7 +91,7 @@ class Event:
 class Interaction(NamedTuple):
     """A record of what clients bring in (see `core.interactions`); `timestamp` and `at` are as of an `Event`."""
 
-    said: ChatRecord | AckRecord
+    said: ChatRecord | AckRecord | HoldRecord
     timestamp: str
     at: At
 
@@ -190,7 +191,7 @@ def _subject(
     """Return the kind of entity that a record is about, its data, and what happened to it: in either envelope."""
     topic = record.topic
     entities = OF_TOPIC.get(topic)
-    if topic in (CHAT, ACKS):
+    if topic in _READERS:
         return _interaction(record)
     if entities is None:
         return Rejected(Disposition.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
@@ -215,9 +216,16 @@ def _subject(
     return entity, data, what
 
 
+_READERS: Mapping[str, Callable[[Record], ChatRecord | AckRecord | HoldRecord]] = {
+    CHAT: read_chat_record,
+    ACKS: read_ack_record,
+    HOLDS: read_hold_record,
+}
+
+
 def _interaction(record: Record) -> Interaction | Rejected:
     try:
-        said = read_chat_record(record) if record.topic == CHAT else read_ack_record(record)
+        said = _READERS[record.topic](record)
     except PoisonError as error:
         return Rejected(Disposition.BAD_FIELD, f"It is skipped: {error}.")
     at = record.timestamp, record.partition, record.offset

@@ -5,7 +5,8 @@ from typing import Any
 
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
-from mesaya_ws.core.interactions.topics import ACKS, CHAT
+from mesaya_ws.core.interactions.hold_table import HoldTable
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.change import After, Backfilled, Before
 from mesaya_ws.core.platform.emptying import empty
@@ -54,6 +55,7 @@ class Projections:
         self._announcements = Ranking()
         self.chats = Chats(tracking=tracking)
         self.acks = Acknowledgements(tracking)
+        self.holds = HoldTable(tracking=tracking)
         self.position_at: PositionAt = lambda channel, kind, partition, next_offset: ""
         """Writes a place in one partition as a position of a channel; whoever owns the projections sets it."""
         self._remembered = remembered
@@ -79,7 +81,8 @@ class Projections:
         """
         draft = Projections(self._remembered)
         draft.entities = {name: table.draft() for name, table in self.entities.items()}
-        draft.chats, draft.acks, draft.position_at = self.chats.draft(), self.acks.draft(), self.position_at
+        draft.chats, draft.acks, draft.holds = self.chats.draft(), self.acks.draft(), self.holds.draft()
+        draft.position_at = self.position_at
         draft._connect(self.users.draft(), self.owners.draft(draft.entities))
         return draft
 
@@ -189,6 +192,8 @@ class Projections:
             yield "chat", id, row
         for id, row in self.acks.rows():
             yield "ack", id, row
+        for id, row in self.holds.rows():
+            yield "hold", id, row
 
     def _latest(self) -> dict[str, Latest[Any]]:
         return {**self.users.latest(), "assigned": self.owners.assigned}
@@ -208,6 +213,8 @@ class Projections:
                     self._settled[id].load(value)
             elif table == "ack":
                 self.acks.load(id, value)
+            elif table == "hold":
+                self.holds.load(id, value)
             elif table == "chat":
                 self.chats.load(id, value)
             elif table == "found_owner":
@@ -249,6 +256,8 @@ class Projections:
             yield from self.chats.discard()
         if topic == ACKS:
             yield from self.acks.discard()
+        if topic == HOLDS:
+            yield from self.holds.discard()
         yield from self.users.replaced(topic, gone)
         yield from announced.discard()
         yield from empty(*gone)

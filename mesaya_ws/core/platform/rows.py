@@ -15,7 +15,7 @@ Row = tuple[str, str, Any]
 """Table, id, and a value of JSON. The order of a table's rows is part of it; where it matters, the value ends with the
 place of the row, a number."""
 
-_PLACED = frozenset({"alive", "gone", "chat", "ack"})
+_PLACED = frozenset({"alive", "gone", "chat", "ack", "hold"})
 
 
 def encoded(value: Any) -> bytes:

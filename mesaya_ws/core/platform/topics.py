@@ -1,6 +1,6 @@
 """The platform's topics, and our own one for what its API says."""
 
-from mesaya_ws.core.interactions.topics import ACKS
+from mesaya_ws.core.interactions.topics import ACKS, HOLDS
 
 DOMAINS = (
     "restaurants",
@@ -34,5 +34,5 @@ PARENTS = "mesaya-ws.parents"
 REVOCATIONS = "mesaya-ws.revocations"
 """Topic of our own, compacted by user: whose tokens are dead (see `access.revocations`)."""
 
-OWN_TOPICS = frozenset({PARENTS, ACKS})
+OWN_TOPICS = frozenset({PARENTS, ACKS, HOLDS})
 """Topics of our own that feed channels of the platform's: positions leave them out while they do not exist."""

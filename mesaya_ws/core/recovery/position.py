@@ -167,7 +167,7 @@ class Cursor:
         for topic in kind.topics:
             partitions = self._partitions.get(topic)
             if partitions is None:
-                raw += self._pieces(topic)
+                raw += self._pieces(topic, kind)
             elif self._single:
                 raw.append(place(partitions[0], 1))
             else:
@@ -181,7 +181,7 @@ class Cursor:
         ]
         layout = self._layouts[kind.name] = [self._check(existing)]
         for at, topic in enumerate(kind.topics, 1):
-            pieces = self._pieces(topic)
+            pieces = self._pieces(topic, kind)
             layout.append(b"".join(pieces))
             if topic in self._partitions and topic not in self._nearing:
                 tag = self._tags.get(self._partitions[topic][0], 0)
@@ -196,10 +196,12 @@ class Cursor:
             ids.append(f"{self._ids[topic]}/{life}" if life else self._ids[topic])
         return check_ids(ids)
 
-    def _pieces(self, topic: str) -> list[bytes]:
+    def _pieces(self, topic: str, kind: Kind) -> list[bytes]:
         partitions = self._partitions.get(topic)
         if partitions is None:
-            return [] if topic in OWN_TOPICS else [b"\0"]
+            rest = kind.topics[kind.topics.index(topic) :]
+            is_left_out = all(each in OWN_TOPICS and each not in self._partitions for each in rest)
+            return [] if is_left_out else [b"\0"]
         if self._single:
             return [self._place(partitions[0], 1)]
         count = partitions[-1].number + 1

@@ -8,7 +8,7 @@
     and where it is not:
       number   number of partitions; 0 if the topic does not exist
       number   next offset, and the tag of its epoch in the lowest 7 bits, for each of them
-    The topic of our own, the last, is left out if it does not exist.
+    Of topics of our own, which come last, those at the end are left out that do not exist.
 
 All of it is in base64url without padding. A number's first three bits say how many bytes follow the first. So with one
 partition a topic, the longest are of 40 characters, up to offsets of a billion.

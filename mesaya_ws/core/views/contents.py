@@ -64,7 +64,7 @@ class View(NamedTuple):
     """What a snapshot is taken of: a channel, about `subject`, at the time `now` (ms since the epoch).
 
     The subject is "" where a channel is about nothing in particular, or no longer: a deleted restaurant shows nothing.
-    Of a user's notifications, the `inbox` has the latest.
+    Of a user's notifications, the `inbox` has the latest. `log_now` is the log's own time (ms since 1970).
     """
 
     channel: Channel
@@ -74,6 +74,7 @@ class View(NamedTuple):
     now: int
     rules: SnapshotRules = SnapshotRules()
     inbox: Latest | None = None
+    log_now: int = 0
 
 
 def alive_under(kind: str, field: str, parents: Iterable[str], projections: Projections) -> list[Data]:

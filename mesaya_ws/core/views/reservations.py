@@ -13,6 +13,7 @@ from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.reservation_time import compose_date, is_before, start_of_today
 from mesaya_ws.core.views.acknowledgements import acknowledged
 from mesaya_ws.core.views.contents import Contents, Derived, State, View, alive_under
+from mesaya_ws.core.views.holds import holds_shown_to_restaurant
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
 _KNOWN = frozenset(ENTITIES["reservation"].fields)
@@ -72,9 +73,9 @@ def reservation_contents(restaurant: str, projections: Projections) -> Contents:
 
 
 def reservations_state(view: View) -> State:
-    """Return the reservations that begin today or later, or nobody knows when; and which new ones are acknowledged.
+    """Return the reservations that begin today or later, or nobody knows when; what is acknowledged, and what is held.
 
-    They are day by day, and found by their day: how many there were before does not matter.
+    Reservations are day by day, and found by their day: how many there were before does not matter.
     """
     today = start_of_today(view.now, view.rules.zone)
     names = view.projections.names
@@ -86,6 +87,8 @@ def reservations_state(view: View) -> State:
     state: State = {"reservations": Derived(coming, derive)}
     if acks := acknowledged(view.subject, view.projections):
         state["acknowledged"] = acks
+    if holds := holds_shown_to_restaurant(view.subject, view.log_now, view.projections):
+        state["holds"] = holds
     return state
 
 

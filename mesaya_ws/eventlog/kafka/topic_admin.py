@@ -35,6 +35,9 @@ CHAT_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(30 * 24
 ACK_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(8 * 24 * 60 * 60 * 1000)}
 """Of the topic of acknowledgements: a day longer than they are remembered."""
 
+HOLD_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(2 * 24 * 60 * 60 * 1000)}
+"""Of the topic of table holds: far longer than the half hour that any is remembered."""
+
 
 def refusal(admin: KafkaAdminClient, topic: str) -> str | None:
     """Return why nothing may be appended to a topic whose append times decide; None if nothing speaks against it.

@@ -31,12 +31,13 @@ from mesaya_ws.core.platform.fields import (
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.wire.codes import ERROR_CODES
 from mesaya_ws.core.wire.messages import LONGEST_ID, TYPES, ClientMessage, Id
+from mesaya_ws.server.http.hold_schemas import HOLD_EVENTS
 
 Schema = dict[str, Any]
 
 EVENTS: Mapping[str, tuple[str, ...]] = {
-    "reservations": ("reservation", "payment", "restaurant"),
-    "tables": ("table", "section", "section_object", "restaurant"),
+    "reservations": ("reservation", "payment", "restaurant", "hold.created", "hold.ended"),
+    "tables": ("table", "section", "section_object", "restaurant", "table.selecting", "table.released"),
     "menu": ("menu", "dish", "restaurant"),
     "reviews": ("review", "restaurant"),
     "info": ("restaurant", "image", "section", "table", "menu", "dish"),
@@ -46,7 +47,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "restaurants": ("restaurant",),
     "announcements": ("announcement",),
 }
-"""By the kind of a channel, what its events are about."""
+"""By the kind of a channel, what its events are about; or the type of one that is described by itself."""
 
 _WHATS = ("created", "updated", "deleted", "status_changed")
 _MORE_WHATS: Mapping[str, tuple[str, ...]] = {
@@ -216,16 +217,24 @@ def _event(about: str) -> Schema:
     if about == "announcement":
         kinds = {"type": "string", "pattern": r"^announcement\.[a-z_]{1,64}$"}
     entity = ENTITIES.get(about)
+    data = _OBJECT if entity is None else _data(entity)
+    title, description = (
+        f"{about}.*",
+        f"What happened to a {about.replace('_', ' ')}; null or missing: it is not known.",
+    )
+    if about in HOLD_EVENTS:
+        kinds, title = {"const": about}, about
+        description, data = HOLD_EVENTS[about]
     return {
-        "title": f"{about}.*",
-        "description": f"What happened to a {about.replace('_', ' ')}; null or missing: it is not known.",
+        "title": title,
+        "description": description,
         "type": "object",
         "properties": {
             "type": kinds,
             "channel": _CHANNEL,
             "position": _POSITION,
             "timestamp": {"type": "string", "description": "When it happened, as the record says."},
-            "data": _OBJECT if entity is None else _data(entity),
+            "data": data,
         },
         "required": ["type", "channel", "position", "timestamp", "data"],
         "additionalProperties": False,

@@ -50,6 +50,7 @@ def test_a_floor_plan(platform, state):
             {"tableId": "t2", "sectionId": "s2", "status": "available"},
         ],
         "sectionObjects": [{"sectionObjectId": "so", "sectionId": "s", "objectId": "o"}],
+        "holds": [],
     }
 
 
@@ -365,6 +366,7 @@ def test_a_state_that_has_nothing_is_rendered_whole():
         "sections": [],
         "tables": [],
         "sectionObjects": [],
+        "holds": [],
     }
 
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mesaya_ws.core.interactions.hold import Ended, Granted, Refused
 from mesaya_ws.core.interactions.hold_records import (
     Attach,
     Claim,
@@ -16,10 +17,13 @@ from mesaya_ws.core.interactions.hold_records import (
     hold_record,
     read_hold_record,
 )
-from mesaya_ws.core.interactions.hold_table import MAX_LEASE, MEMORY, Ended, Granted, HoldTable, Refused
+from mesaya_ws.core.interactions.hold_table import MAX_LEASE, MEMORY, HoldTable
+from mesaya_ws.core.interactions.live_holds import FORGOTTEN_AT_ONCE
 from mesaya_ws.core.interactions.strict import PoisonError
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.platform.rows import in_order
+from mesaya_ws.core.state.tracking import Tracking
 
 T = 1_790_000_000_000
 LEASE = 300_000
@@ -38,7 +42,7 @@ def state(table):
         id: (each.hold.id, each.hold.ended) if isinstance(each, Granted) else each
         for id, each in table._outcomes.items()
     }
-    return holds, outcomes, list(table._over.items())
+    return holds, outcomes, [(id, until) for id, (until, _) in table._over.items()]
 
 
 def ended(transitions):
@@ -135,6 +139,63 @@ def test_hold_that_is_reserved_ends_and_no_longer_stands_in_the_way():
     assert ended(table.apply(claim("h2", user="u2"), 2, T)) == [("h2", None)]
 
 
+def test_retry_of_a_claim_attaches_its_user_and_no_earlier_taking_back_ends_the_hold():
+    """The first replica answers `unavailable`, and takes the claim back; meanwhile the retry is answered by another."""
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    table.apply(claim(replica="b", n=4), 1, T)
+    assert table.apply(Release("h1", None, "abandoned", "a", 1), 2, T) == []
+    assert table.outcome("h1").hold.attached == {"b": 4}
+    table.apply(claim(replica="b", n=5), 3, T)
+    assert table.apply(Release("h1", None, "abandoned", "b", 4), 4, T) == [], "also to the same replica"
+    assert ended(table.apply(Release("h1", None, "abandoned", "b", 5), 5, T)) == [("h1", Ended.ABANDONED)]
+    table.apply(claim(replica="b", n=6), 6, T)
+    assert table.outcome("h1").hold.ended is Ended.ABANDONED
+
+
+def test_known_id_of_another_user_attaches_nobody():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    table.apply(claim(user="u2", replica="b"), 1, T)
+    assert table.outcome("h1").hold.attached == {"a": 1}
+
+
+def test_table_is_held_whatever_restaurant_a_claim_names():
+    table = HoldTable()
+    table.apply(claim(), 0, T)
+    table.apply(claim("h2", user="u2")._replace(restaurant="r2"), 1, T)
+    assert table.outcome("h2") == Refused(T + LEASE, "h1")
+    table.apply(claim("h3")._replace(restaurant="r2"), 2, T)
+    assert table.outcome("h3") == Refused(T + LEASE, "h1")
+
+
+def test_claims_past_the_most_live_holds_are_refused_as_too_many():
+    table = HoldTable(max_live=2)
+    for number in range(3):
+        table.apply(claim(f"h{number}", (f"t{number}",), user=f"u{number}"), number, T)
+    assert table.outcome("h2") == Refused(T + LEASE, None)
+    assert len(table) == 2
+
+
+def test_end_of_the_log_that_is_lost_takes_its_holds_along():
+    table = HoldTable()
+    table.apply(claim(), 5, T)
+    table.apply(claim("h2", ("t2",), user="u2"), 6, T)
+    table.apply(claim("h3", ("t2",), user="u3"), 7, T)
+    table.truncate(6)
+    assert [hold.id for hold in table.all_live()] == ["h1"]
+    assert table.outcome("h2") is None
+    assert ended(table.apply(claim("h4", ("t2",), user="u3"), 6, T)) == [("h4", None)]
+
+
+def test_discarded_table_is_empty_in_small_steps():
+    table = HoldTable()
+    for number in range(FORGOTTEN_AT_ONCE + 1):
+        table.apply(claim(f"h{number}", (f"t{number}",), user=f"u{number}"), number, T)
+    assert len(list(table.discard())) >= 2
+    assert (len(table), table.live("r1"), table.of_user("u1"), list(table.rows())) == (0, [], [], [])
+
+
 def test_what_is_over_is_forgotten_ten_minutes_after_its_end():
     table = HoldTable()
     table.apply(claim(), 0, T)
@@ -151,12 +212,16 @@ def test_what_is_over_is_forgotten_ten_minutes_after_its_end():
 
 
 IDS = st.sampled_from([f"h{number}" for number in range(6)])
+REASONS = st.sampled_from(["released", "abandoned"])
 USERS, REPLICAS, NUMBERS = st.sampled_from(["u1", "u2"]), st.sampled_from(["a", "b"]), st.integers(0, 3)
 SLOTS = st.none() | st.tuples(st.integers(0, 5), st.integers(1, 3)).map(lambda each: Slot(each[0], sum(each)))
+RESTAURANTS = st.sampled_from(["r1", "r1", "r2"])
+LEASES = st.sampled_from([1, 50, LEASE])
 TABLES = st.lists(st.sampled_from(["t1", "t2", "t3"]), min_size=1, max_size=3, unique=True).map(sorted).map(tuple)
 RECORDS = st.one_of(
-    st.builds(Claim, IDS, st.just("r1"), TABLES, SLOTS, USERS, st.sampled_from([1, 50, LEASE]), REPLICAS, NUMBERS),
-    st.builds(Release, IDS, st.none() | USERS, st.sampled_from(["released", "abandoned"])),
+    st.builds(Claim, IDS, RESTAURANTS, TABLES, SLOTS, USERS, LEASES, REPLICAS, NUMBERS),
+    st.builds(Release, IDS, st.none() | USERS, REASONS, st.none(), st.just(0)),
+    st.builds(Release, IDS, st.none() | USERS, REASONS, REPLICAS, NUMBERS),
     st.builds(Attach, IDS, USERS, REPLICAS, NUMBERS),
     st.builds(Detach, IDS, REPLICAS, NUMBERS),
     st.builds(Expire, IDS),
@@ -184,6 +249,68 @@ def test_any_records_at_any_times_leave_no_two_live_holds_of_a_table_and_slot(re
         tokens += begun
         assert_no_two_overlap(table)
     assert tokens == sorted(set(tokens)), "a token is greater than all before it"
+
+
+def placeless(table):
+    """Return rows in their order, without the numbers that say it: of those, each replica has its own."""
+    return [(id, row[:-1]) for id, row in table.rows()]
+
+
+@given(st.lists(st.tuples(RECORDS, STEPS), max_size=40))
+def test_rows_that_were_taken_by_their_ids_are_those_that_are_known(records):
+    tracking = Tracking()
+    follower, rows, at = tracking.follow(), {}, T
+    table = HoldTable(tracking=tracking)
+    for offset, (record, step) in enumerate(records):
+        at += step
+        table.apply(record, offset, at)
+        rows |= follower.take().get("hold", {})
+        rows = {id: row for id, row in rows.items() if row is not None}
+        assert rows == dict(table.rows())
+    again = loaded((id, row) for _, id, row in in_order(("hold", id, row) for id, row in rows.items()))
+    assert state(again) == state(table)
+    list(table.discard())
+    assert set(follower.take().get("hold", {}).values()) <= {None}
+
+
+def loaded(rows):
+    table = HoldTable()
+    for id, row in orjson.loads(orjson.dumps(list(rows))):
+        table.load(id, row)
+    return table
+
+
+@given(st.lists(st.tuples(RECORDS, STEPS), max_size=40), st.integers(0, 40))
+def test_table_that_was_kept_and_loaded_goes_on_as_the_other_does(records, kept_at):
+    one = other = HoldTable()
+    at = T
+    for offset, (record, step) in enumerate(records):
+        if offset == kept_at:
+            other = loaded(one.rows())
+            assert state(other) == state(one)
+        at += step
+        transitions = [(each.hold.id, each.ended) for each in one.apply(record, offset, at)]
+        if other is not one:
+            assert transitions == [(each.hold.id, each.ended) for each in other.apply(record, offset, at)]
+            assert state(other) == state(one)
+            assert placeless(other) == placeless(one)
+
+
+@given(st.lists(st.tuples(RECORDS, STEPS), min_size=1, max_size=40))
+def test_draft_says_what_the_table_will_and_changes_nothing(records):
+    table, at = HoldTable(), T
+    for offset, (record, step) in enumerate(records):
+        at += step
+        before = state(table)
+        drafted = ended(table.draft().apply(record, offset, at))
+        assert state(table) == before
+        assert drafted == ended(table.apply(record, offset, at))
+
+
+@pytest.mark.parametrize("row", [[1], None, [None, None, 5, "x"], [*"rtsutukae", None, 5]])
+def test_row_that_is_none_is_refused(row):
+    with pytest.raises(ValueError, match=r"."):
+        HoldTable().load("h1", row)
 
 
 @settings(max_examples=60)

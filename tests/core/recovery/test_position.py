@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.access.channels import GLOBAL_KINDS, KINDS, parse_channel
-from mesaya_ws.core.interactions.topics import ACKS, CHAT
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.epochs import REMEMBERED
 from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
@@ -292,7 +292,7 @@ def forged(numbers, version=0x20):
     [
         b"\xff" * 9 + b"\x7f" + b"\x01" * 2000,  # more partitions than there are atoms, few of which follow
         b"\xff" * 3000,  # a number without an end
-        b"\x00" * 6 + b"\x01",  # something behind it
+        b"\x00" * 7 + b"\x01",  # something behind it
         b"\x01\x80",  # cut off in a number
     ],
 )
@@ -317,13 +317,27 @@ def test_positions_of_many_partitions_are_read(kind):
     """All that this service gives out it understands, up to two hundred partitions of each topic."""
     channel = parse_channel(f"global:{kind.name}" if kind.name in GLOBAL_KINDS else f"restaurant:1:{kind.name}")
     channel = channel or parse_channel(f"user:1:{kind.name}") or parse_channel(f"restaurant:1:{kind.name}:1")
-    made = cursor(200, topics=(*TOPICS, CHAT, ACKS, PARENTS))
+    made = cursor(200, topics=(*TOPICS, CHAT, ACKS, HOLDS, PARENTS))
     for partition in made.next:
         made.advance(partition, 4_000_000_000 + partition.number)
     position = made.position(channel.name, channel.kind)
     feeding = {partition: offset for partition, offset in made.next.items() if partition.topic in kind.topics}
     assert made.read(position, channel) == feeding
     assert len(orjson.dumps({"type": "subscribe", "channel": channel.name, "position": position})) < 65_536
+
+
+@pytest.mark.parametrize("partitions", [1, 2])
+@pytest.mark.parametrize("existing", [(), (PARENTS,), (HOLDS,), (PARENTS, HOLDS)])
+def test_topics_of_our_own_are_told_apart_whichever_of_them_exist(partitions, existing):
+    made = cursor(partitions, topics=(*TOPICS, *existing))
+    for offset, topic in enumerate(existing, 7):
+        made.advance(Partition(topic, 0), offset)
+    every = cursor(partitions, topics=(*TOPICS, PARENTS, HOLDS))
+    for position in (place(made), made.position_at(TABLES.name, TABLES.kind, FEED[0], made.next[FEED[0]])):
+        for reader in (made, every):
+            read = reader.read(position, TABLES)
+            own = {at.topic: offset for at, offset in read.items() if at.topic not in TOPICS and at.number == 0}
+            assert own == {topic: offset for offset, topic in enumerate(existing, 7)}
 
 
 def test_every_cut_of_a_position_is_refused():

@@ -87,7 +87,9 @@ class Picture:
 def picture_of(feed, channel):
     """Return the picture that a snapshot gives."""
     picture = Picture()
-    for field, entities in written(feed.snapshot(channel)).items():
+    state = written(feed.snapshot(channel))
+    assert state.pop("holds", []) == []
+    for field, entities in state.items():
         kind, id = {"sectionObjects": ("section_object", "sectionObjectId")}.get(field, (field[:-1], f"{field[:-1]}Id"))
         picture.known[kind] = {data[id]: data for data in entities}
     return picture

@@ -47,6 +47,10 @@ NOT_IN_SAMPLES = {
     ("announcements", "announcement"),
     ("chat", "chat"),
     ("chats", "chat"),
+    ("tables", "table.selecting"),
+    ("tables", "table.released"),
+    ("reservations", "hold.created"),
+    ("reservations", "hold.ended"),
     # What moves takes its images along, and other channels say so.
     ("info", "section"),
     ("info", "menu"),
