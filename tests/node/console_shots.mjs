@@ -23,7 +23,7 @@ for (const [form, options] of Object.entries(FORMS)) {
   tab.on('pageerror', (error) => console.error(form, String(error)));
   if (process.env.IDENTITY) {
     await tab.addInitScript((text) => {
-      for (const [name, value] of Object.entries(JSON.parse(text))) sessionStorage.setItem(`mesaya-console ${name}`, JSON.stringify(value));
+      for (const [name, value] of location.protocol === 'about:' ? [] : Object.entries(JSON.parse(text))) sessionStorage.setItem(`mesaya-console ${name}`, JSON.stringify(value));
     }, process.env.IDENTITY);
   }
   for (const page of chosen.length ? chosen : PAGES) {

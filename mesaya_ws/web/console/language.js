@@ -45,11 +45,11 @@ export function number(value, digits = 0) {
 }
 
 export function timeOfDay(ms) {
-  return new Intl.DateTimeFormat(tag(), { timeStyle: "medium" }).format(ms);
+  return new Intl.DateTimeFormat(tag(), { timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
 export function dateAndTime(ms) {
-  return new Intl.DateTimeFormat(tag(), { dateStyle: "medium", timeStyle: "medium" }).format(ms);
+  return new Intl.DateTimeFormat(tag(), { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" }).format(ms);
 }
 
 /** Return for how long something has been, in few letters. */

@@ -8,7 +8,10 @@ import { findService, notices, dismiss, service, status, who } from "./gateway.j
 import { html, render, useEffect, useRef, useState, useStore } from "./html.js";
 import { Icon } from "./icons.js";
 import { language, LANGUAGES, chooseLanguage, t, tWord } from "./language.js";
+import { ExplainPage } from "./pages/explain.js";
 import { FloorPage } from "./pages/floor.js";
+import { HealthPage } from "./pages/health.js";
+import { PublishPage } from "./pages/publish.js";
 import { WatchPage } from "./pages/watch.js";
 import { linkTo, place } from "./router.js";
 import { SignIn } from "./sign-in.js";
@@ -17,6 +20,9 @@ import { chooseTheme, theme, THEMES } from "./theme.js";
 const PAGES = {
   floor: FloorPage,
   watch: WatchPage,
+  publish: PublishPage,
+  health: HealthPage,
+  explain: ExplainPage,
 };
 const FIRST = "floor";
 

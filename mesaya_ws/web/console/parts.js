@@ -90,3 +90,15 @@ export function RestaurantPicker({ restaurants, value, onChoose }) {
 
 /** A status word of the platform, in the language of the page if that has one for it. */
 export const statusWord = (status) => (status === undefined || status === null ? "—" : tWord(`word.${status}`, String(status)));
+
+/** A table, which is scrolled sideways where there is little room, also by the keyboard. */
+export const Table = ({ label, heads, children }) => html`
+  <div class="scroll" tabindex="0" role="region" aria-label=${label}>
+    <table>
+      <thead>
+        <tr>${heads.map(([words, kind]) => html`<th scope="col" class=${kind}>${words}</th>`)}</tr>
+      </thead>
+      <tbody>${children}</tbody>
+    </table>
+  </div>
+`;

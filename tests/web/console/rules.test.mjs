@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { EMPTY, boxOf, chairsOf, heldTables, layoutOf, neighbour, planAfter, roomsOf, stateOf } from '../../../mesaya_ws/web/console/plan.js';
+import { History, digest, lags, parseMetrics, recordsByTopic } from '../../../mesaya_ws/web/console/metrics.js';
+import { recordOf } from '../../../mesaya_ws/web/console/record.js';
 import { WatchRows, lineOf } from '../../../mesaya_ws/web/console/watch-rows.js';
 
 const message = (type, data, more = {}) => ({ type, data, timestamp: '2026-01-20T18:00:00.000Z', ...more });
@@ -174,3 +176,69 @@ describe('rows', () => {
 });
 
 test('an empty plan is a plan', () => assert.deepEqual(roomsOf(EMPTY), []));
+
+describe('metrics', () => {
+  const text = (records, sent, slow) => `# HELP mesaya_records_total Records.
+# TYPE mesaya_records_total counter
+mesaya_records_total{topic="mesa-ya.tables.events",outcome="published"} ${records}
+mesaya_records_total{topic="a \\"b\\"",outcome="orphan"} 3
+mesaya_messages_sent_total ${sent}
+mesaya_connections 7
+mesaya_consumer_lag_records{topic="x",partition="10"} 1
+mesaya_consumer_lag_records{topic="x",partition="2"} 1
+mesaya_consumer_lag_records{topic="y",partition="0"} 9
+mesaya_loop_lag_seconds_bucket{le="0.001"} ${records}
+mesaya_loop_lag_seconds_bucket{le="0.01"} ${records + slow}
+mesaya_loop_lag_seconds_bucket{le="+Inf"} ${records + slow}
+process_resident_memory_bytes 6.4e+07
+not a sample at all
+`;
+  const look = (...values) => digest(parseMetrics(text(...values)));
+
+  test('samples have labels and values, whatever is between them', () => {
+    const samples = parseMetrics(text(10, 20, 0));
+    assert.equal(samples.get('mesaya_records_total')[1].labels.topic, 'a "b"');
+    assert.equal(samples.get('process_resident_memory_bytes')[0].value, 64e6);
+    assert.equal(samples.has('not'), false);
+    assert.deepEqual(lags(samples).map(({ topic, partition }) => topic + partition), ['y0', 'x2', 'x10']);
+    assert.deepEqual(recordsByTopic(samples)[0], { topic: 'mesa-ya.tables.events', total: 10, outcomes: [['published', 10]] });
+  });
+
+  test('rates are between two looks, levels are those of the last', () => {
+    const history = new History();
+    history.add(look(10, 100, 0), 0);
+    history.add(look(30, 100, 0), 2000);
+    const [first, point] = history.points;
+    assert.equal(first.records, undefined);
+    assert.deepEqual([point.records, point.sent, point.connections, point.lag], [10, 0, 7, 11]);
+    assert.equal(point.loop, 0.001);
+  });
+
+  test('the value below which a share lies is that of what was counted in between', () => {
+    const history = new History();
+    history.add(look(100_000, 0, 0), 0);
+    history.add(look(100_010, 0, 10), 2000);
+    assert.equal(history.points[1].loop, 0.01);
+    history.add(look(100_010, 0, 10), 4000);
+    assert.equal(history.points[2].loop, undefined);
+  });
+
+  test('what is older than the history is forgotten, and a restart begins anew', () => {
+    const history = new History(1);
+    for (let second = 0; second <= 100; second += 10) history.add(look(second, 0, 0), second * 1000);
+    assert.equal(history.points[0].at, 40_000);
+    history.add(look(0, 0, 0), 110_000);
+    assert.equal(history.points.length, 1);
+  });
+});
+
+describe('records', () => {
+  const form = (text, topic = 'a') => ({ topic, key: '', text });
+
+  test('what is written becomes a record', () => {
+    assert.deepEqual(recordOf({ topic: ' a ', key: ' k ', text: '{"x":1}' }), { topic: 'a', key: 'k', value: { x: 1 } });
+    assert.deepEqual(recordOf(form('  ')), { topic: 'a', value: null });
+    assert.deepEqual(recordOf(form('{')), { topic: 'a', value: '{', isText: true });
+    assert.deepEqual(recordOf(form('{"topic":"b","key":null,"value":{"y":2}}')), { topic: 'b', value: { y: 2 } });
+  });
+});
