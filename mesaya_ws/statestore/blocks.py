@@ -1,17 +1,18 @@
 """Publications that follow one another, as one value of the store: to put a value costs more than what is in it.
 
-    CRC-32 of the head, its size, count
-    head: serials │ offsets │ times │ ends of the frames │ their CRC-32 │ numbers of their lines │ lines
+    CRC-32 of the head, its size, count, serial of the first one
+    head: offsets │ times │ lengths of the frames │ their CRC-32 │ lines, each with its length
     frames
 
-Numbers are written column by column, which takes one call for all of them. A frame is checked by itself, together with
-its serial, so that to read one of them does not take reading all.
+Numbers are written column by column, for many blocks in one go. A frame is checked by itself, together with its serial,
+so that to read one of them does not take reading all.
 """
 
 import struct
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from itertools import accumulate
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from zlib import crc32
 
 from mesaya_ws.core.log.records import Partition
@@ -21,16 +22,15 @@ from mesaya_ws.statestore.layout import partition_in
 BLOCK_BYTES = 8_000
 """Bytes of frames and head that a block should have: two pages, which are copied when one of them is read."""
 
-HEAD_BYTES = 125
-"""Bytes of the head for each publication, about: 34, and the key of its line."""
+HEAD_BYTES = 110
+"""Bytes of the head for each publication, about: 24, and the key of its line."""
 
-_START = struct.Struct(">III")
+_START = struct.Struct(">IIIQ")
 _LENGTH = struct.Struct(">H")
 NAME = _LENGTH.size
 """Bytes of the length before the key of a line."""
 
-_WIDE, _NARROW = struct.Struct(">Q"), struct.Struct(">I")
-_ROW = 34
+_ROW = 24
 
 
 def per_block(frames: Sequence[bytes]) -> int:
@@ -43,28 +43,37 @@ def named(line: bytes) -> bytes:
     return _LENGTH.pack(len(line)) + line
 
 
-def block_value(
+def blocks(
+    first: int,
     lines: Sequence[bytes],
-    serials: Sequence[int],
-    offsets: Sequence[int],
-    times: Sequence[int],
+    offsets: Iterable[int],
+    times: Iterable[int],
     frames: Sequence[bytes],
-) -> bytes:
-    """Return publications as one value; `lines` are the `named` keys of the lines that they are on."""
-    count = len(frames)
-    numbers = dict(zip(dict.fromkeys(lines), range(count), strict=False))
-    head = struct.pack(
-        f">{count}Q{count}Q{count}q{count}I{count}I{count}H",
-        *serials,
-        *offsets,
-        *times,
-        *accumulate(map(len, frames)),
-        *map(crc32, frames, serials),
-        *map(numbers.__getitem__, lines),
-    )
-    names = b"".join(numbers)
-    check = crc32(names, crc32(head))
-    return b"".join((_START.pack(check, len(head) + len(names), count), head, names, *frames))
+    step: int | None = None,
+) -> Iterator[tuple[int, bytes]]:
+    """Yield publications as values of `step` of them each, or as many as a block should have, with their first serials.
+
+    Their serials are consecutive from `first` on; `lines` are the `named` keys of the lines that they are on.
+    """
+    step = step or per_block(frames)
+    wide = _bytes("Q", offsets), _bytes("q", times)
+    narrow = _bytes("I", map(len, frames)), _bytes("I", map(crc32, frames, count(first)))
+    for start in range(0, len(frames), step):
+        end, serial = min(start + step, len(frames)), first + start
+        head = b"".join(
+            [column[8 * start : 8 * end] for column in wide]
+            + [column[4 * start : 4 * end] for column in narrow]
+            + list(lines[start:end])
+        )
+        beginning = _START.pack(crc32(head, serial), len(head), end - start, serial)
+        yield serial, b"".join((beginning, head, *frames[start:end]))
+
+
+def _bytes(kind: str, numbers: Iterable[int]) -> bytes:
+    column = array(kind, numbers)
+    if sys.byteorder == "little":
+        column.byteswap()
+    return column.tobytes()
 
 
 class Block:
@@ -72,11 +81,10 @@ class Block:
 
     def __init__(self, value: bytes) -> None:
         try:
-            self._check, size, self.count = _START.unpack_from(value)
-            self.first = _WIDE.unpack_from(value, _START.size)[0]
-            self.last = _WIDE.unpack_from(value, _START.size + 8 * (self.count - 1))[0]
+            self._check, size, self.count, self.first = _START.unpack_from(value)
         except struct.error as error:
             raise _corrupt() from error
+        self.last = self.first + self.count - 1
         self._value = value
         self._frames = _START.size + size
 
@@ -84,17 +92,16 @@ class Block:
         """Return the time and the frame of a publication."""
         count, value = self.count, self._value
         at = serial - self.first
+        if not 0 <= at < count:
+            raise _corrupt()
         try:
-            if self.last - self.first != count - 1:
-                at = bisect_left(struct.unpack_from(f">{count}Q", value, _START.size), serial)
-            ends = _START.size + 24 * count
-            (time,) = struct.unpack_from(">q", value, _START.size + 16 * count + 8 * at)
-            start = _NARROW.unpack_from(value, ends + 4 * (at - 1))[0] if at else 0
-            (end,) = _NARROW.unpack_from(value, ends + 4 * at)
-            (check,) = _NARROW.unpack_from(value, ends + 4 * (count + at))
+            (time,) = struct.unpack_from(">q", value, _START.size + 8 * (count + at))
+            *before, length = struct.unpack_from(f">{at + 1}I", value, _START.size + 16 * count)
+            (check,) = struct.unpack_from(">I", value, _START.size + 20 * count + 4 * at)
         except struct.error as error:
             raise _corrupt() from error
-        frame = value[self._frames + start : self._frames + end]
+        start = self._frames + sum(before)
+        frame = value[start : start + length]
         if crc32(frame, serial) != check:
             raise _corrupt()
         return time, frame
@@ -103,34 +110,32 @@ class Block:
         """Return all that the head says."""
         count, value = self.count, self._value
         head = value[_START.size : self._frames]
-        if crc32(head) != self._check or len(head) < _ROW * count:
+        if crc32(head, self.first) != self._check or len(head) < _ROW * count:
             raise _corrupt()
-        numbers = struct.unpack_from(f">{count}Q{count}Q{count}q{count}I{count}I{count}H", head)
+        offsets = struct.unpack_from(f">{count}Q", head)
+        times = struct.unpack_from(f">{count}q", head, 8 * count)
         lines, at = [], _ROW * count
         while at < len(head):
             (length,) = _LENGTH.unpack_from(head, at)
             lines.append(head[at + NAME : at + NAME + length])
             at += NAME + length
-        columns = [numbers[count * column : count * (column + 1)] for column in range(6)]
-        return Columns(columns[0], columns[1], columns[2], [lines[number] for number in columns[5]])
+        return Columns(offsets, times, lines)
 
     def after(self, columns: "Columns", count: int) -> bytes:
-        """Return the value of what is left without the first `count` publications."""
-        serials = columns.serials[count:]
-        frames = [self.frame(serial)[1] for serial in serials]
+        """Return the value of what is left without the first `count` publications, of which there are more."""
+        first, left = self.first + count, self.count - count
+        frames = [self.frame(serial)[1] for serial in range(first, first + left)]
         lines = list(map(named, columns.lines[count:]))
-        return block_value(lines, serials, columns.offsets[count:], columns.times[count:], frames)
+        [(_, value)] = blocks(first, lines, columns.offsets[count:], columns.times[count:], frames, left)
+        return value
 
 
 class Columns:
-    """The serials, offsets, times and lines of the publications of a block."""
+    """The offsets, times and lines of the publications of a block."""
 
-    __slots__ = ("lines", "offsets", "serials", "times")
+    __slots__ = ("lines", "offsets", "times")
 
-    def __init__(
-        self, serials: Sequence[int], offsets: Sequence[int], times: Sequence[int], lines: Sequence[bytes]
-    ) -> None:
-        self.serials = serials
+    def __init__(self, offsets: Sequence[int], times: Sequence[int], lines: Sequence[bytes]) -> None:
         self.offsets = offsets
         self.times = times
         self.lines = lines

@@ -21,13 +21,12 @@ from typing import Any
 from zlib import crc32
 
 from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.state.entries import StoredNote, StoredPair
 from mesaya_ws.core.state.interface import (
     CorruptStateError,
-    StoredNote,
-    StoredPair,
 )
 
-FORMAT = b"mesaya-ws state 2"
+FORMAT = b"mesaya-ws state 3"
 """To be changed when stores of the former layout would be misunderstood: those are set aside."""
 
 MAX_KEY = 511

@@ -3,12 +3,14 @@
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count as serials
 from typing import Any
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes, Entry, StoredPublication
+from mesaya_ws.core.state.entries import COLUMNS, Entries, Mark
+from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes
 from mesaya_ws.statestore import layout
-from mesaya_ws.statestore.blocks import NAME, Block, block_value, named, partition_of, per_block
+from mesaya_ws.statestore.blocks import NAME, Block, blocks, named, partition_of
 from mesaya_ws.statestore.view import LmdbView
 
 KNOWN_LINES = 20_000
@@ -47,10 +49,11 @@ class Transaction:
         view = LmdbView(txn, tables)
         last, count = view.entries
         if changes.entries:
-            if changes.entries[0].serial <= last:
+            if changes.entries.first <= last:
                 raise ValueError("serials of entries increase")
-            self._append(changes.entries)
-            last, count = changes.entries[-1].serial, count + len(changes.entries)
+            self._append_publications(changes.entries)
+            self._append_marks(changes.entries.marks)
+            last, count = changes.entries.last, count + len(changes.entries)
         floors = dict(view.floors)
         for partition, offset in changes.floors.items():
             floors[partition] = max(offset, floors.get(partition, 0))
@@ -79,13 +82,9 @@ class Transaction:
                 elif cursor.set_key_dup(parent, member):
                     cursor.delete()
 
-    def _append(self, entries: Sequence[Entry]) -> None:
-        if len(kinds := set(map(type, entries))) == 1 and StoredPublication in kinds:
-            self._append_publications(entries)
+    def _append_marks(self, marks: Sequence[Mark]) -> None:
+        if not marks:
             return
-        if published := [entry for entry in entries if isinstance(entry, StoredPublication)]:
-            self._append_publications(published)
-        marks = [entry for entry in entries if not isinstance(entry, StoredPublication)]
         with self._txn.cursor(self._tables["marks"]) as cursor:
             cursor.putmulti([(layout.SERIAL.pack(mark.serial), layout.mark_value(mark)) for mark in marks], append=True)
         indexed: dict[str, list[tuple[bytes, bytes]]] = {"pairs": [], "notes": []}
@@ -96,28 +95,28 @@ class Transaction:
             with self._txn.cursor(self._tables[table]) as cursor:
                 cursor.putmulti(sorted(values))
 
-    def _append_publications(self, published: Sequence[Entry]) -> None:
+    def _append_publications(self, entries: Entries) -> None:
         """Append blocks of publications, and one value for each line that they are on.
 
         Every call lets other threads run meanwhile, which may take the time of many: so there are few calls.
         """
+        if not entries.published:
+            return
         places: defaultdict[bytes, list[int]] = defaultdict(list)
-        blocks = []
-        # Not all at once: the garbage collector of the event loop would have to examine it all in one step.
-        for first in range(0, len(published), PORTION):
-            columns = zip(*published[first : first + PORTION], strict=True)
-            channels, serials, partitions, offsets, times, frames = columns
+        # Not all at once: the garbage collector of the event loop would have to examine it all in one step; and memory
+        # that has just been used is the cheapest.
+        for start in range(0, entries.published, PORTION):
+            flat, first = entries.flat[start * COLUMNS : (start + PORTION) * COLUMNS], entries.first + start
+            channels, partitions, offsets, times, frames = (flat[column::COLUMNS] for column in range(COLUMNS))
             keys = self._keys(channels, partitions)
-            for key, offset, serial in zip(keys, offsets, serials, strict=True):
+            for key, offset, serial in zip(keys, offsets, serials(first), strict=False):
                 places[key] += (offset, serial)
-            step = per_block(frames)
-            for start in range(0, len(frames), step):
-                part = slice(start, start + step)
-                value = block_value(keys[part], serials[part], offsets[part], times[part], frames[part])
-                blocks.append((layout.SERIAL.pack(serials[start]), value))
-        with self._txn.cursor(self._tables["log"]) as cursor:
-            _, added = cursor.putmulti(blocks, append=True)
-            if added < len(blocks):
+            made = [
+                (layout.SERIAL.pack(serial), value) for serial, value in blocks(first, keys, offsets, times, frames)
+            ]
+            with self._txn.cursor(self._tables["log"]) as cursor:
+                _, added = cursor.putmulti(made, append=True)
+            if added < len(made):
                 raise ValueError("serials of entries increase")
         values = [(key[NAME:], struct.pack(f">{len(numbers)}Q", *numbers)) for key, numbers in places.items()]
         with self._txn.cursor(self._tables["lines"]) as cursor:
@@ -165,13 +164,13 @@ class Transaction:
                 if not gone:
                     break
                 count += gone
-                serial = columns.serials[gone - 1]
+                serial = block.first + gone - 1
                 lines.update(columns.last_offsets(gone))
                 log.delete()
                 is_block = bool(log.key())
                 if gone < block.count:
                     # Marks may lie before what is left.
-                    is_block = log.put(layout.SERIAL.pack(columns.serials[gone]), block.after(columns, gone))
+                    is_block = log.put(layout.SERIAL.pack(block.first + gone), block.after(columns, gone))
         self._forget_marks(indexed)
         self._forget_places(sorted(lines), serial)
         for line, offset in lines.items():

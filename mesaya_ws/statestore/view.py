@@ -5,13 +5,11 @@ from heapq import merge
 from typing import Any
 
 from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.state.entries import StoredNote, StoredPair, StoredPublication
 from mesaya_ws.core.state.interface import (
     CorruptStateError,
     Size,
-    StoredNote,
     StoredPage,
-    StoredPair,
-    StoredPublication,
 )
 from mesaya_ws.statestore import layout
 from mesaya_ws.statestore.blocks import Block, partition_of

@@ -17,7 +17,8 @@ from mesaya_ws.core.log.records import Partition, PartitionPosition
 from mesaya_ws.core.recovery.barriers import Barrier
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.recovery.stored import Head, HistoryRequest, read_pages
-from mesaya_ws.core.state.interface import Changes, StoredPublication
+from mesaya_ws.core.state.entries import Entries
+from mesaya_ws.core.state.interface import Changes
 from mesaya_ws.gateway.history import BATCH
 from mesaya_ws.statestore.store import LmdbState
 
@@ -31,9 +32,9 @@ def fill(store, publications):
     draw, began = random.Random(1), perf_counter()
     for start in range(0, publications, 10_000):
         serials = range(start + 1, min(start + 10_000, publications) + 1)
-        entries = [StoredPublication(draw.choice(CHANNELS), n, RESERVATIONS, n, 0, FRAME) for n in serials]
+        flat = [each for n in serials for each in (draw.choice(CHANNELS), RESERVATIONS, n, 0, FRAME)]
         cut = Cut({RESERVATIONS: PartitionPosition("id", serials.stop)}, 0, frozenset())
-        store.commit(Changes(Head(cut, Barrier({}, {})).value(), entries=entries))
+        store.commit(Changes(Head(cut, Barrier({}, {})).value(), entries=Entries(serials.start, flat)))
     return perf_counter() - began
 
 

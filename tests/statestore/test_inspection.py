@@ -4,6 +4,7 @@ from mesaya_ws.core.log.records import Partition, PartitionPosition
 from mesaya_ws.core.recovery.barriers import Barrier
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.recovery.stored import Head
+from mesaya_ws.core.state.entries import Entries
 from mesaya_ws.core.state.interface import Changes
 from mesaya_ws.statestore.inspection import inspect_state
 from mesaya_ws.statestore.store import FILE, LmdbState
@@ -19,7 +20,7 @@ def fill(directory, count=200):
     store.reopen()
     entries = [publication(n, n, frame=b"x" * 50) for n in range(1, count + 1)]
     head = Head(Cut({AT: PartitionPosition("id", count, None)}, 1, frozenset()), Barrier({}, {}))
-    store.commit(Changes(head.value(), {("t", "id"): b"value"}, entries=entries))
+    store.commit(Changes(head.value(), {("t", "id"): b"value"}, entries=Entries.of(entries)))
     store.close()
     return folder
 

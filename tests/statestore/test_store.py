@@ -7,6 +7,7 @@ from tempfile import mkdtemp
 import lmdb
 import pytest
 
+from mesaya_ws.core.state.entries import Entries, StoredPublication
 from mesaya_ws.core.state.interface import Changes, CorruptStateError, StateError
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.statestore import layout
@@ -41,7 +42,7 @@ def test_a_store_that_forgets_commit_by_commit_answers_as_one_in_memory(tmp_path
     draw, on_disk, in_memory = random.Random(seed), opened(tmp_path), MemoryState()
     serial, offsets, time = 0, {A: 0, B: 0}, 0
     for _ in range(25):
-        entries = []
+        entries, first = [], serial + 1
         for _ in range(draw.choice((0, 1, 5, 150))):
             serial += 1
             time += draw.random() < 0.3
@@ -52,7 +53,9 @@ def test_a_store_that_forgets_commit_by_commit_answers_as_one_in_memory(tmp_path
             offsets[partition] += draw.choice((1, 1, 3))
             frame = b"x" * draw.choice((10, 500, 3000))
             entries.append(publication(serial, offsets[partition], partition, channel, time, frame))
-        changes = Changes(b"", entries=entries, keep_since=time - draw.randrange(100))
+        entries.sort(key=lambda entry: not isinstance(entry, StoredPublication))
+        entries = [entry._replace(serial=number) for number, entry in enumerate(entries, first)]
+        changes = Changes(b"", entries=Entries.of(entries), keep_since=time - draw.randrange(100))
         for store in (on_disk, in_memory):
             store.commit(changes)
         with on_disk.view() as view:
@@ -76,7 +79,7 @@ def filled(folder, count=200):
     """Return the path of a store that was closed, and its publications."""
     store = opened(folder)
     entries = [publication(n, n, frame=b"%d" % n * 50) for n in range(1, count + 1)]
-    store.commit(Changes(b"head", {("t", str(n)): b"value %d" % n for n in range(count)}, entries=entries))
+    store.commit(Changes(b"head", {("t", str(n)): b"value %d" % n for n in range(count)}, entries=Entries.of(entries)))
     store.close()
     return folder / FILE, entries
 
@@ -174,6 +177,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_ends_when_it_can(tmp_p
 WRITE = """
 import sys, resource, signal
 from pathlib import Path
+from mesaya_ws.core.state.entries import Entries
 from mesaya_ws.core.state.interface import Changes, StateError
 from mesaya_ws.statestore.store import LmdbState
 from tests.core.state.contract import publication
@@ -186,7 +190,8 @@ serial = 0
 try:
     while True:
         serial += 1
-        store.commit(Changes(b"head %d" % serial, {}, entries=[publication(serial, serial, frame=b"x" * 20_000)]))
+        entries = Entries.of([publication(serial, serial, frame=b"x" * 20_000)])
+        store.commit(Changes(b"head %d" % serial, {}, entries=entries))
 except StateError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -194,7 +199,7 @@ store.reopen()
 with store.view() as view:
     assert view.head == b"head %d" % (serial - 1), view.head
     assert view.last_serial == serial - 1
-store.commit(Changes(b"head", entries=[publication(serial, serial, frame=b"x" * 20_000)]))
+store.commit(Changes(b"head", entries=Entries.of([publication(serial, serial, frame=b"x" * 20_000)])))
 store.close()
 """
 

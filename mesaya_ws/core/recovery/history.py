@@ -9,6 +9,7 @@ This decides what goes into the store, and what may be answered from it; nothing
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from attrs import frozen
 
@@ -18,7 +19,7 @@ from mesaya_ws.core.recovery.barriers import Barrier, Barriers
 from mesaya_ws.core.recovery.notes import barrier_note, moved_note, untold_note
 from mesaya_ws.core.recovery.position import Cursor, Offsets
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.state.interface import Entry, StoredNote, StoredPair, StoredPublication
+from mesaya_ws.core.state.entries import COLUMNS, Entries, Mark, StoredNote, StoredPair
 
 PENDING_BYTES = 64 * 1024 * 1024
 """Bytes of entries that may wait for a store which cannot be written; past that, they are lost for the history."""
@@ -31,8 +32,6 @@ ENTRY_BYTES = 100
 
 RECORDS_BETWEEN = 10_000
 """Records after which a barrier is raised, however little time has passed: at the start they come fast."""
-
-_new = tuple.__new__
 
 
 @frozen
@@ -78,7 +77,8 @@ class History:
         self._window = window
         self._max_bytes = max_pending_bytes
         self._max_pending = max_pending
-        self._pending: list[Entry] = []
+        self._published: list[Any] = []  # as `Entries.flat` is
+        self._marks: list[Mark] = []
         self._pending_bytes = 0
         self._barriers = Barriers()
         self._stretch = Barrier({}, {})
@@ -128,11 +128,9 @@ class History:
         """Keep a publication on a channel that has a history."""
         if self._stored and offset < self._stored.get(partition, 0):
             return
-        self.serial = serial = self.serial + 1
-        # As `_add` does it, which is a call more for each publication; and without one for the names of its fields.
-        self._pending.append(_new(StoredPublication, (channel, serial, partition, offset, self.time, frame)))
-        self._pending_bytes += len(frame) + ENTRY_BYTES
-        if self._pending_bytes > self._max_bytes or len(self._pending) > self._max_pending:
+        self._published += (channel, partition, offset, self.time, frame)
+        self._pending_bytes = size = self._pending_bytes + len(frame) + ENTRY_BYTES
+        if size > self._max_bytes or len(self._published) > self._max_pending * COLUMNS:
             self._overflow()
 
     def add_pair(
@@ -140,8 +138,7 @@ class History:
     ) -> None:
         """Keep that a record depended on an earlier one, where a channel is concerned."""
         if kind_of(channel).has_history and second_offset >= self._stored.get(second, 0):
-            self.serial += 1
-            self._add(StoredPair(channel, self.serial, first, first_offset, second, second_offset, self.time))
+            self._add_mark(StoredPair(channel, 0, first, first_offset, second, second_offset, self.time))
 
     def add_untold(self, channel: str, partition: Partition, next_offset: int) -> None:
         """Keep that something before an offset was told to nobody on a channel, which others may have been told."""
@@ -154,18 +151,17 @@ class History:
             self._add_note(channel, moved_note(partition, cut))
 
     def _add_note(self, channel: str, value: bytes) -> None:
-        self.serial += 1
-        self._add(StoredNote(channel, self.serial, self.time, value), len(value))
+        self._add_mark(StoredNote(channel, 0, self.time, value), len(value))
 
-    def _add(self, entry: Entry, size: int = 0) -> None:
-        self._pending.append(entry)
+    def _add_mark(self, mark: Mark, size: int = 0) -> None:
+        self._marks.append(mark)
         self._pending_bytes += size + ENTRY_BYTES
-        if self._pending_bytes > self._max_bytes or len(self._pending) > self._max_pending:
+        if self._pending_bytes > self._max_bytes or len(self._marks) > self._max_pending:
             self._overflow()
 
     def _overflow(self) -> None:
         """Lose for the history what waits to be written: it is too much."""
-        self.lost += len(self._pending)
+        self.lost += self.pending
         self._forget_pending()
 
     def raise_floor(self, partition: Partition, offset: int) -> None:
@@ -190,7 +186,7 @@ class History:
 
     def _forget_pending(self) -> None:
         """Let go of what could not be written: nothing is promised before the present place."""
-        self._pending, self._pending_bytes = [], 0
+        self._published, self._marks, self._pending_bytes = [], [], 0
         for partition, offset in self._cursor.next.items():
             self.raise_floor(partition, offset)
 
@@ -239,35 +235,37 @@ class History:
     @property
     def pending(self) -> int:
         """How many entries wait to be written."""
-        return len(self._pending)
+        return len(self._published) // COLUMNS + len(self._marks)
 
     @property
     def pending_bytes(self) -> int:
         """The bytes of the entries that wait to be written."""
         return self._pending_bytes
 
-    def take(self) -> list[Entry]:
+    def take(self) -> Entries:
         """Return what is to be committed now; if it cannot be, it is to be given back."""
-        taken, self._pending, self._pending_bytes = self._pending, [], 0
+        taken = Entries(self.serial + 1, self._published, self._marks)
+        self.serial = taken.last
+        self._published, self._marks, self._pending_bytes = [], [], 0
         return taken
 
-    def committed(self, entries: Sequence[Entry], generation: int, floors: Mapping[Partition, int]) -> None:
+    def committed(self, entries: Entries, generation: int, floors: Mapping[Partition, int]) -> None:
         """Take note that what was taken has been committed; the store promises nothing before its `floors`."""
         if entries:
-            self.committed_serial = entries[-1].serial
+            self.committed_serial = entries.last
         if generation == self.generation:
             self.anew = False
             for partition, offset in floors.items():
                 self.raise_floor(partition, offset)
 
-    def give_back(self, entries: Sequence[Entry], generation: int) -> None:
+    def give_back(self, entries: Entries, generation: int) -> None:
         """Keep for the next commit what could not be committed."""
         if generation != self.generation:
             return
-        self._pending[:0] = entries
-        self._pending_bytes += sum(
-            ENTRY_BYTES + (len(each.frame) if isinstance(each, StoredPublication) else 0) for each in entries
-        )
+        self.serial = entries.first - 1
+        self._published[:0] = entries.flat
+        self._marks[:0] = entries.marks
+        self._pending_bytes += ENTRY_BYTES * len(entries) + sum(map(len, entries.frames))
 
     # What can be answered
 

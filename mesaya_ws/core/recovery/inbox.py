@@ -20,7 +20,8 @@ from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.publications import Publication, in_order
 from mesaya_ws.core.recovery.stored import head_in
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.state.interface import CorruptStateError, StateView, StoredPublication
+from mesaya_ws.core.state.entries import StoredPublication
+from mesaya_ws.core.state.interface import CorruptStateError, StateView
 
 BEFORE_ALL = 1 << 40
 """More than the serials of what is read from a store; the window's begin with 1."""

@@ -6,13 +6,14 @@ committed together is there together after a crash, or not at all. Values are by
 There are two implementations, under one contract suite: `memory` for tests, and `mesaya_ws.statestore` on disk.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from attrs import field, frozen
 
 from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.state.entries import Entries, StoredNote, StoredPair, StoredPublication
 
 FORGOTTEN_AT_ONCE = 40_000
 """Entries that a commit forgets at most: twice those after which one is made, so that it forgets more than is added."""
@@ -26,49 +27,11 @@ class CorruptStateError(StateError):
     """The store holds what it was not given: it must be set aside, and built anew."""
 
 
-class StoredPublication(NamedTuple):
-    """A frame that was published on a channel, and the record that it was made of (see `recovery.window`).
-
-    `serial` counts all entries of the store since it began. `timestamp` is the record's (ms since the epoch).
-    """
-
-    channel: str
-    serial: int
-    partition: Partition
-    offset: int
-    timestamp: int
-    frame: bytes
-
-
-class StoredPair(NamedTuple):
-    """Two records, of which the second depended on the first where a channel was concerned (see `dependencies`)."""
-
-    channel: str
-    serial: int
-    first: Partition
-    first_offset: int
-    second: Partition
-    second_offset: int
-    timestamp: int
-
-
-class StoredNote(NamedTuple):
-    """Anything else that belongs to a channel, or with an empty name to none, and is forgotten with its time."""
-
-    channel: str
-    serial: int
-    timestamp: int
-    value: bytes
-
-
 class StoredPage(NamedTuple):
     """Some publications on a channel, by serial; the last ones of the view if it `is_last`."""
 
     publications: list[StoredPublication]
     is_last: bool
-
-
-Entry = StoredPublication | StoredPair | StoredNote
 
 
 @frozen
@@ -85,7 +48,7 @@ class Changes:
     head: bytes
     entities: Mapping[tuple[str, str], bytes | None] = field(factory=dict)
     members: Mapping[tuple[str, str, bytes], bool] = field(factory=dict)
-    entries: Sequence[Entry] = ()
+    entries: Entries = field(factory=Entries)
     floors: Mapping[Partition, int] = field(factory=dict)
     keep_since: int = 0
     max_bytes: int | None = None

@@ -5,15 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.state.entries import Entry, StoredNote, StoredPair, StoredPublication
 from mesaya_ws.core.state.interface import (
     FORGOTTEN_AT_ONCE,
     Changes,
-    Entry,
     Size,
-    StoredNote,
     StoredPage,
-    StoredPair,
-    StoredPublication,
 )
 
 

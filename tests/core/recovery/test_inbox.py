@@ -6,7 +6,7 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.inbox import StoredInbox, latest
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.state.interface import StoredPublication
+from mesaya_ws.core.state.entries import StoredPublication
 
 CHANNEL = parse_channel("user:u:notifications")
 PARTITIONS = [Partition(topic_of("payments"), 0), Partition(topic_of("payments"), 1), Partition(topic_of("menus"), 0)]

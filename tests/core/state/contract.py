@@ -5,13 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.state.interface import (
-    FORGOTTEN_AT_ONCE,
-    Changes,
-    StoredNote,
-    StoredPair,
-    StoredPublication,
-)
+from mesaya_ws.core.state.entries import Entries, StoredNote, StoredPair, StoredPublication
+from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes
 
 A, B = Partition("a", 0), Partition("b", 11)
 CHANNEL, OTHER = "user:u:notifications", "user:u2:notifications"
@@ -58,7 +53,7 @@ class StateContract:
 
     def test_what_is_committed_together_is_there_together(self, store):
         first = publication(1, 7)
-        store.commit(Changes(b"head", {("alive/table", "t"): b"{}"}, entries=[first], floors={A: 5}))
+        store.commit(Changes(b"head", {("alive/table", "t"): b"{}"}, entries=Entries.of([first]), floors={A: 5}))
         with store.view() as view:
             assert view.head == b"head"
             assert view.get("alive/table", "t") == b"{}"
@@ -92,7 +87,7 @@ class StateContract:
 
     def test_publications_after_a_place_come_by_serial_over_all_partitions(self, store):
         made = [publication(1, 10), publication(2, 3, B), publication(3, 11), publication(4, 4, B), publication(5, 20)]
-        store.commit(Changes(b"", entries=[*made, publication(6, 21, channel=OTHER)]))
+        store.commit(Changes(b"", entries=Entries.of([*made, publication(6, 21, channel=OTHER)])))
         with store.view() as view:
             assert found(view) == made
             assert serials(found(view, {A: 11, B: 4})) == [3, 4, 5]
@@ -103,20 +98,20 @@ class StateContract:
             assert view.count(CHANNEL, {A: 21, B: 5}) == 0
 
     def test_a_page_has_at_most_its_bytes_but_one_publication(self, store):
-        store.commit(Changes(b"", entries=[publication(n, n, frame=b"x" * 40) for n in (1, 2, 3)]))
+        store.commit(Changes(b"", entries=Entries.of([publication(n, n, frame=b"x" * 40) for n in (1, 2, 3)])))
         with store.view() as view:
             assert [serials(found(view, max_bytes=most)) for most in (80, 1)] == [[1, 2], [1]]
             assert [view.since(CHANNEL, {}, most).is_last for most in (119, 120)] == [False, True]
 
     def test_the_latest_are_the_last_of_every_partition(self, store):
-        store.commit(Changes(b"", entries=[publication(n, n) for n in (1, 2, 3)] + [publication(4, 1, B)]))
+        store.commit(Changes(b"", entries=Entries.of([publication(n, n) for n in (1, 2, 3)] + [publication(4, 1, B)])))
         with store.view() as view:
             assert serials(view.latest(CHANNEL, 2)) == [2, 3, 4]
             assert view.latest(OTHER, 2) == []
 
     def test_what_is_too_old_is_forgotten_and_raises_the_floor(self, store):
         made = [publication(n, n * 10, timestamp=n) for n in (1, 2, 3)]
-        store.commit(Changes(b"", entries=made))
+        store.commit(Changes(b"", entries=Entries.of(made)))
         store.commit(Changes(b"", keep_since=3))
         with store.view() as view:
             assert found(view) == [made[2]]
@@ -127,7 +122,7 @@ class StateContract:
 
     def test_the_oldest_are_forgotten_while_all_take_too_much(self, store):
         made = [publication(n, n, timestamp=9, frame=b"x" * 1000) for n in range(1, 101)]
-        store.commit(Changes(b"", entries=made))
+        store.commit(Changes(b"", entries=Entries.of(made)))
         for _ in range(10):
             store.commit(Changes(b"", max_bytes=60_000))
         with store.view() as view:
@@ -138,7 +133,7 @@ class StateContract:
             assert view.size().entry_bytes <= 70_000
 
     def test_a_commit_forgets_only_so_many(self, store):
-        store.commit(Changes(b"", entries=[publication(n, n) for n in range(1, FORGOTTEN_AT_ONCE + 11)]))
+        store.commit(Changes(b"", entries=Entries.of([publication(n, n) for n in range(1, FORGOTTEN_AT_ONCE + 11)])))
         store.commit(Changes(b"", keep_since=1))
         with store.view() as view:
             assert view.size().entries == 10
@@ -150,7 +145,7 @@ class StateContract:
             assert view.floors == {A: 5, B: 2}
 
     def test_pairs_are_those_that_a_position_may_lack(self, store):
-        store.commit(Changes(b"", entries=[pair(1, 10, 5), pair(2, 20, 8), pair(3, 30, 9, OTHER)]))
+        store.commit(Changes(b"", entries=Entries.of([pair(1, 10, 5), pair(2, 20, 8), pair(3, 30, 9, OTHER)])))
         with store.view() as view:
             [one] = view.pairs(CHANNEL, {A: 11})
             assert (one.first, one.first_offset, one.second, one.second_offset) == (A, 20, B, 8)
@@ -158,32 +153,36 @@ class StateContract:
 
     def test_notes_are_of_their_channel_alone(self, store):
         first, second = StoredNote(CHANNEL, 1, 0, b"one"), StoredNote(CHANNEL, 3, 0, b"two")
-        store.commit(Changes(b"", entries=[first, StoredNote("", 2, 0, b"of all"), second]))
+        store.commit(Changes(b"", entries=Entries.of([first, StoredNote("", 2, 0, b"of all"), second])))
         with store.view() as view:
             assert list(view.notes(CHANNEL)) == [first, second]
             assert [note.value for note in view.notes("")] == [b"of all"]
 
     def test_pairs_and_notes_are_forgotten_with_their_time(self, store):
-        store.commit(Changes(b"", entries=[pair(1, 10, 5), StoredNote(CHANNEL, 2, 0, b"note"), publication(3, 1)]))
+        store.commit(
+            Changes(b"", entries=Entries.of([publication(1, 1), pair(2, 10, 5), StoredNote(CHANNEL, 3, 0, b"note")]))
+        )
         store.commit(Changes(b"", keep_since=1))
         with store.view() as view:
             assert list(view.pairs(CHANNEL, {})) == list(view.notes(CHANNEL)) == []
             assert view.size().entries == 0
 
     def test_serials_that_do_not_increase_are_refused_and_nothing_is_committed(self, store):
-        store.commit(Changes(b"before", entries=[publication(2, 1)]))
+        store.commit(Changes(b"before", entries=Entries.of([publication(2, 1)])))
         with pytest.raises(ValueError, match="serials"):
-            store.commit(Changes(b"after", entries=[publication(2, 2)]))
+            store.commit(Changes(b"after", entries=Entries.of([publication(2, 2)])))
 
     def test_anew_forgets_all(self, store):
-        store.commit(Changes(b"", {("t", "1"): b"one"}, {("of", "p", b"a"): True}, [publication(4, 1)], {A: 9}))
+        store.commit(
+            Changes(b"", {("t", "1"): b"one"}, {("of", "p", b"a"): True}, Entries.of([publication(4, 1)]), {A: 9})
+        )
         store.commit(Changes(b"new", {("t", "2"): b"two"}, floors={B: 3}, anew=True))
         with store.view() as view:
             assert list(view.rows("t")) == [("2", b"two")]
             assert list(view.members("of", "p")) == found(view) == []
             assert view.floors == {B: 3}
             assert view.last_serial == 0
-        store.commit(Changes(b"new", entries=[publication(1, 1)]))
+        store.commit(Changes(b"new", entries=Entries.of([publication(1, 1)])))
 
     @settings(suppress_health_check=UNCONCERNED, deadline=None, max_examples=50)
     @given(
@@ -199,8 +198,8 @@ class StateContract:
         for serial, (partition, channel) in enumerate(made, 1):
             offsets[partition] += 1
             entries.append(publication(serial, offsets[partition], partition, channel))
-        store.commit(Changes(b"", entries=entries[:10]))
-        store.commit(Changes(b"", entries=entries[10:]))
+        store.commit(Changes(b"", entries=Entries.of(entries[:10])))
+        store.commit(Changes(b"", entries=Entries.of(entries[10:])))
         vector = {A: a, B: b}
         expected = [each for each in entries if each.channel == CHANNEL and each.offset >= vector[each.partition]]
         paged = []
