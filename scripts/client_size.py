@@ -9,15 +9,24 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CLIENT = ROOT / "mesaya_ws" / "web" / "client" / "mesaya-ws.js"
+CLIENT = ROOT / "mesaya_ws" / "web" / "client"
+PARTS = {
+    "mesaya-ws.js": "always",
+    "mesaya-ws-requests.js": "with the first `publish`, `ack`, `hold` or `chat`",
+    "mesaya-ws-chat.js": "with the first `chat`",
+    "mesaya-ws-hold.js": "with the first `hold`",
+    "mesaya-ws-events.js": "where WebSockets do not pass, with `fallback`",
+}
+"""The files of the client, and when each is loaded."""
+
 ESBUILD = ROOT / "tests" / "node" / "node_modules" / "esbuild" / "bin" / "esbuild"
 PAGE = ROOT / "docs" / "javascript-client.md"
 MARKED = re.compile(r"(<!-- client size -->\n).*?(<!-- /client size -->)", re.DOTALL)
 
 
-def minified() -> bytes:
-    """Return the client as esbuild makes it; `npm ci` in tests/node brings it along."""
-    command = [ESBUILD, CLIENT, "--minify", "--format=esm"]
+def minified(name: str = "mesaya-ws.js") -> bytes:
+    """Return a file of the client as esbuild makes it; `npm ci` in tests/node brings it along."""
+    command = [ESBUILD, CLIENT / name, "--minify", "--format=esm"]
     return subprocess.run(command, capture_output=True, check=True).stdout
 
 
@@ -28,12 +37,13 @@ def gzipped(content: bytes) -> int:
 
 def size_table() -> str:
     """Return the sizes, as Markdown."""
-    forms = {"as the service hands it out, with comments": CLIENT.read_bytes(), "minified": minified()}
-    rows = [
-        f"| {form} | {len(content) / 1000:.1f} kB | {gzipped(content) / 1000:.1f} kB |"
-        for form, content in forms.items()
-    ]
-    return "\n".join(["| size | | gzipped |", "|---|---:|---:|", *rows, ""])
+    rows = []
+    for name, loaded in PARTS.items():
+        served, small = (CLIENT / name).read_bytes(), minified(name)
+        sizes = " | ".join(f"{size / 1000:.1f} kB" for size in (gzipped(served), len(small), gzipped(small)))
+        rows.append(f"| `{name}` | {loaded} | {sizes} |")
+    head = "| file | loaded | as handed out, gzipped | minified | and gzipped |\n|---|---|---:|---:|---:|"
+    return "\n".join([head, *rows, ""])
 
 
 def page_with_sizes() -> str:

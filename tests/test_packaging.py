@@ -1,5 +1,6 @@
 """The wheel holds what the service needs, and nothing else."""
 
+import json
 import re
 import subprocess
 import sys
@@ -41,7 +42,8 @@ def test_so_is_what_is_not_code(wheel):
 
 @pytest.mark.slow
 def test_so_is_the_client_for_browsers(wheel):
-    files = ("package.json", "README.md", "mesaya-ws.js", "mesaya-ws.d.ts")
+    package = json.loads((ROOT / "mesaya_ws/web/client/package.json").read_text())
+    files = ("package.json", *package["files"])
     assert {f"mesaya_ws/web/client/{name}" for name in files} <= wheel
 
 

@@ -51,6 +51,7 @@ FLOOR_PLAN = block("javascript-client.md", "html", "<!doctype html>")
 IMPORT = 'import { MesaYA } from "http://localhost:8080/client/mesaya-ws.js";\n\n'
 JAVASCRIPT = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws");')
 SIGNING_IN = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws", {{')
+CHATTING = block("javascript-client.md", "js", f"{IMPORT}// With AUTH=off")
 PYTHON, PYTHON_CHAT = [
     text
     for name, kind, text in SHOWN
@@ -75,6 +76,7 @@ RUN = [
     FLOOR_PLAN,
     JAVASCRIPT,
     SIGNING_IN,
+    CHATTING,
     PYTHON,
     PYTHON_CHAT,
     PYTHON_TOKEN,
@@ -383,6 +385,18 @@ def test_javascript_client_signs_in_and_hears_of_the_end(start_gateway, tmp_path
         while (line := program.next("log"))[0] != "signed out":
             assert line == ["live", "u1"]
         assert line == ["signed out", "expired"]
+
+
+def test_javascript_client_chats(start_gateway, tmp_path):
+    gateway = start_gateway()
+    assert run(tmp_path, "produce", "--sample").returncode == 0
+    file = tmp_path / "page.js"
+    file.write_text(CHATTING)
+    with running_node("show_page.mjs", required("chromium"), str(file), "", str(gateway.port)) as program:
+        lines = []
+        while lines[-1:] != [["Is the terrace open? (sent)"]]:
+            lines.append(program.next("log"))
+        assert lines[0] == ["Is the terrace open? (pending)"]
 
 
 def test_python_client_prints_what_arrives(start_gateway, tmp_path):

@@ -24,8 +24,6 @@ _CONTENT_TYPES: Mapping[str, str] = {
 }
 """By the end of a file's name; a browser runs no module that has another type. Other files are not handed out."""
 
-_CLIENT_FILES = ("mesaya-ws.js", "mesaya-ws.d.ts")
-
 _CONSOLE_HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
@@ -48,9 +46,10 @@ class Asset:
 
 
 def client_routes() -> list[Route]:
-    """Return `/client/mesaya-ws.js`, and its types beside it."""
+    """Return `/client/mesaya-ws.js`, with the parts that it loads when they are needed, and its types beside it."""
     folder = files("mesaya_ws") / "web" / "client"
-    return [_asset_route(f"/client/{name}", _asset(folder / name)) for name in _CLIENT_FILES]
+    handed_out = (entry for entry in folder.iterdir() if PurePath(entry.name).suffix in (".js", ".ts"))
+    return [_asset_route(f"/client/{entry.name}", _asset(entry)) for entry in handed_out]
 
 
 def console_routes() -> list[Route]:

@@ -21,10 +21,12 @@ from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
 from mesaya_ws.core.wire.event_stream import COMMENT, MOST_ID_BYTES, Places, event, mark
+from mesaya_ws.core.wire.messages import encode
 from mesaya_ws.server.http.event_queue import EventQueue
 
 COMMENT_INTERVAL = 15.0
-"""Seconds without an event after which a comment is sent: proxies give up what is silent for 30 or 60."""
+"""Seconds between two comments: proxies give up what is silent for 30 or 60. With them come the positions of quiet
+channels, and how fresh all are."""
 
 WRITE_BYTES = 16_384
 """Bytes that are written at once; a client that does not take them within PING_TIMEOUT has gone."""
@@ -66,7 +68,7 @@ class EventClient:
         self._write_timeout = write_timeout
         self._ends_when_full = ends_when_full
         self._close_code: CloseCode | None = None
-        self._written_at = -inf
+        self._commented_at = -inf
         self.session = open_session(self._queue)
 
     # What those call who look after all connections
@@ -96,7 +98,7 @@ class EventClient:
         """Tell a client that waits for an answer that it does; have something sent to one that hears nothing."""
         if self.session.has_unanswered:
             self.session.send_pending()
-        if now - self._written_at >= COMMENT_INTERVAL:
+        if now - self._commented_at >= COMMENT_INTERVAL:
             self._queue.wake()
 
     # What the answer to its request calls
@@ -105,8 +107,11 @@ class EventClient:
         """Have the client be told first who it is, and how fresh the channels are."""
         self._queue.offer(self.session.greeting(time()), 1)
 
-    def subscribe(self, identity: Identity | None) -> codes.ErrorCode | CloseCode | None:
-        """Sign the client in, and subscribe to its channels; return the first reason why that cannot be."""
+    def subscribe(self, identity: Identity | None, *, partial: bool = False) -> codes.ErrorCode | CloseCode | None:
+        """Sign the client in, and subscribe to its channels; return the first reason why that cannot be.
+
+        With `partial`, a channel that is refused is none: the client is sent the error, and what it may see.
+        """
         session = self.session
         if identity is None:
             session.identities.connected(session, time())
@@ -117,13 +122,13 @@ class EventClient:
             if (position := self._places.of(channel)) is not None:
                 request["position"] = position
             answer = session.receive(orjson.dumps(request).decode())
-            if answer in codes.ERROR_CODES:
+            if answer in codes.ERROR_CODES and not partial:
                 return codes.ERROR_CODES[answer]
         return None
 
     async def stream(self, write: Write) -> None:
         """Write events until the stream is closed; returns early when the client takes nothing for too long."""
-        self._written_at = trio.current_time()
+        self._commented_at = trio.current_time()
         while True:
             await self._queue.wait()
             if not await self._write_waiting(write):
@@ -131,11 +136,18 @@ class EventClient:
             if self._close_code is not None:
                 await self._write_text(write, _closing(self._close_code))
                 return
-            if trio.current_time() - self._written_at >= COMMENT_INTERVAL and self._queue.is_empty:
-                self._places.move(self.session.positions())
-                if not await self._write_text(write, COMMENT + mark(self._places.id)):
+            if trio.current_time() - self._commented_at >= COMMENT_INTERVAL and self._queue.is_empty:
+                self._commented_at = trio.current_time()
+                if not await self._write_text(write, COMMENT + self._pong()):
                     return
             self._on_drained()
+
+    def _pong(self) -> bytes:
+        """Return where the client is on each channel, which it keeps, and an event that says how fresh they are."""
+        positions = self.session.positions()
+        self._places.move(positions)
+        pong = encode("pong", **self.session.feed.freshness(), positions=positions)
+        return mark(self._places.id) + event(pong, name="pong")
 
     async def _write_waiting(self, write: Write) -> bool:
         """Write all that waits; return False if the client has not taken it."""
@@ -167,7 +179,6 @@ class EventClient:
                 await write(text[first : first + WRITE_BYTES])
             if patience.cancelled_caught:
                 return False
-        self._written_at = trio.current_time()
         return True
 
     def _on_drained(self) -> None:

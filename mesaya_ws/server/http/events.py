@@ -89,7 +89,8 @@ class EventServer:
         wants_page = _wants_page(request.headers.get("accept", ""))
         if request.method == "HEAD":
             return Response(headers=_headers(JSON if wants_page else STREAM))
-        asked = _Asked(channels, since, identity, snapshot=request.query_params.get("snapshot") in ("1", "true"))
+        wanted = {name for name in ("snapshot", "partial") if request.query_params.get(name) in ("1", "true")}
+        asked = _Asked(channels, since, identity, snapshot="snapshot" in wanted, partial="partial" in wanted)
         if wants_page:
             return await self._page(asked, _wait(request) if since is not None else 0.0)
         return _Stream(self, asked)
@@ -134,7 +135,7 @@ class EventServer:
         try:
             if not ends_when_full:
                 client.greet()
-            if (refused := client.subscribe(asked.identity)) is not None:
+            if (refused := client.subscribe(asked.identity, partial=asked.partial)) is not None:
                 error = _REFUSALS.get(refused, http_errors.BAD_CHANNEL)
                 raise ApiError(error, _sentence(refused, error))
             yield client
@@ -158,6 +159,8 @@ class _Asked:
     since: str | None
     identity: Identity | None
     snapshot: bool
+    partial: bool
+    """Whether to show what may be shown, and to say so of the rest, instead of refusing all."""
 
 
 class _Stream(Response):

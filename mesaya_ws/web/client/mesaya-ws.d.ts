@@ -20,8 +20,21 @@ export interface Options {
    * resumes from there. A storage that throws is passed over. By default, they are in memory, and end with their channel.
    */
   positions?: Record<string, string> | Pick<Storage, "getItem" | "setItem">;
+  /**
+   * Who the client says it is, where the gateway believes that (`AUTH=off`, for development); with `roles`, such as `OWNER`.
+   * Elsewhere it is refused, and a token is needed.
+   */
+  user?: string;
+  roles?: string[];
   /** Seconds after which a hidden page gives up its connection until it is visible again; 300 by default, 0 for never. */
   pauseWhenHiddenFor?: number;
+  /**
+   * `"sse"`: where WebSockets do not pass, read events by HTTP, without a gap between the two ways; try a WebSocket again from
+   * time to time, and use it once one passes. Nothing can be sent meanwhile: what would be is rejected with `no_websocket`.
+   */
+  fallback?: "sse" | false;
+  /** What to use for it, by default the global one. */
+  fetch?: typeof fetch;
   /** The class to use, by default the global one. Node before 22 has none: pass that of the package `ws`. */
   WebSocket?: unknown;
   /** Whether to log what becomes of the connection, or where to. Tokens and messages are never logged. */
@@ -58,9 +71,11 @@ export interface Status {
 
 /** What the gateway refuses. `code` is one of its error codes, or the reason for which a subscription has ended. */
 export declare class MesaYAError extends Error {
-  constructor(code: string, message: string, channel?: string);
+  constructor(code: string, message: string, channel?: string, answer?: AnyMessage);
   readonly code: string;
   readonly channel?: string;
+  /** What the gateway has answered, if it has: with `retryIn`, `until` and the like. */
+  readonly answer?: AnyMessage;
 }
 
 /** Any message of the gateway. */
@@ -140,10 +155,22 @@ export declare class MesaYA implements Disposable {
   /**
    * Publish on a channel that takes messages: a chat message `{ text, attachments?, replyTo? }` on a conversation. Resolves
    * when it has been read back from the log. Until then it is sent again, on whatever connection, and counts once, by its
-   * `id`, which is a new one unless given. Rejects with a `MesaYAError` when the gateway refuses it, when the client is closed,
+   * `id`, which is a new one unless given. `chat` does so, and shows what comes of it. Rejects with a `MesaYAError` when the gateway refuses it, when the client is closed,
    * and when 100 wait already; with the reason of `signal` when that is aborted, though it may have been published by then.
    */
   publish(channel: string, data: unknown, options?: { id?: string; signal?: AbortSignal }): Promise<{ position: string; id: string }>;
+  /**
+   * Take part in the conversation of a restaurant with a guest, who is the client's own user unless one is given. It is
+   * subscribed to until `close`.
+   */
+  chat(restaurant: string, user?: string): Chat;
+  /** Take note of a new reservation, for its restaurant. Sent again, and rejected, like what is published. */
+  ack(reservation: string): Promise<void>;
+  /**
+   * Keep tables of a restaurant free for the client's own user, for some minutes: as such, or `from` some time `to` another,
+   * 90 minutes later by default. Rejects with a `MesaYAError`, whose `code` is `conflict` when somebody else holds one of them.
+   */
+  hold(restaurant: string, tables: string[], options?: { from?: Date; to?: Date; signal?: AbortSignal }): Promise<Hold>;
   /**
    * Get a token from the token source, and show it to the gateway: after the user has signed in. Resolves when the gateway
    * has accepted it; rejects with a `MesaYAError` when it has not.
@@ -172,6 +199,8 @@ export interface SubscribeOptions {
   snapshot?: boolean;
   /** Resume from here; without effect on a channel that is subscribed already. */
   position?: string;
+  /** Receive `presence`. */
+  presence?: boolean;
   /** Close the subscription when it is aborted. */
   signal?: AbortSignal;
 }
@@ -194,6 +223,11 @@ export interface Subscription<M> extends AsyncIterable<M | Snapshot | Gap>, Disp
   on(event: "snapshot", listener: (data: Data, position: string) => void): () => void;
   on(event: "gap", listener: (gap: Gap) => void): () => void;
   /**
+   * How many users are on the channel; of a conversation, which sides. At once, and when it changes, for subscriptions with
+   * the option `presence`; never in an iteration or a store.
+   */
+  on(event: "presence", listener: (presence: Presence) => void): () => void;
+  /**
    * The gateway, or the client, has ended it. `again`: it waits, and comes back by itself once the gateway accepts another
    * token; otherwise it is over.
    */
@@ -210,6 +244,87 @@ export interface Store<S> {
   [Symbol.observable](): {
     subscribe(observer: Partial<{ next(value: S): void }>): { unsubscribe(): void };
   };
+}
+
+/** Who is on a channel now. */
+export interface Presence {
+  readonly channel: string;
+  /** Exact up to 20, then two digits; users, not connections. */
+  readonly viewers: number;
+  /** Of a conversation: whether each side is there; it has no `viewers`. */
+  readonly guest?: boolean;
+  readonly restaurant?: boolean;
+}
+
+/** A message of a conversation, as it stands. */
+export interface ChatMessage {
+  readonly messageId: string;
+  readonly restaurantId: string;
+  /** The guest, whose conversation it is. */
+  readonly userId: string;
+  readonly from: "guest" | "restaurant";
+  readonly authorId: string;
+  readonly authorName: string | null;
+  /** Null once it is deleted. It is text, and never HTML. */
+  readonly text: string | null;
+  readonly attachments: readonly string[];
+  readonly replyTo: string | null;
+  /** The log's time; null for what is on its way. */
+  readonly sentAt: string | null;
+  readonly editedAt?: string;
+  readonly deletedBy?: "guest" | "restaurant" | "admin";
+  readonly position?: string;
+  /** `pending` and `failed` are those of this client that the log does not have. */
+  readonly status: "pending" | "sent" | "failed";
+  /** Of one that is on its way. */
+  readonly sent?: Sent;
+}
+
+/** One conversation, of a guest and a restaurant. */
+export interface Chat extends Disposable {
+  /** In the order of the log; what is on its way comes last. Up to 5,000. */
+  readonly messages: Store<readonly ChatMessage[]>;
+  /** How many messages of the other side have not been read, on any device. */
+  readonly unread: Store<number>;
+  /** The other sides that are typing: `guest` or `restaurant`. */
+  readonly typing: Store<readonly string[]>;
+  /** Send a message. It is in `messages` at once, and sent again until the log has it, or the gateway refuses it. */
+  send(text: string, attachments?: string[]): Sent;
+  edit(id: string, text: string): Promise<void>;
+  remove(id: string): Promise<void>;
+  /** Mark all as read, or up to a position; on all devices of this side. */
+  read(upTo?: string): void;
+  /** The user is typing; to be called at each key. */
+  type(): void;
+  /** Load older messages; resolves with whether there are more. */
+  more(): Promise<boolean>;
+  close(): void;
+}
+
+/** A message of a chat that was sent by this client. */
+export interface Sent {
+  readonly id: string;
+  readonly status: "pending" | "sent" | "failed";
+  /** Resolves once the log has it; rejects when it is refused or dropped. `retry` makes another one. */
+  readonly done: Promise<{ position: string }>;
+  /** Send it again, under the same id, so that it counts once. */
+  retry(): void;
+  /** Give it up. If it is in the log by then, it stays there. */
+  drop(): void;
+}
+
+/** Tables that are kept free. */
+export interface Hold extends Disposable {
+  readonly id: string;
+  /** Grows with every hold that is granted: whoever writes reservations refuses lower ones. */
+  readonly token: number;
+  readonly tables: readonly string[];
+  /** Seconds for which it still holds. */
+  remaining(): number;
+  /** Why it has ended, once it has. */
+  readonly ended: Promise<"released" | "expired" | "reserved" | "disconnected">;
+  /** Give it up; resolves once everybody knows. */
+  release(): Promise<void>;
 }
 
 declare global {

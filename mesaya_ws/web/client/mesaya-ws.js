@@ -1,9 +1,10 @@
 // @ts-check
 /**
  * A client of the gateway for browsers and Node: subscriptions that outlive connections, without a gap and without a
- * repetition. What it offers is described in `mesaya-ws.d.ts`. One file, no dependency, no build.
+ * repetition. What it offers is described in `mesaya-ws.d.ts`. No dependency, no build; what not every page needs is in the
+ * files beside it, which are loaded when they are needed.
  *
- * One link (a WebSocket) is in use at a time, and at most one more is being opened, always by `#dial`:
+ * One link (a WebSocket, or what stands in for one) is in use at a time, and at most one more is being opened, always by `#dial`:
  *
  *     what happens                             what is done
  *     welcome on the link being opened         it is in use; the one before is dropped, and all channels are subscribed
@@ -12,6 +13,8 @@
  *     closed, broken, or no answer to a ping   dial, after a pause with full jitter
  *     closed with 4401                         likewise, but the token must be another one
  *     closed with a code of NEVER_AGAIN        refused, until `reconnect` or `authenticate` is called
+ *     UNHEARD WebSockets cut before `welcome`  with `fallback`: the next link reads events by HTTP; while it is in use,
+ *                                              a WebSocket is dialled from time to time
  *     online, visible, pageshow, after sleep   ping the link in use; without one, dial at once
  *     hidden for `pauseWhenHiddenFor`          drop the link, and dial when the page is visible again
  *
@@ -26,6 +29,8 @@
 /** @typedef {"connect" | "expiring" | "rejected"} Why */
 
 const PAUSES = { least: 500, most: 30_000 }; // ms: the longest pause after the first failure, and after many
+const PROBES = { least: 2_500, most: 120_000 }; // the same between attempts with a WebSocket, while the fallback is in use
+const UNHEARD = 2; // WebSockets in a row that are cut before the gateway is heard; one that is silent counts for as many
 const OPEN_TIMEOUT = 15_000; // ms from dialling to `welcome`
 const TOKEN_TIMEOUT = 30_000; // ms that the token source may take
 const LOCK_TIMEOUT = 5_000; // ms that another tab may hold the lock: it may be frozen
@@ -38,11 +43,11 @@ const STANDSTILL = 10_000; // ms in which `asOf` has to advance
 const LINGER = 100; // ms that a channel stays subscribed without subscriptions: pages mount and unmount
 const KEPT = { messages: 500, characters: 2 ** 21 }; // a snapshot and what followed, for subscriptions that come later
 const WAITING = 10_000; // messages that an iteration may leave waiting
-const REQUESTS = 100; // what may wait for an answer, also while there is no connection
 
 /** Close codes after which another attempt would end in the same way (docs/protocol.md). */
 const NEVER_AGAIN = [1002, 1003, 1007, 1009, 4029, 4429];
 const UNAUTHENTICATED = 4401;
+const REJECTED = "The token was not accepted.";
 
 /** What a sub-protocol may hold (RFC 9110, 5.6.2): a handshake with anything else cannot be sent. */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/;
@@ -69,12 +74,13 @@ const uniqueId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (i
 
 /** An error that the gateway has answered, or the end of a subscription; `code` is one of docs/protocol.md. */
 export class MesaYAError extends Error {
-  /** @param {string} code @param {string} message @param {string} [channel] */
-  constructor(code, message, channel) {
+  /** @param {string} code @param {string} message @param {string} [channel] @param {any} [answer] */
+  constructor(code, message, channel, answer) {
     super(message);
     this.name = "MesaYAError";
     this.code = code;
     this.channel = channel;
+    this.answer = answer;
   }
 }
 
@@ -109,6 +115,37 @@ class Emitter {
   }
 }
 
+/** Return a `Store`, and what gives it another value. @param {any} [value] */
+function storeOf(value) {
+  const changes = new Emitter();
+  const get = () => value;
+  const subscribe = (/** @type {() => void} */ f) => changes.on("change", f);
+  const observable = () => ({
+    subscribe: (/** @type {any} */ observer) => {
+      const next = () => (observer.next ? observer.next(value) : observer(value));
+      if (value !== undefined) next();
+      return { unsubscribe: subscribe(next) };
+    },
+  });
+  const set = (/** @type {any} */ next) => {
+    const before = value;
+    value = next;
+    if (!Object.is(before, next)) changes.emit("change");
+  };
+  const store = { get, subscribe, "@@observable": observable, [scope.Symbol.observable ?? "@@observable"]: observable };
+  return { store, set };
+}
+
+/**
+ * Return what makes methods that call those of something that is loaded. Nobody needs to listen when one is refused.
+ * @param {() => Promise<any>} load
+ */
+const methodsOf = (load) => (/** @type {string} */ name) => (/** @type {any[]} */ ...given) => {
+  const done = load().then((it) => it[name](...given));
+  done.catch(() => {});
+  return done;
+};
+
 /** A promise, and what settles it; nobody needs to listen when it is rejected. */
 class Deferred {
   resolve = /** @type {(value?: any) => void} */ (() => {});
@@ -137,10 +174,11 @@ class Link {
   /** @type {Json | undefined} The last error that named no message of ours: why the link is closed. */
   error;
 
-  /** @param {any} socket @param {string | null} token */
-  constructor(socket, token) {
+  /** @param {any} socket @param {string | null} token @param {boolean} isFallback */
+  constructor(socket, token, isFallback) {
     this.socket = socket;
     this.token = token;
+    this.isFallback = isFallback;
   }
 
   /** @param {Json} message */
@@ -165,6 +203,10 @@ class Channel {
   position;
   /** Whether one of the subscriptions needs the state. */
   snapshot = false;
+  /** Whether one of the subscriptions shows who else is there. */
+  hasPresence = false;
+  /** @type {Json | undefined} Who is there. */
+  presence;
   /** The last `subscribe`; 0 if there was none. */
   id = 0;
   /** Whether the last `subscribe` has been answered on the link in use. */
@@ -184,21 +226,27 @@ class Channel {
     this.name = name;
   }
 
+  /** @param {(subscription: Subscription) => void} act */
+  each(act) {
+    [...this.subscriptions].forEach(act); // which may change meanwhile
+  }
+
   /** @param {Json} message @param {number} size */
   deliver(message, size) {
+    if (message.type === "presence") this.presence = message;
     if (message.type === "snapshot") [this.kept, this.size] = [[], 0];
-    if (this.kept) {
+    if (this.kept && message.position !== undefined) {
       this.kept.push(message);
       this.size += message.type === "snapshot" ? 0 : size;
       if (this.kept.length > KEPT.messages || this.size > KEPT.characters) this.kept = undefined;
     }
-    for (const one of [...this.subscriptions]) one.deliver(message);
+    this.each((one) => one.deliver(message));
   }
 
   /** @param {string} reason */
   gap(reason) {
     this.kept = undefined;
-    for (const one of [...this.subscriptions]) one.deliver({ type: "gap", channel: this.name, reason });
+    this.each((one) => one.deliver({ type: "gap", channel: this.name, reason }));
   }
 }
 
@@ -244,31 +292,18 @@ class Subscription {
         for (const message of backlog) this.#tell(message);
       });
     }
+    const { presence } = this.#channel;
+    if (event === "presence" && presence) queueMicrotask(() => listener(presence));
     return this.#events.on(event, listener);
   }
 
   /** @param {(state: any, message: any) => any} reduce */
   store(reduce) {
-    const changes = new Emitter();
-    /** @type {any} */
-    let state;
-    const take = (/** @type {Json} */ message) => {
-      const before = state;
-      if (message.type !== "gap") state = reduce(state, message);
-      if (!Object.is(before, state)) changes.emit("change");
-    };
+    const { store, set } = storeOf();
+    const take = (/** @type {Json} */ message) => message.type !== "gap" && set(reduce(store.get(), message));
     this.#kept().forEach(take);
     this.#events.on("*", take);
-    const get = () => state;
-    const subscribe = (/** @type {() => void} */ f) => changes.on("change", f);
-    const observable = () => ({
-      subscribe: (/** @type {any} */ observer) => {
-        const next = () => (observer.next ? observer.next(state) : observer(state));
-        if (state !== undefined) next();
-        return { unsubscribe: subscribe(next) };
-      },
-    });
-    return { get, subscribe, "@@observable": observable, [scope.Symbol.observable ?? "@@observable"]: observable };
+    return store;
   }
 
   [Symbol.asyncIterator]() {
@@ -286,7 +321,7 @@ class Subscription {
       try {
         for (;;) {
           while (queue.length && !isSlow) yield queue.shift();
-          if (isSlow) throw new MesaYAError("slow", `The iteration has left ${WAITING} messages waiting.`);
+          if (isSlow) throw new MesaYAError("slow", "The iteration has left too much waiting.");
           if (isOver()) return;
           await new Promise((resolve) => (wake = () => resolve(undefined)));
         }
@@ -310,6 +345,10 @@ class Subscription {
 
   /** @param {Json} message */
   deliver(message) {
+    if (message.type === "presence") {
+      this.#events.emit("presence", message);
+      return;
+    }
     if (this.#backlog?.length) this.#backlog.push(message);
     else this.#tell(message);
     this.#events.emit("*", message);
@@ -348,24 +387,20 @@ class Subscription {
   }
 }
 
-/** Positions that outlast the page; a storage that throws is none. @param {Options["positions"]} storage */
-function positionsIn(storage, /** @type {string} */ url) {
-  const items = /** @type {any} */ (storage);
-  const isStorage = typeof items?.setItem === "function";
-  const key = (/** @type {string} */ channel) => (isStorage ? `mesaya-ws ${url} ${channel}` : channel);
-  const quietly = (/** @type {() => any} */ act) => {
+/**
+ * Return what gets the position that is kept of a channel, or with a `position` keeps that; a storage that throws is none.
+ * @param {any} storage @param {string} url
+ */
+function positionsIn(storage, url) {
+  const isStorage = typeof storage?.setItem === "function";
+  /** @param {string} channel @param {string} [position] */
+  return (channel, position) => {
+    const key = isStorage ? `mesaya-ws ${url} ${channel}` : channel;
     try {
-      return act() ?? undefined;
-    } catch {
-      return undefined;
-    }
-  };
-  return {
-    /** @param {string} channel @returns {string | undefined} */
-    get: (channel) => items && quietly(() => (isStorage ? items.getItem(key(channel)) : items[channel])),
-    /** @param {string} channel @param {string} position */
-    set: (channel, position) =>
-      items && quietly(() => (isStorage ? items.setItem(key(channel), position) : (items[channel] = position))),
+      if (position === undefined) return (isStorage ? storage.getItem(key) : storage[key]) ?? undefined;
+      if (isStorage) storage.setItem(key, position);
+      else storage[key] = position;
+    } catch {}
   };
 }
 
@@ -389,15 +424,13 @@ async function inTurn(ask) {
 export class MesaYA {
   #url;
   #options;
-  #storage;
+  #stored;
   #events = new Emitter();
   #hints = new AbortController();
   /** @type {Map<string, Channel>} */
   #channels = new Map();
-  /** @type {Map<number, {message: Json, answer: Deferred, isPutOff: boolean}>} What has no answer yet, in its order. */
-  #requests = new Map();
-  /** @type {any} Runs until what was put off is sent again. */
-  #resending;
+  /** @type {Promise<any> | undefined} What is loaded when it is needed. */
+  #requests;
   /** @type {Link | undefined} The one in use. */
   #link;
   /** @type {Link | undefined} The one being opened. */
@@ -405,6 +438,8 @@ export class MesaYA {
   /** @type {object | undefined} The attempt under way: it asks for a token, or opens a link. */
   #attempt;
   #failures = 0;
+  /** WebSockets in a row of which there was no sign of life. */
+  #unheard = 0;
   #unanswered = 0;
   #ids = 0;
   /** @type {any} */ #retry;
@@ -432,27 +467,28 @@ export class MesaYA {
   /** @type {{live: boolean, asOf?: number, lag?: number, movedAt: number, isMoving: boolean}} */
   #freshness = { live: false, movedAt: 0, isMoving: true };
   /** @type {Status} */
-  #status = Object.freeze({ state: "connecting", since: Date.now() });
+  status = Object.freeze({ state: "connecting", since: Date.now() });
+
+  #call = methodsOf(() => this.#load());
+  publish = this.#call("publish");
+  ack = this.#call("ack");
+  hold = this.#call("hold");
 
   /** @param {string} url @param {Options} [options] */
   constructor(url, options = {}) {
     const { href } = new URL(url, scope.location?.href);
     this.#url = href.replace(/^http/, "ws").replace(/#.*/, "");
-    if (!/^wss?:/.test(this.#url)) throw new TypeError("The URL of a gateway is wss://host/ws, or ws://…");
+    if (!/^wss?:/.test(this.#url)) throw new TypeError("A gateway's URL is wss://host/ws.");
     this.#options = options;
-    this.#storage = positionsIn(options.positions, this.#url);
+    this.#stored = positionsIn(options.positions, this.#url);
     const signal = { signal: this.#hints.signal };
     scope.addEventListener?.("online", () => this.#wake(), signal);
-    scope.addEventListener?.("offline", () => this.#doubt(), signal);
+    scope.addEventListener?.("offline", () => (this.#ping(), this.#update()), signal);
     scope.addEventListener?.("pageshow", (/** @type {any} */ event) => event.persisted && this.#wake(), signal);
     scope.document?.addEventListener("visibilitychange", () => this.#onVisibility(), signal);
     this.#ticking = setInterval(() => this.#tick(), TICK);
     this.#dial();
     this.#onVisibility();
-  }
-
-  get status() {
-    return this.#status;
   }
 
   /** @param {string} event @param {Function} listener @param {{signal?: AbortSignal}} [options] */
@@ -466,10 +502,12 @@ export class MesaYA {
     const isNew = !channel;
     if (!channel) this.#channels.set(name, (channel = new Channel(name)));
     const it = channel;
+    const isPresenceNews = options.presence && !it.hasPresence;
+    it.hasPresence ||= Boolean(options.presence);
     const subscription = new Subscription(it, options, () => this.#leave(it, subscription));
     if (isNew) {
       it.snapshot = Boolean(options.snapshot);
-      it.position = options.position ?? (it.snapshot ? undefined : this.#storage.get(name));
+      it.position = options.position ?? (it.snapshot ? undefined : this.#stored(name));
       this.#ask(it);
     } else if (options.snapshot && !it.kept && (!it.snapshot || it.position !== undefined)) {
       // The state must be asked for. What follows it may have been received before, and what lies between may be in it.
@@ -477,6 +515,8 @@ export class MesaYA {
       it.snapshot = true;
       it.position = undefined;
       this.#ask(it);
+    } else if (isPresenceNews) {
+      this.#ask(it); // from its position
     } else if (it.answer && it.live) {
       subscription.answered(it.answer);
     }
@@ -485,10 +525,41 @@ export class MesaYA {
     return subscription;
   }
 
-  /** @param {string} channel @param {unknown} data @param {{id?: string, signal?: AbortSignal}} [options] */
-  async publish(channel, data, { id = uniqueId(), signal } = {}) {
-    const { position } = await this.#request({ type: "publish", channel, messageId: id, data }, signal);
-    return { position, id };
+  /** Its stores are there at once; the rest of it is loaded meanwhile. @param {string} restaurant @param {string} [user] */
+  chat(restaurant, user) {
+    const stores = [storeOf([]), storeOf(0), storeOf([])];
+    const conversation = this.#load().then((requests) => requests.chat(stores, restaurant, user));
+    const call = methodsOf(() => conversation);
+    const [messages, unread, typing] = stores.map((it) => it.store);
+    /** @type {any} */
+    const chat = { messages, unread, typing };
+    for (const name of ["edit", "remove", "more", "read", "type", "close"]) chat[name] = call(name);
+    chat[dispose] = chat.close;
+    chat.send = (/** @type {string} */ text, /** @type {string[]} */ attachments) => {
+      /** @type {any} */
+      const sent = { id: uniqueId(), drop: () => call("drop")(sent) };
+      sent.retry = () => {
+        sent.status = "pending";
+        sent.done = call("send")(sent, text, attachments);
+      };
+      sent.retry();
+      return sent;
+    };
+    return chat;
+  }
+
+  /** Load what awaits answers, with the first request, however often that fails. @returns {Promise<any>} */
+  #load() {
+    const send = (/** @type {Json} */ message) => this.#link?.send(message);
+    return (this.#requests ??= import("./mesaya-ws-requests.js").then(
+      ({ Requests }) => new Requests(/** @type {any} */ (this), send, MesaYAError),
+      async (error) => {
+        this.#events.emit("error", error);
+        await new Promise((resolve) => setTimeout(resolve, TICK));
+        this.#requests = undefined;
+        return this.#rest === "closed" ? Promise.reject(error) : this.#load();
+      },
+    ));
   }
 
   authenticate() {
@@ -504,7 +575,7 @@ export class MesaYA {
   signOut() {
     this.#isSignedOut = true;
     if (this.#attempt) this.reconnect();
-    else if (this.#link?.token) this.#sendToken(this.#link, null, "connect");
+    else if (this.#link && this.#user !== undefined) this.#sendToken(this.#link, null, "connect");
     this.#onSignedOut("signed-out");
   }
 
@@ -525,8 +596,6 @@ export class MesaYA {
     clearTimeout(this.#pausing);
     const error = new MesaYAError("closed", "The client was closed.");
     for (const channel of [...this.#channels.values()]) this.#end(channel, error);
-    for (const { answer } of this.#requests.values()) answer.reject(error);
-    this.#requests.clear();
     this.#signingIn?.reject(error);
     this.#update();
   }
@@ -537,9 +606,9 @@ export class MesaYA {
 
   // Links
 
-  async #dial() {
-    clearTimeout(this.#retry);
-    this.#retry = this.#retryIn = undefined;
+  /** @param {boolean} [isProbe] Whether a WebSocket is tried while the link in use is the fallback. */
+  async #dial(isProbe) {
+    this.#rush();
     if (this.#rest || this.#attempt) return;
     const attempt = (this.#attempt = {});
     this.#update();
@@ -555,24 +624,33 @@ export class MesaYA {
     }
     if (attempt !== this.#attempt) return;
     if (token === this.#rejected) {
-      this.#refuse(UNAUTHENTICATED, "unauthenticated", this.#reason?.message ?? "The token was not accepted.");
+      this.#refuse(UNAUTHENTICATED, "unauthenticated", this.#reason?.message ?? REJECTED);
       return;
     }
+    const { fallback, fetch } = this.#options;
+    const isFallback = Boolean(fallback) && !isProbe && this.#unheard >= UNHEARD;
     let socket;
     try {
-      const Socket = this.#options.WebSocket ?? scope.WebSocket;
-      socket = new Socket(this.#url, token ? ["mesaya.v1", `bearer.${token}`] : []);
+      const Socket = isFallback
+        ? (await import("./mesaya-ws-events.js")).EventSocket
+        : this.#options.WebSocket ?? scope.WebSocket;
+      if (attempt !== this.#attempt) return;
+      socket = new Socket(this.#url, token ? ["mesaya.v1", `bearer.${token}`] : [], isFallback ? fetch : undefined);
     } catch (error) {
+      if (attempt !== this.#attempt) return;
       this.#attempt = undefined;
       if (token && !TOKEN.test(token)) {
         this.#rejected = token;
-        this.#later(UNAUTHENTICATED, "bad_token", "The token holds characters that no token has.");
+        this.#later(UNAUTHENTICATED, "bad_token", REJECTED);
+      } else if (fallback) {
+        this.#unheard = isFallback ? 0 : UNHEARD;
+        this.#later(0, "no_socket", String(error));
       } else {
         this.#refuse(0, "no_websocket", String(error)); // there is no such class, or a page of https asks for ws
       }
       return;
     }
-    const link = (this.#opening = new Link(socket, token));
+    const link = (this.#opening = new Link(socket, token, isFallback));
     this.#log("dialling");
     link.socket.onmessage = (/** @type {any} */ event) => this.#receive(link, event.data);
     link.socket.onerror = () => {};
@@ -592,11 +670,17 @@ export class MesaYA {
     clearTimeout(link.opening);
     this.#log(`ended: ${code} ${reason}`);
     const wasInUse = link === this.#link;
-    if (wasInUse) this.#unuse();
-    else if (link === this.#opening) this.#opening = this.#attempt = undefined;
-    else return;
+    if (wasInUse) {
+      this.#unuse();
+      this.#rush();
+    } else if (link === this.#opening) {
+      this.#opening = this.#attempt = undefined;
+      if (code === 1006) this.#unheard = link.isFallback ? 0 : this.#unheard + (reason ? UNHEARD : 1);
+    } else {
+      return;
+    }
     const name = reason || link.error?.code || "abnormal";
-    const message = link.error?.message ?? (reason ? `The connection was closed: ${reason}.` : "The connection broke.");
+    const message = link.error?.message ?? `The connection has ended: ${name}.`;
     if (code === UNAUTHENTICATED) this.#rejected = link.token;
     if (NEVER_AGAIN.includes(code) && !this.#link && !this.#opening) this.#refuse(code, name, message);
     else this.#later(code, name, message);
@@ -605,12 +689,23 @@ export class MesaYA {
   /** Dial after a pause, unless that is under way. @param {number} code @param {string} name @param {string} message */
   #later(code, name, message) {
     if (!this.#link) this.#reason = { code, name, message };
-    if (!this.#attempt && !this.#retry) {
-      const pause = Math.random() * grown(this.#failures++, PAUSES);
-      this.#retryIn = this.#link ? undefined : pause / 1000;
-      this.#retry = setTimeout(() => this.#dial(), pause);
-    }
+    this.#schedule();
     this.#update();
+  }
+
+  #schedule() {
+    if (!this.#attempt && !this.#retry) {
+      const isProbe = this.#link?.isFallback;
+      const pause = Math.random() * (isProbe ? grown(this.#unheard, PROBES) : grown(this.#failures++, PAUSES));
+      this.#retryIn = this.#link ? undefined : pause / 1000;
+      this.#retry = setTimeout(() => this.#dial(isProbe), pause);
+    }
+  }
+
+  /** Have no pause. */
+  #rush() {
+    clearTimeout(this.#retry);
+    this.#retry = this.#retryIn = undefined;
   }
 
   /** @param {number} code @param {string} name @param {string} message */
@@ -618,20 +713,17 @@ export class MesaYA {
     this.#stop();
     this.#rest = "refused";
     this.#reason = { code, name, message };
-    const error = new MesaYAError(name, message);
-    this.#signingIn?.reject(error);
-    this.#signingIn = undefined;
-    this.#events.emit("error", error);
+    this.#onAuthFailure(new MesaYAError(name, message));
     if (code === UNAUTHENTICATED) this.#onSignedOut("expired");
     this.#update();
   }
 
   /** Have no link, and open none. */
   #stop() {
-    clearTimeout(this.#retry);
+    this.#rush();
     this.#opening?.drop();
     this.#link?.drop();
-    this.#retry = this.#retryIn = this.#attempt = this.#opening = undefined;
+    this.#attempt = this.#opening = undefined;
     this.#unuse();
   }
 
@@ -649,36 +741,33 @@ export class MesaYA {
     this.#link = link;
     this.#opening = this.#attempt = this.#reason = this.#rejected = undefined;
     this.#freshness = { live: welcome.live, asOf: welcome.asOf, lag: welcome.lag, movedAt: link.heardAt, isMoving: true };
-    this.#onIdentity(welcome.user);
+    const { user, roles } = this.#options;
+    if (user && !this.#isSignedOut) link.send({ type: "auth", user, roles });
     for (const channel of this.#channels.values()) if (channel.refused !== link.token) this.#ask(channel);
-    this.#send(() => true);
+    if (link.isFallback) this.#schedule();
+    else this.#unheard = 0;
+    this.#onIdentity(welcome.user ?? (user && this.#user)); // whose listeners may subscribe, too
   }
 
   // Hints, which are not the truth
 
   #wake() {
     if (this.#rest === "paused") this.#rest = undefined;
-    if (this.#link) this.#doubt();
+    if (this.#link) this.#ping();
     else this.#dial();
-  }
-
-  #doubt() {
-    if (this.#link) this.#ping(this.#link);
-    this.#update();
   }
 
   #onVisibility() {
     const { pauseWhenHiddenFor = 300 } = this.#options;
     clearTimeout(this.#pausing);
-    if (!isVisible() && pauseWhenHiddenFor) this.#pausing = setTimeout(() => this.#pause(), pauseWhenHiddenFor * 1000);
+    const pause = () => {
+      if (this.#rest) return;
+      this.#stop();
+      this.#rest = "paused";
+      this.#update();
+    };
     if (isVisible()) this.#wake();
-  }
-
-  #pause() {
-    if (this.#rest) return;
-    this.#stop();
-    this.#rest = "paused";
-    this.#update();
+    else if (pauseWhenHiddenFor) this.#pausing = setTimeout(pause, pauseWhenHiddenFor * 1000);
   }
 
   #tick() {
@@ -686,12 +775,12 @@ export class MesaYA {
     this.#tickedAt = Date.now();
     const now = performance.now();
     if (isVisible() && this.#tickedAt - before > 3 * TICK) this.#wake(); // timers stand still while a machine sleeps
-    else if (link && ((isVisible() && now - link.heardAt > SILENCE) || now - link.answeredAt > POSITIONS)) this.#ping(link);
+    else if (link && ((isVisible() && now - link.heardAt > SILENCE) || now - link.answeredAt > POSITIONS)) this.#ping();
   }
 
-  /** @param {Link} link */
-  #ping(link) {
-    if (link.pinging) return;
+  #ping() {
+    const link = this.#link;
+    if (!link || link.pinging) return;
     link.pinging = setTimeout(() => {
       this.#unanswered++;
       this.#fail(link, "no_answer");
@@ -752,10 +841,6 @@ export class MesaYA {
       case "unsubscribed":
         if (channel && m.reason) this.#onUnsubscribed(link, channel, m);
         break;
-      case "published":
-        this.#requests.get(m.id)?.answer.resolve(m);
-        this.#requests.delete(m.id);
-        break;
       case "error":
         this.#onError(link, channel, m);
         break;
@@ -764,7 +849,7 @@ export class MesaYA {
           if (m.recovered === false) channel.gap(m.reason);
           channel.position = m.position ?? channel.position;
           channel.deliver(m, size);
-          if (m.position !== undefined) this.#storage.set(channel.name, m.position);
+          this.#stored(channel.name, m.position);
         }
     }
     this.#events.emit("message", m);
@@ -776,14 +861,15 @@ export class MesaYA {
     if (!this.#link) return;
     channel.refused = undefined;
     channel.id = ++this.#ids;
-    const { name, id, position, snapshot } = channel;
-    this.#link.send({ type: "subscribe", channel: name, id, position, snapshot: (position === undefined && snapshot) || undefined });
+    const { name, id, position, hasPresence } = channel;
+    const snapshot = (position === undefined && channel.snapshot) || undefined;
+    this.#link.send({ type: "subscribe", channel: name, id, position, snapshot, presence: hasPresence || undefined });
   }
 
   /** @param {Channel} channel @param {string} position */
   #keep(channel, position) {
     channel.position = position;
-    this.#storage.set(channel.name, position);
+    this.#stored(channel.name, position);
   }
 
   /** @param {Channel} channel @param {Json} m */
@@ -791,11 +877,11 @@ export class MesaYA {
     const { recovered, replayed = 0, reason } = m;
     this.#failures = 0;
     channel.live = true;
-    channel.answer = { recovered: recovered === true, replayed, reason };
+    const answer = (channel.answer = { recovered: recovered === true, replayed, reason });
     // Until its snapshot has arrived, a channel keeps the position before: if the link breaks, that brings it again.
     if (recovered === false) channel.gap(reason);
     else if (channel.position !== undefined || !channel.snapshot) this.#keep(channel, m.position);
-    for (const one of [...channel.subscriptions]) one.answered(channel.answer);
+    channel.each((one) => one.answered(answer));
   }
 
   /** @param {Link} link @param {Channel} channel @param {Json} m */
@@ -815,14 +901,10 @@ export class MesaYA {
 
   /** @param {Link} link @param {Channel | undefined} channel @param {Json} m */
   #onError(link, channel, m) {
-    const error = new MesaYAError(m.code, m.message, m.channel);
-    if (m.code === "not_subscribed") return;
+    const error = new MesaYAError(m.code, m.message, m.channel, m);
+    if (m.code === "not_subscribed" || typeof m.id === "string") return; // whose id is a text, that is a request's
     if (m.id !== undefined && m.id === link.auth?.id) {
       this.#onAuthError(link, error);
-      return;
-    }
-    if (this.#requests.has(m.id)) {
-      this.#onRequestError(m.id, m, error);
       return;
     }
     if (channel && m.id === channel.id) {
@@ -837,65 +919,17 @@ export class MesaYA {
     this.#events.emit("error", error);
   }
 
-  /**
-   * Ask for something that may be asked twice: it is sent again on the next link, and when it cannot be answered now.
-   * @param {Json} fields @param {AbortSignal} [signal] @returns {Promise<Json>}
-   */
-  #request(fields, signal) {
-    const answer = new Deferred();
-    const id = ++this.#ids;
-    const message = { ...fields, id };
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#rest === "closed") return Promise.reject(new MesaYAError("closed", "The client was closed."));
-    if (this.#requests.size >= REQUESTS) return Promise.reject(new MesaYAError("too_many_requests", "Too much waits for an answer."));
-    this.#requests.set(id, { message, answer, isPutOff: false });
-    this.#link?.send(message);
-    const abort = () => {
-      this.#requests.delete(id);
-      answer.reject(signal?.reason);
-    };
-    signal?.addEventListener("abort", abort);
-    return answer.promise.finally(() => signal?.removeEventListener("abort", abort));
-  }
-
-  /** @param {number} id @param {Json} m @param {MesaYAError} error */
-  #onRequestError(id, m, error) {
-    const request = this.#requests.get(id);
-    if (request && (m.code === "unavailable" || m.code === "rate_limited")) {
-      request.isPutOff = true;
-      // All at once, so that they keep their order.
-      this.#resending ??= setTimeout(
-        () => this.#send((it) => it.isPutOff),
-        (m.retryIn ?? 1) * 1000 + Math.random() * PAUSES.least,
-      );
-    } else {
-      this.#requests.delete(id);
-      request?.answer.reject(error);
-    }
-  }
-
-  /** Send some of the requests on the link in use. @param {(request: {isPutOff: boolean}) => boolean} isDue */
-  #send(isDue) {
-    clearTimeout(this.#resending);
-    this.#resending = undefined;
-    for (const request of this.#requests.values()) {
-      if (!isDue(request)) continue;
-      request.isPutOff = false;
-      this.#link?.send(request.message);
-    }
-  }
-
   /** Wait with a channel for another token. @param {Channel} channel @param {string | null} token @param {MesaYAError} error */
   #setAside(channel, token, error) {
     channel.live = false;
     channel.refused = token;
-    for (const one of [...channel.subscriptions]) one.ended(error, true);
+    channel.each((one) => one.ended(error, true));
   }
 
   /** @param {Channel} channel @param {MesaYAError} error */
   #end(channel, error) {
     this.#channels.delete(channel.name);
-    for (const one of [...channel.subscriptions]) one.ended(error, false);
+    channel.each((one) => one.ended(error, false));
   }
 
   /** @param {Channel} channel @param {Subscription} subscription */
@@ -948,7 +982,8 @@ export class MesaYA {
       this.#sendToken(link, token, why);
       return;
     }
-    this.#onAuthFailure(new MesaYAError("bad_token", "There is no other token."));
+    this.#rejected = undefined;
+    this.#onAuthFailure(new MesaYAError("bad_token", REJECTED));
     if (token === link.token) this.#onSignedOut("expired");
   }
 
@@ -985,13 +1020,13 @@ export class MesaYA {
       this.#rejected = token;
       this.#renew("rejected");
     } else {
+      this.#rejected = undefined;
       this.#onAuthFailure(error);
     }
   }
 
   /** @param {MesaYAError} error */
   #onAuthFailure(error) {
-    this.#rejected = undefined;
     this.#signingIn?.reject(error);
     this.#signingIn = undefined;
     this.#events.emit("error", error);
@@ -1041,13 +1076,13 @@ export class MesaYA {
   }
 
   #update() {
-    const { since, ...before } = this.#status;
+    const { since, ...before } = this.status;
     const [state, { asOf, lag }] = [this.#state(), this.#freshness];
     const now = { state, asOf, lag, user: this.#user, retryIn: this.#retryIn, reason: this.#reason };
     if (JSON.stringify(before) === JSON.stringify(now)) return;
-    this.#status = Object.freeze({ ...now, since: state === before.state ? since : Date.now() });
+    this.status = Object.freeze({ ...now, since: state === before.state ? since : Date.now() });
     this.#log(state);
-    this.#events.emit("status", this.#status);
+    this.#events.emit("status", this.status);
   }
 
   /** @param {string} line */

@@ -22,6 +22,15 @@ async def test_client_is_the_file_of_the_package_and_a_module_for_browsers(servi
     assert "content-encoding" not in answer.headers
 
 
+async def test_all_modules_of_the_package_are_handed_out(service):
+    modules = [path.name for path in CLIENT.glob("*.js")]
+    assert len(modules) == 5
+    for name in modules:
+        answer = await service.get(f"/client/{name}")
+        assert answer.body == (CLIENT / name).read_bytes()
+        assert answer.headers["content-type"] == "text/javascript; charset=utf-8"
+
+
 async def test_types_are_beside_the_client(service):
     answer = await service.get("/client/mesaya-ws.d.ts")
     assert answer.body == (CLIENT / "mesaya-ws.d.ts").read_bytes()

@@ -67,9 +67,9 @@ def client_of(world, *channels, since=None, snapshot=False, most=100, page=False
 async def reading(nursery):
     """Have a client read; return what it has read."""
 
-    async def read(client):
+    async def read(client, **options):
         reader = Reader()
-        assert client.subscribe(None) is None
+        assert client.subscribe(None, **options) is None
         nursery.start_soon(client.stream, reader.write)
         await trio.testing.wait_all_tasks_blocked()
         return reader
@@ -141,9 +141,41 @@ async def test_silent_stream_says_every_15_seconds_that_it_lives_and_where_it_is
     for _ in range(int(COMMENT_INTERVAL) + 1):
         client.check(trio.current_time())
         await trio.sleep(1)
-    assert reader.blocks()[-2:] == [":", f"id: {reader.events()[1]}"]
-    assert reader.events()[1] != id
+    messages, moved = reader.events()
+    assert reader.blocks()[-3:-1] == [":", f"id: {moved}"]
+    assert reader.blocks()[-1].startswith("event: pong\n")  # which nobody is shown who listens to messages
+    assert messages[-1]["positions"] == {CHANNEL: moved}
+    assert messages[-1]["live"] is True
+    assert moved != id
     assert sum(block == ":" for block in reader.blocks()) == 1
+
+
+async def test_busy_stream_says_so_too(reading, autojump_clock):
+    world = World()
+    client = client_of(world)
+    reader = await reading(client)
+    for number in range(2 * int(COMMENT_INTERVAL) + 1):
+        world.review(number)
+        client.check(trio.current_time())
+        await trio.sleep(1)
+    assert [message["type"] for message in reader.events()[0]].count("pong") == 2
+
+
+async def test_of_a_partial_stream_a_channel_that_is_refused_is_said_and_the_others_are_shown(reading):
+    world, channels = World(), ("user:u1:notifications", "nonsense", CHANNEL)
+    assert client_of(world, *channels).subscribe(None) is codes.UNAUTHORIZED
+    client = client_of(world, *channels)
+    reader = await reading(client, partial=True)
+    world.review(0)
+    await settle()
+    messages, id = reader.events()
+    refused = [(message["code"], message["channel"]) for message in messages if message["type"] == "error"]
+    assert refused == [("unauthorized", "user:u1:notifications"), ("bad_channel", "nonsense")]
+    assert reviews(messages) == ["v0"]
+    client.leave()
+    world.review(1)
+    again = await reading(client_of(world, *channels, since=id), partial=True)
+    assert reviews(again.events()[0]) == ["v1"]
 
 
 async def test_client_that_takes_nothing_is_let_go_of_and_bounded(nursery, autojump_clock):

@@ -92,7 +92,7 @@ export function stopClocks() {
   mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: 1_800_000_000_000 });
   mock.method(performance, 'now', () => Date.now());
   mock.method(Math, 'random', () => 0.999_999);
-  sockets.length = 0;
+  sockets.length = streams.length = 0;
 }
 
 export function restoreClocks() {
@@ -115,4 +115,63 @@ export async function advance(seconds) {
 export function sleep(seconds) {
   const now = Date.now;
   Date.now = () => now() + seconds * 1000;
+}
+
+/** All streams that were opened by `fakeFetch`, in order. */
+export const streams = [];
+
+class FakeStream {
+  isAborted = false;
+
+  constructor(url, { headers, signal }) {
+    this.url = new URL(url);
+    this.headers = headers;
+    this.channels = this.url.searchParams.getAll('channel');
+    this.answer = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
+    this.body = new ReadableStream({ start: (controller) => (this.controller = controller) });
+    signal.addEventListener('abort', () => {
+      this.isAborted = true;
+      this.reject(new Error('aborted'));
+      try { this.controller.error(new Error('aborted')); } catch {}
+    });
+  }
+
+  /** Answer, and greet as the gateway does. */
+  async open(welcome = {}) {
+    this.resolve({ ok: true, body: this.body });
+    await this.write('retry: 1000\n:\n\n');
+    await this.receive({ type: 'welcome', connection: 'c', live: true, asOf: 1, lag: 0, ...welcome });
+    return this;
+  }
+
+  async refuse(status, code) {
+    this.resolve({ ok: false, status, json: async () => ({ error: { code, message: `It is ${code}.` } }) });
+    await settle();
+  }
+
+  async write(text) {
+    this.controller.enqueue(typeof text === 'string' ? new TextEncoder().encode(text) : text);
+    for (let turn = 0; turn < 3; turn++) await settle();
+  }
+
+  /** Send messages; a second element of a pair is the id of that event. */
+  async receive(...messages) {
+    const texts = messages.map((it) => {
+      const [message, id] = Array.isArray(it) ? it : [it];
+      return `${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(message)}\n\n`;
+    });
+    await this.write(texts.join(''));
+  }
+
+  /** End, as a connection that is cut. */
+  async end() {
+    this.controller.close();
+    for (let turn = 0; turn < 3; turn++) await settle();
+  }
+}
+
+export async function fakeFetch(url, options) {
+  const stream = new FakeStream(url, options);
+  streams.push(stream);
+  return stream.answer;
 }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { MesaYA, MesaYAError } from '../../../mesaya_ws/web/client/mesaya-ws.js';
+import '../../../mesaya_ws/web/client/mesaya-ws-requests.js'; // which is loaded when it is needed, but clocks stand still here
 import { FakePage, FakeSocket, advance, restoreClocks, settle, sleep, sockets, stopClocks } from './fakes.mjs';
 
 const TABLES = 'restaurant:1:tables';
@@ -319,7 +320,7 @@ describe('connections', () => {
     last().welcome().answer(TABLES, { position: 'p0' });
     last().end();
     assert.deepEqual(pauses, [0.5, 1, 2, 4, 8, 16, 30, 30, 0.5]);
-    assert.deepEqual(client.status.reason, { code: 1006, name: 'abnormal', message: 'The connection broke.' });
+    assert.deepEqual(client.status.reason, { code: 1006, name: 'abnormal', message: 'The connection has ended: abnormal.' });
   });
 
   test('a pause is any share of its longest', async () => {
@@ -462,6 +463,7 @@ describe('requests', () => {
     const client = await connect();
     last().welcome();
     const [one, other] = [client.publish(CHAT, { text: 'Hola' }), client.publish(CHAT, { text: '¿Sí?' }, { id: 'mine' })];
+    await settle();
     published(last(), 1);
     published(last(), 0);
     assert.deepEqual(await other, { position: 'p1', id: 'mine' });
@@ -472,6 +474,7 @@ describe('requests', () => {
   test('what has no answer is sent again on the next connection, under the same id and in its order', async () => {
     const client = await connect();
     const sent = ['a', 'b', 'c'].map((text) => client.publish(CHAT, { text }, { id: text }));
+    await settle();
     const first = last().welcome();
     published(first, 1);
     first.end();
@@ -488,6 +491,7 @@ describe('requests', () => {
     const client = await connect();
     const socket = last().welcome();
     const sent = client.publish(CHAT, {});
+    await settle();
     const { id } = socket.of('publish')[0];
     socket.receive({ type: 'error', code: 'rate_limited', message: 'Slowly.', id, channel: CHAT, retryIn: 4 });
     await advance(3.9);
@@ -504,6 +508,7 @@ describe('requests', () => {
     const client = await connect();
     const socket = last().welcome();
     const sent = ['a', 'b', 'c', 'd'].map((text) => client.publish(CHAT, { text }, { id: text }));
+    await settle();
     published(socket, 0);
     for (const [number, retryIn] of [[1, 2], [2, 1.5], [3, 1]]) {
       socket.receive({ type: 'error', code: 'rate_limited', message: 'Slowly.', id: socket.of('publish')[number].id, retryIn });
@@ -521,6 +526,7 @@ describe('requests', () => {
     const [refused, aborted, left] = [
       client.publish(CHAT, {}), client.publish(CHAT, {}, { signal: abort.signal }), client.publish(CHAT, {}),
     ];
+    await settle();
     socket.receive({ type: 'error', code: 'not_allowed', message: 'No.', id: socket.of('publish')[0].id, channel: CHAT });
     await assert.rejects(refused, { code: 'not_allowed' });
     abort.abort(new Error('enough'));
