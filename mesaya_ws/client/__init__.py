@@ -3,6 +3,7 @@
 from mesaya_ws.client.connection import NotConnectedError, RefusedError
 from mesaya_ws.client.events import Connected, Disconnected, Event, Notice, Subscribed
 from mesaya_ws.client.session import Session, connect
+from mesaya_ws.client.timings import Timings
 
 __all__ = [
     "Connected",
@@ -13,5 +14,6 @@ __all__ = [
     "RefusedError",
     "Session",
     "Subscribed",
+    "Timings",
     "connect",
 ]

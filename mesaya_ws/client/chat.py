@@ -1,12 +1,12 @@
 """A conversation, as a session of the client takes part in it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 from attrs import frozen
 
-Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+from mesaya_ws.client.requests import Ask
 
 
 @frozen

@@ -12,10 +12,8 @@ import orjson
 import trio
 from trio_websocket import ConnectionRejected, HandshakeError, WebSocketConnection, wrap_client_stream
 
+from mesaya_ws.client.timings import DEFAULTS
 from mesaya_ws.runtime.exceptions import first
-
-CONNECT_TIMEOUT = 15.0
-"""Seconds in which a WebSocket must be open, from the look-up of the name to the end of the handshake."""
 
 MAX_MESSAGE_SIZE = 2**30
 """Characters of a message: a snapshot can be large."""
@@ -51,18 +49,23 @@ class NotConnectedError(Exception):
 
 @asynccontextmanager
 async def open_connection(
-    url: str, tls: ssl.SSLContext | None = None, token: str | None = None
+    url: str,
+    tls: ssl.SSLContext | None = None,
+    token: str | None = None,
+    *,
+    timeout: float = DEFAULTS.connect_timeout,  # noqa: ASYNC109 - not of what is done within the context
 ) -> AsyncIterator[WebSocketConnection]:
     """Open a WebSocket to the gateway at `url` for the time of the context; it ends without a closing handshake.
 
-    `tls` is the context for `wss://`, by default the system's; the handshake brings the `token`. Raises, in a group,
-    `RefusedError` when the gateway itself says that another attempt is pointless, and `NotConnectedError` for anything
-    else: routers and load balancers answer with anything while the servers after them are replaced.
+    `tls` is the context for `wss://`, by default the system's; the handshake brings the `token`. It is open within
+    `timeout` seconds, from the look-up of the name to the end of the handshake. Raises, in a group, `RefusedError` when
+    the gateway itself says that another attempt is pointless, and `NotConnectedError` for anything else: routers and
+    load balancers answer with anything while the servers after them are replaced.
     """
     parts = urlsplit(url)
     stream: _Stream | None = None
     try:
-        with trio.fail_after(CONNECT_TIMEOUT) as patience:
+        with trio.fail_after(timeout) as patience:
             stream = _Stream(await _open_socket(parts, tls))
         async with stream, trio.open_nursery() as nursery:
             with trio.fail_at(patience.deadline):
@@ -81,7 +84,8 @@ async def open_connection(
         if stream is not None and stream.opened:
             raise
         # A library's error for an answer that is no WebSocket says less than the first bytes of that answer.
-        raise _explained(first(group), parts, b"" if stream is None else stream.beginning) from first(group)
+        beginning = b"" if stream is None else stream.beginning
+        raise _explained(first(group), parts, beginning, timeout) from first(group)
 
 
 def require_websocket_url(url: str) -> None:
@@ -160,14 +164,16 @@ async def _open_socket(parts: SplitResult, tls: ssl.SSLContext | None) -> _Socke
     return stream
 
 
-def _explained(error: BaseException, parts: SplitResult, beginning: bytes) -> RefusedError | NotConnectedError:
+def _explained(
+    error: BaseException, parts: SplitResult, beginning: bytes, timeout: float
+) -> RefusedError | NotConnectedError:
     """Return the error that a failure to open a WebSocket stands for."""
     host = parts.hostname
     match error:
         case ConnectionRejected():
             return _rejected(error)
         case trio.TooSlowError():
-            sentence = f"there is no answer within {CONNECT_TIMEOUT:.0f} s"
+            sentence = f"there is no answer within {timeout:.0f} s"
         case HandshakeError() if not beginning:
             sentence = str(error)
         case socket.gaierror():

@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from math import inf
 
 import trio
 from attrs import define
 
 from mesaya_ws.client.connection import NotConnectedError, RefusedError
+from mesaya_ws.client.timings import DEFAULTS, Timings
 from mesaya_ws.core.wire.codes import BAD_TOKEN, UNAUTHENTICATED
 
 Token = str | Callable[[], Awaitable[str]]
 """A token, or an async function that returns one that is good for some time."""
-
-REST = 5.0
-"""Seconds between two tokens, at least: one that is about to end when it is new must not be asked for all the time."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _REFUSALS = (BAD_TOKEN.name, UNAUTHENTICATED.name)
@@ -30,7 +29,8 @@ class Credentials:
     token: Token | None = None
     user: str | None = None
     roles: tuple[str, ...] = ()
-    _fetched_at: float = -REST
+    timings: Timings = DEFAULTS
+    _fetched_at: float = -inf
     _refused: bool = False
 
     @property
@@ -55,8 +55,8 @@ class Credentials:
         return token
 
     async def renewed(self) -> str | None:
-        """Return another token than the present one, after `REST` at least; see `token_now`."""
-        await trio.sleep_until(self._fetched_at + REST)
+        """Return another token than the present one, not too soon after it; see `token_now`."""
+        await trio.sleep_until(self._fetched_at + self.timings.token_interval)
         return await self.token_now()
 
     def is_final(self, refusal: RefusedError) -> bool:

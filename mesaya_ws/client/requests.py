@@ -8,13 +8,11 @@ from uuid import uuid4
 import trio
 from attrs import Factory, define
 
+from mesaya_ws.client.timings import DEFAULTS, Timings
 from mesaya_ws.core.wire.codes import TOO_OFTEN, UNAVAILABLE
 
-RETRY = 1.0
-"""Seconds after which a request is sent again whose answer was that it cannot be done now."""
-
-PATIENCE = 10.0
-"""Seconds that a request waits by itself where the gateway says after how many it may be sent again."""
+Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Sends a request until it is answered, and returns the answer (`Requests.ask`)."""
 
 
 class RequestError(Exception):
@@ -41,6 +39,7 @@ class Requests:
 
     send: Callable[[dict[str, Any]], Awaitable[None]]
     on_begun: Callable[[], None] = lambda: None
+    timings: Timings = DEFAULTS
     _waiting: dict[str, _Waiting] = Factory(dict)
     _prefix: str = Factory(lambda: uuid4().hex[:8])
     _numbers: "count[int]" = Factory(count)
@@ -71,7 +70,7 @@ class Requests:
                 if answer is None or answer["type"] != "error":
                     return answer or {}
                 waiting.done, waiting.answer = trio.Event(), None
-                await trio.sleep(_rest(answer))
+                await trio.sleep(_rest(answer, self.timings))
         finally:
             del self._waiting[id]
 
@@ -98,11 +97,11 @@ class Requests:
             waiting.done.set()
 
 
-def _rest(error: dict[str, Any]) -> float:
+def _rest(error: dict[str, Any], timings: Timings) -> float:
     """Return for how long to rest before a request is sent again. Raises `RequestError` if it need not be."""
     retry_in = error.get("retryIn")
     if error["code"] == UNAVAILABLE.name:
-        return RETRY
-    if error["code"] == TOO_OFTEN.name and isinstance(retry_in, int | float) and retry_in <= PATIENCE:
+        return timings.retry_interval
+    if error["code"] == TOO_OFTEN.name and isinstance(retry_in, int | float) and retry_in <= timings.max_retry_interval:
         return float(retry_in)
     raise RequestError(error["code"], error["message"], retry_in)

@@ -5,14 +5,10 @@ import math
 import pytest
 import trio
 
-from mesaya_ws.client import credentials
 from mesaya_ws.client.connection import NotConnectedError, RefusedError
 from mesaya_ws.client.credentials import Credentials, require_token
-from mesaya_ws.client.session import Disconnected, connect
-from tests.client.test_session import Gateway, event, hear, say
-from tests.client.test_session import at_once as at_once
-
-CHANNEL = "restaurant:1:tables"
+from mesaya_ws.client.session import Disconnected
+from tests.support.scripted_gateway import CHANNEL, Gateway, connect, event, hear, say
 
 
 class Issuer:
@@ -47,11 +43,6 @@ class Authorizing(Gateway):
 BAD = b'{"error": {"code": "bad_token", "message": "The token has expired."}}'
 
 
-@pytest.fixture(autouse=True)
-def no_rest(monkeypatch):
-    monkeypatch.setattr(credentials, "REST", 0.0)
-
-
 async def lasting(websocket, heard):
     await say(websocket, type="welcome", connection="c", user="u1")
     while True:
@@ -71,7 +62,7 @@ async def test_handshake_brings_the_token():
     assert gateway.tokens == ["Bearer a.b.c"]
 
 
-async def test_each_connection_brings_a_token_of_its_own(at_once):
+async def test_each_connection_brings_a_token_of_its_own():
     async def first(websocket, heard):
         await websocket.aclose(1012)
 
@@ -143,7 +134,7 @@ async def test_what_no_other_token_helps_against_is_raised_and_the_position_is_k
         assert (caught.value.code, session.positions) == (reason, {CHANNEL: "p2"})
 
 
-async def test_handshake_whose_token_is_refused_is_tried_again_with_another_one(at_once):
+async def test_handshake_whose_token_is_refused_is_tried_again_with_another_one():
     notices = []
     gateway = Authorizing(lasting, rejects=[BAD])
     async with gateway.serving() as url, connect(url, token=Issuer(), notify=notices.append):
@@ -152,7 +143,7 @@ async def test_handshake_whose_token_is_refused_is_tried_again_with_another_one(
     assert notices[0] == Disconnected("The token has expired")
 
 
-async def test_second_refusal_in_a_row_is_raised(at_once):
+async def test_second_refusal_in_a_row_is_raised():
     gateway = Authorizing(lasting, rejects=[BAD] * 2)
     async with gateway.serving() as url, connect(url, token=Issuer()) as session:
         with trio.fail_after(5), pytest.raises(RefusedError) as caught:
@@ -160,7 +151,7 @@ async def test_second_refusal_in_a_row_is_raised(at_once):
     assert caught.value.code == "bad_token"
 
 
-async def test_close_for_want_of_an_identity_is_followed_by_another_token(at_once):
+async def test_close_for_want_of_an_identity_is_followed_by_another_token():
     async def first(websocket, heard):
         await say(websocket, type="welcome", connection="c", user="u1")
         await websocket.aclose(4401, "unauthenticated")
@@ -181,7 +172,7 @@ async def test_close_for_want_of_an_identity_is_raised_where_there_is_no_other_t
     assert caught.value.code == "unauthenticated"
 
 
-async def test_token_that_cannot_be_had_now_is_tried_again(at_once):
+async def test_token_that_cannot_be_had_now_is_tried_again():
     notices = []
     gateway = Authorizing(lasting)
     issuer = Issuer(ConnectionRefusedError(111, "Connection refused"))
@@ -211,8 +202,7 @@ async def test_user_is_reported_before_anything_is_subscribed():
     assert gateway.heard[0][0] == {"type": "auth", "user": "u1", "roles": ["ADMIN"]}
 
 
-async def test_tokens_are_not_fetched_all_the_time(autojump_clock, monkeypatch):
-    monkeypatch.setattr(credentials, "REST", 5.0)
+async def test_tokens_are_not_fetched_all_the_time(autojump_clock):
     held = Credentials(Issuer())
     await held.token_now()
     began = trio.current_time()

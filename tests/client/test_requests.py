@@ -4,19 +4,12 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.client import requests
 from mesaya_ws.client.events import Acknowledged
 from mesaya_ws.client.requests import RequestError
-from mesaya_ws.client.session import RefusedError, connect
-from tests.client.test_session import Gateway, hear, say
-from tests.client.test_session import at_once as at_once
+from mesaya_ws.client.session import RefusedError
+from tests.support.scripted_gateway import Gateway, connect, hear, say
 
 CHANNEL = "restaurant:r1:chat:u1"
-
-
-@pytest.fixture(autouse=True)
-def no_rest(monkeypatch):
-    monkeypatch.setattr(requests, "RETRY", 0.0)
 
 
 def published(asked, position="p1"):
@@ -43,7 +36,7 @@ async def test_message_is_published_and_its_position_returned():
     }
 
 
-async def test_message_is_sent_again_with_its_id_on_the_next_connection_and_while_the_log_is_away(at_once):
+async def test_message_is_sent_again_with_its_id_on_the_next_connection_and_while_the_log_is_away():
     async def first(websocket, heard):
         await say(websocket, type="welcome")
         await hear(websocket, heard)
@@ -67,7 +60,7 @@ async def test_message_is_sent_again_with_its_id_on_the_next_connection_and_whil
     assert all(message == asked[0] for message in asked)
 
 
-async def test_events_that_come_before_the_answer_are_received_after_it_and_none_twice(at_once):
+async def test_events_that_come_before_the_answer_are_received_after_it_and_none_twice():
     def event(number):
         return {"type": "chat.message", "channel": CHANNEL, "position": f"p{number}", "data": number, "timestamp": "t"}
 

@@ -1,6 +1,5 @@
 """The client against a gateway of a few lines, which says what a test has written down for it."""
 
-import json
 import math
 import socket
 import struct
@@ -10,54 +9,12 @@ from itertools import count
 
 import pytest
 import trio
-from trio_websocket import ConnectionClosed, serve_websocket
+from attrs import evolve
+from trio_websocket import ConnectionClosed
 
 from mesaya_ws.client import connection
-from mesaya_ws.client import session as client
-from mesaya_ws.client.session import Connected, Disconnected, Event, RefusedError, Subscribed, connect
-
-CHANNEL = "restaurant:1:tables"
-
-
-class Gateway:
-    """Serves scripted connections, one after another; keeps what clients said, one list a connection."""
-
-    def __init__(self, *scripts):
-        self.scripts = list(scripts)
-        self.heard = []
-        self.admits = trio.Event()
-        self.admits.set()
-
-    @asynccontextmanager
-    async def serving(self):
-        """Serve, and give the url."""
-        async with trio.open_nursery() as nursery:
-            server = await nursery.start(partial(serve_websocket, self._serve, "127.0.0.1", 0, ssl_context=None))
-            yield f"ws://127.0.0.1:{server.port}/ws"
-            nursery.cancel_scope.cancel()
-
-    async def _serve(self, request):
-        if not self.scripts:
-            await request.reject(503)
-            return
-        await self.admits.wait()
-        websocket = await request.accept()
-        self.heard.append([])
-        with suppress(ConnectionClosed):
-            await self.scripts.pop(0)(websocket, self.heard[-1])
-
-
-async def say(websocket, **message):
-    await websocket.send_message(json.dumps(message))
-
-
-async def hear(websocket, heard):
-    heard.append(json.loads(await websocket.get_message()))
-    return heard[-1]
-
-
-def event(number):
-    return {"type": "table.updated", "channel": CHANNEL, "timestamp": "t", "position": f"p{number}", "data": number}
+from mesaya_ws.client.session import Connected, Disconnected, Event, RefusedError, Subscribed
+from tests.support.scripted_gateway import CHANNEL, QUICK, Gateway, connect, event, hear, say
 
 
 async def never_mind(websocket, heard):
@@ -72,12 +29,11 @@ async def closing(websocket, heard):
     heard.append(closed.value.reason.code)
 
 
-async def test_end_of_a_session_is_the_closing_handshake_and_not_its_timeout(monkeypatch):
-    monkeypatch.setattr(client, "CLOSE_TIMEOUT", math.inf)
+async def test_end_of_a_session_is_the_closing_handshake_and_not_its_timeout():
     gateway = Gateway(closing)
     with trio.fail_after(10):
         async with gateway.serving() as url:
-            async with connect(url) as session:
+            async with connect(url, timings=evolve(QUICK, close_timeout=math.inf)) as session:
                 while not session.connected:  # noqa: ASYNC110 - a socket lies between
                     await trio.sleep(0.001)
             while not gateway.heard[0]:  # noqa: ASYNC110 - a socket lies between
@@ -119,12 +75,6 @@ async def answering(*answers):
         nursery.cancel_scope.cancel()
 
 
-@pytest.fixture
-def at_once(monkeypatch):
-    """Reconnect without a pause."""
-    monkeypatch.setattr(client, "MAX_BACKOFF", 0.0)
-
-
 async def test_session_receives_events():
     async def script(websocket, heard):
         await say(websocket, type="welcome")
@@ -143,7 +93,7 @@ async def test_session_receives_events():
     assert gateway.heard == [[{"type": "subscribe", "channel": CHANNEL}]]
 
 
-async def test_session_reconnects_with_its_position(at_once):
+async def test_session_reconnects_with_its_position():
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
@@ -250,7 +200,7 @@ async def test_close_code_without_reconnecting_is_raised(code, name):
     assert caught.value.code == name
 
 
-async def test_session_without_a_gateway_keeps_trying(at_once):
+async def test_session_without_a_gateway_keeps_trying():
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     await listener.aclose()
@@ -262,7 +212,7 @@ async def test_session_without_a_gateway_keeps_trying(at_once):
         assert scope.cancelled_caught
 
 
-async def test_session_whose_connections_are_reset_keeps_trying(at_once):
+async def test_session_whose_connections_are_reset_keeps_trying():
     came = trio.Event()
 
     async def reset(stream):
@@ -281,7 +231,7 @@ async def test_session_whose_connections_are_reset_keeps_trying(at_once):
         nursery.cancel_scope.cancel()
 
 
-async def test_session_whose_handshakes_break_keeps_trying(at_once):
+async def test_session_whose_handshakes_break_keeps_trying():
     busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
     async with answering(b"", b"HTTP/1.1 101", busy) as (url, out_of_answers), connect(url) as session:
         with trio.fail_after(5):
@@ -346,7 +296,7 @@ DRAINING = b'{"error": {"code": "draining", "message": "This instance is going a
         *("no HTTP", "TLS", "HTTP/2", "no proof", "a wrong proof", "too much", "nothing"),
     ],
 )
-async def test_answer_of_another_server_is_reported_and_tried_again(at_once, answer, reason):
+async def test_answer_of_another_server_is_reported_and_tried_again(answer, reason):
     told = []
     async with answering(answer, answer) as (url, out_of_answers), connect(url, notify=told.append) as session:
         with trio.fail_after(5):
@@ -420,7 +370,7 @@ async def test_handshake_has_the_whole_resource_and_no_user():
 
 
 @pytest.mark.parametrize("text", ["hello", "[1]", "{}", '{"type": 5}'])
-async def test_websocket_of_another_server_is_left_and_tried_again(at_once, text):
+async def test_websocket_of_another_server_is_left_and_tried_again(text):
     async def foreign(websocket, heard):
         await websocket.send_message(text)
         with suppress(ConnectionClosed):
@@ -442,7 +392,7 @@ async def test_websocket_of_another_server_is_left_and_tried_again(at_once, text
     assert told[-1] == Connected("c-1")
 
 
-async def test_notices_cover_connections_and_subscriptions(at_once):
+async def test_notices_cover_connections_and_subscriptions():
     async def first(websocket, heard):
         await say(websocket, type="welcome", connection="c-1")
         await hear(websocket, heard)
@@ -512,8 +462,7 @@ async def test_outdated_answers_are_no_events():
             assert (await anext(session)).data == 1
 
 
-async def test_handshake_without_an_answer_times_out(at_once, monkeypatch):
-    monkeypatch.setattr(connection, "CONNECT_TIMEOUT", 0.05)
+async def test_handshake_without_an_answer_times_out():
     came, expired_parents = count(1), trio.Event()
 
     async def stay_silent(stream):
@@ -527,15 +476,16 @@ async def test_handshake_without_an_answer_times_out(at_once, monkeypatch):
 
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, stay_silent, 0, host="127.0.0.1"))
-        async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws") as session:
+        async with connect(
+            f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws", timings=evolve(QUICK, connect_timeout=0.05)
+        ) as session:
             with trio.fail_after(5):
                 await expired_parents.wait()
             assert not session.connected
         nursery.cancel_scope.cancel()
 
 
-async def test_silent_connection_is_replaced(at_once, monkeypatch):
-    monkeypatch.setattr(client, "PING_INTERVAL", 0.05)
+async def test_silent_connection_is_replaced():
 
     async def script(websocket, heard):
         await hear(websocket, heard)
@@ -543,13 +493,13 @@ async def test_silent_connection_is_replaced(at_once, monkeypatch):
         await trio.sleep_forever()
 
     gateway = Gateway(never_mind, script)
-    async with gateway.serving() as url, connect(url) as session:
+    async with gateway.serving() as url, connect(url, timings=evolve(QUICK, ping_interval=0.05)) as session:
         await session.subscribe(CHANNEL)
         with trio.fail_after(5):
             assert (await anext(session)).data == 2
 
 
-async def test_missing_snapshot_is_requested_again(at_once):
+async def test_missing_snapshot_is_requested_again():
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p1")
@@ -582,7 +532,7 @@ async def test_missing_snapshot_is_requested_again(at_once):
     ]
 
 
-async def test_channels_changed_while_reconnecting_are_respected(at_once):
+async def test_channels_changed_while_reconnecting_are_respected():
     async def script(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="error", code="not_subscribed", channel=CHANNEL, message="Not subscribed.")
@@ -600,8 +550,7 @@ async def test_channels_changed_while_reconnecting_are_respected(at_once):
         assert session.positions == {"another": "p2"}
 
 
-async def test_positions_of_quiet_channels_advance_by_pongs(monkeypatch):
-    monkeypatch.setattr(client, "PING_INTERVAL", 0.2)
+async def test_positions_of_quiet_channels_advance_by_pongs():
 
     async def script(websocket, heard):
         for _ in range(2):
@@ -612,7 +561,7 @@ async def test_positions_of_quiet_channels_advance_by_pongs(monkeypatch):
         await say(websocket, **(event(1) | {"channel": "another"}))
         await trio.sleep_forever()
 
-    async with Gateway(script).serving() as url, connect(url) as session:
+    async with Gateway(script).serving() as url, connect(url, timings=evolve(QUICK, ping_interval=0.2)) as session:
         await session.subscribe(CHANNEL)
         await session.subscribe("another")
         with trio.fail_after(5):
@@ -684,7 +633,7 @@ async def test_events_under_way_during_a_move_arrive_once():
     assert len(gateway.heard) == 2
 
 
-async def test_session_stays_until_the_next_instance_accepts(at_once):
+async def test_session_stays_until_the_next_instance_accepts():
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="going_away", within=5.0)
@@ -713,7 +662,7 @@ async def test_session_stays_until_the_next_instance_accepts(at_once):
     assert len(gateway.heard) == 2
 
 
-async def test_refusal_by_the_next_instance_keeps_the_present_connection(at_once):
+async def test_refusal_by_the_next_instance_keeps_the_present_connection():
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, type="going_away", within=5.0)
@@ -738,7 +687,7 @@ async def test_refusal_by_the_next_instance_keeps_the_present_connection(at_once
                 await anext(session)
 
 
-async def test_instance_that_closes_before_the_move_is_replaced(at_once):
+async def test_instance_that_closes_before_the_move_is_replaced():
     async def first(websocket, heard):
         await hear(websocket, heard)
         await say(websocket, **event(1))
@@ -781,7 +730,7 @@ async def test_snapshot_instead_of_missed_events_is_preceded_by_a_gap():
     assert (lost.type, lost.data, snapshot.type, snapshot.position) == ("gap", "expired", "snapshot", "p7")
 
 
-async def test_unsubscribe_forgets_the_position(at_once):
+async def test_unsubscribe_forgets_the_position():
     async def script(websocket, heard):
         for _ in range(2):
             await hear(websocket, heard)

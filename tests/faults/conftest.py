@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from mesaya_ws.client import session as client
-
 from .results import Results
 from .world import World, world
 
@@ -52,13 +50,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def results(pytestconfig: pytest.Config) -> Results:
     """What the faults have led to."""
     return pytestconfig.stash.setdefault(RESULTS, Results())
-
-
-@pytest.fixture(autouse=True)
-def lively_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the package's client notice in seconds what it otherwise notices within a minute."""
-    monkeypatch.setattr(client, "PING_INTERVAL", 2.0)
-    monkeypatch.setattr(client, "MAX_BACKOFF", 2.0)
 
 
 @pytest.fixture(scope="package")

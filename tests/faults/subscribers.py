@@ -19,6 +19,7 @@ import trio
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from mesaya_ws.client.session import Session, connect
+from mesaya_ws.client.timings import Timings
 from tests.e2e.client import Client, connected
 
 Message = dict[str, Any]
@@ -100,6 +101,10 @@ class Subscriber(ABC):
             self.ids.add(identity(message))
 
 
+LIVELY = Timings(ping_interval=2.0, max_backoff=2.0)
+"""The package's client notices in seconds what it otherwise notices within a minute."""
+
+
 class PackageSubscriber(Subscriber):
     """Uses `mesaya_ws.client.session`."""
 
@@ -116,7 +121,7 @@ class PackageSubscriber(Subscriber):
         while True:
             self.connections += 1
             with trio.CancelScope() as self._scope:
-                async with connect(next(self._urls), positions) as self.session:
+                async with connect(next(self._urls), positions, timings=LIVELY) as self.session:
                     positions = self.session.positions
                     for channel in self.channels:
                         await self.session.subscribe(channel, snapshot=self.snapshot)

@@ -1,0 +1,118 @@
+"""The channels of a session: what is subscribed, the events that wait to be taken, and up to where they were."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import trio
+from attrs import Factory, define, field
+
+from mesaya_ws.client.connection import RefusedError
+from mesaya_ws.client.events import Event
+
+MAX_KEPT = 10_000
+"""Events that are kept while a request is to be answered; past that, the connection waits until they are taken."""
+
+
+def _events() -> tuple[trio.MemorySendChannel[Event | RefusedError], trio.MemoryReceiveChannel[Event | RefusedError]]:
+    return trio.open_memory_channel(math.inf)
+
+
+@define(eq=False)
+class Channels:
+    """`positions` holds the position of the last event taken on each channel.
+
+    Events wait until they are taken, and with them all that comes after. Only while a request of the same program is to
+    be answered, the connection is read on, so that the answer can come: then events are kept, `MAX_KEPT` at most.
+    """
+
+    positions: dict[str, str]
+    subscribed: dict[str, bool] = Factory(dict)
+    """The channels that are subscribed, each with whether a snapshot is wanted when there is no position."""
+    _kept: dict[str, str] = Factory(dict)
+    """By channel, the position of the last event that is kept and has not been taken."""
+    _events: tuple[trio.MemorySendChannel[Event | RefusedError], trio.MemoryReceiveChannel[Event | RefusedError]] = (
+        field(init=False, factory=_events)
+    )
+    _moved: trio.Event = Factory(trio.Event)
+    """Set when an event was taken, or a request begins."""
+
+    # What is subscribed
+
+    def add(self, channel: str, *, snapshot: bool) -> bool:
+        """Have a channel subscribed on every connection; return whether it was not yet."""
+        is_new = channel not in self.subscribed
+        self.subscribed[channel] = snapshot or self.subscribed.get(channel, False)
+        return is_new
+
+    def remove(self, channel: str) -> None:
+        """Forget a channel, and the position on it."""
+        self.subscribed.pop(channel, None)
+        self.positions.pop(channel, None)
+        self._kept.pop(channel, None)
+
+    def subscription(self, channel: str) -> dict[str, Any]:
+        """Return the message that subscribes to a channel, from what has arrived of it on."""
+        message: dict[str, Any] = {"type": "subscribe", "channel": channel}
+        position = self._kept.get(channel, self.positions.get(channel))
+        if position is not None:
+            message["position"] = position
+        elif self.subscribed[channel]:
+            message["snapshot"] = True
+        return message
+
+    # Positions that the gateway says, of channels whose events have all been taken
+
+    def on_subscribed(self, channel: str, position: str) -> None:
+        """Note from where on events of a channel will come; before its snapshot has arrived, it has no position."""
+        if self._has_taken_all(channel) and (channel in self.positions or not self.subscribed[channel]):
+            self.positions[channel] = position
+
+    def on_ended(self, channel: str, position: str) -> None:
+        """Note up to where everything of a channel has come whose subscription has ended."""
+        if channel in self.positions and self._has_taken_all(channel):
+            self.positions[channel] = position
+
+    def advance(self, positions: Mapping[str, str]) -> None:
+        """Note up to where everything has come of channels, however long ago their last events were."""
+        self.positions.update((name, at) for name, at in positions.items() if self._has_taken_all(name))
+
+    def _has_taken_all(self, channel: str) -> bool:
+        """Return whether a channel is subscribed, and no event of it waits to be taken."""
+        return channel in self.subscribed and channel not in self._kept
+
+    # Events, on their way from the connection to the program
+
+    async def deliver(self, event: Event, reads_on: Callable[[], bool]) -> None:
+        """Keep an event until it is taken; wait for that, unless the connection `reads_on`."""
+        events, _ = self._events
+        events.send_nowait(event)
+        if event.position is not None:
+            self._kept[event.channel] = event.position
+        while (kept := events.statistics().current_buffer_used) and not (reads_on() and kept < MAX_KEPT):
+            await self._moved.wait()
+
+    async def take(self) -> Event:
+        """Return the next event. Raises `RefusedError` or `trio.EndOfChannel` after the last one."""
+        _, events = self._events
+        event = await events.receive()
+        self.wake()
+        if isinstance(event, RefusedError):
+            raise event
+        if event.position is not None and event.channel in self.subscribed:
+            self.positions[event.channel] = event.position
+            if self._kept.get(event.channel) == event.position:
+                del self._kept[event.channel]
+        return event
+
+    def end(self, refused: RefusedError | None) -> None:
+        """Deliver nothing more, but that the gateway has `refused`, if it has."""
+        events, _ = self._events
+        if refused is not None:
+            events.send_nowait(refused)
+        events.close()
+
+    def wake(self) -> None:
+        """Have it looked at again whether the connection is read on."""
+        self._moved.set()
+        self._moved = trio.Event()

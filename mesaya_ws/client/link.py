@@ -1,0 +1,162 @@
+"""How a session stays connected: one WebSocket is in use at a time, by one task (`_connect`).
+
+    state         event                            next state    what happens
+    connecting    the WebSocket is open            connected     subscribe to all channels from their positions
+    connecting    refused for good                 over          `RefusedError` is delivered
+    connecting    anything else fails              connecting    `Disconnected`, then a retry after the backoff
+    connected     `going_away`                     moving        a second task connects while this one goes on
+    connected     closed, or silent for too long   connecting    `Disconnected`, then a retry after the backoff
+    connected     refused for good                 over          `RefusedError` is delivered
+    moving        the second WebSocket is open     connected     the first is cancelled, and closed once it is done
+    moving        the first one is closed          connecting    the second task goes on trying
+    any           the context ends                 over          the WebSocket is closed with 1000
+
+What is said on a WebSocket while it is in use is in `dialogue`.
+"""
+
+import math
+import random
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import trio
+from attrs import Factory, define, field
+from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto.utilities import ProtocolError
+
+from mesaya_ws.client.connection import NotConnectedError, RefusedError, open_connection
+from mesaya_ws.client.credentials import Credentials
+from mesaya_ws.client.events import Disconnected, Notice
+from mesaya_ws.client.timings import Timings
+from mesaya_ws.runtime.exceptions import first
+
+Talk = Callable[[WebSocketConnection], Awaitable[None]]
+"""Uses a WebSocket until cancelled; raises `NotConnectedError` at its end, `RefusedError` if that is for good."""
+
+
+@define(eq=False)
+class Link:
+    """The connection to the gateway at `url`, which is replaced by another one as long as that is of use."""
+
+    url: str
+    credentials: Credentials
+    notify: Callable[[Notice], None]
+    timings: Timings
+    tls: ssl.SSLContext | None = None
+    _talk: Talk = field(init=False)
+    _websocket: WebSocketConnection | None = None
+    """The one in use."""
+    _in_use: trio.Lock = Factory(trio.Lock)
+    """Held by the task whose WebSocket is in use."""
+    _scope: trio.CancelScope = Factory(trio.CancelScope)
+    """Cancelled to take the WebSocket in use from its task."""
+    _closed: trio.Event = Factory(trio.Event)
+    """Set when the WebSocket in use has been closed."""
+    _connecting: trio.Nursery = field(init=False)
+    """The tasks that connect: one, and a second one while the session moves."""
+    _failures: int = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._websocket is not None
+
+    async def run(self, talk: Talk) -> RefusedError | None:
+        """Stay connected, and `talk` on each WebSocket, until the gateway refuses for good; return how it does."""
+        self._talk = talk
+        try:
+            async with trio.open_nursery() as self._connecting:
+                self._connecting.start_soon(self._connect)
+        except* RefusedError as group:
+            refused = first(group)
+        else:
+            return None
+        return refused
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a message, if there is a connection; if it breaks, whoever reads it notices that, and reconnects."""
+        if self._websocket is not None:
+            with suppress(ConnectionClosed):
+                await self._websocket.send_message(orjson.dumps(message).decode())
+
+    def move(self) -> None:
+        """Open another connection; while that is being opened, this one is still used."""
+        self._connecting.start_soon(self._connect)
+
+    def on_welcome(self) -> None:
+        """Retry soon after this connection: the gateway has answered."""
+        self._failures = 0
+
+    async def close(self) -> None:
+        """Close the connection in order: the gateway need not wait for a timeout.
+
+        The task that uses the connection closes it, since the answer of the gateway must still be read there. That task
+        is cancelled with the context if that was: then the close frame is sent, and its answer is not awaited.
+        """
+        if (websocket := self._websocket) is None:
+            return
+        is_cancelled = trio.current_effective_deadline() == -math.inf
+        with trio.CancelScope(shield=True):
+            if is_cancelled:
+                with trio.move_on_after(self.timings.cancelled_close_timeout):
+                    await websocket.aclose()
+            else:
+                self._scope.cancel()
+                await self._closed.wait()
+
+    async def _connect(self) -> None:
+        """Connect, and reconnect, until another task has taken over.
+
+        Raises `RefusedError` when another attempt is pointless.
+        """
+        before = self._websocket
+        while self._websocket in (None, before):
+            try:
+                token = await self.credentials.token_now()
+                timeout = self.timings.connect_timeout
+                async with open_connection(self.url, self.tls, token, timeout=timeout) as websocket:
+                    await self._use(websocket)
+                    return
+            except* RefusedError as group:
+                # While another connection is in use, the session is not over.
+                if self._websocket is None:
+                    if self.credentials.is_final(refusal := first(group)):
+                        raise
+                    self.notify(Disconnected(str(refusal).rstrip(".")))
+            except* (NotConnectedError, ConnectionClosed, ProtocolError, OSError, trio.BrokenResourceError) as group:
+                if self._websocket is None:
+                    error = first(group)
+                    reason = str(error) if isinstance(error, NotConnectedError) else "the connection broke"
+                    self.notify(Disconnected(reason))
+            # Full jitter: the clients of one instance must not come back all at once.
+            longest = min(self.timings.max_backoff, 0.5 * 2 ** min(self._failures, 10))
+            self._failures += 1
+            await trio.sleep(random.uniform(0, longest))  # noqa: S311 - not for secrets
+
+    async def _use(self, websocket: WebSocketConnection) -> None:
+        """Take over from the WebSocket in use, and use this one until another one takes over."""
+        self._scope.cancel()
+        closed = trio.Event()
+        try:
+            # Once the lock is free, positions include everything that the previous WebSocket has delivered.
+            async with self._in_use:
+                with trio.CancelScope() as scope:
+                    self._scope, self._websocket, self._closed = scope, websocket, closed
+                    try:
+                        await self._talk(websocket)
+                    except* RefusedError:
+                        await self._close(websocket)
+                        raise
+                    finally:
+                        self._websocket = None
+            await self._close(websocket)
+        finally:
+            closed.set()
+
+    async def _close(self, websocket: WebSocketConnection) -> None:
+        """Close a WebSocket, with the closing handshake if that is quick."""
+        with trio.move_on_after(self.timings.close_timeout):
+            await websocket.aclose()

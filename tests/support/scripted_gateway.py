@@ -1,0 +1,59 @@
+"""A gateway of a few lines, which says what a test has written down for it, and the client against it, in no time."""
+
+import json
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+import trio
+from trio_websocket import ConnectionClosed, serve_websocket
+
+from mesaya_ws.client import session
+from mesaya_ws.client.timings import Timings
+
+CHANNEL = "restaurant:1:tables"
+
+QUICK = Timings(max_backoff=0.0, token_interval=0.0, retry_interval=0.0)
+"""Everything is tried again at once."""
+
+connect = partial(session.connect, timings=QUICK)
+
+
+class Gateway:
+    """Serves scripted connections, one after another; keeps what clients said, one list a connection."""
+
+    def __init__(self, *scripts):
+        self.scripts = list(scripts)
+        self.heard = []
+        self.admits = trio.Event()
+        self.admits.set()
+
+    @asynccontextmanager
+    async def serving(self):
+        """Serve, and give the url."""
+        async with trio.open_nursery() as nursery:
+            server = await nursery.start(partial(serve_websocket, self._serve, "127.0.0.1", 0, ssl_context=None))
+            yield f"ws://127.0.0.1:{server.port}/ws"
+            nursery.cancel_scope.cancel()
+
+    async def _serve(self, request):
+        if not self.scripts:
+            await request.reject(503)
+            return
+        await self.admits.wait()
+        websocket = await request.accept()
+        self.heard.append([])
+        with suppress(ConnectionClosed):
+            await self.scripts.pop(0)(websocket, self.heard[-1])
+
+
+async def say(websocket, **message):
+    await websocket.send_message(json.dumps(message))
+
+
+async def hear(websocket, heard):
+    heard.append(json.loads(await websocket.get_message()))
+    return heard[-1]
+
+
+def event(number):
+    return {"type": "table.updated", "channel": CHANNEL, "timestamp": "t", "position": f"p{number}", "data": number}
