@@ -14,9 +14,15 @@ class BadAnswerError(Exception):
 
 
 async def read_answer(
-    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], max_bytes: int, *, missing_is_fine: bool = False
+    client: httpx.AsyncClient,
+    url: str,
+    headers: Mapping[str, str],
+    max_bytes: int,
+    *,
+    missing_is_fine: bool = False,
+    timeout: float = ANSWER_SECONDS,  # noqa: ASYNC109 - its end is an answer that is no good
 ) -> bytes | None:
-    """Return the body of the answer to a GET, in time; None for 404 if `missing_is_fine`.
+    """Return the body of the answer to a GET, within `timeout` seconds; None for 404 if `missing_is_fine`.
 
     It is not unpacked: a compressed answer could be far larger than it seems, so `identity` is asked for. Raises
     `BadAnswerError` for another status (a redirection, too: it may lead anywhere), one that is too large, and one that
@@ -24,7 +30,7 @@ async def read_answer(
     """
     body = bytearray()
     asked = {**headers, "Accept-Encoding": "identity"}
-    with trio.move_on_after(ANSWER_SECONDS) as patience:
+    with trio.move_on_after(timeout) as patience:
         async with client.stream("GET", url, headers=asked) as response:
             if response.status_code == httpx.codes.NOT_FOUND and missing_is_fine:
                 return None
@@ -38,5 +44,5 @@ async def read_answer(
     if len(body) > max_bytes:
         raise BadAnswerError(f"it answers more than {max_bytes} bytes")
     if patience.cancelled_caught:
-        raise BadAnswerError(f"it does not answer within {ANSWER_SECONDS:.0f} s")
+        raise BadAnswerError(f"it does not answer within {timeout:.0f} s")
     return bytes(body)

@@ -55,7 +55,10 @@ _EXPECTED = (BadAnswerError, httpx.HTTPError, LogUnavailableError, RecordRejecte
 
 
 class PlatformApi:
-    """The API at PLATFORM_API_URL, asked for the parents that are requested."""
+    """The API at PLATFORM_API_URL, asked for the parents that are requested.
+
+    After a failure, it is not asked for `pause` seconds; `max_pages` are searched for a section.
+    """
 
     def __init__(
         self,
@@ -63,11 +66,18 @@ class PlatformApi:
         settings: Settings,
         metrics: Metrics,
         transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        pause: float = PAUSE,
+        answer_timeout: float = ANSWER_SECONDS,
+        max_pages: int = PAGES,
     ) -> None:
         self._event_log = event_log
         self._url = settings.platform_api_url.rstrip("/")
         self._metrics = metrics
         self._transport = transport
+        self._pause = pause
+        self._answer_timeout = answer_timeout
+        self._max_pages = max_pages
         self._wanted: dict[str, None] = {}
         # The parents that were answered, and when, the oldest first.
         self._answered: dict[str, float] = {}
@@ -108,7 +118,7 @@ class PlatformApi:
                 if not known:
                     # A fault of ours or of the library would come again with the same request.
                     self._remember(self._asking)
-                await trio.sleep(PAUSE)
+                await trio.sleep(self._pause)
                 self._put_last(self._asking)
                 self._wake.set()
             else:
@@ -117,7 +127,7 @@ class PlatformApi:
     async def _client(self) -> httpx.AsyncClient:
         """Return a client for the waiting requests, with the system's present certificate authorities."""
         transport = self._transport or await transport_to(self._url)
-        return httpx.AsyncClient(transport=transport, timeout=ANSWER_SECONDS, trust_env=False)
+        return httpx.AsyncClient(transport=transport, timeout=self._answer_timeout, trust_env=False)
 
     async def _ask_for_all(self, client: httpx.AsyncClient, is_missing: Callable[[str], bool]) -> None:
         while wanted := self._still_wanted(is_missing):
@@ -147,7 +157,7 @@ class PlatformApi:
         """Search all restaurants for the wanted sections."""
         self._asking = list(wanted)
         seen: set[str] = set()
-        for page in range(1, PAGES + 1):
+        for page in range(1, self._max_pages + 1):
             answer = await self._get(client, f"/restaurants?page={page}&limit={PAGE}")
             rows = answer.get("data")
             if not isinstance(rows, list):
@@ -187,7 +197,14 @@ class PlatformApi:
     async def _get(self, client: httpx.AsyncClient, path: str, *, missing_is_fine: bool = False) -> dict[str, Any]:
         """Return the object in the answer; an empty one for 404 if `missing_is_fine`."""
         await self._take_turn()
-        body = await read_answer(client, self._url + path, _HEADERS, ANSWER_BYTES, missing_is_fine=missing_is_fine)
+        body = await read_answer(
+            client,
+            self._url + path,
+            _HEADERS,
+            ANSWER_BYTES,
+            missing_is_fine=missing_is_fine,
+            timeout=self._answer_timeout,
+        )
         if body is None:
             return {}
         if has_too_many_nodes(body, ANSWER_NODES):

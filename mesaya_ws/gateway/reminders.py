@@ -9,6 +9,7 @@ counts, and what is too early does not. So no clock need be right, and no instan
 
 import random
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from heapq import heappop, heappush
 from math import inf
@@ -50,10 +51,20 @@ _RESERVATIONS = topic_of("reservations")
 class Reminders:
     """The proposals of one instance; reservations are told again every `after` seconds, by the log's times."""
 
-    def __init__(self, event_log: EventLog, feed: Published, after: float) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        feed: Published,
+        after: float,
+        *,
+        jitter: float = JITTER,
+        time_ms: Callable[[], int] = now_ms,
+    ) -> None:
         self._event_log = event_log
         self._feed = feed
         self._after = round(after * 1000)
+        self._jitter = jitter
+        self._time_ms = time_ms
         self._proposals: deque[NewRecord] = deque(maxlen=MAX_PROPOSALS)
         # When to propose which reminder of which reservation, and how long to wait then for it to count.
         self._timers: list[tuple[float, str, int, float]] = []
@@ -67,7 +78,7 @@ class Reminders:
             self._on_news(record)
 
     def _on_reservation(self, record: Record, outcome: Outcome) -> None:
-        if record.timestamp < now_ms() - RECENT:
+        if record.timestamp < self._time_ms() - RECENT:
             return
         for message in outcome.messages:
             if message.type == "reservation.created" and message.channel.startswith("restaurant:"):
@@ -83,7 +94,7 @@ class Reminders:
     def _await_reminder(self, id: str, news: News | None, log_time: int) -> None:
         """Set the timer for the next reminder of a reservation, if there is to be one."""
         if news is not None and news.is_open and news.due_at is not None:
-            wait = max(0, news.due_at - log_time) / 1000 + random.uniform(0, JITTER)  # noqa: S311 - not for secrets
+            wait = max(0, news.due_at - log_time) / 1000 + random.uniform(0, self._jitter)  # noqa: S311 - not for secrets
             self._set_timer(wait, id, news.reminded + 1, FIRST_RETRY)
 
     def _set_timer(self, wait: float, id: str, n: int, retry: float) -> None:
@@ -99,7 +110,7 @@ class Reminders:
         """Propose, for ever, once the feed is `live`."""
         await live.wait()
         for id, news in self._feed.acks.open_ones():
-            self._await_reminder(id, news, now_ms())
+            self._await_reminder(id, news, self._time_ms())
         alarm = Alarm(log, "reminders cannot be proposed", "reminders are proposed again")
         while True:
             self._ring()

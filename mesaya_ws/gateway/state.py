@@ -51,10 +51,24 @@ class State:
     """The store of `feed` in `folder`, which is taken for the time of the context.
 
     Entering raises `SettingsError` when other processes have all folders of the directory. Where nothing can be
-    written, that is tried again and again.
+    written, that is tried again and again. Commits are `flush_interval` seconds apart, and it is checked every
+    `check_interval` whether it is time; while the log's history is read, `max_waiting` entries may wait for one.
     """
 
-    def __init__(self, folder: StateFolder, feed: Feed, metrics: Metrics, status: Status) -> None:
+    def __init__(
+        self,
+        folder: StateFolder,
+        feed: Feed,
+        metrics: Metrics,
+        status: Status,
+        *,
+        flush_interval: float = FLUSH_SECONDS,
+        check_interval: float = LOOK_SECONDS,
+        max_waiting: int = ROOM_ENTRIES,
+    ) -> None:
+        self._flush_interval = flush_interval
+        self._check_interval = check_interval
+        self._max_waiting = max_waiting
         self._folder = folder
         self._feed = feed
         self._metrics = metrics
@@ -145,13 +159,13 @@ class State:
         history = self._feed.history
         tried_at = trio.current_time()
         while history is not None:
-            with trio.move_on_after(LOOK_SECONDS):
+            with trio.move_on_after(self._check_interval):
                 await self._due.wait()
                 if self.is_failing:
                     await trio.sleep_forever()
             waited = trio.current_time() - tried_at
             is_due = self._due.is_set() or history.pending >= FLUSH_ENTRIES
-            if waited < FLUSH_SECONDS and (self.is_failing or not is_due):
+            if waited < self._flush_interval and (self.is_failing or not is_due):
                 continue
             self._due = trio.Event()
             try:
@@ -165,7 +179,9 @@ class State:
     async def make_room(self) -> None:
         """Wait until what is read of the log's history can be committed in time; unless it cannot be at all."""
         history = self._feed.history
-        while history is not None and history.pending >= ROOM_ENTRIES and not self._feed.live and not self.is_failing:
+        while (
+            history is not None and history.pending >= self._max_waiting and not self._feed.live and not self.is_failing
+        ):
             await self.next_try()
 
     async def commit_now(self) -> None:

@@ -10,18 +10,21 @@ that it needs for what the log brings; those who wait get the rest."""
 class AdaptiveBatch:
     """How many of those who wait for the same have their turn together: `most`, or `least` as long as turns are long.
 
+    A turn is that takes more than `long_turn` seconds.
+
     A count alone would not do: when the machine, or live delivery, has much to do, so many would still hold it up.
     """
 
-    def __init__(self, most: int, least: int = 1) -> None:
+    def __init__(self, most: int, least: int = 1, long_turn: float = LONG_TURN) -> None:
         self._most = self._share = most
         self._least = least
+        self._long_turn = long_turn
         self._began = 0.0
 
     def next(self, *, follows: bool) -> int:
         """Return how many it is in the turn that begins, which `follows` the last one that was asked for, or is new."""
         now = trio.current_time()
-        if follows and now - self._began > LONG_TURN:
+        if follows and now - self._began > self._long_turn:
             self._share = max(self._least, self._share // 2)
         elif follows:
             self._share = min(self._most, self._share + 1)

@@ -9,7 +9,7 @@ import trio
 
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import get_logger
-from mesaya_ws.server.fairness import AdaptiveBatch
+from mesaya_ws.server.fairness import LONG_TURN, AdaptiveBatch
 
 log = get_logger(__name__)
 
@@ -46,6 +46,8 @@ async def serve_listeners(
     room: Callable[[], float],
     *,
     is_shared: bool = False,
+    long_turn: float = LONG_TURN,
+    pause: float = PAUSE,
 ) -> None:
     """Take connections from `listener` until cancelled, and close it; `serve` serves each in `clients`, and closes it.
 
@@ -55,10 +57,10 @@ async def serve_listeners(
     When thousands come back at the same time, the kernel's queue must not overflow: it forgets whoever comes then, who
     only tries again after 1, 3, 7 and 15 seconds (RFC 6298). And those who are there already must not wait until all
     of them have been let in. So they are taken at once, and begun with in their order, a few in each turn (see
-    `fairness`).
+    `fairness`, also of `long_turn`). A system that gives no more is asked again after `pause` seconds.
     """
     waiting: deque[socket.socket] = deque()
-    share = AdaptiveBatch(START_BATCH)
+    share = AdaptiveBatch(START_BATCH, long_turn=long_turn)
     complaints = LogLimiter(clock=trio.current_time)
 
     def begin(connection: socket.socket) -> None:
@@ -85,7 +87,7 @@ async def serve_listeners(
                     if not waiting:
                         if complaints.admit() is not None:
                             log.warning("the system gives no more connections", reason=str(error))
-                        await trio.sleep(PAUSE)
+                        await trio.sleep(pause)
                 for _ in range(min(begin_now, len(waiting))):
                     begin(waiting.popleft())
         finally:

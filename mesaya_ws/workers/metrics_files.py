@@ -48,12 +48,12 @@ class MetricsDirectory:
         self._thread = trio.CapacityLimiter(1)  # so that two writes never meet
         self._failing = Alarm(log, "the metrics cannot be shared with the other workers")
 
-    async def export(self, render: Render) -> None:
-        """Write the metrics of this worker every second until cancelled, and a last time then."""
+    async def export(self, render: Render, interval: float = EXPORT_INTERVAL) -> None:
+        """Write the metrics of this worker every `interval` seconds until cancelled, and a last time then."""
         try:
             while True:
                 await trio.to_thread.run_sync(self._write, render(), limiter=self._thread)
-                await trio.sleep(EXPORT_INTERVAL)
+                await trio.sleep(interval)
         finally:
             self._write(render())
 

@@ -5,6 +5,8 @@ served <  MIN_SERVICE, n-th in a row  next worker after DELAYS[n]
 ... and n == len(DELAYS)              none: give up
 """
 
+from collections.abc import Sequence
+
 DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before the next worker, for the first, second … worker in a row that ended at once."""
 
@@ -15,16 +17,17 @@ MIN_SERVICE = 10.0
 class RestartPolicy:
     """Counts workers that ended at once, over all numbers, since the last one that served for longer."""
 
-    def __init__(self) -> None:
+    def __init__(self, delays: Sequence[float] = DELAYS) -> None:
+        self._delays = delays
         self._in_a_row = 0
 
     def delay(self, served: float) -> float | None:
         """Return how many seconds to wait after a worker that served for so many; None: give up."""
         if served >= MIN_SERVICE:
             self._in_a_row = 0
-            return DELAYS[0]
-        if self._in_a_row == len(DELAYS):
+            return self._delays[0]
+        if self._in_a_row == len(self._delays):
             return None
-        delay = DELAYS[self._in_a_row]
+        delay = self._delays[self._in_a_row]
         self._in_a_row += 1
         return delay

@@ -32,7 +32,7 @@ from mesaya_ws.workers.errors import GaveUpError
 from mesaya_ws.workers.metrics_files import MetricsDirectory
 from mesaya_ws.workers.process import Worker
 from mesaya_ws.workers.resident import Resident, Serve
-from mesaya_ws.workers.restart_policy import RestartPolicy
+from mesaya_ws.workers.restart_policy import DELAYS, RestartPolicy
 from mesaya_ws.workers.shared_directory import SharedDirectory
 
 log = get_logger(__name__)
@@ -54,13 +54,16 @@ async def supervise(
     command: Sequence[str] = COMMAND,
     serve: Serve | None = None,
     *,
+    delays: Sequence[float] = DELAYS,
+    stop_timeout: float = STOP_TIMEOUT,
     task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Let WORKERS workers serve the port, until SIGTERM or SIGINT; a second signal kills them.
 
     SIGHUP replaces them, one by one, by new ones with the settings that `load` returns then. With `serve`, the only
-    worker runs in this process until the first reload. Reports the port. Raises `OSError` when it cannot be listened
-    on, `GaveUpError`, and what `serve` raises.
+    worker runs in this process until the first reload. Workers that end at once are followed by others after the
+    `delays`; beside the time for its clients, a worker has `stop_timeout` seconds to end. Reports the port. Raises
+    `OSError` when it cannot be listened on, `GaveUpError`, and what `serve` raises.
     """
     with ExitStack() as stack:
         folder = SharedDirectory(stack)
@@ -68,7 +71,7 @@ async def supervise(
             folder.path()
         listeners = await trio.open_tcp_listeners(settings.port, host=settings.host)
         port = listeners[0].socket.getsockname()[1]
-        supervisor = Supervisor(settings, load, command, listeners, folder)
+        supervisor = Supervisor(settings, load, command, listeners, folder, delays, stop_timeout)
         if serve is None:
             log.info("listening", host=settings.host, port=port, workers=settings.workers)
         task_status.started(port)
@@ -85,6 +88,8 @@ class Supervisor:
         command: Sequence[str],
         listeners: Sequence[trio.SocketListener],
         folder: SharedDirectory,
+        delays: Sequence[float],
+        stop_timeout: float,
     ) -> None:
         self._settings = settings
         self._load = load
@@ -93,7 +98,8 @@ class Supervisor:
         self._sockets = [listener.socket.fileno() for listener in listeners]
         self._folder = folder
         self._workers: dict[int, Worker] = {}
-        self._restarts = RestartPolicy()
+        self._restarts = RestartPolicy(delays)
+        self._spare_time = stop_timeout
         self._has_served = False
         self._ended_by_themselves = 0
         self._failure: str | None = None
@@ -171,7 +177,7 @@ class Supervisor:
 
     @property
     def _stop_timeout(self) -> float:
-        return self._settings.drain_seconds + self._settings.close_timeout + STOP_TIMEOUT
+        return self._settings.drain_seconds + self._settings.close_timeout + self._spare_time
 
     async def _needs_another(self, served: float, end: str) -> bool:
         """Wait for the delay of `restart_policy`, and return whether another worker is needed then."""

@@ -29,9 +29,7 @@ from mesaya_ws.core.log.events import (
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
 from mesaya_ws.core.log.records import NewRecord, OffsetRange, Partition, PartitionPosition
 from mesaya_ws.eventlog import open_event_log
-from mesaya_ws.eventlog.sqlite import database as sqlite_file
-from mesaya_ws.eventlog.sqlite import follower, open_sqlite_log
-from mesaya_ws.eventlog.sqlite import log as sqlite_log
+from mesaya_ws.eventlog.sqlite import open_sqlite_log
 from mesaya_ws.eventlog.sqlite.database import PAGE_RECORDS
 from mesaya_ws.eventlog.sqlite.diagnosis import reason
 from mesaya_ws.settings import Settings, SettingsError
@@ -48,8 +46,8 @@ class SqliteStore:
     topics = TOPICS
     foreign = "d.events"
 
-    def open(self) -> AbstractAsyncContextManager[EventLog]:
-        return open_sqlite_log(self.path, self.topics)
+    def open(self, **options: float) -> AbstractAsyncContextManager[EventLog]:
+        return open_sqlite_log(self.path, self.topics, **options)
 
     @contextmanager
     def database(self) -> Iterator[sqlite3.Connection]:
@@ -154,9 +152,8 @@ async def test_a_page_of_large_records_is_short(store: SqliteStore):
     assert max(len(batch.records) for batch in ear.all(Records)) < 10
 
 
-async def test_follower_refreshes_metadata_now_and_then(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(follower, "METADATA_INTERVAL", 0.05)
-    async with store.open() as log, following(log) as ear:
+async def test_follower_refreshes_metadata_now_and_then(store: SqliteStore):
+    async with store.open(metadata_interval=0.05) as log, following(log) as ear:
         await log.append(numbered(TOPICS[0], 3))
         await ear.until(lambda: len(ear.all(LogMetadata)) >= 3 and ear.all(LogMetadata)[-1].extents[A].end == 3)
         assert ear.all(LogMetadata)[-1].lags == {None: 0}
@@ -287,12 +284,9 @@ async def test_a_new_file_in_place_of_the_old_one_is_read_from_its_beginning(sto
             await ear.until_held(7)
 
 
-async def test_a_copy_that_lacks_nothing_is_followed_on(
-    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_copy_that_lacks_nothing_is_followed_on(store: SqliteStore, tmp_path: Path):
     """Others have opened the file since the copy was made: it gives out their epochs' ids again."""
-    monkeypatch.setattr(follower, "METADATA_INTERVAL", 0.05)
-    async with store.open() as log, following(log) as ear:
+    async with store.open(metadata_interval=0.05) as log, following(log) as ear:
         await log.append(numbered(A.topic, 3))
         await ear.until_held(3)
         back_up(store, tmp_path / "copy")
@@ -311,9 +305,8 @@ async def test_a_copy_that_lacks_nothing_is_followed_on(
     assert not ear.all(Unavailable)
 
 
-async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sqlite_log, "APPEND_TIMEOUT", 0.1)
-    async with store.open() as log, following(log) as ear:
+async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore):
+    async with store.open(append_timeout=0.1) as log, following(log) as ear:
         with store.locked():
             with pytest.raises(LogUnavailableError, match="locked by another program"):
                 await log.append(numbered(TOPICS[0], 1))
@@ -571,12 +564,11 @@ async def test_each_opening_by_one_who_may_append_is_an_epoch_if_something_was_a
     assert all(2**31 <= number < 2**63 for _, _, number in rows)
 
 
-async def test_so_many_epochs_are_kept_and_no_more(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+async def test_so_many_epochs_are_kept_and_no_more(store: SqliteStore):
     for _ in range(5):
         async with store.open() as log:
             await log.append(numbered(A.topic, 1))
-    monkeypatch.setattr(sqlite_file, "REMEMBERED", 2)
-    async with store.open() as log, following(log) as ear:
+    async with store.open(epochs=2) as log, following(log) as ear:
         await ear.until_held(5)
     [told] = ear.all(EpochsBegun)
     assert [first for at, first, _ in told.begun if at == A] == [3, 4, 5]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import orjson
@@ -16,7 +17,7 @@ from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
 from mesaya_ws.core.wire.frames import payload_of
-from mesaya_ws.gateway import answers, platform_api
+from mesaya_ws.gateway import platform_api
 from mesaya_ws.gateway.platform_api import PlatformApi
 from mesaya_ws.runtime.gc_tuning import tuned_gc
 from mesaya_ws.runtime.metrics import Metrics
@@ -33,10 +34,12 @@ PLAN = parse_channel("restaurant:R:tables")
 class Instance:
     """An instance that follows a log, and asks the API of what it lacks."""
 
-    def __init__(self, log: FakeLog, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, log: FakeLog, url: str, transport: httpx.AsyncBaseTransport | None = None, **options: Any
+    ) -> None:
         self.log = log
         self.metrics = Metrics()
-        self.api = PlatformApi(log, Settings(platform_api_url=url), self.metrics, transport)
+        self.api = PlatformApi(log, Settings(platform_api_url=url), self.metrics, transport, **options)
         self.feed = a_feed(seconds=1e9, max_bytes=1 << 30, request_parent=self.api.request_parent)
         self.live = trio.Event()
         self._heard = trio.Event()
@@ -80,9 +83,9 @@ class Instance:
 
 @asynccontextmanager
 async def running(
-    url: str, transport: httpx.AsyncBaseTransport | None = None, log: FakeLog | None = None
+    url: str, transport: httpx.AsyncBaseTransport | None = None, log: FakeLog | None = None, **options: Any
 ) -> AsyncIterator[Instance]:
-    instance = Instance(log or FakeLog((*TOPICS, PARENTS)), url, transport)
+    instance = Instance(log or FakeLog((*TOPICS, PARENTS)), url, transport, **options)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(instance.log.follow, instance.hear)
         nursery.start_soon(instance.api.run, instance.live, instance.is_missing)
@@ -235,12 +238,10 @@ def say(body: object) -> Callable[..., None]:
     ],
 )
 async def test_an_api_that_is_no_help_is_reported_once_and_asked_again(
-    backend: Backend, monkeypatch: pytest.MonkeyPatch, logged: list[EventDict], misbehave, reason
+    backend: Backend, logged: list[EventDict], misbehave, reason
 ):
-    monkeypatch.setattr(platform_api, "PAUSE", 0.02)
-    monkeypatch.setattr(answers, "ANSWER_SECONDS", 0.3)
     backend.misbehave = misbehave
-    async with running(backend.url) as instance:
+    async with running(backend.url, pause=0.02, answer_timeout=0.3) as instance:
         await instance.table("s-1", "s")
         await instance.until(lambda: instance.metrics.questions.get("failed", 0) >= 2)
         assert instance.told() == []
@@ -248,15 +249,14 @@ async def test_an_api_that_is_no_help_is_reported_once_and_asked_again(
         assert warning["log_level"] == "warning"
         assert reason in warning["reason"]
         backend.misbehave = None
-        monkeypatch.setattr(answers, "ANSWER_SECONDS", 10.0)
+        instance.api._answer_timeout = 10.0
         await instance.until(lambda: len(instance.told()) == 2)
         await instance.until(lambda: len(logged) == 2)
     assert logged[1]["event"] == "the platform's API answers again"
 
 
-async def test_an_api_that_is_not_there(monkeypatch: pytest.MonkeyPatch, logged: list[EventDict]):
-    monkeypatch.setattr(platform_api, "PAUSE", 0.02)
-    async with running("http://127.0.0.1:9/api/v1") as instance:
+async def test_an_api_that_is_not_there(logged: list[EventDict]):
+    async with running("http://127.0.0.1:9/api/v1", pause=0.02) as instance:
         await instance.table("s-1", "s")
         await instance.until(lambda: instance.metrics.questions.get("failed", 0) >= 2)
     assert [entry["event"] for entry in logged] == ["the platform's API is of no help"]
@@ -300,8 +300,7 @@ async def test_a_client_that_cannot_be_made_ends_nothing(monkeypatch: pytest.Mon
         raise FileNotFoundError("no authorities")
 
     monkeypatch.setattr(platform_api, "transport_to", fail)
-    monkeypatch.setattr(platform_api, "PAUSE", 0.02)
-    async with running("https://127.0.0.1:9/api") as instance:
+    async with running("https://127.0.0.1:9/api", pause=0.02) as instance:
         await instance.table("t", "s")
         await instance.until(lambda: instance.metrics.questions.get("failed", 0) >= 2)
     assert logged[0]["reason"] == "no authorities"
@@ -411,16 +410,15 @@ async def test_another_restaurant_than_was_asked_for_is_not_appended(autojump_cl
         assert len(instance.log.appended) == 1
 
 
-async def test_a_list_without_pages_or_without_end_is_left(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch):
+async def test_a_list_without_pages_or_without_end_is_left(autojump_clock: MockClock):
     rows = [restaurant(f"X{number}") for number in range(50)]
     same = Answers(lambda request: {"data": rows})
     async with running("http://backend", same) as instance:
         await instance.table("t", "s")
         await instance.until(lambda: instance.metrics.questions == {"unknown": 1})
     assert len(same.times) == 2
-    monkeypatch.setattr(platform_api, "PAGES", 7)
     endless = Answers(lambda request: {"data": [restaurant(f"{len(endless.times)}-{n}") for n in range(20)]})
-    async with running("http://backend", endless) as instance:
+    async with running("http://backend", endless, max_pages=7) as instance:
         await instance.table("t", "s")
         await instance.until(lambda: instance.metrics.questions == {"unknown": 1})
     assert len(endless.times) == 7

@@ -10,7 +10,6 @@ from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.gateway import reminders
 from mesaya_ws.gateway.reminders import Reminders
 from tests.core.replicas import Replica, SharedLog
 from tests.support.log import record
@@ -24,7 +23,7 @@ class Instance:
     def __init__(self, log):
         self.log, self.failing = log, 0
         self.replica = Replica(log)
-        self.reminders = Reminders(self, self.replica.feed, AFTER)
+        self.reminders = Reminders(self, self.replica.feed, AFTER, jitter=0.0, time_ms=lambda: log.now)
         self.replica.feed._report = self.reminders.on_record
         self.live = trio.Event()
         self.live.set()
@@ -37,16 +36,9 @@ class Instance:
         return [self.log.append(new.topic, new.value, new.key) for new in records]
 
 
-@pytest.fixture(autouse=True)
-def no_jitter(monkeypatch):
-    monkeypatch.setattr(reminders, "JITTER", 0.0)
-
-
 @pytest.fixture
-def log(monkeypatch):
-    log = SharedLog()
-    monkeypatch.setattr(reminders, "now_ms", lambda: log.now)
-    return log
+def log():
+    return SharedLog()
 
 
 def proposed(log):

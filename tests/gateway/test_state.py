@@ -27,10 +27,11 @@ PATIENCE = 10
 class Instance:
     """A feed that announces, and its state in `directory`."""
 
-    def __init__(self, directory, max_bytes=1 << 20):
+    def __init__(self, directory, max_bytes=1 << 20, **options):
         self.feed = a_feed(max_bytes=max_bytes, retention=Retention(1e6, 1 << 30))
         self.metrics, self.status = Metrics(), Status()
-        self.state = State(StateFolder(directory), self.feed, self.metrics, self.status)
+        soon = {"flush_interval": 0.05, "check_interval": 0.01}
+        self.state = State(StateFolder(directory), self.feed, self.metrics, self.status, **soon, **options)
         self.number = 0
         self.feed.ingest(LogMetadata({ANNOUNCEMENTS: OffsetRange(0, 0, "id")}, {}), NOW)
         list(self.feed.process(NOW))
@@ -49,12 +50,6 @@ class Instance:
 
     async def count(self):
         return await self.state.read(lambda view: view.count(CHANNEL.name, {}))
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch):
-    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.05)
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -175,9 +170,8 @@ async def test_a_store_with_which_a_process_became_ready_is_used_again(tmp_path)
     assert not (tmp_path / "0" / f"{FILE}.aside").exists()
 
 
-async def test_the_log_waits_at_the_start_while_too_much_is_to_be_committed(tmp_path, monkeypatch, nursery):
-    monkeypatch.setattr(module, "ROOM_ENTRIES", 2)
-    instance = Instance(tmp_path)
+async def test_the_log_waits_at_the_start_while_too_much_is_to_be_committed(tmp_path, nursery):
+    instance = Instance(tmp_path, max_waiting=2)
     with instance.state:
         await trio.to_thread.run_sync(instance.state.open)
         instance.announce()

@@ -13,7 +13,6 @@ import trio
 import trio.testing
 
 from mesaya_ws.runtime.log_limiter import INTERVAL
-from mesaya_ws.server import fairness
 from mesaya_ws.server import listener as accepting
 from mesaya_ws.server.listener import ACCEPT_BATCH, HUNG_UP, PAUSE, START_BATCH, serve_listeners
 
@@ -59,14 +58,14 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(nursery, room=lambda: math.inf):
+async def opened(nursery, room=lambda: math.inf, **options):
     """Yield a door, and the scope in which its connections are taken."""
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1000)
     door, scope = Door(listener), trio.CancelScope()
 
     async def accept():
         with scope:
-            await serve_listeners(listener, door.serve, nursery, room)
+            await serve_listeners(listener, door.serve, nursery, room, **options)
 
     nursery.start_soon(accept)
     try:
@@ -75,9 +74,8 @@ async def opened(nursery, room=lambda: math.inf):
         door.close()
 
 
-async def test_all_are_served_in_their_order(nursery, monkeypatch):
-    monkeypatch.setattr(fairness, "LONG_TURN", inf)
-    async with opened(nursery) as (door, _):
+async def test_all_are_served_in_their_order(nursery):
+    async with opened(nursery, long_turn=inf) as (door, _):
         connected = door.connect(3 * ACCEPT_BATCH)
         await door.until_served(len(connected))
         # Those who are begun with in one turn come in any order, as Trio has it.
@@ -114,9 +112,8 @@ async def test_others_have_their_turn_between(nursery):
     assert max(begun) == START_BATCH
 
 
-async def test_while_turns_are_long_there_are_fewer_newcomers_in_each(nursery, monkeypatch):
-    monkeypatch.setattr(fairness, "LONG_TURN", -1)
-    async with opened(nursery) as (door, _), counting(door) as begun:
+async def test_while_turns_are_long_there_are_fewer_newcomers_in_each(nursery):
+    async with opened(nursery, long_turn=-1) as (door, _), counting(door) as begun:
         door.connect(ACCEPT_BATCH)
         await door.until_served(ACCEPT_BATCH)
     assert begun[:5] == [8, 4, 2, 1, 1]
@@ -208,8 +205,7 @@ async def test_who_waits_is_begun_with_while_the_system_gives_no_more(nursery, m
         taken.append(take(*args))
 
     monkeypatch.setattr(accepting, "_take", take_once)
-    monkeypatch.setattr(accepting, "PAUSE", 3600)
-    async with opened(nursery) as (door, _):
+    async with opened(nursery, pause=3600) as (door, _):
         connected = door.connect(ACCEPT_BATCH)
         await door.until_served(len(connected))
         assert sorted(door.served) == sorted(connected)

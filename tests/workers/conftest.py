@@ -7,9 +7,10 @@ import pytest
 import trio
 
 from mesaya_ws.settings import Settings
-from mesaya_ws.workers import restart_policy
-from mesaya_ws.workers.supervisor import supervise
+from mesaya_ws.workers.supervisor import STOP_TIMEOUT, supervise
 from tests.workers.parent import WORKER, Parent
+
+DELAYS = (0.0, 0.0, 0.0)
 
 
 @pytest.fixture
@@ -24,22 +25,18 @@ def workers(tmp_path, monkeypatch):
     return behave
 
 
-@pytest.fixture(autouse=True)
-def _without_delays(monkeypatch):
-    monkeypatch.setattr(restart_policy, "DELAYS", (0.0, 0.0, 0.0))
-
-
 @pytest.fixture
 def supervised(workers, logged):
     """Run parents; those that have not ended are ended at once."""
 
     @asynccontextmanager
-    async def run(command=(sys.executable, "-S", "-c", WORKER), serve=None, **settings):
+    async def run(command=(sys.executable, "-S", "-c", WORKER), serve=None, stop_timeout=STOP_TIMEOUT, **settings):
         parent = Parent(Settings(**{"host": "127.0.0.1", "port": 0, "drain_seconds": 0} | settings), logged)
 
         async def run(*, task_status):
             try:
-                await supervise(parent.settings, parent.load, command, serve, task_status=task_status)
+                waits = {"delays": DELAYS, "stop_timeout": stop_timeout}
+                await supervise(parent.settings, parent.load, command, serve, **waits, task_status=task_status)
             finally:
                 parent.ended.set()
 

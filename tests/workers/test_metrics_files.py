@@ -9,7 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
-from mesaya_ws.workers import metrics_files
 from mesaya_ws.workers.metrics_files import STALE_AFTER, Exposition, MetricsDirectory, merged
 from tests.runtime.test_metrics import full_books
 from tests.support.instance import a_feed
@@ -88,8 +87,7 @@ async def test_rendered_metrics_are_current_for_this_worker_only(tmp_path):
     assert told[of("mesaya_messages_sent_total", "2")] == 20
 
 
-async def test_export_writes_at_intervals_and_at_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(metrics_files, "EXPORT_INTERVAL", 0.001)
+async def test_export_writes_at_intervals_and_at_the_end(tmp_path):
     books = Metrics()
     other = MetricsDirectory(tmp_path, 2)
 
@@ -98,7 +96,7 @@ async def test_export_writes_at_intervals_and_at_the_end(tmp_path, monkeypatch):
         return metrics.get(of("mesaya_messages_sent_total", "1"))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(MetricsDirectory(tmp_path, 1).export, lambda: page(books))
+        nursery.start_soon(MetricsDirectory(tmp_path, 1).export, lambda: page(books), 0.001)
         for count in (1, 2):
             books.messages_out = count
             with trio.fail_after(PATIENCE):

@@ -9,9 +9,9 @@ import pytest
 import trio
 
 from mesaya_ws.settings import Settings, SettingsError
-from mesaya_ws.workers import restart_policy, supervisor
 from mesaya_ws.workers.errors import GaveUpError
 from mesaya_ws.workers.supervisor import supervise
+from tests.workers.conftest import DELAYS
 
 
 def told(caught):
@@ -72,7 +72,7 @@ async def test_supervisor_whose_workers_keep_ending_gives_up(supervised, workers
         async with supervised(workers=1) as parent:
             await parent.until_ended()
     assert told(caught) == "The workers keep ending as soon as they have been started (the last one: exit code 4)."
-    assert len(parent.events("worker started")) == 1 + len(restart_policy.DELAYS)
+    assert len(parent.events("worker started")) == 1 + len(DELAYS)
 
 
 async def test_supervisor_that_gives_up_stops_the_other_workers(supervised, workers):
@@ -114,10 +114,9 @@ async def test_second_signal_kills_all_workers(supervised, workers):
         await parent.until_ended()
 
 
-async def test_worker_that_does_not_stop_in_time_is_killed(supervised, workers, monkeypatch):
-    monkeypatch.setattr(supervisor, "STOP_TIMEOUT", 0.01)
+async def test_worker_that_does_not_stop_in_time_is_killed(supervised, workers):
     workers("is deaf")
-    async with supervised(close_timeout=0.1) as parent:
+    async with supervised(close_timeout=0.1, stop_timeout=0.01) as parent:
         await parent.until("worker ready")
         signal.raise_signal(signal.SIGTERM)
         await parent.until_ended()

@@ -44,7 +44,7 @@ WRITTEN_AT_ONCE = 200
 
 
 class Snapshot:
-    """The state of `channel` as of `position`, which lies after the publication `serial` of the window's `era`.
+    """The state of `channel` as of `position`, which lies after the publication `serial` of the window's `epoch`.
 
     It is to be read (`read_some`) before anything of it changes, and written (`write`), so many entities `at_once`;
     then `frames` are the same for every client, but for the first. `complete` says whether the log has said all of it.
@@ -63,7 +63,7 @@ class Snapshot:
         self._at_once = at_once
         self.position = position
         self.complete = complete
-        self.serial, self.era = window.serial, window.era
+        self.serial, self.epoch = window.serial, window.epoch
         self._state = state
         self._unread = [part for part in state.values() if isinstance(part, Unread)]
         self._frames: list[bytes] = []
@@ -77,7 +77,7 @@ class Snapshot:
 
     def continues_in(self, window: Window) -> bool:
         """Return whether it can still be handed out, and all that was published after it is in `window`."""
-        return not self._revoked and self.era == window.era and self.serial >= window.evicted
+        return not self._revoked and self.epoch == window.epoch and self.serial >= window.evicted
 
     @property
     def is_read(self) -> bool:

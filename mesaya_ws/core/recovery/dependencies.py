@@ -33,7 +33,7 @@ class Sink(Protocol):
         """Keep that a record depended on an earlier one, where a channel is concerned."""
         ...
 
-    def add_untold(self, channel: str, partition: Partition, next_offset: int) -> None:
+    def add_unpublished(self, channel: str, partition: Partition, next_offset: int) -> None:
         """Keep that something before an offset was published to nobody on a channel."""
         ...
 
@@ -57,7 +57,7 @@ class Dependencies:
         self._pairs: dict[str, dict[tuple[Partition, Partition], OffsetPairs]] = {}
         # By channel and partition, the next offset before which something was published to nobody here, as its parent
         # came later, and which others may have published.
-        self._untold: dict[str, dict[Partition, int]] = {}
+        self._unpublished: dict[str, dict[Partition, int]] = {}
         # By channel: the last records of a parent there, and the partition of those that depended on it. While both
         # are the same, another record says nothing new.
         self._noted: dict[str, tuple[dict[Partition, int], Partition]] = {}
@@ -121,7 +121,7 @@ class Dependencies:
             for name in channels:
                 topics = KINDS[name.rpartition(":")[2]].topics
                 if waiting:
-                    self._add_untold(name, topics, waiting)
+                    self._add_unpublished(name, topics, waiting)
                 self._add_pairs(name, topics, firsts, partition, offset)
                 if noted is not None and name in self._pairs:
                     self._noted[name] = noted
@@ -156,14 +156,14 @@ class Dependencies:
             if self._sink is not None:
                 self._sink.add_pair(channel, first, at, partition, offset)
 
-    def _add_untold(self, channel: str, topics: Collection[str], waiting: dict[Partition, int]) -> None:
+    def _add_unpublished(self, channel: str, topics: Collection[str], waiting: dict[Partition, int]) -> None:
         for partition, at in waiting.items():
             if partition.topic in UNCARRIED and partition.topic in topics:
-                untold = self._untold.setdefault(channel, {})
-                untold[partition] = max(at + 1, untold.get(partition, 0))
+                unpublished = self._unpublished.setdefault(channel, {})
+                unpublished[partition] = max(at + 1, unpublished.get(partition, 0))
                 self._order.append((channel, (partition, partition), at))
                 if self._sink is not None:
-                    self._sink.add_untold(channel, partition, untold[partition])
+                    self._sink.add_unpublished(channel, partition, unpublished[partition])
 
     def _forget_first(self) -> None:
         """Forget what matters no more, or too much."""
@@ -177,12 +177,12 @@ class Dependencies:
             self._drop(name, pair, at)
 
     def _drop(self, name: str, pair: tuple[Partition, Partition], at: int) -> None:
-        untold = self._untold.get(name, {})
+        unpublished = self._unpublished.get(name, {})
         if pair[0] == pair[1]:
-            if untold.get(pair[0], 0) == at + 1:
-                del untold[pair[0]]
-                if not untold:
-                    del self._untold[name]
+            if unpublished.get(pair[0], 0) == at + 1:
+                del unpublished[pair[0]]
+                if not unpublished:
+                    del self._unpublished[name]
             return
         pairs = self._pairs.get(name, {})
         if (stairs := pairs.get(pair)) is not None:
@@ -202,11 +202,11 @@ class Dependencies:
         self._noted = {}
         for recent in (self._known, self._waiting, self._last):
             yield from recent.keep(lambda partition, _: partition.topic != topic)
-        for number, untold in enumerate(list(self._untold.values()), 1):
+        for number, unpublished in enumerate(list(self._unpublished.values()), 1):
             if number % AT_ONCE == 0:
                 yield
-            for partition in [partition for partition in untold if partition.topic == topic]:
-                del untold[partition]
+            for partition in [partition for partition in unpublished if partition.topic == topic]:
+                del unpublished[partition]
         for number, pairs in enumerate(list(self._pairs.values()), 1):
             if number % AT_ONCE == 0:
                 yield
@@ -227,11 +227,11 @@ class Dependencies:
                 yield
             for pair, stairs in pairs.items():
                 stairs.cut(*(end if at == partition else None for at in pair))
-        for number, untold in enumerate([*self._untold.values(), self.unsure], 1):
+        for number, unpublished in enumerate([*self._unpublished.values(), self.unsure], 1):
             if number % AT_ONCE == 0:
                 yield
-            if untold.get(partition, 0) > end:
-                untold[partition] = end
+            if unpublished.get(partition, 0) > end:
+                unpublished[partition] = end
 
     def clean(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether a place on a channel that holds a record holds all on which this depended here."""
@@ -243,7 +243,7 @@ class Dependencies:
     def no_objection(self, channel: Channel, vector: Offsets) -> bool:
         """Return the same as `clean`, as if nothing had been forgotten."""
         return all(
-            vector.get(partition, 0) >= at for partition, at in self._untold.get(channel.name, {}).items()
+            vector.get(partition, 0) >= at for partition, at in self._unpublished.get(channel.name, {}).items()
         ) and all(
             stairs.is_kept(vector.get(first, 0), vector.get(second, 0))
             for (first, second), stairs in self._pairs.get(channel.name, {}).items()

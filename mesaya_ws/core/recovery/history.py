@@ -16,7 +16,7 @@ from attrs import frozen
 from mesaya_ws.core.access.channels import Channel, kind_of
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.barriers import Barrier, Barriers
-from mesaya_ws.core.recovery.notes import barrier_note, moved_note, untold_note
+from mesaya_ws.core.recovery.notes import barrier_note, moved_note, unpublished_note
 from mesaya_ws.core.recovery.position import Cursor, Offsets
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.entries import COLUMNS, Entries, Mark, StoredNote, StoredPair
@@ -140,10 +140,10 @@ class History:
         if kind_of(channel).has_history and second_offset >= self._stored.get(second, 0):
             self._add_mark(StoredPair(channel, 0, first, first_offset, second, second_offset, self.time))
 
-    def add_untold(self, channel: str, partition: Partition, next_offset: int) -> None:
-        """Keep that something before an offset was told to nobody on a channel, which others may have been told."""
+    def add_unpublished(self, channel: str, partition: Partition, next_offset: int) -> None:
+        """Keep that something before an offset was not published on a channel here, but may have been by others."""
         if kind_of(channel).has_history and next_offset > self._stored.get(partition, 0):
-            self._add_note(channel, untold_note(partition, next_offset))
+            self._add_note(channel, unpublished_note(partition, next_offset))
 
     def add_move(self, channel: str, partition: Partition, cut: Offsets) -> None:
         """Keep where a record of `partition` changed what belongs to a channel."""

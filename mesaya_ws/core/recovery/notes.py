@@ -11,8 +11,9 @@ from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.state.interface import CorruptStateError
 
 
-def untold_note(partition: Partition, next_offset: int) -> bytes:
+def unpublished_note(partition: Partition, next_offset: int) -> bytes:
     """Return a note that before an offset something was published to nobody, as its parent came later."""
+    # `untold` is what stores that exist have it by.
     return orjson.dumps({"untold": [*partition, next_offset]})
 
 

@@ -56,10 +56,11 @@ class Reparentings:
 
     Another instance may have taken such a record, and those that depend on it, in another order. A position that holds
     the change in one partition, but not all that came before it in another one, or the other way round, is not a
-    consistent cut of our history (see the example above).
+    consistent cut of our history (see the example above). So many offsets are `remembered` of all changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         # By the kind of channel, by channel. Those of before a topic was created again are only in the order of all.
         self._changes: dict[str, dict[str, deque[_Change]]] = {}
         self._order: deque[tuple[Channel, _Change]] = deque()
@@ -77,7 +78,7 @@ class Reparentings:
         self._changes.setdefault(channel.kind.name, {}).setdefault(channel.name, deque()).append(change)
         self._order.append((channel, change))
         self._size += len(cut)
-        while self._size > REMEMBERED:
+        while self._size > self._remembered:
             self._forget_first()
         return cut
 

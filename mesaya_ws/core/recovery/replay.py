@@ -17,10 +17,10 @@ class ReplayRange:
     """The publications of `window` on `channel` after the place `vector`, and up to `end` where one is given.
 
     Those up to the one with the serial `sent` have been sent. It holds no publications, only a place among them: a
-    client that is long in reading costs no memory. A vector means nothing in another era of the window.
+    client that is long in reading costs no memory. A vector means nothing in another epoch of the window.
     """
 
-    __slots__ = ("_channel", "_end", "_era", "_sent", "_vector", "_window")
+    __slots__ = ("_channel", "_end", "_epoch", "_sent", "_vector", "_window")
 
     def __init__(
         self, window: Window, channel: str, vector: Offsets, end: Offsets | None = None, sent: int | None = None
@@ -29,7 +29,7 @@ class ReplayRange:
         self._channel = channel
         self._vector = vector
         self._end = end
-        self._era = window.era
+        self._epoch = window.epoch
         self._sent = window.evicted if sent is None else sent
         if sent is None:
             self.wait()
@@ -41,7 +41,7 @@ class ReplayRange:
 
     def rest(self) -> Iterator[Publication]:
         """Iterate over what has not been sent. Raises `PositionEvicted` when some of it has left the window."""
-        if self._era != self._window.era:
+        if self._epoch != self._window.epoch:
             raise PositionEvicted
         return self._window.after(self._channel, self._vector, self._sent, self._end)
 
@@ -50,7 +50,7 @@ class ReplayRange:
 
         Only of a stretch of the whole channel: it has no `vector`, and no end.
         """
-        if self._era != self._window.era:
+        if self._epoch != self._window.epoch:
             raise PositionEvicted
         return self._window.newest(self._channel, self._sent)
 

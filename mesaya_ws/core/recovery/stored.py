@@ -155,7 +155,7 @@ class StoredReplay:
         self._window = window
         self._coverage = coverage
         self._channel = channel
-        self._era = window.era
+        self._epoch = window.epoch
         self._page: HistoryPage | None = page
         self._tail: Replay | None = None
         self._end: Offsets | None = None
@@ -185,7 +185,7 @@ class StoredReplay:
 
     def page(self) -> list[bytes]:
         """Return the next frames; none if a page is awaited. Raises `PositionEvicted` as `Replay.page` does."""
-        if self._is_lost or self._era != self._window.era:
+        if self._is_lost or self._epoch != self._window.epoch:
             raise PositionEvicted
         if self._page is not None:
             page, self._page = self._page, None

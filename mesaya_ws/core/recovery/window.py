@@ -22,7 +22,7 @@ class PositionEvicted(Exception):  # noqa: N818 - the window moving on is its na
 class Window:
     """Publications not older than `seconds` and not larger than `max_bytes` in all, in the order they were made.
 
-    `serial` is that of the latest publication, `evicted` that of the latest one that has gone. A new era begins when
+    `serial` is that of the latest publication, `evicted` that of the latest one that has gone. A new epoch begins when
     something was missed, or a topic was created anew. Of every partition the window is complete from its floor on: it
     holds all that was made of the records at `offset >= floor`. Records that are all of one source `have_one_order`,
     in which everybody takes them.
@@ -40,7 +40,7 @@ class Window:
         self._cuts: dict[Partition, int] = {}
         self.have_one_order = False
         self.evicted = 0
-        self.era = 0
+        self.epoch = 0
         self.serial = 0
         self.bytes = 0
 
@@ -65,8 +65,8 @@ class Window:
         return offset < self._floor.get(partition, 0)
 
     def tear(self, partition: Partition, offset: int) -> None:
-        """Promise nothing of `partition` before `offset`, and begin a new era: what was made before it is not all."""
-        self.era += 1
+        """Promise nothing of `partition` before `offset`, and begin a new epoch: what was made before it is not all."""
+        self.epoch += 1
         self.raise_floor(partition, offset)
 
     def truncate(self, ends: Mapping[Partition, int]) -> Iterator[None]:
@@ -75,7 +75,7 @@ class Window:
         Where a topic was created anew, they begin again at 0. What is returned lets go of it, yielding often: it is to
         be iterated over before anything is added.
         """
-        self.era += bool(ends)
+        self.epoch += bool(ends)
         # What is taken back stays where it is in the order of all, until its turn has come.
         states, self._states = self._states, {}
         for partition, end in ends.items():

@@ -67,12 +67,14 @@ def by_topic(epochs: Iterable[Epoch]) -> dict[str, Epochs]:
 class Database:
     """A connection to the file, for one thread, which must close it. `path` is absolute.
 
-    It waits `timeout` seconds for locks of others. All methods raise `DatabaseError`.
+    It waits `timeout` seconds for locks of others, and keeps so many `epochs` of a topic. All methods raise
+    `DatabaseError`.
     """
 
-    def __init__(self, path: Path, timeout: float, *, create: bool = False) -> None:
+    def __init__(self, path: Path, timeout: float, *, create: bool = False, epochs: int = REMEMBERED) -> None:
         self.path = path
         self._timeout = timeout
+        self._max_epochs = epochs
         self._knows_epochs = False
         self._ends: dict[str, int] = {}  # as of our last append
         with self._errors_explained():
@@ -138,7 +140,7 @@ class Database:
         self._db.execute(schema.EPOCH_TABLE)
         number = schema.FIRST_EPOCH | randbits(62)
         self._db.executemany(schema.BEGIN_EPOCH, [(number, name) for name in topics])
-        self._db.execute(schema.FORGET_EPOCHS, (REMEMBERED,))
+        self._db.execute(schema.FORGET_EPOCHS, (self._max_epochs,))
 
     def _use_wal(self) -> None:
         """Put the file into WAL mode, in which it can be read while it is written; this is stored in the file."""

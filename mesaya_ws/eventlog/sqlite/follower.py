@@ -63,6 +63,7 @@ class Follower:
         start: Mapping[Partition, PartitionPosition],
         trouble: Callable[[], str | None],
         on_lost: Callable[[], None],
+        metadata_interval: float = METADATA_INTERVAL,
     ) -> None:
         self.wake = threading.Event()
         self._path = path
@@ -70,6 +71,7 @@ class Follower:
         self._deliver = deliver
         self._trouble = trouble
         self._on_lost = on_lost
+        self._metadata_interval = metadata_interval
         self._seq: int | None = None
         places = {partition.topic: place for partition, place in start.items() if partition.topic in topics}
         self._known = {topic: place.topic_id for topic, place in places.items()}
@@ -155,7 +157,7 @@ class Follower:
                 self._start_topic(name, topics[name])
                 events.append(TopicRecreated(name, topics[name].uuid))
         if monotonic() >= self._metadata_at:
-            self._metadata_at = monotonic() + METADATA_INTERVAL
+            self._metadata_at = monotonic() + self._metadata_interval
             events.append(LogMetadata(extents(topics), {None: self._lag(topics)}, fetched_at))
         for name, topic in topics.items():
             if self._next[name] < topic.begin:

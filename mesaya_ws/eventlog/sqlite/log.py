@@ -7,13 +7,14 @@ import queue
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import ExitStack, asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import attrs
 import trio
 
-from mesaya_ws.core.log.epochs import Epochs
+from mesaya_ws.core.log.epochs import REMEMBERED, Epochs
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import (
     EventLog,
@@ -25,7 +26,7 @@ from mesaya_ws.core.log.interface import (
 )
 from mesaya_ws.core.log.records import BEGINNING, Appended, NewRecord, OffsetRange, Partition, PartitionPosition, Record
 from mesaya_ws.eventlog.sqlite.database import PAGE_RECORDS, Database, DatabaseError
-from mesaya_ws.eventlog.sqlite.follower import READ_TIMEOUT, RETRY_INTERVAL, Follower, extents
+from mesaya_ws.eventlog.sqlite.follower import METADATA_INTERVAL, READ_TIMEOUT, RETRY_INTERVAL, Follower, extents
 from mesaya_ws.settings import SettingsError
 
 RECORD_BYTES = 1024 * 1024
@@ -41,15 +42,25 @@ _Answer = TypeVar("_Answer")
 
 
 @asynccontextmanager
-async def open_sqlite_log(path: Path, topics: Sequence[str], *, compact: bool = False) -> AsyncIterator[EventLog]:
+async def open_sqlite_log(
+    path: Path,
+    topics: Sequence[str],
+    *,
+    compact: bool = False,
+    append_timeout: float = APPEND_TIMEOUT,
+    metadata_interval: float = METADATA_INTERVAL,
+    epochs: int = REMEMBERED,
+) -> AsyncIterator[EventLog]:
     """Open the log in the file `path` for the given topics; a missing file is created.
 
-    With `compact`, an appended record replaces earlier ones of the same topic and key. Raises `SettingsError` when the
-    file cannot be used.
+    With `compact`, an appended record replaces earlier ones of the same topic and key. Appends wait for other programs
+    for `append_timeout` seconds, and followers read metadata every `metadata_interval`; so many `epochs` of a topic are
+    kept. Raises `SettingsError` when the file cannot be used.
     """
     path = path.absolute()  # noqa: ASYNC240 - asks for the working directory, and no disk
-    await trio.to_thread.run_sync(_prepare, path, topics)
-    log = SqliteLog(path, topics, compact=compact)
+    open_database = partial(Database, path, append_timeout, epochs=epochs)
+    await trio.to_thread.run_sync(_prepare, open_database, topics)
+    log = SqliteLog(path, topics, open_database, metadata_interval, compact=compact)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_in_own_thread, log._write, f"append to {path.name}")
         try:
@@ -58,9 +69,9 @@ async def open_sqlite_log(path: Path, topics: Sequence[str], *, compact: bool = 
             log._requests.put(None)
 
 
-def _prepare(path: Path, topics: Sequence[str]) -> None:
+def _prepare(open_database: Callable[..., Database], topics: Sequence[str]) -> None:
     try:
-        with closing(Database(path, APPEND_TIMEOUT, create=True)) as file:
+        with closing(open_database(create=True)) as file:
             file.migrate(topics)
     except DatabaseError as error:
         raise SettingsError([f"EVENT_LOG_FILE: {error}"]) from error
@@ -85,8 +96,18 @@ class _Request:
 class SqliteLog:
     """An `EventLog` in a file; made by `open_sqlite_log`."""
 
-    def __init__(self, path: Path, topics: Sequence[str], *, compact: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        topics: Sequence[str],
+        open_database: Callable[[], Database],
+        metadata_interval: float,
+        *,
+        compact: bool,
+    ) -> None:
         self._path = path
+        self._open = open_database
+        self._metadata_interval = metadata_interval
         self._compact = compact
         self._topics = frozenset(topics)
         self._trouble: str | None = None
@@ -129,7 +150,15 @@ class SqliteLog:
         paused: Paused = nothing_is_paused,
     ) -> None:
         """See `EventLog.follow`. The whole log is one source."""
-        follower = Follower(self._path, self._topics, deliver, start, lambda: self._trouble, self._older_copy.set)
+        follower = Follower(
+            self._path,
+            self._topics,
+            deliver,
+            start,
+            lambda: self._trouble,
+            self._older_copy.set,
+            self._metadata_interval,
+        )
         self._wakers.add(follower.wake)
         try:
             await _in_own_thread(follower.run, f"follow {self._path.name}")
@@ -181,7 +210,7 @@ class SqliteLog:
                     if file is None or file.moved or self._older_copy.is_set():
                         self._older_copy.clear()
                         opened.close()
-                        file = opened.enter_context(closing(Database(self._path, APPEND_TIMEOUT)))
+                        file = opened.enter_context(closing(self._open()))
                         file.migrate(self._topics)
                     groups = (() if request.withdrawn else request.records for request in requests)
                     places = file.append(groups, compact=self._compact)

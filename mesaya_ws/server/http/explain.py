@@ -40,8 +40,17 @@ class ExplainRequest:
     user: str | None = None
 
 
-def explain_route(settings: Settings, feed: Published, authentication: Authentication | None) -> Route:
-    """Return the route, for those who have PUBLISH_TOKEN or a token of an ADMIN; with AUTH=off and neither, for all."""
+def explain_route(
+    settings: Settings,
+    feed: Published,
+    authentication: Authentication | None,
+    *,
+    timeout: float = MID_RECORD_TIMEOUT,
+) -> Route:
+    """Return the route, for those who have PUBLISH_TOKEN or a token of an ADMIN; with AUTH=off and neither, for all.
+
+    A large record that is being published is waited for up to `timeout` seconds.
+    """
 
     async def answer(request: Request) -> Response:
         await _authorize(request, settings, feed, authentication)
@@ -49,7 +58,7 @@ def explain_route(settings: Settings, feed: Published, authentication: Authentic
         if asked.user is not None and IDENTIFIER.fullmatch(asked.user) is None:
             raise bad_message("The user must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
         user = None if asked.user is None else Identity(asked.user)
-        with trio.move_on_after(MID_RECORD_TIMEOUT) as patience:
+        with trio.move_on_after(timeout) as patience:
             while feed.is_mid_record:
                 await trio.lowlevel.checkpoint()
         if patience.cancelled_caught:

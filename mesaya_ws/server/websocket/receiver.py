@@ -5,7 +5,7 @@ import select
 
 import trio
 
-from mesaya_ws.server.fairness import AdaptiveBatch
+from mesaya_ws.server.fairness import LONG_TURN, AdaptiveBatch
 
 HEARD_AT_ONCE = 32
 """Clients that are served in one turn of the event loop, at most: to answer one, or to end its connection, takes some
@@ -24,17 +24,18 @@ class ReadPoller:
     Trio would wake up all whose sockets are readable in the same turn. Thousands who say something at once, or whose
     connections are cut, would hold up everybody else for hundreds of milliseconds, or seconds. So they wait at a poll
     of their own, which is asked for a few at a time. To wait there takes three coroutines less, too: waiting here is
-    what a connection does nearly all of its time.
+    what a connection does nearly all of its time. Of `long_turn`, see `fairness`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, long_turn: float = LONG_TURN) -> None:
+        self._long_turn = long_turn
         # Never closed: connections that end later than `run` still wait here until they are cancelled.
         self._poll = select.epoll()
         self._waiting: dict[int, trio.lowlevel.Task] = {}
 
     async def run(self) -> None:
         """Wake up those who can receive something, until cancelled; who waits then can only be cancelled, too."""
-        share = AdaptiveBatch(HEARD_AT_ONCE, HEARD_AT_LEAST)
+        share = AdaptiveBatch(HEARD_AT_ONCE, HEARD_AT_LEAST, self._long_turn)
         more = False
         while True:
             await trio.lowlevel.wait_readable(self._poll)

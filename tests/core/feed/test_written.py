@@ -39,7 +39,7 @@ def test_a_state_is_shared_while_it_is_new(states, window):
 
 def test_a_state_that_the_window_does_not_continue_is_not_shared(states, window):
     states.keep(written(A, window), 10.0)
-    window.era += 1
+    window.epoch += 1
     assert states.find(A, window, 10.0) is None
 
 

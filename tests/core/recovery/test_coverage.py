@@ -115,10 +115,10 @@ def test_what_retention_takes_of_what_was_read_is_known():
 
 def test_across_a_gap_nobody_goes_on():
     instance = Instance(reviews=5)
-    start, era = instance.position(OPINIONS), instance.window.era
+    start, epoch = instance.position(OPINIONS), instance.window.epoch
     instance.coverage.skip(Gap(REVIEWS, 0, 3))
     assert instance.cursor.next == {REVIEWS: 3}
-    assert instance.window.era == era + 1
+    assert instance.window.epoch == epoch + 1
     assert isinstance(instance.check(OPINIONS, start), NeedsHistory)
     assert isinstance(instance.check(OPINIONS, instance.position(OPINIONS)), Recoverable)
     assert not instance.coverage.has_all_of([REVIEWS.topic])

@@ -33,7 +33,7 @@ def told(channel=STAFF, **more):
     return Outcome([Message(channel.name, "x", "", {})], Disposition.PUBLISHED, **more)
 
 
-def untold(*awaits):
+def unpublished(*awaits):
     return Outcome((), Disposition.ORPHAN, awaits=awaits)
 
 
@@ -53,7 +53,7 @@ def test_who_has_the_payment_must_have_the_reservation(dependencies):
 
 
 def test_record_before_its_parent_was_published_to_nobody_here(dependencies):
-    dependencies.note(PAID, 7, untold("reservation:v"))
+    dependencies.note(PAID, 7, unpublished("reservation:v"))
     assert holds(dependencies, paid=7, booked=5)
     dependencies.note(BOOKED, 5, told(known=("reservation:v",)))
     assert holds(dependencies, paid=8, booked=5)
@@ -62,7 +62,7 @@ def test_record_before_its_parent_was_published_to_nobody_here(dependencies):
 
 
 def test_record_with_its_parent_is_replayed_to_who_lacks_both(dependencies):
-    dependencies.note(TABLES, 7, untold("section:s"))
+    dependencies.note(TABLES, 7, unpublished("section:s"))
     sections = Partition(topic_of("sections"), 0)
     dependencies.note(sections, 5, told(PLAN, known=("section:s",)))
     assert dependencies.clean(PLAN, {TABLES: 7, sections: 5})
@@ -73,7 +73,7 @@ def test_record_with_its_parent_is_replayed_to_who_lacks_both(dependencies):
 def test_what_waits_for_one_that_waits_itself_waits_for_both(dependencies):
     upgrade = parse_channel("user:u:notifications")
     subscriptions, restaurants = (Partition(topic_of(domain), 0) for domain in ("subscriptions", "restaurants"))
-    dependencies.note(PAID, 3, untold("subscription:b"))
+    dependencies.note(PAID, 3, unpublished("subscription:b"))
     dependencies.note(
         subscriptions, 4, Outcome((), Disposition.ORPHAN, awaits=("restaurant:R",), known=("subscription:b",))
     )
@@ -104,7 +104,7 @@ def test_what_the_window_has_let_go_of_is_lacked_by_nobody(dependencies, window)
 def test_a_topic_that_is_created_again_depends_on_nothing(dependencies):
     dependencies.note(BOOKED, 5, told(known=("reservation:v",)))
     dependencies.note(PAID, 7, told(parents=("reservation:v",)))
-    dependencies.note(PAID, 8, untold("reservation:w"))
+    dependencies.note(PAID, 8, unpublished("reservation:w"))
     dependencies.note(BOOKED, 6, told(known=("reservation:w",)))
     list(dependencies.replaced(PAID.topic))
     assert holds(dependencies, booked=5, paid=8)
@@ -119,9 +119,9 @@ def test_of_many_channels_it_is_forgotten_bit_by_bit(window, forget):
     for number in range(10 * AT_ONCE):
         channel = parse_channel(f"user:{number}:notifications")
         parent = f"reservation:{number}"
-        dependencies.note(BOOKED, 2 * number, untold(parent))
+        dependencies.note(BOOKED, 2 * number, unpublished(parent))
         dependencies.note(BOOKED, 2 * number + 1, told(channel, known=(parent,)))
-        dependencies.note(PAID, 2 * number, untold(parent))
+        dependencies.note(PAID, 2 * number, unpublished(parent))
         dependencies.note(PAID, 2 * number + 1, told(channel, parents=(parent,), known=(parent,)))
     assert most_calls_in_a_step(forget(dependencies)) < 20 * AT_ONCE
     assert dependencies.clean(channel, {PAID: 2 * number + 2})
@@ -131,7 +131,7 @@ def test_what_a_log_has_lost_the_end_of_is_forgotten_from_there_on(dependencies)
     for number in range(3):
         dependencies.note(BOOKED, number, told(known=(f"reservation:{number}",)))
         dependencies.note(PAID, number, told(parents=(f"reservation:{number}",)))
-    dependencies.note(PAID, 3, untold("reservation:3"))
+    dependencies.note(PAID, 3, unpublished("reservation:3"))
     dependencies.note(BOOKED, 3, told(known=("reservation:3",)))
     for partition in (BOOKED, PAID):
         list(dependencies.truncated(partition, 1))

@@ -5,7 +5,7 @@ from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.barriers import Barrier
 from mesaya_ws.core.recovery.history import RECORDS_BETWEEN, History, Retention
-from mesaya_ws.core.recovery.notes import barrier_of, is_kept, moved_note, untold_note
+from mesaya_ws.core.recovery.notes import barrier_of, is_kept, moved_note, unpublished_note
 from mesaya_ws.core.recovery.position import Cursor
 from mesaya_ws.core.state.entries import Entries, StoredNote, StoredPair, StoredPublication
 from mesaya_ws.core.state.interface import CorruptStateError
@@ -47,7 +47,7 @@ def test_what_is_added_is_taken_once_with_serials_that_increase(history):
     history.add(CHANNEL.name, RESERVATIONS, 3, b"frame")
     history.add_pair(CHANNEL.name, RESERVATIONS, 3, PAYMENTS, 1)
     history.add_pair("restaurant:r:tables", RESERVATIONS, 3, PAYMENTS, 1)
-    history.add_untold(CHANNEL.name, PAYMENTS, 2)
+    history.add_unpublished(CHANNEL.name, PAYMENTS, 2)
     publication, pair, note = history.take()
     assert publication == StoredPublication(CHANNEL.name, 1, RESERVATIONS, 3, 7, b"frame")
     assert pair == StoredPair(CHANNEL.name, 2, RESERVATIONS, 3, PAYMENTS, 1, 7)
@@ -153,7 +153,7 @@ def test_what_is_stored_is_not_added_again_and_loses_nothing(history):
     assert history.is_stored
     history.add(CHANNEL.name, RESERVATIONS, 9, b"again")
     history.add_pair(CHANNEL.name, PAYMENTS, 1, RESERVATIONS, 9)
-    history.add_untold(CHANNEL.name, RESERVATIONS, 10)
+    history.add_unpublished(CHANNEL.name, RESERVATIONS, 10)
     history.add_move(CHANNEL.name, RESERVATIONS, {RESERVATIONS: 10})
     assert (before, list(history.take())) == (2, []), "the barriers alone"
     history.raise_floor(RESERVATIONS, 10)
@@ -167,9 +167,9 @@ def test_what_is_stored_is_not_added_again_and_loses_nothing(history):
 
 
 def test_notes_say_whether_a_place_is_kept():
-    untold = untold_note(PAYMENTS, 5)
-    assert is_kept(untold, {PAYMENTS: 5})
-    assert not is_kept(untold, {PAYMENTS: 4})
+    unpublished = unpublished_note(PAYMENTS, 5)
+    assert is_kept(unpublished, {PAYMENTS: 5})
+    assert not is_kept(unpublished, {PAYMENTS: 4})
     moved = moved_note(PAYMENTS, {RESERVATIONS: 3, PAYMENTS: 7})
     assert is_kept(moved, {RESERVATIONS: 3, PAYMENTS: 7}), "after it"
     assert is_kept(moved, {RESERVATIONS: 2, PAYMENTS: 6}), "before it"

@@ -276,12 +276,11 @@ def test_many_changes_are_forgotten_at_once_and_let_go_of_bit_by_bit():
     assert not parentage.clean(last, {tables: before, sections: 1}), "what was after it counts"
 
 
-def test_changes_before_a_topic_was_recreated_are_forgotten_first(monkeypatch):
-    monkeypatch.setattr("mesaya_ws.core.recovery.reparenting.REMEMBERED", 6)
+def test_changes_before_a_topic_was_recreated_are_forgotten_first():
     tables = Partition(topic_of("tables"), 0)
     cursor = Cursor()
     cursor.found({tables: OffsetRange(0, 0, "id")})
-    parentage = Reparentings()
+    parentage = Reparentings(6)
     cursor.advance(tables, 9)
     for _ in range(6):
         parentage.changed(TABLES, tables, cursor)
@@ -296,15 +295,14 @@ def test_changes_before_a_topic_was_recreated_are_forgotten_first(monkeypatch):
     assert not parentage.clean(TABLES, {tables: 0})
 
 
-def test_before_what_is_remembered_nobody_is_sure(moved, monkeypatch):
+def test_before_what_is_remembered_nobody_is_sure(moved):
     _, feed, _ = moved
     start = Cursor()
     start.found({partition: OffsetRange(0, 0, "id") for partition in feed.cursor.next})
     begin, now = (start.position(TABLES.name, TABLES.kind), feed.position(TABLES))
     assert isinstance(feed.coverage.check(TABLES, begin), Recoverable)
-    monkeypatch.setattr("mesaya_ws.core.recovery.reparenting.REMEMBERED", 6)
     elsewhere = parse_channel("restaurant:R4:tables")
-    parentage = Reparentings()
+    parentage = Reparentings(6)
     parentage.changed(TABLES, Partition("mesa-ya.tables.events", 0), feed.cursor)
     assert parentage.clean(TABLES, start.read(begin, TABLES))
     parentage.changed(elsewhere, Partition("mesa-ya.tables.events", 0), feed.cursor)

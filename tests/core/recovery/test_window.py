@@ -208,7 +208,7 @@ def test_what_is_taken_back_is_gone_and_others_come_in_its_place():
     assert frames(window.after("a", {})) == [b"0", b"1"], "at once"
     assert window.count("a", {}) == len(window.latest("a", 9)) == 2
     list(taken_back)
-    assert window.era == 1
+    assert window.epoch == 1
     assert window.holds([P], {P: 2})
     assert frames(window.after("a", {})) == [b"0", b"1"]
     assert frames(window.after("c", {})) == []
@@ -248,7 +248,7 @@ def test_the_newest_and_the_latest_are_those_that_a_search_would_find(steps):
                 assert all(one.offset < offsets[one.partition] for one in window.after(channel, {}))
             list(taken_back)
             assert not window._cuts
-            safe = window.serial  # nobody goes on from a place in another era
+            safe = window.serial  # nobody goes on from a place in another epoch
         else:
             channel, partition, state_of, size = step
             window.add(channel, partition, offsets[partition], now, bytes(size), state_of, now)

@@ -13,7 +13,7 @@ from mesaya_ws.core.wire.handshake import END, HeadError, parse_head
 from mesaya_ws.server.http.serving import serve_http
 from mesaya_ws.server.request_head import RECEIVE
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which an answer counts as missing."""
 
 

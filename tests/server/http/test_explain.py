@@ -4,7 +4,6 @@ from starlette.applications import Starlette
 
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.server.http import explain
 from mesaya_ws.server.http.errors import ApiError, answer_api_error
 from mesaya_ws.server.http.explain import explain_route
 from mesaya_ws.settings import Settings
@@ -35,9 +34,9 @@ def feed():
     return log.tell(a_feed())
 
 
-def app_of(feed, *, publish_token=TOKEN, authentication=None, auth=True):
+def app_of(feed, *, publish_token=TOKEN, authentication=None, auth=True, **options):
     settings = Settings(publish_token=publish_token, auth=auth)
-    route = explain_route(settings, feed, authentication)
+    route = explain_route(settings, feed, authentication, **options)
     return Starlette(routes=[route], exception_handlers={ApiError: answer_api_error})
 
 
@@ -114,9 +113,8 @@ async def test_explain_takes_poison(feed, value, becomes):
     assert answer.json["becomes"] == becomes
 
 
-async def test_explain_waits_for_the_end_of_a_large_record_and_gives_up(feed, monkeypatch):
-    monkeypatch.setattr(explain, "MID_RECORD_TIMEOUT", 0.01)
+async def test_explain_waits_for_the_end_of_a_large_record_and_gives_up(feed):
     feed._leftovers.append(iter(()))
-    assert (await ask(app_of(feed))).error == "log_unavailable"
+    assert (await ask(app_of(feed, timeout=0.01))).error == "log_unavailable"
     feed._leftovers.clear()
     assert (await ask(app_of(feed))).status == 200

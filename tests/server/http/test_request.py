@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from mesaya_ws.core.wire.json_text import MAX_NODES
-from mesaya_ws.server.http import request as ingress
+from mesaya_ws.server.http.request import BODY_SECONDS
 from tests.fakes import LARGEST
 from tests.server.http.client import ask, post, request, serve
 from tests.server.http.service import TOKEN, Service
@@ -97,12 +97,11 @@ async def test_a_body_may_be_as_large_as_the_limit():
     assert (await service.post("/publish", body)).status == 201
 
 
-async def test_a_body_that_does_not_come_is_refused(service, monkeypatch, autojump_clock):
-    monkeypatch.setattr(ingress, "BODY_SECONDS", 5)
+async def test_a_body_that_does_not_come_is_refused(service, autojump_clock):
     head = request("POST", "/publish", BEARER, ("Content-Length", "100"))
     answer = await ask(service.app, head, b"{", method="POST")
     assert (answer.status, answer.error) == (408, "body_too_late")
-    assert trio.current_time() == pytest.approx(5)
+    assert trio.current_time() == pytest.approx(BODY_SECONDS)
 
 
 async def test_no_body_is_read_of_whoever_may_not(service):

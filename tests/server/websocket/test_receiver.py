@@ -6,7 +6,6 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.server import fairness
 from mesaya_ws.server.websocket.receiver import HEARD_AT_LEAST, HEARD_AT_ONCE, ReadPoller
 
 PATIENCE = 10.0
@@ -96,8 +95,9 @@ async def test_a_descriptor_may_become_another_socket(receiver):
 
 
 @pytest.mark.parametrize(("long_turn", "most"), [(inf, HEARD_AT_ONCE), (-1, HEARD_AT_LEAST)])
-async def test_many_lost_connections_are_noticed_a_few_in_each_turn(receiver, nursery, monkeypatch, long_turn, most):
-    monkeypatch.setattr(fairness, "LONG_TURN", long_turn)
+async def test_many_lost_connections_are_noticed_a_few_in_each_turn(nursery, long_turn, most):
+    receiver = ReadPoller(long_turn)
+    nursery.start_soon(receiver.run)
     pairs = [trio.socket.socketpair() for _ in range(5 * HEARD_AT_ONCE)]
     heard, by_turn = 0, []
 
