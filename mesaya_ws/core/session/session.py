@@ -36,7 +36,7 @@ class Limits:
     conflate: bool = False
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class Session:
     """What is known of one client, and what happens to it. Answers and events go to `send_queue`; nothing here waits.
 
