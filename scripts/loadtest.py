@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import click
 import orjson
 from attrs import evolve
-from load.crew import RunError
 from load.feed import LogFeed
 from load.gateway import serving
 from load.plan import Plan
 from load.plot import plot as draw
 from load.process import Observed, listening
+from load.processes import RunError
 from load.profiles import PROFILES
 from load.report import as_json, display, table, warnings
 from load.run import running

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import click
-from load.crew import RunError
 from load.plan import Plan
+from load.processes import RunError
 from load.report import display
 from load.run import running
 from rich.console import Console

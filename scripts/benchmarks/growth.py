@@ -61,7 +61,7 @@ def connections(count: int) -> float:
             run=secrets.token_hex(3),
             **{"connections": count, "rate": 40_000 / count, "processes": 2, "duration": 8.0, **target.reach},
         )
-        with running(plan, target.feed, target.observed, lambda phase, tally: None) as run:
+        with running(plan, target.feed, target.observed, lambda phase, totals: None) as run:
             return (run.execute().cpu_per_delivery or 0.0) * 1e6
 
 

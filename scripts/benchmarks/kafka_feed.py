@@ -16,8 +16,8 @@ from kafka.errors import for_code
 from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.producer import ProduceRequest
 from kafka.record import MemoryRecordsBuilder
-from load.audience import Record
 from load.feed import Append
+from load.workload import Record
 
 CHANNELS_HEADER = "centrifugo-channels"
 

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from tempfile import TemporaryDirectory
 
 import trio
-from load.crew import RunError
 from load.feed import GROUP, LogFeed
 from load.gateway import serving
 from load.plan import Plan
+from load.processes import RunError
 
 from benchmarks.figures import Figures
 

@@ -15,12 +15,12 @@ import click
 import orjson
 import trio
 from attrs import frozen
-from load.audience import Record, record
 from load.feed import LogFeed
 from load.gateway import serving
 from load.plan import Plan
 from load.process import Observed
 from load.run import running
+from load.workload import Record, record
 from rich.console import Console
 from rich.table import Table
 from websockets.sync.client import ClientConnection, connect

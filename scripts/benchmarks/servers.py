@@ -15,10 +15,10 @@ import orjson
 from attrs import field, frozen
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
-from load.crew import RunError
 from load.feed import Feed, LineFeed, LogFeed
 from load.gateway import free_port, serving
 from load.process import Observed
+from load.processes import RunError
 
 from benchmarks.kafka_feed import KafkaFeed
 
@@ -131,7 +131,7 @@ def centrifugo(brokers: str) -> Iterator[Target]:
         path = Path(folder, "config.json")
         path.write_bytes(orjson.dumps(config))
         with _process((str(CACHE / "centrifugo"), "-c", str(path)), [port]) as observed:
-            reach = {"port": port, "path": "/connection/websocket", "dialect": "centrifugo"}
+            reach = {"port": port, "path": "/connection/websocket", "protocol": "centrifugo"}
             yield Target(observed, KafkaFeed(brokers, topic), reach)
 
 

@@ -14,8 +14,8 @@ from typing import Protocol
 import trio
 from attrs import frozen
 
-from load.audience import Record
 from load.plan import Plan
+from load.workload import Record
 
 GROUP = 1000
 """Events that are handed over in one go, at most."""
@@ -84,9 +84,9 @@ class LineFeed:
 class Pace:
     """Which events are due: by the clock, or by what was received (`rate` None), or all of a backlog."""
 
-    def __init__(self, plan: Plan, received: MutableSequence[int]) -> None:
+    def __init__(self, plan: Plan, counters: MutableSequence[int]) -> None:
         self._plan = plan
-        self._received = received
+        self._counters = counters
         self._rate = None if plan.backlog else plan.rate
         self._start = time.time_ns()
         # What one event is to be received by, on average.
@@ -103,7 +103,7 @@ class Pace:
         if self._plan.backlog:
             due = self._plan.backlog
         elif self._rate is None:
-            due = int(sum(self._received) / self._listeners) + self._plan.outstanding
+            due = int(sum(self._counters) / self._listeners) + self._plan.outstanding
         else:
             due = int((time.time_ns() - self._start) * self._rate / 1e9) + 1
         return min(GROUP, due - self.taken)
@@ -123,7 +123,7 @@ class Pace:
         time.sleep(max(0.0, min(_DOZE, (self.at(self.taken) - time.time_ns()) / 1e9)))  # noqa: ASYNC251
 
 
-async def _feed(plan: Plan, feed: Feed, pipe: Pipe, received: MutableSequence[int]) -> None:
+async def _feed(plan: Plan, feed: Feed, pipe: Pipe, counters: MutableSequence[int]) -> None:
     make = plan.message if feed.messages else plan.record
     async with feed.open() as append:
         if not feed.messages and (setup := plan.setup()):
@@ -131,7 +131,7 @@ async def _feed(plan: Plan, feed: Feed, pipe: Pipe, received: MutableSequence[in
                 await append(setup[first : first + GROUP])
         pipe.send("ready")
         await trio.to_thread.run_sync(pipe.recv)
-        pace = Pace(plan, received)
+        pace = Pace(plan, counters)
         while not pipe.poll() and not pace.over:
             count = pace.due()
             if count > 0:
@@ -143,6 +143,6 @@ async def _feed(plan: Plan, feed: Feed, pipe: Pipe, received: MutableSequence[in
         pipe.send((pace.taken, time.process_time()))
 
 
-def run_feed(plan: Plan, feed: Feed, pipe: Pipe, received: MutableSequence[int]) -> None:
+def run_feed(plan: Plan, feed: Feed, pipe: Pipe, counters: MutableSequence[int]) -> None:
     """Feed from one word through `pipe` to the next, and answer how many events it were; what a process does."""
-    trio.run(_feed, plan, feed, pipe, received)
+    trio.run(_feed, plan, feed, pipe, counters)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from load.crew import RunError
 from load.process import Observed
+from load.processes import RunError
 
 START_TIMEOUT = 600.0
 """Seconds; a gateway is ready when it has read its log, which may be long."""

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import orjson
 from attrs import field, frozen
 
-from load.audience import TABLES, Audience, Record, iso, record
 from load.tokens import token
+from load.workload import TABLES, Record, Workload, iso, record
 
 
 class Due(NamedTuple):
@@ -42,8 +42,8 @@ class Plan:
     host: str = "127.0.0.1"
     port: int = 8080
     path: str = "/ws"
-    dialect: str = "mesaya"
-    audience: Audience = TABLES
+    protocol: str = "mesaya"
+    workload: Workload = TABLES
     connections: int = 1000
     channels: int = 1
     rate: float | None = 100.0
@@ -81,7 +81,7 @@ class Plan:
 
     def channel(self, number: int) -> str:
         """Return the name of a channel."""
-        return self.watch or self.audience.channel.format(self.subject(number))
+        return self.watch or self.workload.channel.format(self.subject(number))
 
     def token(self, channel: int, ends: float) -> str:
         """Return a token that opens a channel, and ends at a time (s since the epoch)."""
@@ -89,13 +89,13 @@ class Plan:
 
     def setup(self) -> list[Record]:
         """Return the records that must be there before the first event."""
-        return [record for number in range(self.channels) for record in self.audience.setup(self.subject(number))]
+        return [record for number in range(self.channels) for record in self.workload.setup(self.subject(number))]
 
     def record(self, due: Due) -> Record:
         """Return the record that becomes the event `due` on its channel."""
         subject = self.subject(due.channel)
-        data = self.audience.event(subject, due.stamp)
-        return record(self.audience.topic, "updated", f"{subject}-e", data, due.at)
+        data = self.workload.event(subject, due.stamp)
+        return record(self.workload.topic, "updated", f"{subject}-e", data, due.at)
 
     def message(self, due: Due) -> Record:
         """Return the event `due` as a finished message, for servers that only pass messages on.
@@ -103,13 +103,13 @@ class Plan:
         It is what this service's clients get, with a position as long as theirs.
         """
         subject = self.subject(due.channel)
-        channel = self.audience.channel.format(subject)
+        channel = self.workload.channel.format(subject)
         message = {
-            "type": f"{self.audience.topic.rstrip('s')}.updated",
+            "type": f"{self.workload.topic.rstrip('s')}.updated",
             "channel": channel,
             "position": "ERiuAAAAnk8BAAAAAAAAoUZ3",
             "timestamp": iso(due.at),
-            "data": {"tableId": f"{subject}-e", **self.audience.event(subject, due.stamp), "restaurantId": subject},
+            "data": {"tableId": f"{subject}-e", **self.workload.event(subject, due.stamp), "restaurantId": subject},
         }
         return channel, orjson.dumps(message)
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from load.chart import BOTTOM, GAP, LEFT, RIGHT, TOP, WIDTH, line, linear, panel, picture
-from load.tally import Moment
+from load.totals import Moment
 
 HEIGHT = 560
 PANEL = (HEIGHT - TOP - GAP - BOTTOM) // 2

@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from load.audience import USERS
+from load.workload import USERS
 
 
 @frozen
@@ -22,7 +22,7 @@ PROFILES = {
         Profile(
             "users",
             "a private channel for each",
-            {"audience": USERS, "connections": 2000, "channels": 2000, "rate": 1000.0},
+            {"workload": USERS, "connections": 2000, "channels": 2000, "rate": 1000.0},
         ),
         Profile(
             "storm",
@@ -53,7 +53,7 @@ PROFILES = {
             "expiry",
             "private channels, whose tokens all end within the same minute",
             {
-                "audience": USERS,
+                "workload": USERS,
                 "connections": 10_000,
                 "channels": 1000,
                 "rate": 500.0,

@@ -14,7 +14,7 @@ from load.histogram import Histogram
 from load.plan import Plan
 from load.result import Result
 from load.run import Watcher
-from load.tally import Tally
+from load.totals import Totals
 
 PERCENTILES = (50, 90, 99)
 
@@ -35,24 +35,24 @@ def display(console: Console, plan: Plan) -> Iterator[Watcher]:
     """Show how a run is going; nothing where the console is no terminal."""
     began = time.monotonic()
 
-    def show(phase: str, tally: Tally) -> Text:
-        moment = tally.moments[-1] if tally.moments else None
+    def show(phase: str, totals: Totals) -> Text:
+        moment = totals.moments[-1] if totals.moments else None
         words = [
             f"{time.monotonic() - began:5.1f} s  {phase:<16}",
-            f"{tally.open_now:,} of {plan.connections:,} connected",
+            f"{totals.open_now:,} of {plan.connections:,} connected",
             f"{moment.deliveries if moment else 0:,.0f} deliveries/s",
             f"p50 {milliseconds(moment.p50 if moment else None)}",
             f"p99 {milliseconds(moment.p99 if moment else None)}",
         ]
-        if tally.failures:
-            words.append(f"{sum(tally.failures.values()):,} failures")
+        if totals.failures:
+            words.append(f"{sum(totals.failures.values()):,} failures")
         return Text("  ·  ".join(words), no_wrap=True, overflow="ellipsis")
 
     if not console.is_terminal:
-        yield lambda phase, tally: None
+        yield lambda phase, totals: None
         return
     with Live(console=console, refresh_per_second=8, transient=True) as live:
-        yield lambda phase, tally: live.update(show(phase, tally))
+        yield lambda phase, totals: live.update(show(phase, totals))
 
 
 def table(plan: Plan, result: Result) -> Table:

@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from load.histogram import Histogram
-from load.tally import Moment
+from load.totals import Moment
 
 BUSY = 0.85
 """The share of a core from which on a client process is what limits, rather than the server."""

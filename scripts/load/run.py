@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 from attrs import frozen
 
-from load.books import Finished
-from load.crew import Crew, RunError, starting
 from load.feed import Feed
 from load.plan import Plan
 from load.process import Observed, cpu_of, machine_cpu
+from load.processes import Processes, RunError, starting
+from load.received import Finished
 from load.result import Result
-from load.tally import Tally
+from load.totals import Totals
 
 FIRST_TIMEOUT = 10.0
 """Seconds until at least one client has come; where nobody gets in, nobody waits long for that."""
@@ -39,8 +39,8 @@ LEEWAY = 10.0
 LOOK = 0.1
 """Seconds between two samples of what the processes have seen, at most."""
 
-Watcher = Callable[[str, Tally], None]
-"""Is shown the name of the phase, and the tally, several times a second."""
+Watcher = Callable[[str, Totals], None]
+"""Is shown the name of the phase, and the totals, several times a second."""
 
 
 @frozen
@@ -79,64 +79,69 @@ class _Clocks:
 
 
 class Run:
-    """A plan that is carried out on a server, by a crew; `company` is who works for them, a broker for example."""
+    """A plan that is carried out on a server, by its processes; `company` works for them, a broker for example."""
 
     def __init__(
-        self, plan: Plan, crew: Crew, server: Observed | None, watcher: Watcher, company: Sequence[Observed] = ()
+        self,
+        plan: Plan,
+        processes: Processes,
+        server: Observed | None,
+        watcher: Watcher,
+        company: Sequence[Observed] = (),
     ) -> None:
-        self.tally = Tally()
+        self.totals = Totals()
         self._plan = plan
-        self._crew = crew
+        self._processes = processes
         self._server = server
         self._watcher = watcher
         self._company = company
 
     def execute(self) -> Result:
         """Go through all phases."""
-        plan, tally = self._plan, self.tally
-        self._crew.wait_for_feed()
-        while len(tally.cpu) < plan.processes:
+        plan, totals = self._plan, self.totals
+        self._processes.wait_for_feed()
+        while len(totals.cpu) < plan.processes:
             self._look("starting")
         memory, begun = self._memory(), self._clocks()
         came = self._connect()
         opened = self._clocks()
         self._pass("connected", 1.0)
-        memory, subscribed = self._memory() - memory, tally.open_now
+        memory, subscribed = self._memory() - memory, totals.open_now
 
-        deliveries = tally.deliveries
+        deliveries = totals.deliveries
         storm_seconds = memory_per_stopped = None
         start, writes = self._clocks(), self._writes()
         if plan.backlog:
             self._pile_up()
             start = self._clocks()
         else:
-            self._crew.start_feed()
+            self._processes.start_feed()
             if plan.stopped:
                 memory_per_stopped = self._stop_some()
             else:
                 storm_seconds = self._disturb()
-        events, feed_cpu = self._crew.stop_feed()
+        events, feed_cpu = self._processes.stop_feed()
         fed_for = time.time() - start.at
         expected = self._expected(plan.fed(events))
         self._drain(expected)
         end, writes = self._clocks(), self._writes() - writes
-        done, used, took = tally.deliveries - deliveries, end.server - start.server, end.at - start.at
+        done, used, took = totals.deliveries - deliveries, end.server - start.server, end.at - start.at
         lost, late = self._finish(plan.fed(events))
         # Where nothing is fed, it is their coming that is measured.
         shares = end.since(start) if plan.feeds or plan.watch else opened.since(begun)
         return Result(
             connections=subscribed,
             connections_per_second=subscribed / max(0.001, came - begun.at),
-            opening=tally.opening,
+            opening=totals.opening,
             events=events,
             deliveries=done,
-            deliveries_per_second=done / max(0.001, tally.last - start.at),
+            deliveries_per_second=done / max(0.001, totals.last - start.at),
             expected=expected,
             lost=lost if events else 0,
             late=late,
-            duplicates=tally.duplicates,
-            misrouted=tally.misrouted,
-            latency=tally.latency,
+            duplicates=totals.duplicates,
+            misrouted=totals.misrouted,
+            latency=totals.latency,
             server_cpu=used if self._server else None,
             cpu_per_delivery=used / done if self._server and done else None,
             deliveries_per_write=done / writes if writes else None,
@@ -146,42 +151,42 @@ class Run:
             machine_share=shares.all / (os.cpu_count() or 1),
             memory_per_connection=memory / subscribed if memory > 0 else None,
             cpu_per_connection=(opened.server - begun.server) / subscribed if self._server else None,
-            records_per_second=events / max(0.001, tally.last - start.at) if plan.backlog else None,
+            records_per_second=events / max(0.001, totals.last - start.at) if plan.backlog else None,
             cpu_per_record=used / events if self._server and plan.backlog else None,
             client_cpu_share=shares.busiest,
             # A backlog is fed before it counts.
             feed_cpu_share=0.0 if plan.backlog else feed_cpu / fed_for,
             others_cpu=end.since(begun).others,
-            cuts=tally.cuts,
+            cuts=totals.cuts,
             cuts_planned=plan.cuts,
-            failures=tally.failures,
-            recovered=tally.recovered,
-            unrecovered=tally.unrecovered,
-            replayed=tally.replayed,
+            failures=totals.failures,
+            recovered=totals.recovered,
+            unrecovered=totals.unrecovered,
+            replayed=totals.replayed,
             storm_seconds=storm_seconds,
-            storm_latency=tally.by_part["storm"],
-            calm_latency=tally.by_part["calm"],
-            stopped_latency=tally.by_part["stopped"],
-            expiring_latency=tally.by_part["expiring"],
-            renewed=tally.renewed,
-            lapsed=tally.lapsed,
+            storm_latency=totals.by_part["storm"],
+            calm_latency=totals.by_part["calm"],
+            stopped_latency=totals.by_part["stopped"],
+            expiring_latency=totals.by_part["expiring"],
+            renewed=totals.renewed,
+            lapsed=totals.lapsed,
             memory_per_stopped=memory_per_stopped,
-            moments=tally.moments,
+            moments=totals.moments,
         )
 
     def _connect(self) -> float:
         """Let all come; return when the last of them had come."""
-        plan, tally = self._plan, self.tally
-        self._crew.order("connect")
+        plan, totals = self._plan, self.totals
+        self._processes.order("connect")
         came = time.time()
         patience = came + FIRST_TIMEOUT
-        while tally.open_now < plan.connections and time.time() < patience:
-            seen = tally.connected
+        while totals.open_now < plan.connections and time.time() < patience:
+            seen = totals.connected
             self._look("connecting")
-            if tally.connected > seen:
+            if totals.connected > seen:
                 came, patience = time.time(), time.time() + CONNECT_TIMEOUT
-        if not tally.open_now:
-            why = ", ".join(tally.failures) or "there was no answer"
+        if not totals.open_now:
+            why = ", ".join(totals.failures) or "there was no answer"
             raise RunError(f"No client could subscribe at ws://{plan.host}:{plan.port}{plan.path}: {why}.")
         return came
 
@@ -190,17 +195,17 @@ class Run:
         if self._server is None:
             raise RunError("A backlog needs a server on this machine, to stop it.")
         with self._server.standing_still():
-            self._crew.start_feed()
-            while not self._crew.has_fed:
+            self._processes.start_feed()
+            while not self._processes.has_fed:
                 self._look("piling up")
 
     def _disturb(self) -> float | None:
         """Let the run last, with what is to happen in it; return how long a storm took."""
-        plan, tally = self._plan, self.tally
+        plan, totals = self._plan, self.totals
         if plan.cut_every:
-            self._crew.order("start_cutting")
+            self._processes.order("start_cutting")
             self._pass("cutting", plan.duration)
-            self._crew.order("stop_cutting")
+            self._processes.order("stop_cutting")
             self._until_all_are_back("coming back")
             return None
         if plan.expiring:
@@ -210,61 +215,61 @@ class Run:
             self._pass("feeding", plan.duration)
             return None
         self._pass("before the storm", plan.duration / 3)
-        self._crew.order("cut_all")
+        self._processes.order("cut_all")
         self._pass("away", plan.away)
-        began, tally.part = time.time(), "storm"
-        self._crew.order("come_back")
+        began, totals.part = time.time(), "storm"
+        self._processes.order("come_back")
         self._until_all_are_back("storm")
-        took, tally.part = time.time() - began, None
+        took, totals.part = time.time() - began, None
         self._pass("after the storm", max(0.0, plan.duration * 2 / 3 - took))
-        return took if tally.open_now >= plan.connections else None
+        return took if totals.open_now >= plan.connections else None
 
     def _let_tokens_end(self) -> None:
         """Have all tokens end within one minute; before it, the clients are told so, and renew them."""
-        plan, tally = self._plan, self.tally
+        plan, totals = self._plan, self.totals
         self._pass("settling", 1.0)
-        tally.part = "calm"
+        totals.part = "calm"
         self._pass("calm", plan.duration)
-        tally.part = None
+        totals.part = None
         first = time.time() + SETTLED_AFTER + TOLD_BEFORE
-        self._crew.order("let_tokens_end", first, first + MINUTE)
+        self._processes.order("let_tokens_end", first, first + MINUTE)
         self._pass("shorter tokens", SETTLED_AFTER)
-        tally.part = "expiring"
+        totals.part = "expiring"
         self._pass("renewing", first - time.time())
         self._pass("expiring", MINUTE + LEEWAY)
-        tally.part = None
+        totals.part = None
 
     def _stop_some(self) -> float | None:
         """Let clients come that read nothing, half way; return the memory that each of them costs the server.
 
         The window grows alike in both halves, so what the second half takes more than the first is theirs.
         """
-        plan, tally = self._plan, self.tally
+        plan, totals = self._plan, self.totals
         memory = [self._memory()]
         for part in ("calm", "stopped"):
             if part == "stopped":
-                self._crew.order("stop_reading")
+                self._processes.order("stop_reading")
             self._pass("settling", 1.0)
-            tally.part = part
+            totals.part = part
             self._pass(part, max(0.0, plan.duration / 2 - 1.0))
-            tally.part = None
+            totals.part = None
             memory.append(self._memory())
         before, between, after = memory
         return (after - between - (between - before)) / plan.stopped if before else None
 
     def _until_all_are_back(self, phase: str) -> None:
         patience = time.time() + CONNECT_TIMEOUT
-        while self.tally.open_now < self._plan.connections and time.time() < patience:
+        while self.totals.open_now < self._plan.connections and time.time() < patience:
             self._look(phase)
 
     def _drain(self, expected: int) -> None:
         """Wait for what is still under way."""
-        tally = self.tally
-        silent, seen = 0, tally.deliveries
-        while tally.deliveries < expected and silent < DRAIN_TIMEOUT * self._plan.processes:
+        totals = self.totals
+        silent, seen = 0, totals.deliveries
+        while totals.deliveries < expected and silent < DRAIN_TIMEOUT * self._plan.processes:
             silent += self._look("draining")
-            if tally.deliveries > seen:
-                silent, seen = 0, tally.deliveries
+            if totals.deliveries > seen:
+                silent, seen = 0, totals.deliveries
 
     def _expected(self, fed: list[int]) -> int:
         """Return how many deliveries there must be, if all came of all that was fed."""
@@ -273,12 +278,12 @@ class Run:
 
     def _finish(self, fed: list[int]) -> tuple[int, int]:
         lost = late = 0
-        for index, message in self._crew.finish(fed):
+        for index, message in self._processes.finish(fed):
             if isinstance(message, Finished):
                 lost += message.lost
                 late += message.late
             else:
-                self.tally.add(index, message)
+                self.totals.add(index, message)
         return lost, late
 
     def _pass(self, phase: str, seconds: float) -> None:
@@ -287,11 +292,11 @@ class Run:
             self._look(phase)
 
     def _look(self, phase: str) -> int:
-        """Take the samples that have come, and show the tally; return how many there were."""
-        samples = list(self._crew.samples(LOOK))
+        """Take the samples that have come, and show the totals; return how many there were."""
+        samples = list(self._processes.samples(LOOK))
         for index, sample in samples:
-            self.tally.add(index, sample)
-        self._watcher(phase, self.tally)
+            self.totals.add(index, sample)
+        self._watcher(phase, self.totals)
         return len(samples)
 
     def _memory(self) -> int:
@@ -302,14 +307,14 @@ class Run:
 
     def _clocks(self) -> _Clocks:
         server = self._server.cpu() if self._server else 0.0
-        # The crew's processes are children of this one, and so may the server be, and its company.
+        # The run's processes are children of this one, and so may the server be, and its company.
         guests = {pid for one in (self._server, *self._company) if one for pid in one.family()}
         return _Clocks(
             at=time.time(),
             server=server,
             guests=sum(map(cpu_of, guests)),
             load=sum(map(cpu_of, set(Observed.here().family()) - guests)),
-            swarms=dict(self.tally.cpu),
+            swarms=dict(self.totals.cpu),
             all=machine_cpu(),
         )
 
@@ -319,5 +324,5 @@ def running(
     plan: Plan, feed: Feed | None, server: Observed | None, watcher: Watcher, company: Sequence[Observed] = ()
 ) -> Iterator[Run]:
     """Have a run; its processes end with the context."""
-    with starting(plan, feed) as crew:
-        yield Run(plan, crew, server, watcher, company)
+    with starting(plan, feed) as processes:
+        yield Run(plan, processes, server, watcher, company)

@@ -11,13 +11,13 @@ from select import EPOLLIN
 
 import orjson
 
-from load.books import Books
+from load.admission import Admission
 from load.client import Client, State
-from load.dialect import DIALECTS, is_error
-from load.links import Links
 from load.plan import Plan
+from load.received import Received
+from load.server_protocol import PROTOCOLS, is_error
+from load.sockets import Sockets
 from load.tokens import LASTING
-from load.turnstile import Turnstile
 from load.wire import CLOSE, PING, PONG, POSITION, TICK, Chunk, handshake, masked
 
 READ = 262_144
@@ -39,16 +39,16 @@ HASHED = 160
 class Swarm:
     """The clients of one process. The commands that come through `pipe` are the names of its methods."""
 
-    def __init__(self, plan: Plan, index: int, pipe: Pipe, received: MutableSequence[int]) -> None:
+    def __init__(self, plan: Plan, index: int, pipe: Pipe, counters: MutableSequence[int]) -> None:
         self._plan = plan
         self._index = index
         self._pipe = pipe
-        self._received = received
-        self._dialect = DIALECTS[plan.dialect]
-        self._books = Books()
-        self._turnstile = Turnstile(plan)
+        self._counters = counters
+        self._protocol = PROTOCOLS[plan.protocol]
+        self._received = Received()
+        self._admission = Admission(plan)
         self._last = 0.0
-        self._links = Links(plan)
+        self._sockets = Sockets(plan)
         # One buffer for all: a fresh one of this size for every read would cost more than the read.
         self._buffer = bytearray(READ)
         self._view = memoryview(self._buffer)
@@ -73,7 +73,7 @@ class Swarm:
 
     def connect(self) -> None:
         """Let all clients come."""
-        self._turnstile.queue(self._clients, time.monotonic())
+        self._admission.queue(self._clients, time.monotonic())
 
     def cut_all(self) -> None:
         """Cut all but the bystanders, at once; they stay away."""
@@ -83,19 +83,19 @@ class Swarm:
 
     def come_back(self) -> None:
         """Let those who are away come back as fast as they can."""
-        self._turnstile.rush(client for client in self._clients if client.state is State.AWAY)
+        self._admission.rush(client for client in self._clients if client.state is State.AWAY)
 
     def stop_reading(self) -> None:
         """Let those come who read nothing."""
-        self._turnstile.queue(self._stopped, time.monotonic())
+        self._admission.queue(self._stopped, time.monotonic())
 
     def start_cutting(self) -> None:
         """From now on, cut one after the other."""
-        self._turnstile.start_cutting((client for client in self._clients if not client.bystander), time.monotonic())
+        self._admission.start_cutting((client for client in self._clients if not client.bystander), time.monotonic())
 
     def stop_cutting(self) -> None:
         """Cut nobody any more."""
-        self._turnstile.stop_cutting()
+        self._admission.stop_cutting()
 
     def let_tokens_end(self, first: float, last: float) -> None:
         """Give all clients tokens that end between two times (s since the epoch)."""
@@ -106,35 +106,35 @@ class Swarm:
     def finish(self, fed: list[int]) -> None:
         """End, and report what is missing of the events that were `fed`, by channel."""
         self._report()
-        self._pipe.send(self._books.finish(self._clients, fed))
+        self._pipe.send(self._received.finish(self._clients, fed))
         self._running = False
 
     # The loop
 
     def run(self) -> None:
         """Serve until `finish`."""
-        self._links.poll.register(self._pipe.fileno(), EPOLLIN)
-        books, turnstile = self._books, self._turnstile
+        self._sockets.poll.register(self._pipe.fileno(), EPOLLIN)
+        received, admission = self._received, self._admission
         report_at = time.monotonic() + REPORT_INTERVAL
         while self._running:
-            busy = turnstile.busy
-            ready = self._links.poll.poll(0.002 if busy else 0.02, AT_ONCE)
-            seen = books.total
+            busy = admission.busy
+            ready = self._sockets.poll.poll(0.002 if busy else 0.02, AT_ONCE)
+            seen = received.total
             self._read(ready)
             if self._plan.nap and len(ready) < AT_ONCE and not busy:
                 time.sleep(self._plan.nap)
-            if books.total > seen:
-                self._received[self._index] = books.total
+            if received.total > seen:
+                self._counters[self._index] = received.total
                 self._last = time.time()
             now = time.monotonic()
             if busy:
-                for client in turnstile.cuts(now):
-                    books.now.cuts += 1
+                for client in admission.cuts(now):
+                    received.now.cuts += 1
                     self._cut(client)
-                    turnstile.send_back(client, now + self._plan.away)
-                for client in turnstile.entries(now):
+                    admission.send_back(client, now + self._plan.away)
+                for client in admission.entries(now):
                     self._dial(client)
-            if now >= report_at or len(books.fresh) > _KNOWN_CHUNKS:
+            if now >= report_at or len(received.fresh) > _KNOWN_CHUNKS:
                 self._report()
                 report_at = now + REPORT_INTERVAL
             if self._pipe.poll():
@@ -143,9 +143,9 @@ class Swarm:
 
     def _read(self, ready: list[tuple[int, int]]) -> None:
         """Take what came; nearly all of it passes through the first half of this loop."""
-        by_fd, chunks, clock, opened = self._links.clients, self._books.chunks, time.time_ns, State.OPEN
+        by_fd, chunks, clock, opened = self._sockets.clients, self._received.chunks, time.time_ns, State.OPEN
         buffer, view = self._buffer, self._view
-        total, fresh = 0, self._books.fresh
+        total, fresh = 0, self._received.fresh
         for fd, _ in ready:
             client = by_fd.get(fd)
             if client is None:
@@ -180,19 +180,19 @@ class Swarm:
                 arrivals[tick] = arrivals.get(tick, 0) + 1
             else:
                 self._take(client, data)
-        self._books.total += total
-        self._books.now.deliveries += total
+        self._received.total += total
+        self._received.now.deliveries += total
 
     # A client's way
 
     def _dial(self, client: Client) -> None:
         client.began = time.time_ns()
         client.state, client.rest = State.CONNECTING, b""
-        self._turnstile.entering += 1
-        self._links.dial(client)
+        self._admission.entering += 1
+        self._sockets.dial(client)
 
     def _connected(self, client: Client) -> None:
-        if reason := self._links.opened(client):
+        if reason := self._sockets.opened(client):
             self._gone(client, reason)
             return
         client.state = State.SHAKING_HANDS
@@ -214,16 +214,16 @@ class Swarm:
 
     def _gone(self, client: Client, reason: str) -> None:
         """Note that a client was cut off, and let it come back a little later."""
-        self._books.fail(reason)
+        self._received.fail(reason)
         self._cut(client)
-        self._turnstile.send_back(client, time.monotonic() + RETRY)
+        self._admission.send_back(client, time.monotonic() + RETRY)
 
     def _cut(self, client: Client) -> None:
         if client.state in (State.OPEN, State.LAPSED):
             self._open -= 1
         elif client.state is not State.AWAY:
-            self._turnstile.entering -= 1
-        self._links.cut(client)
+            self._admission.entering -= 1
+        self._sockets.cut(client)
         client.state, client.rest, client.replaying = State.AWAY, b"", 0
 
     # What is unusual
@@ -243,7 +243,7 @@ class Swarm:
                 self._gone(client, head.partition(b"\r\n")[0].decode("latin-1"))
                 return
             client.state = State.SUBSCRIBING
-            self._send(client, self._dialect.hello(self._plan.channel(client.channel), client.position))
+            self._send(client, self._protocol.hello(self._plan.channel(client.channel), client.position))
         chunk = Chunk(data)
         client.rest = data[chunk.rest :]
         for opcode, payload in chunk.others:
@@ -254,7 +254,7 @@ class Swarm:
             return
         now = time.time_ns()
         for stamp in chunk.stamps:
-            self._books.enter(client, stamp, now)
+            self._received.enter(client, stamp, now)
         client.position = chunk.position or client.position
 
     def _receive(self, client: Client, opcode: int, payload: bytes) -> None:
@@ -262,34 +262,34 @@ class Swarm:
             self._send(client, PONG)
         elif opcode == CLOSE:
             self._gone(client, f"closed with {int.from_bytes(payload[:2])} {payload[2:].decode(errors='replace')}")
-        elif payload == self._dialect.ping:
+        elif payload == self._protocol.ping:
             self._send(client, masked(payload))
         elif client.state is State.SUBSCRIBING:
             self._answered(client, payload)
         elif payload.startswith(_EXPIRING):
             if not client.lapsing:
-                self._books.now.renewed += 1
+                self._received.now.renewed += 1
                 self._sign_in(client, time.time() + LASTING)
         elif payload.startswith(_ENDED):
-            self._books.now.lapsed += 1
+            self._received.now.lapsed += 1
             client.state = State.LAPSED
         elif self._plan.watch:
-            self._books.notice(payload, time.time())
+            self._received.notice(payload, time.time())
 
     def _answered(self, client: Client, payload: bytes) -> None:
         if is_error(payload):
             self._gone(client, payload.decode(errors="replace"))
-        elif self._dialect.ready in payload:
+        elif self._protocol.ready in payload:
             client.state = State.OPEN
-            self._turnstile.entering -= 1
+            self._admission.entering -= 1
             if client.stopped:
-                self._links.ignore(client)
+                self._sockets.ignore(client)
                 return
             self._open += 1
-            counts = self._books.now
+            counts = self._received.now
             counts.connected += 1
             counts.opening.record((time.time_ns() - client.began) // 1000)
-            if client.position is not None and self._dialect.resumes:
+            if client.position is not None and self._protocol.resumes:
                 answer = orjson.loads(payload)
                 client.replaying = answer.get("replayed", 0)
                 counts.recovered += answer.get("recovered") is True
@@ -298,11 +298,11 @@ class Swarm:
                 client.position = position[1]
 
     def _report(self) -> None:
-        sample = self._books.close()
+        sample = self._received.close()
         sample.open, sample.cpu, sample.last, sample.at = self._open, time.process_time(), self._last, time.time()
         self._pipe.send(sample)
 
 
-def run_swarm(plan: Plan, index: int, pipe: Pipe, received: MutableSequence[int]) -> None:
+def run_swarm(plan: Plan, index: int, pipe: Pipe, counters: MutableSequence[int]) -> None:
     """Run a swarm; what a process of it does."""
-    Swarm(plan, index, pipe, received).run()
+    Swarm(plan, index, pipe, counters).run()

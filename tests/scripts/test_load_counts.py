@@ -2,8 +2,8 @@ import pickle
 
 import pytest
 from attrs import fields
-from load.books import Sample
 from load.counts import Counts
+from load.received import Sample
 
 NUMBERS = [each.name for each in fields(Counts) if each.type is int]
 

@@ -1,10 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from load.audience import USERS
 from load.feed import Pace
 from load.plan import Due, Plan
 from load.wire import Chunk
+from load.workload import USERS
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.router import process
@@ -21,7 +21,7 @@ def messages(records):
     return found
 
 
-@pytest.mark.parametrize("plan", [Plan(run="x", channels=2), Plan(run="x", channels=2, audience=USERS)])
+@pytest.mark.parametrize("plan", [Plan(run="x", channels=2), Plan(run="x", channels=2, workload=USERS)])
 def test_a_record_becomes_a_message_on_its_channel_with_its_stamp(plan):
     due = Due(1, 5, 123_456_789_000_000_000)
     (message,) = messages([*plan.setup(), plan.record(due)])[len(plan.setup()) :]
@@ -48,12 +48,12 @@ def test_events_are_numbered_on_their_channel_and_counted_alike(channels, count)
 
 
 def test_a_saturating_feed_waits_for_its_audience():
-    received = [0, 0]
-    pace = Pace(Plan(run="x", connections=10, channels=2, rate=None, outstanding=4), received)
+    counters = [0, 0]
+    pace = Pace(Plan(run="x", connections=10, channels=2, rate=None, outstanding=4), counters)
     assert pace.due() == 4
     pace.taken = 4
     assert pace.due() == 0
-    received[1] = 10  # two events, by the five clients of each channel
+    counters[1] = 10  # two events, by the five clients of each channel
     assert pace.due() == 2
 
 

@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from load.plot import plot
-from load.tally import Moment
+from load.totals import Moment
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,9 +8,9 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
-from load.books import Finished, Sample
 from load.feed import Feed, run_feed
 from load.plan import Plan
+from load.received import Finished, Sample
 from load.swarm import run_swarm
 
 
@@ -18,17 +18,17 @@ class RunError(Exception):
     """The run cannot go on; the text says why."""
 
 
-class Crew:
+class Processes:
     """The processes of a run, and the words with which they are led."""
 
     def __init__(self, plan: Plan, feed: Feed | None) -> None:
         context = multiprocessing.get_context("spawn")
-        received = context.RawArray(c_uint64, plan.processes)
+        counters = context.RawArray(c_uint64, plan.processes)
         self._processes: list[BaseProcess] = []
 
         def start(target: Callable[..., None], *arguments: object) -> Pipe:
             ours, theirs = context.Pipe()
-            process = context.Process(target=target, args=(*arguments, theirs, received), daemon=True)
+            process = context.Process(target=target, args=(*arguments, theirs, counters), daemon=True)
             process.start()
             theirs.close()
             self._processes.append(process)
@@ -94,10 +94,10 @@ def _receive(pipe: Pipe):
 
 
 @contextmanager
-def starting(plan: Plan, feed: Feed | None) -> Iterator[Crew]:
+def starting(plan: Plan, feed: Feed | None) -> Iterator[Processes]:
     """Have the processes of a run; they end with the context."""
-    crew = Crew(plan, feed)
+    processes = Processes(plan, feed)
     try:
-        yield crew
+        yield processes
     finally:
-        crew.end()
+        processes.end()

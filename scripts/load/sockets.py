@@ -10,7 +10,7 @@ from load.plan import Plan
 _NO_PORT_YET = 24  # IP_BIND_ADDRESS_NO_PORT, ip(7): one source port serves several destinations
 
 
-class Links:
+class Sockets:
     """The connections of the clients of one process, and the epoll that watches them."""
 
     def __init__(self, plan: Plan) -> None:

@@ -32,7 +32,7 @@ class Finished(NamedTuple):
     late: int
 
 
-class Books:
+class Received:
     """The counts of a swarm: `now` is what has been seen since `close`, `total` are all deliveries up to now.
 
     Nearly all that comes has come before, on another connection: it is in `chunks`, by its size and its beginning, and

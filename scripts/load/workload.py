@@ -11,7 +11,7 @@ Record = tuple[str, bytes]
 
 
 @frozen
-class Audience:
+class Workload:
     """A kind of channel, and the records that make events on it."""
 
     channel: str
@@ -51,5 +51,5 @@ def _nothing(_: str) -> list[Record]:
     return []
 
 
-TABLES = Audience("restaurant:{}:tables", "tables", _floor_plan, _table)
-USERS = Audience("user:{}:notifications", "reservations", _nothing, _reservation)
+TABLES = Workload("restaurant:{}:tables", "tables", _floor_plan, _table)
+USERS = Workload("user:{}:notifications", "reservations", _nothing, _reservation)

@@ -7,7 +7,7 @@ from load.client import Client, State
 from load.plan import Plan
 
 
-class Turnstile:
+class Admission:
     """Lets the clients of one process in, and has them cut. Times are in seconds of one clock.
 
     `entering` is how many are on their way in, which whoever uses it counts.

@@ -4,9 +4,9 @@ import time
 
 from attrs import Factory, define, field, frozen
 
-from load.books import Sample
 from load.counts import Counts
 from load.histogram import Histogram
+from load.received import Sample
 
 PARTS = ("calm", "expiring", "stopped", "storm")
 """Parts of runs whose latencies are compared."""
@@ -25,7 +25,7 @@ class Moment:
 
 
 @define
-class Tally(Counts):
+class Totals(Counts):
     """What all swarms have seen up to now."""
 
     part: str | None = None

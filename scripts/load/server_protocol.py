@@ -9,7 +9,7 @@ from load.wire import masked
 
 
 @frozen
-class Dialect:
+class ServerProtocol:
     """The language of a server.
 
     `hello` makes the frame that subscribes to a channel, from a position on if there is one; what holds `ready` is the
@@ -33,9 +33,9 @@ def _connect_and_subscribe(channel: str, _: bytes | None) -> bytes:
     return masked(b'{"id":1,"connect":{}}\n' + orjson.dumps({"id": 2, "subscribe": {"channel": channel}}))
 
 
-DIALECTS = {
-    "mesaya": Dialect(_subscribe, b'"subscribed"', resumes=True),
-    "centrifugo": Dialect(_connect_and_subscribe, b'"id":2', ping=b"{}"),
+PROTOCOLS = {
+    "mesaya": ServerProtocol(_subscribe, b'"subscribed"', resumes=True),
+    "centrifugo": ServerProtocol(_connect_and_subscribe, b'"id":2', ping=b"{}"),
 }
 
 
