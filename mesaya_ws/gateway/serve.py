@@ -43,6 +43,7 @@ from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.server.dispatcher import Dispatcher
 from mesaya_ws.server.http.app import create_app
+from mesaya_ws.server.http.connections import connections_route
 from mesaya_ws.server.http.explain import explain_route
 from mesaya_ws.server.http.serving import serve_http
 from mesaya_ws.server.listener import serve_listeners
@@ -105,7 +106,11 @@ async def _run(
         partial(services.role.render_metrics, render),
         configuration,
         None if identities.revocations is None else services.sign_in.revoke,
-        (explain_route(settings, services.feed, identities.authentication), services.events.route()),
+        (
+            explain_route(settings, services.feed, identities.authentication),
+            connections_route(settings, services.registry.connections, services.feed, identities.authentication),
+            services.events.route(),
+        ),
     )
     async with trio.open_nursery() as clients:
         dispatcher = Dispatcher(

@@ -11,12 +11,12 @@ from typing import Any, TextIO
 
 import orjson
 import structlog
-from structlog.contextvars import bind_contextvars
+from structlog.contextvars import bind_contextvars, get_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from mesaya_ws.runtime.log_limiter import LogLimiter
 
-__all__ = ["LEVELS", "bind_context", "configure", "get_logger"]
+__all__ = ["LEVELS", "bind_context", "bound_in_context", "configure", "get_logger"]
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -31,6 +31,11 @@ bind_context = bind_contextvars
 
 # Our own events replace what these log at INFO; at DEBUG they log passwords and messages.
 _TALKATIVE = ("trio-websocket", "hypercorn", "kafka", "httpx", "httpcore")
+
+
+def bound_in_context(name: str) -> Any:
+    """Return what has been added to the events of this task under a name; None if nothing has."""
+    return get_contextvars().get(name)
 
 
 def get_logger(name: str) -> Any:

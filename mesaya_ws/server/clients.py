@@ -15,6 +15,21 @@ class Client(Protocol):
         ...
 
     @property
+    def transport(self) -> str:
+        """How it came: `websocket`, or `events`."""
+        ...
+
+    @property
+    def address(self) -> str | None:
+        """Where it is, as the log says it; None if that is not known."""
+        ...
+
+    @property
+    def opened_at(self) -> float:
+        """When it came, by Trio's clock."""
+        ...
+
+    @property
     def waiting_bytes(self) -> int:
         """How many bytes wait for it to take them."""
         ...

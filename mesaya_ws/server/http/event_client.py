@@ -46,8 +46,10 @@ class EventClient:
     """One client of `GET /events`: of a stream, or of a page that it asks for.
 
     `most_messages` and `most_bytes` bound what waits for it. A stream that exceeds them is closed with `slow`, a page
-    `ends_when_full`.
+    `ends_when_full`. `address` is where the client is, as the log says it.
     """
+
+    transport = "events"
 
     def __init__(
         self,
@@ -60,7 +62,10 @@ class EventClient:
         most_bytes: int,
         write_timeout: float,
         ends_when_full: bool = False,
+        address: str | None = None,
     ) -> None:
+        self.address = address
+        self.opened_at = trio.current_time()
         self._channels = channels
         self._wants_snapshot = snapshot
         self._places = Places(channels, since, snapshot=snapshot)

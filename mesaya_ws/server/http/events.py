@@ -26,7 +26,7 @@ from mesaya_ws.core.wire import codes, http_errors
 from mesaya_ws.core.wire.codes import CloseCode, ErrorCode
 from mesaya_ws.core.wire.event_stream import COMMENT, MOST_ID_BYTES
 from mesaya_ws.core.wire.http_errors import HttpError
-from mesaya_ws.runtime.logs import bind_context
+from mesaya_ws.runtime.logs import bind_context, bound_in_context
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.http.errors import ApiError
@@ -129,6 +129,7 @@ class EventServer:
             most_bytes=settings.send_queue_bytes,
             write_timeout=settings.ping_timeout,
             ends_when_full=ends_when_full,
+            address=bound_in_context("address"),
         )
         self.registry.add(client)
         self.metrics.event_clients_open += 1

@@ -9,18 +9,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mesaya_ws.core.access.authentication import Authentication, Unavailable
+from mesaya_ws.core.access.authentication import Authentication
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.rights import ADMIN, roles
 from mesaya_ws.core.feed.explanation import TooWideError
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.fields import IDENTIFIER
 from mesaya_ws.core.wire import http_errors
-from mesaya_ws.core.wire.http_errors import LOG_UNAVAILABLE, UNAVAILABLE
+from mesaya_ws.core.wire.http_errors import LOG_UNAVAILABLE
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.server.http.errors import ApiError
-from mesaya_ws.server.http.request import authorize, bad_message, read_object, structure
+from mesaya_ws.server.http.operators import authorize_operator
+from mesaya_ws.server.http.request import bad_message, read_object, structure
 from mesaya_ws.settings import Settings
 
 MID_RECORD_TIMEOUT = 5.0
@@ -53,7 +53,7 @@ def explain_route(
     """
 
     async def answer(request: Request) -> Response:
-        await _authorize(request, settings, feed, authentication)
+        await authorize_operator(request, settings, feed, authentication)
         asked = structure(await read_object(request, settings), ExplainRequest)
         if asked.user is not None and IDENTIFIER.fullmatch(asked.user) is None:
             raise bad_message("The user must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
@@ -78,26 +78,3 @@ def _record(asked: ExplainRequest) -> Record:
     if value is not None:
         value = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else orjson.dumps(value)
     return Record(asked.topic, 0, 0, now_ms(), None if asked.key is None else asked.key.encode(), value)
-
-
-async def _authorize(
-    request: Request, settings: Settings, feed: Published, authentication: Authentication | None
-) -> None:
-    """Raise `ApiError` unless the request may know everything that is known."""
-    if authentication is None:
-        if settings.publish_token:
-            authorize(request, settings)
-        return
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and "." in token:  # as a JWT has; a PUBLISH_TOKEN may have, too
-        caller = await authentication.authenticate(token.strip(" \t"))
-        if isinstance(caller, Identity) and not feed.live:
-            # The log may still say that the user has other roles by now.
-            raise ApiError(UNAVAILABLE, "What the event log holds is still being read: try again in a moment.")
-        if isinstance(caller, Identity) and ADMIN in roles(caller, feed.facts):
-            return
-        if isinstance(caller, Unavailable) and not settings.publish_token:
-            raise ApiError(UNAVAILABLE, caller.sentence)
-    if not settings.publish_token:
-        raise ApiError(http_errors.UNAUTHORIZED, "Send a token of an ADMIN as `Authorization: Bearer …`.")
-    authorize(request, settings)

@@ -80,6 +80,7 @@ class Connection:
 
     What it sends is received by `receive`; what kinds of messages those were is counted in `counts`, and which limit it
     broke, in `violations`. While it lags, there is a writer task in `writers`, which ends with the stream.
+    `address` is where the client is, as the log says it.
     """
 
     __slots__ = (
@@ -93,8 +94,12 @@ class Connection:
         "_stream",
         "_tcp",
         "_violations",
+        "address",
+        "opened_at",
         "session",
     )
+
+    transport = "websocket"
 
     def __init__(
         self,
@@ -108,7 +113,10 @@ class Connection:
         registry: "SessionRegistry[Client]",
         counts: Counter[str],
         violations: Counter[str],
+        address: str | None = None,
     ) -> None:
+        self.address = address
+        self.opened_at = trio.current_time()
         self._config = config
         self._registry = registry
         self._counts = counts

@@ -17,7 +17,7 @@ from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.messages import error_frame
-from mesaya_ws.runtime.logs import bind_context, get_logger
+from mesaya_ws.runtime.logs import bind_context, bound_in_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.admission import Admitted, Caller
@@ -66,6 +66,7 @@ class WebSocketServer:
             registry=self.registry,
             counts=metrics.client_messages,
             violations=metrics.violations,
+            address=bound_in_context("address"),
         )
         self.registry.add(connection)
         metrics.connections_open += 1
