@@ -120,10 +120,22 @@ def test_every_room_is_on_the_page():
 @pytest.mark.parametrize(("change", "place"), [row for row in rows("Where a change goes") if row[0] != "change"])
 def test_place_of_a_change_exists(change, place):
     """Paths are whole, from the package on, so that they can be opened."""
-    files = re.findall(r"`([\w/]+\.py|[\w/]+/)`", place)
+    files = re.findall(r"`([\w/.-]+\.(?:py|js|md)|[\w/]+/)`", place)
     assert files
     for name in files:
         assert (PACKAGE / name).exists() or (PACKAGE.parent / name).exists(), name
+
+
+def test_every_path_on_the_page_exists():
+    """Those of the drawings, too, which name modules without `.py`."""
+    tops = "|".join(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
+    names = re.findall(rf"(?<![\w/.])((?:{tops})/[\w/.-]*[\w/])", PAGE)
+    assert len(names) > 100
+    assert [
+        name
+        for name in names
+        if not any((folder / each).exists() for folder in (PACKAGE, PACKAGE.parent) for each in (name, f"{name}.py"))
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -131,6 +143,7 @@ def test_place_of_a_change_exists(change, place):
     [
         "a close code",
         "a message that clients send",
+        "a message of the service to the Python client",
         "a new kind of entity",
         "whether a client can resume",
         "how a snapshot is rendered",

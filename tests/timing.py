@@ -60,3 +60,13 @@ def take(do: Any, *arguments: Any) -> float:
         return thread_time() - start
 
     return min(once(), once())
+
+
+class Clock:
+    """Returns the seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now

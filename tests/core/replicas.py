@@ -115,3 +115,11 @@ def send(session, kind="subscribe", **fields):
 def said(session):
     """Return what a client has received since the last call."""
     return session.send_queue.said()
+
+
+def settle(replicas):
+    """Have all append what their clients asked for, and then read all of it."""
+    for replica in replicas:
+        replica.append()
+    for replica in replicas:
+        replica.read()

@@ -9,6 +9,7 @@ import trustme
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import produce
+from tests.e2e.records import announced
 from tests.kafka_broker import Broker, create_topics
 from tests.support.certificates import write_pem
 from tests.support.gateway import START_TIMEOUT
@@ -16,11 +17,6 @@ from tests.support.gateway import START_TIMEOUT
 pytestmark = pytest.mark.kafka
 
 CHANNEL = "global:announcements"
-
-
-def announced(number: int) -> dict[str, object]:
-    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": f"a{number}", "data": {}}
-    return {"topic": "mesa-ya.announcements.events", "key": None, "value": value}
 
 
 def received(client: Client, count: int) -> list[dict[str, object]]:

@@ -10,18 +10,13 @@ from mesaya_ws.client.session import connect
 from tests.e2e.client import connected
 from tests.e2e.node import required, running_node
 from tests.e2e.raw import raw
+from tests.e2e.records import reviewed
 from tests.support.wire import CONTINUATION, PING, TEXT, frame
 
 SCRIPT = str(Path(__file__).with_name("large_snapshot.js"))
 CHANNEL = "restaurant:r1:reviews"
 SUBSCRIBE = {"type": "subscribe", "channel": CHANNEL, "snapshot": True}
 COUNT, SIZE = 10, 100_000
-
-
-def review(number):
-    data = {"id": f"v{number}", "restaurantId": "r1", "userId": "u1", "comment": "x" * SIZE}
-    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": f"v{number}", "data": data}
-    return {"topic": "mesa-ya.reviews.events", "value": value}
 
 
 def ids(data):
@@ -35,7 +30,7 @@ def filled(start_gateway):
     with connected(gateway.url) as client:
         client.subscribe(CHANNEL)
         for number in range(COUNT):
-            assert gateway.publish(review(number))[0] == 201
+            assert gateway.publish(reviewed(number, SIZE))[0] == 201
             client.receive()
     return gateway
 
@@ -44,7 +39,7 @@ def test_a_library_reads_it_as_one_message_and_then_the_events_after_it(filled):
     with connected(filled.url, max_size=None) as client:
         assert client.ask(**SUBSCRIBE)["type"] == "subscribed"
         assert ids(client.receive()["data"]) == [f"v{number}" for number in range(COUNT)]
-        assert filled.publish(review(COUNT))[0] == 201
+        assert filled.publish(reviewed(COUNT, SIZE))[0] == 201
         assert client.receive()["data"]["reviewId"] == f"v{COUNT}"
 
 

@@ -5,18 +5,13 @@ import json
 from tests.e2e.client import connected
 from tests.e2e.crowd import crowd
 from tests.e2e.raw import raw
+from tests.e2e.records import reviewed
 from tests.support.wire import CLOSE, TEXT, frame
 
 CHANNEL = "restaurant:r1:reviews"
 SUBSCRIBE = {"type": "subscribe", "channel": CHANNEL}
 # In all, more than a kernel buffers for one connection (tcp_wmem: 4 MB).
 COUNT, SIZE = 50, 200_000
-
-
-def review(number):
-    data = {"id": f"v{number}", "restaurantId": "r1", "userId": "u1", "comment": "x" * SIZE}
-    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": f"v{number}", "data": data}
-    return {"topic": "mesa-ya.reviews.events", "value": value}
 
 
 def number(event):
@@ -32,7 +27,7 @@ def test_a_client_that_does_not_read(start_gateway):
             member.say(**SUBSCRIBE)
         others.until(lambda member: len(member.frames) == 2, "it has subscribed")
         for count in range(COUNT):
-            assert gateway.publish(review(count))[0] == 201
+            assert gateway.publish(reviewed(count, SIZE))[0] == 201
             # However slow this machine is: nobody else is ever behind by more than this one.
             others.until(lambda member: len(member.frames) == 3, "it has heard of the latest")
             for member in others.members:

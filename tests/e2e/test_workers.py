@@ -16,14 +16,10 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.client import Client, connected
 from tests.e2e.command import MESAYA_WS, environment, produce, run
+from tests.e2e.records import announced
 from tests.support.gateway import END_TIMEOUT, START_TIMEOUT, Gateway, until
 
 CHANNEL = "global:announcements"
-
-
-def announced(number: int) -> dict[str, object]:
-    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": f"a{number}", "data": {}}
-    return {"topic": "mesa-ya.announcements.events", "key": None, "value": value}
 
 
 def heard(client: Client, count: int) -> list[str]:

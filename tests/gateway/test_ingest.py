@@ -26,7 +26,7 @@ from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import LINES
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
-from tests.support.instance import FakeSendQueue, FakeServices, a_feed, ask
+from tests.support.instance import FakeSendQueue, FakeServices, Owner, a_feed, ask
 from tests.support.log import NOW, Log
 
 STAYS, GOES = Partition("a", 0), Partition("b", 0)
@@ -160,13 +160,6 @@ async def test_the_collector_is_not_left_with_many_young_objects(nursery, monkey
     finally:
         gc.unfreeze()
         gc.enable()
-
-
-class Owner:
-    """Stands where a connection stands: whose a session is."""
-
-    def __init__(self, session):
-        self.session = session
 
 
 async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by_it(nursery):

@@ -1,12 +1,5 @@
 from mesaya_ws.runtime.log_limiter import LogLimiter
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
+from tests.timing import Clock
 
 
 def test_first_occurrence_of_each_key_is_admitted():

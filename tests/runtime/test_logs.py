@@ -7,6 +7,7 @@ import trio
 
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.logs import LEVELS, bind_context, configure, get_logger
+from tests.timing import Clock
 
 log = get_logger("mesaya_ws.tests")
 
@@ -149,16 +150,6 @@ async def test_log_context_of_a_task_is_inherited_by_its_children_only(logged):
     assert len(told) == 4
     assert all(event["connection"] == event["by"] for event in told)
     assert "connection" not in last
-
-
-class Clock:
-    """Seconds that a test sets."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 def told(stream):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesaya_ws.core.interactions.acknowledgements import Open, Remind, ack_record
-from tests.core.replicas import Replica, SharedLog, said, send
+from tests.core.replicas import Replica, SharedLog, said, send, settle
 from tests.support.log import record
 
 CHANNEL = "restaurant:r1:reservations"
@@ -27,10 +27,7 @@ class Place:
         self.settle()
 
     def settle(self):
-        for replica in self.replicas:
-            replica.append()
-        for replica in self.replicas:
-            replica.read()
+        settle(self.replicas)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from mesaya_ws.core.interactions.chat_records import ConversationKey, Erased, Sa
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.session.sender_limits import BURST, UNANSWERED
-from tests.core.replicas import Replica, SharedLog, said
+from tests.core.replicas import Replica, SharedLog, said, settle
 from tests.core.replicas import send as ask
 
 CHANNEL, GUESTS, OWNERS = "restaurant:r1:chat:u1", "user:u1:chats", "restaurant:r1:chats"
@@ -29,10 +29,7 @@ class Place:
         self.owner = self.replicas[1].client("o1", "OWNER", auth=auth)
 
     def settle(self):
-        for replica in self.replicas:
-            replica.append()
-        for replica in self.replicas:
-            replica.read()
+        settle(self.replicas)
 
     def publish(self, session, text="Hello", message="m1", channel=CHANNEL, **data):
         ask(session, "publish", channel=channel, messageId=message, data={"text": text, **data}, id=7)
