@@ -48,13 +48,13 @@ def marked(mark: str) -> Iterator[int]:
 def end_all(mark: str, patience: float = PATIENCE) -> None:
     """End all processes that have the mark; those that do not end in time are killed."""
     deadline = time.monotonic() + patience
-    told: set[int] = set()
+    signalled: set[int] = set()
     while left := set(marked(mark)):
         number = signal.SIGTERM if time.monotonic() < deadline else signal.SIGKILL
-        for pid in left if number == signal.SIGKILL else left - told:
+        for pid in left if number == signal.SIGKILL else left - signalled:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        told |= left
+        signalled |= left
         time.sleep(0.05)
 
 

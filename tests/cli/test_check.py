@@ -104,13 +104,17 @@ def test_check_prints_json(run, monkeypatch):
     at = Partition("mesa-ya.reviews.events", 1)
     finding(monkeypatch, error("it cannot be."), warning("it could be better."), extents={at: OffsetRange(3, 7, "id")})
     result = run("check", "--json")
-    told = json.loads(result.stdout)
+    printed = json.loads(result.stdout)
     assert result.exit_code == 1
-    assert (told["ok"], told["errors"], told["warnings"]) == (False, ["it cannot be."], ["it could be better."])
-    assert told["settings"]["AUTH"] == "on"
+    assert (printed["ok"], printed["errors"], printed["warnings"]) == (
+        False,
+        ["it cannot be."],
+        ["it could be better."],
+    )
+    assert printed["settings"]["AUTH"] == "on"
     address = f"127.0.0.1:{os.environ['PORT']}"
-    assert told["service"] == {"address": address, "runs": False, "version": None, "ready": None}
-    assert told["log"] == [{"topic": "mesa-ya.reviews.events", "partition": 1, "first": 3, "next": 7}]
+    assert printed["service"] == {"address": address, "runs": False, "version": None, "ready": None}
+    assert printed["log"] == [{"topic": "mesa-ya.reviews.events", "partition": 1, "first": 3, "next": 7}]
 
 
 def test_check_says_that_no_service_runs_which_is_no_error(run, monkeypatch):
@@ -125,8 +129,8 @@ def test_check_says_nothing_of_a_service_that_runs_but_in_json(run, monkeypatch)
     monkeypatch.setattr(check, "find_service", lambda settings: service)
     finding(monkeypatch)
     assert "No service" not in run("check").stdout
-    told = json.loads(run("check", "--json").stdout)["service"]
-    assert told == {"address": "gateway:8080", "runs": True, "version": __version__, "ready": True}
+    printed = json.loads(run("check", "--json").stdout)["service"]
+    assert printed == {"address": "gateway:8080", "runs": True, "version": __version__, "ready": True}
 
 
 def test_check_says_that_the_log_does_not_answer(run, monkeypatch):

@@ -125,8 +125,8 @@ def test_service_of_another_version_that_is_not_ready_is_reported():
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
         pages.update(gateway(settings, version="0.0.9", reasons=["The history is being read."]))
-        told = [sentence for _, sentence in told_of_service(settings)]
-    assert told == [
+        found = [sentence for _, sentence in told_of_service(settings)]
+    assert found == [
         f"the service at 127.0.0.1:{port} is of version 0.0.9, and this is {__version__}: restart it.",
         f"the service at 127.0.0.1:{port} says: The history is being read.",
     ]

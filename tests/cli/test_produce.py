@@ -103,8 +103,8 @@ def test_produce_says_when_the_log_does_not_take_records(run, monkeypatch):
     with log.failing("the fake log is out of order."):
         result = run("produce", "--sample")
     name = Path.cwd() / "mesaya-ws.sqlite3"
-    told = f"0 records were appended to {name}; of 95 more it is not known whether they were."
-    assert (result.exit_code, result.stderr) == (1, f"mesaya-ws: the fake log is out of order. {told}\n")
+    ending = f"0 records were appended to {name}; of 95 more it is not known whether they were."
+    assert (result.exit_code, result.stderr) == (1, f"mesaya-ws: the fake log is out of order. {ending}\n")
 
 
 def test_produce_says_what_was_appended_before_an_error(run):

@@ -24,10 +24,10 @@ def test_token_is_made_for_a_user_and_is_good(run, monkeypatch):
     claims = decoded(made.stdout.strip())
     assert (claims["sub"], claims["roles"], claims["exp"] - claims["iat"]) == ("u1", ["OWNER", "USER"], 900)
     checked = run("token", "--check", stdin=made.stdout)
-    told = json.loads(checked.stdout)
-    assert (checked.exit_code, told["user"], told["roles"]) == (0, "u1", ["OWNER", "USER"])
-    assert 890 <= told["expiresIn"] <= 900
-    assert told["expiresAt"] > told["issuedAt"]
+    printed = json.loads(checked.stdout)
+    assert (checked.exit_code, printed["user"], printed["roles"]) == (0, "u1", ["OWNER", "USER"])
+    assert 890 <= printed["expiresIn"] <= 900
+    assert printed["expiresAt"] > printed["issuedAt"]
 
 
 def test_token_has_the_issuer_and_the_audience_of_the_settings(run, monkeypatch):

@@ -297,12 +297,12 @@ DRAINING = b'{"error": {"code": "draining", "message": "This instance is going a
     ],
 )
 async def test_answer_of_another_server_is_reported_and_tried_again(answer, reason):
-    told = []
-    async with answering(answer, answer) as (url, out_of_answers), connect(url, notify=told.append) as session:
+    notices = []
+    async with answering(answer, answer) as (url, out_of_answers), connect(url, notify=notices.append) as session:
         with trio.fail_after(5):
             await out_of_answers.wait()
         assert not session.connected
-    assert told[:2] == [Disconnected(reason)] * 2
+    assert notices[:2] == [Disconnected(reason)] * 2
 
 
 @pytest.mark.parametrize(
@@ -316,10 +316,10 @@ async def test_unreachable_host_is_reported_with_the_reason(host, reason):
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    hear, told = trio.open_memory_channel(1)
+    hear, notices = trio.open_memory_channel(1)
     with trio.fail_after(5):
         async with connect(f"ws://{host.format(closed=port)}/ws", notify=hear.send_nowait):
-            assert await told.receive() == Disconnected(reason)
+            assert await notices.receive() == Disconnected(reason)
 
 
 class FailingResolver(trio.abc.HostnameResolver):
@@ -334,11 +334,11 @@ class FailingResolver(trio.abc.HostnameResolver):
 
 async def test_unresolvable_name_is_reported():
     trio.socket.set_custom_hostname_resolver(FailingResolver())
-    hear, told = trio.open_memory_channel(1)
+    hear, notices = trio.open_memory_channel(1)
     try:
         with trio.fail_after(5):
             async with connect("ws://gateway.example/ws", notify=hear.send_nowait):
-                reason = (await told.receive()).reason
+                reason = (await notices.receive()).reason
     finally:
         trio.socket.set_custom_hostname_resolver(None)
     assert reason == "the name gateway.example cannot be resolved (Name or service not known)"
@@ -382,14 +382,14 @@ async def test_websocket_of_another_server_is_left_and_tried_again(text):
         await say(websocket, **event(1))
         await trio.sleep_forever()
 
-    told = []
+    notices = []
     gateway = Gateway(foreign, script)
-    async with gateway.serving() as url, connect(url, notify=told.append) as session:
+    async with gateway.serving() as url, connect(url, notify=notices.append) as session:
         await session.subscribe(CHANNEL)
         with trio.fail_after(5):
             assert (await anext(session)).data == 1
-    assert told[0] == Disconnected("what answers there is not the gateway: it sends something else")
-    assert told[-1] == Connected("c-1")
+    assert notices[0] == Disconnected("what answers there is not the gateway: it sends something else")
+    assert notices[-1] == Connected("c-1")
 
 
 async def test_notices_cover_connections_and_subscriptions():
@@ -406,12 +406,12 @@ async def test_notices_cover_connections_and_subscriptions():
         await say(websocket, **event(1))
         await trio.sleep_forever()
 
-    told = []
-    async with Gateway(first, second).serving() as url, connect(url, notify=told.append) as session:
+    notices = []
+    async with Gateway(first, second).serving() as url, connect(url, notify=notices.append) as session:
         await session.subscribe(CHANNEL)
         with trio.fail_after(5):
             await anext(session)
-    assert told == [
+    assert notices == [
         Connected("c-1"),
         Subscribed(CHANNEL, None),
         Disconnected("This instance is going away; another takes over"),

@@ -73,14 +73,14 @@ class Program:
         passed = []
         while True:
             try:
-                told = self._told.get(timeout=PATIENCE)
+                message = self._told.get(timeout=PATIENCE)
             except queue.Empty:
                 pytest.fail(f"Nothing called {names} within {PATIENCE} s; told was {passed}")
-            if told is None:
+            if message is None:
                 pytest.fail(f"The program has ended without {names}; told was {passed}")
-            if names & told.keys():
-                return told
-            passed.append(told)
+            if names & message.keys():
+                return message
+            passed.append(message)
 
     def say(self, lines: Iterable[object]) -> None:
         """Write lines of JSON to its standard input."""

@@ -35,11 +35,11 @@ def first_of_two_devices_counts_and_reminders_stop(start_gateway, folder, **log:
         answers = [next_of(device, "acknowledged") for device in (phone, tablet)]
         assert answers[0] == answers[1]
         assert answers[0]["by"] == "o1"
-        told = []
-        while (told or [None])[-1] != ("x2", 3):
+        reminded = []
+        while (reminded or [None])[-1] != ("x2", 3):
             message = next_of(phone, "reservation.reminder")
-            told.append((message["data"]["reservationId"], message["data"]["n"]))
-        assert [n for id, n in told if id == "x2"] in ([1, 2, 3], [2, 3])
+            reminded.append((message["data"]["reservationId"], message["data"]["n"]))
+        assert [n for id, n in reminded if id == "x2"] in ([1, 2, 3], [2, 3])
         phone.send(type="subscribe", channel=CHANNEL, snapshot=True)
         state = next_of(phone, "snapshot")["data"]
         assert [each["reservationId"] for each in state["acknowledged"]] == ["x1"]

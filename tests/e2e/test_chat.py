@@ -149,10 +149,10 @@ def test_gateway_that_dies_before_its_answer_leaves_a_retry_that_is_delivered_on
             for text in ("Hello", "Hello"):
                 assert published(guest, "m1", text)["type"] == "published"
             assert published(guest, "m2", "the last")["type"] == "published"
-        told = []
-        while not told or told[-1] != "m2":
-            told.append(next_of(owner, "chat.message")["data"]["messageId"])
-    assert told == ["m1", "m2"]
+        seen = []
+        while not seen or seen[-1] != "m2":
+            seen.append(next_of(owner, "chat.message")["data"]["messageId"])
+    assert seen == ["m1", "m2"]
 
 
 def test_command_writes_the_lines_of_standard_input_and_the_client_is_the_other_side(start_gateway, tmp_path):

@@ -22,10 +22,16 @@ def test_page(start_gateway, page):
 def run(name, gateway, **variables):
     """Run the tests of a file of `tests/node/console` against a gateway."""
     node, chromium = install(), required("chromium")
-    told = {"CHROMIUM": chromium, "GATEWAY": f"http://127.0.0.1:{gateway.port}", "PUBLISH_TOKEN": TOKEN}
+    ours = {"CHROMIUM": chromium, "GATEWAY": f"http://127.0.0.1:{gateway.port}", "PUBLISH_TOKEN": TOKEN}
     command = [node, "--test", "--test-reporter=tap", f"console/{name}.test.mjs"]
     done = subprocess.run(
-        command, cwd=FOLDER, env=os.environ | told | variables, capture_output=True, text=True, check=False, timeout=300
+        command,
+        cwd=FOLDER,
+        env=os.environ | ours | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     sys.stdout.write(done.stdout)
     counts = dict(re.findall(r"^# (tests|pass|skipped) (\d+)$", done.stdout, re.MULTILINE))

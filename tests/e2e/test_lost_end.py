@@ -37,12 +37,12 @@ def resumed(gateway, position: str) -> tuple[dict, list[dict]]:
 
 def noticed(gateway, kept: str, lost: str, missed: list[str]) -> None:
     """Somebody who has seen what was lost hears so; somebody who has not misses nothing."""
-    answer, told = resumed(gateway, lost)
+    answer, events = resumed(gateway, lost)
     assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated"), answer
-    assert told[0]["type"] == "snapshot"
-    answer, told = resumed(gateway, kept)
+    assert events[0]["type"] == "snapshot"
+    answer, events = resumed(gateway, kept)
     assert answer["recovered"], str(answer)
-    assert [message["data"]["title"] for message in told] == missed
+    assert [message["data"]["title"] for message in events] == missed
 
 
 def back_up(log: Path, copy: Path) -> None:

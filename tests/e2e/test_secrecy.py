@@ -65,8 +65,8 @@ def everything_is_said(gateway: Gateway, **log: str) -> None:
 
 
 def is_silent(gateway: Gateway) -> None:
-    told = gateway.output
-    assert MARK not in told
+    printed = gateway.output
+    assert MARK not in printed
     assert len(gateway.logged("connection closed")) >= 5
     assert len(gateway.logged("request refused")) >= 2
     assert len(gateway.logged("record skipped")) >= 4

@@ -43,10 +43,10 @@ def publish(gateway, message):
 def shown(program, wanted):
     """Return what a page shows beside `<main>` when it shows what is wanted there."""
     while True:
-        told = program.next_of({"shown", "failed"})
-        assert "failed" not in told, told
-        if told["shown"] == wanted:
-            return told["state"]
+        said = program.next_of({"shown", "failed"})
+        assert "failed" not in said, said
+        if said["shown"] == wanted:
+            return said["state"]
 
 
 def page(path, port, *policy, **query):

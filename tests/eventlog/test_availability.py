@@ -6,5 +6,5 @@ from mesaya_ws.eventlog.availability import Availability
 
 def test_outage_is_delivered_when_it_begins_when_its_reason_changes_and_when_it_ends():
     availability = Availability()
-    told = [availability.changes(trouble) for trouble in (None, "locked", "locked", "full", None, None, "gone")]
-    assert told == [[], [Unavailable("locked")], [], [Unavailable("full")], [Available()], [], [Unavailable("gone")]]
+    changed = [availability.changes(trouble) for trouble in (None, "locked", "locked", "full", None, None, "gone")]
+    assert changed == [[], [Unavailable("locked")], [], [Unavailable("full")], [Available()], [], [Unavailable("gone")]]

@@ -268,6 +268,6 @@ async def test_what_cannot_be_appended_to_one_partition_is_no_reason_to_refuse_t
             assert next(numbers) > 10
         for topic in store.topics:
             await log.append([NewRecord(topic, b"again")])
-    told = dict(refused)
-    assert there in told[there]
-    assert both in told[both]
+    sentences = dict(refused)
+    assert there in sentences[there]
+    assert both in sentences[both]

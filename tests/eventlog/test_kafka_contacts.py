@@ -90,13 +90,14 @@ async def test_a_broker_that_names_a_wrong_address_is_reported(broker: Broker):
         "kafka.internal.invalid:9092": "that name cannot be resolved here",
         "127.0.0.2:1": "nothing listens there",
     }
-    addresses = {broker.mislead(told): told for told in cases}
+    addresses = {broker.mislead(advertised): advertised for advertised in cases}
     await trio.to_thread.run_sync(broker.start)
-    for address, told in addresses.items():
+    for address, advertised in addresses.items():
         async with open_kafka_log(Settings(kafka_brokers=(address,))) as log:
             with pytest.raises(LogUnavailableError) as caught:
                 await log.extents()
-            said = f"Kafka names {told} as the address of a broker, but {cases[told]}. {address} answers, and gave it:"
+            why = cases[advertised]
+            said = f"Kafka names {advertised} as the address of a broker, but {why}. {address} answers, and gave it:"
             assert str(caught.value).startswith(said)
             hear, heard = trio.open_memory_channel[object](10)
             with trio.fail_after(20):

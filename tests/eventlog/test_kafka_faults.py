@@ -156,8 +156,8 @@ async def test_a_topic_that_is_created_again_is_read_from_its_new_beginning(stor
         await ear.until_held(10 + count)
         ids = {at.topic: extent.topic_id for at, extent in (await log.extents()).items()}
     assert ear.all(TopicRecreated) == [TopicRecreated(topic, ids[topic])]
-    told = ear.news.index(TopicRecreated(topic, ids[topic]))
-    assert sum(len(news.records) for news in ear.news[:told] if isinstance(news, Records)) == 10
+    reported = ear.news.index(TopicRecreated(topic, ids[topic]))
+    assert sum(len(news.records) for news in ear.news[:reported] if isinstance(news, Records)) == 10
     assert [record.offset for record in ear.records[10:]] == list(range(count))
 
 
@@ -285,16 +285,16 @@ async def test_what_had_arrived_of_a_paused_topic_that_is_created_again_is_forgo
         await ear.until(lambda: bool(ear.records))
         paused.add(at)
         await ear.until(lambda: bool(ear.all(LogMetadata)))
-        told = len(ear.records)
+        reported = len(ear.records)
         await store.delete(at.topic)
         await store.create(at.topic)
-        await store.produce(at.topic, [b"new%d" % number for number in range(told + 500)], partition=0)
+        await store.produce(at.topic, [b"new%d" % number for number in range(reported + 500)], partition=0)
         await ear.until(lambda: bool(ear.all(TopicRecreated)))
         ear.records.clear()
         paused.clear()
-        await ear.until(lambda: len(ear.records) >= told + 500)
+        await ear.until(lambda: len(ear.records) >= reported + 500)
         nursery.cancel_scope.cancel()
-    assert [record.value for record in ear.records] == [b"new%d" % number for number in range(told + 500)]
+    assert [record.value for record in ear.records] == [b"new%d" % number for number in range(reported + 500)]
 
 
 # What cannot be read

@@ -27,34 +27,36 @@ def topic(name="a", copies=(3,), in_sync=(3,), operations=ALL, **configs):
     return Topic(name, True, None, copies, in_sync, operations, GOOD | named)
 
 
-def told(*topics, settings=SETTINGS):
+def reported(*topics, settings=SETTINGS):
     return list(findings(topics, settings))
 
 
 def test_topics_as_they_should_be_give_no_finding():
     state = topic("state", cleanup_policy="compact")
-    assert told(topic("a"), topic("b"), state, Topic(PARENTS, exists=False)) == []
+    assert reported(topic("a"), topic("b"), state, Topic(PARENTS, exists=False)) == []
 
 
 def test_topics_that_do_not_exist_are_an_error():
-    assert told(Topic("b", exists=False), Topic("a", exists=False)) == [error("these topics do not exist (yet): a, b.")]
+    assert reported(Topic("b", exists=False), Topic("a", exists=False)) == [
+        error("these topics do not exist (yet): a, b.")
+    ]
 
 
 def test_topic_without_metadata_is_an_error():
-    [finding] = told(Topic("a", trouble="Not authorized"))
+    [finding] = reported(Topic("a", trouble="Not authorized"))
     assert finding == error("Kafka says nothing of a: Not authorized. Allow our user READ and DESCRIBE.")
 
 
 def test_rights_that_are_missing_are_named():
-    [finding] = told(topic(operations=("DESCRIBE",)))
+    [finding] = reported(topic(operations=("DESCRIBE",)))
     assert finding.is_error
     assert "may not read a: allow it READ" in finding.sentence
     publishing = Settings(kafka_topics=("a",), publish_token=ts.SecretStr("x"))
-    assert told(topic(operations=("READ",))) == []
-    [finding] = told(topic(operations=("READ",)), settings=publishing)
+    assert reported(topic(operations=("READ",))) == []
+    [finding] = reported(topic(operations=("READ",)), settings=publishing)
     assert not finding.is_error
     assert "POST /publish will be refused" in finding.sentence
-    assert told(topic(operations=None)) == [], "a broker that does not tell is no reason to worry"
+    assert reported(topic(operations=None)) == [], "a broker that does not tell is no reason to worry"
 
 
 @pytest.mark.parametrize(
@@ -70,14 +72,14 @@ def test_rights_that_are_missing_are_named():
     ],
 )
 def test_what_may_become_a_loss_is_a_warning(made, words):
-    [finding] = told(made)
+    [finding] = reported(made)
     assert not finding.is_error
     assert finding.sentence.startswith(words)
 
 
 def test_one_sentence_names_all_topics_that_it_is_about():
     one_copy = {"copies": (1,), "in_sync": (1,), "min_insync_replicas": "1"}
-    [finding] = told(topic("b", **one_copy), topic("a", **one_copy), topic("c"))
+    [finding] = reported(topic("b", **one_copy), topic("a", **one_copy), topic("c"))
     assert finding == warning("a, b has one copy, and is lost with its broker: use a replication factor of 3.")
 
 
@@ -97,13 +99,13 @@ def test_one_sentence_names_all_topics_that_it_is_about():
     ],
 )
 def test_state_topic_that_is_of_no_use_is_reported(made, is_error, words):
-    [finding] = told(made)
+    [finding] = reported(made)
     assert finding.is_error is is_error
     assert words in finding.sentence
 
 
 def test_state_topic_that_will_be_made_is_fine():
-    assert told(Topic("state", exists=False, operations=ALL)) == []
+    assert reported(Topic("state", exists=False, operations=ALL)) == []
 
 
 async def inspected(settings: Settings) -> Inspection:

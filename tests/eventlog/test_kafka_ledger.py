@@ -90,8 +90,8 @@ def trouble(kind: Hindrance, number: int | None = 0, seconds: float = 0, withhel
 
 def test_refused_partition_is_not_waited_for():
     for number in (0, None):
-        lags, (told,) = sort_out([trouble(Hindrance.REFUSED, number)], {A: 3, B: 4}, ())
-        assert (lags, told.withheld) == ({B: 4}, 3)
+        lags, (remaining,) = sort_out([trouble(Hindrance.REFUSED, number)], {A: 3, B: 4}, ())
+        assert (lags, remaining.withheld) == ({B: 4}, 3)
 
 
 def test_unreachable_partition_is_waited_for_a_while():

@@ -43,12 +43,12 @@ def brokers() -> Brokers:
 
 def outcome(found: Generator[LogEvent, None, Metadata | None]) -> tuple[list[LogEvent], Metadata | None]:
     """Return what is told, and what is returned."""
-    told = []
+    reported = []
     while True:
         try:
-            told.append(next(found))
+            reported.append(next(found))
         except StopIteration as end:
-            return told, end.value
+            return reported, end.value
 
 
 def test_refresh_is_due_after_its_interval_and_never_twice_at_once(brokers: Brokers):
@@ -78,16 +78,16 @@ def test_expedited_refresh_begins_when_the_present_one_has_ended(brokers: Broker
 
 
 def test_failed_refresh_is_retried_and_reported_when_that_lasts(brokers: Brokers):
-    looks, now, told = brokers.looks, 0.0, list[LogEvent]()
+    looks, now, reported = brokers.looks, 0.0, list[LogEvent]()
     while now <= RENEW_AFTER:
         assert looks.begin(now)
         brokers.asked[-1].set_exception(OSError("refused"))
         news, metadata = outcome(looks.result(now))
         assert metadata is None
-        assert bool(told + news) == (now > OUTAGE_AFTER)
-        told += news
+        assert bool(reported + news) == (now > OUTAGE_AFTER)
+        reported += news
         now += RETRY_INTERVAL
-    assert told == [Unavailable("no answer since 0")]
+    assert reported == [Unavailable("no answer since 0")]
     looks.begin(now)
     brokers.asked[-1].set_exception(OSError("refused"))
     with pytest.raises(OSError, match="refused"):

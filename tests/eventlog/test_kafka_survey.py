@@ -119,11 +119,11 @@ class Answer:
 
     @classmethod
     def of(cls, topics: Mapping[str, list[Part]], wanted: Mapping[TopicPartition, int], isolation: int) -> "Answer":
-        told = []
+        answered = []
         for (topic, number), spec in wanted.items():
             error, offset = topics[topic][number].answer(int(spec), isolation)
-            told.append(cls([], topic, [cls([], "", [], number, error.errno, offset)]))
-        return cls(told)
+            answered.append(cls([], topic, [cls([], "", [], number, error.errno, offset)]))
+        return cls(answered)
 
 
 def metadata(topics: Mapping[str, list[Part]], **others: Any) -> Metadata:

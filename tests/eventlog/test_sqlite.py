@@ -271,8 +271,8 @@ async def test_a_new_file_in_place_of_the_old_one_is_read_from_its_beginning(sto
             await ear.until_held(6)
             assert {news.topic for news in ear.all(TopicRecreated)} == set(TOPICS)
             # It may have been looked at before it held anything.
-            told, held = ear.all(LogMetadata)[-1].extents, await fresh.extents()
-            assert {at: extent.topic_id for at, extent in told.items()} == {
+            reported, held = ear.all(LogMetadata)[-1].extents, await fresh.extents()
+            assert {at: extent.topic_id for at, extent in reported.items()} == {
                 at: extent.topic_id for at, extent in held.items()
             }
             assert [(record.topic, record.offset) for record in ear.records[3:]] == [
@@ -299,9 +299,9 @@ async def test_a_copy_that_lacks_nothing_is_followed_on(store: SqliteStore, tmp_
         await log.append(numbered(A.topic, 1))
         await ear.until_held(4)
         await ear.until(lambda: len(ear.all(LogMetadata)) > looks + 1)
-        told = {at: number for news in ear.all(EpochsBegun) for at, _, number in news.begun}
+        reported = {at: number for news in ear.all(EpochsBegun) for at, _, number in news.begun}
         extents = await log.extents()
-        assert await log.lost_ends({A: PartitionPosition(extents[A].topic_id, extents[A].end, told[A])}) == set()
+        assert await log.lost_ends({A: PartitionPosition(extents[A].topic_id, extents[A].end, reported[A])}) == set()
     assert not ear.all(Unavailable)
 
 
@@ -570,8 +570,8 @@ async def test_so_many_epochs_are_kept_and_no_more(store: SqliteStore):
             await log.append(numbered(A.topic, 1))
     async with store.open(epochs=2) as log, following(log) as ear:
         await ear.until_held(5)
-    [told] = ear.all(EpochsBegun)
-    assert [first for at, first, _ in told.begun if at == A] == [3, 4, 5]
+    [reported] = ear.all(EpochsBegun)
+    assert [first for at, first, _ in reported.begun if at == A] == [3, 4, 5]
 
 
 async def test_a_file_of_before_there_were_epochs_gets_them(store: SqliteStore):
@@ -586,8 +586,8 @@ async def test_a_file_of_before_there_were_epochs_gets_them(store: SqliteStore):
         await log.append(numbered(A.topic, 1))
         async with following(log) as ear:
             await ear.until_held(4)
-    [told] = ear.all(EpochsBegun)
-    assert [first for at, first, _ in told.begun if at == A] == [3]
+    [reported] = ear.all(EpochsBegun)
+    assert [first for at, first, _ in reported.begun if at == A] == [3]
 
 
 def write_over(store: SqliteStore, copy: Path) -> None:

@@ -29,10 +29,10 @@ def write_and_be_killed(log: SqliteLog, records: Sequence[NewRecord], last: int)
         assert process.stdout is not None
         process.stdin.writelines(lines)
         process.stdin.flush()
-        for told in process.stdout:
-            if int(told) == last:
+        for number in process.stdout:
+            if int(number) == last:
                 process.kill()
-    return [record.value for record in records[: int(told) + 1]]
+    return [record.value for record in records[: int(number) + 1]]
 
 
 async def test_writers_that_are_killed(sqlite_world):

@@ -54,11 +54,11 @@ class Host:
             *lines, rest = (rest + data).split(b"\n")
             assert len(rest) < LONGEST_LINE
             for line in lines:
-                told = json.loads(line)
-                if "browser" in told:
-                    self._groups.append(told["browser"])
+                said = json.loads(line)
+                if "browser" in said:
+                    self._groups.append(said["browser"])
                 else:
-                    self._subscribers[told.pop("client")].take(told)
+                    self._subscribers[said.pop("client")].take(said)
         raise AssertionError("The process of the JavaScript clients has ended.")
 
     async def say(self, **command: object) -> None:
@@ -135,16 +135,16 @@ class WebSubscriber(Subscriber):
         """Take the page's network away, or bring it back."""
         await self._host.say(client=self._number, offline=is_offline)
 
-    def take(self, told: Message) -> None:
+    def take(self, said: Message) -> None:
         """Take what the process tells of this subscriber."""
-        match told:
+        match said:
             case {"message": {"type": "gap", "channel": channel, "reason": reason}}:
                 self.hear({"type": "gap", "channel": channel, "data": reason})
             case {"message": message}:
                 self.hear(message)
                 self._places[message["channel"]] = message["position"]
             case {"subscribed": channel}:
-                self._places[channel] = told.get("position", "")
+                self._places[channel] = said.get("position", "")
             case {"status": status}:
                 self.statuses.append(status)
             case {"closed": code}:

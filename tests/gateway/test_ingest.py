@@ -55,16 +55,20 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
         await deliver.send(LogMetadata({}, {}, None, troubles))
         await wait_all_tasks_blocked()
         assert metrics.troubles == troubles
-    told = [event for event in logged() if "parts of the event log" in event["event"]]
-    assert [(event["level"], event.get("kind") or event["was"], len(event["parts"])) for event in told] == [
+    lines = [event for event in logged() if "parts of the event log" in event["event"]]
+    assert [(event["level"], event.get("kind") or event["was"], len(event["parts"])) for event in lines] == [
         ("warning", "absent", 2),
         ("warning", "unknown", 21),
         ("info", "absent", 2),
         ("info", "unknown", 1),
         ("info", "unknown", 21),
     ]
-    assert told[0]["parts"] == ["c", "d"]
-    assert (told[1]["parts"][0], told[1]["parts"][-1], told[1]["reason"]) == ("a/0", "and 10 more", "0 has no leader.")
+    assert lines[0]["parts"] == ["c", "d"]
+    assert (lines[1]["parts"][0], lines[1]["parts"][-1], lines[1]["reason"]) == (
+        "a/0",
+        "and 10 more",
+        "0 has no leader.",
+    )
 
 
 async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery, logged, monkeypatch):
@@ -82,8 +86,8 @@ async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery
         ("its certificate has expired.", 10.0, False),
         (None, 30.0, True),
     ]
-    told = [event["reason"] for event in logged() if event["event"] == "the event log does not answer"]
-    assert told == ["nothing listens there.", "its certificate has expired."]
+    lines = [event["reason"] for event in logged() if event["event"] == "the event log does not answer"]
+    assert lines == ["nothing listens there.", "its certificate has expired."]
 
 
 async def test_records_of_a_wrong_clock_are_logged_by_topic_and_difference(nursery, logged):
@@ -107,8 +111,8 @@ def test_records_that_cannot_be_decoded_do_not_fill_the_log(logged):
     outcome = Outcome([], Disposition.UNKNOWN_TOPIC, "No rule says what this topic's records mean.")
     for offset in range(5000):
         report(metrics, limiter, Record("strange", 0, offset, 0, None, b"{}"), outcome)
-    told = [event for event in logged() if event["event"] == "record skipped"]
-    assert len(told) == LINES
+    lines = [event for event in logged() if event["event"] == "record skipped"]
+    assert len(lines) == LINES
     assert metrics.records == {("strange", Disposition.UNKNOWN_TOPIC): 5000}
 
 
@@ -190,12 +194,12 @@ async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by
 async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_position(nursery):
     channel, count = "restaurant:r:reviews", 4 * YIELD_EVERY
     reviews = Partition(topic_of("reviews"), 0)
-    feed, steps, told = a_feed(max_bytes=1000), Steps(), []
+    feed, steps, lines = a_feed(max_bytes=1000), Steps(), []
 
     registry, services = SessionRegistry(), FakeServices()
 
     def show(_):
-        told.append((steps.taken, bool(feed.gaps)))
+        lines.append((steps.taken, bool(feed.gaps)))
 
     services.render_snapshot = show
     deliver, news = trio.open_memory_channel(10)
@@ -210,7 +214,7 @@ async def test_gap_for_many_sessions_is_announced_in_steps_before_any_later_posi
     trio.lowlevel.add_instrument(steps)
     await deliver.send(Gap(reviews, 0, 5))
     await wait_all_tasks_blocked()
-    assert len(told) == count
-    assert all(is_owed for _, is_owed in told)
-    assert len({step for step, _ in told}) >= 4
+    assert len(lines) == count
+    assert all(is_owed for _, is_owed in lines)
+    assert len({step for step, _ in lines}) >= 4
     assert feed.gaps == []

@@ -63,7 +63,7 @@ class Instance:
                 with trio.move_on_after(0.01):
                     await self._heard.wait()
 
-    def told(self) -> list[str]:
+    def published(self) -> list[str]:
         """Return the types of all messages so far."""
         return [orjson.loads(payload_of(one.frame))["type"] for _, one in self.feed.window._order]
 
@@ -113,12 +113,12 @@ def logged() -> Iterator[list[EventDict]]:
 async def test_a_section_is_found_with_all_that_stands_in_it(backend: Backend):
     async with running(backend.url) as instance:
         await instance.table("s-1", "s")
-        await instance.until(lambda: len(instance.told()) == 2)
-        assert instance.told() == ["section.created", "section.created"]
+        await instance.until(lambda: len(instance.published()) == 2)
+        assert instance.published() == ["section.created", "section.created"]
         assert instance.tables() == ["s-1", "s-2", "s2-1", "s2-2"]
         assert written(instance.feed.snapshot(PLAN))["tables"][0]["status"] == "occupied"
         await instance.table("s2-1", "s2")
-        await instance.until(lambda: len(instance.told()) == 3)
+        await instance.until(lambda: len(instance.published()) == 3)
     pages = [f"/api/v1/restaurants?page={page}&limit=20" for page in (1, 2, 3)]
     assert backend.asked == pages, "what is known is not asked for"
     assert instance.metrics.questions == {"answered": 1}
@@ -129,7 +129,7 @@ async def test_who_owns_a_restaurant_is_found(backend: Backend):
         await instance.subscription("a", "R")
         await instance.until(lambda: not instance.feed.is_missing("restaurant:R"))
         await instance.subscription("b", "R")
-        await instance.until(instance.told)
+        await instance.until(instance.published)
     assert backend.asked == ["/api/v1/restaurants/R"]
 
 
@@ -141,7 +141,7 @@ async def test_what_does_not_exist_is_asked_for_once(backend: Backend):
             await instance.until(lambda: instance.metrics.questions == {"unknown": 2})
         assert sum("?" not in target for target in backend.asked) == 1
         assert len(backend.asked) == 4
-        assert instance.told() == []
+        assert instance.published() == []
 
 
 async def test_nothing_is_asked_while_the_history_is_read(backend: Backend):
@@ -165,7 +165,7 @@ async def test_several_instances_may_ask(backend: Backend):
         await one.table("s-1", "s")
         for instance in (one, other):
             await instance.until(lambda instance=instance: instance.metrics.questions)
-            await instance.until(lambda instance=instance: len(instance.told()) == 2)
+            await instance.until(lambda instance=instance: len(instance.published()) == 2)
         assert one.tables() == other.tables()
         assert [frame for _, (*_, frame, _) in one.feed.window._order] == [
             frame for _, (*_, frame, _) in other.feed.window._order
@@ -244,13 +244,13 @@ async def test_an_api_that_is_no_help_is_reported_once_and_asked_again(
     async with running(backend.url, pause=0.02, answer_timeout=0.3) as instance:
         await instance.table("s-1", "s")
         await instance.until(lambda: instance.metrics.questions.get("failed", 0) >= 2)
-        assert instance.told() == []
+        assert instance.published() == []
         (warning,) = logged
         assert warning["log_level"] == "warning"
         assert reason in warning["reason"]
         backend.misbehave = None
         instance.api._answer_timeout = 10.0
-        await instance.until(lambda: len(instance.told()) == 2)
+        await instance.until(lambda: len(instance.published()) == 2)
         await instance.until(lambda: len(logged) == 2)
     assert logged[1]["event"] == "the platform's API answers again"
 
@@ -434,7 +434,7 @@ async def test_a_flood_of_unknown_parents_asks_little(autojump_clock: MockClock)
         await trio.sleep(600)
         assert len(instance.api._wanted) <= platform_api.WAITING
         assert len(instance.api._answered) <= platform_api.ANSWERED
-        assert not instance.told()
+        assert not instance.published()
     times = answers.times
     assert len(times) > 200
     for number in range(len(times) - platform_api.QUESTIONS_PER_MINUTE):

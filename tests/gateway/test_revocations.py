@@ -64,14 +64,14 @@ async def test_revocation_says_no_less_than_the_one_before_it(log):
 
 
 async def test_each_revocation_that_is_read_is_called_for(log):
-    told = []
+    noted = []
     now = now_ms()
     await log.append([NewRecord(REVOCATIONS, b"nonsense"), NewRecord(REVOCATIONS, None, b"u9")])
     async with following(log) as (here,):
-        here.on_revoked = told.append
+        here.on_revoked = noted.append
         await here.revoke("u1", now)
         await here.revoke("u2", now)
-    assert told == [Revocation("u1", now), Revocation("u2", now)]
+    assert noted == [Revocation("u1", now), Revocation("u2", now)]
 
 
 async def test_record_that_says_nothing_is_logged_and_harms_nothing(log, logged):

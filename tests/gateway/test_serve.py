@@ -185,8 +185,8 @@ async def test_a_log_that_does_not_answer_is_reported_and_waited_for(log, logged
         assert (await client.message())["data"]["announcementId"] == "a1"
         answer = await gateway.until("/health", lambda answer: not answer.json["reasons"])
         assert answer.json["log"]["since"]
-    told = [event["event"] for event in logged()]
-    assert told.count("the event log does not answer") == told.count("the event log answers again") == 1
+    lines = [event["event"] for event in logged()]
+    assert lines.count("the event log does not answer") == lines.count("the event log answers again") == 1
 
 
 async def test_a_part_of_the_log_that_is_not_known_at_the_start_is_waited_for_and_named(log):
@@ -348,8 +348,8 @@ async def test_a_limit_that_cannot_be_had_is_reported_to_who_has_set_it(
     monkeypatch.setattr(gateway, "allow_connections", lambda _: possible)
     async with running(max_connections=wanted) as instance:
         await instance.get("/health")
-    told = [event for event in logged() if "MAX_CONNECTIONS" in event["event"]]
-    assert bool(told) is is_told
+    lines = [event for event in logged() if "MAX_CONNECTIONS" in event["event"]]
+    assert bool(lines) is is_told
     if is_told:
-        assert (told[0]["level"], told[0]["wanted"], told[0]["possible"]) == ("warning", 3000, 860)
-        assert "ulimit -Hn" in told[0]["event"]
+        assert (lines[0]["level"], lines[0]["wanted"], lines[0]["possible"]) == ("warning", 3000, 860)
+        assert "ulimit -Hn" in lines[0]["event"]

@@ -53,7 +53,7 @@ async def instance(nursery):
     return instance
 
 
-def told(session):
+def answered(session):
     """Return the reviews of a state that came as an answer, and those that came after it."""
     answer, snapshot, *events = session.send_queue.said()
     assert (answer["type"], answer["position"]) == ("subscribed", snapshot["position"])
@@ -63,7 +63,7 @@ def told(session):
 async def test_a_state_is_written_and_then_the_client_is_live(instance, mock_clock):
     session = instance.asks(CHANNEL)
     await wait_all_tasks_blocked()
-    assert told(session) == (["v0", "v1", "v2"], [])
+    assert answered(session) == (["v0", "v1", "v2"], [])
     instance.review(3)
     assert reviews(session.send_queue.said()) == ["v3"]
 
@@ -76,7 +76,7 @@ async def test_what_is_published_while_it_is_written_comes_after_it(instance, mo
         instance.review(published)
         published += 1
     await wait_all_tasks_blocked()
-    state, events = told(session)
+    state, events = answered(session)
     assert state + events == [f"v{number}" for number in range(published)]
     assert len(state) >= 3
     assert len(events) >= 2
@@ -85,7 +85,7 @@ async def test_what_is_published_while_it_is_written_comes_after_it(instance, mo
 async def test_who_wants_the_same_at_the_same_time_shares_it(instance, mock_clock):
     sessions = [instance.asks(CHANNEL) for _ in range(3)]
     await wait_all_tasks_blocked()
-    assert [told(session) for session in sessions] == [(["v0", "v1", "v2"], [])] * 3
+    assert [answered(session) for session in sessions] == [(["v0", "v1", "v2"], [])] * 3
     assert instance.written == [CHANNEL]
 
 
@@ -120,7 +120,7 @@ async def test_who_lags_meanwhile_receives_it_when_it_has_caught_up(instance, mo
     instance.review(3)
     read_on(session)
     await wait_all_tasks_blocked()
-    assert told(session) == (["v0", "v1", "v2", "v3"], [])
+    assert answered(session) == (["v0", "v1", "v2", "v3"], [])
 
 
 async def test_when_the_window_has_moved_on_meanwhile_it_is_written_anew(instance, mock_clock):
@@ -129,7 +129,7 @@ async def test_when_the_window_has_moved_on_meanwhile_it_is_written_anew(instanc
     instance.review(3)
     instance.review("-large", restaurant="r2", size=1 << 20)  # for which the others give way
     await wait_all_tasks_blocked()
-    assert told(session) == (["v0", "v1", "v2", "v3"], [])
+    assert answered(session) == (["v0", "v1", "v2", "v3"], [])
 
 
 async def test_who_asks_soon_after_gets_the_same_state_and_what_came_after_it(instance, mock_clock):
@@ -140,8 +140,8 @@ async def test_who_asks_soon_after_gets_the_same_state_and_what_came_after_it(in
     second = instance.asks(CHANNEL)
     await wait_all_tasks_blocked()
     assert instance.written == []
-    assert told(first) == (["v0", "v1", "v2", "v-large"], ["v3"])
-    assert told(second) == (["v0", "v1", "v2", "v-large"], ["v3"])
+    assert answered(first) == (["v0", "v1", "v2", "v-large"], ["v3"])
+    assert answered(second) == (["v0", "v1", "v2", "v-large"], ["v3"])
 
 
 async def test_a_state_is_written_anew_when_it_is_not_new_any_more(instance, mock_clock):
@@ -153,8 +153,8 @@ async def test_a_state_is_written_anew_when_it_is_not_new_any_more(instance, moc
     second = instance.asks(CHANNEL)
     await wait_all_tasks_blocked()
     assert instance.written == [CHANNEL]
-    assert told(first) == (["v0", "v1", "v2", "v-large"], ["v3"])
-    assert told(second) == (["v0", "v1", "v2", "v-large", "v3"], [])
+    assert answered(first) == (["v0", "v1", "v2", "v-large"], ["v3"])
+    assert answered(second) == (["v0", "v1", "v2", "v-large", "v3"], [])
 
 
 class SlowFeed:

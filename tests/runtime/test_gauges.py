@@ -14,7 +14,7 @@ from mesaya_ws.settings import Settings, limits_of
 from tests.support.instance import a_feed
 
 
-def told(gauges):
+def scraped(gauges):
     """Return the values that a scraper reads of our gauges, by name and labels."""
     text = exposition(Metrics(), gauges.feed, "1", gauges)().decode()
     families = text_string_to_metric_families(text)
@@ -28,13 +28,13 @@ def quiet_feed():
 def test_readiness_and_draining_are_those_of_the_status():
     status = Status(caught_up=True)
     gauges = Gauges(quiet_feed(), status, {})
-    assert (told(gauges)[("mesaya_ready",)], told(gauges)[("mesaya_draining",)]) == (1, 0)
+    assert (scraped(gauges)[("mesaya_ready",)], scraped(gauges)[("mesaya_draining",)]) == (1, 0)
     status.draining = True
-    assert (told(gauges)[("mesaya_ready",)], told(gauges)[("mesaya_draining",)]) == (0, 1)
+    assert (scraped(gauges)[("mesaya_ready",)], scraped(gauges)[("mesaya_draining",)]) == (0, 1)
 
 
 def test_limits_are_the_numbers_among_the_settings():
-    values = told(Gauges(quiet_feed(), Status(), limits_of(Settings(max_connections=7, auth=False))))
+    values = scraped(Gauges(quiet_feed(), Status(), limits_of(Settings(max_connections=7, auth=False))))
     assert values["mesaya_limit", "MAX_CONNECTIONS"] == 7
     assert values["mesaya_limit", "PING_INTERVAL"] == 25.0
     assert not {("mesaya_limit", name) for name in ("PORT", "AUTH", "HOST", "PUBLISH_TOKEN")} & values.keys()
@@ -42,14 +42,14 @@ def test_limits_are_the_numbers_among_the_settings():
 
 def test_gauges_read_send_queues_and_log_size_at_a_scrape():
     gauges = Gauges(quiet_feed(), Status(), {}, lambda: Waiting(1000, 3), lambda: 4096)
-    values = told(gauges)
+    values = scraped(gauges)
     assert values[("mesaya_waiting_bytes",)] == 1000
     assert values[("mesaya_waiting_clients",)] == 3
     assert values[("mesaya_log_bytes",)] == 4096
 
 
 def test_gauges_without_a_value_are_left_out():
-    values = told(Gauges(quiet_feed(), Status(), {}))
+    values = scraped(Gauges(quiet_feed(), Status(), {}))
     assert ("mesaya_newest_record_age_seconds",) not in values
     assert ("mesaya_log_bytes",) not in values
 
@@ -60,7 +60,7 @@ def test_age_is_that_of_the_last_record_taken():
     feed.ingest(Records(None, [Record("mesa-ya.reviews.events", 0, 0, now - 60_000, None, None)], 0), now)
     for _ in feed.process(now):
         pass
-    assert 60 <= told(Gauges(feed, Status(), {}))[("mesaya_newest_record_age_seconds",)] < 70
+    assert 60 <= scraped(Gauges(feed, Status(), {}))[("mesaya_newest_record_age_seconds",)] < 70
 
 
 def test_resumes_and_snapshots_are_those_of_the_feeds_sessions():
@@ -68,12 +68,12 @@ def test_resumes_and_snapshots_are_those_of_the_feeds_sessions():
     feed.tally.resumes[RECOVERED, "window"] += 2
     feed.tally.resumes[LOST, Unrecoverable.EXPIRED] += 1
     feed.tally.snapshots += 3
-    values = told(Gauges(feed, Status(), {}))
+    values = scraped(Gauges(feed, Status(), {}))
     assert values["mesaya_resumes_total", "recovered", "window"] == 2
     assert values["mesaya_resumes_total", "lost", "expired"] == 1
     assert values[("mesaya_snapshots_total",)] == 3
 
 
 def test_gauges_read_kept_bytes_at_a_scrape():
-    values = told(Gauges(quiet_feed(), Status(), {}, kept={"snapshots": lambda: 7}))
+    values = scraped(Gauges(quiet_feed(), Status(), {}, kept={"snapshots": lambda: 7}))
     assert values["mesaya_kept_bytes", "snapshots"] == 7

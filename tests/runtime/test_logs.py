@@ -94,8 +94,8 @@ def test_nothing_below_the_level_is_logged(least):
     for logger in (log, logging.getLogger("a.library")):
         for level in LEVELS.values():
             logger.log(level, "x")
-    told = [json.loads(line)["level"] for line in stream.getvalue().splitlines()]
-    assert told == list(LEVELS)[list(LEVELS).index(least) :] * 2
+    written = [json.loads(line)["level"] for line in stream.getvalue().splitlines()]
+    assert written == list(LEVELS)[list(LEVELS).index(least) :] * 2
 
 
 @pytest.mark.usefixtures("logged")
@@ -115,13 +115,13 @@ def test_the_form_is_the_one_asked_for_or_suits_the_stream(form, stream, is_json
         fail(SECRET)
     except LookupError:
         log.exception("it broke")
-    told = stream.getvalue()
-    assert "it rains" in told
-    assert "LookupError" in told
-    assert SECRET not in told
-    assert told.startswith("{") is is_json
-    assert (len(told.splitlines()) == 2) is is_json, "JSON has one line an event"
-    assert ("\x1b[" in told) is (isinstance(stream, Terminal) and not is_json)
+    written = stream.getvalue()
+    assert "it rains" in written
+    assert "LookupError" in written
+    assert SECRET not in written
+    assert written.startswith("{") is is_json
+    assert (len(written.splitlines()) == 2) is is_json, "JSON has one line an event"
+    assert ("\x1b[" in written) is (isinstance(stream, Terminal) and not is_json)
 
 
 @pytest.mark.usefixtures("logged")
@@ -146,13 +146,13 @@ async def test_log_context_of_a_task_is_inherited_by_its_children_only(logged):
         for name in ("a", "b"):
             nursery.start_soon(work, name)
     log.info("all done")
-    *told, last = logged()
-    assert len(told) == 4
-    assert all(event["connection"] == event["by"] for event in told)
+    *written, last = logged()
+    assert len(written) == 4
+    assert all(event["connection"] == event["by"] for event in written)
     assert "connection" not in last
 
 
-def told(stream):
+def written(stream):
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -169,7 +169,7 @@ def test_no_kind_of_event_fills_the_log():
     clock.now = 60.0
     log.warning("record skipped", topic="t", reason="not_json", offset=5002)
     logging.getLogger("a.library").error("number %s is wrong", 5003)
-    lines = [event for event in told(stream) if event["level"] != "debug"]
+    lines = [event for event in written(stream) if event["level"] != "debug"]
     skipped = [event for event in lines if event["event"] == "record skipped"]
     assert [event["offset"] for event in skipped] == [0, 1, 2, 5000, 5001, 5002]
     assert [event.get("suppressed") for event in skipped] == [None] * 5 + [4997]
@@ -177,7 +177,7 @@ def test_no_kind_of_event_fills_the_log():
     of_library = [event for event in lines if event["logger"] == "a.library"]
     assert [event["event"] for event in of_library] == [f"number {n} is wrong" for n in (0, 1, 2, 5003)]
     assert of_library[-1]["suppressed"] == 4997
-    assert len(told(stream)) - len(lines) == 5000, "who asks for debug wants all"
+    assert len(written(stream)) - len(lines) == 5000, "who asks for debug wants all"
 
 
 @pytest.mark.usefixtures("logged")
@@ -187,4 +187,4 @@ def test_any_number_of_kinds_is_bounded():
     for number in range(1000):
         log.info("it rains", reason=f"reason {number}")
         logging.getLogger("a.library").warning(f"sentence {number}")
-    assert len(told(stream)) <= 11
+    assert len(written(stream)) <= 11

@@ -46,22 +46,22 @@ def full_books():
 
 
 def test_counters_are_exposed():
-    told = families(full_books())
-    assert values(told["mesaya_build_info"]) == {("1.2.3",): 1}
-    assert values(told["mesaya_connections"]) == {(): 3}
-    assert values(told["mesaya_connections_opened"]) == {(): 9}
-    assert values(told["mesaya_client_messages"]) == {("subscribe",): 7, ("bad_json",): 1}
-    assert values(told["mesaya_records"]) == {
+    scraped = families(full_books())
+    assert values(scraped["mesaya_build_info"]) == {("1.2.3",): 1}
+    assert values(scraped["mesaya_connections"]) == {(): 3}
+    assert values(scraped["mesaya_connections_opened"]) == {(): 9}
+    assert values(scraped["mesaya_client_messages"]) == {("subscribe",): 7, ("bad_json",): 1}
+    assert values(scraped["mesaya_records"]) == {
         ("published", "mesa-ya.reviews.events"): 6,
         ("not_json", "mesa-ya.reviews.events"): 2,
     }
-    assert values(told["mesaya_mistyped_fields"]) == {("capacity", "mesa-ya.tables.events"): 4}
-    assert values(told["mesaya_messages_sent"]) == {(): 100}
-    assert values(told["mesaya_sent_bytes"]) == {(): 20_000}
-    assert values(told["mesaya_connections_closed"]) == {("client", "1000"): 2, ("service", "4008"): 1}
-    assert values(told["mesaya_requests_rejected"]) == {("bad_version",): 8}
-    assert values(told["mesaya_event_log_up"]) == {(): 1}
-    assert values(told["mesaya_log_truncations"]) == {("mesa-ya.menus.events",): 1}
+    assert values(scraped["mesaya_mistyped_fields"]) == {("capacity", "mesa-ya.tables.events"): 4}
+    assert values(scraped["mesaya_messages_sent"]) == {(): 100}
+    assert values(scraped["mesaya_sent_bytes"]) == {(): 20_000}
+    assert values(scraped["mesaya_connections_closed"]) == {("client", "1000"): 2, ("service", "4008"): 1}
+    assert values(scraped["mesaya_requests_rejected"]) == {("bad_version",): 8}
+    assert values(scraped["mesaya_event_log_up"]) == {(): 1}
+    assert values(scraped["mesaya_log_truncations"]) == {("mesa-ya.menus.events",): 1}
 
 
 def lagging_feed():
@@ -72,21 +72,21 @@ def lagging_feed():
 
 
 def test_lag_is_exposed_by_partition():
-    told = families(Metrics(), lagging_feed())
-    assert values(told["mesaya_consumer_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
+    scraped = families(Metrics(), lagging_feed())
+    assert values(scraped["mesaya_consumer_lag_records"]) == {("1", "mesa-ya.reviews.events"): 11, ("all", "all"): 12}
 
 
 def test_freshness_is_exposed_as_in_messages():
     feed = quiet_feed()
-    told = families(Metrics(), feed)
-    assert values(told["mesaya_live"]) == {(): 0}
-    assert "mesaya_as_of_timestamp_seconds" not in told, "nothing is known of that"
+    scraped = families(Metrics(), feed)
+    assert values(scraped["mesaya_live"]) == {(): 0}
+    assert "mesaya_as_of_timestamp_seconds" not in scraped, "nothing is known of that"
     now = round(time() * 1000)
     feed.ingest(LogMetadata({}, {}, now), now)
     list(feed.process(now))
-    told = families(Metrics(), feed)
-    assert values(told["mesaya_live"]) == {(): 1}
-    assert values(told["mesaya_as_of_timestamp_seconds"]) == {(): now / 1000}
+    scraped = families(Metrics(), feed)
+    assert values(scraped["mesaya_live"]) == {(): 1}
+    assert values(scraped["mesaya_as_of_timestamp_seconds"]) == {(): now / 1000}
     assert feed.freshness() == {"live": True, "asOf": now, "lag": 0}
 
 
@@ -99,10 +99,10 @@ def test_unreadable_parts_are_exposed_and_lag():
     ]
     books = full_books()
     books.troubles = troubles
-    told = families(books, lagging_feed())
+    scraped = families(books, lagging_feed())
     seconds = {
         (sample.labels["topic"], sample.labels["partition"], sample.labels["kind"]): sample.value
-        for sample in told["mesaya_log_trouble_seconds"].samples
+        for sample in scraped["mesaya_log_trouble_seconds"].samples
     }
     assert seconds == {
         ("mesa-ya.reviews.events", "1", "blocked"): 100,
@@ -110,7 +110,7 @@ def test_unreadable_parts_are_exposed_and_lag():
         ("mesa-ya.auth.events", "all", "refused"): 102,
         ("mesa-ya.images.events", "all", "absent"): 103,
     }
-    assert values(told["mesaya_consumer_lag_records"]) == {
+    assert values(scraped["mesaya_consumer_lag_records"]) == {
         ("1", "mesa-ya.reviews.events"): 16,
         ("all", "all"): 12,
         ("all", "mesa-ya.auth.events"): 7,
@@ -122,18 +122,18 @@ def test_window_is_exposed():
     for channel, subscriber in (("a", object()), ("a", object()), ("b", object())):
         feed.hub.subscribe(channel, subscriber)
     feed.window.add("a", Partition("t", 0), 0, 0, b"12345")
-    told = families(Metrics(), feed)
-    assert values(told["mesaya_subscriptions"]) == {(): 3}
-    assert values(told["mesaya_channels"]) == {(): 2}
-    assert values(told["mesaya_window_messages"]) == {(): 1}
-    assert values(told["mesaya_window_bytes"]) == {(): 5}
+    scraped = families(Metrics(), feed)
+    assert values(scraped["mesaya_subscriptions"]) == {(): 3}
+    assert values(scraped["mesaya_channels"]) == {(): 2}
+    assert values(scraped["mesaya_window_messages"]) == {(): 1}
+    assert values(scraped["mesaya_window_bytes"]) == {(): 5}
 
 
 @pytest.mark.parametrize("books", [Metrics(), full_books()], ids=["empty", "full"])
 def test_metric_names_and_types_follow_prometheus(books):
-    told = {name: family for name, family in families(books).items() if name.startswith("mesaya_")}
-    assert len(told) > 15
-    for name, family in told.items():
+    scraped = {name: family for name, family in families(books).items() if name.startswith("mesaya_")}
+    assert len(scraped) > 15
+    for name, family in scraped.items():
         assert family.documentation.endswith(".")
         match family.type:
             case "counter":
@@ -147,9 +147,9 @@ def test_metric_names_and_types_follow_prometheus(books):
 
 
 def test_process_and_python_are_exposed():
-    told = families(Metrics())
-    assert values(told["process_open_fds"])[()] > 0
-    assert "python_info" in told
+    scraped = families(Metrics())
+    assert values(scraped["process_open_fds"])[()] > 0
+    assert "python_info" in scraped
 
 
 def test_unknown_close_codes_share_one_series():
@@ -187,14 +187,14 @@ def test_histograms_are_cumulative():
     metrics.delivery.observe(0.003, 5)
     metrics.delivery.observe(100, 2)
     metrics.gc_pauses[2].observe(0.2)
-    told = families(metrics)
-    buckets = {s.labels["le"]: s.value for s in told["mesaya_delivery_seconds"].samples if "le" in s.labels}
+    scraped = families(metrics)
+    buckets = {s.labels["le"]: s.value for s in scraped["mesaya_delivery_seconds"].samples if "le" in s.labels}
     assert len(buckets) == len(BOUNDS) + 1
     assert (buckets["0.0025"], buckets["0.005"], buckets["10.0"], buckets["+Inf"]) == (0, 5, 5, 7)
-    rest = {s.name: s.value for s in told["mesaya_delivery_seconds"].samples if "le" not in s.labels}
+    rest = {s.name: s.value for s in scraped["mesaya_delivery_seconds"].samples if "le" not in s.labels}
     assert rest == {"mesaya_delivery_seconds_count": 7, "mesaya_delivery_seconds_sum": pytest.approx(200.015)}
     counts = {
-        s.labels["generation"]: s.value for s in told["mesaya_gc_pause_seconds"].samples if s.name.endswith("_count")
+        s.labels["generation"]: s.value for s in scraped["mesaya_gc_pause_seconds"].samples if s.name.endswith("_count")
     }
     assert counts == {"0": 0, "1": 0, "2": 1}
 

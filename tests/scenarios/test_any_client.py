@@ -27,7 +27,7 @@ class Clients:
         self.session = self.world.client(auth=False)
         self.reading, self.writing = [], None
         self.log = {name: [] for name in CHANNELS}
-        self.told = {}
+        self.reached = {}
         self.places = {name: [ask(self.world.client(auth=False), channel=name)[0]["position"]] for name in CHANNELS}
         self.number = 0
 
@@ -40,25 +40,25 @@ class Clients:
         for message in messages:
             name, kind = message.get("channel"), message["type"]
             if kind == "subscribed" and message.get("recovered"):
-                self.told[name] = self.before(name, message["position"])
+                self.reached[name] = self.before(name, message["position"])
             elif kind == "subscribed" or (kind == "snapshot" and "recovered" in message):
                 assert message.get("reason") in (None, "expired")
-                self.told[name] = self.before(name, message["position"])
+                self.reached[name] = self.before(name, message["position"])
                 self.places[name].append(message["position"])
             elif kind == "reservation.created":
-                assert message["data"]["reservationId"] == self.log[name][self.told[name]][1]
-                self.told[name] += 1
+                assert message["data"]["reservationId"] == self.log[name][self.reached[name]][1]
+                self.reached[name] += 1
                 self.places[name].append(message["position"])
             elif kind == "pong":
                 for channel, position in message["positions"].items():
-                    assert self.told[channel] == len(self.log[channel])
+                    assert self.reached[channel] == len(self.log[channel])
                     self.places[channel].append(position)
             elif kind == "unsubscribed" and "reason" in message:
                 if (position := message.get("position")) is not None:
                     self.places[name].append(position)
-                    if name in self.told:
-                        assert self.before(name, position) == self.told[name]
-                self.told.pop(name, None)
+                    if name in self.reached:
+                        assert self.before(name, position) == self.reached[name]
+                self.reached.pop(name, None)
             else:
                 assert kind in ("snapshot", "unsubscribed")
 
@@ -84,20 +84,20 @@ class Clients:
 
     def subscribe(self):
         name = self.random.choice(CHANNELS)
-        self.told.pop(name, None)
+        self.reached.pop(name, None)
         self.say(channel=name, snapshot=self.random.random() < 0.5)
 
     def come_back(self):
         name = self.random.choice(CHANNELS)
         position = self.random.choice(self.places[name][-9:])
-        self.told.pop(name, None)
+        self.reached.pop(name, None)
         self.say(channel=name, position=position)
 
     def unsubscribe(self):
         name = self.random.choice(CHANNELS)
-        if name in self.told:
+        if name in self.reached:
             self.say(kind="unsubscribe", channel=name)
-            del self.told[name]
+            del self.reached[name]
 
     def end(self):
         """Let the server end a subscription, in whatever state that is."""
@@ -138,7 +138,7 @@ class Clients:
     def leave(self):
         self.session.leave()
         self.hear(self.session.send_queue.said())
-        self.told.clear()
+        self.reached.clear()
         self.session = self.world.client(auth=False)
 
     def commit(self):
@@ -207,5 +207,5 @@ def test_any_client(seed, at_once):
     while clients.session.delivery.to_render:
         assert clients.writing or clients.session.delivery in clients.world.services.rendering, "it asks by itself"
         clients.write_the_state()
-    for name, told in clients.told.items():
-        assert told == len(clients.log[name])
+    for name, reached in clients.reached.items():
+        assert reached == len(clients.log[name])

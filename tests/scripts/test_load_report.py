@@ -46,5 +46,5 @@ def test_report_says_how_many_connections_were_cut():
 
 
 def test_the_json_says_what_limited():
-    told = as_json(attrs.evolve(QUIET, machine_share=0.95))
-    assert (told["client_limits"], told["machine_limits"]) == (False, True)
+    rendered = as_json(attrs.evolve(QUIET, machine_share=0.95))
+    assert (rendered["client_limits"], rendered["machine_limits"]) == (False, True)

@@ -566,13 +566,13 @@ async def test_an_origin_that_is_refused_is_logged_once_a_minute(world, logged, 
     await world.refusal(page(b"http://evil.example"))
     await world.refusal(page(b"http://" + b"x" * 10_000))
 
-    def told():
+    def rejected():
         return [(event["origin"], event["host"]) for event in logged() if event["level"] == "warning"]
 
-    assert told() == [("http://evil.example", "gateway.test"), ("http://" + "x" * 293, "gateway.test")]
+    assert rejected() == [("http://evil.example", "gateway.test"), ("http://" + "x" * 293, "gateway.test")]
     await trio.sleep(61)
     await world.refusal(page(b"http://evil.example"))
-    assert told()[2:] == [("http://evil.example", "gateway.test")]
+    assert rejected()[2:] == [("http://evil.example", "gateway.test")]
 
 
 async def test_strangers_cannot_fill_the_log_with_origins(world, logged, autojump_clock):

@@ -36,24 +36,24 @@ def of(name, worker, **labels):
 
 
 def test_merged_metrics_have_the_number_of_their_worker():
-    told = samples(
+    scraped = samples(
         merged([Exposition("1", page(full_books()).decode(), True), Exposition("2", page(Metrics()).decode(), True)])
     )
-    assert told[of("mesaya_connections", "1")] == 3
-    assert told[of("mesaya_connections", "2")] == 0
-    assert told[of("mesaya_connections_closed_total", "1", code="4008", by="service")] == 1
-    assert of("mesaya_connections_closed_total", "2", code="4008", by="service") not in told
-    assert told[of("mesaya_delivery_seconds_bucket", "2", le="+Inf")] == 0
+    assert scraped[of("mesaya_connections", "1")] == 3
+    assert scraped[of("mesaya_connections", "2")] == 0
+    assert scraped[of("mesaya_connections_closed_total", "1", code="4008", by="service")] == 1
+    assert of("mesaya_connections_closed_total", "2", code="4008", by="service") not in scraped
+    assert scraped[of("mesaya_delivery_seconds_bucket", "2", le="+Inf")] == 0
 
 
 def test_merged_metrics_of_an_ended_worker_have_no_gauges():
-    told = samples(
+    scraped = samples(
         merged([Exposition("1", page(full_books()).decode(), False), Exposition("2", page(Metrics()).decode(), True)])
     )
-    assert told[of("mesaya_messages_sent_total", "1")] == 100
-    assert told[of("mesaya_delivery_seconds_count", "1")] == 0
-    assert of("mesaya_connections", "1") not in told
-    assert of("mesaya_connections", "2") in told
+    assert scraped[of("mesaya_messages_sent_total", "1")] == 100
+    assert scraped[of("mesaya_delivery_seconds_count", "1")] == 0
+    assert of("mesaya_connections", "1") not in scraped
+    assert of("mesaya_connections", "2") in scraped
 
 
 def test_merged_metrics_keep_every_sample():
@@ -69,8 +69,8 @@ def test_merged_metrics_keep_every_sample():
 @given(st.dictionaries(st.text(), st.integers(0, 1000)))
 def test_merged_metrics_accept_any_label(counts):
     alone = page(Metrics(refusals=counts)).decode()
-    told = samples(merged([Exposition("7", alone, True)]))
-    assert told == {(name, labels | {("worker", "7")}): value for (name, labels), value in samples(alone).items()}
+    scraped = samples(merged([Exposition("7", alone, True)]))
+    assert scraped == {(name, labels | {("worker", "7")}): value for (name, labels), value in samples(alone).items()}
 
 
 async def test_rendered_metrics_are_current_for_this_worker_only(tmp_path):
@@ -79,19 +79,19 @@ async def test_rendered_metrics_are_current_for_this_worker_only(tmp_path):
     await directories[0].render(lambda: page(first))
     await directories[1].render(lambda: page(second))
     first.messages_out, second.messages_out = 2, 20
-    told = samples((await directories[0].render(lambda: page(first))).decode())
-    assert told[of("mesaya_messages_sent_total", "1")] == 2
-    assert told[of("mesaya_messages_sent_total", "2")] == 10
-    told = samples((await directories[1].render(lambda: page(second))).decode())
-    assert told[of("mesaya_messages_sent_total", "1")] == 2, "what was told once is never taken back"
-    assert told[of("mesaya_messages_sent_total", "2")] == 20
+    scraped = samples((await directories[0].render(lambda: page(first))).decode())
+    assert scraped[of("mesaya_messages_sent_total", "1")] == 2
+    assert scraped[of("mesaya_messages_sent_total", "2")] == 10
+    scraped = samples((await directories[1].render(lambda: page(second))).decode())
+    assert scraped[of("mesaya_messages_sent_total", "1")] == 2, "what was told once is never taken back"
+    assert scraped[of("mesaya_messages_sent_total", "2")] == 20
 
 
 async def test_export_writes_at_intervals_and_at_the_end(tmp_path):
     books = Metrics()
     other = MetricsDirectory(tmp_path, 2)
 
-    async def told():
+    async def scraped():
         metrics = samples((await other.render(lambda: page(Metrics()))).decode())
         return metrics.get(of("mesaya_messages_sent_total", "1"))
 
@@ -100,11 +100,11 @@ async def test_export_writes_at_intervals_and_at_the_end(tmp_path):
         for count in (1, 2):
             books.messages_out = count
             with trio.fail_after(PATIENCE):
-                while await told() != count:
+                while await scraped() != count:
                     pass
         books.messages_out = 3
         nursery.cancel_scope.cancel()
-    assert await told() == 3
+    assert await scraped() == 3
 
 
 async def test_worker_with_a_stale_file_counts_as_ended(tmp_path):
@@ -112,17 +112,17 @@ async def test_worker_with_a_stale_file_counts_as_ended(tmp_path):
     path = tmp_path / "1.prom"
     long_ago = path.stat().st_mtime - STALE_AFTER
     os.utime(path, (long_ago, long_ago))
-    told = samples((await MetricsDirectory(tmp_path, 2).render(lambda: page(Metrics()))).decode())
-    assert told[of("mesaya_messages_sent_total", "1")] == 100
-    assert of("mesaya_connections", "1") not in told
+    scraped = samples((await MetricsDirectory(tmp_path, 2).render(lambda: page(Metrics()))).decode())
+    assert scraped[of("mesaya_messages_sent_total", "1")] == 100
+    assert of("mesaya_connections", "1") not in scraped
 
 
 async def test_metrics_without_a_usable_folder_are_those_of_this_worker(tmp_path, logged):
     folder = tmp_path / "gone"
     directory = MetricsDirectory(folder, 1)
     for count in (1, 2):
-        told = samples((await directory.render(lambda count=count: page(Metrics(messages_out=count)))).decode())
-        assert told[of("mesaya_messages_sent_total", "1")] == count
+        scraped = samples((await directory.render(lambda count=count: page(Metrics(messages_out=count)))).decode())
+        assert scraped[of("mesaya_messages_sent_total", "1")] == count
     [warning] = logged()
     assert warning["event"] == "the metrics cannot be shared with the other workers"
     folder.mkdir()

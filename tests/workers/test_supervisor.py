@@ -14,7 +14,7 @@ from mesaya_ws.workers.supervisor import supervise
 from tests.workers.conftest import DELAYS
 
 
-def told(caught):
+def sentence(caught):
     """Return the sentence with which a parent gave up."""
     [error] = caught.value.exceptions
     assert isinstance(error, GaveUpError)
@@ -71,7 +71,7 @@ async def test_supervisor_whose_workers_keep_ending_gives_up(supervised, workers
     with pytest.raises(ExceptionGroup) as caught:
         async with supervised(workers=1) as parent:
             await parent.until_ended()
-    assert told(caught) == "The workers keep ending as soon as they have been started (the last one: exit code 4)."
+    assert sentence(caught) == "The workers keep ending as soon as they have been started (the last one: exit code 4)."
     assert len(parent.events("worker started")) == 1 + len(DELAYS)
 
 
@@ -82,7 +82,7 @@ async def test_supervisor_that_gives_up_stops_the_other_workers(supervised, work
             workers("dies")
             os.kill(parent.events("worker started")[0]["pid"], signal.SIGKILL)
             await parent.until_ended()
-    assert "exit code 3" in told(caught)
+    assert "exit code 3" in sentence(caught)
     assert [entry["how"] for entry in parent.events("worker ended")] == ["exit code 0"]
     assert parent.numbers == []
 
@@ -93,7 +93,7 @@ async def test_supervisor_whose_workers_never_served_gives_up_at_once(supervised
     with pytest.raises(ExceptionGroup) as caught:
         async with supervised(workers=count) as parent:
             await parent.until_ended()
-    assert told(caught) == "The worker ended before it could serve anybody (exit code 3); what it said is above."
+    assert sentence(caught) == "The worker ended before it could serve anybody (exit code 3); what it said is above."
     assert len(parent.events("worker started")) == count
 
 
@@ -101,7 +101,7 @@ async def test_worker_that_cannot_be_started_is_reported(supervised):
     with pytest.raises(ExceptionGroup) as caught:
         async with supervised(command=("/does/not/exist",), workers=1) as parent:
             await parent.until_ended()
-    assert "it could not be started: No such file" in told(caught)
+    assert "it could not be started: No such file" in sentence(caught)
 
 
 async def test_second_signal_kills_all_workers(supervised, workers):
@@ -173,8 +173,8 @@ async def test_reload_with_wrong_settings_changes_nothing(supervised):
         await parent.until("worker ready")
         parent.settings = SettingsError(["PORT must be a number"])
         signal.raise_signal(signal.SIGHUP)
-        [told] = await parent.until("no reload: the settings cannot be used")
-        assert told["problems"] == ["PORT must be a number"]
+        [sentence] = await parent.until("no reload: the settings cannot be used")
+        assert sentence["problems"] == ["PORT must be a number"]
         assert parent.numbers == [1]
 
 

@@ -52,8 +52,8 @@ def messages(data):
 
 def test_a_message_bears_the_position_after_its_record(place):
     place.publish(*messages({"restaurantId": "r", "name": "Casa"}))
-    for told, name in zip(place.client.said(), (INFO, LIST), strict=True):
-        assert told == {
+    for message, name in zip(place.client.said(), (INFO, LIST), strict=True):
+        assert message == {
             "type": "restaurant.created",
             "channel": name,
             "position": place.cursor.position(name, parse_channel(name).kind),
@@ -71,7 +71,7 @@ def test_what_is_said_on_several_channels_is_written_once(place):
 def test_each_channel_gets_its_own_data(place):
     ours, everybodys = messages({"ownerId": "o"})[0], messages({"name": "Casa"})[1]
     place.publish(ours, everybodys)
-    assert [told["data"] for told in place.client.said()] == [{"ownerId": "o"}, {"name": "Casa"}]
+    assert [message["data"] for message in place.client.said()] == [{"ownerId": "o"}, {"name": "Casa"}]
 
 
 def test_it_is_kept_as_what_was_made_of_its_record(place):

@@ -176,7 +176,7 @@ def value(what, id, **data):
     return orjson.dumps({"event_type": what, "entity_id": id, "data": data})
 
 
-def told(*values):
+def fed(*values):
     """Return a feed that was told all of a log."""
     feed = new_feed()
     for _ in Log(values, embedded=False).tell(feed, iter(())):
@@ -185,7 +185,7 @@ def told(*values):
 
 
 def a_floor_plan():
-    return told(
+    return fed(
         (SECTIONS.topic, 0, 1, value("created", "s", restaurantId="r")),
         (TABLES.topic, 0, 2, value("created", "t1", sectionId="s")),
         (TABLES.topic, 0, 3, value("created", "t2", sectionId="s")),

@@ -84,8 +84,8 @@ def test_another_status_is_a_change_whatever_the_word(platform):
         platform.says("reservation.created", id, **BOOKING)
         message = platform.says(f"reservation.{what}", id, **BOOKING | {"status": "CONFIRMED"})[GUEST]
         assert message.type == "reservation.status_changed"
-        told = {"reservationId": id, "status": "confirmed", "newStatus": "confirmed", "previousStatus": "pending"}
-        assert message.data == SHOWN | told
+        shown = {"reservationId": id, "status": "confirmed", "newStatus": "confirmed", "previousStatus": "pending"}
+        assert message.data == SHOWN | shown
 
 
 def test_the_same_status_is_an_update_whatever_the_word(platform):
@@ -113,8 +113,8 @@ def test_a_previous_status_that_is_named_is_believed(platform):
 def test_a_minimal_change_of_status_still_says_everything(platform):
     platform.says("reservation.created", "r", **BOOKING)
     data = platform.says("reservation.status_changed", "r", status="CONFIRMED")[RESERVATIONS].data
-    told = {"status": "confirmed", "newStatus": "confirmed", "previousStatus": "pending"}
-    assert data == SHOWN | told
+    shown = {"status": "confirmed", "newStatus": "confirmed", "previousStatus": "pending"}
+    assert data == SHOWN | shown
 
 
 def test_a_deletion_is_filled_from_what_was_known(platform):
@@ -152,9 +152,9 @@ def test_a_restaurant_is_public_but_for_its_owners_affairs(platform):
 def test_a_restaurants_change_of_status_goes_to_its_owner_too(platform, what):
     messages = platform.says(f"restaurant.{what}", "R", status="SUSPENDED")
     assert types(messages) == dict.fromkeys((INFO, LISTS, OWNER), "restaurant.status_changed")
-    told = {"restaurantId": "R", "status": "suspended", "newStatus": "suspended", "previousStatus": "active"}
-    assert messages[LISTS].data == told
-    assert messages[OWNER].data == told | {"ownerId": "owner", "adminNote": "n", "subscriptionId": "b"}
+    shown = {"restaurantId": "R", "status": "suspended", "newStatus": "suspended", "previousStatus": "active"}
+    assert messages[LISTS].data == shown
+    assert messages[OWNER].data == shown | {"ownerId": "owner", "adminNote": "n", "subscriptionId": "b"}
 
 
 def test_a_restaurants_status_that_does_not_change(platform):
@@ -329,9 +329,9 @@ def test_an_image_goes_where_it_belongs_without_its_storage_path(platform):
 def test_a_payment_goes_to_the_guest_and_to_the_restaurant(platform):
     platform.says("reservation.created", "r", **BOOKING)
     payment = {"reservationId": "r", "amount": 25.5, "paymentStatus": "PENDING", "date": "2026-01-20T15:00:00.000Z"}
-    told = {"paymentId": "p", **payment, "paymentStatus": "pending"}
+    shown = {"paymentId": "p", **payment, "paymentStatus": "pending"}
     assert platform.says("payment.created", "p", **payment, subscriptionId="b", createdAt="…", updatedAt="…") == {
-        channel: Message(channel, "payment.created", TIME, told) for channel in (RESERVATIONS, GUEST)
+        channel: Message(channel, "payment.created", TIME, shown) for channel in (RESERVATIONS, GUEST)
     }
     messages = platform.says("payment.status_changed", "p", **payment | {"paymentStatus": "COMPLETED"})
     assert types(messages) == dict.fromkeys((RESERVATIONS, GUEST), "payment.status_changed")
@@ -372,8 +372,8 @@ def test_a_request_to_become_an_owner_concerns_who_asked(platform):
     decided = {"userId": "guest", "status": "APPROVED", "decision": "APPROVED", "assignedRestaurantId": "R"}
     message = platform.says("owner_upgrade.status_changed", "q", **decided)[GUEST]
     assert message.type == "owner_upgrade.status_changed"
-    told = {"requestId": "q", "userNote": "please", "status": "approved", "decision": "approved"}
-    assert message.data == decided | told
+    shown = {"requestId": "q", "userNote": "please", "status": "approved", "decision": "approved"}
+    assert message.data == decided | shown
     assert list(platform.says("restaurant.status_changed", "R", status="SUSPENDED")) == [LISTS, INFO, GUEST]
 
 
@@ -413,5 +413,5 @@ def test_the_many_images_of_what_does_not_move_are_not_visited(platform):
         platform.says("image.created", f"i{number}", entityId="m", url="/i")
     assert calls(lambda: platform.says("menu.updated", "m", price=2)) < few + 100
     platform.says("menu.deleted", "m")
-    [told] = [message for message in platform.outcome.messages if message.channel == "restaurant:R:info"]
-    assert told.data["imageIds"] == [f"i{number}" for number in range(500)]
+    [shown] = [message for message in platform.outcome.messages if message.channel == "restaurant:R:info"]
+    assert shown.data["imageIds"] == [f"i{number}" for number in range(500)]

@@ -55,9 +55,9 @@ def test_a_floor_plan(platform, state):
 
 
 def test_reservations_are_shown_as_their_events_show_them(platform, state):
-    told = platform.says("reservation.created", "r", restaurantId="R", userId="u", status="PENDING")
+    published = platform.says("reservation.created", "r", restaurantId="R", userId="u", status="PENDING")
     platform.says("review.created", "v", restaurantId="R2", userId="u", userName="Ana")
-    shown = told["restaurant:R:reservations"].data | {"clientName": "Ana"}
+    shown = published["restaurant:R:reservations"].data | {"clientName": "Ana"}
     assert state("restaurant:R:reservations") == {"reservations": [shown]}
 
 
@@ -204,7 +204,7 @@ def test_what_the_log_has_spoken_of_is_known(platform):
 MANY = 7
 
 
-def told():
+def published():
     """Return a feed that knows a restaurant with many of each."""
     feed = a_feed(parent_timeout=0.0)
     records = [record("restaurant.created", "r", name="Casa", ownerId="o")]
@@ -254,7 +254,7 @@ def state_of(feed, name):
 
 @pytest.mark.parametrize("name", CHANNELS)
 def test_in_however_many_steps_it_is_written_it_is_the_same(name):
-    feed = told()
+    feed = published()
     whole = state_of(feed, name)
     count = sum(len(part) for part in whole.values() if isinstance(part, list))
     for at_once in (1, 2, MANY):
@@ -276,7 +276,7 @@ def test_in_however_many_steps_it_is_written_it_is_the_same(name):
     ],
 )
 def test_what_is_large_is_known_before_it_is_written(name, size):
-    feed, channel = told(), parse_channel(name)
+    feed, channel = published(), parse_channel(name)
     assert not feed.is_large(channel)
     feed.written_at_once = size
     assert not feed.is_large(channel)
@@ -285,7 +285,7 @@ def test_what_is_large_is_known_before_it_is_written(name, size):
 
 
 def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing():
-    feed = told()
+    feed = published()
     feed.written_at_once = 2
     tables = state_of(feed, "restaurant:r:tables")["tables"]
     assert [table["tableId"] for table in tables] == [f"t{n}" for n in range(MANY)]
@@ -297,7 +297,7 @@ def test_lists_are_written_in_their_order_and_without_what_is_derived_to_nothing
 
 
 def test_what_happens_while_it_is_written_is_not_in_it():
-    feed = told()
+    feed = published()
     feed.written_at_once = 1
     snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
     steps = snapshot.write()
@@ -311,7 +311,7 @@ def test_what_happens_while_it_is_written_is_not_in_it():
 
 
 def test_it_continues_as_long_as_nothing_after_it_has_left_the_window():
-    feed = told()
+    feed = published()
     tables = parse_channel("restaurant:r:tables")
     snapshot = feed.snapshot(tables)
     assert snapshot.continues_in(feed.window)
@@ -371,7 +371,7 @@ def test_a_state_that_has_nothing_is_rendered_whole():
 
 
 def test_the_many_images_of_a_part_are_large():
-    feed = told()
+    feed = published()
     tell(feed, *(record("image.created", f"n{n}", entityId="m0", url="/i") for n in range(snapshots.WRITTEN_AT_ONCE)))
     assert feed.is_large(parse_channel("restaurant:r:info"))
     assert not feed.is_large(parse_channel("restaurant:r:menu"))
@@ -403,7 +403,7 @@ def test_large_entities_are_written_in_short_steps():
 
 
 def test_snapshot_notes_its_entities_in_constant_work():
-    feed = told()
+    feed = published()
     booked = [record("reservation.created", f"n{n}", restaurantId="r", userId="u") for n in range(1000)]
     few = calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations")))
     tell(feed, *booked)

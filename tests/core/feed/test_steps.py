@@ -53,7 +53,7 @@ class Scene:
         for record in records:
             self.feed.ingest(Records(Partition(record.topic, record.partition), [record], 0), LATER)
 
-    def told(self, channel, serial=0):
+    def sent(self, channel, serial=0):
         return [orjson.loads(payload_of(one.frame)) for one in self.feed.window.after(channel, {}, serial)]
 
 
@@ -202,7 +202,7 @@ def test_what_comes_with_a_restaurant_of_fifty_thousand_parts_is_read_in_no_long
     scenes = [full_house(("restaurant.deleted", "r", {})) for _ in range(3)]
     before = scenes[0].feed.window.serial
     assert min(longest(scene.steps("restaurant.created", "r", name="x")) for scene in scenes) < LONGEST / 2
-    plan, info = (scenes[0].told(f"restaurant:r:{kind}", before)[0]["data"] for kind in ("tables", "info"))
+    plan, info = (scenes[0].sent(f"restaurant:r:{kind}", before)[0]["data"] for kind in ("tables", "info"))
     assert [len(plan[name]) for name in ("sections", "tables", "sectionObjects")] == [50_000, 50_000, 0]
     assert [image["imageId"] for image in info["images"]] == [f"image{n}" for n in range(50_000)]
 
@@ -212,7 +212,7 @@ def test_rights_follow_a_restaurant_that_is_there_again_when_all_of_it_has_been_
     changes = scene.feed.rights_changes
     changes.clear()
     for _ in scene.steps("restaurant.created", "r", name="x", ownerId="o", timestamp=NOW + 2):
-        assert not changes or scene.told("restaurant:r:info")
+        assert not changes or scene.sent("restaurant:r:info")
     assert "restaurant:r:reservations" in changes[0].channels
 
 
@@ -227,7 +227,7 @@ def test_a_record_waits_until_the_state_before_it_has_been_read():
     list(steps)
     images = [image["imageId"] for image in written(snapshot)["images"]]
     assert images == [f"image{n}" for n in range(50_000)]
-    assert [one["data"]["imageId"] for one in scene.told("restaurant:r:info", snapshot.serial)] == ["later"]
+    assert [one["data"]["imageId"] for one in scene.sent("restaurant:r:info", snapshot.serial)] == ["later"]
 
 
 @pytest.mark.slow
@@ -243,7 +243,7 @@ def test_a_state_that_is_taken_between_records_has_those_before_it_and_no_other(
     assert not snapshot.is_read
     list(steps)
     shown = {image["imageId"] for image in written(snapshot)["images"] if image["imageId"].startswith("later")}
-    after = {one["data"]["imageId"] for one in scene.told("restaurant:r:info", snapshot.serial)}
+    after = {one["data"]["imageId"] for one in scene.sent("restaurant:r:info", snapshot.serial)}
     assert 0 < len(shown) < count
     assert len(shown) + len(after) == len(shown | after) == count
 
@@ -264,7 +264,7 @@ def test_a_long_message_is_put_together_in_steps():
     scene = Scene().known(*said)
     before = scene.feed.window.serial
     steps = sum(1 for _ in scene.steps("section.created", "s", restaurantId="r"))
-    [came] = scene.told("restaurant:r:tables", before)
+    [came] = scene.sent("restaurant:r:tables", before)
     assert {table["tableId"] for table in came["data"]["tables"]} == {f"t{n}" for n in range(1000)}
     encoded, copied = 1000 / 16, 4_000_000 / COPIED_AT_ONCE
     assert steps > encoded + copied, "of which a piece holds 64 KiB"
@@ -285,13 +285,13 @@ def test_record_processed_in_steps_is_published_as_a_whole():
     list(scene.steps("section.updated", "s", restaurantId="q", name="Patio"))
     tables = {f"t{n}" for n in range(300)}
     images = {f"i{n}-{m}" for n in range(300) for m in range(4)}
-    [left] = scene.told("restaurant:r:tables", serial)
-    [came] = scene.told("restaurant:q:tables", serial)
+    [left] = scene.sent("restaurant:r:tables", serial)
+    [came] = scene.sent("restaurant:q:tables", serial)
     assert (left["type"], set(left["data"]["tableIds"])) == ("section.deleted", tables)
     assert (came["type"], came["data"]["name"]) == ("section.created", "Patio")
     assert {table["tableId"] for table in came["data"]["tables"]} == tables
-    [left] = scene.told("restaurant:r:info", serial)
-    [came] = scene.told("restaurant:q:info", serial)
+    [left] = scene.sent("restaurant:r:info", serial)
+    [came] = scene.sent("restaurant:q:info", serial)
     assert set(left["data"]["imageIds"]) == images == {image["imageId"] for image in came["data"]["images"]}
 
 
@@ -309,8 +309,8 @@ def midway():
     while scene.feed.window.serial == published:
         next(steps)
     assert scene.feed.is_mid_record
-    assert scene.told("restaurant:r0:tables", published)
-    assert not scene.told("restaurant:r599:tables", published)
+    assert scene.sent("restaurant:r0:tables", published)
+    assert not scene.sent("restaurant:r599:tables", published)
     return scene, session, before, steps
 
 
@@ -336,9 +336,9 @@ def test_who_comes_in_the_middle_of_a_record_is_answered_after_it(midway, resume
     assert session.is_waiting_for_feed
     finish(scene, steps)
     list(session.retry_waiting())
-    told = session.send_queue.said()
-    assert [one["channel"] for one in told if one["type"] == "subscribed"] == list(before)
-    assert stools(told) == (list(before) if resumes else [])
+    sent = session.send_queue.said()
+    assert [one["channel"] for one in sent if one["type"] == "subscribed"] == list(before)
+    assert stools(sent) == (list(before) if resumes else [])
 
 
 def test_subscriber_gets_a_record_once_and_no_position_within_it(midway):

@@ -55,11 +55,11 @@ class Log:
             list(self.feed.hub.fan_out())
 
     @property
-    def told(self):
+    def fresh(self):
         """What clients are told: up to which second the channels are complete, the lag, and whether it is live."""
-        told = self.feed.freshness()
-        as_of = None if told["asOf"] is None else (told["asOf"] - NOW) / SECOND
-        return as_of, told["lag"], told["live"]
+        fresh = self.feed.freshness()
+        as_of = None if fresh["asOf"] is None else (fresh["asOf"] - NOW) / SECOND
+        return as_of, fresh["lag"], fresh["live"]
 
 
 def trouble(kind, withheld=0):
@@ -79,41 +79,41 @@ def test_of_a_log_that_has_never_answered_nothing_is_known():
 
 def test_a_quiet_log_is_complete_as_of_the_last_refresh(log):
     log.look(3)
-    assert log.told == (3, 0, True)
+    assert log.fresh == (3, 0, True)
     log.look(6)
-    assert log.told == (6, 0, True)
+    assert log.fresh == (6, 0, True)
 
 
 def test_a_refresh_says_what_there_was_when_it_began(log):
     log.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}, at=NOW + 3 * SECOND), 5)
-    assert log.told == (3, 0, True)
+    assert log.fresh == (3, 0, True)
 
 
 def test_while_the_log_does_not_answer_time_stands_still(log):
     log.hear(Unavailable("The cable is out."), 5)
     log.work(60)
-    assert log.told == (0, 0, True)
+    assert log.fresh == (0, 0, True)
     log.hear(Available(), 70)
-    assert log.told == (0, 0, True)
+    assert log.fresh == (0, 0, True)
     log.look(71, tables=1)
-    assert log.told == (0, 1, True)
+    assert log.fresh == (0, 1, True)
     log.batch(SECTIONS, SECTION, 72, 60)
     log.batch(TABLES, TABLE, 72, 61)
-    assert log.told == (71, 0, True)
+    assert log.fresh == (71, 0, True)
 
 
 @pytest.mark.parametrize("kind", [Hindrance.UNKNOWN, Hindrance.REFUSED])
 def test_a_part_of_the_log_that_still_answers_does_not_move_time_on(log, kind):
     log.look(6, troubles=[trouble(kind, withheld=3)])
     log.batch(SECTIONS, SECTION, 7, 7)
-    assert log.told == (0, 3, True)
+    assert log.fresh == (0, 3, True)
     log.look(8)
-    assert log.told == (8, 0, True)
+    assert log.fresh == (8, 0, True)
 
 
 def test_a_topic_that_does_not_exist_hides_nothing(log):
     log.look(6, troubles=[trouble(Hindrance.ABSENT)])
-    assert log.told == (6, 0, True)
+    assert log.fresh == (6, 0, True)
 
 
 def test_time_stops_where_a_transaction_is_open(log):
@@ -121,52 +121,52 @@ def test_time_stops_where_a_transaction_is_open(log):
     log.look(6, blocked=2)
     log.batch(SECTIONS, SECTION, 7, 7)
     log.look(9, blocked=3)
-    assert log.told == (3, 3, True), "what is acknowledged counts, though it cannot be read"
+    assert log.fresh == (3, 3, True), "what is acknowledged counts, though it cannot be read"
     log.look(12, tables=3)
-    assert log.told == (3, 3, True)
+    assert log.fresh == (3, 3, True)
     log.batch(TABLES, TABLE, 12, 5, 5, 8)
-    assert log.told == (12, 0, True)
+    assert log.fresh == (12, 0, True)
 
 
 def test_where_there_is_always_a_transaction_time_moves_on_with_them(log):
     for second in range(3, 30, 3):
         log.look(second, blocked=1)
-        before = log.told[0]
+        before = log.fresh[0]
         log.batch(TABLES, TABLE, second, second)
     assert before == 24, "all that the look before the last one saw has been read"
-    assert log.told[1:] == (1, True)
+    assert log.fresh[1:] == (1, True)
 
 
 def test_what_one_source_brings_says_nothing_of_the_others(log):
     log.batch(SECTIONS, SECTION, 2, 2)
-    assert log.told == (0, 0, True)
+    assert log.fresh == (0, 0, True)
 
 
 def test_catching_up_it_is_as_fresh_as_what_has_been_read():
     log = Log()
     log.look(0, sections=2, tables=2)
-    assert log.told == (None, 4, False)
+    assert log.fresh == (None, 4, False)
     log.batch(SECTIONS, SECTION, 0, -3600, -1800, lag=0)
-    assert log.told[1:] == (4, False), "the tables are waited for"
+    assert log.fresh[1:] == (4, False), "the tables are waited for"
     log.batch(TABLES, TABLE, 0, -2000, lag=1)
-    assert log.told == (-2000 - 1, 2, False), "but for what may wait for a parent"
+    assert log.fresh == (-2000 - 1, 2, False), "but for what may wait for a parent"
     log.batch(TABLES, TABLE, 0, -1000)
-    assert log.told == (0, 0, True)
+    assert log.fresh == (0, 0, True)
 
 
 def test_lagging_does_not_turn_time_back(log):
     log.look(3)
     log.batch(SECTIONS, SECTION, 4, -100, lag=5)
-    assert log.told == (3, 5, True)
+    assert log.fresh == (3, 5, True)
     log.look(6, sections=50)
     log.batch(SECTIONS, SECTION, 6, 5, lag=50)
-    assert log.told == (4, 50, True)
+    assert log.fresh == (4, 50, True)
 
 
 def test_a_producer_whose_clock_is_fast_does_not_make_the_future_known(log):
     log.look(3, sections=2)
     log.batch(SECTIONS, SECTION, 4, 3600, lag=1)
-    assert log.told == (0, 1, True), "what the look has seen is not all there"
+    assert log.fresh == (0, 1, True), "what the look has seen is not all there"
 
 
 def test_a_record_from_the_future_says_nothing_of_what_comes_after_it(log):
@@ -175,7 +175,7 @@ def test_a_record_from_the_future_says_nothing_of_what_comes_after_it(log):
     log.batch(SECTIONS, SECTION, 6, 3600, lag=8)
     log.batch(TABLES, TABLE, 6, 1)
     log.work(7)
-    assert log.told == (3, 8, True)
+    assert log.fresh == (3, 8, True)
 
 
 @pytest.mark.parametrize("back", [300, 86_400, 4_000_000])
@@ -183,32 +183,32 @@ def test_a_clock_that_was_ahead_for_one_refresh_leaves_no_trace(log, back):
     """What was promised lies as far back by the clock that is right again as it did by the one that was not."""
     log.look(3)
     log.look(6 + back, steady=6)
-    assert log.told == (6 + back, 0, True)
+    assert log.fresh == (6 + back, 0, True)
     log.hear(Unavailable("The cable is out."), 8, steady=8)
-    assert log.told == (6, 0, True)
+    assert log.fresh == (6, 0, True)
     log.hear(Available(), 9, steady=9)
     log.look(10, steady=10)
-    assert log.told == (10, 0, True)
+    assert log.fresh == (10, 0, True)
 
 
 def test_a_clock_that_is_set_forward_makes_nothing_known(log):
     log.look(3)
     log.hear(Unavailable("The cable is out."), 304, steady=4)
-    assert log.told == (3, 0, True)
+    assert log.fresh == (3, 0, True)
 
 
 def test_clocks_that_are_rounded_do_not_turn_time_back(log):
     for milliseconds in range(-20, 20, 7):
         log.look(3, steady=3 + milliseconds / 1000)
-        assert log.told == (3, 0, True)
+        assert log.fresh == (3, 0, True)
 
 
 def test_what_waits_for_its_parent_is_not_published(log):
     log.batch(TABLES, TABLE, 1, 0.5)
     log.look(1)
-    assert log.told == (0, 1, True)
+    assert log.fresh == (0, 1, True)
     log.batch(SECTIONS, SECTION, 1.2, 1.1)
-    assert log.told == (1, 0, True)
+    assert log.fresh == (1, 0, True)
 
 
 def test_what_is_read_but_not_written_yet_is_not_published(log):
@@ -221,13 +221,13 @@ def test_what_is_read_but_not_written_yet_is_not_published(log):
     log.feed.ingest(LogMetadata(extents, {SECTIONS: 0, TABLES: 0}), NOW + 6 * SECOND)
     turns = log.feed.process(NOW + 6 * SECOND)
     next(turns)
-    assert log.told == (3, 1, True)
+    assert log.fresh == (3, 1, True)
     list(log.feed.hub.fan_out())
     next(turns)
-    assert log.told == (3, 0, True)
+    assert log.fresh == (3, 0, True)
     list(log.feed.hub.fan_out())
     assert list(turns) == []
-    assert log.told == (6, 0, True)
+    assert log.fresh == (6, 0, True)
 
 
 class Silent:
@@ -237,6 +237,6 @@ class Silent:
 
 def test_a_topic_that_is_gone_is_not_waited_for(log):
     log.look(3, tables=2)
-    assert log.told == (0, 2, True)
+    assert log.fresh == (0, 2, True)
     log.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}), 6)
-    assert log.told == (6, 0, True)
+    assert log.fresh == (6, 0, True)

@@ -172,18 +172,18 @@ def test_messages_of_lost_records_are_forgotten_so_that_a_retry_counts():
 
 @given(st.lists(RECORDS, max_size=40))
 def test_marks_never_go_back_and_every_message_is_published_once(records):
-    chats, marks, told = Chats(), {"guest": -1, "restaurant": -1}, []
+    chats, marks, counted = Chats(), {"guest": -1, "restaurant": -1}, []
     for offset, record in enumerate(records):
         change = chats.apply(record, 0, offset, NOW + offset)
         if change is not None and isinstance(record, Said):
-            told.append(record.id)
+            counted.append(record.id)
         conversation = chats.get(HERE)
         if conversation is not None:
             for side, mark in marks.items():
                 assert conversation.marks.of(side) >= mark
                 marks[side] = conversation.marks.of(side)
-    assert len(told) == len(set(told))
-    assert set(told) == {record.id for record in records if isinstance(record, Said)}
+    assert len(counted) == len(set(counted))
+    assert set(counted) == {record.id for record in records if isinstance(record, Said)}
     assert chats.bytes == sum(each.bytes for each in chats._conversations.values())
 
 

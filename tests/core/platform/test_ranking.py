@@ -7,9 +7,9 @@ PLACES = st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(0, 99))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.none() | PLACES)), st.integers(1, 6))
-def test_the_latest_are_last(told, count):
+def test_the_latest_are_last(records, count):
     ranking, known = Ranking(), {}
-    for id, at in told:
+    for id, at in records:
         ranking.put(id, at)
         known[id] = at
     order = sorted((at, id) for id, at in known.items() if at is not None)

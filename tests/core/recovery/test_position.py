@@ -389,7 +389,7 @@ def test_position_is_the_same_reached_by_steps_or_at_once(steps):
             ids[topic] = f"another of {topic}"
             stepped.replaced(topic, ids[topic])
         elif step == "ask":
-            told(stepped)
+            state_of(stepped)
         elif step == "epoch":
             # Alike numbers are those of Kafka, and others.
             stepped.epochs_begin([(partition, offset, offset % 5 << (offset % 2 * 40))])
@@ -399,10 +399,10 @@ def test_position_is_the_same_reached_by_steps_or_at_once(steps):
             stepped.advance(partition, offset)
     beginner = Cursor()
     beginner.begin(stepped.places())
-    assert told(stepped) == told(beginner)
+    assert state_of(stepped) == state_of(beginner)
 
 
-def told(made):
+def state_of(made):
     return {name: made.position(name, kind) for name, kind in KINDS.items()}
 
 

@@ -21,22 +21,22 @@ def publish(made, size=1, channel="a"):
     made.add(channel, P, made.serial, 0, made.serial.to_bytes() * size)
 
 
-def told(frames):
+def numbers(frames):
     return [frame[0] for frame in frames]
 
 
 def test_pages_are_bounded_and_the_last_one_says_so():
     replay = Replay(ReplayRange(window(*[BIG] * 5), "a", {P: 1}))
     assert replay.count == 4
-    assert told(replay.page()) == [1, 2]
+    assert numbers(replay.page()) == [1, 2]
     assert not replay.done
-    assert told(replay.page()) == [3, 4]
+    assert numbers(replay.page()) == [3, 4]
     assert replay.done
 
 
 def test_one_that_is_larger_than_a_page_comes_alone():
     replay = Replay(ReplayRange(window(1, 3 * PAGE_BYTES, 1), "a", {}))
-    assert [told(replay.page()) for _ in range(3)] == [[0], [1], [2]]
+    assert [numbers(replay.page()) for _ in range(3)] == [[0], [1], [2]]
 
 
 def test_one_that_is_large_is_handed_over_as_it_is():
@@ -52,7 +52,7 @@ def test_what_is_published_between_two_pages_comes_in_its_turn():
     replay.page()
     publish(made)
     publish(made, channel="b")
-    assert told(replay.page()) == [2, 3]
+    assert numbers(replay.page()) == [2, 3]
     assert replay.done
 
 
@@ -60,7 +60,7 @@ def test_stretches_follow_one_another():
     past, present = window(BIG, BIG, 1, 1, 1), window(1, 1, 1, 1, 1, 1)
     replay = Replay(ReplayRange(past, "a", {P: 1}, {P: 3}), ReplayRange(present, "a", {P: 3}))
     assert replay.count == 5
-    assert told(replay.page()) == [1, 2, 3, 4, 5]
+    assert numbers(replay.page()) == [1, 2, 3, 4, 5]
     assert replay.done
 
 
@@ -69,7 +69,7 @@ def test_replay_raises_when_unsent_publications_leave_the_window():
     replay = Replay(ReplayRange(made, "a", {}))
     replay.page()
     publish(made, 2 * BIG)
-    assert [told(replay.page()), told(replay.page())] == [[2], [3]]
+    assert [numbers(replay.page()), numbers(replay.page())] == [[2], [3]]
     replay = Replay(ReplayRange(made, "a", {}))
     publish(made, BIG)
     with pytest.raises(PositionEvicted):
@@ -84,7 +84,7 @@ def test_what_has_left_the_window_on_other_channels_was_not_missed():
     replay = Replay(ReplayRange(made, "a", {}))
     publish(made, 4 * BIG, "b")
     assert made.evicted == 1
-    assert told(replay.page()) == [1, 2]
+    assert numbers(replay.page()) == [1, 2]
 
 
 def test_replay_keeps_up_with_new_publications():
@@ -96,8 +96,8 @@ def test_replay_keeps_up_with_new_publications():
     assert present.evicted > 0
     for _ in range(6):
         publish(present)
-    assert told(replay.page()) == [4, 5]
-    assert told(replay.page()) == [6, 7]
+    assert numbers(replay.page()) == [4, 5]
+    assert numbers(replay.page()) == [6, 7]
     assert replay.done
 
 
@@ -113,5 +113,5 @@ def test_of_the_states_of_one_thing_only_the_newest():
     made = a_window(seconds=60)
     for offset, table in enumerate(["t1", "t2", "t1", None, "t1"]):
         made.add("a", P, offset, 0, bytes([offset]), table)
-    assert told(Replay(ReplayRange(made, "a", {}), conflates=True).page()) == [1, 3, 4]
-    assert told(Replay(ReplayRange(made, "a", {}, sent=3), conflates=True).page()) == [3, 4]
+    assert numbers(Replay(ReplayRange(made, "a", {}), conflates=True).page()) == [1, 3, 4]
+    assert numbers(Replay(ReplayRange(made, "a", {}, sent=3), conflates=True).page()) == [3, 4]

@@ -498,11 +498,11 @@ def test_replicas_that_read_at_any_pace_deliver_every_message_once_in_one_order(
         if data.draw(st.booleans()):
             data.draw(st.sampled_from(place.replicas)).read(data.draw(st.integers(1, 3)))
     place.settle()
-    told = [
+    shown = [
         [each["data"]["messageId"] for each in said(watcher) if each["type"] == "chat.message"] for watcher in watchers
     ]
-    assert told[0] == told[1]
-    assert sorted(told[0]) == sorted(sent)
+    assert shown[0] == shown[1]
+    assert sorted(shown[0]) == sorted(sent)
     for replica in place.replicas:
         for session in replica.sessions:
             if session not in watchers and session not in (place.guest, place.owner):

@@ -49,7 +49,7 @@ def restaurant():
     return restaurant
 
 
-def told(messages):
+def in_short(messages):
     """Return the events among messages, in short."""
     return [
         (message["type"], message["data"].get("tableId"), message["data"].get("status"))
@@ -90,9 +90,9 @@ def test_backlogged_client_gets_the_newest_tables_and_is_live_again(restaurant):
         restaurant.table("t2", status)
     restaurant.table("t1", "dirty")
     assert session.send_queue.said() == [], "nothing is queued"
-    assert told(catches_up(session)) == [("table.updated", "t2", "blocked"), ("table.updated", "t1", "dirty")]
+    assert in_short(catches_up(session)) == [("table.updated", "t2", "blocked"), ("table.updated", "t1", "dirty")]
     restaurant.table("t2", "free")
-    assert told(session.send_queue.said()) == [("table.updated", "t2", "free")]
+    assert in_short(session.send_queue.said()) == [("table.updated", "t2", "free")]
 
 
 def test_who_keeps_up_gets_everything(restaurant):
@@ -100,7 +100,7 @@ def test_who_keeps_up_gets_everything(restaurant):
     ask(session, channel=CHANNEL)
     for status in ("occupied", "free"):
         restaurant.table("t1", status)
-    assert told(session.send_queue.said()) == [("table.updated", "t1", "occupied"), ("table.updated", "t1", "free")]
+    assert in_short(session.send_queue.said()) == [("table.updated", "t1", "occupied"), ("table.updated", "t1", "free")]
 
 
 def test_nothing_is_conflated_without_the_setting(restaurant):
@@ -109,7 +109,7 @@ def test_nothing_is_conflated_without_the_setting(restaurant):
     falls_behind(session)
     for status in ("occupied", "free"):
         restaurant.table("t1", status)
-    assert len(told(session.send_queue.said())) == 2, "it is the send queue that queues"
+    assert len(in_short(session.send_queue.said())) == 2, "it is the send queue that queues"
 
 
 def test_other_channels_are_not_conflated(restaurant):
@@ -133,7 +133,7 @@ def test_what_is_no_mere_state_comes_in_its_order(restaurant):
     restaurant.says("table.deleted", "t1")
     restaurant.table("t1", "free", "created")
     restaurant.says("restaurant.deleted", "r1")
-    assert told(catches_up(session)) == [
+    assert in_short(catches_up(session)) == [
         ("table.updated", "t1", "occupied"),
         ("table.created", "t3", "free"),
         ("section.updated", None, None),
@@ -153,9 +153,9 @@ def test_event_being_written_when_the_backlog_begins_is_sent_once(restaurant):
     session.send_queue.offer = offer
     restaurant.hears(("table.updated", "t1", {"status": "b"}), ("table.updated", "t1", {"status": "c"}))
     restaurant.table("t2", "b")
-    assert told(session.send_queue.said()) == [("table.updated", "t1", "a"), ("table.updated", "t2", "a")]
-    assert told(catches_up(session)) == [("table.updated", "t1", "c"), ("table.updated", "t2", "b")]
-    assert len(told(other.send_queue.said())) == 5
+    assert in_short(session.send_queue.said()) == [("table.updated", "t1", "a"), ("table.updated", "t2", "a")]
+    assert in_short(catches_up(session)) == [("table.updated", "t1", "c"), ("table.updated", "t2", "b")]
+    assert len(in_short(other.send_queue.said())) == 5
 
 
 def test_catching_up_while_others_are_still_being_written_to(restaurant):
@@ -169,7 +169,7 @@ def test_catching_up_while_others_are_still_being_written_to(restaurant):
     quiet.publish = hub.publish
     restaurant.table("t1", "b")
     steps = hub.fan_out()
-    assert told(catches_up(session)) == [("table.updated", "t1", "b")]
+    assert in_short(catches_up(session)) == [("table.updated", "t1", "b")]
     list(steps)
     assert session.send_queue.said() == []
 
@@ -186,7 +186,7 @@ def test_conflated_replay_that_breaks_off_misses_nothing(restaurant):
     restaurant.table("t2", "free")
     answer, *missed = ask(restaurant.client(), channel=CHANNEL, position=first["position"])
     assert answer["recovered"] is True, answer
-    assert told(missed) == [("table.updated", "t2", "blocked"), ("table.updated", "t2", "free")]
+    assert in_short(missed) == [("table.updated", "t2", "blocked"), ("table.updated", "t2", "free")]
 
 
 def test_client_that_leaves_while_conflated_receives_nothing_more(restaurant):
@@ -198,7 +198,7 @@ def test_client_that_leaves_while_conflated_receives_nothing_more(restaurant):
     assert catches_up(session) == []
     ask(session, channel=CHANNEL)
     restaurant.table("t1", "free")
-    assert told(session.send_queue.said()) == [("table.updated", "t1", "free")]
+    assert in_short(session.send_queue.said()) == [("table.updated", "t1", "free")]
     session.leave()
     assert (restaurant.feed.hub.channels, restaurant.feed.hub.subscriptions) == (0, 0)
 
@@ -234,9 +234,9 @@ def test_evicted_client_gets_the_snapshot_and_the_reason():
     )
     assert [table["status"] for table in snapshot["data"]["tables"]] == ["status-19"]
     restaurant.table("t1", "free")
-    assert told(session.send_queue.said()) == [("table.updated", "t1", "free")]
+    assert in_short(session.send_queue.said()) == [("table.updated", "t1", "free")]
     answer, *missed = ask(restaurant.client(), channel=CHANNEL, position=snapshot["position"])
-    assert (answer["recovered"], told(missed)) == (True, [("table.updated", "t1", "free")])
+    assert (answer["recovered"], in_short(missed)) == (True, [("table.updated", "t1", "free")])
 
 
 def test_a_resume_that_is_overtaken_goes_on_from_the_state_too():
@@ -275,11 +275,11 @@ def test_long_conflated_replay_comes_in_pages():
         restaurant.table(f"t{number}", "x" * (PAGE_BYTES // 10))
         restaurant.table("t0", f"{number}")
     falls_behind_with_every_write(session)
-    pages = [told(catches_up(session))]
+    pages = [in_short(catches_up(session))]
     while pages[-1]:
         if len(pages) == 1:
             restaurant.table("t0", "after the first page")
-        pages.append(told(catches_up(session)))
+        pages.append(in_short(catches_up(session)))
     assert len(pages) > 3
     received = [event for page in pages for event in page]
     assert [table for _, table, _ in received] == [*(f"t{number}" for number in range(1, 30)), "t0"]

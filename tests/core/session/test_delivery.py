@@ -28,20 +28,20 @@ def test_long_replay_to_a_fast_client_yields_to_others():
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
     for number in range(10):
         world.review(number, size=PAGE_BYTES)
-    session, told, turns = world.client(), [], 0
-    told += reviews(ask(session, channel=CHANNEL, position=start))
-    assert len(told) == SENT_AT_ONCE
+    session, received, turns = world.client(), [], 0
+    received += reviews(ask(session, channel=CHANNEL, position=start))
+    assert len(received) == SENT_AT_ONCE
     while session.send_queue.deferred:
         world.review(10 + turns)
         assert session.send_queue.said() == []
         session.send_queue.backlogged = session.send_queue.deferred = False
         session.resume()
-        told += reviews(session.send_queue.said())
+        received += reviews(session.send_queue.said())
         turns += 1
-        assert len(told) <= (turns + 1) * SENT_AT_ONCE + turns
+        assert len(received) <= (turns + 1) * SENT_AT_ONCE + turns
     world.review(10 + turns)
     assert turns > 1
-    assert told + reviews(session.send_queue.said()) == [f"v{number}" for number in range(11 + turns)]
+    assert received + reviews(session.send_queue.said()) == [f"v{number}" for number in range(11 + turns)]
 
 
 def test_many_snapshots_due_at_once_are_sent_in_turns():

@@ -535,25 +535,25 @@ def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
 
 def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     world = World(max_bytes=PAGE_BYTES)
-    live, elsewhere, told, behind = (world.client() for _ in range(4))
+    live, elsewhere, served, behind = (world.client() for _ in range(4))
     start = ask(live, channel=CHANNEL)[0]["position"]
     ask(elsewhere, channel="global:announcements")
     world.review(1, size=PAGE_BYTES // 2)
-    behind.send_queue.backlogged = told.send_queue.backlogged = True
-    for session in (told, behind):
+    behind.send_queue.backlogged = served.send_queue.backlogged = True
+    for session in (served, behind):
         ask(session, channel=CHANNEL, position=start)
     ask(behind, channel=CHANNEL, snapshot=True)
     live.send_queue.said()
-    for session in (live, elsewhere, told, behind):
+    for session in (live, elsewhere, served, behind):
         session.resync(REVIEWS.topic, Unrecoverable.EXPIRED)
         assert session.send_queue.said() == []
-    told.send_queue.backlogged = behind.send_queue.backlogged = False
+    served.send_queue.backlogged = behind.send_queue.backlogged = False
     behind.resume()
     assert [message["type"] for message in behind.send_queue.said()] == ["subscribed", "snapshot"], (
         "it had not begun yet"
     )
     world.review(2)
-    for session in (live, told):
+    for session in (live, served):
         state = world.feed.snapshot(session.delivery.to_render)
         list(state.write())
         session.delivery.on_rendered(state)
@@ -563,7 +563,7 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     assert world.feed.tally.resumes[RESTARTED, Unrecoverable.EXPIRED] == 2
     assert elsewhere.delivery.to_render is None
     world.review(3)
-    assert [reviews(session.send_queue.said()) for session in (live, told, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
+    assert [reviews(session.send_queue.said()) for session in (live, served, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
 
 
 def far_ahead(feed, name, partitions=1000):

@@ -82,10 +82,10 @@ rows = st.fixed_dictionaries(
 def test_whatever_the_api_says_is_decoded_or_passed_by(row):
     parents = parents_in(row)
     if parents:
-        told = events_of(row)
-        assert {f"{one.entity}:{one.id}" for one in told} == parents
+        decoded = events_of(row)
+        assert {f"{one.entity}:{one.id}" for one in decoded} == parents
         projections = Projections()
-        for new, one in zip(records_of(row, TIME), told, strict=True):
+        for new, one in zip(records_of(row, TIME), decoded, strict=True):
             assert b"CANARY" not in new.value
             for message in process(one, projections).messages:
                 check(Record(new.topic, 0, 0, 0, None, new.value), message)
@@ -128,7 +128,7 @@ def test_what_stood_in_it_already_is_published_and_records_know_better(platform)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "decoded",
     [
         [("section.created", "s", {"restaurantId": "R", "name": "y"}), ("table.created", "t", {"sectionId": "s"})],
         [("section.deleted", "s", {"restaurantId": "R"})],
@@ -137,8 +137,8 @@ def test_what_stood_in_it_already_is_published_and_records_know_better(platform)
     ],
     ids=["known", "deleted", "found before", "restaurant deleted"],
 )
-def test_what_records_have_spoken_of_is_not_backfilled(platform, told):
-    for kind, id, data in told:
+def test_what_records_have_spoken_of_is_not_backfilled(platform, decoded):
+    for kind, id, data in decoded:
         platform.says(kind, id, **data)
     before = told_rows(platform)
     assert platform.says("section.found", "s", restaurantId="R", name="x", tables=[{"id": "t"}]) == {}
@@ -242,7 +242,7 @@ class Stream:
         for _ in self.feed.process(now):
             pass
 
-    def told(self):
+    def decoded(self):
         messages = [orjson.loads(payload_of(one.frame)) for _, one in self.feed.window._order]
         return [(message["type"], message["channel"]) for message in messages]
 
@@ -250,10 +250,10 @@ class Stream:
 def test_who_waits_for_a_section_is_released_by_it():
     stream = Stream(embedded=False)
     stream.hear("table.updated", "t", sectionId="s", number=5)
-    assert (set(stream.wanted), stream.told()) == ({"section:s"}, [])
+    assert (set(stream.wanted), stream.decoded()) == ({"section:s"}, [])
     assert stream.feed.is_missing("section:s")
     stream.hear("section.found", "s", after=200, restaurantId="R", tables=[{"id": "t2"}])
-    assert stream.told() == [("section.created", PLAN), ("table.updated", PLAN)]
+    assert stream.decoded() == [("section.created", PLAN), ("table.updated", PLAN)]
     assert not stream.feed.is_missing("section:s")
 
 
@@ -262,14 +262,14 @@ def test_who_could_not_wait_is_published_with_it(embedded):
     stream = Stream(embedded=embedded)
     stream.hear("table.updated", "t", sectionId="s", number=5)
     stream.take(NOW + 2000)
-    assert (set(stream.wanted), stream.told()) == ({"section:s"}, [])
+    assert (set(stream.wanted), stream.decoded()) == ({"section:s"}, [])
     stream.hear("section.found", "s", after=3000, restaurantId="R", tables=[{"id": "t2"}])
-    assert stream.told() == [("section.created", PLAN)]
+    assert stream.decoded() == [("section.created", PLAN)]
     snapshot = stream.feed.snapshot(parse_channel(PLAN))
     assert [table["tableId"] for table in written(snapshot)["tables"]] == ["t", "t2"]
     assert not snapshot.complete, "no record has told of the restaurant"
     stream.hear("section.found", "s", after=3001, restaurantId="R", tables=[{"id": "t2"}])
-    assert len(stream.told()) == 1, "other instances may have asked, too"
+    assert len(stream.decoded()) == 1, "other instances may have asked, too"
 
 
 def test_those_without_a_parent_that_can_be_named_want_none():

@@ -32,8 +32,8 @@ def test_an_image_that_came_before_what_it_is_of_comes_with_it(platform, kind, i
     assert platform.says("image.created", "early", entityId=id) == {}
     assert (platform.outcome.reason, platform.outcome.awaits) == (Disposition.UNPLACED, ("part:new",))
     entity = kind.partition(".")[0]
-    told = {f"{entity}Id": id, "images": [{"imageId": "early", "entityId": id}]}
-    assert info(platform.says(kind, id, **data)) == {INFO: (f"{entity}.created", told)}
+    shown = {f"{entity}Id": id, "images": [{"imageId": "early", "entityId": id}]}
+    assert info(platform.says(kind, id, **data)) == {INFO: (f"{entity}.created", shown)}
     assert info(platform.says(kind, id, name="x")) == {}
 
 
@@ -60,11 +60,11 @@ def test_an_image_of_a_restaurant_that_comes_later(platform):
 
 
 @pytest.mark.parametrize(
-    ("kind", "id", "told"),
+    ("kind", "id", "shown"),
     [("table.deleted", "t", {"tableId": "t"}), ("section.deleted", "s", {"sectionId": "s"})],
 )
-def test_an_image_goes_with_what_it_is_of(platform, image, kind, id, told):
-    assert info(platform.says(kind, id)) == {INFO: (kind, told | {"imageIds": ["i"]})}
+def test_an_image_goes_with_what_it_is_of(platform, image, kind, id, shown):
+    assert info(platform.says(kind, id)) == {INFO: (kind, shown | {"imageIds": ["i"]})}
     assert info(platform.says("image.updated", "i", url="v")) == {}
 
 

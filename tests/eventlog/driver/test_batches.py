@@ -94,32 +94,32 @@ def memory(act):
 
 
 def test_a_record_that_is_far_too_large_is_not_unpacked(bomb):
-    told, records = [], unpack(DefaultRecordBatch(bomb), *AT)
+    taken, records = [], unpack(DefaultRecordBatch(bomb), *AT)
 
     def read():
         with pytest.raises(TooLargeError, match=str(HUGE)[:3]):
-            told.extend(records)
+            taken.extend(records)
 
     _, most = memory(read)
-    assert [record.value for record in told] == [b"before"]
+    assert [record.value for record in taken] == [b"before"]
     assert most < 4 * 1024 * 1024
 
 
 def test_a_record_that_is_too_large_is_unpacked_but_not_kept(bomb):
     sizes = Sizes(SIZES.record, 2 * HUGE)
-    told, most = memory(lambda: list(unpack(DefaultRecordBatch(bomb), *AT, sizes)))
-    assert [record.value for record in told] == [b"before", told[1].value, b"after"]
-    assert isinstance(told[1].value, TooLarge)
+    taken, most = memory(lambda: list(unpack(DefaultRecordBatch(bomb), *AT, sizes)))
+    assert [record.value for record in taken] == [b"before", taken[1].value, b"after"]
+    assert isinstance(taken[1].value, TooLarge)
     assert most < 8 * 1024 * 1024
 
 
 @pytest.mark.parametrize("compression", [1, 2, 3, 4])
 def test_a_batch_that_is_too_large_is_read_up_to_there(compression):
     batch = DefaultRecordBatch(batch_of([(1, None, bytes(1000), [])] * 100, compression))
-    told = []
+    taken = []
     with pytest.raises(TooLargeError, match="50000"):
-        told.extend(unpack(batch, *AT, Sizes(5000, 50_000), 1024))
-    assert 45 <= len(told) <= 50
+        taken.extend(unpack(batch, *AT, Sizes(5000, 50_000), 1024))
+    assert 45 <= len(taken) <= 50
 
 
 def test_a_block_of_snappy_that_is_too_large_is_not_even_begun():
@@ -202,10 +202,10 @@ def test_what_is_packed_and_cut_short_is_no_end(compression):
 def test_of_a_batch_that_is_cut_short_nothing_is_invented(rows, data):
     whole = batch_of([row[1:] for row in rows])
     cut = whole[: data.draw(st.integers(DefaultRecordBatch.HEADER_STRUCT.size, len(whole) - 1))]
-    told, records = [], unpack(DefaultRecordBatch(cut), *AT)
+    taken, records = [], unpack(DefaultRecordBatch(cut), *AT)
     with pytest.raises(CorruptRecordError):
-        told.extend(records)
-    assert told == list(unpack(DefaultRecordBatch(whole), *AT))[: len(told)]
+        taken.extend(records)
+    assert taken == list(unpack(DefaultRecordBatch(whole), *AT))[: len(taken)]
 
 
 @given(ROWS, st.data())

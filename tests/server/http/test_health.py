@@ -41,8 +41,8 @@ async def test_an_instance_that_is_not_ready_lives_and_says_why(service, state, 
     assert (health.status, ready.status) == (200, 503)
     assert (health.json["status"], health.json["live"], health.json["ready"]) == ("not_ready", True, False)
     assert len(health.json["reasons"]) == len(reasons)
-    for told, reason in zip(health.json["reasons"], reasons, strict=True):
-        assert told.startswith(reason.removesuffix("…"))
+    for answered, reason in zip(health.json["reasons"], reasons, strict=True):
+        assert answered.startswith(reason.removesuffix("…"))
 
 
 async def test_since_when_the_log_does_not_answer_and_clients_are_still_served(service):

@@ -60,6 +60,6 @@ async def test_request_that_breaks_off_has_no_status_and_its_refusal_is_logged(s
     head = request("POST", "/publish", ("Authorization", f"Bearer {TOKEN}"), ("Transfer-Encoding", "chunked"))
     assert (await ask(service.app, head + b"this is no chunk\r\n", method="POST")).status == 400
     assert service.metrics.requests == {("/publish", "POST", "none"): 1}
-    told = {event["event"]: event for event in logged()}
-    assert told["request refused"].items() >= {"code": "bad_request", "status": 400, "level": "info"}.items()
-    assert told["request answered"]["status"] == "none"
+    lines = {event["event"]: event for event in logged()}
+    assert lines["request refused"].items() >= {"code": "bad_request", "status": 400, "level": "info"}.items()
+    assert lines["request answered"]["status"] == "none"

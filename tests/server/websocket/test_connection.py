@@ -337,8 +337,8 @@ async def test_how_a_connection_ended_is_logged_and_as_debug_when_the_client_wis
         await world.until_nobody_is_left()
         assert world.metrics.closes == {("1011", "client"): 1, ("4029", "service"): 1, ("1006", "nobody"): 1}
     ends = {event["by"]: event for event in logged() if event["event"] == "connection closed"}
-    told = [(ends[by]["level"], ends[by]["code"], ends[by]["reason"]) for by in ("client", "service", "nobody")]
-    assert told == [("debug", 1011, "internal_error"), ("info", 4029, "rate_limited"), ("info", 1006, "abnormal")]
+    lines = [(ends[by]["level"], ends[by]["code"], ends[by]["reason"]) for by in ("client", "service", "nobody")]
+    assert lines == [("debug", 1011, "internal_error"), ("info", 4029, "rate_limited"), ("info", 1006, "abnormal")]
     for end in ends.values():
         assert 0 <= end["seconds"] < PATIENCE
 

@@ -13,16 +13,16 @@ class Owner:
     """Whoever the send queue works for: keeps what it is told."""
 
     def __init__(self):
-        self.told = []
+        self.events = []
 
     def on_overflow(self):
-        self.told.append("overflowed")
+        self.events.append("overflowed")
 
     def on_drained(self):
-        self.told.append("drained")
+        self.events.append("drained")
 
     def on_error(self, fault):
-        self.told.append(fault)
+        self.events.append(fault)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ async def test_a_client_that_keeps_up_is_written_to_at_once(wire, nursery):
     send_queue.offer(b"two", 1)
     assert not send_queue.backlogged
     assert await theirs.recv(100) == b"onetwo"
-    assert owner.told == []
+    assert owner.events == []
 
 
 async def test_what_the_kernel_does_not_take_follows_in_order(wire, nursery):
@@ -75,7 +75,7 @@ async def test_what_the_kernel_does_not_take_follows_in_order(wire, nursery):
     assert data[:size] == b"x" * size
     assert data[size:] == b"".join(b"%03d" % number for number in range(100))
     await trio.testing.wait_all_tasks_blocked()
-    assert (send_queue.backlogged, send_queue.waiting_bytes, owner.told) == (False, 0, ["drained"])
+    assert (send_queue.backlogged, send_queue.waiting_bytes, owner.events) == (False, 0, ["drained"])
     send_queue.offer(b"direct", 1)
     assert await read(theirs, 6) == b"direct"
 
@@ -88,7 +88,7 @@ async def test_overflow_is_reported_once_and_nothing_more_is_queued(wire, bounds
     fill(send_queue)
     for _ in range(20):
         send_queue.offer(b"y" * 1000, 1)
-    assert owner.told == ["overflowed"]
+    assert owner.events == ["overflowed"]
     assert send_queue.waiting_bytes <= 5000 + 1000
 
 
@@ -98,10 +98,10 @@ async def test_write_under_way_does_not_count_for_the_bounds(wire, nursery):
     send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
     send_queue.offer(b"x" * 1_000_000, 1)
     send_queue.offer(b"y" * 1000, 1)
-    assert owner.told == []
+    assert owner.events == []
     assert await read(theirs, 1_001_000) == b"x" * 1_000_000 + b"y" * 1000
     await trio.testing.wait_all_tasks_blocked()
-    assert owner.told == ["drained"]
+    assert owner.events == ["drained"]
 
 
 async def test_one_write_may_hold_many_messages_and_all_of_them_count(wire, nursery):
@@ -110,9 +110,9 @@ async def test_one_write_may_hold_many_messages_and_all_of_them_count(wire, nurs
     send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1_000_000)
     fill(send_queue)
     send_queue.offer(b"y" * 8, 8)
-    assert owner.told == []
+    assert owner.events == []
     send_queue.offer(b"y" * 3, 3)
-    assert owner.told == ["overflowed"]
+    assert owner.events == ["overflowed"]
 
 
 async def test_during_a_pause_the_others_run_and_what_comes_follows_in_order(wire, nursery):
@@ -122,10 +122,10 @@ async def test_during_a_pause_the_others_run_and_what_comes_follows_in_order(wir
     send_queue.offer(b"one", 1)
     send_queue.defer()
     send_queue.offer(b"two", 1)
-    assert (send_queue.backlogged, owner.told) == (True, [])
+    assert (send_queue.backlogged, owner.events) == (True, [])
     assert await theirs.recv(100) == b"one"
     await trio.testing.wait_all_tasks_blocked()
-    assert (send_queue.backlogged, owner.told) == (False, ["drained"])
+    assert (send_queue.backlogged, owner.events) == (False, ["drained"])
     assert await theirs.recv(100) == b"two"
 
 
@@ -137,7 +137,7 @@ async def test_a_pause_in_the_middle_of_a_write_changes_nothing(wire, nursery):
     send_queue.defer()
     await read(theirs, size)
     await trio.testing.wait_all_tasks_blocked()
-    assert owner.told == ["drained"]
+    assert owner.events == ["drained"]
 
 
 async def test_a_fault_on_the_way_is_the_owners_and_nobody_elses(wire, nursery):
@@ -151,7 +151,7 @@ async def test_a_fault_on_the_way_is_the_owners_and_nobody_elses(wire, nursery):
     send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=1000)
     send_queue.defer()
     await trio.testing.wait_all_tasks_blocked()
-    assert owner.told == [fault]
+    assert owner.events == [fault]
     send_queue.offer(b"never", 1)
     send_queue.send_close(b"bye")
     assert await theirs.recv(100) == b"bye"
@@ -177,7 +177,7 @@ async def test_the_bounds_are_free_again_when_the_client_has_read(wire, nursery)
         send_queue.offer(b"y" * 9, 9)
         await read(theirs, size + 9)
         await trio.testing.wait_all_tasks_blocked()
-    assert "overflowed" not in owner.told
+    assert "overflowed" not in owner.events
 
 
 async def test_close_frame_is_written_after_all_that_waits(wire, nursery):
@@ -236,7 +236,7 @@ async def test_after_an_overflow_there_is_still_a_last_word(wire, nursery):
     size = fill(send_queue)
     for _ in range(5):
         send_queue.offer(b"never", 1)
-    assert owner.told == ["overflowed"]
+    assert owner.events == ["overflowed"]
     send_queue.send_close(b"bye")
     assert await read(theirs, size + 18) == b"x" * size + b"never" * 3 + b"bye"
 
@@ -303,7 +303,7 @@ async def test_large_message_is_written_by_frames_before_later_messages(wire, nu
     expected = b"".join(b"%02d" % number * 2000 for number in range(100)) + b"after"
     assert await read(theirs, len(expected)) == expected
     await trio.testing.wait_all_tasks_blocked()
-    assert (send_queue.backlogged, send_queue.waiting_bytes, owner.told) == (False, 0, ["drained"])
+    assert (send_queue.backlogged, send_queue.waiting_bytes, owner.events) == (False, 0, ["drained"])
 
 
 async def test_pings_and_pongs_come_between_the_frames_of_a_large_message(wire, nursery):
@@ -330,7 +330,7 @@ async def test_pings_during_a_large_message_are_bounded(wire, nursery):
     await trio.testing.wait_all_tasks_blocked()
     for _ in range(501):
         send_queue.offer(PING, 1)
-    assert owner.told == ["overflowed"]
+    assert owner.events == ["overflowed"]
 
 
 async def test_a_large_message_that_is_revoked_ends_with_the_last_word(wire, nursery):
@@ -346,7 +346,7 @@ async def test_a_large_message_that_is_revoked_ends_with_the_last_word(wire, nur
     send_queue.offer(b"never", 1)
     assert await read(theirs, 50_000) == b"1" * 50_000
     await trio.testing.wait_all_tasks_blocked()
-    assert owner.told == ["overflowed"]
+    assert owner.events == ["overflowed"]
     send_queue.offer(b"never", 1)
     send_queue.send_close(b"bye")
     assert await read(theirs, 3) == b"bye"
