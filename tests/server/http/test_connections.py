@@ -160,4 +160,6 @@ async def test_many_connections_are_looked_at_in_steps(monkeypatch):
         nursery.cancel_scope.cancel()
     assert [one.session.id for one in found][:2] == ["abc-0", "abc-1"]
     assert (looked, len(found)) == (20_000, 51)
-    assert max(after - before for before, after in pairwise(steps)) <= connections.LOOKED_AT
+    assert (
+        max(after - before for before, after in pairwise(steps)) <= 2 * connections.LOOKED_AT
+    )  # as the tasks take turns
