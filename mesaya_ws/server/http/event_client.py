@@ -46,7 +46,8 @@ class EventClient:
     """One client of `GET /events`: of a stream, or of a page that it asks for.
 
     `most_messages` and `most_bytes` bound what waits for it. A stream that exceeds them is closed with `slow`, a page
-    `ends_when_full`. `address` is where the client is, as the log says it.
+    `ends_when_full`. `address` is where the client is, as the log says it, and
+    `opened_at` when it came, by Trio's clock.
     """
 
     transport = "events"
@@ -63,9 +64,10 @@ class EventClient:
         write_timeout: float,
         ends_when_full: bool = False,
         address: str | None = None,
+        opened_at: float = 0.0,
     ) -> None:
         self.address = address
-        self.opened_at = trio.current_time()
+        self.opened_at = opened_at
         self._channels = channels
         self._wants_snapshot = snapshot
         self._places = Places(channels, since, snapshot=snapshot)

@@ -11,6 +11,7 @@ from random import randint
 from typing import TYPE_CHECKING
 
 import orjson
+import trio
 from attrs import field, frozen
 from starlette.requests import Request
 from starlette.responses import Response
@@ -130,6 +131,7 @@ class EventServer:
             write_timeout=settings.ping_timeout,
             ends_when_full=ends_when_full,
             address=bound_in_context("address"),
+            opened_at=trio.current_time(),
         )
         self.registry.add(client)
         self.metrics.event_clients_open += 1
