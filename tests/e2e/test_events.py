@@ -2,9 +2,7 @@
 
 import json
 import random
-import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -14,7 +12,8 @@ import pytest
 
 from tests.e2e.client import connected
 from tests.e2e.event_reader import path_of, reading
-from tests.support.gateway import running, until
+from tests.e2e.nginx import free_port, running_nginx
+from tests.support.gateway import running
 
 TOKEN = "a token of the tests"
 NEWS, LISTS = "global:announcements", "global:restaurants"
@@ -209,59 +208,16 @@ def test_every_event_comes_once_and_in_order_whatever_is_cut(tmp_path):
         assert False not in collector.answers
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-NGINX = """
-daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off; gzip on; gzip_types *; gzip_proxied any;
-    client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
-    uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-    server {{
-        listen 127.0.0.1:{plain};
-        listen 127.0.0.1:{tls} ssl http2;
-        ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
-        location / {{ proxy_pass http://127.0.0.1:{gateway}; }}
-    }}
-}}
-"""
-
-
 @pytest.fixture
 def nginx(gateway, tmp_path):
-    """Run Debian's nginx with its default settings in front of the gateway; yield its plain port and that of HTTP/2."""
-    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    if program is None or shutil.which("curl") is None or shutil.which("openssl") is None:
-        pytest.skip("there is no nginx, curl or openssl here")
-    plain, tls = free_port(), free_port()
-    certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    certificate += ["-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem", "-subj", "/CN=localhost"]
-    subprocess.run(certificate, check=True, capture_output=True)
-    config = tmp_path / "nginx.conf"
-    config.write_text(NGINX.format(folder=tmp_path, plain=plain, tls=tls, gateway=gateway.port))
-    process = subprocess.Popen([program, "-c", str(config), "-e", str(tmp_path / "error.log")])
-    try:
-        until(lambda: listens(plain), PATIENCE, "nginx listens")
-        yield plain, tls
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def listens(port):
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+    """Run nginx in front of the gateway."""
+    with running_nginx(tmp_path, gateway.port) as nginx:
+        yield nginx
 
 
 @pytest.mark.parametrize("is_http2", [False, True])
 def test_events_pass_nginx_one_by_one(gateway, nginx, is_http2):
-    plain, tls = nginx
-    url = f"https://127.0.0.1:{tls}" if is_http2 else f"http://127.0.0.1:{plain}"
+    url = f"https://127.0.0.1:{nginx.tls}" if is_http2 else f"http://127.0.0.1:{nginx.plain}"
     options = ["--http2", "--insecure"] if is_http2 else []
     command = ["curl", "--silent", "--no-buffer", "--compressed", "--include", *options, url + path_of([NEWS])]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as curl:
@@ -284,7 +240,6 @@ def test_events_pass_nginx_one_by_one(gateway, nginx, is_http2):
 
 
 def test_pages_pass_nginx(gateway, nginx):
-    plain, _ = nginx
     answers = []
     for id in (None, "last"):
         query = {} if id is None else {"since": answers[-1]["position"], "wait": "10"}
@@ -292,7 +247,7 @@ def test_pages_pass_nginx(gateway, nginx):
             threading.Timer(0.5, gateway.announce, ["a page"]).start()
         command = ["curl", "--silent", "--compressed", "--header", "Accept: application/json"]
         done = subprocess.run(
-            [*command, f"http://127.0.0.1:{plain}" + path_of([NEWS], **query)],
+            [*command, f"http://127.0.0.1:{nginx.plain}" + path_of([NEWS], **query)],
             capture_output=True,
             check=True,
             timeout=20,

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.node import install, required
+
 from .results import Results
 from .world import World, world
 
@@ -61,6 +63,15 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory):
     broker.start()
     yield broker
     broker.kill()
+
+
+@pytest.fixture(params=["node", "chromium"])
+def browser(request: pytest.FixtureRequest) -> bool:
+    """Whether JavaScript clients are in a browser; without it, or without Node, the test is skipped."""
+    install()
+    if request.param == "chromium":
+        required("chromium")
+    return bool(request.param == "chromium")
 
 
 @pytest.fixture

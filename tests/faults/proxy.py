@@ -17,12 +17,14 @@ LOOK_INTERVAL = 0.1
 class Proxy:
     """A port of its own in front of whatever `choose` returns; nothing there is refused, as is everything on demand.
 
-    `refusing` cuts off whoever connects. `pace` is how many bytes a second come through from the gateway; `narrow`, how
-    many a connection buffers on the way, if that matters (the kernel would take megabytes).
+    `refusing` cuts off whoever connects; without `websockets`, whoever asks for one is cut off, as by proxies that do
+    not know any. `pace` is how many bytes a second come through from the gateway; `narrow`, how many a connection
+    buffers on the way, if that matters (the kernel would take megabytes).
     """
 
     def __init__(self, choose: Callable[[], Address | None], *, narrow: int | None = None) -> None:
         self.refusing = False
+        self.websockets = True
         self.pace = float("inf")
         self.port = 0
         self._choose = choose
@@ -32,6 +34,12 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/ws"
+
+    def pass_websockets(self, *, passing: bool) -> None:
+        """Let WebSockets pass from now on, or none, and no present one either."""
+        self.websockets = passing
+        for link in self._links:
+            link.cutting |= link.is_websocket and not passing
 
     async def serve(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Serve, for ever."""
@@ -75,18 +83,22 @@ class _Link:
 
     def __init__(self, client: trio.SocketStream, gateway: trio.SocketStream) -> None:
         self.client, self.gateway = client, gateway
-        self.cutting = self.stranded = False
+        self.cutting = self.stranded = self.is_websocket = False
 
     async def run(self, proxy: Proxy) -> None:
         """Carry what both sides say, until both have ended."""
         async with self.client, self.gateway, trio.open_nursery() as nursery:
-            nursery.start_soon(self._carry_up)
+            nursery.start_soon(self._carry_up, proxy, nursery.cancel_scope)
             nursery.start_soon(self._carry_down, proxy, nursery.cancel_scope)
 
-    async def _carry_up(self) -> None:
+    async def _carry_up(self, proxy: Proxy, both: trio.CancelScope) -> None:
         # Whatever breaks: what was said in the other direction is still carried to its end.
         with contextlib.suppress(trio.BrokenResourceError):
             async for data in self.client:
+                # A head is that short that it comes at once.
+                self.is_websocket |= b"\r\nupgrade: websocket\r\n" in data.lower()
+                if self.is_websocket and not proxy.websockets:
+                    both.cancel()
                 if not self.stranded:
                     await self.gateway.send_all(data)
             await self._end(self.gateway)

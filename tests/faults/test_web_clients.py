@@ -6,8 +6,6 @@ from functools import partial
 import pytest
 import trio
 
-from tests.e2e.node import install, required
-
 from .proxy import Balancer, Proxy
 from .test_clients import closes
 from .test_gateways import kill_and_restart, roll
@@ -17,15 +15,6 @@ from .world import address, until
 pytestmark = pytest.mark.faults
 
 SECRET = "a secret of thirty-two bytes or more"
-
-
-@pytest.fixture(params=["node", "chromium"])
-def browser(request):
-    """Whether clients are in a browser; without it, or without Node, the test is skipped."""
-    install()
-    if request.param == "chromium":
-        required("chromium")
-    return request.param == "chromium"
 
 
 async def cut_and_strand(world, cut, cut_off, stranded, left_alone):

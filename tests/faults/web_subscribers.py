@@ -80,7 +80,10 @@ class Host:
 
 
 class WebSubscriber(Subscriber):
-    """Uses `mesaya-ws.js`; with `token`, it has a token source (see `clients.mjs`)."""
+    """Uses `mesaya-ws.js`; with `token`, it has a token source (see `clients.mjs`).
+
+    With `fallback`, it may read events by HTTP.
+    """
 
     def __init__(
         self,
@@ -90,6 +93,7 @@ class WebSubscriber(Subscriber):
         *,
         snapshot: bool = False,
         token: dict[str, Any] | None = None,
+        fallback: bool = False,
     ) -> None:
         super().__init__(urls, channels, snapshot=snapshot)
         self.kind = host.kind
@@ -97,6 +101,7 @@ class WebSubscriber(Subscriber):
         self.signed_out: list[str] = []
         self._host = host
         self._token = token
+        self._fallback = fallback
         self._places: dict[str, str] = {}
         self._drained = 0
         self._number = host.enter(self)
@@ -109,7 +114,10 @@ class WebSubscriber(Subscriber):
                 "channels": self.channels,
                 "snapshot": self.snapshot,
                 "token": self._token,
-                "options": {"pauseWhenHiddenFor": 0},  # of several pages, all but one may count as hidden
+                "options": {
+                    "pauseWhenHiddenFor": 0,  # of several pages, all but one may count as hidden
+                    "fallback": "sse" if self._fallback else False,
+                },
             },
         )
         await trio.sleep_forever()

@@ -7,7 +7,7 @@
 // What subscriber.mjs tells is told with the number of the client; before all, {"browser": pid}. It ends when its standard input does.
 
 import { createHmac } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import http from 'node:http';
 import readline from 'node:readline';
 import { chromium } from 'playwright-core';
@@ -46,9 +46,12 @@ async function inNode() {
 async function inChromium() {
   const files = {
     '/': ['text/html', '<!doctype html><title>subscriber</title>'],
-    '/mesaya-ws.js': ['text/javascript', await readFile(new URL(module))],
     '/subscriber.mjs': ['text/javascript', await readFile(new URL('./subscriber.mjs', import.meta.url))],
   };
+  const folder = new URL('.', module);
+  for (const name of (await readdir(folder)).filter((it) => it.endsWith('.js'))) {
+    files[`/${name}`] = ['text/javascript', await readFile(new URL(name, folder))];
+  }
   const server = http.createServer(({ url }, answer) => {
     const [type, content] = files[url] ?? ['text/plain', ''];
     answer.writeHead(files[url] ? 200 : 404, { 'Content-Type': type }).end(content);
@@ -60,7 +63,7 @@ async function inChromium() {
   process.stdin.on('end', () => process_.close().then(() => process.exit(0)));
 
   return async ({ tell, token, ...rest }) => {
-    const page = await browser.newPage();
+    const page = await browser.newPage({ ignoreHTTPSErrors: true });
     page.on('pageerror', (error) => tell({ pageerror: String(error) }));
     await page.goto(`http://127.0.0.1:${server.address().port}/`);
     await page.exposeFunction('tell', tell);

@@ -643,7 +643,7 @@ export class MesaYA {
         this.#rejected = token;
         this.#later(UNAUTHENTICATED, "bad_token", REJECTED);
       } else if (fallback) {
-        this.#unheard = isFallback ? 0 : UNHEARD;
+        this.#unheard = isFallback ? 1 : UNHEARD;
         this.#later(0, "no_socket", String(error));
       } else {
         this.#refuse(0, "no_websocket", String(error)); // there is no such class, or a page of https asks for ws
@@ -675,7 +675,7 @@ export class MesaYA {
       this.#rush();
     } else if (link === this.#opening) {
       this.#opening = this.#attempt = undefined;
-      if (code === 1006) this.#unheard = link.isFallback ? 0 : this.#unheard + (reason ? UNHEARD : 1);
+      if (code === 1006) this.#unheard = link.isFallback ? 1 : this.#unheard + (reason ? UNHEARD : 1);
     } else {
       return;
     }
