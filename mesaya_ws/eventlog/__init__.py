@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 import attrs
 import trio
 
-from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
+from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS, PRESENCE
 from mesaya_ws.core.log.inspection import Inspection
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.platform.topics import PARENTS, REVOCATIONS
@@ -64,6 +64,21 @@ def open_revocation_log(settings: Settings) -> AbstractAsyncContextManager[Event
             own, {REVOCATIONS: {**COMPACTED, "cleanup.policy": "compact,delete", "retention.ms": kept}}
         )
     return open_sqlite_log(settings.event_log_file, (REVOCATIONS,), compact=True)
+
+
+def open_presence_log(settings: Settings) -> AbstractAsyncContextManager[EventLog | None]:
+    """Return a log of the topic of presence alone, which keeps the last record of each key; None where it is off.
+
+    Entering raises `SettingsError`, as that of the event log does.
+    """
+    if not settings.presence_channels:
+        return nullcontext()
+    if settings.kafka_brokers:
+        from mesaya_ws.eventlog.kafka import PRESENCE_CONFIGS, open_kafka_log
+
+        own = attrs.evolve(settings, kafka_topics=(PRESENCE,), max_record_bytes=MIB)
+        return open_kafka_log(own, {PRESENCE: PRESENCE_CONFIGS})
+    return open_sqlite_log(settings.event_log_file, (PRESENCE,), compact=True)
 
 
 def log_bytes(settings: Settings) -> int | None:

@@ -5,7 +5,8 @@ The shutdown, from the moment when the role sets `stopping`:
 1. `status.draining` is set: `/health/ready` answers 503, so that balancers send no more clients.
 2. If other processes share the port, the listeners are closed at once. Otherwise they stay open until the end: HTTP is
    answered, and new WebSockets are refused (`dispatcher.draining`).
-3. The WebSockets are closed one by one over DRAIN_SECONDS, each after `going_away` (`drain`).
+3. The WebSockets are closed one by one over DRAIN_SECONDS, each after `going_away` (`drain`). Then the other processes
+   are informed that nobody is here any more (`presence`).
 4. The listeners are closed. What is still under way, such as HTTP requests, has CLOSE_TIMEOUT to end.
 5. The background tasks are cancelled, and the logs are closed.
 
@@ -27,7 +28,7 @@ from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
 from mesaya_ws.core.log.records import BEGINNING
-from mesaya_ws.eventlog import open_event_log, open_revocation_log, open_state_log
+from mesaya_ws.eventlog import open_event_log, open_presence_log, open_revocation_log, open_state_log
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.gateway.checkpoints import RETRY_INTERVAL, Checkpoints
 from mesaya_ws.gateway.driver import EVENTS_AHEAD
@@ -72,10 +73,11 @@ async def serve(
         open_event_log(settings) as event_log,
         open_state_log(settings) as state_log,
         open_revocation_log(settings) as revocation_log,
+        open_presence_log(settings) as presence_log,
     ):
         metrics = Metrics()
         identities = build_identities(settings, metrics, revocation_log)
-        services = build(settings, role or Role(), metrics, identities, event_log, state_log)
+        services = build(settings, role or Role(), metrics, identities, event_log, state_log, presence_log)
         with services.state:
             async with trio.open_nursery() as background:
                 await _run(services, identities, background, bound, configuration, task_status)
@@ -159,6 +161,8 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(services.appends.run)
     if services.reminders is not None:
         nursery.start_soon(services.reminders.run, services.live)
+    if services.presence is not None:
+        nursery.start_soon(services.presence.run)
     nursery.start_soon(services.sign_in.run)
     nursery.start_soon(services.websockets.receiver.run)
     nursery.start_soon(keep_alive, services.registry.connections, services.settings)
@@ -191,6 +195,8 @@ async def _serve_until_stopped(
     else:
         dispatcher.draining = True
     await drain(connections, settings.drain_seconds)
+    if services.presence is not None:
+        await services.presence.end()
     accept_scope.cancel()
     clients.cancel_scope.deadline = trio.current_time() + settings.close_timeout
 

@@ -21,6 +21,7 @@ from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.chat import ChatRules
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
+from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.services import Command, Unfinished
 from mesaya_ws.core.session.session import Limits, Session
@@ -33,11 +34,12 @@ from mesaya_ws.gateway.history import HistoryReader
 from mesaya_ws.gateway.identity_tasks import Identities
 from mesaya_ws.gateway.inboxes import InboxRenderer
 from mesaya_ws.gateway.ingest import report
+from mesaya_ws.gateway.presence import PresenceExchange, process_name
 from mesaya_ws.gateway.reminders import Reminders
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.gateway.state import State
-from mesaya_ws.runtime.clocks import now_ms
+from mesaya_ws.runtime.clocks import now_ms, steady
 from mesaya_ws.runtime.gauges import Gauges, Waiting
 from mesaya_ws.runtime.log_limiter import LogLimiter
 from mesaya_ws.runtime.metrics import Metrics
@@ -70,7 +72,8 @@ class Services:
     """The parts of one gateway that several of its tasks share.
 
     `live` is set once the history of the log has been read, `stopping` when the gateway must stop. `checkpoints` are
-    None without CHECKPOINT_TOPIC, `platform_api` is without PLATFORM_API_URL, `reminders` are without ACK_REMIND.
+    None without CHECKPOINT_TOPIC, `platform_api` is without PLATFORM_API_URL, `reminders` are without ACK_REMIND, and
+    `presence` is with PRESENCE_CHANNELS=0.
     """
 
     settings: Settings
@@ -89,6 +92,7 @@ class Services:
     history: HistoryReader
     appends: Appends
     reminders: Reminders | None
+    presence: PresenceExchange | None
     websockets: WebSocketServer
     events: EventServer
     checkpoints: Checkpoints | None
@@ -104,6 +108,7 @@ def build(
     identities: Identities,
     event_log: EventLog,
     state_log: EventLog | None,
+    presence_log: EventLog | None,
 ) -> Services:
     """Build all parts; none of them runs yet."""
     status = Status(not_ready_when=settings.not_ready_when)
@@ -137,6 +142,8 @@ def build(
     inboxes = InboxRenderer(state, feed, states)
     appends = Appends(event_log, feed)
     chat = ChatRules(frozenset(settings.attachment_hosts), trio.current_time, now_ms)
+    presence = Presence(process_name(), settings.presence_channels, steady)
+    exchange = None if presence_log is None else PresenceExchange(presence_log, presence, metrics)
     registry = SessionRegistry[Client]()
     session_identities = SessionIdentities(_identity_rules(settings), uniform)
     sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
@@ -150,7 +157,7 @@ def build(
     limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
 
     def open_session(id: str, send_queue: SendQueue) -> Session:
-        return Session(id, feed, send_queue, limits, asked, identities=session_identities, chat=chat)
+        return Session(id, feed, send_queue, limits, asked, identities=session_identities, chat=chat, presence=presence)
 
     websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
     events = EventServer(settings, open_session, registry, metrics, status, identities.authentication)
@@ -172,6 +179,7 @@ def build(
         history,
         appends,
         reminders,
+        exchange,
         websockets,
         events,
         checkpoints,

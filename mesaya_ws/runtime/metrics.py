@@ -80,6 +80,10 @@ class Metrics:
     loop_lag: Histogram = Factory(Histogram)
     gc_pauses: tuple[Histogram, ...] = Factory(lambda: (Histogram(), Histogram(), Histogram()))
     """Pauses of the garbage collector, by generation; their number is that of the collections."""
+    presence_sent: int = 0
+    """Messages about presence, and about who is typing."""
+    presence_left_out: int = 0
+    """How often others were not informed of a channel, since there was no room (`PRESENCE_CHANNELS`)."""
     questions: Counts = Factory(Counter)
     """Requests to the platform's API, by outcome: `answered`, `unknown` or `failed`."""
     tokens: Counts = Factory(Counter)

@@ -54,6 +54,12 @@ class _Collector(Collector):
         )
         yield CounterMetricFamily("mesaya_messages_sent", "Event messages handed to clients.", m.messages_out)
         yield CounterMetricFamily("mesaya_sent_bytes", "Bytes of those.", m.bytes_out)
+        yield CounterMetricFamily(
+            "mesaya_presence_messages_sent", "Messages about presence, and about who is typing.", m.presence_sent
+        )
+        yield CounterMetricFamily(
+            "mesaya_presence_left_out", "Times that PRESENCE_CHANNELS had no room for a channel.", m.presence_left_out
+        )
         yield _labelled(
             CounterMetricFamily,
             "connections_closed",

@@ -56,7 +56,7 @@ GROUPS = {
     "Limits": LimitSettings,
     "Slow and silent clients": SlowClientSettings,
     "Clients that come back": HistorySettings,
-    "Chat, holds and acknowledgements": InteractionSettings,
+    "Chat, holds, acknowledgements and presence": InteractionSettings,
     "The platform": PlatformSettings,
 }
 """The groups in the order of the documentation, by their titles there."""

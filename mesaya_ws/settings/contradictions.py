@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.platform.topics import REVOCATIONS
 from mesaya_ws.settings import Settings, followed
 from mesaya_ws.settings.tokens import token_sources
@@ -13,6 +14,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
     yield from _tokens(settings)
     if REVOCATIONS in (*settings.kafka_topics, settings.checkpoint_topic):
         yield f"{REVOCATIONS} is the topic of revocations: neither KAFKA_TOPICS nor CHECKPOINT_TOPIC may name it"
+    if PRESENCE in (*settings.kafka_topics, settings.checkpoint_topic):
+        yield f"{PRESENCE} is the topic of presence: neither KAFKA_TOPICS nor CHECKPOINT_TOPIC may name it"
     if settings.checkpoint_topic in followed(settings):
         yield f"CHECKPOINT_TOPIC={settings.checkpoint_topic} is followed for its events: choose a topic of its own"
 

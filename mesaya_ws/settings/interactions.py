@@ -1,4 +1,4 @@
-"""Settings of what clients bring in: chat, acknowledged news."""
+"""Settings of what clients bring in: chat, acknowledged news, presence."""
 
 import typed_settings as ts
 
@@ -18,4 +18,10 @@ class InteractionSettings:
         default=0.0,
         validator=within(0, 86_400),
         help="Seconds after which a new reservation is sent again that nobody has acknowledged, three times; 0: never.",
+    )
+    presence_channels: int = ts.option(
+        default=10_000,
+        validator=within(0, 100_000),
+        help="Channels of one process whose viewers it lets the others know, as far as somebody asks; 0: no client is "
+        "sent who is on a channel, or typing.",
     )

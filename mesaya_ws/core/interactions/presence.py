@@ -1,161 +1,148 @@
-"""Presence: how many users are on which channel, and which side is in which conversation. Levels, never edges.
+"""Presence: what the processes say of who is on which channel. Levels, never edges: nobody joins, nobody leaves.
 
 | record | what follows |
 |---|---|
-| a process's table | it replaces that process's former table |
-| a tombstone | the process is gone |
-| none for `DROPPED_AFTER` since the last one was read | the process is gone |
+| a part of a process's table | it replaces what that part said before, unless that was written later (`n`) |
+| a tombstone | the part is gone |
+| none for `DROPPED_AFTER` since the last one was read, by the reader's clock that never steps | the part is gone |
+| any, appended `DROPPED_AFTER` after a part's last one, by the log's clock | the part is gone, with its process |
 
-What clients are told of a channel is the sum over all processes, rounded (`shown`), and told seldom (`Teller`).
+A process that does not read its own records (the log is away, or it was stopped) knows nothing of the others, and must
+not drop them for that (`renew`).
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from math import inf
+from typing import TypeVar
 
-import orjson
 from attrs import define
 
-from mesaya_ws.core.interactions.chat_records import SIDES
-from mesaya_ws.core.interactions.strict import PoisonError, read_object, whole
-from mesaya_ws.core.interactions.topics import PRESENCE
-from mesaya_ws.core.log.records import NewRecord, Record
+from mesaya_ws.core.interactions.presence_records import (
+    NO_SIDE,
+    Level,
+    Part,
+    Sides,
+    joined,
+    nobody,
+)
 
 DROPPED_AFTER = 15_000
-"""Milliseconds after which a process that says nothing counts no more."""
+"""Milliseconds after which a process counts no more that says nothing."""
 
-EXACT = 20
-"""Viewers up to which the number is exact; above, it has two digits."""
+TYPING_FOR = 12_000
+"""Milliseconds for which somebody is typing who does not say so again."""
 
-MANY = 500
-"""Viewers above which changes are told seldom."""
+MAX_PARTS = 1_000
+"""Parts of tables that are known at a time; further ones are ignored."""
 
-OFTEN, SELDOM, FALL = 2_000, 10_000, 10_000
-"""Milliseconds between two messages about a channel, up to `MANY` viewers and above; and until a fall is told."""
-
-MAX_CHANNELS = 2_000
-"""Channels of one process's table; those with most viewers are kept."""
-
-MAX_PROCESSES = 1_000
-"""Processes that are known at a time; the tables of further ones are ignored."""
-
-Table = Mapping[str, int | tuple[str, ...]]
-"""By channel: how many users view it; of a conversation, which sides are there."""
-
-
-def presence_record(process: str, table: Table | None) -> NewRecord:
-    """Return the record of a process's whole table; None: the process ends."""
-    value = None if table is None else orjson.dumps({"channels": table})
-    return NewRecord(PRESENCE, value, process.encode())
-
-
-def read_presence_record(record: Record) -> tuple[str, Table | None]:
-    """Return whose table a record holds, and the table; None if the process has ended. Raises `PoisonError`."""
-    try:
-        process = (record.key or b"").decode("ascii")
-    except UnicodeDecodeError:
-        process = ""
-    if not 1 <= len(process) <= 128:
-        raise PoisonError("its key is no process")
-    if record.value is None:
-        return process, None
-    channels = read_object(record).get("channels")
-    if type(channels) is not dict or len(channels) > MAX_CHANNELS:
-        raise PoisonError(f"channels are no object of at most {MAX_CHANNELS}")
-    return process, {name: _level(channels, name) for name in channels}
-
-
-def _level(channels: dict[str, Any], name: str) -> int | tuple[str, ...]:
-    level = channels[name]
-    if type(level) is list:
-        if any(side not in SIDES for side in level):
-            raise PoisonError("the sides of a conversation are guest and restaurant")
-        return tuple(sorted(set(level)))
-    return whole(channels, name, 0, 1_000_000)
-
-
-class PresenceTable:
-    """The tables of all processes. Times are ms of the reader's clock that never steps."""
-
-    def __init__(self) -> None:
-        self._tables: dict[str, tuple[int, Table]] = {}
-        self._viewers: dict[str, int] = {}
-
-    def apply(self, process: str, table: Table | None, now: int) -> set[str]:
-        """Replace a process's table that was read `now`; return the channels of which something may have changed."""
-        _, former = self._tables.pop(process, (0, {}))
-        if table is not None and len(self._tables) < MAX_PROCESSES:
-            self._tables[process] = now, table
-        else:
-            table = {}
-        return self._recount(name for name in former.keys() | table.keys() if former.get(name) != table.get(name))
-
-    def drop(self, now: int) -> set[str]:
-        """Let go of processes that have said nothing for too long; return the channels concerned."""
-        concerned: set[str] = set()
-        for process, (read_at, table) in list(self._tables.items()):
-            if read_at + DROPPED_AFTER > now:
-                break  # the one that was read last comes last
-            del self._tables[process]
-            concerned |= table.keys()
-        return self._recount(concerned)
-
-    def viewers(self, channel: str) -> int:
-        """Return how many users are on a channel."""
-        return self._viewers.get(channel, 0)
-
-    def sides(self, channel: str) -> frozenset[str]:
-        """Return which sides are in a conversation."""
-        present: set[str] = set()
-        for _, table in self._tables.values():
-            level = table.get(channel)
-            if isinstance(level, tuple):
-                present.update(level)
-        return frozenset(present)
-
-    def _recount(self, names: Iterable[str]) -> set[str]:
-        concerned = set(names)
-        for name in concerned:
-            levels = [table.get(name) for _, table in self._tables.values()]
-            count = sum(level for level in levels if isinstance(level, int))
-            if count:
-                self._viewers[name] = count
-            else:
-                self._viewers.pop(name, None)
-        return concerned
-
-
-def shown(viewers: int) -> int:
-    """Return the number that is told: exact up to `EXACT`, and above that its first two digits."""
-    if viewers <= EXACT:
-        return viewers
-    unit: int = 10 ** (len(str(viewers)) - 2)
-    return viewers // unit * unit
+V = TypeVar("V")
 
 
 @define
-class Teller:
-    """When those on one channel are told its number: `told` is the last one, at the time `told_at` (ms)."""
+class _Known:
+    part: Part
+    appended_at: int
+    read_at: int
 
-    told: int
-    told_at: int
-    fell_at: int | None = None
 
-    def next(self, viewers: int, now: int) -> int | None:
-        """Return the number to tell now, if one is to be; to be asked again while `is_due_at` says so."""
-        number = shown(viewers)
-        if number == self.told:
-            self.fell_at = None
-            return None
-        if number > self.told:
-            self.fell_at = None
-        elif self.fell_at is None:
-            self.fell_at = now
-        if now < self.due_at(viewers):
-            return None
-        self.told, self.told_at, self.fell_at = number, now, None
-        return number
+class PresenceTable:
+    """What the parts of all processes' tables say together. Times are ms of the reader's clock, but for the log's."""
 
-    def due_at(self, viewers: int) -> int:
-        """Return from when on a change to so many viewers may be told."""
-        rest = self.told_at + (SELDOM if max(viewers, self.told) > MANY else OFTEN)
-        return rest if self.fell_at is None else max(rest, self.fell_at + FALL)
+    def __init__(self) -> None:
+        self.silent: dict[str, None] = {}
+        """The keys of parts that are gone, and have no tombstone: anybody may append it."""
+        # The one that was read last comes last.
+        self._parts: dict[str, _Known] = {}
+        self._levels: dict[str, dict[str, Level]] = {}
+        self._asked: dict[str, set[str]] = {}
+        self._typing: dict[str, dict[str, Sides]] = {}
+
+    def apply(self, key: str, part: Part | None, appended_at: int, now: int) -> set[str]:
+        """Take a record of a part that was read `now`; return the channels of which something may have changed."""
+        known = self._parts.get(key)
+        if known is not None and part is not None and part.n < known.part.n:
+            return set()
+        concerned: set[str] = set()
+        for other, last in list(self._parts.items()):
+            if last.appended_at + DROPPED_AFTER < appended_at and other != key:
+                concerned |= self._drop(other)
+        self.silent.pop(key, None)
+        if known is not None or len(self._parts) < MAX_PARTS:
+            concerned |= self._replace(key, part, appended_at, now)
+        return concerned
+
+    def drop(self, now: int) -> Iterator[set[str]]:
+        """Let go of the parts that have said nothing for too long; yields for each the channels concerned.
+
+        Between two of them, records may be applied.
+        """
+        while (first := next(iter(self._parts.items()), None)) is not None:
+            key, last = first
+            if last.read_at + DROPPED_AFTER > now:
+                break
+            yield self._drop(key)
+
+    def drops_at(self) -> float:
+        """Return when the next part is to be dropped; `inf`: none is known."""
+        first = next(iter(self._parts.values()), None)
+        return inf if first is None else first.read_at + DROPPED_AFTER
+
+    def renew(self, now: int) -> None:
+        """Let all parts count as if they had been read `now`: nothing could be read for a while."""
+        for last in self._parts.values():
+            last.read_at = now
+
+    def level(self, channel: str) -> Level:
+        """Return who is on a channel, as far as others say so."""
+        return reduce(joined, self._levels.get(channel, {}).values(), nobody(channel))
+
+    def is_asked(self, channel: str) -> bool:
+        """Return whether clients of others ask about a channel."""
+        return channel in self._asked
+
+    def typing(self, channel: str, now: int) -> Sides:
+        """Return which sides are typing in a conversation, as far as others have said so lately."""
+        parts = self._typing.get(channel, {}).items()
+        return NO_SIDE.union(*(sides for key, sides in parts if self._parts[key].read_at + TYPING_FOR > now))
+
+    def _drop(self, key: str) -> set[str]:
+        if len(self.silent) < MAX_PARTS:
+            self.silent[key] = None
+        return self._replace(key, None, 0, 0)
+
+    def _replace(self, key: str, part: Part | None, appended_at: int, now: int) -> set[str]:
+        known = self._parts.pop(key, None)
+        former = Part(0) if known is None else known.part
+        present = Part(0) if part is None else part
+        if part is not None:
+            self._parts[key] = _Known(part, appended_at, now)
+        concerned = former.asked.keys() ^ present.asked.keys()
+        for channel in present.asked.keys() - former.asked.keys():
+            self._asked.setdefault(channel, set()).add(key)
+        for channel in former.asked.keys() - present.asked.keys():
+            _discard(self._asked, channel, key)
+        before, after = {**former.asked, **former.seen}, {**present.asked, **present.seen}
+        concerned |= _put(self._levels, key, before, after)
+        return concerned | _put(self._typing, key, former.typing, present.typing)
+
+
+def _discard(index: dict[str, set[str]], channel: str, key: str) -> None:
+    keys = index[channel]
+    keys.discard(key)
+    if not keys:
+        del index[channel]
+
+
+def _put(index: dict[str, dict[str, V]], key: str, before: Mapping[str, V], after: Mapping[str, V]) -> set[str]:
+    """Put what one part says in the place of what it said before; return the channels where that differs."""
+    changed = {channel for channel, value in after.items() if before.get(channel) != value}
+    for channel in changed:
+        index.setdefault(channel, {})[key] = after[channel]
+    gone = before.keys() - after.keys()
+    for channel in gone:
+        said = index[channel]
+        del said[key]
+        if not said:
+            del index[channel]
+    return changed | gone

@@ -16,6 +16,9 @@ MAX_TEXT_BYTES = 16 * 1024
 MAX_RECORD_BYTES = 64 * 1024
 """Bytes of a record; none that this service writes is half as large."""
 
+MAX_NODES = 2000
+"""Members and elements of a record."""
+
 GREATEST = 2**53 - 1
 """The greatest whole number that every reader of JSON takes for what it is."""
 
@@ -26,12 +29,12 @@ class PoisonError(ValueError):
     """A record of which a field is missing or of another type; its text says which. It is skipped."""
 
 
-def read_object(record: Record) -> dict[str, Any]:
+def read_object(record: Record, max_bytes: int = MAX_RECORD_BYTES, max_nodes: int = MAX_NODES) -> dict[str, Any]:
     """Return the JSON object that a record holds. Raises `PoisonError`."""
     value = record.value
     if not isinstance(value, bytes):
         raise PoisonError("it has no value")
-    if len(value) > MAX_RECORD_BYTES or has_too_many_nodes(value, 2000):
+    if len(value) > max_bytes or has_too_many_nodes(value, max_nodes):
         raise PoisonError("it is larger than such a record may be")
     try:
         fields = read_json(value)

@@ -7,7 +7,8 @@ HOLDS = "mesaya-ws.holds"
 """Topic of our own, of one partition: claims of tables, and what ends them."""
 
 PRESENCE = "mesaya-ws.presence"
-"""Topic of our own, of one partition, compacted by process: who is on which channel."""
+"""Topic of our own, of one partition, compacted by process: who is on which channel. It is followed by itself, beside
+the others: nothing in it is published."""
 
 ACKS = "mesaya-ws.acks"
 """Topic of our own, of one partition: which reservations have been acknowledged."""

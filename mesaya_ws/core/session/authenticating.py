@@ -74,6 +74,7 @@ def identify(session: Session, identity: Identity, now: float) -> bool:
         session.close(codes.TOO_MANY_CONNECTIONS)
         return False
     session.identity = identity
+    session.presence.identified(session, session.subscriptions)
     return True
 
 
@@ -98,4 +99,5 @@ def end_identity(session: Session, reason: str, now: float) -> None:
         return
     session.identity = None
     session.identities.ended(session, identity.user, now)
+    session.presence.identified(session, session.subscriptions)
     ask_again_for_all(session, reason)

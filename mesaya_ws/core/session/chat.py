@@ -79,7 +79,11 @@ class ChatRules:
 
 def converse(session: Session, message: ChatMessage) -> Command | bytes:
     """Return what is to be appended for a client, or the frame of the answer. Raises `MessageError`."""
-    return _Request(session, message).handle()
+    request = _Request(session, message)
+    result = request.handle()
+    if isinstance(message, Publish):
+        session.presence.typing(session, request.channel.name, request.side, is_typing=False)
+    return result
 
 
 class _Request:

@@ -10,6 +10,7 @@ from mesaya_ws.core.session.authenticating import authenticate
 from mesaya_ws.core.session.chat import converse
 from mesaya_ws.core.session.opening import subscribe, unsubscribe
 from mesaya_ws.core.session.services import Command
+from mesaya_ws.core.session.typists import type_in
 from mesaya_ws.core.wire import messages
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ HANDLERS: Mapping[type[messages.ClientMessage], Handler] = {
     messages.Read: converse,
     messages.History: converse,
     messages.Block: converse,
+    messages.Typing: type_in,
     messages.Acknowledge: acknowledge,
 }
 """By the type of a message (`core.wire.messages.TYPES`), who handles it."""

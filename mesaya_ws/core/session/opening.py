@@ -37,6 +37,7 @@ def subscribe(session: Session, message: Subscribe) -> None:
     replaced, most = session.subscriptions.get(name), session.limits.max_subscriptions
     if replaced is not None:
         session.delivery.remove(replaced)
+        session.presence.ended(session, name)
     elif len(session.subscriptions) >= most:
         raise error(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
     subscription = Subscription(channel, session.delivery.unsettled, message, message.position)

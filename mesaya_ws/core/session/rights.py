@@ -37,6 +37,7 @@ def admit(session: Session, subscription: Subscription) -> bool:
     request, channel = subscription.request, subscription.channel
     if may_see(session, channel):
         note_private(session, channel)
+        session.presence.began(session, channel.name, asks=request is not None and request.presence)
         return True
     session.remove(channel.name)
     session.send_error(unauthorized(channel.name, None if request is None else request.id))

@@ -17,6 +17,7 @@ from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.handlers import HANDLERS
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.opening import open_or_wait
+from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.services import AppendResult, Command, SessionServices, Unfinished
 from mesaya_ws.core.session.subscription import State, Subscription
 from mesaya_ws.core.wire import codes
@@ -42,7 +43,7 @@ class Session:
 
     What a client's message does is in the file of its noun, which `handlers` names; here is what all of them need.
     What takes longer than a moment, the session requests from its `services`; they answer by the function that each
-    names. `identities` keep track of who the sessions are, and of their private channels.
+    names. `identities` keep track of who the sessions are, and of their private channels; `presence`, of who is where.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Session:
     """Who the client is, as far as it has shown: channels are open to it by that (see `rights`)."""
     identities: SessionIdentities = field(factory=SessionIdentities)
     chat: ChatRules = field(factory=ChatRules)
+    presence: Presence = field(factory=Presence)
     unfinished: Unfinished | None = field(default=None, init=False)
     """What the last message asks for that is still to be done (`take_unfinished`)."""
     subscriptions: dict[str, Subscription] = field(factory=dict, init=False)
@@ -74,6 +76,7 @@ class Session:
     def announce(self, within: float) -> None:
         """Ask the client to move to another instance, before this one closes the connection in so many seconds."""
         self.delivery.send("going_away", closeIn=within)
+        self.presence.leaving(self, self.subscriptions)
 
     def close(self, code: codes.CloseCode) -> None:
         """Close the connection, and say why."""
@@ -96,6 +99,7 @@ class Session:
         for name in list(self.subscriptions):
             self.remove(name)
         self.identities.left(self)
+        self.presence.left(self)
 
     # What the client sends
 
@@ -176,6 +180,11 @@ class Session:
         unsettled = self.delivery.unsettled
         return bool(unsettled) and any(each.is_unanswered for each in unsettled)
 
+    def has_answered(self, channel: str) -> bool:
+        """Return whether the client has been sent the answer to its subscription to a channel."""
+        subscription = self.subscriptions.get(channel)
+        return subscription is not None and subscription.request is None
+
     def send_pending(self) -> None:
         """Send `pending` for the subscriptions that have waited since the call before: they stand, but wait.
 
@@ -228,6 +237,7 @@ class Session:
         if subscription is None:
             return False
         self.delivery.remove(subscription)
+        self.presence.ended(self, channel)
         if is_private(subscription.channel.kind.name):
             self.identities.directory.unsubscribed(channel, self)
         return True

@@ -22,13 +22,15 @@ LONGEST_ID = 256
 class Subscribe:
     """`{"type": "subscribe", "channel": …}`.
 
-    With the `position` of the last event seen, to go on from there; with `snapshot: true`, to get the state first.
+    With the `position` of the last event seen, to go on from there; with `snapshot: true`, to get the state first; with
+    `presence: true`, to be sent who is on the channel, and changes of that.
     """
 
     channel: str
     id: Id = None
     position: str | None = None
     snapshot: bool = False
+    presence: bool = False
 
 
 @frozen
@@ -126,6 +128,15 @@ class Block:
 
 
 @frozen
+class Typing:
+    """`{"type": "typing", "channel", "typing"}`: the client is typing in a conversation, or not any more; no answer."""
+
+    channel: str
+    typing: bool
+    id: Id = None
+
+
+@frozen
 class Acknowledge:
     """`{"type": "reservation.ack", "reservationId"}`: the restaurant has taken note of a reservation."""
 
@@ -134,7 +145,7 @@ class Acknowledge:
 
 
 ChatMessage = Publish | Edit | Delete | Read | History | Block
-ClientMessage = Subscribe | Unsubscribe | Ping | Auth | Acknowledge | ChatMessage
+ClientMessage = Subscribe | Unsubscribe | Ping | Auth | Acknowledge | ChatMessage | Typing
 TYPES: dict[str, type[ClientMessage]] = {
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
@@ -146,6 +157,7 @@ TYPES: dict[str, type[ClientMessage]] = {
     "read": Read,
     "history": History,
     "block": Block,
+    "typing": Typing,
     "reservation.ack": Acknowledge,
 }
 _CONVERTER = strict_converter()

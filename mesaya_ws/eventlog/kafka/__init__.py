@@ -18,6 +18,7 @@ from mesaya_ws.eventlog.kafka.topic_admin import ACK_CONFIGS as ACK_CONFIGS
 from mesaya_ws.eventlog.kafka.topic_admin import CHAT_CONFIGS as CHAT_CONFIGS
 from mesaya_ws.eventlog.kafka.topic_admin import COMPACTED as COMPACTED
 from mesaya_ws.eventlog.kafka.topic_admin import HOLD_CONFIGS as HOLD_CONFIGS
+from mesaya_ws.eventlog.kafka.topic_admin import PRESENCE_CONFIGS as PRESENCE_CONFIGS
 from mesaya_ws.eventlog.kafka.topic_admin import RETAIN_FOREVER as RETAIN_FOREVER
 from mesaya_ws.eventlog.kafka.topic_admin import Configs
 from mesaya_ws.settings import Settings

@@ -38,6 +38,16 @@ ACK_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(8 * 24 *
 HOLD_CONFIGS: Configs = {TIMESTAMP_TYPE: BY_THE_LOG, "retention.ms": str(2 * 24 * 60 * 60 * 1000)}
 """Of the topic of table holds: far longer than the half hour that any is remembered."""
 
+PRESENCE_CONFIGS: Configs = {
+    **COMPACTED,
+    TIMESTAMP_TYPE: BY_THE_LOG,
+    # Nothing in it counts for longer than some seconds, and who starts reads it from the beginning.
+    "cleanup.policy": "compact,delete",
+    "retention.ms": str(60 * 60 * 1000),
+    "segment.ms": str(10 * 60 * 1000),
+    "segment.bytes": str(4 * 1024 * 1024),
+}
+
 
 def refusal(admin: KafkaAdminClient, topic: str) -> str | None:
     """Return why nothing may be appended to a topic whose append times decide; None if nothing speaks against it.

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from attrs import NOTHING, fields
 
 from mesaya_ws.core.access.channels import KINDS
+from mesaya_ws.core.interactions.chat_records import SIDES
 from mesaya_ws.core.platform.entities import ENTITIES
 from mesaya_ws.core.platform.entity import Entity
 from mesaya_ws.core.platform.fields import (
@@ -157,6 +158,26 @@ SERVICE: Mapping[str, Schema] = {
             },
             ("channel", "messages", "before"),
             more=True,
+        ),
+        _said(
+            "presence",
+            "Who is on a channel: how many, or in a conversation which sides; without a position, and never stored.",
+            {"channel": _CHANNEL, "viewers": _COUNT, "guest": _FLAG, "restaurant": _FLAG},
+            ("channel",),
+        ),
+        _said(
+            "chat.typing",
+            "A side of a conversation is typing, or not any more; without a position, and never stored.",
+            {
+                "channel": _CHANNEL,
+                "data": {
+                    "type": "object",
+                    "properties": {"by": {"enum": list(SIDES)}, "typing": _FLAG},
+                    "required": ["by", "typing"],
+                    "additionalProperties": False,
+                },
+            },
+            ("channel", "data"),
         ),
         _said(
             "error",

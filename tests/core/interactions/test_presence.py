@@ -1,99 +1,121 @@
-import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.interactions.presence import (
-    DROPPED_AFTER,
-    FALL,
-    OFTEN,
-    SELDOM,
-    PresenceTable,
-    Teller,
-    presence_record,
-    read_presence_record,
-    shown,
-)
-from mesaya_ws.core.interactions.strict import PoisonError
-from mesaya_ws.core.interactions.topics import PRESENCE
-from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.interactions.presence import DROPPED_AFTER, TYPING_FOR, PresenceTable
+from mesaya_ws.core.interactions.presence_records import NO_SIDE, NOBODY_VIEWS, Part, Viewers, joined
 
-TABLES = st.dictionaries(
-    st.sampled_from(["c1", "c2", "c3"]), st.integers(0, 50) | st.sampled_from([(), ("guest",), ("guest", "restaurant")])
-)
+CHANNELS = ("restaurant:r1:tables", "restaurant:r2:tables", "global:restaurants")
+CHAT = "restaurant:r1:chat:u1"
+GUEST, RESTAURANT = frozenset({"guest"}), frozenset({"restaurant"})
+C1, C2, _ = CHANNELS
+SIDES = st.frozensets(st.sampled_from(["guest", "restaurant"]))
+VIEWERS = st.builds(Viewers, st.integers(0, 50), st.frozensets(st.sampled_from(["x", "y", "z"])))
+LEVELS = st.dictionaries(st.sampled_from(CHANNELS), VIEWERS)
+PARTS = st.builds(Part, st.integers(0, 9), LEVELS, LEVELS, st.dictionaries(st.just(CHAT), SIDES))
 
 
-def test_tables_are_replaced_and_summed_and_a_tombstone_takes_its_own_away():
-    presence = PresenceTable()
-    presence.apply("a", {"c1": 2}, 0)
-    assert presence.apply("b", {"c1": 3, "c2": 1}, 0) == {"c1", "c2"}
-    assert (presence.viewers("c1"), presence.viewers("c2")) == (5, 1)
-    assert presence.apply("b", {"c1": 3}, 1) == {"c2"}
-    presence.apply("a", None, 2)
-    assert (presence.viewers("c1"), presence.viewers("c2")) == (3, 0)
+def part(n=1, typing=None, **seen):
+    """Return a part in which nothing is asked about."""
+    return Part(n, {}, {{"c1": C1, "c2": C2, "chat": CHAT}[name]: level for name, level in seen.items()}, typing or {})
 
 
-def test_silent_process_is_dropped_fifteen_seconds_after_its_last_record():
-    presence = PresenceTable()
-    presence.apply("a", {"c1": 2}, 0)
-    presence.apply("b", {"c1": 1, "chat": ("guest",)}, 1000)
-    presence.apply("a", {"c1": 2}, 5000)
-    assert presence.drop(1000 + DROPPED_AFTER - 1) == set()
-    assert presence.sides("chat") == {"guest"}
-    assert presence.drop(1000 + DROPPED_AFTER) == {"c1", "chat"}
-    assert presence.viewers("c1") == 2
-    assert presence.sides("chat") == frozenset()
+def test_parts_are_replaced_and_summed_and_a_tombstone_takes_its_own_away():
+    table = PresenceTable()
+    table.apply("a/0", part(c1=Viewers(2)), 0, 0)
+    assert table.apply("b/0", part(c1=Viewers(3), c2=Viewers(1)), 0, 0) == {C1, C2}
+    assert (table.level(C1), table.level(C2)) == (Viewers(5), Viewers(1))
+    assert table.apply("b/0", part(2, c1=Viewers(3)), 1, 1) == {C2}
+    table.apply("a/0", None, 2, 2)
+    assert (table.level(C1), table.level(C2)) == (Viewers(3), NOBODY_VIEWS)
 
 
-@pytest.mark.parametrize(("viewers", "number"), [(0, 0), (20, 20), (21, 21), (99, 99), (123, 120), (1999, 1900)])
-def test_number_is_exact_to_twenty_and_has_two_digits_above(viewers, number):
-    assert shown(viewers) == number
+def test_user_on_two_processes_counts_once_and_sides_are_those_of_any():
+    table = PresenceTable()
+    table.apply("a/0", part(c1=Viewers(1, frozenset("x")), chat=GUEST), 0, 0)
+    table.apply("b/0", part(c1=Viewers(0, frozenset("xy")), chat=RESTAURANT), 0, 0)
+    assert table.level(C1).number == 3
+    assert table.level(CHAT) == GUEST | RESTAURANT
 
 
-def test_rise_is_sent_after_a_rest_and_a_fall_ten_seconds_later():
-    teller = Teller(1, 0)
-    assert teller.next(2, OFTEN - 1) is None
-    assert teller.next(2, OFTEN) == 2
-    assert teller.next(1, 2 * OFTEN) is None
-    assert teller.next(1, 2 * OFTEN + FALL - 1) is None
-    assert teller.next(1, 2 * OFTEN + FALL) == 1
+def test_silent_part_is_dropped_fifteen_seconds_after_its_last_record():
+    table = PresenceTable()
+    table.apply("a/0", part(c1=Viewers(2)), 0, 0)
+    table.apply("b/0", part(c1=Viewers(1), chat=GUEST), 0, 1000)
+    table.apply("a/0", part(2, c1=Viewers(2)), 0, 5000)
+    assert table.drops_at() == 1000 + DROPPED_AFTER
+    assert list(table.drop(1000 + DROPPED_AFTER - 1)) == []
+    assert list(table.drop(1000 + DROPPED_AFTER)) == [{C1, CHAT}]
+    assert (table.level(C1), table.level(CHAT)) == (Viewers(2), NO_SIDE)
+    assert list(table.silent) == ["b/0"]
+    table.apply("b/0", None, 0, 0)
+    assert not table.silent
 
 
-def test_fall_that_is_made_good_is_never_sent():
-    teller = Teller(5, 0)
-    assert teller.next(3, 5000) is None
-    assert teller.next(5, 9000) is None
-    assert teller.next(4, 16000) is None, "the ten seconds count anew"
+def test_part_whose_process_ended_long_before_another_record_is_gone_when_that_is_read():
+    table = PresenceTable()
+    table.apply("a/0", part(c1=Viewers(2)), 1_000_000, 0)
+    table.apply("b/0", part(c1=Viewers(1)), 1_000_000 + DROPPED_AFTER, 0)
+    assert table.level(C1) == Viewers(3)
+    assert table.apply("b/0", part(2, c1=Viewers(1)), 1_000_001 + DROPPED_AFTER, 0) == {C1}
+    assert table.level(C1) == Viewers(1)
 
 
-def test_large_numbers_are_sent_seldom():
-    teller = Teller(600, 0)
-    assert teller.next(700, SELDOM - 1) is None
-    assert teller.next(700, SELDOM) == 700
+def test_clock_of_the_log_that_goes_back_makes_nobody_silent():
+    table = PresenceTable()
+    table.apply("a/0", part(c1=Viewers(2)), 1_000_000, 0)
+    table.apply("b/0", part(c1=Viewers(1)), 1_000, 0)
+    table.apply("c/0", part(c1=Viewers(1)), 1_001, 0)
+    assert table.level(C1) == Viewers(4)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | TABLES), max_size=20), st.randoms())
-def test_any_order_of_processes_ends_with_the_sum_of_their_last_tables(records, random):
-    presence, last = PresenceTable(), {}
-    for process, table in records:
-        presence.apply(process, table, 0)
-        last[process] = table or {}
-    for channel in ("c1", "c2", "c3"):
-        counts = [table.get(channel, 0) for table in last.values()]
-        assert presence.viewers(channel) == sum(count for count in counts if isinstance(count, int))
-        sides = {side for count in counts if isinstance(count, tuple) for side in count}
-        assert presence.sides(channel) == sides
+def test_parts_count_anew_when_nothing_could_be_read_for_a_while():
+    table = PresenceTable()
+    table.apply("a/0", part(c1=Viewers(2)), 0, 0)
+    table.renew(20_000)
+    assert list(table.drop(20_000)) == []
+    assert len(list(table.drop(20_000 + DROPPED_AFTER))) == 1
 
 
-@given(st.none() | TABLES)
-def test_record_is_read_as_it_was_written(table):
-    new = presence_record("a.1", table)
-    assert read_presence_record(Record(PRESENCE, 0, 0, 0, new.key, new.value)) == ("a.1", table)
+def test_late_record_of_a_process_does_not_undo_a_later_one():
+    table = PresenceTable()
+    table.apply("a/0", part(5, c1=Viewers(2)), 0, 0)
+    assert table.apply("a/0", part(4, c1=Viewers(9)), 1, 1) == set()
+    assert table.level(C1) == Viewers(2)
 
 
-@given(
-    st.binary(max_size=200), st.binary(max_size=200) | st.dictionaries(st.text(), st.integers(0, 9)).map(orjson.dumps)
-)
-def test_any_bytes_are_poison_and_raise_nothing_else(key, value):
-    with pytest.raises(PoisonError):
-        read_presence_record(Record(PRESENCE, 0, 0, 0, key, value))
+def test_typing_ends_with_the_silence_of_its_process():
+    table = PresenceTable()
+    assert table.apply("a/0", part(typing={CHAT: GUEST}), 0, 0) == {CHAT}
+    assert table.typing(CHAT, TYPING_FOR - 1) == GUEST
+    assert table.typing(CHAT, TYPING_FOR) == NO_SIDE
+
+
+def test_channel_is_asked_about_as_long_as_any_part_says_so():
+    table = PresenceTable()
+    table.apply("a/0", Part(1, {C1: Viewers(1)}), 0, 0)
+    assert table.apply("b/0", Part(1, {C1: NOBODY_VIEWS}), 0, 0) == {C1}
+    table.apply("a/0", Part(2, {}, {C1: Viewers(1)}), 0, 0)
+    assert table.is_asked(C1)
+    assert C1 in table.apply("b/0", None, 0, 0)
+    assert not table.is_asked(C1)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a/0", "a/1", "b/0"]), st.none() | PARTS), max_size=20), st.data())
+def test_any_records_end_with_the_sum_of_the_last_of_each_part(records, data):
+    table, last, before = PresenceTable(), {}, {}
+    for key, said in records:
+        if said is None:
+            last.pop(key, None)
+        elif key not in last or last[key].n <= said.n:
+            last[key] = said
+        changed = table.apply(key, said, data.draw(st.integers(0, 100)), 0)
+        expected = {}
+        for channel in CHANNELS:
+            level = NOBODY_VIEWS
+            for each in last.values():
+                level = joined(level, {**each.asked, **each.seen}.get(channel, NOBODY_VIEWS))
+            expected[channel] = level, any(channel in each.asked for each in last.values())
+            assert (table.level(channel), table.is_asked(channel)) == expected[channel]
+        assert {name for name in expected if expected[name] != before.get(name, (NOBODY_VIEWS, False))} <= changed
+        assert table.typing(CHAT, 0) == NO_SIDE.union(*(each.typing.get(CHAT, NO_SIDE) for each in last.values()))
+        before = expected

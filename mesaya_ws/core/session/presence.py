@@ -1,0 +1,253 @@
+"""Who is on which channel, and who is typing: what clients of this process are sent of that, and what others are.
+
+    sessions ──▶ viewers, typists ──┬──▶ watches: what the clients that ask are sent
+                                    │        ▲
+    records of other processes ──▶ their tables
+                                    │
+                                    └──▶ own table ──▶ records of this process, of what somebody asks about
+
+What is sent has no position and is never stored. While nobody asks about anything, and nobody is typing, no process
+appends anything. A client that asks first about a channel is sent the viewers of this process at once, and with those
+of the others some seconds later; after that, the number stands everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
+from typing import TYPE_CHECKING
+
+from mesaya_ws.core.interactions.presence import PresenceTable
+from mesaya_ws.core.interactions.presence_own import EVERY, OwnTable
+from mesaya_ws.core.interactions.presence_records import (
+    Level,
+    Sides,
+    is_conversation,
+    joined,
+    nobody,
+    read_presence_record,
+)
+from mesaya_ws.core.interactions.topics import PRESENCE
+from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.session.presence_watch import Watches
+from mesaya_ws.core.session.typists import Typists
+from mesaya_ws.core.session.viewers import Viewers
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.log.records import Record
+    from mesaya_ws.core.session.session import Session
+
+MAX_CHANNELS = 10_000
+"""Channels of this process of which others are informed, by default."""
+
+LINGER = 30_000
+"""Milliseconds for which a channel counts as asked about after nobody asks any more: who loads a page again does."""
+
+AT_ONCE = 200
+"""Channels that are counted in one step, of a millisecond or two."""
+
+HEARS_FOR = EVERY + 2_000
+"""Milliseconds after which a process that has not read its own records does not judge others by their silence."""
+
+
+class Presence:
+    """The presence of all sessions of a process; it is the `process` of its records. `clock` never steps, and is in ms.
+
+    `on_due` is called when something is due earlier than it was. With `most` = 0, nothing is counted or sent.
+    """
+
+    def __init__(self, process: str = "", most: int = MAX_CHANNELS, clock: Callable[[], int] = lambda: 0) -> None:
+        self.on_due: Callable[[], None] = lambda: None
+        self._most = most
+        self._clock = clock
+        self._viewers = Viewers()
+        self._others = PresenceTable()
+        self._own = OwnTable(process, most)
+        self._watches = Watches(self.level)
+        self._typists = Typists(self._viewers, self._others.typing, self._on_typing)
+        self._prefix = f"{process}/"
+        # Channels of which the own table may say something else than is so.
+        self._uncounted: dict[str, None] = {}
+        # Channels that nobody here asks about any more, and until when they count as asked about.
+        self._lingering: dict[str, int] = {}
+        self._own_read_at: int | None = None
+
+    # What sessions call
+
+    def began(self, session: Session, channel: str, *, asks: bool) -> None:
+        """Note that a session has the right to a channel and is on it; if it `asks`, it is sent who else is."""
+        if not self._most:
+            return
+        now = self._clock()
+        self._viewers.put(channel, session)
+        if asks:
+            self._watches.add(channel, session, now)
+        else:
+            self._stop_watching(channel, session, now)
+        if is_conversation(channel):
+            self._typists.arrived(session, channel, now)
+        self._changed(channel, now)
+
+    def leaving(self, session: Session, channels: Iterable[str]) -> None:
+        """Count a session no more that is asked to leave: its client opens another connection before this one ends."""
+        now = self._clock()
+        for channel in channels:
+            if self._viewers.remove(channel, session):
+                self._changed(channel, now)
+
+    def ended(self, session: Session, channel: str) -> None:
+        """Note that a session is not on a channel any more."""
+        now = self._clock()
+        self._stop_watching(channel, session, now)
+        self._typists.end(session, now, channel)
+        if self._viewers.remove(channel, session):
+            self._changed(channel, now)
+
+    def identified(self, session: Session, channels: Iterable[str]) -> None:
+        """Note that a session has become another user's, or nobody's; `channels` are those that it is subscribed to."""
+        now = self._clock()
+        self._typists.end(session, now)
+        for channel in channels:
+            if self._viewers.holds(channel, session):
+                self._viewers.put(channel, session)
+                self._changed(channel, now)
+
+    def left(self, session: Session) -> None:
+        """Note that a session has ended, and all of its subscriptions before."""
+        self._typists.end(session, self._clock())
+        self.on_due()
+
+    def typing(self, session: Session, channel: str, side: str, *, is_typing: bool) -> None:
+        """Note that a client is typing in a conversation, or not any more."""
+        if not self._most:
+            return
+        if is_typing:
+            self._typists.begin(session, channel, side, self._clock())
+        else:
+            self._typists.end(session, self._clock(), channel)
+        self.on_due()
+
+    def level(self, channel: str) -> Level:
+        """Return who is on a channel, of all processes."""
+        return joined(self._others.level(channel), self._viewers.level(channel))
+
+    # What the exchange with other processes calls
+
+    @property
+    def messages(self) -> int:
+        """How many messages clients have been sent so far."""
+        return self._watches.sent + self._typists.sent
+
+    @property
+    def left_out(self) -> int:
+        """How many channels others were not informed of, for there was no room."""
+        return self._own.left_out
+
+    def due_at(self) -> float:
+        """Return when `run` has something to do."""
+        drops_at = self._others.drops_at()
+        if not self._hears(max(drops_at, self._clock())):
+            drops_at = inf
+        return min(self._watches.due_at, self._typists.deadlines.next, drops_at)
+
+    def run(self) -> Iterator[None]:
+        """Do what is due; yields on the way, so that others have their turn."""
+        now = self._clock()
+        if self._hears(now):
+            for channels in self._others.drop(now):
+                self._changed_elsewhere(channels, now, is_urgent=True)
+                yield
+        yield from self._typists.run(now)
+        yield from self._watches.run(now)
+
+    def appends_at(self) -> float:
+        """Return when something is to be appended (`count`, then `take`); `inf`: there is nothing to say."""
+        lingers = next(iter(self._lingering.values()), inf)
+        return min(self._own.due_at(changes=bool(self._uncounted)), lingers)
+
+    def count(self) -> Iterator[None]:
+        """Bring the own table up to date; yields on the way, so that others have their turn."""
+        now = self._clock()
+        for channel, until in list(self._lingering.items()):
+            if until > now:
+                break
+            del self._lingering[channel]
+            self._uncounted[channel] = None
+        uncounted, self._uncounted = self._uncounted, {}
+        for number, channel in enumerate(uncounted, 1):
+            is_asked = self._watches.is_asked(channel) or channel in self._lingering
+            is_of_use = is_asked or self._others.is_asked(channel)
+            self._own.put(channel, self._viewers.level(channel) if is_of_use else nobody(channel), is_asked=is_asked)
+            if number % AT_ONCE == 0:
+                yield
+
+    def take(self) -> list[NewRecord]:
+        """Return the records that are to be appended now."""
+        records = self._own.take(self._clock())
+        if self._own.is_silent:
+            self._own_read_at = None
+        return records
+
+    def not_appended(self) -> None:
+        """Note that the records taken last may not be in the log."""
+        self._own.not_appended()
+
+    def tombstones(self) -> list[NewRecord]:
+        """Return the records that are to be appended when the process ends."""
+        return self._own.tombstones()
+
+    @property
+    def has_silent(self) -> bool:
+        """Whether tombstones of others are due (`take_silent`): their processes ended without appending them."""
+        return bool(self._others.silent)
+
+    def take_silent(self) -> list[NewRecord]:
+        """Return those tombstones; so what has ended leaves nothing in the topic."""
+        silent = list(self._others.silent)[:AT_ONCE]
+        for key in silent:
+            del self._others.silent[key]
+        return [NewRecord(PRESENCE, None, key.encode()) for key in silent]
+
+    def read(self, record: Record) -> None:
+        """Take a record that was read. Raises `PoisonError`."""
+        now = self._clock()
+        key, part = read_presence_record(record)
+        if not key.startswith(self._prefix):
+            self._changed_elsewhere(self._others.apply(key, part, record.timestamp, now), now)
+        elif part is not None:
+            if not self._hears(now):
+                self._others.renew(now)
+            self._own_read_at = now
+        self.on_due()
+
+    def _hears(self, now: float) -> bool:
+        """Return whether others' silence says anything: this process reads what it says, or says nothing itself."""
+        return self._own_read_at is None or self._own.is_silent or now <= self._own_read_at + HEARS_FOR
+
+    def _changed(self, channel: str, now: int) -> None:
+        """Note that a channel may have other viewers here than before."""
+        self._watches.changed(channel, now)
+        if self._watches.is_asked(channel) or self._others.is_asked(channel) or self._own.has(channel):
+            self._uncounted[channel] = None
+        self.on_due()
+
+    def _changed_elsewhere(self, channels: Iterable[str], now: int, *, is_urgent: bool = False) -> None:
+        """Note that other processes say something else of these channels than before."""
+        for channel in channels:
+            self._watches.changed(channel, now, is_urgent=is_urgent)
+            is_here = self._viewers.are_on(channel)
+            if is_here or self._own.has(channel):
+                self._uncounted[channel] = None
+            if is_here and is_conversation(channel):
+                self._typists.look(channel, now)
+
+    def _stop_watching(self, channel: str, session: Session, now: int) -> None:
+        """Send a client nothing more about a channel; it counts as asked about for a while, should it come back."""
+        if self._watches.remove(channel, session):
+            self._lingering.pop(channel, None)
+            self._lingering[channel] = now + LINGER
+            if len(self._lingering) > self._most:
+                del self._lingering[next(iter(self._lingering))]
+
+    def _on_typing(self, channel: str, sides: Sides) -> None:
+        self._own.type(channel, sides)

@@ -1,0 +1,204 @@
+"""Those who ask who is on a channel: what each of them was sent, and when they are sent more.
+
+A client is sent the present number once its subscription has been answered, and changes by the channel's `Pace`. One
+that has not taken what it was sent before gets nothing meanwhile, and then the latest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
+from operator import or_
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from mesaya_ws.core.feed.hub import YIELD_EVERY
+from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT
+from mesaya_ws.core.interactions.presence_pace import Pace, shown
+from mesaya_ws.core.interactions.presence_records import Level, Viewers, is_conversation
+from mesaya_ws.core.session.deadlines import Deadlines
+from mesaya_ws.core.wire.frames import text_frame
+from mesaya_ws.core.wire.messages import encode
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.session.session import Session
+
+RETRY = 1_000
+"""Milliseconds after which a client is looked at again that could not be sent anything."""
+
+RECOUNT = 1_000
+"""Milliseconds between two counts of a channel with `LARGE` viewers or more, which take some time."""
+
+LARGE = 100
+
+PER_SECOND, PER_ASKER = 1_500, 0.15
+"""Messages about changes that all clients of a process together are sent in a second, at most: the first number, or the
+second one for each who asks, if that is more. So all channels can change at once, and everybody is informed in 7 s."""
+
+BURST = 100
+"""Milliseconds that messages may be ahead of that: so many are sent in one go."""
+
+_SIDES = {GUEST: 1, RESTAURANT: 2}
+_NOTHING = -1
+
+
+@define
+class _Watch:
+    """The clients that ask about one channel, each with what it was sent last; those that are `late` wait for it."""
+
+    pace: Pace | None = None
+    askers: dict[Session, int] = field(factory=dict)
+    late: dict[Session, None] = field(factory=dict)
+    value: int = 0
+    counted_at: int = 0
+    has_changed: bool = True
+    due: float = inf
+
+
+class Watches:
+    """All that is asked about on this process; `level` says who is on a channel. Times are ms.
+
+    Whoever owns this calls `run` when something is due (`due_at`).
+    """
+
+    def __init__(self, level: Callable[[str], Level]) -> None:
+        self._deadlines: Deadlines[str] = Deadlines()
+        # Channels of which a change is due, the longest first.
+        self._ready: dict[str, None] = {}
+        self.sent = 0
+        """Messages that have been sent so far."""
+        self.askers = 0
+        """Clients that ask, each counted once for each channel."""
+        self._level = level
+        self._watches: dict[str, _Watch] = {}
+        self._rested_at = 0.0
+
+    def is_asked(self, channel: str) -> bool:
+        """Return whether a client here asks about a channel."""
+        return channel in self._watches
+
+    def add(self, channel: str, session: Session, now: int) -> None:
+        """Let a client know who is on a channel, now and whenever that changes."""
+        watch = self._watches.get(channel)
+        if watch is None:
+            watch = self._watches[channel] = _Watch()
+        self.askers += session not in watch.askers
+        watch.askers[session] = _NOTHING
+        watch.late[session] = None
+        self._set(channel, now)
+
+    def remove(self, channel: str, session: Session) -> bool:
+        """Let a client know nothing more of a channel; return whether it was the last one to ask about it."""
+        watch = self._watches.get(channel)
+        if watch is None or watch.askers.pop(session, None) is None:
+            return False
+        self.askers -= 1
+        watch.late.pop(session, None)
+        if watch.askers:
+            return False
+        del self._watches[channel]
+        self._deadlines.cancel(channel)
+        return True
+
+    def changed(self, channel: str, now: int, *, is_urgent: bool = False) -> None:
+        """Look at a channel again; urgently, where those who are gone have been for long."""
+        watch = self._watches.get(channel)
+        if watch is None:
+            return
+        watch.has_changed = True
+        if is_urgent and watch.pace is not None:
+            watch.pace.hurry()
+        self._set(channel, now)
+
+    @property
+    def due_at(self) -> float:
+        """When `run` has something to do."""
+        return min(self._deadlines.next, self._rested_at if self._ready else inf)
+
+    def run(self, now: int) -> Iterator[None]:
+        """Send what is due; yields on the way, so that others have their turn."""
+        while (channel := self._deadlines.pop(now)) is not None:
+            yield from self._look(channel, self._watches[channel], now)
+            yield
+        while self._ready and self._rested_at < now + BURST:
+            channel = next(iter(self._ready))
+            del self._ready[channel]
+            if (watch := self._watches.get(channel)) is not None:
+                yield from self._send_change(channel, watch, now)
+
+    def _look(self, channel: str, watch: _Watch, now: int) -> Iterator[None]:
+        """Count the viewers of a channel, inform the clients that are late, and have the others informed if it is due.
+
+        Those who are late are sent what the others will be in a moment, unless that is less: it may not last.
+        """
+        watch.due = inf
+        value = self._count(channel, watch, now)
+        if watch.pace is None:
+            watch.pace = Pace(value, now, or_ if is_conversation(channel) else max)
+        pace = watch.pace
+        if pace.check(value, now) is not None:
+            self._ready[channel] = None
+        if watch.late:
+            yield from self._send(channel, watch, watch.late.copy(), pace.together(pace.sent, value))
+        self._set_next(channel, watch, now)
+
+    def _send_change(self, channel: str, watch: _Watch, now: int) -> Iterator[None]:
+        """Inform all who ask about a channel, if it is still due."""
+        value, pace, before = self._count(channel, watch, now), watch.pace, self.sent
+        if pace is not None and (sent := pace.check(value, now)) is not None:
+            pace.note(sent, value, now)
+            yield from self._send(channel, watch, watch.askers.copy(), sent)
+            rate = max(PER_SECOND, PER_ASKER * self.askers)
+            self._rested_at = max(self._rested_at, now) + (self.sent - before) * 1000 / rate
+        self._set_next(channel, watch, now)
+        yield
+
+    def _set_next(self, channel: str, watch: _Watch, now: int) -> None:
+        """Have a channel looked at again when there may be something to be sent."""
+        if watch.pace is not None and channel not in self._ready:
+            due = watch.pace.due_at(watch.value)
+            self._set(channel, inf if due is None else max(now + 1, due))
+        if watch.has_changed:
+            self._set(channel, watch.counted_at + RECOUNT)
+        if watch.late:
+            self._set(channel, now + RETRY)
+
+    def _count(self, channel: str, watch: _Watch, now: int) -> int:
+        if watch.has_changed and (watch.value < LARGE or now >= watch.counted_at + RECOUNT):
+            level = self._level(channel)
+            watch.value = shown(level.number) if isinstance(level, Viewers) else sum(_SIDES[side] for side in level)
+            watch.has_changed, watch.counted_at = False, now
+        return watch.value
+
+    def _send(self, channel: str, watch: _Watch, askers: Iterable[Session], value: int) -> Iterator[None]:
+        """Send the frame of a value to those of some clients who have not been sent just that."""
+        frame = _frame(channel, value)
+        for number, session in enumerate(askers, 1):
+            sent = watch.askers.get(session)  # None: it has left meanwhile
+            if sent is not None and sent != value:
+                if session.send_queue.backlogged or not session.has_answered(channel):
+                    watch.late[session] = None
+                else:
+                    session.send_queue.offer(frame, 1)
+                    watch.askers[session] = value
+                    watch.late.pop(session, None)
+                    self.sent += 1
+            elif sent is not None:
+                watch.late.pop(session, None)
+            if number % YIELD_EVERY == 0:
+                yield
+
+    def _set(self, channel: str, due: float) -> None:
+        """Have a channel looked at then, if that is not to be earlier."""
+        watch = self._watches.get(channel)
+        if watch is not None and due < watch.due:
+            watch.due = due
+            self._deadlines.set(channel, due)
+
+
+def _frame(channel: str, value: int) -> bytes:
+    if is_conversation(channel):
+        sides = {side: bool(value & bit) for side, bit in _SIDES.items()}
+        return text_frame(encode("presence", channel=channel, **sides))
+    return text_frame(encode("presence", channel=channel, viewers=value))

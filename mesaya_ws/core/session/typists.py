@@ -1,0 +1,171 @@
+"""Who is typing in which conversation: said by clients again and again, and over by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from mesaya_ws.core.access.channels import CONVERSATION, parse_channel
+from mesaya_ws.core.access.rights import Action, may
+from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT, SIDES, ConversationKey
+from mesaya_ws.core.interactions.presence import TYPING_FOR
+from mesaya_ws.core.interactions.presence_records import NO_SIDE, Sides
+from mesaya_ws.core.session.deadlines import Deadlines
+from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.frames import text_frame
+from mesaya_ws.core.wire.messages import MessageError, encode
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.session.session import Session
+    from mesaya_ws.core.session.viewers import Viewers
+    from mesaya_ws.core.wire.messages import Typing
+
+REST = 1_000
+"""Milliseconds between two messages to a conversation; what begins and ends in between is not sent."""
+
+LOOK = 1_000
+"""Milliseconds after which a conversation is looked at again in which somebody is typing."""
+
+
+def type_in(session: Session, message: Typing) -> None:
+    """Let those in a conversation know that a client is typing, or not any more. Raises `MessageError`.
+
+    Of a guest whom the restaurant has blocked, they are sent nothing; nor before the log says whose restaurant it is.
+    """
+    channel, identity, feed = parse_channel(message.channel), session.identity, session.feed
+    if channel is None or channel.kind is not CONVERSATION:
+        sentence = f"There is no conversation {message.channel[:200]!r}."
+        raise MessageError(codes.BAD_CHANNEL, sentence, id=message.id, channel=message.channel[:512])
+    if identity is None or (feed.live and not may(identity, Action.SPEAK, channel, feed.facts)):
+        sentence = f"The conversation {message.channel!r} is not yours."
+        raise MessageError(codes.UNAUTHORIZED, sentence, id=message.id, channel=message.channel)
+    side = GUEST if identity.user == channel.guest else RESTAURANT
+    conversation = feed.chats.get(ConversationKey(channel.subject or "", channel.guest or ""))
+    is_blocked = side == GUEST and conversation is not None and conversation.blocked
+    if feed.live and not is_blocked:
+        session.presence.typing(session, channel.name, side, is_typing=message.typing)
+
+
+@define
+class _Conversation:
+    """The sides of which clients here know that they type; the clients that came since, which have to be informed."""
+
+    sent: Sides = NO_SIDE
+    sent_at: float = -inf
+    newcomers: dict[Session, None] = field(factory=dict)
+    due: float = inf
+
+
+class Typists:
+    """Those who are typing, one conversation for each client; `others` says which sides are on other processes.
+
+    `on_changed` is called with a conversation, and the sides that are typing on this process. Times are ms. Whoever
+    owns this calls `run` when something is due (`deadlines.next`).
+    """
+
+    def __init__(
+        self,
+        viewers: Viewers,
+        others: Callable[[str, int], Sides],
+        on_changed: Callable[[str, Sides], None],
+    ) -> None:
+        self.deadlines: Deadlines[str] = Deadlines()
+        self.sent = 0
+        """Messages that have been sent so far."""
+        self._viewers = viewers
+        self._others = others
+        self._on_changed = on_changed
+        self._typing: dict[Session, tuple[str, str, int]] = {}
+        self._here: dict[str, dict[Session, None]] = {}
+        self._conversations: dict[str, _Conversation] = {}
+
+    def begin(self, session: Session, channel: str, side: str, now: int) -> None:
+        """Note that a client is typing in a conversation, on a side of it: for a while, unless it says so again."""
+        before = self._typing.get(session)
+        if before is not None and before[:2] != (channel, side):
+            self.end(session, now)
+        self._typing[session] = channel, side, now + TYPING_FOR
+        self._here.setdefault(channel, {})[session] = None
+        self.look(channel, now)
+
+    def end(self, session: Session, now: int, channel: str | None = None) -> None:
+        """Note that a client is not typing any more, in that conversation or in any."""
+        before = self._typing.get(session)
+        if before is None or channel not in (None, before[0]):
+            return
+        del self._typing[session]
+        sessions = self._here[before[0]]
+        del sessions[session]
+        if not sessions:
+            del self._here[before[0]]
+        self.look(before[0], now)
+
+    def arrived(self, session: Session, channel: str, now: int) -> None:
+        """Let a client that comes to a conversation know who is typing there."""
+        conversation = self._conversations.get(channel)
+        if conversation is not None:
+            conversation.newcomers[session] = None
+            self._set(channel, conversation, now)
+
+    def look(self, channel: str, now: int) -> None:
+        """Look at a conversation: somebody may have begun to type, or ended."""
+        self._set(channel, self._conversations.setdefault(channel, _Conversation()), now)
+
+    def run(self, now: int) -> Iterator[None]:
+        """Send what is due; yields on the way, so that others have their turn."""
+        while (channel := self.deadlines.pop(now)) is not None:
+            self._look(channel, self._conversations[channel], now)
+            yield
+
+    def _look(self, channel: str, conversation: _Conversation, now: int) -> None:
+        conversation.due = inf
+        here = self._sides_here(channel, now)
+        self._on_changed(channel, here)
+        sides = here | self._others(channel, now)
+        changed = sides ^ conversation.sent
+        if changed and now >= conversation.sent_at + REST:
+            for session in self._viewers.on(channel):
+                if session not in conversation.newcomers:
+                    self._send(session, channel, changed, sides)
+            conversation.sent, conversation.sent_at = sides, now
+            changed = NO_SIDE
+        for session in list(conversation.newcomers):
+            if not self._viewers.holds(channel, session):
+                del conversation.newcomers[session]
+            elif session.has_answered(channel):
+                del conversation.newcomers[session]
+                self._send(session, channel, conversation.sent, conversation.sent)
+        if changed:
+            self._set(channel, conversation, conversation.sent_at + REST)
+        elif conversation.sent or here:
+            self._set(channel, conversation, now + LOOK)
+        else:
+            del self._conversations[channel]
+
+    def _sides_here(self, channel: str, now: int) -> Sides:
+        """Return which sides are typing on this process; those whose time is over are not any more."""
+        sides = set()
+        for session in list(self._here.get(channel, ())):
+            _, side, until = self._typing[session]
+            if until > now:
+                sides.add(side)
+                continue
+            del self._typing[session], self._here[channel][session]
+        if not self._here.get(channel, True):
+            del self._here[channel]
+        return frozenset(sides)
+
+    def _send(self, session: Session, channel: str, changed: Sides, sides: Sides) -> None:
+        for side in SIDES:
+            if side in changed:
+                data = {"by": side, "typing": side in sides}
+                session.send_queue.offer(text_frame(encode("chat.typing", channel=channel, data=data)), 1)
+                self.sent += 1
+
+    def _set(self, channel: str, conversation: _Conversation, due: float) -> None:
+        if due < conversation.due:
+            conversation.due = due
+            self.deadlines.set(channel, due)
