@@ -77,7 +77,7 @@ async def _chat(
     async with opening(notify=reporter.report) as session, trio.open_nursery() as nursery:
         nursery.start_soon(reporter.tell_of_silence)
         conversation = session.chat(restaurant, user)
-        await session.subscribe(conversation.channel, snapshot=True)
+        await session.subscribe(conversation.channel, snapshot=True, presence=True)
         nursery.start_soon(_write, conversation, nursery.cancel_scope)
         async for event in session:
             for line in lines_of(event):
@@ -109,6 +109,11 @@ def lines_of(event: Event) -> list[Text]:
             return [Text(f"… a message was deleted by the {data['by']}", "dim")]
         case "chat.read":
             return [Text(f"… read by the {data['by']}", "dim")]
+        case "presence":
+            there = [side for side in ("guest", "restaurant") if data.get(side)]
+            return [Text(f"… here: {' and '.join(there) or 'nobody'}", "dim")]
+        case "chat.typing":
+            return [Text(f"… the {data['by']} {'is typing' if data['typing'] else 'is not typing any more'}", "dim")]
         case "chat.blocked":
             return [Text("… the guest is blocked" if data["blocked"] else "… the guest is not blocked any more", "dim")]
     return []

@@ -29,6 +29,8 @@ class Channels:
     positions: dict[str, str]
     subscribed: dict[str, bool] = Factory(dict)
     """The channels that are subscribed, each with whether a snapshot is wanted when there is no position."""
+    _with_presence: set[str] = Factory(set)
+    """Those of which it is wanted who is on them."""
     _kept: dict[str, str] = Factory(dict)
     """By channel, the position of the last event that is kept and has not been taken."""
     _events: tuple[trio.MemorySendChannel[Event | RefusedError], trio.MemoryReceiveChannel[Event | RefusedError]] = (
@@ -39,15 +41,18 @@ class Channels:
 
     # What is subscribed
 
-    def add(self, channel: str, *, snapshot: bool) -> bool:
+    def add(self, channel: str, *, snapshot: bool, presence: bool = False) -> bool:
         """Have a channel subscribed on every connection; return whether it was not yet."""
         is_new = channel not in self.subscribed
+        if presence:
+            self._with_presence.add(channel)
         self.subscribed[channel] = snapshot or self.subscribed.get(channel, False)
         return is_new
 
     def remove(self, channel: str) -> None:
         """Forget a channel, and the position on it."""
         self.subscribed.pop(channel, None)
+        self._with_presence.discard(channel)
         self.positions.pop(channel, None)
         self._kept.pop(channel, None)
 
@@ -59,6 +64,8 @@ class Channels:
             message["position"] = position
         elif self.subscribed[channel]:
             message["snapshot"] = True
+        if channel in self._with_presence:
+            message["presence"] = True
         return message
 
     # Positions that the gateway says, of channels whose events have all been taken

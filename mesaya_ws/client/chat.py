@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from attrs import frozen
 
-from mesaya_ws.client.requests import Ask
+from mesaya_ws.client.requests import Ask, Send
 
 
 @frozen
@@ -24,13 +24,15 @@ class Page:
 class Chat:
     """The conversation of a guest with a restaurant, on `channel`, which is to be subscribed to for its events.
 
-    Every method returns once the gateway has read the change back from the log, and sends it again until then, with
-    the same id: after a lost connection, and while the log does not answer. Raises `RequestError` for refusals.
+    Every method but `typing` returns once the gateway has read the change back from the log, and sends it again until
+    then, with the same id: after a lost connection, and while the log does not answer. Raises `RequestError` for
+    refusals.
     """
 
-    def __init__(self, ask: Ask, restaurant: str, user: str) -> None:
+    def __init__(self, ask: Ask, send: Send, restaurant: str, user: str) -> None:
         self.channel = f"restaurant:{restaurant}:chat:{user}"
         self._ask = ask
+        self._send = send
 
     async def publish(
         self, text: str, *, attachments: Sequence[str] = (), reply_to: str | None = None, message_id: str | None = None
@@ -58,6 +60,13 @@ class Chat:
     async def block(self, *, blocked: bool = True) -> str:
         """Take no messages from the guest any more, or take them again."""
         return await self._position("block", blocked=blocked)
+
+    async def typing(self, *, typing: bool = True) -> None:
+        """Let the others know that one is typing, or not any more; to be said again every few seconds.
+
+        There is no answer, and without a connection it is not sent.
+        """
+        await self._send({"type": "typing", "channel": self.channel, "typing": typing})
 
     async def history(self, before: str | None = None, limit: int = 50) -> Page:
         """Return messages before a position, or the latest ones."""

@@ -124,6 +124,11 @@ class Dialogue:
                 await self._deliver_gap(channel, message)
                 event = Event(channel, kind, data, message.get("timestamp"), position, message.get("complete"))
                 await self._deliver(event)
+            case {"type": "presence", "channel": str(channel)}:
+                who = {name: message[name] for name in ("viewers", "guest", "restaurant") if name in message}
+                await self._deliver(Event(channel, "presence", who))
+            case {"type": "chat.typing", "channel": str(channel), "data": data}:
+                await self._deliver(Event(channel, "chat.typing", data))
             case _:
                 pass  # an answer that is out of date, or a message of a newer gateway
 

@@ -10,7 +10,8 @@ class Event:
     """Something that arrived on a channel.
 
     `type` is that of the event; or `snapshot`; or `gap`, with the reason in `data`, when events may have been missed,
-    and a snapshot follows. `complete` is false for a snapshot when the log does not reach back far enough.
+    and a snapshot follows; or `presence` or `chat.typing`, which have no position. `complete` is false for a snapshot
+    when the log does not reach back far enough.
     """
 
     channel: str

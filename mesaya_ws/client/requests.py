@@ -14,6 +14,9 @@ from mesaya_ws.core.wire.codes import TOO_OFTEN, UNAVAILABLE
 Ask = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 """Sends a request until it is answered, and returns the answer (`Requests.ask`)."""
 
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+"""Sends a message, if there is a connection."""
+
 
 class RequestError(Exception):
     """The gateway refused a request, for a reason that its `code` names; `retry_in`: it may be tried again then."""
@@ -37,7 +40,7 @@ class _Waiting:
 class Requests:
     """The requests of a session; `send` sends a message if there is a connection."""
 
-    send: Callable[[dict[str, Any]], Awaitable[None]]
+    send: Send
     on_begun: Callable[[], None] = lambda: None
     timings: Timings = DEFAULTS
     _waiting: dict[str, _Waiting] = Factory(dict)

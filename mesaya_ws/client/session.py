@@ -57,13 +57,15 @@ class Session:
         """Whether there is a connection now."""
         return self._link.connected
 
-    async def subscribe(self, channel: str, *, snapshot: bool = False) -> None:
+    async def subscribe(self, channel: str, *, snapshot: bool = False, presence: bool = False) -> None:
         """Subscribe now and after every reconnection: from the known position on, else with a snapshot if wanted.
 
+        With `presence`, events of the type `presence` say who is on the channel, now and whenever that changes.
+
         On a channel that is subscribed already, nothing is sent, since all that is under way would arrive twice; with
-        `snapshot`, the next reconnection without a known position brings one.
+        `snapshot`, the next reconnection without a known position brings one, and `presence` begins with the next one.
         """
-        if self._channels.add(channel, snapshot=snapshot):
+        if self._channels.add(channel, snapshot=snapshot, presence=presence):
             await self._link.send(self._channels.subscription(channel))
         else:
             await trio.lowlevel.checkpoint()
@@ -75,7 +77,7 @@ class Session:
 
     def chat(self, restaurant: str, user: str) -> Chat:
         """Return the conversation of a user with a restaurant; to receive its events, subscribe to its `channel`."""
-        return Chat(self._requests.ask, restaurant, user)
+        return Chat(self._requests.ask, self._link.send, restaurant, user)
 
     async def ack(self, reservation: str) -> Acknowledged:
         """Take note of a reservation, for its restaurant; return who was the first to, and when.
