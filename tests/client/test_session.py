@@ -16,6 +16,8 @@ from mesaya_ws.client import connection
 from mesaya_ws.client.session import Connected, Disconnected, Event, RefusedError, Subscribed
 from tests.support.scripted_gateway import CHANNEL, QUICK, Gateway, connect, event, hear, say
 
+CHAT = "restaurant:r1:chat:u1"
+
 
 async def never_mind(websocket, heard):
     """Serve a connection that says nothing, and lasts."""
@@ -746,3 +748,39 @@ async def test_unsubscribe_forgets_the_position():
         session.positions[CHANNEL] = "p"
         await session.unsubscribe(CHANNEL)
         assert session.positions == {"another": "p1"}
+
+
+async def test_who_is_there_and_who_types_are_events_without_a_position():
+    said = [
+        {"type": "presence", "channel": CHAT, "guest": True, "restaurant": False},
+        {"type": "chat.typing", "channel": CHAT, "data": {"by": "restaurant", "typing": True}},
+    ]
+
+    async def first(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, type="subscribed", channel=CHAT, position="p0")
+        for message in said:
+            await say(websocket, **message)
+        await hear(websocket, heard)
+        await websocket.aclose(1012, "service_restart")
+
+    async def second(websocket, heard):
+        await hear(websocket, heard)
+        await say(websocket, **said[0])
+        await trio.sleep_forever()
+
+    gateway = Gateway(first, second)
+    async with gateway.serving() as url, connect(url) as session:
+        chat = session.chat("r1", "u1")
+        await session.subscribe(chat.channel, presence=True)
+        with trio.fail_after(5):
+            events = [await anext(session) for _ in range(2)]
+            await chat.typing()
+            assert (await anext(session)).type == "presence", "on the next connection"
+    assert [(event.type, event.data, event.position) for event in events] == [
+        ("presence", {"guest": True, "restaurant": False}, None),
+        ("chat.typing", {"by": "restaurant", "typing": True}, None),
+    ]
+    subscribe = {"type": "subscribe", "channel": CHAT, "presence": True}
+    assert gateway.heard[0] == [subscribe, {"type": "typing", "channel": CHAT, "typing": True}]
+    assert gateway.heard[1][0] == {**subscribe, "position": "p0"}

@@ -78,12 +78,15 @@ class World:
             self.log.kill(process)
         self.places[place] = self.log.process(offset=self.offsets[place] + 7)
         for client in gone:
+            # Each time counts anew: until a dead one is known to be, its clients count twice.
+            self.changed_at[client.channel] = self.log.now
             self.come((place + 1) % 3, client.channel, client.user, client.asks)
 
     def late(self, ago):
-        """Append a record again that was appended some records ago: a retry of which nothing was known."""
-        if self.log.records:
-            self.log.append([self.log.records[max(0, len(self.log.records) - 1 - ago)]])
+        """Append a record again that was appended some records ago, and 10 s at most: it was not acknowledged."""
+        recent = [record for record, at in self.log.appended if at >= self.log.now - 10_000]
+        if recent:
+            self.log.append([recent[max(0, len(recent) - 1 - ago)]])
 
     def passes(self, steps):
         for _ in range(steps):

@@ -16,6 +16,8 @@ class SharedLog:
     def __init__(self):
         self.now = self.skew = 0
         self.records = []
+        self.appended = []
+        """All that was ever appended, each with the time of it."""
         self.processes = []
         self._started = 0
 
@@ -26,6 +28,7 @@ class SharedLog:
         return self.processes[-1]
 
     def append(self, records):
+        self.appended += [(new, self.now) for new in records]
         self.records += [
             Record(PRESENCE, 0, len(self.records) + number, self.now + self.skew, new.key, new.value)
             for number, new in enumerate(records)

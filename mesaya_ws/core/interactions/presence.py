@@ -2,10 +2,10 @@
 
 | record | what follows |
 |---|---|
-| a part of a process's table | it replaces what that part said before, unless that was written later (`n`) |
+| a part of a process's table | it replaces what that part said before, if it is a later one (`n`) |
 | a tombstone | the part is gone |
 | none for `DROPPED_AFTER` since the last one was read, by the reader's clock that never steps | the part is gone |
-| any, appended `DROPPED_AFTER` after a part's last one, by the log's clock | the part is gone, with its process |
+| any, read soon after a part's last one, and appended `DROPPED_AFTER` later, by the log's clock | the part is gone |
 
 A process that does not read its own records (the log is away, or it was stopped) knows nothing of the others, and must
 not drop them for that (`renew`).
@@ -30,6 +30,9 @@ from mesaya_ws.core.interactions.presence_records import (
 DROPPED_AFTER = 15_000
 """Milliseconds after which a process counts no more that says nothing."""
 
+READ_BEFORE = 10_000
+"""Milliseconds in which records are read one after the other, of whatever age, when a process starts."""
+
 TYPING_FOR = 12_000
 """Milliseconds for which somebody is typing who does not say so again."""
 
@@ -52,6 +55,8 @@ class PresenceTable:
     def __init__(self) -> None:
         self.silent: dict[str, None] = {}
         """The keys of parts that are gone, and have no tombstone: anybody may append it."""
+        # Of parts that are gone, the last `n`: a record of before that is read again does not bring them back.
+        self._ended: dict[str, int] = {}
         # The one that was read last comes last.
         self._parts: dict[str, _Known] = {}
         self._levels: dict[str, dict[str, Level]] = {}
@@ -61,11 +66,12 @@ class PresenceTable:
     def apply(self, key: str, part: Part | None, appended_at: int, now: int) -> set[str]:
         """Take a record of a part that was read `now`; return the channels of which something may have changed."""
         known = self._parts.get(key)
-        if known is not None and part is not None and part.n < known.part.n:
+        if part is not None and part.n <= (self._ended.get(key, -1) if known is None else known.part.n):
             return set()
         concerned: set[str] = set()
         for other, last in list(self._parts.items()):
-            if last.appended_at + DROPPED_AFTER < appended_at and other != key:
+            is_history = last.appended_at + DROPPED_AFTER < appended_at and now < last.read_at + READ_BEFORE
+            if is_history and other != key:
                 concerned |= self._drop(other)
         self.silent.pop(key, None)
         if known is not None or len(self._parts) < MAX_PARTS:
@@ -117,6 +123,10 @@ class PresenceTable:
         present = Part(0) if part is None else part
         if part is not None:
             self._parts[key] = _Known(part, appended_at, now)
+        elif known is not None:
+            self._ended[key] = known.part.n
+            if len(self._ended) > MAX_PARTS:
+                del self._ended[next(iter(self._ended))]
         concerned = former.asked.keys() ^ present.asked.keys()
         for channel in present.asked.keys() - former.asked.keys():
             self._asked.setdefault(channel, set()).add(key)

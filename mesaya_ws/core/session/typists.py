@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 REST = 1_000
 """Milliseconds between two messages to a conversation; what begins and ends in between is not sent."""
 
+REPEAT = 5_000
+"""Milliseconds after which it is said again that somebody is still typing: clients, too, take it for over in time."""
+
 LOOK = 1_000
 """Milliseconds after which a conversation is looked at again in which somebody is typing."""
 
@@ -126,6 +129,8 @@ class Typists:
         self._on_changed(channel, here)
         sides = here | self._others(channel, now)
         changed = sides ^ conversation.sent
+        if sides and now >= conversation.sent_at + REPEAT:
+            changed |= sides
         if changed and now >= conversation.sent_at + REST:
             for session in self._viewers.on(channel):
                 if session not in conversation.newcomers:

@@ -114,10 +114,13 @@ class EventClient:
         """Have the client be told first who it is, and how fresh the channels are."""
         self._queue.offer(self.session.greeting(time()), 1)
 
-    def subscribe(self, identity: Identity | None, *, partial: bool = False) -> codes.ErrorCode | CloseCode | None:
+    def subscribe(
+        self, identity: Identity | None, *, partial: bool = False, presence: bool = False
+    ) -> codes.ErrorCode | CloseCode | None:
         """Sign the client in, and subscribe to its channels; return the first reason why that cannot be.
 
-        With `partial`, a channel that is refused is none: the client is sent the error, and what it may see.
+        With `partial`, a channel that is refused is none: the client is sent the error, and what it may see. With
+        `presence`, it is also sent who is on each channel.
         """
         session = self.session
         if identity is None:
@@ -125,7 +128,7 @@ class EventClient:
         elif not identify(session, identity, time()):
             return codes.TOO_MANY_CONNECTIONS
         for channel in self._channels:
-            request = {"type": "subscribe", "channel": channel, "snapshot": self._wants_snapshot}
+            request = {"type": "subscribe", "channel": channel, "snapshot": self._wants_snapshot, "presence": presence}
             if (position := self._places.of(channel)) is not None:
                 request["position"] = position
             answer = session.receive(orjson.dumps(request).decode())

@@ -90,8 +90,17 @@ class EventServer:
         wants_page = _wants_page(request.headers.get("accept", ""))
         if request.method == "HEAD":
             return Response(headers=_headers(JSON if wants_page else STREAM))
-        wanted = {name for name in ("snapshot", "partial") if request.query_params.get(name) in ("1", "true")}
-        asked = _Asked(channels, since, identity, snapshot="snapshot" in wanted, partial="partial" in wanted)
+        wanted = {
+            name for name in ("snapshot", "partial", "presence") if request.query_params.get(name) in ("1", "true")
+        }
+        asked = _Asked(
+            channels,
+            since,
+            identity,
+            snapshot="snapshot" in wanted,
+            partial="partial" in wanted,
+            presence="presence" in wanted and not wants_page,
+        )
         if wants_page:
             return await self._page(asked, _wait(request) if since is not None else 0.0)
         return _Stream(self, asked)
@@ -138,7 +147,8 @@ class EventServer:
         try:
             if not ends_when_full:
                 client.greet()
-            if (refused := client.subscribe(asked.identity, partial=asked.partial)) is not None:
+            refused = client.subscribe(asked.identity, partial=asked.partial, presence=asked.presence)
+            if refused is not None:
                 error = _REFUSALS.get(refused, http_errors.BAD_CHANNEL)
                 raise ApiError(error, _sentence(refused, error))
             yield client
@@ -164,6 +174,8 @@ class _Asked:
     snapshot: bool
     partial: bool
     """Whether to show what may be shown, and to say so of the rest, instead of refusing all."""
+    presence: bool
+    """Whether to show who is on the channels; not on a page, which would not wait for anything else then."""
 
 
 class _Stream(Response):

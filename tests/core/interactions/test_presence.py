@@ -60,6 +60,14 @@ def test_part_whose_process_ended_long_before_another_record_is_gone_when_that_i
     assert table.level(C1) == Viewers(1)
 
 
+def test_first_record_after_an_outage_drops_nobody_who_was_there_before():
+    table = PresenceTable()
+    table.apply("a/0", part(c1=Viewers(2)), 0, 0)
+    table.apply("b/0", part(c1=Viewers(1)), 14_000, 14_000)
+    table.apply("b/0", part(2, c1=Viewers(1)), 60_000, 60_000)
+    assert table.level(C1) == Viewers(3)
+
+
 def test_clock_of_the_log_that_goes_back_makes_nobody_silent():
     table = PresenceTable()
     table.apply("a/0", part(c1=Viewers(2)), 1_000_000, 0)
@@ -83,6 +91,22 @@ def test_late_record_of_a_process_does_not_undo_a_later_one():
     assert table.level(C1) == Viewers(2)
 
 
+def test_part_that_is_gone_does_not_come_back_by_a_record_of_before():
+    table = PresenceTable()
+    table.apply("a/0", part(5, c1=Viewers(2)), 0, 0)
+    table.apply("a/0", None, 0, 0)
+    assert table.apply("a/0", part(5, c1=Viewers(2)), 0, 0) == set()
+    table.apply("a/0", part(6, c1=Viewers(1)), 0, 0)
+    assert table.level(C1) == Viewers(1)
+
+
+def test_record_that_is_read_twice_is_no_sign_of_life():
+    table = PresenceTable()
+    table.apply("a/0", part(5, c1=Viewers(2)), 0, 0)
+    table.apply("a/0", part(5, c1=Viewers(2)), 0, 9000)
+    assert table.drops_at() == DROPPED_AFTER
+
+
 def test_typing_ends_with_the_silence_of_its_process():
     table = PresenceTable()
     assert table.apply("a/0", part(typing={CHAT: GUEST}), 0, 0) == {CHAT}
@@ -102,12 +126,12 @@ def test_channel_is_asked_about_as_long_as_any_part_says_so():
 
 @given(st.lists(st.tuples(st.sampled_from(["a/0", "a/1", "b/0"]), st.none() | PARTS), max_size=20), st.data())
 def test_any_records_end_with_the_sum_of_the_last_of_each_part(records, data):
-    table, last, before = PresenceTable(), {}, {}
+    table, last, before, numbers = PresenceTable(), {}, {}, {}
     for key, said in records:
         if said is None:
             last.pop(key, None)
-        elif key not in last or last[key].n <= said.n:
-            last[key] = said
+        elif said.n > numbers.get(key, -1):
+            last[key], numbers[key] = said, said.n
         changed = table.apply(key, said, data.draw(st.integers(0, 100)), 0)
         expected = {}
         for channel in CHANNELS:

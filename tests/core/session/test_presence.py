@@ -329,7 +329,9 @@ def test_typing_ends_by_itself_unless_it_is_said_again(log, here, there):
     log.passes(TYPING_FOR - 1000)
     types(guest)
     log.passes(TYPING_FOR - 1000)
-    assert typing(owner) == [("guest", True)], "once, however often it is said"
+    again = typing(owner)
+    assert set(again) == {("guest", True)}
+    assert len(again) == 5, "every five seconds, however often it is said"
     log.passes(5_000)
     assert typing(owner) == [("guest", False)]
 
@@ -343,7 +345,7 @@ def test_typing_ends_with_the_message_the_subscription_and_the_process(log, here
     log.passes(OFTEN)
     log.kill(there)
     log.passes(15_000)
-    assert typing(guest) == [("restaurant", False)]
+    assert typing(guest)[-1] == ("restaurant", False)
     other = here.viewer(CHAT, "o2", asks=False)
     types(other)
     log.passes(OFTEN)
