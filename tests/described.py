@@ -19,7 +19,7 @@ def problem(message: dict[str, Any]) -> str | None:
     """Return what is wrong with a message that the service has sent; None: nothing."""
     kind = message.get("type", "")
     about, dot, _ = kind.partition(".")
-    names = (f"event.{kind}", f"event.{about}") if dot else (kind,)
+    names = (kind, f"event.{kind}", f"event.{about}") if dot else (kind,)
     validator = next((_validators()[name] for name in names if name in _validators()), None)
     if validator is None:
         return f"no message of type {kind!r} is described"
