@@ -37,10 +37,12 @@ class StateFolder:
         self._descriptor = self._path = None
 
     def take(self) -> Path:
-        """Take a folder that nobody has, unless one is taken already; return it.
+        """Take a folder that nobody has, unless one is taken already and has not been removed since; return it.
 
         Raises `StateInUseError` when others have all of them, and `OSError` when it cannot be created or written.
         """
+        if not self._is_there():
+            self.release()  # it can be made anew, and taken, by others
         owners = []
         for number in range(self._count if self._path is None else 0):
             path = self._directory / str(number)
@@ -57,6 +59,14 @@ class StateFolder:
                 f"{self._directory.absolute()} is used by another process ({', '.join(owners)}): each needs its own."
             )
         return self._path
+
+    def _is_there(self) -> bool:
+        """Return whether the folder that was taken is still there, as far as that can be said."""
+        if self._descriptor is None or self._path is None:
+            return False
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.stat(self._path / LOCK), os.fstat(self._descriptor))
+        return False
 
 
 def _lock(descriptor: int) -> str | None:

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -38,6 +39,26 @@ def test_workers_take_a_folder_each_and_one_that_was_left_is_taken_again(tmp_pat
     assert third.take().name == "1"
     first.release()
     third.release()
+
+
+def test_a_folder_that_is_removed_is_taken_anew(tmp_path):
+    folder, other = StateFolder(tmp_path), StateFolder(tmp_path)
+    shutil.rmtree(folder.take())
+    assert folder.take().exists()
+    with pytest.raises(StateInUseError):
+        other.take()
+    folder.release()
+
+
+def test_a_folder_that_another_process_has_made_anew_is_its_own(tmp_path):
+    folder, other = StateFolder(tmp_path), StateFolder(tmp_path)
+    shutil.rmtree(folder.take())
+    other.take()
+    with pytest.raises(StateInUseError):
+        folder.take()
+    other.release()
+    assert folder.take().exists()
+    folder.release()
 
 
 def test_a_directory_that_cannot_be_created_is_an_os_error(tmp_path):
