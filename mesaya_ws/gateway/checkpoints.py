@@ -2,35 +2,41 @@
 
 All instances write to one topic, without a leader. Each of them repeats:
 
-1. capture the state, between two turns of the feed;
+1. capture, between two turns of the feed, all that is known; or, after a checkpoint that this instance has written or
+   begun with, and that is still the newest, what has changed;
 2. wait for the window's time and some jitter: the checkpoint must be older than the window, so that an instance that
    starts from it reads everything that its window holds, and ends up as one that has read the whole log;
 3. read what others have written meanwhile;
 4. write the checkpoint, unless another instance has written a newer one since 1, or the newest one knows records that
-   this instance has missed by retention;
+   this instance has missed by retention; and delete what neither it nor the one before it is made of;
 5. rest until the last writer has missed its turn; the last writer itself does not rest.
+
+So keeping checkpoints costs what changes. All that is known is written by who takes over from an instance with which it
+has not begun, where what has changed is as much as all that is known (`state_topic.is_full`), and once a day.
 
 No time of day decides anything: a checkpoint's age is how long this instance has known it, and it is newer than another
 one if it is further in the log. So a checkpoint that was written with a wrong clock stops nobody.
 """
 
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from math import inf
 
 import attrs
 import trio
 
-from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, Marker, pack, unpack
+from mesaya_ws.core.feed.changelog import FORMER, Mark, rows_of
+from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import BEGINNING, Partition, PartitionPosition
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
+from mesaya_ws.core.state.tracking import Follower
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.gateway.log_fit import fits_log
-from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic
+from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic, is_full
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
@@ -44,6 +50,13 @@ LEAST_INTERVAL = 1.0
 
 RETRY_INTERVAL = 0.5
 """Seconds between two attempts to read a log that does not answer."""
+
+
+WHOLE_MS = 86_400_000
+"""Age of what was known that is continued, at most: what has been erased since must not be in the topic for ever."""
+
+MOST_CHANGED = 200_000
+"""Rows that may have changed and wait to be written, some 30 MB; past that, all that is known is captured."""
 
 
 class Checkpoints:
@@ -66,6 +79,9 @@ class Checkpoints:
             "log has lost, and no other has written one; whoever starts begins with the one that is kept",
             "checkpoints are written again",
         )
+        # Who notes what changes after a checkpoint, which is that of `_after`, once it has been written.
+        self._follower: Follower | None = None
+        self._after: Mark | None = None
         # By id, when each known checkpoint was captured or first seen here (of the monotonic clock).
         self._since: dict[str, float] = {}
 
@@ -84,7 +100,7 @@ class Checkpoints:
                 for event in availability.changes(str(error)):
                     await deliver(event)
                 await trio.sleep(RETRY_INTERVAL)
-        self._state.slots.forget_parts()
+        self._state.changelog.forget_contents()
         # Checkpoints of before the start count as old.
         self._note(-inf)
         for event in availability.changes(None):
@@ -93,46 +109,81 @@ class Checkpoints:
 
     async def _restore(self) -> Mapping[Partition, PartitionPosition]:
         await self._state.read_on()
-        for marker in self._state.slots.whole():
-            places = {at: place for at, place in marker.cut.places.items() if at.topic in self._topics}
+        for mark in self._state.changelog.whole():
+            places = {at: place for at, place in mark.cut.places.items() if at.topic in self._topics}
             if not await self._is_of_use(places):
-                log.warning("a checkpoint is of no use: the log is another one", checkpoint=marker.id)
-            elif await self._load(marker, attrs.evolve(marker.cut, places=places)):
+                log.warning("a checkpoint is of no use: the log is another one", checkpoint=mark.id)
+            elif await self._load(mark, attrs.evolve(mark.cut, places=places)):
                 return places
-        for marker in self._state.slots.foreign.values():
+        for mark in self._state.changelog.foreign.values():
             log.info(
                 "a checkpoint of another version cannot be read: the log is read from its beginning, once",
-                checkpoint=marker.id,
-                format=marker.format,
+                checkpoint=mark.id,
+                format=mark.format,
             )
             break
         return BEGINNING
 
-    async def _load(self, marker: Marker, cut: Cut) -> bool:
+    async def _load(self, mark: Mark, cut: Cut) -> bool:
         """Restore the feed from a checkpoint; return whether that was possible."""
+        changelog = self._state.changelog
+        chain = changelog.chain(mark)
+        batches = [[part.content or b"" for part in changelog.parts(each)] for each in chain]
         try:
-            for _ in self._feed.restore(cut, unpack(self._state.slots.parts(marker))):
+            for _ in self._feed.restore(cut, rows_of(batches)):
                 await trio.lowlevel.checkpoint()
         except CorruptCheckpointError as error:
-            log.warning("a checkpoint is of no use: it is damaged", checkpoint=marker.id, reason=str(error))
+            log.warning("a checkpoint is of no use: it is damaged", checkpoint=mark.id, reason=str(error))
             return False
-        log.info("restored from a checkpoint", checkpoint=marker.id, rows=marker.rows, age=_age(marker))
+        rows = sum(each.rows for each in chain)
+        log.info("restored from a checkpoint", checkpoint=mark.id, rows=rows, batches=len(chain), age=_age(mark))
+        if mark.format != FORMER:  # rows of before did not say their places
+            self._follower, self._after = self._feed.follow_changes(), mark
         return True
 
     async def capture(self) -> None:
-        """Copy the state if a checkpoint is due. Call it between two turns of the feed, which must wait for it.
+        """Copy the state, or what of it has changed, if a checkpoint is due.
 
-        It takes some 0.3 µs for each entity.
+        Call it between two turns of the feed, which must wait for it. It takes some 0.3 µs for each entity.
         """
+        if self._follower is not None and self._follower.pending > MOST_CHANGED:
+            self._stop_following()
         if self._requested is None:
             return
         requested, self._requested = self._requested, None
-        cut, rest = self._feed.capture()
+        cut, rest = self._feed.capture(self._follower_of_changes())
         pieces = []
         for piece in rest:
             pieces.append(piece)
             await trio.lowlevel.checkpoint()
+        if self._follower is None:
+            self._follower = self._feed.follow_changes()
         requested.send_nowait((cut, pieces))
+
+    def _follower_of_changes(self) -> Follower | None:
+        """Return who knows what has changed after a checkpoint, if that is better written than all that is known."""
+        follower, after = self._follower, self._after
+        if follower is not None and (
+            after is None
+            or not self._is_newest(after)
+            or self._is_used_up(self._state.changelog.chain(after), follower.pending)
+        ):
+            self._stop_following()
+        return self._follower
+
+    def _is_used_up(self, chain: Sequence[Mark], rows: int) -> bool:
+        # A clock that is wrong has all that is known written once more, and nothing else.
+        return is_full(chain, rows) or not 0 <= now_ms() - chain[0].taken < WHOLE_MS
+
+    def _is_newest(self, mark: Mark) -> bool:
+        newest = self._state.changelog.newest()
+        return newest is not None and newest.id == mark.id
+
+    def _stop_following(self) -> None:
+        """Have all that is known captured the next time."""
+        if self._follower is not None:
+            self._follower.stop()
+        self._follower = self._after = None
 
     async def run(self) -> None:
         """Write checkpoints until cancelled; after an error, try again."""
@@ -149,16 +200,39 @@ class Checkpoints:
     async def _write_next(self) -> None:
         """Capture a checkpoint, and write it once it is old enough, unless another instance has done so."""
         checkpoint, since = await self._request_capture()
-        await trio.sleep(self._interval * _jitter())
-        await self._read_new()
-        if await self._is_due(checkpoint, since):
-            marker = await self._state.write(checkpoint)
-            self._since[marker.id] = since
-            log.debug("checkpoint written", checkpoint=marker.id, rows=marker.rows, parts=marker.parts)
+        is_written = False
+        try:
+            await trio.sleep(self._interval * _jitter())
             await self._read_new()
+            if await self._is_due(checkpoint, since):
+                before = self._state.changelog.newest()
+                mark = await self._state.write(checkpoint, self._after)
+                is_written, self._after = True, mark
+                self._since[mark.id] = since
+                log.debug("checkpoint written", checkpoint=mark.id, rows=mark.rows, after=len(mark.after))
+                await self._read_new()
+                await self._state.delete_others([mark] if before is None else [mark, before])
+                await self._read_new()
+        except CorruptCheckpointError as error:
+            log.warning("a checkpoint cannot be continued: it is damaged", reason=str(error))
+            self._stop_following()
+        finally:
+            if not is_written:
+                self._give_back(checkpoint)
         while (seconds := self._rest()) > 0:
             await trio.sleep(seconds)
             await self._read_new()
+
+    def _give_back(self, checkpoint: Checkpoint) -> None:
+        """Have captured once more what was not written: as a change, if what it comes after is still the newest."""
+        if self._follower is None or self._after is None or not self._is_newest(self._after):
+            self._stop_following()
+            return
+        rows: dict[str, dict[str, object]] = {}
+        for piece in checkpoint.pieces:
+            for table, id, value in piece:
+                rows.setdefault(table, {})[id] = value
+        self._follower.give_back(rows)
 
     async def _read_new(self) -> None:
         """Read what has been written meanwhile."""
@@ -167,34 +241,35 @@ class Checkpoints:
 
     def _note(self, now: float) -> None:
         """Note the complete checkpoints and their ages, and the newest one in the metrics."""
-        whole = self._state.slots.whole()
-        self._since = {marker.id: self._since.get(marker.id, now) for marker in whole}
+        whole = self._state.changelog.whole()
+        self._since = {mark.id: self._since.get(mark.id, now) for mark in whole}
         for newest in whole[:1]:
-            self._metrics.note_checkpoint(newest.id, newest.taken / 1000, newest.rows)
+            rows = sum(each.rows for each in self._state.changelog.chain(newest))
+            self._metrics.note_checkpoint(newest.id, newest.taken / 1000, rows)
 
     async def _request_capture(self) -> tuple[Checkpoint, float]:
-        """Wait for the next `capture`, and pack its result; return it, and when it was captured."""
+        """Wait for the next `capture`; return it, and when it was captured."""
         self._requested, answer = trio.open_memory_channel[tuple[Cut, list[list[Row]]]](1)
         cut, pieces = await answer.receive()
-        since, taken, rows, parts = trio.current_time(), now_ms(), sum(map(len, pieces)), []
-        for part in pack(pieces):
-            if part:
-                parts.append(part)
-            await trio.lowlevel.checkpoint()
-        return Checkpoint(taken, cut, rows, parts), since
+        return Checkpoint(now_ms(), cut, pieces), trio.current_time()
 
     def _rest(self) -> float:
         """Return for how many seconds to leave the turn to the last writer: until it has missed one."""
-        newest = self._state.slots.newest()
+        newest = self._state.changelog.newest()
         if newest is None or self._state.wrote(newest):
             return 0.0
         return max(0.0, self._since[newest.id] + self._interval * (2 + _jitter()) - trio.current_time())
 
     async def _is_due(self, checkpoint: Checkpoint, since: float) -> bool:
-        """Return whether a checkpoint says more than the newest one, and none was written after `since`."""
-        newest = self._state.slots.newest()
+        """Return whether a checkpoint says more than the newest one, and none was written after `since`.
+
+        What has changed after a checkpoint says nothing without it.
+        """
+        newest = self._state.changelog.newest()
         if newest is not None and self._since[newest.id] > since:
             self._outdone.clear()
+            return False
+        if self._after is not None and not self._is_newest(self._after):
             return False
         if await self._may_replace(checkpoint, newest):
             self._outdone.clear()
@@ -203,7 +278,7 @@ class Checkpoints:
             self._outdone.set(checkpoint=None if newest is None else newest.id)
         return False
 
-    async def _may_replace(self, checkpoint: Checkpoint, newest: Marker | None) -> bool:
+    async def _may_replace(self, checkpoint: Checkpoint, newest: Mark | None) -> bool:
         """Return whether a checkpoint says more than the newest one, or that one is of no use."""
         if self._feed.coverage.has_read_lost:
             # It contains what only the lost records said; instances that start from it would keep that.
@@ -228,6 +303,6 @@ def _jitter() -> float:
     return random.uniform(1.0, 1.25)  # noqa: S311 - no secret
 
 
-def _age(marker: Marker) -> float:
+def _age(mark: Mark) -> float:
     """Return how many seconds ago a checkpoint was captured, if all clocks are right."""
-    return round((now_ms() - marker.taken) / 1000, 1)
+    return round((now_ms() - mark.taken) / 1000, 1)

@@ -1,5 +1,6 @@
-"""The topic of checkpoints: reading what it holds, and writing a checkpoint."""
+"""The topic of checkpoints: reading what it holds, and writing a batch of it (see `core.feed.changelog`)."""
 
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from itertools import count
 from uuid import uuid4
@@ -7,33 +8,55 @@ from uuid import uuid4
 import trio
 from attrs import frozen
 
-from mesaya_ws.core.feed.checkpoint import Marker, Slots, make_marker, marker_record, part_record
+from mesaya_ws.core.feed.changelog import (
+    MAX_AFTER,
+    Changed,
+    Changelog,
+    Mark,
+    Part,
+    make_mark,
+    mark_record,
+    overlay,
+    part_record,
+)
+from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces, pack
 from mesaya_ws.core.log.interface import EventLog, OffsetGoneError
-from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record
+from mesaya_ws.core.log.records import NewRecord, OffsetRange, Partition, PartitionPosition, Record
+from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
 
 PAGE = 20
 """Records that are read at a time, as they are large."""
 
+MERGED_ROWS = 20_000
+"""Rows of changes that are put together in one batch, some tens of MB: a larger batch is left as it is."""
+
+DELETED_AT_ONCE = 200
+"""Records that are deleted with one append."""
+
 
 @frozen
 class Checkpoint:
-    """The state as of `cut`, captured at the time `taken` (ms since the epoch): `rows` rows, packed into `parts`."""
+    """What was known at the `cut`, or what had changed there, captured at the time `taken` (ms since the epoch)."""
 
     taken: int
     cut: Cut
-    rows: int
-    parts: list[bytes]
+    pieces: Sequence[list[Row]]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(map(len, self.pieces))
 
 
 class StateTopic:
-    """The topic `topic` of `log`, which holds no other; `slots` are what has been read of it.
+    """The topic `topic` of `log`, which holds no other; the `changelog` is what has been read of it.
 
-    All its methods raise `LogUnavailableError`, and `write` also `RecordRejectedError`.
+    All its methods raise `LogUnavailableError`, and those that write also `RecordRejectedError`.
     """
 
     def __init__(self, log: EventLog, topic: str) -> None:
-        self.slots = Slots()
+        self.changelog = Changelog()
         self._log = log
         self._topic = topic
         self._known: dict[Partition, PartitionPosition] = {}
@@ -41,24 +64,68 @@ class StateTopic:
         self._last: dict[Partition, Record] = {}
         self._name = uuid4().hex
         self._numbers = count(1)
+        # Batches that had no mark when something was deleted the last time; their writers may have been at work then.
+        self._unfinished: set[str] = set()
 
-    def wrote(self, marker: Marker) -> bool:
-        """Return whether a checkpoint was written here, and not by another instance."""
-        return marker.id.startswith(self._name)
+    def wrote(self, mark: Mark) -> bool:
+        """Return whether a batch was written here, and not by another instance."""
+        return mark.id.startswith(self._name)
 
     async def look(self) -> None:
         """Read what has been written meanwhile, without keeping the contents of parts."""
         await self.read_on()
-        self.slots.forget_parts()
+        self.changelog.forget_contents()
 
-    async def write(self, checkpoint: Checkpoint) -> Marker:
-        """Write a checkpoint into the slot that the newest one does not use, and return its marker."""
-        id, slot, parts = f"{self._name}.{next(self._numbers)}", self.slots.free(), checkpoint.parts
-        for number, part in enumerate(parts):
-            await self._log.append([part_record(self._topic, id, slot, number, part)])
-        marker = make_marker(id, slot, len(parts), checkpoint.rows, checkpoint.taken, checkpoint.cut)
-        await self._log.append([marker_record(self._topic, marker)])
-        return marker
+    async def write(self, checkpoint: Checkpoint, after: Mark | None = None) -> Mark:
+        """Write a batch, and return its mark: all that is known, or what has changed `after` a batch that is whole.
+
+        Small batches that it is after are put together with it.
+        """
+        chain = [] if after is None else self.changelog.chain(after)
+        pieces = checkpoint.pieces
+        if merged := _to_merge(chain[1:], checkpoint.rows):
+            pieces = await self._merged(merged, pieces)
+            chain = chain[: -len(merged)]
+        id, rows, parts = f"{self._name}.{next(self._numbers)}", sum(map(len, pieces)), 0
+        for part in pack(pieces):
+            if part:
+                await self._log.append([part_record(self._topic, id, parts, part)])
+                parts += 1
+            else:
+                await trio.lowlevel.checkpoint()
+        mark = make_mark(id, parts, rows, checkpoint.taken, checkpoint.cut, [each.id for each in chain])
+        await self._log.append([mark_record(self._topic, mark)])
+        return mark
+
+    async def _merged(self, batches: Iterable[Mark], pieces: Iterable[list[Row]]) -> list[list[Row]]:
+        """Return the rows of some batches, and over them those in `pieces`."""
+        changed: Changed = {}
+        for batch in batches:
+            contents = [await self._content(part) for part in self.changelog.parts(batch)]
+            for _ in overlay(changed, contents):
+                await trio.lowlevel.checkpoint()
+        for piece in pieces:
+            changed.update(((row[0], row[1]), row) for row in piece)
+        return list(in_pieces(iter(changed.values())))
+
+    async def _content(self, part: Part) -> bytes:
+        if part.content is not None:
+            return part.content
+        try:
+            records = await self._log.read(Partition(self._topic, part.partition), part.offset, 1)
+        except OffsetGoneError:
+            records = []
+        if not records or records[0].key != part.key or not isinstance(records[0].value, bytes):
+            raise CorruptCheckpointError("a part of a batch is not where it was")
+        return records[0].value
+
+    async def delete_others(self, kept: Sequence[Mark]) -> None:
+        """Delete what none of the batches is made of that are `kept`, as far as nobody can be writing it."""
+        unfinished = self.changelog.unfinished()
+        keys = self.changelog.keys_without(kept, unfinished - self._unfinished)
+        self._unfinished = unfinished
+        for start in range(0, len(keys), DELETED_AT_ONCE):
+            await self._log.append([NewRecord(self._topic, None, key) for key in keys[start : start + DELETED_AT_ONCE]])
 
     async def read_on(self) -> None:
         """Read on to the end of the topic; from its beginning if it was re-created, or has lost its end.
@@ -71,7 +138,7 @@ class StateTopic:
             if at in extents and (
                 extents[at].topic_id != id or extents[at].end < next_ or not await self._holds_last(at, extents[at])
             ):
-                self.slots = Slots()
+                self.changelog = Changelog()
                 self._known.clear()
                 self._last.clear()
                 break
@@ -88,7 +155,7 @@ class StateTopic:
                     place = now.begin
                     continue
                 for record in records:
-                    self.slots.take(record)
+                    self.changelog.take(record)
                     self._last[partition] = _digest(record)
                 place = records[-1].offset + 1 if records else extent.end
                 await trio.lowlevel.checkpoint()
@@ -106,6 +173,28 @@ class StateTopic:
         except OffsetGoneError:
             return False
         return list(map(_digest, records)) == [last]
+
+
+def is_full(chain: Sequence[Mark], rows: int) -> bool:
+    """Return whether what has changed after a `chain` of batches, in so many `rows`, is as much as all that is known.
+
+    Then all that is known is better written again: so that takes no more, all in all, than writing what changes.
+    """
+    return len(chain) > MAX_AFTER or sum(each.rows for each in chain[1:]) + rows > chain[0].rows
+
+
+def _to_merge(changes: Sequence[Mark], rows: int) -> Sequence[Mark]:
+    """Return those of the last batches of changes that are no larger than what is put together with them.
+
+    So a row is written once more only with about as many others, and there are few batches.
+    """
+    count = 0
+    for batch in reversed(changes):
+        if batch.rows > 2 * rows or batch.rows + rows > MERGED_ROWS:
+            break
+        rows += batch.rows
+        count += 1
+    return changes[len(changes) - count :]
 
 
 def _digest(record: Record) -> Record:

@@ -13,7 +13,8 @@ from structlog.typing import EventDict
 from trio.testing import MockClock
 
 from mesaya_ws.core.access.channels import parse_channel
-from mesaya_ws.core.feed.checkpoint import PART_BYTES, Slots, part_record
+from mesaya_ws.core.feed.changelog import Changelog
+from mesaya_ws.core.feed.checkpoint import PART_BYTES
 from mesaya_ws.core.log.events import Available, LogEvent, Records, Unavailable
 from mesaya_ws.core.log.records import NewRecord, Partition
 from mesaya_ws.core.log.trouble import Hindrance
@@ -125,10 +126,20 @@ async def fill(log: FakeLog, *tables: str) -> None:
 
 def whole(state: FakeLog) -> list[str]:
     """Return the ids of the whole checkpoints, the newest first."""
-    slots = Slots()
+    return [mark.id for mark in read(state).whole()]
+
+
+def written_marks(state: FakeLog) -> int:
+    """Return how many checkpoints were ever written."""
+    return sum(one.value is not None and b'"format"' in one.value for one in state.appended)
+
+
+def read(state: FakeLog) -> Changelog:
+    """Return what the topic says."""
+    changelog = Changelog()
     for one in state.appended:
-        slots.take(one)
-    return [marker.id for marker in slots.whole()]
+        changelog.take(one)
+    return changelog
 
 
 @pytest.fixture
@@ -168,8 +179,8 @@ async def test_new_ones_follow_as_long_as_there_is_something_new(clock: MockCloc
         for number in range(5):
             await fill(log, f"t{number}")
             await trio.sleep(WINDOW * 1.3)
-        newest, before = whole(state)
-        assert newest.rpartition(".")[0] == before.rpartition(".")[0]
+        assert written_marks(state) > 3
+        assert len({id.rpartition(".")[0] for id in whole(state)}) == 1
         await trio.sleep(WINDOW * 10)
         count = len(state.appended)
         await trio.sleep(WINDOW * 10)
@@ -184,20 +195,19 @@ async def test_one_of_several_instances_writes_and_another_when_that_is_gone(
             await fill(log, f"t{number}")
             await trio.sleep(WINDOW / 10)
 
-    def writers() -> set[str]:
-        return {id.rpartition(".")[0] for id in whole(state)}
+    def writer() -> str:
+        return whole(state)[0].rpartition(".")[0]
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feed_on)
         async with running(log, state), running(log, state), running(log, state):
             await trio.sleep(WINDOW * 20)
-            first = writers()
-            assert len(first) == 1
-            assert len(state.appended) <= 2 * 21, "a part and a marker each"
+            first = writer()
+            assert {id.rpartition(".")[0] for id in whole(state)} == {first}
+            assert written_marks(state) <= 21
         async with running(log, state):
             await trio.sleep(WINDOW * 5)
-            assert len(writers()) == 1
-            assert writers() != first
+            assert writer() != first
         nursery.cancel_scope.cancel()
 
 
@@ -234,7 +244,7 @@ async def test_a_clock_that_goes_wrong_while_it_runs_changes_nothing(
             )
             await fill(log, f"t{number}")
             await trio.sleep(WINDOW)
-        assert 2 * 20 < len(state.appended) <= 2 * 31, "a part and a marker for each, by one of the two"
+        assert 20 < written_marks(state) <= 31, "by one of the two"
 
 
 async def test_a_checkpoint_of_an_end_that_the_log_has_lost_does_not_stop_others(
@@ -358,8 +368,8 @@ async def test_a_damaged_checkpoint_is_passed_by(clock: MockClock, log: FakeLog,
     async with running(log, state):
         await trio.sleep(WINDOW * 1.3)
     newest, before = whole(state)
-    (slot, part) = next((one.key[0] - 48, one.value) for one in state.appended if one.value.startswith(newest.encode()))
-    await state.append([part_record(STATE, newest, slot, 0, part[-40:])])
+    (part,) = read(state).parts(read(state).by_id[newest])
+    await state.append([NewRecord(STATE, part.content[-10:], part.key)])
     assert whole(state) == [newest, before]
     async with running(log, state) as instance:
         assert instance.records == 1
@@ -369,9 +379,8 @@ async def test_a_damaged_checkpoint_is_passed_by(clock: MockClock, log: FakeLog,
 async def test_checkpoints_of_another_version_are_passed_by_with_one_line(
     clock: MockClock, log: FakeLog, state: FakeLog, kept: None, logged: list[EventDict]
 ):
-    markers = {one.key: one.value for one in state.appended if one.key in (b"0", b"1") and one.value}
-    for slot, marker in markers.items():
-        await state.append([NewRecord(STATE, marker.replace(b'"format":2', b'"format":1'), slot)])
+    for one in [one for one in state.appended if one.value and b'"format"' in one.value]:
+        await state.append([NewRecord(STATE, one.value.replace(b'"format":3', b'"format":1'), one.key)])
     assert whole(state) == []
     logged.clear()
     async with running(log, state) as instance:
@@ -390,6 +399,105 @@ async def test_topics_that_are_not_followed_any_more_are_left_out(
     async with running(narrow, state, topics=(TABLES,)) as instance:
         assert instance.records == 0
         assert set(instance.feed.cursor.next) == {Partition(TABLES, 0)}
+
+
+async def test_what_changes_is_all_that_is_written_while_it_is_little(clock: MockClock, log: FakeLog, state: FakeLog):
+    await log.append([record("sections", "s", restaurantId="r")])
+    await fill(log, *(f"t{number}" for number in range(1000)))
+    async with running(log, state):
+        await trio.sleep(WINDOW * 1.3)
+        before = len(state.appended)
+        for number in range(20):
+            await fill(log, f"n{number}", "t0")
+            await trio.sleep(WINDOW * 1.3)
+        await trio.sleep(WINDOW * 1.3)
+        assert sum(len(one.value or b"") for one in state.appended[before:]) < 20 * 1500
+        assert len(read(state).chain(read(state).newest())) < 8, "small ones are put together"
+    async with running(log, state) as instance, running(log, FakeLog((STATE,))) as reader:
+        assert instance.records == 0
+        assert instance.tables == reader.tables
+        captured, known = ([row for piece in each.feed.capture()[1] for row in piece] for each in (instance, reader))
+        assert captured == known
+
+
+async def test_all_that_is_known_is_written_once_a_day(clock: MockClock, log: FakeLog, state: FakeLog):
+    await log.append([record("sections", "s", restaurantId="r")])
+    await fill(log, *(f"t{number}" for number in range(100)))
+    begun = trio.current_time()
+    async with running(log, state):
+        while trio.current_time() - begun < 3 * 86_400:
+            await fill(log, "t0")
+            await trio.sleep(WINDOW * 10)
+    wholes = [one for one in state.appended if one.value is not None and b'"after":[]' in one.value]
+    assert len(wholes) == 3
+
+
+async def test_who_begins_with_the_newest_checkpoint_goes_on_with_it(clock: MockClock, log: FakeLog, state: FakeLog):
+    await log.append([record("sections", "s", restaurantId="r")])
+    await fill(log, *(f"t{number}" for number in range(100)))
+    async with running(log, state):
+        await trio.sleep(WINDOW * 1.3)
+    for number in range(3):
+        async with running(log, state):
+            await fill(log, f"n{number}")
+            await trio.sleep(WINDOW * 1.3)
+    changelog = read(state)
+    chain = changelog.chain(changelog.newest())
+    assert len({mark.id.rpartition(".")[0] for mark in chain}) > 1
+    assert chain[0].rows == 101
+
+
+async def test_who_has_not_begun_with_the_newest_checkpoint_writes_all_that_is_known(
+    clock: MockClock, log: FakeLog, state: FakeLog
+):
+    await log.append([record("sections", "s", restaurantId="r")])
+    await fill(log, *(f"t{number}" for number in range(100)))
+    async with running(log, state) as other:
+        async with running(log, state):
+            await trio.sleep(WINDOW * 1.3)
+            await fill(log, "n1")
+            await trio.sleep(WINDOW * 2.6)
+        await fill(log, "n2")
+        await trio.sleep(WINDOW * 5)
+        await fill(log, "n3")
+        await trio.sleep(WINDOW * 5)
+        known = [row for piece in other.feed.capture()[1] for row in piece]
+    async with running(log, state) as instance:
+        assert instance.records == 0
+        assert [row for piece in instance.feed.capture()[1] for row in piece] == known
+
+
+async def test_changes_that_could_not_be_written_are_written_later(clock: MockClock, log: FakeLog, state: FakeLog):
+    await log.append([record("sections", "s", restaurantId="r")])
+    await fill(log, *(f"t{number}" for number in range(100)))
+    async with running(log, state) as instance:
+        await trio.sleep(WINDOW * 1.3)
+        with state.failing():
+            await fill(log, "n1")
+            await trio.sleep(WINDOW * 3)
+        with state.losing_acknowledgements():
+            await fill(log, "n2")
+            await trio.sleep(WINDOW * 3)
+        await fill(log, "n3")
+        await trio.sleep(WINDOW * 5)
+        known = [row for piece in instance.feed.capture()[1] for row in piece]
+    async with running(log, state) as later:
+        assert later.records == 0
+        assert [row for piece in later.feed.capture()[1] for row in piece] == known
+
+
+async def test_more_changes_than_may_wait_are_let_go_of(
+    clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checkpoints, "MOST_CHANGED", 10)
+    await log.append([record("sections", "s", restaurantId="r")])
+    await fill(log, *(f"t{number}" for number in range(100)))
+    async with running(log, state):
+        await trio.sleep(WINDOW * 1.3)
+        await fill(log, *(f"n{number}" for number in range(20)))
+        await trio.sleep(WINDOW * 5)
+        assert read(state).newest().rows == 121
+        assert read(state).newest().after == []
 
 
 async def test_a_log_that_does_not_answer_is_waited_for(clock: MockClock, log: FakeLog, state: FakeLog, kept: None):
@@ -428,21 +536,27 @@ async def test_a_large_one_has_many_parts_and_may_be_compacted_while_it_is_read(
     chance = random.Random(0)
     names = [chance.randbytes(60).hex() for _ in range(4000)]
     await log.append([record("sections", "s", restaurantId="r")])
-    await fill(log, *names)
+    await fill(log, *names[:1000])
     async with running(log, state):
+        await trio.sleep(WINDOW * 1.3)
+        await fill(log, *names[1000:])  # more than there were
         await trio.sleep(WINDOW * 1.3)
         await fill(log, "last")
         await trio.sleep(WINDOW * 2.6)
         await fill(log, "unwritten")
-    assert len(state.appended) > 3 * 4000 * 60 / PART_BYTES
-    read, pages = state.read, 0
+    changelog = read(state)
+    first, last = changelog.chain(changelog.newest())
+    assert first.parts >= 4000 * 60 / PART_BYTES
+    assert last.rows == 1
+    begin = changelog.parts(first)[0].offset
+    reading, pages = state.read, 0
 
     async def read_while_compacted(partition, start, limit):
         nonlocal pages
         pages += 1
-        if pages == 3:
-            await state.remove_before(partition, len(state.appended) // 2)
-        return await read(partition, start, limit)
+        if pages == 2:
+            await state.remove_before(partition, begin)
+        return await reading(partition, start, limit)
 
     monkeypatch.setattr(state, "read", read_while_compacted)
     async with running(log, state) as instance:

@@ -1,9 +1,9 @@
 """The topic of checkpoints as a changelog: what was known somewhere, and what has changed since, batch after batch.
 
-It is a topic of our own, of which the log holds the last record of every key (it is compacted). A batch is rows by table
-and id, packed into parts with the keys `batch/<id>/<number>`, and then its mark with the key `batch/<id>`. A batch that
-is `after` none is all that was known at its cut; another one is what had changed, at its cut, since the last of those
-that it names, and holds null where a row was no more.
+It is a topic of our own, of which the log holds the last record of every key (it is compacted). A batch is rows by
+table and id, packed into parts with the keys `batch/<id>/<number>`, and then its mark, whose key is `batch/<id>`. One
+that is `after` none is all that was known at its cut; another one is what had changed, at its cut, since the last of
+those that it names, and holds null where a row was no more.
 
     state of a batch     what there is of it                        what it is good for
     ─────────────────    ───────────────────────────────────────    ──────────────────────────────────────────────
@@ -14,8 +14,8 @@ that it names, and holds null where a row was no more.
     being deleted        null in the place of some of them          nothing; no state that is kept names it
     deleted              null, until the log drops that, too        nothing
 
-Why no interleaving, and no death of a writer, spoils a state: an id is given once, so nothing ever writes over a record of
-a batch but null, and who deletes leaves the state that was written last, and the one before it. Who starts takes the
+Why no interleaving, and no death of a writer, spoils a state: an id is given once, so nothing ever writes over a record
+of a batch but null, and who deletes leaves the state that was written last, and the one before it. Who starts takes the
 newest batch that is whole: the one whose mark was written last, for no other is written that says less; clocks say
 nothing. So while one writer at a time is at work, there is a whole one from the first mark on; two at a time may delete
 what the other one builds on, and then neither says anything that is not so.
@@ -33,9 +33,9 @@ import orjson
 from attrs import frozen
 from cattrs.errors import ClassValidationError
 
-from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, unpack
+from mesaya_ws.core.feed.checkpoint import in_pieces, unpack
 from mesaya_ws.core.log.records import NewRecord, Partition, PartitionPosition, Record
-from mesaya_ws.core.platform.rows import Row, in_order
+from mesaya_ws.core.platform.rows import Row, in_order, is_where_it_was
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.wire.structuring import strict_converter
 
@@ -43,7 +43,7 @@ FORMAT = 3
 """To be raised when rows or batches of the former shape would be misunderstood; what has another format is not read."""
 
 FORMER = 2
-"""The format of before there were batches: one of two slots had all that was known, with keys of its own. It is read."""
+"""The format of before there were batches: each of two slots had all that was known, with its own keys. It is read."""
 
 MAX_AFTER = 40
 """Batches that another one may be after; then, all that is known is written again."""
@@ -241,54 +241,56 @@ class Changelog:
         return keys + [part.key for id, parts in self._parts.items() if id not in ids for part in parts.values()]
 
 
-def rows_of(batches: Iterable[Iterable[bytes]]) -> Iterator[list[Row]]:
-    """Yield the rows that batches make together, some at a time; the first of them has all that was known.
+Changed = dict[tuple[str, str], Row]
+"""Rows by table and id: the last ones of several batches."""
 
-    Each batch is given as its parts. What has changed is held meanwhile, and nothing else. Raises
-    `CorruptCheckpointError`.
+
+def overlay(changed: Changed, parts: Iterable[bytes]) -> Iterator[None]:
+    """Put the rows of another batch over what has `changed` before, yielding often. Raises `CorruptCheckpointError`."""
+    for piece in unpack(parts):
+        changed.update(((row[0], row[1]), row) for row in piece)
+        yield
+
+
+def rows_of(batches: Iterable[Iterable[bytes]]) -> Iterator[list[Row]]:
+    """Yield the rows that batches make together, some at a time, those of each table in their order.
+
+    Each batch is given as its parts; the first has all that was known. The rows of the others are held meanwhile.
+    Raises `CorruptCheckpointError`.
     """
     first, *others = batches
-    changed: dict[tuple[str, str], Row] = {}
+    changed: Changed = {}
     for parts in others:
-        for piece in unpack(parts):
-            changed.update(((row[0], row[1]), row) for row in piece)
+        for _ in overlay(changed, parts):
             yield []
     if not changed:
         yield from unpack(first)
         return
     for piece in unpack(first):
-        yield [row for each in piece if (row := _in_its_place(each, changed)) is not None]
-    rest = [row for row in changed.values() if row[2] is not None]
-    yield []
-    yield in_order(rest)
+        yield [now for row in piece if (now := _now(row, changed)) is not None]
+    yield from _rest(changed)
 
 
-def _in_its_place(row: Row, changed: dict[tuple[str, str], Row]) -> Row | None:
-    """Return what a row is now, if it is where it was; it is then no longer in `changed`."""
-    key = row[0], row[1]
-    now = changed.get(key)
+def _now(row: Row, changed: Changed) -> Row | None:
+    """Return what a row has become, if it is where it was, and take that out of what has `changed`."""
+    now = changed.get((row[0], row[1]))
     if now is None:
         return row
-    if now[2] is None:
-        del changed[key]
-        return None
-    if [row, now] != in_order([now, row]) or [now, row] != in_order([row, now]):
-        return None  # it has come to be after all that was there
-    del changed[key]
-    return now
+    if now[2] is not None and not is_where_it_was(row, now):
+        return None  # it comes after all that was there before
+    del changed[row[0], row[1]]
+    return None if now[2] is None else now
 
 
-def overlaid(batches: Iterable[Iterable[bytes]]) -> Iterator[dict[tuple[str, str], Row]]:
-    """Yield again and again what batches of changes say together, until it is all; they come in their order.
-
-    Raises `CorruptCheckpointError`.
-    """
-    changed: dict[tuple[str, str], Row] = {}
-    for parts in batches:
-        for piece in unpack(parts):
-            changed.update(((row[0], row[1]), row) for row in piece)
-            yield changed
-    yield changed
+def _rest(changed: Changed) -> Iterator[list[Row]]:
+    """Yield what was not there before, table by table: the places of these rows are after those of all others."""
+    tables: dict[str, list[Row]] = {}
+    for row in changed.values():
+        if row[2] is not None:
+            tables.setdefault(row[0], []).append(row)
+    for rows in tables.values():
+        yield []
+        yield from in_pieces(iter(in_order(rows)))
 
 
 def _mark_in(value: bytes) -> Mark | None:
@@ -296,6 +298,3 @@ def _mark_in(value: bytes) -> Mark | None:
         return _CONVERTER.structure(orjson.loads(value), Mark)
     except (orjson.JSONDecodeError, ClassValidationError, TypeError, ValueError):
         return None
-
-
-__all__ = ["Changelog", "CorruptCheckpointError", "Mark"]

@@ -39,6 +39,7 @@ from mesaya_ws.core.recovery.stored import Head, StoredState
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.interface import Changes
+from mesaya_ws.core.state.tracking import Follower
 from mesaya_ws.core.views.contents import SnapshotRules
 
 PROCESS_BATCH = 50
@@ -81,15 +82,33 @@ class Feed(RecordProcessor):
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []
         self._hold_back: HoldBack | None = None
+        self._parents_captured: list[str] = []
 
-    def capture(self) -> tuple[Cut, Iterator[list[Row]]]:
+    def capture(self, follower: Follower | None = None) -> tuple[Cut, Iterator[list[Row]]]:
         """Return a place in the log, and what is known there, in pieces; process nothing before the last one.
 
-        The first pieces are empty when the feed `is_mid_record`, for that is brought to its end before.
+        Of a `follower` (`follow_changes`), it is what has changed since that took something; then a row without a value
+        is no more. The first pieces are empty when the feed `is_mid_record`, for that is brought to its end before.
         """
-        expired_parents = ((_EXPIRED_PARENTS, parent, None) for parent in self._merge.expired_parents)
-        rows = chain(self._projections.rows(), expired_parents)
-        return self.coverage.cut(self.time), chain(([] for _ in self._finish()), in_pieces(rows))
+        known = self._known_rows() if follower is None else self._changed_rows(follower)
+        return self.coverage.cut(self.time), chain(([] for _ in self._finish()), in_pieces(known))
+
+    def _known_rows(self) -> Iterator[Row]:
+        yield from self._projections.rows()
+        if parents := self._captured_parents():
+            yield _EXPIRED_PARENTS, "", parents
+
+    def _changed_rows(self, follower: Follower) -> Iterator[Row]:
+        former = self._parents_captured
+        for table, rows in follower.take().items():
+            for id, value in rows.items():
+                yield table, id, value
+        if former != (parents := self._captured_parents()):
+            yield _EXPIRED_PARENTS, "", parents
+
+    def _captured_parents(self) -> list[str]:
+        self._parents_captured = list(self._merge.expired_parents)
+        return self._parents_captured
 
     def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is ingested.
@@ -112,6 +131,7 @@ class Feed(RecordProcessor):
         self._projections = projections
         self._merge = self._new_merge(projections)
         self._merge.expired_parents.update(dict.fromkeys(expired_parents))
+        self._parents_captured = expired_parents
         self.coverage.begin(cut)
         self.time = cut.time
 

@@ -31,6 +31,11 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=_order)
 
 
+def is_where_it_was(row: Row, other: Row) -> bool:
+    """Return whether one of two decoded rows with the same name can be loaded in the other's place."""
+    return _order(row) == _order(other)
+
+
 def _order(row: Row) -> tuple[str, bool, int]:
     table, id, value = row
     kind = table.partition("/")[0]
