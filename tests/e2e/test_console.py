@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.node import FOLDER, install, required
 
 TOKEN = "a token of the tests"
-PAGES = ("shell", "floor", "watch", "connections", "health", "publish")
+PAGES = ("shell", "floor", "watch", "chat", "connections", "health", "publish")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -845,7 +845,8 @@ export class MesaYA {
         this.#onError(link, channel, m);
         break;
       default:
-        if (channel?.live) {
+        // What has an id answers a request, such as one on this channel.
+        if (channel?.live && m.id === undefined) {
           if (m.recovered === false) channel.gap(m.reason);
           channel.position = m.position ?? channel.position;
           channel.deliver(m, size);

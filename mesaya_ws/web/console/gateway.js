@@ -34,21 +34,10 @@ let noticed = 0;
 
 export const client = new Value(connect(identity.get(), true));
 
-/** Return a WebSocket that first of all says who one is, which only a gateway with AUTH=off believes. */
-function socketOf(user, roles) {
-  return class extends WebSocket {
-    constructor(url, protocols) {
-      super(url, protocols);
-      this.addEventListener("open", () => this.send(JSON.stringify({ type: "auth", user, roles })));
-    }
-  };
-}
-
 /** Return a client with an identity; the `main` one is that of the page, which shows how it is. */
 export function connect(one, main = false) {
-  const options =
-    one.kind === "token" ? { token: one.token } : one.kind === "named" ? { WebSocket: socketOf(one.user, one.roles) } : {};
-  const made = new MesaYA(SOCKET, options);
+  const { kind: _, ...options } = one;
+  const made = new MesaYA(SOCKET, { ...options, fallback: "sse" });
   if (main) {
     made.on("status", (now) => status.set(now));
     made.on("message", (message) => {

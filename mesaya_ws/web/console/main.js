@@ -8,6 +8,7 @@ import { findService, notices, dismiss, service, status, who } from "./gateway.j
 import { html, render, useEffect, useRef, useState, useStore } from "./html.js";
 import { Icon } from "./icons.js";
 import { language, LANGUAGES, chooseLanguage, t, tWord } from "./language.js";
+import { ChatPage } from "./pages/chat.js";
 import { ConnectionsPage } from "./pages/connections.js";
 import { ExplainPage } from "./pages/explain.js";
 import { FloorPage } from "./pages/floor.js";
@@ -21,6 +22,7 @@ import { chooseTheme, theme, THEMES } from "./theme.js";
 const PAGES = {
   floor: FloorPage,
   watch: WatchPage,
+  chat: ChatPage,
   publish: PublishPage,
   connections: ConnectionsPage,
   health: HealthPage,

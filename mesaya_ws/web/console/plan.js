@@ -7,7 +7,7 @@
 /** How many of the last changes of tables are kept. */
 const CHANGES = 30;
 
-export const EMPTY = { sections: new Map(), tables: new Map(), objects: new Map(), models: new Map(), holds: new Map(), changes: [], viewers: undefined };
+export const EMPTY = { sections: new Map(), tables: new Map(), objects: new Map(), models: new Map(), holds: new Map(), changes: [] };
 
 const byId = (list, id) => new Map((list ?? []).map((one) => [one[id], one]));
 
@@ -19,8 +19,7 @@ export function planAfter(plan = EMPTY, message, now) {
   const { type, data } = message;
   const [noun] = type.split(".");
   if (type === "snapshot" || type === "restaurant.created") return { ...plan, ...wholePlan(data, plan, now), changes: [] };
-  if (type === "restaurant.deleted") return { ...EMPTY, viewers: plan.viewers };
-  if (type === "presence") return { ...plan, viewers: message.viewers };
+  if (type === "restaurant.deleted") return EMPTY;
   if (type === "table.selecting") return { ...plan, holds: withHold(plan.holds, data, now) };
   if (type === "table.released") return { ...plan, holds: without(plan.holds, [keyOf(data)]) };
   if (noun === "section") return afterSection(plan, type, data);
@@ -101,6 +100,9 @@ export function heldTables(plan, now) {
   }
   return held;
 }
+
+/** Return seconds as a clock that counts down. */
+export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 /** The states in which tables are drawn, in the order of the legend. */
 export const STATES = ["available", "occupied", "held", "blocked", "other"];

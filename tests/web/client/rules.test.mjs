@@ -471,6 +471,20 @@ describe('requests', () => {
     assert.deepEqual(last().of('publish')[1].data, { text: '¿Sí?' });
   });
 
+  test('an answer is none of the messages of the channel that it names', async () => {
+    const client = await connect();
+    const received = [];
+    client.subscribe(CHAT).on('message', ({ type }) => received.push(type));
+    last().welcome();
+    last().answer(CHAT, { position: 'p0' });
+    const sent = client.publish(CHAT, { text: 'Hola' });
+    await settle();
+    published(last());
+    await sent;
+    last().receive({ type: 'history', id: 'r9', channel: CHAT, messages: [], before: null });
+    assert.deepEqual(received, []);
+  });
+
   test('what has no answer is sent again on the next connection, under the same id and in its order', async () => {
     const client = await connect();
     const sent = ['a', 'b', 'c'].map((text) => client.publish(CHAT, { text }, { id: text }));

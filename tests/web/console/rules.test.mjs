@@ -73,8 +73,7 @@ describe('plan', () => {
     assert.equal(stateOf(table('t', { status: 'OCCUPIED' }), new Map([['t', { left: 5 }]])), 'occupied');
   });
 
-  test('who looks is known, and everything else passes through', () => {
-    assert.equal(planOf(whole, { type: 'presence', viewers: 7 }).viewers, 7);
+  test('what nobody knows passes through', () => {
     const plan = planOf(whole);
     assert.equal(planAfter(plan, message('something.new', {}), 0), plan);
   });

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { client, who } from "../gateway.js";
-import { html, useClock, useEffect, useRef, useState, useStore } from "../html.js";
+import { html, useClock } from "../html.js";
 import { Icon } from "../icons.js";
 import { number, t } from "../language.js";
 import { Age, Json, statusWord } from "../parts.js";
-import { stateOf, STATES } from "../plan.js";
-import { clock, SIGNS, stateWord } from "./floor-plan.js";
+import { HoldControls } from "../own-holds.js";
+import { clock, stateOf, STATES } from "../plan.js";
+import { SIGNS, stateWord } from "./floor-plan.js";
 
 export const Legend = ({ counts }) => html`
   <ul class="legend" aria-label=${t("floor.legend")}>
@@ -28,14 +28,14 @@ export const Legend = ({ counts }) => html`
 export function TableDetails({ restaurant, table, section, held, onClose }) {
   const state = stateOf(table, held);
   const hold = held.get(table.tableId);
-  const heading = useRef(null);
   return html`
     <section class="card" aria-labelledby="table-title">
       <header>
-        <h2 id="table-title" tabindex="-1" ref=${heading}>${t("floor.table", { number: table.number ?? "?" })}</h2>
+        <h2 id="table-title">${t("floor.table", { number: table.number ?? "?" })}</h2>
         <button type="button" class="plain" onClick=${onClose}><${Icon} name="close" /><span class="unseen">${t("floor.close")}</span></button>
       </header>
       <p class="state state-${state}">${stateWord(state)}${hold && ` · ${clock(hold.left)}`}</p>
+      <${HoldControls} key=${table.tableId} restaurant=${restaurant} table=${table} state=${state} />
       <dl>
         <dt>${t("floor.room")}</dt>
         <dd>${section?.name ?? table.sectionId}</dd>

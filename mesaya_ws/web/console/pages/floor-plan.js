@@ -10,7 +10,7 @@
 import { html, useRef, useSize, useState } from "../html.js";
 import { t, tWord } from "../language.js";
 import { statusWord } from "../parts.js";
-import { chairsOf, layoutOf, neighbour, stateOf } from "../plan.js";
+import { chairsOf, clock, layoutOf, neighbour, stateOf } from "../plan.js";
 
 const PAD = 26;
 const TITLE = 34;
@@ -152,7 +152,5 @@ export const SIGNS = {
   blocked: html`<path class="sign-line" d="M-6 -6 6 6M-6 6 6 -6" />`,
   other: html`<path class="sign-line" d="M-7 0H7" />`,
 };
-
-export const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 export const stateWord = (state) => tWord(`floor.state.${state}`, state);

@@ -18,7 +18,7 @@ import { FloorPlan } from "./floor-plan.js";
 export function FloorPage({ query }) {
   const restaurants = useRestaurants();
   const id = query.get("restaurant") ?? restaurants?.[0]?.restaurantId;
-  const plan = usePlan(id);
+  const [plan, viewers] = usePlan(id);
   const [chosen, setChosen] = useState(undefined);
   useCountdown(plan?.holds.size);
   useEffect(() => setChosen(undefined), [id]);
@@ -35,7 +35,7 @@ export function FloorPage({ query }) {
   return html`
     <div class="toolbar">
       <${RestaurantPicker} restaurants=${restaurants} value=${id} onChoose=${choose} />
-      ${plan?.viewers !== undefined && html`<p class="aside viewers"><${Icon} name="eye" />${t("floor.viewers", { viewers: number(plan.viewers) })}</p>`}
+      ${viewers !== undefined && html`<p class="aside viewers"><${Icon} name="eye" />${t("floor.viewers", { viewers: number(viewers) })}</p>`}
       <${Legend} counts=${counts} />
     </div>
     <div class="floor">
@@ -52,20 +52,23 @@ export function FloorPage({ query }) {
   `;
 }
 
-/** Return the plan of a restaurant as it is now; undefined until that is known. */
+/** Return the plan of a restaurant as it is now, undefined until that is known; and how many look at it. */
 function usePlan(restaurant) {
   const own = useClient();
   const [store, setStore] = useState(undefined);
+  const [viewers, setViewers] = useState(undefined);
   useEffect(() => {
     if (!restaurant) return undefined;
     const subscription = own.subscribe(`restaurant:${restaurant}:tables`, { snapshot: true, presence: true });
     setStore(subscription.store((plan, message) => planAfter(plan, message, performance.now())));
+    subscription.on("presence", (presence) => setViewers(presence.viewers));
     return () => {
       setStore(undefined);
+      setViewers(undefined);
       subscription.close();
     };
   }, [own, restaurant]);
-  return useStore(store);
+  return [useStore(store), viewers];
 }
 
 /** Draw the page again every second as long as something is held. */
