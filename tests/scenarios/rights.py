@@ -6,8 +6,11 @@ import orjson
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.interactions.chat_records import GUEST, ConversationKey, Said, chat_record
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition, Record
+from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import read_pages
@@ -18,7 +21,7 @@ from mesaya_ws.core.state.memory import MemoryState
 from tests.support.instance import FakeSendQueue, FakeServices, a_feed
 from tests.support.log import NOW, Log
 
-AUTH = Partition(topic_of("auth"), 0)
+AUTH, CHATS = Partition(topic_of("auth"), 0), Partition(CHAT, 0)
 T = NOW / 1000
 DAY = "2027-02-01"
 
@@ -32,13 +35,13 @@ class Page:
     def may(self, identity, channel):
         if identity is None:
             return False
-        scope, subject, _ = channel.split(":")
+        scope, subject, _, *guest = channel.split(":")
         told, roles = self.roles.get(identity.user, (-inf, ()))
         if (identity.issued_at is not None and told <= identity.issued_at * 1000) or told == -inf:
             roles = identity.roles
         if "ADMIN" in roles:
             return True
-        return identity.user == (subject if scope == "user" else self.owners.get(subject))
+        return identity.user in (subject if scope == "user" else self.owners.get(subject), *guest)
 
 
 class Platform:
@@ -52,6 +55,7 @@ class Platform:
         self.steps = steps
         self.now, self.number = NOW, 0
         self.sessions = []
+        self.log.ends[CHATS] = 0
         self.log.tell(self.feed)
         self.commit()
 
@@ -72,6 +76,12 @@ class Platform:
             self.log.says("reservation.created", f"v{self.number}", timestamp=self._tick(), **data, note="x" * size)
         )
 
+    def message(self, restaurant, guest="guest", size=0):
+        """Have a guest say something to a restaurant."""
+        self.number += 1
+        said = Said(ConversationKey(restaurant, guest), f"m{self.number}", GUEST, guest, "?" + "x" * size)
+        self.write(self._appended(CHATS, chat_record(said, platform_time(self._tick())).value))
+
     def owner(self, restaurant, user):
         what = "restaurant.updated" if restaurant in self.page.owners else "restaurant.created"
         said = self.log.says(what, restaurant, timestamp=self._tick(), ownerId=user)
@@ -85,11 +95,16 @@ class Platform:
 
     def roles(self, user, *roles):
         value = {"type": "user.roles_updated", "payload": {"userId": user, "roles": roles}}
-        said = Record(*AUTH, self.log.ends[AUTH], self._tick(), None, orjson.dumps(value))
-        self.log.ends[AUTH] += 1
-        self.log.records.append(said)
+        self._tick()
+        said = self._appended(AUTH, orjson.dumps(value))
         self.page.roles[user] = (said.timestamp, roles)
         self.write(said)
+
+    def _appended(self, partition, value):
+        said = Record(*partition, self.log.ends[partition], self.now, None, value)
+        self.log.ends[partition] += 1
+        self.log.records.append(said)
+        return said
 
     def _tick(self):
         self.now += 1000

@@ -16,6 +16,7 @@ from tests.scenarios.rights import Platform, T, parsed, signed
 
 RESTAURANTS, USERS = ("R", "S"), ("u", "v", "a")
 CHANNELS = [f"restaurant:{id}:reservations" for id in RESTAURANTS] + [f"user:{id}:notifications" for id in USERS]
+CHANNELS += [f"restaurant:R:chat:{id}" for id in USERS[:2]] + ["restaurant:R:chats", "user:u:chats"]
 PAGE = 66_000
 
 
@@ -128,13 +129,15 @@ class Story:
     def write(self):
         platform, random = self.platform, self.random
         restaurant, user = random.choice(RESTAURANTS), random.choice(USERS)
-        match random.randrange(8):
+        match random.randrange(10):
             case 0:
                 platform.owner(restaurant, user)
             case 1 if restaurant in platform.page.owners:
                 platform.delete(restaurant)
             case 2:
                 platform.roles(user, *random.choice([(), ("ADMIN",), ("USER",)]))
+            case 3 | 4:
+                platform.message(restaurant, user)
             case _:
                 platform.reservation(restaurant, user, size=random.choice([0, PAGE // 3, PAGE]))
 

@@ -1,20 +1,44 @@
 """No private message leaves after the right is gone, and none is missing for who still has it.
 
-The table: how a right is lost, on which channel, and what the subscription is doing at that moment.
+The table: who, on which channel, how the right is lost, and what the subscription is doing at that moment. What of it
+is void (a channel without a history is never read from disk) follows from the tables of kinds and rights.
 """
 
 from math import inf
 
 import pytest
 
+from mesaya_ws.core.access.channels import KINDS
+from mesaya_ws.core.access.rights import RIGHTS, Action, Relation, is_private
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.session.authenticating import end_identity, on_authenticated
 from mesaya_ws.core.session.subscription import State
+from mesaya_ws.core.views.floor_plan import can_conflate
 from mesaya_ws.core.wire.messages import Auth
-from tests.scenarios.rights import Platform, T, parsed, signed
+from tests.scenarios.rights import Page, Platform, T, parsed, signed
 from tests.support.instance import a_feed, ask, read_on
 
 RESERVATIONS, NOTIFICATIONS = "restaurant:R:reservations", "user:u:notifications"
+
+CHANNELS = {
+    "reservations": [RESERVATIONS],
+    "notifications": [NOTIFICATIONS],
+    "chat": ["restaurant:R:chat:u"],
+    "chats": ["restaurant:R:chats", "user:u:chats"],
+}
+"""The private channels of the restaurant R, which `o` owns, and of its guest `u`, by their kinds."""
+
+
+def publish(platform, channel, size=100):
+    """Have something published on a private channel."""
+    if parsed(channel).kind.topics == (CHAT,):
+        platform.message("R", "u", size)
+    else:
+        platform.reservation("R", "u", size)
+
+
+# What a subscription is doing at that moment
 
 
 def replaying(platform, session, channel, position):
@@ -45,10 +69,11 @@ def awaiting_page(platform, session, channel, position):
 
 
 def waiting_for_feed(platform, session, channel, position):
-    platform.log.says("reservation.created", "ahead", timestamp=platform.now + 500, restaurantId="R", userId="u")
+    write, platform.write = platform.write, lambda record: None
+    publish(platform, channel)
+    platform.write = write
     beyond = platform.ahead().position(parsed(channel))
-    missing = platform.log.records.pop()
-    platform.missing = missing
+    platform.missing = platform.log.records.pop()
     ask(session, channel=channel, position=beyond)
 
 
@@ -65,6 +90,15 @@ MOMENTS = {
     State.AWAITING_PAGE: awaiting_page,
     State.WAITING_FOR_FEED: waiting_for_feed,
 }
+READ_FROM_DISK = {State.READING_HISTORY, State.AWAITING_PAGE}
+
+
+def moments(kind):
+    """Return the moments that there are for a kind of channel: what has no history is never read from disk."""
+    return [moment for moment in MOMENTS if kind.has_history or moment not in READ_FROM_DISK]
+
+
+# How a right is lost
 
 
 def owner_changes(platform, session):
@@ -91,20 +125,30 @@ def client_signs_out(platform, session):
     end_identity(session, "signed_out", T)
 
 
-LOSSES = [
-    (RESERVATIONS, signed("u"), owner_changes, "rights_changed"),
-    (RESERVATIONS, signed("u"), restaurant_is_deleted, "rights_changed"),
-    (RESERVATIONS, signed("a", ["ADMIN"]), role_is_taken, "rights_changed"),
-    (NOTIFICATIONS, signed("a", ["ADMIN"]), role_is_taken, "rights_changed"),
-    *(
-        (channel, signed("u"), loss, reason)
-        for channel in (RESERVATIONS, NOTIFICATIONS)
-        for loss, reason in (
-            (token_expires, "token_expired"),
-            (token_is_revoked, "revoked"),
-            (client_signs_out, "signed_out"),
-        )
-    ),
+CLIENTS = {Relation.OWNER: signed("o"), Relation.SELF: signed("u"), Relation.ADMIN: signed("a", ["ADMIN"])}
+LOSSES = {
+    Relation.OWNER: {owner_changes: "rights_changed", restaurant_is_deleted: "rights_changed"},
+    Relation.SELF: {},  # who one is does not change
+    Relation.ADMIN: {role_is_taken: "rights_changed"},
+}
+OF_IDENTITY = {token_expires: "token_expired", token_is_revoked: "revoked", client_signs_out: "signed_out"}
+
+
+def may(client, channel):
+    """Return whether a client may see a channel at first, by a reading of its own."""
+    page = Page()
+    page.owners["R"] = "o"
+    return page.may(client, channel)
+
+
+TABLE = [
+    pytest.param(channel, client, lose, reason, moment, id=f"{relation.value}-{channel}-{lose.__name__}-{moment.name}")
+    for kind, channels in CHANNELS.items()
+    for channel in channels
+    for relation, client in CLIENTS.items()
+    if may(client, channel)
+    for lose, reason in (LOSSES[relation] | OF_IDENTITY).items()
+    for moment in moments(KINDS[kind])
 ]
 
 
@@ -113,35 +157,44 @@ def private(messages, channel):
     return [each for each in messages if each.get("channel") == channel and "data" in each]
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.name.lower())
-@pytest.mark.parametrize(
-    ("channel", "identity", "lose", "reason"), LOSSES, ids=lambda each: getattr(each, "__name__", None)
-)
-def test_subscription_ends_where_the_right_does_whatever_it_is_doing(channel, identity, lose, reason, moment):
+def test_table_has_every_private_channel_every_relation_and_every_moment_that_there_is():
+    assert CHANNELS.keys() == {kind for kind in KINDS if is_private(kind)}
+    assert MOMENTS.keys() == set(State) - {State.ENDED}
+    for kind, channels in CHANNELS.items():
+        seen = {relation for relation, client in CLIENTS.items() for name in channels if may(client, name)}
+        assert seen == RIGHTS[kind][Action.SUBSCRIBE]
+    # What is private is never conflated: of reservations and messages each counts, not only the latest state.
+    assert not any(can_conflate(parsed(name)) for channels in CHANNELS.values() for name in channels)
+
+
+@pytest.mark.parametrize(("channel", "client", "lose", "reason", "moment"), TABLE)
+def test_subscription_ends_where_the_right_does_whatever_it_is_doing(channel, client, lose, reason, moment):
     platform = Platform(max_bytes=60_000)
-    platform.owner("R", "u")
-    position = ask(platform.client(signed("u")), channel=channel)[0]["position"]
+    platform.owner("R", "o")
+    other = platform.client(signed("b", ["ADMIN"], until=1e6))
+    position = ask(other, channel=channel)[0]["position"]
     for _ in range(3):
-        platform.reservation("R", "u", size=30_000 if moment in (State.READING_HISTORY, State.AWAITING_PAGE) else 100)
-    session, other = platform.client(identity), platform.client(signed("b", ["ADMIN"], until=1e6))
-    ask(other, channel=channel)
+        publish(platform, channel, size=30_000 if moment in READ_FROM_DISK else 100)
+    session = platform.client(client)
     MOMENTS[moment](platform, session, channel, position)
     assert (moment is State.LIVE) == (not session.delivery.unsettled)
     assert {each.state for each in session.delivery.unsettled} <= {moment}
     session.send_queue.said()
     other.send_queue.said()
+    published = platform.feed.window.serial
 
     lose(platform, session)
     *before, ended = session.send_queue.said()
     # What says so on the channel itself is the last of it.
     last_word = [each["type"] for each in private(before, channel)]
-    assert last_word == (["restaurant.deleted"] if lose is restaurant_is_deleted and moment is State.LIVE else [])
+    says_so = lose is restaurant_is_deleted and moment is State.LIVE and channel == RESERVATIONS
+    assert last_word == (["restaurant.deleted"] if says_so else [])
     assert (ended["type"], ended["channel"], ended["reason"]) == ("unsubscribed", channel, reason)
     if moment not in (State.SNAPSHOT_DUE, State.RENDERING):
         assert "position" in ended
 
     # Whatever was under way then, nothing more comes.
-    platform.reservation("R", "u")
+    publish(platform, channel)
     if moment is State.WAITING_FOR_FEED:
         platform.look()
     platform.finish(session)
@@ -150,9 +203,45 @@ def test_subscription_ends_where_the_right_does_whatever_it_is_doing(channel, id
     [refused] = ask(session, channel=channel, **asked)
     assert (refused["type"], refused["code"]) == ("error", "unauthorized")
     # And who has the right still has all of it.
-    shown = [each["data"].get("reservationId") for each in private(other.send_queue.said(), channel)]
-    # (of a restaurant that is deleted, that was the last word)
-    assert shown == ([None] if lose is restaurant_is_deleted else ["v4"])
+    shown = [each["position"] for each in private(other.send_queue.said(), channel)]
+    assert len(shown) == len(list(platform.feed.window.after(channel, {}, published)))
+    assert len(shown) > 0
+
+
+@pytest.mark.parametrize("channel", [name for channels in CHANNELS.values() for name in channels])
+def test_who_has_lost_the_right_can_do_nothing_there_any_more(channel):
+    platform = Platform()
+    platform.owner("R", "o")
+    for publishing in (RESERVATIONS, "restaurant:R:chat:u"):
+        publish(platform, publishing)
+    kind = parsed(channel).kind.name
+    for relation, client in CLIENTS.items():
+        if relation is Relation.SELF or not may(client, channel):
+            continue
+        session = platform.client(client)
+        lose = owner_changes if relation is Relation.OWNER else role_is_taken
+        requests = [request for action in RIGHTS[kind] for request in REQUESTS[action](channel)]
+        for request in requests:
+            assert [each.get("code") for each in ask(session, **request)] in ([], [None])
+        session.services.commands.clear()
+        lose(platform, session)
+        session.send_queue.said()
+        for request in requests:
+            assert [each["code"] for each in ask(session, **request)] == ["unauthorized"]
+        assert session.services.commands == []
+        platform.owner("R", "o")
+
+
+REQUESTS = {
+    Action.SUBSCRIBE: lambda channel: [{"kind": "subscribe", "channel": channel}],
+    Action.SPEAK: lambda channel: [
+        {"kind": "publish", "channel": channel, "messageId": "n", "data": {"text": "!"}},
+        {"kind": "history", "channel": channel},
+    ],
+    Action.BLOCK: lambda channel: [{"kind": "block", "channel": channel, "blocked": True}],
+    Action.ACKNOWLEDGE: lambda channel: [{"kind": "reservation.ack", "reservationId": "v1"}],
+}
+"""What a client sends for each action."""
 
 
 def test_who_gains_the_right_begins_from_that_record_on():
