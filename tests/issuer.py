@@ -39,17 +39,17 @@ ALGORITHMS = {"RSA": "RS256", "EC": "ES256", "Ed25519": "EdDSA", "secret": "HS25
 
 
 class Issuer:
-    """Has one key, which it may call `id`."""
+    """Has one key, which it may call `id`; one of the kind `secret` has that."""
 
-    def __init__(self, kind="Ed25519", id=None, number=0):
+    def __init__(self, kind="Ed25519", id=None, number=0, secret=SECRET):
         self.kind, self.id = kind, id
         self.algorithm = ALGORITHMS[kind]
-        self.private = SECRET if kind == "secret" else private_key(kind, number)
+        self.private = secret if kind == "secret" else private_key(kind, number)
 
     @property
     def key(self):
         """The key that its tokens are verified with."""
-        material = SECRET.encode() if self.kind == "secret" else self.private.public_key()
+        material = self.private.encode() if self.kind == "secret" else self.private.public_key()
         return Key(self.algorithm, material, self.id)
 
     @property

@@ -2,13 +2,15 @@
 
 import json
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.e2e.client import Client, connected
+from tests.e2e.client import Client, Message, connected
 from tests.e2e.command import produce, started
+from tests.e2e.event_reader import reading
 from tests.e2e.identity import SETTINGS, token
 from tests.support.gateway import START_TIMEOUT, Gateway, until
 
@@ -22,6 +24,11 @@ def restaurant(what: str, owner: str) -> dict[str, object]:
 def reservation(number: int) -> dict[str, object]:
     data = {"id": f"v{number}", "restaurantId": "R", "userId": "guest", "status": "PENDING"}
     return _record("reservations", "created", f"v{number}", data)
+
+
+def roles(user: str, *names: str) -> dict[str, object]:
+    value = {"type": "roles_updated", "data": {"id": user, "roles": names, "password": "canary"}}
+    return {"topic": "mesa-ya.auth.events", "key": None, "value": value}
 
 
 def _record(domain: str, what: str, id: str, data: dict[str, object]) -> dict[str, object]:
@@ -45,38 +52,60 @@ class Deployment:
         """Append records to the log, one after the other."""
         produce(self.folder, records, **self.kafka)
 
-    def everywhere(self, stack: ExitStack, user: str) -> list[Client]:
+    def everywhere(self, stack: ExitStack, user: str, *roles: str, channels: Sequence[str] = ()) -> list[Client]:
         """Connect a user to both workers and to the other instance, by all three ways in, and subscribe."""
         first, second = self.gateways
-        clients = [by_header(stack, second, user), by_subprotocol(stack, second, user), by_message(stack, second, user)]
+        clients = [way(stack, second, user, *roles) for way in (by_header, by_subprotocol, by_message)]
+
+        def connected_to(worker: int) -> float:
+            return first.metric("mesaya_connections", worker=str(worker))
+
+        before = [connected_to(worker) for worker in (1, 2)]
 
         def both() -> bool:
-            clients.append(by_header(stack, first, user))
-            return all(first.metric("mesaya_connections", worker=str(number)) > 0 for number in (1, 2))
+            clients.append(by_header(stack, first, user, *roles))
+            return all(connected_to(worker) > count for worker, count in zip((1, 2), before, strict=True))
 
         until(both, START_TIMEOUT, "both workers have a client")
         for client in clients:
-            client.subscribe(RESERVATIONS)
+            client.subscribe(*channels or (RESERVATIONS,))
         return clients
 
+    def read_everywhere(self, stack: ExitStack, user: str) -> list[Iterator[Message]]:
+        """Have a user read the events of its channel by HTTP, at both instances."""
+        readers = [
+            iter(stack.enter_context(reading(gateway.port, [RESERVATIONS], token=token(user))))
+            for gateway in self.gateways
+        ]
+        for reader in readers:
+            assert [next(reader)["type"] for _ in range(2)] == ["welcome", "subscribed"]
+        return readers
 
-def by_header(stack: ExitStack, gateway: Gateway, user: str) -> Client:
-    headers = {"Authorization": f"Bearer {token(user)}"}
+
+def by_header(stack: ExitStack, gateway: Gateway, user: str, *roles: str) -> Client:
+    headers = {"Authorization": f"Bearer {token(user, *roles)}"}
     client = stack.enter_context(connected(gateway.url, additional_headers=headers))
     assert client.welcome["user"] == user
     return client
 
 
-def by_subprotocol(stack: ExitStack, gateway: Gateway, user: str) -> Client:
-    client = stack.enter_context(connected(gateway.url, subprotocols=["mesaya.v1", f"bearer.{token(user)}"]))
+def by_subprotocol(stack: ExitStack, gateway: Gateway, user: str, *roles: str) -> Client:
+    client = stack.enter_context(connected(gateway.url, subprotocols=["mesaya.v1", f"bearer.{token(user, *roles)}"]))
     assert (client.welcome["user"], client.socket.subprotocol) == (user, "mesaya.v1")
     return client
 
 
-def by_message(stack: ExitStack, gateway: Gateway, user: str) -> Client:
+def by_message(stack: ExitStack, gateway: Gateway, user: str, *roles: str) -> Client:
     client = stack.enter_context(connected(gateway.url))
-    assert client.ask(type="auth", token=token(user), id=1)["user"] == user
+    assert client.ask(type="auth", token=token(user, *roles), id=1)["user"] == user
     return client
+
+
+def refused(clients: list[Client], **message: object) -> None:
+    """See that no client may subscribe."""
+    for client in clients:
+        answer = client.ask(type="subscribe", **{"channel": RESERVATIONS} | message)
+        assert (answer["type"], answer["code"]) == ("error", "unauthorized")
 
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -88,18 +117,66 @@ def deployment(request, tmp_path, start_gateway) -> Deployment:
 def test_owner_that_changes_sees_nothing_after_that_record_anywhere_and_the_new_one_everything(deployment):
     with ExitStack() as stack:
         old = deployment.everywhere(stack, "u")
+        readers = deployment.read_everywhere(stack, "u")
+        own = by_header(stack, deployment.gateways[1], "u")
+        own.subscribe("user:u:notifications")
         deployment.write(reservation(1))
         assert [client.receive()["data"]["reservationId"] for client in old] == ["v1"] * len(old)
-        deployment.write(restaurant("updated", "w"))
+        deployment.write(restaurant("updated", "w"), reservation(2))
+        # It is the last one by that right, and what says so to the old owner comes on a channel of its own.
+        assert own.receive()["type"] == "restaurant.owner_changed"
         for client in old:
             ended = client.receive()
             assert (ended["channel"], ended["reason"]) == (RESERVATIONS, "rights_changed")
-            again = client.ask(type="subscribe", channel=RESERVATIONS, position=ended["position"])
-            assert again["code"] == "unauthorized"
+            refused([client], position=ended["position"])
+        for reader in readers:
+            event, ended = next(reader), next(reader)
+            assert event["data"]["reservationId"] == "v1"
+            assert (ended["type"], ended["reason"]) == ("unsubscribed", "rights_changed")
         new = deployment.everywhere(stack, "w")
-        deployment.write(reservation(2))
-        assert [client.receive()["data"]["reservationId"] for client in new] == ["v2"] * len(new)
+        deployment.write(reservation(3))
+        assert [client.receive()["data"]["reservationId"] for client in new] == ["v3"] * len(new)
         assert [client.ask(type="ping")["type"] for client in old] == ["pong"] * len(old)
+        # The restaurant's deletion is the last word to its owner.
+        deployment.write(restaurant("deleted", "w"))
+        for client in new:
+            event, ended = client.receive(), client.receive()
+            assert (event["type"], event["channel"]) == ("restaurant.deleted", RESERVATIONS)
+            assert (ended["channel"], ended["reason"]) == (RESERVATIONS, "rights_changed")
+        refused(new)
+
+
+def test_roles_that_the_log_has_later_than_a_token_count_everywhere_from_that_record_on(deployment):
+    channels = (RESERVATIONS, "restaurant:R:chat:guest", "user:guest:notifications")
+    with ExitStack() as stack:
+        losers = deployment.everywhere(stack, "a", "ADMIN", channels=channels)
+        gainers = deployment.everywhere(stack, "b", channels=("global:restaurants",))
+        refused(gainers)
+        deployment.write(reservation(1))
+        for client in losers:
+            assert {client.receive()["channel"] for _ in range(2)} == {RESERVATIONS, "user:guest:notifications"}
+        deployment.write(roles("a", "USER"), roles("b", "ADMIN"))
+        taken_at = time.time()
+        for client in losers:
+            ended = [client.receive() for _ in channels]
+            assert {each["channel"] for each in ended} == set(channels)
+            assert {each["reason"] for each in ended} == {"rights_changed"}
+            refused([client])
+        for client in gainers:
+            until(lambda client=client: can_subscribe(client), 10, "the role has been read there, too")
+        deployment.write(reservation(2))
+        assert [client.receive()["data"]["reservationId"] for client in gainers] == ["v2"] * len(gainers)
+        assert [client.ask(type="ping")["type"] for client in losers] == ["pong"] * len(losers)
+        # A token that was issued later than the record says what counts.
+        until(lambda: int(time.time()) > taken_at, 2, "tokens are issued later than that")
+        for gateway in deployment.gateways:
+            by_header(stack, gateway, "a", "ADMIN").subscribe(*channels)
+
+
+def can_subscribe(client: Client) -> bool:
+    answer = client.ask(type="subscribe", channel=RESERVATIONS)
+    assert answer["type"] == "subscribed" or answer["code"] == "unauthorized"
+    return answer["type"] == "subscribed"
 
 
 def test_user_who_is_revoked_on_one_instance_is_nobody_on_all_also_who_comes_later(deployment):

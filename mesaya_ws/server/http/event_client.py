@@ -110,23 +110,26 @@ class EventClient:
 
     # What the answer to its request calls
 
-    def greet(self) -> None:
-        """Have the client be told first who it is, and how fresh the channels are."""
-        self._queue.offer(self.session.greeting(time()), 1)
-
-    def subscribe(
-        self, identity: Identity | None, *, partial: bool = False, presence: bool = False
-    ) -> codes.ErrorCode | CloseCode | None:
-        """Sign the client in, and subscribe to its channels; return the first reason why that cannot be.
-
-        With `partial`, a channel that is refused is none: the client is sent the error, and what it may see. With
-        `presence`, it is also sent who is on each channel.
-        """
+    def sign_in(self, identity: Identity | None) -> CloseCode | None:
+        """Note who the client is; return the reason why that cannot be."""
         session = self.session
         if identity is None:
             session.identities.connected(session, time())
         elif not identify(session, identity, time()):
             return codes.TOO_MANY_CONNECTIONS
+        return None
+
+    def greet(self) -> None:
+        """Have the client be told who it is, and how fresh the channels are."""
+        self._queue.offer(self.session.greeting(time()), 1)
+
+    def subscribe(self, *, partial: bool = False, presence: bool = False) -> codes.ErrorCode | CloseCode | None:
+        """Subscribe to the client's channels; return the first reason why that cannot be.
+
+        With `partial`, a channel that is refused is none: the client is sent the error, and what it may see. With
+        `presence`, it is also sent who is on each channel.
+        """
+        session = self.session
         for channel in self._channels:
             request = {"type": "subscribe", "channel": channel, "snapshot": self._wants_snapshot, "presence": presence}
             if (position := self._places.of(channel)) is not None:

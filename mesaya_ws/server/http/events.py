@@ -145,9 +145,11 @@ class EventServer:
         self.registry.add(client)
         self.metrics.event_clients_open += 1
         try:
-            if not ends_when_full:
-                client.greet()
-            refused = client.subscribe(asked.identity, partial=asked.partial, presence=asked.presence)
+            refused: ErrorCode | CloseCode | None = client.sign_in(asked.identity)
+            if refused is None:
+                if not ends_when_full:
+                    client.greet()
+                refused = client.subscribe(partial=asked.partial, presence=asked.presence)
             if refused is not None:
                 error = _REFUSALS.get(refused, http_errors.BAD_CHANNEL)
                 raise ApiError(error, _sentence(refused, error))

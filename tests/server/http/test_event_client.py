@@ -69,7 +69,7 @@ async def reading(nursery):
 
     async def read(client, **options):
         reader = Reader()
-        assert client.subscribe(None, **options) is None
+        assert client.subscribe(**options) is None
         nursery.start_soon(client.stream, reader.write)
         await trio.testing.wait_all_tasks_blocked()
         return reader
@@ -163,7 +163,7 @@ async def test_busy_stream_says_so_too(reading, autojump_clock):
 
 async def test_of_a_partial_stream_a_channel_that_is_refused_is_said_and_the_others_are_shown(reading):
     world, channels = World(), ("user:u1:notifications", "nonsense", CHANNEL)
-    assert client_of(world, *channels).subscribe(None) is codes.UNAUTHORIZED
+    assert client_of(world, *channels).subscribe() is codes.UNAUTHORIZED
     client = client_of(world, *channels)
     reader = await reading(client, partial=True)
     world.review(0)
@@ -181,7 +181,7 @@ async def test_of_a_partial_stream_a_channel_that_is_refused_is_said_and_the_oth
 async def test_client_that_takes_nothing_is_let_go_of_and_bounded(nursery, autojump_clock):
     world = World()
     client, reader = client_of(world, most=10), Reader()
-    client.subscribe(None)
+    client.subscribe()
     ended = trio.Event()
 
     async def stream():
@@ -237,11 +237,11 @@ async def test_going_away_has_an_event_of_its_own_and_the_close_is_the_last_word
     ],
 )
 def test_channels_that_cannot_be_had_are_refused(channels, code):
-    assert client_of(World(), *channels).subscribe(None) is code
+    assert client_of(World(), *channels).subscribe() is code
 
 
 async def page_of(client, wait=0.0, most=500):
-    assert client.subscribe(None) is None
+    assert client.subscribe() is None
     page = await client.page(wait, most)
     client.leave()
     return [orjson.loads(event) for event in page.events], page.id
