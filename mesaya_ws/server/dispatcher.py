@@ -111,16 +111,15 @@ class Dispatcher:
         """Return how many more connections there may be."""
         return self._settings.max_connections - self._open
 
-    async def handle(self, stream: trio.SocketStream) -> None:
-        """Serve one client to the end of its connection; never raises, but when cancelled."""
+    async def handle(self, stream: trio.SocketStream, host: str, port: int) -> None:
+        """Serve a client, or a proxy of one, from `host` to the end of its connection; raises only when cancelled."""
         visit = _Visit(f"{self._instance}-{next(self._serial):x}", stream)
-        host, port = _peer(stream) or (None, None)
-        bind_context(connection=visit.id, address=None if host is None else _shown(host, port))
-        is_proxy = host is not None and self._proxies.trusts(host)
+        bind_context(connection=visit.id, address=_shown(host, port))
+        is_proxy = self._proxies.trusts(host)
         try:
             if self.room() <= 0:
                 visit.refused = self._too_many
-            elif host is not None and not is_proxy and not self._enter(visit, host):
+            elif not is_proxy and not self._enter(visit, host):
                 visit.refused = _TOO_MANY_OF_ADDRESS
             if visit.refused is None:
                 self._count(1)
@@ -231,16 +230,7 @@ def _is_probe(head: Head) -> bool:
     return not head.upgrades_to_websocket and (head.path in PROBES or (head.method, head.path) == ("OPTIONS", "/"))
 
 
-def _peer(stream: trio.SocketStream) -> tuple[str, int] | None:
-    """Return the address and port of the other end, which may be a proxy's. None: it is gone already."""
-    try:
-        host, port, *_ = stream.socket.getpeername()
-    except (OSError, ValueError):  # gone, or no network at all
-        return None
-    return host, port
-
-
-def _shown(host: str, port: int | None) -> str:
+def _shown(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -4,6 +4,7 @@ import errno
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import trio
 
@@ -39,9 +40,15 @@ DEFERENCE = 0.01
 """Seconds that a worker without room leaves to the others to take who comes: it could only refuse them."""
 
 
+Serve = Callable[[trio.SocketStream, str, int], Awaitable[None]]
+"""Serves a connection, given where its other end is: a host and a port. Later, one that has been reset has none."""
+
+_Accepted = tuple[socket.socket, tuple[Any, ...]]
+
+
 async def serve_listeners(
     listener: trio.SocketListener,
-    serve: Callable[[trio.SocketStream], Awaitable[None]],
+    serve: Serve,
     clients: trio.Nursery,
     room: Callable[[], float],
     *,
@@ -59,12 +66,13 @@ async def serve_listeners(
     of them have been let in. So they are taken at once, and begun with in their order, a few in each turn (see
     `fairness`, also of `long_turn`). A system that gives no more is asked again after `pause` seconds.
     """
-    waiting: deque[socket.socket] = deque()
+    waiting: deque[_Accepted] = deque()
     share = AdaptiveBatch(START_BATCH, long_turn=long_turn)
     complaints = LogLimiter(clock=trio.current_time)
 
-    def begin(connection: socket.socket) -> None:
-        clients.start_soon(serve, trio.SocketStream(trio.socket.from_stdlib_socket(connection)))
+    def begin(connection: socket.socket, address: tuple[Any, ...]) -> None:
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(connection))
+        clients.start_soon(serve, stream, *address[:2])
 
     # Trio's sockets have no public way to accept without awaiting.
     door = socket.socket(fileno=listener.socket.dup().detach())
@@ -89,23 +97,23 @@ async def serve_listeners(
                             log.warning("the system gives no more connections", reason=str(error))
                         await trio.sleep(pause)
                 for _ in range(min(begin_now, len(waiting))):
-                    begin(waiting.popleft())
+                    begin(*waiting.popleft())
         finally:
             door.close()
             # They have been taken from the kernel, which would have kept them for another worker, or refused them.
-            for connection in waiting:
-                begin(connection)
+            for accepted in waiting:
+                begin(*accepted)
 
 
-def _take(door: socket.socket, waiting: deque[socket.socket], most: float) -> None:
+def _take(door: socket.socket, waiting: deque[_Accepted], most: float) -> None:
     """Take some of the connections that the kernel holds. Raises `OSError`."""
     for _ in range(int(min(ACCEPT_BATCH, most))):
         try:
-            connection, _ = door.accept()
+            accepted = door.accept()
         except BlockingIOError:
             return
         except OSError as error:
             if error.errno not in HUNG_UP:
                 raise
         else:
-            waiting.append(connection)
+            waiting.append(accepted)

@@ -42,17 +42,15 @@ class World:
         self._serve = None
 
     def connect(self, host=None):
-        """Return the client's end of an accepted connection; `ended` tells that it has been served.
+        """Return the client's end of an accepted connection, which comes from port 4711 of a `host`, or of this one.
 
-        With a `host`, it comes from there, port 4711.
+        `ended` tells that it has been served.
         """
         client, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
-        if host is not None:
-            ours.socket.getpeername = lambda: (host, 4711)
         client.ended = trio.Event()
 
         async def handle():
-            await self.dispatcher.handle(ours)
+            await self.dispatcher.handle(ours, host or "127.0.0.1", 4711)
             client.ended.set()
 
         async def hold():
@@ -174,18 +172,10 @@ async def test_what_is_refused_is_answered_and_counted(world, head, refusal):
 
 
 async def test_refusal_is_logged_with_its_code_and_the_clients_address(nursery, logged):
-    dispatcher = World(nursery).dispatcher
-    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    client = await trio.testing.open_stream_to_socket_listener(listener)
-    nursery.start_soon(dispatcher.handle, await listener.accept())
-    await listener.aclose()
-    await client.send_all(handshake({b"Origin": b"http://evil.example"}))
-    assert (await read_answer(client)).status == 403
-    host, port = client.socket.getsockname()
-    await client.aclose()
+    await World(nursery).refusal(handshake({b"Origin": b"http://evil.example"}))
     [event] = [event for event in logged() if event["event"] == "request refused"]
     assert (event["level"], event["code"], event["status"]) == ("info", "origin_not_allowed", 403)
-    assert event["address"] == f"{host}:{port}"
+    assert event["address"] == "127.0.0.1:4711"
     assert event["connection"]
 
 

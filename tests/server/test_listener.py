@@ -3,6 +3,7 @@
 import errno
 import math
 import socket
+import struct
 from collections import deque
 from contextlib import asynccontextmanager
 from functools import partial
@@ -39,9 +40,9 @@ class Door:
             connected.append(client.getsockname())
         return connected
 
-    async def serve(self, stream):
+    async def serve(self, stream, host, port):
         async with stream:
-            self.served.append(stream.socket.getpeername())
+            self.served.append((host, port))
             if len(self.served) >= self._wanted:
                 self._all.set()
             await trio.sleep_forever()
@@ -169,7 +170,19 @@ async def test_a_connection_that_has_failed_already_is_passed_by(reason):
 
     waiting = deque()
     accepting._take(Listening(), waiting, 10)
-    assert list(waiting) == ["a connection"]
+    assert list(waiting) == [("a connection", None)]
+
+
+async def test_where_a_client_is_that_has_reset_the_connection_is_known(nursery):
+    """Or it would count for no limit of its address, and the log would not say who it was."""
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    door = Door(listener)
+    gone = door.connect(1)
+    door._clients[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    door.close()
+    nursery.start_soon(serve_listeners, listener, door.serve, nursery, lambda: math.inf)
+    await door.until_served(1)
+    assert door.served == gone
 
 
 async def test_a_process_without_room_leaves_who_comes_to_the_others(nursery):
