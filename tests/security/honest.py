@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from websockets.exceptions import ConnectionClosed, InvalidMessage
+
 from tests.e2e.client import connected
 from tests.support.gateway import Gateway
 
@@ -16,10 +18,15 @@ PERIOD = 0.05
 
 
 class HonestClient:
-    """Asks a gateway again and again, in a thread of its own; `slowest` is how long an answer took at most."""
+    """Asks a gateway again and again, in a thread of its own; `slowest` is how long an answer took at most.
 
-    def __init__(self, gateway: Gateway) -> None:
+    One that `may_be_cut` connects again when its connection breaks, and is to be answered at once there; `cuts` counts.
+    """
+
+    def __init__(self, gateway: Gateway, *, may_be_cut: bool = False) -> None:
         self._gateway = gateway
+        self._may_be_cut = may_be_cut
+        self.cuts = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.answers = 0
@@ -42,21 +49,32 @@ class HonestClient:
 
     def _run(self) -> None:
         try:
-            with connected(self._gateway.url) as client:
-                client.subscribe("global:restaurants")
-                while not self._stopping.wait(PERIOD):
-                    asked = time.monotonic()
-                    assert client.ask(type="ping", id=self.answers)["id"] == self.answers
-                    self.slowest = max(self.slowest, time.monotonic() - asked)
-                    self.answers += 1
+            while not self._stopping.is_set():
+                try:
+                    self._ask_for_ever()
+                except (ConnectionClosed, ConnectionError, EOFError, InvalidMessage):
+                    if not self._may_be_cut:
+                        raise
+                    self.cuts += 1
         except BaseException as fault:  # noqa: BLE001 - the test tells of it
             self.fault = fault
 
+    def _ask_for_ever(self) -> None:
+        asked = time.monotonic()
+        with connected(self._gateway.url) as client:
+            client.subscribe("global:restaurants")
+            while not self._stopping.is_set():
+                assert client.ask(type="ping", id=self.answers)["id"] == self.answers
+                self.slowest = max(self.slowest, time.monotonic() - asked)
+                self.answers += 1
+                self._stopping.wait(PERIOD)
+                asked = time.monotonic()
+
 
 @contextmanager
-def honest_client(gateway: Gateway) -> Iterator[HonestClient]:
+def honest_client(gateway: Gateway, *, may_be_cut: bool = False) -> Iterator[HonestClient]:
     """Have one for the time of the context."""
-    client = HonestClient(gateway)
+    client = HonestClient(gateway, may_be_cut=may_be_cut)
     client.start()
     try:
         yield client

@@ -3,6 +3,7 @@
 import os
 import random
 import time
+from contextlib import suppress
 
 from tests.security.aftermath import MIB, memory
 from tests.security.test_hostile_requests import PAYLOADS, REQUESTS, any_frame, mutated, send
@@ -22,15 +23,15 @@ def test_mutation_of_everything_harms_nobody(gateway, honest):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
     choice = random.Random(seed)
-    _mutate(gateway.port, choice, min(2.0, SECONDS))  # which fills the allocator
+    mutate(gateway.port, choice, min(2.0, SECONDS))  # which fills the allocator
     before = memory(gateway)
-    rounds = _mutate(gateway.port, choice, SECONDS)
+    rounds = mutate(gateway.port, choice, SECONDS)
     assert rounds > 100
     assert memory(gateway) - before < 4 * MIB + SECONDS * MIB / 10
 
 
-def _mutate(port: int, choice: random.Random, seconds: float) -> int:
-    """Send something else again and again; return how often."""
+def mutate(port: int, choice: random.Random, seconds: float, *, may_be_cut: bool = False) -> int:
+    """Send something else again and again; return how often. If it `may_be_cut`, a worker may end meanwhile."""
     rounds, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
         match rounds % 4:
@@ -43,6 +44,7 @@ def _mutate(port: int, choice: random.Random, seconds: float) -> int:
                 sent = handshake() + b"".join(map(frame, texts))
             case _:
                 sent = mutated(handshake() + frame(choice.choice(MESSAGES)), choice)
-        send(port, sent, choice)
+        with suppress(*(OSError,) if may_be_cut else ()):
+            send(port, sent, choice)
         rounds += 1
     return rounds
