@@ -17,12 +17,15 @@ from mesaya_ws.core.session.authenticating import on_authenticated
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.services import Unfinished
 from mesaya_ws.core.session.session import Session
+from mesaya_ws.core.wire.codes import BAD_TOKEN, OTHER_USER
 from mesaya_ws.core.wire.messages import Auth
-from mesaya_ws.runtime.logs import bind_context
+from mesaya_ws.runtime.logs import bind_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 
 if TYPE_CHECKING:
     from mesaya_ws.gateway.revocations import TokenRevocations
+
+log = get_logger(__name__)
 
 LONGEST_SLEEP = 10.0
 """Seconds after which the clock is read again: somebody may have set it."""
@@ -73,6 +76,10 @@ class SignIn:
         return None
 
     def _answer(self, session: Session, message: Auth, result: Identity | BadToken | Unavailable | None) -> None:
+        if isinstance(result, BadToken):
+            log.info("message refused", code=BAD_TOKEN.name, reason=result.flaw.name.lower())
+        elif isinstance(result, Identity) and session.identity is not None and session.identity.user != result.user:
+            log.info("message refused", code=OTHER_USER.name)
         # In the task of the connection: its lines in the log name the user from now on.
         if not on_authenticated(session, message, result, self._clock()):
             self._metrics.violations["connections_per_user"] += 1

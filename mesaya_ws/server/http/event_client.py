@@ -46,8 +46,8 @@ class EventClient:
     """One client of `GET /events`: of a stream, or of a page that it asks for.
 
     `most_messages` and `most_bytes` bound what waits for it. A stream that exceeds them is closed with `slow`, a page
-    `ends_when_full`. `address` is where the client is, as the log says it, and
-    `opened_at` when it came, by Trio's clock.
+    `ends_when_full`. `address` is where the client is, as the log says it, `opened_at` when it came, by Trio's clock, and
+    `close_code` why the service ends it, if it does.
     """
 
     transport = "events"
@@ -74,7 +74,7 @@ class EventClient:
         self._queue = EventQueue(self, max_messages=most_messages, max_bytes=most_bytes)
         self._write_timeout = write_timeout
         self._ends_when_full = ends_when_full
-        self._close_code: CloseCode | None = None
+        self.close_code: CloseCode | None = None
         self._commented_at = -inf
         self.session = open_session(self._queue)
 
@@ -87,8 +87,8 @@ class EventClient:
 
     def close(self, close_code: CloseCode) -> None:
         """End the stream, saying why; the first reason counts."""
-        if self._close_code is None:
-            self._close_code = close_code
+        if self.close_code is None:
+            self.close_code = close_code
             self._queue.wake()
 
     def announce(self, within: float) -> None:
@@ -146,8 +146,8 @@ class EventClient:
             await self._queue.wait()
             if not await self._write_waiting(write):
                 return
-            if self._close_code is not None:
-                await self._write_text(write, _closing(self._close_code))
+            if self.close_code is not None:
+                await self._write_text(write, _closing(self.close_code))
                 return
             if trio.current_time() - self._commented_at >= COMMENT_INTERVAL and self._queue.is_empty:
                 self._commented_at = trio.current_time()
@@ -164,7 +164,7 @@ class EventClient:
 
     async def _write_waiting(self, write: Write) -> bool:
         """Write all that waits; return False if the client has not taken it."""
-        if self._close_code is codes.SLOW:
+        if self.close_code is codes.SLOW:
             self._queue.drop()  # it comes back for more than that
         gathered = bytearray()
         try:
@@ -213,7 +213,7 @@ class EventClient:
         id = self._places.id
         with trio.move_on_after(max(wait, self._write_timeout)):
             deadline = trio.current_time() + wait
-            while self._close_code is None and not self._queue.is_full and len(taken) < most_messages:
+            while self.close_code is None and not self._queue.is_full and len(taken) < most_messages:
                 if self.session.is_settled and self._queue.is_empty:
                     if taken or trio.current_time() >= deadline:
                         break
@@ -224,7 +224,7 @@ class EventClient:
                 id = await self._take_for_page(taken, most_messages, id)
                 if len(taken) < most_messages:
                     self._on_drained()
-        if self._queue.is_empty and not self._queue.is_full and self._close_code is None:
+        if self._queue.is_empty and not self._queue.is_full and self.close_code is None:
             self._places.move(self.session.positions())
             id = self._places.id
         return Page(taken, id)

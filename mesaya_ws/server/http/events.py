@@ -27,7 +27,7 @@ from mesaya_ws.core.wire import codes, http_errors
 from mesaya_ws.core.wire.codes import CloseCode, ErrorCode
 from mesaya_ws.core.wire.event_stream import COMMENT, MOST_ID_BYTES
 from mesaya_ws.core.wire.http_errors import HttpError
-from mesaya_ws.runtime.logs import bind_context, bound_in_context
+from mesaya_ws.runtime.logs import bind_context, bound_in_context, get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.http.errors import ApiError
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from mesaya_ws.core.session.registry import SessionRegistry
     from mesaya_ws.server.clients import Client
+
+log = get_logger(__name__)
 
 STREAM = "text/event-stream"
 JSON = "application/json"
@@ -146,7 +148,9 @@ class EventServer:
         self.metrics.event_clients_open += 1
         try:
             refused: ErrorCode | CloseCode | None = client.sign_in(asked.identity)
-            if refused is None:
+            if refused is not None:
+                self.metrics.violations["connections_per_user"] += 1
+            else:
                 if not ends_when_full:
                     client.greet()
                 refused = client.subscribe(partial=asked.partial, presence=asked.presence)
@@ -200,6 +204,8 @@ class _Stream(Response):
             # At once: who waits for the head would take silence for a fault.
             await write(b"retry: %d\n" % randint(*RETRY_MS) + COMMENT)  # noqa: S311 - no secret
             await client.stream(write)
+            if (code := client.close_code) is not None:
+                log.info("connection closed", code=code.code, reason=code.name, by="service")
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -93,6 +93,7 @@ class Connection:
         "_send_queue",
         "_stream",
         "_tcp",
+        "_violation",
         "_violations",
         "address",
         "opened_at",
@@ -125,6 +126,7 @@ class Connection:
         self._scope = trio.CancelScope()
         self._pinged_at = -math.inf
         self._close_code: CloseCode | None = None
+        self._violation: Violation | None = None
         self._send_queue = SendQueue(
             stream.socket, writers, self, max_messages=config.send_queue_messages, max_bytes=config.send_queue_bytes
         )
@@ -167,7 +169,7 @@ class Connection:
         """End the connection of a client that breaks a limit."""
         if self._close_code is None:
             self._violations[violation.value] += 1
-            log.info("client broke a limit", connection=self.session.id, reason=violation.value)
+            self._violation = violation
         self.close(_CLOSE_CODES.get(violation, codes.RATE_LIMITED))
 
     def check(self, now: float) -> None:
@@ -204,6 +206,9 @@ class Connection:
                     await websocket.run()
             except Exception as fault:  # noqa: BLE001 - whatever it is, the client receives an error
                 self.on_error(fault)
+        if self._violation is not None:
+            # Not where it is noticed: the task that looks after all connections does not know whose this one is.
+            log.info("client broke a limit", reason=self._violation.value)
         code = int(websocket.closed.code) if websocket.closed else ABNORMAL
         if code in _PROTOCOL_ERRORS and not self._stream.close_sent:
             self.close(codes.CLOSE_CODES[code])
