@@ -14,8 +14,9 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
+from functools import lru_cache
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from attrs import frozen
@@ -29,6 +30,9 @@ MAX_TOKEN_BYTES = 8192
 
 LAST_SECOND = 253_402_300_800
 """The first second of the year 10000: what is later is no time."""
+
+REMEMBERED_HEADERS = 16
+"""Headers of tokens that are remembered, of 8 KiB at most: an issuer's tokens have one for each of its keys."""
 
 _TYPES = ("JWT", "at+jwt")
 
@@ -64,7 +68,15 @@ class _FlawError(Exception):
         self.flaw = flaw
 
 
-def _verified(token: str | bytes, keys: Sequence[Key]) -> tuple[dict[str, Any], dict[str, Any]]:
+class _Header(NamedTuple):
+    """What a token says of itself; nothing of it is believed."""
+
+    algorithm: object
+    key_id: str | None
+    type: object
+
+
+def _verified(token: str | bytes, keys: Sequence[Key]) -> tuple[_Header, dict[str, Any]]:
     """Return header and claims of a token that one of the keys signed. Raises `_FlawError`."""
     if len(token) > MAX_TOKEN_BYTES:
         raise _FlawError(Flaw.TOO_LONG)
@@ -75,14 +87,24 @@ def _verified(token: str | bytes, keys: Sequence[Key]) -> tuple[dict[str, Any], 
     parts = text.split(b".")
     if len(parts) != 3:
         raise _FlawError(Flaw.MALFORMED)
-    header = _object(_decoded(parts[0]))
-    if "crit" in header:
-        raise _FlawError(Flaw.CRITICAL)
+    header = _header(parts[0])
     signature = _decoded(parts[2])
     signed = text[: len(text) - len(parts[2]) - 1]
     if not any(key.verifies(signed, signature) for key in _candidates(header, keys)):
         raise _FlawError(Flaw.SIGNATURE)
     return header, _object(_decoded(parts[1]))
+
+
+@lru_cache(REMEMBERED_HEADERS)
+def _header(part: bytes) -> _Header:
+    """Return the header of a token, which is the same for all that a key has signed. Raises `_FlawError`."""
+    header = _object(_decoded(part))
+    if "crit" in header:
+        raise _FlawError(Flaw.CRITICAL)
+    id = header.get("kid")
+    if not isinstance(id, str | None):
+        raise _FlawError(Flaw.MALFORMED)
+    return _Header(header.get("alg"), id, header.get("typ", "JWT"))
 
 
 def _decoded(part: bytes) -> bytes:
@@ -102,7 +124,9 @@ def _object(text: bytes) -> dict[str, Any]:
     try:
         found = orjson.loads(text)
         # orjson is the stricter one (no NaN, no half of a surrogate pair, 1024 levels), but keeps only the last of two.
-        json.loads(text, object_pairs_hook=_once)
+        # Text that it would write itself has no two; of other text, Python says so, in the twentyfold time.
+        if not _is_plain(text, found):
+            json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise _FlawError(Flaw.MALFORMED) from None
     if type(found) is not dict:
@@ -110,30 +134,36 @@ def _object(text: bytes) -> dict[str, Any]:
     return found
 
 
+def _is_plain(text: bytes, found: object) -> bool:
+    """Return whether a text is what `found` is written as, without blanks and escapes, as most issuers write it."""
+    try:
+        return orjson.dumps(found) == text
+    except orjson.JSONEncodeError:  # it is nested too deeply
+        return False
+
+
 def _once(pairs: list[tuple[str, Any]]) -> None:
     if len({name for name, _ in pairs}) != len(pairs):
         raise _FlawError(Flaw.REPEATED)
 
 
-def _candidates(header: dict[str, Any], keys: Sequence[Key]) -> list[Key]:
+def _candidates(header: _Header, keys: Sequence[Key]) -> list[Key]:
     """Return the keys that may have signed; there is one at least."""
     if not keys:
         raise _FlawError(Flaw.NO_KEY)
-    id = header.get("kid")
-    if not isinstance(id, str | None):
-        raise _FlawError(Flaw.MALFORMED)
+    id = header.key_id
     named = [key for key in keys if id is None or key.id is None or key.id == id]
     if not named:
         raise _FlawError(Flaw.UNKNOWN_KEY)
-    candidates = [key for key in named if key.algorithm == header.get("alg")]
+    candidates = [key for key in named if key.algorithm == header.algorithm]
     if not candidates:
         raise _FlawError(Flaw.ALGORITHM)
     return candidates
 
 
-def _identity(header: dict[str, Any], claims: dict[str, Any], rules: TokenRules, now: float) -> Identity:
+def _identity(header: _Header, claims: dict[str, Any], rules: TokenRules, now: float) -> Identity:
     """Return whom verified claims name, if they hold `now`. Raises `_FlawError`."""
-    if header.get("typ", "JWT") not in _TYPES:
+    if header.type not in _TYPES:
         raise _FlawError(Flaw.TYPE)
     if claims.get("iss") != rules.issuer:
         raise _FlawError(Flaw.ISSUER)

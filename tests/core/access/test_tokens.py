@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, verify
+from mesaya_ws.core.access.tokens import MAX_TOKEN_BYTES, REMEMBERED_HEADERS, verify
 from tests.issuer import NOW, RULES, SECRET, Issuer, part
 
 ISSUER = Issuer()
@@ -136,11 +136,44 @@ def test_extension_that_must_be_understood_is_a_flaw(critical):
         '{"sub": "a", "sub": "b"}',
         '{"sub": "a", "s\\u0075b": "b"}',
         '{"x": [{"a": 1, "a": 1}]}',
+        '{"sub":"a","sub":"a"}',
+        '{"x":[{"a":1,"a":1}],"sub":"b"}',
     ],
 )
 def test_name_that_stands_twice_is_a_flaw(payload):
     assert judged(ISSUER.signed(payload)) is Flaw.REPEATED
     assert judged(ISSUER.sealed('{"alg": "EdDSA", "alg": "EdDSA"}', "{}")) is Flaw.REPEATED
+
+
+TEXTS = st.recursive(
+    st.sampled_from(["1", "1.50", "true", '"a"', '"\\u0061"', '"é"', "[]", "1e2"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda texts: f"[{','.join(texts)}]")
+        | st.lists(st.tuples(st.sampled_from(['"a"', '"b"', '"\\u0061"']), inner), max_size=3).map(
+            lambda pairs: f"{{{','.join(map(':'.join, pairs))}}}"
+        )
+    ),
+)
+
+
+@given(TEXTS)
+def test_name_that_stands_twice_is_found_however_the_text_is_written(text):
+    """By another reading: Python's own, of all of it."""
+    repeated = False
+
+    def note(pairs):
+        nonlocal repeated
+        repeated |= len(dict(pairs)) < len(pairs)
+
+    json.loads(text, object_pairs_hook=note)
+    assert (judged(ISSUER.signed(f'{{"x":{text}}}')) is Flaw.REPEATED) == repeated
+
+
+def test_headers_of_many_keys_are_told_apart():
+    issuers = [Issuer("Ed25519", f"key {number}", number % 2) for number in range(3 * REMEMBERED_HEADERS)]
+    keys = [issuer.key for issuer in issuers]
+    for issuer in (*issuers, *issuers):
+        assert isinstance(verify(issuer.token(), keys[:16], RULES, NOW), Identity) == (issuer.key in keys[:16])
 
 
 @pytest.mark.parametrize(
