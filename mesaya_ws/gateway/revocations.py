@@ -1,6 +1,6 @@
 """Follows the topic of revocations, so that a token that is revoked on one instance is dead on all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import trio
 
@@ -8,6 +8,8 @@ from mesaya_ws.core.access.revocations import Revocation, RevokedTokens, revocat
 from mesaya_ws.core.log.events import LogEvent, LogMetadata, PollResult, Records, TopicRecreated, Truncated
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
 from mesaya_ws.core.log.records import Partition, Record, Source
+from mesaya_ws.core.log.trouble import Hindrance, Trouble, lasting
+from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
 
@@ -31,6 +33,8 @@ class TokenRevocations:
         self._revoked = RevokedTokens(max_age)
         self._next: dict[Partition, int] = {}
         self._lags: dict[Source, int] = {}
+        self._unread = False
+        self._alarm = Alarm(log, "the revocations of tokens cannot be read", "the revocations of tokens are read again")
         self._has_read = trio.Event()
 
     def is_revoked(self, user: str, issued_at: float | None) -> bool:
@@ -63,8 +67,9 @@ class TokenRevocations:
 
     async def _deliver(self, event: LogEvent) -> None:
         match event:
-            case LogMetadata(_, lags):
+            case LogMetadata(_, lags, _, troubles):
                 self._lags = dict(lags)
+                self._note_troubles(troubles)
             case Records():
                 self._take(event)
             case PollResult(batches):
@@ -75,11 +80,21 @@ class TokenRevocations:
                 self._next = {partition: next_ for partition, next_ in self._next.items() if partition.topic != topic}
             case Truncated(partition, next_offset):
                 self._next[partition] = min(next_offset, self._next.get(partition, next_offset))
-        if isinstance(event, LogMetadata | Records | PollResult) and not any(self._lags.values()):
+        # Of a part that cannot be read, no record counts as one to come.
+        if isinstance(event, LogMetadata | Records | PollResult) and not any(self._lags.values()) and not self._unread:
             self.ready.set()
         self._has_read.set()
         self._has_read = trio.Event()
         await trio.lowlevel.checkpoint()
+
+    def _note_troubles(self, troubles: Sequence[Trouble]) -> None:
+        """Take note of what cannot be read; a topic that does not exist yet has revoked nothing."""
+        hindered = [trouble for trouble in troubles if trouble.kind is not Hindrance.ABSENT]
+        self._unread = bool(hindered)
+        if reported := lasting(hindered, starting=not self.ready.is_set()):
+            self._alarm.set(reason=reported[0].reason)
+        elif not hindered:
+            self._alarm.clear()
 
     def _take(self, batch: Records) -> None:
         for record in batch.records:

@@ -5,9 +5,10 @@ import trio
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from mesaya_ws.core.access.revocations import Revocation
+from mesaya_ws.core.access.revocations import Revocation, revocation_record
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.core.platform.topics import REVOCATIONS
 from mesaya_ws.eventlog import open_revocation_log
 from mesaya_ws.gateway.revocations import READ_BACK_SECONDS, TokenRevocations
@@ -95,6 +96,34 @@ async def test_outage_of_the_revocation_log_is_reported_and_the_instance_continu
         await here.revoke("u1", now_ms())
         assert here.is_revoked("u1", None)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("kind", set(Hindrance) - {Hindrance.ABSENT})
+async def test_revocations_that_cannot_be_read_are_waited_for_and_named(log, logged, autojump_clock, kind):
+    """Or an instance that may not read them would take revoked tokens for good."""
+    await log.append([revocation_record(Revocation("u1", now_ms()))])
+    log.hide(REVOCATIONS, kind)
+    async with trio.open_nursery() as nursery:
+        here = TokenRevocations(log, AGE)
+        nursery.start_soon(here.run)
+        await trio.sleep(60)
+        assert not here.ready.is_set()
+        log.show(REVOCATIONS)
+        with trio.fail_after(PATIENCE):
+            await here.ready.wait()
+        assert here.is_revoked("u1", None)
+        nursery.cancel_scope.cancel()
+    lines = [(line["level"], line["event"]) for line in logged()]
+    assert lines == [
+        ("warning", "the revocations of tokens cannot be read"),
+        ("info", "the revocations of tokens are read again"),
+    ]
+
+
+async def test_topic_of_revocations_that_does_not_exist_has_revoked_nothing(log, autojump_clock):
+    log.hide(REVOCATIONS, Hindrance.ABSENT)
+    async with following(log) as (here,):
+        assert not here.is_revoked("u1", None)
 
 
 async def test_revocation_not_read_back_in_time_is_not_confirmed(log, autojump_clock):
