@@ -46,8 +46,8 @@ class EventClient:
     """One client of `GET /events`: of a stream, or of a page that it asks for.
 
     `most_messages` and `most_bytes` bound what waits for it. A stream that exceeds them is closed with `slow`, a page
-    `ends_when_full`. `address` is where the client is, as the log says it, `opened_at` when it came, by Trio's clock, and
-    `close_code` why the service ends it, if it does.
+    `ends_when_full`. `address` is where the client is, as the log says it, `opened_at` when it came, by Trio's clock,
+    and `close_code` why the service ends it, if it does.
     """
 
     transport = "events"
