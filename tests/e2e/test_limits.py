@@ -149,6 +149,17 @@ def test_message_that_is_refused_names_the_client_also_one_that_signed_in_later(
     assert token(USER)[:20] not in gateway.output
 
 
+def test_who_subscribes_by_http_is_named_at_debug_level(gateway, book):
+    channel = f"user:{USER}:notifications"
+    answer = gateway.request(
+        f"/events?channel={channel}", Accept="application/json", Authorization=f"Bearer {token(USER)}"
+    )
+    assert answer[0] == 200
+    line = book.line("subscribed", channel=channel)
+    assert (line["level"], line["user"]) == ("debug", USER)
+    assert line["connection"] == book.line("request answered", path="/events")["connection"]
+
+
 def test_newest_connection_of_a_user_is_refused_also_one_that_reads_by_http(gateway):
     with connected(gateway.url, additional_headers={"Authorization": f"Bearer {token(USER)}"}) as held:
         book = Book(gateway)

@@ -157,6 +157,8 @@ class EventServer:
             if refused is not None:
                 error = _REFUSALS.get(refused, http_errors.BAD_CHANNEL)
                 raise ApiError(error, _sentence(refused, error))
+            for channel in client.session.subscriptions:
+                log.debug("subscribed", channel=channel)
             yield client
         finally:
             client.leave()
