@@ -1,4 +1,4 @@
-"""What a token costs a handshake: `scripts/python scripts/benchmarks/token_cost.py [--handshakes N] [--rounds N]`.
+"""What a token costs a handshake: `PYTHONPATH=scripts scripts/python scripts/benchmarks/token_cost.py`.
 
 One gateway, which verifies RS256, is given handshakes without a token, with tokens that it has not seen before, and
 with one that it has, in turn: so whatever else the machine does falls on all three alike. What is counted is the
