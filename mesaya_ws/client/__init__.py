@@ -2,6 +2,7 @@
 
 from mesaya_ws.client.connection import NotConnectedError, RefusedError
 from mesaya_ws.client.events import Connected, Disconnected, Event, Notice, Subscribed
+from mesaya_ws.client.holds import Hold
 from mesaya_ws.client.session import Session, connect
 from mesaya_ws.client.timings import Timings
 
@@ -9,6 +10,7 @@ __all__ = [
     "Connected",
     "Disconnected",
     "Event",
+    "Hold",
     "NotConnectedError",
     "Notice",
     "RefusedError",

@@ -17,6 +17,7 @@ from mesaya_ws.client.channels import Channels
 from mesaya_ws.client.connection import NotConnectedError, RefusedError
 from mesaya_ws.client.credentials import Credentials
 from mesaya_ws.client.events import Connected, Event, Notice, Subscribed
+from mesaya_ws.client.holds import Holds
 from mesaya_ws.client.link import Link
 from mesaya_ws.client.requests import Requests
 from mesaya_ws.core.wire.codes import BAD_TOKEN, CLOSE_CODES, NOT_SUBSCRIBED, RIGHTS_CHANGED, UNAVAILABLE
@@ -24,11 +25,12 @@ from mesaya_ws.core.wire.codes import BAD_TOKEN, CLOSE_CODES, NOT_SUBSCRIBED, RI
 
 @define(eq=False)
 class Dialogue:
-    """Talks on each WebSocket of the `link`: for the `channels`, the `requests` and the `credentials` of a session."""
+    """Talks on each WebSocket of the `link`, for all that belongs to a session."""
 
     link: Link
     channels: Channels
     requests: Requests
+    holds: Holds
     credentials: Credentials
     notify: Callable[[Notice], None]
     _ended: set[str] = Factory(set)
@@ -68,6 +70,8 @@ class Dialogue:
         # `subscribe` and `unsubscribe` may be called meanwhile; they send for themselves.
         await self._subscribe(list(self.channels.subscribed))
         await self.requests.send_again()
+        for question in list(self.holds.questions()):
+            await self.link.send(question)
 
     async def _subscribe(self, channels: list[str]) -> None:
         for channel in channels:
@@ -94,7 +98,7 @@ class Dialogue:
 
     async def _on_message(self, message: dict[str, Any]) -> None:
         """Handle a message of the gateway: deliver it as an event, or act on what it says of the connection."""
-        if self.requests.take(message):
+        if self.requests.take(message) or self.holds.take(message):
             return
         match message:
             case {"type": "welcome"}:
@@ -167,7 +171,7 @@ class Dialogue:
             await self._deliver(Event(channel, "gap", message.get("reason")))
 
     async def _deliver(self, event: Event) -> None:
-        await self.channels.deliver(event, lambda: self.requests.are_pending)
+        await self.channels.deliver(event, lambda: self.requests.are_pending or self.holds.are_live)
 
 
 def _decoded(text: str | bytes) -> dict[str, Any]:

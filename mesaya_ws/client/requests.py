@@ -19,10 +19,16 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class RequestError(Exception):
-    """The gateway refused a request, for a reason that its `code` names; `retry_in`: it may be tried again then."""
+    """The gateway refused a request, for a reason that its `code` names; `retry_in`: it may be tried again then.
 
-    def __init__(self, code: str, sentence: str, retry_in: float | None = None) -> None:
+    `expires_in` are the seconds after which what stands in the way ends at the latest, where that is known.
+    """
+
+    def __init__(
+        self, code: str, sentence: str, retry_in: float | None = None, expires_in: float | None = None
+    ) -> None:
         super().__init__(sentence)
+        self.expires_in = expires_in
         self.code = code
         self.retry_in = retry_in
 
@@ -107,4 +113,4 @@ def _rest(error: dict[str, Any], timings: Timings) -> float:
         return timings.retry_interval
     if error["code"] == TOO_OFTEN.name and isinstance(retry_in, int | float) and retry_in <= timings.max_retry_interval:
         return float(retry_in)
-    raise RequestError(error["code"], error["message"], retry_in)
+    raise RequestError(error["code"], error["message"], retry_in, error.get("expiresIn"))

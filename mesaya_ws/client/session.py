@@ -5,8 +5,9 @@ program ◀── events ── `channels` ◀── `dialogue` ◀── messag
 """
 
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 
 import trio
 from attrs import define
@@ -18,6 +19,7 @@ from mesaya_ws.client.connection import RefusedError, require_websocket_url
 from mesaya_ws.client.credentials import Credentials, Token, require_token
 from mesaya_ws.client.dialogue import Dialogue
 from mesaya_ws.client.events import Acknowledged, Connected, Disconnected, Event, Notice, Subscribed
+from mesaya_ws.client.holds import Hold, Holds
 from mesaya_ws.client.link import Link
 from mesaya_ws.client.requests import RequestError, Requests
 from mesaya_ws.client.timings import DEFAULTS, Timings
@@ -26,6 +28,7 @@ __all__ = [
     "Connected",
     "Disconnected",
     "Event",
+    "Hold",
     "Notice",
     "RefusedError",
     "RequestError",
@@ -46,6 +49,7 @@ class Session:
     _link: Link
     _channels: Channels
     _requests: Requests
+    _holds: Holds
 
     @property
     def positions(self) -> dict[str, str]:
@@ -85,6 +89,20 @@ class Session:
         It is sent until it is answered, as by `chat`. Raises `RequestError` for refusals.
         """
         return await acknowledge(self._requests.ask, reservation)
+
+    def hold(
+        self,
+        restaurant: str,
+        tables: Sequence[str],
+        start: datetime | str | None = None,
+        end: datetime | str | None = None,
+    ) -> AbstractAsyncContextManager[Hold]:
+        """Return a context in which tables are held for the user; they are released at its end.
+
+        For a slot from `start` to `end` (90 minutes later unless it is given); without, the tables as such. The claim
+        is sent until it is answered, as by `chat`. Raises `RequestError` for refusals: `conflict`, `too_many`.
+        """
+        return self._holds.hold(self._requests.ask, restaurant, tables, start, end)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -130,7 +148,8 @@ async def connect(
     link = Link(url, credentials, notify, timings, tls)
     channels = Channels(dict(positions or {}))
     requests = Requests(link.send, channels.wake, timings)
-    dialogue = Dialogue(link, channels, requests, credentials, notify)
+    holds = Holds()
+    dialogue = Dialogue(link, channels, requests, holds, credentials, notify)
 
     async def stay_connected() -> None:
         refused = await link.run(dialogue.talk)
@@ -141,7 +160,7 @@ async def connect(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stay_connected)
         try:
-            yield Session(link, channels, requests)
+            yield Session(link, channels, requests, holds)
         finally:
             await link.close()
             nursery.cancel_scope.cancel()

@@ -10,14 +10,17 @@ processed its record: `progressed` says whenever it may have.
 """
 
 from collections import deque
+from collections.abc import Callable
 from math import inf
+from typing import Protocol
 
 import trio
 
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
+from mesaya_ws.core.log.records import Appended
 from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
-from mesaya_ws.core.session.session import Session
+from mesaya_ws.runtime.clocks import steady
 from mesaya_ws.runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -32,11 +35,25 @@ APPEND_TIMEOUT = 10.0
 """Seconds from the client's command to its answer, whatever the log does."""
 
 
+class Appender(Protocol):
+    """Whose commands are appended: a session, or a request by HTTP."""
+
+    @property
+    def id(self) -> str:
+        """What it is called in the log of this process."""
+        ...
+
+    def on_appended(self, command: Command, result: AppendResult) -> None:
+        """Take the result of a command, once."""
+        ...
+
+
 class Appends:
     """Appends the records of commands, while `run` runs; every command is answered once (`Session.on_appended`).
 
     A command that was accepted is appended although its client has left. One that is not acknowledged in `timeout`
-    seconds is answered as unavailable: it may still be in the log, before the client's next one.
+    seconds is answered as unavailable: it may still be in the log, before the client's next one. `on_place` is called
+    with where the log has put a record, and when its append began and was acknowledged (ms, by `steady`).
     """
 
     def __init__(
@@ -47,6 +64,7 @@ class Appends:
         max_per_session: int = MAX_PER_SESSION,
         max_waiting: int = MAX_WAITING,
         timeout: float = APPEND_TIMEOUT,
+        on_place: Callable[[Appended, int, int], None] = lambda *_: None,
     ) -> None:
         self._event_log = event_log
         self._feed = feed
@@ -54,13 +72,14 @@ class Appends:
         self._max_per_session = max_per_session
         self._max_waiting = max_waiting
         self._timeout = timeout
+        self._on_place = on_place
         # Of each session that has a task, or is to have one, the commands with their deadlines; the first is in work.
-        self._queues: dict[Session, deque[tuple[Command, float]]] = {}
+        self._queues: dict[Appender, deque[tuple[Command, float]]] = {}
         # Without a bound of its own: each holds a session that has a command waiting.
-        self._start, self._started = trio.open_memory_channel[Session](inf)
+        self._start, self._started = trio.open_memory_channel[Appender](inf)
         self.waiting = 0
 
-    def append(self, session: Session, command: Command) -> None:
+    def append(self, session: Appender, command: Command) -> None:
         """Append a command's record after those that the session has waiting."""
         queue = self._queues.get(session)
         if queue is not None and len(queue) >= self._max_per_session:
@@ -89,7 +108,7 @@ class Appends:
             async for session in self._started:
                 nursery.start_soon(self._append_all, session)
 
-    async def _append_all(self, session: Session) -> None:
+    async def _append_all(self, session: Appender) -> None:
         """Append what one session has waiting, one after the other, until nothing is left."""
         queue = self._queues[session]
         while queue:
@@ -110,6 +129,7 @@ class Appends:
                 f"The event log took those before it for {self._timeout:g} seconds; this record was not appended."
             )
         with trio.move_on_at(deadline):
+            began = steady()
             try:
                 [place] = await self._event_log.append([command.record])
             except (LogUnavailableError, RecordRejectedError) as error:
@@ -117,6 +137,7 @@ class Appends:
             except Exception:  # one command must not end the appends of all
                 log.exception("an append ended by a fault of ours", topic=command.record.topic)
                 return LogUnavailableError("The service met a fault of its own; it has been logged.")
+            self._on_place(place, began, steady())
             if command.is_read_back and (feed := self._feed) is not None:
                 while not feed.has_processed(place):
                     await self._progressed.wait()

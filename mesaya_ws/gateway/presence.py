@@ -8,6 +8,7 @@ What is read back of this process shows that others can be read, too; for the re
 
 import os
 import random
+import re
 import socket
 from math import inf
 from secrets import token_hex
@@ -38,8 +39,8 @@ END_TIMEOUT = 2.0
 
 
 def process_name() -> str:
-    """Return a name for this process that no other one has, nor had."""
-    host = socket.gethostname().encode("ascii", "replace").decode().replace("/", "-")[:64]
+    """Return a name for this process that no other one has, nor had; it is an id, as the topics of ours want it."""
+    host = re.sub(r"[^A-Za-z0-9._~-]", "-", socket.gethostname())[:64]
     return f"{host}-{os.getpid()}-{token_hex(4)}"
 
 

@@ -46,6 +46,7 @@ from mesaya_ws.server.dispatcher import Dispatcher
 from mesaya_ws.server.http.app import create_app
 from mesaya_ws.server.http.connections import connections_route
 from mesaya_ws.server.http.explain import explain_route
+from mesaya_ws.server.http.holds import hold_routes
 from mesaya_ws.server.http.serving import serve_http
 from mesaya_ws.server.listener import serve_listeners
 from mesaya_ws.server.publishing import Publisher
@@ -112,6 +113,7 @@ async def _run(
             explain_route(settings, services.feed, identities.authentication),
             connections_route(settings, services.registry.connections, services.feed, identities.authentication),
             services.events.route(),
+            *hold_routes(settings, services.hold_rules, services.feed, services.appends.append),
         ),
     )
     async with trio.open_nursery() as clients:
@@ -146,7 +148,7 @@ def _start_log(services: Services, nursery: trio.Nursery) -> None:
         services.state,
         checkpoints,
         services.identities,
-        services.appends.progressed,
+        services.progressed,
     )
     if services.platform_api is not None:
         nursery.start_soon(services.platform_api.run, services.live, feed.is_missing)
@@ -159,6 +161,7 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(services.snapshots.run)
     nursery.start_soon(services.inboxes.run)
     nursery.start_soon(services.appends.run)
+    nursery.start_soon(services.holds.run, services.live)
     if services.reminders is not None:
         nursery.start_soon(services.reminders.run, services.live)
     if services.presence is not None:

@@ -20,6 +20,7 @@ from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.chat import ChatRules
 from mesaya_ws.core.session.delivery import Delivery
+from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.core.session.registry import SessionRegistry
@@ -31,6 +32,7 @@ from mesaya_ws.eventlog import log_bytes
 from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.history import HistoryReader
+from mesaya_ws.gateway.holds import Holds
 from mesaya_ws.gateway.identity_tasks import Identities
 from mesaya_ws.gateway.inboxes import InboxRenderer
 from mesaya_ws.gateway.ingest import report
@@ -91,6 +93,8 @@ class Services:
     state: State
     history: HistoryReader
     appends: Appends
+    hold_rules: HoldRules
+    holds: Holds
     reminders: Reminders | None
     presence: PresenceExchange | None
     websockets: WebSocketServer
@@ -99,6 +103,11 @@ class Services:
     platform_api: "PlatformApi | None"
     live: trio.Event = attrs.field(factory=trio.Event)
     stopping: trio.Event = attrs.field(factory=trio.Event)
+
+    def progressed(self) -> None:
+        """Answer, and inform, those who wait for records that may have been processed."""
+        self.holds.progressed()
+        self.appends.progressed()
 
 
 def build(
@@ -115,8 +124,9 @@ def build(
     platform_api = _platform_api(event_log, settings, metrics)
     note = partial(report, metrics, LogLimiter())
 
-    def note_and_remind(record: Record, outcome: Outcome) -> None:
+    def note_and_propose(record: Record, outcome: Outcome) -> None:
         note(record, outcome)
+        holds.on_record(record, outcome)
         if reminders is not None:
             reminders.on_record(record, outcome)
 
@@ -124,7 +134,7 @@ def build(
         Hub(),
         Window(settings.window_seconds, settings.window_bytes),
         settings.parent_timeout,
-        note_and_remind if settings.ack_remind else note,
+        note_and_propose,
         (lambda parent: None) if platform_api is None else platform_api.request_parent,
         max_records=settings.buffered_records,
         max_bytes=settings.buffered_bytes,
@@ -140,12 +150,15 @@ def build(
     state = State(folder, feed, metrics, status)
     history = HistoryReader(state, feed)
     inboxes = InboxRenderer(state, feed, states)
-    appends = Appends(event_log, feed)
     chat = ChatRules(frozenset(settings.attachment_hosts), trio.current_time, now_ms)
-    presence = Presence(process_name(), settings.presence_channels, steady)
+    name = process_name()
+    presence = Presence(name, settings.presence_channels, steady)
     exchange = None if presence_log is None else PresenceExchange(presence_log, presence, metrics)
     registry = SessionRegistry[Client]()
     session_identities = SessionIdentities(_identity_rules(settings), uniform)
+    hold_rules = HoldRules(settings.hold_seconds, name, trio.current_time, now_ms)
+    holds = Holds(event_log, feed, hold_rules, session_identities.directory, settings.hold_reconnect)
+    appends = Appends(event_log, feed, on_place=holds.on_appended)
     sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
     asked = _SessionServices(
         registry.wait_for_feed,
@@ -157,7 +170,17 @@ def build(
     limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
 
     def open_session(id: str, send_queue: SendQueue) -> Session:
-        return Session(id, feed, send_queue, limits, asked, identities=session_identities, chat=chat, presence=presence)
+        return Session(
+            id,
+            feed,
+            send_queue,
+            limits,
+            asked,
+            identities=session_identities,
+            chat=chat,
+            presence=presence,
+            holds=hold_rules,
+        )
 
     websockets = WebSocketServer(connection_config(settings), open_session, registry, metrics, status)
     events = EventServer(settings, open_session, registry, metrics, status, identities.authentication)
@@ -178,6 +201,8 @@ def build(
         state,
         history,
         appends,
+        hold_rules,
+        holds,
         reminders,
         exchange,
         websockets,

@@ -1,4 +1,4 @@
-"""Settings of what clients bring in: chat, acknowledged news, presence."""
+"""Settings of what clients bring in: chat, table holds, acknowledged news, presence."""
 
 import typed_settings as ts
 
@@ -13,6 +13,16 @@ class InteractionSettings:
         default=(),
         validator=plain_hosts,
         help="Hosts that attachments of chat messages may point to (https), separated by commas; none: no attachments.",
+    )
+    hold_seconds: float = ts.option(
+        default=300.0,
+        validator=within(1, 900),
+        help="Seconds for which a table is held for who selects it.",
+    )
+    hold_reconnect: float = ts.option(
+        default=30.0,
+        validator=within(0, 900),
+        help="Seconds after the end of a user's last connection in which the user's holds wait for the next one.",
     )
     ack_remind: float = ts.option(
         default=0.0,

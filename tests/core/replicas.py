@@ -10,6 +10,7 @@ from mesaya_ws.core.log.records import Appended, OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import TOPICS
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.chat import ChatRules
+from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
 from tests.support.instance import FakeSendQueue, FakeServices, a_feed
@@ -43,9 +44,11 @@ class SharedLog:
 class Replica:
     """An instance that has read the log up to some place; its clients' commands wait in `services.commands`."""
 
-    def __init__(self, log, feed=None):
+    def __init__(self, log, feed=None, name="a"):
         self.log = log
+        self.proposed = []
         self.services = FakeServices()
+        self.holds = HoldRules(300.0, name, lambda: self.seconds, lambda: log.now, self.proposed.append)
         self.chat = ChatRules(("files.example",), lambda: self.seconds, lambda: log.now)
         self.seconds = 0.0
         self.sessions = []
@@ -62,9 +65,8 @@ class Replica:
 
     def client(self, user=None, *roles, auth=True):
         limits = Limits(auth, 10)
-        session = Session(
-            "c", self.feed, FakeSendQueue(), limits, self.services, identities=self.identities, chat=self.chat
-        )
+        shared = {"identities": self.identities, "chat": self.chat, "holds": self.holds}
+        session = Session("c", self.feed, FakeSendQueue(), limits, self.services, **shared)
         if user is not None:
             assert identify(session, Identity(user, roles), 0.0)
         self.sessions.append(session)
@@ -76,6 +78,12 @@ class Replica:
         for session, command in commands:
             new = command.record
             self.appended.append((session, command, self.log.append(new.topic, new.value, new.key)))
+
+    def append_proposed(self):
+        """Append what was proposed."""
+        records, self.proposed[:] = list(self.proposed), []
+        for new in records:
+            self.log.append(new.topic, new.value, new.key)
 
     def fail(self):
         """Answer that the log is away."""

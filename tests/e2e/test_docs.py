@@ -6,10 +6,11 @@ import re
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,9 @@ IMPORT = 'import { MesaYA } from "http://localhost:8080/client/mesaya-ws.js";\n\
 JAVASCRIPT = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws");')
 SIGNING_IN = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws", {{')
 CHATTING = block("javascript-client.md", "js", f"{IMPORT}// With AUTH=off")
-PYTHON, PYTHON_CHAT = [
+HOLDING = block("http.md", "sh", "# Hold a table")
+TOKENS = block("holds.md", "sql", "CREATE TABLE table_tokens")
+PYTHON, PYTHON_CHAT, PYTHON_HOLD = [
     text
     for name, kind, text in SHOWN
     if (name, kind) == ("python-client.md", "python") and text.startswith("import trio")
@@ -73,12 +76,15 @@ RUN = [
     COMING_BACK,
     CHAT,
     PUBLISHING,
+    HOLDING,
+    TOKENS,
     FLOOR_PLAN,
     JAVASCRIPT,
     SIGNING_IN,
     CHATTING,
     PYTHON,
     PYTHON_CHAT,
+    PYTHON_HOLD,
     PYTHON_TOKEN,
     ENDED,
     EMIT,
@@ -91,6 +97,7 @@ NOT_RUN = {
     block(
         "operations.md", "nginx", "proxy_set_header Host"
     ): "a line of the configuration of nginx, which the tests do not bring along",
+    block("holds.md", "", " guest "): "a drawing",
     block("operations.md", "nginx", "proxy_set_header X-Forwarded-For"): "likewise",
     block(
         "http.md", "js", "const events = new EventSource"
@@ -348,6 +355,51 @@ def test_publishing_by_http_as_shown(start_gateway):
     assert [set(answer) for answer in answers] == [{"topic", "partition", "offset"}] * PUBLISHING.count("curl ")
     gateway.until(lambda: gateway.metric("mesaya_records_total") == len(answers), PATIENCE, "it has read them")
     assert gateway.metric("mesaya_records_total", outcome="invalid") == 0
+
+
+def known_restaurant(gateway, id: str) -> None:
+    """Have a restaurant known."""
+    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": id}
+    value["data"] = {"id": id, "name": "A", "ownerId": "o1"}
+    assert gateway.publish({"topic": "mesa-ya.restaurants.events", "value": value})[0] == 201
+    gateway.until(lambda: gateway.metric("mesaya_records_total") >= 1, PATIENCE, "it has read the restaurant")
+
+
+def test_tables_are_held_and_released_by_http(start_gateway):
+    required("curl")
+    gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
+    known_restaurant(gateway, "b18ccb5f-6beb-48b0-885a-3eca7d2d552c")
+    script = to_gateway(HOLDING, gateway.port).replace("curl ", "curl -sS --fail-with-body -w '\\n' ")
+    environ = environment({"PUBLISH_TOKEN": TOKEN})
+    done = subprocess.run(
+        ["bash", "-euc", script], env=environ, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    held, ended = map(json.loads, done.stdout.splitlines())
+    assert (held["tableIds"], ended["holdId"], ended["reason"]) == (["t1"], held["holdId"], "released")
+
+
+def test_statement_refuses_tokens_that_are_too_old():
+    """It is PostgreSQL's, and SQLite's too."""
+    create, insert = TOKENS.split(";\n", 1)
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute(create)
+
+        def passes(token: int, table: str = "t1") -> bool:
+            return db.execute(insert, {"1": table, "2": "2027-01-22T19:00:00Z", "3": token}).fetchall() == [(token,)]
+
+        assert [passes(token) for token in (7, 7, 6, 9, 8, 10)] == [True, True, False, True, False, True]
+        assert passes(1, "t2")
+
+
+def test_python_holds_a_table(start_gateway, tmp_path):
+    gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
+    known_restaurant(gateway, "b18ccb5f-6beb-48b0-885a-3eca7d2d552c")
+    program = [sys.executable, "-c", to_gateway(PYTHON_HOLD, gateway.port)]
+    done = subprocess.run(
+        program, cwd=tmp_path, env=environment({}), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.stdout.startswith("('t1',) 0 "), done.stderr
 
 
 CLIENT = ROOT / "mesaya_ws" / "web" / "client"

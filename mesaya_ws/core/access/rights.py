@@ -25,6 +25,10 @@ class Action(StrEnum):
     BLOCK = "block"
     ACKNOWLEDGE = "acknowledge"
     """Take note of a new reservation, for the restaurant."""
+    HOLD = "hold"
+    """Have tables held for oneself."""
+    RELEASE = "release"
+    """End the holds of others; one's own may always be ended."""
 
 
 class Relation(Enum):
@@ -32,6 +36,8 @@ class Relation(Enum):
 
     ANYBODY = "anybody"
     """Every client, also one of whom nothing is known."""
+    KNOWN = "known"
+    """Every client that has said who it is."""
     OWNER = "owner"
     """The owner of the restaurant that the channel names, as the log has it now."""
     SELF = "self"
@@ -45,7 +51,11 @@ _RESTAURANT = frozenset({Relation.OWNER, Relation.ADMIN})
 _USER = frozenset({Relation.SELF, Relation.ADMIN})
 
 RIGHTS: Mapping[str, Mapping[Action, frozenset[Relation]]] = {
-    "tables": {Action.SUBSCRIBE: _EVERYBODY},
+    "tables": {
+        Action.SUBSCRIBE: _EVERYBODY,
+        Action.HOLD: frozenset({Relation.KNOWN}),
+        Action.RELEASE: _RESTAURANT,
+    },
     "menu": {Action.SUBSCRIBE: _EVERYBODY},
     "reviews": {Action.SUBSCRIBE: _EVERYBODY},
     "info": {Action.SUBSCRIBE: _EVERYBODY},
@@ -112,6 +122,7 @@ def _relations(identity: Identity | None, channel: Channel, facts: Facts) -> set
     relations = {Relation.ANYBODY}
     if identity is None:
         return relations
+    relations.add(Relation.KNOWN)
     if ADMIN in roles(identity, facts):
         relations.add(Relation.ADMIN)
     if channel.subject is not None:

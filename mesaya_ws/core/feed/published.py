@@ -18,7 +18,6 @@ from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
 from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.interactions.hold_table import HoldTable
-from mesaya_ws.core.log.log_clock import LogClock
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Appended, Partition, Record, Source
 from mesaya_ws.core.platform.projections import Projections
@@ -74,8 +73,8 @@ class Published:
         self.gaps: list[tuple[str, Unrecoverable]] = []
         self.rights_changes: list[RightsChange] = []
         self.tally = Tally()
-        self.log_clock = LogClock()
-        """What time it is for the log, by the records of holds; whoever appends and reads these keeps it."""
+        self.log_time: Callable[[], int | None] = lambda: None
+        """Returns what time it is for the log (ms since 1970), if that is known; who appends to the log sets it."""
         self.written_at_once = WRITTEN_AT_ONCE
         """How many entities of a snapshot are written in one go; more make it large."""
         self._watermark = watermark
@@ -164,9 +163,9 @@ class Published:
         """All table holds, as of the record that was processed last."""
         return self._projections.holds
 
-    def restaurant_of(self, reservation: str) -> str | None:
-        """Return the restaurant of a reservation; None if nothing is known of it, or it was deleted."""
-        return self._projections.place("reservation", self._projections.entities["reservation"].alive.get(reservation))
+    def restaurant_of(self, entity: str, id: str) -> str | None:
+        """Return the restaurant of a reservation or a table; None if nothing is known of it, or it was deleted."""
+        return self._projections.place(entity, self._projections.entities[entity].alive.get(id))
 
     def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
         """Return messages of a conversation before an offset (None: the latest), and from where to go on."""
@@ -325,7 +324,7 @@ class Published:
         return latest(self.window, channel, self.inbox_events, inbox, keep_since, is_in_window=is_in_window)
 
     def _view(self, channel: Channel) -> View:
-        log_now = self.log_clock.time(self._steady)
+        log_now = self.log_time()
         return view_of(
             channel,
             self._projections,

@@ -5,6 +5,8 @@ from functools import lru_cache
 
 from mesaya_ws.core.platform.entity import Data
 
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
+
 
 def day_of(data: Data) -> str:
     """Return the day on which a reservation begins (`YYYY-MM-DD`, UTC); "" if nothing says when."""
@@ -45,6 +47,15 @@ def compose_date(when: str | None, day: str | None) -> str | None:
     except (ValueError, OverflowError):
         return None
     return None if start is None else start.isoformat(timespec="seconds") + "Z"
+
+
+def milliseconds_of(text: str) -> int | None:
+    """Return an instant, written as RFC 3339 has it, in ms since 1970; None where it is none."""
+    try:
+        instant = _instant(text)
+    except (ValueError, OverflowError):
+        return None
+    return None if instant is None else round((instant - _EPOCH) / _MILLISECOND)
 
 
 def _instant(text: str) -> datetime | None:

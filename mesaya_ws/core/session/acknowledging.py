@@ -25,7 +25,7 @@ def acknowledge(session: Session, message: Acknowledge) -> Command | bytes:
     A reservation that is not known is refused as one that is another restaurant's: so nobody finds out what exists.
     """
     id, identity, feed = message.reservationId, session.identity, session.feed
-    restaurant = feed.restaurant_of(id)
+    restaurant = feed.restaurant_of("reservation", id)
     channel = None if restaurant is None else parse_channel(restaurant_channel(restaurant, "reservations"))
     if (
         restaurant is None

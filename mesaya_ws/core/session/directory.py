@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from attrs import define, field
 
 if TYPE_CHECKING:
     from mesaya_ws.core.session.session import Session
+
+
+def _ignore(_: str) -> None:
+    """Do nothing: nobody asked to be called."""
 
 
 @define(eq=False)
@@ -19,6 +24,10 @@ class SessionDirectory:
     """
 
     most: int = 0
+    appeared: Callable[[str], None] = _ignore
+    """Called with a user who has a session now, and had none before."""
+    vanished: Callable[[str], None] = _ignore
+    """Called with a user whose last session has ended."""
     _users: dict[str, dict[Session, None]] = field(factory=dict)
     _channels: dict[str, dict[Session, None]] = field(factory=dict)
 
@@ -37,12 +46,18 @@ class SessionDirectory:
         sessions = self._users.get(user, {})
         if self.most and len(sessions) >= self.most and session not in sessions:
             return False
+        is_new = user not in self._users
         _add(self._users, user, session)
+        if is_new:
+            self.appeared(user)
         return True
 
     def leave(self, user: str, session: Session) -> None:
         """Note that it is no session of that user any more, if it was one."""
+        was_here = user in self._users
         _remove(self._users, user, session)
+        if was_here and user not in self._users:
+            self.vanished(user)
 
     def subscribed(self, channel: str, session: Session) -> None:
         """Note a subscription to a private channel."""
@@ -59,6 +74,10 @@ class SessionDirectory:
     def sessions_on(self, channel: str) -> list[Session]:
         """Return the sessions that are subscribed to a private channel."""
         return list(self._channels.get(channel, ()))
+
+    def has(self, user: str, session: Session) -> bool:
+        """Return whether a session is one of that user."""
+        return session in self._users.get(user, ())
 
     def has_user(self, user: str) -> bool:
         """Return whether a user is signed in."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mesaya_ws.core.session.acknowledging import acknowledge
 from mesaya_ws.core.session.authenticating import authenticate
 from mesaya_ws.core.session.chat import converse
+from mesaya_ws.core.session.holds import release_tables, select_tables
 from mesaya_ws.core.session.opening import subscribe, unsubscribe
 from mesaya_ws.core.session.services import Command
 from mesaya_ws.core.session.typists import type_in
@@ -42,5 +43,7 @@ HANDLERS: Mapping[type[messages.ClientMessage], Handler] = {
     messages.Block: converse,
     messages.Typing: type_in,
     messages.Acknowledge: acknowledge,
+    messages.SelectTables: select_tables,
+    messages.ReleaseTables: release_tables,
 }
 """By the type of a message (`core.wire.messages.TYPES`), who handles it."""

@@ -15,6 +15,7 @@ from mesaya_ws.core.session.authenticating import introduction
 from mesaya_ws.core.session.chat import ChatRules
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.core.session.handlers import HANDLERS
+from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.opening import open_or_wait
 from mesaya_ws.core.session.presence import Presence
@@ -56,6 +57,7 @@ class Session:
     identities: SessionIdentities = field(factory=SessionIdentities)
     chat: ChatRules = field(factory=ChatRules)
     presence: Presence = field(factory=Presence)
+    holds: HoldRules = field(factory=HoldRules)
     unfinished: Unfinished | None = field(default=None, init=False)
     """What the last message asks for that is still to be done (`take_unfinished`)."""
     subscriptions: dict[str, Subscription] = field(factory=dict, init=False)
@@ -100,6 +102,10 @@ class Session:
             self.remove(name)
         self.identities.left(self)
         self.presence.left(self)
+
+    def is_of(self, user: str) -> bool:
+        """Return whether this is a session of that user, which has not been left."""
+        return self.identities.directory.has(user, self)
 
     # What the client sends
 

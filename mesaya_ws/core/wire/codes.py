@@ -109,9 +109,12 @@ OTHER_USER = ErrorCode(
 UNAVAILABLE = ErrorCode("unavailable", "This cannot be said or done now: try again in a moment.")
 TOO_MANY_SUBSCRIPTIONS = ErrorCode("too_many_subscriptions", "The connection holds MAX_SUBSCRIPTIONS already.")
 NOT_SUBSCRIBED = ErrorCode("not_subscribed", "The connection is not subscribed to this channel.")
-CONFLICT = ErrorCode("conflict", "Something else has been said with this id.")
+CONFLICT = ErrorCode(
+    "conflict", "Something else has been said with this id; or somebody else holds a table, `until` then."
+)
+TOO_MANY_HOLDS = ErrorCode("too_many", "You hold as many tables there as you may, `until` then.")
 NOT_ALLOWED = ErrorCode("not_allowed", "The restaurant has blocked you, or what you want to change is not yours.")
-NOT_FOUND = ErrorCode("not_found", "There is no such message, or not any more.")
+NOT_FOUND = ErrorCode("not_found", "There is no such message, hold or table, or not any more.")
 UNKNOWN_RESTAURANT = ErrorCode("unknown_restaurant", "The restaurant is not known, or has been deleted.")
 TOO_OFTEN = ErrorCode("rate_limited", "That is more than you may send now: try again in `retryIn` seconds.")
 
@@ -129,6 +132,7 @@ ERROR_CODES = {
         TOO_MANY_SUBSCRIPTIONS,
         NOT_SUBSCRIBED,
         CONFLICT,
+        TOO_MANY_HOLDS,
         NOT_ALLOWED,
         NOT_FOUND,
         UNKNOWN_RESTAURANT,

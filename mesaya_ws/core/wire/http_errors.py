@@ -47,6 +47,11 @@ HEAD_TOO_LATE = HttpError(
     HTTPStatus.REQUEST_TIMEOUT, "head_too_late", "The head of the request took longer than HANDSHAKE_TIMEOUT."
 )
 BODY_TOO_LATE = HttpError(HTTPStatus.REQUEST_TIMEOUT, "body_too_late", "The body of the request took too long.")
+CONFLICT = HttpError(
+    HTTPStatus.CONFLICT, "conflict", "Somebody else holds one of the tables, `until` then; or has a hold with this id."
+)
+TOO_MANY_HOLDS = HttpError(HTTPStatus.CONFLICT, "too_many", "The user holds as many tables there as one may.")
+HOLD_ENDED = HttpError(HTTPStatus.CONFLICT, "hold_ended", "The hold with this id has ended: `reason` says why.")
 BODY_TOO_LARGE = HttpError(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The body is larger than MAX_BODY_BYTES."
 )
@@ -55,6 +60,12 @@ TARGET_TOO_LONG = HttpError(
 )
 BAD_MESSAGE = HttpError(
     HTTPStatus.UNPROCESSABLE_ENTITY, "bad_message", "A field of the body is missing, or of the wrong type."
+)
+UNKNOWN_RESTAURANT = HttpError(
+    HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_restaurant", "The restaurant is not known, or has been deleted."
+)
+UNKNOWN_TABLE = HttpError(
+    HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_table", "One of the tables stands in another restaurant."
 )
 UNKNOWN_TOPIC = HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, "unknown_topic", "The topic is none of KAFKA_TOPICS.")
 BAD_RECORD = HttpError(
@@ -120,9 +131,14 @@ HTTP_ERRORS = (
     METHOD_NOT_ALLOWED,
     HEAD_TOO_LATE,
     BODY_TOO_LATE,
+    CONFLICT,
+    TOO_MANY_HOLDS,
+    HOLD_ENDED,
     BODY_TOO_LARGE,
     TARGET_TOO_LONG,
     BAD_MESSAGE,
+    UNKNOWN_RESTAURANT,
+    UNKNOWN_TABLE,
     UNKNOWN_TOPIC,
     BAD_RECORD,
     REFUSED,

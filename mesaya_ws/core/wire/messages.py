@@ -144,8 +144,33 @@ class Acknowledge:
     id: Id = None
 
 
+@frozen
+class SelectTables:
+    """`{"type": "table.select", "restaurantId", "tableIds", "from"?, "to"?, "holdId"}`: tables are to be held.
+
+    For a slot; or, without `from`, the tables as such.
+    """
+
+    restaurantId: str  # noqa: N815
+    tableIds: list[Any]  # noqa: N815
+    holdId: str  # noqa: N815
+    id: Id = None
+    from_: str | None = None
+    to: str | None = None
+
+
+@frozen
+class ReleaseTables:
+    """`{"type": "table.release", "holdId"}`: they need be held no longer."""
+
+    holdId: str  # noqa: N815
+    id: Id = None
+
+
 ChatMessage = Publish | Edit | Delete | Read | History | Block
-ClientMessage = Subscribe | Unsubscribe | Ping | Auth | Acknowledge | ChatMessage | Typing
+ClientMessage = (
+    Subscribe | Unsubscribe | Ping | Auth | Acknowledge | SelectTables | ReleaseTables | ChatMessage | Typing
+)
 TYPES: dict[str, type[ClientMessage]] = {
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
@@ -159,6 +184,8 @@ TYPES: dict[str, type[ClientMessage]] = {
     "block": Block,
     "typing": Typing,
     "reservation.ack": Acknowledge,
+    "table.select": SelectTables,
+    "table.release": ReleaseTables,
 }
 _CONVERTER = strict_converter()
 _POSITION = b'"position":"'
@@ -233,6 +260,12 @@ def error_frame(error: codes.ErrorCode, sentence: str) -> bytes:
 def encode(kind: str, **fields: object) -> bytes:
     """Return a message of the service as JSON; fields that are None are left out."""
     return orjson.dumps({"type": kind, **{name: value for name, value in fields.items() if value is not None}})
+
+
+def encode_with_nulls(kind: str, id: Id, **fields: object) -> bytes:
+    """Return an answer of the service as JSON, in which fields that are None are null; but for the id."""
+    answered = {} if id is None else {"id": id}
+    return orjson.dumps({"type": kind, **answered, **fields})
 
 
 def position_of(frame: bytes) -> str:

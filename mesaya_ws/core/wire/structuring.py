@@ -6,8 +6,10 @@ from operator import eq
 from types import NoneType
 from typing import Any
 
+import attrs
 from cattrs import Converter
 from cattrs.errors import ClassValidationError
+from cattrs.gen import make_dict_structure_fn, override
 
 _NAMES = {
     str: "text",
@@ -37,7 +39,18 @@ def strict_converter() -> Converter:
         (list[Any], _only(list)),
     ):
         converter.register_structure_hook_func(partial(eq, shape), hook)
+    converter.register_structure_hook_factory(_has_renamed, partial(_renaming, converter))
     return converter
+
+
+def _has_renamed(wanted: Any) -> bool:
+    return attrs.has(wanted) and any(each.name != wire_name(each.name) for each in attrs.fields(wanted))
+
+
+def _renaming(converter: Converter, wanted: Any) -> Callable[[Any, Any], Any]:
+    """Return a hook that takes attributes by their names in JSON."""
+    names: Any = {each.name: override(rename=wire_name(each.name)) for each in attrs.fields(wanted)}
+    return make_dict_structure_fn(wanted, converter, **names)
 
 
 def _only(*types: type, called: str = "") -> Callable[[object, object], object]:
@@ -52,6 +65,11 @@ def _only(*types: type, called: str = "") -> Callable[[object, object], object]:
     return structure
 
 
+def wire_name(name: str) -> str:
+    """Return what an attribute is called in JSON: a name that is a keyword of Python has a `_` after it here."""
+    return name.rstrip("_")
+
+
 def first_problem(error: ClassValidationError) -> str:
     """Say in a few words what first kept cattrs from structuring an object: `channel must be text…`."""
     cause = error.exceptions[0]
@@ -60,5 +78,5 @@ def first_problem(error: ClassValidationError) -> str:
     if isinstance(cause, KeyError):
         return f"{cause.args[0]} is missing"
     notes = getattr(cause, "__notes__", [])
-    field = next((note.name for note in reversed(notes) if hasattr(note, "name")), "a field")
+    field = next((wire_name(note.name) for note in reversed(notes) if hasattr(note, "name")), "a field")
     return f"{field} {cause}"

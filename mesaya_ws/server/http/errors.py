@@ -18,26 +18,36 @@ from mesaya_ws.core.wire.http_errors import (
 )
 from mesaya_ws.runtime.logs import bind_context
 
+NO_DETAILS: Mapping[str, object] = {}
+
 
 class ApiError(Exception):
-    """An error to be answered, with a sentence for people."""
+    """An error to be answered, with a sentence for people, and `details` for programs."""
 
-    def __init__(self, error: HttpError, sentence: str, **headers: str) -> None:
+    def __init__(
+        self, error: HttpError, sentence: str, *, details: Mapping[str, object] = NO_DETAILS, **headers: str
+    ) -> None:
         super().__init__(sentence)
+        self.details = details
         self.error = error
         self.sentence = sentence
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def _answer(error: HttpError, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+def _answer(
+    error: HttpError,
+    sentence: str,
+    headers: Mapping[str, str] | None = None,
+    details: Mapping[str, object] = NO_DETAILS,
+) -> Response:
     bind_context(code=error.code)
-    return JSONResponse({"error": {"code": error.code, "message": sentence}}, error.status, headers)
+    return JSONResponse({"error": {"code": error.code, "message": sentence, **details}}, error.status, headers)
 
 
 async def answer_api_error(_: Request, error: Exception) -> Response:
     """Answer an `ApiError`."""
     assert isinstance(error, ApiError)  # noqa: S101 - starlette's handlers are registered by class
-    return _answer(error.error, error.sentence, error.headers)
+    return _answer(error.error, error.sentence, error.headers, error.details)
 
 
 async def answer_http_exception(request: Request, error: Exception) -> Response:

@@ -32,7 +32,8 @@ from mesaya_ws.core.platform.fields import (
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.wire.codes import ERROR_CODES
 from mesaya_ws.core.wire.messages import LONGEST_ID, TYPES, ClientMessage, Id
-from mesaya_ws.server.http.hold_schemas import HOLD_EVENTS
+from mesaya_ws.core.wire.structuring import wire_name
+from mesaya_ws.server.http.hold_schemas import END, HOLD_EVENTS, RELEASED, SELECTED
 
 Schema = dict[str, Any]
 
@@ -147,6 +148,8 @@ SERVICE: Mapping[str, Schema] = {
             {"id": _ID, "reservationId": _TEXT, "by": _TEXT, "at": _TEXT},
             ("reservationId", "by", "at"),
         ),
+        _said("selected", "Tables are held for the client.", {"id": _ID, **SELECTED}, SELECTED),
+        _said("released", "A hold of the client's user has ended, and why.", {"id": _ID, **RELEASED}, RELEASED),
         _said(
             "history",
             "Messages of a conversation, and the position before them; null: there are none.",
@@ -188,6 +191,8 @@ SERVICE: Mapping[str, Schema] = {
                 "id": _ID,
                 "channel": _CHANNEL,
                 "retryIn": _SECONDS,
+                "until": _TEXT,
+                "expiresIn": END["expiresIn"],
             },
             ("code", "message"),
         ),
@@ -203,7 +208,7 @@ def client_schemas() -> dict[str, Schema]:
 
 def _of_class(kind: str, message: type[ClientMessage]) -> Schema:
     hints = get_type_hints(message)
-    properties = {each.name: _of_hint(hints[each.name]) for each in fields(message)}
+    properties = {wire_name(each.name): _of_hint(hints[each.name]) for each in fields(message)}
     required = [each.name for each in fields(message) if each.default is NOTHING]
     return _said(kind, (message.__doc__ or "").strip(), properties, required, more=True)
 

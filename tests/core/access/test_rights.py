@@ -83,11 +83,14 @@ FACTS = Facts({"R": "owner", "S": "somebody"})
 
 @pytest.mark.parametrize(("client", "name", "action"), list(product(CLIENTS, CHANNELS, Action)))
 def test_table_of_rights(client, name, action):
+    reservations = {name for name in PRIVATE[client] if name.endswith(":reservations")}
     allowed = {
         Action.SUBSCRIBE: PUBLIC | PRIVATE[client],
         Action.SPEAK: CONVERSATIONS & PRIVATE[client],
-        Action.ACKNOWLEDGE: {name for name in PRIVATE[client] if name.endswith(":reservations")},
+        Action.ACKNOWLEDGE: reservations,
         Action.BLOCK: BLOCKED_BY.get("owner" if client == "roleless" else client, set()),
+        Action.HOLD: {name for name in CHANNELS if name.endswith(":tables") and client != "anybody"},
+        Action.RELEASE: {f"{name.removesuffix('reservations')}tables" for name in reservations},
     }
     expected = name in allowed[action]
     assert may(CLIENTS[client], action, parse_channel(name), FACTS) is expected

@@ -1,0 +1,217 @@
+"""What all sessions of an instance, and its HTTP requests, share of table holds: what may be claimed, and the answers.
+
+    claim ──▶ is its id known? ──▶ the first outcome
+                │ no
+                ▼
+              a hold of somebody else stands in the way, surely for some seconds more? ──▶ conflict
+                │ no
+                ▼
+              a record ──▶ the log ──▶ read back ──▶ its outcome, as the table of holds decided
+
+A claim whose asker was told that the log is away, or has left, may still win. Then it is taken back, as of its own
+number: not if its user has come again since (see `core.interactions.hold_table`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from attrs import define, field
+
+from mesaya_ws.core.interactions.hold import Granted, Hold, Refused
+from mesaya_ws.core.interactions.hold_records import ABANDONED, MAX_TABLES, Claim, Release, Slot, hold_record
+from mesaya_ws.core.log.log_clock import LogClock
+from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.platform.reservation_time import milliseconds_of
+from mesaya_ws.core.session.sender_limits import SenderLimits
+from mesaya_ws.core.views.holds import end_shown, slot_shown
+from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.identifiers import IDENTIFIER
+from mesaya_ws.core.wire.messages import MessageError
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.feed.published import Published
+    from mesaya_ws.core.session.session import Session
+    from mesaya_ws.core.wire.messages import SelectTables
+
+SLOT_MS = 90 * 60 * 1000
+"""How long a slot is that has no end."""
+
+LONGEST_SLOT_MS = 24 * 60 * 60 * 1000
+"""How long one may be."""
+
+SURE_MS = 2000
+"""Milliseconds that a hold of somebody else must have left for a claim to be refused before it is in the log."""
+
+MAX_UNANSWERED = 10_000
+"""Claims whose askers do not wait any more, and that may still turn up in the log; past that the oldest give way."""
+
+
+class Answer(NamedTuple):
+    """What a claim or a release has come to: a message, or (with an `error`) why there is none; and its fields."""
+
+    kind: str
+    fields: dict[str, Any]
+    error: codes.ErrorCode | None = None
+    sentence: str = ""
+
+
+def _propose_nothing(_: NewRecord) -> None:
+    """Propose nothing: there is no log."""
+
+
+@define(eq=False)
+class HoldRules:
+    """The rules for one instance, whose life is called `replica`; holds last so many `seconds`.
+
+    `clock` never steps, and is in seconds; `time_ms` returns ms since 1970, and stands in for the time of the log as
+    long as nothing is known of that. `propose` has a record appended that nobody waits for.
+    """
+
+    seconds: float = 300.0
+    replica: str = "replica"
+    clock: Callable[[], float] = lambda: 0.0
+    time_ms: Callable[[], int] = lambda: 0
+    propose: Callable[[NewRecord], None] = _propose_nothing
+    limits: SenderLimits = field(factory=SenderLimits)
+    log_clock: LogClock = field(factory=LogClock)
+    releasing: dict[str, set[Session]] = field(factory=dict)
+    """By hold, the sessions that are to be answered that it has ended."""
+    _n: int = 0
+    _unanswered: dict[str, tuple[str, int]] = field(factory=dict)
+
+    def log_time(self) -> int:
+        """Return what time it is for the log (ms since 1970): by its records, or else by our clock."""
+        known = self.log_clock.time(round(self.clock() * 1000))
+        return self.time_ms() if known is None else known
+
+    @property
+    def knows_log_time(self) -> bool:
+        """Whether the log's time is known from both sides: something was appended here."""
+        return self.log_clock.latest(0) is not None
+
+    def next_n(self) -> int:
+        """Return another number for a record of this replica."""
+        self._n += 1
+        return self._n
+
+    # Claims
+
+    def claim(self, message: SelectTables, user: str, feed: Published) -> Claim:
+        """Return the claim that a message makes for a user. Raises `MessageError`."""
+
+        def error(code: codes.ErrorCode, sentence: str) -> MessageError:
+            return MessageError(code, sentence, id=message.id)
+
+        if IDENTIFIER.fullmatch(message.holdId) is None or IDENTIFIER.fullmatch(message.restaurantId) is None:
+            raise error(codes.BAD_MESSAGE, "holdId and restaurantId must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
+        tables = message.tableIds
+        if not 1 <= len(tables) <= MAX_TABLES or not all(
+            type(each) is str and IDENTIFIER.fullmatch(each) for each in tables
+        ):
+            raise error(codes.BAD_MESSAGE, f"tableIds must be a list of 1 to {MAX_TABLES} ids.")
+        if not feed.facts.has_restaurant(message.restaurantId):
+            raise error(codes.UNKNOWN_RESTAURANT, f"No restaurant {message.restaurantId!r} is known.")
+        for table in tables:
+            if feed.restaurant_of("table", table) not in (None, message.restaurantId):
+                raise error(codes.NOT_FOUND, f"The restaurant has no table {table!r}.")
+        try:
+            slot = _slot(message.from_, message.to)
+        except ValueError as wrong:
+            raise error(codes.BAD_MESSAGE, str(wrong)) from None
+        ids = tuple(sorted(set(tables)))
+        lease = max(1, round(self.seconds * 1000))
+        return Claim(message.holdId, message.restaurantId, ids, slot, user, lease, self.replica, self.next_n())
+
+    def answer_at_once(self, claim: Claim, feed: Published) -> Answer | None:
+        """Return what a claim comes to as far as that is known before it is in the log; None: it is not.
+
+        Others would be refused anyway, so that a rush for one table is a few records. It takes an instance that has
+        read all there is, and knows the time of the log from both sides: one that is late can only be late to grant.
+        """
+        outcome = feed.holds.outcome(claim.id)
+        if outcome is not None:
+            hold = outcome.hold if isinstance(outcome, Granted) else None
+            is_due = hold is not None and hold.ended is None and self.log_time() >= hold.until
+            return None if is_due else self.outcome(claim.id, claim.user, feed)
+        latest = self.log_clock.latest(round(self.clock() * 1000))
+        if latest is None or feed.freshness()["lag"]:
+            return None
+        foreign = [hold for hold in feed.holds.in_the_way(claim.tables, claim.slot) if hold.user != claim.user]
+        until = max((hold.until for hold in foreign), default=0)
+        return self._conflict(until) if until - latest > SURE_MS else None
+
+    def outcome(self, id: str, user: str, feed: Published) -> Answer | None:
+        """Return what the first claim with that id has come to; None if nothing is known of it."""
+        match feed.holds.outcome(id):
+            case Granted(hold) if hold.user != user:
+                return Answer("error", {}, codes.CONFLICT, "The hold with this id is somebody else's.")
+            case Granted(hold):
+                return self._selected(hold) if hold.ended is None else released(hold)
+            case Refused(until, None):
+                sentence = "You hold as many tables there as you may."
+                return Answer("error", self._end(until), codes.TOO_MANY_HOLDS, sentence)
+            case Refused(until):
+                return self._conflict(until)
+        return None
+
+    def _selected(self, hold: Hold) -> Answer:
+        fields = {"holdId": hold.id, "tableIds": hold.tables, **slot_shown(hold.slot), "token": hold.token}
+        return Answer("selected", fields | end_shown(hold.until, self.log_time()))
+
+    def _conflict(self, until: int) -> Answer:
+        return Answer("error", self._end(until), codes.CONFLICT, "Somebody else holds such a table.")
+
+    def _end(self, until: int) -> dict[str, Any]:
+        shown = end_shown(until, self.log_time())
+        return {"until": shown["expiresAt"], "expiresIn": shown["expiresIn"]}
+
+    # Claims whose askers do not wait any more
+
+    def unanswered(self, claim: Claim) -> None:
+        """Note that the asker of a claim does not wait for its outcome any more."""
+        self._unanswered.pop(claim.id, None)
+        self._unanswered[claim.id] = claim.replica, claim.n
+        if len(self._unanswered) > MAX_UNANSWERED:
+            del self._unanswered[next(iter(self._unanswered))]
+
+    def asked_again(self, id: str) -> None:
+        """Note that somebody waits for the outcome of a claim again."""
+        self._unanswered.pop(id, None)
+
+    def on_claim(self, claim: Claim, feed: Published) -> None:
+        """Take a claim of this replica back that has been read, if nobody waits for it."""
+        if self._unanswered.get(claim.id) == (claim.replica, claim.n):
+            del self._unanswered[claim.id]
+            self.take_back(claim, feed)
+
+    def take_back(self, claim: Claim, feed: Published) -> None:
+        """Have a claim taken back that has won, and that its asker does not know of."""
+        outcome = feed.holds.outcome(claim.id)
+        if (
+            isinstance(outcome, Granted)
+            and outcome.hold.id == claim.id
+            and outcome.hold.attached.get(claim.replica) == claim.n
+        ):
+            self.propose(hold_record(Release(claim.id, None, ABANDONED, claim.replica, claim.n)))
+
+
+def released(hold: Hold) -> Answer:
+    """Return what is said of a hold that has ended."""
+    return Answer(
+        "released", {"holdId": hold.id, "tableIds": hold.tables, **slot_shown(hold.slot), "reason": hold.ended}
+    )
+
+
+def _slot(start: str | None, end: str | None) -> Slot | None:
+    """Return the slot between two times; None without any. Raises `ValueError` with a sentence."""
+    if start is None and end is None:
+        return None
+    begins = None if start is None else milliseconds_of(start)
+    if begins is None or begins < 0:
+        raise ValueError("from must be a time, such as 2026-01-22T19:00:00Z.")
+    ends = begins + SLOT_MS if end is None else milliseconds_of(end)
+    if ends is None or not begins < ends <= begins + LONGEST_SLOT_MS:
+        raise ValueError("to must be a time after from, by a day at most.")
+    return Slot(begins, ends)

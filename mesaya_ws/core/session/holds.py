@@ -1,0 +1,126 @@
+"""What clients hold: tables, for the few minutes in which a form is filled in. What is decided, `hold_rules` says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mesaya_ws.core.access.channels import parse_channel, restaurant_channel
+from mesaya_ws.core.access.rights import Action, may
+from mesaya_ws.core.interactions.hold import Granted, Hold
+from mesaya_ws.core.interactions.hold_records import RELEASED, Release, hold_record
+from mesaya_ws.core.log.records import Appended
+from mesaya_ws.core.session.hold_rules import Answer, released
+from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
+from mesaya_ws.core.wire import codes
+from mesaya_ws.core.wire.frames import text_frame
+from mesaya_ws.core.wire.identifiers import IDENTIFIER
+from mesaya_ws.core.wire.messages import MessageError, ReleaseTables, SelectTables, encode_with_nulls
+
+if TYPE_CHECKING:
+    from mesaya_ws.core.access.identity import Identity
+    from mesaya_ws.core.session.session import Session
+    from mesaya_ws.core.wire.messages import Id
+
+
+def select_tables(session: Session, message: SelectTables) -> Command | bytes:
+    """Return the claim that is to be appended for a client, or the frame of the answer. Raises `MessageError`."""
+    identity, feed, rules = _identity(session, message.id), session.feed, session.holds
+    if not _may(identity, Action.HOLD, message.restaurantId, session):
+        raise MessageError(codes.UNAUTHORIZED, "Tables are held by who is signed in.", id=message.id)
+    claim = rules.claim(message, identity.user, feed)
+    if (known := rules.answer_at_once(claim, feed)) is not None:
+        return frame(known, message.id)
+    _count(session, identity, message.id)
+    rules.asked_again(claim.id)
+
+    def answer(result: AppendResult) -> bytes:
+        if not isinstance(result, Appended):
+            rules.unanswered(claim)
+            return _failed(result, message.id)
+        outcome = rules.outcome(claim.id, claim.user, feed)
+        if outcome is None:
+            return _failed(None, message.id)
+        if not session.is_of(claim.user):
+            rules.take_back(claim, feed)
+        return frame(outcome, message.id)
+
+    return Command(hold_record(claim), answer, is_read_back=True)
+
+
+def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
+    """Return the release that is to be appended for a client, or the frame of the answer. Raises `MessageError`.
+
+    Users end their own holds, the people of a restaurant all of theirs. One that is not known yet may be on its way.
+    """
+    identity, feed, rules, id = _identity(session, message.id), session.feed, session.holds, message.holdId
+    if IDENTIFIER.fullmatch(id) is None:
+        raise MessageError(codes.BAD_MESSAGE, "holdId must be 1 to 128 of A-Z a-z 0-9 . _ ~ -", id=message.id)
+    unknown = MessageError(codes.NOT_FOUND, f"You have no hold {id!r}.", id=message.id)
+    outcome = feed.holds.outcome(id)
+    by: str | None = identity.user
+    if isinstance(outcome, Granted):
+        hold = outcome.hold
+        if hold.user != by:
+            by = None
+            if not _may(identity, Action.RELEASE, hold.restaurant, session):
+                raise unknown
+        if hold.ended is not None:
+            return frame(released(hold), message.id)
+    elif outcome is not None:
+        raise unknown
+    _count(session, identity, message.id)
+    rules.releasing.setdefault(id, set()).add(session)
+
+    def answer(result: AppendResult) -> bytes:
+        waiting = rules.releasing.get(id, set())
+        waiting.discard(session)
+        if not waiting:
+            rules.releasing.pop(id, None)
+        if not isinstance(result, Appended):
+            return _failed(result, message.id)
+        match feed.holds.outcome(id):
+            case Granted(hold) if hold.ended is not None and by in (None, hold.user):
+                return frame(released(hold), message.id)
+        return frame(Answer("error", {}, codes.NOT_FOUND, unknown.sentence), message.id)
+
+    return Command(hold_record(Release(id, by, RELEASED)), answer, is_read_back=True)
+
+
+def frame(answer: Answer, id: Id) -> bytes:
+    """Return the frame of an answer to the message with that id."""
+    error = {} if answer.error is None else {"code": answer.error.name, "message": answer.sentence}
+    return text_frame(encode_with_nulls(answer.kind, id, **error, **answer.fields))
+
+
+def notice_of(hold: Hold) -> bytes:
+    """Return the frame that informs a user of the end of a hold."""
+    return frame(released(hold), None)
+
+
+def _identity(session: Session, id: Id) -> Identity:
+    if session.identity is None:
+        raise MessageError(codes.UNAUTHORIZED, "Tables are held by who is signed in.", id=id)
+    if not session.feed.live:
+        raise MessageError(
+            codes.UNAVAILABLE, "What the event log holds is still being read: try again in a moment.", id=id
+        )
+    return session.identity
+
+
+def _may(identity: Identity, action: Action, restaurant: str, session: Session) -> bool:
+    channel = parse_channel(restaurant_channel(restaurant, "tables"))
+    return channel is not None and may(identity, action, channel, session.feed.facts)
+
+
+def _count(session: Session, identity: Identity, id: Id) -> None:
+    """Count a record of a user. Raises `MessageError` where that is one too many."""
+    wait = session.holds.limits.write(identity.user, session.holds.clock())
+    if wait is not None:
+        raise MessageError(codes.TOO_OFTEN, f"Too many messages: try again in {wait:g} seconds.", id=id, retry_in=wait)
+
+
+def _failed(result: AppendResult | None, id: Id) -> bytes:
+    if isinstance(result, TooManyAppendsError):
+        return frame(Answer("error", {"retryIn": 1.0}, codes.TOO_OFTEN, str(result)), id)
+    sentence = str(result) if isinstance(result, Exception) else "The record was read, and nothing is known of it."
+    return frame(Answer("error", {}, codes.UNAVAILABLE, sentence), id)

@@ -1,0 +1,449 @@
+"""A table is held for one user, whichever instance was asked, how often, and what became of the answers."""
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mesaya_ws.core.interactions.hold import Ended
+from mesaya_ws.core.interactions.hold_records import Expire, Release, hold_record, read_hold_record
+from mesaya_ws.core.interactions.topics import HOLDS
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.session.hold_rules import MAX_UNANSWERED
+from tests.core.replicas import Replica, SharedLog, said, send
+from tests.described import problem
+from tests.support.log import record
+
+PLAN, DESK = "restaurant:r1:tables", "restaurant:r1:reservations"
+LEASE = 300_000
+
+
+class Place:
+    """A restaurant with some tables, and two instances."""
+
+    def __init__(self):
+        self.log = SharedLog()
+        self.log.restaurant("r1", "o1")
+        self.log.restaurant("r2", "o2")
+        for what, id, fields in (
+            ("section", "s1", {"restaurantId": "r1"}),
+            ("section", "s2", {"restaurantId": "r2"}),
+            ("table", "t1", {"sectionId": "s1"}),
+            ("table", "foreign", {"sectionId": "s2"}),
+        ):
+            new = record(f"{what}.created", id, **fields)
+            self.log.append(new.topic, new.value)
+        self.replicas = [Replica(self.log, name=name) for name in "ab"]
+
+    def propose(self, said):
+        new = hold_record(said)
+        self.log.append(new.topic, new.value, new.key)
+
+    def settle(self):
+        for replica in self.replicas:
+            replica.append()
+        for replica in self.replicas:
+            replica.read()
+
+    def records(self):
+        return [read_hold_record(each) for each in self.log.records if each.topic == HOLDS]
+
+
+@pytest.fixture
+def place():
+    return Place()
+
+
+def select(session, hold="h1", tables=("t1",), **fields):
+    send(session, "table.select", restaurantId="r1", tableIds=list(tables), holdId=hold, id=hold, **fields)
+
+
+def heard(session):
+    """Return what a client has received, all of which is described."""
+    messages = said(session)
+    assert [problem(each) for each in messages] == [None] * len(messages)
+    return messages
+
+
+def test_first_claim_is_selected_and_others_learn_until_when(place):
+    one, other = place.replicas[0].client("u1"), place.replicas[1].client("u2")
+    watcher = place.replicas[1].client()
+    send(watcher, channel=PLAN)
+    said(watcher)
+    select(one, "h1", **{"from": "2027-01-22T19:00:00Z"})
+    select(other, "h2")
+    assert said(one) == said(other) == []
+    place.settle()
+    [answer] = heard(one)
+    ends = answer["expiresAt"]
+    assert 299 <= answer.pop("expiresIn") <= 300
+    assert answer == {
+        "type": "selected",
+        "id": "h1",
+        "holdId": "h1",
+        "tableIds": ["t1"],
+        "from": "2027-01-22T19:00:00.000Z",
+        "to": "2027-01-22T20:30:00.000Z",
+        "token": 0,
+        "expiresAt": ends,
+    }
+    [refused] = heard(other)
+    assert (refused["type"], refused["code"], refused["id"]) == ("error", "conflict", "h2")
+    assert (refused["until"], 299 <= refused["expiresIn"] <= 300) == (ends, True)
+    [event] = heard(watcher)
+    assert (event["type"], event["data"]["tableIds"]) == ("table.selecting", ["t1"])
+    assert "u1" not in str(event)
+    assert "h1" not in str(event)
+
+
+def test_restaurant_sees_who_holds_and_may_release(place):
+    guest, owner = place.replicas[0].client("u1"), place.replicas[1].client("o1", "OWNER")
+    send(owner, channel=DESK)
+    said(owner)
+    select(guest)
+    place.settle()
+    said(guest)
+    [event] = heard(owner)
+    assert (event["type"], event["data"]["holdId"], event["data"]["userId"]) == ("hold.created", "h1", "u1")
+    send(owner, "table.release", holdId="h1", id=7)
+    place.settle()
+    event, answer = heard(owner)
+    assert (event["type"], event["data"]["reason"]) == ("hold.ended", "released")
+    assert answer == {
+        "type": "released",
+        "id": 7,
+        "holdId": "h1",
+        "tableIds": ["t1"],
+        "from": None,
+        "to": None,
+        "reason": "released",
+    }
+
+
+def test_known_id_is_answered_at_once_with_its_first_outcome(place):
+    one, other = place.replicas[0].client("u1"), place.replicas[1].client("u2")
+    select(one)
+    select(other, "h2")
+    place.settle()
+    first, refused = said(one), said(other)
+    select(one, tables=["t9"])
+    select(other, "h2")
+    assert [{**each, "expiresIn": 0} for each in said(one)] == [{**each, "expiresIn": 0} for each in first]
+    assert said(other)[0]["until"] == refused[0]["until"]
+    assert not any(replica.services.commands for replica in place.replicas)
+
+
+def test_id_of_somebody_else_says_nothing_of_the_hold(place):
+    one, other = place.replicas[0].client("u1"), place.replicas[0].client("u2")
+    select(one)
+    place.settle()
+    select(other, "h1", ["t5"])
+    [answer] = heard(other)
+    assert answer == {
+        "type": "error",
+        "code": "conflict",
+        "id": "h1",
+        "message": "The hold with this id is somebody else's.",
+    }
+
+
+def test_second_tab_gets_the_hold_that_there_is(place):
+    one, two = (replica.client("u1") for replica in place.replicas)
+    select(one, "h1")
+    place.settle()
+    select(two, "h2")
+    place.settle()
+    [first], [second] = said(one), said(two)
+    assert (second["type"], second["holdId"], second["id"]) == ("selected", "h1", "h2")
+    assert second["expiresAt"] == first["expiresAt"]
+
+
+def test_third_hold_in_a_restaurant_is_one_too_many(place):
+    session = place.replicas[0].client("u1")
+    for number in range(3):
+        select(session, f"h{number}", [f"x{number}"])
+    place.settle()
+    first, _, third = heard(session)
+    assert (third["code"], third["until"]) == ("too_many", first["expiresAt"])
+
+
+@pytest.mark.parametrize(
+    ("user", "fields", "code"),
+    [
+        (None, {}, "unauthorized"),
+        ("u1", {"restaurantId": "r9"}, "unknown_restaurant"),
+        ("u1", {"tableIds": []}, "bad_message"),
+        ("u1", {"tableIds": ["t1"] * 5}, "bad_message"),
+        ("u1", {"tableIds": [1]}, "bad_message"),
+        ("u1", {"tableIds": ["a b"]}, "bad_message"),
+        ("u1", {"tableIds": ["foreign"]}, "not_found"),
+        ("u1", {"holdId": "a b"}, "bad_message"),
+        ("u1", {"from": "tomorrow"}, "bad_message"),
+        ("u1", {"from": "2027-01-22"}, "bad_message"),
+        ("u1", {"from": 5}, "bad_message"),
+        ("u1", {"to": "2027-01-22T19:00:00Z"}, "bad_message"),
+        ("u1", {"from": "2027-01-22T19:00:00Z", "to": "2027-01-22T19:00:00Z"}, "bad_message"),
+        ("u1", {"from": "2027-01-22T19:00:00Z", "to": "2027-01-24T19:00:00Z"}, "bad_message"),
+        ("u1", {"from": "0001-01-01T00:00:00+14:00"}, "bad_message"),
+    ],
+)
+def test_claim_that_cannot_be_made_is_refused_before_it_is_in_the_log(place, user, fields, code):
+    session = place.replicas[0].client(user)
+    send(session, "table.select", **({"restaurantId": "r1", "tableIds": ["t1"], "holdId": "h1", "id": 1} | fields))
+    [error] = heard(session)
+    assert (error["code"], error["id"]) == (code, 1)
+    assert not place.replicas[0].services.commands
+
+
+def test_instance_that_is_still_reading_holds_nothing():
+    log = SharedLog()
+    log.restaurant("r1", "o1")
+    replica = Replica(log)
+    replica.feed.live = False
+    session = replica.client("u1")
+    select(session)
+    assert said(session)[0]["code"] == "unavailable"
+
+
+def test_sixth_claim_in_a_second_is_too_often(place):
+    session = place.replicas[0].client("u1")
+    for number in range(6):
+        select(session, f"h{number}", [f"x{number}"])
+    assert [each["code"] for each in heard(session)] == ["rate_limited"]
+
+
+def test_release_of_ones_own_hold_is_answered_and_so_is_its_retry(place):
+    session = place.replicas[0].client("u1")
+    select(session)
+    send(session, "table.release", holdId="h1", id=1)
+    place.settle()
+    _, answer = heard(session)
+    assert (answer["type"], answer["reason"]) == ("released", "released")
+    send(session, "table.release", holdId="h1", id=1)
+    assert heard(session) == [answer]
+    select(session)
+    assert heard(session) == [{**answer, "id": "h1"}], "a claim that has ended is not made again"
+
+
+@pytest.mark.parametrize("hold", ["h1", "h9"])
+def test_hold_of_another_guest_and_unknown_one_are_not_found(place, hold):
+    one, other = place.replicas[0].client("u1"), place.replicas[0].client("u2")
+    select(one)
+    place.settle()
+    send(other, "table.release", holdId=hold, id=1)
+    place.settle()
+    [error] = heard(other)
+    assert error["code"] == "not_found"
+    assert place.replicas[0].feed.holds.outcome("h1").hold.ended is None
+
+
+def test_refused_claim_can_be_released_no_more_than_an_unknown_one(place):
+    one, other = place.replicas[0].client("u1"), place.replicas[0].client("u2")
+    select(one)
+    select(other, "h2")
+    place.settle()
+    said(other)
+    send(other, "table.release", holdId="h2")
+    assert heard(other)[0]["code"] == "not_found"
+
+
+def knows_time(replica):
+    """Let an instance append a record at once, so that it knows the log's time from both sides."""
+    now = round(replica.seconds * 1000)
+    replica.holds.log_clock.appended(replica.log.now, now, now)
+
+
+def test_others_are_refused_before_the_log_where_a_hold_surely_stands(place):
+    replica = place.replicas[0]
+    one, other = replica.client("u1"), replica.client("u2")
+    select(one)
+    place.settle()
+    knows_time(replica)
+    select(other, "h2")
+    [error] = heard(other)
+    assert error["code"] == "conflict"
+    assert 299 <= error["expiresIn"] <= 300
+    assert not replica.services.commands
+    replica.seconds += 298
+    select(other, "h3")
+    assert said(other) == []
+    assert len(replica.services.commands) == 1, "it may have ended when the claim is in the log"
+
+
+def test_nobody_is_refused_before_the_log_by_an_instance_that_is_late_or_knows_no_time(place):
+    replica = place.replicas[0]
+    one, other = replica.client("u1"), replica.client("u2")
+    select(one)
+    place.settle()
+    select(other, "h2")
+    assert len(replica.services.commands) == 1
+    knows_time(replica)
+    new = record("restaurant.updated", "r2", name="x")
+    place.log.append(new.topic, new.value)
+    replica.feed.ingest(replica._metadata(), place.log.now)
+    select(other, "h3")
+    assert len(replica.services.commands) == 2
+
+
+def test_claim_whose_asker_was_told_unavailable_is_taken_back_when_it_turns_up(place):
+    replica, session = place.replicas[0], place.replicas[0].client("u1")
+    select(session)
+    [(_, command)] = replica.services.commands
+    replica.fail()
+    assert heard(session)[0]["code"] == "unavailable"
+    place.log.append(command.record.topic, command.record.value, command.record.key)
+    replica.read()
+    replica.holds.on_claim(place.records()[0], replica.feed)
+    replica.append_proposed()
+    place.settle()
+    assert place.records()[1:] == [Release("h1", None, "abandoned", "a", 1)]
+    assert replica.feed.holds.outcome("h1").hold.ended is Ended.ABANDONED
+    replica.holds.on_claim(place.records()[0], replica.feed)
+    assert replica.proposed == [], "once"
+
+
+def test_claim_whose_asker_has_left_is_taken_back(place):
+    replica, session = place.replicas[0], place.replicas[0].client("u1")
+    select(session)
+    replica.append()
+    session.leave()
+    replica.read()
+    replica.append_proposed()
+    place.settle()
+    assert [type(each).__name__ for each in place.records()] == ["Claim", "Release"]
+
+
+def test_retry_is_answered_with_the_hold_and_keeps_it_whatever_the_first_instance_takes_back(place):
+    first, second = place.replicas
+    session = first.client("u1")
+    select(session)
+    [(_, command)] = first.services.commands
+    first.fail()
+    place.log.append(command.record.topic, command.record.value, command.record.key)
+    again = second.client("u1")
+    select(again)
+    second.append()
+    first.read()
+    first.holds.on_claim(place.records()[0], first.feed)
+    first.append_proposed()
+    place.settle()
+    assert [each["type"] for each in heard(again)] == ["selected"]
+    assert all(replica.feed.holds.outcome("h1").hold.ended is None for replica in place.replicas)
+
+
+def test_retry_to_the_same_instance_waits_again(place):
+    replica, session = place.replicas[0], place.replicas[0].client("u1")
+    select(session)
+    [(_, command)] = replica.services.commands
+    replica.fail()
+    said(session)
+    place.log.append(command.record.topic, command.record.value, command.record.key)
+    select(session)
+    replica.read()
+    replica.holds.on_claim(place.records()[0], replica.feed)
+    assert replica.proposed == []
+    place.settle()
+    assert heard(session)[0]["type"] == "selected"
+
+
+def test_claims_that_nobody_waits_for_are_remembered_within_a_bound(place):
+    rules = place.replicas[0].holds
+    select(place.replicas[0].client("u1"))
+    [(_, command)] = place.replicas[0].services.commands
+    claim = read_hold_record(Record(HOLDS, 0, 0, 0, None, command.record.value))
+    for number in range(MAX_UNANSWERED + 2):
+        rules.unanswered(claim._replace(id=f"h{number}"))
+    assert len(rules._unanswered) == MAX_UNANSWERED
+    assert "h1" not in rules._unanswered
+
+
+def test_hold_whose_time_has_come_is_no_answer_to_a_retry(place):
+    session = place.replicas[0].client("u1")
+    select(session)
+    place.settle()
+    said(session)
+    place.log.now += LEASE
+    select(session)
+    place.settle()
+    [answer] = heard(session)
+    assert (answer["type"], answer["reason"]) == ("released", "expired")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_of_any_rush_on_instances_at_any_pace_one_wins_and_its_retries_with_it(data):
+    place = Place()
+    clients = []
+    for number in range(data.draw(st.integers(2, 8), "clients")):
+        replica = data.draw(st.sampled_from(place.replicas))
+        clients.append((f"h{number}", f"u{number}", replica.client(f"u{number}")))
+    answers = {}
+    for hold, user, session in clients:
+        select(session, hold)
+        again = data.draw(st.sampled_from(["no", "same", "other"]), "again")
+        if again != "no":
+            replica = data.draw(st.sampled_from(place.replicas))
+            other = session if again == "same" else replica.client(user)
+            select(other, hold)
+            answers.setdefault(hold, set()).add(other)
+        answers.setdefault(hold, set()).add(session)
+        match data.draw(st.sampled_from(["nothing", "append", "fail", "read"]), "then"):
+            case "append":
+                data.draw(st.sampled_from(place.replicas)).append()
+            case "fail":
+                data.draw(st.sampled_from(place.replicas)).fail()
+            case "read":
+                data.draw(st.sampled_from(place.replicas)).read(data.draw(st.integers(1, 3)))
+    place.settle()
+    place.settle()
+    won = {
+        hold
+        for hold, sessions in answers.items()
+        for session in sessions
+        for answer in heard(session)
+        if answer["type"] == "selected"
+    }
+    live = [[hold.id for hold in replica.feed.holds.live("r1")] for replica in place.replicas]
+    assert live[0] == live[1]
+    assert len(live[0]) <= 1
+    assert won <= set(live[0])
+
+
+def test_message_with_a_field_of_a_wrong_type_is_refused_by_the_name_on_the_wire(place):
+    session = place.replicas[0].client("u1")
+    select(session, **{"from": 5})
+    [error] = heard(session)
+    assert error["message"].startswith("In 'table.select', from must be text")
+
+
+def test_expire_that_is_proposed_ends_a_hold_for_all_that_look(place):
+    watcher = place.replicas[0].client()
+    send(watcher, channel=PLAN)
+    said(watcher)
+    session = place.replicas[1].client("u1")
+    select(session)
+    place.settle()
+    place.log.now += LEASE
+    place.propose(Expire("h1"))
+    place.settle()
+    assert [each["type"] for each in heard(watcher)] == ["table.selecting", "table.released"]
+    send(watcher, channel=PLAN, snapshot=True)
+    assert heard(watcher)[-1]["data"]["holds"] == []
+
+
+def test_records_of_clients_are_what_the_page_says(place):
+    session = place.replicas[0].client("u1")
+    select(session, tables=["t2", "t1", "t2"])
+    [(_, command)] = place.replicas[0].services.commands
+    assert orjson.loads(command.record.value) == {
+        "type": "claim",
+        "holdId": "h1",
+        "restaurantId": "r1",
+        "tables": ["t1", "t2"],
+        "from": None,
+        "to": None,
+        "user": "u1",
+        "lease_ms": LEASE,
+        "replica": "a",
+        "n": 1,
+    }

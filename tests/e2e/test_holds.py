@@ -1,0 +1,128 @@
+"""Table holds, of two instances on either log."""
+
+import time
+from contextlib import closing
+
+import pytest
+
+from mesaya_ws.core.interactions.topics import HOLDS
+from tests.e2e.client import connected
+from tests.e2e.command import produce, run
+from tests.e2e.test_chat import restaurant, signed_in
+from tests.kafka_broker import create_topics
+
+PLAN, DESK = "restaurant:r1:tables", "restaurant:r1:reservations"
+
+
+def next_of(client, *kinds: str, id: str | None = None) -> dict:
+    """Return the next message of these types, in answer to that of the client's with this id; else of no one's."""
+    while (message := client.receive())["type"] not in kinds or message.get("id") != id:
+        pass
+    return message
+
+
+def select(client, hold: str, *tables: str, **fields) -> dict:
+    """Claim tables, and return the answer; as long as there is none, again."""
+    while True:
+        fields = {"restaurantId": "r1", "tableIds": tables, "holdId": hold, "id": hold, **fields}
+        client.send(type="table.select", **fields)
+        answer = next_of(client, "selected", "error", "released", id=hold)
+        if answer.get("code") not in ("unavailable", "rate_limited", "unknown_restaurant"):
+            return answer
+        time.sleep(0.1)
+
+
+def reservation(id: str, **fields: str) -> dict:
+    data = {"restaurantId": "r1", "status": "PENDING", **fields}
+    value = {"timestamp": "2026-01-20T18:00:00.000Z", "event_type": "created", "entity_id": id, "data": data}
+    return {"topic": "mesa-ya.reservations.events", "value": value}
+
+
+def holds_from_select_to_end(start_gateway, folder, **log: str) -> None:
+    settings = {**log, "HOLD_SECONDS": "4", "HOLD_RECONNECT": "1"}
+    one, other = start_gateway(**settings), start_gateway(**settings)
+    produce(folder, [restaurant("r1", "o1")], **log)
+    with connected(one.url) as guest, connected(other.url) as rival, connected(other.url) as owner:
+        signed_in(guest, "u1")
+        signed_in(rival, "u2")
+        signed_in(owner, "o1", "OWNER")
+        for channel in (PLAN, DESK):
+            owner.subscribe(channel)
+        first = select(guest, "h1", "t1", "t2", **{"from": "2027-01-22T19:00:00Z"})
+        assert (first["type"], first["tableIds"]) == ("selected", ["t1", "t2"])
+        assert 0 < first["expiresIn"] <= 4
+        refused = select(rival, "h2", "t2", **{"from": "2027-01-22T20:00:00Z"})
+        assert (refused["code"], refused["until"]) == ("conflict", first["expiresAt"])
+        assert next_of(owner, "hold.created")["data"]["userId"] == "u1"
+        # The time between two slots is free.
+        later = select(rival, "h3", "t2", **{"from": "2027-01-22T20:30:00Z"})
+        assert later["type"] == "selected"
+        assert later["token"] > first["token"]
+        with connected(other.url) as anybody:
+            anybody.send(type="subscribe", channel=PLAN, snapshot=True)
+            held = next_of(anybody, "snapshot")["data"]["holds"]
+            assert [each["tableIds"] for each in held] == [["t1", "t2"], ["t2"]]
+            assert all(0 < each["expiresIn"] <= 4 for each in held)
+            assert "u1" not in str(held)
+        began = time.monotonic()
+        assert next_of(guest, "released")["reason"] == "expired"
+        assert time.monotonic() - began < 7
+        produce(folder, [reservation("x1", tableId="t2", userId="u2")], **log)
+        assert next_of(rival, "released")["reason"] in ("reserved", "expired")
+        again = select(rival, "h4", "t1")
+        assert again["type"] == "selected"
+        produce(folder, [reservation("x2", tableId="t1", userId="u2")], **log)
+        assert next_of(rival, "released")["reason"] == "reserved"
+        assert select(guest, "h5", "t1")["type"] == "selected"
+        guest.send(type="table.release", holdId="h5", id="r")
+        assert next_of(guest, "released", id="r")["reason"] == "released"
+        assert select(guest, "h6", "t1")["type"] == "selected"
+    with connected(other.url) as owner:
+        signed_in(owner, "o1", "OWNER")
+        owner.subscribe(DESK)
+        while (ended := next_of(owner, "hold.ended")["data"])["holdId"] != "h6":
+            pass
+        assert ended["reason"] == "disconnected"
+    for gateway in (one, other):
+        assert '"exception"' not in gateway.output
+
+
+def test_holds_from_select_to_end_on_the_embedded_log(start_gateway, tmp_path):
+    holds_from_select_to_end(start_gateway, tmp_path)
+
+
+@pytest.mark.kafka
+def test_holds_from_select_to_end_on_kafka(start_gateway, tmp_path, platform_topics):
+    from kafka import KafkaAdminClient
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    holds_from_select_to_end(start_gateway, tmp_path, KAFKA_BROKERS=platform_topics)
+    with closing(KafkaAdminClient(bootstrap_servers=platform_topics)) as admin:
+        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, HOLDS)], config_filter="all")
+    assert found["topic"][HOLDS]["message.timestamp.type"]["value"] == "LogAppendTime"
+    assert run(tmp_path, "check", KAFKA_BROKERS=platform_topics, AUTH="off").returncode == 0
+
+
+@pytest.mark.kafka
+def test_claim_in_an_outage_is_unavailable_and_its_retry_is_one_hold(start_gateway, tmp_path, kafka_broker):
+    create_topics(kafka_broker.address)
+    one, other = (start_gateway(KAFKA_BROKERS=kafka_broker.address) for _ in range(2))
+    produce(tmp_path, [restaurant("r1", "o1")], KAFKA_BROKERS=kafka_broker.address)
+    with connected(one.url) as guest, connected(other.url) as owner:
+        signed_in(guest, "u1")
+        signed_in(owner, "o1", "OWNER")
+        owner.subscribe(DESK)
+        assert select(guest, "h0", "t0")["type"] == "selected"
+        kafka_broker.freeze()
+        began = time.monotonic()
+        guest.send(type="table.select", restaurantId="r1", tableIds=["t1"], holdId="h1", id="h1")
+        assert next_of(guest, "error", id="h1")["code"] == "unavailable"
+        assert 5 < time.monotonic() - began < 15
+        kafka_broker.thaw()
+        answer = select(guest, "h1", "t1")
+        assert answer["type"] in ("selected", "released"), answer
+        if answer["type"] == "released":  # the first claim was taken back before the retry was in the log
+            assert answer["reason"] == "abandoned"
+            assert select(guest, "h2", "t1")["type"] == "selected"
+        begun = {next_of(owner, "hold.created")["data"]["holdId"] for _ in range(1 + (answer["type"] == "selected"))}
+        assert begun >= {"h0"}

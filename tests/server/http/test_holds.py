@@ -1,0 +1,170 @@
+"""Table holds by HTTP, as the platform's backend asks for them."""
+
+import pytest
+import trio
+import typed_settings as ts
+from starlette.applications import Starlette
+
+from mesaya_ws.core.interactions.hold import Ended
+from mesaya_ws.core.interactions.hold_records import Release
+from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
+from mesaya_ws.server.http.errors import ApiError, answer_api_error
+from mesaya_ws.server.http.holds import hold_routes
+from mesaya_ws.settings import Settings
+from tests.core.session.test_holds import Place
+from tests.server.http.client import ask, post, request
+
+TOKEN = "a token of the tests"
+HOLD = {"user": "u1", "restaurantId": "r1", "tableIds": ["t1"], "holdId": "h1"}
+
+
+class Desk:
+    """An instance that is asked by HTTP; its records are appended and read when they come, unless it is `away`."""
+
+    def __init__(self):
+        self.place = Place()
+        self.replica = self.place.replicas[0]
+        self.failure = None
+        self.pending = []
+        settings = Settings(publish_token=ts.SecretStr(TOKEN))
+        routes = hold_routes(settings, self.replica.holds, self.replica.feed, self.append)
+        self.app = Starlette(routes=routes, exception_handlers={ApiError: answer_api_error})
+
+    def append(self, requester, command):
+        if self.failure is not None:
+            requester.on_appended(command, self.failure)
+            return
+        place = self.place.log.append(command.record.topic, command.record.value, command.record.key)
+        if self.pending is not None:
+            self.pending.append((requester, command, place))
+            self.settle()
+
+    def settle(self):
+        self.place.settle()
+        pending, self.pending = self.pending, []
+        for requester, command, place in pending:
+            requester.on_appended(command, place)
+
+    async def post(self, token=TOKEN, **fields):
+        body = {name: value for name, value in (HOLD | fields).items() if value is not None}
+        return await post(self.app, "/holds", body, ("Authorization", f"Bearer {token}"))
+
+    async def delete(self, hold="h1", query="", token=TOKEN):
+        asked = request("DELETE", f"/holds/{hold}{query}", ("Authorization", f"Bearer {token}"))
+        return await ask(self.app, asked, method="DELETE")
+
+    def hold(self, id="h1"):
+        return self.replica.feed.holds.outcome(id).hold
+
+
+@pytest.fixture
+def desk():
+    return Desk()
+
+
+async def test_hold_is_granted_and_so_is_its_repetition(desk):
+    answer = await desk.post(**{"from": "2027-01-22T19:00:00Z"})
+    assert answer.status == 201
+    assert {**answer.json, "expiresAt": "", "expiresIn": 0} == {
+        "holdId": "h1",
+        "tableIds": ["t1"],
+        "from": "2027-01-22T19:00:00.000Z",
+        "to": "2027-01-22T20:30:00.000Z",
+        "token": 0,
+        "expiresAt": "",
+        "expiresIn": 0,
+    }
+    again = await desk.post(**{"from": "2027-01-22T19:00:00Z"})
+    assert (again.status, again.json["token"]) == (201, 0)
+    assert len(desk.place.records()) == 1
+    assert desk.hold().attached.keys() == {"a.http"}, "no connection of the user ends it"
+
+
+async def test_others_learn_until_when_it_is_taken(desk):
+    first = await desk.post()
+    answer = await desk.post(user="u2", holdId="h2")
+    error = answer.json["error"]
+    assert (answer.status, error["code"], error["until"]) == (409, "conflict", first.json["expiresAt"])
+    assert 299 <= error["expiresIn"] <= 300
+    for number in (3, 4):
+        answer = await desk.post(holdId=f"h{number}", tableIds=[f"x{number}"])
+    assert (answer.status, answer.json["error"]["code"]) == (409, "too_many")
+
+
+async def test_hold_is_ended_by_its_user_or_by_the_service_once_and_for_all(desk):
+    await desk.post()
+    answer = await desk.delete(query="?user=u2")
+    assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
+    answer = await desk.delete(query="?user=u1")
+    assert (answer.status, answer.json["reason"], desk.hold().ended) == (200, "released", Ended.RELEASED)
+    assert (await desk.delete()).json == answer.json
+    answer = await desk.post()
+    assert (answer.status, answer.json["error"]["code"], answer.json["error"]["reason"]) == (
+        409,
+        "hold_ended",
+        "released",
+    )
+    await desk.post(holdId="h2")
+    assert (await desk.delete("h2")).json["reason"] == "released"
+    assert desk.place.records()[-1] == Release("h2", None, "released")
+
+
+async def test_hold_that_nobody_knows_is_not_found(desk):
+    answer = await desk.delete("h9")
+    assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"user": "a b"}, "bad_message"),
+        ({"user": None}, "bad_message"),
+        ({"holdId": "a b"}, "bad_message"),
+        ({"tableIds": []}, "bad_message"),
+        ({"tableIds": "t1"}, "bad_message"),
+        ({"from": "tomorrow"}, "bad_message"),
+        ({"from": 5}, "bad_message"),
+        ({"restaurantId": "r9"}, "unknown_restaurant"),
+        ({"tableIds": ["foreign"]}, "unknown_table"),
+    ],
+)
+async def test_what_cannot_be_held_is_refused(desk, fields, code):
+    answer = await desk.post(**fields)
+    assert (answer.status, answer.json["error"]["code"]) == (422, code)
+    assert desk.place.records() == []
+
+
+async def test_ids_that_are_none_cannot_be_ended(desk):
+    for hold, query in (("a%20b", ""), ("h1", "?user=a%20b")):
+        answer = await desk.delete(hold, query)
+        assert (answer.status, answer.json["error"]["code"]) == (422, "bad_message")
+
+
+async def test_both_want_the_token(desk):
+    for answer in (await desk.post(token="x"), await desk.delete(token="x")):
+        assert (answer.status, answer.json["error"]["code"]) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("failure", "status"), [(LogUnavailableError("It is away."), 503), (RecordRejectedError("Never."), 422)]
+)
+async def test_log_that_does_not_take_a_record_is_reported(desk, failure, status):
+    desk.failure = failure
+    assert ((await desk.post()).status, (await desk.delete()).status) == (status, status)
+
+
+async def test_instance_that_is_still_reading_decides_nothing(desk):
+    desk.replica.feed.live = False
+    assert ((await desk.post()).status, (await desk.delete()).status) == (503, 503)
+
+
+async def test_claim_that_is_given_up_is_taken_back_when_it_turns_up(desk):
+    pending, desk.pending = desk.pending, None
+    with trio.move_on_after(0.01):
+        await desk.post()
+    desk.pending = pending
+    desk.place.settle()
+    desk.replica.holds.on_claim(desk.place.records()[0], desk.replica.feed)
+    desk.replica.append_proposed()
+    desk.place.settle()
+    assert desk.hold().ended is Ended.ABANDONED
