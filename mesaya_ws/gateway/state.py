@@ -14,12 +14,13 @@ from typing import TypeVar
 import trio
 from attrs import evolve
 
+from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.feed import Feed
+from mesaya_ws.core.feed.unwritten import Captured
 from mesaya_ws.core.log.interface import EventLog
-from mesaya_ws.core.log.records import Partition, PartitionPosition
-from mesaya_ws.core.recovery.history import History
-from mesaya_ws.core.recovery.stored import read_state
-from mesaya_ws.core.state.interface import Changes, CorruptStateError, Size, StateError, StateView
+from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.recovery.stored import StoredState, read_state
+from mesaya_ws.core.state.interface import CorruptStateError, Size, StateError, StateView
 from mesaya_ws.gateway.log_fit import fits_log
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms, steady
@@ -36,13 +37,13 @@ FLUSH_SECONDS = 2.0
 """Seconds between two commits, or tries: the more is committed together, the less each record costs."""
 
 FLUSH_ENTRIES = 20_000
-"""Entries after which it is time for a commit, however little time has passed."""
+"""Entries and rows after which it is time for a commit, however little time has passed."""
 
 LOOK_SECONDS = 0.1
 """Seconds after which it is checked again whether it is time."""
 
 ROOM_ENTRIES = 50_000
-"""Entries that may wait for a commit while the log's history is read; past that, the log waits."""
+"""Entries and rows that may wait for a commit while the log's history is read; past that, the log waits."""
 
 Answer = TypeVar("Answer")
 
@@ -76,6 +77,8 @@ class State:
         self._store: LmdbState | None = None
         self._is_open = False
         self._damage: str | None = None
+        # What the last commit said of its place: by that, the store is known again.
+        self._head: bytes | None = None
         self._writers, self._readers = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
         self._tried, self._due = trio.Event(), trio.Event()
         self._alarm = Alarm(
@@ -127,27 +130,40 @@ class State:
         self._is_open = True
         return store
 
-    async def resume(
-        self, event_log: EventLog, start: Mapping[Partition, PartitionPosition], topics: Collection[str]
-    ) -> None:
-        """Go on with the history in the store, if it is of the log, which is read from `start` on.
+    async def stored(self, event_log: EventLog, topics: Collection[str]) -> StoredState | None:
+        """Return what the store has, as far as it is of the `topics`; None if that is not of use.
 
         Raises `LogUnavailableError`.
         """
-        stored = await self.read(read_state)
+        found = await self.read(lambda view: (view.head, read_state(view)))
+        self._head, stored = (None, None) if found is None else found
         if stored is None:
-            return
+            return None
         head = stored.head
         places = {at: place for at, place in head.cut.places.items() if at.topic in topics}
-        if not await fits_log(event_log, places):
-            self._damage = "The log is another one."
-            self._is_open = False
-            return
-        followed = evolve(stored, head=evolve(head, cut=evolve(head.cut, places=places)))
-        if self._feed.resume_history(followed, start):
-            log.info("history goes on with what is on disk", publications=stored.serial)
+        if head.has_read_lost:
+            self._discard("The log has lost records that it knows.")
+        elif not await fits_log(event_log, places):
+            self._discard("The log is another one.")
         else:
-            log.info("history begins anew: what follows the state on disk is not read again")
+            return evolve(stored, head=evolve(head, cut=evolve(head.cut, places=places)))
+        return None
+
+    async def resume(self, stored: StoredState) -> bool:
+        """Have the feed go on where the store stands; return whether that was possible."""
+        try:
+            for _ in self._feed.resume_stored(stored, in_pieces(iter(stored.rows))):
+                await trio.lowlevel.checkpoint()
+        except CorruptCheckpointError as error:
+            self._discard(f"The state holds what cannot be understood: {error}.")
+            return False
+        log.info("goes on with what is on disk", rows=len(stored.rows), publications=stored.serial)
+        return True
+
+    def _discard(self, reason: str) -> None:
+        """Set the store aside when it is opened next."""
+        self._damage, self._head = reason, None
+        self._is_open = False
 
     def note_ready(self) -> None:
         """Note that the gateway has become ready with what is in the store."""
@@ -156,20 +172,19 @@ class State:
 
     async def run(self) -> None:
         """Commit what the feed has made of the log, for ever."""
-        history = self._feed.history
         tried_at = trio.current_time()
-        while history is not None:
+        while True:
             with trio.move_on_after(self._check_interval):
                 await self._due.wait()
                 if self.is_failing:
                     await trio.sleep_forever()
             waited = trio.current_time() - tried_at
-            is_due = self._due.is_set() or history.pending >= FLUSH_ENTRIES
+            is_due = self._due.is_set() or self._feed.uncommitted >= FLUSH_ENTRIES
             if waited < self._flush_interval and (self.is_failing or not is_due):
                 continue
             self._due = trio.Event()
             try:
-                await self._flush(history)
+                await self._flush()
             except (StateError, StateInUseError, OSError) as error:
                 self._fail(error)
             self._tried.set()
@@ -178,10 +193,7 @@ class State:
 
     async def make_room(self) -> None:
         """Wait until what is read of the log's history can be committed in time; unless it cannot be at all."""
-        history = self._feed.history
-        while (
-            history is not None and history.pending >= self._max_waiting and not self._feed.live and not self.is_failing
-        ):
+        while self._feed.uncommitted >= self._max_waiting and not self._feed.live and not self.is_failing:
             await self.next_try()
 
     async def commit_now(self) -> None:
@@ -193,34 +205,35 @@ class State:
         """Return after the next try to commit, whether it has failed or not."""
         await self._tried.wait()
 
-    async def _flush(self, history: History) -> None:
+    async def _flush(self) -> None:
         """Commit what is pending; open the store before, if it is not. Raises `StateError` and `OSError`."""
         if not self._is_open:
-            serial = await self._in_thread(self._reopen, self._writers)
-            if serial != history.committed_serial:
+            head = await self._in_thread(self._reopen, self._writers)
+            if self._head is not None and head != self._head:
                 # Another store than the one that was written, or one that is ahead of what is known of it.
-                history.restart()
-        changes = self._feed.capture_changes(now_ms(), steady())
-        if changes is None:
+                self._feed.restart_changes()
+        captured = self._feed.capture_changes(now_ms(), steady())
+        if captured is None:
             return
-        generation, began = history.generation, trio.current_time()
+        began = trio.current_time()
         try:
-            size, floors = await self._in_thread(partial(self._commit, changes), self._writers)
+            size, floors = await self._in_thread(partial(self._commit, captured), self._writers)
         except BaseException:
-            history.give_back(changes.entries, generation)
+            self._feed.give_back_changes(captured)
             raise
         self._metrics.note_state(size, trio.current_time() - began)
-        history.committed(changes.entries, generation, floors)
+        self._head = captured.changes.head
+        self._feed.changes_committed(captured, floors)
         self._alarm.clear()
         self._status.state = None
 
-    def _reopen(self) -> int:
+    def _reopen(self) -> bytes | None:
         with self._open().view() as view:
-            return 0 if view.head is None else view.last_serial
+            return view.head
 
-    def _commit(self, changes: Changes) -> tuple[Size, Mapping[Partition, int]]:
+    def _commit(self, captured: Captured) -> tuple[Size, Mapping[Partition, int]]:
         store = self._opened
-        store.commit(changes)
+        store.commit(captured.encoded())
         with store.view() as view:
             return view.size(), view.floors
 

@@ -11,12 +11,14 @@
 
 A place is the offset of a record and the serial of the publication that it became; that in a key is the first one of
 its value. A partition is its topic, 0, and its number in 4 bytes; offsets and serials have 8 bytes; all numbers begin
-with the highest byte, so that keys sort as they do. Every value of `meta`, `entities` and `marks` begins with the
-CRC-32 of the rest, and so does what `log` has: a page that the disk has changed is noticed when it is used.
+with the highest byte, so that keys sort as they do. An id that is too long for a key is in its value. Every value of
+`meta`, `entities` and `marks` begins with the CRC-32 of the rest, and so does what `log` has: a page that the disk has
+changed is noticed when it is used.
 """
 
 import struct
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Any
 from zlib import crc32
 
@@ -44,6 +46,9 @@ TABLES: dict[str, dict[str, Any]] = {
 }
 """The tables, each with what LMDB is to be asked for."""
 
+ENTITY_TABLES = ("entities", "members")
+"""Those of what is known."""
+
 ENTRY_TABLES = ("log", "lines", "marks", "pairs", "notes")
 """Those whose values are forgotten in time."""
 
@@ -55,6 +60,7 @@ _NUMBER = struct.Struct(">I")
 # The kind of the mark, the length of its channel's name, and its time.
 _MARK = struct.Struct(">BHq")
 _PAIR, _NOTE = range(2)
+_LONG = b"\xff"  # no text begins with it
 _LARGEST = (1 << 64) - 1
 
 
@@ -82,9 +88,39 @@ def joined(*names: str) -> bytes:
     return key
 
 
-def id_in(key: bytes) -> str:
-    """Return the id in an entity's key."""
-    return key.partition(b"\0")[2].decode("utf-8", "surrogatepass")
+def entity_key(table: str, id: str) -> bytes:
+    """Return the key of an entity; where its id is too long for one, a digest stands for it."""
+    name = id.encode("utf-8", "surrogatepass")
+    prefix = table.encode() + b"\0"
+    if len(prefix) + len(name) > MAX_KEY:
+        return prefix + _LONG + sha256(name).digest()
+    return prefix + name
+
+
+def entity_value(key: bytes, id: str, value: bytes) -> bytes:
+    """Return the value of an entity that has such a key."""
+    if not _is_long(key):
+        return sealed(value)
+    name = id.encode("utf-8", "surrogatepass")
+    return sealed(_NUMBER.pack(len(name)) + name + value)
+
+
+def entity_in(key: bytes, value: bytes) -> tuple[str, bytes]:
+    """Return the id of an entity, and what it is. Raises `CorruptStateError`."""
+    value = unsealed(value)
+    if not _is_long(key):
+        return key.partition(b"\0")[2].decode("utf-8", "surrogatepass"), value
+    end = _NUMBER.size + _NUMBER.unpack_from(value)[0]
+    return value[_NUMBER.size : end].decode("utf-8", "surrogatepass"), value[end:]
+
+
+def _is_long(key: bytes) -> bool:
+    return key[key.index(b"\0") + 1 :][:1] == _LONG
+
+
+def table_in(key: bytes) -> str:
+    """Return the table in an entity's key."""
+    return key.partition(b"\0")[0].decode()
 
 
 def partition_key(partition: Partition) -> bytes:

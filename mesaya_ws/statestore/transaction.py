@@ -37,10 +37,12 @@ class Transaction:
         """Write all of `changes`."""
         txn, tables = self._txn, self._tables
         meta = tables["meta"]
+        if changes.entities_anew:
+            for name in layout.ENTITY_TABLES:
+                txn.drop(tables[name], delete=False)
         if changes.anew:
-            for name, table in tables.items():
-                if name != "meta":
-                    txn.drop(table, delete=False)
+            for name in layout.ENTRY_TABLES:
+                txn.drop(tables[name], delete=False)
             txn.delete(b"floors", db=meta)
             txn.delete(b"entries", db=meta)
         txn.put(b"head", layout.sealed(changes.head), db=meta)
@@ -65,13 +67,15 @@ class Transaction:
     def _put_entities(self, changes: Changes) -> None:
         if not changes.entities:
             return
-        changed = sorted((layout.joined(*place), value) for place, value in changes.entities.items())
-        put = [(key, layout.sealed(value)) for key, value in changed if value is not None]
-        with self._txn.cursor(self._tables["entities"]) as cursor:
-            cursor.putmulti(put)
-        for key, value in changed:
-            if value is None:
-                self._txn.delete(key, db=self._tables["entities"])
+        entities = self._tables["entities"]
+        for table, values in sorted(changes.entities.items()):
+            changed = sorted((layout.entity_key(table, id), id, value) for id, value in values.items())
+            put = [(key, layout.entity_value(key, id, value)) for key, id, value in changed if value is not None]
+            with self._txn.cursor(entities) as cursor:
+                cursor.putmulti(put)
+            for key, _, value in changed:
+                if value is None:
+                    self._txn.delete(key, db=entities)
 
     def _put_members(self, changes: Changes) -> None:
         with self._txn.cursor(self._tables["members"]) as cursor:

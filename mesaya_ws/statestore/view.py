@@ -57,8 +57,17 @@ class LmdbView:
 
     def get(self, table: str, id: str) -> bytes | None:
         """Return the value of an entity."""
-        value = self._txn.get(layout.joined(table, id), db=self._tables["entities"])
-        return None if value is None else layout.unsealed(value)
+        key = layout.entity_key(table, id)
+        value = self._txn.get(key, db=self._tables["entities"])
+        return None if value is None else layout.entity_in(key, value)[1]
+
+    def tables(self) -> Iterator[str]:
+        """Yield the names of all tables that have entities."""
+        with self._txn.cursor(self._tables["entities"]) as cursor:
+            found = cursor.first()
+            while found:
+                yield (table := layout.table_in(cursor.key()))
+                found = cursor.set_range(table.encode() + b"\1")
 
     def rows(self, table: str) -> Iterator[tuple[str, bytes]]:
         """Yield the ids and values of a table."""
@@ -66,7 +75,7 @@ class LmdbView:
         with self._txn.cursor(self._tables["entities"]) as cursor:
             found = cursor.set_range(prefix)
             while found and cursor.key().startswith(prefix):
-                yield layout.id_in(cursor.key()), layout.unsealed(cursor.value())
+                yield layout.entity_in(cursor.key(), cursor.value())
                 found = cursor.next()
 
     def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:

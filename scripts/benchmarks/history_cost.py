@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 import uuid
-from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -92,10 +91,9 @@ async def _cost(count, folder):
 
     async def flush():
         nonlocal flushed
-        changes = feed.capture_changes(now, now)
-        generation = feed.history.generation
-        await trio.to_thread.run_sync(partial(store.commit, changes))
-        feed.history.committed(changes.entries, generation, {})
+        captured = feed.capture_changes(now, now)
+        await trio.to_thread.run_sync(lambda: store.commit(captured.encoded()))
+        feed.changes_committed(captured, {})
         flushed = trio.current_time()
         is_flushing.clear()
 

@@ -9,6 +9,7 @@ from mesaya_ws.core.log.events import LogMetadata, Records, Truncated
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.state.interface import Changes
 from mesaya_ws.gateway import state as module
 from mesaya_ws.gateway.state import State
 from mesaya_ws.runtime.metrics import Metrics
@@ -27,12 +28,14 @@ PATIENCE = 10
 class Instance:
     """A feed that announces, and its state in `directory`."""
 
-    def __init__(self, directory, max_bytes=1 << 20, **options):
+    def __init__(self, directory, max_bytes=1 << 20, *, begins=True, **options):
         self.feed = a_feed(max_bytes=max_bytes, retention=Retention(1e6, 1 << 30))
         self.metrics, self.status = Metrics(), Status()
         soon = {"flush_interval": 0.05, "check_interval": 0.01}
         self.state = State(StateFolder(directory), self.feed, self.metrics, self.status, **soon, **options)
         self.number = 0
+        if not begins:
+            return
         self.feed.ingest(LogMetadata({ANNOUNCEMENTS: OffsetRange(0, 0, "id")}, {}), NOW)
         list(self.feed.process(NOW))
 
@@ -45,8 +48,13 @@ class Instance:
     async def committed(self):
         """Return when what has been announced is in the store."""
         with trio.fail_after(PATIENCE):
-            while self.metrics.state is None or self.feed.history.pending or self.state.is_failing:
-                await self.state.next_try()
+            while self.metrics.state is None or self.feed.uncommitted or self.state.is_failing:
+                await self.next_try()
+
+    async def next_try(self):
+        """Return after the next try to commit, while the feed goes on as it does in a gateway."""
+        list(self.feed.process(NOW))
+        await self.state.next_try()
 
     async def count(self):
         return await self.state.read(lambda view: view.count(CHANNEL.name, {}))
@@ -83,7 +91,7 @@ async def test_a_store_whose_file_is_deleted_is_begun_anew_and_promises_nothing_
     instance.announce()
     with trio.fail_after(PATIENCE):
         while not instance.metrics.state_failures or instance.state.is_failing:
-            await instance.state.next_try()
+            await instance.next_try()
     instance.announce()
     await instance.committed()
     assert await instance.count() == 1
@@ -125,7 +133,7 @@ async def test_a_value_that_has_changed_has_the_store_set_aside(instance, tmp_pa
     assert await instance.state.read(lambda view: view.since(CHANNEL.name, {}, 1000)) is None
     with trio.fail_after(PATIENCE):
         while instance.state.is_failing:
-            await instance.state.next_try()
+            await instance.next_try()
     assert path.with_name(f"{FILE}.aside").exists()
     instance.announce()
     await instance.committed()
@@ -192,3 +200,62 @@ async def test_a_view_that_raises_is_no_error_of_the_caller(instance):
 
     assert await instance.state.read(partial(fail)) is None
     assert instance.state.is_failing
+
+
+async def test_a_gateway_goes_on_where_the_store_stands_with_all_that_is_known(tmp_path, nursery):
+    first, log = Instance(tmp_path), FakeLog()
+    with first.state:
+        await trio.to_thread.run_sync(first.state.open)
+        assert await first.state.stored(log, [ANNOUNCEMENTS.topic]) is None
+        nursery.start_soon(first.state.run)
+        for _ in range(3):
+            first.announce()
+        await first.committed()
+        nursery.cancel_scope.cancel()
+    second = Instance(tmp_path, begins=False)
+    with second.state:
+        await trio.to_thread.run_sync(second.state.open)
+        stored = await second.state.stored(log, [ANNOUNCEMENTS.topic])
+        assert stored.head.cut.places[ANNOUNCEMENTS].next == 3
+        assert await second.state.resume(stored)
+    assert list(second.feed._rows()) == list(first.feed._rows())
+    assert not second.feed.uncommitted - 2, "but for the barriers, nothing has to be written again"
+
+
+@pytest.mark.parametrize("fault", ["the log is another one", "the log has lost records", "a row is none"])
+async def test_a_store_that_must_not_be_believed_is_set_aside_when_it_is_next_written(tmp_path, nursery, fault):
+    first, log = Instance(tmp_path), FakeLog()
+    if fault == "the log has lost records":
+        first.feed.coverage.has_read_lost = True
+    with first.state:
+        await trio.to_thread.run_sync(first.state.open)
+        nursery.start_soon(first.state.run)
+        first.announce()
+        await first.committed()
+        nursery.cancel_scope.cancel()
+        if fault == "a row is none":
+            with first.state._store.view() as view:
+                head = view.head
+            first.state._store.commit(Changes(head, {"alive/announcement": {"a0": b"7"}}))
+    if fault == "the log is another one":
+        log.id = "another"
+    second = Instance(tmp_path, begins=False)
+    with second.state:
+        await trio.to_thread.run_sync(second.state.open)
+        stored = await second.state.stored(log, [ANNOUNCEMENTS.topic])
+        assert (stored is None) == (fault != "a row is none")
+        assert stored is None or not await second.state.resume(stored)
+        assert not list(second.feed._projections.entities["announcement"].rows())
+    assert second.state._damage is not None
+
+
+class FakeLog:
+    """A log of one topic, which nothing has happened to but that its `id` may be another one."""
+
+    id = "id"
+
+    async def extents(self, *, skip_refused=False):
+        return {ANNOUNCEMENTS: OffsetRange(0, 3, self.id)}
+
+    async def lost_ends(self, places):
+        return []

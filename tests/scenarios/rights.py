@@ -18,7 +18,7 @@ from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.identities import IdentityRules, SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
 from mesaya_ws.core.state.memory import MemoryState
-from tests.support.instance import FakeSendQueue, FakeServices, a_feed
+from tests.support.instance import FakeSendQueue, FakeServices, a_feed, commit
 from tests.support.log import NOW, Log
 
 AUTH, CHATS = Partition(topic_of("auth"), 0), Partition(CHAT, 0)
@@ -163,10 +163,7 @@ class Platform:
 
     def commit(self):
         """Write to the store what has been published."""
-        history = self.feed.history
-        changes = self.feed.capture_changes(self.now, self.now)
-        self.store.commit(changes)
-        history.committed(changes.entries, history.generation, self.store.floors)
+        commit(self.feed, self.store, self.now, self.now)
 
     def rendered(self, session):
         """Return the snapshot that a session waits for."""

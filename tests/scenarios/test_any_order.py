@@ -13,12 +13,12 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
-from mesaya_ws.core.recovery.stored import HistoryRequest, read_pages, read_state
+from mesaya_ws.core.recovery.stored import HistoryRequest, read_pages
 from mesaya_ws.core.recovery.verdict import NeedsHistory, Recoverable, Unrecoverable
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.wire.frames import payload_of
 from tests import oracle
-from tests.support.instance import a_feed, written
+from tests.support.instance import a_feed, commit, resume, written
 from tests.support.log import LATER, NOW, Log
 
 PARTITIONS = 3
@@ -464,6 +464,12 @@ def test_late_record_of_an_unknown_place_makes_positions_inconsistent():
     assert isinstance(other.feed.coverage.check(channel, other.feed.position(channel)), Recoverable)
 
 
+def next_of(places, record):
+    """Return the offset from which on the log of a record's partition is to be read."""
+    place = places.get(Partition(record.topic, record.partition))
+    return 0 if place is None else place.next
+
+
 KEEPING = [parse_channel(f"restaurant:{id}:reservations") for id in "RQ"]
 
 
@@ -486,10 +492,11 @@ class KeepingInstance(Instance):
         return self
 
     def killed_and_started(self, records):
-        """Return an instance that goes on with this one's store, and reads the log, which holds `records` by now."""
+        """Return an instance that goes on where this one's store stands, in a log that holds `records` by now."""
         other = KeepingInstance(self.log, self.random)
         other.store = self.store
-        assert other.feed.resume_history(read_state(self.store), {})
+        places = resume(other.feed, self.store)
+        records = [each for each in records if each.offset >= next_of(places, each)]
         left = Counter(Partition(record.topic, record.partition) for record in records)
         other.feed.ingest(self.log.sources()._replace(lags=dict(left)), LATER)
         for record in arrivals(records, self.random):
@@ -505,9 +512,7 @@ class KeepingInstance(Instance):
 
     def commit(self):
         self.steady += self.random.choice([0, 1000])
-        changes = self.feed.capture_changes(LATER, self.steady)
-        self.store.commit(changes)
-        self.feed.history.committed(changes.entries, self.feed.history.generation, self.store.floors)
+        commit(self.feed, self.store, LATER, self.steady)
 
     def read(self, channel, position):
         """Return what was missed since a position, all of it in the store by now; or why it cannot be told."""

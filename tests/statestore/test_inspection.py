@@ -20,7 +20,7 @@ def fill(directory, count=200):
     store.reopen()
     entries = [publication(n, n, frame=b"x" * 50) for n in range(1, count + 1)]
     head = Head(Cut({AT: PartitionPosition("id", count, None)}, 1, frozenset()), Barrier({}, {}))
-    store.commit(Changes(head.value(), {("t", "id"): b"value"}, entries=Entries.of(entries)))
+    store.commit(Changes(head.value(), {"t": {"id": b"value"}}, entries=Entries.of(entries)))
     store.close()
     return folder
 

@@ -79,7 +79,7 @@ def filled(folder, count=200):
     """Return the path of a store that was closed, and its publications."""
     store = opened(folder)
     entries = [publication(n, n, frame=b"%d" % n * 50) for n in range(1, count + 1)]
-    store.commit(Changes(b"head", {("t", str(n)): b"value %d" % n for n in range(count)}, entries=Entries.of(entries)))
+    store.commit(Changes(b"head", {"t": {str(n): b"value %d" % n for n in range(count)}}, entries=Entries.of(entries)))
     store.close()
     return folder / FILE, entries
 
@@ -105,7 +105,7 @@ def test_a_store_that_was_truncated_is_set_aside_and_begins_anew(tmp_path, seed)
     assert (tmp_path / f"{FILE}.aside").exists()
     with store.view() as view:
         assert view.head is None
-    store.commit(Changes(b"anew", {("t", "1"): b"1"}))
+    store.commit(Changes(b"anew", {"t": {"1": b"1"}}))
     store.close()
 
 
@@ -184,14 +184,14 @@ from tests.core.state.contract import publication
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = LmdbState(Path(sys.argv[1]))
 store.reopen()
-store.commit(Changes(b"head 0", {("t", "0"): b"0"}))
+store.commit(Changes(b"head 0", {"t": {"0": b"0"}}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
 serial = 0
 try:
     while True:
         serial += 1
         entries = Entries.of([publication(serial, serial, frame=b"x" * 20_000)])
-        store.commit(Changes(b"head %d" % serial, {}, entries=entries))
+        store.commit(Changes(b"head %d" % serial, {}, entries=Entries.of(entries)))
 except StateError as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))

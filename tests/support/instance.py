@@ -5,13 +5,14 @@ Feeds, windows and sessions are built here alone: a constructor that changes is 
 
 import orjson
 
+from mesaya_ws.core.feed.checkpoint import in_pieces
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.log.events import Gap, LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
-from mesaya_ws.core.recovery.stored import read_pages
+from mesaya_ws.core.recovery.stored import read_pages, read_state
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.session.identities import SessionIdentities
 from mesaya_ws.core.session.session import Limits, Session
@@ -47,6 +48,20 @@ def work(feed, now=NOW, steady=None):
     for _ in feed.process(now, steady):
         for _ in feed.hub.fan_out():
             pass
+
+
+def commit(feed, store, now=NOW, steady=NOW):
+    """Write to a store in memory what a feed has for it."""
+    captured = feed.capture_changes(now, steady)
+    store.commit(captured.encoded())
+    feed.changes_committed(captured, store.floors)
+
+
+def resume(feed, store):
+    """Have a feed begin where a store in memory stands; return the places from which its log is to be read."""
+    stored = read_state(store)
+    list(feed.resume_stored(stored, in_pieces(iter(stored.rows))))
+    return stored.head.cut.places
 
 
 class FakeSendQueue:
@@ -238,10 +253,7 @@ class KeepingWorld(World):
 
     def commit(self):
         """Write to the store what is pending."""
-        history = self.feed.history
-        changes = self.feed.capture_changes(NOW, NOW)
-        self.store.commit(changes)
-        history.committed(changes.entries, history.generation, self.store.floors)
+        commit(self.feed, self.store)
 
     def read(self, session):
         """Read the page that a session awaits next."""

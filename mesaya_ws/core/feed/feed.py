@@ -12,7 +12,9 @@ from mesaya_ws.core.access.rights_changes import TOPICS_OF_FACTS, RightsChange
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.intake import gap_item, items_of, merges
+from mesaya_ws.core.feed.published import EXPIRED_PARENTS
 from mesaya_ws.core.feed.record_processor import RecordProcessor
+from mesaya_ws.core.feed.unwritten import Captured
 from mesaya_ws.core.feed.watermark import Watermark
 from mesaya_ws.core.interactions.topics import CHAT, HOLDS
 from mesaya_ws.core.log.events import (
@@ -27,19 +29,18 @@ from mesaya_ws.core.log.events import (
     Truncated,
     Unavailable,
 )
-from mesaya_ws.core.log.hold_back import HoldBack
 from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
-from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition, Record, Source
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
 from mesaya_ws.core.platform.outcome import Outcome
-from mesaya_ws.core.platform.rows import Row
+from mesaya_ws.core.platform.rows import Row, integer_in
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.stored import Head, StoredState
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.interface import Changes
-from mesaya_ws.core.state.tracking import Follower
+from mesaya_ws.core.state.tracking import Follower, TrackedKeys
 from mesaya_ws.core.views.contents import SnapshotRules
 
 PROCESS_BATCH = 50
@@ -48,8 +49,6 @@ that is crowded, 5. The record that exceeds it is still processed, and may take 
 
 INGEST_BATCH = 100
 """Records (by their `weight`) that should be ingested in one step: they are only put in order, but for large ones."""
-
-_EXPIRED_PARENTS = "expired_parents"
 
 
 class Feed(RecordProcessor):
@@ -78,11 +77,8 @@ class Feed(RecordProcessor):
         new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
         watermark = Watermark(round(parent_timeout * 1000))
         super().__init__(hub, window, watermark, new_merge, report, request_parent, retention, rules, keep_settled_days)
-        self._new_merge = new_merge
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []
-        self._hold_back: HoldBack | None = None
-        self._parents_captured: list[str] = []
 
     def capture(self, follower: Follower | None = None) -> tuple[Cut, Iterator[list[Row]]]:
         """Return a place in the log, and what is known there, in pieces; process nothing before the last one.
@@ -90,25 +86,8 @@ class Feed(RecordProcessor):
         Of a `follower` (`follow_changes`), it is what has changed since that took something; then a row without a value
         is no more. The first pieces are empty when the feed `is_mid_record`, for that is brought to its end before.
         """
-        known = self._known_rows() if follower is None else self._changed_rows(follower)
+        known = self._rows() if follower is None else _changed_rows(follower)
         return self.coverage.cut(self.time), chain(([] for _ in self._finish()), in_pieces(known))
-
-    def _known_rows(self) -> Iterator[Row]:
-        yield from self._projections.rows()
-        if parents := self._captured_parents():
-            yield _EXPIRED_PARENTS, "", parents
-
-    def _changed_rows(self, follower: Follower) -> Iterator[Row]:
-        former = self._parents_captured
-        for table, rows in follower.take().items():
-            for id, value in rows.items():
-                yield table, id, value
-        if former != (parents := self._captured_parents()):
-            yield _EXPIRED_PARENTS, "", parents
-
-    def _captured_parents(self) -> list[str]:
-        self._parents_captured = list(self._merge.expired_parents)
-        return self._parents_captured
 
     def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is ingested.
@@ -116,37 +95,37 @@ class Feed(RecordProcessor):
         Yields after every piece. Raises `CorruptCheckpointError`, and then nothing has changed.
         """
         projections = self._new_projections()
-        expired_parents: list[str] = []
+        merge = self._new_merge(projections)
+        merge.expired_parents = expired = TrackedKeys(self._tracking.table(EXPIRED_PARENTS))
         with self._tracking.paused():
             for piece in pieces:
                 for table, id, value in piece:
-                    if table == _EXPIRED_PARENTS:
-                        expired_parents.append(id)
-                        continue
                     try:
-                        projections.load(table, id, value)
+                        if table == EXPIRED_PARENTS:
+                            expired.load(id, None if value is None else integer_in(value))
+                        else:
+                            projections.load(table, id, value)
                     except ValueError as error:
                         raise CorruptCheckpointError(str(error)) from error
                 yield
-        self._projections = projections
-        self._merge = self._new_merge(projections)
-        self._merge.expired_parents.update(dict.fromkeys(expired_parents))
-        self._parents_captured = expired_parents
+        self._projections, self._merge = projections, merge
         self.coverage.begin(cut)
         self.time = cut.time
+        if self._unwritten is not None:
+            self._leftovers.append(self._unwritten.restart(self._rows()))
 
-    def capture_changes(self, now: int, steady: int) -> Changes | None:
+    def capture_changes(self, now: int, steady: int) -> Captured | None:
         """Return what the state store is to commit next, as of where this stands; to be called between two steps.
 
         None while there is nothing that could be believed: before the first refresh, and while what it has lost is
         being forgotten. `now` and `steady` are as of `ingest`.
         """
-        history, unsure = self.history, self.coverage.dependencies.unsure
-        if history is None or history.is_stored or self._leftovers or self.gaps or not self.coverage.refreshes:
+        history, unwritten, unsure = self.history, self._unwritten, self.coverage.dependencies.unsure
+        if history is None or unwritten is None or self._leftovers or self.gaps or not self.coverage.refreshes:
             return None
         history.mark(steady, unsure)
-        head = Head(self.coverage.cut(self.time), history.current_barrier(unsure))
-        return Changes(
+        head = Head(self.coverage.cut(self.time), history.current_barrier(unsure), self.coverage.has_read_lost)
+        changes = Changes(
             head.value(),
             entries=history.take(),
             floors=dict(history.floors),
@@ -154,21 +133,43 @@ class Feed(RecordProcessor):
             keep_since=history.retention.keep_since(min(now, self.time)),
             max_bytes=history.retention.max_bytes,
             anew=history.anew,
+            entities_anew=unwritten.anew,
         )
+        return Captured(changes, unwritten.take(), history.generation)
 
-    def resume_history(self, stored: StoredState, start: Mapping[Partition, PartitionPosition]) -> bool:
-        """Go on with the history that was stored, while the log is read from `start` on; before anything is ingested.
+    def changes_committed(self, captured: Captured, floors: Mapping[Partition, int]) -> None:
+        """Take note that what was captured has been committed by a store that promises nothing before its `floors`."""
+        if self.history is not None and self._unwritten is not None:
+            self.history.committed(captured.changes.entries, captured.generation, floors)
+            self._unwritten.committed()
 
-        Return whether that is possible: not if something is missing between the two.
+    def give_back_changes(self, captured: Captured) -> None:
+        """Keep for the next commit what was captured and could not be committed."""
+        if self.history is not None and self._unwritten is not None:
+            self.history.give_back(captured.changes.entries, captured.generation)
+            self._unwritten.give_back(captured.rows)
+
+    def restart_changes(self) -> None:
+        """Have all that is known written by a store that has nothing of it, or promises nothing; before `process`."""
+        if self.history is not None and self._unwritten is not None:
+            self.history.restart()
+            self._leftovers.append(self._unwritten.restart(self._rows()))
+
+    def resume_stored(self, stored: StoredState, pieces: Iterable[list[Row]]) -> Iterator[None]:
+        """Begin where a state store stands, with all rows that it has; before anything is ingested.
+
+        The log is to be read on from there. Yields after every piece. Raises `CorruptCheckpointError`, and then nothing
+        has changed.
         """
-        history = self.history
-        places = {at: place.next for at, place in stored.head.cut.places.items()}
-        if history is None or any(place.next > places.get(at, 0) for at, place in start.items()):
-            return False
-        history.time = stored.head.cut.time
+        cut, history = stored.head.cut, self.history
+        yield from self.restore(cut, pieces)
+        self._leftovers.clear()
+        if history is None or self._unwritten is None:
+            return
+        self._unwritten.stored()
+        history.time = cut.time
+        places = {at: place.next for at, place in cut.places.items()}
         history.begin(stored.serial, stored.floors, stored.barriers, stored.head.barrier, places)
-        self._hold_back = HoldBack(places)
-        return True
 
     def ingest(self, event: LogEvent, now: int, steady: int | None = None) -> None:
         """Take in what the log says at the time `now` (ms since the epoch); what follows from it, `process` does.
@@ -178,13 +179,6 @@ class Feed(RecordProcessor):
         """
         steady = now if steady is None else steady
         self._watermark.set_time(now, steady)
-        if self._hold_back is None:
-            self._ingest(event, now, steady)
-            return
-        for passed in self._hold_back.passes(event):
-            self._ingest(passed, now, steady)
-
-    def _ingest(self, event: LogEvent, now: int, steady: int) -> None:
         match event:
             case Unavailable():
                 self._watermark.log_answers(False)
@@ -271,28 +265,11 @@ class Feed(RecordProcessor):
                 yield from self._read_snapshots()
         for parent in self._merge.awaited:
             self._request_parent(parent)
-        if self._hold_back is not None and self._release(self._hold_back, now, steady):
-            yield
-            yield from self.process(now, steady)
-            return
         if not self.live and self.coverage.refreshes and not self._must_see_more and self._merge.caught_up:
-            self.live = self._hold_back is None
+            self.live = True
         yield
         # Now it has been written, too.
         self._watermark.published(all=self._merge.caught_up, time=self.time)
-
-    def _release(self, hold_back: HoldBack, now: int, steady: int) -> bool:
-        """Go on after the place where the store stands, if all has been processed up to there; return whether it is."""
-        if not hold_back.is_over(self.cursor.next, self._merge.known()):
-            return False
-        self._hold_back = None
-        if self.history is not None:
-            if hold_back.is_broken:
-                self.history.restart()
-            self.history.go_on()
-        for event in hold_back.release():
-            self._ingest(event, now, steady)
-        return True
 
     def _finish(self) -> Iterator[None]:
         """Bring to its end what has been begun; yields often, and may be let go of in between."""
@@ -318,8 +295,7 @@ class Feed(RecordProcessor):
     @property
     def paused(self) -> Collection[Source]:
         """The sources of which nothing more should be ingested for now; any thread may ask."""
-        hold_back = self._hold_back
-        return self._merge.full if hold_back is None else {*self._merge.full, *hold_back.sources}
+        return self._merge.full
 
     def next_deadline_in(self, steady: int) -> float:
         """Return for how many seconds `process` need not be called if nothing is ingested; `steady` is as of that."""
@@ -330,3 +306,9 @@ class Feed(RecordProcessor):
 def _readable(extent: OffsetRange, withheld: int) -> tuple[int, int]:
     """Return up to where a partition can be read from which so much is withheld, and where it ends."""
     return extent.end - withheld, extent.end
+
+
+def _changed_rows(follower: Follower) -> Iterator[Row]:
+    for table, rows in follower.take().items():
+        for id, value in rows.items():
+            yield table, id, value

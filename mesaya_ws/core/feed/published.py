@@ -13,6 +13,7 @@ from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.intake import Item
 from mesaya_ws.core.feed.snapshot import WRITTEN_AT_ONCE, Snapshot, is_known, is_large, state, view_of
 from mesaya_ws.core.feed.tally import Tally
+from mesaya_ws.core.feed.unwritten import Unwritten
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
@@ -21,6 +22,7 @@ from mesaya_ws.core.interactions.hold_table import HoldTable
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Appended, Partition, Record, Source
 from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.history import History, Retention
 from mesaya_ws.core.recovery.inbox import Latest, StoredInbox, latest
@@ -29,9 +31,12 @@ from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable, first_ahead
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.state.tracking import Follower, Tracking
+from mesaya_ws.core.state.tracking import Follower, TrackedKeys, Tracking
 from mesaya_ws.core.views.chats import history_of
 from mesaya_ws.core.views.contents import SnapshotRules, State, View
+
+EXPIRED_PARENTS = "expired_parents"
+"""The table of the parents that were waited for in vain (see `Merge`), by `<entity>:<id>`."""
 
 INBOX = "notifications"
 """The kind of channels whose snapshots are the latest events."""
@@ -85,7 +90,10 @@ class Published:
         self._withheld = 0
         self._tracking = Tracking()
         self._projections = self._new_projections()
+        self._new_merge = new_merge
         self._merge = new_merge(self._projections)
+        self._merge.expired_parents = TrackedKeys(self._tracking.table(EXPIRED_PARENTS))
+        self._unwritten = None if retention is None else Unwritten(self._tracking.follow())
         # What is still to be forgotten, published or ended before anything is processed, in this order.
         self._leftovers: deque[Iterator[None]] = deque()
         # Snapshots as of now, which nothing may change before they are read; nobody has to read those that nobody has.
@@ -96,13 +104,26 @@ class Published:
         projections.position_at = self.cursor.position_at
         return projections
 
+    def _rows(self) -> Iterator[Row]:
+        """Yield all that is known; nothing may be processed meanwhile."""
+        yield from self._projections.rows()
+        for parent, place in self._merge.expired_parents.items():
+            yield EXPIRED_PARENTS, parent, place
+
     def follow_changes(self) -> Follower:
         """Return who can take the rows that change from now on; see `Projections.follow_changes`.
 
-        What is restored at the start is none of them. What is taken is as of the record that was processed last, unless
-        the feed `is_mid_record`.
+        To them belong those of the table `EXPIRED_PARENTS`. What is restored at the start is no change. What is taken
+        is as of the record that was processed last, unless the feed `is_mid_record`.
         """
         return self._projections.follow_changes()
+
+    @property
+    def uncommitted(self) -> int:
+        """How many entries of the history and rows wait to be committed to the state store."""
+        if self.history is None or self._unwritten is None:
+            return 0
+        return self.history.pending + self._unwritten.pending
 
     @property
     def is_mid_record(self) -> bool:

@@ -41,7 +41,7 @@ class Age(Enum):
     KEPT = auto()
     """It is too old for the window."""
     PAST = auto()
-    """It is too old for the history, too, or is there already."""
+    """It is too old for the history, too."""
 
 
 class RecordProcessor(Published):
@@ -139,7 +139,7 @@ class RecordProcessor(Published):
         if not self.window.is_past(timestamp, self._now):
             return Age.RECENT
         history = self.history
-        if history is None or history.is_past(timestamp, self._now) or history.has_stored(partition, offset):
+        if history is None or history.is_past(timestamp, self._now):
             return Age.PAST
         return Age.KEPT
 

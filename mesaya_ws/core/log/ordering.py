@@ -28,7 +28,7 @@ log has come is what its own records say, and how long ago something arrived is 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
-from typing import Generic
+from typing import Any, Generic
 
 from mesaya_ws.core.log.records import Partition, Record, Source
 from mesaya_ws.core.log.source_queue import Item, SourceQueue, size_of
@@ -79,7 +79,7 @@ class Merge(Generic[Item]):
         self._starved = 0
         self._disarranged = False
         # To find the first key of a dict takes as long as how many were deleted before it.
-        self.expired_parents: dict[str, None] = OrderedDict()
+        self.expired_parents: dict[str, Any] = OrderedDict()
 
     def push(self, source: Source, items: Sequence[Item], lag: int, now: int = 0) -> None:
         """Add the next items of a source, which came `now`; the source is known to hold `lag` more after them."""

@@ -41,7 +41,9 @@ def _order(row: Row) -> tuple[str, bool, int]:
     kind = table.partition("/")[0]
     try:
         # What was said in conversations comes after all of these.
-        return table, kind == "chat" and id.count(":") > 1, value[-1] if kind in _PLACED else 0
+        place = value[-1] if kind in _PLACED else value if kind == "expired_parents" else None
+        place = place if type(place) is int else 0
+        return table, kind == "chat" and id.count(":") > 1, place
     except (TypeError, IndexError, KeyError):
         return table, False, 0
 

@@ -71,8 +71,6 @@ class History:
         self.committed_serial = 0
         self.lost = 0
         """How many entries have been lost for the history since the start, because the store could not be written."""
-        # By partition, up to which offset all is in the store already, while the log is being read up to there again.
-        self._stored: Mapping[Partition, int] = {}
         self._cursor = cursor
         self._window = window
         self._max_bytes = max_pending_bytes
@@ -95,7 +93,7 @@ class History:
         current: Barrier,
         stored: Mapping[Partition, int],
     ) -> None:
-        """Go on with what the store has, which is all up to the place `stored`; the log may be read from before it.
+        """Go on with what the store has, which is all up to the place `stored`, from which on the log is read.
 
         The `barriers` are noted there already, and the `current` one is not. Of what comes after that place, it is not
         known how it depends on what came before. `time` is to be that of the last record there.
@@ -109,25 +107,9 @@ class History:
         self._add_barrier(Barrier(stored, stored))
         self._stretch = Barrier({}, stored)
         self._stretch_records = sum(stored.values())
-        self._stored = stored
-
-    @property
-    def is_stored(self) -> bool:
-        """Whether the log is being read up to where the store stands: nothing is to be committed meanwhile."""
-        return bool(self._stored)
-
-    def has_stored(self, partition: Partition, offset: int) -> bool:
-        """Return whether what a record became is in the store already."""
-        return offset < self._stored.get(partition, 0)
-
-    def go_on(self) -> None:
-        """Take note that the log has been read up to where the store stands."""
-        self._stored = {}
 
     def add(self, channel: str, partition: Partition, offset: int, frame: bytes) -> None:
         """Keep a publication on a channel that has a history."""
-        if self._stored and offset < self._stored.get(partition, 0):
-            return
         self._published += (channel, partition, offset, self.time, frame)
         self._pending_bytes = size = self._pending_bytes + len(frame) + ENTRY_BYTES
         if size > self._max_bytes or len(self._published) > self._max_pending * COLUMNS:
@@ -137,17 +119,17 @@ class History:
         self, channel: str, first: Partition, first_offset: int, second: Partition, second_offset: int
     ) -> None:
         """Keep that a record depended on an earlier one, where a channel is concerned."""
-        if kind_of(channel).has_history and second_offset >= self._stored.get(second, 0):
+        if kind_of(channel).has_history:
             self._add_mark(StoredPair(channel, 0, first, first_offset, second, second_offset, self.time))
 
     def add_unpublished(self, channel: str, partition: Partition, next_offset: int) -> None:
         """Keep that something before an offset was not published on a channel here, but may have been by others."""
-        if kind_of(channel).has_history and next_offset > self._stored.get(partition, 0):
+        if kind_of(channel).has_history:
             self._add_note(channel, unpublished_note(partition, next_offset))
 
     def add_move(self, channel: str, partition: Partition, cut: Offsets) -> None:
         """Keep where a record of `partition` changed what belongs to a channel."""
-        if kind_of(channel).has_history and cut.get(partition, 0) > self._stored.get(partition, 0):
+        if kind_of(channel).has_history:
             self._add_note(channel, moved_note(partition, cut))
 
     def _add_note(self, channel: str, value: bytes) -> None:
@@ -166,8 +148,6 @@ class History:
 
     def raise_floor(self, partition: Partition, offset: int) -> None:
         """Promise nothing of `partition` before `offset`: not all of it could be published, unless it is stored."""
-        if offset <= self._stored.get(partition, 0):
-            return
         self.floors[partition] = max(offset, self.floors.get(partition, 0))
 
     def is_past(self, timestamp: int, now: int) -> bool:
@@ -178,7 +158,7 @@ class History:
         """Begin anew from where the log stands now, which has lost something that was written."""
         self.generation += 1
         self.anew = True
-        self.floors, self._stored = {}, {}
+        self.floors = {}
         self._barriers.clear()
         self._stretch = Barrier({}, dict(self._cursor.next))
         self._stretch_records = sum(self._cursor.next.values())

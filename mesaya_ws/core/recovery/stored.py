@@ -12,6 +12,7 @@ from attrs import frozen
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.log.records import Partition, PartitionPosition
+from mesaya_ws.core.platform.rows import Row, in_order
 from mesaya_ws.core.recovery.barriers import Barrier, barrier_in
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
 from mesaya_ws.core.recovery.notes import barrier_of, is_kept
@@ -23,10 +24,14 @@ from mesaya_ws.core.state.interface import CorruptStateError, StateView, pair_is
 
 @frozen
 class Head:
-    """What belongs to the place in the log where a store stands: the cut, and the barrier that was not over there."""
+    """What belongs to the place in the log where a store stands: the cut, and the barrier that was not over there.
+
+    Where it `has_read_lost` records, more may be known there than the log says.
+    """
 
     cut: Cut
     barrier: Barrier
+    has_read_lost: bool = False
 
     def value(self) -> bytes:
         """Return what `head_in` reads."""
@@ -37,6 +42,7 @@ class Head:
                 "time": self.cut.time,
                 "unread": sorted(self.cut.unread),
                 "barrier": self.barrier.rows(),
+                "lost": self.has_read_lost,
             }
         )
 
@@ -49,7 +55,8 @@ def head_in(value: bytes) -> Head:
             Partition(topic, number): PartitionPosition(id, next_, epoch)
             for topic, number, id, next_, epoch in head["places"]
         }
-        return Head(Cut(places, int(head["time"]), frozenset(head["unread"])), barrier_in(head["barrier"]))
+        cut = Cut(places, int(head["time"]), frozenset(head["unread"]))
+        return Head(cut, barrier_in(head["barrier"]), bool(head["lost"]))
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise CorruptStateError("The state does not say which place in the log it is of.") from error
 
@@ -61,19 +68,34 @@ def barriers_in(view: StateView) -> list[Barrier]:
 
 @frozen
 class StoredState:
-    """What a store begins with: its head, its last serial, from where on its history is whole, and its barriers."""
+    """What a store begins with: its head, its last serial, from where on its history is whole, and its barriers.
+
+    `rows` are all that is known at its place, in the order in which they can be loaded.
+    """
 
     head: Head
     serial: int
     floors: Offsets
     barriers: list[Barrier]
+    rows: list[Row]
 
 
 def read_state(view: StateView) -> StoredState | None:
     """Return what a store begins with; None if nothing was ever committed. Raises `StateError`."""
     if view.head is None:
         return None
-    return StoredState(head_in(view.head), view.last_serial, view.floors, barriers_in(view))
+    return StoredState(head_in(view.head), view.last_serial, view.floors, barriers_in(view), _rows_in(view))
+
+
+def _rows_in(view: StateView) -> list[Row]:
+    try:
+        return [
+            row
+            for table in view.tables()
+            for row in in_order((table, id, orjson.loads(value)) for id, value in view.rows(table))
+        ]
+    except orjson.JSONDecodeError as error:
+        raise CorruptStateError("The state holds a row that cannot be read.") from error
 
 
 @frozen

@@ -38,21 +38,23 @@ class StoredPage(NamedTuple):
 class Changes:
     """What one transaction commits; all of it is as of one place in the log.
 
-    `head` is of that place. `entities` are new values by table and id; None deletes one. `members` says by index,
-    parent and member whether it belongs there. `entries` are appended, with serials that increase, after all that are
+    `head` is of that place. `entities` are new values by table and by id; None deletes one. `members` says by index,
+    parent and member whether it belongs there. With `entities_anew`, all of both that were there before are forgotten
+    first. `entries` are appended, with serials that increase, after all that are
     there. The first entries, as long as they are older than `keep_since` (ms since the epoch), or all take more than
     `max_bytes`, are forgotten, `FORGOTTEN_AT_ONCE` at most. Nothing is promised of partitions before their `floors`.
-    With `anew`, everything that was there before is forgotten first.
+    With `anew`, all entries that were there before are forgotten first, and the floors.
     """
 
     head: bytes
-    entities: Mapping[tuple[str, str], bytes | None] = field(factory=dict)
+    entities: Mapping[str, Mapping[str, bytes | None]] = field(factory=dict)
     members: Mapping[tuple[str, str, bytes], bool] = field(factory=dict)
     entries: Entries = field(factory=Entries)
     floors: Mapping[Partition, int] = field(factory=dict)
     keep_since: int = 0
     max_bytes: int | None = None
     anew: bool = False
+    entities_anew: bool = False
 
 
 class Size(NamedTuple):
@@ -90,8 +92,12 @@ class StateView(Protocol):
         """Return the value of an entity; None when there is none."""
         ...
 
+    def tables(self) -> Iterator[str]:
+        """Yield the names of all tables that have entities, sorted."""
+        ...
+
     def rows(self, table: str) -> Iterator[tuple[str, bytes]]:
-        """Yield all ids of a table and their values, in the order of the ids' bytes."""
+        """Yield all ids of a table and their values, in the order of the ids' bytes; those of hundreds come last."""
         ...
 
     def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:

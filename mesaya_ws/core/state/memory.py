@@ -21,20 +21,22 @@ class MemoryState:
         self.head: bytes | None = None
         self.floors: dict[Partition, int] = {}
         self.last_serial = 0
-        self._entities: dict[tuple[str, str], bytes] = {}
+        self._entities: dict[str, dict[str, bytes]] = {}
         self._members: dict[tuple[str, str], list[bytes]] = {}
         self._entries: list[Entry] = []
 
     def commit(self, changes: Changes) -> None:
         """Take in all of `changes`."""
         if changes.anew:
-            self.floors, self._entities, self._members, self._entries, self.last_serial = {}, {}, {}, [], 0
+            self.floors, self._entries, self.last_serial = {}, [], 0
+        if changes.entities_anew:
+            self._entities, self._members = {}, {}
         self.head = changes.head
-        for place, value in changes.entities.items():
-            if value is None:
-                self._entities.pop(place, None)
-            else:
-                self._entities[place] = value
+        for table, values in changes.entities.items():
+            known = self._entities.setdefault(table, {})
+            known.update({id: value for id, value in values.items() if value is not None})
+            for id in [id for id, value in values.items() if value is None]:
+                known.pop(id, None)
         for (index, parent, member), belongs in changes.members.items():
             self._put_member(self._members.setdefault((index, parent), []), member, belongs=belongs)
         for entry in changes.entries:
@@ -79,13 +81,15 @@ class MemoryState:
 
     def get(self, table: str, id: str) -> bytes | None:
         """Return the value of an entity."""
-        return self._entities.get((table, id))
+        return self._entities.get(table, {}).get(id)
+
+    def tables(self) -> Iterator[str]:
+        """Yield the names of all tables that have entities."""
+        yield from sorted(table for table, values in self._entities.items() if values)
 
     def rows(self, table: str) -> Iterator[tuple[str, bytes]]:
         """Yield the ids and values of a table."""
-        for (name, id), value in sorted(self._entities.items(), key=lambda item: item[0][1].encode()):
-            if name == table:
-                yield id, value
+        yield from sorted(self._entities.get(table, {}).items(), key=lambda item: item[0].encode())
 
     def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:
         """Yield the members of a parent from `start` on."""
@@ -138,9 +142,9 @@ class MemoryState:
         """Return how much there is."""
         return Size(
             sum(map(_size, self._entries)),
-            sum(map(len, self._entities.values())),
+            sum(len(value) for values in self._entities.values() for value in values.values()),
             len(self._entries),
-            len(self._entities),
+            sum(map(len, self._entities.values())),
             self._entries[0].timestamp if self._entries else None,
         )
 

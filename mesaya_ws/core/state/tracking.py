@@ -7,6 +7,7 @@ A row is noted when it changes, as it is then: so what was taken is as of one pl
 nobody follows, a change costs a comparison.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -39,6 +40,33 @@ class Tracked:
             self.note(id, None)
             if number % NOTED_AT_ONCE == 0:
                 yield
+
+
+class TrackedKeys(OrderedDict[str, Any]):
+    """Keys in their order, as rows of a table: the value of each is its place, a number, whatever it is set to."""
+
+    def __init__(self, tracked: Tracked) -> None:
+        super().__init__()
+        self._tracked = tracked
+        self._next_place = 0
+
+    def __setitem__(self, key: str, _: Any) -> None:
+        """Put a key in the last place, unless it is there."""
+        if key in self:
+            return
+        super().__setitem__(key, self._next_place)
+        self._tracked.note(key, self._next_place)
+        self._next_place += 1
+
+    def __delitem__(self, key: str) -> None:
+        """Remove a key."""
+        super().__delitem__(key)
+        self._tracked.note(key, None)
+
+    def load(self, key: str, place: int | None) -> None:
+        """Take in a key with its place, in the order of these; without one, it is the last."""
+        self._next_place = self._next_place if place is None else place
+        self[key] = None
 
 
 class Follower:

@@ -53,7 +53,7 @@ class StateContract:
 
     def test_what_is_committed_together_is_there_together(self, store):
         first = publication(1, 7)
-        store.commit(Changes(b"head", {("alive/table", "t"): b"{}"}, entries=Entries.of([first]), floors={A: 5}))
+        store.commit(Changes(b"head", {"alive/table": {"t": b"{}"}}, entries=Entries.of([first]), floors={A: 5}))
         with store.view() as view:
             assert view.head == b"head"
             assert view.get("alive/table", "t") == b"{}"
@@ -62,18 +62,34 @@ class StateContract:
             assert view.last_serial == 1
 
     def test_entities_are_replaced_and_deleted(self, store):
-        store.commit(Changes(b"", {("t", "1"): b"one", ("t", "2"): b"two", ("u", "3"): b"three"}))
-        store.commit(Changes(b"", {("t", "1"): b"ONE", ("t", "2"): None, ("t", "missing"): None}))
+        store.commit(Changes(b"", {"t": {"1": b"one", "2": b"two"}, "u": {"3": b"three"}}))
+        store.commit(Changes(b"", {"t": {"1": b"ONE", "2": None, "missing": None}}))
         with store.view() as view:
             assert list(view.rows("t")) == [("1", b"ONE")]
             assert list(view.rows("u")) == [("3", b"three")]
             assert view.get("t", "2") is None
             assert view.size().entities == 2
+            assert list(view.tables()) == ["t", "u"]
+        store.commit(Changes(b"", {"t": {"1": None}}))
+        with store.view() as view:
+            assert list(view.tables()) == ["u"]
 
     def test_rows_of_a_table_are_not_those_of_one_whose_name_goes_on(self, store):
-        store.commit(Changes(b"", {("t", "1"): b"one", ("table", "1"): b"other"}))
+        store.commit(Changes(b"", {"t": {"1": b"one"}, "table": {"1": b"other"}}))
         with store.view() as view:
             assert list(view.rows("t")) == [("1", b"one")]
+            assert list(view.tables()) == ["t", "table"]
+
+    def test_any_text_is_an_id(self, store):
+        ids = ["", "é", "a\0b", "\0", "x" * 600, "x" * 601, "y" * 10_000]
+        store.commit(Changes(b"", {"t": {id: id.encode() for id in ids}}))
+        with store.view() as view:
+            assert all(view.get("t", id) == id.encode() for id in ids)
+            assert dict(view.rows("t")) == {id: id.encode() for id in ids}
+            assert view.get("t", "x" * 602) is None
+        store.commit(Changes(b"", {"t": dict.fromkeys(ids)}))
+        with store.view() as view:
+            assert not list(view.rows("t"))
 
     def test_members_are_sorted_and_leave(self, store):
         here = {("of", "p", member): True for member in (b"c", b"a", b"b")}
@@ -172,17 +188,29 @@ class StateContract:
         with pytest.raises(ValueError, match="serials"):
             store.commit(Changes(b"after", entries=Entries.of([publication(2, 2)])))
 
-    def test_anew_forgets_all(self, store):
+    def test_entries_begin_anew_without_the_entities(self, store):
         store.commit(
-            Changes(b"", {("t", "1"): b"one"}, {("of", "p", b"a"): True}, Entries.of([publication(4, 1)]), {A: 9})
+            Changes(b"", {"t": {"1": b"one"}}, {("of", "p", b"a"): True}, Entries.of([publication(4, 1)]), {A: 9})
         )
-        store.commit(Changes(b"new", {("t", "2"): b"two"}, floors={B: 3}, anew=True))
+        store.commit(Changes(b"new", {"t": {"2": b"two"}}, floors={B: 3}, anew=True))
         with store.view() as view:
-            assert list(view.rows("t")) == [("2", b"two")]
-            assert list(view.members("of", "p")) == found(view) == []
+            assert list(view.rows("t")) == [("1", b"one"), ("2", b"two")]
+            assert list(view.members("of", "p")) == [b"a"]
+            assert found(view) == []
             assert view.floors == {B: 3}
             assert view.last_serial == 0
         store.commit(Changes(b"new", entries=Entries.of([publication(1, 1)])))
+
+    def test_entities_begin_anew_without_the_entries(self, store):
+        store.commit(
+            Changes(b"", {"t": {"1": b"one"}}, {("of", "p", b"a"): True}, Entries.of([publication(4, 1)]), {A: 9})
+        )
+        store.commit(Changes(b"new", {"t": {"2": b"two"}}, {("of", "p", b"b"): True}, entities_anew=True))
+        with store.view() as view:
+            assert list(view.rows("t")) == [("2", b"two")]
+            assert list(view.members("of", "p")) == [b"b"]
+            assert serials(found(view)) == [4]
+            assert view.floors == {A: 9}
 
     @settings(suppress_health_check=UNCONCERNED, deadline=None, max_examples=50)
     @given(

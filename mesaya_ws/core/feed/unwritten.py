@@ -1,0 +1,72 @@
+"""Which rows of what is known the state store does not have yet: those that have changed, or all of them."""
+
+from collections.abc import Iterator
+
+from attrs import evolve, frozen
+
+from mesaya_ws.core.feed.checkpoint import in_pieces
+from mesaya_ws.core.platform.rows import Row, encoded
+from mesaya_ws.core.state.interface import Changes
+from mesaya_ws.core.state.tracking import Changed, Follower
+
+
+@frozen
+class Captured:
+    """What is to be committed: `changes`, and the `rows` that are to be encoded as the entities of them.
+
+    Entries are of a `generation` of the history.
+    """
+
+    changes: Changes
+    rows: Changed
+    generation: int
+
+    def encoded(self) -> Changes:
+        """Return all of it, which may take long; any thread may do that."""
+        entities = {
+            table: {id: None if value is None else encoded(value) for id, value in rows.items()}
+            for table, rows in self.rows.items()
+        }
+        return evolve(self.changes, entities=entities)
+
+
+class Unwritten:
+    """What the store lacks; a `follower` says what changes. With `anew`, it is to forget first what rows it has."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self.anew = True
+
+    @property
+    def pending(self) -> int:
+        """How many rows the next commit would write."""
+        return self._follower.pending
+
+    def stored(self) -> None:
+        """Take note that the store has all rows as they are now."""
+        self._follower.take()
+        self.anew = False
+
+    def restart(self, rows: Iterator[Row]) -> Iterator[None]:
+        """Have all `rows` written that are known, by a store that has none of them; yields often.
+
+        Nothing may be committed, and nothing may change, before the last step.
+        """
+        self.anew = True
+        self._follower.take()
+        for piece in in_pieces(rows):
+            for table, id, value in piece:
+                self._follower.add(table, {id: value})
+            yield
+
+    def take(self) -> Changed:
+        """Return what is to be committed now; if it cannot be, it is to be given back."""
+        return self._follower.take()
+
+    def committed(self) -> None:
+        """Take note that what was taken has been committed."""
+        self.anew = False
+
+    def give_back(self, taken: Changed) -> None:
+        """Keep for the next commit what could not be committed."""
+        self._follower.give_back(taken)
