@@ -31,7 +31,9 @@ class Credentials:
     roles: tuple[str, ...] = ()
     timings: Timings = DEFAULTS
     _fetched_at: float = -inf
-    _refused: bool = False
+    _connections: int = 0
+    _refused_on: int | None = None
+    """The number of the connection on which a token was refused, if none has been taken since."""
 
     @property
     def can_renew(self) -> bool:
@@ -43,6 +45,10 @@ class Credentials:
 
         Raises `NotConnectedError` where it cannot be had now, and whatever else the function raises.
         """
+        self._connections += 1
+        return await self._fetch()
+
+    async def _fetch(self) -> str | None:
         if self.token is None or isinstance(self.token, str):
             await trio.lowlevel.checkpoint()
             return self.token
@@ -57,18 +63,24 @@ class Credentials:
     async def renewed(self) -> str | None:
         """Return another token than the present one, not too soon after it; see `token_now`."""
         await trio.sleep_until(self._fetched_at + self.timings.token_interval)
-        return await self.token_now()
+        return await self._fetch()
 
     def is_final(self, refusal: RefusedError) -> bool:
-        """Return whether a refusal makes another attempt pointless; note that there was one."""
-        if refusal.code not in _REFUSALS or not self.can_renew or self._refused:
+        """Return whether a refusal makes another attempt pointless; note that there was one.
+
+        That a connection is closed for want of a token is none of its own where one was bad: it was for want of that.
+        """
+        if refusal.code not in _REFUSALS or not self.can_renew:
             return True
-        self._refused = True
-        return False
+        if refusal.code == UNAUTHENTICATED.name and self._refused_on == self._connections:
+            return False
+        is_second = self._refused_on is not None
+        self._refused_on = self._connections
+        return is_second
 
     def accepted(self) -> None:
         """Note that the gateway has taken a token."""
-        self._refused = False
+        self._refused_on = None
 
 
 def require_token(token: str) -> None:

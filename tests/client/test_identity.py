@@ -162,6 +162,22 @@ async def test_close_for_want_of_an_identity_is_followed_by_another_token():
     assert gateway.tokens == [f"Bearer token-{number}" for number in (1, 2, 3)]
 
 
+async def test_token_that_is_bad_and_for_want_of_which_the_connection_is_closed_is_one_refusal():
+    async def first(websocket, heard):
+        await say(websocket, type="welcome", connection="c", user="u1")
+        await say(websocket, type="token_expiring", expiresIn=0)
+        await hear(websocket, heard)
+        await say(websocket, type="error", code="bad_token", message="The token has expired.")
+        await websocket.aclose(4401, "unauthenticated")
+
+    gateway = Authorizing(first, lasting)
+    async with gateway.serving() as url, connect(url, token=Issuer()):
+        await until(lambda: len(gateway.tokens) == 2)
+    # That of the next connection is neither the first one nor that which was bad.
+    assert set(gateway.tokens).isdisjoint({"Bearer token-2"})
+    assert len(set(gateway.tokens)) == 2
+
+
 async def test_close_for_want_of_an_identity_is_raised_where_there_is_no_other_token():
     async def script(websocket, heard):
         await websocket.aclose(4401, "unauthenticated")

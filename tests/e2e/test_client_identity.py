@@ -23,12 +23,12 @@ async def fresh() -> str:
     return token("u", seconds=LIFE)
 
 
-def late() -> Callable[[], Awaitable[str]]:
-    """Return a function that gets the same token until it has ended."""
+def late(seconds: float) -> Callable[[], Awaitable[str]]:
+    """Return a function that gets the same token until it has ended, and so many seconds longer."""
     now, ends = token("u", seconds=LIFE), time.monotonic() + LIFE
 
     async def fetch() -> str:
-        return token("u") if time.monotonic() > ends + 0.5 else now
+        return token("u") if time.monotonic() > ends + seconds else now
 
     return fetch
 
@@ -70,7 +70,7 @@ async def test_client_whose_tokens_end_misses_nothing(log, request, tmp_path, st
     produce(tmp_path, [restaurant("created", "u")], **kafka)
     free, required = start_gateway(**SETTINGS, **kafka), start_gateway(AUTH_REQUIRED="on", **SETTINGS, **kafka)
     renewing, strict = Watcher(free.url, fresh), Watcher(required.url, fresh)
-    tardy, tardy_where_required = Watcher(free.url, late()), Watcher(required.url, late())
+    tardy, tardy_where_required = Watcher(free.url, late(0.5)), Watcher(required.url, late(0.0))
     fixed = Watcher(free.url, token("u", seconds=LIFE))
     watchers = [renewing, strict, tardy, tardy_where_required, fixed]
     with trio.fail_after(60):
@@ -85,11 +85,11 @@ async def test_client_whose_tokens_end_misses_nothing(log, request, tmp_path, st
                 await trio.sleep(PERIOD)
     everything = [f"v{number}" for number in range(RECORDS)]
     for watcher in (renewing, strict):
-        assert watcher.seen == everything
+        assert (watcher.seen, watcher.refused) == (everything, None)
         # On the connection that it had at first, with the subscription that it had.
         assert (len(watcher.of(Subscribed)), watcher.of(Disconnected)) == (1, [])
     for watcher in (tardy, tardy_where_required):
-        assert watcher.seen == everything
+        assert (watcher.seen, watcher.refused) == (everything, None)
         assert watcher.of(Subscribed)[1:] == [Subscribed(RESERVATIONS, True)]
     assert tardy.of(Disconnected) == []
     # Of a text there is no other one: what came before its end has been seen, and then the session was over.
