@@ -94,6 +94,21 @@ class KafkaLog:
                 own[at] += 1
             places |= own
 
+    async def read_topic(self, topic: str) -> list[Held]:
+        def read() -> list[Held]:
+            held: list[Held] = []
+            with closing(KafkaConsumer(bootstrap_servers=self.address)) as consumer:
+                places = [TopicPartition(topic, at) for at in consumer.partitions_for_topic(topic) or ()]
+                ends = consumer.end_offsets(places)
+                consumer.assign(places)
+                consumer.seek_to_beginning()
+                while any(consumer.position(at) < ends[at] for at in places):
+                    for at, records in consumer.poll(1000).items():
+                        held += [Held(*at, one.offset, one.timestamp, one.value, 0, tuple(at)) for one in records]
+            return held
+
+        return await trio.to_thread.run_sync(read)
+
     def _keep(self, at: TopicPartition, records: Sequence[Any]) -> None:
         for one in records:
             held = Held(*at, one.offset, one.timestamp, one.value, self._life(at), tuple(at))

@@ -40,6 +40,10 @@ class Log(Protocol):
         """Return all that the log holds, and what it held whenever this was asked before, in the log's order."""
         ...
 
+    async def read_topic(self, topic: str) -> list[Held]:
+        """Return all that the log holds of one topic, which need not be one of the platform's, by partition."""
+        ...
+
     async def write_unreadable(self) -> None:
         """Write what readers of this log cannot even decode, if there is such a thing."""
         ...

@@ -42,6 +42,9 @@ class SqliteLog:
                 self._held[self.life, seq] = Held(topic, 0, offset, timestamp, value, self.life, None)
         return [held for _, held in sorted(self._held.items())]
 
+    async def read_topic(self, topic: str) -> list[Held]:
+        return [held for held in await self.read_back() if held.topic == topic]
+
     async def write_unreadable(self) -> None:
         """All bytes can be read."""
 

@@ -236,8 +236,12 @@ class World:
         if owned > snapshots:
             verdict += Verdict(wrong=(f"{owned} times, events were given up as lost",))
         silence = max(one.longest_silence(self.began, self.ended) for one in subscribers)
-        self._results.add(Row(fault, self.log.name, done, len(subscribers), verdict, owned, silence))
-        assert not verdict.wrong, "\n".join(verdict.wrong)
+        self.enter(Row(fault, self.log.name, done, len(subscribers), verdict, owned, silence))
+
+    def enter(self, row: Row) -> None:
+        """Enter a line into the results, and fail if a promise was broken."""
+        self._results.add(row)
+        assert not row.verdict.wrong, "\n".join(row.verdict.wrong)
 
 
 def address(gateway: Gateway) -> Address:
