@@ -116,7 +116,7 @@ CASES = {
         ),
         Case(
             "ready",
-            "from the start of a gateway until it is ready, on logs of that many records; and again, from a checkpoint",
+            "from the start of a gateway until it is ready, on logs of that many records; from a checkpoint; from disk",
             ("mesaya-ws sqlite", "mesaya-ws kafka"),
             {},
             records=(10_000, 100_000, 1_000_000),

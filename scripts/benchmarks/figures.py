@@ -38,6 +38,8 @@ FIGURES = {
         Figure("CPU s", "{:.1f}"),
         Figure("from checkpoint s", "{:.1f}"),
         Figure("CPU of that s", "{:.1f}"),
+        Figure("from disk s", "{:.1f}"),
+        Figure("CPU of it s", "{:.1f}"),
         Figure("storm s", "{:.1f}"),
         Figure("p99 in it ms", "{:.1f}"),
         Figure("lost", "{:,.0f}"),

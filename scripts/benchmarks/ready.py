@@ -1,4 +1,4 @@
-"""How long a gateway takes to be ready, on a log that holds much already: at first, and again from a checkpoint."""
+"""How long a gateway takes to be ready on a log that holds much already: at first, from a checkpoint, from its disk."""
 
 import time
 import urllib.request
@@ -24,7 +24,8 @@ CHECKPOINT_TIMEOUT = 60.0
 def ready(brokers: str, sizes: tuple[int, ...]) -> Iterator[tuple[int, Figures]]:
     """Let a log grow to so many records, and yield at each size what a start on it takes.
 
-    The second start is from the checkpoint that the first gateway has left.
+    The second start is from the checkpoint that the first gateway has left, with an empty state directory; the third is
+    from the state directory of the first one, without a checkpoint.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="mesaya-ws-ready-"))
@@ -34,9 +35,11 @@ def ready(brokers: str, sizes: tuple[int, ...]) -> Iterator[tuple[int, Figures]]
         for size in sizes:
             trio.run(_fill, log, run, held, size)
             held = size
-            settings = {**log, "CHECKPOINT_TOPIC": f"{run}-{size}.state", "WINDOW_SECONDS": "2"}
-            seconds, cpu = _start(settings, leave_checkpoint=True)
-            again, again_cpu = _start(settings)
+            settings = {**log, "WINDOW_SECONDS": "2", "STATE_DIR": f"{folder}/{size}"}
+            checkpoint = {"CHECKPOINT_TOPIC": f"{run}-{size}.state"}
+            seconds, cpu = _start(settings | checkpoint, leave_all=True)
+            again, again_cpu = _start(settings | checkpoint | {"STATE_DIR": f"{folder}/{size}-empty"})
+            stored, stored_cpu = _start(settings)
             yield (
                 size,
                 {
@@ -44,10 +47,16 @@ def ready(brokers: str, sizes: tuple[int, ...]) -> Iterator[tuple[int, Figures]]
                     "CPU s": cpu,
                     "from checkpoint s": again,
                     "CPU of that s": again_cpu,
+                    "from disk s": stored,
+                    "CPU of it s": stored_cpu,
                     "records/s": size / seconds,
                     "CPU µs/record": cpu / size * 1e6,
                 },
             )
+
+
+COMMIT_SECONDS = 5.0
+"""What the state directory takes to be as of the log's end, when the checkpoint has been written."""
 
 
 async def _fill(settings: dict[str, str], run: str, held: int, size: int) -> None:
@@ -63,13 +72,14 @@ async def _fill(settings: dict[str, str], run: str, held: int, size: int) -> Non
             held += count
 
 
-def _start(settings: dict[str, str], *, leave_checkpoint: bool = False) -> tuple[float, float]:
+def _start(settings: dict[str, str], *, leave_all: bool = False) -> tuple[float, float]:
     """Return how long a gateway takes to be ready, and the processor time that it needs for it."""
     began = time.monotonic()
     with serving(**settings) as (observed, chosen):
         took = time.monotonic() - began, observed.cpu()
-        if leave_checkpoint:
+        if leave_all:
             _wait_for_checkpoint(chosen["PORT"])
+            time.sleep(COMMIT_SECONDS)
         return took
 
 

@@ -38,6 +38,20 @@ PROFILES = {
             },
         ),
         Profile(
+            "absence",
+            "all are cut, and resume when what they missed has left a window of 2 s (WINDOW_SECONDS=2)",
+            {
+                "workload": USERS,
+                "connections": 10_000,
+                "channels": 1000,
+                "rate": 500.0,
+                "storm": True,
+                "away": 10.0,
+                "bystanders": 100,
+                "duration": 45.0,
+            },
+        ),
+        Profile(
             "cut",
             "each is cut every 15 s, and resumes",
             {
