@@ -36,7 +36,7 @@ from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.state.tracking import Follower
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.gateway.log_fit import fits_log
-from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic, is_full
+from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic, is_full, packed
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
@@ -251,7 +251,11 @@ class Checkpoints:
         """Wait for the next `capture`; return it, and when it was captured."""
         self._requested, answer = trio.open_memory_channel[tuple[Cut, list[list[Row]]]](1)
         cut, pieces = await answer.receive()
-        return Checkpoint(now_ms(), cut, pieces), trio.current_time()
+        since, taken, rows = trio.current_time(), now_ms(), sum(map(len, pieces))
+        if self._after is None:
+            # It is much, and will wait for long.
+            return Checkpoint(taken, cut, rows, parts=await packed(pieces)), since
+        return Checkpoint(taken, cut, rows, pieces=pieces), since
 
     def _rest(self) -> float:
         """Return for how many seconds to leave the turn to the last writer: until it has missed one."""

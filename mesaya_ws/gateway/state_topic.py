@@ -37,16 +37,27 @@ DELETED_AT_ONCE = 200
 
 @frozen
 class Checkpoint:
-    """What was known at the `cut`, or what had changed there, captured at the time `taken` (ms since the epoch)."""
+    """What was captured at the `cut`, at the time `taken` (ms since the epoch).
+
+    All that was known is `rows` rows, packed into `parts`; what had changed is in `pieces`: it is little, and can be put
+    together with what others have written.
+    """
 
     taken: int
     cut: Cut
-    pieces: Sequence[list[Row]]
+    rows: int
+    parts: Sequence[bytes] = ()
+    pieces: Sequence[list[Row]] = ()
 
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return sum(map(len, self.pieces))
+
+async def packed(pieces: Iterable[list[Row]]) -> list[bytes]:
+    """Return the parts that hold rows; others run in between."""
+    parts = []
+    for part in pack(pieces):
+        if part:
+            parts.append(part)
+        await trio.lowlevel.checkpoint()
+    return parts
 
 
 class StateTopic:
@@ -81,19 +92,17 @@ class StateTopic:
 
         Small batches that it is after are put together with it.
         """
-        chain = [] if after is None else self.changelog.chain(after)
-        pieces = checkpoint.pieces
-        if merged := _to_merge(chain[1:], checkpoint.rows):
-            pieces = await self._merged(merged, pieces)
-            chain = chain[: -len(merged)]
-        id, rows, parts = f"{self._name}.{next(self._numbers)}", sum(map(len, pieces)), 0
-        for part in pack(pieces):
-            if part:
-                await self._log.append([part_record(self._topic, id, parts, part)])
-                parts += 1
-            else:
-                await trio.lowlevel.checkpoint()
-        mark = make_mark(id, parts, rows, checkpoint.taken, checkpoint.cut, [each.id for each in chain])
+        chain, rows, parts = [], checkpoint.rows, checkpoint.parts
+        if after is not None:
+            chain, pieces = self.changelog.chain(after), checkpoint.pieces
+            if merged := _to_merge(chain[1:], rows):
+                chain, pieces = chain[: -len(merged)], await self._merged(merged, pieces)
+                rows = sum(map(len, pieces))
+            parts = await packed(pieces)
+        id = f"{self._name}.{next(self._numbers)}"
+        for number, part in enumerate(parts):
+            await self._log.append([part_record(self._topic, id, number, part)])
+        mark = make_mark(id, len(parts), rows, checkpoint.taken, checkpoint.cut, [each.id for each in chain])
         await self._log.append([mark_record(self._topic, mark)])
         return mark
 

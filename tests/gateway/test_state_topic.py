@@ -5,7 +5,7 @@ import random
 import pytest
 
 from mesaya_ws.core.feed.changelog import Mark, make_mark, part_record, rows_of
-from mesaya_ws.core.feed.checkpoint import PART_BYTES, CorruptCheckpointError
+from mesaya_ws.core.feed.checkpoint import PART_BYTES, CorruptCheckpointError, pack
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.rows import Row
@@ -22,11 +22,20 @@ def log() -> FakeLog:
     return FakeLog((STATE,))
 
 
+def numbered(salt: int, count: int) -> list[Row]:
+    """Return rows that take a part each."""
+    chance = random.Random(salt)
+    return [("t", str(number), chance.randbytes(PART_BYTES).hex()) for number in range(count)]
+
+
+def whole(rows: list[Row], taken: int = 0) -> Checkpoint:
+    parts = [part for part in pack([[row] for row in rows]) if part]
+    return Checkpoint(taken, Cut({}, taken, frozenset()), len(rows), parts=parts)
+
+
 def checkpoint(taken: int, parts: int = 1) -> Checkpoint:
     """Return a checkpoint that has at least so many parts."""
-    chance = random.Random(taken)
-    rows = [("t", str(number), chance.randbytes(PART_BYTES).hex()) for number in range(parts)]
-    return Checkpoint(taken, Cut({}, taken, frozenset()), [[row] for row in rows])
+    return whole(numbered(taken, parts), taken)
 
 
 def rows_in(topic: StateTopic, mark: Mark) -> list[Row]:
@@ -40,21 +49,20 @@ async def test_what_one_instance_writes_another_reads(log: FakeLog):
     await reader.read_on()
     assert mark.parts > PAGE
     assert reader.changelog.newest() == mark
-    assert rows_in(reader, mark) == [row for piece in checkpoint(1, parts=PAGE + 1).pieces for row in piece]
+    assert rows_in(reader, mark) == numbered(1, PAGE + 1)
     assert writer.wrote(mark)
     assert not reader.wrote(mark)
 
 
 def changes(number: int, rows: int = 1) -> Checkpoint:
     """Return a checkpoint of so many rows that have changed."""
-    pieces = [[("t", f"{number}/{row}", number) for row in range(rows)] + [("t", "gone", None)]]
-    return Checkpoint(number, Cut({}, number, frozenset()), pieces)
+    piece: list[Row] = [("t", f"{number}/{row}", number) for row in range(rows)] + [("t", "gone", None)]
+    return Checkpoint(number, Cut({}, number, frozenset()), len(piece), pieces=[piece])
 
 
 async def test_changes_are_put_together_while_they_are_few(log: FakeLog):
     topic = StateTopic(log, STATE)
-    first = Checkpoint(0, Cut({}, 0, frozenset()), [[("t", str(n), n) for n in range(1000)] + [("t", "gone", 1)]])
-    newest = await topic.write(first)
+    newest = await topic.write(whole([("t", str(n), n) for n in range(1000)] + [("t", "gone", 1)]))
     sizes = []
     for number in range(1, 41):
         await topic.look()
@@ -133,7 +141,7 @@ async def test_what_has_been_read_is_not_read_again(log: FakeLog, monkeypatch: p
 
     monkeypatch.setattr(log, "read", noted)
     for taken in range(3):
-        await topic.write(changes(taken))
+        await topic.write(whole([], taken))
         await topic.read_on()
     assert places == [0, 1, 2, 3, 4], "but for the last record that was read before"
 
