@@ -39,7 +39,7 @@ DELETED_AT_ONCE = 200
 class Checkpoint:
     """What was captured at the `cut`, at the time `taken` (ms since the epoch).
 
-    All that was known is `rows` rows, packed into `parts`; what had changed is in `pieces`: it is little, and can be put
+    All that was known is `rows` rows, packed into `parts`; what had changed is in `pieces`: little, which can be put
     together with what others have written.
     """
 

@@ -144,7 +144,7 @@ def main():
     parser.add_argument("--only", choices=("store", "none"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.only:
-        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        with tempfile.TemporaryDirectory() as folder:
             print(*trio.run(cost, chosen.records, folder if chosen.only == "store" else None))
         return
     runs = [[measured(chosen.records, stores=stores) for stores in (False, True)] for _ in range(chosen.runs)]

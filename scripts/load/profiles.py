@@ -39,16 +39,16 @@ PROFILES = {
         ),
         Profile(
             "absence",
-            "all are cut, and resume when what they missed has left a window of 2 s (WINDOW_SECONDS=2)",
+            "all are cut, and resume when what they missed has left a window of 10 s (WINDOW_SECONDS=10)",
             {
                 "workload": USERS,
                 "connections": 10_000,
                 "channels": 1000,
                 "rate": 500.0,
                 "storm": True,
-                "away": 10.0,
+                "away": 20.0,
                 "bystanders": 100,
-                "duration": 45.0,
+                "duration": 60.0,
             },
         ),
         Profile(
