@@ -17,6 +17,10 @@ BUILT = "2026-01-12T14:00:00.000Z"
 """Since when all that stands has stood, whenever the demo is run."""
 
 _TABLES_IN_A_ROW = 4
+_DEPTH = 80
+"""Of a table, in the measure of the plan."""
+_LARGE = 6
+"""For so many, a table is one and a half times as wide."""
 _DAYS = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
 
 
@@ -129,18 +133,31 @@ def _restaurant(seed: int, number: int) -> Restaurant:
     sections, first = [], 1
     for place, (title, description, width, height) in enumerate(SECTIONS):
         section = fixed_id(seed, number, "section", place)
-        tables = tuple(_tables(seed, random, id, section, first, random.randint(6, 8) - 2 * place))
+        count = random.randint(6, 8) - 2 * place
+        tables = tuple(_tables(seed, random, id, section, first, count, width, height))
         sections.append(Section(section, title, description, width, height, tables))
         first += len(tables)
     return Restaurant(id, number, kind, name, _user(seed, "owner", number, "OWNER"), tuple(sections))
 
 
-def _tables(seed: int, random: Random, restaurant: str, section: str, first: int, count: int) -> Iterator[Table]:
+def _tables(
+    seed: int, random: Random, restaurant: str, section: str, first: int, count: int, width: int, height: int
+) -> Iterator[Table]:
+    """Yield the tables of a room, in rows that fill it."""
+    rows = -(-count // _TABLES_IN_A_ROW)
     for place in range(count):
         row, column = divmod(place, _TABLES_IN_A_ROW)
+        in_row = min(_TABLES_IN_A_ROW, count - row * _TABLES_IN_A_ROW)
         id = fixed_id(seed, section, "table", place)
         capacity = random.choice((2, 2, 4, 4, 4, 6))
-        yield Table(id, section, restaurant, first + place, capacity, 40 + 170 * column, 40 + 200 * row)
+        x = round(width * (column + 0.5) / in_row - _side(capacity) / 2)
+        y = round(height * (row + 0.5) / rows - _DEPTH / 2)
+        yield Table(id, section, restaurant, first + place, capacity, x, y)
+
+
+def _side(capacity: int) -> int:
+    """Return how wide a table is for so many."""
+    return _DEPTH if capacity < _LARGE else _DEPTH * 3 // 2
 
 
 def _times(now: int) -> dict[str, str]:
@@ -199,7 +216,6 @@ def _section_record(restaurant: Restaurant, section: Section, now: int) -> NewRe
 
 def table_record(seed: int, table: Table, what: str, status: str, now: int) -> NewRecord:
     """Return a record that shows a table with this status."""
-    side = 80 if table.capacity < 6 else 120
     data = {
         "id": table.id,
         "sectionId": table.section,
@@ -207,8 +223,8 @@ def table_record(seed: int, table: Table, what: str, status: str, now: int) -> N
         "capacity": table.capacity,
         "posX": table.x,
         "posY": table.y,
-        "width": side,
-        "height": 80,
+        "width": _side(table.capacity),
+        "height": _DEPTH,
         "tableImageId": fixed_id(seed, "image of tables"),
         "chairImageId": fixed_id(seed, "image of chairs"),
         "status": status,

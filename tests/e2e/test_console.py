@@ -1,5 +1,6 @@
 """The console in a real browser, on a real gateway: what each page shows, and that everybody can use it."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.e2e.command import MESAYA_WS, environment
+from tests.e2e.identity import SETTINGS, token
 from tests.e2e.node import FOLDER, install, required
 
 TOKEN = "a token of the tests"
@@ -38,3 +41,40 @@ def run(name, gateway, **variables):
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(counts["tests"]) > 2
     assert counts["pass"] == counts["tests"]
+
+
+def test_page_where_tokens_are_verified(start_gateway):
+    gateway = start_gateway(**SETTINGS)
+    variables = {"PUBLISH_TOKEN": SETTINGS["PUBLISH_TOKEN"], "TOKEN": token("admin", "ADMIN")}
+    run("identity", gateway, **variables, GUEST_TOKEN=token("ana", "USER"))
+
+
+LONGEST_FRAME, LONGEST_CLICK = 1000, 500
+"""ms on a machine that has other things to do; see docs/console.md for what was measured on one that has not."""
+
+
+@pytest.mark.slow
+def test_watching_a_lot_leaves_the_page_responsive_and_its_memory_flat(start_gateway):
+    """200 records a second of a demo, on all channels of its restaurants; docs/console.md tells of ten minutes of it."""
+    gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
+    node, chromium = install(), required("chromium")
+    seconds = os.environ.get("CONSOLE_SECONDS", "60")
+    play = [*MESAYA_WS, "demo", "--rate", "200"]
+    demo = subprocess.Popen(play, cwd=gateway.folder, env=environment({"AUTH": "off"}), stderr=subprocess.DEVNULL)
+    try:
+        gateway.until(lambda: gateway.metric("mesaya_records_total") > 500, 30, "the demo plays")
+        command = [node, "console/endurance.mjs", chromium, f"http://127.0.0.1:{gateway.port}", seconds]
+        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False, timeout=900)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["complaints"] == []
+    assert figures["perSecond"] > 50
+    heap, nodes = figures["heap"], figures["nodes"]
+    # By the middle, as much is kept as ever will be.
+    assert max(heap[5:]) < 1.25 * max(heap[:5]) + 5
+    assert max(nodes[5:]) < 1.5 * max(nodes[:5])
+    assert figures["frames"]["p99"] < LONGEST_FRAME
+    assert sorted(figures["clicks"])[len(figures["clicks"]) // 2] < LONGEST_CLICK

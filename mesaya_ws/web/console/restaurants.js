@@ -31,9 +31,9 @@ export function useRestaurants() {
   return known && [...known.values()].sort((one, other) => String(one.name).localeCompare(String(other.name)));
 }
 
-/** Return a channel's name with the restaurant's in place of its id. */
+/** Return a channel's name with the restaurant's in place of its id: what it is of comes first, if there is little room. */
 export function shortName(channel, restaurants) {
   const [scope, id, ...rest] = channel.split(":");
   const name = scope === "restaurant" && restaurants?.find((one) => one.restaurantId === id)?.name;
-  return name ? `${name} : ${rest.join(":")}` : channel;
+  return name ? `${rest.join(":")} · ${name}` : channel;
 }

@@ -13,7 +13,7 @@ const named = (user, roles = ['OWNER']) => ({ identity: { kind: 'named', user, r
 test('a connection is shown with its user, its channels and where it is', 'connections', { storage }, async (page) => {
   const other = await openConsole(`floor?restaurant=${RESTAURANT}`, { storage: named('ana') });
   const row = page.getByRole('row').filter({ hasText: 'ana' });
-  await row.getByText('La Mesa : tables').waitFor();
+  await row.getByText('tables · La Mesa').waitFor();
   await row.getByText('Owner').waitFor();
   await row.getByText(/^127\.0\.0\.1:\d+$/).waitFor();
   await other.context().close();

@@ -19,7 +19,7 @@ test('messages of several channels arrive, the newest first', `${NEWS}&channel=r
   await row(page, 'table.updated').waitFor();
   const types = await page.locator('.line').evaluateAll((all) => all.sort((one, other) => one.getBoundingClientRect().y - other.getBoundingClientRect().y).map((one) => one.children[1].textContent));
   assert.deepEqual(types.slice(0, 2), ['table.updated', 'announcement.created']);
-  await row(page, 'La Mesa : tables').first().waitFor(); // the restaurant by its name
+  await row(page, 'tables · La Mesa').first().waitFor(); // the restaurant by its name
 });
 
 test('a row shows its message as JSON, its age and its position', NEWS, {}, async (page) => {
@@ -118,7 +118,7 @@ test('channels are added and removed, and the address says which', 'watch', {}, 
   await page.getByRole('button', { name: 'Stop watching global:announcements' }).click();
   await page.getByText('Choose channels to watch').waitFor();
   await page.getByRole('button', { name: 'La Mesa' }).click();
-  await page.locator('.chip', { hasText: 'La Mesa : tables' }).waitFor();
+  await page.locator('.chip', { hasText: 'tables · La Mesa' }).waitFor();
 });
 
 testAccessible(`${NEWS}&channel=restaurant:${RESTAURANT}:tables`, {}, (page) => row(page, 'snapshot').first().click());

@@ -33,7 +33,7 @@ export function ChatPage({ query }) {
 function BothSides({ restaurant, restaurants, guest, show }) {
   const staff = useConnection(STAFF);
   const conversations = useConversations(staff, `restaurant:${restaurant}:chats`);
-  const first = useFirst(conversations);
+  const first = useFirst(conversations, "restaurant");
   const chosen = guest ?? first?.userId;
   const visitor = useConnection(chosen && { kind: "named", user: chosen, roles: ["USER"] });
   const name = conversations?.list.find((one) => one.userId === chosen)?.guestName ?? chosen;
@@ -59,7 +59,7 @@ function OwnSide({ restaurant, restaurants, guest, show }) {
   const [chosenSide, setSide] = useState(undefined);
   const side = chosenSide ?? (roles.some((role) => role !== "USER") ? "restaurant" : "guest");
   const conversations = useConversations(user && own, side === "guest" ? `user:${user}:chats` : `restaurant:${restaurant}:chats`);
-  const first = useFirst(conversations);
+  const first = useFirst(conversations, side);
   if (!user) return html`<${Empty} icon="user" title=${t("chat.sign-in")}><p>${t("chat.sign-in-about")}</p><//>`;
   const isGuest = side === "guest";
   const other = isGuest ? user : (guest ?? first?.userId);
@@ -86,11 +86,11 @@ function OwnSide({ restaurant, restaurants, guest, show }) {
   `;
 }
 
-/** Return the conversation that was the latest when the list came: what is shown does not change by itself. */
-function useFirst(conversations) {
-  const first = useRef(undefined);
-  first.current ??= conversations?.list[0];
-  return first.current;
+/** Return the conversation that was the latest when the list of a side came: what is shown does not change by itself. */
+function useFirst(conversations, side) {
+  const first = useRef({});
+  first.current[side] ??= conversations?.list[0];
+  return first.current[side];
 }
 
 /** Return a connection of one who is not the page's own user, for as long as the component is there. */

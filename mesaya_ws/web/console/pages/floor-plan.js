@@ -13,7 +13,7 @@ import { statusWord } from "../parts.js";
 import { chairsOf, clock, layoutOf, neighbour, stateOf } from "../plan.js";
 
 const PAD = 26;
-const TITLE = 34;
+const TITLE = 40;
 
 /** ms during which a table that has changed is marked. */
 const FRESH = 2500;
