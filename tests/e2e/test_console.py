@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -39,7 +40,7 @@ def run(name, gateway, **variables):
     sys.stdout.write(done.stdout)
     counts = dict(re.findall(r"^# (tests|pass|skipped) (\d+)$", done.stdout, re.MULTILINE))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(counts["tests"]) > 2
+    assert int(counts["tests"]) > 0
     assert counts["pass"] == counts["tests"]
 
 
@@ -49,25 +50,39 @@ def test_page_where_tokens_are_verified(start_gateway):
     run("identity", gateway, **variables, GUEST_TOKEN=token("ana", "USER"))
 
 
+def test_first_look_at_a_demo_shows_tables_that_change(start_gateway):
+    gateway = start_gateway()
+    with playing(gateway):
+        run("demo", gateway)
+
+
+@contextmanager
+def playing(gateway, *options):
+    """Play a demo into a gateway's log."""
+    play = [*MESAYA_WS, "demo", *options]
+    demo = subprocess.Popen(play, cwd=gateway.folder, env=environment({"AUTH": "off"}), stderr=subprocess.DEVNULL)
+    try:
+        yield
+        assert demo.poll() is None
+    finally:
+        demo.kill()
+        demo.wait()
+
+
 LONGEST_FRAME, LONGEST_CLICK = 1000, 500
 """ms on a machine that has other things to do; see docs/console.md for what was measured on one that has not."""
 
 
 @pytest.mark.slow
 def test_watching_a_lot_leaves_the_page_responsive_and_its_memory_flat(start_gateway):
-    """200 records a second of a demo, on all channels of its restaurants; docs/console.md tells of ten minutes of it."""
+    """A demo of 330 records a second, and all channels of its restaurants; docs/console.md tells of ten minutes."""
     gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
     node, chromium = install(), required("chromium")
     seconds = os.environ.get("CONSOLE_SECONDS", "60")
-    play = [*MESAYA_WS, "demo", "--rate", "200"]
-    demo = subprocess.Popen(play, cwd=gateway.folder, env=environment({"AUTH": "off"}), stderr=subprocess.DEVNULL)
-    try:
+    with playing(gateway, "--rate", "330"):
         gateway.until(lambda: gateway.metric("mesaya_records_total") > 500, 30, "the demo plays")
         command = [node, "console/endurance.mjs", chromium, f"http://127.0.0.1:{gateway.port}", seconds]
         done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, check=False, timeout=900)
-    finally:
-        demo.kill()
-        demo.wait()
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["complaints"] == []

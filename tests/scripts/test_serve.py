@@ -73,6 +73,7 @@ def test_it_serves_and_says_what_to_try(serving, settings, is_loud):
     assert (LOUD in shown) is is_loud
     assert ".venv/bin/mesaya-ws tail --url ws://127.0.0.1:<port>/ws --snapshot global:restaurants" in shown
     assert ".venv/bin/mesaya-ws produce --sample" in shown
+    assert "open http://127.0.0.1:<port>/console in a browser" in shown
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,16 @@ test('messages are text, whatever they hold', both('mallory'), {}, async (page) 
   await page.getByRole('region', { name: 'Conversations' }).getByText(HOSTILE.slice(0, 40)).waitFor();
 });
 
+test('who is there, and who writes, is shown to the other side', both('tere'), {}, async (page) => {
+  await side(page, 'restaurant').getByText('the guest is here').waitFor();
+  await side(page, 'guest').getByText('the restaurant is here').waitFor();
+  await side(page, 'guest').getByRole('textbox').pressSequentially('Hello');
+  await side(page, 'restaurant').getByText('The guest is writing…').waitFor();
+  await page.keyboard.press('Enter');
+  await said(page, 'restaurant', 'Hello').waitFor();
+  await side(page, 'restaurant').getByText('The guest is writing…').waitFor({ state: 'detached' });
+});
+
 test('what the gateway refuses is said', `chat?restaurant=nowhere&guest=ana`, {}, async (page) => {
   await write(page, 'guest', 'Is anybody there?');
   await side(page, 'guest').getByRole('alert').filter({ hasText: 'unknown_restaurant' }).waitFor();

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { before } from 'node:test';
-import { HOSTILE, RESTAURANT, furnish, publish, table, test, testAccessible, withBrowser } from './harness.mjs';
+import { HOSTILE, RESTAURANT, furnish, openConsole, publish, table, test, testAccessible, withBrowser } from './harness.mjs';
 
 withBrowser();
 before(() => furnish());
@@ -62,6 +62,13 @@ test('the arrows go from table to table, and Enter shows one', PLAN, {}, async (
   await page.getByRole('heading', { name: 'Table 2' }).waitFor();
   await page.keyboard.press('Escape');
   await page.getByRole('heading', { name: 'Table 2' }).waitFor({ state: 'detached' });
+});
+
+test('how many look at the plan is shown', PLAN, { storage: { identity: { kind: 'named', user: 'ana', roles: [] } } }, async (page) => {
+  await page.getByText('1 looking').waitFor();
+  const other = await openConsole(PLAN, { storage: { identity: { kind: 'named', user: 'eva', roles: [] } } });
+  await page.getByText('2 looking').waitFor();
+  await other.context().close();
 });
 
 test('names are text, whatever they hold', 'floor?restaurant=evil', {}, async (page) => {

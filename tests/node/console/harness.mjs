@@ -7,6 +7,8 @@ import { after, before, test as nodeTest } from 'node:test';
 import { chromium } from 'playwright-core';
 import { FLAGS } from '../chromium.js';
 
+export { nodeTest };
+
 export const { CHROMIUM, GATEWAY, PUBLISH_TOKEN, TOKEN } = process.env;
 export const RESTAURANT = 'r1';
 
