@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { before } from 'node:test';
-import { HOSTILE, RESTAURANT, furnish, openConsole, publish, table, test, testAccessible, withBrowser } from './harness.mjs';
+import { HOSTILE, RESTAURANT, assertAccessible, furnish, openConsole, publish, table, test, testAccessible, withBrowser } from './harness.mjs';
 
 withBrowser();
 before(() => furnish());
@@ -68,6 +68,24 @@ test('how many look at the plan is shown', PLAN, { storage: { identity: { kind: 
   await page.getByText('1 looking').waitFor();
   const other = await openConsole(PLAN, { storage: { identity: { kind: 'named', user: 'eva', roles: [] } } });
   await page.getByText('2 looking').waitFor();
+  await other.context().close();
+});
+
+test('a table is held, which all see count down, and given up', PLAN, { storage: { identity: { kind: 'named', user: 'ana', roles: [] } } }, async (page) => {
+  const other = await openConsole(PLAN);
+  await page.getByRole('button', { name: 'Table 4, 4 seats, free' }).click();
+  await page.getByRole('button', { name: 'Hold it for me' }).click();
+  await page.getByText(/You hold it: 4:\d\d left/).waitFor();
+  await page.getByRole('button', { name: /Table 4, 4 seats, held, 4:\d\d left/ }).waitFor();
+  const seen = other.getByRole('button', { name: /Table 4, 4 seats, held, 4:\d\d left/ });
+  await seen.waitFor();
+  const left = await seen.getAttribute('aria-label');
+  await other.waitForFunction((was) => document.querySelector('[data-table="t4"]').getAttribute('aria-label') !== was, left);
+  await other.locator('.legend-held', { hasText: '1' }).waitFor();
+  await assertAccessible(other);
+  await page.getByRole('button', { name: 'Give it up' }).click();
+  await other.getByRole('button', { name: 'Table 4, 4 seats, free' }).waitFor();
+  await page.getByRole('button', { name: 'Hold it for me' }).waitFor();
   await other.context().close();
 });
 

@@ -64,6 +64,7 @@ export function FloorPlan({ rooms, held, chosen, onChoose, changes }) {
             />
           `,
         )}
+        ${places.filter(({ table }) => stateOf(table, held) === "held").map(({ cx, cy, table }) => html`<text key=${table.tableId} class="table-left" aria-hidden="true" x=${cx} y=${cy + 24}>${clock(held.get(table.tableId).left)}</text>`)}
       </svg>
     </div>
   `;
@@ -134,17 +135,12 @@ function Table({ place, state, hold, isChosen, isStop, isFresh, onChoose }) {
         <rect class="top" x=${-width / 2} y=${-height / 2} width=${width} height=${height} rx=${isRound ? width / 2 : 12} />
       </g>
       <text class="table-number" y="-3">${table.number ?? "?"}</text>
-      <${Sign} state=${state} hold=${hold} />
+      ${state !== "held" && html`<g class="sign" transform="translate(0 20)">${SIGNS[state]}</g>`}
     </g>
   `;
 }
 
-/** The sign of a state, below the number: free is a ring, taken is a disk, held is what is left, blocked is a cross. */
-function Sign({ state, hold }) {
-  if (state === "held") return html`<text class="table-left" y="24">${clock(hold.left)}</text>`;
-  return html`<g class="sign" transform="translate(0 20)">${SIGNS[state] ?? SIGNS.other}</g>`;
-}
-
+/** The signs of the states, below the number: free is a ring, taken a disk, blocked a cross; of what is held, it is what is left. */
 export const SIGNS = {
   available: html`<circle class="sign-line" r="7" />`,
   occupied: html`<circle class="sign-fill" r="8" />`,
