@@ -23,11 +23,22 @@ LIBRARIES = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), *Path("/usr/
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason="libfaketime is missing: apt-get install faketime")
 
 
+SLEEP = """
+import select, time
+time.sleep = lambda seconds: (select.select([], [], [], seconds), None)[1]
+"""
+"""Python sleeps until a moment (clock_nanosleep, TIMER_ABSTIME), and libfaketime 0.9.10 fails that with EINVAL when the
+moment has passed already, as on a busy machine."""
+
+
 class Clock:
     """The gateway's time of day, `ahead` of the true one by so many seconds."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "time"
+        self._python = folder / "python"
+        self._python.mkdir()
+        (self._python / "sitecustomize.py").write_text(SLEEP)
         self.set(0)
 
     def set(self, ahead: int) -> None:
@@ -45,6 +56,7 @@ class Clock:
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": str(self._python),
         }
 
     def now(self) -> float:

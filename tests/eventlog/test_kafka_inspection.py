@@ -7,6 +7,7 @@ import trio
 import typed_settings as ts
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
+from mesaya_ws.core.interactions.topics import ACKS, HOLDS
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Partition
@@ -45,6 +46,20 @@ def test_topics_that_do_not_exist_are_an_error():
 def test_topic_without_metadata_is_an_error():
     [finding] = reported(Topic("a", trouble="Not authorized"))
     assert finding == error("Kafka says nothing of a: Not authorized. Allow our user READ and DESCRIBE.")
+
+
+@pytest.mark.parametrize("name", [ACKS, HOLDS])
+def test_topic_of_which_one_partition_and_append_times_decide_is_an_error_with_others(name):
+    by_the_log = {"message_timestamp_type": "LogAppendTime"}
+    assert reported(topic(name, **by_the_log)) == []
+    assert reported(Topic(name, exists=False)) == []
+    assert reported(topic(name, message_timestamp_type="CreateTime")) == [
+        error(
+            f"{name} has message.timestamp.type=CreateTime, so producers' clocks would decide: set it to LogAppendTime."
+        )
+    ]
+    several = reported(topic(name, copies=(3, 3), in_sync=(3, 3), **by_the_log))
+    assert error(f"{name} has several partitions, but one decides: delete it, and it is made with one.") in several
 
 
 def test_rights_that_are_missing_are_named():

@@ -9,6 +9,7 @@ import trio
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import CorruptRecordError
 
+from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.platform.topics import TOPICS, topic_of
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
@@ -60,7 +61,7 @@ class KafkaLog:
     def _read(self) -> None:
         """Read what has come since the last time."""
         with closing(KafkaConsumer(bootstrap_servers=self.address)) as consumer:
-            topics = sorted(consumer.topics() & set(TOPICS))
+            topics = sorted(consumer.topics() & {*TOPICS, HOLDS})
             known = [TopicPartition(topic, at) for topic in topics for at in consumer.partitions_for_topic(topic)]
             begins, ends = consumer.beginning_offsets(known), consumer.end_offsets(known)
         places = {at: max(begin, self._next.get((at, self._life(at)), 0)) for at, begin in begins.items()}
@@ -195,7 +196,7 @@ def merged(held: Iterable[Held]) -> list[Held]:
 async def kafka_log(address: str, *, without: Sequence[str] = (), partitions: int = 1) -> AsyncIterator[KafkaLog]:
     """Make the platform's topics anew, but some, on a broker that nobody else uses."""
     log = KafkaLog(address)
-    left = await log.administer(lambda admin: set(admin.list_topics()) & set(TOPICS))
+    left = await log.administer(lambda admin: set(admin.list_topics()) & {*TOPICS, HOLDS})
     if left:
         await log.delete(*left)
     await log.create(*(topic for topic in TOPICS if topic not in without), partitions=partitions)
