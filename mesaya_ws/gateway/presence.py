@@ -55,6 +55,8 @@ class PresenceExchange:
         self._due = trio.Event()
         self._changed = trio.Event()
         self._appending = trio.CancelScope()
+        # Until when the two tasks sleep, if nothing is due before.
+        self._wakes_at = self._appends_at = -inf
         self._sweeps_at = inf
         presence.on_due = self._wake
 
@@ -78,7 +80,8 @@ class PresenceExchange:
             for _ in presence.run():
                 await trio.lowlevel.checkpoint()
             self._metrics.presence_sent, self._metrics.presence_left_out = presence.messages, presence.left_out
-            with trio.move_on_at(presence.due_at() / 1000):
+            self._wakes_at = presence.due_at()
+            with trio.move_on_at(self._wakes_at / 1000):
                 await self._due.wait()
 
     async def _append_changes(self) -> None:
@@ -88,8 +91,10 @@ class PresenceExchange:
                 self._changed = trio.Event()
                 if presence.has_silent and self._sweeps_at == inf:
                     self._sweeps_at = trio.current_time() + random.uniform(*SWEEP)  # noqa: S311 - not for secrets
-                with trio.move_on_at(min(presence.appends_at() / 1000, self._sweeps_at)):
+                self._appends_at = presence.appends_at()
+                with trio.move_on_at(min(self._appends_at / 1000, self._sweeps_at)):
                     await self._changed.wait()
+                self._appends_at = -inf
                 if trio.current_time() >= self._sweeps_at:
                     self._sweeps_at = inf
                     await self._append(presence.take_silent())
@@ -132,5 +137,7 @@ class PresenceExchange:
             await trio.lowlevel.checkpoint()
 
     def _wake(self) -> None:
-        self._due.set()
-        self._changed.set()
+        if self._presence.due_at() < self._wakes_at:
+            self._due.set()
+        if self._presence.appends_at() < self._appends_at or (self._presence.has_silent and self._sweeps_at == inf):
+            self._changed.set()

@@ -63,6 +63,8 @@ class Onlooker:
         self.told: int | None = None
         self.since = self.right_at = 0.0
         self.connection: Connection | None = None
+        self.pending: Connection | None = None
+        """The next one, which is not subscribed yet."""
 
 
 class Onlookers:
@@ -75,17 +77,14 @@ class Onlookers:
         self.ports = ports
         self.all = [Onlooker(f"restaurant:r{number // together}:tables") for number in range(count)]
         self.longest_wrong = 0.0
-        """Seconds for which somebody was told something else than had been so all that time."""
+        """Seconds for which somebody was told something else than had been so all that time, and nobody had moved."""
         self.changes: Counter[int] = Counter()
         """By second, the messages that were not the first ones of a subscription."""
-        self.shortest_rest = float("inf")
-        """Seconds between two messages to one onlooker, but for the first one."""
         self._epoll = epoll()
         self._open: dict[int, tuple[Connection, Onlooker]] = {}
         self._homeless = list(self.all)
         self._viewers: Counter[str] = Counter()
         self._changed_at: dict[str, float] = defaultdict(time.monotonic)
-        self._heard_at: dict[Onlooker, float] = {}
         self._looked_at = 0.0
 
     def watch(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
@@ -107,6 +106,15 @@ class Onlookers:
             one.told == self._viewers[one.channel] and one.connection is not None for one in self.all
         )
 
+    def wrong(self) -> str:
+        """Return who is not there, or has been told something else than is so."""
+        wrong = [
+            (one.channel, one.told, self._viewers[one.channel])
+            for one in self.all
+            if one.connection is None or one.told != self._viewers[one.channel]
+        ]
+        return f"{len(wrong)} are wrong, {len(self._homeless)} have no gateway: {wrong[:10]}"
+
     def close(self) -> None:
         """Leave, without a word."""
         for connection, _ in self._open.values():
@@ -119,6 +127,7 @@ class Onlookers:
         except OSError:
             self._homeless.append(one)
             return
+        one.pending = connection
         self._open[connection.socket.fileno()] = connection, one
         self._epoll.register(connection.socket.fileno(), EPOLLIN)
 
@@ -129,11 +138,13 @@ class Onlookers:
             self._epoll.unregister(number)
             del self._open[number]
             connection.socket.close()
+            if one.pending is connection:
+                one.pending = None
             if one.connection is connection:
                 one.connection = one.told = None
-                self._count(one.channel, -1)
-                self._homeless.append(one)
-            elif one.connection is None and one not in self._homeless:
+                self._viewers[one.channel] -= 1
+                self._changed_at[one.channel] = time.monotonic()
+            if one.connection is one.pending is None:
                 self._homeless.append(one)
             return
         for message in messages:
@@ -143,22 +154,15 @@ class Onlookers:
         now = time.monotonic()
         match message["type"]:
             case "subscribed":
-                self._count(one.channel, one.connection is None)
-                one.connection, one.since, one.told = connection, now, None
-                self._heard_at.pop(one, None)
+                self._viewers[one.channel] += one.connection is None
+                # Each move counts anew: until the former gateway has said that it is over, one counts twice.
+                self._changed_at[one.channel] = now
+                one.connection, one.since, one.told, one.pending = connection, now, None, None
             case "going_away":
                 self._connect(one)
             case "presence" if one.connection is connection:
-                if one in self._heard_at:
-                    self.changes[int(now)] += 1
-                    self.shortest_rest = min(self.shortest_rest, now - self._heard_at[one])
-                self._heard_at[one] = now
+                self.changes[int(now)] += one.told is not None
                 one.told = message["viewers"]
-
-    def _count(self, channel: str, difference: int) -> None:
-        if difference:
-            self._viewers[channel] += difference
-            self._changed_at[channel] = time.monotonic()
 
     def _check(self) -> None:
         now = self._looked_at = time.monotonic()

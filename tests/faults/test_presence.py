@@ -41,7 +41,7 @@ def count(request):
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_presence_while_gateways_are_killed_and_replaced(log, count, tmp_path, record_property):
+def test_presence_while_gateways_are_killed_and_replaced(log, count, tmp_path):
     with ExitStack() as stack:
         numbers = iter(range(100))
 
@@ -53,7 +53,7 @@ def test_presence_while_gateways_are_killed_and_replaced(log, count, tmp_path, r
         onlookers = Onlookers(count, TOGETHER, [gateway.port for gateway in gateways])
         stack.callback(onlookers.close)
         onlookers.watch(40, lambda: onlookers.are_right)
-        assert onlookers.are_right, "all see all others"
+        assert onlookers.are_right, onlookers.wrong()
         before = sum(onlookers.changes.values())
 
         # One is killed: its clients go to the others, where they are counted twice until it is known to be gone.
@@ -62,7 +62,7 @@ def test_presence_while_gateways_are_killed_and_replaced(log, count, tmp_path, r
         os.kill(killed.pid, signal.SIGKILL)
         onlookers.watch(3)
         onlookers.watch(30, lambda: onlookers.are_right)
-        assert onlookers.are_right, "of the dead one, nothing is left"
+        assert onlookers.are_right, onlookers.wrong()
         after_kill = sum(onlookers.changes.values()) - before
 
         # A rolling restart: the next one is there before each is stopped.
@@ -75,15 +75,11 @@ def test_presence_while_gateways_are_killed_and_replaced(log, count, tmp_path, r
             assert gateway.process.returncode == 0
         onlookers.watch(2)
         onlookers.watch(30, lambda: onlookers.are_right)
-        assert onlookers.are_right, "all have moved"
+        assert onlookers.are_right, onlookers.wrong()
         after_restart = sum(onlookers.changes.values()) - before - after_kill
 
     most = max(onlookers.changes.values(), default=0)
-    record_property("longest wrong", round(onlookers.longest_wrong, 1))
-    record_property("changes: at first, after the kill, in the restart", (before, after_kill, after_restart))
-    record_property("changes in a second at most", most)
     assert onlookers.longest_wrong < WRONG_FOR
-    assert onlookers.shortest_rest > 1.5, "in spite of the time they take"
     assert most <= 3 * PER_SECOND
     # Both changes of the kill, and of each restart a few, for each client.
     assert after_kill <= 6 * count

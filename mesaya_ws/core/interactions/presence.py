@@ -94,10 +94,10 @@ class PresenceTable:
         first = next(iter(self._parts.values()), None)
         return inf if first is None else first.read_at + DROPPED_AFTER
 
-    def renew(self, now: int) -> None:
-        """Let all parts count as if they had been read `now`: nothing could be read for a while."""
+    def renew(self, now: int, lost: int) -> None:
+        """Do not count the last `lost` milliseconds as silence of anybody: nothing could be read in them."""
         for last in self._parts.values():
-            last.read_at = now
+            last.read_at = min(now, last.read_at + lost)
 
     def level(self, channel: str) -> Level:
         """Return who is on a channel, as far as others say so."""

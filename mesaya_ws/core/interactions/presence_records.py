@@ -143,8 +143,8 @@ def _written(level: Level) -> list[Any]:
     return [level.unnamed, *sorted(level.users)] if isinstance(level, Viewers) else sorted(level)
 
 
-def read_presence_record(record: Record) -> tuple[str, Part | None]:
-    """Return the key of a record, and the part that it holds; None if that is gone. Raises `PoisonError`."""
+def read_key(record: Record) -> str:
+    """Return the key of a record. Raises `PoisonError`."""
     try:
         key = (record.key or b"").decode("ascii")
     except UnicodeDecodeError:
@@ -152,8 +152,13 @@ def read_presence_record(record: Record) -> tuple[str, Part | None]:
     process, _, number = key.rpartition("/")
     if not (process and number.isdigit() and len(key) <= LONGEST_KEY):
         raise PoisonError("its key is no part of a process")
+    return key
+
+
+def read_part(record: Record) -> Part | None:
+    """Return the part that a record holds; None if that is gone. Raises `PoisonError`."""
     if record.value is None:
-        return key, None
+        return None
     fields = read_object(record, MAX_PART_BYTES, MAX_PART_NODES)
     part = Part(
         whole(fields, "n"),
@@ -163,7 +168,7 @@ def read_presence_record(record: Record) -> tuple[str, Part | None]:
     )
     if len(part.asked) + len(part.seen) + len(part.typing) > MAX_PART_CHANNELS:
         raise PoisonError(f"it has more than {MAX_PART_CHANNELS} channels")
-    return key, part
+    return part
 
 
 def _read(fields: dict[str, Any], name: str, read: Callable[[str, Any], Any]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from mesaya_ws.core.interactions.presence_records import (
     is_conversation,
     joined,
     nobody,
-    read_presence_record,
+    read_key,
+    read_part,
 )
 from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.records import NewRecord
@@ -46,8 +47,9 @@ LINGER = 30_000
 AT_ONCE = 200
 """Channels that are counted in one step, of a millisecond or two."""
 
-HEARS_FOR = EVERY + 2_000
-"""Milliseconds after which a process that has not read its own records does not judge others by their silence."""
+HEARS_FOR = EVERY + 3_000
+"""Milliseconds after which a process that has not read its own records does not judge others by their silence: for as
+long as that lasts, and the time does not count afterwards."""
 
 
 class Presence:
@@ -211,12 +213,12 @@ class Presence:
     def read(self, record: Record) -> None:
         """Take a record that was read. Raises `PoisonError`."""
         now = self._clock()
-        key, part = read_presence_record(record)
+        key = read_key(record)
         if not key.startswith(self._prefix):
-            self._changed_elsewhere(self._others.apply(key, part, record.timestamp, now), now)
-        elif part is not None:
-            if not self._hears(now):
-                self._others.renew(now)
+            self._changed_elsewhere(self._others.apply(key, read_part(record), record.timestamp, now), now)
+        elif record.value is not None:
+            if self._own_read_at is not None and not self._hears(now):
+                self._others.renew(now, now - self._own_read_at - EVERY)
             self._own_read_at = now
         self.on_due()
 

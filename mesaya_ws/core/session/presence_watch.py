@@ -15,7 +15,7 @@ from attrs import define, field
 
 from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT
-from mesaya_ws.core.interactions.presence_pace import Pace, shown
+from mesaya_ws.core.interactions.presence_pace import FALL, Pace, shown
 from mesaya_ws.core.interactions.presence_records import Level, Viewers, is_conversation
 from mesaya_ws.core.session.deadlines import Deadlines
 from mesaya_ws.core.wire.frames import text_frame
@@ -23,6 +23,9 @@ from mesaya_ws.core.wire.messages import encode
 
 if TYPE_CHECKING:
     from mesaya_ws.core.session.session import Session
+
+TICK = 200
+"""Milliseconds at whose multiples channels are looked at that have changed: many at once, and not each by itself."""
 
 RETRY = 1_000
 """Milliseconds after which a client is looked at again that could not be sent anything."""
@@ -45,7 +48,10 @@ _NOTHING = -1
 
 @define
 class _Watch:
-    """The clients that ask about one channel, each with what it was sent last; those that are `late` wait for it."""
+    """The clients that ask about one channel, each with what it was sent last; those that are `late` wait for it.
+
+    Since `uneven_since`, one of them was sent more than the others, who would have been in a moment, had it lasted.
+    """
 
     pace: Pace | None = None
     askers: dict[Session, int] = field(factory=dict)
@@ -54,6 +60,7 @@ class _Watch:
     counted_at: int = 0
     has_changed: bool = True
     due: float = inf
+    uneven_since: int | None = None
 
 
 class Watches:
@@ -109,7 +116,7 @@ class Watches:
         watch.has_changed = True
         if is_urgent and watch.pace is not None:
             watch.pace.hurry()
-        self._set(channel, now)
+        self._set(channel, now - now % TICK + TICK)
 
     @property
     def due_at(self) -> float:
@@ -140,7 +147,13 @@ class Watches:
         if pace.check(value, now) is not None:
             self._ready[channel] = None
         if watch.late:
-            yield from self._send(channel, watch, watch.late.copy(), pace.together(pace.sent, value))
+            number = pace.together(pace.sent, value)
+            yield from self._send(channel, watch, watch.late.copy(), number)
+            if number != pace.sent and watch.uneven_since is None:
+                watch.uneven_since = now
+        if watch.uneven_since is not None and now >= watch.uneven_since + FALL:
+            watch.uneven_since, pace.sent_at = None, now
+            yield from self._send(channel, watch, watch.askers.copy(), pace.sent)
         self._set_next(channel, watch, now)
 
     def _send_change(self, channel: str, watch: _Watch, now: int) -> Iterator[None]:
@@ -148,6 +161,7 @@ class Watches:
         value, pace, before = self._count(channel, watch, now), watch.pace, self.sent
         if pace is not None and (sent := pace.check(value, now)) is not None:
             pace.note(sent, value, now)
+            watch.uneven_since = None
             yield from self._send(channel, watch, watch.askers.copy(), sent)
             rate = max(PER_SECOND, PER_ASKER * self.askers)
             self._rested_at = max(self._rested_at, now) + (self.sent - before) * 1000 / rate
@@ -161,6 +175,8 @@ class Watches:
             self._set(channel, inf if due is None else max(now + 1, due))
         if watch.has_changed:
             self._set(channel, watch.counted_at + RECOUNT)
+        if watch.uneven_since is not None:
+            self._set(channel, watch.uneven_since + FALL)
         if watch.late:
             self._set(channel, now + RETRY)
 

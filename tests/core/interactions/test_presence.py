@@ -76,12 +76,14 @@ def test_clock_of_the_log_that_goes_back_makes_nobody_silent():
     assert table.level(C1) == Viewers(4)
 
 
-def test_parts_count_anew_when_nothing_could_be_read_for_a_while():
+def test_time_in_which_nothing_could_be_read_is_no_silence():
     table = PresenceTable()
     table.apply("a/0", part(c1=Viewers(2)), 0, 0)
-    table.renew(20_000)
-    assert list(table.drop(20_000)) == []
-    assert len(list(table.drop(20_000 + DROPPED_AFTER))) == 1
+    table.apply("b/0", part(c1=Viewers(2)), 0, 4_000)
+    table.renew(20_000, 18_000)
+    assert table.drops_at() == 18_000 + DROPPED_AFTER
+    assert len(list(table.drop(18_000 + DROPPED_AFTER))) == 1
+    assert table.drops_at() == 20_000 + DROPPED_AFTER, "nobody was read later than now"
 
 
 def test_late_record_of_a_process_does_not_undo_a_later_one():

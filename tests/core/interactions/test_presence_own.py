@@ -11,7 +11,8 @@ from mesaya_ws.core.interactions.presence_records import (
     NOBODY_VIEWS,
     PART_CHANNELS,
     Viewers,
-    read_presence_record,
+    read_key,
+    read_part,
 )
 from mesaya_ws.core.interactions.strict import MAX_RECORD_BYTES
 from mesaya_ws.core.log.records import Record
@@ -23,8 +24,8 @@ CHAT, GUEST = "restaurant:r1:chat:u1", frozenset({"guest"})
 def read(table, records, now=0):
     """Let another process read the records."""
     for new in records:
-        key, part = read_presence_record(Record(new.topic, 0, 0, now, new.key, new.value))
-        table.apply(key, part, now, now)
+        record = Record(new.topic, 0, 0, now, new.key, new.value)
+        table.apply(read_key(record), read_part(record), now, now)
 
 
 def test_nothing_is_due_as_long_as_there_is_nothing_to_say():

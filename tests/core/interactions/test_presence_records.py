@@ -11,7 +11,8 @@ from mesaya_ws.core.interactions.presence_records import (
     level_of,
     name_of,
     part_record,
-    read_presence_record,
+    read_key,
+    read_part,
 )
 from mesaya_ws.core.interactions.strict import PoisonError
 from mesaya_ws.core.interactions.topics import PRESENCE
@@ -32,7 +33,8 @@ JSON = st.recursive(
 
 
 def read(key, value):
-    return read_presence_record(Record(PRESENCE, 0, 0, 0, key, value))
+    record = Record(PRESENCE, 0, 0, 0, key, value)
+    return read_key(record), read_part(record)
 
 
 @given(st.none() | PARTS, st.integers(0, 99))

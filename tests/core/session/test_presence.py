@@ -232,6 +232,19 @@ def test_client_that_is_asked_to_leave_counts_no_more(log, here):
     assert sent(client) == [2, 1]
 
 
+def test_client_that_came_during_a_rise_that_did_not_last_is_sent_what_the_others_have(log, here):
+    client = here.viewer(TABLES)
+    log.work()
+    passing = here.viewer(TABLES, asks=False)
+    newcomer = here.viewer(TABLES)
+    log.work()
+    assert (sent(client), sent(newcomer)) == ([1], [3])
+    passing.leave()
+    client.leave()
+    log.passes(FALL + 2 * OFTEN)
+    assert sent(newcomer)[-1] == 1
+
+
 def test_page_that_is_loaded_again_finds_what_others_said(log, here, there):
     there.viewer(TABLES, asks=False)
     client = here.viewer(TABLES)
