@@ -79,8 +79,12 @@ def _run(settings: Settings, service: Callable[..., Awaitable[None]], *arguments
     try:
         run(service, *arguments)
     except BaseException as error:
+        from mesaya_ws.gateway.state import StateLostError
+
         if known := only(error, SettingsError, GaveUpError):
             fail(str(known))
+        if lost := only(error, StateLostError):
+            fail(f"the state directory is damaged, and is begun anew at the next start: {lost}")
         if refused := only(error, OSError):
             fail(f"cannot listen on {settings.host}:{settings.port}: {refused.strerror or refused}.")
         raise

@@ -141,6 +141,7 @@ def build(
         retention=Retention(settings.history_hours, settings.history_bytes),
         rules=SnapshotRules(ZoneInfo(settings.platform_timezone), settings.inbox_events),
         keep_settled_days=settings.keep_settled_days,
+        cache_bytes=settings.entity_cache_bytes,
     )
     reminders = Reminders(event_log, feed, settings.ack_remind) if settings.ack_remind else None
     states = WrittenStates(settings.snapshot_bytes)

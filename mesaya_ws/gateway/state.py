@@ -9,7 +9,7 @@ A store that cannot be used is opened again and again; meanwhile the gateway goe
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import trio
 from attrs import evolve
@@ -20,7 +20,7 @@ from mesaya_ws.core.feed.unwritten import Captured
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.stored import StoredState, read_state
-from mesaya_ws.core.state.interface import CorruptStateError, Size, StateError, StateView
+from mesaya_ws.core.state.interface import Changes, CorruptStateError, Size, StateError, StateView
 from mesaya_ws.gateway.log_fit import fits_log
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms, steady
@@ -29,7 +29,7 @@ from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.settings import SettingsError
 from mesaya_ws.statestore.directory import StateFolder, StateInUseError, note_ready, note_start
-from mesaya_ws.statestore.store import LmdbState
+from mesaya_ws.statestore.store import LmdbState, PinnedView
 
 log = get_logger(__name__)
 
@@ -46,6 +46,10 @@ ROOM_ENTRIES = 50_000
 """Entries and rows that may wait for a commit while the log's history is read; past that, the log waits."""
 
 Answer = TypeVar("Answer")
+
+
+class StateLostError(Exception):
+    """The store is damaged, and had what this process has nowhere else: another one must begin. Says why."""
 
 
 class State:
@@ -79,6 +83,9 @@ class State:
         self._damage: str | None = None
         # What the last commit said of its place: by that, the store is known again.
         self._head: bytes | None = None
+        # What rules see, and why that cannot be believed any more.
+        self._pinned: PinnedView | None = None
+        self._lost: str | None = None
         self._writers, self._readers = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
         self._tried, self._due = trio.Event(), trio.Event()
         self._alarm = Alarm(
@@ -97,9 +104,31 @@ class State:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._unpin()
         if self._store is not None:
+            if self._lost is not None:
+                with suppress(StateError):
+                    self._store.discard(self._lost)
             self._store.close()
         self._folder.release()
+
+    def _pin(self) -> None:
+        """Have rules see what the last commit has written."""
+        former, self._pinned = self._pinned, self._opened.pin(self._note_damage)
+        self._feed.stored.view = self._pinned
+        if former is not None:
+            former.close()
+
+    def _note_damage(self, reason: str) -> None:
+        """Begin anew, in another process, without what is damaged."""
+        self._lost = self._lost or reason
+        self._due.set()
+
+    def _unpin(self) -> None:
+        self._feed.stored.view = None
+        if self._pinned is not None:
+            self._pinned.close()
+        self._pinned = None
 
     @property
     def is_failing(self) -> bool:
@@ -152,9 +181,11 @@ class State:
     async def resume(self, stored: StoredState) -> bool:
         """Have the feed go on where the store stands; return whether that was possible."""
         try:
+            self._pin()
             for _ in self._feed.resume_stored(stored, in_pieces(iter(stored.rows))):
                 await trio.lowlevel.checkpoint()
-        except CorruptCheckpointError as error:
+        except (CorruptCheckpointError, StateError) as error:
+            self._unpin()
             self._discard(f"The state holds what cannot be understood: {error}.")
             return False
         log.info("goes on with what is on disk", rows=len(stored.rows), publications=stored.serial)
@@ -171,13 +202,15 @@ class State:
             note_ready(self._folder.take())
 
     async def run(self) -> None:
-        """Commit what the feed has made of the log, for ever."""
+        """Commit what the feed has made of the log, for ever. Raises `StateLostError`."""
         tried_at = trio.current_time()
         while True:
             with trio.move_on_after(self._check_interval):
                 await self._due.wait()
                 if self.is_failing:
                     await trio.sleep_forever()
+            if self._lost is not None:
+                raise StateLostError(self._lost)
             waited = trio.current_time() - tried_at
             is_due = self._due.is_set() or self._feed.uncommitted >= FLUSH_ENTRIES
             if waited < self._flush_interval and (self.is_failing or not is_due):
@@ -208,34 +241,64 @@ class State:
     async def _flush(self) -> None:
         """Commit what is pending; open the store before, if it is not. Raises `StateError` and `OSError`."""
         if not self._is_open:
-            head = await self._in_thread(self._reopen, self._writers)
-            if self._head is not None and head != self._head:
-                # Another store than the one that was written, or one that is ahead of what is known of it.
-                self._feed.restart_changes()
+            if self._feed.needs_store:
+                await self._reuse()
+            else:
+                self._unpin()
+                head = await self._in_thread(self._reopen, self._writers)
+                if self._head is not None and head != self._head:
+                    # Another store than the one that was written, or one that is ahead of what is known of it.
+                    self._feed.restart_changes()
         captured = self._feed.capture_changes(now_ms(), steady())
         if captured is None:
             return
         began = trio.current_time()
         try:
-            size, floors = await self._in_thread(partial(self._commit, captured), self._writers)
+            changes, size, floors = await self._in_thread(partial(self._commit, captured), self._writers)
+            self._pin()
         except BaseException:
             self._feed.give_back_changes(captured)
             raise
         self._metrics.note_state(size, trio.current_time() - began)
         self._head = captured.changes.head
-        self._feed.changes_committed(captured, floors)
+        for _ in self._feed.changes_committed(captured, changes, floors):
+            await trio.lowlevel.checkpoint()
         self._alarm.clear()
         self._status.state = None
+
+    async def _reuse(self) -> None:
+        """Have the store that is open written again, which alone has some of what is known.
+
+        Where its file is gone, a copy of it is put there. Raises `StateError`.
+        """
+        store = self._opened
+        if not store.is_in_place:
+            await self._in_thread(store.copy, self._writers)
+            # Not in a thread: nobody may look meanwhile, and it takes a few milliseconds.
+            self._unpin()
+            try:
+                store.reopen()
+                self._pin()
+            except StateError as error:
+                self._lose(str(error))
+            if store.set_aside is not None:
+                self._lose(store.set_aside)
+            log.warning("the state on disk was gone, and has been written again")
+        self._is_open = True
+
+    def _lose(self, reason: str) -> NoReturn:
+        self._lost = reason
+        raise StateLostError(reason)
 
     def _reopen(self) -> bytes | None:
         with self._open().view() as view:
             return view.head
 
-    def _commit(self, captured: Captured) -> tuple[Size, Mapping[Partition, int]]:
-        store = self._opened
-        store.commit(captured.encoded())
+    def _commit(self, captured: Captured) -> tuple[Changes, Size, Mapping[Partition, int]]:
+        store, changes = self._opened, captured.encoded()
+        store.commit(changes)
         with store.view() as view:
-            return view.size(), view.floors
+            return changes, view.size(), view.floors
 
     @property
     def _opened(self) -> LmdbState:
@@ -247,6 +310,8 @@ class State:
         """Go on without the store until it can be opened again; what is damaged is set aside then."""
         self._is_open = False
         if isinstance(error, CorruptStateError):
+            if self._feed.needs_store:
+                self._lost = str(error)
             self._damage = str(error)
         self._metrics.state_failures += 1
         self._status.state = str(error)

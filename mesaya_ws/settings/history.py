@@ -37,6 +37,12 @@ class HistorySettings:
         validator=within(MIB, 32 * 1024 * MIB),
         help="Bytes of publications that are kept on disk; the oldest are dropped first.",
     )
+    entity_cache_bytes: int = ts.option(
+        default=32 * MIB,
+        validator=within(64 * 1024, 64 * 1024 * MIB),
+        help="Bytes of memory for reservations that are on disk as they are, and as many for payments. Those that have "
+        "changed since the last commit are in memory, too.",
+    )
     inbox_events: int = ts.option(
         default=50,
         validator=within(1, 1000),

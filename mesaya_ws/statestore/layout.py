@@ -28,7 +28,7 @@ from mesaya_ws.core.state.interface import (
     CorruptStateError,
 )
 
-FORMAT = b"mesaya-ws state 3"
+FORMAT = b"mesaya-ws state 4"
 """To be changed when stores of the former layout would be misunderstood: those are set aside."""
 
 MAX_KEY = 511

@@ -6,9 +6,10 @@ never half of one. A file that has lost its end is noticed when it is opened, fo
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
@@ -141,6 +142,38 @@ class LmdbState:
         except (lmdb.Error, OSError) as error:
             raise StateError(_sentence(self._path, error)) from error
 
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file that is open is still where it was."""
+        try:
+            return self._env is not None and self._path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def pin(self, on_damage: Callable[[str], None] = lambda reason: None) -> "PinnedView":
+        """Return what is there now, for one thread; to be closed before the store is, or opened again.
+
+        When an entity turns out to be damaged, `on_damage` is called with a sentence. Raises `StateError`.
+        """
+        try:
+            return PinnedView(self._opened.begin(buffers=False), self._tables, on_damage)
+        except lmdb.Error as error:
+            raise StateError(_sentence(self._path, error)) from error
+
+    def copy(self) -> None:
+        """Put a copy of the open file where it was before it was deleted, or replaced. Raises `StateError`."""
+        copied = self._path.with_name(f"{FILE}.copy")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            copied.unlink(missing_ok=True)
+            self._opened.copy(str(copied))
+            self._rename_aside()
+            copied.replace(self._path)
+        except _LOST as error:
+            raise CorruptStateError(f"{self._path} is damaged ({error}).") from error
+        except (lmdb.Error, OSError) as error:
+            raise StateError(_sentence(self._path, error)) from error
+
     @contextmanager
     def view(self) -> Iterator[LmdbView]:
         """Return what is there now; see `StateStore`."""
@@ -152,6 +185,26 @@ class LmdbState:
                 raise CorruptStateError(f"{self._path} is damaged ({error}).") from error
             except (lmdb.Error, OSError) as error:
                 raise StateError(_sentence(self._path, error)) from error
+
+
+class PinnedView(LmdbView):
+    """A view that stays open. Its pages cannot be used again meanwhile, so it should be renewed after each commit."""
+
+    def __init__(self, txn: Any, tables: Mapping[str, Any], on_damage: Callable[[str], None]) -> None:
+        super().__init__(txn, tables)
+        self._on_damage = on_damage
+
+    def get(self, table: str, id: str) -> bytes | None:
+        """Return the value of an entity. Raises `CorruptStateError`."""
+        try:
+            return super().get(table, id)
+        except (lmdb.Error, CorruptStateError) as error:
+            self._on_damage(str(error))
+            raise CorruptStateError(f"The state cannot be read: {error}") from error
+
+    def close(self) -> None:
+        """Let its pages go."""
+        self._txn.abort()
 
 
 def _sentence(path: Path, error: Exception) -> str:

@@ -40,6 +40,8 @@ class Transaction:
         if changes.entities_anew:
             for name in layout.ENTITY_TABLES:
                 txn.drop(tables[name], delete=False)
+        for name in changes.emptied:
+            self._empty(name)
         if changes.anew:
             for name in layout.ENTRY_TABLES:
                 txn.drop(tables[name], delete=False)
@@ -79,12 +81,25 @@ class Transaction:
 
     def _put_members(self, changes: Changes) -> None:
         with self._txn.cursor(self._tables["members"]) as cursor:
-            for key, belongs in sorted(changes.members.items()):
-                parent, member = layout.joined(*key[:2]), key[2]
-                if belongs:
-                    cursor.put(parent, member, dupdata=False)
-                elif cursor.set_key_dup(parent, member):
-                    cursor.delete()
+            added = []
+            for index, parents in changes.members.items():
+                for parent, members in parents.items():
+                    key = layout.joined(index, parent)
+                    for member, belongs in members.items():
+                        if belongs:
+                            added.append((key, member))
+                        elif cursor.set_key_dup(key, member):
+                            cursor.delete()
+            cursor.putmulti(sorted(added), dupdata=False)
+
+    def _empty(self, name: str) -> None:
+        """Forget all of a table, or of an index."""
+        prefix = layout.joined(name, "")
+        for table in layout.ENTITY_TABLES:
+            with self._txn.cursor(self._tables[table]) as cursor:
+                found = cursor.set_range(prefix)
+                while found and cursor.key().startswith(prefix):
+                    found = cursor.delete(dupdata=True) and bool(cursor.key())
 
     def _append_marks(self, marks: Sequence[Mark]) -> None:
         if not marks:

@@ -78,6 +78,29 @@ class LmdbView:
                 yield layout.entity_in(cursor.key(), cursor.value())
                 found = cursor.next()
 
+    def ids(self, table: str, after: str | None, count: int) -> list[str]:
+        """Return the first ids of a table after one of them."""
+        prefix = layout.joined(table, "")
+        found_ids: list[str] = []
+        with self._txn.cursor(self._tables["entities"]) as cursor:
+            key = prefix if after is None else layout.entity_key(table, after)
+            found = cursor.set_range(key)
+            if found and after is not None and cursor.key() == key:
+                found = cursor.next()
+            while found and len(found_ids) < count and cursor.key().startswith(prefix):
+                found_ids.append(layout.entity_in(cursor.key(), cursor.value())[0])
+                found = cursor.next()
+        return found_ids
+
+    def parents(self, index: str) -> Iterator[str]:
+        """Yield the parents that have members."""
+        prefix = layout.joined(index, "")
+        with self._txn.cursor(self._tables["members"]) as cursor:
+            found = cursor.set_range(prefix)
+            while found and cursor.key().startswith(prefix):
+                yield cursor.key()[len(prefix) :].decode("utf-8", "surrogatepass")
+                found = cursor.next_nodup()
+
     def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:
         """Yield the members of a parent from `start` on."""
         key = layout.joined(index, parent)

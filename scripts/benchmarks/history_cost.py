@@ -92,8 +92,18 @@ async def _cost(count, folder):
     async def flush():
         nonlocal flushed
         captured = feed.capture_changes(now, now)
-        await trio.to_thread.run_sync(lambda: store.commit(captured.encoded()))
-        feed.changes_committed(captured, {})
+
+        def commit():
+            changes = captured.encoded()
+            store.commit(changes)
+            return changes
+
+        changes = await trio.to_thread.run_sync(commit)
+        former, feed.stored.view = feed.stored.view, store.pin()
+        if former is not None:
+            former.close()
+        for _ in feed.changes_committed(captured, changes, {}):
+            await trio.lowlevel.checkpoint()
         flushed = trio.current_time()
         is_flushing.clear()
 

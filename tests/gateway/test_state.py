@@ -9,9 +9,9 @@ from mesaya_ws.core.log.events import LogMetadata, Records, Truncated
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
-from mesaya_ws.core.state.interface import Changes
+from mesaya_ws.core.state.interface import Changes, CorruptStateError, StateError
 from mesaya_ws.gateway import state as module
-from mesaya_ws.gateway.state import State
+from mesaya_ws.gateway.state import State, StateLostError
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.settings import SettingsError
@@ -21,6 +21,7 @@ from tests.support.instance import a_feed
 from tests.support.log import NOW, record
 
 ANNOUNCEMENTS = Partition(topic_of("announcements"), 0)
+RESERVATIONS = Partition(topic_of("reservations"), 0)
 CHANNEL = parse_channel("global:announcements")
 PATIENCE = 10
 
@@ -29,20 +30,29 @@ class Instance:
     """A feed that announces, and its state in `directory`."""
 
     def __init__(self, directory, max_bytes=1 << 20, *, begins=True, **options):
-        self.feed = a_feed(max_bytes=max_bytes, retention=Retention(1e6, 1 << 30))
+        self.feed = a_feed(max_bytes=max_bytes, retention=Retention(1e6, 1 << 30), cache_bytes=0)
         self.metrics, self.status = Metrics(), Status()
         soon = {"flush_interval": 0.05, "check_interval": 0.01}
         self.state = State(StateFolder(directory), self.feed, self.metrics, self.status, **soon, **options)
-        self.number = 0
+        self.number = self.reserved = 0
         if not begins:
             return
-        self.feed.ingest(LogMetadata({ANNOUNCEMENTS: OffsetRange(0, 0, "id")}, {}), NOW)
+        self.feed.ingest(LogMetadata({at: OffsetRange(0, 0, "id") for at in (ANNOUNCEMENTS, RESERVATIONS)}, {}), NOW)
         list(self.feed.process(NOW))
 
     def announce(self):
         said = record("announcement.created", f"a{self.number}", offset=self.number, timestamp=NOW, title="t")
         self.number += 1
         self.feed.ingest(Records(ANNOUNCEMENTS, [said], 0), NOW)
+        list(self.feed.process(NOW))
+
+    def reserve(self, id):
+        """Take in a reservation, of which nothing stays in memory when it is committed."""
+        said = record(
+            "reservation.created", id, offset=self.reserved, timestamp=NOW, restaurantId="R", status="PENDING"
+        )
+        self.reserved += 1
+        self.feed.ingest(Records(RESERVATIONS, [said], 0), NOW)
         list(self.feed.process(NOW))
 
     async def committed(self):
@@ -98,6 +108,74 @@ async def test_a_store_whose_file_is_deleted_is_begun_anew_and_promises_nothing_
     assert instance.feed.history.floors[ANNOUNCEMENTS] == 2
     assert not instance.feed.history.reaches_back(CHANNEL, {ANNOUNCEMENTS: 1})
     assert instance.status.state is None
+
+
+async def test_a_store_that_has_what_is_not_in_memory_is_written_again_when_its_file_is_deleted(instance, tmp_path):
+    for number in range(3):
+        instance.reserve(f"r{number}")
+    await instance.committed()
+    reservations = instance.feed._projections.entities["reservation"]
+    (tmp_path / "0" / FILE).unlink()
+    instance.reserve("r3")
+    with trio.fail_after(PATIENCE):
+        while not instance.metrics.state_failures or instance.state.is_failing:
+            assert all(f"r{number}" in reservations.alive for number in range(4)), "they are read from what is open"
+            await instance.next_try()
+    await instance.committed()
+    assert not reservations.cold.hot, "all is on disk"
+    assert [f"r{number}" in reservations.alive for number in range(5)] == [True] * 4 + [False]
+    assert await instance.state.read(lambda view: view.ids("alive/reservation", None, 9)) == ["r0", "r1", "r2", "r3"]
+
+
+async def test_a_process_ends_when_what_is_not_in_memory_is_damaged_and_the_next_one_begins_anew(tmp_path):
+    instance, path = Instance(tmp_path), tmp_path / "0" / FILE
+
+    async def live():
+        with instance.state:
+            await trio.to_thread.run_sync(instance.state.open)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(instance.state.run)
+                instance.reserve("r0")
+                await instance.committed()
+                with path.open("r+b") as file:
+                    file.seek(path.read_bytes().index(b'"reservationId":"r0"'))
+                    file.write(b"????")
+                    file.flush()
+                    os.fsync(file.fileno())
+                with pytest.raises(CorruptStateError):
+                    instance.feed._projections.entities["reservation"].alive.get("r0")
+                with trio.fail_after(PATIENCE):
+                    await trio.sleep_forever()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await live()
+    assert raised.group_contains(StateLostError)
+    assert path.with_name(f"{FILE}.aside").exists()
+    again = Instance(tmp_path, begins=False)
+    with again.state:
+        await trio.to_thread.run_sync(again.state.open)
+        assert await again.state.stored(FakeLog(), [ANNOUNCEMENTS.topic]) is None
+
+
+async def test_a_disk_that_cannot_be_written_leaves_what_it_has_to_be_read(instance, monkeypatch):
+    instance.reserve("r0")
+    await instance.committed()
+
+    def fail(changes):
+        raise StateError("The disk is full.")
+
+    with monkeypatch.context() as full:
+        full.setattr(instance.state._store, "commit", fail)
+        instance.reserve("r1")
+        with trio.fail_after(PATIENCE):
+            while not instance.state.is_failing:
+                await instance.next_try()
+        await instance.next_try()
+        alive = instance.feed._projections.entities["reservation"].alive
+        assert "r0" in alive
+        assert "r1" in alive
+    await instance.committed()
+    assert await instance.state.read(lambda view: view.ids("alive/reservation", None, 9)) == ["r0", "r1"]
 
 
 async def test_a_directory_that_cannot_be_written_is_said_and_used_when_it_can(tmp_path, nursery):

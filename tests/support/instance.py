@@ -53,12 +53,15 @@ def work(feed, now=NOW, steady=None):
 def commit(feed, store, now=NOW, steady=NOW):
     """Write to a store in memory what a feed has for it."""
     captured = feed.capture_changes(now, steady)
-    store.commit(captured.encoded())
-    feed.changes_committed(captured, store.floors)
+    changes = captured.encoded()
+    store.commit(changes)
+    feed.stored.view = store
+    list(feed.changes_committed(captured, changes, store.floors))
 
 
 def resume(feed, store):
     """Have a feed begin where a store in memory stands; return the places from which its log is to be read."""
+    feed.stored.view = store
     stored = read_state(store)
     list(feed.resume_stored(stored, in_pieces(iter(stored.rows))))
     return stored.head.cut.places

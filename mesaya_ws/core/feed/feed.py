@@ -32,6 +32,7 @@ from mesaya_ws.core.log.events import (
 from mesaya_ws.core.log.ordering import MAX_BYTES, MAX_RECORDS
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record, Source
 from mesaya_ws.core.log.trouble import Hindrance, of_kind
+from mesaya_ws.core.platform.cold import CACHE_BYTES
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.rows import Row, integer_in
 from mesaya_ws.core.recovery.coverage import Cut
@@ -51,6 +52,10 @@ INGEST_BATCH = 100
 """Records (by their `weight`) that should be ingested in one step: they are only put in order, but for large ones."""
 
 
+PLACES = "places"
+"""The table of the places that are given next (see `Projections.next_places`)."""
+
+
 class Feed(RecordProcessor):
     """What the log says up to now, and its publication to the hub.
 
@@ -58,7 +63,8 @@ class Feed(RecordProcessor):
     records that are not known, as `<entity>:<id>`. Of each source, `max_records` and `max_bytes` may wait for the
     others, and a few more; then it is `paused`. A record waits for its parent up to `parent_timeout` seconds. With a
     `retention`, what channels publish that have a history is kept for longer than in the window (see `history`).
-    Snapshots follow the `rules`. Settled reservations and payments are kept for so many days (see `settled`).
+    Snapshots follow the `rules`. Settled reservations and payments are kept for so many days (see `settled`). With a
+    `retention`, these are in the state store, too; of each kind, `cache_bytes` are in memory of those that it has.
     """
 
     def __init__(
@@ -73,10 +79,22 @@ class Feed(RecordProcessor):
         retention: Retention | None = None,
         rules: SnapshotRules | None = None,
         keep_settled_days: int | None = None,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         new_merge = merges(round(parent_timeout * 1000), max_records, max_bytes)
         watermark = Watermark(round(parent_timeout * 1000))
-        super().__init__(hub, window, watermark, new_merge, report, request_parent, retention, rules, keep_settled_days)
+        super().__init__(
+            hub,
+            window,
+            watermark,
+            new_merge,
+            report,
+            request_parent,
+            retention,
+            rules,
+            keep_settled_days,
+            cache_bytes,
+        )
         # Topics that were created again since the last metadata: when that comes, all of them have been named.
         self._recreated: list[str] = []
 
@@ -135,13 +153,26 @@ class Feed(RecordProcessor):
             anew=history.anew,
             entities_anew=unwritten.anew,
         )
-        return Captured(changes, unwritten.take(), history.generation)
+        rows = {**unwritten.take(), PLACES: self._projections.next_places()}
+        return Captured(changes, rows, self._projections.capture_cold(), history.generation)
 
-    def changes_committed(self, captured: Captured, floors: Mapping[Partition, int]) -> None:
-        """Take note that what was captured has been committed by a store that promises nothing before its `floors`."""
+    def changes_committed(
+        self, captured: Captured, changes: Changes, floors: Mapping[Partition, int]
+    ) -> Iterator[None]:
+        """Take note that what was captured has been committed, as `changes`; yields after some of that.
+
+        The store promises nothing before its `floors`; its view in `stored` is to be of that commit.
+        """
         if self.history is not None and self._unwritten is not None:
-            self.history.committed(captured.changes.entries, captured.generation, floors)
+            self.history.committed(changes.entries, captured.generation, floors)
             self._unwritten.committed()
+        for cold in captured.cold:
+            yield from cold.committed(changes.entities.get(cold.rows.table, {}))
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether there is anything that is known by the store alone: without it, nobody can go on."""
+        return self.stored.view is not None and any(self._projections.next_places().values())
 
     def give_back_changes(self, captured: Captured) -> None:
         """Keep for the next commit what was captured and could not be committed."""

@@ -21,6 +21,7 @@ from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.interactions.hold_table import HoldTable
 from mesaya_ws.core.log.ordering import Merge
 from mesaya_ws.core.log.records import Appended, Partition, Record, Source
+from mesaya_ws.core.platform.cold import CACHE_BYTES, OnDisk
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Coverage
@@ -31,6 +32,7 @@ from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable, first_ahead
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.tracking import Follower, TrackedKeys, Tracking
 from mesaya_ws.core.views.chats import history_of
 from mesaya_ws.core.views.contents import SnapshotRules, State, View
@@ -67,6 +69,7 @@ class Published:
         retention: Retention | None = None,
         rules: SnapshotRules | None = None,
         keep_settled_days: int | None = None,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.hub = hub
         self.window = window
@@ -89,6 +92,9 @@ class Published:
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
         self._tracking = Tracking()
+        self.stored = Stored()
+        """What the state store has, for rules that look something up; whoever commits sets its view."""
+        self._on_disk = None if retention is None else OnDisk(self.stored, cache_bytes)
         self._projections = self._new_projections()
         self._new_merge = new_merge
         self._merge = new_merge(self._projections)
@@ -100,7 +106,9 @@ class Published:
         self._unread: WeakSet[Snapshot] = WeakSet()
 
     def _new_projections(self) -> Projections:
-        projections = Projections(keep_settled_days=self._keep_settled_days, tracking=self._tracking)
+        projections = Projections(
+            keep_settled_days=self._keep_settled_days, tracking=self._tracking, on_disk=self._on_disk
+        )
         projections.position_at = self.cursor.position_at
         return projections
 

@@ -62,8 +62,9 @@ class RecordProcessor(Published):
         retention: Retention | None,
         rules: SnapshotRules | None,
         keep_settled_days: int | None,
+        cache_bytes: int,
     ) -> None:
-        super().__init__(hub, window, watermark, new_merge, retention, rules, keep_settled_days)
+        super().__init__(hub, window, watermark, new_merge, retention, rules, keep_settled_days, cache_bytes)
         self._broadcaster = Broadcaster(hub, window, self.cursor, self.history)
         self._report = report
         self._request_parent = request_parent

@@ -1,10 +1,11 @@
 """Which rows of what is known the state store does not have yet: those that have changed, or all of them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from attrs import evolve, frozen
 
 from mesaya_ws.core.feed.checkpoint import in_pieces
+from mesaya_ws.core.platform.cold import ColdCapture
 from mesaya_ws.core.platform.rows import Row, encoded
 from mesaya_ws.core.state.interface import Changes
 from mesaya_ws.core.state.tracking import Changed, Follower
@@ -14,11 +15,12 @@ from mesaya_ws.core.state.tracking import Changed, Follower
 class Captured:
     """What is to be committed: `changes`, and the `rows` that are to be encoded as the entities of them.
 
-    Entries are of a `generation` of the history.
+    Of the `cold` kinds it has the indexes, too. Entries are of a `generation` of the history.
     """
 
     changes: Changes
     rows: Changed
+    cold: Sequence[ColdCapture]
     generation: int
 
     def encoded(self) -> Changes:
@@ -27,7 +29,9 @@ class Captured:
             table: {id: None if value is None else encoded(value) for id, value in rows.items()}
             for table, rows in self.rows.items()
         }
-        return evolve(self.changes, entities=entities)
+        members = {name: changed for cold in self.cold for name, changed in cold.members.items() if changed}
+        emptied = [name for cold in self.cold for name in cold.emptied]
+        return evolve(self.changes, entities=entities, members=members, emptied=emptied)
 
 
 class Unwritten:

@@ -1,12 +1,13 @@
 """What ends with what it belongs to: as the platform's database deletes it, without a record of each part."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.entity_table import EntityTable
 from mesaya_ws.core.platform.owners import Owners
 from mesaya_ws.core.platform.settled import Settled
+from mesaya_ws.core.state.stored import Ids
 
 ENDED_AT_ONCE = 200
 """How many parts end in one go with what they belong to: 2 ms of work, at most."""
@@ -43,7 +44,7 @@ class Endings:
         self._owners = owners
         self._remembered = remembered
         self._settled = settled or {}
-        self.pending: list[tuple[str, int | None, EntityTable, list[str]]] = []
+        self.pending: list[tuple[str, int | None, EntityTable, Ids]] = []
         """By which field, when (None: they are forgotten), in which table, and the ids: of all, the next one last."""
 
     def end_under(self, table: EntityTable, id: str, time: int) -> None:
@@ -51,17 +52,17 @@ class Endings:
         field = table.entity.id_field
         for name in reversed(CASCADES.get(table.entity.name, ())):
             children = self._entities[name]
-            self.end(field, time, children, children.under(field, id))
+            self.end(field, time, children, children.ids_under(field, id))
 
-    def end(self, field: str, time: int | None, table: EntityTable, ids: Collection[str]) -> None:
+    def end(self, field: str, time: int | None, table: EntityTable, ids: Ids) -> None:
         """End these, with what their `field` names, at a `time`, as far as no later record is about them.
 
         Without a time, they are forgotten.
         """
         if ids:
-            self.pending.append((field, time, table, list(ids)[::-1]))
+            self.pending.append((field, time, table, ids))
 
-    def forget_settled(self, table: EntityTable, ids: list[str]) -> None:
+    def forget_settled(self, table: EntityTable, ids: Ids) -> None:
         """Forget these, as far as they are old and settled when their turn has come."""
         self.pending.append((_SETTLED, None, table, ids))
 
@@ -117,4 +118,4 @@ class Endings:
             for parts in self._entities.values():
                 for name in parts.entity.parents:
                     if name == field or (name == "entityId" and kind in IMAGED):
-                        self.end(name, None, parts, parts.under(name, id))
+                        self.end(name, None, parts, parts.ids_under(name, id))

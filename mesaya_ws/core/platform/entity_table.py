@@ -4,9 +4,19 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from mesaya_ws.core.platform.change import After
+from mesaya_ws.core.platform.cold import (
+    Alive,
+    Children,
+    ColdRows,
+    ColdSchedule,
+    DraftSchedule,
+    OnDisk,
+    Places,
+    Provenances,
+)
 from mesaya_ws.core.platform.entity import Data, Entity
 from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.provenance import (
@@ -24,8 +34,10 @@ from mesaya_ws.core.platform.provenance import (
     superseded,
     updated,
 )
+from mesaya_ws.core.platform.reservation_time import BEGINNING
 from mesaya_ws.core.platform.rows import at_in, data_in, integer_in, provenance_in, provenance_row
 from mesaya_ws.core.platform.schedule import Schedule
+from mesaya_ws.core.state.stored import Ids
 from mesaya_ws.core.state.tracking import Tracking
 
 REMEMBERED = 10_000
@@ -66,12 +78,12 @@ class EntityTable:
     """All entities of one kind: the `alive`, and what is remembered of those that were deleted (`gone`).
 
     What changes is noted in the `tracking`. Each that is alive has a place in their order, a number that is never given
-    again; so has each that is gone.
+    again; so has each that is gone. With `on_disk`, those alive are in memory only as far as they are in use (`cold`).
     """
 
     __slots__ = (
+        "_binding",
         "_children",
-        "_next_place",
         "_places",
         "_provenances",
         "_required",
@@ -80,13 +92,15 @@ class EntityTable:
         "_tracked_found",
         "_tracked_gone",
         "alive",
+        "cold",
         "entity",
         "found",
         "gone",
+        "next_place",
         "schedule",
     )
 
-    def __init__(self, entity: Entity, tracking: Tracking | None = None) -> None:
+    def __init__(self, entity: Entity, tracking: Tracking | None = None, on_disk: OnDisk | None = None) -> None:
         tracking = tracking or Tracking()
         self.entity = entity
         self._tracked, self._tracked_gone, self._tracked_found = (
@@ -102,21 +116,37 @@ class EntityTable:
         """What the platform's API has said, which counts where no record has said anything."""
         self._provenances: dict[str, Provenance] = {}
         self._places: dict[str, int] = {}
-        self._next_place = 0
+        self.next_place = 0
+        """The place that the next one will have, which is higher than all that were given."""
         # By field, by parent, in the order in which they came.
         self._children: dict[str, dict[str, dict[str, Data]]] = {field: {} for field in entity.parents}
-        self.schedule: Schedule | None = Schedule() if entity.is_scheduled else None
+        self.schedule: Schedule | ColdSchedule | None = Schedule() if entity.is_scheduled else None
+        # Where one of these fields changes, an entity comes last among those with which it belongs then.
+        self._binding = (*entity.parents, *((*BEGINNING,) if entity.is_scheduled else ()))
+        self.cold: ColdRows | None = None
+        if on_disk is not None:
+            self._put_on_disk(on_disk)
+
+    def _put_on_disk(self, on_disk: OnDisk) -> None:
+        self.cold = rows = ColdRows(f"alive/{self.entity.name}", on_disk)
+        # These can all that is needed of dicts.
+        self.alive = cast("dict[str, Data]", Alive(rows))
+        self._provenances = cast("dict[str, Provenance]", Provenances(rows))
+        self._places = cast("dict[str, int]", Places(rows))
+        self._children = {}
+        if self.schedule is not None:
+            self.schedule = ColdSchedule(rows)
 
     def draft(self) -> "EntityTable":
         """Return a table that knows the same, and can be changed without changing this one; until this one changes.
 
-        It has no schedule.
+        It has no schedule, or that of what is on disk as it was.
         """
         table = EntityTable(self.entity)
-        table.schedule = None
+        table.schedule = DraftSchedule(self.schedule) if isinstance(self.schedule, ColdSchedule) else None
         table.alive, table.gone, table.found = over(self.alive), over(self.gone), over(self.found)
         table._provenances, table._places = over(self._provenances), over(self._places)
-        table._next_place = self._next_place
+        table.next_place = self.next_place
         table._children = {field: over(children, over) for field, children in self._children.items()}
         return table
 
@@ -134,10 +164,22 @@ class EntityTable:
 
     def under(self, field: str, parent: str) -> Mapping[str, Data]:
         """Return those alive, by their ids, whose `field` (one of `Entity.parents`) is `parent`."""
+        if isinstance(self.schedule, ColdSchedule):
+            return Children(self.schedule, parent, self.entity.id_field)
         return self._children[field].get(parent, _NONE)
+
+    def ids_under(self, field: str, parent: str) -> Ids:
+        """Return the ids of these, to be taken one after the other; each may be removed when it has been taken."""
+        if isinstance(self.schedule, ColdSchedule):
+            return self.schedule.ids(parent)
+        if self.schedule is not None:
+            return self.schedule.ids(parent)[::-1]
+        return list(self.under(field, parent))[::-1]
 
     def under_each(self, field: str, parents: Iterable[str]) -> Iterator[Mapping[str, Data]]:
         """Yield the same for each of the `parents` under which there are any: of many, in a fifth of the time."""
+        if isinstance(self.schedule, ColdSchedule):
+            return filter(None, (self.under(field, parent) for parent in parents))
         return filter(None, map(self._children[field].get, parents))
 
     def record_of(self, id: str, field: str) -> At:
@@ -241,32 +283,34 @@ class EntityTable:
         So the order of `alive` is that of all children.
         """
         old = self.alive.get(id)
-        if old is None or not self._stays(id, old, data):
+        if old is None or not self._stays(old, data):
             self._remove(id)
             old = None
-            self._places[id] = self._next_place
-            self._next_place += 1
+            self._places[id] = self.next_place
+            self.next_place += 1
             for field, children in self._children.items():
                 if (parent := data.get(field)) is not None:
                     children.setdefault(parent, {})[id] = data
+        else:
+            for field, children in self._children.items():
+                if (parent := data.get(field)) is not None:
+                    children[parent][id] = data
         if self.schedule is not None:
             self.schedule.put(id, old, data)
         self.alive[id] = data
         if (rows := self._tracked.rows) is not None:
-            rows[id] = data, self._provenances[id], self._places[id]
+            rows[id] = (data, self._provenances[id], self._places[id]) if self.cold is None else self.cold.hot[id]
 
     def _keep(self, id: str, data: Data, provenance: Provenance) -> None:
         self._provenances[id] = provenance
         self.put(id, data)
 
-    def _stays(self, id: str, old: Data, data: Data) -> bool:
-        """Put an entity in the place of the `old` one, as far as it has the same parents; say whether it has."""
-        for field, children in self._children.items():
-            parent = data.get(field)
-            if parent != old.get(field):
+    def _stays(self, old: Data, data: Data) -> bool:
+        """Return whether an entity keeps the place of the `old` one: it belongs to the same, and begins when it did."""
+        get, known = data.get, old.get
+        for field in self._binding:  # in half of the time that `all` takes  # noqa: SIM110
+            if get(field) != known(field):
                 return False
-            if parent is not None:
-                children[parent][id] = data
         return True
 
     def _bury(self, id: str, at: At, ended: int, data: Data) -> None:
@@ -279,8 +323,8 @@ class EntityTable:
         kept = {name: data[name] for name in self.entity.remembered if name in data} or _NOTHING
         if former is not None:
             at, ended, kept = max(at, former.at), max(ended, former.ended), former.data | kept
-        self.gone[id] = Gone(at, ended, kept, self._next_place)
-        self._next_place += 1
+        self.gone[id] = Gone(at, ended, kept, self.next_place)
+        self.next_place += 1
         self._tracked_gone.note(id, (at, ended, kept, self.gone[id].place))
 
     def forget(self, id: str) -> None:
@@ -314,12 +358,12 @@ class EntityTable:
             self._tracked.note(id, None)
 
     def _remove(self, id: str) -> None:
-        old = self.alive.pop(id, None)
+        old = self.alive.get(id)
         if old is None:
             return
-        del self._places[id]
         if self.schedule is not None:
             self.schedule.remove(id, old)
+        del self._places[id], self.alive[id]
         for field, children in self._children.items():
             if (parent := old.get(field)) is not None:
                 siblings = children[parent]
@@ -329,6 +373,8 @@ class EntityTable:
 
     def tables(self) -> tuple[dict[Any, Any], ...]:
         """Return all that is kept, by id: to be emptied in that order, when nobody needs it any more."""
+        if self.cold is not None:
+            return *self.cold.tables(), self.gone, self.found
         parents = chain.from_iterable(children.values() for children in self._children.values())
         days = () if self.schedule is None else self.schedule.tables()
         return *parents, *days, self.alive, self.gone, self.found, self._provenances, self._places
@@ -340,9 +386,12 @@ class EntityTable:
         yield from self._tracked_found.emptied(self.found)
 
     def rows(self) -> Iterator[tuple[str, str, Any]]:
-        """Yield all that is known, as rows of tables; those of one table in their order."""
+        """Yield all that is known, as rows of tables; those of one table in their order, but those that are on disk."""
         name = self.entity.name
-        for id, data in self.alive.items():
+        if self.cold is not None:
+            for id, (data, provenance, place) in self.cold.items():
+                yield f"alive/{name}", id, [data, provenance_row(provenance), place]
+        for id, data in self.alive.items() if self.cold is None else ():
             yield f"alive/{name}", id, [data, provenance_row(self._provenances[id]), self._places[id]]
         for id, (at, ended, data, place) in self.gone.items():
             yield f"gone/{name}", id, [at, ended, data, place]
@@ -352,13 +401,13 @@ class EntityTable:
     def load(self, table: str, id: str, value: Any) -> None:
         """Take in one of the `rows`. Raises `ValueError` or `TypeError` when it is none."""
         if table == "alive":
-            data, provenance, place = value if len(value) == PLACED else (*value, self._next_place)
-            next_place, self._next_place = self._next_place, integer_in(place)
+            data, provenance, place = value if len(value) == PLACED else (*value, self.next_place)
+            next_place, self.next_place = self.next_place, integer_in(place)
             self._keep(id, data_in(data), provenance_in(provenance))
-            self._next_place = max(next_place, place + 1)
+            self.next_place = max(next_place, place + 1)
         elif table == "gone":
-            at, ended, data, place = value if len(value) == PLACED + 1 else (*value, self._next_place)
+            at, ended, data, place = value if len(value) == PLACED + 1 else (*value, self.next_place)
             self.gone[id] = Gone(at_in(at), integer_in(ended), data_in(data) or _NOTHING, integer_in(place))
-            self._next_place = max(self._next_place, place + 1)
+            self.next_place = max(self.next_place, place + 1)
         else:
             self.found[id] = data_in(value)

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from attrs import evolve
+
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
 from mesaya_ws.core.interactions.hold_table import HoldTable
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.change import After, Backfilled, Before
+from mesaya_ws.core.platform.cold import ColdCapture, ColdDays, ColdSchedule, OnDisk, capture
 from mesaya_ws.core.platform.emptying import empty
 from mesaya_ws.core.platform.endings import ENDING, Endings
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC
@@ -18,7 +21,7 @@ from mesaya_ws.core.platform.envelope import FOUND, Event
 from mesaya_ws.core.platform.latest import Latest
 from mesaya_ws.core.platform.owners import Owners
 from mesaya_ws.core.platform.ranking import Ranking
-from mesaya_ws.core.platform.rows import Row, text_in
+from mesaya_ws.core.platform.rows import Row, integer_in, text_in
 from mesaya_ws.core.platform.schedule import Schedule
 from mesaya_ws.core.platform.settled import SETTLED, Settled
 from mesaya_ws.core.platform.topics import PARENTS, topic_of
@@ -44,14 +47,23 @@ class Projections:
     restaurant, or owned it when it was deleted. While there are `endings` that are pending, they go first. What is
     settled is kept for so many days (see `settled`), without `keep_settled_days` for ever.
 
-    What changes is noted in the `tracking`, for each who asks to follow it (`follow_changes`).
+    What changes is noted in the `tracking`, for each who asks to follow it (`follow_changes`). What grows with time,
+    reservations and payments, is `on_disk`, if that is given, and in memory only as far as it is in use (see `cold`).
     """
 
     def __init__(
-        self, remembered: int = REMEMBERED, keep_settled_days: int | None = None, tracking: Tracking | None = None
+        self,
+        remembered: int = REMEMBERED,
+        keep_settled_days: int | None = None,
+        tracking: Tracking | None = None,
+        on_disk: OnDisk | None = None,
     ) -> None:
         self._tracking = tracking = tracking or Tracking()
-        self.entities = {name: EntityTable(entity, tracking) for name, entity in ENTITIES.items()}
+        self._on_disk = on_disk
+        self.entities = {
+            name: EntityTable(entity, tracking, on_disk if name in SETTLED else None)
+            for name, entity in ENTITIES.items()
+        }
         self._announcements = Ranking()
         self.chats = Chats(tracking=tracking)
         self.acks = Acknowledgements(tracking)
@@ -159,8 +171,31 @@ class Projections:
         """Return the roles of a user as `auth` had them last, and when."""
         return self.users.roles_of(user)
 
+    def capture_cold(self) -> list[ColdCapture]:
+        """Return what has changed of what is on disk, and is to be committed now, with the rows that were taken."""
+        captured = []
+        for table in self.entities.values():
+            if table.cold is not None:
+                indexes = [table.schedule.index] if isinstance(table.schedule, ColdSchedule) else []
+                settled = self._settled.get(table.entity.name)
+                if settled is not None and isinstance(settled.days, ColdDays):
+                    indexes.append(settled.days.index)
+                captured.append(capture(table.cold, indexes))
+        return captured
+
+    def next_places(self) -> dict[str, int]:
+        """Return the rows of the table `places`: for each kind on disk, the place that the next one will have."""
+        return {name: table.next_place for name, table in self.entities.items() if table.cold is not None}
+
+    def reservations_of(self, restaurant: str) -> Iterator[Data]:
+        """Yield the reservations of a restaurant, in the order of the schedule, if there is one."""
+        table = self.entities["reservation"]
+        if table.schedule is not None:
+            return table.schedule.since(restaurant, "")
+        return iter(table.under("restaurantId", restaurant).values())
+
     @property
-    def schedule(self) -> Schedule:
+    def schedule(self) -> Schedule | ColdSchedule:
         """The reservations that exist, by restaurant and day."""
         schedule = self.entities["reservation"].schedule
         assert schedule is not None  # noqa: S101 - by its entity
@@ -208,6 +243,8 @@ class Projections:
                     self._announcements.put(id, self.entities[entity].newest(id))
                 elif entity in self._settled:
                     self._settled[entity].note(id)
+            elif table == "places":
+                self.entities[id].next_place = integer_in(value)
             elif table == "settled":
                 if id in self._settled:
                     self._settled[id].load(value)
@@ -235,7 +272,8 @@ class Projections:
         for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
             table = self.entities[entity.name]
             yield from table.discard()
-            fresh = self.entities[entity.name] = EntityTable(entity, self._tracking)
+            on_disk = None if table.cold is None else evolve(table.cold.on_disk, anew=True)
+            fresh = self.entities[entity.name] = EntityTable(entity, self._tracking, on_disk)
             for number, (id, data) in enumerate(table.found.items(), 1):
                 fresh.find(id, data)
                 if number % FOUND_AT_ONCE == 0:
@@ -243,7 +281,8 @@ class Projections:
             gone += table.tables()
             if (settled := self._settled.get(entity.name)) is not None and self._keep_settled_days is not None:
                 gone += settled.tables()
-                self._settled[entity.name] = Settled(fresh, self._keep_settled_days, self._tracking)
+                self._settled[entity.name] = begun = Settled(fresh, self._keep_settled_days, self._tracking)
+                self._tracking.table("settled").note(entity.name, begun.row())
         if topic == PARENTS:
             yield from self.owners.forget_found()
             for table in self.entities.values():
@@ -308,7 +347,7 @@ class Projections:
         self.endings.end_under(table, event.id, time)
         if event.entity == "section":
             # The record's own tables: where they stand may not be known.
-            self.endings.end("sectionId", time, self._tables, [table["tableId"] for table in self.listed(data)])
+            self.endings.end("sectionId", time, self._tables, [table["tableId"] for table in self.listed(data)][::-1])
 
     @property
     def _restaurants(self) -> EntityTable:

@@ -7,6 +7,9 @@ from mesaya_ws.core.platform.entity import Data
 
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1), timedelta(milliseconds=1)
 
+BEGINNING = ("reservationTime", "reservationDate")
+"""The fields that say when a reservation begins."""
+
 
 def day_of(data: Data) -> str:
     """Return the day on which a reservation begins (`YYYY-MM-DD`, UTC); "" if nothing says when."""

@@ -56,21 +56,26 @@ class Schedule:
             if not days:
                 del self._days[restaurant]
 
-    def since(self, restaurant: str, day: str) -> list[Data]:
-        """Return the reservations of a restaurant from a day on (`YYYY-MM-DD`), day by day, and those of no day last.
+    def since(self, restaurant: str, day: str) -> Iterator[Data]:
+        """Yield the reservations of a restaurant from a day on (`YYYY-MM-DD`), day by day, and those of no day last.
 
         Of tens of thousands, in a millisecond.
         """
-        return list(chain.from_iterable(on_day.values() for on_day in self._since(restaurant, day)))
+        return chain.from_iterable(on_day.values() for on_day in self._since(restaurant, day))
 
-    def count_since(self, restaurant: str, day: str) -> int:
-        """Return how many those are."""
-        return sum(map(len, self._since(restaurant, day)))
+    def count_since(self, restaurant: str, day: str, most: int) -> int:
+        """Return how many those are, or `most` if there are more."""
+        return min(most, sum(map(len, self._since(restaurant, day))))
+
+    def ids(self, restaurant: str) -> list[str]:
+        """Return the ids of all reservations of a restaurant, in the same order."""
+        return list(chain.from_iterable(self._since(restaurant, "")))
 
     def _since(self, restaurant: str, day: str) -> Iterator[dict[str, Data]]:
         days = self._days.get(restaurant, _NO_DAYS)
         for number in range(bisect_left(days, day), len(days)):
-            yield self._reservations[restaurant, days[number]]
+            if days[number]:
+                yield self._reservations[restaurant, days[number]]
         if (restaurant, "") in self._reservations:
             yield self._reservations[restaurant, ""]
 

@@ -4,12 +4,14 @@ What decides are the times of the records of their topic, in the order in which 
 instances forget the same, whether they read a record when it came or a year later.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mesaya_ws.core.platform.cold import ColdDays
 from mesaya_ws.core.platform.entity import Data, Entity
 from mesaya_ws.core.platform.entity_table import EntityTable
 from mesaya_ws.core.platform.rows import integer_in
+from mesaya_ws.core.state.stored import Ids
 from mesaya_ws.core.state.tracking import Tracking
 
 DAY = 86_400_000
@@ -27,6 +29,27 @@ def is_settled(entity: Entity, data: Data) -> bool:
     return entity.status is not None and data.get(entity.status) in SETTLED.get(entity.name, ())
 
 
+class Days:
+    """Ids by day, which is a number."""
+
+    __slots__ = ("_days",)
+
+    def __init__(self) -> None:
+        self._days: dict[int, dict[str, None]] = {}
+
+    def add(self, day: int, id: str) -> None:
+        """Note an id on a day."""
+        self._days.setdefault(day, {})[id] = None
+
+    def take_before(self, day: int) -> list[Ids]:
+        """Return the ids of all days before one, to be taken one after the other; they are on no day any more."""
+        return [list(self._days.pop(past)) for past in sorted(each for each in self._days if each < day)]
+
+    def tables(self) -> tuple[dict[Any, Any], ...]:
+        """Return all that is kept: to be emptied in that order when nobody needs it any more."""
+        return *self._days.values(), self._days
+
+
 class Settled:
     """The entities of a table that are settled, by the day of the last record about each: those are kept `keep_days`.
 
@@ -34,14 +57,16 @@ class Settled:
     makes nothing old. Some 100 bytes for each.
     """
 
-    __slots__ = ("_days", "_keep_days", "_last", "_table", "_tracked", "time")
+    __slots__ = ("_keep_days", "_last", "_table", "_tracked", "days", "time")
 
     def __init__(self, table: EntityTable, keep_days: int, tracking: Tracking | None = None) -> None:
         self._tracked = (tracking or Tracking()).table("settled")
         self._table = table
         self._keep_days = keep_days
         # By day, since the epoch. They stay in it when another record comes, or none was the last: that is seen later.
-        self._days: dict[int, dict[str, None]] = {}
+        self.days: Days | ColdDays = (
+            Days() if table.cold is None else ColdDays(f"settled/{table.entity.name}", table.cold.on_disk)
+        )
         self._last = 0
         self.time = 0
 
@@ -49,9 +74,9 @@ class Settled:
         """Take note of an entity as it is now."""
         data = self._table.alive.get(id)
         if data is not None and is_settled(self._table.entity, data) and (at := self._table.newest(id)) is not None:
-            self._days.setdefault(at[0] // DAY, {})[id] = None
+            self.days.add(at[0] // DAY, id)
 
-    def advance(self, timestamp: int) -> list[list[str]]:
+    def advance(self, timestamp: int) -> Sequence[Ids]:
         """Take note of a record's time (ms since the epoch); return what may be old from now on: ids, by day.
 
         Nothing is until another day begins.
@@ -63,8 +88,7 @@ class Settled:
         self._tracked.note(self._table.entity.name, (self.time, timestamp))
         if not has_begun:
             return []
-        first_kept = self._first_kept
-        return [list(self._days.pop(day)) for day in sorted(day for day in self._days if day < first_kept)]
+        return self.days.take_before(self._first_kept)
 
     @property
     def _first_kept(self) -> int:
@@ -88,4 +112,4 @@ class Settled:
 
     def tables(self) -> tuple[dict[Any, Any], ...]:
         """Return all that is kept: to be emptied in that order when nobody needs it any more."""
-        return *self._days.values(), self._days
+        return self.days.tables()

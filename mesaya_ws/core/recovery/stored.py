@@ -13,6 +13,7 @@ from attrs import frozen
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.log.records import Partition, PartitionPosition
 from mesaya_ws.core.platform.rows import Row, in_order
+from mesaya_ws.core.platform.settled import SETTLED
 from mesaya_ws.core.recovery.barriers import Barrier, barrier_in
 from mesaya_ws.core.recovery.coverage import Coverage, Cut
 from mesaya_ws.core.recovery.notes import barrier_of, is_kept
@@ -20,6 +21,9 @@ from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.replay import PAGE_BYTES, Replay, ReplayRange
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.state.interface import CorruptStateError, StateView, pair_is_kept
+
+ON_DISK = frozenset(f"alive/{name}" for name in SETTLED)
+"""Tables whose rows are read when they are needed (see `platform.cold`)."""
 
 
 @frozen
@@ -70,7 +74,7 @@ def barriers_in(view: StateView) -> list[Barrier]:
 class StoredState:
     """What a store begins with: its head, its last serial, from where on its history is whole, and its barriers.
 
-    `rows` are all that is known at its place, in the order in which they can be loaded.
+    `rows` are all that is known at its place, in the order in which they can be loaded, but for what stays on disk.
     """
 
     head: Head
@@ -92,6 +96,7 @@ def _rows_in(view: StateView) -> list[Row]:
         return [
             row
             for table in view.tables()
+            if table not in ON_DISK
             for row in in_order((table, id, orjson.loads(value)) for id, value in view.rows(table))
         ]
     except orjson.JSONDecodeError as error:

@@ -6,7 +6,7 @@ committed together is there together after a crash, or not at all. Values are by
 There are two implementations, under one contract suite: `memory` for tests, and `mesaya_ws.statestore` on disk.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -39,8 +39,10 @@ class Changes:
     """What one transaction commits; all of it is as of one place in the log.
 
     `head` is of that place. `entities` are new values by table and by id; None deletes one. `members` says by index,
-    parent and member whether it belongs there. With `entities_anew`, all of both that were there before are forgotten
-    first. `entries` are appended, with serials that increase, after all that are
+    by parent and by member whether it belongs there. Of both, all that were there before are forgotten first with
+    `entities_anew`; otherwise those of the tables and indexes that are `emptied`.
+
+    `entries` are appended, with serials that increase, after all that are
     there. The first entries, as long as they are older than `keep_since` (ms since the epoch), or all take more than
     `max_bytes`, are forgotten, `FORGOTTEN_AT_ONCE` at most. Nothing is promised of partitions before their `floors`.
     With `anew`, all entries that were there before are forgotten first, and the floors.
@@ -48,13 +50,14 @@ class Changes:
 
     head: bytes
     entities: Mapping[str, Mapping[str, bytes | None]] = field(factory=dict)
-    members: Mapping[tuple[str, str, bytes], bool] = field(factory=dict)
+    members: Mapping[str, Mapping[str, Mapping[bytes, bool]]] = field(factory=dict)
     entries: Entries = field(factory=Entries)
     floors: Mapping[Partition, int] = field(factory=dict)
     keep_since: int = 0
     max_bytes: int | None = None
     anew: bool = False
     entities_anew: bool = False
+    emptied: Collection[str] = ()
 
 
 class Size(NamedTuple):
@@ -98,6 +101,14 @@ class StateView(Protocol):
 
     def rows(self, table: str) -> Iterator[tuple[str, bytes]]:
         """Yield all ids of a table and their values, in the order of the ids' bytes; those of hundreds come last."""
+        ...
+
+    def ids(self, table: str, after: str | None, count: int) -> list[str]:
+        """Return the first ids of a table in the order of `rows`, at most so many: those `after` one of them."""
+        ...
+
+    def parents(self, index: str) -> Iterator[str]:
+        """Yield the parents that have members, in the order of their bytes."""
         ...
 
     def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """A state store in dicts, for tests of the rules: what it holds ends with the process."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -31,14 +31,21 @@ class MemoryState:
             self.floors, self._entries, self.last_serial = {}, [], 0
         if changes.entities_anew:
             self._entities, self._members = {}, {}
+        for name in changes.emptied:
+            self._entities.pop(name, None)
+            for place in [place for place in self._members if place[0] == name]:
+                del self._members[place]
         self.head = changes.head
         for table, values in changes.entities.items():
             known = self._entities.setdefault(table, {})
             known.update({id: value for id, value in values.items() if value is not None})
             for id in [id for id, value in values.items() if value is None]:
                 known.pop(id, None)
-        for (index, parent, member), belongs in changes.members.items():
-            self._put_member(self._members.setdefault((index, parent), []), member, belongs=belongs)
+        for index, parents in changes.members.items():
+            for parent, members in parents.items():
+                there = self._members.setdefault((index, parent), [])
+                for member, belongs in members.items():
+                    self._put_member(there, member, belongs=belongs)
         for entry in changes.entries:
             if entry.serial <= self.last_serial:
                 raise ValueError("serials of entries increase")
@@ -90,6 +97,16 @@ class MemoryState:
     def rows(self, table: str) -> Iterator[tuple[str, bytes]]:
         """Yield the ids and values of a table."""
         yield from sorted(self._entities.get(table, {}).items(), key=lambda item: item[0].encode())
+
+    def ids(self, table: str, after: str | None, count: int) -> list[str]:
+        """Return the first ids of a table after one of them."""
+        known = sorted(self._entities.get(table, {}), key=str.encode)
+        first = 0 if after is None else bisect_right(known, after.encode(), key=str.encode)
+        return known[first : first + count]
+
+    def parents(self, index: str) -> Iterator[str]:
+        """Yield the parents that have members."""
+        yield from sorted((parent for name, parent in self._members if name == index and self._members[name, parent]))
 
     def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:
         """Yield the members of a parent from `start` on."""

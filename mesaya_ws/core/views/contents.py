@@ -23,6 +23,12 @@ INBOX_EVENTS = 50
 READ_AT_ONCE = 4000
 """How many entities are read in one go: a millisecond or two of work, with those among which they are looked for."""
 
+COUNTED = 1000
+"""How many entities on disk are counted at most to know whether there are many."""
+
+COSTLY = 4
+"""How many entities in memory are read in the time in which one is that may be on disk."""
+
 _values = methodcaller("values")
 
 State = dict[str, Any]
@@ -52,7 +58,7 @@ class Unread:
     Each of its steps appends some of the `entities`, and yields how many were looked at.
     """
 
-    entities: list[Data]
+    entities: list[Data] | Derived
     reading: Iterator[int]
 
 
@@ -100,6 +106,21 @@ def read_under(kind: str, field: str, parents: Iterable[str], projections: Proje
             yield looked_at
 
     return Unread(found, read())
+
+
+def read_derived(entities: Iterator[Data], derive: Callable[[Data], State | None]) -> Unread:
+    """Return a list that is still to be read from an iterator, in steps, and then to be derived.
+
+    What is on disk may take several microseconds each.
+    """
+    found: list[Data] = []
+
+    def read() -> Iterator[int]:
+        while more := list(islice(entities, READ_AT_ONCE // COSTLY)):
+            found.extend(more)
+            yield len(more) * COSTLY
+
+    return Unread(Derived(found, derive), read())
 
 
 def count_under(kind: str, restaurant: str, projections: Projections) -> int:

@@ -8,11 +8,11 @@ from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.entities import ENTITIES
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import Event
-from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome, outcome_of
+from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.reservation_time import compose_date, is_before, start_of_today
 from mesaya_ws.core.views.acknowledgements import acknowledged
-from mesaya_ws.core.views.contents import Contents, Derived, State, View, alive_under
+from mesaya_ws.core.views.contents import COUNTED, Contents, State, View, read_derived
 from mesaya_ws.core.views.holds import holds_shown_to_restaurant
 from mesaya_ws.core.views.status import effective_action, with_status_change
 
@@ -66,10 +66,8 @@ def reservation_rule(event: Event, before: Before, after: After, projections: Pr
 
 def reservation_contents(restaurant: str, projections: Projections) -> Contents:
     """Return all reservations of a restaurant, as clients see them."""
-    known = alive_under("reservation", "restaurantId", (restaurant,), projections)
-    if len(known) > PARTS_AT_ONCE:
-        return {"reservations": Derived(known, partial(show_reservation, names=projections.names))}
-    return {"reservations": [show_reservation(data, projections.names) for data in known]}
+    known = projections.reservations_of(restaurant)
+    return {"reservations": read_derived(known, partial(show_reservation, names=projections.names))}
 
 
 def reservations_state(view: View) -> State:
@@ -84,7 +82,7 @@ def reservations_state(view: View) -> State:
         return None if is_before(data, today) else show_reservation(data, names)
 
     coming = view.projections.schedule.since(view.subject, today[:10])
-    state: State = {"reservations": Derived(coming, derive)}
+    state: State = {"reservations": read_derived(coming, derive)}
     if acks := acknowledged(view.subject, view.projections):
         state["acknowledged"] = acks
     if holds := holds_shown_to_restaurant(view.subject, view.log_now, view.projections):
@@ -93,5 +91,6 @@ def reservations_state(view: View) -> State:
 
 
 def count_coming(view: View) -> int:
-    """Return how many reservations a snapshot looks at."""
-    return view.projections.schedule.count_since(view.subject, start_of_today(view.now, view.rules.zone)[:10])
+    """Return how many reservations a snapshot looks at; of very many, not all are counted."""
+    day = start_of_today(view.now, view.rules.zone)[:10]
+    return view.projections.schedule.count_since(view.subject, day, COUNTED)

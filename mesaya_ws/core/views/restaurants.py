@@ -90,7 +90,9 @@ def _read(contents: Contents) -> Steps[dict[str, list[Data] | Derived]]:
         if isinstance(members, Unread):
             for _ in members.reading:
                 yield
-            read[name] = members.entities
+            members = members.entities
+        if isinstance(members, Derived) and len(members.entities) <= PARTS_AT_ONCE:
+            read[name] = [shown for each in members.entities if (shown := members.derive(each)) is not None]
         else:
             read[name] = members
     return read

@@ -80,6 +80,25 @@ class StateContract:
             assert list(view.rows("t")) == [("1", b"one")]
             assert list(view.tables()) == ["t", "table"]
 
+    def test_ids_of_a_table_come_in_pages(self, store):
+        store.commit(Changes(b"", {"t": dict.fromkeys(("c", "a", "b"), b""), "u": {"d": b""}}))
+        with store.view() as view:
+            assert view.ids("t", None, 2) == ["a", "b"]
+            assert view.ids("t", "b", 2) == ["c"]
+            assert view.ids("t", "a b", 5) == ["b", "c"], "one that is not there"
+            assert view.ids("t", "c", 5) == view.ids("s", None, 5) == []
+
+    def test_what_is_emptied_begins_anew_and_nothing_else(self, store):
+        members = {"of": {"p": {b"a": True, b"b": True}, "q": {b"c": True}}, "off": {"p": {b"d": True}}}
+        store.commit(Changes(b"", {"t": {"1": b"", "2": b""}, "t2": {"3": b""}}, members))
+        new = {"of": {"p": {b"e": True}}}
+        store.commit(Changes(b"", {"t": {"4": b""}}, new, emptied=("t", "of")))
+        with store.view() as view:
+            assert view.ids("t", None, 9) == ["4"]
+            assert view.ids("t2", None, 9) == ["3"]
+            assert [list(view.members("of", parent)) for parent in "pq"] == [[b"e"], []]
+            assert list(view.members("off", "p")) == [b"d"]
+
     def test_any_text_is_an_id(self, store):
         ids = ["", "é", "a\0b", "\0", "x" * 600, "x" * 601, "y" * 10_000]
         store.commit(Changes(b"", {"t": {id: id.encode() for id in ids}}))
@@ -92,11 +111,15 @@ class StateContract:
             assert not list(view.rows("t"))
 
     def test_members_are_sorted_and_leave(self, store):
-        here = {("of", "p", member): True for member in (b"c", b"a", b"b")}
-        store.commit(Changes(b"", members={**here, ("of", "p2", b"z"): True}))
-        moved = {("of", "p", b"b"): False, ("of", "p", b"d"): True, ("of", "q", b"x"): False}
-        store.commit(Changes(b"", members=moved))
+        here = dict.fromkeys((b"c", b"a", b"b"), True)
+        store.commit(Changes(b"", members={"of": {"p": here, "p2": {b"z": True}}, "off": {"p": {b"other": True}}}))
         with store.view() as view:
+            assert list(view.parents("of")) == ["p", "p2"]
+        moved = {"p": {b"b": False, b"d": True, b"a": True}, "q": {b"x": False}, "p2": {b"z": False}}
+        store.commit(Changes(b"", members={"of": moved}))
+        with store.view() as view:
+            assert list(view.parents("of")) == ["p"]
+            assert list(view.parents("of none")) == []
             assert list(view.members("of", "p")) == [b"a", b"c", b"d"]
             assert list(view.members("of", "p", b"b")) == [b"c", b"d"]
             assert list(view.members("of", "q")) == []
@@ -190,7 +213,7 @@ class StateContract:
 
     def test_entries_begin_anew_without_the_entities(self, store):
         store.commit(
-            Changes(b"", {"t": {"1": b"one"}}, {("of", "p", b"a"): True}, Entries.of([publication(4, 1)]), {A: 9})
+            Changes(b"", {"t": {"1": b"one"}}, {"of": {"p": {b"a": True}}}, Entries.of([publication(4, 1)]), {A: 9})
         )
         store.commit(Changes(b"new", {"t": {"2": b"two"}}, floors={B: 3}, anew=True))
         with store.view() as view:
@@ -203,9 +226,9 @@ class StateContract:
 
     def test_entities_begin_anew_without_the_entries(self, store):
         store.commit(
-            Changes(b"", {"t": {"1": b"one"}}, {("of", "p", b"a"): True}, Entries.of([publication(4, 1)]), {A: 9})
+            Changes(b"", {"t": {"1": b"one"}}, {"of": {"p": {b"a": True}}}, Entries.of([publication(4, 1)]), {A: 9})
         )
-        store.commit(Changes(b"new", {"t": {"2": b"two"}}, {("of", "p", b"b"): True}, entities_anew=True))
+        store.commit(Changes(b"new", {"t": {"2": b"two"}}, {"of": {"p": {b"b": True}}}, entities_anew=True))
         with store.view() as view:
             assert list(view.rows("t")) == [("2", b"two")]
             assert list(view.members("of", "p")) == [b"b"]
