@@ -36,7 +36,7 @@ def test_every_module_is_there(wheel):
 
 @pytest.mark.slow
 def test_so_is_what_is_not_code(wheel):
-    assert {"mesaya_ws/py.typed", "mesaya_ws/samples/captured.jsonl"} <= wheel
+    assert {"mesaya_ws/py.typed", "mesaya_ws/samples/captured.jsonl", "mesaya_ws/web/protocol/asyncapi.css"} <= wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 

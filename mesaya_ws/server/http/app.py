@@ -18,12 +18,13 @@ from mesaya_ws.core.wire.origins import may_use
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.prometheus import CONTENT_TYPE
 from mesaya_ws.runtime.readiness import Status
-from mesaya_ws.server.http.assets import client_routes, console_routes
+from mesaya_ws.server.http.assets import client_routes, console_routes, protocol_style_route
 from mesaya_ws.server.http.asyncapi import asyncapi_route
 from mesaya_ws.server.http.broadcast import broadcast_route
 from mesaya_ws.server.http.erase import erase_route
 from mesaya_ws.server.http.errors import ApiError, answer_api_error, answer_fault, answer_http_exception
 from mesaya_ws.server.http.health import health_routes
+from mesaya_ws.server.http.protocol_page import protocol_page_route
 from mesaya_ws.server.http.publish import publish_route
 from mesaya_ws.server.http.request import authorize
 from mesaya_ws.server.http.request_log import RequestLog
@@ -89,6 +90,8 @@ def create_app(
             *client_routes(),
             *console_routes(),
             asyncapi_route(),
+            protocol_page_route(),
+            protocol_style_route(),
             *more,
         ],
         middleware=[

@@ -61,6 +61,11 @@ def console_routes() -> list[Route]:
     return routes
 
 
+def protocol_style_route() -> Route:
+    """Return `/asyncapi.css`, the style sheet of the page of the protocol."""
+    return _asset_route("/asyncapi.css", _asset(files("mesaya_ws") / "web" / "protocol" / "asyncapi.css"))
+
+
 def _files_in(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
     """Yield the files of a folder that are handed out, each with the path at which that is."""
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
