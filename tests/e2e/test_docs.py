@@ -50,9 +50,11 @@ CHAT = block("chat.md", "text", "… the restaurant")
 PUBLISHING = block("http.md", "sh", "# A platform record")
 FLOOR_PLAN = block("javascript-client.md", "html", "<!doctype html>")
 IMPORT = 'import { MesaYA } from "http://localhost:8080/client/mesaya-ws.js";\n\n'
+CLIENT_OF = 'const client = new MesaYA("ws://localhost:8080/ws",'
 JAVASCRIPT = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws");')
-SIGNING_IN = block("javascript-client.md", "js", f'{IMPORT}const client = new MesaYA("ws://localhost:8080/ws", {{')
+SIGNING_IN = block("javascript-client.md", "js", f"{IMPORT}{CLIENT_OF} {{\n")
 CHATTING = block("javascript-client.md", "js", f"{IMPORT}// With AUTH=off")
+JAVASCRIPT_HOLD = block("javascript-client.md", "js", f"{IMPORT}{CLIENT_OF} {{ user")
 HOLDING = block("http.md", "sh", "# Hold a table")
 TOKENS = block("holds.md", "sql", "CREATE TABLE table_tokens")
 PYTHON, PYTHON_CHAT, PYTHON_HOLD = [
@@ -82,6 +84,7 @@ RUN = [
     JAVASCRIPT,
     SIGNING_IN,
     CHATTING,
+    JAVASCRIPT_HOLD,
     PYTHON,
     PYTHON_CHAT,
     PYTHON_HOLD,
@@ -449,6 +452,16 @@ def test_javascript_client_chats(start_gateway, tmp_path):
         while lines[-1:] != [["Is the terrace open? (sent)"]]:
             lines.append(program.next("log"))
         assert lines[0] == ["Is the terrace open? (pending)"]
+
+
+def test_javascript_client_holds_a_table(start_gateway, tmp_path):
+    gateway = start_gateway()
+    assert run(tmp_path, "produce", "--sample").returncode == 0
+    file = tmp_path / "page.js"
+    file.write_text(JAVASCRIPT_HOLD)
+    with running_node("show_page.mjs", required("chromium"), str(file), "", str(gateway.port)) as program:
+        assert program.next("log") == ["held for", 300, "seconds, token", "number"]
+        assert program.next("log") == ["it was", "released"]
 
 
 def test_python_client_prints_what_arrives(start_gateway, tmp_path):

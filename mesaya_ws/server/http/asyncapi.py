@@ -45,7 +45,8 @@ def document() -> Schema:
         "toClient": _operation("send", _CONNECTION, (name for name in messages if not name.startswith("client."))),
     }
     for name, kind, address in _addresses():
-        shown = [*(f"event.{about}" for about in EVENTS[kind]), "service.snapshot"]
+        typing = ["service.chat.typing"] if kind == CONVERSATION.name else []
+        shown = [*(f"event.{about}" for about in EVENTS[kind]), *typing, "service.snapshot", "service.presence"]
         channels[name] = _channel(kind, address, shown)
         operations[f"show.{name}"] = _operation("send", name, shown)
     return {

@@ -33,6 +33,7 @@ from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.wire.codes import ERROR_CODES
 from mesaya_ws.core.wire.messages import LONGEST_ID, TYPES, ClientMessage, Id
 from mesaya_ws.core.wire.structuring import wire_name
+from mesaya_ws.server.http.chat_schemas import CHAT_EVENTS
 from mesaya_ws.server.http.hold_schemas import END, HOLD_EVENTS, RELEASED, SELECTED
 
 Schema = dict[str, Any]
@@ -44,8 +45,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "reviews": ("review", "restaurant"),
     "info": ("restaurant", "image", "section", "table", "menu", "dish"),
     "notifications": ("reservation", "payment", "owner_upgrade", "subscription", "restaurant"),
-    "chat": ("chat",),
-    "chats": ("chat",),
+    "chat": ("chat.message", "chat.edited", "chat.deleted", "chat.read", "chat.blocked"),
+    "chats": ("chat.conversation",),
     "restaurants": ("restaurant",),
     "announcements": ("announcement",),
 }
@@ -55,7 +56,6 @@ _WHATS = ("created", "updated", "deleted", "status_changed")
 _MORE_WHATS: Mapping[str, tuple[str, ...]] = {
     "restaurant": (*_WHATS, "owner_changed"),
     "reservation": (*_WHATS, "acknowledged", "reminder"),
-    "chat": ("message", "edited", "deleted", "read", "blocked", "conversation"),
 }
 
 _TEXT: Schema = {"type": "string"}
@@ -232,6 +232,10 @@ def _of_hint(hint: Any) -> Schema:
     return {"type": _PYTHON[get_origin(hint) or hint]}
 
 
+_BY_TYPE: Mapping[str, tuple[str, Schema]] = {**HOLD_EVENTS, **CHAT_EVENTS}
+"""Events that are described type by type, and not by what they are about."""
+
+
 def event_schemas() -> dict[str, Schema]:
     """Return the schemas of events, by what they are about."""
     about = dict.fromkeys(name for names in EVENTS.values() for name in names)
@@ -248,9 +252,9 @@ def _event(about: str) -> Schema:
         f"{about}.*",
         f"What happened to a {about.replace('_', ' ')}; null or missing: it is not known.",
     )
-    if about in HOLD_EVENTS:
+    if about in _BY_TYPE:
         kinds, title = {"const": about}, about
-        description, data = HOLD_EVENTS[about]
+        description, data = _BY_TYPE[about]
     return {
         "title": title,
         "description": description,

@@ -107,7 +107,7 @@ export class Conversation {
       // One that has been quiet for long is not in it.
       this.#stores.unread.set(conversations.find(isOurs)?.unread ?? this.#unreadHere());
     });
-    inbox.on("message", ({ data }) => isOurs(data) && this.#stores.unread.set(data.unread));
+    inbox.on("message", (/** @type {Json} */ { data }) => isOurs(data) && this.#stores.unread.set(data.unread));
     this.#inbox = inbox;
   }
 

@@ -2,8 +2,12 @@
 /**
  * Tables that are kept free for a while: a part of `mesaya-ws.js`, which loads it when `hold` is first called.
  *
- * The log decides when a hold ends, and everybody is told so on the channel of the floor plan. A countdown is only shown:
- * it is by the time that was left when the gateway answered, since the clocks of pages are wrong.
+ *     what happens                             what is done
+ *     the gateway says that it has ended       so it has, for the reason that is given
+ *     another connection                       ask for the same hold again: that is safe, and the answer says how it is
+ *     its time is over, and nothing is heard   it has ended: the log says so within seconds, but maybe not to us
+ *
+ * A countdown is only shown: it is by the time that was left when the gateway answered, since the clocks of pages are wrong.
  *
  * @module
  */
@@ -13,57 +17,59 @@
 /** @typedef {(fields: Json, signal?: AbortSignal) => Promise<Json>} Ask */
 /** @typedef {"released" | "expired" | "reserved" | "disconnected"} Ending */
 
-const GRACE = 5_000; // ms after its time that the end of a hold may take to arrive; without a connection, it has ended then
+const GRACE = 5_000; // ms after its time that the end of a hold may take to arrive
 
 const dispose = /** @type {typeof Symbol.dispose} */ (Symbol.dispose ?? Symbol("dispose"));
 
 /**
  * Have tables held, and return the `Hold`.
- * @param {MesaYA} client @param {Ask} ask @param {string} restaurant @param {string[]} tables
- * @param {{holdId: string, from?: Date, to?: Date, signal?: AbortSignal}} options
+ * @param {MesaYA} client @param {Ask} ask @param {typeof import("./mesaya-ws.js").MesaYAError} Failure
+ * @param {() => string} uniqueId @param {string} restaurant @param {string[]} tables
+ * @param {{from?: Date, to?: Date, signal?: AbortSignal}} [options]
  */
-export async function hold(client, ask, restaurant, tables, { holdId, from, to, signal }) {
-  const subscription = client.subscribe(`restaurant:${restaurant}:tables`);
-  try {
-    const slot = { from: from?.toISOString(), to: to?.toISOString() };
-    const granted = await ask({ type: "table.select", restaurantId: restaurant, tableIds: tables, ...slot, holdId }, signal);
-    return new Hold(ask, subscription, granted);
-  } catch (error) {
-    subscription.close();
-    // It may be granted all the same.
-    if (signal?.aborted) ask({ type: "table.release", holdId }).catch(() => {});
-    throw error;
+export async function hold(client, ask, Failure, uniqueId, restaurant, tables, { from, to, signal } = {}) {
+  const slot = { from: from?.toISOString(), to: to?.toISOString() };
+  for (;;) {
+    const wanted = { type: "table.select", restaurantId: restaurant, tableIds: tables, ...slot, holdId: uniqueId() };
+    let answer;
+    try {
+      answer = await ask(wanted, signal);
+    } catch (error) {
+      // It may be granted all the same.
+      if (signal?.aborted) ask({ type: "table.release", holdId: wanted.holdId }).catch(() => {});
+      throw error;
+    }
+    if (answer.type === "selected") return new Hold(client, ask, wanted, answer);
+    // The answer came too late: what was granted has ended meanwhile. What was taken back for that is asked for anew.
+    if (answer.reason !== "abandoned") throw new Failure(answer.reason, `The hold has ended: ${answer.reason}.`, undefined, /** @type {any} */ (answer));
   }
 }
 
 /** See `Hold` in `mesaya-ws.d.ts`. */
 class Hold {
   #ask;
-  #subscription;
-  #granted;
-  #until;
+  #wanted;
+  #off;
+  #until = 0;
+  /** @type {any} */
   #timer;
   /** @type {(ending: Ending) => void} */
   #resolve = () => {};
   /** @type {Promise<Ending>} */
   ended = new Promise((resolve) => (this.#resolve = resolve));
 
-  /** @param {Ask} ask @param {ReturnType<MesaYA["subscribe"]>} subscription @param {Json} granted */
-  constructor(ask, subscription, granted) {
+  /** @param {MesaYA} client @param {Ask} ask @param {Json} wanted @param {Json} granted */
+  constructor(client, ask, wanted, granted) {
     this.#ask = ask;
-    this.#subscription = subscription;
-    this.#granted = granted;
+    this.#wanted = { ...wanted, holdId: granted.holdId }; // of this user's, which another tab may have asked for
     this.id = granted.holdId;
     this.token = granted.token;
     this.tables = granted.tableIds;
-    this.#until = performance.now() + granted.expiresIn * 1000;
-    this.#timer = setTimeout(() => this.#end("expired"), granted.expiresIn * 1000 + GRACE);
-    subscription.on("message", ({ type, data }) => {
-      if (type === "table.released" && this.#isThis(data)) this.#end(data.reason === "abandoned" ? "released" : data.reason);
+    this.#off = client.on("message", (/** @type {Json} */ m) => {
+      if (m.type === "released" && m.holdId === this.id) this.#end(m.reason);
+      if (m.type === "welcome") this.#look();
     });
-    subscription.on("snapshot", ({ holds = [] }) => {
-      if (!holds.some((/** @type {Json} */ it) => this.#isThis(it))) this.#end(this.remaining() ? "disconnected" : "expired");
-    });
+    this.#take(granted);
   }
 
   remaining() {
@@ -71,25 +77,36 @@ class Hold {
   }
 
   async release() {
-    await this.#ask({ type: "table.release", holdId: this.id });
-    this.#end("released");
+    this.#take(await this.#ask({ type: "table.release", holdId: this.id }));
   }
 
   [dispose]() {
     this.release().catch(() => {});
   }
 
-  /** Return whether that is what is said of this hold: nobody else can hold a table at the same time. @param {Json} said */
-  #isThis({ tableIds, from, to }) {
-    const { tableIds: own, from: begin, to: end } = this.#granted;
-    const isSame = (/** @type {string} */ it) => own.includes(it);
-    return tableIds.length === own.length && tableIds.every(isSame) && (from ?? null) === (begin ?? null) && (to ?? null) === (end ?? null);
+  #look() {
+    this.#ask(this.#wanted).then(
+      (answer) => this.#take(answer),
+      () => {}, // its time tells
+    );
   }
 
-  /** @param {Ending} ending */
-  #end(ending) {
+  /** @param {Json} answer */
+  #take({ type, expiresIn, reason }) {
+    if (type === "released") {
+      this.#end(reason);
+      return;
+    }
+    this.#until = performance.now() + expiresIn * 1000;
     clearTimeout(this.#timer);
-    this.#subscription.close();
-    this.#resolve(ending);
+    this.#timer = setTimeout(() => this.#end("expired"), expiresIn * 1000 + GRACE);
+  }
+
+  /** @param {Ending | "abandoned"} reason */
+  #end(reason) {
+    clearTimeout(this.#timer);
+    this.#off();
+    this.#until = 0;
+    this.#resolve(reason === "abandoned" ? "released" : reason);
   }
 }

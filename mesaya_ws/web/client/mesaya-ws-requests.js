@@ -52,7 +52,7 @@ export class Requests {
   /** @param {string} restaurant @param {string[]} tables @param {{from?: Date, to?: Date, signal?: AbortSignal}} [options] */
   async hold(restaurant, tables, options) {
     const { hold } = await import("./mesaya-ws-hold.js");
-    return hold(this.#client, this.ask, restaurant, tables, { holdId: uniqueId(), ...options });
+    return hold(this.#client, this.ask, this.#Failure, uniqueId, restaurant, tables, options);
   }
 
   /** @param {any[]} stores @param {string} restaurant @param {string} [user] */

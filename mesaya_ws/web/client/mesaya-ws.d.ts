@@ -6,6 +6,9 @@
  * Channels, messages and codes are those of the gateway's protocol.
  */
 
+import type { MessageOf } from "./mesaya-ws-messages.js";
+export * from "./mesaya-ws-messages.js";
+
 /** How a client connects. */
 export interface Options {
   /**
@@ -118,23 +121,6 @@ export interface Gap {
   readonly channel: string;
   readonly reason: string;
 }
-
-/** The messages of a channel, by its name. */
-export type MessageOf<Channel extends string> = Channel extends `restaurant:${string}:tables`
-  ? Message<`${"table" | "section" | "section_object" | "object" | "restaurant"}.${string}`>
-  : Channel extends `restaurant:${string}:reservations`
-    ? Message<`${"reservation" | "payment" | "restaurant"}.${string}`>
-    : Channel extends `restaurant:${string}:menu`
-      ? Message<`${"menu" | "dish" | "restaurant"}.${string}`>
-      : Channel extends `restaurant:${string}:reviews`
-        ? Message<`${"review" | "restaurant"}.${string}`>
-        : Channel extends "global:announcements"
-          ? Message<`announcement.${string}`>
-          : Channel extends `restaurant:${string}:chat:${string}`
-            ? Message<`chat.${string}`>
-            : Channel extends "global:restaurants"
-              ? Message<`restaurant.${string}`>
-              : Message;
 
 /** A client, which connects by itself as soon as it is made, and stays connected until it is closed. */
 export declare class MesaYA implements Disposable {

@@ -45,8 +45,8 @@ def is_understood(message):
 
 NOT_IN_SAMPLES = {
     ("announcements", "announcement"),
-    ("chat", "chat"),
-    ("chats", "chat"),
+    *(("chat", f"chat.{what}") for what in ("message", "edited", "deleted", "read", "blocked")),
+    ("chats", "chat.conversation"),
     ("tables", "table.selecting"),
     ("tables", "table.released"),
     ("reservations", "hold.created"),

@@ -15,6 +15,7 @@ from tests.e2e.node import FOLDER, install, required
 HERE = Path(__file__).parent
 CLIENT = Path(mesaya_ws.__file__).parent / "web" / "client"
 SIZES = runpy.run_path(str(HERE.parents[2] / "scripts" / "client_size.py"))
+TYPES = runpy.run_path(str(HERE.parents[2] / "scripts" / "client_types.py"))
 SOURCE = (CLIENT / "mesaya-ws.js").read_text(encoding="utf-8")
 
 pytestmark = pytest.mark.slow
@@ -65,6 +66,7 @@ def test_described_types_are_those_of_the_client(tmp_path):
         str(tmp_path),
     )
     (tmp_path / "described.d.ts").write_text((CLIENT / "mesaya-ws.d.ts").read_text())
+    (tmp_path / "mesaya-ws-messages.d.ts").write_text((CLIENT / "mesaya-ws-messages.d.ts").read_text())
     emitted = tmp_path / "mesaya-ws.d.ts"
     emitted.write_text(emitted.read_text().replace("./mesaya-ws.d.ts", "./described.js"))
     (tmp_path / "check.ts").write_text(
@@ -110,6 +112,49 @@ def test_sizes_are_those_that_the_documentation_shows():
     assert SIZES["page_with_sizes"]() == SIZES["PAGE"].read_text(encoding="utf-8")
 
 
+def test_types_of_events_are_those_that_the_protocol_describes():
+    """`scripts/client_types.py --write` writes them anew."""
+    assert TYPES["types"]() == TYPES["PAGE"].read_text(encoding="utf-8")
+
+
+def test_events_of_a_channel_are_known_by_its_name(tmp_path):
+    (tmp_path / "page.ts").write_text(
+        """
+        import { MesaYA, type AnyEvent, type MessageOf, type Snapshot } from "@mesaya/ws";
+
+        declare const client: MesaYA;
+        client.subscribe("restaurant:1:tables").on("message", (message) => {
+          if (message.type === "table.updated") message.data.tableId.length;
+          if (message.type === "table.selecting") message.data.expiresIn.toFixed();
+          // @ts-expect-error: there is none of these here
+          if (message.type === "dish.updated") return;
+          // @ts-expect-error: nor any field of that name, before it is known what has happened
+          message.data.expiresIn;
+        });
+        client.subscribe("restaurant:1:chat:u1").on("message", (message) => {
+          if (message.type === "chat.typing") message.data.by.length;
+          // @ts-expect-error: it is never in the log
+          if (message.type === "chat.typing") message.position;
+          // @ts-expect-error: null is what was deleted
+          if (message.type === "chat.message") message.data.text.length;
+        });
+        client.subscribe("global:announcements").on("message", ({ type }) => type === "announcement.of_tomorrow");
+        const any: AnyEvent | undefined = undefined as MessageOf<string> | undefined;
+        const plan = client.subscribe("restaurant:1:tables").store((all: number = 0, { type }) => all + type.length);
+        plan.get()?.toFixed();
+        const unread: number | undefined = client.chat("r1").unread.get();
+        client.chat("r1").messages.get()?.map(({ text, sent }) => [text?.length, sent?.done]);
+        client.hold("r1", ["t1"]).then(({ ended }) => ended).then((why) => why === "reserved");
+        export { any, unread, type Snapshot };
+        """
+    )
+    text = (HERE / "tsconfig.examples.json").read_text()
+    options = json.loads(text)["compilerOptions"]
+    options |= {"paths": {"@mesaya/ws": [str(CLIENT / "mesaya-ws.d.ts")]}, "baseUrl": "."}
+    (tmp_path / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["page.ts"]}))
+    tsc("-p", str(tmp_path / "tsconfig.json"))
+
+
 def test_examples_hold_with_the_types_of_frameworks():
     tsc("-p", str(HERE / "tsconfig.examples.json"))
 
@@ -122,7 +167,7 @@ def test_client_has_no_dependency_and_the_version_of_the_service():
         source = path.read_text(encoding="utf-8")
         assert re.findall(r"^import\b", source, re.MULTILINE) == []
         imported = set(re.findall(r"import\(\"(.*?)\"\)", source))
-        assert imported <= {"./mesaya-ws.d.ts", *(f"./{name}" for name in LARGEST)}
+        assert imported <= {"./mesaya-ws.d.ts", "./mesaya-ws-messages.d.ts", *(f"./{name}" for name in LARGEST)}
     assert {path.name for path in CLIENT.iterdir()} == {*package["files"], "package.json", "examples"}
 
 

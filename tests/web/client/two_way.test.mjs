@@ -394,26 +394,34 @@ describe('acknowledgements', () => {
 describe('holds', () => {
   const from = new Date('2026-03-01T20:00:00Z');
 
-  /** Have two tables held, for as long as the gateway says. */
+  /** Answer the last request for a hold as the gateway does that grants it. */
+  function grant(fields = {}) {
+    const { id, holdId, tableIds, from: begin = null } = last().of('table.select').at(-1);
+    last().receive({ type: 'selected', id, holdId, tableIds, from: begin, to: null, token: 17, expiresAt: 't', expiresIn: 300, ...fields });
+  }
+
+  const end = (holdId, reason, id) => last().receive({ type: 'released', id, holdId, tableIds: ['t1', 't2'], from: null, to: null, reason });
+
+  /** Have two tables held. */
   async function held(options) {
     const promise = client.hold('r1', ['t1', 't2'], options);
     await rest();
-    last().answer(TABLES, { position: 'p0' });
     const asked = last().of('table.select')[0];
-    const { holdId, tableIds } = asked;
-    const slot = asked.from && { from: asked.from, to: '2026-03-01T21:30:00.000Z' };
-    last().receive({ type: 'selected', id: asked.id, holdId, tableIds, ...slot, token: 17, expiresAt: 't', expiresIn: 300 });
+    grant();
     return [await promise, asked];
   }
 
-  const released = (fields) => ({
-    type: 'table.released', channel: TABLES, position: 'p3', timestamp: 't', data: { tableIds: ['t2', 't1'], reason: 'reserved', ...fields },
-  });
+  /** Return what keeps how a hold has ended. */
+  function ending(hold) {
+    const kept = {};
+    hold.ended.then((it) => (kept.why = it));
+    return kept;
+  }
 
   test('tables are held, and the countdown is by a clock that never steps', async () => {
     await connect();
-    const [hold, asked] = await held();
-    assert.deepEqual([asked.restaurantId, asked.tableIds, asked.from], ['r1', ['t1', 't2'], undefined]);
+    const [hold, asked] = await held({ from });
+    assert.deepEqual([asked.restaurantId, asked.tableIds, asked.from, asked.to], ['r1', ['t1', 't2'], '2026-03-01T20:00:00.000Z', undefined]);
     assert.match(asked.holdId, /^[0-9a-f]{32}$/);
     assert.deepEqual([hold.id, hold.token, hold.tables, hold.remaining()], [asked.holdId, 17, ['t1', 't2'], 300]);
     await advance(100);
@@ -421,39 +429,28 @@ describe('holds', () => {
   });
 
   for (const reason of ['released', 'expired', 'reserved', 'disconnected']) {
-    test(`everybody is told how it ended: ${reason}`, async () => {
+    test(`its end is told: ${reason}`, async () => {
       await connect();
       const [hold] = await held();
-      last().receive(released({ reason: 'expired', tableIds: ['t1'] }), released({ reason }));
-      assert.equal(await hold.ended, reason);
-      await advance(0.2);
-      assert.equal(last().of('unsubscribe').length, 1);
+      end('another', 'expired');
+      end(hold.id, reason);
+      assert.deepEqual([await hold.ended, hold.remaining()], [reason, 0]);
     });
   }
 
-  test('that of another time is another one', async () => {
-    await connect();
-    const [hold, asked] = await held({ from });
-    assert.equal(asked.from, '2026-03-01T20:00:00.000Z');
-    let ending;
-    hold.ended.then((it) => (ending = it));
-    last().receive(released({ from: null, to: null }), released({ from: '2026-03-02T20:00:00.000Z', to: '2026-03-02T21:30:00.000Z' }));
-    await rest();
-    assert.equal(ending, undefined);
-    last().receive(released({ from: asked.from, to: '2026-03-01T21:30:00.000Z' }));
-    assert.equal(await hold.ended, 'reserved');
-  });
-
   test('who gives it up is answered once the log has it', async () => {
     await connect();
-    const [hold, asked] = await held();
+    const [hold] = await held();
     const over = hold.release();
     await rest();
     const { id, holdId } = last().of('table.release')[0];
-    assert.equal(holdId, asked.holdId);
-    last().receive({ type: 'released', id, holdId });
+    assert.equal(holdId, hold.id);
+    end(hold.id, 'released', id);
     await over;
     assert.equal(await hold.ended, 'released');
+    hold[Symbol.dispose ?? 'release']();
+    await rest();
+    assert.equal(last().of('table.release').length, 2);
   });
 
   test('one that somebody else has is refused, with when it ends', async () => {
@@ -463,33 +460,64 @@ describe('holds', () => {
     refuse('table.select', { code: 'conflict', until: 't', expiresIn: 12 });
     const error = await refused.catch((it) => it);
     assert.deepEqual([error.code, error.answer.expiresIn], ['conflict', 12]);
-    await advance(0.2);
-    assert.equal(last().of('unsubscribe').length, 1);
+  });
+
+  test('on another connection it is asked for again, and the answer says how it is', async () => {
+    await connect();
+    const [hold, asked] = await held();
+    const kept = ending(hold);
+    last().end();
+    await advance(1);
+    last().welcome({ user: 'u1' });
+    await rest();
+    assert.equal(last().of('table.select')[0].holdId, asked.holdId);
+    grant({ expiresIn: 250 });
+    await rest();
+    assert.deepEqual([kept.why, hold.remaining()], [undefined, 250]);
+    last().end();
+    await advance(1);
+    last().welcome({ user: 'u1' });
+    await rest();
+    end(hold.id, 'disconnected', last().of('table.select')[0].id);
+    assert.equal(await hold.ended, 'disconnected');
+    last().end();
+    await advance(3);
+    assert.deepEqual(last().welcome({ user: 'u1' }).of('table.select'), [], 'what has ended is not asked for');
+  });
+
+  test('that of another tab of the same user is the same hold', async () => {
+    await connect();
+    const promise = client.hold('r1', ['t1', 't2']);
+    await rest();
+    grant({ holdId: 'of the other tab' });
+    const hold = await promise;
+    assert.equal(hold.id, 'of the other tab');
+    end('of the other tab', 'reserved');
+    assert.equal(await hold.ended, 'reserved');
   });
 
   test('without news of its end, it has ended some seconds after its time', async () => {
     await connect();
     const [hold] = await held();
     last().answersPings = true;
-    let ending;
-    hold.ended.then((it) => (ending = it));
+    const kept = ending(hold);
     await advance(304);
-    assert.deepEqual([ending, hold.remaining()], [undefined, 0]);
+    assert.deepEqual([kept.why, hold.remaining()], [undefined, 0]);
     await advance(2);
-    assert.equal(ending, 'expired');
+    assert.equal(kept.why, 'expired');
   });
 
-  test('after a gap, the state says whether it still holds', async () => {
+  test('one that has ended before the answer came is refused, but what was taken back is asked for anew', async () => {
     await connect();
-    const [hold, asked] = await held();
-    let ending;
-    hold.ended.then((it) => (ending = it));
-    const state = (holds) => ({ type: 'snapshot', channel: TABLES, position: 'p9', recovered: false, reason: 'expired', complete: true, data: { holds } });
-    last().receive(state([{ tableIds: asked.tableIds, from: null, to: null, expiresIn: 250 }]));
+    const promise = client.hold('r1', ['t1', 't2']);
     await rest();
-    assert.equal(ending, undefined);
-    last().receive(state([]));
-    assert.equal(await hold.ended, 'disconnected');
+    const first = last().of('table.select')[0];
+    end(first.holdId, 'abandoned', first.id);
+    await rest();
+    const second = last().of('table.select')[1];
+    assert.notEqual(second.holdId, first.holdId);
+    end(second.holdId, 'expired', second.id);
+    await assert.rejects(promise, { code: 'expired' });
   });
 
   test('one that is no longer wanted is given back, though nobody knows whether it was granted', async () => {
