@@ -209,6 +209,22 @@ class Published:
         """Return the position on a channel right before the record at an offset of one of its partitions."""
         return self.cursor.position_at(channel.name, channel.kind, partition, next_offset)
 
+    def position_before_latest(self, channel: Channel, count: int) -> str | None:
+        """Return the position right before the last `count` events of a channel; None if none of them is in memory.
+
+        It is one where this instance has been: the last ones are those that it has published last.
+        """
+        lines = self.window.last(channel.name, count)
+        serials = sorted(each.serial for line in lines.values() for each in line)[-count:]
+        if not serials:
+            return None
+        places = {}
+        for partition, line in lines.items():
+            later = [each.offset for each in line if each.serial >= serials[0]]
+            if line:
+                places[partition] = later[0] if later else line[-1].offset + 1
+        return self.cursor.position_with(channel.name, channel.kind, places)
+
     def read_position(self, channel: Channel, position: str) -> Offsets | None:
         """Return the places that a position of a channel stands for; None if it is none, or one of another log."""
         try:

@@ -153,13 +153,20 @@ class Cursor:
 
     def position_at(self, channel: str, kind: Kind, partition: Partition, next_offset: int) -> str:
         """Return the place of a channel that is `next_offset` in one of its partitions, and the present in others."""
+        return self.position_with(channel, kind, {partition: next_offset})
+
+    def position_with(self, channel: str, kind: Kind, places: Offsets) -> str:
+        """Return the place of a channel that is such an offset in some of its partitions, and the present in others."""
+
+        def next_offset(each: Partition) -> int:
+            return places.get(each, self.next.get(each, 0))
 
         def place(each: Partition, more: int) -> bytes:
-            offset = next_offset if each == partition else self.next.get(each, 0)
+            offset = next_offset(each)
             return number(offset + more << TAG_BITS | tag_of(self._epoch(each, offset)))
 
         firsts = [
-            (topic, next_offset if first == partition else self.next.get(first, 0))
+            (topic, next_offset(first))
             for topic, first in ((topic, Partition(topic, 0)) for topic in kind.topics)
             if topic in self._partitions
         ]

@@ -17,8 +17,13 @@ from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.messages import MessageError, Subscribe, Unsubscribe
 
 if TYPE_CHECKING:
+    from mesaya_ws.core.feed.published import Published
     from mesaya_ws.core.session.delivery import Delivery
     from mesaya_ws.core.session.session import Session
+
+
+MAX_LATEST = 100
+"""Events that a subscription may begin with."""
 
 
 def subscribe(session: Session, message: Subscribe) -> None:
@@ -31,6 +36,8 @@ def subscribe(session: Session, message: Subscribe) -> None:
     channel = parse_channel(name)
     if channel is None:
         raise error(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
+    if not 0 <= message.history <= MAX_LATEST:
+        raise error(codes.BAD_MESSAGE, f"In 'subscribe', history must be 0 to {MAX_LATEST}.")
     is_open = may_see(session, channel)
     if not is_open and not may_become_open(session, channel, message.position):
         raise unauthorized(name, message.id)
@@ -60,7 +67,7 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
     """Open a subscription of `session`, or let it `wait`, as it may have done already.
 
     1. The feed is not live, or in the middle of a record: wait until it is, or has published all of that.
-    2. The client brings no position: begin now.
+    2. The client brings no position: begin now, or with the last events, if it wants them.
     3. What it missed is in the window: replay it.
     4. What it missed is in the state store: have the first page read.
     5. It is ahead of this instance, but not of the log: wait until the feed has reached it.
@@ -73,7 +80,9 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
     if not feed.live or feed.is_mid_record:
         _wait_for_feed(session, subscription, wait)
         return
-    verdict = None if position is None else feed.check_position(channel, position, wait.since)
+    verdict = (
+        _latest(feed, subscription, wait) if position is None else feed.check_position(channel, position, wait.since)
+    )
     if not isinstance(verdict, NotReached) and not admit(session, subscription):
         return
     match verdict:
@@ -91,6 +100,19 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
             _wait_for_feed(session, subscription, wait)
         case Unrecoverable():
             _begin(session.delivery, subscription, verdict)
+
+
+def _latest(feed: Published, subscription: Subscription, wait: Wait) -> Recoverable | None:
+    """Return where the last events of a channel begin, for a client that wants them, as if it brought that position."""
+    request, channel = subscription.request, subscription.channel
+    if request is None or not request.history or request.snapshot:
+        return None
+    position = feed.position_before_latest(channel, request.history)
+    verdict = None if position is None else feed.check_position(channel, position, wait.since)
+    if not isinstance(verdict, Recoverable):
+        return None
+    subscription.position = position
+    return verdict
 
 
 def first_page(delivery: Delivery, subscription: Subscription) -> HistoryRequest | None:

@@ -23,7 +23,8 @@ class Subscribe:
     """`{"type": "subscribe", "channel": …}`.
 
     With the `position` of the last event seen, to go on from there; with `snapshot: true`, to get the state first; with
-    `presence: true`, to be sent who is on the channel, and changes of that.
+    `history`, and neither of these, to get so many of the last events first; with `presence: true`, to be sent who is
+    on the channel, and changes of that.
     """
 
     channel: str
@@ -31,6 +32,7 @@ class Subscribe:
     position: str | None = None
     snapshot: bool = False
     presence: bool = False
+    history: int = 0
 
 
 @frozen

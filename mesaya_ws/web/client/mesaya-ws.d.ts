@@ -185,6 +185,11 @@ export interface SubscribeOptions {
   snapshot?: boolean;
   /** Resume from here; without effect on a channel that is subscribed already. */
   position?: string;
+  /**
+   * Begin with so many of the last events, up to 100, as far as the gateway has them in memory; where there is a position to
+   * resume from, with what was missed, and with `snapshot` with the state. Not over the fallback.
+   */
+  history?: number;
   /** Receive `presence`. */
   presence?: boolean;
   /** Close the subscription when it is aborted. */

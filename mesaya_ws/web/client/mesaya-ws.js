@@ -203,6 +203,8 @@ class Channel {
   position;
   /** Whether one of the subscriptions needs the state. */
   snapshot = false;
+  /** @type {number | undefined} With how many of the last events it begins. */
+  history;
   /** Whether one of the subscriptions shows who else is there. */
   hasPresence = false;
   /** @type {Json | undefined} Who is there. */
@@ -508,6 +510,7 @@ export class MesaYA {
     if (isNew) {
       it.snapshot = Boolean(options.snapshot);
       it.position = options.position ?? (it.snapshot ? undefined : this.#stored(name));
+      it.history = options.history;
       this.#ask(it);
     } else if (options.snapshot && !it.kept && (!it.snapshot || it.position !== undefined)) {
       // The state must be asked for. What follows it may have been received before, and what lies between may be in it.
@@ -862,9 +865,9 @@ export class MesaYA {
     if (!this.#link) return;
     channel.refused = undefined;
     channel.id = ++this.#ids;
-    const { name, id, position, hasPresence } = channel;
-    const snapshot = (position === undefined && channel.snapshot) || undefined;
-    this.#link.send({ type: "subscribe", channel: name, id, position, snapshot, presence: hasPresence || undefined });
+    const { name, id, position, hasPresence, snapshot, history } = channel;
+    const first = position === undefined ? { snapshot: snapshot || undefined, history } : { position };
+    this.#link.send({ type: "subscribe", channel: name, id, ...first, presence: hasPresence || undefined });
   }
 
   /** @param {Channel} channel @param {string} position */

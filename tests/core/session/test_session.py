@@ -11,7 +11,7 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED, Tally
 from mesaya_ws.core.log.events import Gap, LogMetadata, TopicRecreated
-from mesaya_ws.core.log.records import Appended, NewRecord, OffsetRange
+from mesaya_ws.core.log.records import Appended, NewRecord, OffsetRange, Partition
 from mesaya_ws.core.platform.topics import PARENTS
 from mesaya_ws.core.recovery import position_text
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
@@ -28,6 +28,7 @@ from tests.support.instance import (
     RESERVATIONS,
     REVIEWS,
     TABLES,
+    Instance,
     KeepingWorld,
     World,
     a_feed,
@@ -239,6 +240,57 @@ def test_missed_events_are_replayed_once_and_in_order():
     assert world.feed.tally == Tally(Counter({(RECOVERED, "window"): 1}))
     world.review(4)
     assert reviews(second.send_queue.said()) == ["v4"]
+
+
+def test_subscription_may_begin_with_the_last_events_and_resumes_from_any_of_them():
+    world = World()
+    for number in range(6):
+        world.review(number)
+    session = world.client()
+    [answer, *events] = ask(session, channel=CHANNEL, history=3)
+    assert (answer["recovered"], answer["replayed"]) == (True, 3)
+    assert reviews(events) == ["v3", "v4", "v5"]
+    world.review(6)
+    assert reviews(session.send_queue.said()) == ["v6"]
+    for position, missed in ((answer["position"], 4), (events[0]["position"], 3)):
+        assert len(ask(world.client(), channel=CHANNEL, position=position)[1:]) == missed
+
+
+def test_last_events_are_those_of_all_partitions_together():
+    tables, sections = Partition("mesa-ya.tables.events", 0), Partition("mesa-ya.sections.events", 0)
+    instance = Instance(tables, sections)
+    channel = parse_channel("restaurant:r1:tables")
+    for number in range(3):
+        section = {"id": f"s{number}", "restaurantId": "r1"}
+        instance.take(instance.record(sections, "created", section["id"], section))
+        for table in (f"t{number}", f"u{number}"):
+            instance.take(instance.record(tables, "created", table, {"id": table, "sectionId": section["id"]}))
+    for count in range(1, 10):
+        position = instance.feed.position_before_latest(channel, count)
+        verdict = instance.feed.check_position(channel, position, 0)
+        assert instance.feed.replay(channel, verdict.vector).count == count
+    assert instance.feed.position_before_latest(parse_channel("restaurant:r2:tables"), 5) is None
+
+
+@pytest.mark.parametrize("more", [{"history": 0}, {"history": 5, "snapshot": True}])
+def test_history_is_for_who_brings_no_position_and_wants_no_state(more):
+    world = World()
+    world.review(0)
+    said = ask(world.client(), channel=CHANNEL, **more)
+    assert [each["type"] for each in said] == ["subscribed", *(["snapshot"] if "snapshot" in more else [])]
+    position = ask(world.client(), channel=CHANNEL)[0]["position"]
+    assert ask(world.client(), channel=CHANNEL, position=position, history=5)[0]["replayed"] == 0
+
+
+def test_history_of_a_quiet_channel_is_nothing():
+    [answer] = ask(World().client(), channel=CHANNEL, history=5)
+    assert "recovered" not in answer
+
+
+@pytest.mark.parametrize("count", [-1, 101, 2.5, "3", True])
+def test_history_is_a_number_within_its_bounds(count):
+    [error] = ask(World().client(), channel=CHANNEL, history=count)
+    assert error["code"] == "bad_message"
 
 
 def test_every_position_of_a_stream_resumes_right_after_its_event():

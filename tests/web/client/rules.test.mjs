@@ -86,6 +86,18 @@ describe('subscriptions', () => {
     assert.deepEqual(all, [[1], 2, 3]);
   });
 
+  test('a subscription may begin with the last events, until it has a position', async () => {
+    const client = await connect();
+    const all = heard(client.subscribe(TABLES, { history: 2 }));
+    assert.deepEqual(last().welcome().sent, [{ type: 'subscribe', channel: TABLES, id: 1, history: 2 }]);
+    last().answer(TABLES, { position: 'p0', recovered: true, replayed: 2 });
+    last().receive(event(1), event(2));
+    last().end();
+    await advance(1);
+    assert.deepEqual(last().welcome().sent, [{ type: 'subscribe', channel: TABLES, id: 2, position: 'p2' }]);
+    assert.deepEqual(all, [1, 2]);
+  });
+
   test('a snapshot that has not come is asked for again', async () => {
     const client = await connect();
     client.subscribe(TABLES, { snapshot: true });
