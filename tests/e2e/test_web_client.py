@@ -88,12 +88,16 @@ def test_client_runs_under_a_strict_policy(gateway, tmp_path):
         """
         const { MesaYA } = await import(/* @vite-ignore */ String("http://localhost:8080/client/mesaya-ws.js"));
         document.body.append(document.createElement("main"), document.createElement("output"));
-        new MesaYA("http://localhost:8080/ws").on("status", ({ state }) => {
+        const show = (state) => {
           document.querySelector("output").textContent = state;
           document.querySelector("main").replaceChildren(document.createElement("p"));
-        });
+        };
+        const client = new MesaYA("http://localhost:8080/ws", { user: "u1" });
+        client.on("status", ({ state }) => show(state));
+        const chat = client.chat("unknown"); // what it needs is loaded from there, too
+        chat.send("Hola").done.catch(({ code }) => show(code));
         """
     )
     with page(program, gateway.port, policy) as opened:
-        while shown(opened, [""]) != "live":
+        while shown(opened, [""]) != "unknown_restaurant":
             pass
