@@ -95,11 +95,12 @@ const ChannelState = ({ state = { name: "waiting" } }) => html`
 function useRows(channels) {
   const own = useStore(client);
   const [version, setVersion] = useState(0);
-  const [resumed, setResumed] = useState({});
+  const [turn, setTurn] = useState(0);
   const rows = useMemo(() => new WatchRows(), []);
   const states = useRef(new Map()).current;
   const redraw = useMemo(() => oncePerFrame(() => setVersion((count) => count + 1)), []);
   const watching = useRef(new Map()).current;
+  const positions = useRef(new Map()).current; // from where channels are to be subscribed, once
 
   useEffect(() => {
     for (const [name, leave] of watching) {
@@ -108,9 +109,12 @@ function useRows(channels) {
       watching.delete(name);
       states.delete(name);
     }
-    for (const name of channels) if (!watching.has(name)) watching.set(name, follow(own, name, rows, states, redraw, resumed[name]));
+    for (const name of channels) {
+      if (!watching.has(name)) watching.set(name, follow(own, name, rows, states, redraw, positions.get(name)));
+      positions.delete(name);
+    }
     redraw();
-  }, [own, channels, resumed]);
+  }, [own, channels, turn]);
   useEffect(
     () => () => {
       for (const leave of watching.values()) leave();
@@ -127,7 +131,8 @@ function useRows(channels) {
     redraw();
     setTimeout(() => {
       watching.delete(row.channel);
-      setResumed((before) => ({ ...before, [row.channel]: row.position }));
+      positions.set(row.channel, row.position);
+      setTurn((count) => count + 1);
     }, LINGER);
   };
   return { rows, states, from: { version, redraw, resume } };

@@ -232,7 +232,7 @@ export const english = {
   "connections.about": "Who is connected to the process that answers, to what, and what waits for them.",
   "connections.user": "User",
   "connections.channel": "Channel",
-  "connections.total": "{total} open in process {process}",
+  "connections.total": "{total} open, process {process}",
   "connections.none": "No such connections",
   "connections.before": "Previous page",
   "connections.after": "Next page",

@@ -232,7 +232,7 @@ export const spanish = {
   "connections.about": "Quién está conectado al proceso que responde, a qué, y qué le espera.",
   "connections.user": "Usuario",
   "connections.channel": "Canal",
-  "connections.total": "{total} abiertas en el proceso {process}",
+  "connections.total": "Abiertas: {total}, proceso {process}",
   "connections.none": "No hay conexiones así",
   "connections.before": "Página anterior",
   "connections.after": "Página siguiente",
