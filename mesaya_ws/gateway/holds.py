@@ -42,7 +42,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.directory import SessionDirectory
 from mesaya_ws.core.session.hold_rules import HoldRules
 from mesaya_ws.core.session.holds import notice_of
-from mesaya_ws.gateway.proposals import Proposals
+from mesaya_ws.gateway.proposals import SET_AT_ONCE, Proposals
 from mesaya_ws.runtime.clocks import now_ms, steady
 
 JITTER = 1.0
@@ -213,9 +213,12 @@ class Holds:
         """Propose, for ever, once the feed is `live`."""
         await live.wait()
         holds = list(self._feed.holds.all_live())
-        for hold in holds:
-            self._await_end(hold)
-            self._follow_user(hold)
+        for number, hold in enumerate(holds, 1):
+            if hold.ended is None:  # it may have, meanwhile
+                self._await_end(hold)
+                self._follow_user(hold)
+            if number % SET_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
         if holds:  # in vain, most likely; but then the log's time is known
             self._proposals.propose(hold_record(Expire(holds[0].id)))
         await self._proposals.run()

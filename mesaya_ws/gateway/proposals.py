@@ -28,6 +28,9 @@ MAX_RECORDS = 10_000
 MAX_TIMERS = 100_000
 """Timers; past that, no more are set."""
 
+SET_AT_ONCE = 200
+"""Timers that are set in one step at the start, at some 5 µs each."""
+
 APPENDED_AT_ONCE = 100
 """Proposals that are appended together."""
 

@@ -8,11 +8,9 @@ counts, and what is too early does not. So no clock need be right, and no instan
 """
 
 import random
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from heapq import heappop, heappush
-from math import inf
+from functools import partial
 
 import trio
 
@@ -20,15 +18,12 @@ from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.acknowledgements import REMINDERS, News, Open, Remind, ack_record, read_ack_record
 from mesaya_ws.core.interactions.strict import PoisonError
 from mesaya_ws.core.interactions.topics import ACKS
-from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
-from mesaya_ws.core.log.records import NewRecord, Record
+from mesaya_ws.core.log.interface import EventLog
+from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.runtime.alarm import Alarm
+from mesaya_ws.gateway.proposals import SET_AT_ONCE, Proposals
 from mesaya_ws.runtime.clocks import now_ms
-from mesaya_ws.runtime.logs import get_logger
-
-log = get_logger(__name__)
 
 JITTER = 1.0
 """Seconds over which instances spread their proposals: most then find that another one has made theirs."""
@@ -38,12 +33,6 @@ FIRST_RETRY, LAST_RETRY = 2.0, 64.0
 
 RECENT = 600_000
 """Milliseconds since a reservation's record in which it is proposed to be open: what was created in an outage, too."""
-
-MAX_PROPOSALS = 10_000
-"""Proposals that wait for the log, and timers; past that, the oldest are dropped: other instances have them, too."""
-
-LOG_RETRY = 1.0
-"""Seconds until a log that does not answer is tried again."""
 
 _RESERVATIONS = topic_of("reservations")
 
@@ -60,15 +49,11 @@ class Reminders:
         jitter: float = JITTER,
         time_ms: Callable[[], int] = now_ms,
     ) -> None:
-        self._event_log = event_log
+        self._proposals = Proposals(event_log, "reminders")
         self._feed = feed
         self._after = round(after * 1000)
         self._jitter = jitter
         self._time_ms = time_ms
-        self._proposals: deque[NewRecord] = deque(maxlen=MAX_PROPOSALS)
-        # When to propose which reminder of which reservation, and how long to wait then for it to count.
-        self._timers: list[tuple[float, str, int, float]] = []
-        self._changed = trio.Event()
 
     def on_record(self, record: Record, outcome: Outcome) -> None:
         """Take note of a record that was processed, and of what became of it."""
@@ -83,7 +68,7 @@ class Reminders:
         for message in outcome.messages:
             if message.type == "reservation.created" and message.channel.startswith("restaurant:"):
                 id, restaurant = message.data["reservationId"], message.data["restaurantId"]
-                self._propose(ack_record(Open(id, restaurant, self._after)))
+                self._proposals.propose(ack_record(Open(id, restaurant, self._after)))
 
     def _on_news(self, record: Record) -> None:
         with suppress(PoisonError):
@@ -95,53 +80,22 @@ class Reminders:
         """Set the timer for the next reminder of a reservation, if there is to be one."""
         if news is not None and news.is_open and news.due_at is not None:
             wait = max(0, news.due_at - log_time) / 1000 + random.uniform(0, self._jitter)  # noqa: S311 - not for secrets
-            self._set_timer(wait, id, news.reminded + 1, FIRST_RETRY)
+            self._proposals.call_in(wait, partial(self._remind, id, news.reminded + 1, FIRST_RETRY))
 
-    def _set_timer(self, wait: float, id: str, n: int, retry: float) -> None:
-        if len(self._timers) < MAX_PROPOSALS:
-            heappush(self._timers, (trio.current_time() + wait, id, n, retry))
-            self._changed.set()
-
-    def _propose(self, record: NewRecord) -> None:
-        self._proposals.append(record)
-        self._changed.set()
+    def _remind(self, id: str, n: int, retry: float) -> None:
+        """Propose a reminder whose time has come, unless it has been read already."""
+        news = self._feed.acks.get(id)
+        if news is None or not news.is_open or news.reminded >= n or n > REMINDERS:
+            return
+        self._proposals.propose(ack_record(Remind(id, news.restaurant, n)))
+        if retry <= LAST_RETRY:
+            self._proposals.call_in(retry, partial(self._remind, id, n, 2 * retry))
 
     async def run(self, live: trio.Event) -> None:
         """Propose, for ever, once the feed is `live`."""
         await live.wait()
-        for id, news in self._feed.acks.open_ones():
+        for number, (id, news) in enumerate(list(self._feed.acks.open_ones()), 1):
             self._await_reminder(id, news, self._time_ms())
-        alarm = Alarm(log, "reminders cannot be proposed", "reminders are proposed again")
-        while True:
-            self._ring()
-            if self._proposals:
-                await self._append(alarm)
-                continue
-            self._changed = trio.Event()
-            with trio.move_on_at(self._timers[0][0] if self._timers else inf):
-                await self._changed.wait()
-
-    def _ring(self) -> None:
-        """Propose the reminders whose time has come, and that have not been read yet."""
-        now = trio.current_time()
-        while self._timers and self._timers[0][0] <= now:
-            _, id, n, retry = heappop(self._timers)
-            news = self._feed.acks.get(id)
-            if news is None or not news.is_open or news.reminded >= n or n > REMINDERS:
-                continue
-            self._propose(ack_record(Remind(id, news.restaurant, n)))
-            if retry <= LAST_RETRY:
-                self._set_timer(retry, id, n, 2 * retry)
-
-    async def _append(self, alarm: Alarm) -> None:
-        record = self._proposals.popleft()
-        try:
-            await self._event_log.append([record])
-        except LogUnavailableError as error:
-            alarm.set(reason=str(error))
-            self._proposals.appendleft(record)
-            await trio.sleep(LOG_RETRY)
-        except RecordRejectedError as error:
-            alarm.set(reason=str(error))
-        else:
-            alarm.clear()
+            if number % SET_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        await self._proposals.run()

@@ -11,6 +11,8 @@ from mesaya_ws.core.feed.explanation import REASONS, TooWideError, explain
 from mesaya_ws.core.feed.pieces import data_in_pieces
 from mesaya_ws.core.feed.router import process
 from mesaya_ws.core.interactions.chat_records import ConversationKey, Deleted, Said, chat_record
+from mesaya_ws.core.interactions.hold_records import Claim, hold_record
+from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.envelope import Disposition, decode
 from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
@@ -29,6 +31,18 @@ def sample(name):
             value = value.encode() if isinstance(value, str) else orjson.dumps(value)
         time = 1_800_000_000_000 + number * 10 - (500 if number % 7 == 0 else 0)
         yield Record(said["topic"], number % 2, number // 2, time, None, value)
+
+
+def test_hold_is_explained_and_nobody_has_the_table_by_that():
+    platform = Platform()
+    new = hold_record(Claim("h1", "R", ("t",), None, "u1", 300_000, "a", 1))
+    said = Record(HOLDS, 0, 7, 1_800_000_000_000, new.key, new.value)
+    for _ in range(2):
+        explanation = explain(said, platform.projections)
+        assert (explanation["understood"]["entity"], explanation["understood"]["event"]) == ("hold", "claim")
+        assert [each["type"] for each in explanation["messages"]] == ["table.selecting", "hold.created"]
+        assert explanation["messages"][1]["data"]["token"] == 7
+    assert len(platform.projections.holds) == 0
 
 
 @pytest.mark.parametrize("name", ["captured.jsonl", "events.jsonl"])
