@@ -161,6 +161,7 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(services.snapshots.run)
     nursery.start_soon(services.inboxes.run)
     nursery.start_soon(services.appends.run)
+    nursery.start_soon(services.resting.run)
     nursery.start_soon(services.holds.run, services.live)
     if services.reminders is not None:
         nursery.start_soon(services.reminders.run, services.live)

@@ -38,6 +38,7 @@ from mesaya_ws.gateway.inboxes import InboxRenderer
 from mesaya_ws.gateway.ingest import report
 from mesaya_ws.gateway.presence import PresenceExchange, process_name
 from mesaya_ws.gateway.reminders import Reminders
+from mesaya_ws.gateway.resting_appends import RestingAppends
 from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from mesaya_ws.gateway.state import State
@@ -93,6 +94,7 @@ class Services:
     state: State
     history: HistoryReader
     appends: Appends
+    resting: RestingAppends
     hold_rules: HoldRules
     holds: Holds
     reminders: Reminders | None
@@ -160,12 +162,13 @@ def build(
     hold_rules = HoldRules(settings.hold_seconds, name, trio.current_time, now_ms)
     holds = Holds(event_log, feed, hold_rules, session_identities.directory, settings.hold_reconnect)
     appends = Appends(event_log, feed, on_place=holds.on_appended)
+    resting = RestingAppends(appends.append)
     sign_in = SignIn(session_identities, identities.authentication, metrics, identities.revocations)
     asked = _SessionServices(
         registry.wait_for_feed,
         history.request,
         partial(_render_snapshot, inboxes, snapshots),
-        appends.append,
+        resting.append,
         sign_in.authenticate,
     )
     limits = Limits(settings.auth, settings.max_subscriptions, conflate=settings.slow_tables == "conflate")
@@ -202,6 +205,7 @@ def build(
         state,
         history,
         appends,
+        resting,
         hold_rules,
         holds,
         reminders,

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from mesaya_ws.core.access.channels import CONVERSATION, Channel, parse_channel
 from mesaya_ws.core.access.rights import Action, may
@@ -40,7 +40,7 @@ from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Appended, Partition
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.session.sender_limits import UNANSWERED, SenderLimits
-from mesaya_ws.core.session.services import AppendResult, Command, TooManyAppendsError
+from mesaya_ws.core.session.services import AppendResult, Command, Rest, TooManyAppendsError
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
@@ -196,10 +196,11 @@ class _Request:
         up_to = self._offset(message.position, conversation)
         if up_to <= conversation.marks.of(self.side):
             return self._answer(conversation.marks.of(self.side))
+        command = self._command(ReadUpTo(self.key, self.side, up_to), None)
         wait = self.rules.limits.mark(self.user, self.channel.name, self.rules.clock())
-        if wait is not None:
-            raise self.error(codes.TOO_OFTEN, "Marks are written every two seconds at most.", retry_in=wait)
-        return self._command(ReadUpTo(self.key, self.side, up_to), None)
+        if not wait:
+            return command
+        return evolve(command, rest=Rest((self.user, self.channel.name), wait, up_to))
 
     def _history(self, message: History) -> bytes:
         if not 1 <= message.limit <= MAX_HISTORY:

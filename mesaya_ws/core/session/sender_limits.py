@@ -39,6 +39,19 @@ class Rate:
         if len(self._times) > MAX_SENDERS:
             del self._times[next(iter(self._times))]
 
+    def reserve(self, key: object, now: float) -> float:
+        """Count one at the next time that is allowed; return in how many seconds that is. Any others until then are it.
+
+        Only for one in each span.
+        """
+        times = self._times.get(key)
+        if times is None or now >= times[-1] + self._span:
+            self.take(key, now)
+            return 0.0
+        if now >= times[-1]:
+            self.take(key, times[-1] + self._span)
+        return self._times[key][-1] - now
+
 
 class SenderLimits:
     """The limits of all senders. All times are of one clock that never steps, in seconds."""
@@ -66,13 +79,12 @@ class SenderLimits:
             self._conversations.take(begins, now)
         return None
 
-    def mark(self, user: str, channel: str, now: float) -> float | None:
-        """Count a read mark; or return in how many seconds it is allowed."""
-        wait = self._marks.wait((user, channel), now)
-        if wait > 0:
-            return _rounded(wait)
-        self._marks.take((user, channel), now)
-        return None
+    def mark(self, user: str, channel: str, now: float) -> float:
+        """Count a read mark; return after how many seconds it is to be written, with all others that come until then.
+
+        0: now.
+        """
+        return self._marks.reserve((user, channel), now)
 
 
 def _rounded(wait: float) -> float:

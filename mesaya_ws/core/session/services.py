@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import TYPE_CHECKING, Protocol
 
 from attrs import frozen
@@ -28,6 +28,18 @@ AppendResult = Appended | LogUnavailableError | RecordRejectedError | TooManyApp
 """Where the log has put a record, or why it has not, or may not have, taken it."""
 
 
+@frozen
+class Rest:
+    """Until when a command rests that would come too soon: for so many `seconds`.
+
+    Of all that rest for the same `purpose` then, the one with the highest `rank` is appended, and all are answered.
+    """
+
+    purpose: Hashable
+    seconds: float
+    rank: int
+
+
 @frozen(eq=False)
 class Command:
     """A `record` that a client appends to the log, and the frame that answers the client once the result is known.
@@ -39,6 +51,7 @@ class Command:
     record: NewRecord
     answer: Callable[[AppendResult], bytes]
     is_read_back: bool = False
+    rest: Rest | None = None
 
 
 class SessionServices(Protocol):
