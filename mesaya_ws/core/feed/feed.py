@@ -237,7 +237,7 @@ class Feed(RecordProcessor):
                 # What only the lost records said stays known until it is said anew: nobody knows what was before.
                 self._merge.truncate(partition, next_offset)
                 if partition.topic == CHAT:
-                    self._projections.chats.truncate(partition.number, next_offset)
+                    self._leftovers.append(self._projections.chats.truncate(partition.number, next_offset))
                 if partition.topic == HOLDS:
                     self._projections.holds.truncate(next_offset)
                 self._add_gap(partition.topic, Unrecoverable.TOPIC_RECREATED)

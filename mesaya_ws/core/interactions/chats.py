@@ -38,6 +38,9 @@ MAX_ERASED = 100_000
 FORGOTTEN_AT_ONCE = 20
 """Conversations that are forgotten with one record, so that no record takes long."""
 
+LOOKED_AT_AT_ONCE = 5_000
+"""Conversations and messages that are looked at in one step; one that is forgotten is as much work as ten."""
+
 MESSAGES = "messages"
 """What the ids of rows of former checkpoints end with that hold several messages."""
 
@@ -202,9 +205,13 @@ class Chats:
         self.by_restaurant.forget(key.restaurant, key)
         self.by_guest.forget(key.guest, key)
 
-    def truncate(self, partition: int, next_offset: int) -> None:
-        """Forget the messages whose records the log has lost: others have those offsets now, and retries must count."""
-        for conversation in self._conversations.values():
+    def truncate(self, partition: int, next_offset: int) -> Iterator[None]:
+        """Forget the messages whose records the log has lost, yielding after some; to be done before another record.
+
+        Others have those offsets now, and retries must count.
+        """
+        looked_at = 0
+        for conversation in list(self._conversations.values()):
             if conversation.partition == partition:
                 lost = [each for each in conversation.messages.values() if each.offset >= next_offset]
                 for message in lost:
@@ -213,6 +220,11 @@ class Chats:
                     self.bytes -= message.bytes
                 if lost:
                     self._note(conversation, (), gone=lost)
+                looked_at += len(conversation.messages) + 10 * len(lost)
+            looked_at += 1
+            if looked_at >= LOOKED_AT_AT_ONCE:
+                looked_at = 0
+                yield
 
     def discard(self) -> Iterator[None]:
         """Forget everything, yielding after some of it."""

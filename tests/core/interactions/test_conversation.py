@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import orjson
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ from mesaya_ws.core.interactions.chat_records import (
     chat_record,
     read_chat_record,
 )
-from mesaya_ws.core.interactions.chats import Chats
+from mesaya_ws.core.interactions.chats import LOOKED_AT_AT_ONCE, Chats
 from mesaya_ws.core.interactions.conversation import AT_LEAST, KEPT, REMEMBERED
 from mesaya_ws.core.interactions.strict import PoisonError
 from mesaya_ws.core.interactions.topics import CHAT
@@ -165,9 +167,22 @@ def test_erased_user_has_no_texts_and_what_follows_counts():
 
 def test_messages_of_lost_records_are_forgotten_so_that_a_retry_counts():
     chats, _ = applied(said(), said("m2"))
-    chats.truncate(0, 1)
+    list(chats.truncate(0, 1))
     assert list(chats.get(HERE).messages) == ["m1"]
     assert chats.apply(said("m2"), 0, 1, NOW) is not None
+
+
+def test_messages_of_lost_records_are_forgotten_in_steps_however_many_conversations_there_are():
+    chats = Chats()
+    for number in range(20_000):
+        record = Said(ConversationKey("r1", f"u{number}"), "m1", "guest", f"u{number}", "Hello")
+        chats.apply(record, 0, number, NOW)
+    steps = [sum(not each.messages for each in chats._conversations.values()) for _ in chats.truncate(0, 15_000)]
+    assert len(steps) > 10
+    assert max(later - earlier for earlier, later in pairwise(steps)) <= LOOKED_AT_AT_ONCE / 10
+    assert steps[-1] > 4_000
+    assert sum(not each.messages for each in chats._conversations.values()) == 5_000
+    assert chats.bytes == sum(each.bytes for each in chats._conversations.values())
 
 
 @given(st.lists(RECORDS, max_size=40))
@@ -218,7 +233,7 @@ def test_rows_that_were_taken_are_those_that_are_known(records, lost):
         at += step
         chats.apply(record, 0, offset, at)
         if offset == lost:
-            chats.truncate(0, offset // 2)
+            list(chats.truncate(0, offset // 2))
         for id, row in follower.take().get("chat", {}).items():
             rows.pop(id, None)
             if row is not None:
