@@ -14,6 +14,9 @@ from mesaya_ws.eventlog.sqlite import open_sqlite_log
 
 from .log import Held
 
+CHECKPOINTS = "test.checkpoints"
+"""The topic of checkpoints, if there is one: it is in the same file, and nothing that the platform has written."""
+
 
 class SqliteLog:
     """A `Log` in a file."""
@@ -36,7 +39,9 @@ class SqliteLog:
     async def read_back(self) -> list[Held]:
         with closing(sqlite3.connect(self.file)) as db:
             rows = db.execute(
-                "SELECT seq, name, place, timestamp, value FROM record JOIN topic ON topic.id = record.topic"
+                "SELECT seq, name, place, timestamp, value FROM record JOIN topic ON topic.id = record.topic "
+                "WHERE name != ?",
+                (CHECKPOINTS,),
             )
             for seq, topic, offset, timestamp, value in rows:
                 self._held[self.life, seq] = Held(topic, 0, offset, timestamp, value, self.life, None)

@@ -2,17 +2,24 @@
 
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 import trio
 
+from mesaya_ws.core.feed.changelog import Changelog
+from mesaya_ws.core.log.records import Record
+
 from .proxy import Proxy
+from .sqlite_log import CHECKPOINTS
 from .test_gateways import without_history
 from .world import World, address
 
 pytestmark = pytest.mark.faults
 
 KILLS = 50
+CHECKPOINT_KILLS = 15
 
 
 async def restart(world: World, proxied: list, **settings: str) -> None:
@@ -47,6 +54,52 @@ async def test_a_writer_of_the_state_that_is_killed_again_and_again(sqlite_world
         assert not any(
             gateway.logged("the state on disk was set aside, and is built anew") for gateway in world.gateways
         )
+
+
+def written(file) -> tuple[Changelog, list]:
+    """Return what the topic of checkpoints says, and its records."""
+    changelog = Changelog()
+    with closing(sqlite3.connect(file)) as db:
+        rows = db.execute(
+            "SELECT place, key, value FROM record JOIN topic ON topic.id = topic WHERE name = ? ORDER BY place",
+            (CHECKPOINTS,),
+        ).fetchall()
+    for place, key, value in rows:
+        changelog.take(Record(CHECKPOINTS, 0, place, 0, key, value))
+    return changelog, rows
+
+
+async def test_a_writer_of_checkpoints_that_is_killed_again_and_again(sqlite_world, tmp_path):
+    """Each begins with an empty disk, and so with what the one before it has left in the topic."""
+
+    def settings(number: int) -> dict[str, str]:
+        state = str(tmp_path / f"state-{number}")
+        return {"STATE_DIR": state, "WINDOW_SECONDS": "1", "CHECKPOINT_TOPIC": CHECKPOINTS}
+
+    async with sqlite_world() as world:
+        proxied = [await world.gateway(**settings(0))]
+        await world.found()
+        proxy = await world.serve(Proxy(lambda: address(proxied[0]) if proxied else None))
+        clients = await world.subscribe(proxy.url)
+        draw, lengths = random.Random(12), set()
+        async with world.writing():
+            for number in range(1, CHECKPOINT_KILLS + 1):
+                await trio.sleep(draw.uniform(0.2, 4.5))  # it writes every 1 to 1.25 s
+                await restart(world, proxied, **settings(number))
+                changelog, _ = written(world.log.file)
+                if (newest := changelog.newest()) is not None:
+                    lengths.add(len(newest.after))
+            await world.heard(clients)
+        truth = await world.finish()
+        told = sum(message["type"] == "gap" for one in clients for heard in one.heard.values() for message in heard)
+        done = f"{CHECKPOINT_KILLS} times under load, each time with an empty disk"
+        world.report("writer of checkpoints killed", done, truth, clients, snapshots=told)
+        assert sum(bool(gateway.logged("restored from a checkpoint")) for gateway in world.gateways) > 5
+        assert max(lengths) > 0, "what has changed is written by itself"
+        changelog, rows = written(world.log.file)
+        assert changelog.whole()
+        left = [key for _, key, value in rows if value is not None]
+        assert len(left) < 60, "what no checkpoint is made of is deleted"
 
 
 @pytest.mark.parametrize("fault", ["deleted", "truncated", "of another instance"])

@@ -136,6 +136,16 @@ def test_a_snapshot_of_another_state(truth, channel):
     assert "another state" in wrong
 
 
+def test_a_snapshot_that_another_one_follows_must_have_been_the_state_somewhere(truth, channel):
+    first, second, after = snapshot(truth, channel, 30), snapshot(truth, channel, 40), messages(truth, channel, 40)
+    gap = {"type": "gap", "channel": channel, "data": "expired"}
+    heard = [*messages(truth, channel)[:2], gap, first, gap, second, *after]
+    assert judge(truth, channel, heard).wrong == ()
+    first["data"]["tables"][0]["status"] = "exploded"
+    has_one_order = len({record.source for record in truth.records}) == 1
+    assert bool(judge(truth, channel, heard).wrong) == has_one_order
+
+
 def test_the_order_between_partitions_does_not_bind(truth, channel, records):
     """The reading of one order, of several: founding a section and its tables are records of two topics."""
     heard = messages(truth, channel, 0)

@@ -86,7 +86,11 @@ class Truth:
         snapshots = [at for at, message in enumerate(heard) if message["type"] == "snapshot"]
         for at in snapshots:
             was_replaced = at > 0 and heard[at - 1]["type"] == "gap" and heard[at - 1]["data"] == "topic_recreated"
-            wrong += self._wrong_state(channel, heard[at], places[at + 1 :], was_replaced=was_replaced)
+            after = places[at + 1 :]
+            if _is_superseded(after, due):
+                wrong += self._no_state(channel, heard[at], places[:at], after)
+            else:
+                wrong += self._wrong_state(channel, heard[at], after, was_replaced=was_replaced)
         return Verdict(len(told), len(lost), len(repeated), len(disordered), len(snapshots), tuple(wrong))
 
     def lost(self, channel: str, heard: Sequence[Message], begin: Collection[object] | None) -> list[Message]:
@@ -121,6 +125,27 @@ class Truth:
                 if place not in told and place not in excused and (begin is None or due[place].record not in begin)
             ]
         return sorted(lost)
+
+    def _no_state(
+        self, channel: str, snapshot: Message, before: Sequence[object], after: Sequence[object]
+    ) -> list[str]:
+        """See that a snapshot was the state somewhere: of what came after it, the next one may have made up for more.
+
+        Only where all records have one order: otherwise, there are too many places.
+        """
+        due = self.due[channel]
+        if len({record.source for record in self.records}) > 1:
+            return []
+        first = max((self.records.index(due[place].record) for place in before if isinstance(place, int)), default=0)
+        last = min((self.records.index(due[place].record) for place in after if isinstance(place, int)), default=None)
+        told = oracle.comparable(snapshot["data"])
+        for end in range(first + 1, (len(self.records) if last is None else last) + 1):
+            state = oracle.state([each for each in self.records[:end] if each not in self._forgotten], channel)
+            if state is not None and "events" in told:
+                state["events"] = state["events"][len(state["events"]) - len(told["events"]) :]
+            if state is None or state == told:
+                return []
+        return [f"{channel}: a snapshot of no state that there was: {_shown(snapshot)}"]
 
     def _wrong_state(self, channel: str, snapshot: Message, then: Sequence[object], *, was_replaced: bool) -> list[str]:
         """Compare a snapshot with the state that all records have led to which are not told of after it."""
@@ -170,6 +195,17 @@ def _places(heard: Sequence[Message], due: Sequence[Due]) -> list[int | str]:
         waiting = open_.get(identity(message))
         places.append("invented" if waiting is None else waiting.popleft() if waiting else "repeated")
     return places
+
+
+def _is_superseded(after: Sequence[object], due: Sequence[Due]) -> bool:
+    """Return whether another snapshot came before it is known, of all sources, what the first one was followed by."""
+    if "snapshot" not in after:
+        return False
+    at = after.index("snapshot")
+    known, later = (
+        {due[place].record.source for place in part if isinstance(place, int)} for part in (after[:at], after[at:])
+    )
+    return bool(later - known) or not known
 
 
 def _disordered(told: Sequence[int], due: Sequence[Due]) -> list[int]:
