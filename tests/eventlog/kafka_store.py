@@ -1,5 +1,6 @@
 """A place on a Kafka for one test: topics with names of their own, and what an administrator does to them."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, closing
 from functools import partial
 from itertools import count
@@ -14,7 +15,9 @@ from kafka.errors import TopicAlreadyExistsError
 
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.eventlog.kafka import open_kafka_log
+from mesaya_ws.eventlog.kafka import NO_TOPICS, open_kafka_log
+from mesaya_ws.eventlog.kafka.timings import DEFAULTS, Timings
+from mesaya_ws.eventlog.kafka.topic_admin import Configs
 from mesaya_ws.settings import Settings
 
 PARTITIONS = 2
@@ -30,12 +33,18 @@ class KafkaStore:
     brokers: str
     topics: tuple[str, ...] = attrs.field(factory=lambda: tuple(f"test.{name}.{uuid4().hex}" for name in "abc"))
     foreign: str = "test.foreign"
+    timings: Timings = DEFAULTS
 
     def settings(self, **others: Any) -> Settings:
         return Settings(**{"kafka_brokers": (self.brokers,), "kafka_topics": self.topics} | others)
 
-    def open(self) -> AbstractAsyncContextManager[EventLog]:
-        return open_kafka_log(self.settings())
+    def open(self, create: Mapping[str, Configs] = NO_TOPICS, **others: Any) -> AbstractAsyncContextManager[EventLog]:
+        """Open the log, with other settings than `settings` has."""
+        return open_kafka_log(self.settings(**others), create, self.timings)
+
+    def with_timings(self, **timings: float) -> "KafkaStore":
+        """Return the same place, for a log that waits otherwise."""
+        return attrs.evolve(self, timings=attrs.evolve(self.timings, **timings))
 
     async def remove_before(self, partition: Partition, offset: int) -> None:
         await self.administer(lambda admin: admin.delete_records({TopicPartition(*partition): offset}))

@@ -17,8 +17,7 @@ from mesaya_ws.core.log.events import EpochsBegun, LogMetadata, Truncated, Unava
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError
 from mesaya_ws.core.log.records import NewRecord, OffsetRange, Partition, PartitionPosition
 from mesaya_ws.core.log.trouble import Hindrance
-from mesaya_ws.eventlog.kafka import COMPACTED, open_kafka_log, producer
-from mesaya_ws.eventlog.kafka import metadata_refresh as looks
+from mesaya_ws.eventlog.kafka import COMPACTED
 from tests.kafka_broker import Broker
 
 from .contract import PATIENCE, Ear, following
@@ -67,10 +66,9 @@ def until_serving(broker: Broker, count: int) -> None:
 
 
 @pytest.fixture
-async def store(cluster: tuple[Broker, Broker], monkeypatch: pytest.MonkeyPatch) -> KafkaStore:
+async def store(cluster: tuple[Broker, Broker]) -> KafkaStore:
     """Topics of one partition: the first on the first broker, the second on the second one, the third on both."""
-    monkeypatch.setattr(looks, "REFRESH_INTERVAL", 0.2)
-    store = KafkaStore(cluster[0].address)
+    store = KafkaStore(cluster[0].address).with_timings(refresh_interval=0.2)
     for topic, replicas in zip(store.topics, ([1], [2], [2, 1]), strict=True):
         await store.administer(lambda admin, topic=topic, on=replicas: admin.create_topics(placed(topic, on)))
     return store
@@ -179,7 +177,7 @@ async def test_a_leader_that_did_not_have_all_is_noticed(
         wanted = {**placed(topic, [2, 3])[topic], "configs": unclean}
         await store.administer(lambda admin: admin.create_topics({topic: wanted}))
         at = Partition(topic, 0)
-        async with open_kafka_log(store.settings(kafka_topics=(topic,))) as log, following(log) as ear:
+        async with store.open(kafka_topics=(topic,)) as log, following(log) as ear:
             await store.produce(topic, [b"1", b"2"])
             await ear.until_held(2)
             kept = place_in(ear, await log.extents(), at)
@@ -200,7 +198,7 @@ async def test_a_leader_that_did_not_have_all_is_noticed(
         assert [record.offset for record in ear.records] == [0, 1, 2, 3, 4, *range(2, 9)]
         assert values(ear, topic)[5:] == [b"3", b"4", b"5", b"6", b"7", b"8", b"9"]
         # Who was as far as that when it began goes on from where the log does, too.
-        async with open_kafka_log(store.settings(kafka_topics=(topic,))) as log, following(log, {at: lost}) as later:
+        async with store.open(kafka_topics=(topic,)) as log, following(log, {at: lost}) as later:
             await later.until_held(7)
             assert later.all(Truncated) == [Truncated(at, 2)]
     finally:
@@ -232,16 +230,15 @@ async def test_a_topic_of_our_own_has_a_replica_on_each_of_a_few_brokers(
     cluster: tuple[Broker, Broker], store: KafkaStore
 ):
     own = store.foreign
-    async with open_kafka_log(store.settings(kafka_topics=(own,)), {own: COMPACTED}) as log:
+    async with store.open({own: COMPACTED}, kafka_topics=(own,)) as log:
         await log.append([NewRecord(own, b"a", b"k")])
     (described,) = await store.administer(lambda admin: admin.describe_topics([own]))
     assert sorted(described["partitions"][0]["replica_nodes"]) == [1, 2]
 
 
 async def test_what_cannot_be_appended_to_one_partition_is_no_reason_to_refuse_the_others(
-    cluster: tuple[Broker, Broker], store: KafkaStore, monkeypatch: pytest.MonkeyPatch
+    cluster: tuple[Broker, Broker], store: KafkaStore
 ):
-    monkeypatch.setattr(producer, "DELIVERY_TIMEOUT", 2.0)
     here, there, both = store.topics
     refused: list[tuple[str, str]] = []
 
@@ -250,7 +247,7 @@ async def test_what_cannot_be_appended_to_one_partition_is_no_reason_to_refuse_t
             await log.append([NewRecord(topic, b"lost")])
         refused.append((topic, str(error.value)))
 
-    async with store.open() as log:
+    async with store.with_timings(delivery_timeout=2.0).open() as log:
         for topic in store.topics:
             await log.append([NewRecord(topic, b"0")])
         async with away(cluster):

@@ -11,6 +11,7 @@ from time import time
 from typing import Any
 from uuid import uuid4
 
+import attrs
 import pytest
 import trio
 import trustme
@@ -33,10 +34,10 @@ from mesaya_ws.core.log.events import (
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import BEGINNING, NewRecord, Partition, TooLarge
 from mesaya_ws.core.log.trouble import Hindrance
-from mesaya_ws.eventlog.kafka import COMPACTED, consumer_loop, follower, ledger, metadata_refresh, open_kafka_log
-from mesaya_ws.eventlog.kafka.driver import clients
+from mesaya_ws.eventlog.kafka import COMPACTED, consumer_loop, open_kafka_log
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
 from mesaya_ws.eventlog.kafka.metadata import Metadata, fetch_metadata
+from mesaya_ws.eventlog.kafka.timings import Timings
 from mesaya_ws.settings import SettingsError
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
 from tests.support.certificates import write_pem
@@ -45,6 +46,8 @@ from .contract import PATIENCE, Ear, SlowEar, following, numbered, place
 from .kafka_store import PARTITIONS, KafkaStore
 
 pytestmark = pytest.mark.kafka
+
+HASTY = Timings(refresh_interval=0.2, outage_after=1.0, connect_timeout=1.5)
 
 
 @pytest.fixture
@@ -55,11 +58,9 @@ async def store(kafka_broker: Broker) -> KafkaStore:
 
 
 @pytest.fixture
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look, and give up, sooner than in production."""
-    monkeypatch.setattr(metadata_refresh, "REFRESH_INTERVAL", 0.2)
-    monkeypatch.setattr(metadata_refresh, "OUTAGE_AFTER", 1.0)
-    monkeypatch.setattr(clients, "CONNECT_TIMEOUT", 1.5)
+def hasty(store: KafkaStore) -> KafkaStore:
+    """The same, where it is looked, and given up, sooner than in production."""
+    return attrs.evolve(store, timings=HASTY)
 
 
 class Writer:
@@ -120,8 +121,8 @@ def kinds(ear: Ear) -> list[type]:
 # Topics that come and go
 
 
-async def test_a_topic_that_is_created_later_is_read_from_its_beginning(kafka_broker: Broker, hurry: None):
-    store = KafkaStore(kafka_broker.address)
+async def test_a_topic_that_is_created_later_is_read_from_its_beginning(kafka_broker: Broker):
+    store = KafkaStore(kafka_broker.address, timings=HASTY)
     async with store.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.news))
         assert [(news.extents, news.lags) for news in ear.all(LogMetadata)] == [({}, {})]
@@ -131,27 +132,27 @@ async def test_a_topic_that_is_created_later_is_read_from_its_beginning(kafka_br
     assert [record.value for record in ear.records] == [b"0", b"1", b"2", b"3", b"4"]
 
 
-async def test_partitions_that_are_added_are_read_from_their_beginning(store: KafkaStore, hurry: None):
-    topic = store.topics[0]
-    async with store.open() as log, following(log) as ear:
+async def test_partitions_that_are_added_are_read_from_their_beginning(hasty: KafkaStore):
+    topic = hasty.topics[0]
+    async with hasty.open() as log, following(log) as ear:
         await log.append(numbered(topic, 5))
         await ear.until_held(5)
-        await store.administer(lambda admin: admin.create_partitions({topic: 8}))
+        await hasty.administer(lambda admin: admin.create_partitions({topic: 8}))
         await ear.until(lambda: isinstance(ear.news[-1], LogMetadata) and len(ear.news[-1].extents) == 12)
         for number in range(8):
-            await store.produce(topic, [b"%d" % number], partition=number)
+            await hasty.produce(topic, [b"%d" % number], partition=number)
         await ear.until_held(13)
     assert [record.partition for record in sorted(ear.records[5:])] == list(range(8))
 
 
 @pytest.mark.parametrize("count", [2, 30], ids=["shorter", "longer"])
-async def test_a_topic_that_is_created_again_is_read_from_its_new_beginning(store: KafkaStore, hurry: None, count: int):
-    topic = store.topics[0]
-    async with store.open() as log, following(log) as ear:
+async def test_a_topic_that_is_created_again_is_read_from_its_new_beginning(hasty: KafkaStore, count: int):
+    topic = hasty.topics[0]
+    async with hasty.open() as log, following(log) as ear:
         await log.append(numbered(topic, 10))
         await ear.until_held(10)
-        await store.delete(topic)
-        await store.create(topic)
+        await hasty.delete(topic)
+        await hasty.create(topic)
         await log.append(numbered(topic, count))
         await ear.until_held(10 + count)
         ids = {at.topic: extent.topic_id for at, extent in (await log.extents()).items()}
@@ -169,7 +170,7 @@ async def test_a_topic_that_does_not_exist_is_refused_at_once_and_not_created(ka
         assert await log.extents() == {}
 
 
-async def test_slow_refresh_holds_up_no_records(store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch):
+async def test_slow_refresh_holds_up_no_records(hasty: KafkaStore, monkeypatch: pytest.MonkeyPatch):
     begun, go_on, earlier = threading.Event(), threading.Event(), count()
 
     def survey(*asked: Any) -> Metadata:
@@ -179,10 +180,10 @@ async def test_slow_refresh_holds_up_no_records(store: KafkaStore, hurry: None, 
         return fetch_metadata(*asked)
 
     monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
-    async with store.open() as log, following(log) as ear:
+    async with hasty.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.news))
         await trio.to_thread.run_sync(begun.wait, PATIENCE)
-        await log.append(numbered(store.topics[0], 5))
+        await log.append(numbered(hasty.topics[0], 5))
         await ear.until_held(5)
         assert len(ear.all(LogMetadata)) == 1
         go_on.set()
@@ -190,10 +191,8 @@ async def test_slow_refresh_holds_up_no_records(store: KafkaStore, hurry: None, 
         assert ear.all(LogMetadata)[1].at < time() * 1000 - 100
 
 
-async def test_records_after_an_invalid_offset_wait_for_a_refresh(
-    store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
-):
-    at, earlier = TopicPartition(store.topics[0], 0), count()
+async def test_records_after_an_invalid_offset_wait_for_a_refresh(hasty: KafkaStore, monkeypatch: pytest.MonkeyPatch):
+    at, earlier = TopicPartition(hasty.topics[0], 0), count()
     truncated, go_on = threading.Event(), threading.Event()
     poll = Consumer.poll
 
@@ -210,12 +209,12 @@ async def test_records_after_an_invalid_offset_wait_for_a_refresh(
 
     monkeypatch.setattr(Consumer, "poll", astray)
     monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
-    async with store.open() as log, following(log) as ear:
+    async with hasty.open() as log, following(log) as ear:
         await trio.to_thread.run_sync(truncated.wait, PATIENCE)
-        await store.produce(store.topics[0], [b"astray"] * 3, partition=0)
-        await log.append(numbered(store.topics[1], 3))
+        await hasty.produce(hasty.topics[0], [b"astray"] * 3, partition=0)
+        await log.append(numbered(hasty.topics[1], 3))
         await ear.until(lambda: len(ear.records) == 3)
-        assert {record.topic for record in ear.records} == {store.topics[1]}
+        assert {record.topic for record in ear.records} == {hasty.topics[1]}
         go_on.set()
         await ear.until_held(6)
     assert [record.offset for record in ear.records if record.topic == at.topic] == [0, 1, 2]
@@ -225,16 +224,16 @@ async def test_records_after_an_invalid_offset_wait_for_a_refresh(
 # What is paused
 
 
-async def test_of_a_paused_partition_nothing_comes_while_the_others_are_read(store: KafkaStore, hurry: None):
-    early, late = (Partition(topic, 0) for topic in store.topics[:2])
+async def test_of_a_paused_partition_nothing_comes_while_the_others_are_read(hasty: KafkaStore):
+    early, late = (Partition(topic, 0) for topic in hasty.topics[:2])
     paused = {late}
     for at in (early, late):
-        await store.produce(at.topic, [b"%d" % number for number in range(1000)], partition=0)
-    async with store.open() as log, trio.open_nursery() as nursery:
+        await hasty.produce(at.topic, [b"%d" % number for number in range(1000)], partition=0)
+    async with hasty.open() as log, trio.open_nursery() as nursery:
         ear = Ear()
         nursery.start_soon(log.follow, ear.deliver, BEGINNING, lambda: frozenset(paused))
         await ear.until(lambda: len(ear.records) == 1000)
-        await store.produce(early.topic, [b"more"], partition=0)
+        await hasty.produce(early.topic, [b"more"], partition=0)
         await ear.until(lambda: len(ear.records) == 1001)
         assert {record.topic for record in ear.records} == {early.topic}
         assert ear.lags[late] == 1000
@@ -244,12 +243,12 @@ async def test_of_a_paused_partition_nothing_comes_while_the_others_are_read(sto
     assert [record.offset for record in ear.records if record.topic == late.topic] == list(range(1000))
 
 
-async def test_what_is_paused_and_resumed_in_the_midst_of_it_comes_once_and_in_order(store: KafkaStore, hurry: None):
+async def test_what_is_paused_and_resumed_in_the_midst_of_it_comes_once_and_in_order(hasty: KafkaStore):
     """With several partitions; whatever had arrived of a paused one is not lost."""
-    places = [Partition(topic, number) for topic in store.topics[:2] for number in (0, 1)]
+    places = [Partition(topic, number) for topic in hasty.topics[:2] for number in (0, 1)]
     for at in places:
         values = [b"%d" % number + bytes(500) for number in range(2000)]
-        await store.produce(at.topic, values, partition=at.number, compression_type="gzip")
+        await hasty.produce(at.topic, values, partition=at.number, compression_type="gzip")
     paused: set[Partition] = set()
     heard = Counter[Partition]()
 
@@ -265,7 +264,7 @@ async def test_what_is_paused_and_resumed_in_the_midst_of_it_comes_once_and_in_o
             if any(heard[at] < 2000 for at in places if at not in new):
                 paused.update(new)
 
-    async with store.open() as log, trio.open_nursery() as nursery:
+    async with hasty.open() as log, trio.open_nursery() as nursery:
         ear = Pausing()
         nursery.start_soon(log.follow, ear.deliver, BEGINNING, lambda: frozenset(paused))
         await ear.until_held(8000)
@@ -275,20 +274,20 @@ async def test_what_is_paused_and_resumed_in_the_midst_of_it_comes_once_and_in_o
         assert [record.offset for record in of_it] == list(range(2000))
 
 
-async def test_what_had_arrived_of_a_paused_topic_that_is_created_again_is_forgotten(store: KafkaStore, hurry: None):
-    at = Partition(store.topics[0], 0)
+async def test_what_had_arrived_of_a_paused_topic_that_is_created_again_is_forgotten(hasty: KafkaStore):
+    at = Partition(hasty.topics[0], 0)
     paused: set[Partition] = set()
-    await store.produce(at.topic, [b"old" + bytes(500) for _ in range(2000)], partition=0)
-    async with store.open() as log, trio.open_nursery() as nursery:
+    await hasty.produce(at.topic, [b"old" + bytes(500) for _ in range(2000)], partition=0)
+    async with hasty.open() as log, trio.open_nursery() as nursery:
         ear = Ear()
         nursery.start_soon(log.follow, ear.deliver, BEGINNING, lambda: frozenset(paused))
         await ear.until(lambda: bool(ear.records))
         paused.add(at)
         await ear.until(lambda: bool(ear.all(LogMetadata)))
         reported = len(ear.records)
-        await store.delete(at.topic)
-        await store.create(at.topic)
-        await store.produce(at.topic, [b"new%d" % number for number in range(reported + 500)], partition=0)
+        await hasty.delete(at.topic)
+        await hasty.create(at.topic)
+        await hasty.produce(at.topic, [b"new%d" % number for number in range(reported + 500)], partition=0)
         await ear.until(lambda: bool(ear.all(TopicRecreated)))
         ear.records.clear()
         paused.clear()
@@ -300,15 +299,15 @@ async def test_what_had_arrived_of_a_paused_topic_that_is_created_again_is_forgo
 # What cannot be read
 
 
-async def test_what_retention_removed_under_a_slow_follower_is_reported(store: KafkaStore, hurry: None):
-    topic = store.topics[0]
+async def test_what_retention_removed_under_a_slow_follower_is_reported(hasty: KafkaStore):
+    topic = hasty.topics[0]
     at = Partition(topic, 0)
-    async with store.open() as log, trio.open_nursery() as nursery:
+    async with hasty.open() as log, trio.open_nursery() as nursery:
         slow = SlowEar()
         nursery.start_soon(log.follow, slow.deliver)
-        await store.produce(topic, [b"%d" % number + bytes(10_000) for number in range(1000)])
+        await hasty.produce(topic, [b"%d" % number + bytes(10_000) for number in range(1000)])
         await slow.until(lambda: bool(slow.records))
-        await store.remove_before(at, 990)
+        await hasty.remove_before(at, 990)
         slow.gate.set()
         await slow.until(lambda: bool(slow.records) and slow.records[-1].offset == 999)
         nursery.cancel_scope.cancel()
@@ -320,14 +319,14 @@ async def test_what_retention_removed_under_a_slow_follower_is_reported(store: K
 
 
 @pytest.mark.parametrize("codec", ["gzip", "lz4", "zstd"])
-async def test_what_is_too_large_unpacked_is_skipped_and_reported(store: KafkaStore, hurry: None, codec: str):
+async def test_what_is_too_large_unpacked_is_skipped_and_reported(hasty: KafkaStore, codec: str):
     """What a few kilobytes in the log stand for takes neither the memory nor the time that it would."""
-    topic = store.topics[0]
+    topic = hasty.topics[0]
     at = Partition(topic, 0)
     large, huge = bytes(5 * 1024 * 1024), bytes(80 * 1024 * 1024)
     for value in (b"a", large, b"b", huge, b"c"):
-        await store.produce(topic, [value], compression_type=codec, max_request_size=1 << 30)
-    async with store.open() as log:
+        await hasty.produce(topic, [value], compression_type=codec, max_request_size=1 << 30)
+    async with hasty.open() as log:
         async with following(log) as ear:
             await ear.until(lambda: bool(ear.records) and ear.records[-1].value == b"c" and not any(ear.lags.values()))
         assert [record.offset for record in await log.read(at, 0)] == [0, 1, 2, 4]
@@ -346,12 +345,12 @@ class NotText(str):
         return b"\xff"
 
 
-async def test_headers_are_what_their_producers_like(store: KafkaStore, hurry: None):
-    topic = store.topics[0]
-    await store.produce(topic, [b"a"], headers=[("trace", b"1"), ("none", b"")])
-    await store.produce(topic, [b"x", b"y"], headers=[(NotText("h"), b"")])
-    await store.produce(topic, [b"b"])
-    async with store.open() as log:
+async def test_headers_are_what_their_producers_like(hasty: KafkaStore):
+    topic = hasty.topics[0]
+    await hasty.produce(topic, [b"a"], headers=[("trace", b"1"), ("none", b"")])
+    await hasty.produce(topic, [b"x", b"y"], headers=[(NotText("h"), b"")])
+    await hasty.produce(topic, [b"b"])
+    async with hasty.open() as log:
         async with following(log) as ear:
             await ear.until_held(4)
         assert await log.read(Partition(topic, 0), 0) == ear.records
@@ -359,25 +358,23 @@ async def test_headers_are_what_their_producers_like(store: KafkaStore, hurry: N
     assert not ear.all(Corrupt)
 
 
-async def test_batches_that_are_damaged_on_disk_are_skipped_and_reported(
-    kafka_broker: Broker, store: KafkaStore, hurry: None
-):
-    topic = store.topics[0]
+async def test_batches_that_are_damaged_on_disk_are_skipped_and_reported(kafka_broker: Broker, hasty: KafkaStore):
+    topic = hasty.topics[0]
     at = Partition(topic, 0)
-    await store.produce(topic, [b"before"])
-    await store.produce(topic, [b"to be damaged", b"and this"])
-    await store.produce(topic, [b"after"])
-    await store.produce(topic, [b"to be damaged"])
+    await hasty.produce(topic, [b"before"])
+    await hasty.produce(topic, [b"to be damaged", b"and this"])
+    await hasty.produce(topic, [b"after"])
+    await hasty.produce(topic, [b"to be damaged"])
     await trio.to_thread.run_sync(kafka_broker.stop)
     segment = kafka_broker.data / f"{topic}-0" / f"{0:020}.log"
     segment.write_bytes(
         segment.read_bytes().replace(b"to be damaged", b"has been hurt").replace(b"and this", b"and that")
     )
     await trio.to_thread.run_sync(kafka_broker.start)
-    async with store.open() as log:
+    async with hasty.open() as log:
         async with following(log) as ear:
             await ear.until_held(2)
-            await log.append(numbered(store.topics[1], 1))
+            await log.append(numbered(hasty.topics[1], 1))
             await ear.until(lambda: len(ear.all(Corrupt)) == 2 and len(ear.records) == 3)
         assert [record.value for record in await log.read(at, 0)] == [b"before", b"after"]
         assert await log.read(at, 4) == []
@@ -389,11 +386,11 @@ async def test_batches_that_are_damaged_on_disk_are_skipped_and_reported(
 
 
 async def test_a_damaged_batch_is_passed_by_at_once_however_many_it_holds(
-    kafka_broker: Broker, store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
+    kafka_broker: Broker, hasty: KafkaStore, monkeypatch: pytest.MonkeyPatch
 ):
-    topic, values = store.topics[0], [b"undamaged%d" % number for number in range(300)]
-    await store.produce(topic, values, linger_ms=1000)
-    await store.produce(topic, [b"after"])
+    topic, values = hasty.topics[0], [b"undamaged%d" % number for number in range(300)]
+    await hasty.produce(topic, values, linger_ms=1000)
+    await hasty.produce(topic, [b"after"])
     await trio.to_thread.run_sync(kafka_broker.stop)
     segment = kafka_broker.data / f"{topic}-0" / f"{0:020}.log"
     segment.write_bytes(segment.read_bytes().replace(b"undamaged", b"outworn__"))
@@ -404,7 +401,7 @@ async def test_a_damaged_batch_is_passed_by_at_once_however_many_it_holds(
         places.append(offset)
         seek(consumer, at, offset)
 
-    async with store.open() as log, following(log) as ear:
+    async with hasty.open() as log, following(log) as ear:
         monkeypatch.setattr(KafkaConsumer, "seek", watched_seek)
         await ear.until(lambda: bool(ear.records) and bool(ear.all(Corrupt)))
     assert [record.offset for record in ear.records] == [300]
@@ -463,11 +460,9 @@ async def test_only_committed_records_of_transactions_are_read(store: KafkaStore
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(
-    kafka_broker: Broker, store: KafkaStore, hurry: None, end: str
-):
-    topic = store.topics[0]
-    async with store.open() as log, following(log) as ear:
+async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(kafka_broker: Broker, hasty: KafkaStore, end: str):
+    topic = hasty.topics[0]
+    async with hasty.open() as log, following(log) as ear:
         async with writing(log, topic) as writer:
             await writer.until(50)
             await trio.to_thread.run_sync(getattr(kafka_broker, end))
@@ -486,12 +481,9 @@ async def test_nothing_is_lost_when_the_broker_goes_and_comes_back(
 
 
 @pytest.mark.parametrize("patience", [20.0, 1.0], ids=["thread waits", "thread is freed"])
-async def test_nothing_is_lost_when_the_broker_hangs(
-    kafka_broker: Broker, store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch, patience: float
-):
-    monkeypatch.setattr(follower, "HUNG_AFTER", patience)
-    topic = store.topics[0]
-    async with store.open() as log, following(log) as ear:
+async def test_nothing_is_lost_when_the_broker_hangs(kafka_broker: Broker, hasty: KafkaStore, patience: float):
+    topic = hasty.topics[0]
+    async with hasty.with_timings(hung_after=patience).open() as log, following(log) as ear:
         async with writing(log, topic) as writer:
             await writer.until(50)
             kafka_broker.freeze()
@@ -507,30 +499,25 @@ async def test_nothing_is_lost_when_the_broker_hangs(
     check_complete(ear, writer)
 
 
-async def test_a_broker_that_is_missing_at_the_start_is_waited_for(
-    kafka_broker: Broker, store: KafkaStore, hurry: None
-):
-    await store.produce(store.topics[0], [b"a"])
+async def test_a_broker_that_is_missing_at_the_start_is_waited_for(kafka_broker: Broker, hasty: KafkaStore):
+    await hasty.produce(hasty.topics[0], [b"a"])
     await trio.to_thread.run_sync(kafka_broker.stop)
-    async with store.open() as log, following(log) as ear:
+    async with hasty.open() as log, following(log) as ear:
         with pytest.raises(LogUnavailableError, match="nothing listens there"):
-            await log.append([NewRecord(store.topics[0], b"b")])
+            await log.append([NewRecord(hasty.topics[0], b"b")])
         with pytest.raises(LogUnavailableError, match="nothing listens there"):
             await log.extents()
         await ear.until(lambda: bool(ear.news))
         await trio.to_thread.run_sync(kafka_broker.start)
         await ear.until_held(1)
-        await log.append([NewRecord(store.topics[0], b"c")])
+        await log.append([NewRecord(hasty.topics[0], b"c")])
         await ear.until_held(2)
     assert [type(news) for news in ear.news[:3]] == [Unavailable, Available, LogMetadata]
 
 
-async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
-    tmp_path: Path, hurry: None, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(metadata_refresh, "RENEW_AFTER", 2.0)
-    # As in production: how fast a broker answers that has just been started is not ours to say.
-    monkeypatch.setattr(clients, "CONNECT_TIMEOUT", 5.0)
+async def test_a_cluster_that_has_moved_to_other_addresses_is_found(tmp_path: Path):
+    # To connect as in production: how fast a broker answers that has just been started is not ours to say.
+    timings = attrs.evolve(HASTY, renew_after=2.0, connect_timeout=5.0)
     old, new = Broker(tmp_path / "old"), Broker(tmp_path / "new")
     try:
         await trio.to_thread.run_sync(old.start)
@@ -538,7 +525,7 @@ async def test_a_cluster_that_has_moved_to_other_addresses_is_found(
         await store.create()
         await store.produce(store.topics[0], [b"old"])
         settings = store.settings(kafka_brokers=(old.address, new.address))
-        async with open_kafka_log(settings) as log, following(log) as ear:
+        async with open_kafka_log(settings, timings=timings) as log, following(log) as ear:
             await ear.until_held(1)
             await trio.to_thread.run_sync(old.kill)
             await trio.to_thread.run_sync(new.start)
@@ -577,15 +564,15 @@ def sasl_settings(broker: Broker, mechanism: str, password: str) -> dict[str, ob
 
 @pytest.mark.parametrize("operation", [ACLOperation.ALL, ACLOperation.DESCRIBE])
 async def test_a_topic_that_may_not_be_read_is_reported_and_the_others_go_on(
-    kafka_broker: Broker, store: KafkaStore, hurry: None, operation: ACLOperation
+    kafka_broker: Broker, hasty: KafkaStore, operation: ACLOperation
 ):
-    granted, forbidden, _ = store.topics
+    granted, forbidden, _ = hasty.topics
     # A rule for others takes every right from us; one for us, all rights but its own.
     rule = allowed(SASL_USER if operation is ACLOperation.DESCRIBE else "bob", operation, ResourceType.TOPIC, forbidden)
-    await store.produce(forbidden, [b"a", b"b", b"c"])
-    await store.administer(lambda admin: admin.create_acls([rule]))
+    await hasty.produce(forbidden, [b"a", b"b", b"c"])
+    await hasty.administer(lambda admin: admin.create_acls([rule]))
     sasl = sasl_settings(kafka_broker, "PLAIN", SASL_PASSWORD)
-    async with open_kafka_log(store.settings(**sasl)) as log, following(log) as ear:
+    async with hasty.open(**sasl) as log, following(log) as ear:
         await ear.until(lambda: bool(ear.troubles))
         (trouble,) = ear.troubles
         assert (trouble.topic, trouble.kind) == (forbidden, Hindrance.REFUSED)
@@ -600,7 +587,7 @@ async def test_a_topic_that_may_not_be_read_is_reported_and_the_others_go_on(
             await log.read(Partition(forbidden, 0), 0)
         await log.append([NewRecord(granted, b"a")])
         await ear.until_held(1)
-        await store.administer(lambda admin: admin.delete_acls([rule]))
+        await hasty.administer(lambda admin: admin.delete_acls([rule]))
         await ear.until_held(4)
         await ear.until(lambda: not ear.troubles)
     assert not ear.all(Unavailable)
@@ -628,9 +615,9 @@ async def test_a_right_that_is_withdrawn_stops_nothing_else(kafka_broker: Broker
 
 
 async def test_a_partition_whose_fetches_fail_at_the_broker_stops_nothing_else(
-    store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
+    hasty: KafkaStore, monkeypatch: pytest.MonkeyPatch
 ):
-    sound, broken, _ = store.topics
+    sound, broken, _ = hasty.topics
     fails = True
 
     def handle(fetcher: Any, node: Any, places: Any, sent_at: float, response: Any) -> None:
@@ -642,15 +629,14 @@ async def test_a_partition_whose_fetches_fail_at_the_broker_stops_nothing_else(
 
     original = Fetcher._handle_fetch_response
     monkeypatch.setattr(Fetcher, "_handle_fetch_response", handle)
-    monkeypatch.setattr(ledger, "MAX_WAIT", 0.1)
-    async with store.open() as log, following(log) as ear:
+    async with hasty.with_timings(unreadable_after=0.1).open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.all(LogMetadata)))
-        await store.produce(broken, [b"a", b"b"])
+        await hasty.produce(broken, [b"a", b"b"])
         await ear.until(lambda: any(trouble.withheld == 2 for trouble in ear.troubles))
         (trouble,) = ear.troubles
         assert (trouble.topic, trouble.number, trouble.kind) == (broken, 0, Hindrance.UNKNOWN)
         assert "hands out nothing" in trouble.reason
-        await store.produce(sound, [b"%d" % number for number in range(50)])
+        await hasty.produce(sound, [b"%d" % number for number in range(50)])
         await ear.until_held(50)
         fails = False
         await ear.until_held(52)
@@ -703,7 +689,7 @@ async def first_reason(store: KafkaStore, **others: object) -> str:
     return outage.reason
 
 
-async def test_what_is_wrong_with_the_connection_is_reported(kafka_broker: Broker, store: KafkaStore, hurry: None):
+async def test_what_is_wrong_with_the_connection_is_reported(kafka_broker: Broker, hasty: KafkaStore):
     wrong = [
         ("refuses the credentials", sasl_settings(kafka_broker, "PLAIN", "a wrong password")),
         ("refuses the credentials", sasl_settings(kafka_broker, "SCRAM-SHA-256", "a wrong password")),
@@ -714,12 +700,12 @@ async def test_what_is_wrong_with_the_connection_is_reported(kafka_broker: Broke
         ("KAFKA_SECURITY_PROTOCOL (PLAINTEXT)", {"kafka_brokers": (kafka_broker.sasl_address,)}),
     ]
     for words, settings in wrong:
-        reason = await first_reason(store, **settings)
+        reason = await first_reason(hasty, **settings)
         assert words in reason
         assert "a wrong password" not in reason
 
 
-async def test_tls(kafka_broker: Broker, store: KafkaStore, hurry: None, tmp_path: Path):
+async def test_tls(kafka_broker: Broker, hasty: KafkaStore, tmp_path: Path):
     authority, other = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
     other.cert_pem.write_to_path(tmp_path / "other.pem")
@@ -734,22 +720,20 @@ async def test_tls(kafka_broker: Broker, store: KafkaStore, hurry: None, tmp_pat
     }
     kafka_broker.use_tls(tmp_path / "broker.pem", tmp_path / "authority.pem")
     await trio.to_thread.run_sync(kafka_broker.restart)
-    async with open_kafka_log(store.settings(**right)) as log, following(log) as ear:
-        await log.append(numbered(store.topics[0], 3))
+    async with hasty.open(**right) as log, following(log) as ear:
+        await log.append(numbered(hasty.topics[0], 3))
         await ear.until_held(3)
-    reason = await first_reason(store, **right | {"kafka_ssl_cafile": str(tmp_path / "other.pem")})
+    reason = await first_reason(hasty, **right | {"kafka_ssl_cafile": str(tmp_path / "other.pem")})
     assert "KAFKA_SSL_CAFILE" in reason
-    reason = await first_reason(store, **right | {"kafka_ssl_certfile": "", "kafka_ssl_keyfile": ""})
+    reason = await first_reason(hasty, **right | {"kafka_ssl_certfile": "", "kafka_ssl_keyfile": ""})
     assert "KAFKA_SSL_CERTFILE" in reason
     right["kafka_brokers"] = (kafka_broker.tls_address.replace("127.0.0.1", "localhost"),)
-    assert "KAFKA_SSL_CHECK_HOSTNAME" in await first_reason(store, **right)
-    async with open_kafka_log(store.settings(**right, kafka_ssl_check_hostname=False)) as log:
+    assert "KAFKA_SSL_CHECK_HOSTNAME" in await first_reason(hasty, **right)
+    async with hasty.open(**right, kafka_ssl_check_hostname=False) as log:
         assert await log.extents()
 
 
-async def test_reason_of_an_outage_is_the_present_one(
-    kafka_broker: Broker, store: KafkaStore, hurry: None, tmp_path: Path
-):
+async def test_reason_of_an_outage_is_the_present_one(kafka_broker: Broker, hasty: KafkaStore, tmp_path: Path):
     """The broker ends, comes back with a certificate of another authority, and then with the right one."""
     authority, other = trustme.CA(), trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "authority.pem")
@@ -758,15 +742,15 @@ async def test_reason_of_an_outage_is_the_present_one(
     client = write_pem(tmp_path / "client.pem", authority.issue_cert("mesaya-ws@example.com"))
     kafka_broker.use_tls(tmp_path / "right.pem", tmp_path / "authority.pem")
     await trio.to_thread.run_sync(kafka_broker.restart)
-    settings = store.settings(
+    settings = hasty.settings(
         kafka_brokers=(kafka_broker.tls_address,),
         kafka_security_protocol="SSL",
         kafka_ssl_cafile=str(tmp_path / "authority.pem"),
         kafka_ssl_certfile=client,
         kafka_ssl_keyfile=client,
     )
-    async with open_kafka_log(settings) as log, following(log) as ear:
-        await log.append(numbered(store.topics[0], 1))
+    async with open_kafka_log(settings, timings=hasty.timings) as log, following(log) as ear:
+        await log.append(numbered(hasty.topics[0], 1))
         await ear.until_held(1)
         await trio.to_thread.run_sync(kafka_broker.stop)
         await ear.until(lambda: any("nothing listens there" in outage.reason for outage in ear.all(Unavailable)))
@@ -776,7 +760,7 @@ async def test_reason_of_an_outage_is_the_present_one(
         kafka_broker.use_tls(tmp_path / "right.pem", tmp_path / "authority.pem")
         await trio.to_thread.run_sync(kafka_broker.restart)
         await ear.until(lambda: bool(ear.all(Available)))
-        await log.append(numbered(store.topics[0], 1))
+        await log.append(numbered(hasty.topics[0], 1))
         await ear.until_held(2)
     assert kinds(ear)[-1] is Available
     assert len(ear.all(Available)) == 1
@@ -814,7 +798,7 @@ async def test_no_thread_is_left(store: KafkaStore):
 
 
 async def test_follower_cancelled_during_a_hanging_refresh_ends_its_threads(
-    kafka_broker: Broker, store: KafkaStore, hurry: None, monkeypatch: pytest.MonkeyPatch
+    kafka_broker: Broker, hasty: KafkaStore, monkeypatch: pytest.MonkeyPatch
 ):
     hanging, ended, frozen = threading.Event(), trio.Event(), False
 
@@ -836,7 +820,7 @@ async def test_follower_cancelled_during_a_hanging_refresh_ends_its_threads(
 
     monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
     ear, scope = Ear(), trio.CancelScope()
-    async with store.open() as log, trio.open_nursery() as nursery:
+    async with hasty.open() as log, trio.open_nursery() as nursery:
         before = kafka_threads()
         nursery.start_soon(follow_until_cancelled)
         await ear.until(lambda: bool(ear.all(LogMetadata)))

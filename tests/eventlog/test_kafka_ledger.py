@@ -2,8 +2,9 @@
 
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.log.trouble import Hindrance, Trouble
-from mesaya_ws.eventlog.kafka.ledger import MAX_WAIT, Ledger, Observed, observe, sort_out
+from mesaya_ws.eventlog.kafka.ledger import Ledger, Observed, observe, sort_out
 from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata
+from mesaya_ws.eventlog.kafka.timings import DEFAULTS
 
 A, B = Partition("a", 0), Partition("b", 0)
 NOT_ALLOWED, UNKNOWN_ERROR, WEDNESDAY, HOUR = 29, -1, 1_800_000_000.0, 3600.0
@@ -95,7 +96,7 @@ def test_refused_partition_is_not_waited_for():
 
 
 def test_unreachable_partition_is_waited_for_a_while():
-    recent, old = (trouble(Hindrance.UNKNOWN, seconds=MAX_WAIT + more) for more in (0, 0.1))
+    recent, old = (trouble(Hindrance.UNKNOWN, seconds=DEFAULTS.unreadable_after + more) for more in (0, 0.1))
     assert sort_out([recent], {A: 3, B: 4}, {A}) == ({A: 3, B: 4}, [recent])
     assert sort_out([old], {A: 3, B: 4}, {A}) == ({B: 4}, [old._replace(withheld=3)])
     assert sort_out([old], {A: 3, B: 4}, ()) == ({A: 3, B: 4}, [old]), "its records come all the same"

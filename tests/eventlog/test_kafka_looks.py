@@ -9,16 +9,8 @@ import pytest
 from mesaya_ws.core.log.events import Available, LogEvent, Unavailable
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata
-from mesaya_ws.eventlog.kafka.metadata_refresh import (
-    CAUSE_INTERVAL,
-    CAUSE_PERIOD,
-    OUTAGE_AFTER,
-    REFRESH_INTERVAL,
-    RENEW_AFTER,
-    RETRY_INTERVAL,
-    MetadataRefresh,
-    Outages,
-)
+from mesaya_ws.eventlog.kafka.metadata_refresh import CAUSE_INTERVAL, RETRY_INTERVAL, MetadataRefresh, Outages
+from mesaya_ws.eventlog.kafka.timings import DEFAULTS
 
 SURVEY = Metadata()
 
@@ -61,8 +53,8 @@ def test_refresh_is_due_after_its_interval_and_never_twice_at_once(brokers: Brok
     assert outcome(looks.result(2)) == ([], SURVEY)
     assert outcome(looks.result(2)) == ([], None), "it is found once"
     assert looks.began_at == 0
-    assert not looks.begin(2 + REFRESH_INTERVAL - 0.01)
-    assert looks.begin(2 + REFRESH_INTERVAL)
+    assert not looks.begin(2 + DEFAULTS.refresh_interval - 0.01)
+    assert looks.begin(2 + DEFAULTS.refresh_interval)
     assert len(brokers.asked) == 2
 
 
@@ -79,12 +71,12 @@ def test_expedited_refresh_begins_when_the_present_one_has_ended(brokers: Broker
 
 def test_failed_refresh_is_retried_and_reported_when_that_lasts(brokers: Brokers):
     looks, now, reported = brokers.looks, 0.0, list[LogEvent]()
-    while now <= RENEW_AFTER:
+    while now <= DEFAULTS.renew_after:
         assert looks.begin(now)
         brokers.asked[-1].set_exception(OSError("refused"))
         news, metadata = outcome(looks.result(now))
         assert metadata is None
-        assert bool(reported + news) == (now > OUTAGE_AFTER)
+        assert bool(reported + news) == (now > DEFAULTS.outage_after)
         reported += news
         now += RETRY_INTERVAL
     assert reported == [Unavailable("no answer since 0")]
@@ -97,28 +89,28 @@ def test_failed_refresh_is_retried_and_reported_when_that_lasts(brokers: Brokers
 def test_hanging_refresh_is_reported_and_given_up(brokers: Brokers):
     looks = brokers.looks
     looks.begin(0)
-    assert outcome(looks.result(OUTAGE_AFTER)) == ([], None)
-    assert outcome(looks.result(OUTAGE_AFTER + 0.1)) == ([Unavailable("no answer since 0")], None)
-    assert outcome(looks.result(RENEW_AFTER)) == ([], None)
+    assert outcome(looks.result(DEFAULTS.outage_after)) == ([], None)
+    assert outcome(looks.result(DEFAULTS.outage_after + 0.1)) == ([Unavailable("no answer since 0")], None)
+    assert outcome(looks.result(DEFAULTS.renew_after)) == ([], None)
     with pytest.raises(TimeoutError):
-        outcome(looks.result(RENEW_AFTER + 0.1))
+        outcome(looks.result(DEFAULTS.renew_after + 0.1))
 
 
 def test_refresh_of_new_clients_has_the_whole_timeout(brokers: Brokers):
-    start = 10 * RENEW_AFTER
+    start = 10 * DEFAULTS.renew_after
     looks = MetadataRefresh(brokers._take, brokers.outages, start)
-    looks.begin(start + RENEW_AFTER)
+    looks.begin(start + DEFAULTS.renew_after)
     brokers.asked[0].set_exception(OSError("refused"))
-    since = start + RENEW_AFTER - CAUSE_PERIOD
-    assert outcome(looks.result(start + RENEW_AFTER)) == ([Unavailable(f"no answer since {since}")], None)
+    since = start + DEFAULTS.renew_after - DEFAULTS.cause_period
+    assert outcome(looks.result(start + DEFAULTS.renew_after)) == ([Unavailable(f"no answer since {since}")], None)
 
 
 def test_outage_is_reported_once_when_it_begins_and_once_when_it_ends():
     outages = Outages(lambda answered_at: "nobody there", 0)
     assert list(outages.answered(1)) == []
-    assert list(outages.no_answer(1 + OUTAGE_AFTER)) == []
-    assert list(outages.no_answer(1.1 + OUTAGE_AFTER)) == [Unavailable("nobody there")]
-    assert list(outages.no_answer(2 + OUTAGE_AFTER)) == []
+    assert list(outages.no_answer(1 + DEFAULTS.outage_after)) == []
+    assert list(outages.no_answer(1.1 + DEFAULTS.outage_after)) == [Unavailable("nobody there")]
+    assert list(outages.no_answer(2 + DEFAULTS.outage_after)) == []
     assert list(outages.answered(10)) == [Available()]
     assert list(outages.answered(11)) == []
 
@@ -126,11 +118,11 @@ def test_outage_is_reported_once_when_it_begins_and_once_when_it_ends():
 def test_outage_whose_cause_changes_is_reported_with_the_present_one():
     met = {"there is no answer": 0.0}
     outages = Outages(lambda since: max(cause for cause, at in met.items() if at >= since), 0)
-    start = 2 * OUTAGE_AFTER
+    start = 2 * DEFAULTS.outage_after
     met["refused"] = start
     met["unknown authority"] = start
     assert list(outages.no_answer(start)) == [Unavailable("unknown authority")]
-    later = start + CAUSE_PERIOD + 1
+    later = start + DEFAULTS.cause_period + 1
     met["refused"] = later
     assert list(outages.no_answer(later)) == [Unavailable("refused")], "what is met no more is no cause any more"
     assert list(outages.no_answer(later + CAUSE_INTERVAL)) == []
@@ -140,7 +132,7 @@ def test_outage_whose_cause_changes_is_reported_with_the_present_one():
 def test_cause_of_an_outage_is_not_searched_at_each_poll():
     searched: list[float] = []
     outages = Outages(lambda since: str(searched.append(since)), 0)
-    for tenth in range(10 * round(OUTAGE_AFTER), 10 * round(OUTAGE_AFTER) + 101):
+    for tenth in range(10 * round(DEFAULTS.outage_after), 10 * round(DEFAULTS.outage_after) + 101):
         list(outages.no_answer(tenth / 10))
     assert len(searched) == 10 / CAUSE_INTERVAL
 
@@ -148,7 +140,7 @@ def test_cause_of_an_outage_is_not_searched_at_each_poll():
 def test_partial_refresh_is_repeated_soon(brokers: Brokers):
     partial = Metadata(findings=[Finding("menus", 0, Hindrance.UNKNOWN, "no leader")])
     refused = Metadata(findings=[Finding("menus", 0, Hindrance.REFUSED, "no right")])
-    for metadata, interval in ((partial, RETRY_INTERVAL), (refused, REFRESH_INTERVAL)):
+    for metadata, interval in ((partial, RETRY_INTERVAL), (refused, DEFAULTS.refresh_interval)):
         looks = MetadataRefresh(brokers._take, brokers.outages, 0)
         looks.begin(0)
         brokers.asked[-1].set_result(metadata)

@@ -14,6 +14,7 @@ from mesaya_ws.eventlog.kafka.driver.consumer import reuse_fetch_partitions
 from mesaya_ws.eventlog.kafka.follower import Follower
 from mesaya_ws.eventlog.kafka.producer import Producer
 from mesaya_ws.eventlog.kafka.reader import Reader
+from mesaya_ws.eventlog.kafka.timings import DEFAULTS, Timings
 from mesaya_ws.eventlog.kafka.topic_admin import ACK_CONFIGS as ACK_CONFIGS
 from mesaya_ws.eventlog.kafka.topic_admin import CHAT_CONFIGS as CHAT_CONFIGS
 from mesaya_ws.eventlog.kafka.topic_admin import COMPACTED as COMPACTED
@@ -27,7 +28,9 @@ NO_TOPICS: Mapping[str, Configs] = {}
 
 
 @asynccontextmanager
-async def open_kafka_log(settings: Settings, create: Mapping[str, Configs] = NO_TOPICS) -> AsyncIterator[EventLog]:
+async def open_kafka_log(
+    settings: Settings, create: Mapping[str, Configs] = NO_TOPICS, timings: Timings = DEFAULTS
+) -> AsyncIterator[EventLog]:
     """Open the log on KAFKA_BROKERS, without waiting for them.
 
     A missing topic in `create` is created with its first record. Raises `SettingsError` when a file for TLS cannot be
@@ -35,7 +38,7 @@ async def open_kafka_log(settings: Settings, create: Mapping[str, Configs] = NO_
     """
     capture_client_logs()
     reuse_fetch_partitions()
-    log = KafkaLog(connection_options(settings), settings.kafka_topics, create)
+    log = KafkaLog(connection_options(settings, timings), settings.kafka_topics, create)
     try:
         yield log
     finally:

@@ -28,7 +28,7 @@ from mesaya_ws.core.log.events import EpochsBegun, LogEvent, PollResult, Records
 from mesaya_ws.core.log.interface import Paused
 from mesaya_ws.core.log.records import Partition, PartitionPosition, Record
 from mesaya_ws.eventlog.kafka.diagnosis import reason
-from mesaya_ws.eventlog.kafka.driver.clients import GRACE, Clients, Options
+from mesaya_ws.eventlog.kafka.driver.clients import GRACE, Clients, Options, timings_in
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer, PoisonError
 from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
 from mesaya_ws.eventlog.kafka.metadata_refresh import RETRY_INTERVAL, MetadataRefresh, Outages
@@ -62,8 +62,9 @@ class ConsumerLoop:
         self._topics = topics
         self._paused = paused
         self._clients = Clients(options)
-        self._places = Places(start, made)
-        self._outages = Outages(partial(reason, options), monotonic())
+        timings = timings_in(options)
+        self._places = Places(start, made, timings.unreadable_after)
+        self._outages = Outages(partial(reason, options), monotonic(), timings)
 
     def interrupt(self) -> None:
         """Close the clients from another thread: a call that hangs in them raises, and new clients go on."""

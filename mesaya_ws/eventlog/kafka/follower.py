@@ -11,10 +11,7 @@ from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import Paused
 from mesaya_ws.core.log.records import Partition, PartitionPosition
 from mesaya_ws.eventlog.kafka.consumer_loop import ConsumerLoop
-from mesaya_ws.eventlog.kafka.driver.clients import Options, run_in_thread
-
-HUNG_AFTER = 20.0
-"""Seconds without progress after which the clients are closed: not everything in them has a timeout."""
+from mesaya_ws.eventlog.kafka.driver.clients import Options, run_in_thread, timings_in
 
 
 class Follower:
@@ -33,6 +30,7 @@ class Follower:
         made: Collection[str] = (),
     ) -> None:
         self._deliver = deliver
+        self._hung_after = timings_in(options).hung_after
         self._loop = ConsumerLoop(options, topics, start, paused, made)
         self._beat = monotonic()
 
@@ -53,7 +51,7 @@ class Follower:
         """Interrupt the thread when it hangs; it goes on with new clients."""
         while True:
             await trio.sleep(1)
-            if monotonic() - self._beat > HUNG_AFTER:
+            if monotonic() - self._beat > self._hung_after:
                 self._beat = monotonic()
                 await trio.to_thread.run_sync(self._loop.interrupt)
 

@@ -10,10 +10,7 @@ from kafka.errors import AuthorizationError, for_code
 from mesaya_ws.core.log.records import OffsetRange, Partition, Source
 from mesaya_ws.core.log.trouble import Hindrance, Parts, Trouble, of_kind
 from mesaya_ws.eventlog.kafka.metadata import Finding, Metadata, not_allowed
-
-MAX_WAIT = 5.0
-"""Seconds for which the others wait for a partition that cannot be read. A change of leaders must not change the order
-of records; a longer outage must not delay the others."""
+from mesaya_ws.eventlog.kafka.timings import DEFAULTS
 
 
 class Observed(NamedTuple):
@@ -73,14 +70,17 @@ class Ledger:
 
 
 def sort_out(
-    troubles: Collection[Trouble], left: Mapping[Partition, int], out_of_reach: Collection[Partition]
+    troubles: Collection[Trouble],
+    left: Mapping[Partition, int],
+    out_of_reach: Collection[Partition],
+    unreadable_after: float = DEFAULTS.unreadable_after,
 ) -> tuple[Mapping[Source, int], list[Trouble]]:
     """Return how many of the records `left` in each partition are waited for, and the troubles with what they withhold.
 
-    From partitions `out_of_reach`, nothing can be read now; after MAX_WAIT they are not waited for any more.
+    From partitions `out_of_reach`, nothing can be read now; they are waited for up to `unreadable_after` seconds.
     """
     refused = Parts(of_kind(troubles, Hindrance.REFUSED))
-    lost = Parts(each for each in of_kind(troubles, Hindrance.UNKNOWN) if each.seconds > MAX_WAIT)
+    lost = Parts(each for each in of_kind(troubles, Hindrance.UNKNOWN) if each.seconds > unreadable_after)
     lags, withheld = dict[Source, int](), Counter[tuple[str, int | None]]()
     for partition, lag in left.items():
         if partition in refused or (partition in lost and partition in out_of_reach):

@@ -2,12 +2,12 @@
 
     state      event                                     next state
     idle       the interval is over, or `expedite`       under way (`begin`)
-    under way  answered                                  idle, for REFRESH_INTERVAL (RETRY_INTERVAL if partial)
+    under way  answered                                  idle, for `refresh_interval` (RETRY_INTERVAL if partial)
     under way  failed                                    idle, for RETRY_INTERVAL
-    under way  no answer for OUTAGE_AFTER                under way; the outage is reported
-    any        no answer for RENEW_AFTER                 the clients are replaced (`result` raises)
+    under way  no answer for `outage_after`              under way; the outage is reported
+    any        no answer for `renew_after`               the clients are replaced (`result` raises)
 
-Times are those of the monotonic clock, and passed in.
+Times are those of the monotonic clock, and passed in. How long is waited for what is in `timings`.
 """
 
 import time
@@ -18,23 +18,10 @@ from math import inf
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.eventlog.kafka.metadata import Metadata
-
-REFRESH_INTERVAL = 3.0
-"""Seconds between two refreshes, which find new topics and partitions, and show whether the brokers answer."""
+from mesaya_ws.eventlog.kafka.timings import DEFAULTS, Timings
 
 RETRY_INTERVAL = 0.5
 """Seconds between two attempts while they do not answer."""
-
-OUTAGE_AFTER = 5.0
-"""Seconds without an answer after which that is reported. A restart of a broker takes less, and loses nothing."""
-
-RENEW_AFTER = 15.0
-"""Seconds without an answer after which the clients are replaced: they never go back to KAFKA_BROKERS by themselves,
-and would not find a cluster whose addresses have all changed."""
-
-CAUSE_PERIOD = 2 * RENEW_AFTER
-"""Seconds for which what the clients complain of counts as the cause of an outage. Within them, new clients have asked
-KAFKA_BROKERS again, so a cause that is not met in all that time is gone."""
 
 CAUSE_INTERVAL = 1.0
 """Seconds between two searches for the cause of an outage."""
@@ -46,8 +33,9 @@ class Outages:
     `why` is called with a time, and returns why there has been no answer since then.
     """
 
-    def __init__(self, why: Callable[[float], str], now: float) -> None:
+    def __init__(self, why: Callable[[float], str], now: float, timings: Timings = DEFAULTS) -> None:
         self._why = why
+        self.timings = timings
         self._answered_at = now
         self._searched_at = -inf
         self._availability = Availability()
@@ -59,9 +47,9 @@ class Outages:
 
     def no_answer(self, now: float) -> Iterator[LogEvent]:
         """Note that they do not answer at present."""
-        if now - self._answered_at > OUTAGE_AFTER and now - self._searched_at >= CAUSE_INTERVAL:
+        if now - self._answered_at > self.timings.outage_after and now - self._searched_at >= CAUSE_INTERVAL:
             self._searched_at = now
-            yield from self._availability.changes(self._why(max(self._answered_at, now - CAUSE_PERIOD)))
+            yield from self._availability.changes(self._why(max(self._answered_at, now - self.timings.cause_period)))
 
 
 class MetadataRefresh:
@@ -74,6 +62,7 @@ class MetadataRefresh:
     def __init__(self, fetch: Callable[[], Future[Metadata]], outages: Outages, now: float) -> None:
         self._fetch = fetch
         self._outages = outages
+        self._timings = outages.timings
         self._under_way: Future[Metadata] | None = None
         self._next_at = -inf
         self._answered_at = self.began_at = now
@@ -98,22 +87,22 @@ class MetadataRefresh:
         if refresh is None:
             return None
         if not refresh.done():
-            if now - self.began_at > OUTAGE_AFTER:
+            if now - self.began_at > self._timings.outage_after:
                 yield from self._outages.no_answer(now)
-            if now - self.began_at > RENEW_AFTER:
+            if now - self.began_at > self._timings.renew_after:
                 raise TimeoutError
             return None
         self._under_way = None
         try:
             metadata = refresh.result()
         except Exception:
-            if now - self._answered_at > RENEW_AFTER:
+            if now - self._answered_at > self._timings.renew_after:
                 raise
             self._next_at = now + RETRY_INTERVAL
             yield from self._outages.no_answer(now)
             return None
         # A new leader may soon answer for what is missing.
-        self._next_at = now + (RETRY_INTERVAL if metadata.is_partial else REFRESH_INTERVAL)
+        self._next_at = now + (RETRY_INTERVAL if metadata.is_partial else self._timings.refresh_interval)
         self._answered_at = now
         return metadata
 

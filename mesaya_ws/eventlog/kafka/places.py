@@ -15,6 +15,7 @@ from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
 from mesaya_ws.eventlog.kafka.ledger import Ledger, observe, sort_out
 from mesaya_ws.eventlog.kafka.metadata import Metadata
+from mesaya_ws.eventlog.kafka.timings import DEFAULTS
 
 
 class Places:
@@ -23,7 +24,13 @@ class Places:
     A topic in `made` is created with its first record: until then, that it does not exist is no trouble.
     """
 
-    def __init__(self, start: Mapping[Partition, PartitionPosition], made: Collection[str]) -> None:
+    def __init__(
+        self,
+        start: Mapping[Partition, PartitionPosition],
+        made: Collection[str],
+        unreadable_after: float = DEFAULTS.unreadable_after,
+    ) -> None:
+        self._unreadable_after = unreadable_after
         # The offset after the last delivered record.
         self.next = {TopicPartition(*partition): place.next for partition, place in start.items()}
         # By topic, the id of the topic that the offsets in `next` belong to.
@@ -159,6 +166,7 @@ class Places:
             self._ledger.enter(observe(metadata, known, failing, self._made)),
             {Partition(*partition): lag for partition, lag in left.items()},
             {Partition(*partition) for partition in unseen} | failing.keys(),
+            self._unreadable_after,
         )
         self.lags = {partition: lag for partition, lag in left.items() if lags.get(Partition(*partition))}
         at = round((time.time() - (monotonic() - fetched_at)) * 1000)

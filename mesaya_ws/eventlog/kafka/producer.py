@@ -20,13 +20,10 @@ from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedErro
 from mesaya_ws.core.log.records import Appended, NewRecord
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.eventlog.kafka.diagnosis import reason
-from mesaya_ws.eventlog.kafka.driver.clients import Clients, Options, run_in_thread
+from mesaya_ws.eventlog.kafka.driver.clients import Clients, Options, run_in_thread, timings_in
 from mesaya_ws.eventlog.kafka.driver.producer import NO_KEY, Keys, batched, end
 from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
 from mesaya_ws.eventlog.kafka.topic_admin import TIMESTAMP_TYPE, Configs, create_topic, refusal
-
-DELIVERY_TIMEOUT = 15.0
-"""Seconds in which records must be acknowledged; a cluster replaces a dead leader in ten."""
 
 CLOSE_TIMEOUT = 1.0
 """Seconds that records under way have when the log is closed."""
@@ -44,7 +41,6 @@ _PRODUCER: dict[str, Any] = {
     # request at a time keeps the order, too; only a batch whose acknowledgement is lost may be written twice.
     "enable_idempotence": False,
     "max_in_flight_requests_per_connection": 1,
-    "delivery_timeout_ms": round(DELIVERY_TIMEOUT * 1000),
     # How long `send` waits for a topic's metadata, during which it cannot be cancelled.
     "max_block_ms": 200,
     # Nobody reads them.
@@ -59,6 +55,7 @@ class Producer:
         self._options = options
         self._topics = frozenset(topics)
         self._create = create
+        self._delivery_timeout = timings_in(options).delivery_timeout
         self._turn = trio.Lock()
         self._session = _Session(options, create)
 
@@ -68,7 +65,7 @@ class Producer:
         foreign = next((number for number, record in enumerate(records) if record.topic not in self._topics), None)
         session = self._session
         try:
-            with trio.fail_after(DELIVERY_TIMEOUT):
+            with trio.fail_after(self._delivery_timeout):
                 async with self._turn:
                     if self._session.clients.closed:
                         await self._renew(self._session)
@@ -116,6 +113,7 @@ class _Session:
 
     def __init__(self, options: Options, create: Mapping[str, Configs]) -> None:
         self.clients = Clients(options)
+        self._options = {**_PRODUCER, "delivery_timeout_ms": round(timings_in(options).delivery_timeout * 1000)}
         self._create = create
         # Topics whose append times decide, and of which it has not been seen that they have such.
         self._unchecked = {topic for topic, configs in create.items() if TIMESTAMP_TYPE in configs}

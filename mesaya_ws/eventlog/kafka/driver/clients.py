@@ -14,34 +14,39 @@ from kafka.net.compat import KafkaNetClient
 from mesaya_ws.eventlog.kafka.driver import batches
 from mesaya_ws.eventlog.kafka.driver.connections import Connections, Loop, UnthreadedLoop
 from mesaya_ws.eventlog.kafka.driver.consumer import Consumer
+from mesaya_ws.eventlog.kafka.timings import DEFAULTS, Timings
 from mesaya_ws.settings import Settings, SettingsError
-
-CONNECT_TIMEOUT = 5.0
-"""Seconds in which a new client must have found a broker."""
 
 GRACE = 0.3
 """Seconds that a cancelled thread has to end by itself before its clients are closed from outside."""
 
-SIZES = "sizes"
-"""An option of our own: how large a record and a batch may be."""
+SIZES, TIMINGS = "sizes", "timings"
+"""Options of our own: how large a record and a batch may be, and how long to wait for what."""
 
 Options = Mapping[str, Any]
 _Result = TypeVar("_Result")
 
 
-def connection_options(settings: Settings) -> Options:
+def timings_in(options: Options) -> Timings:
+    """Return how long to wait for what."""
+    timings: Timings = options.get(TIMINGS, DEFAULTS)
+    return timings
+
+
+def connection_options(settings: Settings, timings: Timings = DEFAULTS) -> Options:
     """Return the options of all clients. Raises `SettingsError` when a file for TLS cannot be used."""
     options: dict[str, Any] = {
         "bootstrap_servers": list(settings.kafka_brokers),
         "client_id": settings.kafka_group_id,
         "security_protocol": settings.kafka_security_protocol,
-        "bootstrap_timeout_ms": round(CONNECT_TIMEOUT * 1000),
+        "bootstrap_timeout_ms": round(timings.connect_timeout * 1000),
         # With the default, 30 s, a client would notice so late that a broker is back.
         "reconnect_backoff_max_ms": 1_000,
         # How soon a hanging broker is given up, and new leaders and re-created topics are noticed.
         "request_timeout_ms": 10_000,
         "metadata_max_age_ms": 15_000,
         SIZES: batches.SIZES._replace(record=settings.max_record_bytes),
+        TIMINGS: timings,
     }
     if "SASL" in settings.kafka_security_protocol:
         options |= {
@@ -74,13 +79,13 @@ def _tls_context(settings: Settings) -> ssl.SSLContext:
 class Clients:
     """The clients of one thread, and the way to interrupt that thread in them.
 
-    Making one takes up to `CONNECT_TIMEOUT`, and then raises `KafkaTimeoutError`.
+    Making one takes up to `Timings.connect_timeout`, and then raises `KafkaTimeoutError`.
     """
 
     def __init__(self, options: Options) -> None:
         self._sizes = options.get(SIZES, batches.SIZES)
         # kafka-python refuses options that it does not know.
-        self._options = {name: option for name, option in options.items() if name != SIZES}
+        self._options = {name: option for name, option in options.items() if name not in (SIZES, TIMINGS)}
         self._nets: list[KafkaNetClient] = []
         self._opened: list[Any] = []
         self.closed = False
