@@ -3,7 +3,6 @@
 import fcntl
 import os
 import termios
-from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from math import inf
@@ -15,10 +14,7 @@ import trio
 
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.wire.codes import CloseCode
-from mesaya_ws.core.wire.frames import CONTROLS
-
-JOIN = 65_536
-"""Queued frames are joined up to this many bytes for one write; a larger one, which others may share, is not copied."""
+from mesaya_ws.server.websocket.backlog import Backlog
 
 UNDER_WAY = 4096
 """Bytes that may be on their way to a client without being of interest: a ping is always there for a moment."""
@@ -68,7 +64,7 @@ class SendQueue:
     """
 
     __slots__ = (
-        "_controls",
+        "_backlog",
         "_drained",
         "_fd",
         "_finished",
@@ -76,16 +72,12 @@ class SendQueue:
         "_max_messages",
         "_owner",
         "_progress",
-        "_queued",
         "_rest",
         "_sealed",
         "_socket",
-        "_stream",
-        "_waiting_messages",
         "_writers",
         "backlogged",
         "broken",
-        "waiting_bytes",
     )
 
     def __init__(
@@ -104,18 +96,20 @@ class SendQueue:
         self._max_bytes = max_bytes
         self._owner: Owner | None = owner
         self._writers = writers
-        self._queued: deque[tuple[bytes, int]] | None = None
         self._rest = _NOTHING
-        self._stream: Iterator[bytes] | None = None
-        self._controls = b""
+        self._backlog: Backlog | None = None
         self._drained = 0
         self._progress: tuple[int, float] | None = None
         self._finished = False
         self._sealed = False
-        self._waiting_messages = 0
         self.backlogged = False
         self.broken = False
-        self.waiting_bytes = 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes wait to be written, without those of a large message."""
+        backlog = self._backlog
+        return len(self._rest) + (0 if backlog is None else backlog.bytes)
 
     def offer(self, data: bytes, messages: int) -> None:
         """Write `data`, which holds that many whole frames, or queue what cannot be written now."""
@@ -133,7 +127,6 @@ class SendQueue:
             return
         if written < len(data):
             self._rest = memoryview(data)[written:]
-            self.waiting_bytes = len(self._rest)
             self._start_writer()
 
     def stream(self, frames: Iterator[bytes]) -> None:
@@ -143,9 +136,9 @@ class SendQueue:
         """
         if self._sealed:
             return
-        self._stream = frames
         if not self.backlogged:
             self._start_writer()
+        self._waiting().stream(frames)
 
     def defer(self) -> None:
         """Count as backlogged until other tasks have had their turn, even if nothing waits; then call `on_drained`."""
@@ -161,17 +154,23 @@ class SendQueue:
     def _start_writer(self) -> None:
         self.backlogged = True
         self._progress = None
+        self._backlog = Backlog()
         self._writers.start_soon(self._run_writer)
 
     def _queue(self, data: bytes, messages: int) -> None:
         # What has begun to be written does not count: a snapshot may be larger than what may wait after it.
-        waiting = self.waiting_bytes - len(self._rest) + len(data)
-        if waiting > self._max_bytes or self._waiting_messages + messages > self._max_messages:
+        backlog = self._backlog or self._waiting()
+        if backlog.bytes + len(data) > self._max_bytes or backlog.messages + messages > self._max_messages:
             self._sealed = True
             if self._owner is not None:
                 self._owner.on_overflow()
         else:
-            self._put(data, messages)
+            backlog.put(data, messages)
+
+    def _waiting(self) -> Backlog:
+        if self._backlog is None:
+            self._backlog = Backlog()
+        return self._backlog
 
     def took_at(self, now: float) -> float:
         """Return when the client last took a byte, or less than ever if nothing is on its way to it.
@@ -189,24 +188,14 @@ class SendQueue:
             self._progress = taken, now
         return self._progress[1]
 
-    def _put(self, data: bytes, messages: int) -> None:
-        self.waiting_bytes += len(data)
-        if self._stream is not None and data[0] in CONTROLS:
-            self._controls += data
-            return
-        self._waiting_messages += messages
-        if self._queued is None:
-            self._queued = deque()
-        self._queued.append((data, messages))
-
     async def _run_writer(self) -> None:
         """Be the writer task of the connection; a fault of it is its owner's, and must not end other connections."""
         try:
             await self._send()
         except Exception as fault:  # noqa: BLE001 - whatever it is, the owner handles it
-            self._sealed = True
-            # In the middle of a frame, nothing else can follow.
-            self.broken = self.broken or bool(self._rest)
+            self._sealed, self._backlog = True, None
+            # In the middle of a frame, nothing else can follow; else a close frame can, which nobody waits to write.
+            self.broken = self.backlogged = self.broken or bool(self._rest)
             if self._owner is not None:
                 self._owner.on_error(fault)
 
@@ -214,60 +203,40 @@ class SendQueue:
         """Write what waits as the client takes it."""
         try:
             await self._write()
-            while data := await self._next_frame() or self._join():
+            while data := await self._next():
                 self._rest = memoryview(data)
                 await self._write()
         except (OSError, trio.ClosedResourceError):
             self._sealed = self.broken = True
-            self._stream = None
+            self._backlog = None
             return
         except PositionEvicted:
             self.backlogged = False
             if self._owner is not None:
                 self._owner.on_overflow()
             return
-        self.backlogged = False
+        self.backlogged, self._backlog = False, None
         self._on_written()
 
-    async def _next_frame(self) -> bytes:
-        """Take the next frame of the large message under way, or what may come between two; nothing if there is none.
+    async def _next(self) -> bytes:
+        """Take what is to be written next; nothing if nothing waits.
 
-        Others run in between: a client may take all of it as fast as it is written.
+        Others run between the frames of a large message: a client may take all of it as fast as it is written.
         """
-        if self._stream is not None:
+        if self._backlog is not None and self._backlog.is_streaming:
             await trio.lowlevel.checkpoint()
-        if self._controls:
-            data, self._controls = self._controls, b""
-            return data
-        if self._stream is None:  # or dropped meanwhile
+        backlog = self._backlog  # another one, or none, if it was dropped meanwhile
+        if backlog is None:
             return b""
         try:
-            frame = next(self._stream, b"")
+            return backlog.take()
         except PositionEvicted:
             # The rest of the message will never come: only a close frame may follow, which may be waiting already.
-            close = self._queued[-1] if self._finished and self._queued else None
-            self._sealed = True
-            self.drop()
+            close = backlog.last if self._finished else None
+            self._sealed, self._backlog = True, None
             if close is None:
                 raise
-            self._put(*close)
-            return b""
-        if not frame:
-            self._stream = None
-        self.waiting_bytes += len(frame)
-        return frame
-
-    def _join(self) -> bytes:
-        """Take what is queued: one frame, or several up to `JOIN` bytes."""
-        parts: list[bytes] = []
-        size = 0
-        while self._queued and (not parts or size + len(self._queued[0][0]) <= JOIN):
-            data, messages = self._queued.popleft()
-            parts.append(data)
-            size += len(data)
-            self._waiting_messages -= messages
-        self._queued = self._queued or None
-        return b"".join(parts)
+            return close[0]
 
     async def _write(self) -> None:
         """Write all of what has begun to be written, however long the client takes."""
@@ -278,7 +247,6 @@ class SendQueue:
                 await trio.lowlevel.wait_writable(self._socket)
                 continue
             self._rest = self._rest[written:]
-            self.waiting_bytes -= written
             self._drained += written
 
     def _on_written(self) -> None:
@@ -290,9 +258,7 @@ class SendQueue:
 
     def drop(self) -> None:
         """Forget whatever has not begun to be written."""
-        self._queued = None
-        self._stream, self._controls = None, b""
-        self.waiting_bytes, self._waiting_messages = len(self._rest), 0
+        self._backlog = None
 
     def send_close(self, close: bytes) -> None:
         """Write what waits, then the frame `close`, and end the sending side of the connection."""
@@ -300,7 +266,7 @@ class SendQueue:
             return
         self._sealed = False
         if self.backlogged:
-            self._put(close, 0)
+            self._waiting().put(close, 0)
         else:
             self.offer(close, 1)
         self._finished = self._sealed = True
@@ -310,6 +276,6 @@ class SendQueue:
     def close(self) -> None:
         """Never touch the socket again: its descriptor may soon be another one's."""
         self._sealed = self.broken = True
-        self._stream = None
+        self._backlog = None
         self._fd = -1
         self._owner = None  # which breaks a cycle: the garbage collector is not needed for it

@@ -440,3 +440,46 @@ async def test_a_large_frame_that_many_wait_for_is_there_once(nursery):
         for ours, theirs in pairs:
             theirs.close()
             ours.close()
+
+
+async def test_after_a_fault_between_two_frames_of_a_large_message_there_is_still_a_last_word(wire, nursery):
+    def frames():
+        yield b"frame"
+        raise ValueError
+
+    ours, theirs = wire
+    owner = Owner()
+    send_queue = SendQueue(ours, nursery, owner, max_messages=10, max_bytes=10_000)
+    send_queue.stream(frames())
+    await trio.testing.wait_all_tasks_blocked()
+    [fault] = owner.events
+    assert isinstance(fault, ValueError)
+    send_queue.send_close(b"close")
+    assert await read(theirs, 10) == b"frameclose"
+
+
+async def test_what_is_dropped_between_two_frames_of_a_large_message_is_not_written_before_the_last_word(wire, nursery):
+    def frames():
+        taken.append(b"frame")
+        yield b"frame"
+        taken.append(b"never")
+        yield b"never"
+
+    class Dropping(trio.abc.Instrument):
+        """Drops when the writer has let the others have their turn after the first frame."""
+
+        def after_task_step(self, task):
+            if len(taken) == 1:
+                taken.append(None)
+                send_queue.drop()
+                send_queue.send_close(b"close")
+
+    ours, theirs = wire
+    send_queue = SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=10_000)
+    taken, watch = [], Dropping()
+    send_queue.stream(frames())
+    trio.lowlevel.add_instrument(watch)
+    await trio.testing.wait_all_tasks_blocked()
+    trio.lowlevel.remove_instrument(watch)
+    assert await theirs.recv(100) == b"frameclose"
+    assert taken == [b"frame", None]
