@@ -221,7 +221,7 @@ async def _accept(
         async with trio.open_nursery() as accepting:
             for listener in listeners:
                 accept = partial(serve_listeners, is_shared=role.shares_port)
-                accepting.start_soon(accept, listener, dispatcher.handle, clients, dispatcher.room)
+                accepting.start_soon(accept, listener, dispatcher.handle, clients, dispatcher.free_slots)
 
 
 async def _begin(

@@ -107,7 +107,7 @@ class Dispatcher:
         self._instance = secrets.token_hex(3)
         self._serial = itertools.count(1)
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """Return how many more connections there may be."""
         return self._settings.max_connections - self._open
 
@@ -117,7 +117,7 @@ class Dispatcher:
         bind_context(connection=visit.id, address=_shown(host, port))
         is_proxy = self._proxies.trusts(host)
         try:
-            if self.room() <= 0:
+            if self.free_slots() <= 0:
                 visit.refused = self._too_many
             elif not is_proxy and not self._enter(visit, host):
                 visit.refused = _TOO_MANY_OF_ADDRESS
@@ -151,7 +151,7 @@ class Dispatcher:
 
     def _count(self, more: int) -> None:
         self._open += more
-        self._status.full = None if self.room() > 0 else self._full
+        self._status.full = None if self.free_slots() > 0 else self._full
 
     async def _serve_beyond(self, visit: _Visit) -> None:
         """Serve a client in a spare place, for as long as that is not needed for another one."""

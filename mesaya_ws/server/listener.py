@@ -37,7 +37,7 @@ PAUSE = 0.1
 """Seconds until it is asked again then, as `trio.serve_listeners` has it."""
 
 DEFERENCE = 0.01
-"""Seconds that a worker without room leaves to the others to take who comes: it could only refuse them."""
+"""Seconds that a worker without free slots leaves to the others to take who comes: it could only refuse them."""
 
 
 Serve = Callable[[trio.SocketStream, str, int], Awaitable[None]]
@@ -50,7 +50,7 @@ async def serve_listeners(
     listener: trio.SocketListener,
     serve: Serve,
     clients: trio.Nursery,
-    room: Callable[[], float],
+    free_slots: Callable[[], float],
     *,
     is_shared: bool = False,
     long_turn: float = LONG_TURN,
@@ -58,8 +58,8 @@ async def serve_listeners(
 ) -> None:
     """Take connections from `listener` until cancelled, and close it; `serve` serves each in `clients`, and closes it.
 
-    `room` says how many more there may be; past that, only so many are taken as are begun with, which may refuse them,
-    and other processes with which the listener `is_shared` are given the time to take them first.
+    `free_slots` says how many more there may be; past that, only so many are taken as are begun with, which may refuse
+    them, and other processes with which the listener `is_shared` are given the time to take them first.
 
     When thousands come back at the same time, the kernel's queue must not overflow: it forgets whoever comes then, who
     only tries again after 1, 3, 7 and 15 seconds (RFC 6298). And those who are there already must not wait until all
@@ -75,20 +75,20 @@ async def serve_listeners(
         clients.start_soon(serve, stream, *address[:2])
 
     # Trio's sockets have no public way to accept without awaiting.
-    door = socket.socket(fileno=listener.socket.dup().detach())
-    door.setblocking(False)
+    listening = socket.socket(fileno=listener.socket.dup().detach())
+    listening.setblocking(False)
     async with listener:
         try:
             while True:
                 if follows := bool(waiting):
                     await trio.lowlevel.checkpoint()
                 else:
-                    await trio.lowlevel.wait_readable(door)
-                if is_shared and not waiting and room() <= 0:
+                    await trio.lowlevel.wait_readable(listening)
+                if is_shared and not waiting and free_slots() <= 0:
                     await trio.sleep(DEFERENCE)
                 begin_now = share.next(follows=follows)
                 try:
-                    _take(door, waiting, max(START_BATCH, room()) - len(waiting))
+                    _take(listening, waiting, max(START_BATCH, free_slots()) - len(waiting))
                 except OSError as error:
                     if error.errno not in OVERLOADED:
                         raise
@@ -99,17 +99,17 @@ async def serve_listeners(
                 for _ in range(min(begin_now, len(waiting))):
                     begin(*waiting.popleft())
         finally:
-            door.close()
+            listening.close()
             # They have been taken from the kernel, which would have kept them for another worker, or refused them.
             for accepted in waiting:
                 begin(*accepted)
 
 
-def _take(door: socket.socket, waiting: deque[_Accepted], most: float) -> None:
+def _take(listening: socket.socket, waiting: deque[_Accepted], most: float) -> None:
     """Take some of the connections that the kernel holds. Raises `OSError`."""
     for _ in range(int(min(ACCEPT_BATCH, most))):
         try:
-            accepted = door.accept()
+            accepted = listening.accept()
         except BlockingIOError:
             return
         except OSError as error:

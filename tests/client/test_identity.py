@@ -8,7 +8,7 @@ import trio
 from mesaya_ws.client.connection import NotConnectedError, RefusedError
 from mesaya_ws.client.credentials import Credentials, require_token
 from mesaya_ws.client.session import Disconnected
-from tests.support.scripted_gateway import CHANNEL, Gateway, connect, event, hear, say
+from tests.support.scripted_gateway import CHANNEL, Gateway, connect, event, receive, say
 
 
 class Issuer:
@@ -43,10 +43,10 @@ class Authorizing(Gateway):
 BAD = b'{"error": {"code": "bad_token", "message": "The token has expired."}}'
 
 
-async def lasting(websocket, heard):
+async def lasting(websocket, received):
     await say(websocket, type="welcome", connection="c", user="u1")
     while True:
-        await hear(websocket, heard)
+        await receive(websocket, received)
 
 
 async def until(condition):
@@ -58,17 +58,17 @@ async def until(condition):
 async def test_handshake_brings_the_token():
     gateway = Authorizing(lasting)
     async with gateway.serving() as url, connect(url, token="a.b.c"):
-        await until(lambda: gateway.heard)
+        await until(lambda: gateway.received)
     assert gateway.tokens == ["Bearer a.b.c"]
 
 
 async def test_each_connection_brings_a_token_of_its_own():
-    async def first(websocket, heard):
+    async def first(websocket, received):
         await websocket.aclose(1012)
 
     gateway = Authorizing(first, lasting)
     async with gateway.serving() as url, connect(url, token=Issuer()):
-        await until(lambda: len(gateway.heard) == 2)
+        await until(lambda: len(gateway.received) == 2)
     assert gateway.tokens == ["Bearer token-1", "Bearer token-2"]
 
 
@@ -82,28 +82,28 @@ async def test_text_that_cannot_be_a_token_is_an_error_at_once(token):
 
 
 async def test_token_is_renewed_on_the_same_connection_before_it_ends():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await say(websocket, type="welcome", connection="c", user="u1")
         await say(websocket, type="token_expiring", expiresIn=60)
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, type="authenticated", user="u1", roles=[], expiresIn=900)
         await trio.sleep_forever()
 
     gateway = Authorizing(script)
     async with gateway.serving() as url, connect(url, token=Issuer()):
-        await until(lambda: gateway.heard and gateway.heard[0])
-    assert gateway.heard == [[{"type": "auth", "token": "token-2"}]]
+        await until(lambda: gateway.received and gateway.received[0])
+    assert gateway.received == [[{"type": "auth", "token": "token-2"}]]
 
 
 async def test_what_ended_with_the_token_goes_on_from_where_it_was():
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await say(websocket, **event(1))
         await say(websocket, type="unsubscribed", channel=CHANNEL, reason="token_expired", position="p2")
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, type="authenticated", user="u1", roles=[], expiresIn=900)
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p2", recovered=True, replayed=1)
         await say(websocket, **event(3))
         await trio.sleep_forever()
@@ -113,7 +113,7 @@ async def test_what_ended_with_the_token_goes_on_from_where_it_was():
         await session.subscribe(CHANNEL)
         with trio.fail_after(5):
             assert [(await anext(session)).data for _ in range(2)] == [1, 3]
-    [_, auth, again] = gateway.heard[0]
+    [_, auth, again] = gateway.received[0]
     assert auth == {"type": "auth", "token": "token-2"}
     assert again == {"type": "subscribe", "channel": CHANNEL, "position": again["position"]}
     assert again["position"] in ("p1", "p2")  # nothing lies between them
@@ -121,8 +121,8 @@ async def test_what_ended_with_the_token_goes_on_from_where_it_was():
 
 @pytest.mark.parametrize(("reason", "token"), [("token_expired", "fixed"), ("rights_changed", Issuer())])
 async def test_what_no_other_token_helps_against_is_raised_and_the_position_is_kept(reason, token):
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await say(websocket, type="unsubscribed", channel=CHANNEL, reason=reason, position="p2")
         await trio.sleep_forever()
@@ -138,7 +138,7 @@ async def test_handshake_whose_token_is_refused_is_tried_again_with_another_one(
     notices = []
     gateway = Authorizing(lasting, rejects=[BAD])
     async with gateway.serving() as url, connect(url, token=Issuer(), notify=notices.append):
-        await until(lambda: gateway.heard)
+        await until(lambda: gateway.received)
     assert gateway.tokens == ["Bearer token-1", "Bearer token-2"]
     assert notices[0] == Disconnected("The token has expired")
 
@@ -152,13 +152,13 @@ async def test_second_refusal_in_a_row_is_raised():
 
 
 async def test_close_for_want_of_an_identity_is_followed_by_another_token():
-    async def first(websocket, heard):
+    async def first(websocket, received):
         await say(websocket, type="welcome", connection="c", user="u1")
         await websocket.aclose(4401, "unauthenticated")
 
     gateway = Authorizing(first, first, lasting)
     async with gateway.serving() as url, connect(url, token=Issuer()):
-        await until(lambda: len(gateway.heard) == 3)
+        await until(lambda: len(gateway.received) == 3)
     assert gateway.tokens == [f"Bearer token-{number}" for number in (1, 2, 3)]
 
 
@@ -179,7 +179,7 @@ async def test_token_that_is_bad_and_for_want_of_which_the_connection_is_closed_
 
 
 async def test_close_for_want_of_an_identity_is_raised_where_there_is_no_other_token():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await websocket.aclose(4401, "unauthenticated")
 
     async with Authorizing(script).serving() as url, connect(url, token="fixed") as session:
@@ -193,29 +193,29 @@ async def test_token_that_cannot_be_had_now_is_tried_again():
     gateway = Authorizing(lasting)
     issuer = Issuer(ConnectionRefusedError(111, "Connection refused"))
     async with gateway.serving() as url, connect(url, token=issuer, notify=notices.append):
-        await until(lambda: gateway.heard)
+        await until(lambda: gateway.received)
     assert notices[0] == Disconnected("there is no token (Connection refused)")
 
 
 async def test_answer_that_the_token_cannot_be_verified_now_is_followed_by_another_try():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await say(websocket, type="token_expiring", expiresIn=60)
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, type="error", code="unavailable", message="Try again.")
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await trio.sleep_forever()
 
     gateway = Authorizing(script)
     async with gateway.serving() as url, connect(url, token=Issuer()):
-        await until(lambda: gateway.heard and len(gateway.heard[0]) == 2)
+        await until(lambda: gateway.received and len(gateway.received[0]) == 2)
 
 
 async def test_user_is_reported_before_anything_is_subscribed():
     gateway = Authorizing(lasting)
     async with gateway.serving() as url, connect(url, user="u1", roles=("ADMIN",)) as session:
         await session.subscribe(CHANNEL)
-        await until(lambda: gateway.heard and len(gateway.heard[0]) == 2)
-    assert gateway.heard[0][0] == {"type": "auth", "user": "u1", "roles": ["ADMIN"]}
+        await until(lambda: gateway.received and len(gateway.received[0]) == 2)
+    assert gateway.received[0][0] == {"type": "auth", "user": "u1", "roles": ["ADMIN"]}
 
 
 async def test_tokens_are_not_fetched_all_the_time(autojump_clock):

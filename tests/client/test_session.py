@@ -14,21 +14,21 @@ from trio_websocket import ConnectionClosed
 
 from mesaya_ws.client import connection
 from mesaya_ws.client.session import Connected, Disconnected, Event, RefusedError, Subscribed
-from tests.support.scripted_gateway import CHANNEL, QUICK, Gateway, connect, event, hear, say
+from tests.support.scripted_gateway import CHANNEL, QUICK, Gateway, connect, event, receive, say
 
 CHAT = "restaurant:r1:chat:u1"
 
 
-async def never_mind(websocket, heard):
+async def never_mind(websocket, received):
     """Serve a connection that says nothing, and lasts."""
     await trio.sleep_forever()
 
 
-async def closing(websocket, heard):
+async def closing(websocket, received):
     """Read until the client closes, and keep the code."""
     with pytest.raises(ConnectionClosed) as closed:
         await websocket.get_message()
-    heard.append(closed.value.reason.code)
+    received.append(closed.value.reason.code)
 
 
 async def test_end_of_a_session_is_the_closing_handshake_and_not_its_timeout():
@@ -38,9 +38,9 @@ async def test_end_of_a_session_is_the_closing_handshake_and_not_its_timeout():
             async with connect(url, timings=evolve(QUICK, close_timeout=math.inf)) as session:
                 while not session.connected:  # noqa: ASYNC110 - a socket lies between
                     await trio.sleep(0.001)
-            while not gateway.heard[0]:  # noqa: ASYNC110 - a socket lies between
+            while not gateway.received[0]:  # noqa: ASYNC110 - a socket lies between
                 await trio.sleep(0.001)
-    assert gateway.heard == [[1000]]
+    assert gateway.received == [[1000]]
 
 
 async def test_session_that_is_cancelled_sends_its_close_frame():
@@ -52,9 +52,9 @@ async def test_session_that_is_cancelled_sends_its_close_frame():
                     while not session.connected:  # noqa: ASYNC110 - a socket lies between
                         await trio.sleep(0.001)
                     scope.cancel()
-            while not gateway.heard[0]:  # noqa: ASYNC110 - a socket lies between
+            while not gateway.received[0]:  # noqa: ASYNC110 - a socket lies between
                 await trio.sleep(0.001)
-    assert gateway.heard == [[1000]]
+    assert gateway.received == [[1000]]
 
 
 @asynccontextmanager
@@ -78,9 +78,9 @@ async def answering(*answers):
 
 
 async def test_session_receives_events():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await say(websocket, type="welcome")
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await say(websocket, **event(1))
         await trio.sleep_forever()
@@ -92,18 +92,18 @@ async def test_session_receives_events():
             assert await anext(session) == Event(CHANNEL, "table.updated", 1, "t", "p1")
         assert session.connected
         assert session.positions == {CHANNEL: "p1"}
-    assert gateway.heard == [[{"type": "subscribe", "channel": CHANNEL}]]
+    assert gateway.received == [[{"type": "subscribe", "channel": CHANNEL}]]
 
 
 async def test_session_reconnects_with_its_position():
-    async def first(websocket, heard):
-        await hear(websocket, heard)
+    async def first(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await say(websocket, **event(1))
         await websocket.aclose(1012, "service_restart")
 
-    async def second(websocket, heard):
-        await hear(websocket, heard)
+    async def second(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p1", recovered=True, replayed=1)
         await say(websocket, **event(2))
         await trio.sleep_forever()
@@ -113,13 +113,13 @@ async def test_session_reconnects_with_its_position():
         await session.subscribe(CHANNEL, snapshot=True)
         with trio.fail_after(5):
             assert [(await anext(session)).data for _ in range(2)] == [1, 2]
-    assert [messages[0].get("position") for messages in gateway.heard] == [None, "p1"]
-    assert gateway.heard[0][0]["snapshot"] is True
+    assert [messages[0].get("position") for messages in gateway.received] == [None, "p1"]
+    assert gateway.received[0][0]["snapshot"] is True
 
 
 async def test_session_with_positions_of_an_earlier_one_resumes():
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p7", recovered=False, reason="expired")
         await say(websocket, type="snapshot", channel=CHANNEL, position="p7", complete=True, data={"tables": []})
         await trio.sleep_forever()
@@ -130,12 +130,12 @@ async def test_session_with_positions_of_an_earlier_one_resumes():
         with trio.fail_after(5):
             lost, snapshot = await anext(session), await anext(session)
     assert (lost.type, lost.data, snapshot.type, snapshot.data) == ("gap", "expired", "snapshot", {"tables": []})
-    assert gateway.heard[0][0]["position"] == "p3"
+    assert gateway.received[0][0]["position"] == "p3"
 
 
 async def test_refused_subscription_is_raised():
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="error", code="unauthorized", message="Private.", channel=CHANNEL)
 
     async with Gateway(script).serving() as url, connect(url) as session:
@@ -148,8 +148,8 @@ async def test_refused_subscription_is_raised():
 async def test_session_that_ends_closes_with_1000():
     ends, ended = [], trio.Event()
 
-    async def serve(websocket, heard):
-        await hear(websocket, heard)
+    async def serve(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         try:
             for number in count():  # of which only the first is taken
@@ -175,11 +175,11 @@ async def test_session_that_ends_closes_with_1000():
 async def test_session_that_was_refused_closes_with_1000():
     ends = []
 
-    async def refuse(websocket, heard):
-        await hear(websocket, heard)
+    async def refuse(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="error", code="unauthorized", message="No.", channel=CHANNEL)
         try:
-            await hear(websocket, heard)
+            await receive(websocket, received)
         except ConnectionClosed as closed:
             ends.append(closed.reason.code)
 
@@ -193,7 +193,7 @@ async def test_session_that_was_refused_closes_with_1000():
 
 @pytest.mark.parametrize(("code", "name"), [(4029, "rate_limited"), (1009, "message_too_big")])
 async def test_close_code_without_reconnecting_is_raised(code, name):
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await websocket.aclose(code, name)
 
     async with Gateway(script).serving() as url, connect(url) as session:
@@ -318,9 +318,9 @@ async def test_unreachable_host_is_reported_with_the_reason(host, reason):
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    hear, notices = trio.open_memory_channel(1)
+    receive, notices = trio.open_memory_channel(1)
     with trio.fail_after(5):
-        async with connect(f"ws://{host.format(closed=port)}/ws", notify=hear.send_nowait):
+        async with connect(f"ws://{host.format(closed=port)}/ws", notify=receive.send_nowait):
             assert await notices.receive() == Disconnected(reason)
 
 
@@ -336,10 +336,10 @@ class FailingResolver(trio.abc.HostnameResolver):
 
 async def test_unresolvable_name_is_reported():
     trio.socket.set_custom_hostname_resolver(FailingResolver())
-    hear, notices = trio.open_memory_channel(1)
+    receive, notices = trio.open_memory_channel(1)
     try:
         with trio.fail_after(5):
-            async with connect("ws://gateway.example/ws", notify=hear.send_nowait):
+            async with connect("ws://gateway.example/ws", notify=receive.send_nowait):
                 reason = (await notices.receive()).reason
     finally:
         trio.socket.set_custom_hostname_resolver(None)
@@ -373,14 +373,14 @@ async def test_handshake_has_the_whole_resource_and_no_user():
 
 @pytest.mark.parametrize("text", ["hello", "[1]", "{}", '{"type": 5}'])
 async def test_websocket_of_another_server_is_left_and_tried_again(text):
-    async def foreign(websocket, heard):
+    async def foreign(websocket, received):
         await websocket.send_message(text)
         with suppress(ConnectionClosed):
             await websocket.get_message()
 
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await say(websocket, type="welcome", connection="c-1")
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, **event(1))
         await trio.sleep_forever()
 
@@ -395,15 +395,15 @@ async def test_websocket_of_another_server_is_left_and_tried_again(text):
 
 
 async def test_notices_cover_connections_and_subscriptions():
-    async def first(websocket, heard):
+    async def first(websocket, received):
         await say(websocket, type="welcome", connection="c-1")
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await websocket.aclose(1012, "service_restart")
 
-    async def second(websocket, heard):
+    async def second(websocket, received):
         await say(websocket, type="welcome", connection="c-2")
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0", recovered=True, replayed=0)
         await say(websocket, **event(1))
         await trio.sleep_forever()
@@ -423,13 +423,13 @@ async def test_notices_cover_connections_and_subscriptions():
 
 
 async def test_second_subscribe_sends_nothing():
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await say(websocket, **event(1))
         await say(websocket, **event(2))
         while True:
-            await hear(websocket, heard)
+            await receive(websocket, received)
             await say(websocket, **event(3))
 
     gateway = Gateway(script)
@@ -440,15 +440,15 @@ async def test_second_subscribe_sends_nothing():
             await session.subscribe(CHANNEL, snapshot=True)
             await session.unsubscribe("another")
             assert [(await anext(session)).data for _ in range(2)] == [2, 3]
-    assert [message["type"] for message in gateway.heard[0]] == ["subscribe", "unsubscribe"]
+    assert [message["type"] for message in gateway.received[0]] == ["subscribe", "unsubscribe"]
 
 
 async def test_outdated_answers_are_no_events():
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(websocket, **event(0))
         for _ in range(2):
-            await hear(websocket, heard)
+            await receive(websocket, received)
         await say(websocket, type="unsubscribed", channel=CHANNEL)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await say(websocket, type="news of a later version", channel=CHANNEL)
@@ -489,8 +489,8 @@ async def test_handshake_without_an_answer_times_out():
 
 async def test_silent_connection_is_replaced():
 
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(websocket, **event(2))
         await trio.sleep_forever()
 
@@ -502,19 +502,19 @@ async def test_silent_connection_is_replaced():
 
 
 async def test_missing_snapshot_is_requested_again():
-    async def first(websocket, heard):
-        await hear(websocket, heard)
+    async def first(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p1")
         await websocket.aclose(1012)
 
-    async def second(websocket, heard):
-        await hear(websocket, heard)
+    async def second(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p2")
         await say(websocket, type="snapshot", channel=CHANNEL, position="p2", complete=False, data="all")
         await websocket.aclose(1012)
 
-    async def third(websocket, heard):
-        await hear(websocket, heard)
+    async def third(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p3", recovered=False, reason="expired")
         await websocket.aclose(1012)
 
@@ -525,7 +525,7 @@ async def test_missing_snapshot_is_requested_again():
             snapshot, lost, lost_again = [await anext(session) for _ in range(3)]
     assert (snapshot.data, snapshot.complete) == ("all", False)
     assert lost.type == lost_again.type == "gap"
-    asked = [messages[0] for messages in gateway.heard[:4]]
+    asked = [messages[0] for messages in gateway.received[:4]]
     assert [("snapshot" in message, message.get("position")) for message in asked] == [
         (True, None),
         (True, None),
@@ -535,8 +535,8 @@ async def test_missing_snapshot_is_requested_again():
 
 
 async def test_channels_changed_while_reconnecting_are_respected():
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="error", code="not_subscribed", channel=CHANNEL, message="Not subscribed.")
         await say(websocket, **event(1))
         await say(websocket, type="pong", positions={CHANNEL: "p1", "another": "p2"})
@@ -554,11 +554,11 @@ async def test_channels_changed_while_reconnecting_are_respected():
 
 async def test_positions_of_quiet_channels_advance_by_pongs():
 
-    async def script(websocket, heard):
+    async def script(websocket, received):
         for _ in range(2):
-            await hear(websocket, heard)
+            await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
-        assert (await hear(websocket, heard))["type"] == "ping"
+        assert (await receive(websocket, received))["type"] == "ping"
         await say(websocket, type="pong", positions={CHANNEL: "p9"})
         await say(websocket, **(event(1) | {"channel": "another"}))
         await trio.sleep_forever()
@@ -575,8 +575,8 @@ async def test_positions_of_quiet_channels_advance_by_pongs():
 
 
 async def test_session_moves_without_a_gap():
-    async def first(websocket, heard):
-        await hear(websocket, heard)
+    async def first(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         gateway.admits = trio.Event()
         await say(websocket, type="going_away", within=5.0)
@@ -588,12 +588,12 @@ async def test_session_moves_without_a_gap():
         assert websocket.closed.code == 1000
         left.set()
 
-    async def second(websocket, heard):
-        await hear(websocket, heard)
+    async def second(websocket, received):
+        await receive(websocket, received)
         moved.set()
         await say(websocket, type="subscribed", channel=CHANNEL, position="p1", recovered=True, replayed=1)
         await say(websocket, **event(2))
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, **event(3))
         await trio.sleep_forever()
 
@@ -608,20 +608,20 @@ async def test_session_moves_without_a_gap():
             await session.unsubscribe("what is said goes to the new one")
             assert (await anext(session)).data == 3
             await left.wait()
-    assert gateway.heard[1][0] == {"type": "subscribe", "channel": CHANNEL, "position": "p1"}
+    assert gateway.received[1][0] == {"type": "subscribe", "channel": CHANNEL, "position": "p1"}
 
 
 async def test_events_under_way_during_a_move_arrive_once():
-    async def first(websocket, heard):
-        await hear(websocket, heard)
+    async def first(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHANNEL, position="p0")
         await say(websocket, type="going_away", within=5.0)
         for number in range(1, 1000):
             await say(websocket, **event(number))
         await trio.sleep_forever()
 
-    async def second(websocket, heard):
-        place = (await hear(websocket, heard)).get("position", "p0")
+    async def second(websocket, received):
+        place = (await receive(websocket, received)).get("position", "p0")
         await say(websocket, type="subscribed", channel=CHANNEL, position=place, recovered=True)
         for number in range(int(place[1:]) + 1, 1000):
             await say(websocket, **event(number))
@@ -632,26 +632,26 @@ async def test_events_under_way_during_a_move_arrive_once():
         await session.subscribe(CHANNEL)
         with trio.fail_after(20):
             assert [(await anext(session)).data for _ in range(999)] == list(range(1, 1000))
-    assert len(gateway.heard) == 2
+    assert len(gateway.received) == 2
 
 
 async def test_session_stays_until_the_next_instance_accepts():
-    async def first(websocket, heard):
-        await hear(websocket, heard)
+    async def first(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="going_away", within=5.0)
         await refused.wait()
         await say(websocket, **event(1))
         gateway.scripts.append(second)
         await trio.sleep_forever()
 
-    async def second(websocket, heard):
-        await hear(websocket, heard)
+    async def second(websocket, received):
+        await receive(websocket, received)
         await say(websocket, **event(2))
         await trio.sleep_forever()
 
     class Busy(Gateway):
         async def _serve(self, request):
-            if self.heard and not self.scripts:
+            if self.received and not self.scripts:
                 refused.set()
             await super()._serve(request)
 
@@ -661,12 +661,12 @@ async def test_session_stays_until_the_next_instance_accepts():
         await session.subscribe(CHANNEL)
         with trio.fail_after(5):
             assert [(await anext(session)).data for _ in range(2)] == [1, 2]
-    assert len(gateway.heard) == 2
+    assert len(gateway.received) == 2
 
 
 async def test_refusal_by_the_next_instance_keeps_the_present_connection():
-    async def first(websocket, heard):
-        await hear(websocket, heard)
+    async def first(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="going_away", within=5.0)
         await refused.wait()
         await say(websocket, **event(1))
@@ -674,7 +674,7 @@ async def test_refusal_by_the_next_instance_keeps_the_present_connection():
 
     class Strict(Gateway):
         async def _serve(self, request):
-            if self.heard:
+            if self.received:
                 refused.set()
                 await request.reject(403, body=REFUSED)
             else:
@@ -690,14 +690,14 @@ async def test_refusal_by_the_next_instance_keeps_the_present_connection():
 
 
 async def test_instance_that_closes_before_the_move_is_replaced():
-    async def first(websocket, heard):
-        await hear(websocket, heard)
+    async def first(websocket, received):
+        await receive(websocket, received)
         await say(websocket, **event(1))
         await say(websocket, type="going_away", within=0.0)
         await websocket.aclose(1012)
 
-    async def later(websocket, heard):
-        place = (await hear(websocket, heard))["position"]
+    async def later(websocket, received):
+        place = (await receive(websocket, received))["position"]
         for number in range(int(place[1:]) + 1, 100):
             await say(websocket, **event(number))
         with suppress(ConnectionClosed):
@@ -711,8 +711,8 @@ async def test_instance_that_closes_before_the_move_is_replaced():
 
 
 async def test_snapshot_instead_of_missed_events_is_preceded_by_a_gap():
-    async def script(websocket, heard):
-        await hear(websocket, heard)
+    async def script(websocket, received):
+        await receive(websocket, received)
         await say(
             websocket,
             type="snapshot",
@@ -733,9 +733,9 @@ async def test_snapshot_instead_of_missed_events_is_preceded_by_a_gap():
 
 
 async def test_unsubscribe_forgets_the_position():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         for _ in range(2):
-            await hear(websocket, heard)
+            await receive(websocket, received)
         await say(websocket, **(event(1) | {"channel": "another"}))
         await trio.sleep_forever()
 

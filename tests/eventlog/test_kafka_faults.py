@@ -173,13 +173,13 @@ async def test_a_topic_that_does_not_exist_is_refused_at_once_and_not_created(ka
 async def test_slow_refresh_holds_up_no_records(hasty: KafkaStore, monkeypatch: pytest.MonkeyPatch):
     begun, go_on, earlier = threading.Event(), threading.Event(), count()
 
-    def survey(*asked: Any) -> Metadata:
+    def fetch(*asked: Any) -> Metadata:
         if next(earlier):
             begun.set()
             go_on.wait(PATIENCE)
         return fetch_metadata(*asked)
 
-    monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
+    monkeypatch.setattr(consumer_loop, "fetch_metadata", fetch)
     async with hasty.open() as log, following(log) as ear:
         await ear.until(lambda: bool(ear.news))
         await trio.to_thread.run_sync(begun.wait, PATIENCE)
@@ -202,13 +202,13 @@ async def test_records_after_an_invalid_offset_wait_for_a_refresh(hasty: KafkaSt
             raise LogTruncationError({at: OffsetAndMetadata(0, "", 0)})
         return poll(consumer, *options)
 
-    def survey(*asked: Any) -> Metadata:
+    def fetch(*asked: Any) -> Metadata:
         if next(earlier):
             go_on.wait(PATIENCE)
         return fetch_metadata(*asked)
 
     monkeypatch.setattr(Consumer, "poll", astray)
-    monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
+    monkeypatch.setattr(consumer_loop, "fetch_metadata", fetch)
     async with hasty.open() as log, following(log) as ear:
         await trio.to_thread.run_sync(truncated.wait, PATIENCE)
         await hasty.produce(hasty.topics[0], [b"astray"] * 3, partition=0)
@@ -802,7 +802,7 @@ async def test_follower_cancelled_during_a_hanging_refresh_ends_its_threads(
 ):
     hanging, ended, frozen = threading.Event(), trio.Event(), False
 
-    def survey(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata:
+    def fetch(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata:
         """Have no patience, so that nothing ends it while the broker hangs but that the client is closed."""
         while True:
             if frozen:
@@ -818,7 +818,7 @@ async def test_follower_cancelled_during_a_hanging_refresh_ends_its_threads(
             await log.follow(ear.deliver)
         ended.set()
 
-    monkeypatch.setattr(consumer_loop, "fetch_metadata", survey)
+    monkeypatch.setattr(consumer_loop, "fetch_metadata", fetch)
     ear, scope = Ear(), trio.CancelScope()
     async with hasty.open() as log, trio.open_nursery() as nursery:
         before = kafka_threads()

@@ -19,8 +19,8 @@ class Instance(World):
         super().__init__()
         self.feed.written_at_once = 1  # two are many
         self.written = []
-        self.scribe = SnapshotRenderer(self.feed, WrittenStates(1 << 20))
-        self.services.render_snapshot = self.scribe.request
+        self.renderer = SnapshotRenderer(self.feed, WrittenStates(1 << 20))
+        self.services.render_snapshot = self.renderer.request
         for number in range(3):
             self.review(number)
             self.review(f"-other-{number}", restaurant="r2")
@@ -48,7 +48,7 @@ class Instance(World):
 @pytest.fixture
 async def instance(nursery):
     instance = Instance()
-    nursery.start_soon(instance.scribe.run)
+    nursery.start_soon(instance.renderer.run)
     await wait_all_tasks_blocked()
     return instance
 
@@ -188,15 +188,15 @@ async def test_writing_states_takes_no_more_than_its_share_of_the_time(autojump_
     world, count = World(), 20
     world.feed.written_at_once = 1
     feed = SlowFeed(world.feed, autojump_clock, step=0.010)
-    scribe = SnapshotRenderer(feed, WrittenStates(1 << 20), share=0.25)
-    world.services.render_snapshot = scribe.request
+    renderer = SnapshotRenderer(feed, WrittenStates(1 << 20), share=0.25)
+    world.services.render_snapshot = renderer.request
     session = world.client(most=count)
     for number in range(count):
         for review in range(3):
             world.review(f"{number}-{review}", restaurant=f"r{number}")
         ask(session, channel=f"restaurant:r{number}:reviews", snapshot=True)
     with trio.move_on_after(3600):
-        await scribe.run()
+        await renderer.run()
     steps = 1 + 3 + 1 + 1  # the name of the list, the reviews, the two ends
     assert len(feed.begun) == count
     assert feed.begun[-1] - feed.begun[0] == pytest.approx((count - 1) * steps * 0.010 / 0.25, rel=0.01)

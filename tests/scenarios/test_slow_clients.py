@@ -37,10 +37,10 @@ class Restaurant(Instance):
         super().__init__(SECTIONS, TABLES, max_bytes=1 << 24)
         limits = Limits(settings.auth, settings.max_subscriptions, conflate=mode == "conflate")
         self.states = WrittenStates(states_bytes)
-        scribe = SnapshotRenderer(self.feed, self.states)
-        nursery.start_soon(scribe.run)
+        renderer = SnapshotRenderer(self.feed, self.states)
+        nursery.start_soon(renderer.run)
         feed, services = self.feed, FakeServices()
-        services.render_snapshot = scribe.request
+        services.render_snapshot = renderer.request
 
         def open_session(id, send_queue):
             return Session(id, feed, send_queue, limits, services)

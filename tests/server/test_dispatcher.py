@@ -310,7 +310,7 @@ async def test_nobody_keeps_probes_out_by_being_slow(full):
         await client.aclose()
         await client.ended.wait()
     assert not full.dispatcher._spare
-    assert full.dispatcher.room() == 0
+    assert full.dispatcher.free_slots() == 0
 
 
 # One address

@@ -14,13 +14,13 @@ import trio
 import trio.testing
 
 from mesaya_ws.runtime.log_limiter import INTERVAL
-from mesaya_ws.server import listener as accepting
+from mesaya_ws.server import listener as listener_module
 from mesaya_ws.server.listener import ACCEPT_BATCH, HUNG_UP, PAUSE, START_BATCH, serve_listeners
 
 PATIENCE = 10.0
 
 
-class Door:
+class Port:
     """Clients of a listener; `served` holds their addresses in the order in which they were begun with."""
 
     def __init__(self, listener):
@@ -59,47 +59,47 @@ class Door:
 
 
 @asynccontextmanager
-async def opened(nursery, room=lambda: math.inf, **options):
+async def opened(nursery, free_slots=lambda: math.inf, **options):
     """Yield a door, and the scope in which its connections are taken."""
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1000)
-    door, scope = Door(listener), trio.CancelScope()
+    port, scope = Port(listener), trio.CancelScope()
 
     async def accept():
         with scope:
-            await serve_listeners(listener, door.serve, nursery, room, **options)
+            await serve_listeners(listener, port.serve, nursery, free_slots, **options)
 
     nursery.start_soon(accept)
     try:
-        yield door, scope
+        yield port, scope
     finally:
-        door.close()
+        port.close()
 
 
 async def test_all_are_served_in_their_order(nursery):
-    async with opened(nursery, long_turn=inf) as (door, _):
-        connected = door.connect(3 * ACCEPT_BATCH)
-        await door.until_served(len(connected))
+    async with opened(nursery, long_turn=inf) as (port, _):
+        connected = port.connect(3 * ACCEPT_BATCH)
+        await port.until_served(len(connected))
         # Those who are begun with in one turn come in any order, as Trio has it.
         for first in range(0, len(connected), START_BATCH):
             together = slice(first, first + START_BATCH)
-            assert sorted(door.served[together]) == sorted(connected[together])
-        [late] = door.connect(1)
-        await door.until_served(len(connected) + 1)
-        assert door.served[-1] == late
+            assert sorted(port.served[together]) == sorted(connected[together])
+        [late] = port.connect(1)
+        await port.until_served(len(connected) + 1)
+        assert port.served[-1] == late
 
 
 @asynccontextmanager
-async def counting(door):
+async def counting(port):
     """Yield a list to which is added, turn by turn of the loop, how many were begun with."""
     begun = []
-    seen = len(door.served)
+    seen = len(port.served)
 
     class Watch(trio.abc.Instrument):
         def after_io_wait(self, timeout):
             nonlocal seen
-            if len(door.served) > seen:
-                begun.append(len(door.served) - seen)
-                seen = len(door.served)
+            if len(port.served) > seen:
+                begun.append(len(port.served) - seen)
+                seen = len(port.served)
 
     trio.lowlevel.add_instrument(watch := Watch())
     yield begun
@@ -107,53 +107,53 @@ async def counting(door):
 
 
 async def test_others_have_their_turn_between(nursery):
-    async with opened(nursery) as (door, _), counting(door) as begun:
-        door.connect(3 * ACCEPT_BATCH)
-        await door.until_served(3 * ACCEPT_BATCH)
+    async with opened(nursery) as (port, _), counting(port) as begun:
+        port.connect(3 * ACCEPT_BATCH)
+        await port.until_served(3 * ACCEPT_BATCH)
     assert max(begun) == START_BATCH
 
 
 async def test_while_turns_are_long_there_are_fewer_newcomers_in_each(nursery):
-    async with opened(nursery, long_turn=-1) as (door, _), counting(door) as begun:
-        door.connect(ACCEPT_BATCH)
-        await door.until_served(ACCEPT_BATCH)
+    async with opened(nursery, long_turn=-1) as (port, _), counting(port) as begun:
+        port.connect(ACCEPT_BATCH)
+        await port.until_served(ACCEPT_BATCH)
     assert begun[:5] == [8, 4, 2, 1, 1]
     assert set(begun[5:]) == {1}
 
 
 async def test_nobody_is_let_in_after_the_end(nursery):
-    async with opened(nursery) as (door, scope):
-        door.connect(1)
-        await door.until_served(1)
+    async with opened(nursery) as (port, scope):
+        port.connect(1)
+        await port.until_served(1)
         scope.cancel()
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(ConnectionRefusedError):
-            door.connect(1)
-        assert len(door.served) == 1
+            port.connect(1)
+        assert len(port.served) == 1
 
 
 async def test_who_has_been_taken_is_served_even_if_the_door_closes(nursery):
-    async with opened(nursery) as (door, scope):
-        connected = door.connect(ACCEPT_BATCH)
-        await door.until_served(1)
+    async with opened(nursery) as (port, scope):
+        connected = port.connect(ACCEPT_BATCH)
+        await port.until_served(1)
         scope.cancel()
-        await door.until_served(len(connected))
-        assert sorted(door.served) == sorted(connected)
+        await port.until_served(len(connected))
+        assert sorted(port.served) == sorted(connected)
 
 
 async def test_past_the_limit_only_those_are_taken_who_are_begun_with(nursery, monkeypatch):
-    take, wanted = accepting._take, []
+    take, wanted = listener_module._take, []
 
-    def watched_take(door, waiting, most):
+    def watched_take(port, waiting, most):
         wanted.append(most)
-        take(door, waiting, most)
+        take(port, waiting, most)
         assert len(waiting) <= START_BATCH
 
-    monkeypatch.setattr(accepting, "_take", watched_take)
-    async with opened(nursery, room=lambda: 0) as (door, _):
-        connected = door.connect(3 * START_BATCH)
-        await door.until_served(len(connected))
-        assert sorted(door.served) == sorted(connected)
+    monkeypatch.setattr(listener_module, "_take", watched_take)
+    async with opened(nursery, free_slots=lambda: 0) as (port, _):
+        connected = port.connect(3 * START_BATCH)
+        await port.until_served(len(connected))
+        assert sorted(port.served) == sorted(connected)
     assert set(wanted) == {START_BATCH}
 
 
@@ -169,75 +169,75 @@ async def test_a_connection_that_has_failed_already_is_passed_by(reason):
             return answer
 
     waiting = deque()
-    accepting._take(Listening(), waiting, 10)
+    listener_module._take(Listening(), waiting, 10)
     assert list(waiting) == [("a connection", None)]
 
 
 async def test_where_a_client_is_that_has_reset_the_connection_is_known(nursery):
     """Or it would count for no limit of its address, and the log would not say who it was."""
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    door = Door(listener)
-    gone = door.connect(1)
-    door._clients[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    door.close()
-    nursery.start_soon(serve_listeners, listener, door.serve, nursery, lambda: math.inf)
-    await door.until_served(1)
-    assert door.served == gone
+    port = Port(listener)
+    gone = port.connect(1)
+    port._clients[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    port.close()
+    nursery.start_soon(serve_listeners, listener, port.serve, nursery, lambda: math.inf)
+    await port.until_served(1)
+    assert port.served == gone
 
 
 async def test_a_process_without_room_leaves_who_comes_to_the_others(nursery):
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     same = trio.SocketListener(listener.socket.dup())
-    door, full = Door(listener), Door(same)
+    port, full = Port(listener), Port(same)
     nursery.start_soon(partial(serve_listeners, is_shared=True), same, full.serve, nursery, lambda: 0)
-    nursery.start_soon(partial(serve_listeners, is_shared=True), listener, door.serve, nursery, lambda: math.inf)
+    nursery.start_soon(partial(serve_listeners, is_shared=True), listener, port.serve, nursery, lambda: math.inf)
     await trio.testing.wait_all_tasks_blocked()
-    connected = door.connect(5)
-    await door.until_served(5)
-    assert (len(door.served), full.served) == (len(connected), [])
-    door.close()
+    connected = port.connect(5)
+    await port.until_served(5)
+    assert (len(port.served), full.served) == (len(connected), [])
+    port.close()
 
 
 async def test_a_process_without_room_takes_whom_nobody_else_takes(nursery):
     """To refuse them, or to answer a probe."""
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    door = Door(listener)
-    nursery.start_soon(partial(serve_listeners, is_shared=True), listener, door.serve, nursery, lambda: 0)
-    connected = door.connect(5)
-    await door.until_served(5)
-    assert sorted(door.served) == sorted(connected)
-    door.close()
+    port = Port(listener)
+    nursery.start_soon(partial(serve_listeners, is_shared=True), listener, port.serve, nursery, lambda: 0)
+    connected = port.connect(5)
+    await port.until_served(5)
+    assert sorted(port.served) == sorted(connected)
+    port.close()
 
 
 async def test_who_waits_is_begun_with_while_the_system_gives_no_more(nursery, monkeypatch):
-    take, taken = accepting._take, []
+    take, taken = listener_module._take, []
 
     def take_once(*args):
         if taken:
             raise OSError(errno.EMFILE, "Too many open files")
         taken.append(take(*args))
 
-    monkeypatch.setattr(accepting, "_take", take_once)
-    async with opened(nursery, pause=3600) as (door, _):
-        connected = door.connect(ACCEPT_BATCH)
-        await door.until_served(len(connected))
-        assert sorted(door.served) == sorted(connected)
+    monkeypatch.setattr(listener_module, "_take", take_once)
+    async with opened(nursery, pause=3600) as (port, _):
+        connected = port.connect(ACCEPT_BATCH)
+        await port.until_served(len(connected))
+        assert sorted(port.served) == sorted(connected)
 
 
 async def test_a_system_that_gives_no_more_connections_is_asked_again(nursery, monkeypatch, autojump_clock):
     refusals = [OSError(errno.EMFILE, "Too many open files"), None]
-    take = accepting._take
+    take = listener_module._take
 
     def refuse(*args):
         if refusal := refusals.pop(0) if refusals else None:
             raise refusal
         take(*args)
 
-    monkeypatch.setattr(accepting, "_take", refuse)
-    async with opened(nursery) as (door, _):
-        connected = door.connect(2)
-        await door.until_served(2)
-        assert sorted(door.served) == sorted(connected)
+    monkeypatch.setattr(listener_module, "_take", refuse)
+    async with opened(nursery) as (port, _):
+        connected = port.connect(2)
+        await port.until_served(2)
+        assert sorted(port.served) == sorted(connected)
         assert refusals == []
 
 
@@ -251,8 +251,8 @@ async def test_a_log_is_not_filled_by_a_system_that_gives_no_more(nursery, monke
             given.set()
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(accepting, "_take", refuse)
-    async with opened(nursery) as (door, _):
-        door.connect(1)
+    monkeypatch.setattr(listener_module, "_take", refuse)
+    async with opened(nursery) as (port, _):
+        port.connect(1)
         await given.wait()
     assert [event["event"] for event in logged()] == ["the system gives no more connections"] * 3

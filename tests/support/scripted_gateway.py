@@ -23,7 +23,7 @@ class Gateway:
 
     def __init__(self, *scripts):
         self.scripts = list(scripts)
-        self.heard = []
+        self.received = []
         self.admits = trio.Event()
         self.admits.set()
 
@@ -41,18 +41,18 @@ class Gateway:
             return
         await self.admits.wait()
         websocket = await request.accept()
-        self.heard.append([])
+        self.received.append([])
         with suppress(ConnectionClosed):
-            await self.scripts.pop(0)(websocket, self.heard[-1])
+            await self.scripts.pop(0)(websocket, self.received[-1])
 
 
 async def say(websocket, **message):
     await websocket.send_message(json.dumps(message))
 
 
-async def hear(websocket, heard):
-    heard.append(json.loads(await websocket.get_message()))
-    return heard[-1]
+async def receive(websocket, received):
+    received.append(json.loads(await websocket.get_message()))
+    return received[-1]
 
 
 def event(number):

@@ -18,7 +18,7 @@ ISSUER = Issuer()
 DAY = 86_400
 
 
-def judged(token, *, keys=None, rules=RULES, now=NOW):
+def verdict(token, *, keys=None, rules=RULES, now=NOW):
     """Return whom a token names, or its flaw."""
     result = verify(token, (ISSUER.key,) if keys is None else keys, rules, now)
     return result.flaw if isinstance(result, BadToken) else result
@@ -29,7 +29,7 @@ def test_token_of_each_kind_of_key_names_its_user(kind):
     issuer = Issuer(kind)
     token = issuer.token(roles=["OWNER", "USER", "OWNER"])
     identity = Identity("u1", ("OWNER", "USER"), NOW - 60, NOW + 3600)
-    assert judged(token, keys=[issuer.key]) == judged(token.encode(), keys=[issuer.key]) == identity
+    assert verdict(token, keys=[issuer.key]) == verdict(token.encode(), keys=[issuer.key]) == identity
 
 
 @pytest.mark.parametrize("kind", ["RSA", "EC", "Ed25519", "secret"])
@@ -37,7 +37,7 @@ def test_token_as_pyjwt_writes_it_names_its_user(kind):
     issuer = Issuer(kind)
     claims = {"iss": "mesaYA-auth", "sub": "u1", "exp": int(NOW) + 60}
     token = jwt.encode(claims, issuer.private, issuer.algorithm)
-    assert judged(token, keys=[issuer.key]) == Identity("u1", (), None, NOW + 60)
+    assert verdict(token, keys=[issuer.key]) == Identity("u1", (), None, NOW + 60)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_token_as_pyjwt_writes_it_names_its_user(kind):
     ],
 )
 def test_claim_that_does_not_hold_is_the_flaw(claims, flaw):
-    assert judged(ISSUER.token(**claims)) is flaw
+    assert verdict(ISSUER.token(**claims)) is flaw
 
 
 @pytest.mark.parametrize(
@@ -91,18 +91,18 @@ def test_claim_that_does_not_hold_is_the_flaw(claims, flaw):
     ],
 )
 def test_claim_within_the_rules_is_no_flaw(claims):
-    assert isinstance(judged(ISSUER.token(**claims)), Identity)
+    assert isinstance(verdict(ISSUER.token(**claims)), Identity)
 
 
 @pytest.mark.parametrize("number", [nan, inf, -inf])
 def test_number_that_is_no_json_makes_a_token_malformed(number):
-    assert judged(ISSUER.token(exp=number)) is Flaw.MALFORMED
+    assert verdict(ISSUER.token(exp=number)) is Flaw.MALFORMED
 
 
 def test_expiry_of_a_token_that_would_outlast_its_age_is_its_age():
-    identity = judged(ISSUER.token(iat=NOW - DAY, exp=NOW + 300 * DAY))
+    identity = verdict(ISSUER.token(iat=NOW - DAY, exp=NOW + 300 * DAY))
     assert identity.expires_at == NOW + 29 * DAY
-    assert judged(ISSUER.token(iat=NOW - DAY, exp=NOW + 300 * DAY), now=NOW + 29 * DAY + 6) is Flaw.TOO_OLD
+    assert verdict(ISSUER.token(iat=NOW - DAY, exp=NOW + 300 * DAY), now=NOW + 29 * DAY + 6) is Flaw.TOO_OLD
 
 
 @pytest.mark.parametrize(
@@ -110,24 +110,24 @@ def test_expiry_of_a_token_that_would_outlast_its_age_is_its_age():
     [("ws", True), (["x", "ws"], True), ("w", False), ("wss", False), ([["ws"]], False), (None, False), (1, False)],
 )
 def test_audience_is_asked_for_if_it_is_set(aud, is_meant):
-    result = judged(ISSUER.token(aud=aud), rules=evolve(RULES, audience="ws"))
+    result = verdict(ISSUER.token(aud=aud), rules=evolve(RULES, audience="ws"))
     assert isinstance(result, Identity) if is_meant else result is Flaw.AUDIENCE
 
 
 @pytest.mark.parametrize("typ", [None, "JWT", "at+jwt"])
 def test_type_of_a_token_may_be_absent_or_one_of_two(typ):
-    assert isinstance(judged(ISSUER.token({"typ": typ})), Identity)
+    assert isinstance(verdict(ISSUER.token({"typ": typ})), Identity)
 
 
 @pytest.mark.parametrize("typ", ["", "secevent+jwt", "JWE", ["JWT"], 1, {}])
 def test_type_of_another_kind_of_token_is_a_flaw(typ):
-    assert judged(ISSUER.token({"typ": typ})) is Flaw.TYPE
+    assert verdict(ISSUER.token({"typ": typ})) is Flaw.TYPE
 
 
 @pytest.mark.parametrize("critical", [["exp"], [], ["b64"], None])
 def test_extension_that_must_be_understood_is_a_flaw(critical):
     head = json.dumps({"alg": "EdDSA", "crit": critical, "b64": True})
-    assert judged(ISSUER.sealed(head, "{}")) is Flaw.CRITICAL
+    assert verdict(ISSUER.sealed(head, "{}")) is Flaw.CRITICAL
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,8 @@ def test_extension_that_must_be_understood_is_a_flaw(critical):
     ],
 )
 def test_name_that_stands_twice_is_a_flaw(payload):
-    assert judged(ISSUER.signed(payload)) is Flaw.REPEATED
-    assert judged(ISSUER.sealed('{"alg": "EdDSA", "alg": "EdDSA"}', "{}")) is Flaw.REPEATED
+    assert verdict(ISSUER.signed(payload)) is Flaw.REPEATED
+    assert verdict(ISSUER.sealed('{"alg": "EdDSA", "alg": "EdDSA"}', "{}")) is Flaw.REPEATED
 
 
 TEXTS = st.recursive(
@@ -198,12 +198,12 @@ def test_headers_of_many_keys_are_told_apart():
     ],
 )
 def test_payload_that_is_no_object_of_json_is_malformed(payload):
-    assert judged(ISSUER.signed(payload)) in (Flaw.MALFORMED, Flaw.ISSUER)
+    assert verdict(ISSUER.signed(payload)) in (Flaw.MALFORMED, Flaw.ISSUER)
 
 
 def test_integer_of_any_size_is_no_time():
-    assert judged(ISSUER.token(exp=10**400)) in (Flaw.MALFORMED, Flaw.EXPIRY)
-    assert judged(ISSUER.token(exp=10**18)) is Flaw.EXPIRY
+    assert verdict(ISSUER.token(exp=10**400)) in (Flaw.MALFORMED, Flaw.EXPIRY)
+    assert verdict(ISSUER.token(exp=10**18)) is Flaw.EXPIRY
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_integer_of_any_size_is_no_time():
     ],
 )
 def test_text_that_is_no_token_is_malformed_or_has_no_algorithm(token):
-    assert judged(token) in (Flaw.MALFORMED, Flaw.ALGORITHM)
+    assert verdict(token) in (Flaw.MALFORMED, Flaw.ALGORITHM)
 
 
 def test_token_over_8_kib_is_not_decoded():
@@ -232,11 +232,11 @@ def test_token_over_8_kib_is_not_decoded():
         def encode(self, *_):
             raise AssertionError
 
-    assert judged(Unread("." * (MAX_TOKEN_BYTES + 1))) is Flaw.TOO_LONG
+    assert verdict(Unread("." * (MAX_TOKEN_BYTES + 1))) is Flaw.TOO_LONG
     token = ISSUER.token(filler="x" * 5800)
     assert len(token) <= MAX_TOKEN_BYTES
-    assert isinstance(judged(token), Identity)
-    assert judged(ISSUER.token(filler="x" * 6200)) is Flaw.TOO_LONG
+    assert isinstance(verdict(token), Identity)
+    assert verdict(ISSUER.token(filler="x" * 6200)) is Flaw.TOO_LONG
 
 
 def test_token_has_one_spelling():
@@ -246,7 +246,7 @@ def test_token_has_one_spelling():
     others = [token[:-1] + letter for letter in alphabet if letter != token[-1]]
     others += [token + "=", token + "==", token + "\n", " " + token, token[:-3] + "*" + token[-3:], token + "."]
     others += [token.replace(".", "=.", 1), token.replace(".", "\n.", 1)]
-    assert not [other for other in others if isinstance(judged(other), Identity)]
+    assert not [other for other in others if isinstance(verdict(other), Identity)]
 
 
 def test_algorithm_is_the_keys_and_not_what_the_token_says():
@@ -257,8 +257,8 @@ def test_algorithm_is_the_keys_and_not_what_the_token_says():
     hmac = jwt.get_algorithm_by_name("HS256")
     for secret in (public.pem, public.pem.strip(), der(public)):
         forged = f"{text}.{part(hmac.sign(text.encode(), secret if isinstance(secret, bytes) else secret.encode()))}"
-        assert judged(forged, keys=[public.key]) is Flaw.ALGORITHM
-        assert judged(forged, keys=[public.key, Issuer("secret").key]) is Flaw.SIGNATURE
+        assert verdict(forged, keys=[public.key]) is Flaw.ALGORITHM
+        assert verdict(forged, keys=[public.key, Issuer("secret").key]) is Flaw.SIGNATURE
 
 
 def der(issuer):
@@ -270,41 +270,41 @@ def der(issuer):
 def test_token_of_another_algorithm_is_not_verified(algorithm):
     payload = part(json.dumps({"iss": "mesaYA-auth", "sub": "u1", "exp": NOW + 60}))
     head = part(json.dumps({"alg": algorithm}))
-    assert judged(f"{head}.{payload}.") is Flaw.ALGORITHM
-    assert judged(ISSUER.token({"alg": algorithm})) is Flaw.ALGORITHM
+    assert verdict(f"{head}.{payload}.") is Flaw.ALGORITHM
+    assert verdict(ISSUER.token({"alg": algorithm})) is Flaw.ALGORITHM
 
 
 def test_key_is_found_by_its_id_and_one_without_id_may_be_any():
     first, second = Issuer("Ed25519", "a", 1), Issuer("Ed25519", "b", 2)
     nameless = Issuer("Ed25519", None, 3)
     both = [first.key, second.key]
-    assert isinstance(judged(second.token(), keys=both), Identity)
-    assert isinstance(judged(second.token({"kid": None}), keys=both), Identity)
-    assert judged(second.token({"kid": "a"}), keys=both) is Flaw.SIGNATURE
-    assert judged(second.token({"kid": "c"}), keys=both) is Flaw.UNKNOWN_KEY
-    assert judged(second.token({"kid": 1}), keys=both) is Flaw.MALFORMED
-    assert isinstance(judged(nameless.token({"kid": "c"}), keys=[*both, nameless.key]), Identity)
-    assert judged(first.token(), keys=[second.key]) is Flaw.UNKNOWN_KEY
-    assert judged(first.token(), keys=[nameless.key]) is Flaw.SIGNATURE
-    assert judged(first.token(), keys=[]) is Flaw.NO_KEY
+    assert isinstance(verdict(second.token(), keys=both), Identity)
+    assert isinstance(verdict(second.token({"kid": None}), keys=both), Identity)
+    assert verdict(second.token({"kid": "a"}), keys=both) is Flaw.SIGNATURE
+    assert verdict(second.token({"kid": "c"}), keys=both) is Flaw.UNKNOWN_KEY
+    assert verdict(second.token({"kid": 1}), keys=both) is Flaw.MALFORMED
+    assert isinstance(verdict(nameless.token({"kid": "c"}), keys=[*both, nameless.key]), Identity)
+    assert verdict(first.token(), keys=[second.key]) is Flaw.UNKNOWN_KEY
+    assert verdict(first.token(), keys=[nameless.key]) is Flaw.SIGNATURE
+    assert verdict(first.token(), keys=[]) is Flaw.NO_KEY
 
 
 def test_what_a_header_points_to_is_no_key():
     stranger = Issuer("Ed25519", None, 9)
     header = {"jwk": stranger.jwk, "jku": "https://evil.example/keys", "x5u": "https://evil.example/c"}
-    assert judged(stranger.token(header)) is Flaw.SIGNATURE
+    assert verdict(stranger.token(header)) is Flaw.SIGNATURE
 
 
 def test_claims_are_read_only_after_the_signature():
     stranger = Issuer("Ed25519", None, 9)
-    assert judged(stranger.token(exp=0)) is Flaw.SIGNATURE
-    assert judged(stranger.signed("no JSON")) is Flaw.SIGNATURE
+    assert verdict(stranger.token(exp=0)) is Flaw.SIGNATURE
+    assert verdict(stranger.signed("no JSON")) is Flaw.SIGNATURE
 
 
 @given(st.one_of(st.binary(), st.text(), st.text(alphabet="eyJhbGciOiJFZERTQSJ9.-_=", max_size=200)))
 @example(b"." * 9000)
 def test_any_bytes_are_checked_without_raising(token):
-    assert isinstance(judged(token), Flaw)
+    assert isinstance(verdict(token), Flaw)
 
 
 JSON = st.recursive(
@@ -320,7 +320,7 @@ HEADERS = st.sampled_from(["alg", "typ", "kid", "crit", "b64", "zip"])
 def test_any_json_in_any_claim_is_checked_without_raising(claims, header):
     usual = {"iss": "mesaYA-auth", "sub": "u1", "exp": NOW + 60}
     token = ISSUER.sealed(json.dumps({"alg": "EdDSA"} | header), json.dumps(usual | claims))
-    result = judged(token, rules=evolve(RULES, audience="ws"))
+    result = verdict(token, rules=evolve(RULES, audience="ws"))
     assert isinstance(result, Flaw | Identity)
     if isinstance(result, Identity):
         assert (type(result.user), result.user != "") == (str, True)
@@ -346,7 +346,7 @@ def test_good_token_with_any_change_is_never_accepted(kind, data):
         case "swap":
             changed = good[:at] + good[at : at + 2][::-1] + good[at + 2 :]
     if changed != good:
-        assert isinstance(judged(changed, keys=[issuer.key]), Flaw)
+        assert isinstance(verdict(changed, keys=[issuer.key]), Flaw)
 
 
 @given(st.binary(max_size=600))
@@ -355,7 +355,7 @@ def test_any_signature_of_another_is_wrong(kind, signature):
     issuer = Issuer(kind)
     text = issuer.token().rpartition(".")[0]
     forged = f"{text}.{urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-    assert judged(forged, keys=[issuer.key]) is Flaw.SIGNATURE
+    assert verdict(forged, keys=[issuer.key]) is Flaw.SIGNATURE
 
 
 def test_sentence_says_nothing_of_the_token():

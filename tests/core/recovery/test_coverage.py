@@ -45,7 +45,7 @@ class Instance:
 
 
 def test_what_was_missed_is_at_hand_or_has_gone_or_was_never_here():
-    whole, short, behind = Instance(reviews=1), Instance(reviews=1, max_bytes=0), Instance(reviews=1)
+    whole, short, lagging = Instance(reviews=1), Instance(reviews=1, max_bytes=0), Instance(reviews=1)
     start = whole.position(OPINIONS)
     for each in (whole, short):
         each.take(REVIEWS, 0)
@@ -53,9 +53,9 @@ def test_what_was_missed_is_at_hand_or_has_gone_or_was_never_here():
     assert whole.check(OPINIONS, start) == Recoverable({REVIEWS: 0})
     assert whole.check(OPINIONS, end) == Recoverable({REVIEWS: 1})
     assert short.check(OPINIONS, start) == NeedsHistory({REVIEWS: 0})
-    ahead = behind.check(OPINIONS, end)
+    ahead = lagging.check(OPINIONS, end)
     assert ahead == NotReached({REVIEWS: 1}, REVIEWS, 1)
-    assert not ahead.is_passed(behind.cursor)
+    assert not ahead.is_passed(lagging.cursor)
     assert ahead.is_passed(whole.cursor)
 
 

@@ -377,16 +377,16 @@ def test_position_is_withheld_until_a_gap_is_announced():
 
 
 def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
-    ahead, behind = World(), World()
+    ahead, lagging = World(), World()
     for number in (1, 2):
         ahead.review(number)
     position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
-    session = behind.client()
+    session = lagging.client()
     assert ask(session, channel=CHANNEL, position=position) == []
-    behind.review(1)
+    lagging.review(1)
     list(session.retry_waiting())
     assert session.is_waiting_for_feed
-    behind.review(2)
+    lagging.review(2)
     list(session.retry_waiting())
     [answer] = session.send_queue.said()
     assert (answer["recovered"], answer["replayed"]) == (True, 0), answer
@@ -548,28 +548,28 @@ def test_a_snapshot_is_the_state_as_of_the_position():
 
 
 def test_position_ahead_is_checked_again_only_after_a_change():
-    ahead, behind = World(), World()
+    ahead, lagging = World(), World()
     for number in (1, 2):
         ahead.review(number)
     position = ask(ahead.client(), channel=CHANNEL)[0]["position"]
-    behind.offsets[REVIEWS] = 2
-    session = behind.client()
+    lagging.offsets[REVIEWS] = 2
+    session = lagging.client()
     ask(session, channel=CHANNEL, position=position)
-    judged, judge = 0, behind.feed.coverage.check
+    checked, judge = 0, lagging.feed.coverage.check
 
     def counted(*args):
-        nonlocal judged
-        judged += 1
+        nonlocal checked
+        checked += 1
         return judge(*args)
 
-    behind.feed.coverage.check = counted
+    lagging.feed.coverage.check = counted
     for _ in range(5):
         list(session.retry_waiting())
-    assert judged == 0
-    behind.look()
+    assert checked == 0
+    lagging.look()
     for _ in range(5):
         list(session.retry_waiting())
-    assert (judged, session.is_waiting_for_feed) == (1, True)
+    assert (checked, session.is_waiting_for_feed) == (1, True)
 
 
 def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
@@ -587,21 +587,21 @@ def test_a_place_in_a_topic_that_is_not_known_here_yet_is_waited_for():
 
 def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     world = World(max_bytes=PAGE_BYTES)
-    live, elsewhere, served, behind = (world.client() for _ in range(4))
+    live, elsewhere, served, lagging = (world.client() for _ in range(4))
     start = ask(live, channel=CHANNEL)[0]["position"]
     ask(elsewhere, channel="global:announcements")
     world.review(1, size=PAGE_BYTES // 2)
-    behind.send_queue.backlogged = served.send_queue.backlogged = True
-    for session in (served, behind):
+    lagging.send_queue.backlogged = served.send_queue.backlogged = True
+    for session in (served, lagging):
         ask(session, channel=CHANNEL, position=start)
-    ask(behind, channel=CHANNEL, snapshot=True)
+    ask(lagging, channel=CHANNEL, snapshot=True)
     live.send_queue.said()
-    for session in (live, elsewhere, served, behind):
+    for session in (live, elsewhere, served, lagging):
         session.resync(REVIEWS.topic, Unrecoverable.EXPIRED)
         assert session.send_queue.said() == []
-    served.send_queue.backlogged = behind.send_queue.backlogged = False
-    behind.resume()
-    assert [message["type"] for message in behind.send_queue.said()] == ["subscribed", "snapshot"], (
+    served.send_queue.backlogged = lagging.send_queue.backlogged = False
+    lagging.resume()
+    assert [message["type"] for message in lagging.send_queue.said()] == ["subscribed", "snapshot"], (
         "it had not begun yet"
     )
     world.review(2)
@@ -615,7 +615,7 @@ def test_who_missed_something_for_good_begins_anew_wherever_that_was():
     assert world.feed.tally.resumes[RESTARTED, Unrecoverable.EXPIRED] == 2
     assert elsewhere.delivery.to_render is None
     world.review(3)
-    assert [reviews(session.send_queue.said()) for session in (live, served, behind)] == [["v3"], ["v3"], ["v2", "v3"]]
+    assert [reviews(session.send_queue.said()) for session in (live, served, lagging)] == [["v3"], ["v3"], ["v2", "v3"]]
 
 
 def far_ahead(feed, name, partitions=1000):

@@ -20,7 +20,7 @@ Each change, why, and the tests that show it (in `tests/eventlog`):
 - connections: `UnthreadedLoop`, for two threads would hand over to one another: `driver/test_connections`.
 - clients: reading creates no topics; the consumer's own option for that is ignored: `driver/test_patches`.
 - clients: `interrupt` closes clients from another thread; not everything in them has a timeout: `test_kafka_faults`.
-- admin: leaders are asked singly, for an error of one partition took the answers of all: `test_kafka_survey`.
+- admin: leaders are asked singly, for an error of one partition took the answers of all: `test_kafka_metadata`.
 - producer: `batched` sends all records at once; the first went alone, the others waited: `test_kafka_producer`.
 - producer: `Keys` lets a record have neither key nor value, as Kafka does: `driver/test_patches`.
 - producer: `end` stops the thread that `close` leaves running after a timeout: `driver/test_patches`.

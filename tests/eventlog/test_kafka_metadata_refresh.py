@@ -21,7 +21,7 @@ class Brokers:
     def __init__(self) -> None:
         self.asked: list[Future[Metadata]] = []
         self.outages = Outages(lambda answered_at: f"no answer since {answered_at}", 0)
-        self.looks = MetadataRefresh(self._take, self.outages, 0)
+        self.refresh = MetadataRefresh(self._take, self.outages, 0)
 
     def _take(self) -> Future[Metadata]:
         self.asked.append(Future())
@@ -44,65 +44,65 @@ def outcome(found: Generator[LogEvent, None, Metadata | None]) -> tuple[list[Log
 
 
 def test_refresh_is_due_after_its_interval_and_never_twice_at_once(brokers: Brokers):
-    looks = brokers.looks
-    assert outcome(looks.result(0)) == ([], None)
-    assert looks.begin(0)
-    assert not looks.begin(1)
-    assert outcome(looks.result(1)) == ([], None)
+    refresh = brokers.refresh
+    assert outcome(refresh.result(0)) == ([], None)
+    assert refresh.begin(0)
+    assert not refresh.begin(1)
+    assert outcome(refresh.result(1)) == ([], None)
     brokers.asked[0].set_result(SURVEY)
-    assert outcome(looks.result(2)) == ([], SURVEY)
-    assert outcome(looks.result(2)) == ([], None), "it is found once"
-    assert looks.began_at == 0
-    assert not looks.begin(2 + DEFAULTS.refresh_interval - 0.01)
-    assert looks.begin(2 + DEFAULTS.refresh_interval)
+    assert outcome(refresh.result(2)) == ([], SURVEY)
+    assert outcome(refresh.result(2)) == ([], None), "it is found once"
+    assert refresh.began_at == 0
+    assert not refresh.begin(2 + DEFAULTS.refresh_interval - 0.01)
+    assert refresh.begin(2 + DEFAULTS.refresh_interval)
     assert len(brokers.asked) == 2
 
 
 def test_expedited_refresh_begins_when_the_present_one_has_ended(brokers: Brokers):
-    looks = brokers.looks
-    looks.begin(0)
+    refresh = brokers.refresh
+    refresh.begin(0)
     brokers.asked[0].set_result(SURVEY)
-    outcome(looks.result(1))
-    looks.expedite()
-    assert looks.begin(1)
-    looks.expedite()
-    assert not looks.begin(1)
+    outcome(refresh.result(1))
+    refresh.expedite()
+    assert refresh.begin(1)
+    refresh.expedite()
+    assert not refresh.begin(1)
 
 
 def test_failed_refresh_is_retried_and_reported_when_that_lasts(brokers: Brokers):
-    looks, now, reported = brokers.looks, 0.0, list[LogEvent]()
+    refresh, now, reported = brokers.refresh, 0.0, list[LogEvent]()
     while now <= DEFAULTS.renew_after:
-        assert looks.begin(now)
+        assert refresh.begin(now)
         brokers.asked[-1].set_exception(OSError("refused"))
-        news, metadata = outcome(looks.result(now))
+        news, metadata = outcome(refresh.result(now))
         assert metadata is None
         assert bool(reported + news) == (now > DEFAULTS.outage_after)
         reported += news
         now += RETRY_INTERVAL
     assert reported == [Unavailable("no answer since 0")]
-    looks.begin(now)
+    refresh.begin(now)
     brokers.asked[-1].set_exception(OSError("refused"))
     with pytest.raises(OSError, match="refused"):
-        outcome(looks.result(now))
+        outcome(refresh.result(now))
 
 
 def test_hanging_refresh_is_reported_and_given_up(brokers: Brokers):
-    looks = brokers.looks
-    looks.begin(0)
-    assert outcome(looks.result(DEFAULTS.outage_after)) == ([], None)
-    assert outcome(looks.result(DEFAULTS.outage_after + 0.1)) == ([Unavailable("no answer since 0")], None)
-    assert outcome(looks.result(DEFAULTS.renew_after)) == ([], None)
+    refresh = brokers.refresh
+    refresh.begin(0)
+    assert outcome(refresh.result(DEFAULTS.outage_after)) == ([], None)
+    assert outcome(refresh.result(DEFAULTS.outage_after + 0.1)) == ([Unavailable("no answer since 0")], None)
+    assert outcome(refresh.result(DEFAULTS.renew_after)) == ([], None)
     with pytest.raises(TimeoutError):
-        outcome(looks.result(DEFAULTS.renew_after + 0.1))
+        outcome(refresh.result(DEFAULTS.renew_after + 0.1))
 
 
 def test_refresh_of_new_clients_has_the_whole_timeout(brokers: Brokers):
     start = 10 * DEFAULTS.renew_after
-    looks = MetadataRefresh(brokers._take, brokers.outages, start)
-    looks.begin(start + DEFAULTS.renew_after)
+    refresh = MetadataRefresh(brokers._take, brokers.outages, start)
+    refresh.begin(start + DEFAULTS.renew_after)
     brokers.asked[0].set_exception(OSError("refused"))
     since = start + DEFAULTS.renew_after - DEFAULTS.cause_period
-    assert outcome(looks.result(start + DEFAULTS.renew_after)) == ([Unavailable(f"no answer since {since}")], None)
+    assert outcome(refresh.result(start + DEFAULTS.renew_after)) == ([Unavailable(f"no answer since {since}")], None)
 
 
 def test_outage_is_reported_once_when_it_begins_and_once_when_it_ends():
@@ -141,28 +141,28 @@ def test_partial_refresh_is_repeated_soon(brokers: Brokers):
     partial = Metadata(findings=[Finding("menus", 0, Hindrance.UNKNOWN, "no leader")])
     refused = Metadata(findings=[Finding("menus", 0, Hindrance.REFUSED, "no right")])
     for metadata, interval in ((partial, RETRY_INTERVAL), (refused, DEFAULTS.refresh_interval)):
-        looks = MetadataRefresh(brokers._take, brokers.outages, 0)
-        looks.begin(0)
+        refresh = MetadataRefresh(brokers._take, brokers.outages, 0)
+        refresh.begin(0)
         brokers.asked[-1].set_result(metadata)
-        assert outcome(looks.result(1)) == ([], metadata)
-        assert not looks.begin(1 + interval - 0.01)
-        assert looks.begin(1 + interval)
+        assert outcome(refresh.result(1)) == ([], metadata)
+        assert not refresh.begin(1 + interval - 0.01)
+        assert refresh.begin(1 + interval)
 
 
 @pytest.mark.parametrize("failed", [False, True])
 def test_wait_without_a_refresh_lasts_the_given_time(brokers: Brokers, failed: bool):
     if failed:
-        brokers.looks.begin(0)
+        brokers.refresh.begin(0)
         brokers.asked[0].set_exception(OSError("refused"))
-        outcome(brokers.looks.result(0))
+        outcome(brokers.refresh.result(0))
     start = monotonic()
-    brokers.looks.wait(0.02)
+    brokers.refresh.wait(0.02)
     assert monotonic() - start >= 0.02
 
 
 def test_wait_ends_with_the_refresh(brokers: Brokers):
-    brokers.looks.begin(0)
+    brokers.refresh.begin(0)
     brokers.asked[0].set_result(SURVEY)
     start = monotonic()
-    brokers.looks.wait(60)
+    brokers.refresh.wait(60)
     assert monotonic() - start < 30
