@@ -50,7 +50,7 @@ class HistoryReader:
         self._requested.set()
 
     async def run(self) -> None:
-        """Read and answer, for ever."""
+        """Read and answer, until cancelled."""
         while True:
             await self._requested.wait()
             self._requested = trio.Event()

@@ -42,7 +42,7 @@ class InboxRenderer:
         self._requested.set()
 
     async def run(self) -> None:
-        """Render and deliver snapshots, for ever."""
+        """Render and deliver snapshots, until cancelled."""
         while True:
             await self._requested.wait()
             self._requested = trio.Event()

@@ -51,7 +51,7 @@ async def ingest(
     identities: SessionIdentities | None = None,
     progressed: Callable[[], None] = lambda: None,
 ) -> None:
-    """Carry what the log says to the feed, and what the feed publishes to the clients, for ever.
+    """Carry what the log says to the feed, and what the feed publishes to the clients, until cancelled.
 
     Sessions in the `registry` go on when the feed has moved on, or begin anew when the log has lost something. Sets
     `live` when all that the log held at the start has been processed. Between two steps, `checkpoints` are captured.

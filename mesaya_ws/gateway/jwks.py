@@ -72,7 +72,7 @@ class PublishedKeys:
         self._alarm = Alarm(log, "the key set of tokens cannot be read", "the key set of tokens is read again")
 
     async def run(self) -> None:
-        """Read the keys for ever."""
+        """Read the keys until cancelled."""
         while True:
             self._wake = trio.Event()
             is_read = await self._read()

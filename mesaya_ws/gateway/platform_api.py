@@ -101,7 +101,7 @@ class PlatformApi:
         self._wake.set()
 
     async def run(self, live: trio.Event, is_missing: Callable[[str], bool]) -> None:
-        """Ask for what is requested and still `is_missing`, for ever; from when the log's history has been read."""
+        """Ask until cancelled for what `is_missing`, once the history of the log has been read."""
         await live.wait()
         while True:
             await self._wake.wait()

@@ -1,4 +1,4 @@
-"""Proposes that new reservations are told again which nobody has acknowledged.
+"""Proposes that new reservations are announced again which nobody has acknowledged.
 
 Every instance proposes, and the log judges (`core.interactions.acknowledgements`): of what several propose, the first
 counts, and what is too early does not. So no clock need be right, and no instance need be there.
@@ -38,7 +38,7 @@ _RESERVATIONS = topic_of("reservations")
 
 
 class Reminders:
-    """The proposals of one instance; reservations are told again every `after` seconds, by the log's times."""
+    """The proposals of one instance; reservations are announced again every `after` seconds, by the log's times."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class Reminders:
             self._proposals.call_in(retry, partial(self._remind, id, n, 2 * retry))
 
     async def run(self, live: trio.Event) -> None:
-        """Propose, for ever, once the feed is `live`."""
+        """Propose until cancelled, once the feed is `live`."""
         await live.wait()
         for number, (id, news) in enumerate(list(self._feed.acks.open_ones()), 1):
             self._await_reminder(id, news, self._time_ms())

@@ -47,7 +47,7 @@ class TokenRevocations:
         return self._revoked.floor
 
     async def run(self) -> None:
-        """Follow the log, for ever."""
+        """Follow the log, until cancelled."""
         await self._event_log.follow(self._deliver)
 
     async def revoke(self, user: str, before: int) -> int:

@@ -106,7 +106,7 @@ class SignIn:
         return before
 
     async def run(self) -> None:
-        """Do what is due when it is, for ever; nothing is revoked (`revoke`) without it."""
+        """Do what is due when it is, until cancelled; nothing is revoked (`revoke`) without it."""
         identities, revocations = self._identities, self._revocations
         while True:
             self._woken = trio.Event()

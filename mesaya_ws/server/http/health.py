@@ -21,8 +21,8 @@ def health_routes(metrics: Metrics, status: Status, freshness: Callable[[], Fres
     """Return `/health`, which answers 200 as long as the process lives, and `/health/ready`, 503 while it is not ready.
 
     Both say the same: an instance that waits for its log must not be restarted for it, but should not be given clients.
-    Of the parts of the log that cannot be read, a few are named. `live`, `asOf` and `lag` are those that clients are
-    told, as `freshness` says them.
+    Of the parts of the log that cannot be read, a few are named. `live`, `asOf` and `lag` are what `freshness` says,
+    and clients receive.
     """
     started = monotonic()
 

@@ -10,7 +10,7 @@ from mesaya_ws.settings import Settings
 
 
 async def keep_alive(connections: Set[Client], settings: Settings) -> None:
-    """Check, for ever, whether the clients are still there: one task for all, as one for each costs 3 kB."""
+    """Check until cancelled whether the clients are still there: one task for all, as one for each costs 3 kB."""
     period = min(1.0, settings.ping_interval / 4, settings.ping_timeout / 4)
     while True:
         await trio.sleep(period)
