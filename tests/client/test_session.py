@@ -756,16 +756,16 @@ async def test_who_is_there_and_who_types_are_events_without_a_position():
         {"type": "chat.typing", "channel": CHAT, "data": {"by": "restaurant", "typing": True}},
     ]
 
-    async def first(websocket, heard):
-        await hear(websocket, heard)
+    async def first(websocket, received):
+        await receive(websocket, received)
         await say(websocket, type="subscribed", channel=CHAT, position="p0")
         for message in said:
             await say(websocket, **message)
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await websocket.aclose(1012, "service_restart")
 
-    async def second(websocket, heard):
-        await hear(websocket, heard)
+    async def second(websocket, received):
+        await receive(websocket, received)
         await say(websocket, **said[0])
         await trio.sleep_forever()
 
@@ -782,5 +782,5 @@ async def test_who_is_there_and_who_types_are_events_without_a_position():
         ("chat.typing", {"by": "restaurant", "typing": True}, None),
     ]
     subscribe = {"type": "subscribe", "channel": CHAT, "presence": True}
-    assert gateway.heard[0] == [subscribe, {"type": "typing", "channel": CHAT, "typing": True}]
-    assert gateway.heard[1][0] == {**subscribe, "position": "p0"}
+    assert gateway.received[0] == [subscribe, {"type": "typing", "channel": CHAT, "typing": True}]
+    assert gateway.received[1][0] == {**subscribe, "position": "p0"}
