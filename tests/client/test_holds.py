@@ -8,7 +8,7 @@ import trio.testing
 
 from mesaya_ws.client.holds import GRACE, Hold, Holds
 from mesaya_ws.client.requests import RequestError
-from tests.support.scripted_gateway import Gateway, connect, event, hear, say
+from tests.support.scripted_gateway import Gateway, connect, event, receive, say
 
 SLOT = {"from": "2027-01-22T19:00:00.000Z", "to": "2027-01-22T20:30:00.000Z"}
 
@@ -23,10 +23,10 @@ def released(hold, reason, **fields):
 
 
 async def test_tables_are_held_for_the_context_and_released_at_its_end():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await say(websocket, type="welcome")
-        await say(websocket, **selected(await hear(websocket, heard)))
-        asked = await hear(websocket, heard)
+        await say(websocket, **selected(await receive(websocket, received)))
+        asked = await receive(websocket, received)
         await say(websocket, **released(asked["holdId"], "released", id=asked["id"]))
         await trio.sleep_forever()
 
@@ -38,7 +38,7 @@ async def test_tables_are_held_for_the_context_and_released_at_its_end():
                 assert 299 < hold.remaining <= 300
                 assert hold.reason is None
             assert (hold.reason, hold.remaining, await hold.ended()) == ("released", 0.0, "released")
-    [[claim, release]] = gateway.heard
+    [[claim, release]] = gateway.received
     assert {**claim, "id": "", "holdId": ""} == {
         "type": "table.select",
         "restaurantId": "r1",
@@ -52,16 +52,16 @@ async def test_tables_are_held_for_the_context_and_released_at_its_end():
 
 
 async def test_claim_is_sent_again_with_its_id_until_it_is_answered():
-    async def first(websocket, heard):
+    async def first(websocket, received):
         await say(websocket, type="welcome")
-        asked = await hear(websocket, heard)
+        asked = await receive(websocket, received)
         await say(websocket, type="error", code="unavailable", message="It is away.", id=asked["id"])
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await websocket.aclose(1012)
 
-    async def second(websocket, heard):
+    async def second(websocket, received):
         await say(websocket, type="welcome")
-        asked = await hear(websocket, heard)
+        asked = await receive(websocket, received)
         await say(websocket, **selected(asked))
         await say(websocket, **released(asked["holdId"], "reserved"))
         await trio.sleep_forever()
@@ -71,16 +71,16 @@ async def test_claim_is_sent_again_with_its_id_until_it_is_answered():
         with trio.fail_after(5):
             async with session.hold("r1", ["t1"]) as hold:
                 assert await hold.ended() == "reserved"
-    asked = [message for heard in gateway.heard for message in heard]
+    asked = [message for received in gateway.received for message in received]
     assert len(asked) == 3, "what has ended is not released"
     assert all(message == asked[0] for message in asked)
 
 
 async def test_claim_that_was_taken_back_is_made_anew_and_another_end_is_raised():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await say(websocket, type="welcome")
         for reason in ("abandoned", "expired"):
-            asked = await hear(websocket, heard)
+            asked = await receive(websocket, received)
             await say(websocket, **released(asked["holdId"], reason, id=asked["id"]))
         await trio.sleep_forever()
 
@@ -90,14 +90,14 @@ async def test_claim_that_was_taken_back_is_made_anew_and_another_end_is_raised(
             async with session.hold("r1", ["t1"]):
                 raise AssertionError
     assert raised.value.code == "expired"
-    [[one, two]] = gateway.heard
+    [[one, two]] = gateway.received
     assert one["holdId"] != two["holdId"]
 
 
 async def test_refusal_says_when_the_table_is_free():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await say(websocket, type="welcome")
-        asked = await hear(websocket, heard)
+        asked = await receive(websocket, received)
         await say(websocket, type="error", code="conflict", message="No.", id=asked["id"], until="t", expiresIn=12.5)
         await trio.sleep_forever()
 
@@ -110,19 +110,19 @@ async def test_refusal_says_when_the_table_is_free():
 
 
 async def test_end_that_was_announced_on_no_connection_is_asked_for_on_the_next_one():
-    async def first(websocket, heard):
+    async def first(websocket, received):
         await say(websocket, type="welcome")
-        await say(websocket, **selected(await hear(websocket, heard)))
+        await say(websocket, **selected(await receive(websocket, received)))
         await websocket.aclose(1012)
 
-    async def second(websocket, heard):
+    async def second(websocket, received):
         await say(websocket, type="welcome")
-        await say(websocket, **selected(await hear(websocket, heard), 100.0))
+        await say(websocket, **selected(await receive(websocket, received), 100.0))
         await websocket.aclose(1012)
 
-    async def third(websocket, heard):
+    async def third(websocket, received):
         await say(websocket, type="welcome")
-        asked = await hear(websocket, heard)
+        asked = await receive(websocket, received)
         await say(websocket, **released(asked["holdId"], "expired", id=asked["id"]))
         await trio.sleep_forever()
 
@@ -131,16 +131,16 @@ async def test_end_that_was_announced_on_no_connection_is_asked_for_on_the_next_
         with trio.fail_after(5):
             async with session.hold("r1", ["t1"]) as hold:
                 assert await hold.ended() == "expired"
-    assert [[message["type"] for message in heard] for heard in gateway.heard] == [["table.select"]] * 3
-    assert len({heard[0]["holdId"] for heard in gateway.heard}) == 1
+    assert [[message["type"] for message in received] for received in gateway.received] == [["table.select"]] * 3
+    assert len({received[0]["holdId"] for received in gateway.received}) == 1
 
 
 async def test_end_is_heard_though_nobody_takes_the_events():
-    async def script(websocket, heard):
+    async def script(websocket, received):
         await say(websocket, type="welcome")
-        asked = await hear(websocket, heard)
+        asked = await receive(websocket, received)
         await say(websocket, type="subscribed", channel=asked["channel"], position="p0")
-        asked = await hear(websocket, heard)
+        asked = await receive(websocket, received)
         await say(websocket, **selected(asked))
         for number in range(3):
             await say(websocket, **event(number))

@@ -166,7 +166,7 @@ def test_name_that_stands_twice_is_found_however_the_text_is_written(text):
         repeated |= len(dict(pairs)) < len(pairs)
 
     json.loads(text, object_pairs_hook=note)
-    assert (judged(ISSUER.signed(f'{{"x":{text}}}')) is Flaw.REPEATED) == repeated
+    assert (verdict(ISSUER.signed(f'{{"x":{text}}}')) is Flaw.REPEATED) == repeated
 
 
 def test_headers_of_many_keys_are_told_apart():
