@@ -205,8 +205,9 @@ class Dispatcher:
             await self._refuse(visit.stream, error.with_traceback(None).response(time(), has_content=has_content))
         else:
             if admitted is not None:
-                del head, request  # a connection may last for days
-                await self._serve_websocket(visit.id, visit.stream, admitted, rest)
+                serving = self._serve_websocket(visit.id, visit.stream, admitted, rest)
+                del head, request, admitted, rest  # a connection may last for days
+                await serving
             else:
                 await self._serve_http(head, visit.stream, rest)
 

@@ -166,7 +166,10 @@ class Subscription:
     def _enter(self, state: State, *, wait: Wait | None = None, replay: Replay | StoredReplay | None = None) -> None:
         if state not in TRANSITIONS[self.state]:
             raise InvalidTransitionError(f"{self.channel.name}: {self.state.name} to {state.name}")
-        self.unsettled.pop(self, None)
+        unsettled = self.unsettled
+        unsettled.pop(self, None)
         if state is not State.LIVE and state is not State.ENDED:
-            self.unsettled[self] = None
+            unsettled[self] = None
+        elif not unsettled:
+            unsettled.clear()  # an empty dictionary keeps the room of what was in it: 160 bytes of most clients
         self.state, self.wait, self.replay = state, wait, replay

@@ -82,7 +82,7 @@ class FrameLimits:
         return max(self.bytes_per_second * BURST_SECONDS, self.max_message_bytes + LARGEST_RECEIVE)
 
 
-@define
+@define(weakref_slot=False)
 class FrameLimiter:
     """Follows the headers of a client's frames, to enforce limits before anything is buffered.
 

@@ -199,6 +199,7 @@ class Connection:
         An `error` follows the greeting, for a client that is closed already. What is left to do then is to `finish`.
         """
         self._send_queue.offer(answer + self.session.greeting(time()) + error, 1)
+        del answer, error  # a connection may last for days
         websocket = WebSocket(self._stream, self._on_message)
         with self._scope:
             try:

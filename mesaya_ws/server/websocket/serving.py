@@ -73,9 +73,10 @@ class WebSocketServer:
         metrics.connections_total += 1
         if self.status.draining:
             connection.close(codes.SERVICE_RESTART)
-        error = self._identify(connection, admitted.caller)
+        serving = connection.run(admitted.answer, self._identify(connection, admitted.caller))
+        del admitted, trailing_data  # as in `Dispatcher`
         try:
-            code, by = await connection.run(admitted.answer, error)
+            code, by = await serving
             await connection.finish()
         finally:
             connection.leave()
