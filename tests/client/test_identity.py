@@ -163,10 +163,10 @@ async def test_close_for_want_of_an_identity_is_followed_by_another_token():
 
 
 async def test_token_that_is_bad_and_for_want_of_which_the_connection_is_closed_is_one_refusal():
-    async def first(websocket, heard):
+    async def first(websocket, received):
         await say(websocket, type="welcome", connection="c", user="u1")
         await say(websocket, type="token_expiring", expiresIn=0)
-        await hear(websocket, heard)
+        await receive(websocket, received)
         await say(websocket, type="error", code="bad_token", message="The token has expired.")
         await websocket.aclose(4401, "unauthenticated")
 
