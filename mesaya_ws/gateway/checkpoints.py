@@ -36,7 +36,7 @@ from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.state.tracking import Follower
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.gateway.log_fit import fits_log
-from mesaya_ws.gateway.state_topic import Checkpoint, StateTopic, is_full, packed
+from mesaya_ws.gateway.state_topic import PAGE, Checkpoint, StateTopic, is_full, packed
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
@@ -63,9 +63,20 @@ class Checkpoints:
     """The checkpoints of `feed`, in `state_log`, which holds only CHECKPOINT_TOPIC."""
 
     def __init__(
-        self, state_log: EventLog, event_log: EventLog, feed: Feed, settings: Settings, metrics: Metrics
+        self,
+        state_log: EventLog,
+        event_log: EventLog,
+        feed: Feed,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        time_ms: Callable[[], int] = now_ms,
+        max_changes: int = MOST_CHANGED,
+        page: int = PAGE,
     ) -> None:
-        self._state = StateTopic(state_log, settings.checkpoint_topic)
+        self._state = StateTopic(state_log, settings.checkpoint_topic, page=page)
+        self._time_ms = time_ms
+        self._max_changes = max_changes
         self._event_log = event_log
         self._feed = feed
         self._topics = frozenset(followed(settings))
@@ -136,7 +147,7 @@ class Checkpoints:
             log.warning("a checkpoint is of no use: it is damaged", checkpoint=mark.id, reason=str(error))
             return False
         rows = sum(each.rows for each in chain)
-        log.info("restored from a checkpoint", checkpoint=mark.id, rows=rows, batches=len(chain), age=_age(mark))
+        log.info("restored from a checkpoint", checkpoint=mark.id, rows=rows, batches=len(chain), age=self._age(mark))
         if mark.format != FORMER:  # rows of before did not say their places
             self._follower, self._after = self._feed.follow_changes(), mark
         return True
@@ -146,7 +157,7 @@ class Checkpoints:
 
         Call it between two turns of the feed, which must wait for it. It takes some 0.3 µs for each entity.
         """
-        if self._follower is not None and self._follower.pending > MOST_CHANGED:
+        if self._follower is not None and self._follower.pending > self._max_changes:
             self._stop_following()
         if self._requested is None:
             return
@@ -173,7 +184,7 @@ class Checkpoints:
 
     def _is_used_up(self, chain: Sequence[Mark], rows: int) -> bool:
         # A clock that is wrong has all that is known written once more, and nothing else.
-        return is_full(chain, rows) or not 0 <= now_ms() - chain[0].taken < WHOLE_MS
+        return is_full(chain, rows) or not 0 <= self._time_ms() - chain[0].taken < WHOLE_MS
 
     def _is_newest(self, mark: Mark) -> bool:
         newest = self._state.changelog.newest()
@@ -251,7 +262,7 @@ class Checkpoints:
         """Wait for the next `capture`; return it, and when it was captured."""
         self._requested, answer = trio.open_memory_channel[tuple[Cut, list[list[Row]]]](1)
         cut, pieces = await answer.receive()
-        since, taken, rows = trio.current_time(), now_ms(), sum(map(len, pieces))
+        since, taken, rows = trio.current_time(), self._time_ms(), sum(map(len, pieces))
         if self._after is None:
             # It is much, and will wait for long.
             return Checkpoint(taken, cut, rows, parts=await packed(pieces)), since
@@ -301,12 +312,11 @@ class Checkpoints:
         """Return whether the log still is the one that was read up to `places`; missing partitions do not count."""
         return await fits_log(self._event_log, {at: place for at, place in places.items() if at.topic in self._topics})
 
+    def _age(self, mark: Mark) -> float:
+        """Return how many seconds ago a checkpoint was captured, if all clocks are right."""
+        return round((self._time_ms() - mark.taken) / 1000, 1)
+
 
 def _jitter() -> float:
     """Return a random factor, so that one of several instances is the first."""
     return random.uniform(1.0, 1.25)  # noqa: S311 - no secret
-
-
-def _age(mark: Mark) -> float:
-    """Return how many seconds ago a checkpoint was captured, if all clocks are right."""
-    return round((now_ms() - mark.taken) / 1000, 1)

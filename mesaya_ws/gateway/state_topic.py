@@ -66,7 +66,9 @@ class StateTopic:
     All its methods raise `LogUnavailableError`, and those that write also `RecordRejectedError`.
     """
 
-    def __init__(self, log: EventLog, topic: str) -> None:
+    def __init__(self, log: EventLog, topic: str, *, page: int = PAGE, max_merged: int = MERGED_ROWS) -> None:
+        self._page = page
+        self._max_merged = max_merged
         self.changelog = Changelog()
         self._log = log
         self._topic = topic
@@ -95,7 +97,7 @@ class StateTopic:
         chain, rows, parts = [], checkpoint.rows, checkpoint.parts
         if after is not None:
             chain, pieces = self.changelog.chain(after), checkpoint.pieces
-            if merged := _to_merge(chain[1:], rows):
+            if merged := _to_merge(chain[1:], rows, self._max_merged):
                 chain, pieces = chain[: -len(merged)], await self._merged(merged, pieces)
                 rows = sum(map(len, pieces))
             parts = await packed(pieces)
@@ -155,7 +157,7 @@ class StateTopic:
             place = max(extent.begin, self._known[partition].next if partition in self._known else 0)
             while place < extent.end:
                 try:
-                    records = await self._log.read(partition, place, PAGE)
+                    records = await self._log.read(partition, place, self._page)
                 except OffsetGoneError:
                     # The topic has just been compacted, and begins later now; or it has been deleted.
                     now = (await self._log.extents()).get(partition)
@@ -192,14 +194,15 @@ def is_full(chain: Sequence[Mark], rows: int) -> bool:
     return len(chain) > MAX_AFTER or sum(each.rows for each in chain[1:]) + rows > chain[0].rows
 
 
-def _to_merge(changes: Sequence[Mark], rows: int) -> Sequence[Mark]:
+def _to_merge(changes: Sequence[Mark], rows: int, most: int) -> Sequence[Mark]:
     """Return those of the last batches of changes that are no larger than what is put together with them.
 
-    So a row is written once more only with about as many others, and there are few batches.
+    So a row is written once more only with about as many others, and there are few batches. Together they are `most`
+    rows at most.
     """
     count = 0
     for batch in reversed(changes):
-        if batch.rows > 2 * rows or batch.rows + rows > MERGED_ROWS:
+        if batch.rows > 2 * rows or batch.rows + rows > most:
             break
         rows += batch.rows
         count += 1

@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import pytest
@@ -19,7 +20,6 @@ from mesaya_ws.core.log.events import Available, LogEvent, Records, Unavailable
 from mesaya_ws.core.log.records import NewRecord, Partition
 from mesaya_ws.core.log.trouble import Hindrance
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.gateway import checkpoints, state_topic
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -33,11 +33,24 @@ WINDOW = 300.0
 YEAR = 365 * 86_400
 
 
+class Clock:
+    """The time of day of all instances, by a clock that jumps; it may be `ahead` of that, in seconds."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> int:
+        return round((trio.current_time() + self.ahead) * 1000)
+
+
+CLOCK = Clock()
+
+
 @pytest.fixture
-def clock(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> MockClock:
-    """A clock that jumps, for the time of day as well; a test must ask for it itself."""
-    monkeypatch.setattr(checkpoints, "now_ms", lambda: round(trio.current_time() * 1000))
-    return autojump_clock
+def clock(autojump_clock: MockClock) -> Iterator[MockClock]:
+    """The clock that jumps, and that the time of day goes by; a test must ask for it itself."""
+    yield autojump_clock
+    CLOCK.ahead = 0.0
 
 
 @pytest.fixture
@@ -59,13 +72,15 @@ def logged() -> Iterator[list[EventDict]]:
 class Instance:
     """An instance: it begins with a checkpoint, follows the log, and writes checkpoints."""
 
-    def __init__(self, log: FakeLog, state: FakeLog, topics: tuple[str, ...] = (TABLES, SECTIONS)) -> None:
+    def __init__(
+        self, log: FakeLog, state: FakeLog, topics: tuple[str, ...] = (TABLES, SECTIONS), **options: int
+    ) -> None:
         self.feed = a_feed(seconds=math.inf, max_bytes=1 << 30)
         self.metrics = Metrics()
         self.heard: list[LogEvent] = []
         settings = Settings(checkpoint_topic=STATE, window_seconds=WINDOW, kafka_topics=topics)
         self._log = log
-        self._checkpoints = Checkpoints(state, log, self.feed, settings, self.metrics)
+        self._checkpoints = Checkpoints(state, log, self.feed, settings, self.metrics, time_ms=CLOCK, **options)
         self._moved = trio.Event()
 
     @property
@@ -105,7 +120,7 @@ class Instance:
 
 
 @asynccontextmanager
-async def running(log: FakeLog, state: FakeLog, **options: tuple[str, ...]) -> AsyncIterator[Instance]:
+async def running(log: FakeLog, state: FakeLog, **options: Any) -> AsyncIterator[Instance]:
     """Run an instance for the time of the context; it is live at the beginning."""
     instance = Instance(log, state, **options)
     async with trio.open_nursery() as nursery:
@@ -213,13 +228,13 @@ async def test_one_of_several_instances_writes_and_another_when_that_is_gone(
 
 @pytest.mark.parametrize("ahead", [-YEAR, -300, 300, YEAR])
 async def test_one_checkpoint_of_a_clock_that_was_wrong_stops_no_other(
-    clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch, ahead: int
+    clock: MockClock, log: FakeLog, state: FakeLog, ahead: int
 ):
-    with monkeypatch.context() as wrong:
-        wrong.setattr(checkpoints, "now_ms", lambda: round((trio.current_time() + ahead) * 1000))
-        await fill(log, "t0")
-        async with running(log, state):
-            await trio.sleep(WINDOW * 1.3)
+    CLOCK.ahead = ahead
+    await fill(log, "t0")
+    async with running(log, state):
+        await trio.sleep(WINDOW * 1.3)
+    CLOCK.ahead = 0
     [first] = whole(state)
     async with running(log, state):
         for number in range(20):
@@ -232,16 +247,10 @@ async def test_one_checkpoint_of_a_clock_that_was_wrong_stops_no_other(
         assert late.feed.coverage.has_all_of([TABLES])
 
 
-async def test_a_clock_that_goes_wrong_while_it_runs_changes_nothing(
-    clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_clock_that_goes_wrong_while_it_runs_changes_nothing(clock: MockClock, log: FakeLog, state: FakeLog):
     async with running(log, state), running(log, state):
         for number in range(30):
-            monkeypatch.setattr(
-                checkpoints,
-                "now_ms",
-                lambda number=number: round((trio.current_time() + (-1) ** number * YEAR) * 1000),
-            )
+            CLOCK.ahead = (-1) ** number * YEAR
             await fill(log, f"t{number}")
             await trio.sleep(WINDOW)
         assert 20 < written_marks(state) <= 31, "by one of the two"
@@ -486,13 +495,10 @@ async def test_changes_that_could_not_be_written_are_written_later(clock: MockCl
         assert [row for piece in later.feed.capture()[1] for row in piece] == known
 
 
-async def test_more_changes_than_may_wait_are_let_go_of(
-    clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(checkpoints, "MOST_CHANGED", 10)
+async def test_more_changes_than_may_wait_are_let_go_of(clock: MockClock, log: FakeLog, state: FakeLog):
     await log.append([record("sections", "s", restaurantId="r")])
     await fill(log, *(f"t{number}" for number in range(100)))
-    async with running(log, state):
+    async with running(log, state, max_changes=10):
         await trio.sleep(WINDOW * 1.3)
         await fill(log, *(f"n{number}" for number in range(20)))
         await trio.sleep(WINDOW * 5)
@@ -532,7 +538,6 @@ async def test_what_cannot_be_written_is_counted_and_tried_again(
 async def test_a_large_one_has_many_parts_and_may_be_compacted_while_it_is_read(
     clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(state_topic, "PAGE", 2)
     chance = random.Random(0)
     names = [chance.randbytes(60).hex() for _ in range(4000)]
     await log.append([record("sections", "s", restaurantId="r")])
@@ -559,7 +564,7 @@ async def test_a_large_one_has_many_parts_and_may_be_compacted_while_it_is_read(
         return await reading(partition, start, limit)
 
     monkeypatch.setattr(state, "read", read_while_compacted)
-    async with running(log, state) as instance:
+    async with running(log, state, page=2) as instance:
         assert instance.records == 1
         assert instance.tables == [*names, "last", "unwritten"]
 

@@ -10,7 +10,6 @@ from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
-from mesaya_ws.gateway import state_topic as module
 from mesaya_ws.gateway.state_topic import PAGE, Checkpoint, StateTopic, is_full
 from tests.fakes import FakeLog
 
@@ -78,9 +77,8 @@ async def test_changes_are_put_together_while_they_are_few(log: FakeLog):
     assert sorted(row[1] for row in rows[1000:]) == sorted(f"{number}/0" for number in range(1, 41))
 
 
-async def test_large_batches_of_changes_are_left_as_they_are(log: FakeLog, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "MERGED_ROWS", 10)
-    topic = StateTopic(log, STATE)
+async def test_large_batches_of_changes_are_left_as_they_are(log: FakeLog):
+    topic = StateTopic(log, STATE, max_merged=10)
     newest = await topic.write(checkpoint(0))
     for number in range(1, 4):
         await topic.look()
