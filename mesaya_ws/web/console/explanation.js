@@ -7,6 +7,7 @@
 import { html } from "./html.js";
 import { number, t, tWord } from "./language.js";
 import { Json, Table } from "./parts.js";
+import { english } from "./texts/en.js";
 
 export function Explanation({ explanation }) {
   const { understood, applied, messages, becomes, because, waitsFor, live } = explanation;
@@ -16,7 +17,8 @@ export function Explanation({ explanation }) {
       <section class=${`card verdict ${isGood ? "verdict-ok" : "verdict-degraded"}`} role="status">
         <div>
           <p class="verdict-word">${isGood ? t(messages.length === 1 ? "explain.one" : "explain.several", { count: number(messages.length) }) : t("explain.nothing")}</p>
-          <p><code>${becomes}</code> <span lang="en">${because}</span></p>
+          <p><code>${becomes}</code> ${tWord(`becomes.${becomes}`, "")}</p>
+          ${because !== english[`becomes.${becomes}`] && html`<p lang="en">${because}</p>`}
           ${waitsFor && html`<p>${t("explain.waits")} ${waitsFor.map((one) => html`<code>${one}</code> `)}</p>`}
           ${!live && html`<p>${t("explain.not-live")}</p>`}
         </div>

@@ -64,6 +64,11 @@ test('a record that becomes nothing says why', 'explain', { storage }, async (pa
   await verdict(page, 'It becomes nothing').filter({ hasText: 'not_json' }).waitFor();
 });
 
+test('a reason is given in the language of the page', 'explain', { storage, locale: 'es-EC' }, async (page) => {
+  await page.getByRole('button', { name: 'veneno' }).click();
+  await verdict(page, 'No se convierte en nada').filter({ hasText: 'Falta un id necesario' }).waitFor();
+});
+
 test('a whole record is taken as it stands in samples', 'explain', { storage }, async (page) => {
   const record = { event_type: 'created', entity_id: 'v', data: { id: 'v', restaurantId: RESTAURANT, comment: HOSTILE } };
   await value(page, { topic: 'mesa-ya.reviews.events', key: null, value: record });

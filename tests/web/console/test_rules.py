@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mesaya_ws
+from mesaya_ws.core.feed.explanation import REASONS
 from tests.e2e.node import FOLDER, install, required
 
 HERE = Path(__file__).parent
@@ -63,6 +64,12 @@ def test_both_languages_have_the_same_texts():
         assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", spanish[key])), key
         assert text.strip()
         assert spanish[key].strip()
+
+
+def test_what_becomes_of_a_record_is_said_as_the_service_says_it():
+    """So the page knows whether the service has more to say, which it only says in English."""
+    said = {key.removeprefix("becomes."): text for key, text in texts("en").items() if key.startswith("becomes.")}
+    assert said == {disposition.value: text for disposition, text in REASONS.items()}
 
 
 def test_every_line_of_the_texts_is_one():
