@@ -20,11 +20,11 @@ async def read_request(
     """Return the head of a client's request, and what came after it already; None when the client leaves before that.
 
     Raises `too_late` when the head has not come within so many seconds, and `HeadError` when it is larger than
-    `max_bytes`, or is none.
+    `max_bytes`, or is none: at once when no request begins so, as with TLS, whose clients would wait for all that time.
     """
     data = _received_already(stream)
     end = _end_of_head(data)
-    if end < 0 and len(data) <= max_bytes:
+    if end < 0 and len(data) <= max_bytes and not _is_no_request(data):
         with trio.move_on_after(seconds) as deadline:
             data = await _read_head(stream, data, max_bytes)
         if deadline.cancelled_caught:
@@ -32,6 +32,8 @@ async def read_request(
         if not data:
             return None
         end = _end_of_head(data)
+    if end < 0 and _is_no_request(data):
+        raise _NO_REQUEST
     if not 0 <= end <= max_bytes:
         raise _TOO_LARGE
     return parse_head(data[:end].lstrip(_LINE_END)), data[end + len(END) :]
@@ -54,11 +56,19 @@ def _end_of_head(data: bytes | bytearray, searched: int = 0) -> int:
     return data.find(END, max(0, searched - len(END) + 1))
 
 
+def _is_no_request(data: bytes | bytearray) -> bool:
+    """Tell by the first byte: methods are visible ASCII (RFC 9110, 9.1), and only empty lines may come before one."""
+    return bool(data) and not 0x20 < data[0] < 0x7F and data[0] not in _LINE_END
+
+
 async def _read_head(stream: trio.SocketStream, received: bytes, max_bytes: int) -> bytes:
-    """Return what came up to the end of the head, or more than `max_bytes` of it; nothing when the client leaves."""
+    """Return what came up to the end of the head, more than `max_bytes` of it, or what begins no request.
+
+    It is nothing when the client leaves.
+    """
     head = bytearray(received)
     searched = 0
-    while _end_of_head(head, searched) < 0 and len(head) <= max_bytes:
+    while _end_of_head(head, searched) < 0 and len(head) <= max_bytes and not _is_no_request(head):
         searched = len(head)
         data = await stream.receive_some(RECEIVE)
         if not data:
@@ -68,3 +78,4 @@ async def _read_head(stream: trio.SocketStream, received: bytes, max_bytes: int)
 
 
 _TOO_LARGE = HeadError(http_errors.HEAD_TOO_LARGE, "The head of the request is too large (MAX_HEAD_BYTES).")
+_NO_REQUEST = HeadError(http_errors.BAD_REQUEST, "The request does not begin with an HTTP/1.1 request line.")

@@ -208,6 +208,18 @@ async def test_a_head_that_does_not_come_is_refused(nursery, autojump_clock, sen
     assert trio.current_time() == pytest.approx(7)
 
 
+@pytest.mark.parametrize("sent", [b"\x16\x03\x01\x02\x00\x01", b"\x80", b"\0", b" GET"])
+async def test_what_begins_no_request_is_refused_at_once(nursery, autojump_clock, sent):
+    world = World(nursery, handshake_timeout=7)
+    early, late = world.connect(), world.connect()
+    await early.send_all(sent)
+    assert (await read_answer(early)).error == "bad_request"
+    await trio.testing.wait_all_tasks_blocked()
+    await late.send_all(sent)
+    assert (await read_answer(late)).error == "bad_request"
+    assert trio.current_time() == 0, "nobody waits for the rest of a head that there will not be"
+
+
 async def test_a_trickle_does_not_buy_time(nursery, autojump_clock):
     world = World(nursery, handshake_timeout=7)
     client = world.connect()
