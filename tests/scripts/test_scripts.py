@@ -41,3 +41,23 @@ def test_scripts_say_how_they_are_used(name, tmp_path):
 def test_the_reference_is_written_by_its_script(tmp_path):
     done = subprocess.run([ROOT / "scripts" / "reference.py"], cwd=tmp_path, env=environment({}), check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("older", [[], ["3.10.13", "2.7.18"]])
+def test_every_python_from_3_11_on_is_found_whether_or_not_there_are_older_ones(older, tmp_path):
+    newer = ["3.98.2", "3.98.10", "3.99.0"]
+    for number, version in enumerate([*newer, *older]):
+        python = tmp_path / f"python3.{11 + number}"
+        python.write_text(f"#!/bin/sh\necho {version}\n")
+        python.chmod(0o755)
+    [function] = re.findall(r"^pythons\(\) \{.*?^\}$", (ROOT / ".ci" / "run").read_text(), re.DOTALL | re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", f"{function}\npythons"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "PYENV_ROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [line.split()[0] for line in done.stdout.splitlines()]
+    assert found[-3:] == newer, "each once, the oldest first"
+    assert not {*older, "3.11"} & {*found}
