@@ -103,18 +103,22 @@ def unused(settings: Settings, texts: Mapping[str, str]) -> Iterator[str]:
     names = {field.name.upper() for field in attrs.fields(Settings)}
     kafka, protocol = bool(settings.kafka_brokers), settings.kafka_security_protocol
 
-    def given(prefix: str) -> str:
-        return ", ".join(sorted(name for name in texts if name in names and name.startswith(prefix)))
+    def given(prefix: str) -> list[str]:
+        return sorted(name for name in texts if name in names and name.startswith(prefix))
 
     if kafka and (listed := given("EVENT_LOG_FILE")):
-        yield f"{listed} is not used, since KAFKA_BROKERS is set"
-    if not kafka and (listed := ", ".join(name for name in given("KAFKA_").split(", ") if name not in _FOR_ANY_LOG)):
-        yield f"{listed} is not used, since KAFKA_BROKERS is not set"
+        yield f"{_not_used(listed)}, since KAFKA_BROKERS is set"
+    if not kafka and (listed := [name for name in given("KAFKA_") if name not in _FOR_ANY_LOG]):
+        yield f"{_not_used(listed)}, since KAFKA_BROKERS is not set"
     for part in ("SASL", "SSL"):
         if kafka and part not in protocol and (listed := given(f"KAFKA_{part}_")):
-            yield f"{listed} is not used with KAFKA_SECURITY_PROTOCOL={protocol}"
+            yield f"{_not_used(listed)} with KAFKA_SECURITY_PROTOCOL={protocol}"
     if not settings.auth and (listed := given("JWT_")):
-        yield f"{listed} is not used with AUTH=off"
+        yield f"{_not_used(listed)} with AUTH=off"
     for text in sorted(texts.keys() - names):
         if alike := get_close_matches(text, names, 1, _ALIKE):
             yield f"{text} is no setting, and has no effect; {alike[0]} may be meant"
+
+
+def _not_used(names: list[str]) -> str:
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not used"

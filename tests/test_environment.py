@@ -228,7 +228,7 @@ def test_fingerprints_show_which_settings_differ_but_no_values():
         ({"KAFKA_BROKERS": "a:1", "EVENT_LOG_FILE": "x"}, ["EVENT_LOG_FILE is not used, since KAFKA_BROKERS is set"]),
         (
             {"KAFKA_TOPICS": "a", "KAFKA_GROUP_ID": "g", "KAFKA_SSL_CAFILE": "f"},
-            ["KAFKA_GROUP_ID, KAFKA_SSL_CAFILE is not used, since KAFKA_BROKERS is not set"],
+            ["KAFKA_GROUP_ID, KAFKA_SSL_CAFILE are not used, since KAFKA_BROKERS is not set"],
         ),
         (
             {"KAFKA_BROKERS": "a:1", "KAFKA_SASL_USERNAME": "u", "KAFKA_SSL_CAFILE": "f"},

@@ -96,5 +96,5 @@ def test_secrets_of_tokens_are_never_shown(tmp_path):
 def test_keys_without_effect_are_named():
     settings = Settings(auth=False, jwt_secret=ts.SecretStr(SECRET))
     sentences = list(unused(settings, {"JWT_SECRET": SECRET, "JWT_ISSUER": "a"}))
-    assert sentences == ["JWT_ISSUER, JWT_SECRET is not used with AUTH=off"]
+    assert sentences == ["JWT_ISSUER, JWT_SECRET are not used with AUTH=off"]
     assert list(unused(attrs.evolve(settings, auth=True), {"JWT_SECRET": SECRET})) == []
