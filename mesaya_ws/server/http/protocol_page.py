@@ -104,7 +104,7 @@ def _fields(schema: Schema) -> str:
     rows = [_row(name, depth, part, is_required) for name, depth, part, is_required in _flat(schema)]
     if not rows:
         return ""
-    head = "<tr><th scope=col>field</th><th scope=col>type</th><th scope=col></th></tr>"
+    head = "<tr><th scope=col>field</th><th scope=col>type</th><th scope=col>meaning</th></tr>"
     return _table(head, rows)
 
 
