@@ -1,7 +1,7 @@
 """Table holds, of two instances on either log."""
 
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -89,6 +89,22 @@ def holds_from_select_to_end(start_gateway, folder, **log: str) -> None:
 
 def test_holds_from_select_to_end_on_the_embedded_log(start_gateway, tmp_path):
     holds_from_select_to_end(start_gateway, tmp_path)
+
+
+def test_of_guests_on_several_workers_one_has_the_table(start_gateway, tmp_path):
+    gateway = start_gateway(WORKERS="2", HOLD_SECONDS="3")
+    produce(tmp_path, [restaurant("r1", "o1")])
+    with ExitStack() as stack:
+        guests = [stack.enter_context(connected(gateway.url)) for _ in range(8)]
+        for number, guest in enumerate(guests):
+            signed_in(guest, f"u{number}")
+        select(guests[0], "warm", "t0")
+        for number, guest in enumerate(guests[1:], 1):
+            guest.send(type="table.select", restaurantId="r1", tableIds=["t1"], holdId=f"h{number}", id="x")
+        answers = [next_of(guest, "selected", "error", id="x") for guest in guests[1:]]
+        assert sorted(answer.get("code", "selected") for answer in answers) == ["conflict"] * 6 + ["selected"]
+        [winner] = [guest for guest, answer in zip(guests[1:], answers, strict=True) if answer["type"] == "selected"]
+        assert next_of(winner, "released")["reason"] == "expired"
 
 
 @pytest.mark.kafka

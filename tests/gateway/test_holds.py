@@ -335,6 +335,16 @@ async def test_user_is_informed_of_the_end_on_all_connections_and_of_a_release_o
     assert answer == {"id": 1, **notice}
     assert (notice["type"], notice["reason"]) == ("released", "released")
     assert instance.rules.releasing == {}
+    send(phone, "table.select", restaurantId="r1", tableIds=["t1"], holdId="h2")
+    await passes(log, 0.5, instance)
+    send(phone, "table.select", restaurantId="r1", tableIds=["t1"], holdId="h3", id=3)
+    await passes(log, 0.5, instance)
+    said(phone)
+    send(phone, "table.release", holdId="h3", id=4)
+    await passes(log, 0.5, instance)
+    [answer] = said(phone)
+    assert (answer["id"], answer["holdId"], answer["reason"]) == (4, "h2", "released")
+    assert instance.rules.releasing == {}
 
 
 async def test_instance_that_starts_attends_to_the_holds_that_there_are(log, nursery, autojump_clock):

@@ -69,13 +69,15 @@ def release_tables(session: Session, message: ReleaseTables) -> Command | bytes:
     elif outcome is not None:
         raise unknown
     _count(session, identity, message.id)
-    rules.releasing.setdefault(id, set()).add(session)
+    # A second tab may name the hold by the id of its own claim.
+    ends = outcome.hold.id if isinstance(outcome, Granted) else id
+    rules.releasing.setdefault(ends, set()).add(session)
 
     def answer(result: AppendResult) -> bytes:
-        waiting = rules.releasing.get(id, set())
+        waiting = rules.releasing.get(ends, set())
         waiting.discard(session)
         if not waiting:
-            rules.releasing.pop(id, None)
+            rules.releasing.pop(ends, None)
         if not isinstance(result, Appended):
             return _failed(result, message.id)
         match feed.holds.outcome(id):
