@@ -7,7 +7,7 @@ import trio
 import typed_settings as ts
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
-from mesaya_ws.core.interactions.topics import ACKS, HOLDS
+from mesaya_ws.core.interactions.topics import ACKS, HOLDS, PRESENCE
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Partition
@@ -60,6 +60,22 @@ def test_topic_of_which_one_partition_and_append_times_decide_is_an_error_with_o
     ]
     several = reported(topic(name, copies=(3, 3), in_sync=(3, 3), **by_the_log))
     assert error(f"{name} has several partitions, but one decides: delete it, and it is made with one.") in several
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (topic(PRESENCE, cleanup_policy="compact,delete", message_timestamp_type="LogAppendTime"), None),
+        (Topic(PRESENCE, exists=False), None),
+        (topic(PRESENCE, cleanup_policy="compact", message_timestamp_type="CreateTime"), "producers' clocks"),
+        (topic(PRESENCE, cleanup_policy="delete"), "keeps all records"),
+        (topic(PRESENCE, cleanup_policy="compact", operations=("READ",)), "counts its own clients alone"),
+    ],
+)
+def test_topic_of_presence_is_compacted_and_has_the_times_of_the_log(found, words):
+    sentences = [finding.sentence for finding in reported(found)]
+    assert len(sentences) == (words is not None)
+    assert all(words in sentence for sentence in sentences)
 
 
 def test_rights_that_are_missing_are_named():

@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import AuthorizationError, KafkaError, UnknownTopicOrPartitionError, for_code
 
-from mesaya_ws.core.interactions.topics import APPEND_TIMES, JUDGED_ALONE
+from mesaya_ws.core.interactions.topics import APPEND_TIMES, JUDGED_ALONE, PRESENCE
 from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.trouble import NAMED, Hindrance
@@ -46,7 +46,8 @@ def inspect(settings: Settings) -> Inspection:
     """Examine all configured topics. Raises `LogUnavailableError`, `SettingsError`. Must run in a thread."""
     capture_client_logs()
     options, started = connection_options(settings), monotonic()
-    names = dict.fromkeys((*followed(settings), *filter(None, [settings.checkpoint_topic])))
+    own = (settings.checkpoint_topic, PRESENCE if settings.presence_channels else "")
+    names = dict.fromkeys((*followed(settings), *filter(None, own)))
     try:
         with closing(Clients(options)) as clients:
             admin = clients.admin()
@@ -90,7 +91,7 @@ def _configs(admin: KafkaAdminClient, topic: str) -> dict[str, str]:
 def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with `topics`, one sentence for all topics with the same fault."""
     state = [topic for topic in topics if topic.name == settings.checkpoint_topic]
-    events = [topic for topic in topics if topic.name != settings.checkpoint_topic]
+    events = [topic for topic in topics if topic.name not in (settings.checkpoint_topic, PRESENCE)]
 
     def named(is_so: Callable[[Topic], bool], among: Collection[Topic] = events) -> str:
         return ", ".join(sorted(topic.name for topic in among if topic.exists and is_so(topic)))
@@ -126,6 +127,22 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
         )
     for topic in state:
         yield from _checkpoint_topic_findings(topic)
+    for topic in topics:
+        if topic.name == PRESENCE and topic.exists:
+            yield from _presence_topic_findings(topic)
+
+
+def _presence_topic_findings(topic: Topic) -> Iterator[Finding]:
+    """Yield what keeps instances from counting their clients together; nothing else depends on it."""
+    kind = topic.configs.get(TIMESTAMP_TYPE, BY_THE_LOG)
+    if kind != BY_THE_LOG:
+        yield error(wrong_time(topic.name, kind))
+    if not (topic.allows("READ") and topic.allows("WRITE")):
+        yield warning(
+            f"our user may not read and write {topic.name}: each instance counts its own clients alone. Allow it both."
+        )
+    if "compact" not in topic.configs.get("cleanup.policy", "compact"):
+        yield warning(f"{topic.name} keeps all records, which every start reads: set cleanup.policy=compact,delete.")
 
 
 def _is_short_of_copies(topic: Topic) -> bool:
