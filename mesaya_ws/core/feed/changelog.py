@@ -182,10 +182,11 @@ class Changelog:
 
     def whole(self) -> list[Mark]:
         """Return the marks of the batches that are whole, the newest first."""
-        marks = self.by_id
+        # Those of which all parts are there: thousands, which are looked at once.
+        complete = {id: mark for id, mark in self.by_id.items() if self._has_parts(mark)}
         whole: list[tuple[Mark, int, int]] = []
         for found in self._marks.values():
-            if self._is_whole(found[0], marks):
+            if _is_whole(found[0], complete):
                 at = len(whole)
                 while at and not self._is_newer(whole[at - 1], found):
                     at -= 1
@@ -195,12 +196,6 @@ class Changelog:
     def _is_newer(self, one: tuple[Mark, int, int], other: tuple[Mark, int, int]) -> bool:
         """Return whether a mark was written after another one; in several partitions, whether it says more."""
         return one[2] > other[2] if one[1] == other[1] else one[0].cut.says_more_than(other[0].cut)
-
-    def _is_whole(self, mark: Mark, marks: Mapping[str, Mark]) -> bool:
-        chain = [marks.get(id) for id in mark.after]
-        if chain and (chain[0] is None or chain[0].after):
-            return False
-        return all(each is not None and self._has_parts(each) for each in (*chain, mark))
 
     def _has_parts(self, mark: Mark) -> bool:
         parts = self._parts.get(mark.id, {})
@@ -291,6 +286,12 @@ def _rest(changed: Changed) -> Iterator[list[Row]]:
     for rows in tables.values():
         yield []
         yield from in_pieces(iter(in_order(rows)))
+
+
+def _is_whole(mark: Mark, complete: Mapping[str, Mark]) -> bool:
+    """Return whether a batch and all that it is after are `complete`, and the first one is after none."""
+    chain = [*mark.after, mark.id]
+    return all(id in complete for id in chain) and not complete[chain[0]].after
 
 
 def _mark_in(value: bytes) -> Mark | None:
