@@ -40,6 +40,10 @@ from mesaya_ws.core.views.contents import SnapshotRules, State, View
 EXPIRED_PARENTS = "expired_parents"
 """The table of the parents that were waited for in vain (see `Merge`), by `<entity>:<id>`."""
 
+ROW_ENTRIES = 4
+"""How many entries of the history are as much work for the store as a row: it lies on a page of its own, and so does
+what finds it, and until they are committed, such pages are memory."""
+
 INBOX = "notifications"
 """The kind of channels whose snapshots are the latest events."""
 
@@ -128,10 +132,10 @@ class Published:
 
     @property
     def uncommitted(self) -> int:
-        """How many entries of the history and rows wait to be committed to the state store."""
+        """How much waits to be committed to the state store, in entries of the history; a row is as much as several."""
         if self.history is None or self._unwritten is None:
             return 0
-        return self.history.pending + self._unwritten.pending
+        return self.history.pending + ROW_ENTRIES * self._unwritten.pending
 
     @property
     def is_mid_record(self) -> bool:
