@@ -254,3 +254,13 @@ def test_pages_pass_nginx(gateway, nginx):
         )
         answers.append(json.loads(done.stdout))
     assert titles(answers[1]["events"]) == ["a page"]
+
+
+def test_pages_of_anybody_read_nothing_that_is_open_without_tokens(tmp_path):
+    paths = [path_of(["restaurant:r1:reservations"]), "/connections"]
+    with running(tmp_path, AUTH="off") as gateway:
+        for path in paths:
+            status, _, body = gateway.request(path, Accept="application/json", Host="evil.example")
+            assert (status, json.loads(body)["error"]["code"]) == (403, "host_not_allowed")
+            assert gateway.request(path, Accept="application/json", Host=f"gateway:{gateway.port}")[0] == 200
+        assert gateway.request("/health", Host="evil.example")[0] == 200

@@ -37,6 +37,11 @@ BAD_TOKEN = HttpError(
 ORIGIN_NOT_ALLOWED = HttpError(
     HTTPStatus.FORBIDDEN, "origin_not_allowed", "Pages of this origin may not connect (ALLOWED_ORIGINS)."
 )
+HOST_NOT_ALLOWED = HttpError(
+    HTTPStatus.FORBIDDEN,
+    "host_not_allowed",
+    "With `AUTH=off`, this is not answered under a name that may be anybody's (DNS rebinding).",
+)
 PUBLISH_DISABLED = HttpError(HTTPStatus.FORBIDDEN, "publish_disabled", "PUBLISH_TOKEN is not set.")
 PRIVATE_CHANNEL = HttpError(HTTPStatus.FORBIDDEN, "private_channel", "One of the channels is not open to this client.")
 NOT_FOUND = HttpError(HTTPStatus.NOT_FOUND, "not_found", "There is nothing at this path.")
@@ -125,6 +130,7 @@ HTTP_ERRORS = (
     UNAUTHORIZED,
     BAD_TOKEN,
     ORIGIN_NOT_ALLOWED,
+    HOST_NOT_ALLOWED,
     PUBLISH_DISABLED,
     PRIVATE_CHANNEL,
     NOT_FOUND,

@@ -9,6 +9,8 @@ from mesaya_ws.core.wire.hosts import LOOPBACK, split_port
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+_ADDRESS = re.compile(r"[0-9.]+")
+
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
@@ -68,6 +70,21 @@ def may_use(origin: str, host: str, allowed: Collection[str], *, auth: bool = Tr
         return page.host in LOOPBACK
     place = split_port(host)
     return place is not None and page == _origin(page.scheme, *place)
+
+
+def may_be_rebound(host: str, allowed: Collection[str]) -> bool:
+    """Return whether a page of anybody may have been loaded from `host[:port]`, which a request has as its Host.
+
+    Whoever owns a name can have it lead to this machine (DNS rebinding); then no browser says that the page is another
+    one's. Nobody owns addresses, names of this machine, those without a dot, or the hosts of `allowed` origins.
+    """
+    place = split_port(host)
+    if place is None or "*" in allowed:
+        return False
+    name = place[0].removesuffix(".")
+    if "." not in name or name.endswith(".localhost") or name.startswith("[") or _ADDRESS.fullmatch(name):
+        return False
+    return name not in {origin.host for origin in map(parse_origin, allowed) if origin is not None}
 
 
 def _origin(scheme: str, host: str, port: int | None) -> Origin:

@@ -32,6 +32,7 @@ from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.http.errors import ApiError
 from mesaya_ws.server.http.event_client import EventClient
+from mesaya_ws.server.http.request import check_host
 from mesaya_ws.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class EventServer:
         """Return who the client is, by its token. Raises `ApiError` for one that names nobody."""
         authentication = self.authentication
         if authentication is None:
+            check_host(request, self.settings)
             return None
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         caller = None

@@ -9,7 +9,7 @@ from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.core.wire.http_errors import UNAVAILABLE
 from mesaya_ws.server.http.errors import ApiError
-from mesaya_ws.server.http.request import authorize
+from mesaya_ws.server.http.request import authorize, check_host
 from mesaya_ws.settings import Settings
 
 
@@ -20,6 +20,8 @@ async def authorize_operator(
     if authentication is None:
         if settings.publish_token:
             authorize(request, settings)
+        else:
+            check_host(request, settings)
         return
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and "." in token:  # as a JWT has; a PUBLISH_TOKEN may have, too

@@ -15,11 +15,15 @@ from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedErro
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.wire import http_errors
 from mesaya_ws.core.wire.json_text import MAX_NODES, has_too_many_nodes, read_json
+from mesaya_ws.core.wire.origins import may_be_rebound
 from mesaya_ws.core.wire.structuring import first_problem, strict_converter
 from mesaya_ws.runtime.logs import bind_context
 from mesaya_ws.server.http.errors import ApiError
 from mesaya_ws.server.publishing import Publisher, UnknownTopicError, UnusableRecordError
 from mesaya_ws.settings import Settings
+
+LONGEST_HOST = 300
+"""Characters of a host that an answer repeats; the longest names have some 260."""
 
 BODY_SECONDS = 20.0
 """Time for a body to arrive."""
@@ -40,6 +44,17 @@ def authorize(request: Request, settings: Settings) -> None:
             http_errors.UNAUTHORIZED,
             "Send PUBLISH_TOKEN as `Authorization: Bearer …`.",
             WWW_Authenticate="Bearer",
+        )
+
+
+def check_host(request: Request, settings: Settings) -> None:
+    """Raise `ApiError` where a page of anybody may ask; for what is open because of AUTH=off, and needs no token."""
+    host = request.headers.get("host", "")
+    if may_be_rebound(host, settings.allowed_origins):
+        raise ApiError(
+            http_errors.HOST_NOT_ALLOWED,
+            f"With AUTH=off, this is not answered under the name {host[:LONGEST_HOST]!r}, which a page of anybody may "
+            "have: call it by its address, or list http://name in ALLOWED_ORIGINS.",
         )
 
 

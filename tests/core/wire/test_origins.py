@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesaya_ws.core.wire.origins import canonical_origin, may_use, parse_origin
+from mesaya_ws.core.wire.origins import canonical_origin, may_be_rebound, may_use, parse_origin
 
 LISTED = ("http://localhost:4200", "https://app.example", "https://xn--seora-pta.example", "capacitor://localhost")
 
@@ -125,3 +125,26 @@ def test_without_auth_pages_of_this_machine_may_use_the_service_from_any_port(ho
 def test_an_origin_is_compared_by_its_parts():
     assert parse_origin("https://a.example:443") == parse_origin("HTTPS://A.example")
     assert str(parse_origin("https://a.example:8443")) == "https://a.example:8443"
+
+
+@pytest.mark.parametrize(
+    ("host", "verdict"),
+    [
+        ("evil.example", True),
+        ("evil.example:8080", True),
+        ("EVIL.example.:8080", True),
+        ("localhost.evil.example", True),
+        ("1.2.3.4.evil.example", True),
+        ("127.0.0.1:8080", False),
+        ("192.168.1.7", False),
+        ("[::1]:8080", False),
+        ("localhost:8080", False),
+        ("a.localhost", False),
+        ("gateway:8080", False),
+        ("app.example", False),
+        ("", False),
+    ],
+)
+def test_only_names_that_somebody_can_own_may_be_rebound(host, verdict):
+    assert may_be_rebound(host, ("https://app.example",)) is verdict
+    assert not may_be_rebound(host, ("*",))
