@@ -19,14 +19,20 @@ from mesaya_ws.runtime.logs import configure
 from tests import guardian
 
 # How long an example takes says something of the machine, not of what is tested.
-settings.register_profile("quick", deadline=None, max_examples=25)
+settings.register_profile("quick", deadline=None, max_examples=10)
+settings.register_profile("usual", deadline=None, max_examples=25)
 settings.register_profile("thorough", deadline=None, max_examples=100)
-settings.load_profile("thorough" if os.environ.get("CI") else "quick")
+settings.load_profile("thorough" if os.environ.get("CI") else "usual")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let kafka-python read its own files as it does; all other warnings are errors. Let commands be interrupted."""
+    """Let kafka-python read its own files as it does; all other warnings are errors. Let commands be interrupted.
+
+    Of the quick tests, those that try examples try few.
+    """
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+    if config.option.markexpr == "quick":
+        settings.load_profile("quick")
     # In the background, a shell has SIGINT ignored; so it would be by the commands that the tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Whatever ends the tests, also SIGTERM or worse, ends their gateways and brokers.

@@ -149,6 +149,7 @@ def test_more_restaurants_leave_the_first_ones_as_they_are():
 
 
 @pytest.mark.parametrize("steps", [0, 1, 7, 100, 333, 1000])
+@pytest.mark.slow
 def test_an_evening_that_is_taken_up_begins_nothing_anew_and_ends_what_was_begun(steps):
     played = Played(seed=steps)
     played.play(played.begin(), steps)

@@ -464,6 +464,7 @@ def writer(store: SqliteStore, count: int, *topics: str) -> list[str]:
     return [sys.executable, "-c", WRITER, str(store.path), str(count), *topics]
 
 
+@pytest.mark.slow
 async def test_several_processes_append_and_are_followed_in_one_order(store: SqliteStore):
     async with store.open() as log, following(log) as ear, trio.open_nursery() as nursery:
         for _ in range(3):

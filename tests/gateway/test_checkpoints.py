@@ -429,6 +429,7 @@ async def test_what_changes_is_all_that_is_written_while_it_is_little(clock: Moc
         assert captured == known
 
 
+@pytest.mark.slow
 async def test_all_that_is_known_is_written_once_a_day(clock: MockClock, log: FakeLog, state: FakeLog):
     await log.append([record("sections", "s", restaurantId="r")])
     await fill(log, *(f"t{number}" for number in range(100)))
@@ -535,6 +536,7 @@ async def test_what_cannot_be_written_is_counted_and_tried_again(
         assert len(whole(state)) == 1
 
 
+@pytest.mark.slow
 async def test_a_large_one_has_many_parts_and_may_be_compacted_while_it_is_read(
     clock: MockClock, log: FakeLog, state: FakeLog, monkeypatch: pytest.MonkeyPatch
 ):

@@ -235,6 +235,7 @@ async def test_bad_answer_changes_nothing(autojump_clock, logged, content, reaso
     assert [line["reason"] for line in logged() if line["level"] == "warning"] == [reason]
 
 
+@pytest.mark.slow
 async def test_fault_of_a_library_ends_nothing(autojump_clock):
     def explode(_):
         raise RuntimeError("of its own")

@@ -237,6 +237,7 @@ def say(body: object) -> Callable[..., None]:
         (say({"data": {"id": "R"}}), "rows in `data`"),
     ],
 )
+@pytest.mark.slow
 async def test_an_api_that_is_no_help_is_reported_once_and_asked_again(
     backend: Backend, logged: list[EventDict], misbehave, reason
 ):

@@ -148,6 +148,7 @@ def test_names_of_processes_differ():
     assert "/" not in process_name()
 
 
+@pytest.mark.slow
 async def test_presence_in_the_embedded_log_keeps_one_record_of_each_process(tmp_path):
     settings = Settings(event_log_file=tmp_path / "log.sqlite3")
     async with open_presence_log(settings) as one, open_presence_log(settings) as other, trio.open_nursery() as tasks:

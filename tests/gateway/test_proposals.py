@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -55,6 +56,7 @@ async def test_records_wait_for_a_log_that_is_away_and_go_with_one_that_rejects_
     assert [line["event"] for line in logged()] == ["things cannot be proposed", "things are proposed again"]
 
 
+@pytest.mark.slow
 async def test_oldest_records_give_way_and_no_more_timers_are_set_than_there_may_be(autojump_clock):
     proposals = Proposals(Log(), "things")
     for number in range(MAX_RECORDS + 3):

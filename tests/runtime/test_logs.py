@@ -157,6 +157,7 @@ def written(stream):
 
 
 @pytest.mark.usefixtures("logged")
+@pytest.mark.slow
 def test_no_kind_of_event_fills_the_log():
     stream, clock = io.StringIO(), Clock()
     configure("debug", "json", stream, LogLimiter(60, clock=clock, burst=3))

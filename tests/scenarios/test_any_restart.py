@@ -108,6 +108,7 @@ def new_store(request, tmp_path_factory):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=50
 )
 @given(st.lists(records(), min_size=1, max_size=30), st.integers(0, 2**32))
+@pytest.mark.slow
 def test_an_instance_that_goes_on_with_its_store_knows_what_one_does_that_has_read_all(new_store, values, seed):
     random, log, store = Random(seed), a_log(values), new_store()
     life, at = Life(log, store), 0

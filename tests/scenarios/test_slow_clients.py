@@ -194,6 +194,7 @@ async def test_slow_clients_share_one_large_snapshot_and_are_closed():
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 async def test_states_of_different_moments_are_bounded_and_the_oldest_give_way():
     async with crowd(1, states_bytes=6_000_000) as (here, [first]):
         here.states.forget(trio.current_time() + NEW)
@@ -207,6 +208,7 @@ async def test_states_of_different_moments_are_bounded_and_the_oldest_give_way()
         assert got == (CLOSE, (4008).to_bytes(2) + b"slow")
 
 
+@pytest.mark.slow
 async def test_events_during_a_large_snapshot_follow_it_from_the_window():
     async with crowd(1) as (here, [client]):
         for number in range(100):

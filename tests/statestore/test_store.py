@@ -204,6 +204,7 @@ store.close()
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_grow_is_an_error_and_nothing_of_the_commit_is_there(tmp_path):
     ended = subprocess.run([sys.executable, "-c", WRITE, str(tmp_path)], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -393,6 +393,7 @@ def test_one_writer_at_a_time_never_leaves_none(steps, seed):
     play(steps, seed, at_a_time=True)
 
 
+@pytest.mark.slow
 def test_what_is_kept_does_not_grow_with_what_has_been_written():
     topic, log, chance = Topic(), Log(), random.Random(1)
     writer = Writer("w", topic, log, chance)

@@ -153,6 +153,7 @@ def test_a_record_that_concerns_much_takes_no_step_longer_than_any_other(case):
 
 
 @pytest.mark.parametrize("kind", ["tables", "info", "menu"])
+@pytest.mark.slow
 def test_what_a_snapshot_shows_is_found_with_as_many_calls_however_much_it_is(kind):
     channel = parse_channel(f"restaurant:r:{kind}")
 
@@ -366,6 +367,7 @@ def test_a_state_that_is_due_in_the_middle_of_a_record_is_left_to_who_can_wait()
     finish(scene, steps)
 
 
+@pytest.mark.slow
 async def test_who_can_wait_lets_the_record_pass(midway):
     scene, _, __, steps = midway
     passed = []

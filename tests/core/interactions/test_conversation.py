@@ -172,6 +172,7 @@ def test_messages_of_lost_records_are_forgotten_so_that_a_retry_counts():
     assert chats.apply(said("m2"), 0, 1, NOW) is not None
 
 
+@pytest.mark.slow
 def test_messages_of_lost_records_are_forgotten_in_steps_however_many_conversations_there_are():
     chats = Chats()
     for number in range(20_000):

@@ -105,6 +105,7 @@ def story(random, count):
 
 @settings(deadline=None, phases=[Phase.generate])
 @given(st.integers(0, 2**32), st.sampled_from([0, 2000, CACHE_BYTES]), st.sampled_from([1, 1000]))
+@pytest.mark.slow
 def test_what_is_known_is_the_same_on_disk_and_in_memory(seed, cache_bytes, remembered):
     random = Random(seed)
     memory, disk = Projections(remembered, KEEP), Disk(cache_bytes=cache_bytes, remembered=remembered)

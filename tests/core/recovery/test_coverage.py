@@ -217,6 +217,7 @@ def test_of_what_was_never_seen_nothing_is_whole(number):
     assert instance.coverage.has_all_of([TABLES.topic])
 
 
+@pytest.mark.slow
 def test_refresh_with_many_partitions_in_trouble_is_short():
     troubles = [Trouble(REVIEWS.topic, number, Hindrance.UNKNOWN, 0, "why") for number in range(20_000)]
     coverage = Instance().coverage

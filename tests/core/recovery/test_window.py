@@ -296,6 +296,7 @@ def test_what_is_taken_back_leaves_without_a_trace():
     assert (len(window), window.bytes, list(window.after("a", {}))) == (0, 0, [])
 
 
+@pytest.mark.slow
 def test_a_page_past_many_states_takes_no_more_than_what_stands():
     window = Window(inf, 1 << 30)
     for offset in range(100_000):

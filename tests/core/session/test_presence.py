@@ -267,6 +267,7 @@ def test_channel_that_nobody_asks_about_any_more_is_forgotten(log, here, there):
     assert log.records == []
 
 
+@pytest.mark.slow
 def test_many_channels_that_change_at_once_are_spread_over_time(log):
     here = log.process(most=2000)
     clients = [here.viewer(f"restaurant:r{number}:tables") for number in range(1000) for _ in range(4)]
@@ -285,6 +286,7 @@ def test_many_channels_that_change_at_once_are_spread_over_time(log):
     assert sum(counts) == 4000
 
 
+@pytest.mark.slow
 def test_number_of_a_crowd_is_counted_seldom_and_has_two_digits(log, here, monkeypatch):
     client = here.viewer(TABLES)
     for _ in range(999):

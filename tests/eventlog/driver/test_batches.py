@@ -93,6 +93,7 @@ def memory(act):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_record_that_is_far_too_large_is_not_unpacked(bomb):
     taken, records = [], unpack(DefaultRecordBatch(bomb), *AT)
 

@@ -565,6 +565,7 @@ def test_whatever_a_client_sends_only_its_own_connection_ends(frames, cut, leave
 
 
 @pytest.mark.parametrize("parting", ["close", "reset", "verdict"])
+@pytest.mark.slow
 async def test_a_connection_that_has_ended_leaves_nothing_to_the_garbage_collector(world, parting):
     gc.collect()
     gc.disable()
