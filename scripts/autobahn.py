@@ -86,7 +86,7 @@ async def serve(*, task_status: trio.TaskStatus[int]) -> None:
         dispatcher = Dispatcher(chosen, metrics, status, partial(server.serve, clients), _serve_http)
         clients.start_soon(server.receiver.run)
         task_status.started(listener.socket.getsockname()[1])
-        await serve_listeners(listener, dispatcher.handle, clients, dispatcher.room)
+        await serve_listeners(listener, dispatcher.handle, clients, dispatcher.free_slots)
 
 
 async def _serve_http(head, stream, early):
