@@ -1,1 +1,1 @@
-"""Who may see what: channels and rights."""
+"""Who may do what on which channel: channels, tokens and rights."""

@@ -1,4 +1,4 @@
-"""How those who speak with clients find out who they are; `gateway.identities` answers."""
+"""How the servers find out who a client is; `gateway.identities` answers."""
 
 from enum import Enum
 from typing import Protocol

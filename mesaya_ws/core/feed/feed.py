@@ -61,10 +61,11 @@ class Feed(RecordProcessor):
 
     `report` is called with every record and what became of it; `request_parent`, again and again, with the parents of
     records that are not known, as `<entity>:<id>`. Of each source, `max_records` and `max_bytes` may wait for the
-    others, and a few more; then it is `paused`. A record waits for its parent up to `parent_timeout` seconds. With a
-    `retention`, what channels publish that have a history is kept for longer than in the window (see `history`).
-    Snapshots follow the `rules`. Settled reservations and payments are kept for so many days (see `settled`). With a
-    `retention`, these are in the state store, too; of each kind, `cache_bytes` are in memory of those that it has.
+    others, and a few more; then it is `paused`. A record waits for its parent up to `parent_timeout` seconds.
+    Snapshots follow the `rules`. Settled reservations and payments are kept for so many days (see `settled`).
+
+    With a `retention` there is a state store. It keeps what is published on channels with a history for longer than the
+    window does (see `history`), and reservations and payments: of each kind, `cache_bytes` are in memory as well.
     """
 
     def __init__(

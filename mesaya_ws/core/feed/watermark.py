@@ -15,7 +15,7 @@ and rounded, differ by less."""
 
 
 class Fresh(TypedDict):
-    """How fresh the channels are, for clients (see `Feed.freshness`)."""
+    """How fresh the channels are, for clients (see `Published.freshness`)."""
 
     live: bool
     asOf: int | None

@@ -1,4 +1,4 @@
-"""Large states that were written down, shared by all clients that ask for them, within a bound of bytes."""
+"""Large snapshots that have been rendered: clients that ask for the same share one, within a bound of bytes."""
 
 from itertools import count
 from weakref import WeakValueDictionary

@@ -1,4 +1,4 @@
-"""Inboxes: the conversations of one restaurant, or of one guest, the one with the latest record last.
+"""Inboxes of chat: the conversations of one restaurant, or of one guest, the one with the latest record last.
 
 | what happens | what follows |
 |---|---|

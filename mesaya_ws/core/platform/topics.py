@@ -1,4 +1,4 @@
-"""The platform's topics, and our own one for what its API says."""
+"""The platform's topics, and our own ones: for what its API says, and for revocations."""
 
 from mesaya_ws.core.interactions.topics import ACKS, HOLDS
 

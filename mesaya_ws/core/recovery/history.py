@@ -6,6 +6,7 @@
     a place before the window: ──floors, barriers──▶ is it all here? ──pages of the store──▶ then the window
 
 This decides what goes into the store, and what may be answered from it; nothing here waits, or reads (see `stored`).
+It is not that of conversations, whose messages are in memory (see `core.interactions.conversation`).
 """
 
 from collections.abc import Mapping, Sequence

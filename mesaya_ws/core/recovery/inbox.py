@@ -1,4 +1,4 @@
-"""A user's inbox: the latest notifications, from the window, and from the state store as far as they are older.
+"""A user's latest notifications: from the window, and as far as they are older from the state store. No chat.
 
     store ──last ones of each partition, at a cut──▶ ┐
                                                      ├──▶ in the order of the log ──▶ the latest

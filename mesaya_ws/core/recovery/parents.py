@@ -1,4 +1,4 @@
-"""On which parents it depends whom a record concerns, and which of them is not known yet.
+"""Whom a record concerns may depend on its parents: on which ones, and which of them is not known yet.
 
 A record says whom it concerns by its own fields, or by those of a parent, which is in another topic. Two instances may
 take the two in different order; so a client that moves from one to the other may have received one of them, and not the

@@ -9,8 +9,8 @@ The first row that applies decides:
     is in a topic that was recreated, or in a lost end of one     topic_recreated          a snapshot
     is beyond what has been taken here                            NotReached               an answer when it is reached
       and beyond the end of the log, as a refresh has shown       position_ahead           a snapshot
-    is before what the window holds                               NeedsHistory             what it missed, from the log
-      and the log does not hold that any more                     expired                  a snapshot
+    is before what the window holds                               NeedsHistory             what it missed, from disk
+      and the store does not hold that any more                   expired                  a snapshot
     is no consistent cut (see `reparenting`, `dependencies`)      inconsistent_position    a snapshot
     is any other                                                  Recoverable              what it missed, at once
 """

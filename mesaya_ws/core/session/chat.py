@@ -5,8 +5,8 @@
                   ▼                                                                 ▼
                 answered at once                                     answered when it was read back
 
-The sender is stamped here, from the identity. Everything that is decided here is about what goes into the log; what
-becomes of it, the fold says (`core.interactions.conversation`).
+The sender is stamped here, from the identity. Here it is decided what goes into the log; what becomes of it is decided
+when it is read back (`core.interactions.conversation`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""For clients that read too slowly: of the states of one thing, only the newest is sent.
+"""For clients that read too slowly, with SLOW_TABLES=conflate: of the states of one thing, only the newest is sent.
 
 What is queued for such a client is old when it arrives, and soon exceeds the queue's bounds. A subscription that
 conflates leaves the hub instead, and keeps nothing but its place; when the queue has drained, the client is sent from

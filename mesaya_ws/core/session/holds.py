@@ -1,4 +1,7 @@
-"""What clients hold: tables, for the few minutes in which a form is filled in. What is decided, `hold_rules` says."""
+"""What clients ask of table holds, which last for the few minutes in which a form is filled in, and the answers.
+
+What may be claimed, `hold_rules` says; who wins, the log does (`core.interactions.hold_table`).
+"""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def conversation_state(view: View) -> State:
 def history_of(conversation: Conversation, before: int | None, count: int, projections: Projections) -> State:
     """Return up to `count` messages before an offset (None: the latest ones), and from where to go on.
 
-    It is `complete: false` where messages before these were forgotten.
+    It is `complete: false` where messages before these were forgotten: they are not read from anywhere.
     """
     messages = conversation.before(before, count)
     shown = [past_message_shown(conversation, message, projections) for message in messages]

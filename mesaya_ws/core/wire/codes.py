@@ -94,7 +94,7 @@ CLOSE_CODES = {
         TOO_MANY_CONNECTIONS,
     )
 }
-"""All close codes that a client can meet, by number."""
+"""All close codes that a client can meet, by number. The JavaScript client has a list of those without `reconnect`."""
 
 BAD_JSON = ErrorCode("bad_json", "The message is not a JSON object.")
 BAD_MESSAGE = ErrorCode("bad_message", "A field is missing, or of the wrong type.")

@@ -187,6 +187,7 @@ class EventClient:
         return event(payload, id, name)
 
     async def _write_text(self, write: Write, text: bytes) -> bool:
+        """Write some bytes at a time; return False if the client has not taken them in time."""
         for first in range(0, len(text), WRITE_BYTES):
             with trio.move_on_after(self._write_timeout) as patience:
                 await write(text[first : first + WRITE_BYTES])

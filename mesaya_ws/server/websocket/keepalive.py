@@ -1,4 +1,4 @@
-"""Whether clients are still there: one task that checks all connections."""
+"""Whether clients are still there, and take what is sent to them: one task that checks all connections."""
 
 from collections.abc import Set
 

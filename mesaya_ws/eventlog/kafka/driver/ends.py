@@ -3,10 +3,10 @@
 Metadata has the ends of all partitions, now and then; fetches have those of the partitions that they read. A refresh
 takes a while, and a fetch that is answered meanwhile may know a later end. So:
 
-    `noted`     a fetch has been answered                     held back until `update`
-    `update`    the loop has delivered what came before       known, and recent
-    `begin`     a refresh begins                              nothing is recent
-    `finish`    the refresh has been answered                 the later of its ends and the recent ones
+    `note`             a fetch has been answered                     held back until `update`
+    `update`           the loop has delivered what came before       known, and recent
+    `begin_refresh`    a refresh begins                              nothing is recent
+    `end_refresh`      the refresh has been answered                 the later of its ends and the recent ones
 
 Ends of partitions that the refresh has missed stay as they were; those of re-created topics are dropped.
 """
