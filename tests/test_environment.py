@@ -5,7 +5,7 @@ import attrs
 import pytest
 import typed_settings as ts
 
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.environment import given, load_settings, unused
 from mesaya_ws.settings import Settings, SettingsError
 from mesaya_ws.settings.display import fingerprints, shown
@@ -179,7 +179,7 @@ def test_every_bad_value_gets_one_sentence(tmp_path, name, value, sentence):
 
 
 def test_the_state_topic_may_not_be_followed_though_it_is_our_own(tmp_path):
-    asking = {"PLATFORM_API_URL": "http://backend:3000/api/v1", "CHECKPOINT_TOPIC": PARENTS}
+    asking = {"PLATFORM_API_URL": "http://backend:3000/api/v1", "CHECKPOINT_TOPIC": PARENTS_TOPIC}
     with pytest.raises(SettingsError, match="is followed"):
         load_settings(asking, tmp_path)
 

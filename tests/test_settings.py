@@ -1,20 +1,20 @@
 import attrs
 
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.settings import GROUPS, Settings, followed
 
 
 def test_what_is_followed():
     assert followed(Settings(kafka_topics=("a", "b"))) == ("a", "b", CHAT, ACKS, HOLDS)
     asking = Settings(kafka_topics=("a", "b"), platform_api_url="http://backend:3000/api/v1")
-    assert followed(asking) == ("a", "b", CHAT, ACKS, HOLDS, PARENTS)
+    assert followed(asking) == ("a", "b", CHAT, ACKS, HOLDS, PARENTS_TOPIC)
 
 
 def test_no_topic_is_followed_twice():
-    assert followed(Settings(kafka_topics=("a", PARENTS, "a"), platform_api_url="http://backend")) == (
+    assert followed(Settings(kafka_topics=("a", PARENTS_TOPIC, "a"), platform_api_url="http://backend")) == (
         "a",
-        PARENTS,
+        PARENTS_TOPIC,
         CHAT,
         ACKS,
         HOLDS,

@@ -73,7 +73,7 @@ def _check(settings: Settings, given: bytes) -> None:
     # What verifies takes 40 ms to import: only who needs it waits for that.
     from mesaya_ws.core.access.bad_token import BadToken
     from mesaya_ws.core.access.tokens import verify
-    from mesaya_ws.gateway.identities import configured_keys, token_rules
+    from mesaya_ws.gateway.authenticator import configured_keys, token_rules
 
     if not token_sources(settings):
         fail("no key is configured: set JWT_PUBLIC_KEY, JWT_JWKS_URL or JWT_SECRET.")

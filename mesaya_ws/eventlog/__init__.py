@@ -8,7 +8,7 @@ import trio
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS, PRESENCE
 from mesaya_ws.core.log.inspection import Inspection
 from mesaya_ws.core.log.interface import EventLog
-from mesaya_ws.core.platform.topics import PARENTS, REVOCATIONS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, REVOCATIONS
 from mesaya_ws.eventlog.sqlite import open_sqlite_log
 from mesaya_ws.settings import MIB, Settings, followed
 from mesaya_ws.settings.tokens import DAY, token_sources
@@ -25,7 +25,7 @@ def open_event_log(settings: Settings) -> AbstractAsyncContextManager[EventLog]:
         # The client takes 0.1 s to import: only those who use it pay for that.
         from mesaya_ws.eventlog.kafka import ACK_CONFIGS, CHAT_CONFIGS, HOLD_CONFIGS, RETAIN_FOREVER, open_kafka_log
 
-        own = {PARENTS: RETAIN_FOREVER, CHAT: CHAT_CONFIGS, ACKS: ACK_CONFIGS, HOLDS: HOLD_CONFIGS}
+        own = {PARENTS_TOPIC: RETAIN_FOREVER, CHAT: CHAT_CONFIGS, ACKS: ACK_CONFIGS, HOLDS: HOLD_CONFIGS}
         return open_kafka_log(attrs.evolve(settings, kafka_topics=topics), own)
     return open_sqlite_log(settings.event_log_file, topics)
 

@@ -32,7 +32,7 @@ from mesaya_ws.core.interactions.hold_records import (
     read_hold_record,
 )
 from mesaya_ws.core.interactions.hold_table import MAX_LEASE
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Appended, Record
@@ -95,7 +95,7 @@ class Holds:
             self._on_reservation(outcome)
 
     def _on_hold_record(self, record: Record, outcome: Outcome) -> None:
-        with suppress(PoisonError):
+        with suppress(BadFieldError):
             said = read_hold_record(record)
             hold = self._live(said.id)
             match said:

@@ -21,7 +21,7 @@ Reading = tuple[str, str, Callable[[], Awaitable[None]], trio.Event]
 
 
 @frozen(eq=False)
-class Identities:
+class IdentityTasks:
     """`authentication` is None with AUTH=off, where tokens do not count; `revocations`, where none is verified.
 
     `revocations.on_revoked` passes a revocation on to the sessions that live on.
@@ -49,14 +49,14 @@ async def _note_ready(status: Status, name: str, ready: trio.Event) -> None:
     del status.unread[name]
 
 
-def build_identities(settings: Settings, metrics: Metrics, revocation_log: EventLog | None) -> Identities:
+def build_identities(settings: Settings, metrics: Metrics, revocation_log: EventLog | None) -> IdentityTasks:
     """Return what says whom tokens name, as the settings have it; nothing of it runs yet."""
     if not settings.auth:
-        return Identities(None)
+        return IdentityTasks(None)
     if revocation_log is None or not token_sources(settings):
-        return Identities(NoKeys())
+        return IdentityTasks(NoKeys())
     # What verifies takes 50 ms to import, and an HTTP client 0.2 s: only gateways that need them pay for that.
-    from mesaya_ws.gateway.identities import Authenticator, FixedKeys, KeySource, configured_keys, token_rules
+    from mesaya_ws.gateway.authenticator import Authenticator, FixedKeys, KeySource, configured_keys, token_rules
     from mesaya_ws.gateway.revocations import TokenRevocations
 
     revocations = TokenRevocations(revocation_log, settings.jwt_max_age)
@@ -70,4 +70,4 @@ def build_identities(settings: Settings, metrics: Metrics, revocation_log: Event
         sentence = "The keys of JWT_JWKS_URL are still being read."
         readings = (*readings, ("keys", sentence, published.run, published.ready))
     authenticator = Authenticator(source, token_rules(settings), revocations, metrics)
-    return Identities(authenticator, revocations, readings)
+    return IdentityTasks(authenticator, revocations, readings)

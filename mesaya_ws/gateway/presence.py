@@ -15,7 +15,7 @@ from secrets import token_hex
 
 import trio
 
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.log.events import LogEvent, PollResult, Records
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord
@@ -130,7 +130,7 @@ class PresenceExchange:
         for record in batch.records:
             try:
                 self._presence.read(record)
-            except PoisonError as error:
+            except BadFieldError as error:
                 log.warning(
                     "a record of the topic of presence cannot be understood", offset=record.offset, detail=str(error)
                 )

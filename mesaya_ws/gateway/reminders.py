@@ -16,7 +16,7 @@ import trio
 
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.interactions.acknowledgements import REMINDERS, News, Open, Remind, ack_record, read_ack_record
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Record
@@ -71,7 +71,7 @@ class Reminders:
                 self._proposals.propose(ack_record(Open(id, restaurant, self._after)))
 
     def _on_news(self, record: Record) -> None:
-        with suppress(PoisonError):
+        with suppress(BadFieldError):
             id = read_ack_record(record).reservation
             # By the log's time, of which this record brings the latest.
             self._await_reminder(id, self._feed.acks.get(id), record.timestamp)

@@ -42,7 +42,7 @@ class RestingAppends:
 
     def append(self, session: Appender, command: Command) -> None:
         """Append a command, at once or when it has rested; it is answered once, in any case."""
-        rest = command.rest
+        rest = command.delay
         if rest is None:
             self._append(session, command)
             return
@@ -71,7 +71,7 @@ class RestingAppends:
                 resting = self._resting.pop(purpose)
                 self.waiting -= 1 + len(resting.others)
                 session, command = resting.first
-                self._append(session, evolve(command, rest=None, answer=partial(_answer_all, command, resting.others)))
+                self._append(session, evolve(command, delay=None, answer=partial(_answer_all, command, resting.others)))
                 await trio.lowlevel.checkpoint()
             with trio.move_on_at(self._deadlines.next if self._resting else inf):
                 await self._earlier.wait()
@@ -81,7 +81,7 @@ class RestingAppends:
 
 
 def _rank(command: Command) -> int:
-    return -1 if command.rest is None else command.rest.rank
+    return -1 if command.delay is None else command.delay.rank
 
 
 def _answer_all(command: Command, others: list[tuple[Appender, Command]], result: AppendResult) -> bytes:

@@ -32,7 +32,7 @@ from mesaya_ws.eventlog import open_event_log, open_presence_log, open_revocatio
 from mesaya_ws.eventlog.availability import Availability
 from mesaya_ws.gateway.checkpoints import RETRY_INTERVAL, Checkpoints
 from mesaya_ws.gateway.driver import EVENTS_AHEAD
-from mesaya_ws.gateway.identity_tasks import Identities, build_identities
+from mesaya_ws.gateway.identity_tasks import IdentityTasks, build_identities
 from mesaya_ws.gateway.ingest import ingest
 from mesaya_ws.gateway.services import Services, build, gauges
 from mesaya_ws.gateway.state import State
@@ -86,7 +86,7 @@ async def serve(
 
 async def _run(
     services: Services,
-    identities: Identities,
+    identities: IdentityTasks,
     background: trio.Nursery,
     bound: str,
     configuration: Mapping[str, Any],
@@ -159,7 +159,7 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(watch_loop, services.metrics)
     nursery.start_soon(services.history.run)
     nursery.start_soon(services.snapshots.run)
-    nursery.start_soon(services.inboxes.run)
+    nursery.start_soon(services.notifications.run)
     nursery.start_soon(services.appends.run)
     nursery.start_soon(services.resting.run)
     nursery.start_soon(services.holds.run, services.live)
@@ -172,7 +172,7 @@ def _start_background(services: Services, nursery: trio.Nursery) -> None:
     nursery.start_soon(keep_alive, services.registry.connections, services.settings)
 
 
-async def _wait_prepared(services: Services, identities: Identities) -> None:
+async def _wait_prepared(services: Services, identities: IdentityTasks) -> None:
     """Return once clients can be served by all that the log held at the start, and tokens can be verified."""
     await services.live.wait()
     await identities.wait_read()

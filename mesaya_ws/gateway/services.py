@@ -12,7 +12,7 @@ from attrs import frozen
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub, SendQueue
-from mesaya_ws.core.feed.written import WrittenStates
+from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.outcome import Outcome
@@ -33,9 +33,9 @@ from mesaya_ws.gateway.appends import Appends
 from mesaya_ws.gateway.checkpoints import Checkpoints
 from mesaya_ws.gateway.history import HistoryReader
 from mesaya_ws.gateway.holds import Holds
-from mesaya_ws.gateway.identity_tasks import Identities
-from mesaya_ws.gateway.inboxes import InboxRenderer
+from mesaya_ws.gateway.identity_tasks import IdentityTasks
 from mesaya_ws.gateway.ingest import report
+from mesaya_ws.gateway.notifications import NotificationsRenderer
 from mesaya_ws.gateway.presence import PresenceExchange, process_name
 from mesaya_ws.gateway.reminders import Reminders
 from mesaya_ws.gateway.resting_appends import RestingAppends
@@ -88,9 +88,9 @@ class Services:
     registry: SessionRegistry[Client]
     identities: SessionIdentities
     sign_in: SignIn
-    states: WrittenStates
+    states: SharedSnapshots
     snapshots: SnapshotRenderer
-    inboxes: InboxRenderer
+    notifications: NotificationsRenderer
     state: State
     history: HistoryReader
     appends: Appends
@@ -116,7 +116,7 @@ def build(
     settings: Settings,
     role: Role,
     metrics: Metrics,
-    identities: Identities,
+    identities: IdentityTasks,
     event_log: EventLog,
     state_log: EventLog | None,
     presence_log: EventLog | None,
@@ -146,13 +146,13 @@ def build(
         cache_bytes=settings.entity_cache_bytes,
     )
     reminders = Reminders(event_log, feed, settings.ack_remind) if settings.ack_remind else None
-    states = WrittenStates(settings.snapshot_bytes)
+    states = SharedSnapshots(settings.snapshot_bytes)
     snapshots = SnapshotRenderer(feed, states)
     # A worker that relieves another one begins while that one still has its folder.
     folder = StateFolder(state_directory(settings), 2 * settings.workers if role.shares_port else 1)
     state = State(folder, feed, metrics, status)
     history = HistoryReader(state, feed)
-    inboxes = InboxRenderer(state, feed, states)
+    notifications = NotificationsRenderer(state, feed, states)
     chat = ChatRules(frozenset(settings.attachment_hosts), trio.current_time, now_ms)
     name = process_name()
     presence = Presence(name, settings.presence_channels, steady)
@@ -167,7 +167,7 @@ def build(
     asked = _SessionServices(
         registry.wait_for_feed,
         history.request,
-        partial(_render_snapshot, inboxes, snapshots),
+        partial(_render_snapshot, notifications, snapshots),
         resting.append,
         sign_in.authenticate,
     )
@@ -201,7 +201,7 @@ def build(
         sign_in,
         states,
         snapshots,
-        inboxes,
+        notifications,
         state,
         history,
         appends,
@@ -217,10 +217,10 @@ def build(
     )
 
 
-def _render_snapshot(inboxes: InboxRenderer, snapshots: SnapshotRenderer, delivery: Delivery) -> None:
+def _render_snapshot(notifications: NotificationsRenderer, snapshots: SnapshotRenderer, delivery: Delivery) -> None:
     """Request what a delivery waits for of the one who renders it."""
-    if inboxes.takes(delivery):
-        inboxes.request(delivery)
+    if notifications.takes(delivery):
+        notifications.request(delivery)
     else:
         snapshots.request(delivery)
 

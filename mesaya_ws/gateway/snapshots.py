@@ -6,8 +6,8 @@ import trio
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.published import Published
+from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
 from mesaya_ws.core.feed.snapshot import Snapshot
-from mesaya_ws.core.feed.written import WrittenStates
 from mesaya_ws.core.session.delivery import Delivery
 
 SHARE = 0.5
@@ -17,7 +17,7 @@ SHARE = 0.5
 class SnapshotRenderer:
     """Renders what deliveries wait for (`Delivery.to_render`): once for all that need the same within some seconds."""
 
-    def __init__(self, feed: Published, states: WrittenStates, share: float = SHARE) -> None:
+    def __init__(self, feed: Published, states: SharedSnapshots, share: float = SHARE) -> None:
         self._feed = feed
         self._states = states
         self._rests = 1 / share - 1
@@ -37,7 +37,7 @@ class SnapshotRenderer:
             wanted: dict[Channel, list[Delivery]] = {}
             for delivery in requests:
                 channel = delivery.to_render
-                if channel is not None and self._feed.reads_inbox(channel):  # by now it waits for that
+                if channel is not None and self._feed.reads_notifications(channel):  # by now it waits for that
                     delivery.services.render_snapshot(delivery)
                 elif channel is not None:
                     wanted.setdefault(channel, []).append(delivery)

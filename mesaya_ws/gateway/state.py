@@ -16,7 +16,7 @@ from attrs import evolve
 
 from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.unwritten import Captured
+from mesaya_ws.core.feed.uncommitted import Captured
 from mesaya_ws.core.log.interface import EventLog
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.stored import StoredState, read_state

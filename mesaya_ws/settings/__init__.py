@@ -10,7 +10,7 @@ import attrs
 import typed_settings as ts
 
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.settings.access import AccessSettings
 from mesaya_ws.settings.errors import SettingsError
 from mesaya_ws.settings.event_log import EventLogSettings
@@ -77,5 +77,5 @@ def limits_of(settings: Settings) -> dict[str, float]:
 
 def followed(settings: Settings) -> tuple[str, ...]:
     """Return the topics that are followed: KAFKA_TOPICS, those of interactions, and that of parents if it is used."""
-    own = (PARENTS,) if settings.platform_api_url else ()
+    own = (PARENTS_TOPIC,) if settings.platform_api_url else ()
     return tuple(dict.fromkeys((*settings.kafka_topics, CHAT, ACKS, HOLDS, *own)))

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from tests.backend import restaurant, serving
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
@@ -90,5 +90,5 @@ def test_with_kafka(start_gateway, tmp_path, platform_kafka):
         admin.create_topics({topic: {"num_partitions": 1} for topic in TOPICS}, wait_for_metadata=True)
         seeded_rows_are_told(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
         who_waited_is_not_believed_by_who_did_not(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
-        configs = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, PARENTS)])
-    assert configs["topic"][PARENTS]["retention.ms"]["value"] == "-1", "what was found stays"
+        configs = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, PARENTS_TOPIC)])
+    assert configs["topic"][PARENTS_TOPIC]["retention.ms"]["value"] == "-1", "what was found stays"

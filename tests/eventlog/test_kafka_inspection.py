@@ -11,7 +11,7 @@ from mesaya_ws.core.interactions.topics import ACKS, HOLDS, PRESENCE
 from mesaya_ws.core.log.inspection import Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.eventlog import inspect_event_log
 from mesaya_ws.eventlog.kafka.inspection import Topic, findings
 from mesaya_ws.settings import Settings
@@ -34,7 +34,7 @@ def reported(*topics, settings=SETTINGS):
 
 def test_topics_as_they_should_be_give_no_finding():
     state = topic("state", cleanup_policy="compact")
-    assert reported(topic("a"), topic("b"), state, Topic(PARENTS, exists=False)) == []
+    assert reported(topic("a"), topic("b"), state, Topic(PARENTS_TOPIC, exists=False)) == []
 
 
 def test_topics_that_do_not_exist_are_an_error():

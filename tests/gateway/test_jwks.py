@@ -11,7 +11,7 @@ from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.tokens import BadToken, Flaw
 from mesaya_ws.gateway.answers import ANSWER_SECONDS
-from mesaya_ws.gateway.identities import Authenticator
+from mesaya_ws.gateway.authenticator import Authenticator
 from mesaya_ws.gateway.jwks import (
     ANSWER_BYTES,
     ASKED_SECONDS,

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.records import NewRecord
-from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS, topic_of
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway import platform_api
 from mesaya_ws.gateway.platform_api import PlatformApi
@@ -85,7 +85,7 @@ class Instance:
 async def running(
     url: str, transport: httpx.AsyncBaseTransport | None = None, log: FakeLog | None = None, **options: Any
 ) -> AsyncIterator[Instance]:
-    instance = Instance(log or FakeLog((*TOPICS, PARENTS)), url, transport, **options)
+    instance = Instance(log or FakeLog((*TOPICS, PARENTS_TOPIC)), url, transport, **options)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(instance.log.follow, instance.hear)
         nursery.start_soon(instance.api.run, instance.live, instance.is_missing)
@@ -145,7 +145,7 @@ async def test_what_does_not_exist_is_asked_for_once(backend: Backend):
 
 
 async def test_nothing_is_asked_while_the_history_is_read(backend: Backend):
-    log = FakeLog((*TOPICS, PARENTS))
+    log = FakeLog((*TOPICS, PARENTS_TOPIC))
     await Instance(log, backend.url).table("t", "s")
     instance = Instance(log, backend.url)
     async with trio.open_nursery() as nursery:
@@ -160,7 +160,7 @@ async def test_nothing_is_asked_while_the_history_is_read(backend: Backend):
 
 
 async def test_several_instances_may_ask(backend: Backend):
-    log = FakeLog((*TOPICS, PARENTS))
+    log = FakeLog((*TOPICS, PARENTS_TOPIC))
     async with running(backend.url, log=log) as one, running(backend.url, log=log) as other:
         await one.table("s-1", "s")
         for instance in (one, other):
@@ -484,6 +484,6 @@ async def test_what_the_log_does_not_take_is_let_go(autojump_clock: MockClock, l
         await instance.table("t", "s")
         await trio.sleep(100)
         assert [entry["reason"] for entry in logged if entry["log_level"] == "warning"] == [
-            f"A record for {PARENTS} is too large."
+            f"A record for {PARENTS_TOPIC} is too large."
         ]
     assert len(answers.times) == 1

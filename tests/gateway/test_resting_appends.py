@@ -6,7 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.records import Appended, NewRecord
-from mesaya_ws.core.session.services import Command, Rest, TooManyAppendsError
+from mesaya_ws.core.session.services import Command, Delay, TooManyAppendsError
 from mesaya_ws.gateway import resting_appends
 from mesaya_ws.gateway.appends import MAX_PER_SESSION
 from mesaya_ws.gateway.resting_appends import RestingAppends
@@ -34,7 +34,7 @@ class Log:
         self.result = DONE
 
     def __call__(self, session, command):
-        assert command.rest is None
+        assert command.delay is None
         self.values.append(command.record.value)
         session.on_appended(command, self.result)
 
@@ -43,12 +43,12 @@ def mark(rank, purpose="p", seconds=2.0):
     def answer(result):
         return b"%d %s" % (rank, type(result).__name__.encode())
 
-    return Command(NewRecord("t", b"%d" % rank), answer, rest=Rest(purpose, seconds, rank))
+    return Command(NewRecord("t", b"%d" % rank), answer, delay=Delay(purpose, seconds, rank))
 
 
 async def test_command_that_does_not_rest_is_appended_at_once():
     appended, client = Log(), Client()
-    RestingAppends(appended).append(client, evolve(mark(1), rest=None))
+    RestingAppends(appended).append(client, evolve(mark(1), delay=None))
     assert appended.values == [b"1"]
 
 

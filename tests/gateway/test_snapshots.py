@@ -4,7 +4,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from mesaya_ws.core.feed.written import NEW, WrittenStates
+from mesaya_ws.core.feed.shared_snapshots import NEW, SharedSnapshots
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES
 from mesaya_ws.gateway.snapshots import SnapshotRenderer
 from tests.support.instance import CHANNEL, World, ask, read_on, reviews
@@ -19,7 +19,7 @@ class Instance(World):
         super().__init__()
         self.feed.written_at_once = 1  # two are many
         self.written = []
-        self.renderer = SnapshotRenderer(self.feed, WrittenStates(1 << 20))
+        self.renderer = SnapshotRenderer(self.feed, SharedSnapshots(1 << 20))
         self.services.render_snapshot = self.renderer.request
         for number in range(3):
             self.review(number)
@@ -167,7 +167,7 @@ class SlowFeed:
         self.begun = []
         self._feed, self._clock, self._step = feed, clock, step
 
-    def reads_inbox(self, channel):
+    def reads_notifications(self, channel):
         return False
 
     def snapshot(self, channel):
@@ -188,7 +188,7 @@ async def test_writing_states_takes_no_more_than_its_share_of_the_time(autojump_
     world, count = World(), 20
     world.feed.written_at_once = 1
     feed = SlowFeed(world.feed, autojump_clock, step=0.010)
-    renderer = SnapshotRenderer(feed, WrittenStates(1 << 20), share=0.25)
+    renderer = SnapshotRenderer(feed, SharedSnapshots(1 << 20), share=0.25)
     world.services.render_snapshot = renderer.request
     session = world.client(most=count)
     for number in range(count):

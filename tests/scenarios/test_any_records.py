@@ -16,7 +16,7 @@ from mesaya_ws.core.platform.envelope import AUTH, FOUND, Event, decode
 from mesaya_ws.core.platform.fields import PRIVATE
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import encoded, in_order
-from mesaya_ws.core.platform.topics import PARENTS, TOPICS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS
 from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.views.backfill import backfill_rule
 from mesaya_ws.core.views.contents import SnapshotRules
@@ -68,7 +68,7 @@ def envelopes():
 def records():
     return st.builds(
         lambda topic, value: Record(topic, 0, 0, 0, None, orjson.dumps(value)),
-        st.sampled_from((*TOPICS, PARENTS)),
+        st.sampled_from((*TOPICS, PARENTS_TOPIC)),
         envelopes(),
     )
 

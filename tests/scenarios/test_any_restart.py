@@ -10,7 +10,7 @@ from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition
 from mesaya_ws.core.platform.rows import encoded, in_order
-from mesaya_ws.core.platform.topics import PARENTS, TOPICS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.statestore.store import LmdbState
@@ -18,7 +18,7 @@ from tests.scenarios.test_any_records import records
 from tests.support.instance import a_feed, resume
 from tests.support.log import NOW
 
-ALL = (*TOPICS, PARENTS, ACKS)
+ALL = (*TOPICS, PARENTS_TOPIC, ACKS)
 PLACED = ("alive", "gone", "chat", "ack")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from mesaya_ws.core.platform.envelope import Disposition
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from tests.support.log import Platform, event
 
 STAFF, GUEST = "restaurant:R:reservations", "user:u:notifications"
@@ -125,7 +125,7 @@ def test_owner_is_that_of_the_latest_record(platform):
         (topic_of("tables"), {"tables"}),
         (topic_of("owner-upgrade"), {"owner"}),
         (topic_of("reviews"), {"name"}),
-        (PARENTS, {"found"}),
+        (PARENTS_TOPIC, {"found"}),
     ],
 )
 def test_entities_of_a_recreated_topic_are_forgotten(platform, topic, forgotten):

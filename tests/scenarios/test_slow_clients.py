@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.core.feed.written import NEW, WrittenStates
+from mesaya_ws.core.feed.shared_snapshots import NEW, SharedSnapshots
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.session.registry import SessionRegistry
@@ -36,7 +36,7 @@ class Restaurant(Instance):
         settings = Settings(send_queue_bytes=SEND_QUEUE_BYTES, slow_tables=mode, close_timeout=PATIENCE)
         super().__init__(SECTIONS, TABLES, max_bytes=1 << 24)
         limits = Limits(settings.auth, settings.max_subscriptions, conflate=mode == "conflate")
-        self.states = WrittenStates(states_bytes)
+        self.states = SharedSnapshots(states_bytes)
         renderer = SnapshotRenderer(self.feed, self.states)
         nursery.start_soon(renderer.run)
         feed, services = self.feed, FakeServices()

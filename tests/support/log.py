@@ -12,7 +12,7 @@ from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.envelope import FOUND, Event, decode
 from mesaya_ws.core.platform.outcome import Message, Outcome
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS, topic_of
 
 TIME = "2026-01-20T15:00:00.000Z"
 NOW = 1_800_000_000_000
@@ -56,7 +56,7 @@ def record(
     value = {"timestamp": TIME, "event_type": what, "entity_id": id, "data": data, "metadata": metadata}
     if what == FOUND or entity in ("menu", "dish", "subscription", "plan"):
         value["entity_subtype"] = entity
-    topic = PARENTS if what == FOUND else topic_of(_DOMAINS[entity])
+    topic = PARENTS_TOPIC if what == FOUND else topic_of(_DOMAINS[entity])
     return Record(topic, partition, offset, timestamp, None, orjson.dumps(value))
 
 
@@ -105,7 +105,7 @@ class Log:
 
     def __init__(self, partitions: int = 1) -> None:
         self.records: list[Record] = []
-        self.ends = {Partition(topic, number): 0 for topic in (*TOPICS, PARENTS) for number in range(partitions)}
+        self.ends = {Partition(topic, number): 0 for topic in (*TOPICS, PARENTS_TOPIC) for number in range(partitions)}
         self.begins: dict[Partition, int] = {}
         self.ids: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""How the servers find out who a client is; `gateway.identities` answers."""
+"""How the servers find out who a client is; `gateway.authenticator` answers."""
 
 from enum import Enum
 from typing import Protocol

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.platform.fields import IDENTIFIER
-from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 
 
 @frozen
@@ -33,12 +33,12 @@ RESTAURANT_KINDS = {
         _kind(
             "tables",
             *("tables", "sections", "section-objects", "objects", "restaurants"),
-            own=(PARENTS, HOLDS),
+            own=(PARENTS_TOPIC, HOLDS),
         ),
         _kind("menu", "menus", "restaurants"),
         _kind("reviews", "reviews", "restaurants"),
         # Where an image belongs follows from what it is of.
-        _kind("info", *("images", "sections", "tables", "menus", "restaurants"), own=(PARENTS,)),
+        _kind("info", *("images", "sections", "tables", "menus", "restaurants"), own=(PARENTS_TOPIC,)),
     )
 }
 USER_KINDS = {
@@ -47,7 +47,7 @@ USER_KINDS = {
         _kind(
             "notifications",
             *("reservations", "payments", "owner-upgrade", "subscriptions", "restaurants"),
-            own=(PARENTS,),  # may say who owns a restaurant
+            own=(PARENTS_TOPIC,),  # may say who owns a restaurant
             has_history=True,
         ),
     )

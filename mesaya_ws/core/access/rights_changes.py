@@ -16,10 +16,10 @@ from mesaya_ws.core.access.channels import restaurant_channel
 from mesaya_ws.core.access.rights import OWNERS_KINDS, Facts
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.envelope import AUTH, Event
-from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from mesaya_ws.core.platform.users import LoggedRoles
 
-TOPICS_OF_FACTS = frozenset({*map(topic_of, ("restaurants", "owner-upgrade", "auth")), PARENTS})
+TOPICS_OF_FACTS = frozenset({*map(topic_of, ("restaurants", "owner-upgrade", "auth")), PARENTS_TOPIC})
 """The topics whose records say what rights depend on. When one is created again, all that it said is forgotten: then
 every private subscription is to be asked for again."""
 

@@ -14,7 +14,7 @@ from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.intake import gap_item, items_of, merges
 from mesaya_ws.core.feed.published import EXPIRED_PARENTS
 from mesaya_ws.core.feed.record_processor import RecordProcessor
-from mesaya_ws.core.feed.unwritten import Captured
+from mesaya_ws.core.feed.uncommitted import Captured
 from mesaya_ws.core.feed.watermark import Watermark
 from mesaya_ws.core.interactions.topics import CHAT, HOLDS
 from mesaya_ws.core.log.events import (
@@ -130,8 +130,8 @@ class Feed(RecordProcessor):
         self._projections, self._merge = projections, merge
         self.coverage.begin(cut)
         self.time = cut.time
-        if self._unwritten is not None:
-            self._leftovers.append(self._unwritten.restart(self._rows()))
+        if self._uncommitted is not None:
+            self._leftovers.append(self._uncommitted.restart(self._rows()))
 
     def capture_changes(self, now: int, steady: int) -> Captured | None:
         """Return what the state store is to commit next, as of where this stands; to be called between two steps.
@@ -139,7 +139,7 @@ class Feed(RecordProcessor):
         None while there is nothing that could be believed: before the first refresh, and while what it has lost is
         being forgotten. `now` and `steady` are as of `ingest`.
         """
-        history, unwritten, unsure = self.history, self._unwritten, self.coverage.dependencies.unsure
+        history, unwritten, unsure = self.history, self._uncommitted, self.coverage.dependencies.unsure
         if history is None or unwritten is None or self._leftovers or self.gaps or not self.coverage.refreshes:
             return None
         history.mark(steady, unsure)
@@ -164,9 +164,9 @@ class Feed(RecordProcessor):
 
         The store promises nothing before its `floors`; its view in `stored` is to be of that commit.
         """
-        if self.history is not None and self._unwritten is not None:
+        if self.history is not None and self._uncommitted is not None:
             self.history.committed(changes.entries, captured.generation, floors)
-            self._unwritten.committed()
+            self._uncommitted.committed()
         for cold in captured.cold:
             yield from cold.committed(changes.entities.get(cold.rows.table, {}))
 
@@ -177,15 +177,15 @@ class Feed(RecordProcessor):
 
     def give_back_changes(self, captured: Captured) -> None:
         """Keep for the next commit what was captured and could not be committed."""
-        if self.history is not None and self._unwritten is not None:
+        if self.history is not None and self._uncommitted is not None:
             self.history.give_back(captured.changes.entries, captured.generation)
-            self._unwritten.give_back(captured.rows)
+            self._uncommitted.give_back(captured.rows)
 
     def restart_changes(self) -> None:
         """Have all that is known written by a store that has nothing of it, or promises nothing; before `process`."""
-        if self.history is not None and self._unwritten is not None:
+        if self.history is not None and self._uncommitted is not None:
             self.history.restart()
-            self._leftovers.append(self._unwritten.restart(self._rows()))
+            self._leftovers.append(self._uncommitted.restart(self._rows()))
 
     def resume_stored(self, stored: StoredState, pieces: Iterable[list[Row]]) -> Iterator[None]:
         """Begin where a state store stands, with all rows that it has; before anything is ingested.
@@ -196,9 +196,9 @@ class Feed(RecordProcessor):
         cut, history = stored.head.cut, self.history
         yield from self.restore(cut, pieces)
         self._leftovers.clear()
-        if history is None or self._unwritten is None:
+        if history is None or self._uncommitted is None:
             return
-        self._unwritten.stored()
+        self._uncommitted.stored()
         history.time = cut.time
         places = {at: place.next for at, place in cut.places.items()}
         history.begin(stored.serial, stored.floors, stored.barriers, stored.head.barrier, places)

@@ -13,7 +13,7 @@ from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.intake import Item
 from mesaya_ws.core.feed.snapshot import WRITTEN_AT_ONCE, Snapshot, is_known, is_large, state, view_of
 from mesaya_ws.core.feed.tally import Tally
-from mesaya_ws.core.feed.unwritten import Unwritten
+from mesaya_ws.core.feed.uncommitted import Uncommitted
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
 from mesaya_ws.core.interactions.chats import Chats
@@ -26,7 +26,7 @@ from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Coverage
 from mesaya_ws.core.recovery.history import History, Retention
-from mesaya_ws.core.recovery.inbox import Latest, StoredInbox, latest
+from mesaya_ws.core.recovery.notifications import Latest, StoredNotifications, latest
 from mesaya_ws.core.recovery.position import BadPositionError, Cursor, Offsets, ReplacedTopicError
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
@@ -103,7 +103,7 @@ class Published:
         self._new_merge = new_merge
         self._merge = new_merge(self._projections)
         self._merge.expired_parents = TrackedKeys(self._tracking.table(EXPIRED_PARENTS))
-        self._unwritten = None if retention is None else Unwritten(self._tracking.follow())
+        self._uncommitted = None if retention is None else Uncommitted(self._tracking.follow())
         # What is still to be forgotten, published or ended before anything is processed, in this order.
         self._leftovers: deque[Iterator[None]] = deque()
         # Snapshots as of now, which nothing may change before they are read; nobody has to read those that nobody has.
@@ -133,9 +133,9 @@ class Published:
     @property
     def uncommitted(self) -> int:
         """How much waits to be committed to the state store, in entries of the history; a row is as much as several."""
-        if self.history is None or self._unwritten is None:
+        if self.history is None or self._uncommitted is None:
             return 0
-        return self.history.pending + ROW_ENTRIES * self._unwritten.pending
+        return self.history.pending + ROW_ENTRIES * self._uncommitted.pending
 
     @property
     def is_mid_record(self) -> bool:
@@ -316,14 +316,14 @@ class Published:
 
     def is_large(self, channel: Channel) -> bool:
         """Return whether to render the state of `channel` takes so long that others should run meanwhile."""
-        return self.reads_inbox(channel) or is_large(channel, self._view(channel), self.written_at_once)
+        return self.reads_notifications(channel) or is_large(channel, self._view(channel), self.written_at_once)
 
     @property
     def inbox_events(self) -> int:
         """How many notifications the snapshot of a user's channel has at most."""
         return self._rules.inbox_events
 
-    def reads_inbox(self, channel: Channel) -> bool:
+    def reads_notifications(self, channel: Channel) -> bool:
         """Return whether to render the state of `channel`, the store is to be read: the window has not all of it."""
         return (
             channel.kind.name == INBOX
@@ -333,21 +333,22 @@ class Published:
             and self.window.count(channel.name, {}) <= self.inbox_events
         )
 
-    def continues_inbox(self, inbox: StoredInbox) -> bool:
-        """Return whether all that was published after an inbox was read is in the window."""
-        return self.coverage.in_window(inbox.channel, inbox.cut)
+    def continues_notifications(self, stored: StoredNotifications) -> bool:
+        """Return whether all that was published after notifications were read from the store is in the window."""
+        return self.coverage.in_window(stored.channel, stored.cut)
 
-    def snapshot(self, channel: Channel, inbox: StoredInbox | None = None) -> Snapshot:
+    def snapshot(self, channel: Channel, stored: StoredNotifications | None = None) -> Snapshot:
         """Return the state of `channel` as of its present position, which is still to be rendered.
 
         Of a large one, much is still to be read: by whoever renders it, or before the next record is processed. Not of
-        a feed that `is_mid_record`. Of notifications, it has those of an `inbox` that `continues`, too.
+        a feed that `is_mid_record`. Of notifications, it has the `stored` ones, too, which it must continue.
         """
         view = self._view(channel)
         is_complete = is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
         if channel.kind.name == INBOX:
-            view = view._replace(inbox=self._latest(channel, inbox))
-            is_complete = is_complete and view.inbox is not None and (view.inbox.are_all or view.inbox.more)
+            view = view._replace(notifications=self._latest(channel, stored))
+            latest_ones = view.notifications
+            is_complete = is_complete and latest_ones is not None and (latest_ones.are_all or latest_ones.more)
         known, at_once = state(channel, view), self.written_at_once
         snapshot = Snapshot(channel, known, self.position(channel), is_complete, self.window, at_once)
         if not snapshot.read_some():
@@ -367,10 +368,10 @@ class Published:
             break
         return bool(self._unread)
 
-    def _latest(self, channel: Channel, inbox: StoredInbox | None) -> Latest:
+    def _latest(self, channel: Channel, stored: StoredNotifications | None) -> Latest:
         keep_since = 0 if self.history is None else self.history.retention.keep_since(min(self._now, self.time))
         is_in_window = self.coverage.in_window(channel, {})
-        return latest(self.window, channel, self.inbox_events, inbox, keep_since, is_in_window=is_in_window)
+        return latest(self.window, channel, self.inbox_events, stored, keep_since, is_in_window=is_in_window)
 
     def _view(self, channel: Channel) -> View:
         log_now = self.log_time()

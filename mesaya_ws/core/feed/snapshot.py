@@ -14,7 +14,7 @@ import orjson
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.pieces import in_brackets
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.inbox import Latest
+from mesaya_ws.core.recovery.notifications import Latest
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
 from mesaya_ws.core.views.announcements import announcements_state
 from mesaya_ws.core.views.chats import SHOWN, conversation_state, inbox_state
@@ -193,7 +193,7 @@ def view_of(
     window: Window,
     now: int,
     rules: SnapshotRules,
-    inbox: Latest | None = None,
+    notifications: Latest | None = None,
     log_now: int = 0,
 ) -> View:
     """Return what the state of a channel is taken of; `now` in milliseconds since the epoch, and by the log's clock."""
@@ -201,7 +201,7 @@ def view_of(
     # Of a restaurant that is deleted, nothing is published any more of what becomes of its parts.
     if channel.is_of_restaurant and not projections.is_open(subject):
         subject = ""
-    return View(channel, subject, projections, window, now, rules, inbox, log_now)
+    return View(channel, subject, projections, window, now, rules, notifications, log_now)
 
 
 def state(channel: Channel, view: View) -> State:
@@ -210,7 +210,7 @@ def state(channel: Channel, view: View) -> State:
     `:tables` has all `tables`, `sections`, `sectionObjects` and `holds`; `:reservations` those of today (in the
     platform's time zone) and later; `:menu` its `menus` and `dishes`; `:reviews` its `reviews`; `:info` the
     `restaurant` and the `images` of it and of its parts; conversations their latest `messages`, marks and what is
-    `before`; inboxes the latest `conversations`; `global:restaurants` all `restaurants`; announcements and
+    `before`; notifications the latest `conversations`; `global:restaurants` all `restaurants`; announcements and
     notifications the latest ones.
     """
     return _KINDS[channel.kind.name].state(view)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 from attrs import define
 
-from mesaya_ws.core.interactions.strict import PoisonError, identifier, read_object, whole
+from mesaya_ws.core.interactions.strict import BadFieldError, identifier, read_object, whole
 from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.state.tracking import Tracking
@@ -72,12 +72,12 @@ AckRecord = Open | Ack | Remind
 
 
 def read_ack_record(record: Record) -> AckRecord:
-    """Return what a record of the topic says. Raises `PoisonError`, and nothing else, whatever it holds."""
+    """Return what a record of the topic says. Raises `BadFieldError`, and nothing else, whatever it holds."""
     fields = read_object(record)
     kind = fields.get("type")
     read = _READERS.get(kind) if type(kind) is str else None
     if read is None:
-        raise PoisonError(f"type is none of {', '.join(_READERS)}")
+        raise BadFieldError(f"type is none of {', '.join(_READERS)}")
     return read(fields)
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mesaya_ws.core.interactions.strict import (
-    PoisonError,
+    BadFieldError,
     chat_text,
     flag,
     identifier,
@@ -106,14 +106,14 @@ ChatRecord = Said | Edited | Deleted | ReadUpTo | Blocked | Erased
 
 
 def read_chat_record(record: Record) -> ChatRecord:
-    """Return what a record of the topic says. Raises `PoisonError`, and nothing else, whatever it holds."""
+    """Return what a record of the topic says. Raises `BadFieldError`, and nothing else, whatever it holds."""
     envelope = read_object(record)
     what, data = envelope.get("event_type"), envelope.get("data")
     read = _READERS.get(what) if type(what) is str else None
     if read is None:
-        raise PoisonError(f"event_type is none of {', '.join(_READERS)}")
+        raise BadFieldError(f"event_type is none of {', '.join(_READERS)}")
     if type(data) is not dict:
-        raise PoisonError("data is no object")
+        raise BadFieldError("data is no object")
     return read(envelope, data)
 
 
@@ -157,10 +157,10 @@ def attachments_in(data: dict[str, Any]) -> tuple[str, ...]:
     if value is None:
         return ()
     if type(value) is not list or len(value) > MAX_ATTACHMENTS:
-        raise PoisonError(f"attachments are no list of at most {MAX_ATTACHMENTS} addresses")
+        raise BadFieldError(f"attachments are no list of at most {MAX_ATTACHMENTS} addresses")
     for url in value:
         if type(url) is not str or not url.startswith("https://") or len(url) > MAX_URL or not url.isprintable():
-            raise PoisonError(f"an attachment is no https address of at most {MAX_URL} characters")
+            raise BadFieldError(f"an attachment is no https address of at most {MAX_URL} characters")
     return tuple(value)
 
 

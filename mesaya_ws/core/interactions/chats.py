@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import Any, NamedTuple
 
+from mesaya_ws.core.interactions.chat_inboxes import Inboxes
 from mesaya_ws.core.interactions.chat_records import (
     Blocked,
     ChatRecord,
@@ -25,7 +26,6 @@ from mesaya_ws.core.interactions.chat_records import (
     Said,
 )
 from mesaya_ws.core.interactions.conversation import KEPT, ChatMessage, Conversation
-from mesaya_ws.core.interactions.inbox import Inboxes
 from mesaya_ws.core.interactions.read_marks import ReadMarks
 from mesaya_ws.core.state.tracking import Tracking
 

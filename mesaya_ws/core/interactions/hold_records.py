@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mesaya_ws.core.interactions.strict import (
-    PoisonError,
+    BadFieldError,
     identifier,
     optional_identifier,
     read_object,
@@ -101,12 +101,12 @@ HoldRecord = Claim | Release | Attach | Detach | Expire | Convert
 
 
 def read_hold_record(record: Record) -> HoldRecord:
-    """Return what a record of the topic says. Raises `PoisonError`, and nothing else, whatever it holds."""
+    """Return what a record of the topic says. Raises `BadFieldError`, and nothing else, whatever it holds."""
     fields = read_object(record)
     kind = fields.get("type")
     read = _READERS.get(kind) if type(kind) is str else None
     if read is None:
-        raise PoisonError(f"type is none of {', '.join(_READERS)}")
+        raise BadFieldError(f"type is none of {', '.join(_READERS)}")
     return read(fields)
 
 
@@ -134,13 +134,13 @@ def hold_record(said: HoldRecord) -> NewRecord:
 def _claim(fields: dict[str, Any]) -> Claim:
     tables = fields.get("tables")
     if type(tables) is not list or not 1 <= len(tables) <= MAX_TABLES:
-        raise PoisonError(f"tables are no list of 1 to {MAX_TABLES} ids")
+        raise BadFieldError(f"tables are no list of 1 to {MAX_TABLES} ids")
     ids = tuple(sorted({identifier({"tables": table}, "tables") for table in tables}))
     slot = None
     if fields.get("from") is not None or fields.get("to") is not None:
         slot = Slot(whole(fields, "from"), whole(fields, "to"))
         if slot.start >= slot.end:
-            raise PoisonError("to is not after from")
+            raise BadFieldError("to is not after from")
     return Claim(
         identifier(fields, "holdId"),
         identifier(fields, "restaurantId"),

@@ -16,7 +16,7 @@ import orjson
 from attrs import field, frozen
 
 from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT, SIDES
-from mesaya_ws.core.interactions.strict import PoisonError, read_object, whole
+from mesaya_ws.core.interactions.strict import BadFieldError, read_object, whole
 from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.records import NewRecord, Record
 
@@ -144,19 +144,19 @@ def _written(level: Level) -> list[Any]:
 
 
 def read_key(record: Record) -> str:
-    """Return the key of a record. Raises `PoisonError`."""
+    """Return the key of a record. Raises `BadFieldError`."""
     try:
         key = (record.key or b"").decode("ascii")
     except UnicodeDecodeError:
         key = ""
     process, _, number = key.rpartition("/")
     if not (process and number.isdigit() and len(key) <= LONGEST_KEY):
-        raise PoisonError("its key is no part of a process")
+        raise BadFieldError("its key is no part of a process")
     return key
 
 
 def read_part(record: Record) -> Part | None:
-    """Return the part that a record holds; None if that is gone. Raises `PoisonError`."""
+    """Return the part that a record holds; None if that is gone. Raises `BadFieldError`."""
     if record.value is None:
         return None
     fields = read_object(record, MAX_PART_BYTES, MAX_PART_NODES)
@@ -167,17 +167,17 @@ def read_part(record: Record) -> Part | None:
         _read(fields, "typing", _read_sides),
     )
     if len(part.asked) + len(part.seen) + len(part.typing) > MAX_PART_CHANNELS:
-        raise PoisonError(f"it has more than {MAX_PART_CHANNELS} channels")
+        raise BadFieldError(f"it has more than {MAX_PART_CHANNELS} channels")
     return part
 
 
 def _read(fields: dict[str, Any], name: str, read: Callable[[str, Any], Any]) -> dict[str, Any]:
     levels = fields.get(name, {})
     if type(levels) is not dict:
-        raise PoisonError(f"{name} is no object")
+        raise BadFieldError(f"{name} is no object")
     for channel in levels:
         if len(channel) > LONGEST_NAME:
-            raise PoisonError("a name is too long for a channel")
+            raise BadFieldError("a name is too long for a channel")
     return {channel: read(channel, level) for channel, level in levels.items()}
 
 
@@ -185,13 +185,13 @@ def _read_level(channel: str, level: Any) -> Level:
     if is_conversation(channel):
         return _read_sides(channel, level)
     if type(level) is not list or not level or type(level[0]) is not int or not 0 <= level[0] <= 10_000_000:
-        raise PoisonError("viewers are a number, and names")
+        raise BadFieldError("viewers are a number, and names")
     if len(level) > 1 + EXACT or any(type(name) is not str or len(name) > 32 for name in level[1:]):
-        raise PoisonError(f"viewers are a number, and {EXACT} names at most")
+        raise BadFieldError(f"viewers are a number, and {EXACT} names at most")
     return Viewers(level[0], frozenset(level[1:]))
 
 
 def _read_sides(_: str, sides: Any) -> Sides:
     if type(sides) is not list or any(side not in SIDES for side in sides):
-        raise PoisonError("the sides of a conversation are guest and restaurant")
+        raise BadFieldError("the sides of a conversation are guest and restaurant")
     return frozenset(sides)

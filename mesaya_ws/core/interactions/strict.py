@@ -25,23 +25,23 @@ GREATEST = 2**53 - 1
 _CONTROL = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-class PoisonError(ValueError):
+class BadFieldError(ValueError):
     """A record of which a field is missing or of another type; its text says which. It is skipped."""
 
 
 def read_object(record: Record, max_bytes: int = MAX_RECORD_BYTES, max_nodes: int = MAX_NODES) -> dict[str, Any]:
-    """Return the JSON object that a record holds. Raises `PoisonError`."""
+    """Return the JSON object that a record holds. Raises `BadFieldError`."""
     value = record.value
     if not isinstance(value, bytes):
-        raise PoisonError("it has no value")
+        raise BadFieldError("it has no value")
     if len(value) > max_bytes or has_too_many_nodes(value, max_nodes):
-        raise PoisonError("it is larger than such a record may be")
+        raise BadFieldError("it is larger than such a record may be")
     try:
         fields = read_json(value)
     except ValueError:
-        raise PoisonError("it is not JSON") from None
+        raise BadFieldError("it is not JSON") from None
     if type(fields) is not dict:
-        raise PoisonError("it is no object")
+        raise BadFieldError("it is no object")
     return fields
 
 
@@ -49,7 +49,7 @@ def identifier(fields: dict[str, Any], name: str) -> str:
     """Return a field that is an id."""
     value = fields.get(name)
     if type(value) is not str or IDENTIFIER.fullmatch(value) is None:
-        raise PoisonError(f"{name} is no id")
+        raise BadFieldError(f"{name} is no id")
     return value
 
 
@@ -62,7 +62,7 @@ def whole(fields: dict[str, Any], name: str, least: int = 0, most: int = GREATES
     """Return a field that is a whole number within these bounds."""
     value = fields.get(name)
     if type(value) is not int or not least <= value <= most:
-        raise PoisonError(f"{name} is no whole number from {least} to {most}")
+        raise BadFieldError(f"{name} is no whole number from {least} to {most}")
     return value
 
 
@@ -70,7 +70,7 @@ def flag(fields: dict[str, Any], name: str) -> bool:
     """Return a field that is true or false."""
     value = fields.get(name)
     if type(value) is not bool:
-        raise PoisonError(f"{name} is neither true nor false")
+        raise BadFieldError(f"{name} is neither true nor false")
     return value
 
 
@@ -78,7 +78,7 @@ def word(fields: dict[str, Any], name: str, words: tuple[str, ...]) -> str:
     """Return a field that is one of these words."""
     value = fields.get(name)
     if type(value) is not str or value not in words:
-        raise PoisonError(f"{name} is none of {', '.join(words)}")
+        raise BadFieldError(f"{name} is none of {', '.join(words)}")
     return value
 
 
@@ -86,7 +86,7 @@ def chat_text(fields: dict[str, Any], name: str = "text") -> str:
     """Return the text of a message: 1 to 4,000 characters, and no control characters but line breaks."""
     value = fields.get(name)
     if type(value) is not str or not 1 <= len(value) <= MAX_TEXT or len(value.encode()) > MAX_TEXT_BYTES:
-        raise PoisonError(f"{name} is no text of 1 to {MAX_TEXT} characters and {MAX_TEXT_BYTES} bytes")
+        raise BadFieldError(f"{name} is no text of 1 to {MAX_TEXT} characters and {MAX_TEXT_BYTES} bytes")
     if _CONTROL.search(value) is not None:
-        raise PoisonError(f"{name} holds control characters other than line breaks")
+        raise BadFieldError(f"{name} holds control characters other than line breaks")
     return value

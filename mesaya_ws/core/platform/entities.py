@@ -23,7 +23,7 @@ from mesaya_ws.core.platform.fields import (
     text,
     word,
 )
-from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 
 
 def each(entity: str) -> ListType:
@@ -285,7 +285,7 @@ OF_TOPIC: Mapping[str, tuple[Entity, ...]] = {
         "owner-upgrade": ("owner_upgrade",),
         "announcements": ("announcement",),
     }.items()
-} | {PARENTS: (ENTITIES["restaurant"], ENTITIES["section"])}
+} | {PARENTS_TOPIC: (ENTITIES["restaurant"], ENTITIES["section"])}
 """The entities that each topic speaks of (`auth` apart, whose records never become messages)."""
 
 CASCADES: Mapping[str, tuple[str, ...]] = {

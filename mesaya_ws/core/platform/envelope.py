@@ -12,14 +12,14 @@ from attrs import define
 from mesaya_ws.core.interactions.acknowledgements import AckRecord, read_ack_record
 from mesaya_ws.core.interactions.chat_records import ChatRecord, read_chat_record
 from mesaya_ws.core.interactions.hold_records import HoldRecord, read_hold_record
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.records import Record, TooLarge
 from mesaya_ws.core.platform.entities import ENTITIES, OF_TOPIC
 from mesaya_ws.core.platform.entity import Data, Dropped, Entity
 from mesaya_ws.core.platform.fields import DROPPED, MAX_NAMES, has_too_many_names, reference
 from mesaya_ws.core.platform.provenance import At
-from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from mesaya_ws.core.wire.json_text import MAX_NODES, has_too_many_nodes, read_json
 
 
@@ -226,7 +226,7 @@ _READERS: Mapping[str, Callable[[Record], ChatRecord | AckRecord | HoldRecord]] 
 def _interaction(record: Record) -> Interaction | Rejected:
     try:
         said = _READERS[record.topic](record)
-    except PoisonError as error:
+    except BadFieldError as error:
         return Rejected(Disposition.BAD_FIELD, f"It is skipped: {error}.")
     at = record.timestamp, record.partition, record.offset
     return Interaction(said, platform_time(record.timestamp), at)
@@ -239,7 +239,7 @@ def mistyped_id(event: Event) -> str | None:
 
 
 def _is_known(what: str, topic: str) -> bool:
-    if topic == PARENTS:
+    if topic == PARENTS_TOPIC:
         return what == FOUND
     return what in _WHATS or (topic == _ANNOUNCEMENTS_TOPIC and _WORD.fullmatch(what) is not None)
 

@@ -24,7 +24,7 @@ from mesaya_ws.core.platform.ranking import Ranking
 from mesaya_ws.core.platform.rows import Row, integer_in, text_in
 from mesaya_ws.core.platform.schedule import Schedule
 from mesaya_ws.core.platform.settled import SETTLED, Settled
-from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from mesaya_ws.core.platform.users import REVIEW, LoggedRoles, Users
 from mesaya_ws.core.state.tracking import Follower, Tracking
 
@@ -269,7 +269,7 @@ class Projections:
         yield from self.endings.end_in_steps()
         gone: list[dict[Any, Any]] = []
         announced = Ranking()
-        for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS else ():
+        for entity in OF_TOPIC.get(topic, ()) if topic != PARENTS_TOPIC else ():
             table = self.entities[entity.name]
             yield from table.discard()
             on_disk = None if table.cold is None else evolve(table.cold.on_disk, anew=True)
@@ -283,7 +283,7 @@ class Projections:
                 gone += settled.tables()
                 self._settled[entity.name] = begun = Settled(fresh, self._keep_settled_days, self._tracking)
                 self._tracking.table("settled").note(entity.name, begun.row())
-        if topic == PARENTS:
+        if topic == PARENTS_TOPIC:
             yield from self.owners.forget_found()
             for table in self.entities.values():
                 yield from table.forget_found()

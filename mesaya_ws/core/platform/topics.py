@@ -28,11 +28,11 @@ def topic_of(domain: str) -> str:
 TOPICS = tuple(map(topic_of, DOMAINS))
 
 
-PARENTS = "mesaya-ws.parents"
+PARENTS_TOPIC = "mesaya-ws.parents"
 """Topic of our own: what the platform's API has said of parents without a record (see `views.backfill`)."""
 
 REVOCATIONS = "mesaya-ws.revocations"
 """Topic of our own, compacted by user: whose tokens are dead (see `access.revocations`)."""
 
-OWN_TOPICS = frozenset({PARENTS, ACKS, HOLDS})
+OWN_TOPICS = frozenset({PARENTS_TOPIC, ACKS, HOLDS})
 """Topics of our own that feed channels of the platform's: positions leave them out while they do not exist."""

@@ -35,12 +35,12 @@ from mesaya_ws.core.interactions.chat_records import (
     chat_record,
 )
 from mesaya_ws.core.interactions.conversation import Conversation, may_delete
-from mesaya_ws.core.interactions.strict import PoisonError, chat_text, optional_identifier
+from mesaya_ws.core.interactions.strict import BadFieldError, chat_text, optional_identifier
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Appended, Partition
 from mesaya_ws.core.platform.envelope import platform_time
 from mesaya_ws.core.session.sender_limits import UNANSWERED, SenderLimits
-from mesaya_ws.core.session.services import AppendResult, Command, Rest, TooManyAppendsError
+from mesaya_ws.core.session.services import AppendResult, Command, Delay, TooManyAppendsError
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.identifiers import IDENTIFIER
@@ -151,7 +151,7 @@ class _Request:
         try:
             attachments = attachments_in(data)
             text, reply_to = chat_text(data), optional_identifier(data, "replyTo")
-        except PoisonError as error:
+        except BadFieldError as error:
             raise self.error(codes.BAD_MESSAGE, f"In data, {error}.") from None
         for url in attachments:
             if not _is_allowed(url, self.rules.attachment_hosts):
@@ -175,7 +175,7 @@ class _Request:
             raise self.error(codes.NOT_FOUND, "The message has been deleted.")
         try:
             text = chat_text(message.data)
-        except PoisonError as error:
+        except BadFieldError as error:
             raise self.error(codes.BAD_MESSAGE, f"In data, {error}.") from None
         self._count()
         return self._command(Edited(self.key, known.id, self.side, text), None, messageId=known.id)
@@ -200,7 +200,7 @@ class _Request:
         wait = self.rules.limits.mark(self.user, self.channel.name, self.rules.clock())
         if not wait:
             return command
-        return evolve(command, rest=Rest((self.user, self.channel.name), wait, up_to))
+        return evolve(command, delay=Delay((self.user, self.channel.name), wait, up_to))
 
     def _history(self, message: History) -> bytes:
         if not 1 <= message.limit <= MAX_HISTORY:

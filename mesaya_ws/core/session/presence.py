@@ -211,7 +211,7 @@ class Presence:
         return [NewRecord(PRESENCE, None, key.encode()) for key in silent]
 
     def read(self, record: Record) -> None:
-        """Take a record that was read. Raises `PoisonError`."""
+        """Take a record that was read. Raises `BadFieldError`."""
         now = self._clock()
         key = read_key(record)
         if not key.startswith(self._prefix):

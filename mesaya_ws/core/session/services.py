@@ -29,10 +29,10 @@ AppendResult = Appended | LogUnavailableError | RecordRejectedError | TooManyApp
 
 
 @frozen
-class Rest:
-    """Until when a command rests that would come too soon: for so many `seconds`.
+class Delay:
+    """How long a command waits that would come too soon: so many `seconds`.
 
-    Of all that rest for the same `purpose` then, the one with the highest `rank` is appended, and all are answered.
+    Of all that wait for the same `purpose` then, the one with the highest `rank` is appended, and all are answered.
     """
 
     purpose: Hashable
@@ -51,7 +51,7 @@ class Command:
     record: NewRecord
     answer: Callable[[AppendResult], bytes]
     is_read_back: bool = False
-    rest: Rest | None = None
+    delay: Delay | None = None
 
 
 class SessionServices(Protocol):

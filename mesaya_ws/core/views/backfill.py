@@ -17,7 +17,7 @@ from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event
 from mesaya_ws.core.platform.fields import DROPPED
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.core.views.floor_plan import entering, floor_plan
 
 MOST_FIELDS = 200
@@ -42,7 +42,7 @@ def records_of(row: Mapping[str, Any], timestamp: str) -> Iterator[NewRecord]:
 
     def record(kind: str, id: str, data: Mapping[str, Any]) -> NewRecord:
         value = {"timestamp": timestamp, "event_type": FOUND, "entity_subtype": kind, "entity_id": id, "data": data}
-        return NewRecord(PARENTS, orjson.dumps(value), restaurant.encode())
+        return NewRecord(PARENTS_TOPIC, orjson.dumps(value), restaurant.encode())
 
     own = {name: value for name, value in row.items() if name != "sections"}
     yield record("restaurant", restaurant, _RESTAURANT.clean(restaurant, own))

@@ -11,7 +11,7 @@ from attrs import frozen
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.platform.entity import Data
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.inbox import Latest
+from mesaya_ws.core.recovery.notifications import Latest
 from mesaya_ws.core.recovery.window import Window
 
 LATEST = 20
@@ -70,7 +70,7 @@ class View(NamedTuple):
     """What a snapshot is taken of: a channel, about `subject`, at the time `now` (ms since the epoch).
 
     The subject is "" where a channel is about nothing in particular, or no longer: a deleted restaurant shows nothing.
-    Of a user's notifications, the `inbox` has the latest. `log_now` is the log's own time (ms since 1970).
+    Of a user's notifications, the `notifications` has the latest. `log_now` is the log's own time (ms since 1970).
     """
 
     channel: Channel
@@ -79,7 +79,7 @@ class View(NamedTuple):
     window: Window
     now: int
     rules: SnapshotRules = SnapshotRules()
-    inbox: Latest | None = None
+    notifications: Latest | None = None
     log_now: int = 0
 
 

@@ -7,7 +7,7 @@ from mesaya_ws.core.platform.change import After, Before
 from mesaya_ws.core.platform.envelope import Event
 from mesaya_ws.core.platform.outcome import Message, Outcome, outcome_of
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.recovery.inbox import Latest
+from mesaya_ws.core.recovery.notifications import Latest
 from mesaya_ws.core.views.contents import State, View
 from mesaya_ws.core.views.status import effective_action, message_type
 from mesaya_ws.core.wire.frames import payload_of
@@ -60,5 +60,5 @@ def _to_user(event: Event, before: Before, after: After, user: str | None) -> Ou
 
 def notifications_state(view: View) -> State:
     """Return the latest events of a user, the latest one last, and whether `more` are kept."""
-    inbox = view.inbox or Latest([], more=False, are_all=True)
-    return {"events": [orjson.Fragment(payload_of(frame)) for frame in inbox.frames], "more": inbox.more}
+    latest = view.notifications or Latest([], more=False, are_all=True)
+    return {"events": [orjson.Fragment(payload_of(frame)) for frame in latest.frames], "more": latest.more}

@@ -13,7 +13,7 @@ from mesaya_ws.core.interactions.topics import APPEND_TIMES, JUDGED_ALONE, PRESE
 from mesaya_ws.core.log.inspection import Finding, Inspection, error, warning
 from mesaya_ws.core.log.interface import LogUnavailableError
 from mesaya_ws.core.log.trouble import NAMED, Hindrance
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.eventlog.kafka.diagnosis import capture_client_logs, reason
 from mesaya_ws.eventlog.kafka.driver.clients import Clients, connection_options
 from mesaya_ws.eventlog.kafka.metadata import fetch_metadata
@@ -96,7 +96,8 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
     def named(is_so: Callable[[Topic], bool], among: Collection[Topic] = events) -> str:
         return ", ".join(sorted(topic.name for topic in among if topic.exists and is_so(topic)))
 
-    absent = sorted(topic.name for topic in events if not topic.exists and topic.name not in (PARENTS, *APPEND_TIMES))
+    made_later = (PARENTS_TOPIC, *APPEND_TIMES)
+    absent = sorted(topic.name for topic in events if not topic.exists and topic.name not in made_later)
     if absent:
         yield error(f"these topics do not exist (yet): {', '.join(absent)}.")
     for topic in topics:

@@ -47,7 +47,7 @@ _PROTOCOL_ERRORS = (1002, 1007)
 CLIENT, SERVICE, NOBODY = "client", "service", "nobody"
 """Who closed a connection: whoever sent the first close frame, or nobody, when it broke without one."""
 
-_CLOSE_CODES = {
+_CODE_OF_VIOLATION = {
     Violation.TOO_BIG: codes.MESSAGE_TOO_BIG,
     Violation.BINARY: codes.UNSUPPORTED_DATA,
     Violation.MESSAGE_TIME: codes.MESSAGE_TIMEOUT,
@@ -170,7 +170,7 @@ class Connection:
         if self._close_code is None:
             self._violations[violation.value] += 1
             self._violation = violation
-        self.close(_CLOSE_CODES.get(violation, codes.RATE_LIMITED))
+        self.close(_CODE_OF_VIOLATION.get(violation, codes.RATE_LIMITED))
 
     def check(self, now: float) -> None:
         """Ping a client that has been silent, and give it up when it stays so (RFC 6455, 5.5.2).

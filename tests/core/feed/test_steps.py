@@ -14,7 +14,7 @@ from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.broadcaster import COPIED_AT_ONCE
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway.snapshots import between_records
 from tests.steps import calls, most_calls_in_a_step
@@ -390,7 +390,7 @@ def test_backfilled_entities_are_forgotten_in_steps():
     found = [("section.found", f"s{n}", {"restaurantId": "r"}) for n in range(3000)]
     scene.known(*found)
     assert len(scene.feed._projections.entities["section"].alive) == 3000
-    scene.feed.ingest(TopicRecreated(PARENTS, "another"), LATER)
+    scene.feed.ingest(TopicRecreated(PARENTS_TOPIC, "another"), LATER)
     assert scene.feed.is_mid_record
     assert most_calls_in_a_step(scene.feed.process(OVER)) < MOST_CALLS
     assert not scene.feed._projections.entities["section"].alive

@@ -12,7 +12,7 @@ from mesaya_ws.core.interactions.acknowledgements import (
     ack_record,
     read_ack_record,
 )
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import ACKS
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.state.tracking import Tracking
@@ -91,7 +91,7 @@ def test_record_is_read_as_it_was_written(record):
 
 @given(st.binary() | st.dictionaries(st.text(), st.integers(0, 9) | st.text()).map(orjson.dumps))
 def test_any_bytes_are_poison_and_raise_nothing_else(value):
-    with pytest.raises(PoisonError):
+    with pytest.raises(BadFieldError):
         read_ack_record(Record(ACKS, 0, 0, T, None, value))
 
 

@@ -18,7 +18,7 @@ from mesaya_ws.core.interactions.chat_records import (
 )
 from mesaya_ws.core.interactions.chats import LOOKED_AT_AT_ONCE, Chats
 from mesaya_ws.core.interactions.conversation import AT_LEAST, KEPT, REMEMBERED
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.state.tracking import Tracking
@@ -58,7 +58,7 @@ def test_record_is_read_as_it_was_written(record):
 
 @given(st.binary() | st.recursive(st.none() | st.text() | st.integers(0, 9), st.lists, max_leaves=5).map(orjson.dumps))
 def test_any_bytes_are_poison_and_raise_nothing_else(value):
-    with pytest.raises(PoisonError):
+    with pytest.raises(BadFieldError):
         read_chat_record(Record(CHAT, 0, 0, NOW, None, value))
 
 
@@ -83,7 +83,7 @@ def test_any_bytes_are_poison_and_raise_nothing_else(value):
 def test_message_with_a_wrong_field_is_poison(wrong):
     value = orjson.loads(chat_record(said(), "now").value)
     value["data"] |= wrong
-    with pytest.raises(PoisonError):
+    with pytest.raises(BadFieldError):
         read_chat_record(Record(CHAT, 0, 0, NOW, None, orjson.dumps(value)))
 
 

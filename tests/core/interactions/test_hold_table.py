@@ -19,7 +19,7 @@ from mesaya_ws.core.interactions.hold_records import (
 )
 from mesaya_ws.core.interactions.hold_table import MAX_LEASE, MEMORY, HoldTable
 from mesaya_ws.core.interactions.live_holds import FORGOTTEN_AT_ONCE
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import HOLDS
 from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.rows import in_order
@@ -360,7 +360,7 @@ def test_record_is_read_as_it_was_written(record):
 
 @given(st.binary() | st.recursive(st.none() | st.text() | st.integers(0, 9), st.lists, max_leaves=5).map(orjson.dumps))
 def test_any_bytes_are_poison_and_raise_nothing_else(value):
-    with pytest.raises(PoisonError):
+    with pytest.raises(BadFieldError):
         read_hold_record(Record(HOLDS, 0, 0, T, None, value))
 
 
@@ -383,5 +383,5 @@ def test_any_bytes_are_poison_and_raise_nothing_else(value):
 )
 def test_claim_with_a_wrong_field_is_poison(wrong):
     fields = orjson.loads(hold_record(claim()).value) | wrong
-    with pytest.raises(PoisonError):
+    with pytest.raises(BadFieldError):
         read_hold_record(Record(HOLDS, 0, 0, T, None, orjson.dumps(fields)))

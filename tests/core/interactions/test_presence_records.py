@@ -14,7 +14,7 @@ from mesaya_ws.core.interactions.presence_records import (
     read_key,
     read_part,
 )
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.records import Record
 from tests.core.interactions.test_presence import CHANNELS, CHAT, LEVELS, SIDES
@@ -50,7 +50,7 @@ def test_record_is_read_as_it_was_written(part, number):
 def test_any_fields_are_a_part_or_poison_and_nothing_else(fields, key):
     try:
         _, part = read(key, orjson.dumps(fields))
-    except PoisonError:
+    except BadFieldError:
         return
     assert key == b"a/0"
     assert isinstance(part, Part)
@@ -58,13 +58,13 @@ def test_any_fields_are_a_part_or_poison_and_nothing_else(fields, key):
 
 @given(st.binary(max_size=200), st.binary(max_size=200))
 def test_any_bytes_are_poison_and_raise_nothing_else(key, value):
-    with pytest.raises(PoisonError):
+    with pytest.raises(BadFieldError):
         read(key, value)
 
 
 def test_more_channels_than_a_part_may_have_are_poison():
     levels = {f"restaurant:r{number}:tables": [1] for number in range(MAX_PART_CHANNELS + 1)}
-    with pytest.raises(PoisonError, match="channels"):
+    with pytest.raises(BadFieldError, match="channels"):
         read(b"a/0", orjson.dumps({"n": 1, "asked": levels}))
 
 

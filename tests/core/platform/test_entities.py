@@ -7,14 +7,14 @@ from mesaya_ws.core.log.records import Record
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, OF_TOPIC, each
 from mesaya_ws.core.platform.envelope import Event, decode
 from mesaya_ws.core.platform.fields import DROPPED, PRIVATE, withheld
-from mesaya_ws.core.platform.topics import PARENTS, TOPICS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS, topic_of
 from tests.oracle import sample
 
 PUBLIC = {"section", "table", "object", "section_object", "menu", "dish", "review", "image", "announcement"}
 
 
 def test_every_topic_speaks_of_something():
-    assert OF_TOPIC.keys() == {*TOPICS, PARENTS} - {topic_of("auth")}
+    assert OF_TOPIC.keys() == {*TOPICS, PARENTS_TOPIC} - {topic_of("auth")}
     assert {entity.name for entities in OF_TOPIC.values() for entity in entities} == ENTITIES.keys()
 
 

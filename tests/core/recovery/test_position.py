@@ -10,7 +10,7 @@ from mesaya_ws.core.access.channels import GLOBAL_KINDS, KINDS, parse_channel
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.epochs import REMEMBERED
 from mesaya_ws.core.log.records import OffsetRange, Partition, PartitionPosition
-from mesaya_ws.core.platform.topics import PARENTS, TOPICS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, TOPICS
 from mesaya_ws.core.recovery.position import BadPositionError, Cursor, ReplacedTopicError
 from mesaya_ws.core.recovery.position_text import number
 
@@ -47,11 +47,11 @@ def test_with_one_partition_a_topic_a_position_is_short(kind):
 
 @pytest.mark.parametrize("partitions", [1, 2])
 def test_the_topic_of_our_own_counts_where_it_exists(partitions):
-    without, own = cursor(partitions), cursor(partitions, topics=(*TOPICS, PARENTS))
-    own.advance(Partition(PARENTS, 0), 7)
-    assert own.read(place(own), TABLES)[Partition(PARENTS, 0)] == 7
-    assert Partition(PARENTS, 0) not in own.read(place(without), TABLES)
-    assert without.read(place(own), TABLES)[Partition(PARENTS, 0)] == 7
+    without, own = cursor(partitions), cursor(partitions, topics=(*TOPICS, PARENTS_TOPIC))
+    own.advance(Partition(PARENTS_TOPIC, 0), 7)
+    assert own.read(place(own), TABLES)[Partition(PARENTS_TOPIC, 0)] == 7
+    assert Partition(PARENTS_TOPIC, 0) not in own.read(place(without), TABLES)
+    assert without.read(place(own), TABLES)[Partition(PARENTS_TOPIC, 0)] == 7
     assert len(place(own)) > len(place(without))
     raw = urlsafe_b64decode(place(own) + "=" * (-len(place(own)) % 4))
     for end in range(len(raw)):
@@ -317,7 +317,7 @@ def test_positions_of_many_partitions_are_read(kind):
     """All that this service gives out it understands, up to two hundred partitions of each topic."""
     channel = parse_channel(f"global:{kind.name}" if kind.name in GLOBAL_KINDS else f"restaurant:1:{kind.name}")
     channel = channel or parse_channel(f"user:1:{kind.name}") or parse_channel(f"restaurant:1:{kind.name}:1")
-    made = cursor(200, topics=(*TOPICS, CHAT, ACKS, HOLDS, PARENTS))
+    made = cursor(200, topics=(*TOPICS, CHAT, ACKS, HOLDS, PARENTS_TOPIC))
     for partition in made.next:
         made.advance(partition, 4_000_000_000 + partition.number)
     position = made.position(channel.name, channel.kind)
@@ -327,12 +327,12 @@ def test_positions_of_many_partitions_are_read(kind):
 
 
 @pytest.mark.parametrize("partitions", [1, 2])
-@pytest.mark.parametrize("existing", [(), (PARENTS,), (HOLDS,), (PARENTS, HOLDS)])
+@pytest.mark.parametrize("existing", [(), (PARENTS_TOPIC,), (HOLDS,), (PARENTS_TOPIC, HOLDS)])
 def test_topics_of_our_own_are_told_apart_whichever_of_them_exist(partitions, existing):
     made = cursor(partitions, topics=(*TOPICS, *existing))
     for offset, topic in enumerate(existing, 7):
         made.advance(Partition(topic, 0), offset)
-    every = cursor(partitions, topics=(*TOPICS, PARENTS, HOLDS))
+    every = cursor(partitions, topics=(*TOPICS, PARENTS_TOPIC, HOLDS))
     for position in (place(made), made.position_at(TABLES.name, TABLES.kind, FEED[0], made.next[FEED[0]])):
         for reader in (made, every):
             read = reader.read(position, TABLES)
@@ -370,7 +370,9 @@ def test_what_is_written_is_read(offsets, wide):
     st.lists(
         st.one_of(
             st.tuples(st.just("advance"), st.sampled_from(TOPICS), st.integers(0, 2), st.integers(0, 1 << 40)),
-            st.tuples(st.just("found"), st.sampled_from((*TOPICS, PARENTS)), st.integers(0, 2), st.integers(0, 300)),
+            st.tuples(
+                st.just("found"), st.sampled_from((*TOPICS, PARENTS_TOPIC)), st.integers(0, 2), st.integers(0, 300)
+            ),
             st.tuples(st.just("topic_recreated"), st.sampled_from(TOPICS), st.just(0), st.just(0)),
             st.tuples(st.just("epoch"), st.sampled_from(TOPICS), st.integers(0, 2), st.integers(0, 1 << 40)),
             st.tuples(st.just("truncated"), st.sampled_from(TOPICS), st.integers(0, 2), st.integers(0, 1 << 40)),

@@ -316,9 +316,9 @@ def test_marks_move_forward_only_and_are_the_same_for_all_devices_of_a_side(plac
     place.later(0.5)
     ask(place.owner, "read", channel=CHANNEL, position=positions[2])
     ask(place.owner, "read", channel=CHANNEL, position=positions[2])
-    rests = [command.rest for _, command in place.owner.services.commands[-2:]]
-    assert [rest.seconds for rest in rests] == [1.5, 1.5], "both are one, at the end of the two seconds"
-    assert rests[0] == rests[1]
+    delays = [command.delay for _, command in place.owner.services.commands[-2:]]
+    assert [delay.seconds for delay in delays] == [1.5, 1.5], "both are one, at the end of the two seconds"
+    assert delays[0] == delays[1]
     place.settle()
     assert said(place.owner)[-1]["type"] == "published"
     ask(place.owner, "read", channel=CHANNEL, position="IVYDW96tAitD")

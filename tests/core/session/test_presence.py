@@ -6,7 +6,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.interactions.presence import TYPING_FOR
 from mesaya_ws.core.interactions.presence_own import EVERY
 from mesaya_ws.core.interactions.presence_pace import FALL, OFTEN
-from mesaya_ws.core.interactions.strict import PoisonError
+from mesaya_ws.core.interactions.strict import BadFieldError
 from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import NewRecord, Record
@@ -316,7 +316,7 @@ def test_presence_that_is_off_costs_and_says_nothing(log):
 
 
 def test_record_that_is_none_is_poison(here):
-    with pytest.raises(PoisonError):
+    with pytest.raises(BadFieldError):
         here.presence.read(Record(PRESENCE, 0, 0, 0, b"x", b"nonsense"))
 
 

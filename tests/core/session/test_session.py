@@ -12,7 +12,7 @@ from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.feed.tally import LOST, RECOVERED, RESTARTED, Tally
 from mesaya_ws.core.log.events import Gap, LogMetadata, TopicRecreated
 from mesaya_ws.core.log.records import Appended, NewRecord, OffsetRange, Partition
-from mesaya_ws.core.platform.topics import PARENTS
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.core.recovery import position_text
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.core.recovery.verdict import Unrecoverable
@@ -623,7 +623,7 @@ def far_ahead(feed, name, partitions=1000):
     channel, as_number = parse_channel(name), position_text.number
     check = position_text.decode(feed.position(channel), channel).check
     named = {REVIEWS.topic: as_number(partitions) + bytes(partitions)}
-    numbers = [named.get(topic, as_number(0)) for topic in channel.kind.topics if topic != PARENTS]
+    numbers = [named.get(topic, as_number(0)) for topic in channel.kind.topics if topic != PARENTS_TOPIC]
     return position_text.beginning(name, single=False) + position_text.encode(check + b"".join(numbers))
 
 

@@ -11,7 +11,7 @@ from mesaya_ws.core.log.events import LogMetadata, Records
 from mesaya_ws.core.log.records import OffsetRange, Partition, Record
 from mesaya_ws.core.platform.envelope import FOUND, Disposition, Event, decode
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.platform.topics import PARENTS, topic_of
+from mesaya_ws.core.platform.topics import PARENTS_TOPIC, topic_of
 from mesaya_ws.core.recovery.parents import missing_parent
 from mesaya_ws.core.views.backfill import parents_in, records_of
 from mesaya_ws.core.wire.frames import payload_of
@@ -62,7 +62,7 @@ def test_records_say_what_the_api_says_but_for_what_is_nobodys_business():
     assert restaurant.data == {"restaurantId": "R", "name": "La Terraza", "ownerId": "u", "status": "active"}
     assert patio.data["tables"] == [{"tableId": "t1", "number": 1}, {"tableId": "t2", "number": 2, "sectionId": "s"}]
     assert bar.data == {"sectionId": "s2", "restaurantId": "R", "name": "Bar", "tables": []}
-    assert {new.topic for new in records_of(ROW, TIME)} == {PARENTS}
+    assert {new.topic for new in records_of(ROW, TIME)} == {PARENTS_TOPIC}
     assert {new.key for new in records_of(ROW, TIME)} == {b"R"}
 
 
@@ -92,7 +92,7 @@ def test_whatever_the_api_says_is_decoded_or_passed_by(row):
 
 
 def test_only_what_was_found_is_said_there():
-    for what, topic in (("created", PARENTS), (FOUND, topic_of("sections")), (FOUND, topic_of("announcements"))):
+    for what, topic in (("created", PARENTS_TOPIC), (FOUND, topic_of("sections")), (FOUND, topic_of("announcements"))):
         value = {"event_type": what, "entity_subtype": "section", "entity_id": "s", "data": {}}
         assert decode(Record(topic, 0, 0, 0, None, orjson.dumps(value))).reason == Disposition.UNKNOWN_EVENT_TYPE
 
@@ -219,7 +219,7 @@ def test_records_know_better_who_owns_a_restaurant(platform):
 # In the stream
 
 NOW = 1_800_000_000_000
-TABLES, OWN = Partition(topic_of("tables"), 0), Partition(PARENTS, 0)
+TABLES, OWN = Partition(topic_of("tables"), 0), Partition(PARENTS_TOPIC, 0)
 
 
 class Stream:

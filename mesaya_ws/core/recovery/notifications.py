@@ -28,7 +28,7 @@ BEFORE_ALL = 1 << 40
 
 
 @frozen
-class StoredInbox:
+class StoredNotifications:
     """The last publications on `channel` in the store, which stood at `cut`, and had all from its `floors` on."""
 
     channel: Channel
@@ -54,7 +54,7 @@ class Latest:
     are_all: bool
 
 
-def read_inboxes(view: StateView, channels: Iterable[Channel], count: int) -> list[StoredInbox]:
+def read_notifications(view: StateView, channels: Iterable[Channel], count: int) -> list[StoredNotifications]:
     """Return what a store has of channels, as far as `latest` with that `count` needs it. Raises `StateError`."""
     if view.head is None:
         raise CorruptStateError("The state has no place in the log.")
@@ -62,7 +62,7 @@ def read_inboxes(view: StateView, channels: Iterable[Channel], count: int) -> li
     floors = dict(view.floors)
     # What is before a floor may have gaps.
     return [
-        StoredInbox(
+        StoredNotifications(
             channel,
             [each for each in view.latest(channel.name, count + 1) if each.offset >= floors.get(each.partition, 0)],
             cut,
@@ -73,20 +73,26 @@ def read_inboxes(view: StateView, channels: Iterable[Channel], count: int) -> li
 
 
 def latest(
-    window: Window, channel: Channel, count: int, inbox: StoredInbox | None, keep_since: int, *, is_in_window: bool
+    window: Window,
+    channel: Channel,
+    count: int,
+    stored: StoredNotifications | None,
+    keep_since: int,
+    *,
+    is_in_window: bool,
 ) -> Latest:
-    """Return the last `count` publications on a channel, of the window and of an `inbox` that goes before it.
+    """Return the last `count` publications on a channel, of the window and of the `stored` ones before it.
 
-    Of the inbox, those that are older than `keep_since` (ms since the epoch) are left out: when they are forgotten,
-    depends on when the store is written. All that were ever published may be known to be `is_in_window`.
+    Of these, the ones older than `keep_since` (ms since the epoch) are left out: when they are forgotten, depends on
+    when the store is written. All that were ever published may be known to be `is_in_window`.
     """
     recent = window.last(channel.name, count + 1)
-    if inbox is None:
+    if stored is None:
         found = recent
         are_all = is_in_window
     else:
-        kept = [each for each in inbox.publications if each.timestamp >= keep_since]
-        are_all = is_in_window or (inbox.is_all and len(kept) == len(inbox.publications))
+        kept = [each for each in stored.publications if each.timestamp >= keep_since]
+        are_all = is_in_window or (stored.is_all and len(kept) == len(stored.publications))
         found = _joined(kept, recent)
     # Of each partition as many, wherever they are from: the order begins with the first of them.
     ends = {at: entries[-count - 1 :] for at, entries in found.items()}

@@ -11,7 +11,7 @@ NEW = 5.0
 """Seconds for which a written state is handed to whoever asks: after it comes what was published since."""
 
 
-class WrittenStates:
+class SharedSnapshots:
     """The large states that clients have not taken yet, and those that are new.
 
     A client holds a place in a state, not a copy. All states together have at most `max_bytes`, though one may have

@@ -10,21 +10,21 @@ import trio
 
 from mesaya_ws.core.access.channels import Channel
 from mesaya_ws.core.feed.feed import Feed
-from mesaya_ws.core.feed.written import WrittenStates
-from mesaya_ws.core.recovery.inbox import StoredInbox, read_inboxes
+from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
+from mesaya_ws.core.recovery.notifications import StoredNotifications, read_notifications
 from mesaya_ws.core.session.delivery import Delivery
 from mesaya_ws.gateway.history import TRIES
 from mesaya_ws.gateway.snapshots import between_records, render_pieces
 from mesaya_ws.gateway.state import State
 
 BATCH = 16
-"""Deliveries whose inboxes are read in one go: some 3 ms, from a disk that answers at once."""
+"""Deliveries whose notifications are read in one go: some 3 ms, from a disk that answers at once."""
 
 
-class InboxRenderer:
-    """Renders what deliveries wait for, where that `reads_inbox`: in the order in which they came."""
+class NotificationsRenderer:
+    """Renders what deliveries wait for, where that `reads_notifications`: in the order in which they came."""
 
-    def __init__(self, state: State, feed: Feed, states: WrittenStates) -> None:
+    def __init__(self, state: State, feed: Feed, states: SharedSnapshots) -> None:
         self._state = state
         self._feed = feed
         self._states = states
@@ -34,7 +34,7 @@ class InboxRenderer:
     def takes(self, delivery: Delivery) -> bool:
         """Return whether what a delivery waits for is to be requested here."""
         channel = delivery.to_render
-        return channel is not None and self._feed.reads_inbox(channel)
+        return channel is not None and self._feed.reads_notifications(channel)
 
     def request(self, delivery: Delivery) -> None:
         """Request the snapshot that `delivery` waits for; it is passed to `Delivery.on_rendered`."""
@@ -51,7 +51,7 @@ class InboxRenderer:
                 for delivery in list(self._waiting)[:BATCH]:
                     del self._waiting[delivery]
                     channel = delivery.to_render
-                    if channel is not None and self._feed.reads_inbox(channel):
+                    if channel is not None and self._feed.reads_notifications(channel):
                         wanted.setdefault(channel, []).append(delivery)
                     elif channel is not None:  # by now it waits for something else
                         delivery.services.render_snapshot(delivery)
@@ -59,19 +59,19 @@ class InboxRenderer:
                 await trio.lowlevel.checkpoint()
 
     async def _render(self, wanted: Mapping[Channel, Collection[Delivery]]) -> None:
-        inboxes: dict[Channel, StoredInbox] = {}
+        read: dict[Channel, StoredNotifications] = {}
         for tries in range(TRIES):
-            missing = [each for each in wanted if each not in inboxes or not self._continues(inboxes[each])]
+            missing = [each for each in wanted if each not in read or not self._continues(read[each])]
             if not missing or (tries and self._state.is_failing):
                 break
             if tries:
                 await self._state.commit_now()
-            inboxes |= await self._read(missing)
+            read |= await self._read(missing)
         for channel, deliveries in wanted.items():
             await between_records(self._feed)
-            inbox = inboxes.get(channel)
+            stored = read.get(channel)
             # What cannot be read is not shown, and the snapshot says that it is not complete.
-            snapshot = self._feed.snapshot(channel, inbox if inbox is not None and self._continues(inbox) else None)
+            snapshot = self._feed.snapshot(channel, stored if stored is not None and self._continues(stored) else None)
             await render_pieces(snapshot)
             if snapshot.size:
                 self._states.keep(snapshot, trio.current_time())
@@ -79,16 +79,16 @@ class InboxRenderer:
                 delivery.on_rendered(snapshot)
                 await trio.lowlevel.checkpoint()
 
-    def _continues(self, inbox: StoredInbox) -> bool:
-        return self._feed.continues_inbox(inbox)
+    def _continues(self, stored: StoredNotifications) -> bool:
+        return self._feed.continues_notifications(stored)
 
-    async def _read(self, channels: Collection[Channel]) -> dict[Channel, StoredInbox]:
-        """Return the inboxes; nothing if they cannot be read, or the history has begun anew."""
+    async def _read(self, channels: Collection[Channel]) -> dict[Channel, StoredNotifications]:
+        """Return the notifications; nothing if they cannot be read, or the history has begun anew."""
         history = self._feed.history
         if history is None:
             return {}
         generation = history.generation
-        look = partial(read_inboxes, channels=channels, count=self._feed.inbox_events)
+        look = partial(read_notifications, channels=channels, count=self._feed.inbox_events)
         read = await self._state.read(look)
         if read is None or generation != history.generation:
             return {}

@@ -1,8 +1,8 @@
 import pytest
 
 from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.shared_snapshots import NEW, SharedSnapshots
 from mesaya_ws.core.feed.snapshot import Snapshot
-from mesaya_ws.core.feed.written import NEW, WrittenStates
 from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.window import PositionEvicted
 from tests.support.instance import a_window
@@ -18,7 +18,7 @@ def window():
 
 @pytest.fixture
 def states():
-    return WrittenStates(1_000_000)
+    return SharedSnapshots(1_000_000)
 
 
 def written(channel, window, size=400_000):

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.topics import topic_of
-from mesaya_ws.core.recovery.inbox import StoredInbox, latest
+from mesaya_ws.core.recovery.notifications import StoredNotifications, latest
 from mesaya_ws.core.recovery.window import Window
 from mesaya_ws.core.state.entries import StoredPublication
 
@@ -32,7 +32,7 @@ def stored(kept, count, floors=None):
         if each.offset >= (floors or {}).get(each.partition, 0):
             lines.setdefault(each.partition, []).append(each)
     last = sorted(each for line in lines.values() for each in line[-count - 1 :])
-    return StoredInbox(CHANNEL, sorted(last, key=lambda each: each.serial), {}, floors or {})
+    return StoredNotifications(CHANNEL, sorted(last, key=lambda each: each.serial), {}, floors or {})
 
 
 @given(PUBLISHED, st.integers(0, 400), st.integers(0, 20), st.integers(1, 6), st.booleans())

@@ -34,7 +34,7 @@ class Captured:
         return evolve(self.changes, entities=entities, members=members, emptied=emptied)
 
 
-class Unwritten:
+class Uncommitted:
     """What the store lacks; a `follower` says what changes. With `anew`, it is to forget first what rows it has."""
 
     def __init__(self, follower: Follower) -> None:

@@ -1,9 +1,9 @@
 import trio
 
-from mesaya_ws.core.feed.written import WrittenStates
+from mesaya_ws.core.feed.shared_snapshots import SharedSnapshots
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.views.contents import SnapshotRules
-from mesaya_ws.gateway.inboxes import BATCH, InboxRenderer
+from mesaya_ws.gateway.notifications import BATCH, NotificationsRenderer
 from tests.gateway.test_history import FakeState
 from tests.support.instance import KeepingWorld, a_feed, ask, read_on
 
@@ -18,13 +18,13 @@ class InboxWorld(KeepingWorld):
         return a_feed(**window, retention=Retention(self.hours, 1 << 30), rules=SnapshotRules(inbox_events=SHOWN))
 
 
-class Inboxes:
+class Notifications:
     """A world whose window keeps nothing, with `count` notifications of a user in its store."""
 
     def __init__(self, nursery, count, **options):
         self.world = InboxWorld(**{"max_bytes": 1} | options)
         self.state = FakeState(self.world)
-        self.renderer = InboxRenderer(self.state, self.world.feed, WrittenStates(1 << 20))
+        self.renderer = NotificationsRenderer(self.state, self.world.feed, SharedSnapshots(1 << 20))
         self.world.services.render_snapshot = self.renderer.request
         for number in range(count):
             self.world.review(number)
@@ -52,72 +52,72 @@ class Inboxes:
 
 
 async def test_latest_notifications_are_read_from_the_store(nursery):
-    inboxes = Inboxes(nursery, 5)
-    ids, snapshot = await inboxes.shown()
+    notifications = Notifications(nursery, 5)
+    ids, snapshot = await notifications.shown()
     assert ids == ["v2", "v3", "v4"]
     assert snapshot["data"]["more"] is True
     nursery.cancel_scope.cancel()
 
 
 async def test_fewer_notifications_than_are_shown_are_all_there_are(nursery):
-    inboxes = Inboxes(nursery, 2)
-    ids, snapshot = await inboxes.shown()
+    notifications = Notifications(nursery, 2)
+    ids, snapshot = await notifications.shown()
     assert ids == ["v0", "v1"]
     assert snapshot["data"]["more"] is False
     nursery.cancel_scope.cancel()
 
 
 async def test_what_was_published_after_the_store_was_written_comes_once(nursery):
-    inboxes = Inboxes(nursery, 5)
-    inboxes.world.review(5)
-    session = inboxes.asks()
-    inboxes.world.review(6)
-    _, snapshot = await inboxes.answer(session)
+    notifications = Notifications(nursery, 5)
+    notifications.world.review(5)
+    session = notifications.asks()
+    notifications.world.review(6)
+    _, snapshot = await notifications.answer(session)
     assert [event["data"]["reservationId"] for event in snapshot["data"]["events"]] == ["v4", "v5", "v6"]
-    assert inboxes.state.commits == 1, "the window had lost what was not written"
-    inboxes.world.review(7)
+    assert notifications.state.commits == 1, "the window had lost what was not written"
+    notifications.world.review(7)
     [event] = session.send_queue.said()
     assert event["data"]["reservationId"] == "v7"
     nursery.cancel_scope.cancel()
 
 
 async def test_inboxes_of_many_clients_are_read_together(nursery):
-    inboxes = Inboxes(nursery, 5)
-    sessions = [inboxes.asks() for _ in range(2 * BATCH)]
+    notifications = Notifications(nursery, 5)
+    sessions = [notifications.asks() for _ in range(2 * BATCH)]
     for session in sessions:
-        _, snapshot = await inboxes.answer(session)
+        _, snapshot = await notifications.answer(session)
         assert len(snapshot["data"]["events"]) == SHOWN
-    assert inboxes.state.reads == 2
+    assert notifications.state.reads == 2
     nursery.cancel_scope.cancel()
 
 
 async def test_store_that_cannot_be_read_leaves_the_window_which_says_so(nursery):
-    inboxes = Inboxes(nursery, 5)
-    inboxes.state.is_broken = inboxes.state.is_failing = True
-    ids, snapshot = await inboxes.shown()
+    notifications = Notifications(nursery, 5)
+    notifications.state.is_broken = notifications.state.is_failing = True
+    ids, snapshot = await notifications.shown()
     assert ids == []
     assert (snapshot["complete"], snapshot["data"]["more"]) == (False, False)
     nursery.cancel_scope.cancel()
 
 
 async def test_window_that_has_all_of_the_log_is_enough(nursery):
-    inboxes = Inboxes(nursery, 2, max_bytes=1 << 20)
-    session = inboxes.world.client(auth=False)
+    notifications = Notifications(nursery, 2, max_bytes=1 << 20)
+    session = notifications.world.client(auth=False)
     _, snapshot = ask(session, channel=INBOX, snapshot=True)
     assert (snapshot["complete"], len(snapshot["data"]["events"]), snapshot["data"]["more"]) == (True, 2, False)
-    assert inboxes.state.reads == 0
+    assert notifications.state.reads == 0
     nursery.cancel_scope.cancel()
 
 
 async def test_delivery_that_waits_for_something_else_by_now_is_passed_on(nursery):
-    inboxes = Inboxes(nursery, 5)
+    notifications = Notifications(nursery, 5)
     passed = []
-    inboxes.world.services.render_snapshot = passed.append
-    session = inboxes.asks()
+    notifications.world.services.render_snapshot = passed.append
+    session = notifications.asks()
     [delivery] = passed
-    inboxes.renderer.request(delivery)
-    inboxes.world.review(5)
+    notifications.renderer.request(delivery)
+    notifications.world.review(5)
     ask(session, "unsubscribe", channel=INBOX)
     await trio.testing.wait_all_tasks_blocked()
-    assert inboxes.state.reads == 0
+    assert notifications.state.reads == 0
     nursery.cancel_scope.cancel()

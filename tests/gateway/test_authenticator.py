@@ -6,7 +6,7 @@ from attrs import evolve
 from mesaya_ws.core.access.authentication import Unavailable
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
 from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.gateway.identities import Authenticator, FixedKeys
+from mesaya_ws.gateway.authenticator import Authenticator, FixedKeys
 from mesaya_ws.runtime.metrics import Metrics
 from tests.issuer import NOW, RULES, Issuer
 
