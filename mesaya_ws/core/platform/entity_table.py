@@ -7,16 +7,9 @@ from itertools import chain
 from typing import Any, NamedTuple, cast
 
 from mesaya_ws.core.platform.change import After
-from mesaya_ws.core.platform.cold import (
-    Alive,
-    Children,
-    ColdRows,
-    ColdSchedule,
-    DraftSchedule,
-    OnDisk,
-    Places,
-    Provenances,
-)
+from mesaya_ws.core.platform.cold import ColdRows, OnDisk
+from mesaya_ws.core.platform.cold_columns import Alive, Places, Provenances
+from mesaya_ws.core.platform.cold_indexes import Children, ColdSchedule, DraftSchedule
 from mesaya_ws.core.platform.entity import Data, Entity
 from mesaya_ws.core.platform.overlay import over
 from mesaya_ws.core.platform.provenance import (

@@ -11,7 +11,8 @@ from mesaya_ws.core.interactions.hold_table import HoldTable
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.change import After, Backfilled, Before
-from mesaya_ws.core.platform.cold import ColdCapture, ColdDays, ColdSchedule, OnDisk, capture
+from mesaya_ws.core.platform.cold import ColdCapture, OnDisk, capture
+from mesaya_ws.core.platform.cold_indexes import ColdDays, ColdSchedule
 from mesaya_ws.core.platform.emptying import empty
 from mesaya_ws.core.platform.endings import ENDING, Endings
 from mesaya_ws.core.platform.entities import CASCADES, ENTITIES, IMAGED, OF_TOPIC

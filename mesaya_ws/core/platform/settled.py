@@ -7,7 +7,7 @@ instances forget the same, whether they read a record when it came or a year lat
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mesaya_ws.core.platform.cold import ColdDays
+from mesaya_ws.core.platform.cold_indexes import ColdDays
 from mesaya_ws.core.platform.entity import Data, Entity
 from mesaya_ws.core.platform.entity_table import EntityTable
 from mesaya_ws.core.platform.rows import integer_in

@@ -39,7 +39,10 @@ def returns_with_much(event: Event, projections: Projections) -> bool:
         returns = newest is not None and event.at < newest
     else:
         returns = not projections.is_open(event.id)
-    return returns and info_size(event.id, projections, PARTS_AT_ONCE) > PARTS_AT_ONCE
+    return returns and (
+        info_size(event.id, projections, PARTS_AT_ONCE) > PARTS_AT_ONCE
+        or projections.schedule.count_since(event.id, "", PARTS_AT_ONCE + 1) > PARTS_AT_ONCE
+    )
 
 
 def restaurant_rule_in_steps(event: Event, before: Before, after: After, projections: Projections) -> Steps[Outcome]:

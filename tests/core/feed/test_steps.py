@@ -12,8 +12,11 @@ import trio
 
 from mesaya_ws.core.access.channels import parse_channel
 from mesaya_ws.core.feed.broadcaster import COPIED_AT_ONCE
+from mesaya_ws.core.feed.router import is_wide
 from mesaya_ws.core.log.events import Records, TopicRecreated
 from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.platform.envelope import decode
+from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE
 from mesaya_ws.core.platform.topics import PARENTS_TOPIC
 from mesaya_ws.core.wire.frames import payload_of
 from mesaya_ws.gateway.snapshots import between_records
@@ -123,6 +126,13 @@ def test_a_record_that_concerns_much_is_taken_in_steps_that_do_not_grow_with_it(
     most = [most_calls_in_a_step(scene.steps(kind, id, **data)) for scene in (few, many)]
     assert max(most) < MOST_CALLS
     assert most[1] <= 1.1 * most[0] + 100
+
+
+@pytest.mark.parametrize(("count", "wide"), [(PARTS_AT_ONCE, False), (PARTS_AT_ONCE + 1, True)])
+def test_restaurant_that_returns_with_many_reservations_is_processed_in_steps(count, wide):
+    scene = closed(count)
+    returns = decode(scene.log.says("restaurant.created", "r", name="x", timestamp=NOW + 2))
+    assert is_wide(returns, scene.feed._projections) is wide
 
 
 def longest(steps):
