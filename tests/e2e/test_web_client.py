@@ -64,6 +64,22 @@ def test_floor_plan_is_drawn_and_changes(gateway):
         shown(program, [])
 
 
+def test_floor_plan_keeps_a_table_that_is_held(gateway):
+    """`table.selecting` and `table.released` are about tables, but are none."""
+    publish(gateway, record("restaurants", "created", RESTAURANT, name="Casa Nogal"))
+    bearer = f"Bearer {TOKEN}"
+    hold = "0b6e8cb6-3f30-4f0b-a4a9-6a4b8a0f4c55"
+    body = {"user": "u1", "restaurantId": RESTAURANT, "tableIds": ["t1"], "holdId": hold}
+    with page(EXAMPLES / "floor-plan.html", gateway.port, restaurant=RESTAURANT) as program:
+        shown(program, ["1", "2"])
+        assert gateway.request("/holds", method="POST", body=body, Authorization=bearer)[0] == 201
+        publish(gateway, table(3, "AVAILABLE", "created"))
+        shown(program, ["1", "2", "3"])
+        assert gateway.request(f"/holds/{hold}", method="DELETE", Authorization=bearer)[0] == 200
+        publish(gateway, table(4, "AVAILABLE", "created"))
+        shown(program, ["1", "2", "3", "4"])
+
+
 @pytest.mark.parametrize("name", ["page.react.tsx", "page.angular.ts"])
 def test_component_shows_a_channel_and_ends_with_the_page(gateway, name):
     url = f"ws://127.0.0.1:{gateway.port}/ws"
