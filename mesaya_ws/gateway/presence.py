@@ -81,6 +81,8 @@ class PresenceExchange:
                 await trio.lowlevel.checkpoint()
             self._metrics.presence_sent, self._metrics.presence_left_out = presence.messages, presence.left_out
             self._wakes_at = presence.due_at()
+            # Who has begun to type, or what is gone of others, may be something to say.
+            self._wake()
             with trio.move_on_at(self._wakes_at / 1000):
                 await self._due.wait()
 

@@ -18,5 +18,5 @@ class AccessSettings:
     )
     publish_token: ts.SecretStr = ts.secret(
         default=ts.SecretStr(""),
-        help="Bearer token for POST /publish, /broadcast and /revoke; without it all three are closed.",
+        help="Bearer token for POST /publish, /broadcast, /revoke, /erase, and /holds; else all are closed.",
     )

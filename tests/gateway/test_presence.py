@@ -6,10 +6,12 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from trio.testing import wait_all_tasks_blocked
 
+from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.interactions.presence_pace import FALL, OFTEN
 from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.events import LogMetadata
 from mesaya_ws.core.log.records import NewRecord
+from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.eventlog import open_presence_log
 from mesaya_ws.gateway.presence import SWEEP, PresenceExchange, process_name
@@ -19,9 +21,9 @@ from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
 from tests.support.instance import a_feed, a_session, ask, work
 from tests.support.log import NOW
-from tests.support.presence import sent
+from tests.support.presence import sent, typing
 
-TABLES = "restaurant:r1:tables"
+TABLES, CHAT = "restaurant:r1:tables", "restaurant:r1:chat:u1"
 SECOND = 1000
 
 
@@ -45,6 +47,12 @@ class Process:
     def viewer(self, *, asks=True):
         session = a_session(self.feed, auth=False, presence=self.presence)
         ask(session, channel=TABLES, presence=asks)
+        return session
+
+    def talker(self, user):
+        session = a_session(self.feed, auth=False, presence=self.presence)
+        identify(session, Identity(user, ("ADMIN",)), 0)
+        ask(session, channel=CHAT)
         return session
 
 
@@ -92,6 +100,15 @@ async def test_nothing_is_appended_while_nobody_asks(log, nursery, autojump_cloc
     Process(log, nursery).viewer(asks=False)
     await passes(60 * SECOND)
     assert log.appended == []
+
+
+async def test_typing_that_is_said_once_reaches_others_though_nobody_asks_who_is_there(log, nursery, autojump_clock):
+    here, there = Process(log, nursery), Process(log, nursery)
+    guest, owner = here.talker("u1"), there.talker("o1")
+    await passes(OFTEN)
+    ask(guest, "typing", channel=CHAT, typing=True)
+    await passes(OFTEN)
+    assert typing(guest) == typing(owner) == [("guest", True)]
 
 
 async def test_process_that_crashed_is_dropped_and_its_record_removed(log, nursery, autojump_clock):

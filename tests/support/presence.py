@@ -104,3 +104,12 @@ def sent(session, channel):
         for message in session.send_queue.said()
         if message["type"] == "presence" and message["channel"] == channel
     ]
+
+
+def typing(session):
+    """Return what a client was sent of who is typing since the last time, and nothing else."""
+    return [
+        (message["data"]["by"], message["data"]["typing"])
+        for message in session.send_queue.said()
+        if message["type"] == "chat.typing"
+    ]

@@ -100,7 +100,10 @@ class _Request:
         action = Action.BLOCK if isinstance(message, Block) else Action.SPEAK
         # Before the feed is live, the log may still say whose restaurant it is.
         if identity is None or (feed.live and not may(identity, action, channel, feed.facts)):
-            raise self.error(codes.UNAUTHORIZED, f"The conversation {message.channel!r} is not yours.")
+            sentence = f"The conversation {message.channel!r} is not yours."
+            if action is Action.BLOCK and may(identity, Action.SPEAK, channel, feed.facts):
+                sentence = "Only the restaurant can block."
+            raise self.error(codes.UNAUTHORIZED, sentence)
         if not feed.live:
             raise self.error(codes.UNAVAILABLE, "What the event log holds is still being read: try again in a moment.")
         self.channel: Channel = channel
@@ -135,8 +138,7 @@ class _Request:
         if not self.feed.facts.has_restaurant(self.key.restaurant):
             raise self.error(codes.UNKNOWN_RESTAURANT, f"No restaurant {self.key.restaurant!r} is known.")
         if self.side == GUEST and conversation is not None:
-            if conversation.blocked:
-                raise self.error(codes.NOT_ALLOWED, "The restaurant does not take messages from you.")
+            self._check_not_blocked(conversation)
             if not conversation.answered and conversation.asked >= UNANSWERED:
                 sentence = f"After {UNANSWERED} messages, wait until the restaurant has answered."
                 raise self.error(codes.TOO_OFTEN, sentence, retry_in=3600.0)
@@ -177,6 +179,7 @@ class _Request:
             text = chat_text(message.data)
         except BadFieldError as error:
             raise self.error(codes.BAD_MESSAGE, f"In data, {error}.") from None
+        self._check_not_blocked(self._existing())
         self._count()
         return self._command(Edited(self.key, known.id, self.side, text), None, messageId=known.id)
 
@@ -238,6 +241,10 @@ class _Request:
             raise self.error(codes.NOT_FOUND, f"No message {id} is known here.")
         return known
 
+    def _check_not_blocked(self, conversation: Conversation) -> None:
+        if self.side == GUEST and conversation.blocked:
+            raise self.error(codes.NOT_ALLOWED, "The restaurant does not take messages from you.")
+
     def _check_id(self, id: str) -> None:
         if IDENTIFIER.fullmatch(id) is None:
             raise self.error(codes.BAD_MESSAGE, "messageId must be 1 to 128 of A-Z a-z 0-9 . _ ~ -")
@@ -253,7 +260,8 @@ class _Request:
     def _count(self, *, begins: str | None = None) -> None:
         wait = self.rules.limits.write(self.user, self.rules.clock(), begins=begins)
         if wait is not None:
-            raise self.error(codes.TOO_OFTEN, f"Too many messages: try again in {wait:g} seconds.", retry_in=wait)
+            what = "messages" if begins is None else "messages or new conversations"
+            raise self.error(codes.TOO_OFTEN, f"Too many {what}: try again in {wait:g} seconds.", retry_in=wait)
 
     def _command(self, said: ChatRecord, answer: Callable[[], bytes] | None, **fields: object) -> Command:
         record = chat_record(said, platform_time(self.rules.time_ms()))

@@ -44,6 +44,9 @@ LONGEST_SLOT_MS = 24 * 60 * 60 * 1000
 SURE_MS = 2000
 """Milliseconds that a hold of somebody else must have left for a claim to be refused before it is in the log."""
 
+_YEAR_9999 = 253_370_764_800_000
+"""When slots no longer begin (ms since 1970): what follows that year cannot be written."""
+
 MAX_UNANSWERED = 10_000
 """Claims whose askers do not wait any more, and that may still turn up in the log; past that the oldest give way."""
 
@@ -161,7 +164,7 @@ class HoldRules:
         return Answer("selected", fields | end_shown(hold.until, self.log_time()))
 
     def _conflict(self, until: int) -> Answer:
-        return Answer("error", self._end(until), codes.CONFLICT, "Somebody else holds such a table.")
+        return Answer("error", self._end(until), codes.CONFLICT, "Another hold has such a table, for a time in common.")
 
     def _end(self, until: int) -> dict[str, Any]:
         shown = end_shown(until, self.log_time())
@@ -209,7 +212,7 @@ def _slot(start: str | None, end: str | None) -> Slot | None:
     if start is None and end is None:
         return None
     begins = None if start is None else milliseconds_of(start)
-    if begins is None or begins < 0:
+    if begins is None or not 0 <= begins < _YEAR_9999:
         raise ValueError("from must be a time, such as 2026-01-22T19:00:00Z.")
     ends = begins + SLOT_MS if end is None else milliseconds_of(end)
     if ends is None or not begins < ends <= begins + LONGEST_SLOT_MS:

@@ -115,7 +115,7 @@ def findings(topics: Collection[Topic], settings: Settings) -> Iterator[Finding]
             yield error(wrong_time(topic.name, kind))
         if topic.name in JUDGED_ALONE and len(topic.copies) > 1:
             yield error(f"{topic.name} has several partitions, but one decides: delete it, and it is made with one.")
-    if names := named(lambda topic: len(topic.copies) > 1):
+    if names := named(lambda topic: len(topic.copies) > 1 and topic.name not in JUDGED_ALONE):
         yield warning(
             f"{names} has several partitions: records of one entity keep their order only if its id is their key."
         )

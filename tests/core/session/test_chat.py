@@ -149,7 +149,8 @@ def test_client_without_an_identity_or_of_another_conversation_is_unauthorized(a
             ask(session, kind, channel=CHANNEL, **fields)
             assert code(session) == "unauthorized"
     ask(place.guest, "block", channel=CHANNEL, blocked=True)
-    assert code(place.guest) == "unauthorized", "only the restaurant blocks"
+    refused = answer(place.guest)
+    assert (refused["code"], refused["message"]) == ("unauthorized", "Only the restaurant can block.")
 
 
 def test_sender_is_stamped_from_the_identity_and_an_owner_is_the_guest_where_the_channel_bears_the_id(place):
@@ -353,16 +354,23 @@ def test_history_of_nothing_says_that_this_was_the_beginning(place):
 
 
 def test_blocked_guest_may_not_write_until_the_restaurant_allows_it_again(place):
+    place.publish(place.guest)
+    place.settle()
+    said(place.guest)
     for blocked in (True, False):
         ask(place.owner, "block", channel=CHANNEL, blocked=blocked)
         place.settle()
         assert answer(place.owner)["type"] == "published"
-        place.publish(place.guest, message=f"m{blocked}")
-        place.settle()
-        if blocked:
-            assert code(place.guest) == "not_allowed"
-        else:
-            assert answer(place.guest)["type"] == "published"
+        for kind, fields in {
+            "publish": {"messageId": f"m{blocked}", "data": {"text": "Hello?"}},
+            "edit": {"messageId": "m1", "data": {"text": "What else the guest would say"}},
+        }.items():
+            ask(place.guest, kind, channel=CHANNEL, **fields)
+            place.settle()
+            if blocked:
+                assert code(place.guest) == "not_allowed"
+            else:
+                assert answer(place.guest)["type"] == "published"
 
 
 def test_sender_has_a_burst_then_one_a_second_and_sixty_a_minute(place):

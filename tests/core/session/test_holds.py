@@ -185,6 +185,7 @@ def test_third_hold_in_a_restaurant_is_one_too_many(place):
         ("u1", {"from": "2027-01-22T19:00:00Z", "to": "2027-01-22T19:00:00Z"}, "bad_message"),
         ("u1", {"from": "2027-01-22T19:00:00Z", "to": "2027-01-24T19:00:00Z"}, "bad_message"),
         ("u1", {"from": "0001-01-01T00:00:00+14:00"}, "bad_message"),
+        ("u1", {"from": "9999-12-31T23:59:00Z"}, "bad_message"),
     ],
 )
 def test_claim_that_cannot_be_made_is_refused_before_it_is_in_the_log(place, user, fields, code):

@@ -15,7 +15,7 @@ from mesaya_ws.core.session.presence import LINGER
 from mesaya_ws.core.session.presence_watch import PER_SECOND, RETRY
 from tests.support.instance import a_feed, a_session, ask, work
 from tests.support.log import NOW
-from tests.support.presence import SharedLog
+from tests.support.presence import SharedLog, typing
 from tests.support.presence import sent as sent_on
 
 TABLES = "restaurant:r1:tables"
@@ -39,14 +39,6 @@ def there(log):
 
 def sent(session, channel=TABLES):
     return sent_on(session, channel)
-
-
-def typing(session):
-    return [
-        (message["data"]["by"], message["data"]["typing"])
-        for message in session.send_queue.said()
-        if message["type"] == "chat.typing"
-    ]
 
 
 def test_client_that_asks_is_sent_the_number_at_once_and_when_it_changes(log, here):
