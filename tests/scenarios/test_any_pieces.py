@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesaya_ws.core.feed import pieces, record_processor, router
-from mesaya_ws.core.views import floor_plan, images, reservations
+from mesaya_ws.core.views import contents, floor_plan, images, restaurants
 from mesaya_ws.core.wire.frames import payload_of
 from tests.scenarios.test_any_order import CHANNELS, PARTITIONS, Instance, arrivals, more, story
 from tests.support.log import Log
@@ -19,9 +19,10 @@ from tests.support.log import Log
 def in_pieces_of(size):
     """Return a context in which nothing is so small that it is taken in one go."""
     patches = ExitStack()
-    for module in (record_processor, pieces, router, floor_plan, images, reservations):
+    for module in (record_processor, pieces, router, floor_plan, images, restaurants):
         patches.enter_context(mock.patch.object(module, "PARTS_AT_ONCE", size))
     patches.enter_context(mock.patch.object(record_processor, "DECODED_EARLY", 1))
+    patches.enter_context(mock.patch.object(contents, "READ_AT_ONCE", size * contents.COSTLY))
     return patches
 
 
