@@ -78,7 +78,7 @@ def test_watching_a_lot_leaves_the_page_responsive_and_its_memory_flat(start_gat
     """A demo of 330 records a second, and all channels of its restaurants; docs/console.md tells of ten minutes."""
     gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
     node, chromium = install(), required("chromium")
-    seconds = os.environ.get("CONSOLE_SECONDS", "60")
+    seconds = os.environ.get("CONSOLE_SECONDS", "30")
     with playing(gateway, "--rate", "330"):
         gateway.until(lambda: gateway.metric("mesaya_records_total") > 500, 30, "the demo plays")
         command = [node, "console/endurance.mjs", chromium, f"http://127.0.0.1:{gateway.port}", seconds]

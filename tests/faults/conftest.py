@@ -100,6 +100,14 @@ def kafka_world(tmp_path: Path, results: Results, kafka_broker):
     return opened
 
 
+ON_EITHER_LOG = pytest.mark.parametrize(
+    ("any_world", "browser"),
+    [("sqlite", "chromium"), pytest.param("kafka", "node", marks=pytest.mark.kafka)],
+    indirect=True,
+)
+"""For JavaScript clients: each log once, and each place where they run; one does not know of the other."""
+
+
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
 def any_world(request: pytest.FixtureRequest):
     """Return what opens a world, on each of the logs."""

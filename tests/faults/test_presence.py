@@ -32,12 +32,12 @@ def log(request):
     return {"KAFKA_BROKERS": broker.address}
 
 
-@pytest.fixture(params=[200, pytest.param(2000, marks=pytest.mark.slow)])
-def count(request):
-    """Return how many clients there are."""
+@pytest.fixture
+def count():
+    """Return how many clients there are: 200, or as PRESENCE_CLIENTS says."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 10_000), hard))
-    yield request.param
+    yield int(os.environ.get("PRESENCE_CLIENTS", "200"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 

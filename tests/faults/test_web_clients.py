@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import trio
 
+from .conftest import ON_EITHER_LOG
 from .proxy import Balancer, Proxy
 from .test_clients import closes
 from .test_gateways import kill_and_restart, roll
@@ -39,6 +40,7 @@ async def lose_and_find_tokens(world, signed_in):
     await world.heard(signed_in)
 
 
+@ON_EITHER_LOG
 async def test_javascript_client_under_faults_of_the_network_and_of_gateways(any_world, browser):
     async with any_world(partitions=3) as world:
         host = await world.start(Host(browser=browser))

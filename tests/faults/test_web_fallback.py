@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import trio
 
+from .conftest import ON_EITHER_LOG
 from .proxy import Balancer, Proxy
 from .test_gateways import kill_and_restart, roll
 from .test_web_clients import SECRET, cut_and_strand
@@ -35,6 +36,7 @@ async def let_websockets_pass_and_not(world, proxy, gateway, switching):
     await world.heard(switching)
 
 
+@ON_EITHER_LOG
 async def test_javascript_client_that_reads_by_http_under_faults(any_world, browser):
     async with any_world(partitions=3) as world:
         host = await world.start(Host(browser=browser))
