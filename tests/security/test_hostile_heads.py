@@ -157,7 +157,7 @@ def test_requests_without_a_proper_host_are_refused_by_http_too(gateway, bystand
 
 
 def test_half_a_head_and_silence(gateway, bystander, refused):
-    halves = [b"", b"\r\n\r\n", GET, handshake()[:-2], b"\x16\x03\x01\x02\x00\x01\x00\x01"]
+    halves = [b"", b"\r\n\r\n", GET, handshake()[:-2]]
     with ExitStack() as stack:
         clients = [stack.enter_context(raw(gateway.port)) for _ in halves]
         for client, half in zip(clients, halves, strict=True):
@@ -165,6 +165,13 @@ def test_half_a_head_and_silence(gateway, bystander, refused):
         for client in clients:
             assert client.refusal() == (408, "head_too_late")
     assert refused("head_too_late") == len(halves)
+
+
+def test_beginning_of_tls_is_refused_at_once(gateway, bystander, refused):
+    with raw(gateway.port) as client:
+        client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01")
+        assert client.refusal() == (400, "bad_request")
+    assert refused("bad_request") == 1
 
 
 def test_many_who_say_their_heads_slowly(gateway, bystander, refused):
