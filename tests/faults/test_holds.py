@@ -25,7 +25,7 @@ pytestmark = pytest.mark.faults
 
 GUESTS, ROUNDS = 200, 20
 SECONDS = 8
-"""How long a hold lasts where clocks are wrong."""
+"""How long a hold lasts where clocks are wrong, or a gateway has to catch up on a busy machine."""
 
 
 class Scene:
@@ -162,12 +162,12 @@ async def test_of_two_hundred_guests_on_two_gateways_one_has_the_table_in_each_r
 
 async def test_gateway_that_is_frozen_past_the_end_of_its_guests_hold_ends_nothing_twice(any_scene):
     async def play(scene: Scene) -> None:
-        frozen, other = await scene.gateway(HOLD_SECONDS="3"), await scene.gateway(HOLD_SECONDS="3")
+        frozen, other = [await scene.gateway(HOLD_SECONDS=str(SECONDS)) for _ in range(2)]
         holder, rival = await scene.guest(frozen, "u1"), await scene.guest(other, "u2")
         assert (await scene.select(holder, "t1"))["type"] == "selected"
         os.kill(frozen.pid, signal.SIGSTOP)
         refused = await scene.select(rival, "t1")
-        assert (refused["code"], refused["expiresIn"] <= 3) == ("conflict", True)
+        assert (refused["code"], refused["expiresIn"] <= SECONDS) == ("conflict", True)
         await scene.watchers[1].hears("table.released")
         taken = await scene.select(rival, "t1")
         assert taken["type"] == "selected"
