@@ -238,6 +238,7 @@ async def test_what_was_read_before_it_was_removed_is_no_gap(store: SqliteStore)
 # Trouble with the file
 
 
+@pytest.mark.slow
 async def test_a_file_that_is_gone_is_an_outage_until_it_is_back(store: SqliteStore, tmp_path: Path):
     async with store.open() as log, following(log) as ear:
         await log.append(numbered(TOPICS[0], 3))
@@ -261,6 +262,7 @@ async def test_a_file_that_is_gone_is_an_outage_until_it_is_back(store: SqliteSt
         assert [record.offset for record in ear.records] == list(range(len(ear.records)))
 
 
+@pytest.mark.slow
 async def test_a_new_file_in_place_of_the_old_one_is_read_from_its_beginning(store: SqliteStore):
     async with store.open() as log, following(log) as ear:
         await log.append(numbered(TOPICS[0], 3))
@@ -305,6 +307,7 @@ async def test_a_copy_that_lacks_nothing_is_followed_on(store: SqliteStore, tmp_
     assert not ear.all(Unavailable)
 
 
+@pytest.mark.slow
 async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore):
     async with store.open(append_timeout=0.1) as log, following(log) as ear:
         with store.locked():
@@ -316,6 +319,7 @@ async def test_a_file_that_stays_locked_is_an_outage(store: SqliteStore):
         await ear.until_held(1)
 
 
+@pytest.mark.slow
 async def test_a_full_disk_is_an_outage_until_there_is_room(store: SqliteStore):
     """A limit on the size of files stands for the end of the disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -315,6 +315,7 @@ def test_row_that_is_none_is_refused(row):
 
 @settings(max_examples=60)
 @given(st.data())
+@pytest.mark.slow
 def test_replicas_with_wrong_clocks_agree_at_every_offset(data):
     """Each replica reads the log at its own pace and proposes by its own clock; the log takes what comes."""
     offsets = data.draw(st.lists(st.integers(-400_000, 400_000), min_size=2, max_size=3), "clocks")
