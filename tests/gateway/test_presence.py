@@ -1,5 +1,8 @@
 """Processes on one log, each with the tasks that exchange presence; time is trio's."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 import trio
 from kafka import KafkaAdminClient
@@ -69,6 +72,8 @@ def arrival(client, number):
         offer(data, messages)
         if sent(client, TABLES)[-1:] == [number]:
             arrived.set()
+
+            client.send_queue.offer = offer
 
     client.send_queue.offer = note
     return arrived
@@ -171,10 +176,15 @@ async def test_presence_in_the_embedded_log_keeps_one_record_of_each_process(tmp
     async with open_presence_log(settings) as one, open_presence_log(settings) as other, trio.open_nursery() as tasks:
         here, there = Process(one, tasks, "here"), Process(other, tasks, "there")
         client = here.viewer()
-        there.viewer()
-        with trio.fail_after(20):
-            await arrival(client, 2).wait()
+        for number in (2, 3, 4):
+            there.viewer()
+            with trio.fail_after(20):
+                await arrival(client, number).wait()
         tasks.cancel_scope.cancel()
+    with closing(sqlite3.connect(settings.event_log_file)) as db:
+        [(appended,)] = db.execute("SELECT next FROM topic WHERE name = ?", (PRESENCE,)).fetchall()
+        kept = [key for (key,) in db.execute("SELECT key FROM record")]
+    assert len(kept) == len(set(kept)) <= 2 < appended
 
 
 async def test_no_log_of_presence_is_opened_where_it_is_off():
