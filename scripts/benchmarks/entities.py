@@ -18,6 +18,7 @@ from pathlib import Path
 
 import orjson
 import trio
+from committing import commit
 
 from mesaya_ws.core.feed.checkpoint import in_pieces
 from mesaya_ws.core.feed.feed import Feed
@@ -99,24 +100,11 @@ async def fill(folder, millions):
         feed.ingest(metadata(0), SINCE)
         list(feed.process(SINCE))
         keep()
-        pinned, longest, flushed = None, 0.0, trio.current_time()
+        longest, flushed = 0.0, trio.current_time()
 
         async def flush(now):
-            nonlocal pinned, flushed
-            captured = feed.capture_changes(now, now)
-
-            def commit():
-                changes = captured.encoded()
-                store.commit(changes)
-                return changes
-
-            changes = await trio.to_thread.run_sync(commit)
-            former, pinned = pinned, store.pin()
-            feed.stored.view = pinned
-            if former is not None:
-                former.close()
-            for _ in feed.changes_committed(captured, changes, {}):
-                await trio.lowlevel.checkpoint()
+            nonlocal flushed
+            await commit(feed, store, now)
             flushed = trio.current_time()
             is_flushing.clear()
 
@@ -159,7 +147,7 @@ async def fill(folder, millions):
                     print(f"| {row} |", flush=True)
                     began, made, longest = time.process_time(), 0.0, 0.0
         await flush(now)
-        pinned.close()
+        feed.stored.view.close()
         store.close()
 
 

@@ -17,6 +17,7 @@ from statistics import median
 
 import orjson
 import trio
+from committing import commit
 
 from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.feed.hub import Hub
@@ -91,19 +92,7 @@ async def _cost(count, folder):
 
     async def flush():
         nonlocal flushed
-        captured = feed.capture_changes(now, now)
-
-        def commit():
-            changes = captured.encoded()
-            store.commit(changes)
-            return changes
-
-        changes = await trio.to_thread.run_sync(commit)
-        former, feed.stored.view = feed.stored.view, store.pin()
-        if former is not None:
-            former.close()
-        for _ in feed.changes_committed(captured, changes, {}):
-            await trio.lowlevel.checkpoint()
+        await commit(feed, store, now)
         flushed = trio.current_time()
         is_flushing.clear()
 
