@@ -49,7 +49,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if config.option.markexpr == "quick" and folder and folder[0] in NOT_QUICK else None
 
 
-STOPWATCHES = {"Steps", "take", "thread_time", "process_time", "longest", "most_calls_in_a_step"}
+STOPWATCHES = {"Steps", "check_best_of", "take", "thread_time", "process_time", "longest", "most_calls_in_a_step"}
 """By what tests measure how long something takes, or count its calls, which makes it several times as long."""
 
 

@@ -7,16 +7,15 @@ from functools import partial
 from itertools import product
 from re import _constants as sre
 from re import _parser
-from time import thread_time
 
 import pytest
 
 from mesaya_ws.eventlog.kafka.contacts import _NOT_THERE
 from mesaya_ws.eventlog.kafka.diagnosis import _SENTENCES
 from tests.test_architecture import MODULES, PACKAGE
+from tests.timing import is_long, seconds
 
 SIZES = (1000, 8000, 65_536)
-LONGEST_STEP = 0.010
 METHODS = ("fullmatch", "match", "search", "findall", "finditer", "sub", "split")
 IN_TABLES = {
     "eventlog/kafka/contacts.py": [pattern for pattern, _ in _NOT_THERE],
@@ -95,8 +94,8 @@ def one_of(members, spoilers):
     return min(allowed, key=lambda letter: (not letter.isalnum(), letter))
 
 
-def slowest(pattern, method, limit=LONGEST_STEP):
-    """Return the processor time of the worst attack on a pattern, and what it was; that of the first beyond `limit`.
+def slowest(pattern, method):
+    """Return the processor time of the worst attack on a pattern, and what it was; that of the first that takes long.
 
     The attacks are what would match, with what may be repeated in it, or a blank, repeated anywhere, and spoiled at the
     end. Where nothing may be repeated, nothing is done twice.
@@ -114,19 +113,12 @@ def slowest(pattern, method, limit=LONGEST_STEP):
             subject = attack if is_text else attack.encode("latin-1")
             do = partial(getattr(pattern, method), *((subject[:0], subject) if method == "sub" else (subject,)))
             took = seconds(do)
-            if took > limit:  # or something else came between
+            if is_long(took):  # or something else came between
                 took = min(took, seconds(do))
             worst = max(worst, (took, f"{good[:at]!r} + {letter!r} * {size} + {end!r}"))
-            if took > limit:
+            if is_long(took):
                 return worst
     return worst
-
-
-def seconds(do):
-    """Return the processor time that something takes."""
-    start = thread_time()
-    do()
-    return thread_time() - start
 
 
 @pytest.mark.parametrize(
@@ -135,7 +127,7 @@ def seconds(do):
 )
 def test_every_regular_expression_is_linear(module, pattern, method):
     took, attack = slowest(pattern, method)
-    assert took <= LONGEST_STEP, f"{module}: {pattern} takes {took * 1000:.0f} ms for {attack}"
+    assert not is_long(took), f"{module}: {pattern} takes {took * 1000:.0f} ms for {attack}"
 
 
 @pytest.mark.parametrize(
@@ -151,4 +143,4 @@ def test_every_regular_expression_is_linear(module, pattern, method):
 @pytest.mark.slow
 def test_what_is_not_linear_is_noticed(pattern, method):
     """The first is what once read the headers here; the next two are those of h11."""
-    assert slowest(pattern, method)[0] > LONGEST_STEP
+    assert is_long(slowest(pattern, method)[0])
