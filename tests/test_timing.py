@@ -57,9 +57,9 @@ async def test_step_that_is_three_times_too_long_fails_on_every_machine():
     long = round(3 * LONGEST / KNOWN)
     with Steps() as steps:
         await steps_of(1, long, 1)()
-    with pytest.raises(AssertionError, match="took .* ms"):
+    with pytest.raises(AssertionError, match="A step of"):
         steps.check()
-    with pytest.raises(AssertionError, match="took .* ms"):
+    with pytest.raises(AssertionError, match="A step of"):
         await check_best_of(steps_of(1, long, 1), times=3)
 
 
