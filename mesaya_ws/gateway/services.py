@@ -155,7 +155,7 @@ def build(
     notifications = NotificationsRenderer(state, feed, states)
     chat = ChatRules(frozenset(settings.attachment_hosts), trio.current_time, now_ms)
     name = process_name()
-    presence = Presence(name, settings.presence_channels, steady)
+    presence = Presence(feed.hub, name, settings.presence_channels, steady)
     exchange = None if presence_log is None else PresenceExchange(presence_log, presence, metrics)
     registry = SessionRegistry[Client]()
     session_identities = SessionIdentities(_identity_rules(settings), uniform)

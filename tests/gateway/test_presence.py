@@ -35,10 +35,10 @@ class Process:
 
     def __init__(self, log, nursery, name=None):
         self.metrics = Metrics()
-        self.presence = Presence(name or process_name(), 100, steady)
+        self.feed = a_feed()
+        self.presence = Presence(self.feed.hub, name or process_name(), 100, steady)
         self.exchange = PresenceExchange(log, self.presence, self.metrics)
         self.scope = trio.CancelScope()
-        self.feed = a_feed()
         self.feed.ingest(LogMetadata({}, {}), NOW)
         work(self.feed)
         nursery.start_soon(self.run)

@@ -32,9 +32,11 @@ def a_window(seconds=300, max_bytes=1 << 20):
     return Window(seconds, max_bytes)
 
 
-def a_feed(report=lambda record, outcome: None, *, seconds=300, max_bytes=1 << 20, parent_timeout=1.0, **options):
-    """Return a feed that has taken nothing yet, with a hub and a window of its own."""
-    return Feed(Hub(), a_window(seconds, max_bytes), parent_timeout, report, **options)
+def a_feed(
+    report=lambda record, outcome: None, *, hub=None, seconds=300, max_bytes=1 << 20, parent_timeout=1.0, **options
+):
+    """Return a feed that has taken nothing yet, with a window of its own, and a hub unless there is one."""
+    return Feed(hub or Hub(), a_window(seconds, max_bytes), parent_timeout, report, **options)
 
 
 def a_session(feed, *, auth=True, most=10, conflate=False, services=None, **options):
@@ -72,6 +74,7 @@ class FakeSendQueue:
 
     def __init__(self):
         self.backlogged = self.deferred = False
+        self.viewer = None
         self.closed = None
         self.frames = []
 

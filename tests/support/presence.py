@@ -56,8 +56,8 @@ class Process:
 
     def __init__(self, log, name, most, offset):
         self.log, self.offset = log, offset
-        self.presence = Presence(name, most, self.time)
         self.feed = a_feed()
+        self.presence = Presence(self.feed.hub, name, most, self.time)
         self.feed.ingest(LogMetadata({}, {}), NOW)
         work(self.feed)
         self.next = 0

@@ -12,8 +12,17 @@ WRITE_BYTES = 16_384
 """Bytes that are as much work as a write of their own."""
 
 
+LEAVING = ""
+"""The `viewer` of a subscriber that is about to leave."""
+
+
 class Subscriber(Protocol):
     """Something that takes frames at once, without waiting and without failing: a connection's send queue."""
+
+    @property
+    def viewer(self) -> str | None:
+        """Who it counts as where viewers are counted: a user, or (None) one of its own; `LEAVING`: nobody."""
+        ...
 
     def offer(self, data: bytes, messages: int) -> None:
         """Take `data`, which holds that many whole frames."""
@@ -22,6 +31,9 @@ class Subscriber(Protocol):
 
 class SendQueue(Subscriber, Protocol):
     """A subscriber that queues what it cannot write."""
+
+    viewer: str | None
+    """As of any subscriber; at first None. The session sets it."""
 
     backlogged: bool
     """Whether something waits to be written."""
@@ -72,11 +84,13 @@ class Hub:
 
     Publications are gathered (`publish`) and then written (`fan_out`), so that those of one poll of the log on one
     channel are joined into one write for each subscriber. A subscription counts from the moment it is made: what was
-    published before, but is not written yet, is not for it.
+    published before, but is not written yet, is not for it. A subscriber that is sent what it missed first is on its
+    channel, but suspended: it is handed nothing until it subscribes.
     """
 
     def __init__(self) -> None:
         self._channels: dict[str, dict[Subscriber, int]] = {}
+        self._suspended: dict[str, dict[Subscriber, None]] = {}
         self._pending: dict[str, _Pending] = {}
         self._writing: dict[str, _Pending] = {}
         self._serial = 0
@@ -93,6 +107,13 @@ class Hub:
         self.subscriptions += subscriber not in subscribers
         self._serial += 1
         subscribers[subscriber] = self._serial
+        if self._suspended:
+            self._end_suspension(channel, subscriber)
+
+    def suspend(self, channel: str, subscriber: Subscriber) -> None:
+        """Hand nothing on `channel` to `subscriber`, which is on it, until it subscribes (again)."""
+        self.unsubscribe(channel, subscriber)
+        self._suspended.setdefault(channel, {})[subscriber] = None
 
     def unsubscribe(self, channel: str, subscriber: Subscriber) -> None:
         """Hand nothing more on `channel` to `subscriber`, not even what is published but not written yet."""
@@ -102,6 +123,27 @@ class Hub:
             self._serial += 1
             if not subscribers:
                 del self._channels[channel]
+        if self._suspended:
+            self._end_suspension(channel, subscriber)
+
+    def _end_suspension(self, channel: str, subscriber: Subscriber) -> None:
+        subscribers = self._suspended.get(channel)
+        if subscribers is not None:
+            subscribers.pop(subscriber, None)
+            if not subscribers:
+                del self._suspended[channel]
+
+    def has_subscribers(self, channel: str) -> bool:
+        """Return whether anybody is on a channel, suspended or not."""
+        return channel in self._channels or channel in self._suspended
+
+    def subscribers(self, channel: str) -> list[Subscriber]:
+        """Return all that are on a channel, suspended or not."""
+        return [*self._channels.get(channel, ()), *self._suspended.get(channel, ())]
+
+    def viewers(self, channel: str) -> list[str | None]:
+        """Return whom those on a channel count as; it takes 0.03 ms for each thousand."""
+        return [viewer for each in self.subscribers(channel) if (viewer := each.viewer) != LEAVING]
 
     def publish(self, channel: str, frame: bytes, timestamp: int, serial: int) -> None:
         """Gather a frame for the subscribers of `channel`.

@@ -293,6 +293,10 @@ class Published:
         """Hand the publications to come on `channel` to `subscriber`."""
         self.hub.subscribe(channel.name, subscriber)
 
+    def suspend(self, channel: Channel, subscriber: Subscriber) -> None:
+        """Hand nothing on `channel` to `subscriber`, which is on it, until it subscribes."""
+        self.hub.suspend(channel.name, subscriber)
+
     def unsubscribe(self, channel: Channel, subscriber: Subscriber) -> None:
         """Hand nothing more on `channel` to `subscriber`."""
         self.hub.unsubscribe(channel.name, subscriber)

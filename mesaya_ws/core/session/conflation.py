@@ -23,6 +23,11 @@ class Conflated:
         self._send_queue = send_queue
         self._conflate = conflate
 
+    @property
+    def viewer(self) -> str | None:
+        """Who the client counts as."""
+        return self._send_queue.viewer
+
     def offer(self, data: bytes, messages: int) -> None:
         """Hand `data` on if it can be written at once."""
         if self._send_queue.backlogged:

@@ -3,7 +3,7 @@
 from attrs import define, field
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.feed.hub import SendQueue
+from mesaya_ws.core.feed.hub import SendQueue, Subscriber
 from mesaya_ws.core.feed.published import Published
 from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.recovery.replay import Replay
@@ -45,13 +45,11 @@ class Delivery:
     def go_live(self, subscription: Subscription) -> None:
         """Hand over what is published on the channel from now on."""
         subscription.go_live()
-        if subscription.subscriber is None:
-            subscription.subscriber = (
-                Conflated(subscription, self.send_queue, self._start_conflating)
-                if self._conflates(subscription.channel)
-                else self.send_queue
-            )
-        self.feed.subscribe(subscription.channel, subscription.subscriber)
+        self.feed.subscribe(subscription.channel, self._subscriber(subscription))
+
+    def suspend(self, subscription: Subscription) -> None:
+        """Hand over nothing until the subscription is live; the client is on the channel, and counts as a viewer."""
+        self.feed.suspend(subscription.channel, self._subscriber(subscription))
 
     def answer(self, subscription: Subscription, **fields: object) -> None:
         """Send `subscribed` with `fields`, if the subscription's request has not been answered."""
@@ -93,13 +91,14 @@ class Delivery:
 
     def resync(self, subscription: Subscription, reason: Unrecoverable) -> None:
         """Send nothing more but a snapshot, which is rendered by a service, however small it is."""
-        self._leave_hub(subscription)
+        self.suspend(subscription)
         subscription.reason, subscription.position = reason, None
         self._await_rendering(subscription)
 
     def remove(self, subscription: Subscription) -> None:
         """End a subscription, in whatever state it is."""
-        self._leave_hub(subscription)
+        if subscription.subscriber is not None:
+            self.feed.unsubscribe(subscription.channel, subscription.subscriber)
         subscription.end()
 
     def position(self, subscription: Subscription) -> str | None:
@@ -241,8 +240,15 @@ class Delivery:
     def _start_conflating(self, subscription: Subscription) -> None:
         """Replay, instead of queueing, what is just being offered and what follows."""
         subscription.start_replay(self.feed.replay_unwritten(subscription.channel), None)
-        self._leave_hub(subscription)
+        self.suspend(subscription)
 
-    def _leave_hub(self, subscription: Subscription) -> None:
-        if subscription.subscriber is not None:
-            self.feed.unsubscribe(subscription.channel, subscription.subscriber)
+    def _subscriber(self, subscription: Subscription) -> Subscriber:
+        """Return what stands for a subscription in the hub."""
+        subscriber = subscription.subscriber
+        if subscriber is None:
+            subscriber = subscription.subscriber = (
+                Conflated(subscription, self.send_queue, self._start_conflating)
+                if self._conflates(subscription.channel)
+                else self.send_queue
+            )
+        return subscriber

@@ -100,6 +100,8 @@ def open_or_wait(session: Session, subscription: Subscription, wait: Wait) -> No
             _wait_for_feed(session, subscription, wait)
         case Unrecoverable():
             _begin(session.delivery, subscription, verdict)
+    if subscription.is_catching_up:
+        session.delivery.suspend(subscription)
 
 
 def _latest(feed: Published, subscription: Subscription, wait: Wait) -> Recoverable | None:

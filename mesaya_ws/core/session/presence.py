@@ -1,10 +1,13 @@
 """Who is on which channel, and who is typing: what clients of this process are sent of that, and what others are.
 
-    sessions ──▶ viewers, typists ──┬──▶ watches: what the clients that ask are sent
-                                    │        ▲
+    the hub, typists ──┬──▶ watches: what the clients that ask are sent
+                       │        ▲
     records of other processes ──▶ their tables
-                                    │
-                                    └──▶ own table ──▶ records of this process, of what somebody asks about
+                       │
+                       └──▶ own table ──▶ records of this process, of what somebody asks about
+
+Who is on a channel of this process, the hub knows. Only of channels that somebody here or elsewhere asks about, or is
+typing in, is it followed who comes and goes (`_followed`): all others cost nothing.
 
 What is sent has no position and is never stored. While nobody asks about anything, and nobody is typing, no process
 appends anything. A client that asks first about a channel is sent the viewers of this process at once, and with those
@@ -17,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import TYPE_CHECKING
 
+from mesaya_ws.core.feed.hub import LEAVING
 from mesaya_ws.core.interactions.presence import PresenceTable
 from mesaya_ws.core.interactions.presence_own import EVERY, OwnTable
 from mesaya_ws.core.interactions.presence_records import (
@@ -24,6 +28,7 @@ from mesaya_ws.core.interactions.presence_records import (
     Sides,
     is_conversation,
     joined,
+    level_of,
     nobody,
     read_key,
     read_part,
@@ -32,9 +37,9 @@ from mesaya_ws.core.interactions.topics import PRESENCE
 from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.session.presence_watch import Watches
 from mesaya_ws.core.session.typists import Typists
-from mesaya_ws.core.session.viewers import Viewers
 
 if TYPE_CHECKING:
+    from mesaya_ws.core.feed.hub import Hub
     from mesaya_ws.core.log.records import Record
     from mesaya_ws.core.session.session import Session
 
@@ -53,20 +58,25 @@ long as that lasts, and the time does not count afterwards."""
 
 
 class Presence:
-    """The presence of all sessions of a process; it is the `process` of its records. `clock` never steps, and is in ms.
+    """The presence of all sessions of a process, whose subscriptions are in the `hub`.
 
+    It is the `process` of its records. `clock` never steps, and is in ms.
     `on_due` is called when something is due earlier than it was. With `most` = 0, nothing is counted or sent.
     """
 
-    def __init__(self, process: str = "", most: int = MAX_CHANNELS, clock: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self, hub: Hub, process: str = "", most: int = MAX_CHANNELS, clock: Callable[[], int] = lambda: 0
+    ) -> None:
         self.on_due: Callable[[], None] = lambda: None
         self._most = most
         self._clock = clock
-        self._viewers = Viewers()
+        self._hub = hub
+        # Channels of which somebody wants to know who comes and goes (`_follow`).
+        self._followed: set[str] = set()
         self._others = PresenceTable()
         self._own = OwnTable(process, most)
         self._watches = Watches(self.level)
-        self._typists = Typists(self._viewers, self._others.typing, self._on_typing)
+        self._typists = Typists(hub, self._others.typing, self._on_typing)
         self._prefix = f"{process}/"
         # Channels of which the own table may say something else than is so.
         self._uncounted: dict[str, None] = {}
@@ -78,12 +88,13 @@ class Presence:
 
     def began(self, session: Session, channel: str, *, asks: bool) -> None:
         """Note that a session has the right to a channel and is on it; if it `asks`, it is sent who else is."""
-        if not self._most:
+        asks = asks and self._most > 0
+        if not asks and channel not in self._followed:
             return
         now = self._clock()
-        self._viewers.put(channel, session)
         if asks:
             self._watches.add(channel, session, now)
+            self._follow(channel)
         else:
             self._stop_watching(channel, session, now)
         if is_conversation(channel):
@@ -92,32 +103,29 @@ class Presence:
 
     def leaving(self, session: Session, channels: Iterable[str]) -> None:
         """Count a session no more that is asked to leave: its client opens another connection before this one ends."""
-        now = self._clock()
-        for channel in channels:
-            if self._viewers.remove(channel, session):
-                self._changed(channel, now)
+        session.send_queue.viewer = LEAVING
+        self._all_changed(channels)
 
     def ended(self, session: Session, channel: str) -> None:
         """Note that a session is not on a channel any more."""
+        if channel not in self._followed:
+            return
         now = self._clock()
         self._stop_watching(channel, session, now)
         self._typists.end(session, now, channel)
-        if self._viewers.remove(channel, session):
-            self._changed(channel, now)
+        self._changed(channel, now)
 
     def identified(self, session: Session, channels: Iterable[str]) -> None:
         """Note that a session has become another user's, or nobody's; `channels` are those that it is subscribed to."""
-        now = self._clock()
-        self._typists.end(session, now)
-        for channel in channels:
-            if self._viewers.holds(channel, session):
-                self._viewers.put(channel, session)
-                self._changed(channel, now)
+        if session.send_queue.viewer != LEAVING:
+            session.send_queue.viewer = None if session.identity is None else session.identity.user
+        self._typists.end(session, self._clock())
+        self._all_changed(channels)
 
     def left(self, session: Session) -> None:
         """Note that a session has ended, and all of its subscriptions before."""
-        self._typists.end(session, self._clock())
-        self.on_due()
+        if self._typists.end(session, self._clock()):
+            self.on_due()
 
     def typing(self, session: Session, channel: str, side: str, *, is_typing: bool) -> None:
         """Note that a client is typing in a conversation, or not any more."""
@@ -125,13 +133,14 @@ class Presence:
             return
         if is_typing:
             self._typists.begin(session, channel, side, self._clock())
+            self._follow(channel)
         else:
             self._typists.end(session, self._clock(), channel)
         self.on_due()
 
     def level(self, channel: str) -> Level:
         """Return who is on a channel, of all processes."""
-        return joined(self._others.level(channel), self._viewers.level(channel))
+        return joined(self._others.level(channel), level_of(channel, self._hub.viewers(channel)))
 
     # What the exchange with other processes calls
 
@@ -173,13 +182,13 @@ class Presence:
         for channel, until in list(self._lingering.items()):
             if until > now:
                 break
-            del self._lingering[channel]
-            self._uncounted[channel] = None
+            self._forget_asked(channel)
         uncounted, self._uncounted = self._uncounted, {}
         for number, channel in enumerate(uncounted, 1):
             is_asked = self._watches.is_asked(channel) or channel in self._lingering
             is_of_use = is_asked or self._others.is_asked(channel)
-            self._own.put(channel, self._viewers.level(channel) if is_of_use else nobody(channel), is_asked=is_asked)
+            level = level_of(channel, self._hub.viewers(channel)) if is_of_use else nobody(channel)
+            self._own.put(channel, level, is_asked=is_asked)
             if number % AT_ONCE == 0:
                 yield
 
@@ -227,21 +236,28 @@ class Presence:
         return self._own_read_at is None or self._own.is_silent or now <= self._own_read_at + HEARS_FOR
 
     def _changed(self, channel: str, now: int) -> None:
-        """Note that a channel may have other viewers here than before."""
+        """Note that a channel that is followed may have other viewers here than before."""
         self._watches.changed(channel, now)
-        if self._watches.is_asked(channel) or self._others.is_asked(channel) or self._own.has(channel):
+        if self._watches.is_asked(channel) or self._others.is_asked(channel) or channel in self._lingering:
             self._uncounted[channel] = None
         self.on_due()
+
+    def _all_changed(self, channels: Iterable[str]) -> None:
+        now = self._clock()
+        for channel in channels:
+            if channel in self._followed:
+                self._changed(channel, now)
 
     def _changed_elsewhere(self, channels: Iterable[str], now: int, *, is_urgent: bool = False) -> None:
         """Note that other processes say something else of these channels than before."""
         for channel in channels:
             self._watches.changed(channel, now, is_urgent=is_urgent)
-            is_here = self._viewers.are_on(channel)
+            is_here = self._hub.has_subscribers(channel)
             if is_here or self._own.has(channel):
                 self._uncounted[channel] = None
             if is_here and is_conversation(channel):
                 self._typists.look(channel, now)
+            self._follow(channel)
 
     def _stop_watching(self, channel: str, session: Session, now: int) -> None:
         """Send a client nothing more about a channel; it counts as asked about for a while, should it come back."""
@@ -249,7 +265,26 @@ class Presence:
             self._lingering.pop(channel, None)
             self._lingering[channel] = now + LINGER
             if len(self._lingering) > self._most:
-                del self._lingering[next(iter(self._lingering))]
+                self._forget_asked(next(iter(self._lingering)))
+
+    def _forget_asked(self, channel: str) -> None:
+        """Do not count a channel as asked about any more that nobody here has asked about lately."""
+        del self._lingering[channel]
+        self._uncounted[channel] = None
+        self._follow(channel)
+
+    def _follow(self, channel: str) -> None:
+        """Follow a channel, or follow it no longer; to be called whenever one of the reasons may have come or gone."""
+        if (
+            self._watches.is_asked(channel)
+            or channel in self._lingering
+            or self._others.is_asked(channel)
+            or self._typists.is_active(channel)
+        ):
+            self._followed.add(channel)
+        else:
+            self._followed.discard(channel)
 
     def _on_typing(self, channel: str, sides: Sides) -> None:
         self._own.type(channel, sides)
+        self._follow(channel)

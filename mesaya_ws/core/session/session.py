@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.rights import is_private
@@ -56,7 +56,7 @@ class Session:
     """Who the client is, as far as it has shown: channels are open to it by that (see `rights`)."""
     identities: SessionIdentities = field(factory=SessionIdentities)
     chat: ChatRules = field(factory=ChatRules)
-    presence: Presence = field(factory=Presence)
+    presence: Presence = field(default=Factory(lambda self: Presence(self.feed.hub), takes_self=True))
     holds: HoldRules = field(factory=HoldRules)
     unfinished: Unfinished | None = field(default=None, init=False)
     """What the last message asks for that is still to be done (`take_unfinished`)."""

@@ -41,6 +41,9 @@ class State(Enum):
     ENDED = auto()
 
 
+_CATCHING_UP = {
+    *(State.READING_HISTORY, State.SNAPSHOT_DUE, State.RENDERING, State.REPLAYING, State.AWAITING_PAGE),
+}
 _BEGUN = {State.LIVE, State.REPLAYING, State.AWAITING_PAGE}
 _OPENED = {State.SNAPSHOT_DUE, State.RENDERING, State.REPLAYING, State.LIVE}
 
@@ -84,7 +87,7 @@ class Subscription:
     subscription enters and leaves it by itself. `request` is the client's `subscribe` until it is answered. Until the
     subscription is live, `position` is the one up to which the client has everything, at first its own; None where
     it brought none, or where it is that of the last message that it received. `reason` is why a snapshot replaces what
-    was missed; `subscriber` is what the hub hands publications to, once live.
+    was missed; `subscriber` is what stands for it in the hub, which hands publications to it once it is live.
     """
 
     channel: Channel
@@ -157,6 +160,11 @@ class Subscription:
     def awaits_page(self) -> bool:
         """Whether a page of its history is to be read from the state store: the first, or the next one."""
         return self.state is State.READING_HISTORY or self.state is State.AWAITING_PAGE
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether the client is on the channel, but has still to be sent what it missed, or the snapshot."""
+        return self.state in _CATCHING_UP
 
     @property
     def has_begun(self) -> bool:

@@ -19,8 +19,8 @@ from mesaya_ws.core.wire.frames import text_frame
 from mesaya_ws.core.wire.messages import MessageError, encode
 
 if TYPE_CHECKING:
+    from mesaya_ws.core.feed.hub import Hub, SendQueue, Subscriber
     from mesaya_ws.core.session.session import Session
-    from mesaya_ws.core.session.viewers import Viewers
     from mesaya_ws.core.wire.messages import Typing
 
 REST = 1_000
@@ -58,27 +58,28 @@ class _Conversation:
 
     sent: Sides = NO_SIDE
     sent_at: float = -inf
-    newcomers: dict[Session, None] = field(factory=dict)
+    newcomers: dict[SendQueue, Session] = field(factory=dict)
     due: float = inf
 
 
 class Typists:
     """Those who are typing, one conversation for each client; `others` says which sides are on other processes.
 
-    `on_changed` is called with a conversation, and the sides that are typing on this process. Times are ms. Whoever
-    owns this calls `run` when something is due (`deadlines.next`).
+    `on_changed` is called with a conversation that was looked at, and the sides that are typing on this process. Who is
+    in a conversation, the `hub` says. Times are ms. Whoever owns this calls `run` when something is due
+    (`deadlines.next`).
     """
 
     def __init__(
         self,
-        viewers: Viewers,
+        hub: Hub,
         others: Callable[[str, int], Sides],
         on_changed: Callable[[str, Sides], None],
     ) -> None:
         self.deadlines: Deadlines[str] = Deadlines()
         self.sent = 0
         """Messages that have been sent so far."""
-        self._viewers = viewers
+        self._hub = hub
         self._others = others
         self._on_changed = on_changed
         self._typing: dict[Session, tuple[str, str, int]] = {}
@@ -94,23 +95,28 @@ class Typists:
         self._here.setdefault(channel, {})[session] = None
         self.look(channel, now)
 
-    def end(self, session: Session, now: int, channel: str | None = None) -> None:
-        """Note that a client is not typing any more, in that conversation or in any."""
+    def is_active(self, channel: str) -> bool:
+        """Return whether somebody is typing in a conversation, or somebody has still to be informed of it."""
+        return channel in self._conversations
+
+    def end(self, session: Session, now: int, channel: str | None = None) -> bool:
+        """Note that a client is not typing any more, in that conversation or in any; return whether it was."""
         before = self._typing.get(session)
         if before is None or channel not in (None, before[0]):
-            return
+            return False
         del self._typing[session]
         sessions = self._here[before[0]]
         del sessions[session]
         if not sessions:
             del self._here[before[0]]
         self.look(before[0], now)
+        return True
 
     def arrived(self, session: Session, channel: str, now: int) -> None:
         """Let a client that comes to a conversation know who is typing there."""
         conversation = self._conversations.get(channel)
         if conversation is not None:
-            conversation.newcomers[session] = None
+            conversation.newcomers[session.send_queue] = session
             self._set(channel, conversation, now)
 
     def look(self, channel: str, now: int) -> None:
@@ -126,29 +132,29 @@ class Typists:
     def _look(self, channel: str, conversation: _Conversation, now: int) -> None:
         conversation.due = inf
         here = self._sides_here(channel, now)
-        self._on_changed(channel, here)
         sides = here | self._others(channel, now)
         changed = sides ^ conversation.sent
         if sides and now >= conversation.sent_at + REPEAT:
             changed |= sides
         if changed and now >= conversation.sent_at + REST:
-            for session in self._viewers.on(channel):
-                if session not in conversation.newcomers:
-                    self._send(session, channel, changed, sides)
+            for subscriber in self._hub.subscribers(channel):
+                if subscriber not in conversation.newcomers:
+                    self._send(subscriber, channel, changed, sides)
             conversation.sent, conversation.sent_at = sides, now
             changed = NO_SIDE
-        for session in list(conversation.newcomers):
-            if not self._viewers.holds(channel, session):
-                del conversation.newcomers[session]
+        for send_queue, session in list(conversation.newcomers.items()):
+            if channel not in session.subscriptions:
+                del conversation.newcomers[send_queue]
             elif session.has_answered(channel):
-                del conversation.newcomers[session]
-                self._send(session, channel, conversation.sent, conversation.sent)
+                del conversation.newcomers[send_queue]
+                self._send(send_queue, channel, conversation.sent, conversation.sent)
         if changed:
             self._set(channel, conversation, conversation.sent_at + REST)
         elif conversation.sent or here:
             self._set(channel, conversation, now + LOOK)
         else:
             del self._conversations[channel]
+        self._on_changed(channel, here)
 
     def _sides_here(self, channel: str, now: int) -> Sides:
         """Return which sides are typing on this process; those whose time is over are not any more."""
@@ -163,11 +169,11 @@ class Typists:
             del self._here[channel]
         return frozenset(sides)
 
-    def _send(self, session: Session, channel: str, changed: Sides, sides: Sides) -> None:
+    def _send(self, subscriber: Subscriber, channel: str, changed: Sides, sides: Sides) -> None:
         for side in SIDES:
             if side in changed:
                 data = {"by": side, "typing": side in sides}
-                session.send_queue.offer(text_frame(encode("chat.typing", channel=channel, data=data)), 1)
+                subscriber.offer(text_frame(encode("chat.typing", channel=channel, data=data)), 1)
                 self.sent += 1
 
     def _set(self, channel: str, conversation: _Conversation, due: float) -> None:

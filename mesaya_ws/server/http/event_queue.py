@@ -39,6 +39,7 @@ class EventQueue:
         self.waiting_bytes = 0
         self.is_full = False
         self.backlogged = False
+        self.viewer: str | None = None
         self._offered = trio.Event()
 
     # What the session and the hub call

@@ -78,6 +78,7 @@ class SendQueue:
         "_writers",
         "backlogged",
         "broken",
+        "viewer",
     )
 
     def __init__(
@@ -104,6 +105,7 @@ class SendQueue:
         self._sealed = False
         self.backlogged = False
         self.broken = False
+        self.viewer: str | None = None
 
     @property
     def waiting_bytes(self) -> int:

@@ -1,10 +1,13 @@
-from mesaya_ws.core.feed.hub import WRITE_BYTES, YIELD_EVERY, Delivered, Hub
+import pytest
+
+from mesaya_ws.core.feed.hub import LEAVING, WRITE_BYTES, YIELD_EVERY, Delivered, Hub
 
 
 class Reader:
     """A subscriber that keeps what it is offered."""
 
-    def __init__(self):
+    def __init__(self, viewer=None):
+        self.viewer = viewer
         self.writes = []
 
     def offer(self, data, messages):
@@ -108,3 +111,34 @@ def test_written_during_an_offer_is_the_serial_before_it():
     hub.publish("a", b"3", 0, 12)
     list(hub.fan_out())
     assert places == [(b"12", 6), (b"3", 11)]
+
+
+def test_suspended_subscriber_is_on_its_channel_but_handed_nothing_until_it_subscribes():
+    hub, slow = Hub(), Reader()
+    hub.subscribe("a", slow)
+    hub.publish("a", b"1", 0, 1)
+    hub.suspend("a", slow)
+    hub.publish("a", b"2", 0, 2)
+    list(hub.fan_out())
+    assert (slow.writes, hub.subscriptions, hub.channels) == ([], 0, 0)
+    assert (hub.has_subscribers("a"), hub.subscribers("a")) == (True, [slow])
+    hub.subscribe("a", slow)
+    hub.publish("a", b"3", 0, 3)
+    list(hub.fan_out())
+    assert (slow.writes, hub.subscribers("a")) == ([(b"3", 1)], [slow])
+
+
+@pytest.mark.parametrize("is_suspended", [True, False])
+def test_who_has_left_is_not_on_the_channel_any_more(is_suspended):
+    hub, reader = Hub(), Reader()
+    (hub.suspend if is_suspended else hub.subscribe)("a", reader)
+    hub.unsubscribe("a", reader)
+    assert (hub.has_subscribers("a"), hub.subscribers("a")) == (False, [])
+
+
+def test_viewers_are_whom_subscribers_count_as_but_those_who_are_about_to_leave():
+    hub = Hub()
+    for number, viewer in enumerate(["u1", None, "u1", LEAVING, "u2"]):
+        (hub.suspend if number % 2 else hub.subscribe)("a", Reader(viewer))
+    assert sorted(hub.viewers("a"), key=str) == [None, "u1", "u1", "u2"]
+    assert hub.viewers("b") == []

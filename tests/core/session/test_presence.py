@@ -13,6 +13,7 @@ from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.session.authenticating import end_identity, identify
 from mesaya_ws.core.session.presence import LINGER
 from mesaya_ws.core.session.presence_watch import PER_SECOND, RETRY
+from mesaya_ws.core.wire.frames import text_frame
 from tests.support.instance import a_feed, a_session, ask, work
 from tests.support.log import NOW
 from tests.support.presence import SharedLog, typing
@@ -76,6 +77,55 @@ def test_viewers_of_all_processes_count_whoever_of_them_asks(log, here, there):
     late = there.viewer(TABLES)
     log.work()
     assert sent(late) == [3]
+
+
+def test_subscription_that_does_not_ask_wakes_nobody_where_nobody_does(here):
+    wakes = []
+    here.presence.on_due = lambda: wakes.append(True)
+    client = here.viewer(TABLES, "u1", asks=False)
+    ask(client, "unsubscribe", channel=TABLES)
+    here.viewer(TABLES, asks=False).leave()
+    assert wakes == []
+
+
+def test_client_that_is_sent_what_it_missed_or_waits_for_a_snapshot_is_a_viewer(log, here):
+    client = here.viewer(TABLES)
+    replaying, rendering = here.client(), here.client()
+    for session in replaying, rendering:
+        session.send_queue.backlogged = True
+        ask(session, channel=TABLES, snapshot=True)
+    assert not replaying.is_settled
+    log.work()
+    assert sent(client) == [3]
+    replaying.leave()
+    rendering.send_queue.backlogged = False
+    rendering.resume()
+    assert rendering.is_settled
+    log.passes(FALL + OFTEN)
+    assert sent(client) == [2]
+
+
+def test_slow_client_that_conflates_is_a_viewer_for_as_long_as_it_is_slow(log, here):
+    client, slow = here.viewer(TABLES), a_session(here.feed, auth=False, presence=here.presence, conflate=True)
+    ask(slow, channel=TABLES)
+    log.work()
+    slow.send_queue.backlogged = True
+    here.feed.hub.publish(TABLES, text_frame(b'{"type": "any"}'), 0, 1)
+    list(here.feed.hub.fan_out())
+    assert not slow.is_settled
+    log.passes(FALL + OFTEN)
+    assert sent(client) == [2]
+
+
+def test_channel_that_was_asked_about_before_others_is_forgotten_when_there_are_too_many(log):
+    here = log.process(most=2)
+    channels = [f"restaurant:r{number}:tables" for number in range(4)]
+    for channel in channels:
+        here.viewer(channel).leave()
+    log.passes(OFTEN)
+    there = log.process()
+    log.work()
+    assert [there.presence._others.is_asked(channel) for channel in channels] == [False, False, True, True]
 
 
 def test_fall_is_sent_ten_seconds_later_and_who_comes_back_has_never_left(log, here):
@@ -202,7 +252,7 @@ def test_slow_client_is_sent_the_latest_number_when_it_reads_again(log, here):
 
 
 def test_client_whose_subscription_waits_is_sent_nothing_before_its_answer(log, here):
-    here.feed = a_feed()  # which is not live
+    here.feed = a_feed(hub=here.feed.hub)  # which is not live
     client = here.viewer(TABLES)
     other = here.viewer(TABLES)
     log.passes(2 * OFTEN)
