@@ -30,6 +30,8 @@ class Action(StrEnum):
     RELEASE = "release"
     """End the holds of others; one's own may always be ended."""
 
+    __hash__ = str.__hash__  # an enumeration's own is a function in Python
+
 
 class Relation(Enum):
     """How a client may stand to a channel."""
@@ -45,7 +47,10 @@ class Relation(Enum):
     ADMIN = "admin"
     """A user with that role."""
 
+    __hash__ = object.__hash__  # as above
 
+
+_NOBODY: frozenset[Relation] = frozenset()
 _EVERYBODY = frozenset({Relation.ANYBODY})
 _RESTAURANT = frozenset({Relation.OWNER, Relation.ADMIN})
 _USER = frozenset({Relation.SELF, Relation.ADMIN})
@@ -95,11 +100,11 @@ class Facts(Protocol):
 def may(identity: Identity | None, action: Action, channel: Channel, facts: Facts) -> bool:
     """Return whether a client with that identity (None: unknown) may do something on a channel now.
 
-    A channel of which nothing is known is asked about in the same way as one that is somebody else's, and in the same
-    time: so nobody finds out what exists.
+    A private channel of which nothing is known is asked about in the same way as one that is somebody else's, and in
+    the same time: so nobody finds out what exists.
     """
-    sufficient = RIGHTS[channel.kind.name].get(action, frozenset())
-    return not sufficient.isdisjoint(_relations(identity, channel, facts))
+    sufficient = RIGHTS[channel.kind.name].get(action, _NOBODY)
+    return Relation.ANYBODY in sufficient or not sufficient.isdisjoint(_relations(identity, channel, facts))
 
 
 def roles(identity: Identity, facts: Facts) -> tuple[str, ...]:

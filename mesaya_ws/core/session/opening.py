@@ -29,37 +29,34 @@ MAX_LATEST = 100
 def subscribe(session: Session, message: Subscribe) -> None:
     """Begin the subscription that a client requests; one to the same channel is replaced. Raises `MessageError`."""
     name = message.channel
-
-    def error(code: codes.ErrorCode, sentence: str) -> MessageError:
-        return MessageError(code, sentence, id=message.id, channel=name)
-
     channel = parse_channel(name)
     if channel is None:
-        raise error(codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
+        raise _error(message, codes.BAD_CHANNEL, f"There is no channel {name[:200]!r}.")
     if not 0 <= message.history <= MAX_LATEST:
-        raise error(codes.BAD_MESSAGE, f"In 'subscribe', history must be 0 to {MAX_LATEST}.")
-    is_open = may_see(session, channel)
-    if not is_open and not may_become_open(session, channel, message.position):
+        raise _error(message, codes.BAD_MESSAGE, f"In 'subscribe', history must be 0 to {MAX_LATEST}.")
+    if not may_see(session, channel) and not may_become_open(session, channel, message.position):
         raise unauthorized(name, message.id)
     replaced, most = session.subscriptions.get(name), session.limits.max_subscriptions
     if replaced is not None:
         session.delivery.remove(replaced)
         session.presence.ended(session, name)
     elif len(session.subscriptions) >= most:
-        raise error(codes.TOO_MANY_SUBSCRIPTIONS, f"A connection holds at most {most} subscriptions; leave one.")
+        sentence = f"A connection holds at most {most} subscriptions; leave one."
+        raise _error(message, codes.TOO_MANY_SUBSCRIPTIONS, sentence)
     subscription = Subscription(channel, session.delivery.unsettled, message, message.position)
-    session.subscriptions[channel.name] = subscription
-    if is_open:
-        note_private(session, channel)
+    session.subscriptions[name] = subscription
     open_or_wait(session, subscription, Wait(session.feed.refreshes))
+
+
+def _error(message: Subscribe | Unsubscribe, code: codes.ErrorCode, sentence: str) -> MessageError:
+    return MessageError(code, sentence, id=message.id, channel=message.channel)
 
 
 def unsubscribe(session: Session, message: Unsubscribe) -> None:
     """End a subscription, as its client requests. Raises `MessageError` where there is none."""
     name = message.channel
     if not session.remove(name):
-        sentence = f"The connection is not subscribed to {name[:200]!r}."
-        raise MessageError(codes.NOT_SUBSCRIBED, sentence, id=message.id, channel=name)
+        raise _error(message, codes.NOT_SUBSCRIBED, f"The connection is not subscribed to {name[:200]!r}.")
     session.delivery.send("unsubscribed", channel=name, id=message.id)
 
 
@@ -155,6 +152,9 @@ def open_with_history(delivery: Delivery, subscription: Subscription, page: Hist
 
 
 def _wait_for_feed(session: Session, subscription: Subscription, wait: Wait) -> None:
+    """Let a subscription wait; if there is a right to it now, it ends where that is taken away meanwhile."""
+    if may_see(session, subscription.channel):
+        note_private(session, subscription.channel)
     subscription.wait_for_feed(wait)
     session.services.wait_for_feed(session)
 

@@ -88,8 +88,9 @@ class Presence:
 
     def began(self, session: Session, channel: str, *, asks: bool) -> None:
         """Note that a session has the right to a channel and is on it; if it `asks`, it is sent who else is."""
-        asks = asks and self._most > 0
         if not asks and channel not in self._followed:
+            return
+        if not self._most:
             return
         now = self._clock()
         if asks:

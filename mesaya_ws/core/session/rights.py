@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 def may_see(session: Session, channel: Channel) -> bool:
     """Return whether the client of `session` may subscribe to a channel now."""
-    return not session.limits.auth or may(session.identity, Action.SUBSCRIBE, channel, session.feed.facts)
+    return (
+        not is_private(channel.kind.name)
+        or not session.limits.auth
+        or may(session.identity, Action.SUBSCRIBE, channel, session.feed.facts)
+    )
 
 
 def may_become_open(session: Session, channel: Channel, position: str | None) -> bool:

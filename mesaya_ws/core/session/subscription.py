@@ -40,6 +40,9 @@ class State(Enum):
     LIVE = auto()
     ENDED = auto()
 
+    # An enumeration's own is a function in Python, and each change of state asks for three hashes.
+    __hash__ = object.__hash__
+
 
 _CATCHING_UP = {
     *(State.READING_HISTORY, State.SNAPSHOT_DUE, State.RENDERING, State.REPLAYING, State.AWAITING_PAGE),
@@ -175,9 +178,9 @@ class Subscription:
         if state not in TRANSITIONS[self.state]:
             raise InvalidTransitionError(f"{self.channel.name}: {self.state.name} to {state.name}")
         unsettled = self.unsettled
-        unsettled.pop(self, None)
         if state is not State.LIVE and state is not State.ENDED:
+            unsettled.pop(self, None)
             unsettled[self] = None
-        elif not unsettled:
+        elif unsettled and unsettled.pop(self, self) is None and not unsettled:
             unsettled.clear()  # an empty dictionary keeps the room of what was in it: 160 bytes of most clients
         self.state, self.wait, self.replay = state, wait, replay
