@@ -100,9 +100,9 @@ class Authenticator:
         None: keys or revocations must be read first (`authenticate`).
         """
         result = self._verify(token)
-        if self._may_lack_a_key(result) or self._may_be_revoked(result):
-            return None
-        return self._counted(result)
+        if isinstance(result, Identity):
+            return self._counted(result) if self._revocations.ready.is_set() else None
+        return None if self._may_lack_a_key(result) else self._counted(result)
 
     async def authenticate(self, token: str | bytes) -> Identity | BadToken | Unavailable:
         """Return whom a token names, or what is wrong with it; the keys are read again if they may be older than it.
@@ -151,12 +151,9 @@ class Authenticator:
         return identity
 
     def _counted(self, result: Identity | BadToken) -> Identity | BadToken:
-        self._count(result.flaw.name.lower() if isinstance(result, BadToken) else "accepted")
+        self._metrics.tokens[result.flaw.name.lower() if isinstance(result, BadToken) else "accepted"] += 1
         return result
 
     def _unavailable(self, why: Unavailable) -> Unavailable:
-        self._count("unavailable")
+        self._metrics.tokens["unavailable"] += 1
         return why
-
-    def _count(self, outcome: str) -> None:
-        self._metrics.tokens[outcome] += 1

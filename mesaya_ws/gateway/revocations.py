@@ -39,7 +39,8 @@ class TokenRevocations:
 
     def is_revoked(self, user: str, issued_at: float | None) -> bool:
         """Return whether tokens of a user that were issued then (s since 1970; None: not said) are dead."""
-        return self._revoked.is_revoked(user, issued_at, self._clock())
+        revoked = self._revoked
+        return revoked.concerns(user) and revoked.is_revoked(user, issued_at, self._clock())
 
     @property
     def floor(self) -> int:

@@ -15,7 +15,7 @@ from mesaya_ws.core.access.authentication import Authentication, Unavailable
 from mesaya_ws.core.access.bad_token import BadToken
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.wire import http_errors
-from mesaya_ws.core.wire.credentials import Credentials, credentials_of
+from mesaya_ws.core.wire.credentials import credentials_of
 from mesaya_ws.core.wire.handshake import Head, HeadError, accept_websocket
 from mesaya_ws.server.address_limits import AddressLimits
 from mesaya_ws.settings import Settings
@@ -59,14 +59,13 @@ class Admission:
         caller: Caller = self._authentication.authenticate_at_once(credentials.token)
         if caller is None:
             caller = await self._authentication.authenticate(credentials.token)
-        _refuse_by_http(caller, credentials)
+        if credentials.in_header:
+            _refuse_by_http(caller)
         return Admitted(answer, caller)
 
 
-def _refuse_by_http(caller: Caller, credentials: Credentials) -> None:
-    """Raise `HeadError` for a token that names nobody, if its client can see an answer by HTTP."""
-    if not credentials.in_header:
-        return
+def _refuse_by_http(caller: Caller) -> None:
+    """Raise `HeadError` for a token that names nobody, whose client can see an answer by HTTP."""
     if isinstance(caller, BadToken):
         raise HeadError(http_errors.BAD_TOKEN, caller.sentence, ("WWW-Authenticate", 'Bearer error="invalid_token"'))
     if isinstance(caller, Unavailable):

@@ -88,6 +88,10 @@ class RevokedTokens:
         entry, floor = self._entries.get(user, (0, 0)), self._floor
         return max(before if until > now else 0 for before, until in (entry, floor))
 
+    def concerns(self, user: str) -> bool:
+        """Return whether any token of a user may be dead; of nearly all users, none is."""
+        return user in self._entries or self._floor[0] > 0
+
     def is_revoked(self, user: str, issued_at: float | None, now: int) -> bool:
         """Return whether tokens that were issued then (s since 1970; None: not said) are dead."""
         before = self.before(user, now)

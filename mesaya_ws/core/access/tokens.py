@@ -1,7 +1,7 @@
 """Tokens of the platform: signed JWTs (RFC 7519), verified in the strictest form that its issuers write.
 
-PyJWT verifies the signature, by the algorithm of the key. All else is checked here, as it takes more for good than may
-be (an `exp` that is text, an empty `sub`, a name twice), and reads a clock.
+The signature is verified as PyJWT does it, by the algorithm of the key (`keys`). All else is checked here, as it takes
+more for good than may be (an `exp` that is text, an empty `sub`, a name twice), and reads a clock.
 
     longer than 8 KiB?      ─▶ before anything of it is read
     three parts, canonical  ─▶ one token has one spelling, so that no other text passes for it
@@ -11,17 +11,15 @@ be (an `exp` that is text, an empty `sub`, a name twice), and reads a clock.
 """
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from collections.abc import Sequence
 from functools import lru_cache
-from math import isfinite
 from typing import Any, NamedTuple
 
 import orjson
 from attrs import frozen
 
 from mesaya_ws.core.access.bad_token import BadToken, Flaw
+from mesaya_ws.core.access.base64url import decode_base64url
 from mesaya_ws.core.access.identity import Identity
 from mesaya_ws.core.access.keys import Key
 from mesaya_ws.core.platform.fields import IDENTIFIER
@@ -35,6 +33,8 @@ REMEMBERED_HEADERS = 16
 """Headers of tokens that are remembered, of 8 KiB at most: an issuer's tokens have one for each of its keys."""
 
 _TYPES = ("JWT", "at+jwt")
+
+_STR = frozenset({str})
 
 
 @frozen
@@ -60,6 +60,8 @@ def verify(token: str | bytes, keys: Sequence[Key], rules: TokenRules, now: floa
         return _identity(header, claims, rules, now)
     except _FlawError as error:
         return BadToken(error.flaw)
+    except (ValueError, RecursionError):  # no ASCII, no base64url, no JSON, or one that is nested too deeply
+        return BadToken(Flaw.MALFORMED)
 
 
 class _FlawError(Exception):
@@ -77,28 +79,23 @@ class _Header(NamedTuple):
 
 
 def _verified(token: str | bytes, keys: Sequence[Key]) -> tuple[_Header, dict[str, Any]]:
-    """Return header and claims of a token that one of the keys signed. Raises `_FlawError`."""
+    """Return header and claims of a token that one of the keys signed. Raises `_FlawError`, or as `_object` does."""
     if len(token) > MAX_TOKEN_BYTES:
         raise _FlawError(Flaw.TOO_LONG)
-    try:
-        text = token.encode("ascii") if isinstance(token, str) else bytes(token)
-    except UnicodeEncodeError:
-        raise _FlawError(Flaw.MALFORMED) from None
-    parts = text.split(b".")
-    if len(parts) != 3:
+    text = token.encode("ascii") if isinstance(token, str) else bytes(token)
+    signed, _, last = text.rpartition(b".")
+    first, dot, middle = signed.partition(b".")
+    if not dot or b"." in middle:
         raise _FlawError(Flaw.MALFORMED)
-    header = _header(parts[0])
-    signature = _decoded(parts[2])
-    signed = text[: len(text) - len(parts[2]) - 1]
-    if not any(key.verifies(signed, signature) for key in _candidates(header, keys)):
-        raise _FlawError(Flaw.SIGNATURE)
-    return header, _object(_decoded(parts[1]))
+    header = _header(first)
+    _check_signature(header, signed, decode_base64url(last), keys)
+    return header, _object(middle)
 
 
 @lru_cache(REMEMBERED_HEADERS)
 def _header(part: bytes) -> _Header:
-    """Return the header of a token, which is the same for all that a key has signed. Raises `_FlawError`."""
-    header = _object(_decoded(part))
+    """Return the header of a token, which is the same for all that a key has signed. Raises as `_object` does."""
+    header = _object(part)
     if "crit" in header:
         raise _FlawError(Flaw.CRITICAL)
     id = header.get("kid")
@@ -107,28 +104,17 @@ def _header(part: bytes) -> _Header:
     return _Header(header.get("alg"), id, header.get("typ", "JWT"))
 
 
-def _decoded(part: bytes) -> bytes:
-    """Return what is written in base64url without padding (RFC 7515, 2), in its one canonical spelling."""
-    try:
-        raw = urlsafe_b64decode(part + b"=" * (-len(part) % 4))
-    except Base64Error:
-        raise _FlawError(Flaw.MALFORMED) from None
-    # Python passes over what is not of the alphabet, and nobody checks the bits that the last character has too many.
-    if urlsafe_b64encode(raw).rstrip(b"=") != part:
-        raise _FlawError(Flaw.MALFORMED)
-    return raw
+def _object(part: bytes) -> dict[str, Any]:
+    """Return the JSON object that is written in base64url, in which no name stands twice.
 
-
-def _object(text: bytes) -> dict[str, Any]:
-    """Return a JSON object in which no name stands twice."""
-    try:
-        found = orjson.loads(text)
-        # orjson is the stricter one (no NaN, no half of a surrogate pair, 1024 levels), but keeps only the last of two.
-        # Text that it would write itself has no two; of other text, Python says so, in the twentyfold time.
-        if not _is_plain(text, found):
-            json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        raise _FlawError(Flaw.MALFORMED) from None
+    Raises `_FlawError`; `ValueError` or `RecursionError` where there is none.
+    """
+    text = decode_base64url(part)
+    found = orjson.loads(text)
+    # orjson is the stricter one (no NaN, no half of a surrogate pair, 1024 levels), but keeps only the last of two.
+    # Text that it would write itself has no two; of other text, Python says so, in the twentyfold time.
+    if not _is_plain(text, found):
+        json.loads(text, object_pairs_hook=_once)
     if type(found) is not dict:
         raise _FlawError(Flaw.MALFORMED)
     return found
@@ -147,18 +133,22 @@ def _once(pairs: list[tuple[str, Any]]) -> None:
         raise _FlawError(Flaw.REPEATED)
 
 
-def _candidates(header: _Header, keys: Sequence[Key]) -> list[Key]:
-    """Return the keys that may have signed; there is one at least."""
-    if not keys:
-        raise _FlawError(Flaw.NO_KEY)
-    id = header.key_id
-    named = [key for key in keys if id is None or key.id is None or key.id == id]
-    if not named:
-        raise _FlawError(Flaw.UNKNOWN_KEY)
-    candidates = [key for key in named if key.algorithm == header.algorithm]
-    if not candidates:
+def _check_signature(header: _Header, signed: bytes, signature: bytes, keys: Sequence[Key]) -> None:
+    """Raise `_FlawError` unless one of the keys that may have signed has done so."""
+    id, algorithm = header.key_id, header.algorithm
+    is_named = is_tried = False
+    for key in keys:
+        if id is None or key.id is None or key.id == id:
+            is_named = True
+            if key.algorithm == algorithm:
+                if key.verifies(signed, signature):
+                    return
+                is_tried = True
+    if is_tried:
+        raise _FlawError(Flaw.SIGNATURE)
+    if is_named:
         raise _FlawError(Flaw.ALGORITHM)
-    return candidates
+    raise _FlawError(Flaw.UNKNOWN_KEY if keys else Flaw.NO_KEY)
 
 
 def _identity(header: _Header, claims: dict[str, Any], rules: TokenRules, now: float) -> Identity:
@@ -172,35 +162,30 @@ def _identity(header: _Header, claims: dict[str, Any], rules: TokenRules, now: f
     user = claims.get("sub")
     if type(user) is not str or IDENTIFIER.fullmatch(user) is None:
         raise _FlawError(Flaw.SUBJECT)
-    expires = _time(claims, "exp", Flaw.EXPIRY)
-    if expires is None:
-        raise _FlawError(Flaw.EXPIRY)
-    issued, latest = _time(claims, "iat", Flaw.ISSUED), now + rules.leeway
+    expires, leeway = _time(claims.get("exp"), Flaw.EXPIRY), rules.leeway
+    issued, latest = _time(claims["iat"], Flaw.ISSUED) if "iat" in claims else None, now + leeway
     if issued is not None and issued > latest:
         raise _FlawError(Flaw.ISSUED)
-    if (_time(claims, "nbf", Flaw.NOT_BEFORE) or 0.0) > latest:
+    if "nbf" in claims and _time(claims["nbf"], Flaw.NOT_BEFORE) > latest:
         raise _FlawError(Flaw.NOT_BEFORE)
-    if expires + rules.leeway <= now:
+    if expires + leeway <= now:
         raise _FlawError(Flaw.EXPIRED)
     if issued is not None:
         expires = min(expires, issued + rules.max_age)
-    if expires + rules.leeway <= now or expires > latest + rules.max_age:
+    if expires + leeway <= now or expires > latest + rules.max_age:
         raise _FlawError(Flaw.TOO_OLD)
     roles = claims.get("roles", [])
-    if type(roles) is not list or not all(type(role) is str for role in roles):
+    if type(roles) is not list or not _STR.issuperset(map(type, roles)):
         raise _FlawError(Flaw.ROLES)
     return Identity(user, tuple(dict.fromkeys(roles)), issued, expires)
 
 
-def _time(claims: dict[str, Any], name: str, flaw: Flaw) -> float | None:
-    """Return a claim that is a time in seconds, if it is there (RFC 7519, 2: a number, which may have a fraction)."""
-    if name not in claims:
-        return None
-    value = claims[name]
-    # true is a whole number in Python.
-    if type(value) not in (int, float) or not isfinite(value) or not 0 <= value < LAST_SECOND:
-        raise _FlawError(flaw)
-    return float(value)
+def _time(value: object, flaw: Flaw) -> float:
+    """Return a claim that must be a time in seconds (RFC 7519, 2: a number, which may have a fraction)."""
+    # true is a whole number in Python; NaN and the infinities are not between any two.
+    if (type(value) is int or type(value) is float) and 0 <= value < LAST_SECOND:
+        return float(value)
+    raise _FlawError(flaw)
 
 
 def _names(audience: object, wanted: str) -> bool:

@@ -51,7 +51,8 @@ class Deadlines(Generic[K]):
 
     def set(self, key: K, due: float) -> None:
         """Let a key be due then, and no more when it was before; `inf`: never."""
-        self.cancel(key)
+        if key in self._entries:
+            self.cancel(key)
         if due == inf:
             return
         earlier = due < self.next

@@ -43,20 +43,19 @@ class SessionDirectory:
 
     def enter(self, user: str, session: Session) -> bool:
         """Note whose session it is; return False, and note nothing, when the user has as many as there may be."""
-        sessions = self._users.get(user, {})
-        if self.most and len(sessions) >= self.most and session not in sessions:
-            return False
-        is_new = user not in self._users
-        _add(self._users, user, session)
-        if is_new:
+        sessions = self._users.get(user)
+        if sessions is None:
+            self._users[user] = {session: None}
             self.appeared(user)
+        elif self.most and len(sessions) >= self.most and session not in sessions:
+            return False
+        else:
+            sessions[session] = None
         return True
 
     def leave(self, user: str, session: Session) -> None:
         """Note that it is no session of that user any more, if it was one."""
-        was_here = user in self._users
-        _remove(self._users, user, session)
-        if was_here and user not in self._users:
+        if _remove(self._users, user, session):
             self.vanished(user)
 
     def subscribed(self, channel: str, session: Session) -> None:
@@ -100,9 +99,13 @@ def _add(index: dict[str, dict[Session, None]], name: str, session: Session) -> 
         sessions[session] = None
 
 
-def _remove(index: dict[str, dict[Session, None]], name: str, session: Session) -> None:
+def _remove(index: dict[str, dict[Session, None]], name: str, session: Session) -> bool:
+    """Remove a session; return whether it was the last one."""
     sessions = index.get(name)
-    if sessions is not None:
-        sessions.pop(session, None)
-        if not sessions:
-            del index[name]
+    if sessions is None:
+        return False
+    sessions.pop(session, None)
+    if sessions:
+        return False
+    del index[name]
+    return True

@@ -9,9 +9,6 @@ BEARER = "bearer."
 """What a sub-protocol begins with that is a token: browsers let pages choose nothing else of a handshake."""
 
 
-_HEADERS = ("authorization", "sec-websocket-protocol")
-
-
 @frozen
 class Credentials:
     """A token, and whether it came `in_header` (scripts, mobile) or as a sub-protocol (browsers)."""
@@ -25,14 +22,14 @@ def credentials_of(head: Head) -> Credentials | None:
 
     None: there is none; another scheme of `Authorization` is for a proxy. Raises `HeadError` when there are several.
     """
-    if head.headers.keys().isdisjoint(_HEADERS):  # as of nearly all who come without a token
-        return None
-    tokens = [
-        Credentials(name.removeprefix(BEARER), in_header=False)
-        for name in offered_subprotocols(head)
-        if name.startswith(BEARER)
-    ]
-    if (authorization := head.headers.get("authorization")) is not None:
+    headers, tokens = head.headers, []
+    if "sec-websocket-protocol" in headers:
+        tokens += [
+            Credentials(name.removeprefix(BEARER), in_header=False)
+            for name in offered_subprotocols(head)
+            if name.startswith(BEARER)
+        ]
+    if (authorization := headers.get("authorization")) is not None:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer":
             tokens.append(Credentials(token.strip(" \t"), in_header=True))
