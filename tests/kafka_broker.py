@@ -31,7 +31,7 @@ KAFKA = "org.apache.kafka:kafka_2.13:4.3.1"
 JARS = f"{KAFKA}+org.slf4j:slf4j-simple:1.7.36"
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "kafka"
 
-START_TIMEOUT, STOP_TIMEOUT = 60.0, 30.0
+START_TIMEOUT, STOP_TIMEOUT = 180.0, 60.0
 """Seconds for the broker to serve after its start (it takes one or two), and to end after SIGTERM (half a second)."""
 
 SASL_USER, SASL_PASSWORD = "alice", "alice's secret"

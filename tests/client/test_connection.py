@@ -12,6 +12,7 @@ from trio_websocket import serve_websocket
 
 from mesaya_ws.client.connection import NotConnectedError, open_connection
 from mesaya_ws.runtime.exceptions import first
+from tests.timing import PATIENCE
 
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
@@ -48,7 +49,7 @@ async def gateway(certificate):
 async def reason(url, tls):
     """Return why there is no connection; the empty text when there is one."""
     try:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             async with open_connection(url, tls):
                 return ""
     except* NotConnectedError as group:

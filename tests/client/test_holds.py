@@ -9,6 +9,7 @@ import trio.testing
 from mesaya_ws.client.holds import GRACE, Hold, Holds
 from mesaya_ws.client.requests import RequestError
 from tests.support.scripted_gateway import Gateway, connect, event, receive, say
+from tests.timing import PATIENCE
 
 SLOT = {"from": "2027-01-22T19:00:00.000Z", "to": "2027-01-22T20:30:00.000Z"}
 
@@ -32,7 +33,7 @@ async def test_tables_are_held_for_the_context_and_released_at_its_end():
 
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             async with session.hold("r1", ["t1"], datetime(2027, 1, 22, 19, tzinfo=UTC), SLOT["to"]) as hold:
                 assert (hold.tables, hold.token, hold.start, hold.end) == (("t1",), 7, *SLOT.values())
                 assert 299 < hold.remaining <= 300
@@ -68,7 +69,7 @@ async def test_claim_is_sent_again_with_its_id_until_it_is_answered():
 
     gateway = Gateway(first, second)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             async with session.hold("r1", ["t1"]) as hold:
                 assert await hold.ended() == "reserved"
     asked = [message for received in gateway.received for message in received]
@@ -86,7 +87,7 @@ async def test_claim_that_was_taken_back_is_made_anew_and_another_end_is_raised(
 
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5), pytest.raises(RequestError) as raised:
+        with trio.fail_after(PATIENCE), pytest.raises(RequestError) as raised:
             async with session.hold("r1", ["t1"]):
                 raise AssertionError
     assert raised.value.code == "expired"
@@ -103,7 +104,7 @@ async def test_refusal_says_when_the_table_is_free():
 
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5), pytest.raises(RequestError) as raised:
+        with trio.fail_after(PATIENCE), pytest.raises(RequestError) as raised:
             async with session.hold("r1", ["t1"]):
                 raise AssertionError
     assert (raised.value.code, raised.value.expires_in) == ("conflict", 12.5)
@@ -128,7 +129,7 @@ async def test_end_that_was_announced_on_no_connection_is_asked_for_on_the_next_
 
     gateway = Gateway(first, second, third)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             async with session.hold("r1", ["t1"]) as hold:
                 assert await hold.ended() == "expired"
     assert [[message["type"] for message in received] for received in gateway.received] == [["table.select"]] * 3
@@ -150,7 +151,7 @@ async def test_end_is_heard_though_nobody_takes_the_events():
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(event(0)["channel"])
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             async with session.hold("r1", ["t1"]) as hold:
                 assert await hold.ended() == "disconnected"
             assert (await anext(session)).position == event(0)["position"]

@@ -9,6 +9,7 @@ from mesaya_ws.client.connection import NotConnectedError, RefusedError
 from mesaya_ws.client.credentials import Credentials, require_token
 from mesaya_ws.client.session import Disconnected
 from tests.support.scripted_gateway import CHANNEL, Gateway, connect, event, receive, say
+from tests.timing import PATIENCE
 
 
 class Issuer:
@@ -50,7 +51,7 @@ async def lasting(websocket, received):
 
 
 async def until(condition):
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         while not condition():  # noqa: ASYNC110 - a socket lies between
             await trio.sleep(0.01)
 
@@ -111,7 +112,7 @@ async def test_what_ended_with_the_token_goes_on_from_where_it_was():
     gateway = Authorizing(script)
     async with gateway.serving() as url, connect(url, token=Issuer()) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert [(await anext(session)).data for _ in range(2)] == [1, 3]
     [_, auth, again] = gateway.received[0]
     assert auth == {"type": "auth", "token": "token-2"}
@@ -129,7 +130,7 @@ async def test_what_no_other_token_helps_against_is_raised_and_the_position_is_k
 
     async with Authorizing(script).serving() as url, connect(url, token=token) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5), pytest.raises(RefusedError) as caught:
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError) as caught:
             await anext(session)
         assert (caught.value.code, session.positions) == (reason, {CHANNEL: "p2"})
 
@@ -146,7 +147,7 @@ async def test_handshake_whose_token_is_refused_is_tried_again_with_another_one(
 async def test_second_refusal_in_a_row_is_raised():
     gateway = Authorizing(lasting, rejects=[BAD] * 2)
     async with gateway.serving() as url, connect(url, token=Issuer()) as session:
-        with trio.fail_after(5), pytest.raises(RefusedError) as caught:
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError) as caught:
             await anext(session)
     assert caught.value.code == "bad_token"
 
@@ -183,7 +184,7 @@ async def test_close_for_want_of_an_identity_is_raised_where_there_is_no_other_t
         await websocket.aclose(4401, "unauthenticated")
 
     async with Authorizing(script).serving() as url, connect(url, token="fixed") as session:
-        with trio.fail_after(5), pytest.raises(RefusedError) as caught:
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError) as caught:
             await anext(session)
     assert caught.value.code == "unauthenticated"
 

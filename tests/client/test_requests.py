@@ -8,6 +8,7 @@ from mesaya_ws.client.events import Acknowledged
 from mesaya_ws.client.requests import RequestError
 from mesaya_ws.client.session import RefusedError
 from tests.support.scripted_gateway import Gateway, connect, receive, say
+from tests.timing import PATIENCE
 
 CHANNEL = "restaurant:r1:chat:u1"
 
@@ -24,7 +25,7 @@ async def test_message_is_published_and_its_position_returned():
 
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert await session.chat("r1", "u1").publish("Hello", message_id="m1", reply_to="m0") == "p1"
     [[asked]] = gateway.received
     del asked["id"]
@@ -53,7 +54,7 @@ async def test_message_is_sent_again_with_its_id_on_the_next_connection_and_whil
 
     gateway = Gateway(first, second)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert await session.chat("r1", "u1").publish("Hello") == "p1"
     asked = [message for received in gateway.received for message in received]
     assert len(asked) == 4
@@ -85,7 +86,7 @@ async def test_events_that_come_before_the_answer_are_received_after_it_and_none
     gateway = Gateway(first, second)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 1
             assert await session.chat("r1", "u1").publish("Hello") == "p2"
             await trio.testing.wait_all_tasks_blocked(0.05)
@@ -106,7 +107,7 @@ async def test_refusal_is_raised_and_the_session_goes_on(refusal):
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
         chat = session.chat("r1", "u1")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             with pytest.raises(RequestError, match="No") as raised:
                 await chat.publish("Hello")
             assert (raised.value.code, raised.value.retry_in) == (refusal["code"], refusal.get("retryIn"))
@@ -121,9 +122,9 @@ async def test_request_ends_with_the_session():
 
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5), pytest.raises(RefusedError):
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError):
             await session.chat("r1", "u1").publish("Hello")
-        with trio.fail_after(5), pytest.raises(RefusedError):
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError):
             await session.chat("r1", "u1").publish("Hello")
 
 
@@ -138,7 +139,7 @@ async def test_history_is_a_page():
 
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             page = await session.chat("r1", "u1").history("p9", 2)
     assert (page.messages, page.before, page.complete) == ([1, 2], None, False)
     [[asked]] = gateway.received
@@ -154,7 +155,7 @@ async def test_acknowledgement_says_who_was_first():
 
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert await session.ack("x1") == Acknowledged("x1", "o1", "t")
     [[asked]] = gateway.received
     assert (asked["type"], asked["reservationId"]) == ("reservation.ack", "x1")

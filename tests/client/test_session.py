@@ -15,6 +15,7 @@ from trio_websocket import ConnectionClosed
 from mesaya_ws.client import connection
 from mesaya_ws.client.session import Connected, Disconnected, Event, RefusedError, Subscribed
 from tests.support.scripted_gateway import CHANNEL, QUICK, Gateway, connect, event, receive, say
+from tests.timing import PATIENCE
 
 CHAT = "restaurant:r1:chat:u1"
 
@@ -33,7 +34,7 @@ async def closing(websocket, received):
 
 async def test_end_of_a_session_is_the_closing_handshake_and_not_its_timeout():
     gateway = Gateway(closing)
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         async with gateway.serving() as url:
             async with connect(url, timings=evolve(QUICK, close_timeout=math.inf)) as session:
                 while not session.connected:  # noqa: ASYNC110 - a socket lies between
@@ -45,7 +46,7 @@ async def test_end_of_a_session_is_the_closing_handshake_and_not_its_timeout():
 
 async def test_session_that_is_cancelled_sends_its_close_frame():
     gateway = Gateway(closing)
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         async with gateway.serving() as url:
             with trio.CancelScope() as scope:
                 async with connect(url) as session:
@@ -88,7 +89,7 @@ async def test_session_receives_events():
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert await anext(session) == Event(CHANNEL, "table.updated", 1, "t", "p1")
         assert session.connected
         assert session.positions == {CHANNEL: "p1"}
@@ -111,7 +112,7 @@ async def test_session_reconnects_with_its_position():
     gateway = Gateway(first, second)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL, snapshot=True)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert [(await anext(session)).data for _ in range(2)] == [1, 2]
     assert [messages[0].get("position") for messages in gateway.received] == [None, "p1"]
     assert gateway.received[0][0]["snapshot"] is True
@@ -127,7 +128,7 @@ async def test_session_with_positions_of_an_earlier_one_resumes():
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url, {CHANNEL: "p3"}) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             lost, snapshot = await anext(session), await anext(session)
     assert (lost.type, lost.data, snapshot.type, snapshot.data) == ("gap", "expired", "snapshot", {"tables": []})
     assert gateway.received[0][0]["position"] == "p3"
@@ -140,7 +141,7 @@ async def test_refused_subscription_is_raised():
 
     async with Gateway(script).serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5), pytest.raises(RefusedError, match="Private") as caught:
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError, match="Private") as caught:
             await anext(session)
     assert caught.value.code == "unauthorized"
 
@@ -164,7 +165,7 @@ async def test_session_that_ends_closes_with_1000():
             await anext(session)
             raise KeyboardInterrupt
 
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with Gateway(serve).serving() as url:
             with pytest.raises(BaseExceptionGroup):
                 await interrupted(url)
@@ -183,7 +184,7 @@ async def test_session_that_was_refused_closes_with_1000():
         except ConnectionClosed as closed:
             ends.append(closed.reason.code)
 
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         async with Gateway(refuse).serving() as url, connect(url) as session:
             await session.subscribe(CHANNEL)
             with pytest.raises(RefusedError):
@@ -197,7 +198,7 @@ async def test_close_code_without_reconnecting_is_raised(code, name):
         await websocket.aclose(code, name)
 
     async with Gateway(script).serving() as url, connect(url) as session:
-        with trio.fail_after(5), pytest.raises(RefusedError) as caught:
+        with trio.fail_after(PATIENCE), pytest.raises(RefusedError) as caught:
             await anext(session)
     assert caught.value.code == name
 
@@ -227,7 +228,7 @@ async def test_session_whose_connections_are_reset_keeps_trying():
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, reset, 0, host="127.0.0.1"))
         async with connect(f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws") as session:
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await came.wait()
             assert not session.connected
         nursery.cancel_scope.cancel()
@@ -236,7 +237,7 @@ async def test_session_whose_connections_are_reset_keeps_trying():
 async def test_session_whose_handshakes_break_keeps_trying():
     busy = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
     async with answering(b"", b"HTTP/1.1 101", busy) as (url, out_of_answers), connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await out_of_answers.wait()
         assert not session.connected
 
@@ -252,7 +253,7 @@ def answer(status, body=b"", *headers):
 
 async def test_refused_handshake_is_raised():
     async with answering(answer("403 Forbidden", REFUSED)) as (url, _), connect(url) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             with pytest.raises(RefusedError, match="Not you") as caught:
                 await anext(session)
             assert [event async for event in session] == [], "there is nothing more"
@@ -301,7 +302,7 @@ DRAINING = b'{"error": {"code": "draining", "message": "This instance is going a
 async def test_answer_of_another_server_is_reported_and_tried_again(answer, reason):
     notices = []
     async with answering(answer, answer) as (url, out_of_answers), connect(url, notify=notices.append) as session:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await out_of_answers.wait()
         assert not session.connected
     assert notices[:2] == [Disconnected(reason)] * 2
@@ -319,7 +320,7 @@ async def test_unreachable_host_is_reported_with_the_reason(host, reason):
     port = listener.socket.getsockname()[1]
     await listener.aclose()
     receive, notices = trio.open_memory_channel(1)
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE):
         async with connect(f"ws://{host.format(closed=port)}/ws", notify=receive.send_nowait):
             assert await notices.receive() == Disconnected(reason)
 
@@ -338,7 +339,7 @@ async def test_unresolvable_name_is_reported():
     trio.socket.set_custom_hostname_resolver(FailingResolver())
     receive, notices = trio.open_memory_channel(1)
     try:
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             async with connect("ws://gateway.example/ws", notify=receive.send_nowait):
                 reason = (await notices.receive()).reason
     finally:
@@ -364,7 +365,7 @@ async def test_handshake_has_the_whole_resource_and_no_user():
         (listener,) = await nursery.start(partial(trio.serve_tcp, note, 0, host="127.0.0.1"))
         port = listener.socket.getsockname()[1]
         async with connect(f"ws://ann:secret@127.0.0.1:{port}/ws?token=abc&x=%20#part"):
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await came.wait()
         nursery.cancel_scope.cancel()
     assert asked[0][0] == b"GET /ws?token=abc&x=%20 HTTP/1.1"
@@ -388,7 +389,7 @@ async def test_websocket_of_another_server_is_left_and_tried_again(text):
     gateway = Gateway(foreign, script)
     async with gateway.serving() as url, connect(url, notify=notices.append) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 1
     assert notices[0] == Disconnected("what answers there is not the gateway: it sends something else")
     assert notices[-1] == Connected("c-1")
@@ -411,7 +412,7 @@ async def test_notices_cover_connections_and_subscriptions():
     notices = []
     async with Gateway(first, second).serving() as url, connect(url, notify=notices.append) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await anext(session)
     assert notices == [
         Connected("c-1"),
@@ -435,7 +436,7 @@ async def test_second_subscribe_sends_nothing():
     gateway = Gateway(script)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 1
             await session.subscribe(CHANNEL, snapshot=True)
             await session.unsubscribe("another")
@@ -457,7 +458,7 @@ async def test_outdated_answers_are_no_events():
 
     async with Gateway(script).serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 0
             await session.unsubscribe(CHANNEL)
             await session.subscribe(CHANNEL)
@@ -481,7 +482,7 @@ async def test_handshake_without_an_answer_times_out():
         async with connect(
             f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws", timings=evolve(QUICK, connect_timeout=0.05)
         ) as session:
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE):
                 await expired_parents.wait()
             assert not session.connected
         nursery.cancel_scope.cancel()
@@ -497,7 +498,7 @@ async def test_silent_connection_is_replaced():
     gateway = Gateway(never_mind, script)
     async with gateway.serving() as url, connect(url, timings=evolve(QUICK, ping_interval=0.05)) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 2
 
 
@@ -521,7 +522,7 @@ async def test_missing_snapshot_is_requested_again():
     gateway = Gateway(first, second, third, third, never_mind)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL, snapshot=True)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             snapshot, lost, lost_again = [await anext(session) for _ in range(3)]
     assert (snapshot.data, snapshot.complete) == ("all", False)
     assert lost.type == lost_again.type == "gap"
@@ -547,7 +548,7 @@ async def test_channels_changed_while_reconnecting_are_respected():
         await session.subscribe(CHANNEL)
         await session.subscribe("another")
         await session.unsubscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await anext(session)).channel == "another"
         assert session.positions == {"another": "p2"}
 
@@ -566,7 +567,7 @@ async def test_positions_of_quiet_channels_advance_by_pongs():
     async with Gateway(script).serving() as url, connect(url, timings=evolve(QUICK, ping_interval=0.2)) as session:
         await session.subscribe(CHANNEL)
         await session.subscribe("another")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await anext(session)
         assert session.positions[CHANNEL] == "p9"
 
@@ -601,7 +602,7 @@ async def test_session_moves_without_a_gap():
     gateway = Gateway(first, second)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 1
             gateway.admits.set()
             assert (await anext(session)).data == 2
@@ -630,7 +631,7 @@ async def test_events_under_way_during_a_move_arrive_once():
     gateway = Gateway(first, second)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             assert [(await anext(session)).data for _ in range(999)] == list(range(1, 1000))
     assert len(gateway.received) == 2
 
@@ -659,7 +660,7 @@ async def test_session_stays_until_the_next_instance_accepts():
     gateway = Busy(first)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert [(await anext(session)).data for _ in range(2)] == [1, 2]
     assert len(gateway.received) == 2
 
@@ -683,7 +684,7 @@ async def test_refusal_by_the_next_instance_keeps_the_present_connection():
     refused = trio.Event()
     async with Strict(first).serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 1
             with pytest.raises(RefusedError):
                 await anext(session)
@@ -706,7 +707,7 @@ async def test_instance_that_closes_before_the_move_is_replaced():
     gateway = Gateway(first, later, later, later)
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             assert [(await anext(session)).data for _ in range(99)] == list(range(1, 100))
 
 
@@ -727,7 +728,7 @@ async def test_snapshot_instead_of_missed_events_is_preceded_by_a_gap():
 
     async with Gateway(script).serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             lost, snapshot = await anext(session), await anext(session)
     assert (lost.type, lost.data, snapshot.type, snapshot.position) == ("gap", "expired", "snapshot", "p7")
 
@@ -743,7 +744,7 @@ async def test_unsubscribe_forgets_the_position():
     async with gateway.serving() as url, connect(url) as session:
         await session.subscribe(CHANNEL)
         await session.subscribe("another")
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             await anext(session)
         session.positions[CHANNEL] = "p"
         await session.unsubscribe(CHANNEL)
@@ -773,7 +774,7 @@ async def test_who_is_there_and_who_types_are_events_without_a_position():
     async with gateway.serving() as url, connect(url) as session:
         chat = session.chat("r1", "u1")
         await session.subscribe(chat.channel, presence=True)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             events = [await anext(session) for _ in range(2)]
             await chat.typing()
             assert (await anext(session)).type == "presence", "on the next connection"

@@ -9,9 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.described import problem
-
-PATIENCE = 20.0
-"""Seconds for the next message to come."""
+from tests.timing import PATIENCE
 
 Message = dict[str, Any]
 

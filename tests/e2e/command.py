@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from tests import guardian
+from tests.timing import PATIENCE
 
 MESAYA_WS = (sys.executable, "-m", "mesaya_ws")
-
-PATIENCE = 30.0
-"""Seconds for a command to end."""
 
 
 def environment(settings: dict[str, str]) -> dict[str, str]:

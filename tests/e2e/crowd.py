@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from select import EPOLLIN, epoll
 
 from tests.support.wire import CLOSE, TEXT, close, frame, handshake, split
-
-PATIENCE = 60.0
-"""Seconds for something to become true of all."""
+from tests.timing import PATIENCE
 
 SPARE = 200
 """Open files for all but the crowd."""

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gateway import until
-
-PATIENCE = 20.0
+from tests.timing import PATIENCE
 
 _CONFIG = """
 daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;

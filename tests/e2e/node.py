@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parent.parent / "node"
+from tests.timing import PATIENCE
 
-PATIENCE = 30.0
-"""Seconds for a program to tell the next thing; a browser takes some to start."""
+FOLDER = Path(__file__).resolve().parent.parent / "node"
 
 
 def required(program: str) -> str:

@@ -8,9 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from tests.support.wire import CLOSE, handshake, split
-
-PATIENCE = 20.0
-"""Seconds for the next bytes to come."""
+from tests.timing import PATIENCE
 
 
 class RawClient:

@@ -10,6 +10,7 @@ from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.platform.topics import topic_of
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
+from tests.timing import PATIENCE
 
 TOKEN = "a token of the tests"
 CONVERSATION = "restaurant:r1:chat:u1"
@@ -170,7 +171,7 @@ def test_command_writes_the_lines_of_standard_input_and_the_client_is_the_other_
         async with connect(gateway.url, user="o1", roles=("OWNER",)) as session:
             chat = session.chat("r1", "u1")
             await session.subscribe(chat.channel, snapshot=True)
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE):
                 async for event in session:
                     if event.type == "snapshot":
                         *_, last = event.data["messages"]

@@ -26,7 +26,7 @@ def test_message_in_an_outage_is_unavailable_and_its_retry_is_delivered_once(sta
         began = time.monotonic()
         answer = published(guest, "m2", "during")
         assert answer["code"] == "unavailable", answer
-        assert 5 < time.monotonic() - began < 15
+        assert 5 < time.monotonic() - began < 40
         kafka_broker.thaw()
         while (answer := published(guest, "m2", "during")).get("code") in ("unavailable", "rate_limited"):
             time.sleep(answer.get("retryIn", 0.2))

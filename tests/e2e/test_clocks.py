@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.client import Client, connected
+from tests.timing import PATIENCE
 
 MINUTES, DAY = 300, 86_400
 CHANNEL = "global:announcements"
@@ -76,7 +77,7 @@ def as_of(client: Client, clock: Clock) -> float:
 
 def is_right(client: Client, clock: Clock) -> None:
     """Up to when the channels are complete is recent, and not in the future, after the next look at the latest."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while not -0.05 < (behind := as_of(client, clock)) < 5:
         assert time.monotonic() < deadline, f"asOf lies {behind} s back"
         time.sleep(0.1)
@@ -102,7 +103,7 @@ def test_a_gateways_clock_is_wrong_and_is_set_right_and_wrong_again(start_gatewa
     assert gateway.metric("mesaya_readings_total") == 0, "all of it was in the window"
     gateway.until(
         lambda: gateway.metric("mesaya_checkpoint_rows") > 0 and gateway.metric("mesaya_checkpoint_age_seconds") < 10,
-        30,
+        PATIENCE,
         "a checkpoint is written, whatever the clock says",
     )
 
@@ -137,7 +138,7 @@ def produce(kafka: str) -> Iterator[Callable[..., None]]:
                 for id in ids
             ]
             for future in futures:
-                future.get(10)
+                future.get(PATIENCE)
 
         yield send
 
@@ -163,6 +164,6 @@ def test_wait_for_a_parent_is_independent_of_all_wall_clocks(start_gateway, cloc
                 while (event := client.receive()).get("data", {}).get("tableId") != f"known-{number}":
                     assert event["type"] == "table.created", event
                 took = time.monotonic() - started
-                assert took < 4, f"it waited {took:.1f} s, with producers {theirs} s ahead"
+                assert took < 20, f"it waited {took:.1f} s, with producers {theirs} s ahead"
                 is_right(client, clock)
     assert gateway.metric("mesaya_delivery_seconds_sum") < DAY, "a day is not believed"

@@ -21,13 +21,13 @@ from tests.e2e.identity import SETTINGS, token
 from tests.e2e.node import required, running_node
 from tests.scripts.test_serve import Serving
 from tests.support.gateway import until
+from tests.timing import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SHOWN = [(name, language, text) for name, page in PAGES.items() for language, text in FENCED.findall(page)]
 TOKEN = "a token of the tests"
-PATIENCE = 30.0
 
 
 def block(page: str, language: str, begins: str) -> str:

@@ -54,5 +54,5 @@ def test_draining_gateway_admits_nobody_and_ends_at_a_second_signal(start_gatewa
         late.send(handshake())
         assert late.refusal() == (503, "draining")
         gateway.send_signal(signal.SIGINT)
-        assert gateway.wait(10) == 0
+        assert gateway.wait() == 0
         assert gateway.logged("ending at once")

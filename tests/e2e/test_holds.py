@@ -11,6 +11,9 @@ from tests.e2e.command import produce, run
 from tests.e2e.test_chat import restaurant, signed_in
 from tests.kafka_broker import create_topics
 
+SECONDS = 12
+"""How long a hold lasts that is to be there when several commands have been run, also on a busy machine."""
+
 PLAN, DESK = "restaurant:r1:tables", "restaurant:r1:reservations"
 
 
@@ -39,7 +42,7 @@ def reservation(id: str, **fields: str) -> dict:
 
 
 def holds_from_select_to_end(start_gateway, folder, **log: str) -> None:
-    settings = {**log, "HOLD_SECONDS": "4", "HOLD_RECONNECT": "1"}
+    settings = {**log, "HOLD_SECONDS": str(SECONDS), "HOLD_RECONNECT": "1"}
     one, other = start_gateway(**settings), start_gateway(**settings)
     produce(folder, [restaurant("r1", "o1")], **log)
     with connected(one.url) as guest, connected(other.url) as rival, connected(other.url) as owner:
@@ -50,7 +53,7 @@ def holds_from_select_to_end(start_gateway, folder, **log: str) -> None:
             owner.subscribe(channel)
         first = select(guest, "h1", "t1", "t2", **{"from": "2027-01-22T19:00:00Z"})
         assert (first["type"], first["tableIds"]) == ("selected", ["t1", "t2"])
-        assert 0 < first["expiresIn"] <= 4
+        assert 0 < first["expiresIn"] <= SECONDS
         refused = select(rival, "h2", "t2", **{"from": "2027-01-22T20:00:00Z"})
         assert (refused["code"], refused["until"]) == ("conflict", first["expiresAt"])
         assert next_of(owner, "hold.created")["data"]["userId"] == "u1"
@@ -62,11 +65,11 @@ def holds_from_select_to_end(start_gateway, folder, **log: str) -> None:
             anybody.send(type="subscribe", channel=PLAN, snapshot=True)
             held = next_of(anybody, "snapshot")["data"]["holds"]
             assert [each["tableIds"] for each in held] == [["t1", "t2"], ["t2"]]
-            assert all(0 < each["expiresIn"] <= 4 for each in held)
+            assert all(0 < each["expiresIn"] <= SECONDS for each in held)
             assert "u1" not in str(held)
         began = time.monotonic()
         assert next_of(guest, "released")["reason"] == "expired"
-        assert time.monotonic() - began < 7
+        assert time.monotonic() - began < SECONDS + 30
         produce(folder, [reservation("x1", tableId="t2", userId="u2")], **log)
         assert next_of(rival, "released")["reason"] in ("reserved", "expired")
         again = select(rival, "h4", "t1")
@@ -95,7 +98,7 @@ def test_holds_from_select_to_end_on_the_embedded_log(start_gateway, tmp_path):
 
 
 def test_of_guests_on_several_workers_one_has_the_table(start_gateway, tmp_path):
-    gateway = start_gateway(WORKERS="2", HOLD_SECONDS="3")
+    gateway = start_gateway(WORKERS="2", HOLD_SECONDS="8")
     produce(tmp_path, [restaurant("r1", "o1")])
     with ExitStack() as stack:
         guests = [stack.enter_context(connected(gateway.url)) for _ in range(8)]
@@ -136,7 +139,7 @@ def test_claim_in_an_outage_is_unavailable_and_its_retry_is_one_hold(start_gatew
         began = time.monotonic()
         guest.send(type="table.select", restaurantId="r1", tableIds=["t1"], holdId="h1", id="h1")
         assert next_of(guest, "error", id="h1")["code"] == "unavailable"
-        assert 5 < time.monotonic() - began < 15
+        assert 5 < time.monotonic() - began < 40
         kafka_broker.thaw()
         answer = select(guest, "h1", "t1")
         assert answer["type"] in ("selected", "released"), answer

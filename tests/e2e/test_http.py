@@ -105,7 +105,7 @@ def test_the_env_file_of_the_seed_works_while_kafka_is_missing(start_gateway, tm
         started = time.monotonic()
         answer = client.ask(type="subscribe", channel="global:announcements", id=7)
         assert (answer["type"], answer["id"], answer["live"]) == ("pending", 7, False)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
 
 
 @pytest.mark.kafka

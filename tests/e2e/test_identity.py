@@ -13,6 +13,7 @@ from tests.e2e.command import produce, started
 from tests.e2e.event_reader import reading
 from tests.e2e.identity import SETTINGS, token
 from tests.support.gateway import START_TIMEOUT, Gateway, until
+from tests.timing import PATIENCE
 
 RESERVATIONS = "restaurant:R:reservations"
 
@@ -163,7 +164,7 @@ def test_roles_that_the_log_has_later_than_a_token_count_everywhere_from_that_re
             assert {each["reason"] for each in ended} == {"rights_changed"}
             refused([client])
         for client in gainers:
-            until(lambda client=client: can_subscribe(client), 10, "the role has been read there, too")
+            until(lambda client=client: can_subscribe(client), PATIENCE, "the role has been read there, too")
         deployment.write(reservation(2))
         assert [client.receive()["data"]["reservationId"] for client in gainers] == ["v2"] * len(gainers)
         assert [client.ask(type="ping")["type"] for client in losers] == ["pong"] * len(losers)
@@ -206,11 +207,11 @@ def test_user_who_is_revoked_on_one_instance_is_nobody_on_all_also_who_comes_lat
 def test_token_that_ends_takes_what_is_private_and_a_later_one_goes_on_from_there(deployment):
     with ExitStack() as stack:
         gateway = deployment.gateways[0]
-        headers = {"Authorization": f"Bearer {token('u', seconds=3)}"}
+        headers = {"Authorization": f"Bearer {token('u', seconds=10)}"}
         client = stack.enter_context(connected(gateway.url, additional_headers=headers))
         # Before anything else: less is left than the time in which it is told.
         expiring = client.receive()
-        assert (expiring["type"], expiring["expiresIn"] <= 3) == ("token_expiring", True)
+        assert (expiring["type"], expiring["expiresIn"] <= 10) == ("token_expiring", True)
         client.subscribe(RESERVATIONS, "global:restaurants")
         ended = client.receive()
         assert (ended["channel"], ended["reason"]) == (RESERVATIONS, "token_expired")
@@ -229,9 +230,9 @@ def test_token_that_ends_takes_what_is_private_and_a_later_one_goes_on_from_ther
 
 
 def test_who_must_have_an_identity_is_closed_without_one(tmp_path, start_gateway):
-    gateway = start_gateway(AUTH_REQUIRED="on", HANDSHAKE_TIMEOUT="1", **SETTINGS)
+    gateway = start_gateway(AUTH_REQUIRED="on", HANDSHAKE_TIMEOUT="5", **SETTINGS)
     with connected(gateway.url) as anonymous, connected(gateway.url) as signed:
-        assert signed.ask(type="auth", token=token("u", seconds=3))["user"] == "u"
+        assert signed.ask(type="auth", token=token("u", seconds=8))["user"] == "u"
         assert signed.receive()["type"] == "token_expiring"
         assert anonymous.closed_with() == 4401
         assert signed.closed_with() == 4401
@@ -254,12 +255,12 @@ def test_tail_signs_in_by_a_file_and_goes_on_when_the_file_has_another_token(tmp
     produce(tmp_path, [restaurant("created", "u")])
     gateway = start_gateway(**SETTINGS)
     file = tmp_path / "token"
-    file.write_text(token("u", seconds=8))
+    file.write_text(token("u", seconds=15))
     with started(tmp_path, "tail", RESERVATIONS, "--url", gateway.url, "--token-file", str(file)) as tail:
         assert "connected to" in tail.stderr.readline()
         assert "subscribed to" in tail.stderr.readline()
         file.write_text(token("u"))
         # It was renewed, or what had ended has begun again: nothing is missing in either case.
-        until(lambda: gateway.metric("mesaya_client_messages_total", type="auth") > 0, 20, "the token is renewed")
+        until(lambda: gateway.metric("mesaya_client_messages_total", type="auth") > 0, PATIENCE, "the token is renewed")
         produce(tmp_path, [reservation(1)])
         assert json.loads(tail.stdout.readline())["data"]["reservationId"] == "v1"

@@ -17,6 +17,7 @@ from tests.e2e.identity import SETTINGS, token
 from tests.e2e.raw import RawClient, raw
 from tests.support.gateway import Gateway, running
 from tests.support.wire import BINARY, CONTINUATION, TEXT, frame, handshake
+from tests.timing import PATIENCE
 
 USER = "u1"
 TIGHT = {
@@ -24,9 +25,9 @@ TIGHT = {
     "MAX_CONNECTIONS_PER_USER": "1",
     "MAX_SUBSCRIPTIONS": "1",
     "MAX_FRAGMENTS": "4",
-    "MESSAGE_TIMEOUT": "1",
+    "MESSAGE_TIMEOUT": "4",
     "PING_INTERVAL": "1",
-    "HANDSHAKE_TIMEOUT": "1",
+    "HANDSHAKE_TIMEOUT": "4",
     "MAX_HEAD_BYTES": "2000",
     "MAX_MESSAGE_BYTES": "1000",
     "BYTES_PER_SECOND": "1024",
@@ -69,7 +70,7 @@ class Book:
         def found() -> list[dict[str, Any]]:
             return [line for line in self.lines(event) if fields.items() <= line.items()]
 
-        self._gateway.until(found, 10, f"the log says {event!r}")
+        self._gateway.until(found, PATIENCE, f"the log says {event!r}")
         [line] = found()
         return line
 
@@ -210,7 +211,7 @@ def test_connection_beyond_a_limit_is_refused_counted_and_named(tmp_path: Path, 
             return let_in == [b"101"] * len(let_in) and refused in (b"429", b"503")
 
         # A probe has a place, too, until its end has been noticed.
-        gateway.until(is_refused_beyond, 10, "all but the last are let in")
+        gateway.until(is_refused_beyond, PATIENCE, "all but the last are let in")
         assert gateway.metric("mesaya_requests_rejected_total", code=code) > 0
         line = gateway.logged("request refused")[-1]
         assert line["code"] == code
@@ -219,7 +220,7 @@ def test_connection_beyond_a_limit_is_refused_counted_and_named(tmp_path: Path, 
 
 def test_stream_that_is_closed_is_logged_with_the_reason_and_its_user(tmp_path):
     with running(tmp_path, AUTH_REQUIRED="on", **SETTINGS) as gateway:
-        with reading(gateway.port, ["user:u1:notifications"], token=token(USER, seconds=1)) as reader:
+        with reading(gateway.port, ["user:u1:notifications"], token=token(USER, seconds=5)) as reader:
             *_, last = reader
         assert (last["code"], last["name"]) == (4401, "unauthenticated")
         line = gateway.event("connection closed")

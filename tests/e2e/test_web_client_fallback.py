@@ -5,9 +5,9 @@ import pytest
 import mesaya_ws
 from tests.e2e.nginx import running_nginx
 from tests.e2e.node import install, required, running_node
+from tests.timing import PATIENCE
 
 NEWS = "global:announcements"
-PATIENCE = 60.0
 MODULE = f"file://{mesaya_ws.__path__[0]}/web/client/mesaya-ws.js"
 
 

@@ -28,9 +28,7 @@ from mesaya_ws.core.log.records import (
     Source,
 )
 from mesaya_ws.core.log.trouble import Trouble
-
-PATIENCE = 60.0
-"""Seconds after which a promise counts as broken; far more than any log needs."""
+from tests.timing import PATIENCE
 
 
 class Store(Protocol):

@@ -82,7 +82,7 @@ class KafkaStore:
 
         def delete(admin: KafkaAdminClient) -> None:
             admin.delete_topics([topic])
-            deadline = monotonic() + 10
+            deadline = monotonic() + 60
             while not admin.describe_topics([topic])[0]["error_code"]:
                 assert monotonic() < deadline
                 sleep(0.02)

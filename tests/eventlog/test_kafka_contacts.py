@@ -14,6 +14,7 @@ from mesaya_ws.eventlog.kafka.diagnosis import reason
 from mesaya_ws.eventlog.kafka.driver.clients import connection_options
 from mesaya_ws.settings import Settings
 from tests.kafka_broker import Broker
+from tests.timing import PATIENCE
 
 BROKER, ELSEWHERE = "127.0.0.1:9092", "kafka.internal:9092"
 
@@ -100,7 +101,7 @@ async def test_a_broker_that_names_a_wrong_address_is_reported(broker: Broker):
             said = f"Kafka names {advertised} as the address of a broker, but {why}. {address} answers, and gave it:"
             assert str(caught.value).startswith(said)
             hear, heard = trio.open_memory_channel[object](10)
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE):
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(log.follow, hear.send)
                     news = await heard.receive()

@@ -17,6 +17,7 @@ from mesaya_ws.eventlog.kafka.inspection import Topic, findings
 from mesaya_ws.settings import Settings
 from tests.eventlog.kafka_store import KafkaStore
 from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
+from tests.timing import PATIENCE
 
 SETTINGS = Settings(kafka_brokers=("kafka:9092",), kafka_topics=("a", "b"), checkpoint_topic="state")
 ALL = ("READ", "WRITE", "DESCRIBE", "CREATE")
@@ -140,7 +141,7 @@ def test_state_topic_that_will_be_made_is_fine():
 
 
 async def inspected(settings: Settings) -> Inspection:
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE):
         return await inspect_event_log(settings)
 
 

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
+from tests.timing import PATIENCE
+
 RESTAURANT = "r1"
 PLAN = f"restaurant:{RESTAURANT}:tables"
-PATIENCE = 60.0
 
 _numbers = count()
 AnyGuest = TypeVar("AnyGuest", bound="Guest")

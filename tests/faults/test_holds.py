@@ -19,13 +19,13 @@ from tests.e2e.test_clocks import LIBRARIES, Clock
 
 from .guests import RESTAURANT, Guest, Watcher, connected, guest
 from .hold_page import Granted, Reading, read, wrong
-from .world import World, until
+from .world import PATIENCE, World, until
 
 pytestmark = pytest.mark.faults
 
 GUESTS, ROUNDS = 200, 20
-SECONDS = 8
-"""How long a hold lasts where clocks are wrong, or a gateway has to catch up on a busy machine."""
+SECONDS = 15
+"""How long a hold lasts that others are to meet in time, also on a busy machine."""
 
 
 class Scene:
@@ -79,7 +79,7 @@ class Scene:
         def is_heard() -> bool:
             return all(watcher.events == reading.events for watcher in self.watchers)
 
-        with trio.move_on_after(20):
+        with trio.move_on_after(PATIENCE):
             while True:
                 reading = read(await self.world.log.read_back())
                 if is_heard():
@@ -185,7 +185,7 @@ async def test_gateway_that_is_frozen_past_the_end_of_its_guests_hold_ends_nothi
 
 async def test_hold_of_a_gateway_that_is_killed_lasts_to_its_end_and_its_user_may_end_it_elsewhere(any_scene):
     async def play(scene: Scene) -> None:
-        settings = {"HOLD_SECONDS": "6", "HOLD_RECONNECT": "1"}
+        settings = {"HOLD_SECONDS": str(SECONDS), "HOLD_RECONNECT": "1"}
         killed, other = await scene.gateway(watched=False, **settings), await scene.gateway(**settings)
         rival = await scene.guest(other, "u2")
         async with guest(killed.port, "u1") as holder, guest(killed.port, "u3") as second:
@@ -219,24 +219,33 @@ async def test_holds_end_in_time_on_gateways_whose_clocks_are_minutes_wrong(kafk
             clock.set(ahead)
             settings = {} if ahead == 0 else clock.environment
             gateways.append(await scene.gateway(HOLD_SECONDS=str(SECONDS), HOLD_RECONNECT="1", **settings))
-        guests = [await scene.guest(gateway, f"u{number}") for number, gateway in enumerate(gateways)]
 
         def is_right(left: float, began: float) -> bool:
             """Whether so much is left of a hold that was claimed after a moment."""
             return SECONDS - (trio.current_time() - began) - 0.2 <= left <= SECONDS
 
-        for number, holder in enumerate(guests):
-            rival = guests[(number + 1) % 3]
-            began = trio.current_time()
-            mine = await scene.select(holder, "t1")
-            assert (mine["type"], is_right(mine["expiresIn"], began)) == ("selected", True), mine
-            refused = await scene.select(rival, "t1")
-            assert (refused["code"], is_right(refused["expiresIn"], began)) == ("conflict", True), refused
-            async with guest(gateways[(number + 2) % 3].port, "v", Watcher) as late:
-                [held] = await late.watch()
+        async def hold(number: int) -> None:
+            """Let a hold on one gateway be met on the others, as long as it lasts; on a table of its own."""
+            here, there, elsewhere = (gateways[(number + each) % 3] for each in range(3))
+            table = f"held-{number}"
+            holder, rival = await scene.guest(here, f"u{number}"), await scene.guest(there, f"rival-{number}")
+            async with guest(elsewhere.port, f"v{number}", Watcher) as late:
+                began = trio.current_time()
+                mine = await scene.select(holder, table)
+                assert (mine["type"], is_right(mine["expiresIn"], began)) == ("selected", True), mine
+                refused = await scene.select(rival, table)
+                assert (refused["code"], is_right(refused["expiresIn"], began)) == ("conflict", True), refused
+                watcher = scene.watchers[gateways.index(elsewhere)]
+                await until(lambda: ("selecting", (table,), None) in watcher.events, "its gateway has read the claim")
+                [held] = [each for each in await late.watch() if each["tableIds"] == [table]]
                 assert is_right(held["expiresIn"], began), held
             assert (await holder.hears("released", holdId=mine["holdId"]))["reason"] == "expired"
-            assert SECONDS <= trio.current_time() - began <= SECONDS + 10
+            # In minutes, clocks differ.
+            assert SECONDS <= trio.current_time() - began <= SECONDS + PATIENCE
+
+        async with trio.open_nursery() as nursery:
+            for number in range(3):
+                nursery.start_soon(hold, number)
         async with guest(gateways[0].port, "v") as leaver:
             assert (await scene.select(leaver, "t2"))["type"] == "selected"
         await scene.watchers[1].hears("table.selecting")

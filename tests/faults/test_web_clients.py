@@ -101,7 +101,7 @@ async def test_javascript_client_that_is_stopped(sqlite_world, browser):
             host.send_signal(signal.SIGCONT)
             woken = trio.current_time()
             await world.heard(asleep)
-            assert trio.current_time() - woken < 20, "a client that wakes does not wait for 30 s of silence"
+            assert trio.current_time() - woken < 29, "a client that wakes does not wait for 30 s of silence"
         for restaurant in world.platform.restaurants:
             await world.log.write([world.platform.menu(restaurant, 1)])
         truth = await world.finish()
@@ -125,12 +125,12 @@ async def test_page_that_has_no_network_for_a_while(sqlite_world, browser):
             proxy.refusing = True
             proxy.cut()
             await until(lambda: all("offline" in one.statuses for one in offline), "the page shows it")
-            await trio.sleep(8)
+            await trio.sleep(15)
             proxy.refusing = False
             for one in offline:
                 await one.disconnect(is_offline=False)
             back = trio.current_time()
             await world.heard(offline)
-            assert trio.current_time() - back < 8, "the pause is over when there is a network"
+            assert trio.current_time() - back < 15, "the pause is over when there is a network"
         truth = await world.finish()
         world.report(f"{host.kind}: no network", "for some seconds, as the browser says", truth, offline)

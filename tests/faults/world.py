@@ -13,6 +13,7 @@ import trio
 from mesaya_ws.core.platform.topics import topic_of
 from tests.e2e.client import connected
 from tests.support.gateway import Gateway
+from tests.timing import PATIENCE
 
 from .log import Held, Log
 from .platform import Platform
@@ -32,8 +33,6 @@ class Runner(Protocol):
 
 AnyRunner = TypeVar("AnyRunner", bound=Runner)
 
-PATIENCE = 60.0
-"""Seconds for what must happen, and mostly does so at once; a busy machine is no fault of the gateway."""
 
 RATE = 30
 """Records a second that the platform writes."""

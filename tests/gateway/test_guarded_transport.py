@@ -15,9 +15,8 @@ from mesaya_ws.gateway.guarded_transport import (
     guarded_transport,
     trusted_authorities,
 )
-from tests.timing import check_best_of
+from tests.timing import PATIENCE, check_best_of
 
-PATIENCE = 20.0
 OK = b"HTTP/1.1 200 OK\r\n"
 
 

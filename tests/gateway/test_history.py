@@ -3,6 +3,7 @@ import trio
 from mesaya_ws.core.recovery.replay import PAGE_BYTES
 from mesaya_ws.gateway.history import BATCH, HistoryReader
 from tests.support.instance import KEPT, KeepingWorld, ask, read_on, reservations
+from tests.timing import PATIENCE
 
 
 class FakeState:
@@ -47,7 +48,7 @@ class Readers:
         sessions = [self.client() for _ in range(count)]
         for session in sessions:
             assert ask(session, channel=KEPT, position=self.start) == []
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while any(session.delivery.awaits_history for session in sessions):
                 await trio.lowlevel.checkpoint()
         return sessions
@@ -55,7 +56,7 @@ class Readers:
 
 async def read_all(session):
     messages = session.send_queue.said()
-    with trio.fail_after(10):
+    with trio.fail_after(PATIENCE):
         while session.delivery.unsettled:
             read_on(session)
             messages += session.send_queue.said()

@@ -23,6 +23,7 @@ from mesaya_ws.gateway.jwks import (
 )
 from mesaya_ws.runtime.metrics import Metrics
 from tests.issuer import NOW, RULES, Issuer
+from tests.timing import PATIENCE
 
 URL = "http://127.0.0.1:1/keys"
 OLD, NEW = Issuer("Ed25519", "old", 1), Issuer("Ed25519", "new", 2)
@@ -290,7 +291,7 @@ async def test_keys_are_read_from_a_real_server_which_may_send_nobody_elsewhere(
         url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}/.well-known/jwks.json"
         keys = PublishedKeys(url, metrics := Metrics())
         nursery.start_soon(keys.run)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE):
             # A reading that has begun is waited for: the first one leads elsewhere.
             assert await keys.refresh() is False
             assert (metrics.key_readings, len(requests)) == ({"failed": 1}, 1)

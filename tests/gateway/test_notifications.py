@@ -6,6 +6,7 @@ from mesaya_ws.core.views.contents import SnapshotRules
 from mesaya_ws.gateway.notifications import BATCH, NotificationsRenderer
 from tests.gateway.test_history import FakeState
 from tests.support.instance import KeepingWorld, a_feed, ask, read_on
+from tests.timing import PATIENCE
 
 INBOX = "user:u1:notifications"
 SHOWN = 3
@@ -37,7 +38,7 @@ class Notifications:
         return session
 
     async def answer(self, session):
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             while session.delivery.unsettled:
                 read_on(session)
                 await trio.lowlevel.checkpoint()

@@ -24,9 +24,8 @@ from mesaya_ws.settings import Settings
 from tests.backend import Backend, restaurant, serving
 from tests.fakes import FakeLog
 from tests.support.instance import a_feed, written
-from tests.timing import check_best_of
+from tests.timing import PATIENCE, check_best_of
 
-PATIENCE = 20.0
 PLAN = parse_channel("restaurant:R:tables")
 
 

@@ -25,6 +25,7 @@ from tests.fakes import FakeLog
 from tests.support.instance import a_feed, a_session, ask, work
 from tests.support.log import NOW
 from tests.support.presence import sent, typing
+from tests.timing import PATIENCE
 
 TABLES, CHAT = "restaurant:r1:tables", "restaurant:r1:chat:u1"
 SECOND = 1000
@@ -178,7 +179,7 @@ async def test_presence_in_the_embedded_log_keeps_one_record_of_each_process(tmp
         client = here.viewer()
         for number in (2, 3, 4):
             there.viewer()
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE):
                 await arrival(client, number).wait()
         tasks.cancel_scope.cancel()
     with closing(sqlite3.connect(settings.event_log_file)) as db:
@@ -199,9 +200,9 @@ async def test_presence_in_kafka_is_compacted_and_has_the_times_of_the_log(kafka
         here, there = Process(one, tasks, "here"), Process(other, tasks, "there")
         client = here.viewer()
         there.viewer(asks=False)
-        with trio.fail_after(40):
+        with trio.fail_after(PATIENCE):
             await arrival(client, 2).wait()
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE):
             await there.exchange.end()
         tasks.cancel_scope.cancel()
     admin = KafkaAdminClient(bootstrap_servers=[kafka_brokers])

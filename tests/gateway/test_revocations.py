@@ -16,9 +16,9 @@ from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
 from tests.issuer import Issuer
+from tests.timing import PATIENCE
 
 AGE = 86_400.0
-PATIENCE = 20.0
 
 
 @asynccontextmanager

@@ -19,11 +19,11 @@ from mesaya_ws.statestore.directory import MAX_STARTS, StateFolder
 from mesaya_ws.statestore.store import FILE
 from tests.support.instance import a_feed
 from tests.support.log import NOW, record
+from tests.timing import PATIENCE
 
 ANNOUNCEMENTS = Partition(topic_of("announcements"), 0)
 RESERVATIONS = Partition(topic_of("reservations"), 0)
 CHANNEL = parse_channel("global:announcements")
-PATIENCE = 10
 
 
 class Instance:

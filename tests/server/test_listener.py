@@ -16,8 +16,7 @@ import trio.testing
 from mesaya_ws.runtime.log_limiter import INTERVAL
 from mesaya_ws.server import listener as listener_module
 from mesaya_ws.server.listener import ACCEPT_BATCH, HUNG_UP, PAUSE, START_BATCH, serve_listeners
-
-PATIENCE = 10.0
+from tests.timing import PATIENCE
 
 
 class Port:

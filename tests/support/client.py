@@ -9,11 +9,9 @@ import trio
 from mesaya_ws.core.wire.handshake import END
 from mesaya_ws.server.admission import Admitted
 from tests.support.wire import CLOSE, CONTINUATION, TEXT, frame, split
+from tests.timing import PATIENCE
 
 ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
-
-PATIENCE = 10.0
-"""Seconds after which something counts as missing."""
 
 
 class Client:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tests.e2e.command import MESAYA_WS, environment
+from tests.timing import PATIENCE
 
-START_TIMEOUT, END_TIMEOUT = 30.0, 20.0
-"""Seconds for a gateway to become ready (it takes about one), and to end."""
+START_TIMEOUT, END_TIMEOUT = 120.0, 60.0
+"""Seconds for a gateway to become ready, and to end: it takes about one, and more on a busy machine."""
 
 Answer = TypeVar("Answer")
 
@@ -121,7 +122,7 @@ class Gateway:
 
         `body` is sent as JSON; in the names of `headers`, `_` stands for `-`.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, {name.replace("_", "-"): text for name, text in headers.items()})

@@ -2,7 +2,7 @@
 
 import trio
 
-PATIENCE = 20.0
+from tests.timing import PATIENCE
 
 WORKER = """
 import os, signal, sys

@@ -12,8 +12,7 @@ from mesaya_ws.runtime.prometheus import exposition
 from mesaya_ws.workers.metrics_files import STALE_AFTER, Exposition, MetricsDirectory, merged
 from tests.runtime.test_metrics import full_books
 from tests.support.instance import a_feed
-
-PATIENCE = 10.0
+from tests.timing import PATIENCE
 
 
 def page(books):

@@ -12,9 +12,7 @@ from attrs import frozen
 from mesaya_ws.core.wire.handshake import END, HeadError, parse_head
 from mesaya_ws.server.http.serving import serve_http
 from mesaya_ws.server.request_head import RECEIVE
-
-PATIENCE = 30.0
-"""Seconds after which an answer counts as missing."""
+from tests.timing import PATIENCE
 
 
 @frozen

@@ -7,8 +7,7 @@ import trio
 import trio.testing
 
 from mesaya_ws.server.websocket.receiver import HEARD_AT_LEAST, HEARD_AT_ONCE, ReadPoller
-
-PATIENCE = 10.0
+from tests.timing import PATIENCE
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import trio
 from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.wire.frames import PING
 from mesaya_ws.server.websocket.send_queue import SendQueue
+from tests.timing import PATIENCE
 
 
 class Owner:
@@ -366,7 +367,7 @@ async def test_close_frame_is_written_although_the_large_message_before_it_is_re
     await trio.testing.wait_all_tasks_blocked()
     send_queue.send_close(b"bye")
     assert await read(theirs, 50_003) == b"1" * 50_000 + b"bye"
-    with trio.fail_after(1):
+    with trio.fail_after(PATIENCE):
         assert await theirs.recv(1) == b""
     assert send_queue.waiting_bytes == 0
 

@@ -11,8 +11,7 @@ from trio_websocket import WebSocketConnection
 
 from mesaya_ws.server.websocket.trio_websocket import WebSocket
 from tests.support.wire import CLOSE, PING, PONG, close, frame, split
-
-PATIENCE = 10.0
+from tests.timing import PATIENCE
 
 
 class Client:
