@@ -182,7 +182,7 @@ class State:
         """Have the feed go on where the store stands; return whether that was possible."""
         try:
             self._pin()
-            for _ in self._feed.resume_stored(stored, in_pieces(iter(stored.rows))):
+            for _ in self._feed.resume_stored(stored, in_pieces(iter(stored.rows)), now_ms(), steady()):
                 await trio.lowlevel.checkpoint()
         except (CorruptCheckpointError, StateError) as error:
             self._unpin()

@@ -121,6 +121,21 @@ class Block:
             at += NAME + length
         return Columns(offsets, times, lines)
 
+    def frames(self) -> Iterator[bytes]:
+        """Yield all frames."""
+        count, value, at = self.count, self._value, self._frames
+        try:
+            lengths = struct.unpack_from(f">{count}I", value, _START.size + 16 * count)
+            checks = struct.unpack_from(f">{count}I", value, _START.size + 20 * count)
+        except struct.error as error:
+            raise _corrupt() from error
+        for serial, length, check in zip(range(self.first, self.first + count), lengths, checks, strict=True):
+            frame = value[at : at + length]
+            if crc32(frame, serial) != check:
+                raise _corrupt()
+            at += length
+            yield frame
+
     def after(self, columns: "Columns", count: int) -> bytes:
         """Return the value of what is left without the first `count` publications, of which there are more."""
         first, left = self.first + count, self.count - count

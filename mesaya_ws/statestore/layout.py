@@ -8,12 +8,14 @@
     marks     serial                                     a pair, or a note
     pairs     channel, 0, two partitions                 first offset, second offset, serial; sorted
     notes     channel                                    serials, sorted
+    window    serial of the first one                    publications of the window that follow one another, likewise
+    recent    number                                     a note that belongs to the window
 
 A place is the offset of a record and the serial of the publication that it became; that in a key is the first one of
 its value. A partition is its topic, 0, and its number in 4 bytes; offsets and serials have 8 bytes; all numbers begin
 with the highest byte, so that keys sort as they do. An id that is too long for a key is in its value. Every value of
-`meta`, `entities` and `marks` begins with the CRC-32 of the rest, and so does what `log` has: a page that the disk has
-changed is noticed when it is used.
+`meta`, `entities`, `marks` and `recent` begins with the CRC-32 of the rest, and so does what `log` and `window` have: a
+page that the disk has changed is noticed when it is used.
 """
 
 import struct
@@ -43,6 +45,8 @@ TABLES: dict[str, dict[str, Any]] = {
     "marks": {},
     "pairs": {"dupsort": True, "dupfixed": True},
     "notes": {"dupsort": True, "dupfixed": True},
+    "window": {},
+    "recent": {},
 }
 """The tables, each with what LMDB is to be asked for."""
 
@@ -51,6 +55,9 @@ ENTITY_TABLES = ("entities", "members")
 
 ENTRY_TABLES = ("log", "lines", "marks", "pairs", "notes")
 """Those whose values are forgotten in time."""
+
+WINDOW_TABLES = ("window", "recent")
+"""Those of the copy of the window."""
 
 PLACE = struct.Struct(">QQ")
 PAIR = struct.Struct(">QQQ")

@@ -2,13 +2,13 @@
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count as serials
 from typing import Any
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.state.entries import COLUMNS, Entries, Mark
-from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes
+from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes, WindowChanges
 from mesaya_ws.statestore import layout
 from mesaya_ws.statestore.blocks import NAME, Block, blocks, named, partition_of
 from mesaya_ws.statestore.view import LmdbView
@@ -65,6 +65,29 @@ class Transaction:
         txn.put(b"entries", layout.sealed(layout.PLACE.pack(last, count)), db=meta)
         if floors != view.floors:
             txn.put(b"floors", layout.floors_value(floors), db=meta)
+        self._write_window(changes.window)
+
+    def _write_window(self, changes: WindowChanges) -> None:
+        """Write what changes of the copy of the window: it has no index, since all of it is read at once.
+
+        Blocks are forgotten whole.
+        """
+        txn, window, recent = self._txn, self._tables["window"], self._tables["recent"]
+        if changes.anew:
+            for name in layout.WINDOW_TABLES:
+                txn.drop(self._tables[name], delete=False)
+        with txn.cursor(window) as cursor:
+            found = cursor.first()
+            while found and Block(cursor.value()).last < changes.keep_from:
+                cursor.delete()
+                found = bool(cursor.key())
+            for _, _, made in self._blocks(changes.publications):
+                _append(cursor, made)
+        for number, value in changes.notes.items():
+            if value is None:
+                txn.delete(layout.SERIAL.pack(number), db=recent)
+            else:
+                txn.put(layout.SERIAL.pack(number), layout.sealed(value), db=recent)
 
     def _put_entities(self, changes: Changes) -> None:
         if not changes.entities:
@@ -122,24 +145,27 @@ class Transaction:
         if not entries.published:
             return
         places: defaultdict[bytes, list[int]] = defaultdict(list)
+        with self._txn.cursor(self._tables["log"]) as cursor:
+            first = entries.first
+            for keys, offsets, made in self._blocks(entries):
+                for key, offset, serial in zip(keys, offsets, serials(first), strict=False):
+                    places[key] += (offset, serial)
+                first += len(keys)
+                _append(cursor, made)
+        values = [(key[NAME:], struct.pack(f">{len(numbers)}Q", *numbers)) for key, numbers in places.items()]
+        with self._txn.cursor(self._tables["lines"]) as cursor:
+            cursor.putmulti(sorted((key + value[: layout.PLACE.size], value) for key, value in values))
+
+    def _blocks(self, entries: Entries) -> Iterator[tuple[Sequence[bytes], Sequence[int], list[tuple[bytes, bytes]]]]:
+        """Yield publications in portions: the keys of their lines, their offsets, and the blocks that they become."""
         # Not all at once: the garbage collector of the event loop would have to examine it all in one step; and memory
         # that has just been used is the cheapest.
         for start in range(0, entries.published, PORTION):
             flat, first = entries.flat[start * COLUMNS : (start + PORTION) * COLUMNS], entries.first + start
             channels, partitions, offsets, times, frames = (flat[column::COLUMNS] for column in range(COLUMNS))
             keys = self._keys(channels, partitions)
-            for key, offset, serial in zip(keys, offsets, serials(first), strict=False):
-                places[key] += (offset, serial)
-            made = [
-                (layout.SERIAL.pack(serial), value) for serial, value in blocks(first, keys, offsets, times, frames)
-            ]
-            with self._txn.cursor(self._tables["log"]) as cursor:
-                _, added = cursor.putmulti(made, append=True)
-            if added < len(made):
-                raise ValueError("serials of entries increase")
-        values = [(key[NAME:], struct.pack(f">{len(numbers)}Q", *numbers)) for key, numbers in places.items()]
-        with self._txn.cursor(self._tables["lines"]) as cursor:
-            cursor.putmulti(sorted((key + value[: layout.PLACE.size], value) for key, value in values))
+            made = blocks(first, keys, offsets, times, frames)
+            yield keys, offsets, [(layout.SERIAL.pack(serial), value) for serial, value in made]
 
     def _keys(self, channels: Sequence[str], partitions: Sequence[Partition]) -> list[bytes]:
         lines = self._lines
@@ -219,3 +245,10 @@ class Transaction:
                         cursor.put(line + left[: layout.PLACE.size], left)
                         break
                     found = bool(cursor.key())
+
+
+def _append(cursor: Any, made: Sequence[tuple[bytes, bytes]]) -> None:
+    """Append blocks, whose serials must be larger than those that are there."""
+    _, added = cursor.putmulti(made, append=True)
+    if added < len(made):
+        raise ValueError("serials of entries increase")

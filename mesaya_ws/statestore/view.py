@@ -1,11 +1,11 @@
 """What a state store has, as of one commit."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import merge
 from typing import Any
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.state.entries import StoredNote, StoredPair, StoredPublication
+from mesaya_ws.core.state.entries import Entries, StoredNote, StoredPair, StoredPublication
 from mesaya_ws.core.state.interface import (
     CorruptStateError,
     Size,
@@ -172,6 +172,32 @@ class LmdbView:
                 yield note
                 found = cursor.next_dup()
 
+    def window(self) -> Iterator[Entries]:
+        """Yield the publications of the copy of the window, block by block."""
+        known: dict[bytes, tuple[str, Partition]] = {}  # of thousands of publications, the same lines again and again
+        with self._txn.cursor(self._tables["window"]) as cursor:
+            found = cursor.first()
+            while found:
+                block = Block(cursor.value())
+                columns = block.columns()
+                flat: list[Any] = []
+                for line, offset, time, frame in zip(
+                    columns.lines, columns.offsets, columns.times, block.frames(), strict=True
+                ):
+                    if (place := known.get(line)) is None:
+                        place = known[line] = line.partition(b"\0")[0].decode(), partition_of(line)
+                    flat += (*place, offset, time, frame)
+                yield Entries(block.first, flat)
+                found = cursor.next()
+
+    def window_notes(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the notes of the copy of the window."""
+        with self._txn.cursor(self._tables["recent"]) as cursor:
+            found = cursor.first()
+            while found:
+                yield layout.SERIAL.unpack(cursor.key())[0], layout.unsealed(cursor.value())
+                found = cursor.next()
+
     def size(self) -> Size:
         """Return how much there is."""
         entities = self._txn.stat(self._tables["entities"])
@@ -187,12 +213,20 @@ class LmdbView:
                 firsts.append((mark.serial, mark.timestamp))
         oldest = min(firsts)[1] if firsts else None
         return Size(
-            self.entry_bytes(), _bytes(entities) + _bytes(members), self.entries[1], entities["entries"], oldest
+            self.entry_bytes(),
+            _bytes(entities) + _bytes(members),
+            self.entries[1],
+            entities["entries"],
+            oldest,
+            self._page_bytes(layout.WINDOW_TABLES),
         )
 
     def entry_bytes(self) -> int:
         """Return how many bytes of pages the entries take, with their indexes."""
-        return sum(_bytes(self._txn.stat(self._tables[name])) for name in layout.ENTRY_TABLES)
+        return self._page_bytes(layout.ENTRY_TABLES)
+
+    def _page_bytes(self, tables: Iterable[str]) -> int:
+        return sum(_bytes(self._txn.stat(self._tables[name])) for name in tables)
 
     def _pair_keys(self, channel: str) -> list[tuple[Partition, bytes]]:
         """Return the keys of the pairs on a channel, with the first partition of each."""

@@ -1,8 +1,9 @@
-"""What it costs to keep the history: `scripts/python scripts/benchmarks/history_cost.py [--records N] [--runs N]`.
+"""What it costs to keep what was published: `scripts/python scripts/benchmarks/history_cost.py [--of tables]`.
 
 A feed reads records in one process, as fast as it can, at first without a store, then with one, and so in turn, each
 time in a process of its own. What is counted is the processor time of all threads, for each record; so the commits
-count, which are made in a thread, as the gateway makes them. A reservation becomes two publications that are kept.
+count, which are made in a thread, as the gateway makes them. A reservation becomes two publications that are kept for
+days; a change of a table, of which there are 4,000 whose states are known, becomes one in the copy of the window.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from mesaya_ws.runtime.gc_tuning import keep, look, tuned_gc
 from mesaya_ws.statestore.store import LmdbState
 
 RESTAURANTS = 200
+TABLES = 4000
 USERS = 1000
 BATCH = 100
 """Records that come together."""
@@ -43,43 +45,78 @@ def ids(name, count):
     return [str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name} {number}")) for number in range(count)]
 
 
-def values(count):
+def new_values(of, count):
+    """Return what `count` records of reservations, or of tables, are as values of the log; their topic, and others.
+
+    Others are records that come before them.
+    """
+    if of == "reservations":
+        return topic_of("reservations"), reservations(count), []
+    restaurants, sections, tables = ids("restaurant", RESTAURANTS), ids("section", RESTAURANTS), ids("table", TABLES)
+    known = [
+        (topic_of("sections"), value("created", id, restaurantId=restaurant, name="Terrace"))
+        for id, restaurant in zip(sections, restaurants, strict=True)
+    ]
+    draw = random.Random(1)
+    return (
+        topic_of("tables"),
+        [
+            value(
+                "updated",
+                tables[number],
+                sectionId=sections[number % RESTAURANTS],
+                number=number,
+                capacity=4,
+                posX=draw.randrange(1000),
+                posY=draw.randrange(1000),
+                width=80,
+                status=draw.choice(["AVAILABLE", "OCCUPIED", "RESERVED"]),
+            )
+            for number in (draw.randrange(TABLES) for _ in range(count))
+        ],
+        known,
+    )
+
+
+def value(what, id, **data):
+    """Return a record as a value of the log."""
+    timestamp = "2026-01-22T01:34:00.000Z"
+    return orjson.dumps({"timestamp": timestamp, "event_type": what, "entity_id": id, "data": {"id": id, **data}})
+
+
+def reservations(count):
     """Return what `count` reservations are as values of the log."""
     draw = random.Random(1)
-    restaurants, users, reservations = ids("restaurant", RESTAURANTS), ids("user", USERS), ids("reservation", count)
+    restaurants, users, made = ids("restaurant", RESTAURANTS), ids("user", USERS), ids("reservation", count)
     return [
-        orjson.dumps(
-            {
-                "timestamp": "2026-01-22T01:34:00.000Z",
-                "event_type": "created",
-                "entity_id": id,
-                "data": {
-                    "id": id,
-                    "restaurantId": draw.choice(restaurants),
-                    "userId": draw.choice(users),
-                    "reservationDate": "2026-01-22T00:00:00.000Z",
-                    "reservationTime": "2026-01-22T19:30:00.000Z",
-                    "numberOfGuests": 4,
-                    "status": "PENDING",
-                },
-            }
+        value(
+            "created",
+            id,
+            restaurantId=draw.choice(restaurants),
+            userId=draw.choice(users),
+            reservationDate="2026-01-22T00:00:00.000Z",
+            reservationTime="2026-01-22T19:30:00.000Z",
+            numberOfGuests=4,
+            status="PENDING",
         )
-        for id in reservations
+        for id in made
     ]
 
 
-async def cost(count, folder):
+async def cost(of, count, folder):
     """Return what `measured` does of a process that is tuned as a gateway is."""
     async with tuned_gc():
-        return await _cost(count, folder)
+        return await _cost(of, count, folder)
 
 
-async def _cost(count, folder):
+async def _cost(of, count, folder):
     """Return µs of CPU a record, those of the event loop, the longest step in ms, and bytes for each publication."""
-    topic, made = topic_of("reservations"), values(count)
+    topic, made, known = new_values(of, count)
     source = Partition(topic, 0)
     feed = Feed(Hub(), Window(300, 64 << 20), 1.0, retention=Retention(168, 8 << 30) if folder else None)
     feed.ingest(LogMetadata({Partition(each, 0): OffsetRange(0, 0, "id") for each in TOPICS}, {}, None, ()), SINCE)
+    for at, (other, each) in enumerate(known):
+        feed.ingest(Records(Partition(other, 0), [Record(other, 0, at, SINCE, None, each)], 0), SINCE)
     for _ in feed.process(SINCE):
         pass
     store = None
@@ -114,7 +151,7 @@ async def _cost(count, folder):
                 step = time.thread_time()
             if store and not is_flushing:
                 is_due = trio.current_time() - flushed >= FLUSH_SECONDS
-                if is_due or feed.history.pending >= FLUSH_ENTRIES:
+                if is_due or feed.uncommitted >= FLUSH_ENTRIES:
                     is_flushing.add(1)
                     nursery.start_soon(flush)
     if store:
@@ -124,13 +161,15 @@ async def _cost(count, folder):
     if store:
         with store.view() as view:
             size = view.size()
-        size = size.entry_bytes / size.entries
+        size = (
+            getattr(size, "window_bytes", 0) / len(feed.window) if of == "tables" else size.entry_bytes / size.entries
+        )
     return [each / count * 1e6 for each in spent] + [longest * 1000, size]
 
 
-def measured(count, *, stores):
+def measured(of, count, *, stores):
     """Return what `cost` does, of a process of its own."""
-    command = [sys.executable, __file__, "--records", str(count), "--only", "store" if stores else "none"]
+    command = [sys.executable, __file__, "--of", of, "--records", str(count), "--only", "store" if stores else "none"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     return [float(each) for each in ended.stdout.split()]
 
@@ -138,15 +177,18 @@ def measured(count, *, stores):
 def main():
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--of", choices=("reservations", "tables"), default="reservations")
     parser.add_argument("--records", type=int, default=60_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", choices=("store", "none"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.only:
         with tempfile.TemporaryDirectory() as folder:
-            print(*trio.run(cost, chosen.records, folder if chosen.only == "store" else None))
+            print(*trio.run(cost, chosen.of, chosen.records, folder if chosen.only == "store" else None))
         return
-    runs = [[measured(chosen.records, stores=stores) for stores in (False, True)] for _ in range(chosen.runs)]
+    runs = [
+        [measured(chosen.of, chosen.records, stores=stores) for stores in (False, True)] for _ in range(chosen.runs)
+    ]
     print("| | median | of all runs |\n|---|---:|---|")
     figures = {
         "CPU of a record without a store, µs": [without[0] for without, _ in runs],

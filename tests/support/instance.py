@@ -61,11 +61,11 @@ def commit(feed, store, now=NOW, steady=NOW):
     list(feed.changes_committed(captured, changes, store.floors))
 
 
-def resume(feed, store):
+def resume(feed, store, now=NOW, steady=None):
     """Have a feed begin where a store in memory stands; return the places from which its log is to be read."""
     feed.stored.view = store
     stored = read_state(store)
-    list(feed.resume_stored(stored, in_pieces(iter(stored.rows))))
+    list(feed.resume_stored(stored, in_pieces(iter(stored.rows)), now, steady))
     return stored.head.cut.places
 
 

@@ -37,9 +37,11 @@ from mesaya_ws.core.platform.outcome import Outcome
 from mesaya_ws.core.platform.rows import Row, integer_in
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.stored import Head, StoredState
 from mesaya_ws.core.recovery.verdict import Unrecoverable
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.recovery.window_filling import fill
 from mesaya_ws.core.state.interface import Changes
 from mesaya_ws.core.state.tracking import Follower, TrackedKeys
 from mesaya_ws.core.views.contents import SnapshotRules
@@ -108,10 +110,11 @@ class Feed(RecordProcessor):
         known = self._rows() if follower is None else _changed_rows(follower)
         return self.coverage.cut(self.time), chain(([] for _ in self._finish()), in_pieces(known))
 
-    def restore(self, cut: Cut, pieces: Iterable[list[Row]]) -> Iterator[None]:
+    def restore(self, cut: Cut, pieces: Iterable[list[Row]], window: Offsets | None = None) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is ingested.
 
-        Yields after every piece. Raises `CorruptCheckpointError`, and then nothing has changed.
+        `window` is as of `Coverage.begin`. Yields after every piece. Raises `CorruptCheckpointError`, and then nothing
+        has changed.
         """
         projections = self._new_projections()
         merge = self._new_merge(projections)
@@ -128,7 +131,7 @@ class Feed(RecordProcessor):
                         raise CorruptCheckpointError(str(error)) from error
                 yield
         self._projections, self._merge = projections, merge
-        self.coverage.begin(cut)
+        self.coverage.begin(cut, window)
         self.time = cut.time
         if self._uncommitted is not None:
             self._leftovers.append(self._uncommitted.restart(self._rows()))
@@ -143,7 +146,13 @@ class Feed(RecordProcessor):
         if history is None or unwritten is None or self._leftovers or self.gaps or not self.coverage.refreshes:
             return None
         history.mark(steady, unsure)
-        head = Head(self.coverage.cut(self.time), history.current_barrier(unsure), self.coverage.has_read_lost)
+        window = history.window_copy.take(now - steady)
+        head = Head(
+            self.coverage.cut(self.time),
+            history.current_barrier(unsure),
+            self.coverage.has_read_lost,
+            history.window_copy.floors(),
+        )
         changes = Changes(
             head.value(),
             entries=history.take(),
@@ -155,7 +164,7 @@ class Feed(RecordProcessor):
             entities_anew=unwritten.anew,
         )
         rows = {**unwritten.take(), PLACES: self._projections.next_places()}
-        return Captured(changes, rows, self._projections.capture_cold(), history.generation)
+        return Captured(changes, rows, self._projections.capture_cold(), window, history.generation)
 
     def changes_committed(
         self, captured: Captured, changes: Changes, floors: Mapping[Partition, int]
@@ -166,6 +175,7 @@ class Feed(RecordProcessor):
         """
         if self.history is not None and self._uncommitted is not None:
             self.history.committed(changes.entries, captured.generation, floors)
+            self.history.window_copy.committed(captured.window, changes.window)
             self._uncommitted.committed()
         for cold in captured.cold:
             yield from cold.committed(changes.entities.get(cold.rows.table, {}))
@@ -187,17 +197,23 @@ class Feed(RecordProcessor):
             self.history.restart()
             self._leftovers.append(self._uncommitted.restart(self._rows()))
 
-    def resume_stored(self, stored: StoredState, pieces: Iterable[list[Row]]) -> Iterator[None]:
+    def resume_stored(
+        self, stored: StoredState, pieces: Iterable[list[Row]], now: int, steady: int | None = None
+    ) -> Iterator[None]:
         """Begin where a state store stands, with all rows that it has; before anything is ingested.
 
-        The log is to be read on from there. Yields after every piece. Raises `CorruptCheckpointError`, and then nothing
-        has changed.
+        The log is to be read on from there. `now` and `steady` are as of `ingest`. Yields after every piece. Raises
+        `CorruptCheckpointError`, and then nothing has changed.
         """
         cut, history = stored.head.cut, self.history
-        yield from self.restore(cut, pieces)
+        window = None if history is None or stored.window is None else stored.window
+        yield from self.restore(cut, pieces, None if window is None else window.floors)
         self._leftovers.clear()
         if history is None or self._uncommitted is None:
             return
+        if window is not None:
+            steady = now if steady is None else steady
+            yield from fill(self.window, history.window_copy, self.coverage, window, now, steady)
         self._uncommitted.stored()
         history.time = cut.time
         places = {at: place.next for at, place in cut.places.items()}

@@ -44,6 +44,9 @@ ROW_ENTRIES = 4
 """How many entries of the history are as much work for the store as a row: it lies on a page of its own, and so does
 what finds it, and until they are committed, such pages are memory."""
 
+COPIED_PER_ENTRY = 4
+"""How many publications in the copy of the window are as much work for the store as an entry: nothing finds them."""
+
 INBOX = "notifications"
 """The kind of channels whose snapshots are the latest events."""
 
@@ -135,7 +138,9 @@ class Published:
         """How much waits to be committed to the state store, in entries of the history; a row is as much as several."""
         if self.history is None or self._uncommitted is None:
             return 0
-        return self.history.pending + ROW_ENTRIES * self._uncommitted.pending
+        copied = -(-self.history.window_copy.pending // COPIED_PER_ENTRY)
+        published = max(self.history.pending, copied)  # they have publications in common
+        return published + ROW_ENTRIES * self._uncommitted.pending
 
     @property
     def is_mid_record(self) -> bool:

@@ -21,6 +21,7 @@ from mesaya_ws.core.platform.outcome import PARTS_AT_ONCE, Message, Outcome
 from mesaya_ws.core.platform.projections import Projections
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.recovery.window_notes import replaced_row
 from mesaya_ws.core.views.contents import SnapshotRules
 
 REPARENTED_AT_ONCE = 20
@@ -89,7 +90,7 @@ class RecordProcessor(Published):
         outcome = process(event, self._projections, alone=alone)
         self._report(record, outcome)
         if outcome.redactions:
-            self._leftovers.append(self.window.redact(outcome.redactions))
+            self._leftovers.append(self._redact(outcome))
         is_large = outcome.parts > PARTS_AT_ONCE or len(outcome.messages) > PARTS_AT_ONCE
         size = len(value or b"")
         if is_large or (outcome.messages and size >= DECODED_EARLY):
@@ -134,6 +135,13 @@ class RecordProcessor(Published):
             yield from self._broadcaster.publish_in_steps(
                 record, partition, messages, made_at, are_news=self.live, is_past=age is not Age.RECENT
             )
+
+    def _redact(self, outcome: Outcome) -> Iterator[None]:
+        """Forget of what was published what is to be forgotten, yielding often."""
+        copy = None if self.history is None else self.history.window_copy
+        if copy is None:
+            return self.window.redact(outcome.redactions)
+        return self.window.redact(outcome.redactions, lambda *replaced: copy.note(replaced_row(*replaced)))
 
     def _age(self, partition: Partition, offset: int, timestamp: int) -> Age:
         """Return where what a record becomes belongs, while the feed is not live."""

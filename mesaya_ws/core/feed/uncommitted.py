@@ -7,6 +7,7 @@ from attrs import evolve, frozen
 from mesaya_ws.core.feed.checkpoint import in_pieces
 from mesaya_ws.core.platform.cold import ColdCapture
 from mesaya_ws.core.platform.rows import Row, encoded
+from mesaya_ws.core.recovery.window_copy import TakenWindow
 from mesaya_ws.core.state.interface import Changes
 from mesaya_ws.core.state.tracking import Changed, Follower
 
@@ -15,12 +16,14 @@ from mesaya_ws.core.state.tracking import Changed, Follower
 class Captured:
     """What is to be committed: `changes`, and the `rows` that are to be encoded as the entities of them.
 
-    Of the `cold` kinds it has the indexes, too. Entries are of a `generation` of the history.
+    Of the `cold` kinds it has the indexes, too; of the `window`, what the copy lacks. Entries are of a `generation` of
+    the history.
     """
 
     changes: Changes
     rows: Changed
     cold: Sequence[ColdCapture]
+    window: TakenWindow
     generation: int
 
     def encoded(self) -> Changes:
@@ -31,7 +34,8 @@ class Captured:
         }
         members = {name: changed for cold in self.cold for name, changed in cold.members.items() if changed}
         emptied = [name for cold in self.cold for name in cold.emptied]
-        return evolve(self.changes, entities=entities, members=members, emptied=emptied)
+        window = self.window.changes()
+        return evolve(self.changes, entities=entities, members=members, emptied=emptied, window=window)
 
 
 class Uncommitted:

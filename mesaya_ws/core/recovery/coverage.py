@@ -81,15 +81,21 @@ class Coverage:
         # What the log may still show at another time; what it will not; and the topics of which it withholds some.
         self._unknown = self._refused = Parts()
         self._withheld: set[str] = set()
-        self._parentage = Reparentings()
         self._history = history
+        # Where it began: what was published before that on channels with a history is in the store alone.
+        self._begun: dict[Partition, int] = {}
+        self.reparentings = Reparentings()
         self.dependencies = Dependencies(window) if history is None else Dependencies(history, sink=history)
 
-    def begin(self, cut: Cut) -> None:
-        """Begin at `cut`, though nothing is at hand of what was published before it."""
+    def begin(self, cut: Cut, window: Offsets | None = None) -> None:
+        """Begin at `cut`, though nothing is at hand of what was published before it.
+
+        Unless `window` says from where on the window will have all that was published on channels without a history.
+        """
         self._cursor.begin(cut.places)
-        for partition, place in cut.places.items():
-            self.raise_floor(partition, place.next)
+        self._begun = {partition: place.next for partition, place in cut.places.items()}
+        for partition, next_offset in self._begun.items():
+            self.raise_floor(partition, next_offset if window is None else window.get(partition, next_offset))
         self.unread = set(cut.unread)
 
     def raise_floor(self, partition: Partition, offset: int) -> None:
@@ -141,7 +147,9 @@ class Coverage:
         self.has_read_lost = True
         taken_back = self._window.truncate({partition: next_offset})
         self._cursor.truncated(partition, next_offset)
-        reparented = self._parentage.replaced(partition.topic, self._cursor)
+        if partition in self._begun:
+            self._begun[partition] = min(next_offset, self._begun[partition])
+        reparented = self.reparentings.replaced(partition.topic, self._cursor)
         if self._history is not None:
             self._history.restart()
         return chain(taken_back, reparented, self.dependencies.truncated(partition, next_offset))
@@ -150,14 +158,15 @@ class Coverage:
         """Start anew with a topic that was created again; see `truncated` of what is returned."""
         taken_back = self._window.truncate({known: 0 for known in self._cursor.next if known.topic == topic})
         self._cursor.replaced(topic, topic_id)
-        reparented = self._parentage.replaced(topic, self._cursor)
+        self._begun = {at: offset for at, offset in self._begun.items() if at.topic != topic}
+        reparented = self.reparentings.replaced(topic, self._cursor)
         if self._history is not None:
             self._history.restart()
         return chain(taken_back, reparented, self.dependencies.replaced(topic))
 
     def reparented(self, channel: Channel, partition: Partition) -> None:
         """Take note that the record of `partition` which was taken last changed what belongs to `channel`."""
-        cut = self._parentage.changed(channel, partition, self._cursor)
+        cut = self.reparentings.changed(channel, partition, self._cursor)
         if self._history is not None:
             self._history.add_move(channel.name, partition, cut)
 
@@ -176,7 +185,10 @@ class Coverage:
         return Recoverable(vector) if self._is_clean(channel, vector) else Unrecoverable.INCONSISTENT_POSITION
 
     def _is_clean(self, channel: Channel, vector: Offsets) -> bool:
-        return self._parentage.clean(channel, vector) and self.dependencies.clean(channel, vector)
+        # Of records after a start, it is not known how they depend on those before.
+        if self._history is not None and not self._history.lets_through(channel, vector, self.dependencies.unsure):
+            return False
+        return self.reparentings.clean(channel, vector) and self.dependencies.clean(channel, vector)
 
     def check_history(self, channel: Channel, vector: Offsets) -> NeedsHistory | Unrecoverable:
         """Say whether the history has what was published after `vector`, which has left the window.
@@ -193,8 +205,11 @@ class Coverage:
 
     def in_window(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether all is at hand that was published after `vector` on `channel`."""
-        feeding = (known for known in self._cursor.next if known.topic in channel.kind.topics)
-        return self._window.holds(feeding, vector)
+        feeding = [known for known in self._cursor.next if known.topic in channel.kind.topics]
+        begun = self._begun if channel.kind.has_history else {}
+        return self._window.holds(feeding, vector) and all(
+            vector.get(known, 0) >= begun.get(known, 0) for known in feeding
+        )
 
     def holds(self, channel: Channel, vector: Offsets) -> bool:
         """Return whether `vector` is a clean cut of `channel`, and all that was published after it is at hand."""

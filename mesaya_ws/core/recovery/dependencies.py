@@ -37,6 +37,10 @@ class Sink(Protocol):
         """Keep that something before an offset was published to nobody on a channel."""
         ...
 
+    def add_waiting(self, name: str, places: Offsets) -> None:
+        """Keep that records wait for a parent of that name."""
+        ...
+
 
 class Dependencies:
     """Which records depended on which, of those that are not before their `floors`: nobody lacks what came before.
@@ -133,6 +137,22 @@ class Dependencies:
             # Its parents that are known may wait for another one, before the missing one comes.
             for name in dict.fromkeys((*awaits, *parents)):
                 self._forgot(self._waiting.put(name, waiting))
+                if self._sink is not None:
+                    self._sink.add_waiting(name, waiting)
+
+    def load_pair(
+        self, channel: str, first: Partition, first_offset: int, second: Partition, second_offset: int
+    ) -> None:
+        """Take in what a `sink` was given in another process; of each two partitions, in the same order."""
+        pair = first, second
+        stairs = self._pairs.setdefault(channel, {}).setdefault(pair, OffsetPairs())
+        if stairs.is_news(first_offset):
+            stairs.add(first_offset, second_offset)
+            self._order.append((channel, pair, first_offset))
+
+    def load_waiting(self, name: str, places: Offsets) -> None:
+        """Take in what a `sink` was given in another process."""
+        self._forgot(self._waiting.put(name, dict(places)))
 
     def _add_pairs(
         self, channel: str, topics: Collection[str], firsts: dict[Partition, int], partition: Partition, offset: int

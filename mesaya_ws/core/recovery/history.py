@@ -3,6 +3,8 @@
     publication ──▶ window (minutes, memory)
                 └─▶ pending ──commit, with its place in the log──▶ store (days, disk)
 
+What is published on the other channels goes from the window into its copy (`window_copy`), in the same commits.
+
     a place before the window: ──floors, barriers──▶ is it all here? ──pages of the store──▶ then the window
 
 This decides what goes into the store, and what may be answered from it; nothing here waits, or reads (see `stored`).
@@ -20,6 +22,8 @@ from mesaya_ws.core.recovery.barriers import Barrier, Barriers
 from mesaya_ws.core.recovery.notes import barrier_note, moved_note, unpublished_note
 from mesaya_ws.core.recovery.position import Cursor, Offsets
 from mesaya_ws.core.recovery.window import Window
+from mesaya_ws.core.recovery.window_copy import WindowCopy
+from mesaya_ws.core.recovery.window_notes import moved_row, pair_row, waiting_row
 from mesaya_ws.core.state.entries import COLUMNS, Entries, Mark, StoredNote, StoredPair
 
 PENDING_BYTES = 64 * 1024 * 1024
@@ -52,7 +56,7 @@ class History:
 
     `time` is to be set to that of each record (ms since the epoch) before anything is added of it. `floors` are, by
     partition, the offsets from which on all publications are in the store or `pending`. Another `generation` begins
-    when the log has lost something: then the store is to be begun `anew`.
+    when the log has lost something: then the store is to be begun `anew`. `window_copy` takes what has no history.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class History:
         self.committed_serial = 0
         self.lost = 0
         """How many entries have been lost for the history since the start, because the store could not be written."""
+        self.window_copy = WindowCopy(cursor, window)
         self._cursor = cursor
         self._window = window
         self._max_bytes = max_pending_bytes
@@ -122,16 +127,24 @@ class History:
         """Keep that a record depended on an earlier one, where a channel is concerned."""
         if kind_of(channel).has_history:
             self._add_mark(StoredPair(channel, 0, first, first_offset, second, second_offset, self.time))
+        else:
+            self.window_copy.note(pair_row(channel, first, first_offset, second, second_offset))
 
     def add_unpublished(self, channel: str, partition: Partition, next_offset: int) -> None:
         """Keep that something before an offset was not published on a channel here, but may have been by others."""
         if kind_of(channel).has_history:
             self._add_note(channel, unpublished_note(partition, next_offset))
 
+    def add_waiting(self, name: str, places: Offsets) -> None:
+        """Keep that records wait for a parent of that name, whose channels are not known yet."""
+        self.window_copy.note(waiting_row(name, places))
+
     def add_move(self, channel: str, partition: Partition, cut: Offsets) -> None:
         """Keep where a record of `partition` changed what belongs to a channel."""
         if kind_of(channel).has_history:
             self._add_note(channel, moved_note(partition, cut))
+        else:
+            self.window_copy.note(moved_row(channel, partition, cut))
 
     def _add_note(self, channel: str, value: bytes) -> None:
         self._add_mark(StoredNote(channel, 0, self.time, value), len(value))
@@ -164,6 +177,7 @@ class History:
         self._stretch = Barrier({}, dict(self._cursor.next))
         self._stretch_records = sum(self._cursor.next.values())
         self._forget_pending()
+        self.window_copy.restart()
 
     def _forget_pending(self) -> None:
         """Let go of what could not be written: nothing is promised before the present place."""

@@ -74,13 +74,17 @@ class Reparentings:
         Return what had been taken by then of what feeds it.
         """
         cut = _cut(channel.kind, cursor)
+        self.load(channel, partition, cut)
+        return cut
+
+    def load(self, channel: Channel, partition: Partition, cut: Offsets) -> None:
+        """Take in a change of which another process noted what had been taken by then."""
         change = _Change(partition, cut)
         self._changes.setdefault(channel.kind.name, {}).setdefault(channel.name, deque()).append(change)
         self._order.append((channel, change))
         self._size += len(cut)
         while self._size > self._remembered:
             self._forget_first()
-        return cut
 
     def _forget_first(self) -> None:
         channel, change = self._order.popleft()

@@ -20,6 +20,8 @@ from mesaya_ws.core.recovery.notes import barrier_of, is_kept
 from mesaya_ws.core.recovery.position import Offsets
 from mesaya_ws.core.recovery.replay import PAGE_BYTES, Replay, ReplayRange
 from mesaya_ws.core.recovery.window import PositionEvicted, Window
+from mesaya_ws.core.recovery.window_copy import StoredWindow
+from mesaya_ws.core.recovery.window_notes import rows_in
 from mesaya_ws.core.state.interface import CorruptStateError, StateView, pair_is_kept
 
 ON_DISK = frozenset(f"alive/{name}" for name in SETTLED)
@@ -30,12 +32,14 @@ ON_DISK = frozenset(f"alive/{name}" for name in SETTLED)
 class Head:
     """What belongs to the place in the log where a store stands: the cut, and the barrier that was not over there.
 
-    Where it `has_read_lost` records, more may be known there than the log says.
+    Where it `has_read_lost` records, more may be known there than the log says. The copy of the window is complete from
+    the places `window` on; None if there is none.
     """
 
     cut: Cut
     barrier: Barrier
     has_read_lost: bool = False
+    window: Offsets | None = None
 
     def value(self) -> bytes:
         """Return what `head_in` reads."""
@@ -47,6 +51,7 @@ class Head:
                 "unread": sorted(self.cut.unread),
                 "barrier": self.barrier.rows(),
                 "lost": self.has_read_lost,
+                "window": None if self.window is None else [(*at, offset) for at, offset in self.window.items()],
             }
         )
 
@@ -60,7 +65,9 @@ def head_in(value: bytes) -> Head:
             for topic, number, id, next_, epoch in head["places"]
         }
         cut = Cut(places, int(head["time"]), frozenset(head["unread"]))
-        return Head(cut, barrier_in(head["barrier"]), bool(head["lost"]))
+        rows = head.get("window")  # earlier stores have none
+        window = None if rows is None else {Partition(topic, number): int(offset) for topic, number, offset in rows}
+        return Head(cut, barrier_in(head["barrier"]), bool(head["lost"]), window)
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise CorruptStateError("The state does not say which place in the log it is of.") from error
 
@@ -74,7 +81,8 @@ def barriers_in(view: StateView) -> list[Barrier]:
 class StoredState:
     """What a store begins with: its head, its last serial, from where on its history is whole, and its barriers.
 
-    `rows` are all that is known at its place, in the order in which they can be loaded, but for what stays on disk.
+    `rows` are all that is known at its place, in the order in which they can be loaded, but for what stays on disk. It
+    may have a copy of the `window`, too.
     """
 
     head: Head
@@ -82,13 +90,21 @@ class StoredState:
     floors: Offsets
     barriers: list[Barrier]
     rows: list[Row]
+    window: StoredWindow | None = None
 
 
 def read_state(view: StateView) -> StoredState | None:
     """Return what a store begins with; None if nothing was ever committed. Raises `StateError`."""
     if view.head is None:
         return None
-    return StoredState(head_in(view.head), view.last_serial, view.floors, barriers_in(view), _rows_in(view))
+    head = head_in(view.head)
+    window = None if head.window is None else _window_in(view, head.window)
+    return StoredState(head, view.last_serial, view.floors, barriers_in(view), _rows_in(view), window)
+
+
+def _window_in(view: StateView, floors: Offsets) -> StoredWindow:
+    notes = {number: rows_in(value) for number, value in view.window_notes()}
+    return StoredWindow(floors, list(view.window()), notes)
 
 
 def _rows_in(view: StateView) -> list[Row]:

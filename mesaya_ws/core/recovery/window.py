@@ -2,8 +2,9 @@
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from heapq import merge
+from itertools import islice
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.outcome import Redaction
@@ -149,15 +150,32 @@ class Window:
         while self.bytes > self._max_bytes:
             self._evict()
 
-    def redact(self, redactions: Iterable[Redaction]) -> Iterator[None]:
-        """Forget of publications what is to be forgotten, and keep the rest where it is; yields after each channel."""
+    def redact(
+        self,
+        redactions: Iterable[Redaction],
+        changed: Callable[[str, Partition, int, bytes], None] = lambda channel, partition, offset, frame: None,
+    ) -> Iterator[None]:
+        """Forget of publications what is to be forgotten, and keep the rest where it is; yields after each channel.
+
+        `changed` is called with the place of each that is another frame from now on.
+        """
         for channel, naming, change in redactions:
             for line in self._lines(channel).values():
                 for at in range(line.start, len(line.entries)):
                     former = line.entries[at]
                     if naming in former.frame and (frame := change(former.frame)) != former.frame:
                         self._replace(line, at, former, frame)
+                        changed(channel, former.partition, former.offset, frame)
             yield
+
+    def replace(self, channel: str, partition: Partition, offset: int, frame: bytes) -> None:
+        """Have another frame in the place of what a record became on a channel, if that is here."""
+        line = self._lines(channel).get(partition)
+        if line is None:
+            return
+        at, end = line.between(offset, offset + 1)
+        if at < end:
+            self._replace(line, at, line.entries[at], frame)
 
     def _replace(self, line: PartitionBuffer, at: int, former: Publication, frame: bytes) -> None:
         publication = former._replace(frame=frame)
@@ -251,6 +269,11 @@ class Window:
             raise PositionEvicted
         runs = [line.standing(serial) for line in self._lines(channel).values()]
         return runs[0] if len(runs) == 1 else merge(*runs, key=serial_of)
+
+    def since(self, serial: int) -> list[tuple[str, Publication]]:
+        """Return the publications on all channels after the one called `serial`, in their order, also if taken back."""
+        count = min(self.serial - serial, len(self._order))
+        return list(islice(reversed(self._order), count))[::-1]
 
     def latest(self, channel: str, count: int) -> list[Publication]:
         """Return the last `count` publications on `channel`: in the order of the log, not in that of their arrival."""

@@ -8,7 +8,7 @@ There are two implementations, under one contract suite: `memory` for tests, and
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from attrs import field, frozen
 
@@ -35,6 +35,21 @@ class StoredPage(NamedTuple):
 
 
 @frozen
+class WindowChanges:
+    """What a commit changes of the copy of the window (see `recovery.window_copy`).
+
+    `publications` are appended to it, with serials of their own, which increase; those before `keep_from` need not be
+    kept. `notes` are put by their number, None deletes one; what they say is encoded before they are committed. With
+    `anew`, all that was there before is forgotten first.
+    """
+
+    publications: Entries = field(factory=Entries)
+    keep_from: int = 0
+    notes: Mapping[int, Any] = field(factory=dict)
+    anew: bool = False
+
+
+@frozen
 class Changes:
     """What one transaction commits; all of it is as of one place in the log.
 
@@ -45,7 +60,7 @@ class Changes:
     `entries` are appended, with serials that increase, after all that are
     there. The first entries, as long as they are older than `keep_since` (ms since the epoch), or all take more than
     `max_bytes`, are forgotten, `FORGOTTEN_AT_ONCE` at most. Nothing is promised of partitions before their `floors`.
-    With `anew`, all entries that were there before are forgotten first, and the floors.
+    With `anew`, all entries that were there before are forgotten first, and the floors. The `window` is kept apart.
     """
 
     head: bytes
@@ -58,12 +73,14 @@ class Changes:
     anew: bool = False
     entities_anew: bool = False
     emptied: Collection[str] = ()
+    window: WindowChanges = field(factory=WindowChanges)
 
 
 class Size(NamedTuple):
     """What a store holds: bytes of entries (with their indexes) and of entities, and how many there are of each.
 
-    `oldest` is the time of the oldest entry (ms since the epoch), None without any.
+    `oldest` is the time of the oldest entry (ms since the epoch), None without any. `window_bytes` are those of the
+    copy of the window.
     """
 
     entry_bytes: int
@@ -71,6 +88,7 @@ class Size(NamedTuple):
     entries: int
     entities: int
     oldest: int | None
+    window_bytes: int = 0
 
 
 class StateView(Protocol):
@@ -139,6 +157,14 @@ class StateView(Protocol):
 
     def notes(self, channel: str) -> Iterator[StoredNote]:
         """Yield all notes of a channel, by serial."""
+        ...
+
+    def window(self) -> Iterator[Entries]:
+        """Yield the publications of the copy of the window by serial, a few of them together; some may be too old."""
+        ...
+
+    def window_notes(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the notes of the copy of the window, by number."""
         ...
 
     def size(self) -> Size:

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from mesaya_ws.core.log.records import Partition
-from mesaya_ws.core.state.entries import Entry, StoredNote, StoredPair, StoredPublication
+from mesaya_ws.core.state.entries import Entries, Entry, StoredNote, StoredPair, StoredPublication
 from mesaya_ws.core.state.interface import (
     FORGOTTEN_AT_ONCE,
     Changes,
     Size,
     StoredPage,
+    WindowChanges,
 )
 
 
@@ -24,6 +25,8 @@ class MemoryState:
         self._entities: dict[str, dict[str, bytes]] = {}
         self._members: dict[tuple[str, str], list[bytes]] = {}
         self._entries: list[Entry] = []
+        self._window: list[Entries] = []
+        self._window_notes: dict[int, bytes] = {}
 
     def commit(self, changes: Changes) -> None:
         """Take in all of `changes`."""
@@ -54,6 +57,22 @@ class MemoryState:
         for partition, offset in changes.floors.items():
             self._raise_floor(partition, offset)
         self._forget(changes)
+        self._commit_window(changes.window)
+
+    def _commit_window(self, changes: WindowChanges) -> None:
+        if changes.anew:
+            self._window, self._window_notes = [], {}
+        if changes.publications:
+            if self._window and changes.publications.first <= self._window[-1].last:
+                raise ValueError("serials of publications increase")
+            self._window.append(changes.publications)
+        while self._window and self._window[0].last < changes.keep_from:
+            del self._window[0]
+        for number, value in changes.notes.items():
+            if value is None:
+                self._window_notes.pop(number, None)
+            else:
+                self._window_notes[number] = value
 
     def _put_member(self, members: list[bytes], member: bytes, *, belongs: bool) -> None:
         at = bisect_left(members, member)
@@ -155,6 +174,14 @@ class MemoryState:
         """Yield all notes of a channel."""
         yield from (each for each in self._entries if isinstance(each, StoredNote) and each.channel == channel)
 
+    def window(self) -> Iterator[Entries]:
+        """Yield the publications of the copy of the window."""
+        yield from self._window
+
+    def window_notes(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the notes of the copy of the window."""
+        yield from sorted(self._window_notes.items())
+
     def size(self) -> Size:
         """Return how much there is."""
         return Size(
@@ -163,6 +190,8 @@ class MemoryState:
             len(self._entries),
             sum(map(len, self._entities.values())),
             self._entries[0].timestamp if self._entries else None,
+            sum(len(frame) + 64 for part in self._window for frame in part.frames)
+            + sum(map(len, self._window_notes.values())),
         )
 
 

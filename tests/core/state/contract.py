@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.state.entries import Entries, StoredNote, StoredPair, StoredPublication
-from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes
+from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes, WindowChanges
 
 A, B = Partition("a", 0), Partition("b", 11)
 CHANNEL, OTHER = "user:u:notifications", "user:u2:notifications"
@@ -33,6 +33,17 @@ UNCONCERNED = [
     HealthCheck.differing_executors,  # one class for each implementation
     HealthCheck.too_slow,
 ]
+
+
+def window(first, *offsets, keep_from=0, anew=False, notes=None):
+    """Return a commit of publications of such offsets to the copy of the window."""
+    flat = [each for offset in offsets for each in (CHANNEL, A, offset, 7, b"frame %d" % offset)]
+    return Changes(b"", window=WindowChanges(Entries(first, flat), keep_from, notes or {}, anew))
+
+
+def windowed(view):
+    """Return the publications of the copy of the window: their serials and offsets."""
+    return [(each.serial, each.offset) for part in view.window() for each in part]
 
 
 class StateContract:
@@ -223,6 +234,58 @@ class StateContract:
             assert view.floors == {B: 3}
             assert view.last_serial == 0
         store.commit(Changes(b"new", entries=Entries.of([publication(1, 1)])))
+
+    def test_the_copy_of_the_window_has_what_was_published_last(self, store):
+        store.commit(window(1, 10, 11))
+        store.commit(window(3, 12))
+        with store.view() as view:
+            [first, *_] = [each for part in view.window() for each in part]
+            assert first == StoredPublication(CHANNEL, 1, A, 10, 7, b"frame 10")
+            assert windowed(view) == [(1, 10), (2, 11), (3, 12)]
+            assert view.size().window_bytes > 0
+            assert view.size().entries == view.last_serial == 0, "it is none of the history"
+        store.commit(window(4, 13, keep_from=3))
+        with store.view() as view:
+            assert windowed(view) == [(3, 12), (4, 13)]
+        store.commit(window(5, keep_from=5))
+        with store.view() as view:
+            assert windowed(view) == []
+        store.commit(window(5, 14))
+        with store.view() as view:
+            assert windowed(view) == [(5, 14)]
+        with pytest.raises(ValueError, match="increase"):
+            store.commit(window(5, 15))
+
+    def test_the_copy_of_the_window_keeps_its_last_ones_whatever_else_is_forgotten(self, store):
+        store.commit(window(1, *range(500)))
+        store.commit(window(501, *range(500, 1000), keep_from=300))
+        with store.view() as view:
+            found = windowed(view)
+            assert found[-701:] == [(serial, serial - 1) for serial in range(300, 1001)]
+            whole = {tuple(serials(part)) for part in view.window()}
+        store.commit(window(1001, keep_from=1000))
+        with store.view() as view:
+            assert {tuple(serials(part)) for part in view.window()} <= whole, "it is forgotten by the block"
+            assert windowed(view)[-1] == (1000, 999)
+
+    def test_notes_of_the_window_come_and_go_by_number(self, store):
+        store.commit(window(1, notes={1: b"one", 2: b"two"}))
+        store.commit(window(1, notes={1: None, 10: b"ten", 9: b"nine", 99: None}))
+        with store.view() as view:
+            assert list(view.window_notes()) == [(2, b"two"), (9, b"nine"), (10, b"ten")]
+
+    def test_the_copy_of_the_window_begins_anew_without_the_rest(self, store):
+        first = window(1, 5, notes={1: b""}).window
+        store.commit(Changes(b"", {"t": {"1": b"one"}}, entries=Entries.of([publication(1, 7)]), window=first))
+        store.commit(window(2, 6, notes={2: b"two"}, anew=True))
+        with store.view() as view:
+            assert windowed(view) == [(2, 6)]
+            assert list(view.window_notes()) == [(2, b"two")]
+            assert serials(found(view)) == [1]
+            assert view.get("t", "1") == b"one"
+        store.commit(Changes(b"", anew=True, entities_anew=True))
+        with store.view() as view:
+            assert windowed(view) == [(2, 6)]
 
     def test_entities_begin_anew_without_the_entries(self, store):
         store.commit(
