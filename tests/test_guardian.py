@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.test_workers import lives
 from tests.support.gateway import until
+from tests.timing import PATIENCE
 
 SESSION = """
 import subprocess, sys
@@ -32,5 +33,5 @@ def test_what_was_started_ends_with_whoever_started_it(number, kind):
         else:
             session.send_signal(number)
         session.wait(20)
-        until(lambda: not any(map(lives, children)), 20, "the children have ended")
+        until(lambda: not any(map(lives, children)), PATIENCE, "the children have ended")
         assert not any(map(lives, children))

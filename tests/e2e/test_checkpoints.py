@@ -9,6 +9,7 @@ from mesaya_ws.core.platform.topics import TOPICS
 from tests.e2e.client import connected
 from tests.e2e.command import produce, run
 from tests.oracle import DATA
+from tests.timing import PATIENCE
 
 STATE = {"CHECKPOINT_TOPIC": "test.state", "WINDOW_SECONDS": "1"}
 RECORDS = [json.loads(line) for line in (DATA / "captured.jsonl").read_text().splitlines()]
@@ -44,7 +45,7 @@ def states(gateway) -> list[dict]:
 def the_second_starts_from_the_first_ones_checkpoint(start_gateway, folder, **log: str) -> None:
     produce(folder, RECORDS[:50], **log)
     gateway = start_gateway(**log, **STATE)
-    gateway.until(lambda: gateway.metric("mesaya_checkpoint_rows"), 20, "a checkpoint has been written")
+    gateway.until(lambda: gateway.metric("mesaya_checkpoint_rows"), PATIENCE, "a checkpoint has been written")
     assert gateway.stop() == 0
     produce(folder, RECORDS[50:], **log)
     second, reader = start_gateway(**log, **STATE), start_gateway(**log)

@@ -18,6 +18,7 @@ from mesaya_ws.cli import main
 from tests.e2e.client import connected
 from tests.e2e.command import run, started
 from tests.support.gateway import running, until
+from tests.timing import PATIENCE
 
 ANNOUNCEMENTS = "global:announcements"
 
@@ -35,7 +36,9 @@ def tailing(gateway, *arguments, **more):
     before = gateway.metric("mesaya_client_messages_total", type="subscribe")
     with started(gateway.folder, "tail", *arguments, PORT=str(gateway.port), **more) as process:
         gateway.until(
-            lambda: gateway.metric("mesaya_client_messages_total", type="subscribe") > before, 20, "it has subscribed"
+            lambda: gateway.metric("mesaya_client_messages_total", type="subscribe") > before,
+            PATIENCE,
+            "it has subscribed",
         )
         yield process
 
@@ -53,7 +56,7 @@ def test_what_is_produced_arrives(gateway):
 
 def test_produce_ends_at_once_when_it_is_interrupted(tmp_path):
     with started(tmp_path, "produce", "--sample", "--rate", "0.01") as process:
-        until((tmp_path / "mesaya-ws.sqlite3").exists, 20, "it has begun")
+        until((tmp_path / "mesaya-ws.sqlite3").exists, PATIENCE, "it has begun")
         process.send_signal(signal.SIGINT)
         _, told = process.communicate()
     assert process.returncode == 1

@@ -17,7 +17,8 @@ from tests.support.wire import CLOSE, TEXT, close, frame, handshake
 
 CHANNEL = "global:announcements"
 CLIENTS = 200
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 4.0
+"""As long as it takes to write and deliver some records, also on a busy machine."""
 
 
 class Listener:
@@ -88,7 +89,7 @@ async def test_clients_under_load_resume_elsewhere_without_a_gap(start_gateway, 
             assert listener.code == 1012
             assert listener.told_at < listener.closed_at
             assert listener.numbers == list(range(len(listener.numbers))), "once each, in order, up to the close"
-        # However slow this machine is, they did not all go at once.
+        # They did not all go at once.
         assert len({len(listener.numbers) for listener in listeners}) > 1
         for listener in listeners[::10]:
             back = await connect(stack, staying.port)

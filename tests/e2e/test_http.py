@@ -12,6 +12,7 @@ from tests.e2e.client import connected
 from tests.e2e.raw import raw
 from tests.support.gateway import running
 from tests.support.wire import handshake
+from tests.timing import PATIENCE
 
 SEED = Path(__file__).with_name("seed.env").read_text()
 ALLOWED, FOREIGN = ("http://localhost:4200", "http://localhost:3000"), "http://localhost:5000"
@@ -179,7 +180,7 @@ def test_metrics_are_those_that_are_promised(gateway):
     before = gateway.metric(closed, code="1000")
     with connected(gateway.url):
         pass
-    gateway.until(lambda: gateway.metric(closed, code="1000") == before + 1, 10, "the close is counted")
+    gateway.until(lambda: gateway.metric(closed, code="1000") == before + 1, PATIENCE, "the close is counted")
 
 
 def test_a_record_is_explained_as_it_is_then_published(gateway):

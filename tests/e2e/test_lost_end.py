@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.client import connected
 from tests.kafka_broker import Broker, create_topics
+from tests.timing import PATIENCE
 
 CHANNEL = "global:announcements"
 TOPIC = "mesa-ya.announcements.events"
@@ -105,7 +106,7 @@ def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
             heard = [subscriber.receive()["data"]["title"] for _ in range(5)]
             writer = start_gateway(**kafka, **STATE)
             writer.until(
-                lambda: writer.metric("mesaya_checkpoint_age_seconds") > 0, 20, "a checkpoint has been written"
+                lambda: writer.metric("mesaya_checkpoint_age_seconds") > 0, PATIENCE, "a checkpoint has been written"
             )
             assert writer.stop() == 0
             broker.stop()

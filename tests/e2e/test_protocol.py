@@ -12,6 +12,7 @@ from tests.e2e.raw import raw
 from tests.issuer import Issuer
 from tests.support.gateway import running
 from tests.support.wire import BINARY, CONTINUATION, PING, PONG, TEXT, close, frame
+from tests.timing import PATIENCE
 
 TABLES = "restaurant:r1:tables"
 MOST_BYTES = 1000
@@ -251,7 +252,9 @@ def test_violation_of_the_protocol_or_a_limit_closes_with_its_code(gateway, byst
         client.send(sent)
         assert client.closed_with() == (code, CLOSE_CODES[code].name)
     gateway.until(
-        lambda: gateway.metric("mesaya_connections_closed_total", code=str(code)) == before + 1, 10, "it is counted"
+        lambda: gateway.metric("mesaya_connections_closed_total", code=str(code)) == before + 1,
+        PATIENCE,
+        "it is counted",
     )
 
 
@@ -292,7 +295,7 @@ def test_clients_that_vanish(gateway, bystander, said, resets):
         if resets:
             client.reset()
     gateway.until(
-        lambda: gateway.metric("mesaya_connections_closed_total", code="1006") == before + 1, 10, "it is noticed"
+        lambda: gateway.metric("mesaya_connections_closed_total", code="1006") == before + 1, PATIENCE, "it is noticed"
     )
 
 

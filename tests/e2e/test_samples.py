@@ -10,6 +10,7 @@ from tests.e2e.client import Client, Message, connected, without_position
 from tests.e2e.command import produce
 from tests.e2e.node import Program, running_node
 from tests.oracle import DATA, SAMPLES
+from tests.timing import PATIENCE
 
 LAST = {
     "topic": "mesa-ya.announcements.events",
@@ -97,7 +98,7 @@ def emit(producer: Program, record: dict) -> None:
 
 def has_read(gateway, count: int) -> None:
     """Return when the gateway has read that many records."""
-    gateway.until(lambda: gateway.metric("mesaya_records_total") == count, 10, f"it has read record {count}")
+    gateway.until(lambda: gateway.metric("mesaya_records_total") == count, PATIENCE, f"it has read record {count}")
 
 
 def hears_the_last_word(client: Client) -> None:

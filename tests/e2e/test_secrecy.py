@@ -9,6 +9,7 @@ from tests.e2e.command import produce
 from tests.e2e.raw import raw
 from tests.support.gateway import Gateway
 from tests.support.wire import BINARY, PING, close, frame, handshake
+from tests.timing import PATIENCE
 
 MARK = "hunter2"
 TOKEN = f"{MARK}-of-the-publisher"
@@ -75,7 +76,7 @@ def is_silent(gateway: Gateway) -> None:
 def test_with_the_embedded_log(start_gateway):
     gateway = start_gateway(**TALKATIVE)
     everything_is_said(gateway)
-    gateway.until(lambda: gateway.metric("mesaya_records_total") >= len(RECORDS) + 1, 20, "all has been read")
+    gateway.until(lambda: gateway.metric("mesaya_records_total") >= len(RECORDS) + 1, PATIENCE, "all has been read")
     is_silent(gateway)
     ids = [event["connection"] for event in gateway.logged("connection closed") + gateway.logged("request refused")]
     assert len(set(ids)) == len(ids), "every event about a connection says which"
@@ -84,7 +85,7 @@ def test_with_the_embedded_log(start_gateway):
         pass
     [event] = gateway.until(
         lambda: [it for it in gateway.logged("connection closed") if it["connection"] == client.welcome["connection"]],
-        10,
+        PATIENCE,
         "its end is logged",
     )
     assert event["code"] == 1000
@@ -94,7 +95,7 @@ def test_with_the_embedded_log(start_gateway):
 def test_with_kafka(start_gateway, platform_topics):
     gateway = start_gateway(**TALKATIVE, KAFKA_BROKERS=platform_topics)
     everything_is_said(gateway, KAFKA_BROKERS=platform_topics)
-    gateway.until(lambda: gateway.metric("mesaya_records_total") >= len(RECORDS) + 1, 20, "all has been read")
+    gateway.until(lambda: gateway.metric("mesaya_records_total") >= len(RECORDS) + 1, PATIENCE, "all has been read")
     is_silent(gateway)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.node import Program, required, running_node
+from tests.timing import PATIENCE
 
 SNIPPET = str(Path(__file__).with_name("seed_snippet.js"))
 CHANNEL = "restaurant:123:reservations"
@@ -48,7 +49,7 @@ def message(program: Program, kind: str):
 
 def hears_of_a_reservation(program: Program, gateway) -> None:
     """See the snippet through: subscribed, told of a reservation, and told of the end."""
-    assert gateway.until(lambda: gateway.metric("mesaya_subscriptions") == 1, 10, "the snippet has subscribed")
+    assert gateway.until(lambda: gateway.metric("mesaya_subscriptions") == 1, PATIENCE, "the snippet has subscribed")
     status, _, answer = gateway.request("/publish", method="POST", body=RECORD, Authorization=f"Bearer {TOKEN}")
     assert status == 201, answer
     event = message(program, "reservation.created")

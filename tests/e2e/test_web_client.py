@@ -7,6 +7,7 @@ import pytest
 
 import mesaya_ws
 from tests.e2e.node import required, running_node
+from tests.timing import PATIENCE
 
 ROOT = Path(mesaya_ws.__file__).parent
 EXAMPLES = ROOT / "web" / "client" / "examples"
@@ -90,7 +91,7 @@ def test_component_shows_a_channel_and_ends_with_the_page(gateway, name):
         assert gateway.metric("mesaya_subscriptions") == 1
         publish(gateway, table(1, "OCCUPIED"))
         shown(program, ["1 occupied", "2 occupied"])
-    gateway.until(lambda: gateway.metric("mesaya_subscriptions") == 0, 20, "the page has gone")
+    gateway.until(lambda: gateway.metric("mesaya_subscriptions") == 0, PATIENCE, "the page has gone")
 
 
 def test_client_runs_under_a_strict_policy(gateway, tmp_path):

@@ -18,6 +18,7 @@ from tests.e2e.client import Client, connected
 from tests.e2e.command import MESAYA_WS, environment, produce, run
 from tests.e2e.records import announced
 from tests.support.gateway import END_TIMEOUT, START_TIMEOUT, Gateway, until
+from tests.timing import PATIENCE
 
 CHANNEL = "global:announcements"
 
@@ -85,7 +86,7 @@ def clients_of_both(gateway: Gateway) -> Iterator[dict[int, list[Client]]]:
             client.subscribe(CHANNEL)
             [number] = gateway.until(
                 lambda: [number for number in clients if open_now(number) > len(clients[number])],
-                10,
+                PATIENCE,
                 "it is known whose client it is",
             )
             clients[number].append(client)
@@ -101,7 +102,9 @@ def test_all_workers_show_everything_and_their_metrics_add_up(gateway, tmp_path)
         produce(tmp_path, map(announced, range(3)))
         assert [heard(client, 3) for client in clients] == [["a0", "a1", "a2"]] * len(clients)
         sent = 3 * len(clients)
-        gateway.until(lambda: gateway.metric("mesaya_messages_sent_total") == sent, 10, "all messages are counted")
+        gateway.until(
+            lambda: gateway.metric("mesaya_messages_sent_total") == sent, PATIENCE, "all messages are counted"
+        )
         assert gateway.metric("mesaya_connections") == gateway.metric("mesaya_connections_opened_total") == len(clients)
         for number, some in by_worker.items():
             assert gateway.metric("mesaya_messages_sent_total", worker=str(number)) == 3 * len(some)
@@ -117,9 +120,13 @@ def test_killed_worker_is_replaced_and_other_workers_clients_stay(gateway, tmp_p
         second = wait_for_workers(gateway, 2)
         assert second[1] != first[1]
         assert second[2] == first[2]
-        gateway.until(lambda: gateway.metric("mesaya_connections", worker="1") == 0, 10, "the new one counts anew")
         gateway.until(
-            lambda: gateway.metric("mesaya_worker_restarts_total", worker="0") == 1, 10, "the parent counts restarts"
+            lambda: gateway.metric("mesaya_connections", worker="1") == 0, PATIENCE, "the new one counts anew"
+        )
+        gateway.until(
+            lambda: gateway.metric("mesaya_worker_restarts_total", worker="0") == 1,
+            PATIENCE,
+            "the parent counts restarts",
         )
         assert [client.ask(type="ping")["type"] for client in by_worker[2]] == ["pong"] * len(by_worker[2])
 

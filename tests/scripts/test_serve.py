@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.client import connected
 from tests.e2e.command import environment
 from tests.support.gateway import until
+from tests.timing import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 LOUD = "!! AUTH is not set: running with AUTH=off"
@@ -99,7 +100,7 @@ def test_name_similar_to_a_setting_is_none(serving):
 
 def test_demo_plays_while_the_service_runs_and_ends_with_it_at_ctrl_c(serving):
     running = serving(None, "--demo")
-    until(lambda: "playing a demo" in running.told.read_text(), 30, "the demo says that it plays")
+    until(lambda: "playing a demo" in running.told.read_text(), PATIENCE, "the demo says that it plays")
     [channel] = re.findall(r"restaurant:\S+:tables(?=  La Mesa del Puerto)", running.told.read_text())
     with connected(f"ws://127.0.0.1:{running.port}/ws") as client:
         assert client.ask(type="subscribe", channel=channel)["type"] == "subscribed"
@@ -107,7 +108,7 @@ def test_demo_plays_while_the_service_runs_and_ends_with_it_at_ctrl_c(serving):
         assert changed["type"] == "table.updated"
     os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does
     assert running.process.wait(20) == 0
-    until(lambda: not group_exists(running.process.pid), 10, "the demo has ended, too")
+    until(lambda: not group_exists(running.process.pid), PATIENCE, "the demo has ended, too")
     assert "Traceback" not in running.told.read_text()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mesaya_ws.runtime.logs import LINES
 from tests.support.gateway import Gateway
+from tests.timing import PATIENCE
 
 MIB = 1024 * 1024
 
@@ -41,11 +42,11 @@ def check_log(lines: str) -> None:
 
 def check_calm(gateway: Gateway, sockets: int | None = None) -> None:
     """See that a gateway lives, is ready, and holds nothing of anybody any more, but so many `sockets` as at first."""
-    gateway.until(lambda: not any(gateway.metric(name) for name in COUNTERS), 30, f"{COUNTERS} are zero")
+    gateway.until(lambda: not any(gateway.metric(name) for name in COUNTERS), PATIENCE, f"{COUNTERS} are zero")
     assert gateway.request("/health/ready")[0] == 200
-    gateway.until(lambda: open_connections(gateway) == 0, 30, "there is no connection at its port")
+    gateway.until(lambda: open_connections(gateway) == 0, PATIENCE, "there is no connection at its port")
     if sockets is not None:
-        gateway.until(lambda: open_sockets(gateway) <= sockets, 30, f"there are {sockets} sockets, as at first")
+        gateway.until(lambda: open_sockets(gateway) <= sockets, PATIENCE, f"there are {sockets} sockets, as at first")
 
 
 def processes(gateway: Gateway) -> list[int]:

@@ -8,6 +8,7 @@ from tests.e2e.conftest import bystander, start_gateway  # noqa: F401 - fixtures
 from tests.security.aftermath import check_calm, check_no_fault, open_sockets
 from tests.security.honest import HonestClient, honest_client
 from tests.support.gateway import Gateway, running
+from tests.timing import PATIENCE
 
 TOKEN = "canary-of-the-publisher"
 
@@ -15,9 +16,9 @@ TOKEN = "canary-of-the-publisher"
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One for all attacks of a module; after the last one, nothing of them is left in it."""
-    settings = {"PUBLISH_TOKEN": TOKEN, "HANDSHAKE_TIMEOUT": "2", "CLOSE_TIMEOUT": "1"}
+    settings = {"PUBLISH_TOKEN": TOKEN, "HANDSHAKE_TIMEOUT": "8", "CLOSE_TIMEOUT": "1"}
     with running(tmp_path_factory.mktemp("attacked"), **settings) as gateway:
-        gateway.until(lambda: gateway.metric("mesaya_live"), 20, "it has read its log")
+        gateway.until(lambda: gateway.metric("mesaya_live"), PATIENCE, "it has read its log")
         sockets = open_sockets(gateway) + 1  # the metrics are asked for on one more
         begin = len(gateway.output)
         yield gateway

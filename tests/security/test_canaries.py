@@ -13,6 +13,7 @@ from tests.e2e.command import produce
 from tests.e2e.raw import raw
 from tests.support.gateway import running
 from tests.support.wire import handshake
+from tests.timing import PATIENCE
 
 SECRET = "canary-jwt-secret-0123456789-0123456789"
 SETTINGS = {
@@ -70,7 +71,7 @@ def everything_answered(gateway, tokens) -> bytes:
 def test_no_secret_is_anywhere_but_where_it_belongs(gateway):
     user = {"id": "u1", "email": "a@b.example", "password": HASH, "passwordHash": HASH, "firstName": "Ada"}
     produce(gateway.folder, [{"topic": "mesa-ya.auth.events", "value": {"type": "user_signed_up", "data": user}}])
-    gateway.until(lambda: gateway.metric("mesaya_records_total"), 20, "the record has been read")
+    gateway.until(lambda: gateway.metric("mesaya_records_total"), PATIENCE, "the record has been read")
     tokens = [minted(), minted(exp=1), jwt.encode({"sub": "u1"}, "another secret of thirty-two bytes", "HS256")]
     said = everything_answered(gateway, tokens)
     kept = b"".join(

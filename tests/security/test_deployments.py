@@ -32,6 +32,7 @@ from tests.security.test_floods import FLOODS, flooded
 from tests.security.test_mutation import mutate
 from tests.support.gateway import Gateway, running, until
 from tests.support.wire import frame, handshake
+from tests.timing import PATIENCE
 
 SLOW_HEADS, MUTATION_SECONDS = 100, 1.5
 ZLIB = re.escape(zlib.compress(b"", 1)[:2])
@@ -41,7 +42,7 @@ WORKERS_LOST = {"worker ended by itself"}
 
 @pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
 def gateway(request, tmp_path) -> Iterator[Gateway]:
-    settings = {"WORKERS": "2", "PUBLISH_TOKEN": TOKEN, "HANDSHAKE_TIMEOUT": "2", "CLOSE_TIMEOUT": "1"}
+    settings = {"WORKERS": "2", "PUBLISH_TOKEN": TOKEN, "HANDSHAKE_TIMEOUT": "5", "CLOSE_TIMEOUT": "1"}
     settings |= {"AUTH": "on", "JWT_PUBLIC_KEY": ISSUER.pem.replace("\n", "\\n")}
     if request.param == "kafka":
         broker = request.getfixturevalue("kafka_broker")
@@ -61,7 +62,7 @@ def workers(gateway: Gateway) -> dict[int, int]:
         alive.subtract(entry["worker"] for entry in gateway.logged("worker ended by itself"))
         return {number: pids[number] for number in alive if alive[number] > 0}
 
-    gateway.until(lambda: len(ready()) == 2, 30, "two workers are ready")
+    gateway.until(lambda: len(ready()) == 2, PATIENCE, "two workers are ready")
     return ready()
 
 
@@ -106,7 +107,7 @@ def lose_a_worker(gateway: Gateway, number: int, honest: list[HonestClient], cho
     answers = [client.answers for client in honest]
     until(
         lambda: all(client.answers > count for client, count in zip(honest, answers, strict=True)),
-        10,
+        PATIENCE,
         "all are answered",
     )
 
@@ -158,7 +159,7 @@ def test_no_secret_is_in_any_topic_but_the_one_where_the_platform_wrote_it(kafka
             conversation = {"channel": "restaurant:r1:chat:u1", "messageId": "m1", "data": {"text": "Hola"}}
             assert client.ask(type="publish", **conversation)["type"] == "published"
         assert gateway.publish({"user": "u2"}, "/revoke")[0] == 200
-        gateway.until(lambda: gateway.metric("mesaya_checkpoint_rows"), 30, "a checkpoint has been written")
+        gateway.until(lambda: gateway.metric("mesaya_checkpoint_rows"), PATIENCE, "a checkpoint has been written")
         output = gateway.output.encode()
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     topics = contents(kafka_broker.address)

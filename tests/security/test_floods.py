@@ -7,6 +7,7 @@ import pytest
 from tests.e2e.raw import RawClient, raw
 from tests.security.aftermath import MIB, memory
 from tests.support.wire import CONTINUATION, PING, PONG, TEXT, frame, handshake
+from tests.timing import PATIENCE
 
 SLOW_HEADS = 500
 
@@ -51,7 +52,7 @@ def test_flood_ends_its_own_connections_only(gateway, honest, flood, code):
             client.shake_hands()
         codes = {flooded(client, flood) for client in clients}
     assert codes <= {code, None}
-    gateway.until(lambda: closed() - before == len(clients), 10, "all of them have been closed for it")
+    gateway.until(lambda: closed() - before == len(clients), PATIENCE, "all of them have been closed for it")
 
 
 def flooded(client: RawClient, flood: bytes) -> int | None:

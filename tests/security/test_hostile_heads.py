@@ -19,7 +19,7 @@ def gateway(tmp_path_factory):
     settings = {
         "PUBLISH_TOKEN": "a token of the tests",
         "MAX_HEAD_BYTES": str(MOST_BYTES),
-        "HANDSHAKE_TIMEOUT": "1",
+        "HANDSHAKE_TIMEOUT": "5",
         "CLOSE_TIMEOUT": "1",
     }
     with running(tmp_path_factory.mktemp("heads"), **settings) as gateway:

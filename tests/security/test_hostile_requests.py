@@ -14,6 +14,7 @@ from tests.e2e.raw import raw
 from tests.security.aftermath import MIB, check_log, memory
 from tests.security.conftest import TOKEN
 from tests.support.wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, handshake
+from tests.timing import PATIENCE
 
 ROUNDS = 300
 
@@ -97,7 +98,7 @@ def test_nothing_that_is_sent_or_cut_is_a_fault_of_ours(gateway, bystander, seed
     before = len(gateway.output)
     for round in range(ROUNDS):
         send(gateway.port, mutated(REQUESTS[round % len(REQUESTS)], choice), choice)
-    gateway.until(lambda: gateway.metric("mesaya_connections") <= 1, 20, "all but the bystander are gone")
+    gateway.until(lambda: gateway.metric("mesaya_connections") <= 1, PATIENCE, "all but the bystander are gone")
     assert gateway.request("/health")[0] == 200
     check_log(gateway.output[before:])
 
@@ -135,7 +136,7 @@ def test_nothing_that_is_said_in_frames_is_a_fault_of_ours(gateway, bystander, s
     before = len(gateway.output)
     for _ in range(ROUNDS):
         send(gateway.port, handshake() + b"".join(any_frame(choice) for _ in range(choice.randrange(1, 8))), choice)
-    gateway.until(lambda: gateway.metric("mesaya_connections") <= 1, 20, "all but the bystander are gone")
+    gateway.until(lambda: gateway.metric("mesaya_connections") <= 1, PATIENCE, "all but the bystander are gone")
     check_log(gateway.output[before:])
 
 

@@ -9,6 +9,7 @@ from tests.e2e.raw import raw
 from tests.security.conftest import TOKEN
 from tests.support.gateway import Gateway, running
 from tests.support.wire import close, frame, handshake
+from tests.timing import PATIENCE
 
 MARK = "forged"
 EVIL = (
@@ -79,4 +80,4 @@ def listening_port(gateway: Gateway) -> int:
         match = pattern.search(lines[-1]) if lines else None
         return int(match[1]) if match else 0
 
-    return gateway.until(found, 20, "it listens")
+    return gateway.until(found, PATIENCE, "it listens")
