@@ -24,7 +24,7 @@ class LimitSettings:
     max_connections_per_user: int = ts.option(
         default=20,
         validator=within(0, 1_000_000),
-        help="Open WebSockets of one user; the newest is closed with 4429. 0: no limit.",
+        help="Open WebSockets of one user, in one process; the newest is closed with 4429. 0: no limit.",
     )
     handshakes_per_second: float = ts.option(
         default=0.0,

@@ -9,7 +9,10 @@ from load.histogram import Histogram
 
 @define
 class Counts:
-    """How often what has happened, and how long it took (µs)."""
+    """How often what has happened, and how long it took (µs).
+
+    `lag` is how late the clients' own process was at what was due: latencies cannot be known more exactly than that.
+    """
 
     connected: int = 0
     cuts: int = 0
@@ -24,6 +27,7 @@ class Counts:
     failures: Counter[str] = field(factory=Counter)
     latency: Histogram = field(factory=Histogram)
     opening: Histogram = field(factory=Histogram)
+    lag: Histogram = field(factory=Histogram)
 
     def include(self, other: "Counts") -> None:
         """Add what was counted elsewhere."""
@@ -33,3 +37,4 @@ class Counts:
         self.failures.update(other.failures)
         self.latency.merge(other.latency)
         self.opening.merge(other.opening)
+        self.lag.merge(other.lag)

@@ -21,6 +21,9 @@ PERCENTILES = (50, 90, 99)
 KEPT_UP = 0.9
 """The part of what was planned below which a run was another one than was asked for."""
 
+LATE = 20_000
+"""Microseconds; from here on, how late the load test itself was is part of what is measured."""
+
 CROWDED = 0.25
 """Cores; from here on, what others do on the machine is part of what is measured."""
 
@@ -91,6 +94,8 @@ def table(plan: Plan, result: Result) -> Table:
     if result.expiring_latency.total:
         calm, expiring = (milliseconds(it.percentile(99)) for it in (result.calm_latency, result.expiring_latency))
         row("p99 as tokens end", expiring, f"before {calm}")
+        calm, expiring = (milliseconds(it.percentile(99)) for it in (result.calm_lag, result.expiring_lag))
+        row("lag meanwhile", expiring, f"before {calm}; how late the load test itself was")
         row("renewed", f"{result.renewed:,}", f"{result.lapsed:,} of {plan.lapsing:,} lapsed, and heard no more")
     if result.memory_per_stopped is not None:
         row("memory per stopped", f"{result.memory_per_stopped / 1000:,.0f} kB", "of the server, with what waits")
@@ -107,6 +112,8 @@ def table(plan: Plan, result: Result) -> Table:
     if result.memory_per_connection is not None:
         row("memory per connection", f"{result.memory_per_connection / 1000:.1f} kB", "of the server, idle")
     row("load test CPU", f"{result.client_cpu_share:.0%}", f"its busiest process; the feed {result.feed_cpu_share:.0%}")
+    late = milliseconds(result.lag.percentile(99))
+    row("load test lag p99", late, "how late it was itself at what was due: part of each latency")
     for reason, count in sorted(result.failures.items(), key=lambda failure: -failure[1])[:5]:
         row("cut", f"{count:,}", reason)
     return rows
@@ -124,6 +131,11 @@ def warnings(result: Result) -> list[str]:
         found.append(
             f"All cores were busy, {server}{result.load_cpu:.1f} with the load test: with more of them, the "
             "same server may do more."
+        )
+    if (late := result.lag.percentile(99) or 0) >= LATE:
+        found.append(
+            f"The load test itself was late, by {late / 1000:.0f} ms or more one time in a hundred: that is part of "
+            "the latencies."
         )
     if result.others_cpu > CROWDED:
         found.append(

@@ -17,7 +17,7 @@ class Result:
     """What a run has shown. Durations in seconds, latencies in microseconds, memory in bytes; None: not seen.
 
     `load_cpu` is how many cores the load test kept busy, `others_cpu` those of what is neither it nor the server,
-    `machine_share` the part of all cores that was busy.
+    `machine_share` the part of all cores that was busy; `lag` is how late the load test itself was at what was due.
     """
 
     connections: int
@@ -57,6 +57,9 @@ class Result:
     calm_latency: Histogram
     stopped_latency: Histogram
     expiring_latency: Histogram
+    lag: Histogram
+    calm_lag: Histogram
+    expiring_lag: Histogram
     renewed: int
     lapsed: int
     memory_per_stopped: float | None

@@ -9,7 +9,7 @@ from load.histogram import Histogram
 from load.received import Sample
 
 PARTS = ("calm", "expiring", "stopped", "storm")
-"""Parts of runs whose latencies are compared."""
+"""Parts of runs whose latencies are compared, and how late the load test itself was in them."""
 
 
 @frozen
@@ -29,9 +29,8 @@ class Totals(Counts):
     """What all swarms have seen up to now."""
 
     part: str | None = None
-    by_part: dict[str, Histogram] = field(
-        factory=lambda: {part: Histogram() for part in ("calm", "expiring", "stopped", "storm")}
-    )
+    by_part: dict[str, Histogram] = field(factory=lambda: {part: Histogram() for part in PARTS})
+    lag_by_part: dict[str, Histogram] = field(factory=lambda: {part: Histogram() for part in PARTS})
     open: dict[int, int] = field(factory=dict)
     cpu: dict[int, float] = field(factory=dict)
     moments: list[Moment] = field(factory=list)
@@ -46,6 +45,7 @@ class Totals(Counts):
         self.include(sample)
         if self.part is not None:
             self.by_part[self.part].merge(sample.latency)
+            self.lag_by_part[self.part].merge(sample.lag)
         self.last = max(self.last, sample.last)
         self.open[swarm], self.cpu[swarm] = sample.open, sample.cpu
         self._second.merge(sample.latency)

@@ -4,6 +4,7 @@ import pytest
 from attrs import fields
 from load.counts import Counts
 from load.received import Sample
+from load.totals import Totals
 
 NUMBERS = [each.name for each in fields(Counts) if each.type is int]
 
@@ -13,6 +14,7 @@ def counted(number: int) -> Sample:
     sample.failures["reset"] = number
     sample.latency.record(1000 * number)
     sample.opening.record(10 * number)
+    sample.lag.record(20 * number)
     return sample
 
 
@@ -25,3 +27,14 @@ def test_everything_is_added_up():
     assert counts.failures == {"reset": 3}
     assert counts.latency.percentile(100) == pytest.approx(2000, rel=0.05)
     assert counts.opening.percentile(0) == pytest.approx(10, rel=0.05)
+    assert counts.lag.percentile(100) == pytest.approx(40, rel=0.05)
+
+
+def test_lag_is_kept_by_the_part_in_which_it_was():
+    totals = Totals()
+    totals.add(0, counted(1))
+    totals.part = "expiring"
+    totals.add(0, counted(2))
+    assert totals.lag.total == 2
+    assert totals.lag_by_part["expiring"].maximum == 40
+    assert not totals.lag_by_part["calm"].total

@@ -1,3 +1,5 @@
+from io import StringIO
+
 import attrs
 import pytest
 from load.histogram import Histogram
@@ -11,10 +13,17 @@ QUIET = Result(
     **NOTHING
     | {
         name: Histogram()
-        for name in ("opening", "latency", "storm_latency", "calm_latency", "stopped_latency", "expiring_latency")
+        for name in (attribute.name for attribute in attrs.fields(Result))
+        if name.endswith(("opening", "latency", "lag"))
     }
     | {"failures": {}, "moments": []}
 )
+
+
+def late(microseconds: int) -> Histogram:
+    histogram = Histogram()
+    histogram.record(microseconds)
+    return histogram
 
 
 @pytest.mark.parametrize(
@@ -26,6 +35,7 @@ QUIET = Result(
         ({"machine_share": 0.95, "cpu_share": None, "load_cpu": 0.8}, "All cores were busy, 0.8 with the load test"),
         ({"others_cpu": 0.3}, "Other programs"),
         ({"cuts": 500, "cuts_planned": 1000}, "Only 500 of 1,000 cuts took place"),
+        ({"lag": late(30_000)}, "The load test itself was late, by 30 ms or more"),
         ({"misrouted": 1}, "on channels that they do not belong to"),
     ],
 )
@@ -48,3 +58,14 @@ def test_report_says_how_many_connections_were_cut():
 def test_the_json_says_what_limited():
     rendered = as_json(attrs.evolve(QUIET, machine_share=0.95))
     assert (rendered["client_limits"], rendered["machine_limits"]) == (False, True)
+
+
+def test_latencies_as_tokens_end_are_shown_beside_how_late_the_load_test_was():
+    result = attrs.evolve(
+        QUIET, expiring_latency=late(40_000), calm_latency=late(20_000), expiring_lag=late(3000), calm_lag=late(2000)
+    )
+    console = Console(width=120, record=True, file=StringIO())
+    console.print(table(Plan(run="x", expiring=True), result))
+    shown = console.export_text()
+    for figure in ("40.0 ms", "before 20.0 ms", "3.0 ms", "before 2.0 ms"):
+        assert figure in shown
