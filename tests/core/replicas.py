@@ -42,9 +42,9 @@ class SharedLog:
 
 
 class Replica:
-    """An instance that has read the log up to some place; its clients' commands wait in `services.commands`."""
+    """An instance that has read the log from some `place` on; its clients' commands wait in `services.commands`."""
 
-    def __init__(self, log, feed=None, name="a"):
+    def __init__(self, log, feed=None, name="a", place=0):
         self.log = log
         self.proposed = []
         self.services = FakeServices()
@@ -53,7 +53,7 @@ class Replica:
         self.seconds = 0.0
         self.sessions = []
         self.identities = SessionIdentities()
-        self.place = 0
+        self.place = place
         self.feed = a_feed(max_bytes=1 << 22) if feed is None else feed
         self.appended = []
         self.feed.ingest(self._metadata(), log.now)

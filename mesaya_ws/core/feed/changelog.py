@@ -33,7 +33,7 @@ import orjson
 from attrs import frozen
 from cattrs.errors import ClassValidationError
 
-from mesaya_ws.core.feed.checkpoint import in_pieces, unpack
+from mesaya_ws.core.feed.checkpoint import NOT_IN_CHECKPOINTS, in_pieces, unpack
 from mesaya_ws.core.log.records import NewRecord, Partition, PartitionPosition, Record
 from mesaya_ws.core.platform.rows import Row, in_order, is_where_it_was
 from mesaya_ws.core.recovery.coverage import Cut
@@ -81,7 +81,8 @@ class Mark:
             Partition(topic, number): PartitionPosition(id, offset, epoch)
             for (topic, number, id, offset), epoch in zip_longest(self.places, self.epochs[: len(self.places)])
         }
-        return Cut(places, self.time, frozenset(self.unread))
+        # Those of before said more, which is not read any more.
+        return Cut(places, self.time, frozenset(self.unread)).without(NOT_IN_CHECKPOINTS)
 
 
 def make_mark(id: str, parts: int, rows: int, taken: int, cut: Cut, after: Iterable[str] = ()) -> Mark:

@@ -10,7 +10,12 @@ from itertools import islice
 
 import orjson
 
+from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.platform.rows import Row, provenance_row
+
+NOT_IN_CHECKPOINTS = (CHAT,)
+"""Topics that whoever starts from a checkpoint reads from their beginning, for they say all that counts of them: what
+was said in conversations is forgotten when retention has removed it, and texts that were erased lie nowhere else."""
 
 PART_BYTES = 64 * 1024
 """Size of a part; unpacking one takes a few milliseconds."""

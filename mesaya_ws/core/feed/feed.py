@@ -9,7 +9,7 @@ from itertools import chain
 from math import inf
 
 from mesaya_ws.core.access.rights_changes import TOPICS_OF_FACTS, RightsChange
-from mesaya_ws.core.feed.checkpoint import CorruptCheckpointError, in_pieces
+from mesaya_ws.core.feed.checkpoint import NOT_IN_CHECKPOINTS, CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.intake import gap_item, items_of, merges
 from mesaya_ws.core.feed.published import EXPIRED_PARENTS
@@ -108,7 +108,9 @@ class Feed(RecordProcessor):
         is no more. The first pieces are empty when the feed `is_mid_record`, for that is brought to its end before.
         """
         known = self._rows() if follower is None else _changed_rows(follower)
-        return self.coverage.cut(self.time), chain(([] for _ in self._finish()), in_pieces(known))
+        return self.coverage.cut(self.time).without(NOT_IN_CHECKPOINTS), chain(
+            ([] for _ in self._finish()), in_pieces(known)
+        )
 
     def restore(self, cut: Cut, pieces: Iterable[list[Row]], window: Offsets | None = None) -> Iterator[None]:
         """Begin at `cut`, with all that is known there; before anything is ingested.
@@ -134,7 +136,7 @@ class Feed(RecordProcessor):
         self.coverage.begin(cut, window)
         self.time = cut.time
         if self._uncommitted is not None:
-            self._leftovers.append(self._uncommitted.restart(self._rows()))
+            self._leftovers.append(self._uncommitted.restart(chain(self._rows(), self._projections.chats.rows())))
 
     def capture_changes(self, now: int, steady: int) -> Captured | None:
         """Return what the state store is to commit next, as of where this stands; to be called between two steps.
@@ -178,12 +180,12 @@ class Feed(RecordProcessor):
             self.history.window_copy.committed(captured.window, changes.window)
             self._uncommitted.committed()
         for cold in captured.cold:
-            yield from cold.committed(changes.entities.get(cold.rows.table, {}))
+            yield from cold.committed(changes.entities)
 
     @property
     def needs_store(self) -> bool:
         """Whether there is anything that is known by the store alone: without it, nobody can go on."""
-        return self.stored.view is not None and any(self._projections.next_places().values())
+        return self.stored.view is not None and self._projections.is_on_disk
 
     def give_back_changes(self, captured: Captured) -> None:
         """Keep for the next commit what was captured and could not be committed."""
@@ -195,7 +197,7 @@ class Feed(RecordProcessor):
         """Have all that is known written by a store that has nothing of it, or promises nothing; before `process`."""
         if self.history is not None and self._uncommitted is not None:
             self.history.restart()
-            self._leftovers.append(self._uncommitted.restart(self._rows()))
+            self._leftovers.append(self._uncommitted.restart(chain(self._rows(), self._projections.chats.rows())))
 
     def resume_stored(
         self, stored: StoredState, pieces: Iterable[list[Row]], now: int, steady: int | None = None

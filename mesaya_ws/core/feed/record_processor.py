@@ -107,6 +107,8 @@ class RecordProcessor(Published):
                 work += size // MESSAGE_BYTES
         if self._projections.endings.pending:
             self._leftovers.append(self._projections.endings.end_in_steps())
+        if self._projections.chats.pending:
+            self._leftovers.append(self._projections.chats.finish())
         if stakes is not None and (change := stakes.changes(self._projections)) is not None:
             self._leftovers.append(self._change_rights(change))
         return work

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from attrs import evolve, frozen
 
 from mesaya_ws.core.feed.checkpoint import in_pieces
+from mesaya_ws.core.interactions.chat_capture import ChatCapture
 from mesaya_ws.core.platform.cold import ColdCapture
 from mesaya_ws.core.platform.rows import Row, encoded
 from mesaya_ws.core.recovery.window_copy import TakenWindow
@@ -16,13 +17,13 @@ from mesaya_ws.core.state.tracking import Changed, Follower
 class Captured:
     """What is to be committed: `changes`, and the `rows` that are to be encoded as the entities of them.
 
-    Of the `cold` kinds it has the indexes, too; of the `window`, what the copy lacks. Entries are of a `generation` of
-    the history.
+    Of the `cold` kinds and of chat it has the indexes, too; of the `window`, what the copy lacks. Entries are of a
+    `generation` of the history.
     """
 
     changes: Changes
     rows: Changed
-    cold: Sequence[ColdCapture]
+    cold: Sequence[ColdCapture | ChatCapture]
     window: TakenWindow
     generation: int
 

@@ -60,8 +60,13 @@ class Said(NamedTuple):
 
     def digest(self) -> bytes:
         """Return what two messages have in common only if they are the same in all that the client says."""
-        said = (self.side, self.author, self.text, self.attachments, self.reply_to)
-        return blake2b(orjson.dumps(said), digest_size=16).digest()
+        return digest_of(self.side, self.author, self.text, self.attachments, self.reply_to)
+
+
+def digest_of(side: str, author: str, text: str | None, attachments: tuple[str, ...], reply_to: str | None) -> bytes:
+    """Return the digest of all that a client says with a message."""
+    said = (side, author, text, attachments, reply_to)
+    return blake2b(orjson.dumps(said), digest_size=16).digest()
 
 
 class Edited(NamedTuple):

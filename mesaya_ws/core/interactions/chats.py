@@ -4,17 +4,23 @@
 |---|---|
 | of a conversation | see `conversation`; if it changes something, the conversation is the latest of its inboxes |
 | `erased` | all that the user has said until then is forgotten, and the name is not shown beside it |
-| any, at a time | conversations whose last record was appended more than `KEPT` before it are forgotten |
+| any, at a time | what was said more than `KEPT` before it is forgotten, and conversations without a record since |
 
-Past `max_bytes`, the conversations that were quiet for longest are forgotten, too: their ids are of no use to a retry
-any more, and what is shown of them is incomplete.
+They are in the state store (`chat_messages`, `chat_inboxes`), and in memory only from when they change until that is
+committed. Without a store all are in memory, up to `max_bytes`: past that, those that were quiet for longest are
+forgotten: their ids are of no use to a retry any more, and what is shown of them is incomplete.
+
+What is forgotten is not known from then on; its rows are swept up later, a few with each record.
 """
 
-from collections.abc import Iterable, Iterator
-from copy import deepcopy
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
+from mesaya_ws.core.interactions.chat_capture import ChatCapture
 from mesaya_ws.core.interactions.chat_inboxes import Inboxes
+from mesaya_ws.core.interactions.chat_message import ChatMessage
+from mesaya_ws.core.interactions.chat_messages import MESSAGES, ChatMessages
 from mesaya_ws.core.interactions.chat_records import (
     Blocked,
     ChatRecord,
@@ -25,27 +31,31 @@ from mesaya_ws.core.interactions.chat_records import (
     ReadUpTo,
     Said,
 )
-from mesaya_ws.core.interactions.conversation import KEPT, ChatMessage, Conversation
-from mesaya_ws.core.interactions.read_marks import ReadMarks
-from mesaya_ws.core.state.tracking import Tracking
+from mesaya_ws.core.interactions.chat_sweeping import SWEEPING, SWEPT_AT_ONCE, Sweeping
+from mesaya_ws.core.interactions.conversation import KEPT, OVERHEAD, Conversation, conversation_in
+from mesaya_ws.core.interactions.erased_users import ERASED, ErasedUsers
+from mesaya_ws.core.interactions.quiet_conversations import QuietConversations
+from mesaya_ws.core.state.stored import Stored
+from mesaya_ws.core.state.stored_rows import StoredRows
+from mesaya_ws.core.state.tracking import Tracked, Tracking
 
 MAX_BYTES = 256 * 1024 * 1024
-"""Memory for all conversations, as estimated by `ChatMessage.bytes`."""
+"""Memory for what the store does not have, as estimated by `ChatMessage.bytes`."""
 
-MAX_ERASED = 100_000
-"""Users of whom it is remembered that they were erased; the oldest give way, whose records retention has removed."""
+LOOKED_AT_AT_ONCE = 200
+"""Conversations and messages that are looked at in one step after the log has lost its end."""
 
-FORGOTTEN_AT_ONCE = 20
-"""Conversations that are forgotten with one record, so that no record takes long."""
+CONVERSATIONS = "chat/conversation"
+"""The table of the conversations, by restaurant and guest."""
 
-LOOKED_AT_AT_ONCE = 5_000
-"""Conversations and messages that are looked at in one step; one that is forgotten is as much work as ten."""
+CLOCK = "chat/clock"
+"""The table of one row: the latest append time, and what is given out next."""
 
-MESSAGES = "messages"
-"""What the ids of rows of former checkpoints end with that hold several messages."""
+ON_DISK = frozenset({CONVERSATIONS, MESSAGES})
+"""Tables whose rows are read when they are needed."""
 
-ERASED = 4
-"""Columns of a row that says when a user was erased; those of former checkpoints have one less."""
+TABLES = frozenset({*ON_DISK, ERASED, SWEEPING, CLOCK})
+"""All tables of chat. Checkpoints have none of them: what they say is in the topic for as long as it counts."""
 
 
 class Change(NamedTuple):
@@ -58,50 +68,95 @@ class Change(NamedTuple):
 class Chats:
     """All conversations that are known. Everything follows from the records and their append times.
 
-    What changes is noted in the `tracking`.
+    What changes is noted in the `tracking`. With `stored` they are in the state store, and begin with what that has,
+    unless they are `anew`. With a record, so many rows of what is forgotten are swept up `at_once`.
     """
 
-    def __init__(self, max_bytes: int = MAX_BYTES, tracking: Tracking | None = None) -> None:
-        self._tracked = (tracking or Tracking()).table("chat")
-        self._next_place = 0
-        self.by_restaurant = Inboxes()
-        self.by_guest = Inboxes()
-        self.bytes = 0
+    def __init__(
+        self,
+        max_bytes: int = MAX_BYTES,
+        tracking: Tracking | None = None,
+        stored: Stored | None = None,
+        *,
+        anew: bool = False,
+        original: "Chats | None" = None,
+        at_once: int = SWEPT_AT_ONCE,
+    ) -> None:
+        self._tracking = tracking = tracking or Tracking()
+        self._is_on_disk = stored is not None
+        self._stored = stored = stored or Stored()
+        self._max_bytes = max_bytes
+        self._original = original
+        self._at_once = at_once
+        self.messages: ChatMessages = ChatMessages(
+            stored, tracking.table(MESSAGES), anew=anew, under=None if original is None else original.messages
+        )
+        self.conversations: StoredRows[Conversation] = StoredRows(
+            CONVERSATIONS,
+            stored,
+            tracking.table(CONVERSATIONS),
+            lambda name, row: conversation_in(_key(name), row, self.messages),
+            Conversation.row,
+            lambda _: OVERHEAD,
+            anew=anew,
+            under=None if original is None else original.conversations,
+        )
+        self.by_restaurant = Inboxes("chat/restaurant", stored, anew=anew)
+        self.by_guest = Inboxes("chat/guest", stored, anew=anew)
+        self.quiet = QuietConversations(stored, anew=anew)
         self.forgot = False
         """Whether conversations were forgotten to stay within `max_bytes`."""
-        self._max_bytes = max_bytes
-        # The one with the latest record comes last.
-        self._conversations: dict[ConversationKey, Conversation] = {}
-        # By user, where it was erased last: partition, offset and append time, and the place of that among all.
-        self._erased: dict[str, tuple[int, int, int, int]] = {}
-        self._original: Chats | None = None
+        self.erased = ErasedUsers(tracking.table(ERASED))
+        self._sweeping = Sweeping(self.messages, tracking.table(SWEEPING))
+        self._tracked_clock = tracking.table(CLOCK)
+        # The latest append time, and what is given out next.
+        self._now = self.next_place = 0
+        self.pending: list[Iterator[None]] = []
+        """What is still to be done of the last record, in steps, before another one."""
 
-    def __len__(self) -> int:
-        return len(self._conversations)
+    @property
+    def bytes(self) -> int:
+        """About how much memory is taken by what is not only in the store."""
+        return self.conversations.size + self.messages.rows.size
+
+    @property
+    def _since(self) -> int:
+        """The time from which on it is known what was said."""
+        return self._now - KEPT
 
     def draft(self) -> "Chats":
         """Return chats that know the same of every conversation, for one record that is not to change these.
 
         Inboxes of the draft hold what that record changes, and nothing else.
         """
-        draft = Chats(self._max_bytes)
-        draft._original, draft._erased, draft.forgot = self, dict(self._erased), self.forgot
-        draft._next_place = self._next_place
+        draft = Chats(self._max_bytes, original=self)
+        draft.erased, draft.forgot = self.erased.draft(Tracked()), self.forgot
+        draft._now, draft.next_place = self._now, self.next_place
         return draft
 
     def get(self, key: ConversationKey) -> Conversation | None:
         """Return what is known of a conversation."""
-        known = self._conversations.get(key)
-        if known is None and self._original is not None and (original := self._original.get(key)) is not None:
-            known = self._conversations[key] = deepcopy(original)
-            self.bytes += known.bytes
+        known = self._known(key)
+        if known is None or known.last_at < self._since:
+            return None
+        known.forget(self._since)
+        return known
+
+    def _known(self, key: ConversationKey) -> Conversation | None:
+        """Return a conversation that has not been swept up, whether anything of it is still known or not."""
+        known = self.conversations.get(_id(key))
+        if known is not None and self._original is not None and known.messages is not self.messages:
+            known = known.copy(self.messages)
         return known
 
     def apply(self, said: ChatRecord, partition: int, offset: int, at: int) -> Change | None:
         """Apply a record that was appended `at` some time (ms); return what it has changed, None if nothing.
 
-        An erasure changes many conversations: those that are its user's are to be asked for (`of_user`).
+        An erasure changes many conversations: what is `pending` then is to be done before another record.
         """
+        if at > self._now:
+            self._now = at
+            self._note_clock()
         if isinstance(said, Erased):
             self._erase(said.user, partition, offset, at)
             return None
@@ -110,23 +165,13 @@ class Chats:
         if conversation is None:
             if not isinstance(said, Said | Blocked):
                 return None
-            conversation = Conversation(key, partition)
-        before = conversation.bytes if key in self._conversations else 0
-        if isinstance(said, Said) and (forgotten := conversation.forget(at)):
-            self._note(conversation, (), gone=forgotten)
+            if (former := self._known(key)) is not None:
+                self._forget(former)
+            conversation = Conversation(key, self.next_place, partition, self.messages)
         change = self._change(conversation, said, offset, at)
-        if change is None:
-            self.bytes += conversation.bytes - before if key in self._conversations else 0
-            return None
-        conversation.last_at, conversation.partition = at, partition
-        conversation.place, self._next_place = self._next_place, self._next_place + 1
-        self._conversations.pop(key, None)
-        self._conversations[key] = conversation
-        self._note(conversation, () if change.message is None else (change.message,))
-        self.bytes += conversation.bytes - before
-        self.by_restaurant.touch(key.restaurant, key)
-        self.by_guest.touch(key.guest, key)
-        self._forget_quiet(at)
+        if change is not None:
+            self._touch(conversation, partition, at)
+        self._tidy(conversation)
         return change
 
     def _change(self, conversation: Conversation, said: ChatRecord, offset: int, at: int) -> Change | None:
@@ -140,70 +185,95 @@ class Chats:
             case ReadUpTo():
                 return Change(conversation) if conversation.read(said, offset) else None
             case _:
-                return Change(conversation) if isinstance(said, Blocked) and conversation.block(said) else None
+                return Change(conversation) if isinstance(said, Blocked) and conversation.block(said, at) else None
         return None if message is None else Change(conversation, message)
 
-    def _note(
-        self, conversation: Conversation, messages: Iterable[ChatMessage], gone: Iterable[ChatMessage] = ()
-    ) -> None:
-        """Note that a conversation is as it is now, and so are these messages of it; others are gone."""
-        if self._tracked.rows is None:
-            return
-        id = _id(conversation.key)
-        self._tracked.note(id, _row(conversation))
-        for message in messages:
-            self._tracked.note(f"{id}:{message.id}", _message_row(message))
-        for message in gone:
-            self._tracked.note(f"{id}:{message.id}", None)
+    def _touch(self, conversation: Conversation, partition: int, at: int) -> None:
+        """Keep a conversation as a record has changed it, as the latest one of all."""
+        restaurant, guest = conversation.key
+        former = conversation.place if conversation.last_at else None
+        if self._is_on_disk:
+            self.quiet.note(conversation.key, conversation.last_at or None, at)
+        conversation.last_at, conversation.partition = max(at, conversation.last_at), partition
+        conversation.place, self.next_place = self.next_place, self.next_place + 1
+        self.by_restaurant.touch(restaurant, guest, former, conversation.place)
+        self.by_guest.touch(guest, restaurant, former, conversation.place)
+        self._keep(conversation)
+        self._note_clock()
 
-    def of_user(self, user: str) -> Iterator[Conversation]:
-        """Iterate over the conversations of a guest."""
-        for key in self.by_guest.latest(user):
-            yield self._conversations[key]
+    def _keep(self, conversation: Conversation) -> None:
+        """Have the conversation kept as it is now; rows of what it has forgotten are swept up."""
+        if conversation.swept < conversation.first:
+            self._sweeping.add(conversation.number, conversation.swept, conversation.first)
+            conversation.swept = conversation.first
+        self.conversations.put(_id(conversation.key), conversation)
 
-    def is_erased(self, user: str, partition: int, offset: int, at: int) -> bool:
-        """Return whether a user was erased after the record at an offset, which was appended `at` some time."""
-        place = self._erased.get(user)
-        if place is None:
-            return False
-        return offset < place[1] if place[0] == partition else at <= place[2]
+    def _note_clock(self) -> None:
+        self._tracked_clock.note("", (self._now, self.next_place))
 
-    def clear_of(self, user: str, conversation: Conversation) -> None:
-        """Forget what an erased user has said in a conversation."""
-        before = conversation.bytes
-        self._note(conversation, conversation.clear(user))
-        self.bytes += conversation.bytes - before
+    # What is known of users
+
+    def of_user(self, user: str) -> Iterator[ConversationKey]:
+        """Iterate over the conversations of a guest, the latest first."""
+        return (ConversationKey(restaurant, user) for restaurant in self.by_guest.latest(user))
+
+    def of_restaurant(self, restaurant: str) -> Iterator[ConversationKey]:
+        """Iterate over the conversations of a restaurant, the latest first."""
+        return (ConversationKey(restaurant, guest) for guest in self.by_restaurant.latest(restaurant))
 
     def _erase(self, user: str, partition: int, offset: int, at: int) -> None:
-        self._erased.pop(user, None)
-        self._erased[user] = partition, offset, at, self._next_place
-        self._next_place += 1
-        self._tracked.note(f"erased:{user}", self._erased[user])
-        if len(self._erased) > MAX_ERASED:
-            oldest = next(iter(self._erased))
-            del self._erased[oldest]
-            self._tracked.note(f"erased:{oldest}", None)
-        for conversation in self.of_user(user):
-            self.clear_of(user, conversation)
+        self.erased.add(user, partition, offset, at, self.next_place)
+        self.next_place += 1
+        self._note_clock()
+        if self._original is None:
+            self.pending.append(self._clear(user))
 
-    def _forget_quiet(self, at: int) -> None:
-        """Forget conversations that are quiet for too long, or too much, a few at a time."""
-        for _ in range(FORGOTTEN_AT_ONCE):
-            key, conversation = next(iter(self._conversations.items()))
-            is_too_much = self.bytes > self._max_bytes and len(self._conversations) > 1
-            if conversation.last_at >= at - KEPT and not is_too_much:
-                return
+    def _clear(self, user: str) -> Iterator[None]:
+        """Forget what a guest has said, yielding after some of it."""
+        for key in self.of_user(user):
+            conversation = self.get(key)
+            if conversation is not None:
+                yield from conversation.clear(user)
+                self._keep(conversation)
+            yield
+
+    def finish(self) -> Iterator[None]:
+        """Do what is `pending`, yielding often."""
+        while self.pending:
+            yield from self.pending[0]
+            del self.pending[0]
+
+    # What is forgotten
+
+    def _tidy(self, latest: Conversation) -> None:
+        """Forget conversations that are quiet for too long, or too much, and sweep up after them, a few at a time."""
+        if self._original is not None:
+            return
+        conversations = 1 + self._at_once // 10  # each is as much work as ten rows
+        for key in islice(self.quiet.take(self._since), conversations):
+            known = self._known(key)
+            if known is not None and known.last_at < self._since:
+                self._forget(known)
+        for _ in range(conversations):
+            known = self.conversations.oldest()
+            is_too_much = self.bytes > self._max_bytes and not self._sweeping
+            if known is None or not (is_too_much or known.last_at < self._since):
+                break
             self.forgot = self.forgot or is_too_much
-            self._forget(key)
+            if known is latest:
+                known.forget_first(min(self._at_once, known.next - known.first - 1))
+                self._keep(known)
+            else:
+                self._forget(known)
+            self._sweeping.sweep(self._at_once)
+        self._sweeping.sweep(self._at_once)
 
-    def _forget(self, key: ConversationKey) -> None:
-        conversation = self._conversations.pop(key)
-        self.bytes -= conversation.bytes
-        if self._tracked.rows is not None:
-            self._note(conversation, (), gone=conversation.messages.values())
-            self._tracked.note(_id(key), None)
-        self.by_restaurant.forget(key.restaurant, key)
-        self.by_guest.forget(key.guest, key)
+    def _forget(self, conversation: Conversation) -> None:
+        restaurant, guest = conversation.key
+        self.conversations.put(_id(conversation.key), None)
+        self.by_restaurant.forget(restaurant, guest, conversation.place)
+        self.by_guest.forget(guest, restaurant, conversation.place)
+        self._sweeping.add(conversation.number, conversation.swept, conversation.next)
 
     def truncate(self, partition: int, next_offset: int) -> Iterator[None]:
         """Forget the messages whose records the log has lost, yielding after some; to be done before another record.
@@ -211,111 +281,59 @@ class Chats:
         Others have those offsets now, and retries must count.
         """
         looked_at = 0
-        for conversation in list(self._conversations.values()):
-            if conversation.partition == partition:
-                lost = [each for each in conversation.messages.values() if each.offset >= next_offset]
-                for message in lost:
-                    del conversation.messages[message.id]
-                    conversation.bytes -= message.bytes
-                    self.bytes -= message.bytes
-                if lost:
-                    self._note(conversation, (), gone=lost)
-                looked_at += len(conversation.messages) + 10 * len(lost)
+        for name in self.conversations.ids():
+            conversation = self.get(_key(name))
             looked_at += 1
+            if conversation is not None and conversation.partition == partition:
+                lost = conversation.truncate(next_offset)
+                if lost:
+                    self._keep(conversation)
+                looked_at += lost
             if looked_at >= LOOKED_AT_AT_ONCE:
                 looked_at = 0
                 yield
 
+    def anew(self) -> "Chats":
+        """Return chats that know nothing, in the place of these, which are to be discarded."""
+        return Chats(self._max_bytes, self._tracking, self._stored if self._is_on_disk else None, anew=True)
+
     def discard(self) -> Iterator[None]:
-        """Forget everything, yielding after some of it."""
-        while self._conversations:
-            for _ in range(FORGOTTEN_AT_ONCE):
-                if self._conversations:
-                    self._forget(next(iter(self._conversations)))
-            yield
-        for user in self._erased:
-            self._tracked.note(f"erased:{user}", None)
-        self._erased.clear()
-        self.forgot = False
+        """Let go of everything, for good, yielding after some of it."""
+        yield from self.conversations.discard()
+        yield from self.messages.discard()
+        yield from self.erased.discard()
+        yield from self._sweeping.discard()
+        self._tracked_clock.note("", None)
 
-    # What a checkpoint keeps
+    # What the store keeps
 
-    def rows(self) -> Iterator[tuple[str, Any]]:
-        """Yield what is known, in rows: their ids, and values that JSON can hold."""
-        for user, place in self._erased.items():
-            yield f"erased:{user}", place
-        for key, known in self._conversations.items():
-            yield _id(key), _row(known)
-        for key, known in self._conversations.items():
-            for message in known.messages.values():
-                yield f"{_id(key)}:{message.id}", _message_row(message)
+    def rows(self) -> Iterator[tuple[str, str, Any]]:
+        """Yield what is known, in rows: tables, ids, and values that JSON can hold."""
+        if self._now:
+            yield CLOCK, "", (self._now, self.next_place)
+        yield from self.erased.rows()
+        yield from self._sweeping.rows()
+        yield from self.conversations.rows()
+        yield from self.messages.rows.rows()
 
-    def load(self, id: str, value: Any) -> None:
-        """Take in a row. Raises `ValueError` if it is none."""
-        try:
-            first, second, *message = id.split(":", 2)
-            if first == "erased":
-                partition, offset, at, place = value if len(value) == ERASED else (*value, self._next_place)
-                self._erased[second] = int(partition), int(offset), int(at), int(place)
-                self._next_place = max(self._next_place, place + 1)
-                return
-            if message:
-                known = self._conversations[ConversationKey(first, second)]
-                self._load_messages(known, value if message == [MESSAGES] and type(value[0]) is list else [value])
-                return
-            partition, last_at, asked, marks, flags, *places = value
-            key = ConversationKey(first, second)
-            known = Conversation(
-                key, partition, marks=ReadMarks(*marks), blocked=flags[0], answered=flags[1], asked=asked
-            )
-            known.forgot, known.last_at = flags[2], last_at
-            [known.place] = places or [self._next_place]
-            self._next_place = max(self._next_place, known.place + 1)
-        except (TypeError, IndexError, KeyError) as error:
-            raise ValueError(f"no row of a conversation: {error}") from error
-        self._conversations[key] = known
-        self.bytes += known.bytes
-        self.by_restaurant.touch(key.restaurant, key)
-        self.by_guest.touch(key.guest, key)
+    def load(self, table: str, id: str, value: Any) -> None:
+        """Take in a row of a table that is not `ON_DISK`. Raises `ValueError` or `TypeError` if it is none."""
+        if table == CLOCK:
+            self._now, self.next_place = map(int, value)
+        elif table in (ERASED, SWEEPING):
+            (self.erased if table == ERASED else self._sweeping).load(id, value)
+        else:
+            raise ValueError(f"{table} is read when it is needed")
 
-    def _load_messages(self, conversation: Conversation, rows: Any) -> None:
-        for row in rows:
-            message = _message(row)
-            conversation.messages[message.id] = message
-            conversation.bytes += message.bytes
-            self.bytes += message.bytes
+    def capture(self) -> ChatCapture:
+        """Return what has changed of what is on disk, and is to be committed now, with the rows that were noted."""
+        inboxes = self.by_restaurant, self.by_guest
+        return ChatCapture(self.conversations, self.messages, inboxes, self.quiet)
 
 
 def _id(key: ConversationKey) -> str:
     return f"{key.restaurant}:{key.guest}"
 
 
-def _row(known: Conversation) -> tuple[Any, ...]:
-    marks = known.marks.guest, known.marks.restaurant
-    flags = known.blocked, known.answered, known.forgot
-    return known.partition, known.last_at, known.asked, marks, flags, known.place
-
-
-def _message_row(message: ChatMessage) -> tuple[Any, ...]:
-    return (
-        message.id,
-        message.side,
-        message.author,
-        message.text,
-        message.attachments,
-        message.reply_to,
-        message.sent_at,
-        message.digest.hex(),
-        message.edited_at,
-        message.deleted_by,
-        message.offset,
-    )
-
-
-def _message(row: Any) -> ChatMessage:
-    if type(row[1]) is int:  # as former checkpoints have it
-        row = row[0], *row[2:], row[1]
-    id, side, author, text, attachments, reply_to, sent_at, digest, edited_at, deleted_by, offset = row
-    known = bytes.fromhex(digest)
-    attached = tuple(attachments)
-    return ChatMessage(id, offset, side, author, text, attached, reply_to, sent_at, known, edited_at, deleted_by)
+def _key(id: str) -> ConversationKey:
+    return ConversationKey(*id.split(":"))

@@ -10,19 +10,23 @@
 | `blocked` | it says something else than before | the guest is blocked, or no longer |
 | any of these | otherwise | nothing |
 
-An id is known while its message is among the last `REMEMBERED`, or not older than `AT_LEAST`, and never longer than
-`KEPT`; all by the append times of this conversation's records. So a replica that has read only what retention left
+What was said is known for `KEPT`, and then nothing of it is: messages with their ids, and that the guest is blocked. It
+is the append times of chat's records that say how much later it is. So a replica that has read only what retention left
 decides as one that has read everything: retention must not be shorter than `KEPT`, which is Kafka's for this topic.
+
+Here is what is looked up with every record. The messages have a row each, and numbers: those from `first` to `next` are
+known, and lie in the order of their offsets.
 """  # noqa: E501 - a table
 
+from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import islice
+from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
+from mesaya_ws.core.interactions.chat_message import ChatMessage
+from mesaya_ws.core.interactions.chat_messages import ChatMessages
 from mesaya_ws.core.interactions.chat_records import (
-    ADMIN,
-    GUEST,
     RESTAURANT,
     Blocked,
     ConversationKey,
@@ -31,45 +35,16 @@ from mesaya_ws.core.interactions.chat_records import (
     ReadUpTo,
     Said,
 )
-from mesaya_ws.core.interactions.read_marks import ReadMarks
-
-REMEMBERED = 1000
-"""Messages of a conversation that are remembered, however old."""
-
-AT_LEAST = 24 * 60 * 60 * 1000
-"""Milliseconds for which a message is remembered, however many follow."""
+from mesaya_ws.core.interactions.read_marks import ReadMarks, other
 
 KEPT = 30 * 24 * 60 * 60 * 1000
-"""Milliseconds after which a message is forgotten."""
+"""Milliseconds after which what was said is forgotten."""
 
-OVERHEAD = 500
-"""Bytes that a message takes beside its text."""
+OVERHEAD = 1000
+"""Bytes that a conversation takes in memory beside its messages."""
 
-
-@define(eq=False)
-class ChatMessage:
-    """A message as it stands: what it says, or nothing once it is deleted. Times are append times, in ms."""
-
-    id: str
-    offset: int
-    side: str
-    author: str
-    text: str | None
-    attachments: tuple[str, ...]
-    reply_to: str | None
-    sent_at: int
-    digest: bytes
-    edited_at: int | None = None
-    deleted_by: str | None = None
-
-    def clear(self, by: str) -> None:
-        """Forget what it says."""
-        self.text, self.attachments, self.deleted_by = None, (), by
-
-    @property
-    def bytes(self) -> int:
-        """About how much memory it takes."""
-        return OVERHEAD + 2 * len(self.text or "") + sum(map(len, self.attachments))
+CLEARED_AT_ONCE = 200
+"""Messages that are looked at in one step when a user is erased."""
 
 
 @define(eq=False)
@@ -77,33 +52,49 @@ class Conversation:
     """What is known of a conversation. `partition` is where its records are; `last_at` is the last one's append time.
 
     `answered` says whether the restaurant has ever written, and `asked` how many messages the guest had sent before.
-    `forgot` says whether older messages were here. `place` is the conversation's among all, by their last records.
+    `forgot` says whether older messages were here: from number `swept` on, their rows may still be. `place` is the
+    conversation's among all, by their last records; `oldest_at` the append time of its first message. `number` says it
+    apart from all that there ever were.
     """
 
     key: ConversationKey
+    number: int
     partition: int
-    messages: dict[str, ChatMessage] = field(factory=dict)
+    messages: ChatMessages = field(repr=False)
     marks: ReadMarks = field(factory=ReadMarks)
-    blocked: bool = False
+    blocked_at: int | None = None
     answered: bool = False
     asked: int = 0
     forgot: bool = False
     last_at: int = 0
-    bytes: int = OVERHEAD
+    oldest_at: int = 0
+    swept: int = 0
+    first: int = 0
+    next: int = 0
     place: int = 0
 
-    def say(self, said: Said, offset: int, at: int) -> ChatMessage | None:
-        """Apply a `message` that was appended `at` some time; return it if it is the first of its id.
+    @property
+    def blocked(self) -> bool:
+        """Whether the restaurant takes nothing from the guest."""
+        return self.blocked_at is not None
 
-        What is too old by then is to be forgotten before (`forget`).
-        """
-        if said.id in self.messages:
+    def copy(self, messages: ChatMessages) -> "Conversation":
+        """Return the same with other messages, to be changed without changing this one."""
+        return evolve(self, messages=messages, marks=evolve(self.marks))
+
+    # What records change
+
+    def say(self, said: Said, offset: int, at: int) -> ChatMessage | None:
+        """Apply a `message` that was appended `at` some time; return it if it is the first of its id."""
+        if self.find(said.id) is not None:
             return None
-        message = ChatMessage(
-            said.id, offset, said.side, said.author, said.text, said.attachments, said.reply_to, at, said.digest()
-        )
-        self.messages[said.id] = message
-        self.bytes += message.bytes
+        message = ChatMessage(said.id, offset, said.side, said.author, said.text, said.attachments, said.reply_to, at)
+        if self.next == self.first:
+            self.oldest_at = at
+        self.messages.add(self.number, self.next, message)
+        self.next += 1
+        if offset > self.marks.of(other(said.side)):
+            self.marks.add_unread(other(said.side), 1)
         if said.side == RESTAURANT:
             self.answered = True
         elif not self.answered:
@@ -112,88 +103,174 @@ class Conversation:
 
     def edit(self, edited: Edited, at: int) -> ChatMessage | None:
         """Apply an `edited`; return the message if it has changed."""
-        message = self.messages.get(edited.id)
-        if message is None or message.deleted_by is not None or message.side != edited.side:
+        known = self._find(edited.id)
+        if known is None or known[1].deleted_by is not None or known[1].side != edited.side:
             return None
-        self.bytes -= message.bytes
-        message.text, message.edited_at = edited.text, at
-        self.bytes += message.bytes
+        message = known[1].edited(edited.text, at)
+        self.messages.put(self.number, known[0], message)
         return message
 
     def delete(self, deleted: Deleted) -> ChatMessage | None:
         """Apply a `deleted`; return the message if it has lost its text by this."""
-        message = self.messages.get(deleted.id)
-        if message is None or message.deleted_by is not None or not may_delete(deleted.by, message):
+        known = self._find(deleted.id)
+        if known is None or known[1].deleted_by is not None or not known[1].may_delete(deleted.by):
             return None
-        self.bytes -= message.bytes
-        message.clear(deleted.by)
-        self.bytes += message.bytes
-        return message
+        return self._clear(*known, deleted.by)
+
+    def _clear(self, number: int, message: ChatMessage, by: str) -> ChatMessage:
+        if self._is_unread(message):
+            self.marks.add_unread(other(message.side), -1)
+        cleared = message.cleared(by)
+        self.messages.put(self.number, number, cleared)
+        return cleared
 
     def read(self, read: ReadUpTo, offset: int) -> bool:
         """Apply a `read`; return whether the mark has moved."""
-        return self.marks.move(read.by, read.up_to, offset)
+        before = self._number_at(self.marks.of(read.by) + 1) if self.marks.unread(read.by) else self.next
+        if not self.marks.move(read.by, read.up_to, offset):
+            return False
+        if unread := self.marks.unread(read.by):
+            # What lies between the marks is looked at, or what is still to be read, whichever is less.
+            now = self._number_at(self.marks.of(read.by) + 1)
+            if self.next - now <= now - before:
+                self.marks.add_unread(read.by, self._count_of(other(read.by), now, self.next) - unread)
+            else:
+                self.marks.add_unread(read.by, -self._count_of(other(read.by), before, now))
+        return True
 
-    def block(self, blocked: Blocked) -> bool:
+    def block(self, blocked: Blocked, at: int) -> bool:
         """Apply a `blocked`; return whether that is new."""
-        changed = self.blocked != blocked.blocked
-        self.blocked = blocked.blocked
-        return changed
+        if self.blocked == blocked.blocked:
+            return False
+        self.blocked_at = at if blocked.blocked else None
+        return True
 
-    def clear(self, author: str) -> list[ChatMessage]:
-        """Forget what a user has said; return the messages that say nothing any more."""
-        cleared = []
-        for message in self.messages.values():
+    def clear(self, author: str) -> Iterator[None]:
+        """Forget what a user has said, yielding after some of it."""
+        for number in range(self.first, self.next):
+            message = self.messages.get(self.number, number)
             if message.author == author and message.deleted_by is None:
-                self.bytes -= message.bytes
-                message.clear(message.side)
-                self.bytes += message.bytes
-                cleared.append(message)
-        return cleared
+                self._clear(number, message, message.side)
+            if (number - self.first) % CLEARED_AT_ONCE == CLEARED_AT_ONCE - 1:
+                yield
+
+    # What time changes
+
+    def forget(self, since: int) -> None:
+        """Know nothing any more that was said before some time (ms): their rows are to be swept up."""
+        if self.blocked_at is not None and self.blocked_at < since:
+            self.blocked_at = None
+        if self.oldest_at >= since or self.first == self.next:
+            return
+        messages, number = self.messages, self.number
+        self.forget_first(
+            bisect_left(range(self.first, self.next), since, key=lambda at: messages.get(number, at).sent_at)
+        )
+
+    def forget_first(self, count: int) -> None:
+        """Know nothing any more of so many messages, the oldest ones."""
+        before, self.first = self.first, self.first + count
+        for side in ("guest", "restaurant"):
+            if self.marks.unread(side):
+                after_mark = min(max(before, self._number_at(self.marks.of(side) + 1, before)), self.first)
+                self.marks.add_unread(side, -self._count_of(other(side), after_mark, self.first))
+        if self.first < self.next:
+            self.oldest_at = self.messages.get(self.number, self.first).sent_at
+        self.forgot = self.forgot or count > 0
+
+    def truncate(self, next_offset: int) -> int:
+        """Forget the messages whose records the log has lost, from an offset on; return how many those are."""
+        count = 0
+        while self.next > self.first:
+            message = self.messages.get(self.number, self.next - 1)
+            if message.offset < next_offset:
+                break
+            if self._is_unread(message):
+                self.marks.add_unread(other(message.side), -1)
+            self.next -= 1
+            self.messages.remove(self.number, self.next)
+            count += 1
+        self.marks.move_back(next_offset)
+        return count
+
+    # What is asked
+
+    def find(self, id: str) -> ChatMessage | None:
+        """Return the message with an id, if it is known."""
+        known = self._find(id)
+        return None if known is None else known[1]
+
+    def _find(self, id: str) -> tuple[int, ChatMessage] | None:
+        return self.messages.find(self.number, id, range(self.first, self.next))
 
     @property
     def last(self) -> ChatMessage | None:
         """The latest message; None where all that is known has been forgotten."""
-        return next(reversed(self.messages.values()), None)
+        return self.messages.get(self.number, self.next - 1) if self.next > self.first else None
 
     def unread(self, side: str) -> int:
         """Return how many messages of the other side a side has not read, without the deleted ones."""
-        mark, count = self.marks.of(side), 0
-        for message in reversed(self.messages.values()):
-            if message.offset <= mark:
-                break
-            count += message.side != side and message.deleted_by is None
-        return count
+        return self.marks.unread(side)
 
     def before(self, offset: int | None, count: int) -> list[ChatMessage]:
         """Return up to `count` messages before an offset (None: the latest), the oldest first."""
-        latest: Iterator[ChatMessage] = reversed(self.messages.values())
-        if offset is not None:
-            latest = (message for message in latest if message.offset < offset)
-        found = list(islice(latest, count))
-        found.reverse()
-        return found
+        end = self.next if offset is None else self._number_at(offset)
+        return [self.messages.get(self.number, each) for each in range(max(self.first, end - count), end)]
 
     def has_before(self, offset: int) -> bool:
         """Return whether a message before an offset is known."""
-        first = next(iter(self.messages.values()), None)
-        return first is not None and first.offset < offset
+        return self.first < self.next and self.messages.get(self.number, self.first).offset < offset
 
-    def forget(self, at: int) -> list[ChatMessage]:
-        """Forget what is too old at some time, which is that of a `message`; return those messages."""
-        forgotten = []
-        while self.messages:
-            oldest = next(iter(self.messages.values()))
-            is_one_too_many = len(self.messages) >= REMEMBERED and oldest.sent_at < at - AT_LEAST
-            if not is_one_too_many and oldest.sent_at >= at - KEPT:
-                break
-            del self.messages[oldest.id]
-            self.bytes -= oldest.bytes
-            self.forgot = True
-            forgotten.append(oldest)
-        return forgotten
+    def _number_at(self, offset: int, first: int | None = None) -> int:
+        """Return the number of the first message at or after an offset."""
+        start = self.first if first is None else first
+        messages, number = self.messages, self.number
+        return start + bisect_left(range(start, self.next), offset, key=lambda at: messages.get(number, at).offset)
+
+    def _count_of(self, side: str, start: int, end: int) -> int:
+        """Return how many messages of a side have some numbers, without the deleted ones."""
+        known = (self.messages.get(self.number, number) for number in range(start, end))
+        return sum(message.side == side and message.deleted_by is None for message in known)
+
+    def _is_unread(self, message: ChatMessage) -> bool:
+        return message.deleted_by is None and message.offset > self.marks.of(other(message.side))
+
+    # How it is kept
+
+    def row(self) -> tuple[Any, ...]:
+        """Return it as a row."""
+        marks = self.marks.guest, self.marks.restaurant, self.marks.guest_unread, self.marks.restaurant_unread
+        said = self.blocked_at, self.answered, self.asked, self.forgot
+        return (
+            self.number,
+            self.partition,
+            marks,
+            said,
+            self.last_at,
+            self.oldest_at,
+            self.swept,
+            self.first,
+            self.next,
+            self.place,
+        )
 
 
-def may_delete(by: str, message: ChatMessage) -> bool:
-    """Return whether a side, or an administrator, may delete a message."""
-    return by in (ADMIN, RESTAURANT) or (by == GUEST and message.side == GUEST)
+def conversation_in(key: ConversationKey, row: Any, messages: ChatMessages) -> Conversation:
+    """Return the conversation of a row. Raises `ValueError` or `TypeError` if it is none."""
+    number, partition, marks, said, last_at, oldest_at, swept, first, next_, place = row
+    blocked_at, answered, asked, forgot = said
+    counted = swept, first, next_, place
+    return Conversation(
+        key,
+        number,
+        partition,
+        messages,
+        ReadMarks(*marks),
+        blocked_at,
+        answered,
+        asked,
+        forgot,
+        last_at,
+        oldest_at,
+        *counted,
+    )

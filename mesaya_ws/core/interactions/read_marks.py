@@ -1,4 +1,4 @@
-"""Read marks: up to where each side has read a conversation.
+"""Read marks: up to where each side has read a conversation, and how many messages of the other side come after.
 
 | record | what follows |
 |---|---|
@@ -14,17 +14,33 @@ from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT
 
 @define
 class ReadMarks:
-    """The offsets of the last records that either side has read; -1: it has read nothing."""
+    """The offsets of the last records that either side has read, -1: it has read nothing; and what it has not read.
+
+    Deleted messages are nothing to be read.
+    """
 
     guest: int = -1
     restaurant: int = -1
+    guest_unread: int = 0
+    restaurant_unread: int = 0
 
     def of(self, side: str) -> int:
         """Return the mark of a side."""
         return self.guest if side == GUEST else self.restaurant
 
+    def unread(self, side: str) -> int:
+        """Return how many messages a side has not read."""
+        return self.guest_unread if side == GUEST else self.restaurant_unread
+
+    def add_unread(self, side: str, count: int) -> None:
+        """Count more messages that a side has not read, or fewer."""
+        if side == GUEST:
+            self.guest_unread += count
+        else:
+            self.restaurant_unread += count
+
     def move(self, side: str, up_to: int, offset: int) -> bool:
-        """Move a side's mark, by the record at `offset`; return whether it has moved."""
+        """Move a side's mark, by the record at `offset`; return whether it has moved. To count is the caller's."""
         up_to = min(up_to, offset)
         if up_to <= self.of(side):
             return False
@@ -33,6 +49,10 @@ class ReadMarks:
         else:
             self.restaurant = up_to
         return True
+
+    def move_back(self, next_offset: int) -> None:
+        """Take marks back to the end of a partition that has lost what came after it."""
+        self.guest, self.restaurant = min(self.guest, next_offset - 1), min(self.restaurant, next_offset - 1)
 
 
 def other(side: str) -> str:

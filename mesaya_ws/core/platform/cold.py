@@ -186,11 +186,11 @@ class ColdCapture:
     members: Mapping[str, Mapping[str, Mapping[bytes, bool]]]
     emptied: tuple[str, ...]
 
-    def committed(self, rows: Mapping[str, bytes | None]) -> Iterator[None]:
-        """Take note that it has been committed, with these `rows`; see `ColdRows.committed`."""
+    def committed(self, rows: Mapping[str, Mapping[str, bytes | None]]) -> Iterator[None]:
+        """Take note that it has been committed, with these `rows` by table; see `ColdRows.committed`."""
         for index in self.indexes:
             index.committed()
-        return self.rows.committed(rows)
+        return self.rows.committed(rows.get(self.rows.table, {}))
 
 
 def capture(rows: ColdRows, indexes: Iterable[MemberIndex]) -> ColdCapture:

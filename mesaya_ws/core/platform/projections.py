@@ -6,6 +6,8 @@ from typing import Any
 from attrs import evolve
 
 from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
+from mesaya_ws.core.interactions.chat_capture import ChatCapture
+from mesaya_ws.core.interactions.chats import TABLES as CHAT_TABLES
 from mesaya_ws.core.interactions.chats import Chats
 from mesaya_ws.core.interactions.hold_table import HoldTable
 from mesaya_ws.core.interactions.topics import ACKS, CHAT, HOLDS
@@ -66,7 +68,11 @@ class Projections:
             for name, entity in ENTITIES.items()
         }
         self._announcements = Ranking()
-        self.chats = Chats(tracking=tracking)
+        self.chats = Chats(
+            tracking=tracking,
+            stored=None if on_disk is None else on_disk.stored,
+            anew=on_disk is not None and on_disk.anew,
+        )
         self.acks = Acknowledgements(tracking)
         self.holds = HoldTable(tracking=tracking)
         self.position_at: PositionAt = lambda channel, kind, partition, next_offset: ""
@@ -172,9 +178,9 @@ class Projections:
         """Return the roles of a user as `auth` had them last, and when."""
         return self.users.roles_of(user)
 
-    def capture_cold(self) -> list[ColdCapture]:
+    def capture_cold(self) -> list[ColdCapture | ChatCapture]:
         """Return what has changed of what is on disk, and is to be committed now, with the rows that were taken."""
-        captured = []
+        captured: list[ColdCapture | ChatCapture] = []
         for table in self.entities.values():
             if table.cold is not None:
                 indexes = [table.schedule.index] if isinstance(table.schedule, ColdSchedule) else []
@@ -182,11 +188,18 @@ class Projections:
                 if settled is not None and isinstance(settled.days, ColdDays):
                     indexes.append(settled.days.index)
                 captured.append(capture(table.cold, indexes))
+        if self._on_disk is not None:
+            captured.append(self.chats.capture())
         return captured
 
     def next_places(self) -> dict[str, int]:
         """Return the rows of the table `places`: for each kind on disk, the place that the next one will have."""
         return {name: table.next_place for name, table in self.entities.items() if table.cold is not None}
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether there is, or was, anything that is on disk, and may be there alone."""
+        return self._on_disk is not None and (self.chats.next_place > 0 or any(self.next_places().values()))
 
     def reservations_of(self, restaurant: str) -> Iterator[Data]:
         """Yield the reservations of a restaurant, in the order of the schedule, if there is one."""
@@ -209,12 +222,12 @@ class Projections:
         row; its last value that was taken, `encoded` (see `platform.rows`), is that which `rows` yields now, encoded;
         None: `rows` yields it no longer; and what was never taken is as it was when one began to follow. To `load` rows
         that were kept by their names, put them `in_order` before. What is loaded is noted as well, unless the tracking
-        is `paused`.
+        is `paused`. Neither has what conversations hold (`chats.rows`).
         """
-        return self._tracking.follow()
+        return self._tracking.follow(without=CHAT_TABLES)
 
     def rows(self) -> Iterator[Row]:
-        """Yield all that is known, table by table; no event may be applied meanwhile. See `follow_changes`."""
+        """Yield all that is known but chat, by table; no event may be applied meanwhile. See `follow_changes`."""
         for table, latest in self._latest().items():
             for id, entry in latest.entries.items():
                 yield table, id, entry
@@ -224,8 +237,6 @@ class Projections:
             yield from entities.rows()
         for name, settled in self._settled.items():
             yield "settled", name, settled.row()
-        for id, row in self.chats.rows():
-            yield "chat", id, row
         for id, row in self.acks.rows():
             yield "ack", id, row
         for id, row in self.holds.rows():
@@ -253,8 +264,10 @@ class Projections:
                 self.acks.load(id, value)
             elif table == "hold":
                 self.holds.load(id, value)
+            elif table in CHAT_TABLES:
+                self.chats.load(table, id, value)
             elif table == "chat":
-                self.chats.load(id, value)
+                pass  # of former checkpoints: the topic says it, which is read from its beginning
             elif table == "found_owner":
                 self.owners.found[id] = text_in(value)
             elif kind == "called":
@@ -293,7 +306,8 @@ class Projections:
         if topic == topic_of("announcements"):
             announced, self._announcements = self._announcements, announced
         if topic == CHAT:
-            yield from self.chats.discard()
+            former, self.chats = self.chats, self.chats.anew()
+            yield from former.discard()
         if topic == ACKS:
             yield from self.acks.discard()
         if topic == HOLDS:

@@ -39,6 +39,11 @@ class Cut:
         }
         return evolve(self, unread=self.unread | overtaken)
 
+    def without(self, topics: Collection[str]) -> "Cut":
+        """Return the same for one who knows nothing of some topics."""
+        places = {at: place for at, place in self.places.items() if at.topic not in topics}
+        return evolve(self, places=places, unread=self.unread.difference(topics))
+
     def says_more_than(self, other: "Cut") -> bool:
         """Return whether more is known here: topics have been read in full of which the other one has missed some.
 

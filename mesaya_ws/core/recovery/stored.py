@@ -11,6 +11,7 @@ import orjson
 from attrs import frozen
 
 from mesaya_ws.core.access.channels import Channel
+from mesaya_ws.core.interactions import chats
 from mesaya_ws.core.log.records import Partition, PartitionPosition
 from mesaya_ws.core.platform.rows import Row, in_order
 from mesaya_ws.core.platform.settled import SETTLED
@@ -24,8 +25,8 @@ from mesaya_ws.core.recovery.window_copy import StoredWindow
 from mesaya_ws.core.recovery.window_notes import rows_in
 from mesaya_ws.core.state.interface import CorruptStateError, StateView, pair_is_kept
 
-ON_DISK = frozenset(f"alive/{name}" for name in SETTLED)
-"""Tables whose rows are read when they are needed (see `platform.cold`)."""
+ON_DISK = chats.ON_DISK | {f"alive/{name}" for name in SETTLED}
+"""Tables whose rows are read when they are needed (see `platform.cold`, and `interactions.chats`)."""
 
 
 @frozen

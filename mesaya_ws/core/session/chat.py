@@ -34,7 +34,7 @@ from mesaya_ws.core.interactions.chat_records import (
     attachments_in,
     chat_record,
 )
-from mesaya_ws.core.interactions.conversation import Conversation, may_delete
+from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.interactions.strict import BadFieldError, chat_text, optional_identifier
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Appended, Partition
@@ -133,7 +133,7 @@ class _Request:
     def _publish(self, message: Publish) -> Command | bytes:
         said = self._said(message)
         conversation = self.conversation
-        if conversation is not None and said.id in conversation.messages:
+        if conversation is not None and conversation.find(said.id) is not None:
             return self._published(said)  # a retry, of which the log knows already
         if not self.feed.facts.has_restaurant(self.key.restaurant):
             raise self.error(codes.UNKNOWN_RESTAURANT, f"No restaurant {self.key.restaurant!r} is known.")
@@ -162,7 +162,7 @@ class _Request:
 
     def _published(self, said: Said) -> bytes:
         """Answer by what the first message of that id says."""
-        known = self.conversation and self.conversation.messages.get(said.id)
+        known = self.conversation and self.conversation.find(said.id)
         if not known:
             return self.error_frame(codes.NOT_FOUND, "The message was written, and has been forgotten since.")
         if known.digest != said.digest():
@@ -187,7 +187,7 @@ class _Request:
         known = self._known(message.messageId)
         owner = self.feed.facts.owner_of(self.key.restaurant)
         by = self.side if self.side == GUEST or owner == self.user else ADMIN
-        if not may_delete(by, known):
+        if not known.may_delete(by):
             raise self.error(codes.NOT_ALLOWED, "The message is not yours.")
         if known.deleted_by is not None:
             return self._answer(known.offset, messageId=known.id)
@@ -236,7 +236,7 @@ class _Request:
 
     def _known(self, id: str) -> Any:
         self._check_id(id)
-        known = self._existing().messages.get(id)
+        known = self._existing().find(id)
         if known is None:
             raise self.error(codes.NOT_FOUND, f"No message {id} is known here.")
         return known

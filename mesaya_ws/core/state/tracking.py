@@ -8,7 +8,7 @@ nobody follows, a change costs a comparison.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -72,8 +72,9 @@ class TrackedKeys(OrderedDict[str, Any]):
 class Follower:
     """One who follows the changes, from when it was made (see `Tracking.follow`)."""
 
-    def __init__(self, tracking: "Tracking") -> None:
+    def __init__(self, tracking: "Tracking", without: Collection[str] = ()) -> None:
         self._tracking = tracking
+        self.without = without
         self._pending: dict[str, dict[str, Any]] = {}
 
     def take(self) -> Changed:
@@ -126,10 +127,10 @@ class Tracking:
             tracked.rows = {} if self._is_noted else None
         return tracked
 
-    def follow(self) -> Follower:
-        """Return another follower, who can take what changes from now on."""
+    def follow(self, without: Collection[str] = ()) -> Follower:
+        """Return another follower, who can take what changes from now on, but for some tables."""
         self.distribute()
-        follower = Follower(self)
+        follower = Follower(self, without)
         self._followers.append(follower)
         self._set()
         return follower
@@ -166,4 +167,5 @@ class Tracking:
             if rows := tracked.rows:
                 tracked.rows = {}
                 for follower in self._followers:
-                    follower.add(name, rows)
+                    if name not in follower.without:
+                        follower.add(name, rows)

@@ -5,6 +5,7 @@ and restaurants are known now. A user who was erased has no name, and what the u
 """
 
 from functools import partial
+from itertools import islice, takewhile
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from mesaya_ws.core.access.channels import (
     restaurant_channel,
     user_inbox,
 )
+from mesaya_ws.core.interactions.chat_message import ChatMessage
 from mesaya_ws.core.interactions.chat_records import (
     GUEST,
     RESTAURANT,
@@ -28,7 +30,7 @@ from mesaya_ws.core.interactions.chat_records import (
     ReadUpTo,
     Said,
 )
-from mesaya_ws.core.interactions.conversation import ChatMessage, Conversation
+from mesaya_ws.core.interactions.conversation import Conversation
 from mesaya_ws.core.interactions.topics import CHAT
 from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.platform.entity import Data
@@ -116,7 +118,7 @@ def message_shown(conversation: Conversation, message: ChatMessage, projections:
 
 
 def _is_erased(user: str, conversation: Conversation, message: ChatMessage, projections: Projections) -> bool:
-    return projections.chats.is_erased(user, conversation.partition, message.offset, message.sent_at)
+    return projections.chats.erased.is_erased(user, conversation.partition, message.offset, message.sent_at)
 
 
 def past_message_shown(conversation: Conversation, message: ChatMessage, projections: Projections) -> Data:
@@ -206,15 +208,13 @@ def inbox_state(view: View) -> State:
     """Return the conversations with the latest records, the latest first, and whether there are more."""
     chats, subject = view.projections.chats, view.channel.subject or ""
     of_restaurant = view.channel.is_of_restaurant
-    inboxes, side = (chats.by_restaurant, RESTAURANT) if of_restaurant else (chats.by_guest, GUEST)
-    latest = []
-    for key in inboxes.latest(subject):
-        conversation = chats.get(key)
-        if conversation is not None:
-            latest.append(conversation_shown(conversation, side, view.projections))
-        if len(latest) == SHOWN:
-            break
-    return {"conversations": latest, "more": inboxes.count(subject) > len(latest)}
+    side = RESTAURANT if of_restaurant else GUEST
+    keys = chats.of_restaurant(subject) if of_restaurant else chats.of_user(subject)
+    # Those after one that is forgotten were quiet for longer.
+    known = takewhile(lambda conversation: conversation is not None, map(chats.get, keys))
+    latest = [each for each in islice(known, SHOWN + 1) if each is not None]
+    shown = [conversation_shown(conversation, side, view.projections) for conversation in latest[:SHOWN]]
+    return {"conversations": shown, "more": len(latest) > SHOWN}
 
 
 def _conversation(channel: Channel, projections: Projections) -> Conversation | None:
@@ -236,10 +236,8 @@ def _without_message(id: str, frame: bytes) -> bytes:
 
 def _erasure(user: str, projections: Projections) -> tuple[Redaction, ...]:
     redactions = [Redaction(user_inbox(user), b"{", partial(_without_user, user))]
-    for number, conversation in enumerate(projections.chats.of_user(user)):
-        if number == REDACTED_CONVERSATIONS:
-            break
-        channels = conversation_channel(*conversation.key), restaurant_channel(conversation.key.restaurant, "chats")
+    for key in islice(projections.chats.of_user(user), REDACTED_CONVERSATIONS):
+        channels = conversation_channel(*key), restaurant_channel(key.restaurant, "chats")
         redactions += [Redaction(channel, user.encode(), partial(_without_user, user)) for channel in channels]
     return tuple(redactions)
 

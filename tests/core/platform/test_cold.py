@@ -50,7 +50,7 @@ class Disk:
         members = {name: changed for each in cold for name, changed in each.members.items()}
         self.store.commit(Changes(b"", rows, members, emptied=[name for each in cold for name in each.emptied]))
         for each in cold:
-            list(each.committed(rows.get(each.rows.table, {})))
+            list(each.committed(rows))
 
     def restarted(self):
         """Return another one that goes on with what has been committed."""

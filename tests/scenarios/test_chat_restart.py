@@ -1,0 +1,145 @@
+"""Chat on instances that have begun from a state store, a checkpoint or the log's beginning: all show the same."""
+
+import pytest
+
+from mesaya_ws.core.interactions.chat_records import ConversationKey, Erased, Said, chat_record
+from mesaya_ws.core.interactions.topics import CHAT
+from mesaya_ws.core.log.events import Records
+from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.state.memory import MemoryState
+from tests.core.replicas import Replica, SharedLog, said, settle
+from tests.core.replicas import send as ask
+from tests.support.instance import a_feed, commit, resume
+
+CHANNEL = "restaurant:r1:chat:u1"
+GUESTS = ("u1", "u2", "u3")
+
+
+def with_a_store():
+    return a_feed(retention=Retention(1e6, 1 << 30))
+
+
+class Place:
+    """A restaurant, whose instance commits to a store."""
+
+    def __init__(self):
+        self.log, self.store = SharedLog(), MemoryState()
+        self.log.restaurant("r1", "o1")
+        self.replica = Replica(self.log, with_a_store())
+        self.owner = self.replica.client("o1", "OWNER")
+        self.guests = {guest: self.replica.client(guest, "USER") for guest in GUESTS}
+
+    def write(self, guest, kind="publish", **fields):
+        session = self.owner if guest == "o1" else self.guests[guest]
+        channel = CHANNEL if guest == "o1" else f"restaurant:r1:chat:{guest}"
+        ask(session, kind, channel=channel, **fields)
+        settle([self.replica])
+        self.replica.seconds += 2
+        return said(session)[0]
+
+    def commit(self):
+        """Commit, and return where the log is to be read on from."""
+        commit(self.replica.feed, self.store)
+        return self.replica.place
+
+    def restart(self, place):
+        feed = with_a_store()
+        resume(feed, self.store)
+        return Replica(self.log, feed, place=place)
+
+
+def shown(replica):
+    """Return all that clients can be shown of chat."""
+    owner, found = replica.client("o1", "OWNER"), []
+    for guest in GUESTS:
+        session = replica.client(guest, "USER")
+        for channel in (f"restaurant:r1:chat:{guest}", f"user:{guest}:chats"):
+            ask(session, channel=channel, snapshot=True)
+        before, pages = None, []
+        while before or not pages:
+            ask(session, "history", channel=f"restaurant:r1:chat:{guest}", limit=2, before=before)
+            *snapshots, page = said(session)
+            found += snapshots
+            before = page["before"]
+            pages.append(page)
+        found += pages
+    ask(owner, channel="restaurant:r1:chats", snapshot=True)
+    return found + said(owner)
+
+
+@pytest.fixture
+def place():
+    return Place()
+
+
+def test_chat_is_the_same_after_a_restart_with_the_store_wherever_that_stands(place):
+    texts = [place.write(guest, messageId=f"m{n}", data={"text": f"{guest} {n}"}) for n in range(3) for guest in GUESTS]
+    first = place.commit()
+    place.write("o1", messageId="a1", data={"text": "Welcome"})
+    place.write("u1", "read", position=texts[0]["position"])
+    second = place.commit()
+    place.write("u1", "edit", messageId="m1", data={"text": "edited"})
+    place.write("o1", "delete", messageId="m2")
+    place.write("o1", "block", blocked=True)
+    whole = shown(Replica(place.log))
+    assert shown(place.replica) == whole
+    assert shown(place.restart(second)) == whole
+    place.commit()
+    assert shown(place.restart(place.replica.place)) == whole
+    assert first < second
+    again = place.restart(place.replica.place)
+    guest = again.client("u1", "USER")
+    ask(guest, "publish", channel=CHANNEL, messageId="m0", data={"text": "u1 0"})
+    assert said(guest)[0]["position"] == texts[0]["position"], "a retry is known from the store"
+    assert not again.services.commands
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_text_that_was_deleted_or_erased_is_in_no_answer_and_in_no_later_store(place, committed):
+    place.write("u1", messageId="m1", data={"text": "first secret"})
+    place.write("u2", messageId="m2", data={"text": "second secret"})
+    at = place.commit()
+    place.write("u1", "delete", messageId="m1")
+    new = chat_record(Erased("u2"), "2026-01-01T00:00:00.000Z")
+    place.log.append(new.topic, new.value, new.key)
+    place.replica.read()
+    if committed:
+        at = place.commit()
+        assert not [value for _, value in place.store.rows("chat/message") if b"secret" in value]
+    for replica in (place.replica, place.restart(at), Replica(place.log)):
+        assert "secret" not in str(shown(replica))
+
+
+def test_chat_is_read_from_its_topic_by_who_starts_from_a_checkpoint(place):
+    for number in range(3):
+        place.write("u1", messageId=f"m{number}", data={"text": "Hello"})
+    cut, pieces = place.replica.feed.capture()
+    rows = [row for piece in pieces for row in piece]
+    assert not [row for row in rows if row[0].startswith("chat")]
+    assert not [at for at in cut.places if at.topic == CHAT]
+    feed = a_feed()
+    list(feed.restore(cut, [rows]))
+    here = [record for record in place.log.records if record.topic == CHAT]
+    feed.ingest(place.replica._metadata(), place.log.now)
+    feed.ingest(Records(None, here, 0), place.log.now)
+    restored = Replica(place.log, feed, place=len(place.log.records))
+    assert shown(restored) == shown(Replica(place.log))
+
+
+def test_inbox_of_many_conversations_shows_the_latest_ones_in_the_order_of_their_records(place):
+    for number in range(120):
+        guest = f"g{number % 60}"
+        new = chat_record(Said(ConversationKey("r1", guest), f"m{number}", "guest", guest, "Hello"), "")
+        place.log.append(new.topic, new.value, new.key)
+        if number in (50, 100):
+            place.replica.read()
+            place.commit()
+    place.replica.read()
+    latest = [f"g{number % 60}" for number in range(119, 69, -1)]
+    for replica in (place.replica, place.restart(place.replica.place - 19), Replica(place.log)):
+        owner = replica.client("o1", "OWNER")
+        ask(owner, channel="restaurant:r1:chats", snapshot=True)
+        inbox = said(owner)[1]["data"]
+        assert [each["userId"] for each in inbox["conversations"]] == latest
+        assert [each["unread"] for each in inbox["conversations"]] == [2] * 50
+        assert inbox["more"]
