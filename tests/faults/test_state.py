@@ -1,7 +1,9 @@
 """What befalls the state directory: its writer is killed again and again, and it is deleted, truncated and replaced."""
 
 import random
+import re
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 
@@ -14,7 +16,7 @@ from mesaya_ws.core.log.records import Record
 from .proxy import Proxy
 from .sqlite_log import CHECKPOINTS
 from .test_gateways import without_history
-from .world import World, address
+from .world import World, address, until
 
 pytestmark = pytest.mark.faults
 
@@ -54,6 +56,56 @@ async def test_a_writer_of_the_state_that_is_killed_again_and_again(sqlite_world
         assert not any(
             gateway.logged("the state on disk was set aside, and is built anew") for gateway in world.gateways
         )
+
+
+async def test_clients_of_a_gateway_that_is_killed_get_what_they_missed_on_every_channel(any_world, tmp_path):
+    settings = {"STATE_DIR": str(tmp_path / "state")}
+    async with any_world(partitions=3) as world:
+        proxied = [await world.gateway(**settings)]
+        await world.found()
+        proxy = await world.serve(Proxy(lambda: address(proxied[0]) if proxied else None))
+        clients = await world.subscribe(proxy.url)
+        async with world.writing():
+            for _ in range(2):
+                await world.heard(clients)
+                proxy.refusing = True
+                proxy.cut()
+                await trio.sleep(3.0)  # it commits every 2 s: what they miss is in the store, but for the end of it
+                await restart(world, proxied, **settings)
+                proxy.refusing = False
+                await world.heard(clients)
+            restarted = proxied[0]
+        truth = await world.finish()
+        done = "twice, with its state; clients had been away, and had everything on every channel"
+        world.report("kill -9 of a gateway with a state", done, truth, clients)
+        assert restarted.logged("goes on with what is on disk")
+        assert await resumed(restarted, "window")
+        assert await resumed(restarted, "store")
+
+
+async def test_clients_of_a_gateway_that_is_reloaded_get_what_they_missed_on_every_channel(any_world, tmp_path):
+    async with any_world(partitions=3) as world:
+        gateway = await world.gateway(STATE_DIR=str(tmp_path / "state"), DRAIN_SECONDS="1")
+        await world.found()
+        proxy = await world.proxy(gateway)
+        clients = await world.subscribe(proxy.url)
+        async with world.writing():
+            for reloads in range(1, 4):
+                await world.heard(clients)
+                gateway.send_signal(signal.SIGHUP)
+                await until(lambda reloads=reloads: len(gateway.logged("reloaded")) == reloads, "it is reloaded")
+                await world.heard(clients)
+        truth = await world.finish()
+        world.report("reload (SIGHUP) of a gateway with a state", "3 times, under load", truth, clients)
+        # Each second worker takes the folder of the one before the last.
+        assert gateway.logged("goes on with what is on disk")
+        assert await resumed(gateway, "window")
+
+
+async def resumed(gateway, source: str) -> bool:
+    """Return whether clients have been sent what they missed from memory (`window`), or from disk (`store`)."""
+    _, _, metrics = await trio.to_thread.run_sync(gateway.request, "/metrics")
+    return bool(re.search(rf'mesaya_resumes_total{{[^}}]*reason="{source}"'.encode(), metrics))
 
 
 def written(file) -> tuple[Changelog, list]:
