@@ -10,8 +10,10 @@ import os
 import random
 import re
 import socket
+from collections.abc import Iterator
 from math import inf
 from secrets import token_hex
+from time import perf_counter
 
 import trio
 
@@ -36,6 +38,19 @@ process has done it."""
 
 END_TIMEOUT = 2.0
 """Seconds that the last records of a process may take."""
+
+
+TURN = 0.002
+"""Seconds of steps that are done before others run. A turn of the event loop costs as much as several steps."""
+
+
+async def in_turns(steps: Iterator[None], turn: float = TURN) -> None:
+    """Do steps, one at least and more for `turn` seconds at most, before others run."""
+    ends_at = perf_counter() + turn
+    for _ in steps:
+        if perf_counter() >= ends_at:
+            await trio.lowlevel.checkpoint()
+            ends_at = perf_counter() + turn
 
 
 def process_name() -> str:
@@ -77,8 +92,7 @@ class PresenceExchange:
         presence = self._presence
         while True:
             self._due = trio.Event()
-            for _ in presence.run():
-                await trio.lowlevel.checkpoint()
+            await in_turns(presence.run())
             self._metrics.presence_sent, self._metrics.presence_left_out = presence.messages, presence.left_out
             self._wakes_at = presence.due_at()
             # Who has begun to type, or what is gone of others, may be something to say.
@@ -101,8 +115,7 @@ class PresenceExchange:
                     self._sweeps_at = inf
                     await self._append(presence.take_silent())
                 if presence.appends_at() <= steady():
-                    for _ in presence.count():
-                        await trio.lowlevel.checkpoint()
+                    await in_turns(presence.count())
                     if not await self._append(presence.take()):
                         presence.not_appended()
 

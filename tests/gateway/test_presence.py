@@ -2,6 +2,8 @@
 
 import sqlite3
 from contextlib import closing
+from itertools import repeat
+from math import inf
 
 import pytest
 import trio
@@ -17,7 +19,7 @@ from mesaya_ws.core.log.records import NewRecord
 from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.presence import Presence
 from mesaya_ws.eventlog import open_presence_log
-from mesaya_ws.gateway.presence import SWEEP, PresenceExchange, process_name
+from mesaya_ws.gateway.presence import SWEEP, PresenceExchange, in_turns, process_name
 from mesaya_ws.runtime.clocks import steady
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.settings import Settings
@@ -186,6 +188,24 @@ async def test_presence_in_the_embedded_log_keeps_one_record_of_each_process(tmp
         [(appended,)] = db.execute("SELECT next FROM topic WHERE name = ?", (PRESENCE,)).fetchall()
         kept = [key for (key,) in db.execute("SELECT key FROM record")]
     assert len(kept) == len(set(kept)) <= 2 < appended
+
+
+@pytest.mark.parametrize(("turn", "turns_of_others"), [(0, 10), (inf, 0)])
+async def test_steps_are_done_together_until_their_turn_is_over(turn, turns_of_others):
+    async def count():
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    turns = 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(count)
+        await trio.lowlevel.checkpoint()
+        before = turns
+        await in_turns(repeat(None, 10), turn)
+        assert turns_of_others - 1 <= turns - before <= turns_of_others
+        nursery.cancel_scope.cancel()
 
 
 async def test_no_log_of_presence_is_opened_where_it_is_off():
