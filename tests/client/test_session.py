@@ -496,7 +496,7 @@ async def test_silent_connection_is_replaced():
         await trio.sleep_forever()
 
     gateway = Gateway(never_mind, script)
-    async with gateway.serving() as url, connect(url, timings=evolve(QUICK, ping_interval=0.05)) as session:
+    async with gateway.serving() as url, connect(url, timings=evolve(QUICK, ping_interval=0.5)) as session:
         await session.subscribe(CHANNEL)
         with trio.fail_after(PATIENCE):
             assert (await anext(session)).data == 2
@@ -564,7 +564,7 @@ async def test_positions_of_quiet_channels_advance_by_pongs():
         await say(websocket, **(event(1) | {"channel": "another"}))
         await trio.sleep_forever()
 
-    async with Gateway(script).serving() as url, connect(url, timings=evolve(QUICK, ping_interval=0.2)) as session:
+    async with Gateway(script).serving() as url, connect(url, timings=evolve(QUICK, ping_interval=1.0)) as session:
         await session.subscribe(CHANNEL)
         await session.subscribe("another")
         with trio.fail_after(PATIENCE):

@@ -60,7 +60,13 @@ class Client:
 @contextmanager
 def connected(url: str, **options: Any) -> Iterator[Client]:
     """Open a WebSocket, without compression and proxies, and with pings only from the service."""
-    options = {"compression": None, "proxy": None, "ping_interval": None, "max_queue": None} | options
+    options = {
+        "compression": None,
+        "proxy": None,
+        "ping_interval": None,
+        "max_queue": None,
+        "open_timeout": PATIENCE,
+    } | options
     with connect(url, **options) as socket:
         yield Client(socket)
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.described import problem
+from tests.timing import PATIENCE
 
 
 class EventReader:
@@ -52,7 +53,7 @@ def path_of(channels: list[str], **query: str) -> str:
 
 @contextmanager
 def reading(
-    port: int, channels: list[str], id: str | None = None, *, timeout: float = 20.0, token: str = "", **query: str
+    port: int, channels: list[str], id: str | None = None, *, timeout: float = PATIENCE, token: str = "", **query: str
 ) -> Iterator[EventReader]:
     """Read events of a gateway, or of a proxy in front of it, on this machine."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)

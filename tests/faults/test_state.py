@@ -1,5 +1,6 @@
 """What befalls the state directory: its writer is killed again and again, and it is deleted, truncated and replaced."""
 
+import os
 import random
 import re
 import shutil
@@ -20,7 +21,7 @@ from .world import World, address, until
 
 pytestmark = pytest.mark.faults
 
-KILLS = 50
+KILLS = int(os.environ.get("STATE_KILLS", "25"))
 CHECKPOINT_KILLS = 15
 
 

@@ -240,7 +240,7 @@ async def test_an_api_that_is_no_help_is_reported_once_and_asked_again(
     backend: Backend, logged: list[EventDict], misbehave, reason
 ):
     backend.misbehave = misbehave
-    async with running(backend.url, pause=0.02, answer_timeout=0.3) as instance:
+    async with running(backend.url, pause=0.02, answer_timeout=1.5) as instance:
         await instance.table("s-1", "s")
         await instance.until(lambda: instance.metrics.questions.get("failed", 0) >= 2)
         assert instance.published() == []
