@@ -63,7 +63,7 @@ def check(as_json: bool) -> None:
         _show("Settings", ("setting", "value"), shown(settings))
         _show("Event log", ("topic", "partition", "first", "next"), _rows(inspection))
         if any(state.size is not None for state in states):
-            heads = "folder", "publications", "bytes", "entities", "bytes", "oldest", "lag"
+            heads = "folder", "publications", "bytes", "entities", "bytes", "window bytes", "oldest", "lag"
             _show(f"State on disk, in {state_directory(settings)}", heads, _state_rows(inspection, states))
     if errors:
         click.get_current_context().exit(WRONG)
@@ -139,6 +139,7 @@ def _report(
                 "bytes": state.size.entry_bytes,
                 "entities": state.size.entities,
                 "entityBytes": state.size.entity_bytes,
+                "windowBytes": state.size.window_bytes,
                 "oldest": state.size.oldest,
                 "lag": state.lag(_ends(inspection)),
             }
@@ -163,7 +164,7 @@ def _state_rows(inspection: Inspection, states: Iterable[StateFound]) -> Iterabl
             continue
         oldest = "" if size.oldest is None else f"{datetime.fromtimestamp(size.oldest // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
         lag = state.lag(_ends(inspection))
-        numbers = size.entries, size.entry_bytes, size.entities, size.entity_bytes
+        numbers = size.entries, size.entry_bytes, size.entities, size.entity_bytes, size.window_bytes
         yield state.path.name, *map(str, numbers), oldest, "" if lag is None else str(lag)
 
 

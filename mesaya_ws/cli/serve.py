@@ -79,7 +79,7 @@ def _run(settings: Settings, service: Callable[..., Awaitable[None]], *arguments
     try:
         run(service, *arguments)
     except BaseException as error:
-        from mesaya_ws.gateway.state import StateLostError
+        from mesaya_ws.gateway.opened_store import StateLostError
 
         if known := only(error, SettingsError, GaveUpError):
             fail(str(known))

@@ -9,7 +9,7 @@ A store that cannot be used is opened again and again; meanwhile the gateway goe
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import trio
 from attrs import evolve
@@ -22,14 +22,14 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.recovery.stored import StoredState, read_state
 from mesaya_ws.core.state.interface import Changes, CorruptStateError, Size, StateError, StateView
 from mesaya_ws.gateway.log_fit import fits_log
+from mesaya_ws.gateway.opened_store import OpenedStore, StateLostError
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms, steady
 from mesaya_ws.runtime.logs import get_logger
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.settings import SettingsError
-from mesaya_ws.statestore.directory import StateFolder, StateInUseError, note_ready, note_start
-from mesaya_ws.statestore.store import LmdbState, PinnedView
+from mesaya_ws.statestore.directory import StateFolder, StateInUseError, note_ready
 
 log = get_logger(__name__)
 
@@ -46,10 +46,6 @@ ROOM_ENTRIES = 50_000
 """Entries and rows that may wait for a commit while the log's history is read; past that, the log waits."""
 
 Answer = TypeVar("Answer")
-
-
-class StateLostError(Exception):
-    """The store is damaged, and had what this process has nowhere else: another one must begin. Says why."""
 
 
 class State:
@@ -74,18 +70,13 @@ class State:
         self._flush_interval = flush_interval
         self._check_interval = check_interval
         self._max_waiting = max_waiting
-        self._folder = folder
+        self._store = OpenedStore(folder, feed.stored, self._note_lost)
         self._feed = feed
         self._metrics = metrics
         self._status = status
-        self._store: LmdbState | None = None
         self._is_open = False
-        self._damage: str | None = None
         # What the last commit said of its place: by that, the store is known again.
         self._head: bytes | None = None
-        # What rules see, and why that cannot be believed any more.
-        self._pinned: PinnedView | None = None
-        self._lost: str | None = None
         self._writers, self._readers = trio.CapacityLimiter(1), trio.CapacityLimiter(1)
         self._tried, self._due = trio.Event(), trio.Event()
         self._alarm = Alarm(
@@ -96,7 +87,7 @@ class State:
 
     def __enter__(self) -> "State":
         try:
-            self._folder.take()
+            self._store.take()
         except StateInUseError as error:
             raise SettingsError([f"STATE_DIR: {error}"]) from error
         except OSError as error:
@@ -104,31 +95,10 @@ class State:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._unpin()
-        if self._store is not None:
-            if self._lost is not None:
-                with suppress(StateError):
-                    self._store.discard(self._lost)
-            self._store.close()
-        self._folder.release()
+        self._store.close()
 
-    def _pin(self) -> None:
-        """Have rules see what the last commit has written."""
-        former, self._pinned = self._pinned, self._opened.pin(self._note_damage)
-        self._feed.stored.view = self._pinned
-        if former is not None:
-            former.close()
-
-    def _note_damage(self, reason: str) -> None:
-        """Begin anew, in another process, without what is damaged."""
-        self._lost = self._lost or reason
+    def _note_lost(self) -> None:
         self._due.set()
-
-    def _unpin(self) -> None:
-        self._feed.stored.view = None
-        if self._pinned is not None:
-            self._pinned.close()
-        self._pinned = None
 
     @property
     def is_failing(self) -> bool:
@@ -142,22 +112,9 @@ class State:
         except (StateError, StateInUseError, OSError) as error:
             self._fail(error)
 
-    def _open(self) -> LmdbState:
-        folder = self._folder.take()
-        may_start = self._feed.live or note_start(folder)
-        if self._store is None:
-            self._store = LmdbState(folder)
-        store = self._store
-        store.reopen()
-        if not may_start:
-            self._damage = "The last starts with it did not become ready."
-        if self._damage is not None:
-            store.discard(self._damage)
-            self._damage = None
-        if store.set_aside is not None:
-            log.warning("the state on disk was set aside, and is built anew", reason=store.set_aside)
+    def _open(self) -> None:
+        self._store.open(is_trial=not self._feed.live)
         self._is_open = True
-        return store
 
     async def stored(self, event_log: EventLog, topics: Collection[str]) -> StoredState | None:
         """Return what the store has, as far as it is of the `topics`; None if that is not of use.
@@ -181,11 +138,11 @@ class State:
     async def resume(self, stored: StoredState) -> bool:
         """Have the feed go on where the store stands; return whether that was possible."""
         try:
-            self._pin()
+            self._store.pin()
             for _ in self._feed.resume_stored(stored, in_pieces(iter(stored.rows)), now_ms(), steady()):
                 await trio.lowlevel.checkpoint()
         except (CorruptCheckpointError, StateError) as error:
-            self._unpin()
+            self._store.unpin()
             self._discard(f"The state holds what cannot be understood: {error}.")
             return False
         log.info("goes on with what is on disk", rows=len(stored.rows), publications=stored.serial)
@@ -193,13 +150,13 @@ class State:
 
     def _discard(self, reason: str) -> None:
         """Set the store aside when it is opened next."""
-        self._damage, self._head = reason, None
+        self._store.damage, self._head = reason, None
         self._is_open = False
 
     def note_ready(self) -> None:
         """Note that the gateway has become ready with what is in the store."""
         with suppress(OSError, StateInUseError):
-            note_ready(self._folder.take())
+            note_ready(self._store.take())
 
     async def run(self) -> None:
         """Commit what the feed has made of the log, for ever. Raises `StateLostError`."""
@@ -209,8 +166,8 @@ class State:
                 await self._due.wait()
                 if self.is_failing:
                     await trio.sleep_forever()
-            if self._lost is not None:
-                raise StateLostError(self._lost)
+            if self._store.lost is not None:
+                raise StateLostError(self._store.lost)
             waited = trio.current_time() - tried_at
             is_due = self._due.is_set() or self._feed.uncommitted >= FLUSH_ENTRIES
             if waited < self._flush_interval and (self.is_failing or not is_due):
@@ -242,9 +199,13 @@ class State:
         """Commit what is pending; open the store before, if it is not. Raises `StateError` and `OSError`."""
         if not self._is_open:
             if self._feed.needs_store:
-                await self._reuse()
+                if not self._store.is_in_place:
+                    await self._in_thread(self._store.copy, self._writers)
+                    # Not in a thread: nobody may look meanwhile, and it takes a few milliseconds.
+                    self._store.take_up_copy()
+                self._is_open = True
             else:
-                self._unpin()
+                self._store.unpin()
                 head = await self._in_thread(self._reopen, self._writers)
                 if self._head is not None and head != self._head:
                     # Another store than the one that was written, or one that is ahead of what is known of it.
@@ -255,64 +216,36 @@ class State:
         began = trio.current_time()
         try:
             changes, size, floors = await self._in_thread(partial(self._commit, captured), self._writers)
-            self._pin()
+            self._store.pin()
         except BaseException:
             self._feed.give_back_changes(captured)
             raise
         self._metrics.note_state(size, trio.current_time() - began)
+        self._metrics.entity_reads = self._store.entity_reads
         self._head = captured.changes.head
         for _ in self._feed.changes_committed(captured, changes, floors):
             await trio.lowlevel.checkpoint()
         self._alarm.clear()
         self._status.state = None
 
-    async def _reuse(self) -> None:
-        """Have the store that is open written again, which alone has some of what is known.
-
-        Where its file is gone, a copy of it is put there. Raises `StateError`.
-        """
-        store = self._opened
-        if not store.is_in_place:
-            await self._in_thread(store.copy, self._writers)
-            # Not in a thread: nobody may look meanwhile, and it takes a few milliseconds.
-            self._unpin()
-            try:
-                store.reopen()
-                self._pin()
-            except StateError as error:
-                self._lose(str(error))
-            if store.set_aside is not None:
-                self._lose(store.set_aside)
-            log.warning("the state on disk was gone, and has been written again")
-        self._is_open = True
-
-    def _lose(self, reason: str) -> NoReturn:
-        self._lost = reason
-        raise StateLostError(reason)
-
     def _reopen(self) -> bytes | None:
-        with self._open().view() as view:
+        self._open()
+        with self._store.opened.view() as view:
             return view.head
 
     def _commit(self, captured: Captured) -> tuple[Changes, Size, Mapping[Partition, int]]:
-        store, changes = self._opened, captured.encoded()
+        store, changes = self._store.opened, captured.encoded()
         store.commit(changes)
         with store.view() as view:
             return changes, view.size(), view.floors
-
-    @property
-    def _opened(self) -> LmdbState:
-        if self._store is None:
-            raise StateError("The state store is not open.")
-        return self._store
 
     def _fail(self, error: Exception) -> None:
         """Go on without the store until it can be opened again; what is damaged is set aside then."""
         self._is_open = False
         if isinstance(error, CorruptStateError):
             if self._feed.needs_store:
-                self._lost = str(error)
-            self._damage = str(error)
+                self._store.lost = str(error)
+            self._store.damage = str(error)
         self._metrics.state_failures += 1
         self._status.state = str(error)
         self._alarm.set(reason=str(error))
@@ -329,7 +262,7 @@ class State:
             return None
 
     def _look(self, look: Callable[[StateView], Answer]) -> Answer:
-        with self._opened.view() as view:
+        with self._store.opened.view() as view:
             return look(view)
 
     async def _in_thread(self, job: Callable[[], Answer], limiter: trio.CapacityLimiter) -> Answer:

@@ -107,6 +107,8 @@ class Metrics:
     state_failures: int = 0
     state_reads: int = 0
     """Looks at the state store, each for all clients that waited."""
+    entity_reads: int = 0
+    """Entities that were not in memory when a record or a client needed them, as of the last commit."""
     flushes: Histogram = Factory(Histogram)
     """Commits to the state store."""
 

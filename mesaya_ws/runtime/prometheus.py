@@ -139,7 +139,11 @@ class _Collector(Collector):
 def _state(metrics: Metrics) -> Iterator[Metric]:
     """Yield what the state store holds, and how it is written."""
     if (size := metrics.state) is not None:
-        sizes = {("publications",): size.entry_bytes, ("entities",): size.entity_bytes}
+        sizes = {
+            ("publications",): size.entry_bytes,
+            ("entities",): size.entity_bytes,
+            ("window",): size.window_bytes,
+        }
         yield _labelled(GaugeMetricFamily, "state_bytes", "Bytes in the state store.", ("what",), sizes)
         counts = {("publications",): size.entries, ("entities",): size.entities}
         yield _labelled(GaugeMetricFamily, "state_entries", "How many of them there are.", ("what",), counts)
@@ -150,6 +154,9 @@ def _state(metrics: Metrics) -> Iterator[Metric]:
             yield GaugeMetricFamily("mesaya_history_seconds", "Age of the oldest publication there.", age)
     yield _histogram("state_commit_seconds", "Commits to the state store.", metrics.flushes)
     yield CounterMetricFamily("mesaya_state_reads", "Looks at the state store.", metrics.state_reads)
+    yield CounterMetricFamily(
+        "mesaya_state_entity_reads", "Entities that were needed and not in memory.", metrics.entity_reads
+    )
     yield CounterMetricFamily(
         "mesaya_state_failures", "Tries to use the state directory that failed.", metrics.state_failures
     )

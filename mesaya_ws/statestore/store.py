@@ -193,9 +193,12 @@ class PinnedView(LmdbView):
     def __init__(self, txn: Any, tables: Mapping[str, Any], on_damage: Callable[[str], None]) -> None:
         super().__init__(txn, tables)
         self._on_damage = on_damage
+        self.reads = 0
+        """How many entities have been looked up."""
 
     def get(self, table: str, id: str) -> bytes | None:
         """Return the value of an entity. Raises `CorruptStateError`."""
+        self.reads += 1
         try:
             return super().get(table, id)
         except (lmdb.Error, CorruptStateError) as error:

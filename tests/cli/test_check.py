@@ -70,10 +70,11 @@ def test_check_shows_what_a_log_holds_and_does_not_change_it(run):
 def test_check_shows_what_the_state_directory_holds(run):
     fill(Path("mesaya-ws.state"), 20)
     result = run("check")
-    [row] = [row for row in rows(result) if len(row) == 7 and row[0] == "0"]
-    assert (row[0], row[1], row[3], row[6]) == ("0", "20", "1", "0")
+    [row] = [row for row in rows(result) if len(row) == 8 and row[0] == "0"]
+    assert (row[0], row[1], row[3], row[7]) == ("0", "20", "1", "0")
     [state] = json.loads(run("check", "--json").stdout)["state"]
     assert (state["records"], state["entities"], state["lag"]) == (20, 1, 0)
+    assert state["windowBytes"] == 0, "nothing was published on a channel that shows a state"
     (Path("mesaya-ws.state") / "0" / FILE).write_bytes(b"damaged")
     result = run("check")
     assert result.exit_code == 0

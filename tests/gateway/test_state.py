@@ -11,7 +11,8 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.recovery.history import Retention
 from mesaya_ws.core.state.interface import Changes, CorruptStateError, StateError
 from mesaya_ws.gateway import state as module
-from mesaya_ws.gateway.state import State, StateLostError
+from mesaya_ws.gateway.opened_store import StateLostError
+from mesaya_ws.gateway.state import State
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.settings import SettingsError
@@ -127,6 +128,18 @@ async def test_a_store_that_has_what_is_not_in_memory_is_written_again_when_its_
     assert await instance.state.read(lambda view: view.ids("alive/reservation", None, 9)) == ["r0", "r1", "r2", "r3"]
 
 
+async def test_what_is_read_from_the_store_since_it_was_not_in_memory_is_counted(instance):
+    instance.reserve("r0")
+    await instance.committed()
+    before = instance.metrics.entity_reads
+    assert instance.feed._projections.entities["reservation"].alive.get("r0")
+    instance.reserve("r1")
+    await instance.committed()
+    with trio.fail_after(PATIENCE):
+        while instance.metrics.entity_reads == before:
+            await instance.next_try()
+
+
 async def test_a_process_ends_when_what_is_not_in_memory_is_damaged_and_the_next_one_begins_anew(tmp_path):
     instance, path = Instance(tmp_path), tmp_path / "0" / FILE
 
@@ -165,7 +178,7 @@ async def test_a_disk_that_cannot_be_written_leaves_what_it_has_to_be_read(insta
         raise StateError("The disk is full.")
 
     with monkeypatch.context() as full:
-        full.setattr(instance.state._store, "commit", fail)
+        full.setattr(instance.state._store.opened, "commit", fail)
         instance.reserve("r1")
         with trio.fail_after(PATIENCE):
             while not instance.state.is_failing:
@@ -312,9 +325,9 @@ async def test_a_store_that_must_not_be_believed_is_set_aside_when_it_is_next_wr
         await first.committed()
         nursery.cancel_scope.cancel()
         if fault == "a row is none":
-            with first.state._store.view() as view:
+            with first.state._store.opened.view() as view:
                 head = view.head
-            first.state._store.commit(Changes(head, {"alive/announcement": {"a0": b"7"}}))
+            first.state._store.opened.commit(Changes(head, {"alive/announcement": {"a0": b"7"}}))
     if fault == "the log is another one":
         log.id = "another"
     second = Instance(tmp_path, begins=False)
@@ -324,7 +337,7 @@ async def test_a_store_that_must_not_be_believed_is_set_aside_when_it_is_next_wr
         assert (stored is None) == (fault != "a row is none")
         assert stored is None or not await second.state.resume(stored)
         assert not list(second.feed._projections.entities["announcement"].rows())
-    assert second.state._damage is not None
+    assert second.state._store.damage is not None
 
 
 class FakeLog:
