@@ -6,7 +6,7 @@
 | `erased` | all that the user has said until then is forgotten, and the name is not shown beside it |
 | any, at a time | what was said more than `KEPT` before it is forgotten, and conversations without a record since |
 
-They are in the state store (`chat_messages`, `chat_inboxes`), and in memory only from when they change until that is
+They are in the state store (`conversation_table`), and in memory only from when they change until that is
 committed. Without a store all are in memory, up to `max_bytes`: past that, those that were quiet for longest are
 forgotten: their ids are of no use to a retry any more, and what is shown of them is incomplete.
 
@@ -14,13 +14,11 @@ What is forgotten is not known from then on; its rows are swept up later, a few 
 """
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, NamedTuple
 
 from mesaya_ws.core.interactions.chat_capture import ChatCapture
-from mesaya_ws.core.interactions.chat_inboxes import Inboxes
 from mesaya_ws.core.interactions.chat_message import ChatMessage
-from mesaya_ws.core.interactions.chat_messages import MESSAGES, ChatMessages
+from mesaya_ws.core.interactions.chat_messages import MESSAGES
 from mesaya_ws.core.interactions.chat_records import (
     Blocked,
     ChatRecord,
@@ -32,11 +30,10 @@ from mesaya_ws.core.interactions.chat_records import (
     Said,
 )
 from mesaya_ws.core.interactions.chat_sweeping import SWEEPING, SWEPT_AT_ONCE, Sweeping
-from mesaya_ws.core.interactions.conversation import KEPT, OVERHEAD, Conversation, conversation_in
+from mesaya_ws.core.interactions.conversation import KEPT, Conversation
+from mesaya_ws.core.interactions.conversation_table import CONVERSATIONS, ConversationTable
 from mesaya_ws.core.interactions.erased_users import ERASED, ErasedUsers
-from mesaya_ws.core.interactions.quiet_conversations import QuietConversations
 from mesaya_ws.core.state.stored import Stored
-from mesaya_ws.core.state.stored_rows import StoredRows
 from mesaya_ws.core.state.tracking import Tracked, Tracking
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -44,9 +41,6 @@ MAX_BYTES = 256 * 1024 * 1024
 
 LOOKED_AT_AT_ONCE = 200
 """Conversations and messages that are looked at in one step after the log has lost its end."""
-
-CONVERSATIONS = "chat/conversation"
-"""The table of the conversations, by restaurant and guest."""
 
 CLOCK = "chat/clock"
 """The table of one row: the latest append time, and what is given out next."""
@@ -83,31 +77,16 @@ class Chats:
         at_once: int = SWEPT_AT_ONCE,
     ) -> None:
         self._tracking = tracking = tracking or Tracking()
-        self._is_on_disk = stored is not None
-        self._stored = stored = stored or Stored()
+        self._stored = stored
         self._max_bytes = max_bytes
         self._original = original
         self._at_once = at_once
-        self.messages: ChatMessages = ChatMessages(
-            stored, tracking.table(MESSAGES), anew=anew, under=None if original is None else original.messages
-        )
-        self.conversations: StoredRows[Conversation] = StoredRows(
-            CONVERSATIONS,
-            stored,
-            tracking.table(CONVERSATIONS),
-            lambda name, row: conversation_in(_key(name), row, self.messages),
-            Conversation.row,
-            lambda _: OVERHEAD,
-            anew=anew,
-            under=None if original is None else original.conversations,
-        )
-        self.by_restaurant = Inboxes("chat/restaurant", stored, anew=anew)
-        self.by_guest = Inboxes("chat/guest", stored, anew=anew)
-        self.quiet = QuietConversations(stored, anew=anew)
+        table = None if original is None else original.conversations
+        self.conversations: ConversationTable = ConversationTable(tracking, stored, anew=anew, original=table)
         self.forgot = False
         """Whether conversations were forgotten to stay within `max_bytes`."""
         self.erased = ErasedUsers(tracking.table(ERASED))
-        self._sweeping = Sweeping(self.messages, tracking.table(SWEEPING))
+        self._sweeping = Sweeping(self.conversations.messages, tracking.table(SWEEPING))
         self._tracked_clock = tracking.table(CLOCK)
         # The latest append time, and what is given out next.
         self._now = self.next_place = 0
@@ -117,7 +96,7 @@ class Chats:
     @property
     def bytes(self) -> int:
         """About how much memory is taken by what is not only in the store."""
-        return self.conversations.size + self.messages.rows.size
+        return self.conversations.bytes
 
     @property
     def _since(self) -> int:
@@ -136,17 +115,10 @@ class Chats:
 
     def get(self, key: ConversationKey) -> Conversation | None:
         """Return what is known of a conversation."""
-        known = self._known(key)
+        known = self.conversations.get(key)
         if known is None or known.last_at < self._since:
             return None
         known.forget(self._since)
-        return known
-
-    def _known(self, key: ConversationKey) -> Conversation | None:
-        """Return a conversation that has not been swept up, whether anything of it is still known or not."""
-        known = self.conversations.get(_id(key))
-        if known is not None and self._original is not None and known.messages is not self.messages:
-            known = known.copy(self.messages)
         return known
 
     def apply(self, said: ChatRecord, partition: int, offset: int, at: int) -> Change | None:
@@ -165,12 +137,16 @@ class Chats:
         if conversation is None:
             if not isinstance(said, Said | Blocked):
                 return None
-            if (former := self._known(key)) is not None:
+            if (former := self.conversations.get(key)) is not None:
                 self._forget(former)
-            conversation = Conversation(key, self.next_place, partition, self.messages)
+            conversation = Conversation(key, self.next_place, partition, self.conversations.messages)
         change = self._change(conversation, said, offset, at)
         if change is not None:
-            self._touch(conversation, partition, at)
+            conversation.partition = partition
+            self._sweep_later(conversation)
+            self.conversations.touch(conversation, at, self.next_place)
+            self.next_place += 1
+            self._note_clock()
         self._tidy(conversation)
         return change
 
@@ -188,38 +164,21 @@ class Chats:
                 return Change(conversation) if isinstance(said, Blocked) and conversation.block(said, at) else None
         return None if message is None else Change(conversation, message)
 
-    def _touch(self, conversation: Conversation, partition: int, at: int) -> None:
-        """Keep a conversation as a record has changed it, as the latest one of all."""
-        restaurant, guest = conversation.key
-        former = conversation.place if conversation.last_at else None
-        if self._is_on_disk:
-            self.quiet.note(conversation.key, conversation.last_at or None, at)
-        conversation.last_at, conversation.partition = max(at, conversation.last_at), partition
-        conversation.place, self.next_place = self.next_place, self.next_place + 1
-        self.by_restaurant.touch(restaurant, guest, former, conversation.place)
-        self.by_guest.touch(guest, restaurant, former, conversation.place)
-        self._keep(conversation)
-        self._note_clock()
-
-    def _keep(self, conversation: Conversation) -> None:
-        """Have the conversation kept as it is now; rows of what it has forgotten are swept up."""
+    def _sweep_later(self, conversation: Conversation) -> None:
+        """Have rows swept up of what a conversation has forgotten."""
         if conversation.swept < conversation.first:
             self._sweeping.add(conversation.number, conversation.swept, conversation.first)
             conversation.swept = conversation.first
-        self.conversations.put(_id(conversation.key), conversation)
+
+    def _keep(self, conversation: Conversation) -> None:
+        """Keep a conversation as it is now."""
+        self._sweep_later(conversation)
+        self.conversations.put(conversation)
 
     def _note_clock(self) -> None:
         self._tracked_clock.note("", (self._now, self.next_place))
 
     # What is known of users
-
-    def of_user(self, user: str) -> Iterator[ConversationKey]:
-        """Iterate over the conversations of a guest, the latest first."""
-        return (ConversationKey(restaurant, user) for restaurant in self.by_guest.latest(user))
-
-    def of_restaurant(self, restaurant: str) -> Iterator[ConversationKey]:
-        """Iterate over the conversations of a restaurant, the latest first."""
-        return (ConversationKey(restaurant, guest) for guest in self.by_restaurant.latest(restaurant))
 
     def _erase(self, user: str, partition: int, offset: int, at: int) -> None:
         self.erased.add(user, partition, offset, at, self.next_place)
@@ -230,7 +189,7 @@ class Chats:
 
     def _clear(self, user: str) -> Iterator[None]:
         """Forget what a guest has said, yielding after some of it."""
-        for key in self.of_user(user):
+        for key in self.conversations.of_guest(user):
             conversation = self.get(key)
             if conversation is not None:
                 yield from conversation.clear(user)
@@ -250,29 +209,24 @@ class Chats:
         if self._original is not None:
             return
         conversations = 1 + self._at_once // 10  # each is as much work as ten rows
-        for key in islice(self.quiet.take(self._since), conversations):
-            known = self._known(key)
-            if known is not None and known.last_at < self._since:
-                self._forget(known)
+        for known in self.conversations.take_quiet(self._since, conversations):
+            self._forget(known)
         for _ in range(conversations):
-            known = self.conversations.oldest()
+            oldest = self.conversations.oldest()
             is_too_much = self.bytes > self._max_bytes and not self._sweeping
-            if known is None or not (is_too_much or known.last_at < self._since):
+            if oldest is None or not (is_too_much or oldest.last_at < self._since):
                 break
             self.forgot = self.forgot or is_too_much
-            if known is latest:
-                known.forget_first(min(self._at_once, known.next - known.first - 1))
-                self._keep(known)
+            if oldest is latest:
+                oldest.forget_first(min(self._at_once, oldest.next - oldest.first - 1))
+                self._keep(oldest)
             else:
-                self._forget(known)
+                self._forget(oldest)
             self._sweeping.sweep(self._at_once)
         self._sweeping.sweep(self._at_once)
 
     def _forget(self, conversation: Conversation) -> None:
-        restaurant, guest = conversation.key
-        self.conversations.put(_id(conversation.key), None)
-        self.by_restaurant.forget(restaurant, guest, conversation.place)
-        self.by_guest.forget(guest, restaurant, conversation.place)
+        self.conversations.remove(conversation)
         self._sweeping.add(conversation.number, conversation.swept, conversation.next)
 
     def truncate(self, partition: int, next_offset: int) -> Iterator[None]:
@@ -281,8 +235,8 @@ class Chats:
         Others have those offsets now, and retries must count.
         """
         looked_at = 0
-        for name in self.conversations.ids():
-            conversation = self.get(_key(name))
+        for key in self.conversations.keys():  # noqa: SIM118 - no mapping
+            conversation = self.get(key)
             looked_at += 1
             if conversation is not None and conversation.partition == partition:
                 lost = conversation.truncate(next_offset)
@@ -295,12 +249,11 @@ class Chats:
 
     def anew(self) -> "Chats":
         """Return chats that know nothing, in the place of these, which are to be discarded."""
-        return Chats(self._max_bytes, self._tracking, self._stored if self._is_on_disk else None, anew=True)
+        return Chats(self._max_bytes, self._tracking, self._stored, anew=True)
 
     def discard(self) -> Iterator[None]:
         """Let go of everything, for good, yielding after some of it."""
         yield from self.conversations.discard()
-        yield from self.messages.discard()
         yield from self.erased.discard()
         yield from self._sweeping.discard()
         self._tracked_clock.note("", None)
@@ -314,7 +267,6 @@ class Chats:
         yield from self.erased.rows()
         yield from self._sweeping.rows()
         yield from self.conversations.rows()
-        yield from self.messages.rows.rows()
 
     def load(self, table: str, id: str, value: Any) -> None:
         """Take in a row of a table that is not `ON_DISK`. Raises `ValueError` or `TypeError` if it is none."""
@@ -327,13 +279,4 @@ class Chats:
 
     def capture(self) -> ChatCapture:
         """Return what has changed of what is on disk, and is to be committed now, with the rows that were noted."""
-        inboxes = self.by_restaurant, self.by_guest
-        return ChatCapture(self.conversations, self.messages, inboxes, self.quiet)
-
-
-def _id(key: ConversationKey) -> str:
-    return f"{key.restaurant}:{key.guest}"
-
-
-def _key(id: str) -> ConversationKey:
-    return ConversationKey(*id.split(":"))
+        return self.conversations.capture()

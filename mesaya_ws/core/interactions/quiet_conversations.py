@@ -4,10 +4,13 @@ A conversation is noted for an hour when its first record of that hour is read. 
 whether there was one since: they are noted for a later hour, too.
 """
 
+import struct
 from collections.abc import Iterator
 
 from mesaya_ws.core.interactions.chat_records import ConversationKey
 from mesaya_ws.core.state.stored import MemberIds, MemberIndex, Stored
+
+_TIME = struct.Struct(">Q")
 
 HOUR = 60 * 60 * 1000
 """Milliseconds."""
@@ -28,7 +31,9 @@ class QuietConversations:
         hour = at // HOUR
         if former is not None and former // HOUR >= hour:
             return
-        self.index.put(str(hour), f"{key.restaurant}:{key.guest}".encode(), belongs=True)
+        # They lie in the order of the records: so those of a commit are written to a few pages.
+        member = _TIME.pack(at) + f"{key.restaurant}:{key.guest}".encode()
+        self.index.put(str(hour), member, belongs=True)
         self._taken = min(hour, self._taken)
         if self._hours is not None:
             self._hours.add(hour)
@@ -41,7 +46,7 @@ class QuietConversations:
                 self._hours = set(map(int, self.index.parents()))
             past = sorted(each for each in self._hours if each < hour)
             self._hours.difference_update(past)
-            self._due += [MemberIds(self.index, str(each), removes=True) for each in past]
+            self._due += [MemberIds(self.index, str(each), _TIME.size, removes=True) for each in past]
             self._taken = hour
         while self._due:
             while self._due[0]:

@@ -38,7 +38,7 @@ class StoredRows(Generic[Value]):
     What changes is noted in `tracked`. `capture` takes what is to be committed, and `committed` follows; if it could
     not be, the next `capture` takes it, too. Rows that are `anew` begin without what the store has of the table. Those
     `under` others know what these do, until they change; `size_of` says
-    how many bytes one takes in memory.
+    how many bytes one takes in memory. So many that are in the store are `hot`: in memory, too.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class StoredRows(Generic[Value]):
         *,
         anew: bool = False,
         under: "StoredRows[Value] | None" = None,
+        hot: int = 0,
     ) -> None:
         self.table = table
         self.anew = anew
@@ -63,6 +64,9 @@ class StoredRows(Generic[Value]):
         self.recent: dict[str, Value | None] = {}
         self._flushing: dict[str, Value | None] = {}
         self._recent_bytes = self._flushing_bytes = 0
+        # Some that are in the store as they are, the next one to go first.
+        self._most_hot = hot
+        self._hot: dict[str, Value] = {}
 
     @property
     def size(self) -> int:
@@ -84,9 +88,22 @@ class StoredRows(Generic[Value]):
             return self._flushing[id]
         if self._under is not None:
             return self._under.get(id)
+        if id in self._hot:
+            return self._hot[id]
         view = self.view
         value = None if view is None else view.get(self.table, id)
-        return None if value is None else self._decoded(id, value)
+        if value is None:
+            return None
+        decoded = self._decoded(id, value)
+        self._heat(id, decoded)
+        return decoded
+
+    def _heat(self, id: str, value: Value) -> None:
+        """Have a value at hand that the store has, too, in place of another one."""
+        if self._most_hot:
+            self._hot[id] = value
+            if len(self._hot) > self._most_hot:
+                del self._hot[next(iter(self._hot))]
 
     def _decoded(self, id: str, value: bytes) -> Value:
         try:
@@ -96,6 +113,7 @@ class StoredRows(Generic[Value]):
 
     def put(self, id: str, value: Value | None) -> None:
         """Have another value from now on; None: it is no more."""
+        self._hot.pop(id, None)
         former = self.recent.pop(id, None)
         if former is not None:
             self._recent_bytes -= self._size_of(former)
@@ -131,7 +149,12 @@ class StoredRows(Generic[Value]):
     def committed(self) -> Iterator[None]:
         """Take note that what was captured has been committed, and the store's view is of that; yields after some."""
         self.anew = False
-        yield from let_go(self._flushing)
+        while self._flushing:
+            for _ in range(min(LET_GO_AT_ONCE, len(self._flushing))):
+                id, value = self._flushing.popitem()
+                if value is not None and id not in self.recent:
+                    self._heat(id, value)
+            yield
         self._flushing, self._flushing_bytes = {}, 0
 
     def ids(self) -> Iterator[str]:
@@ -165,6 +188,7 @@ class StoredRows(Generic[Value]):
 
     def discard(self) -> Iterator[None]:
         """Forget what is in memory, for good, yielding after some of it; what the store has is to be emptied."""
+        self._hot = {}
         for known in (self._flushing, self.recent):
             while known:
                 for _ in range(min(LET_GO_AT_ONCE, len(known))):

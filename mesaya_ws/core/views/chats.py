@@ -209,7 +209,8 @@ def inbox_state(view: View) -> State:
     chats, subject = view.projections.chats, view.channel.subject or ""
     of_restaurant = view.channel.is_of_restaurant
     side = RESTAURANT if of_restaurant else GUEST
-    keys = chats.of_restaurant(subject) if of_restaurant else chats.of_user(subject)
+    table = chats.conversations
+    keys = table.of_restaurant(subject) if of_restaurant else table.of_guest(subject)
     # Those after one that is forgotten were quiet for longer.
     known = takewhile(lambda conversation: conversation is not None, map(chats.get, keys))
     latest = [each for each in islice(known, SHOWN + 1) if each is not None]
@@ -236,7 +237,7 @@ def _without_message(id: str, frame: bytes) -> bytes:
 
 def _erasure(user: str, projections: Projections) -> tuple[Redaction, ...]:
     redactions = [Redaction(user_inbox(user), b"{", partial(_without_user, user))]
-    for key in islice(projections.chats.of_user(user), REDACTED_CONVERSATIONS):
+    for key in islice(projections.chats.conversations.of_guest(user), REDACTED_CONVERSATIONS):
         channels = conversation_channel(*key), restaurant_channel(key.restaurant, "chats")
         redactions += [Redaction(channel, user.encode(), partial(_without_user, user)) for channel in channels]
     return tuple(redactions)

@@ -166,8 +166,8 @@ class Database:
         """
         places: list[list[Appended]] = []
         with self._transaction("IMMEDIATE"):
-            ids = dict(self._db.execute("SELECT name, id FROM topic"))
-            ends = dict(self._db.execute("SELECT name, next FROM topic"))
+            known = self._db.execute("SELECT name, id, next FROM topic").fetchall()
+            ids, ends = {name: id for name, id, _ in known}, {name: end for name, _, end in known}
             if any(ends.get(name, 0) < end for name, end in self._ends.items()):
                 # An older copy has been written over the file: these offsets have been assigned already.
                 self._begin_epoch(ids)
@@ -186,9 +186,8 @@ class Database:
                 # SQLite reuses the space. There is no index of keys, since compacted topics are small.
                 keyed = [(topic, offset, key) for topic, offset, _, key, _ in rows if key is not None]
                 self._db.executemany(schema.COMPACT, keyed)
-            self._db.executemany(
-                "UPDATE topic SET next = ? WHERE id = ?", [(ends[name], id) for name, id in ids.items()]
-            )
+            longer = [(ends[name], id) for name, id, end in known if ends[name] != end or not rows]
+            self._db.executemany("UPDATE topic SET next = ? WHERE id = ?", longer)
         self._ends = ends
         self._check_not_moved()  # otherwise nobody reads what was committed
         return places

@@ -166,7 +166,9 @@ class Life:
 
     def shown(self):
         chats = self.chats
-        of = {owner: chats.of_user(owner) for owner in GUESTS} | {at: chats.of_restaurant(at) for at in RESTAURANTS}
+        of = {owner: chats.conversations.of_guest(owner) for owner in GUESTS} | {
+            at: chats.conversations.of_restaurant(at) for at in RESTAURANTS
+        }
         inboxes = {owner: [key for key in keys if chats.get(key) is not None] for owner, keys in of.items()}
         erased = {user: place[1] for user, place in ((id, row) for _, id, row in chats.erased.rows())}
         return [self.conversation(key) for key in KEYS], inboxes, erased

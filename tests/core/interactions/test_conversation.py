@@ -152,13 +152,13 @@ def test_quiet_conversation_is_forgotten_after_retention_or_past_the_bound():
     chats.apply(said(), 0, 0, NOW)
     chats.apply(Said(other, "m2", "guest", "u2", "x"), 0, 1, NOW + KEPT + 1)
     assert chats.get(HERE) is None
-    assert not list(chats.of_user("u1"))
+    assert not list(chats.conversations.of_guest("u1"))
     assert not chats.forgot
     small = Chats(max_bytes=8000)
     for number in range(10):
         key = ConversationKey("r1", f"u{number}")
         small.apply(Said(key, f"m{number}", "guest", key.guest, "x" * 100), 0, number, NOW)
-    known = [key.guest for key in small.of_restaurant("r1")]
+    known = [key.guest for key in small.conversations.of_restaurant("r1")]
     assert small.forgot
     assert known == [f"u{number}" for number in range(9, 9 - len(known), -1)]
     assert 0 < len(known) < 10
