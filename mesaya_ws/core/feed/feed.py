@@ -12,7 +12,7 @@ from mesaya_ws.core.access.rights_changes import TOPICS_OF_FACTS, RightsChange
 from mesaya_ws.core.feed.checkpoint import NOT_IN_CHECKPOINTS, CorruptCheckpointError, in_pieces
 from mesaya_ws.core.feed.hub import Hub
 from mesaya_ws.core.feed.intake import gap_item, items_of, merges
-from mesaya_ws.core.feed.published import EXPIRED_PARENTS
+from mesaya_ws.core.feed.known import EXPIRED_PARENTS
 from mesaya_ws.core.feed.record_processor import RecordProcessor
 from mesaya_ws.core.feed.uncommitted import Captured
 from mesaya_ws.core.feed.watermark import Watermark

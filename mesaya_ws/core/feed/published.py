@@ -1,44 +1,30 @@
-"""What has been published, and what is known: all that sessions ask of a feed. Nothing is changed by asking."""
+"""What has been published, and where clients are in it: the side of a feed that sessions see.
+
+Nothing is changed by asking. What is known, and the states that snapshots show, are in the classes that it is made of.
+"""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from weakref import WeakSet
 
 from mesaya_ws.core.access.channels import Channel
-from mesaya_ws.core.access.identity import Identity
-from mesaya_ws.core.access.rights import Facts
 from mesaya_ws.core.access.rights_changes import RightsChange
-from mesaya_ws.core.feed.explanation import Explanation, explain
 from mesaya_ws.core.feed.hub import Hub, Subscriber
 from mesaya_ws.core.feed.intake import Item
-from mesaya_ws.core.feed.snapshot import WRITTEN_AT_ONCE, Snapshot, is_known, is_large, state, view_of
+from mesaya_ws.core.feed.present_states import PresentStates
+from mesaya_ws.core.feed.snapshot import Snapshot
 from mesaya_ws.core.feed.tally import Tally
-from mesaya_ws.core.feed.uncommitted import Uncommitted
 from mesaya_ws.core.feed.watermark import Fresh, Watermark
-from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
-from mesaya_ws.core.interactions.chats import Chats
-from mesaya_ws.core.interactions.conversation import Conversation
-from mesaya_ws.core.interactions.hold_table import HoldTable
 from mesaya_ws.core.log.ordering import Merge
-from mesaya_ws.core.log.records import Appended, Partition, Record, Source
-from mesaya_ws.core.platform.cold import CACHE_BYTES, OnDisk
+from mesaya_ws.core.log.records import Appended, Partition, Source
+from mesaya_ws.core.platform.cold import CACHE_BYTES
 from mesaya_ws.core.platform.projections import Projections
-from mesaya_ws.core.platform.rows import Row
-from mesaya_ws.core.recovery.coverage import Coverage
-from mesaya_ws.core.recovery.history import History, Retention
-from mesaya_ws.core.recovery.notifications import Latest, StoredNotifications, latest
-from mesaya_ws.core.recovery.position import BadPositionError, Cursor, Offsets, ReplacedTopicError
+from mesaya_ws.core.recovery.history import Retention
+from mesaya_ws.core.recovery.position import BadPositionError, Offsets, ReplacedTopicError
 from mesaya_ws.core.recovery.replay import Replay, ReplayRange
 from mesaya_ws.core.recovery.stored import HistoryPage, HistoryRequest, StoredReplay
 from mesaya_ws.core.recovery.verdict import NeedsHistory, NotReached, Recoverable, Unrecoverable, first_ahead
 from mesaya_ws.core.recovery.window import Window
-from mesaya_ws.core.state.stored import Stored
-from mesaya_ws.core.state.tracking import Follower, TrackedKeys, Tracking
-from mesaya_ws.core.views.chats import history_of
-from mesaya_ws.core.views.contents import SnapshotRules, State, View
-
-EXPIRED_PARENTS = "expired_parents"
-"""The table of the parents that were waited for in vain (see `Merge`), by `<entity>:<id>`."""
+from mesaya_ws.core.views.contents import SnapshotRules
 
 ROW_ENTRIES = 4
 """How many entries of the history are as much work for the store as a row: it lies on a page of its own, and so does
@@ -47,15 +33,12 @@ what finds it, and until they are committed, such pages are memory."""
 COPIED_PER_ENTRY = 4
 """How many publications in the copy of the window are as much work for the store as an entry: nothing finds them."""
 
-INBOX = "notifications"
-"""The kind of channels whose snapshots are the latest events."""
 
-
-class Published:
+class Published(PresentStates):
     """What has been published up to now: the side of a feed that sessions see.
 
     It is `live` when all that the log held at the start has been processed; until then its channels are history, not
-    news. `cursor` stands after the last record, and `time` is that record's (ms since the epoch).
+    news.
 
     `gaps` are the topics of which the log has lost something before it was read, and why, since somebody took them from
     here: subscribers of what they feed do not know it yet. `rights_changes` likewise are whose rights the last record
@@ -78,60 +61,17 @@ class Published:
         keep_settled_days: int | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
+        super().__init__(window, new_merge, retention, rules, keep_settled_days, cache_bytes)
         self.hub = hub
-        self.window = window
-        self.cursor = Cursor()
-        self.history = None if retention is None else History(retention, self.cursor, window)
-        self.coverage = Coverage(self.cursor, window, self.history)
         self.live = False
-        self.time = 0
         self.gaps: list[tuple[str, Unrecoverable]] = []
         self.rights_changes: list[RightsChange] = []
         self.tally = Tally()
-        self.log_time: Callable[[], int | None] = lambda: None
-        """Returns what time it is for the log (ms since 1970), if that is known; who appends to the log sets it."""
-        self.written_at_once = WRITTEN_AT_ONCE
-        """How many entities of a snapshot are written in one go; more make it large."""
         self._watermark = watermark
-        self._rules = rules or SnapshotRules()
-        self._keep_settled_days = keep_settled_days
-        self._now = self._steady = 0
         # Records that are known to be in the log, but cannot be had.
         self._withheld = 0
-        self._tracking = Tracking()
-        self.stored = Stored()
-        """What the state store has, for rules that look something up; whoever commits sets its view."""
-        self._on_disk = None if retention is None else OnDisk(self.stored, cache_bytes)
-        self._projections = self._new_projections()
-        self._new_merge = new_merge
-        self._merge = new_merge(self._projections)
-        self._merge.expired_parents = TrackedKeys(self._tracking.table(EXPIRED_PARENTS))
-        self._uncommitted = None if retention is None else Uncommitted(self._tracking.follow())
         # What is still to be forgotten, published or ended before anything is processed, in this order.
         self._leftovers: deque[Iterator[None]] = deque()
-        # Snapshots as of now, which nothing may change before they are read; nobody has to read those that nobody has.
-        self._unread: WeakSet[Snapshot] = WeakSet()
-
-    def _new_projections(self) -> Projections:
-        projections = Projections(
-            keep_settled_days=self._keep_settled_days, tracking=self._tracking, on_disk=self._on_disk
-        )
-        projections.position_at = self.cursor.position_at
-        return projections
-
-    def _rows(self) -> Iterator[Row]:
-        """Yield all that is known; nothing may be processed meanwhile."""
-        yield from self._projections.rows()
-        for parent, place in self._merge.expired_parents.items():
-            yield EXPIRED_PARENTS, parent, place
-
-    def follow_changes(self) -> Follower:
-        """Return who can take the rows that change from now on; see `Projections.follow_changes`.
-
-        To them belong those of the table `EXPIRED_PARENTS`. What is restored at the start is no change. What is taken
-        is as of the record that was processed last, unless the feed `is_mid_record`.
-        """
-        return self._projections.follow_changes()
 
     @property
     def uncommitted(self) -> int:
@@ -146,11 +86,6 @@ class Published:
     def is_mid_record(self) -> bool:
         """Whether no state may be taken now, and no position be given to a client."""
         return bool(self._leftovers)
-
-    @property
-    def facts(self) -> Facts:
-        """What rights depend on, as of the record that was processed last."""
-        return self._projections
 
     @property
     def refreshes(self) -> int:
@@ -185,29 +120,6 @@ class Published:
     def has_passed(self, ahead: NotReached) -> bool:
         """Return whether so much has been read since that to check the position again may say something else."""
         return ahead.is_passed(self.cursor)
-
-    @property
-    def chats(self) -> Chats:
-        """All conversations, as of the record that was processed last."""
-        return self._projections.chats
-
-    @property
-    def acks(self) -> Acknowledgements:
-        """Which reservations have been acknowledged, as of the record that was processed last."""
-        return self._projections.acks
-
-    @property
-    def holds(self) -> HoldTable:
-        """All table holds, as of the record that was processed last."""
-        return self._projections.holds
-
-    def restaurant_of(self, entity: str, id: str) -> str | None:
-        """Return the restaurant of a reservation or a table; None if nothing is known of it, or it was deleted."""
-        return self._projections.place(entity, self._projections.entities[entity].alive.get(id))
-
-    def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
-        """Return messages of a conversation before an offset (None: the latest), and from where to go on."""
-        return history_of(conversation, before, count, self._projections)
 
     def has_processed(self, place: Appended) -> bool:
         """Return whether a record that was appended has been processed, with all that follows from it."""
@@ -286,14 +198,6 @@ class Published:
         after = ReplayRange(self.window, channel.name, {}, sent=self.hub.written(channel.name))
         return Replay(after, conflates=True)
 
-    def continues(self, snapshot: Snapshot) -> bool:
-        """Return whether the window still holds what was published after a snapshot, so that it may be sent."""
-        return snapshot.continues_in(self.window)
-
-    def is_current(self, snapshot: Snapshot) -> bool:
-        """Return whether nothing at all has been published since a snapshot."""
-        return snapshot.serial == self.window.serial
-
     def subscribe(self, channel: Channel, subscriber: Subscriber) -> None:
         """Hand the publications to come on `channel` to `subscriber`."""
         self.hub.subscribe(channel.name, subscriber)
@@ -305,10 +209,6 @@ class Published:
     def unsubscribe(self, channel: Channel, subscriber: Subscriber) -> None:
         """Hand nothing more on `channel` to `subscriber`."""
         self.hub.unsubscribe(channel.name, subscriber)
-
-    def position(self, channel: Channel) -> str:
-        """Return the place up to which everything on `channel` has been published."""
-        return self.cursor.position(channel.name, channel.kind)
 
     def freshness(self) -> Fresh:
         """Return how fresh the channels are: all that happened before `asOf` (ms since the epoch) has been published.
@@ -322,87 +222,3 @@ class Published:
     def lags(self) -> Mapping[Source, int]:
         """Return how many records of each source are known but not processed; without those that cannot be had."""
         return self._merge.known()
-
-    def is_large(self, channel: Channel) -> bool:
-        """Return whether to render the state of `channel` takes so long that others should run meanwhile."""
-        return self.reads_notifications(channel) or is_large(channel, self._view(channel), self.written_at_once)
-
-    @property
-    def inbox_events(self) -> int:
-        """How many notifications the snapshot of a user's channel has at most."""
-        return self._rules.inbox_events
-
-    def reads_notifications(self, channel: Channel) -> bool:
-        """Return whether to render the state of `channel`, the store is to be read: the window has not all of it."""
-        return (
-            channel.kind.name == INBOX
-            and self.history is not None
-            and not self.history.anew
-            and not self.coverage.in_window(channel, {})
-            and self.window.count(channel.name, {}) <= self.inbox_events
-        )
-
-    def continues_notifications(self, stored: StoredNotifications) -> bool:
-        """Return whether all that was published after notifications were read from the store is in the window."""
-        return self.coverage.in_window(stored.channel, stored.cut)
-
-    def snapshot(self, channel: Channel, stored: StoredNotifications | None = None) -> Snapshot:
-        """Return the state of `channel` as of its present position, which is still to be rendered.
-
-        Of a large one, much is still to be read: by whoever renders it, or before the next record is processed. Not of
-        a feed that `is_mid_record`. Of notifications, it has the `stored` ones, too, which it must continue.
-        """
-        view = self._view(channel)
-        is_complete = is_known(channel, self._projections) and self.coverage.has_all_of(channel.kind.topics)
-        if channel.kind.name == INBOX:
-            view = view._replace(notifications=self._latest(channel, stored))
-            latest_ones = view.notifications
-            is_complete = is_complete and latest_ones is not None and (latest_ones.are_all or latest_ones.more)
-        known, at_once = state(channel, view), self.written_at_once
-        snapshot = Snapshot(channel, known, self.position(channel), is_complete, self.window, at_once)
-        if not snapshot.read_some():
-            self._unread.add(snapshot)
-        return snapshot
-
-    def _read_snapshots(self) -> Iterator[None]:
-        """Read what has not been read of snapshots, before anything changes; yields often."""
-        while self._read_some():
-            yield
-
-    def _read_some(self) -> bool:
-        """Read more of one of them, for some milliseconds at most; return whether there is more to be read."""
-        for snapshot in self._unread:
-            if snapshot.read_some():
-                self._unread.discard(snapshot)
-            break
-        return bool(self._unread)
-
-    def _latest(self, channel: Channel, stored: StoredNotifications | None) -> Latest:
-        keep_since = 0 if self.history is None else self.history.retention.keep_since(min(self._now, self.time))
-        is_in_window = self.coverage.in_window(channel, {})
-        return latest(self.window, channel, self.inbox_events, stored, keep_since, is_in_window=is_in_window)
-
-    def _view(self, channel: Channel) -> View:
-        log_now = self.log_time()
-        return view_of(
-            channel,
-            self._projections,
-            self.window,
-            self._now,
-            self._rules,
-            log_now=self._now if log_now is None else log_now,
-        )
-
-    def explain(
-        self, record: Record, *, auth: bool, user: Identity | None = None, is_alone: bool = False
-    ) -> Explanation:
-        """Return what a record would become, were it the next one; see `explanation.explain`.
-
-        Not of a feed that `is_mid_record`.
-        """
-        return explain(record, self._projections, auth=auth, user=user, is_alone=is_alone)
-
-    def is_missing(self, parent: str) -> bool:
-        """Return whether nothing is known of a parent, `<entity>:<id>` (see `request_parent`)."""
-        entity, _, id = parent.partition(":")
-        return not self._projections.is_parent(entity, id)

@@ -1,0 +1,117 @@
+"""What is known as of the record that was processed last: all entities, and who waits for which of them."""
+
+from collections.abc import Callable, Iterator
+
+from mesaya_ws.core.access.identity import Identity
+from mesaya_ws.core.access.rights import Facts
+from mesaya_ws.core.feed.explanation import Explanation, explain
+from mesaya_ws.core.feed.intake import Item
+from mesaya_ws.core.feed.uncommitted import Uncommitted
+from mesaya_ws.core.interactions.acknowledgements import Acknowledgements
+from mesaya_ws.core.interactions.chats import Chats
+from mesaya_ws.core.interactions.conversation import Conversation
+from mesaya_ws.core.interactions.hold_table import HoldTable
+from mesaya_ws.core.log.ordering import Merge
+from mesaya_ws.core.log.records import Record
+from mesaya_ws.core.platform.cold import CACHE_BYTES, OnDisk
+from mesaya_ws.core.platform.projections import Projections
+from mesaya_ws.core.platform.rows import Row
+from mesaya_ws.core.recovery.position import Cursor
+from mesaya_ws.core.state.stored import Stored
+from mesaya_ws.core.state.tracking import Follower, TrackedKeys, Tracking
+from mesaya_ws.core.views.chats import history_of
+from mesaya_ws.core.views.contents import State
+
+EXPIRED_PARENTS = "expired_parents"
+"""The table of the parents that were waited for in vain (see `Merge`), by `<entity>:<id>`."""
+
+
+class Known:
+    """What all records up to the `cursor` mean, and what of that a state store lacks.
+
+    With `keeps_on_disk`, there is such a store: of what grows with time, `cache_bytes` of each kind are in memory, and
+    all else is read from there.
+    """
+
+    def __init__(
+        self,
+        new_merge: Callable[[Projections], Merge[Item]],
+        *,
+        keeps_on_disk: bool = False,
+        keep_settled_days: int | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.cursor = Cursor()
+        self._keep_settled_days = keep_settled_days
+        self._tracking = Tracking()
+        self.stored = Stored()
+        """What the state store has, for rules that look something up; whoever commits sets its view."""
+        self._on_disk = OnDisk(self.stored, cache_bytes) if keeps_on_disk else None
+        self._projections = self._new_projections()
+        self._new_merge = new_merge
+        self._merge = new_merge(self._projections)
+        self._merge.expired_parents = TrackedKeys(self._tracking.table(EXPIRED_PARENTS))
+        self._uncommitted = Uncommitted(self._tracking.follow()) if keeps_on_disk else None
+
+    def _new_projections(self) -> Projections:
+        projections = Projections(
+            keep_settled_days=self._keep_settled_days, tracking=self._tracking, on_disk=self._on_disk
+        )
+        projections.position_at = self.cursor.position_at
+        return projections
+
+    def _rows(self) -> Iterator[Row]:
+        """Yield all that is known; nothing may be processed meanwhile."""
+        yield from self._projections.rows()
+        for parent, place in self._merge.expired_parents.items():
+            yield EXPIRED_PARENTS, parent, place
+
+    def follow_changes(self) -> Follower:
+        """Return who can take the rows that change from now on; see `Projections.follow_changes`.
+
+        To them belong those of the table `EXPIRED_PARENTS`. What is restored at the start is no change. What is taken
+        is as of the record that was processed last, unless the feed `is_mid_record`.
+        """
+        return self._projections.follow_changes()
+
+    @property
+    def facts(self) -> Facts:
+        """What rights depend on, as of the record that was processed last."""
+        return self._projections
+
+    @property
+    def chats(self) -> Chats:
+        """All conversations, as of the record that was processed last."""
+        return self._projections.chats
+
+    @property
+    def acks(self) -> Acknowledgements:
+        """Which reservations have been acknowledged, as of the record that was processed last."""
+        return self._projections.acks
+
+    @property
+    def holds(self) -> HoldTable:
+        """All table holds, as of the record that was processed last."""
+        return self._projections.holds
+
+    def restaurant_of(self, entity: str, id: str) -> str | None:
+        """Return the restaurant of a reservation or a table; None if nothing is known of it, or it was deleted."""
+        return self._projections.place(entity, self._projections.entities[entity].alive.get(id))
+
+    def chat_history(self, conversation: Conversation, before: int | None, count: int) -> State:
+        """Return messages of a conversation before an offset (None: the latest), and from where to go on."""
+        return history_of(conversation, before, count, self._projections)
+
+    def explain(
+        self, record: Record, *, auth: bool, user: Identity | None = None, is_alone: bool = False
+    ) -> Explanation:
+        """Return what a record would become, were it the next one; see `explanation.explain`.
+
+        Not of a feed that `is_mid_record`.
+        """
+        return explain(record, self._projections, auth=auth, user=user, is_alone=is_alone)
+
+    def is_missing(self, parent: str) -> bool:
+        """Return whether nothing is known of a parent, `<entity>:<id>` (see `request_parent`)."""
+        entity, _, id = parent.partition(":")
+        return not self._projections.is_parent(entity, id)
