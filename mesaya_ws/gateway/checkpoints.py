@@ -19,7 +19,7 @@ one if it is further in the log. So a checkpoint that was written with a wrong c
 """
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 
 import attrs
@@ -31,12 +31,11 @@ from mesaya_ws.core.feed.feed import Feed
 from mesaya_ws.core.log.events import LogEvent
 from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import BEGINNING, Partition, PartitionPosition
-from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
-from mesaya_ws.core.state.tracking import Follower
 from mesaya_ws.eventlog.availability import Availability
+from mesaya_ws.gateway.checkpoint_capture import MOST_CHANGED, CheckpointCapture, is_newest
 from mesaya_ws.gateway.log_fit import fits_log
-from mesaya_ws.gateway.state_topic import PAGE, Checkpoint, StateTopic, is_full, packed
+from mesaya_ws.gateway.state_topic import PAGE, Checkpoint, StateTopic
 from mesaya_ws.runtime.alarm import Alarm
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.logs import get_logger
@@ -50,13 +49,6 @@ LEAST_INTERVAL = 1.0
 
 RETRY_INTERVAL = 0.5
 """Seconds between two attempts to read a log that does not answer."""
-
-
-WHOLE_MS = 86_400_000
-"""Age of what was known that is continued, at most: what has been erased since must not be in the topic for ever."""
-
-MOST_CHANGED = 200_000
-"""Rows that may have changed and wait to be written, some 30 MB; past that, all that is known is captured."""
 
 
 class Checkpoints:
@@ -76,13 +68,12 @@ class Checkpoints:
     ) -> None:
         self._state = StateTopic(state_log, settings.checkpoint_topic, page=page)
         self._time_ms = time_ms
-        self._max_changes = max_changes
         self._event_log = event_log
         self._feed = feed
         self._topics = frozenset(followed(settings))
         self._interval = max(settings.window_seconds, LEAST_INTERVAL)
         self._metrics = metrics
-        self._requested: trio.MemorySendChannel[tuple[Cut, list[list[Row]]]] | None = None
+        self._capture = CheckpointCapture(feed, self._state, time_ms, max_changes)
         self._failing = Alarm(log, "no checkpoint can be written")
         self._outdone = Alarm(
             log,
@@ -90,9 +81,6 @@ class Checkpoints:
             "log has lost, and no other has written one; whoever starts begins with the one that is kept",
             "checkpoints are written again",
         )
-        # Who notes what changes after a checkpoint, which is that of `_after`, once it has been written.
-        self._follower: Follower | None = None
-        self._after: Mark | None = None
         # By id, when each known checkpoint was captured or first seen here (of the monotonic clock).
         self._since: dict[str, float] = {}
 
@@ -149,52 +137,12 @@ class Checkpoints:
         rows = sum(each.rows for each in chain)
         log.info("restored from a checkpoint", checkpoint=mark.id, rows=rows, batches=len(chain), age=self._age(mark))
         if mark.format != FORMER:  # rows of before did not say their places
-            self._follower, self._after = self._feed.follow_changes(), mark
+            self._capture.begin_after(mark)
         return True
 
     async def capture(self) -> None:
-        """Copy the state, or what of it has changed, if a checkpoint is due.
-
-        Call it between two turns of the feed, which must wait for it. It takes some 0.3 µs for each entity.
-        """
-        if self._follower is not None and self._follower.pending > self._max_changes:
-            self._stop_following()
-        if self._requested is None:
-            return
-        requested, self._requested = self._requested, None
-        cut, rest = self._feed.capture(self._follower_of_changes())
-        pieces = []
-        for piece in rest:
-            pieces.append(piece)
-            await trio.lowlevel.checkpoint()
-        if self._follower is None:
-            self._follower = self._feed.follow_changes()
-        requested.send_nowait((cut, pieces))
-
-    def _follower_of_changes(self) -> Follower | None:
-        """Return who knows what has changed after a checkpoint, if that is better written than all that is known."""
-        follower, after = self._follower, self._after
-        if follower is not None and (
-            after is None
-            or not self._is_newest(after)
-            or self._is_used_up(self._state.changelog.chain(after), follower.pending)
-        ):
-            self._stop_following()
-        return self._follower
-
-    def _is_used_up(self, chain: Sequence[Mark], rows: int) -> bool:
-        # A clock that is wrong has all that is known written once more, and nothing else.
-        return is_full(chain, rows) or not 0 <= self._time_ms() - chain[0].taken < WHOLE_MS
-
-    def _is_newest(self, mark: Mark) -> bool:
-        newest = self._state.changelog.newest()
-        return newest is not None and newest.id == mark.id
-
-    def _stop_following(self) -> None:
-        """Have all that is known captured the next time."""
-        if self._follower is not None:
-            self._follower.stop()
-        self._follower = self._after = None
+        """Copy the state, or what of it has changed, if a checkpoint is due; see `CheckpointCapture.capture`."""
+        await self._capture.capture()
 
     async def run(self) -> None:
         """Write checkpoints until cancelled; after an error, try again."""
@@ -210,15 +158,15 @@ class Checkpoints:
 
     async def _write_next(self) -> None:
         """Capture a checkpoint, and write it once it is old enough, unless another instance has done so."""
-        checkpoint, since = await self._request_capture()
+        checkpoint, since = await self._capture.request()
         is_written = False
         try:
             await trio.sleep(self._interval * _jitter())
             await self._read_new()
             if await self._is_due(checkpoint, since):
                 before = self._state.changelog.newest()
-                mark = await self._state.write(checkpoint, self._after)
-                is_written, self._after = True, mark
+                mark = await self._state.write(checkpoint, self._capture.after)
+                is_written, self._capture.after = True, mark
                 self._since[mark.id] = since
                 log.debug("checkpoint written", checkpoint=mark.id, rows=mark.rows, after=len(mark.after))
                 await self._read_new()
@@ -226,24 +174,13 @@ class Checkpoints:
                 await self._read_new()
         except CorruptCheckpointError as error:
             log.warning("a checkpoint cannot be continued: it is damaged", reason=str(error))
-            self._stop_following()
+            self._capture.stop_following()
         finally:
             if not is_written:
-                self._give_back(checkpoint)
+                self._capture.give_back(checkpoint)
         while (seconds := self._rest()) > 0:
             await trio.sleep(seconds)
             await self._read_new()
-
-    def _give_back(self, checkpoint: Checkpoint) -> None:
-        """Have captured once more what was not written: as a change, if what it comes after is still the newest."""
-        if self._follower is None or self._after is None or not self._is_newest(self._after):
-            self._stop_following()
-            return
-        rows: dict[str, dict[str, object]] = {}
-        for piece in checkpoint.pieces:
-            for table, id, value in piece:
-                rows.setdefault(table, {})[id] = value
-        self._follower.give_back(rows)
 
     async def _read_new(self) -> None:
         """Read what has been written meanwhile."""
@@ -257,16 +194,6 @@ class Checkpoints:
         for newest in whole[:1]:
             rows = sum(each.rows for each in self._state.changelog.chain(newest))
             self._metrics.note_checkpoint(newest.id, newest.taken / 1000, rows)
-
-    async def _request_capture(self) -> tuple[Checkpoint, float]:
-        """Wait for the next `capture`; return it, and when it was captured."""
-        self._requested, answer = trio.open_memory_channel[tuple[Cut, list[list[Row]]]](1)
-        cut, pieces = await answer.receive()
-        since, taken, rows = trio.current_time(), self._time_ms(), sum(map(len, pieces))
-        if self._after is None:
-            # It is much, and will wait for long.
-            return Checkpoint(taken, cut, rows, parts=await packed(pieces)), since
-        return Checkpoint(taken, cut, rows, pieces=pieces), since
 
     def _rest(self) -> float:
         """Return for how many seconds to leave the turn to the last writer: until it has missed one."""
@@ -284,7 +211,7 @@ class Checkpoints:
         if newest is not None and self._since[newest.id] > since:
             self._outdone.clear()
             return False
-        if self._after is not None and not self._is_newest(self._after):
+        if (after := self._capture.after) is not None and not is_newest(self._state.changelog, after):
             return False
         if await self._may_replace(checkpoint, newest):
             self._outdone.clear()
