@@ -6,8 +6,31 @@ took with its part of the commits, the longest step, and the size of the file; a
 of a history, and both kinds of inboxes, and how long it takes another process to go on from the store.
 """
 
+import argparse
+import gc
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import trio
+from committing import commit
+from entities import anonymous, new_feed
+
+from mesaya_ws.core.access.channels import parse_channel
+from mesaya_ws.core.feed.checkpoint import in_pieces
+from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT, ConversationKey, Said, chat_record
 from mesaya_ws.core.interactions.topics import CHAT
-from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.log.events import LogMetadata, Records
+from mesaya_ws.core.log.records import OffsetRange, Partition, Record
+from mesaya_ws.core.platform.topics import TOPICS
+from mesaya_ws.core.recovery.stored import read_state
+from mesaya_ws.gateway.state import FLUSH_ENTRIES, FLUSH_SECONDS, ROOM_ENTRIES
+from mesaya_ws.runtime.gc_tuning import keep, look, tuned_gc
+from mesaya_ws.statestore.store import LmdbState
 
 BATCH = 100
 SINCE = 1_700_000_000_000
@@ -18,4 +41,151 @@ LARGE = 20_000
 """Conversations of the restaurant that has most."""
 
 HERE = Partition(CHAT, 0)
-WORDS = "is there a table on the terrace for four at eight we would like to sit outside".split()  # noqa: SIM905
+WORDS = "Is there a table on the terrace for four at eight? We would like to sit outside, if the weather allows it."
+
+
+def id_of(kind, number):
+    """Return an id as the platform has them."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind} {number}"))
+
+
+def keys_of(count):
+    """Return the conversations: those of one large restaurant, and a hundred of each other one."""
+    return [
+        ConversationKey(id_of("restaurant", 0 if number < LARGE else number // 100), id_of("user", number // 3))
+        for number in range(count)
+    ]
+
+
+def metadata(count):
+    """Return what the log holds."""
+    ends = dict.fromkeys((Partition(each, 0) for each in TOPICS), 0) | {HERE: count}
+    return LogMetadata({at: OffsetRange(0, end, "id") for at, end in ends.items()}, {None: 0}, None, ())
+
+
+def message(number, keys, times, draw):
+    """Return the record of a message."""
+    key = draw.choice(keys)
+    side = GUEST if draw.random() < 0.6 else RESTAURANT
+    author = key.guest if side == GUEST else id_of("owner", key.restaurant)
+    text = WORDS[: draw.randrange(10, len(WORDS))]
+    new = chat_record(Said(key, str(uuid.UUID(int=draw.getrandbits(128))), side, author, text), "2026-01-01T00:00:00Z")
+    return Record(*HERE, number, SINCE + number * times, new.key, new.value)
+
+
+async def fill(folder, count, keys):
+    """Read it all, and print what it takes."""
+    async with tuned_gc():
+        store, feed, draw = LmdbState(folder), new_feed(), random.Random(1)
+        store.reopen()
+        feed.ingest(metadata(0), SINCE)
+        list(feed.process(SINCE))
+        keep()
+        times, each = DAYS * 86_400_000 // count, count // 10
+        longest, flushed, is_flushing = 0.0, trio.current_time(), set()
+
+        async def flush(now):
+            nonlocal flushed
+            await commit(feed, store, now)
+            flushed = trio.current_time()
+            is_flushing.clear()
+
+        print(f"before the first message: {anonymous():.0f} MB\n")
+        print("| messages | anonymous MB | CPU of a message, µs | longest step, ms of CPU | file, MB |", flush=True)
+        print("|---:|---:|---:|---:|---:|", flush=True)
+        began, made, now = time.process_time(), 0.0, SINCE
+        async with trio.open_nursery() as nursery:
+            for start in range(0, count, BATCH):
+                before = time.process_time()
+                batch = [message(number, keys, times, draw) for number in range(start, start + BATCH)]
+                now = batch[-1].timestamp
+                made += time.process_time() - before
+                step = time.thread_time()
+                feed.ingest(Records(None, batch, 0), now)
+                for _ in feed.process(now):
+                    longest = max(longest, time.thread_time() - step)
+                    await trio.lowlevel.checkpoint()
+                    look()
+                    for _ in feed.hub.fan_out():
+                        pass
+                    step = time.thread_time()
+                is_due = trio.current_time() - flushed >= FLUSH_SECONDS or feed.uncommitted >= FLUSH_ENTRIES
+                if is_due and not is_flushing:
+                    is_flushing.add(1)
+                    nursery.start_soon(flush, now)
+                while is_flushing and feed.uncommitted >= ROOM_ENTRIES:  # noqa: ASYNC110 - for milliseconds
+                    await trio.sleep(0.01)
+                if (start + BATCH) % each == 0:
+                    cost = (time.process_time() - began - made) / each * 1e6
+                    size = (folder / "state.mdb").stat().st_blocks * 512 / 1e6
+                    row = f"{start + BATCH:,} | {anonymous():.0f} | {cost:.0f} | {longest * 1000:.1f} | {size:.0f}"
+                    print(f"| {row} |", flush=True)
+                    began, made, longest = time.process_time(), 0.0, 0.0
+        await flush(now)
+        look_up(feed, keys, draw)
+        feed.stored.view.close()
+        store.close()
+
+
+def look_up(feed, keys, draw):
+    """Print what clients' questions cost."""
+
+    def history(key):
+        feed.chat_history(feed.chats.get(key), None, 100)
+
+    def inbox(channel):
+        for _ in feed.snapshot(parse_channel(channel)).write():
+            pass
+
+    some = draw.sample(keys, min(500, len(keys)))
+    print()
+    for what, asked in (
+        ("a page of a history", [lambda key=key: history(key) for key in some]),
+        ("the inbox of a guest", [lambda key=key: inbox(f"user:{key.guest}:chats") for key in some]),
+        ("the inbox of a restaurant", [lambda key=key: inbox(f"restaurant:{key.restaurant}:chats") for key in some]),
+        ("that of the largest", [lambda: inbox(f"restaurant:{keys[0].restaurant}:chats")] * 50),
+    ):
+        took = []
+        for ask in asked:
+            began = time.thread_time()
+            ask()
+            took.append((time.thread_time() - began) * 1000)
+        print(f"{what}: {sum(took) / len(took):.2f} ms of CPU, {max(took):.2f} at most", flush=True)
+
+
+def restart(folder, count):
+    """Go on from the store, and print how long that took."""
+    gc.disable()
+    began = time.perf_counter()
+    store, feed = LmdbState(folder), new_feed()
+    store.reopen()
+    feed.stored.view = pinned = store.pin()
+    stored = read_state(pinned)
+    for _ in feed.resume_stored(stored, in_pieces(iter(stored.rows))):
+        pass
+    feed.ingest(metadata(count), SINCE)
+    for _ in feed.process(SINCE):
+        pass
+    took = time.perf_counter() - began
+    assert feed.live
+    print(f"ready after {took:.2f} s, with {anonymous():.0f} MB of anonymous memory, {len(stored.rows)} rows read")
+
+
+def main():
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--messages", type=int, default=1_000_000)
+    parser.add_argument("--conversations", type=int, default=200_000)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.folder:
+        restart(chosen.folder, chosen.messages)
+        return
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        trio.run(fill, Path(folder), chosen.messages, keys_of(chosen.conversations))
+        command = [sys.executable, __file__, "--messages", str(chosen.messages), "--folder", folder]
+        subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
