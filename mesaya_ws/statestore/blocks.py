@@ -22,6 +22,9 @@ from mesaya_ws.statestore.layout import partition_in
 BLOCK_BYTES = 8_000
 """Bytes of frames and head that a block should have: two pages, which are copied when one of them is read."""
 
+WINDOW_BLOCK_BYTES = 32_000
+"""The same where all of them are read, and forgotten, one after the other."""
+
 HEAD_BYTES = 110
 """Bytes of the head for each publication, about: 24, and the key of its line."""
 
@@ -33,9 +36,9 @@ NAME = _LENGTH.size
 _ROW = 24
 
 
-def per_block(frames: Sequence[bytes]) -> int:
+def per_block(frames: Sequence[bytes], block_bytes: int = BLOCK_BYTES) -> int:
     """Return how many publications of such frames a block should have."""
-    return max(1, BLOCK_BYTES * len(frames) // (sum(map(len, frames)) + HEAD_BYTES * len(frames)))
+    return max(1, block_bytes * len(frames) // (sum(map(len, frames)) + HEAD_BYTES * len(frames)))
 
 
 def named(line: bytes) -> bytes:

@@ -10,7 +10,16 @@ from mesaya_ws.core.log.records import Partition
 from mesaya_ws.core.state.entries import COLUMNS, Entries, Mark
 from mesaya_ws.core.state.interface import FORGOTTEN_AT_ONCE, Changes, WindowChanges
 from mesaya_ws.statestore import layout
-from mesaya_ws.statestore.blocks import NAME, Block, blocks, named, partition_of
+from mesaya_ws.statestore.blocks import (
+    BLOCK_BYTES,
+    NAME,
+    WINDOW_BLOCK_BYTES,
+    Block,
+    blocks,
+    named,
+    partition_of,
+    per_block,
+)
 from mesaya_ws.statestore.view import LmdbView
 
 KNOWN_LINES = 20_000
@@ -81,7 +90,7 @@ class Transaction:
             while found and Block(cursor.value()).last < changes.keep_from:
                 cursor.delete()
                 found = bool(cursor.key())
-            for _, _, made in self._blocks(changes.publications):
+            for _, _, made in self._blocks(changes.publications, WINDOW_BLOCK_BYTES):
                 _append(cursor, made)
         for number, value in changes.notes.items():
             if value is None:
@@ -156,7 +165,9 @@ class Transaction:
         with self._txn.cursor(self._tables["lines"]) as cursor:
             cursor.putmulti(sorted((key + value[: layout.PLACE.size], value) for key, value in values))
 
-    def _blocks(self, entries: Entries) -> Iterator[tuple[Sequence[bytes], Sequence[int], list[tuple[bytes, bytes]]]]:
+    def _blocks(
+        self, entries: Entries, block_bytes: int = BLOCK_BYTES
+    ) -> Iterator[tuple[Sequence[bytes], Sequence[int], list[tuple[bytes, bytes]]]]:
         """Yield publications in portions: the keys of their lines, their offsets, and the blocks that they become."""
         # Not all at once: the garbage collector of the event loop would have to examine it all in one step; and memory
         # that has just been used is the cheapest.
@@ -164,7 +175,7 @@ class Transaction:
             flat, first = entries.flat[start * COLUMNS : (start + PORTION) * COLUMNS], entries.first + start
             channels, partitions, offsets, times, frames = (flat[column::COLUMNS] for column in range(COLUMNS))
             keys = self._keys(channels, partitions)
-            made = blocks(first, keys, offsets, times, frames)
+            made = blocks(first, keys, offsets, times, frames, per_block(frames, block_bytes))
             yield keys, offsets, [(layout.SERIAL.pack(serial), value) for serial, value in made]
 
     def _keys(self, channels: Sequence[str], partitions: Sequence[Partition]) -> list[bytes]:

@@ -133,7 +133,7 @@ async def _cost(of, count, folder):
         flushed = trio.current_time()
         is_flushing.clear()
 
-    is_flushing = set()
+    is_flushing, committed = set(), 0
     async with trio.open_nursery() as nursery:
         for start in range(0, count, BATCH):
             now = SINCE + start
@@ -151,7 +151,8 @@ async def _cost(of, count, folder):
                 step = time.thread_time()
             if store and not is_flushing:
                 is_due = trio.current_time() - flushed >= FLUSH_SECONDS
-                if is_due or feed.uncommitted >= FLUSH_ENTRIES:
+                if is_due or feed.history.pending >= FLUSH_ENTRIES or start - committed >= FLUSH_ENTRIES:
+                    committed = start
                     is_flushing.add(1)
                     nursery.start_soon(flush)
     if store:

@@ -12,7 +12,7 @@ from mesaya_ws.core.state.interface import Changes, CorruptStateError, StateErro
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.statestore import layout
 from mesaya_ws.statestore.store import FILE, LmdbState
-from tests.core.state.contract import CHANNEL, OTHER, A, B, StateContract, pair, publication
+from tests.core.state.contract import CHANNEL, OTHER, A, B, StateContract, pair, publication, window
 
 ALL = 1 << 30
 
@@ -143,6 +143,20 @@ def test_a_value_that_the_disk_has_changed_is_noticed(tmp_path):
     with pytest.raises(CorruptStateError), store.view() as view:
         view.since(CHANNEL, {}, ALL)
     store.close()
+
+
+def test_a_copy_of_the_window_that_the_disk_has_changed_is_noticed(tmp_path):
+    store = opened(tmp_path)
+    store.commit(window(1, *range(100), notes={1: b'["a note"]'}))
+    store.close()
+    path = tmp_path / FILE
+    content = path.read_bytes()
+    for found, damaged in ((b"frame 77", b"frame 7?"), (b"a note", b"a n?te")):
+        path.write_bytes(content.replace(found, damaged))
+        store = opened(tmp_path)
+        with pytest.raises(CorruptStateError), store.view() as view:
+            assert [*view.window(), *view.window_notes()]
+        store.close()
 
 
 def test_a_store_whose_file_has_gone_says_so_and_is_created_again(tmp_path):
