@@ -69,7 +69,7 @@ class OpenedStore:
     def pin(self) -> None:
         """Have rules see what the last commit has written. Raises `StateError`."""
         former, self._pinned = self._pinned, self.opened.pin(self._note_loss)
-        self._stored.view = self._pinned
+        self._stored.view, self._stored.on_damage = self._pinned, self._note_loss
         self._let_go(former)
 
     def unpin(self) -> None:

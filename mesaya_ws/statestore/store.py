@@ -205,6 +205,14 @@ class PinnedView(LmdbView):
             self._on_damage(str(error))
             raise CorruptStateError(f"The state cannot be read: {error}") from error
 
+    def members(self, index: str, parent: str, start: bytes = b"") -> Iterator[bytes]:
+        """Yield the members of a parent. Raises `CorruptStateError`."""
+        try:
+            yield from super().members(index, parent, start)
+        except lmdb.Error as error:
+            self._on_damage(str(error))
+            raise CorruptStateError(f"The state cannot be read: {error}") from error
+
     def close(self) -> None:
         """Let its pages go."""
         self._txn.abort()

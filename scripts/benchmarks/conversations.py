@@ -161,7 +161,7 @@ def restart(folder, count):
     store.reopen()
     feed.stored.view = pinned = store.pin()
     stored = read_state(pinned)
-    for _ in feed.resume_stored(stored, in_pieces(iter(stored.rows))):
+    for _ in feed.resume_stored(stored, in_pieces(iter(stored.rows)), SINCE):
         pass
     feed.ingest(metadata(count), SINCE)
     for _ in feed.process(SINCE):

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 from mesaya_ws.core.interactions.chat_message import ChatMessage, message_in, message_row
-from mesaya_ws.core.state.interface import CorruptStateError
 from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.stored_rows import StoredRows, let_go
 from mesaya_ws.core.state.tracking import Tracked
@@ -41,6 +40,7 @@ class ChatMessages:
             under=None if under is None else under.rows,
         )
         self._under = under
+        self._stored = stored
         # By conversation and id, the numbers of those that the store does not have yet.
         self._recent: dict[tuple[int, str], int] = {}
         self._flushing: dict[tuple[int, str], int] = {}
@@ -52,7 +52,7 @@ class ChatMessages:
         """Return a message that is there. Raises `CorruptStateError` if it is not."""
         message = self.rows.get(_id(conversation, number))
         if message is None:
-            raise CorruptStateError("The state does not have a message that it should.")
+            raise self._stored.corrupt("The state does not have a message that it should.")
         return message
 
     def find(self, conversation: int, id: str, numbers: range) -> tuple[int, ChatMessage] | None:

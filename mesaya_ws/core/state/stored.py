@@ -3,11 +3,11 @@
 Looking up takes microseconds: pages of the store that are in use lie in the memory of the machine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
 
-from mesaya_ws.core.state.interface import StateView
+from mesaya_ws.core.state.interface import CorruptStateError, StateView
 
 PAGE = 500
 """Members that are read in one go."""
@@ -16,12 +16,21 @@ _NONE: Mapping[bytes, bool] = {}
 
 
 class Stored:
-    """The rows of the last commit: whoever commits sets the `view`; None while there is nothing."""
+    """The rows of the last commit: whoever commits sets the `view`; None while there is nothing.
 
-    __slots__ = ("view",)
+    `on_damage` is called with a sentence when rows turn out not to belong together.
+    """
+
+    __slots__ = ("on_damage", "view")
 
     def __init__(self) -> None:
         self.view: StateView | None = None
+        self.on_damage: Callable[[str], None] = lambda reason: None
+
+    def corrupt(self, reason: str) -> CorruptStateError:
+        """Return the error to be raised, for a `reason` that has been reported."""
+        self.on_damage(reason)
+        return CorruptStateError(reason)
 
 
 class MemberIndex:

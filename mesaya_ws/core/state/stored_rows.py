@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import orjson
 
-from mesaya_ws.core.state.interface import CorruptStateError, StateView
+from mesaya_ws.core.state.interface import StateView
 from mesaya_ws.core.state.stored import PAGE, Stored
 from mesaya_ws.core.state.tracking import Tracked
 
@@ -109,7 +109,7 @@ class StoredRows(Generic[Value]):
         try:
             return self._read(id, orjson.loads(value))
         except (ValueError, TypeError, LookupError) as error:
-            raise CorruptStateError(f"The state holds a row of {self.table} that cannot be read.") from error
+            raise self._stored.corrupt(f"The state holds a row of {self.table} that cannot be read.") from error
 
     def put(self, id: str, value: Value | None) -> None:
         """Have another value from now on; None: it is no more."""

@@ -20,7 +20,7 @@ from mesaya_ws.core.interactions.chats import ON_DISK, TABLES, Chats
 from mesaya_ws.core.interactions.conversation import KEPT
 from mesaya_ws.core.interactions.quiet_conversations import HOUR
 from mesaya_ws.core.platform.rows import encoded
-from mesaya_ws.core.state.interface import Changes
+from mesaya_ws.core.state.interface import Changes, CorruptStateError
 from mesaya_ws.core.state.memory import MemoryState
 from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.tracking import Tracking
@@ -320,3 +320,16 @@ def test_topic_that_was_created_again_leaves_nothing_of_the_former_one(new_store
     again = Life([], store)
     assert again.shown() == memory.shown()
     again.end()
+
+
+def test_message_that_the_store_has_lost_is_reported_as_damage():
+    log, store, reported = [(Said(KEYS[0], "m1", GUEST, "u1", "a"), NOW)], MemoryState(), []
+    life = Life(log, store)
+    life.read(1)
+    life.commit(*life.capture())
+    [id] = [id for id, _ in store.rows("chat/message")]
+    store.commit(Changes(b"1", {"chat/message": {id: None}}))
+    life.stored.on_damage = reported.append
+    with pytest.raises(CorruptStateError):
+        _ = life.chats.get(KEYS[0]).last
+    assert len(reported) == 1

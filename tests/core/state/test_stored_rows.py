@@ -100,8 +100,10 @@ def test_draft_changes_nothing_of_what_it_is_a_draft_of():
 
 def test_row_that_cannot_be_read_is_damage():
     disk = Disk()
-    disk.stored.view = disk.store
+    disk.stored.view, reported = disk.store, []
+    disk.stored.on_damage = reported.append
     for value in (b"{", b"[]", b"1"):
         disk.store.commit(Changes(b"", {"t": {"a": value}}))
         with pytest.raises(CorruptStateError):
             disk.rows.get("a")
+    assert len(reported) == 3, "so that the process can begin anew without them"
