@@ -31,7 +31,7 @@ from mesaya_ws.core.interactions.chat_records import (
 )
 from mesaya_ws.core.interactions.chat_sweeping import SWEEPING, SWEPT_AT_ONCE, Sweeping
 from mesaya_ws.core.interactions.conversation import KEPT, Conversation
-from mesaya_ws.core.interactions.conversation_table import CONVERSATIONS, ConversationTable
+from mesaya_ws.core.interactions.conversation_table import CONVERSATIONS, HOT, ConversationTable
 from mesaya_ws.core.interactions.erased_users import ERASED, ErasedUsers
 from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.tracking import Tracked, Tracking
@@ -63,7 +63,8 @@ class Chats:
     """All conversations that are known. Everything follows from the records and their append times.
 
     What changes is noted in the `tracking`. With `stored` they are in the state store, and begin with what that has,
-    unless they are `anew`. With a record, so many rows of what is forgotten are swept up `at_once`.
+    unless they are `anew`. With a record, so many rows of what is forgotten are swept up `at_once`; so
+    many conversations are `hot` (see `conversation_table`).
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Chats:
         anew: bool = False,
         original: "Chats | None" = None,
         at_once: int = SWEPT_AT_ONCE,
+        hot: int = HOT,
     ) -> None:
         self._tracking = tracking = tracking or Tracking()
         self._stored = stored
@@ -82,7 +84,7 @@ class Chats:
         self._original = original
         self._at_once = at_once
         table = None if original is None else original.conversations
-        self.conversations: ConversationTable = ConversationTable(tracking, stored, anew=anew, original=table)
+        self.conversations: ConversationTable = ConversationTable(tracking, stored, anew=anew, original=table, hot=hot)
         self.forgot = False
         """Whether conversations were forgotten to stay within `max_bytes`."""
         self.erased = ErasedUsers(tracking.table(ERASED))

@@ -22,7 +22,10 @@ HOT = 5_000
 
 
 class ConversationTable:
-    """Conversations by their keys, with the table of their `messages`; in the store, if `stored` is given."""
+    """Conversations by their keys, with the table of their `messages`; in the store, if `stored` is given.
+
+    Of those that are there as they are, so many are `hot`: in memory, too.
+    """
 
     def __init__(
         self,
@@ -31,6 +34,7 @@ class ConversationTable:
         *,
         anew: bool = False,
         original: "ConversationTable | None" = None,
+        hot: int = HOT,
     ) -> None:
         self._is_on_disk = stored is not None
         self._is_draft = original is not None
@@ -47,7 +51,7 @@ class ConversationTable:
             lambda _: OVERHEAD,
             anew=anew,
             under=None if original is None else original._rows,
-            hot=HOT,
+            hot=hot,
         )
         self._by_restaurant = Inboxes("chat/restaurant", stored, anew=anew)
         self._by_guest = Inboxes("chat/guest", stored, anew=anew)

@@ -124,7 +124,7 @@ class Life:
         self.tracking, self.stored = Tracking(), Stored()
         self.follower = None if store is None else self.tracking.follow()
         on_disk = None if store is None else self.stored
-        self.chats = Chats(tracking=self.tracking, stored=on_disk, at_once=at_once)
+        self.chats = Chats(tracking=self.tracking, stored=on_disk, at_once=at_once, hot=1)
         if store is not None:
             self.pin()
             view = self.stored.view
