@@ -110,6 +110,60 @@ def test_text_that_was_deleted_or_erased_is_in_no_answer_and_in_no_later_store(p
         assert "secret" not in str(shown(replica))
 
 
+@pytest.mark.parametrize("committed", ["before", "after"])
+@pytest.mark.parametrize("author", ["u1", "o1"])
+def test_text_of_an_erased_user_of_either_side_is_not_sent_again_to_who_comes_back(place, author, committed):
+    """Also with the edit of a message, and in inboxes: after a restart, as without one."""
+    guest, owner = ("u1", "USER"), ("o1", "OWNER")
+    asked = [(guest, CHANNEL), (owner, CHANNEL), (guest, "user:u1:chats"), (owner, "restaurant:r1:chats")]
+
+    def answers(replica, **fields):
+        for (who, channel), position in zip(asked, places or [None] * len(asked), strict=True):
+            session = replica.client(*who)
+            ask(session, channel=channel, **fields, **({"position": position} if position else {}))
+            yield said(session)
+
+    places = []
+    place.write("u1", messageId="m0", data={"text": "Hello"})
+    places = [each[0]["position"] for each in answers(place.replica, snapshot=True)]
+    place.write(author, messageId="m1", data={"text": "the secret"})
+    place.write(author, "edit", messageId="m1", data={"text": "another secret"})
+    other = "o1" if author == "u1" else "u1"
+    place.write(other, messageId="m2", data={"text": "an answer"})
+    at = place.commit()
+    new = chat_record(Erased(author), "2026-01-01T00:00:00.000Z")
+    place.log.append(new.topic, new.value, new.key)
+    place.replica.read()
+    if committed != "before":
+        at = place.commit()
+    for replica in (place.replica, place.restart(at), Replica(place.log)):
+        sent = list(answers(replica))
+        assert all(len(each) > 3 and each[0]["type"] == "subscribed" for each in sent), "it resumes"
+        assert "secret" not in str(sent)
+        assert "an answer" in str(sent)
+
+
+def test_name_of_an_erased_guest_does_not_come_back_with_what_the_restaurant_writes(place):
+    def names(replica):
+        owner = replica.client("o1", "OWNER")
+        ask(owner, channel="restaurant:r1:chats", snapshot=True)
+        return [each["guestName"] for each in said(owner)[1]["data"]["conversations"]]
+
+    def everywhere():
+        return [names(each) for each in (place.replica, place.restart(place.commit()), Replica(place.log))]
+
+    place.log.user("u1", "Ana")
+    place.write("u1", messageId="m0", data={"text": "Hello"})
+    assert everywhere() == [["Ana"]] * 3
+    new = chat_record(Erased("u1"), "2026-01-01T00:00:00.000Z")
+    place.log.append(new.topic, new.value, new.key)
+    place.write("o1", messageId="m1", data={"text": "Are you there?"})
+    assert everywhere() == [["deleted user"]] * 3
+    place.write("u1", messageId="m2", data={"text": "As somebody new"})
+    place.write("o1", messageId="m3", data={"text": "Welcome"})
+    assert everywhere() == [["Ana"]] * 3
+
+
 def test_chat_is_read_from_its_topic_by_who_starts_from_a_checkpoint(place):
     for number in range(3):
         place.write("u1", messageId=f"m{number}", data={"text": "Hello"})

@@ -32,10 +32,11 @@ class Message:
 class Redaction(NamedTuple):
     """What of a channel is to be forgotten that was published already: `change` returns what is left of a message.
 
-    Those that do not hold the bytes `naming` are not concerned. What is changed says where it is, as before.
+    Those that do not hold the bytes `naming` are not concerned. What is changed says where it is, as before. Where
+    it is not known which channels are concerned, `channel` says of the name of each whether it is.
     """
 
-    channel: str
+    channel: str | Callable[[str], bool]
     naming: bytes
     change: Callable[[bytes], bytes]
 

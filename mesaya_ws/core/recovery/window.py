@@ -1,6 +1,6 @@
 """The recent publications, by channel: what a client that comes back has missed, without asking the log."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from heapq import merge
@@ -14,6 +14,9 @@ from mesaya_ws.core.recovery.publications import PartitionBuffer, Publication, i
 DROPPED_AT_ONCE = 1000
 """How many publications are dropped in one go, and of how many channels some are taken back: a burst ages all at once,
 and each takes some 2 µs."""
+
+REDACTED_AT_ONCE = 100
+"""Publications that are looked at in one go for what is to be forgotten: a message may be looked up for each."""
 
 
 class PositionEvicted(Exception):  # noqa: N818 - the window moving on is its nature
@@ -155,18 +158,43 @@ class Window:
         redactions: Iterable[Redaction],
         changed: Callable[[str, Partition, int, bytes], None] = lambda channel, partition, offset, frame: None,
     ) -> Iterator[None]:
-        """Forget of publications what is to be forgotten, and keep the rest where it is; yields after each channel.
+        """Forget of publications what is to be forgotten, and keep the rest where it is; yields after some of it.
 
-        `changed` is called with the place of each that is another frame from now on.
+        Nothing may be added meanwhile. `changed` is called with the place of each that is another frame from now on.
         """
-        for channel, naming, change in redactions:
-            for line in self._lines(channel).values():
-                for at in range(line.start, len(line.entries)):
-                    former = line.entries[at]
-                    if naming in former.frame and (frame := change(former.frame)) != former.frame:
-                        self._replace(line, at, former, frame)
-                        changed(channel, former.partition, former.offset, frame)
+        for redaction in redactions:
+            for number, channel in enumerate(self._concerned(redaction)):
+                for line in list(self._lines(channel).values()):
+                    yield from self._redact(channel, line, redaction, changed)
+                if number % REDACTED_AT_ONCE == 0:
+                    yield
             yield
+
+    def _concerned(self, redaction: Redaction) -> Iterator[str]:
+        concerned = redaction.channel
+        return iter((concerned,)) if isinstance(concerned, str) else filter(concerned, list(self._channels))
+
+    def _redact(
+        self,
+        channel: str,
+        line: PartitionBuffer,
+        redaction: Redaction,
+        changed: Callable[[str, Partition, int, bytes], None],
+    ) -> Iterator[None]:
+        _, naming, change = redaction
+        # Those that become too old meanwhile go; so the next one is found by its serial.
+        serial, entries = 0, line.entries
+        while (start := bisect_right(entries, serial, line.start, key=serial_of)) < len(entries):
+            if serial:
+                yield
+                start = bisect_right(entries, serial, line.start, key=serial_of)
+            stop = min(start + REDACTED_AT_ONCE, len(entries))
+            for at in range(start, stop):
+                former = entries[at]
+                serial = former.serial
+                if naming in former.frame and (frame := change(former.frame)) != former.frame:
+                    self._replace(line, at, former, frame)
+                    changed(channel, former.partition, former.offset, frame)
 
     def replace(self, channel: str, partition: Partition, offset: int, frame: bytes) -> None:
         """Have another frame in the place of what a record became on a channel, if that is here."""

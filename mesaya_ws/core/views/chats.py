@@ -14,6 +14,7 @@ from mesaya_ws.core.access.channels import (
     CONVERSATION,
     Channel,
     conversation_channel,
+    parse_channel,
     restaurant_channel,
     user_inbox,
 )
@@ -48,9 +49,6 @@ PREVIEW = 120
 
 DELETED_USER = "deleted user"
 """What a user is called who was erased."""
-
-REDACTED_CONVERSATIONS = 1000
-"""Conversations of an erased user of which the window is searched: those with the latest records."""
 
 
 def chat_rule(said: ChatRecord, event: Interaction, projections: Projections) -> Outcome:
@@ -170,9 +168,13 @@ def conversation_shown(conversation: Conversation, side: str, projections: Proje
 
 
 def _name(conversation: Conversation, user: str, projections: Projections) -> str | None:
-    last = conversation.last
-    is_erased = last is not None and _is_erased(user, conversation, last, projections)
-    return DELETED_USER if is_erased else projections.names.get(user)
+    """Return what a guest is called; after an erasure, by name if one of the latest messages is one written since."""
+    erased = projections.chats.erased
+    if erased.is_erased(user, conversation.partition, -1, 0):
+        own = [message for message in conversation.before(None, SHOWN) if message.author == user]
+        if not own or _is_erased(user, conversation, own[-1], projections):
+            return DELETED_USER
+    return projections.names.get(user)
 
 
 def conversation_state(view: View) -> State:
@@ -236,26 +238,58 @@ def _without_message(id: str, frame: bytes) -> bytes:
 
 
 def _erasure(user: str, projections: Projections) -> tuple[Redaction, ...]:
-    redactions = [Redaction(user_inbox(user), b"{", partial(_without_user, user))]
-    for key in islice(projections.chats.conversations.of_guest(user), REDACTED_CONVERSATIONS):
-        channels = conversation_channel(*key), restaurant_channel(key.restaurant, "chats")
-        redactions += [Redaction(channel, user.encode(), partial(_without_user, user)) for channel in channels]
-    return tuple(redactions)
+    # Who wrote for a restaurant may have done so anywhere.
+    return (Redaction(_is_of_chat, b"{", partial(_without_user, user, _Authors(projections))),)
 
 
-def _without_user(user: str, frame: bytes) -> bytes:
-    """Return a frame without what a guest has said, and without the guest's name."""
+def _is_of_chat(channel: str) -> bool:
+    return ":chat" in channel
+
+
+class _Authors:
+    """Who wrote messages, each looked up once."""
+
+    def __init__(self, projections: Projections) -> None:
+        self._chats = projections.chats
+        self._known: dict[tuple[ConversationKey, str], str | None] = {}
+
+    def of(self, key: ConversationKey, id: str) -> str | None:
+        if (key, id) not in self._known:
+            conversation = self._chats.get(key)
+            message = None if conversation is None else conversation.find(id)
+            self._known[key, id] = None if message is None else message.author
+        return self._known[key, id]
+
+
+def _without_user(user: str, authors: _Authors, frame: bytes) -> bytes:
+    """Return a frame without what a user has said, and without the name."""
+    names_user = user.encode() in frame
+    if not names_user and (b'"chat.edited"' not in frame and b'"from":"restaurant"' not in frame):
+        return frame
     message = orjson.loads(payload_of(frame))
-    data = message["data"]
-    if data.get("userId") == user and "guestName" in data:
-        data["guestName"] = DELETED_USER
-        last = data.get("last")
-        return _without_text(frame, message, last if last and last["from"] == GUEST else {})
-    if data.get("authorId") == user:
+    kind, data = message["type"], message["data"]
+    if kind == "chat.message":
+        if data["authorId"] != user:
+            return frame
         data["authorName"] = DELETED_USER
         return _without_text(frame, message, data)
-    # Whose text was edited, the frame does not say; the event of the message itself does, and comes before it.
-    return _without_text(frame, message, data) if message["type"] == "chat.edited" else frame
+    if kind == "chat.edited":
+        # Whose text it is, the frame does not say.
+        channel = parse_channel(message["channel"])
+        key = ConversationKey(channel.subject or "", channel.guest or "") if channel else ConversationKey("", "")
+        author = authors.of(key, data["messageId"])
+        is_erased = author == user or (author is None and key.guest == user)
+        return _without_text(frame, message, data) if is_erased else frame
+    if kind != "chat.conversation":
+        return frame
+    if data["userId"] == user:
+        data["guestName"] = DELETED_USER
+    last = data["last"] or {}
+    key = ConversationKey(data["restaurantId"], data["userId"])
+    is_own = data["userId"] == user and last.get("from") == GUEST
+    if last and (is_own or authors.of(key, last["messageId"]) == user):
+        return _without_text(frame, message, last)
+    return _without_text(frame, message, {}) if data["userId"] == user else frame
 
 
 def _without_text(frame: bytes, message: dict[str, Any], shown: dict[str, Any]) -> bytes:
