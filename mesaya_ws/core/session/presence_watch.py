@@ -1,7 +1,8 @@
 """Those who ask who is on a channel: what each of them was sent, and when they are sent more.
 
-A client is sent the present number once its subscription has been answered, and changes by the channel's `Pace`. One
-that has not taken what it was sent before gets nothing meanwhile, and then the latest.
+A client is sent the present number once its subscription has been answered, and changes by the channel's `Pace`, but
+none within `OFTEN` of what it was sent by itself. One that has not taken what it was sent before gets nothing
+meanwhile, and then the latest.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from attrs import define, field
 
 from mesaya_ws.core.feed.hub import YIELD_EVERY
 from mesaya_ws.core.interactions.chat_records import GUEST, RESTAURANT
-from mesaya_ws.core.interactions.presence_pace import FALL, Pace, shown
+from mesaya_ws.core.interactions.presence_pace import FALL, OFTEN, Pace, shown
 from mesaya_ws.core.interactions.presence_records import Level, Viewers, is_conversation
 from mesaya_ws.core.session.deadlines import Deadlines
 from mesaya_ws.core.wire.frames import text_frame
@@ -50,12 +51,14 @@ _NOTHING = -1
 class _Watch:
     """The clients that ask about one channel, each with what it was sent last; those that are `late` wait for it.
 
+    The `single` ones were sent something by themselves, each at a time, the earliest first: they rest from then on.
     Since `uneven_since`, one of them was sent more than the others, who would have been in a moment, had it lasted.
     """
 
     pace: Pace | None = None
     askers: dict[Session, int] = field(factory=dict)
     late: dict[Session, None] = field(factory=dict)
+    single: dict[Session, int] = field(factory=dict)
     value: int = 0
     counted_at: int = 0
     has_changed: bool = True
@@ -102,6 +105,7 @@ class Watches:
             return False
         self.askers -= 1
         watch.late.pop(session, None)
+        watch.single.pop(session, None)
         if watch.askers:
             return False
         del self._watches[channel]
@@ -148,12 +152,12 @@ class Watches:
             self._ready[channel] = None
         if watch.late:
             number = pace.together(pace.sent, value)
-            yield from self._send(channel, watch, watch.late.copy(), number)
+            yield from self._send(channel, watch, watch.late.copy(), number, single_at=now)
             if number != pace.sent and watch.uneven_since is None:
                 watch.uneven_since = now
         if watch.uneven_since is not None and now >= watch.uneven_since + FALL:
             watch.uneven_since, pace.sent_at = None, now
-            yield from self._send(channel, watch, watch.askers.copy(), pace.sent)
+            yield from self._send_all(channel, watch, pace.sent, now)
         self._set_next(channel, watch, now)
 
     def _send_change(self, channel: str, watch: _Watch, now: int) -> Iterator[None]:
@@ -162,7 +166,7 @@ class Watches:
         if pace is not None and (sent := pace.check(value, now)) is not None:
             pace.note(sent, value, now)
             watch.uneven_since = None
-            yield from self._send(channel, watch, watch.askers.copy(), sent)
+            yield from self._send_all(channel, watch, sent, now)
             rate = max(PER_SECOND, PER_ASKER * self.askers)
             self._rested_at = max(self._rested_at, now) + (self.sent - before) * 1000 / rate
         self._set_next(channel, watch, now)
@@ -187,15 +191,31 @@ class Watches:
             watch.has_changed, watch.counted_at = False, now
         return watch.value
 
-    def _send(self, channel: str, watch: _Watch, askers: Iterable[Session], value: int) -> Iterator[None]:
-        """Send the frame of a value to those of some clients who have not been sent just that."""
+    def _send_all(self, channel: str, watch: _Watch, value: int, now: int) -> Iterator[None]:
+        """Inform all who ask about a channel; those who rest are late."""
+        resting = _resting(watch, now)
+        for session in resting:
+            if watch.askers[session] != value:
+                watch.late[session] = None
+        yield from self._send(channel, watch, [session for session in watch.askers if session not in resting], value)
+
+    def _send(
+        self, channel: str, watch: _Watch, askers: Iterable[Session], value: int, single_at: int | None = None
+    ) -> Iterator[None]:
+        """Send the frame of a value to those of some clients who have not been sent just that.
+
+        With `single_at`, the time, it is not what all are sent: who rests stays late, and the others rest from then on.
+        """
+        resting = {} if single_at is None else _resting(watch, single_at)
         frame = _frame(channel, value)
         for number, session in enumerate(askers, 1):
             sent = watch.askers.get(session)  # None: it has left meanwhile
             if sent is not None and sent != value:
-                if session.send_queue.backlogged or not session.has_answered(channel):
+                if session in resting or session.send_queue.backlogged or not session.has_answered(channel):
                     watch.late[session] = None
                 else:
+                    if single_at is not None:
+                        watch.single[session] = single_at
                     session.send_queue.offer(frame, 1)
                     watch.askers[session] = value
                     watch.late.pop(session, None)
@@ -211,6 +231,16 @@ class Watches:
         if watch is not None and due < watch.due:
             watch.due = due
             self._deadlines.set(channel, due)
+
+
+def _resting(watch: _Watch, now: int) -> dict[Session, int]:
+    """Return those of a channel's `single` clients who rest still; all others are single no more."""
+    while watch.single:
+        session, sent_at = next(iter(watch.single.items()))
+        if now < sent_at + OFTEN:
+            break
+        del watch.single[session]
+    return watch.single
 
 
 def _frame(channel: str, value: int) -> bytes:
