@@ -100,9 +100,12 @@ class Authenticator:
         None: keys or revocations must be read first (`authenticate`).
         """
         result = self._verify(token)
-        if isinstance(result, Identity):
-            return self._counted(result) if self._revocations.ready.is_set() else None
-        return None if self._may_lack_a_key(result) else self._counted(result)
+        if isinstance(result, BadToken):
+            return None if self._may_lack_a_key(result) else self._counted(result)
+        if not self._revocations.ready.is_set():
+            return None
+        self._metrics.tokens["accepted"] += 1
+        return result
 
     async def authenticate(self, token: str | bytes) -> Identity | BadToken | Unavailable:
         """Return whom a token names, or what is wrong with it; the keys are read again if they may be older than it.

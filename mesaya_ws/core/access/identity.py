@@ -1,12 +1,10 @@
 """Who a client is."""
 
 from math import inf
+from typing import NamedTuple
 
-from attrs import frozen
 
-
-@frozen
-class Identity:
+class Identity(NamedTuple):
     """A user, as a token said; or as the client said itself, where `AUTH=off` believes everybody.
 
     Times are seconds since 1970. `roles` are the token's: the log may have others since then (`access.rights`).

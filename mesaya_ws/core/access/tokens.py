@@ -112,20 +112,17 @@ def _object(part: bytes) -> dict[str, Any]:
     text = decode_base64url(part)
     found = orjson.loads(text)
     # orjson is the stricter one (no NaN, no half of a surrogate pair, 1024 levels), but keeps only the last of two.
-    # Text that it would write itself has no two; of other text, Python says so, in the twentyfold time.
-    if not _is_plain(text, found):
+    # Text that it would write itself, as most issuers do, has no two; of other text, Python says so, in the twentyfold
+    # time.
+    try:
+        is_plain = orjson.dumps(found) == text
+    except orjson.JSONEncodeError:  # it is nested too deeply
+        is_plain = False
+    if not is_plain:
         json.loads(text, object_pairs_hook=_once)
     if type(found) is not dict:
         raise _FlawError(Flaw.MALFORMED)
     return found
-
-
-def _is_plain(text: bytes, found: object) -> bool:
-    """Return whether a text is what `found` is written as, without blanks and escapes, as most issuers write it."""
-    try:
-        return orjson.dumps(found) == text
-    except orjson.JSONEncodeError:  # it is nested too deeply
-        return False
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:

@@ -55,9 +55,10 @@ class Deadlines(Generic[K]):
             self.cancel(key)
         if due == inf:
             return
-        earlier = due < self.next
+        heap = self._heap
+        earlier = not heap or due < heap[0][0]
         entry = self._entries[key] = _Entry(key)
-        heappush(self._heap, (due, next(self._number), entry))
+        heappush(heap, (due, next(self._number), entry))
         if earlier:
             self.on_earlier()
 
