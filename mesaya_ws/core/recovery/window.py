@@ -16,7 +16,8 @@ DROPPED_AT_ONCE = 1000
 and each takes some 2 µs."""
 
 REDACTED_AT_ONCE = 100
-"""Publications that are looked at in one go for what is to be forgotten: a message may be looked up for each."""
+"""Publications, and names of channels, that are looked at in one go for what is to be forgotten: a message may be
+looked up for each."""
 
 
 class PositionEvicted(Exception):  # noqa: N818 - the window moving on is its nature
@@ -163,16 +164,15 @@ class Window:
         Nothing may be added meanwhile. `changed` is called with the place of each that is another frame from now on.
         """
         for redaction in redactions:
-            for number, channel in enumerate(self._concerned(redaction)):
-                for line in list(self._lines(channel).values()):
-                    yield from self._redact(channel, line, redaction, changed)
+            concerned = redaction.channel
+            channels = [concerned] if isinstance(concerned, str) else list(self._channels)
+            for number, channel in enumerate(channels):
+                if isinstance(concerned, str) or concerned(channel):
+                    for line in list(self._lines(channel).values()):
+                        yield from self._redact(channel, line, redaction, changed)
                 if number % REDACTED_AT_ONCE == 0:
                     yield
             yield
-
-    def _concerned(self, redaction: Redaction) -> Iterator[str]:
-        concerned = redaction.channel
-        return iter((concerned,)) if isinstance(concerned, str) else filter(concerned, list(self._channels))
 
     def _redact(
         self,

@@ -4,7 +4,8 @@ One record is at most one message on the conversation and on each of its two inb
 and restaurants are known now. A user who was erased has no name, and what the user had said is gone everywhere.
 """
 
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 from itertools import islice, takewhile
 from typing import Any
 
@@ -49,6 +50,9 @@ PREVIEW = 120
 
 DELETED_USER = "deleted user"
 """What a user is called who was erased."""
+
+AUTHORS = 1000
+"""Messages whose authors are remembered while an erasure goes through the window: each may be there thrice."""
 
 
 def chat_rule(said: ChatRecord, event: Interaction, projections: Projections) -> Outcome:
@@ -239,29 +243,22 @@ def _without_message(id: str, frame: bytes) -> bytes:
 
 def _erasure(user: str, projections: Projections) -> tuple[Redaction, ...]:
     # Who wrote for a restaurant may have done so anywhere.
-    return (Redaction(_is_of_chat, b"{", partial(_without_user, user, _Authors(projections))),)
+    author_of = lru_cache(AUTHORS)(partial(_author, projections))
+    return (Redaction(_is_of_chat, b"{", partial(_without_user, user, author_of)),)
 
 
 def _is_of_chat(channel: str) -> bool:
     return ":chat" in channel
 
 
-class _Authors:
-    """Who wrote messages, each looked up once."""
-
-    def __init__(self, projections: Projections) -> None:
-        self._chats = projections.chats
-        self._known: dict[tuple[ConversationKey, str], str | None] = {}
-
-    def of(self, key: ConversationKey, id: str) -> str | None:
-        if (key, id) not in self._known:
-            conversation = self._chats.get(key)
-            message = None if conversation is None else conversation.find(id)
-            self._known[key, id] = None if message is None else message.author
-        return self._known[key, id]
+def _author(projections: Projections, key: ConversationKey, id: str) -> str | None:
+    """Return who wrote a message, if that is known."""
+    conversation = projections.chats.get(key)
+    message = None if conversation is None else conversation.find(id)
+    return None if message is None else message.author
 
 
-def _without_user(user: str, authors: _Authors, frame: bytes) -> bytes:
+def _without_user(user: str, author_of: Callable[[ConversationKey, str], str | None], frame: bytes) -> bytes:
     """Return a frame without what a user has said, and without the name."""
     names_user = user.encode() in frame
     if not names_user and (b'"chat.edited"' not in frame and b'"from":"restaurant"' not in frame):
@@ -277,7 +274,7 @@ def _without_user(user: str, authors: _Authors, frame: bytes) -> bytes:
         # Whose text it is, the frame does not say.
         channel = parse_channel(message["channel"])
         key = ConversationKey(channel.subject or "", channel.guest or "") if channel else ConversationKey("", "")
-        author = authors.of(key, data["messageId"])
+        author = author_of(key, data["messageId"])
         is_erased = author == user or (author is None and key.guest == user)
         return _without_text(frame, message, data) if is_erased else frame
     if kind != "chat.conversation":
@@ -287,7 +284,7 @@ def _without_user(user: str, authors: _Authors, frame: bytes) -> bytes:
     last = data["last"] or {}
     key = ConversationKey(data["restaurantId"], data["userId"])
     is_own = data["userId"] == user and last.get("from") == GUEST
-    if last and (is_own or authors.of(key, last["messageId"]) == user):
+    if last and (is_own or author_of(key, last["messageId"]) == user):
         return _without_text(frame, message, last)
     return _without_text(frame, message, {}) if data["userId"] == user else frame
 
