@@ -136,7 +136,7 @@ class Feed(RecordProcessor):
         self.coverage.begin(cut, window)
         self.time = cut.time
         if self._uncommitted is not None:
-            self._leftovers.append(self._uncommitted.restart(chain(self._rows(), self._projections.chats.rows())))
+            self._leftovers.append(self._uncommitted.restart(self._stored_rows()))
 
     def capture_changes(self, now: int, steady: int) -> Captured | None:
         """Return what the state store is to commit next, as of where this stands; to be called between two steps.
@@ -197,7 +197,7 @@ class Feed(RecordProcessor):
         """Have all that is known written by a store that has nothing of it, or promises nothing; before `process`."""
         if self.history is not None and self._uncommitted is not None:
             self.history.restart()
-            self._leftovers.append(self._uncommitted.restart(chain(self._rows(), self._projections.chats.rows())))
+            self._leftovers.append(self._uncommitted.restart(self._stored_rows()))
 
     def resume_stored(
         self, stored: StoredState, pieces: Iterable[list[Row]], now: int, steady: int | None = None

@@ -66,6 +66,11 @@ class Known:
         for parent, place in self._merge.expired_parents.items():
             yield EXPIRED_PARENTS, parent, place
 
+    def _stored_rows(self) -> Iterator[Row]:
+        """Yield all that belongs in a state store: what checkpoints have, and the conversations."""
+        yield from self._rows()
+        yield from self._projections.chats.rows()
+
     def follow_changes(self) -> Follower:
         """Return who can take the rows that change from now on; see `Projections.follow_changes`.
 
