@@ -1,4 +1,4 @@
-"""A stand-in for the platform's backend: the public part of its REST API, in a thread; it can be told to misbehave."""
+"""A stand-in for the platform's backend: the public part of its REST API, in a thread; it misbehaves on demand."""
 
 import json
 import threading

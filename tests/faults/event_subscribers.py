@@ -1,4 +1,4 @@
-"""Subscribers that read events by HTTP (`GET /events`), as the documentation tells a client to."""
+"""Subscribers that read events by HTTP (`GET /events`), as the documentation says that a client does."""
 
 import http.client
 import itertools
@@ -103,7 +103,7 @@ class EventSubscriber(Subscriber):
         match message["type"]:
             case "subscribed":
                 if message.get("recovered") is False:
-                    self.hear({"channel": channel, "type": "gap", "data": message["reason"]})
+                    self.receive({"channel": channel, "type": "gap", "data": message["reason"]})
                 self._positions[str(channel)] = message["position"]
                 if channel == self.channels[-1]:
                     self._stream = next(self._streams)
@@ -117,6 +117,6 @@ class EventSubscriber(Subscriber):
                 pass
             case _:
                 if message.get("recovered") is False:
-                    self.hear({"channel": channel, "type": "gap", "data": message["reason"]})
-                self.hear(message)
+                    self.receive({"channel": channel, "type": "gap", "data": message["reason"]})
+                self.receive(message)
                 self._positions[str(channel)] = message["position"]

@@ -19,11 +19,11 @@ AnyGuest = TypeVar("AnyGuest", bound="Guest")
 
 
 class Guest:
-    """A user on one connection. `told` are the notices that answer nothing."""
+    """A user on one connection. `notices` are the messages that answer nothing."""
 
     def __init__(self, user: str, websocket: WebSocketConnection, stream: trio.SocketStream) -> None:
         self.user = user
-        self.told: list[dict[str, Any]] = []
+        self.notices: list[dict[str, Any]] = []
         self._websocket = websocket
         self._stream = stream
         self._answers: dict[str, dict[str, Any]] = {}
@@ -40,7 +40,7 @@ class Guest:
             if isinstance(message.get("id"), str):
                 self._answers[message["id"]] = message
             else:
-                self.told.append(message)
+                self.notices.append(message)
             self._came.set()
             self._came = trio.Event()
 
@@ -73,11 +73,11 @@ class Guest:
                 return answer
             await trio.sleep(answer.get("retryIn", 0.2))
 
-    async def hears(self, kind: str, **fields: Any) -> dict[str, Any]:
+    async def receives(self, kind: str, **fields: Any) -> dict[str, Any]:
         """Return a notice with these fields, once it has come."""
         with trio.fail_after(PATIENCE):
             while True:
-                for message in self.told:
+                for message in self.notices:
                     if message["type"] == kind and fields.items() <= message.items():
                         return message
                 await self._came.wait()
@@ -89,18 +89,18 @@ class Watcher(Guest):
     async def watch(self) -> dict[str, Any]:
         """Subscribe, and return the snapshot's holds."""
         await self.ask("subscribe", channel=PLAN, snapshot=True)
-        return (await self.hears("snapshot"))["data"]["holds"]
+        return (await self.receives("snapshot"))["data"]["holds"]
 
     @property
     def events(self) -> list[tuple[str, tuple[str, ...], str | None]]:
-        """What was heard of holds, as `hold_page.Reading.events` has it."""
-        heard = []
-        for message in self.told:
+        """What was received of holds, as `hold_page.Reading.events` has it."""
+        received = []
+        for message in self.notices:
             if message["type"] in ("table.selecting", "table.released"):
                 data = message["data"]
-                heard += [("released", tuple(each["tableIds"]), each["reason"]) for each in data.get("released", ())]
-                heard.append((message["type"].removeprefix("table."), tuple(data["tableIds"]), data.get("reason")))
-        return heard
+                received += [("released", tuple(each["tableIds"]), each["reason"]) for each in data.get("released", ())]
+                received.append((message["type"].removeprefix("table."), tuple(data["tableIds"]), data.get("reason")))
+        return received
 
 
 async def connected(nursery: trio.Nursery, port: int, user: str, kind: type[AnyGuest] = Guest) -> AnyGuest:

@@ -42,7 +42,7 @@ class Reading:
     outcomes: dict[str, Granted | str] = field(default_factory=dict)
     """By hold id, what its first claim came to: a hold, or an error."""
     events: list[tuple[str, tuple[str, ...], str | None]] = field(default_factory=list)
-    """What everybody hears, in its order: selecting or released, which tables, and why."""
+    """What every watcher receives, in its order: selecting or released, which tables, and why."""
     claims: int = 0
 
     def live(self) -> list[Granted]:

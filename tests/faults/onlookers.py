@@ -60,7 +60,7 @@ class Onlooker:
 
     def __init__(self, channel: str) -> None:
         self.channel = channel
-        self.told: int | None = None
+        self.viewers: int | None = None
         self.since = self.right_at = 0.0
         self.connection: Connection | None = None
         self.pending: Connection | None = None
@@ -77,7 +77,7 @@ class Onlookers:
         self.ports = ports
         self.all = [Onlooker(f"restaurant:r{number // together}:tables") for number in range(count)]
         self.longest_wrong = 0.0
-        """Seconds for which somebody was told something else than had been so all that time, and nobody had moved."""
+        """Seconds for which somebody was shown another number than was right all that time, and nobody had moved."""
         self.changes: Counter[int] = Counter()
         """By second, the messages that were not the first ones of a subscription."""
         self._epoll = epoll()
@@ -101,17 +101,17 @@ class Onlookers:
 
     @property
     def are_right(self) -> bool:
-        """Whether all are there, and have been told what is so."""
+        """Whether all are there, and are shown the right number."""
         return not self._homeless and all(
-            one.told == self._viewers[one.channel] and one.connection is not None for one in self.all
+            one.viewers == self._viewers[one.channel] and one.connection is not None for one in self.all
         )
 
     def wrong(self) -> str:
-        """Return who is not there, or has been told something else than is so."""
+        """Return who is not there, or is shown another number than the right one."""
         wrong = [
-            (one.channel, one.told, self._viewers[one.channel])
+            (one.channel, one.viewers, self._viewers[one.channel])
             for one in self.all
-            if one.connection is None or one.told != self._viewers[one.channel]
+            if one.connection is None or one.viewers != self._viewers[one.channel]
         ]
         return f"{len(wrong)} are wrong, {len(self._homeless)} have no gateway: {wrong[:10]}"
 
@@ -141,7 +141,7 @@ class Onlookers:
             if one.pending is connection:
                 one.pending = None
             if one.connection is connection:
-                one.connection = one.told = None
+                one.connection = one.viewers = None
                 self._viewers[one.channel] -= 1
                 self._changed_at[one.channel] = time.monotonic()
             if one.connection is one.pending is None:
@@ -157,17 +157,17 @@ class Onlookers:
                 self._viewers[one.channel] += one.connection is None
                 # Each move counts anew: until the former gateway has said that it is over, one counts twice.
                 self._changed_at[one.channel] = now
-                one.connection, one.since, one.told, one.pending = connection, now, None, None
+                one.connection, one.since, one.viewers, one.pending = connection, now, None, None
             case "going_away":
                 self._connect(one)
             case "presence" if one.connection is connection:
-                self.changes[int(now)] += one.told is not None
-                one.told = message["viewers"]
+                self.changes[int(now)] += one.viewers is not None
+                one.viewers = message["viewers"]
 
     def _check(self) -> None:
         now = self._looked_at = time.monotonic()
         for one in self.all:
-            if one.connection is None or one.told == self._viewers[one.channel]:
+            if one.connection is None or one.viewers == self._viewers[one.channel]:
                 one.right_at = now
             else:
                 since = max(one.right_at, one.since, self._changed_at[one.channel])

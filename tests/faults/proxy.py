@@ -1,4 +1,4 @@
-"""What lies between a client and a gateway: a TCP proxy that misbehaves when it is told to, and a load balancer."""
+"""What lies between a client and a gateway: a TCP proxy that misbehaves on demand, and a load balancer."""
 
 import contextlib
 import itertools
@@ -55,7 +55,7 @@ class Proxy:
             link.cutting = True
 
     def strand(self) -> None:
-        """Let all present connections be half open: neither side hears of the other ever again, not even of its end."""
+        """Let all present connections be half open: neither side ever learns of the other again, nor of its end."""
         for link in self._links:
             link.stranded = True
 
@@ -119,7 +119,7 @@ class _Link:
             await self._end(self.client)
 
     async def _end(self, stream: trio.SocketStream) -> None:
-        """End what is said to one side; of a stranded connection, it does not hear even that."""
+        """End what is said to one side; of a stranded connection, not even that arrives."""
         if self.stranded:
             await trio.sleep_forever()
         await stream.send_eof()

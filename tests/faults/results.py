@@ -12,7 +12,7 @@ _MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 class Row(NamedTuple):
     """A line of the table: a fault, and what came of it.
 
-    `owned` is how often a channel of a client was told that something is lost; `silence` is in seconds.
+    `gaps` is how often a channel of a client was sent a gap; `silence` is in seconds.
     """
 
     fault: str
@@ -20,7 +20,7 @@ class Row(NamedTuple):
     done: str
     clients: int
     verdict: Verdict
-    owned: int
+    gaps: int
     silence: float
 
     @property
@@ -35,7 +35,7 @@ class Row(NamedTuple):
             "lost": str(self.verdict.lost),
             "repeated": str(self.verdict.repeated),
             "out of order": str(self.verdict.disordered),
-            "told: lost": str(self.owned),
+            "gaps": str(self.gaps),
             "longest silence": f"{self.silence:.1f} s",
             "verdict": "**broken**" if self.verdict.wrong else "holds",
         }

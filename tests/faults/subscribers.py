@@ -1,7 +1,7 @@
-"""Clients that keep all that they are told, and come back after whatever befalls them: two implementations.
+"""Clients that keep all that they receive, and come back after every fault: two implementations.
 
-One is the package's own client. The other shares no code with it, and does what the documentation tells a client to do;
-it is built on `websockets`, in a thread of its own.
+One is the package's own client. The other shares no code with it, and does what the documentation says that a client
+does; it is built on `websockets`, in a thread of its own.
 """
 
 import itertools
@@ -32,7 +32,7 @@ SILENCE = 4.0
 
 
 def identity(message: Message) -> str:
-    """Return what tells an event apart from all others of its channel; its position is opaque.
+    """Return what no other event of the channel has; its position is opaque.
 
     The rules give no order to what goes along with something, as the tables of a section.
     """
@@ -46,7 +46,7 @@ def identity(message: Message) -> str:
 class Subscriber(ABC):
     """Somebody who is subscribed to `channels`; behind `urls`, one after the other, the gateways are.
 
-    `heard` holds all events and snapshots by channel, in the order in which they came, and `ids` the events'
+    `received` holds all events and snapshots by channel, in the order in which they came, and `ids` the events'
     identities. With `snapshot`, every channel begins with its state.
     """
 
@@ -55,7 +55,7 @@ class Subscriber(ABC):
     def __init__(self, urls: Sequence[str], channels: Iterable[str], *, snapshot: bool = False) -> None:
         self.channels = list(channels)
         self.snapshot = snapshot
-        self.heard: dict[str, list[Message]] = {channel: [] for channel in self.channels}
+        self.received: dict[str, list[Message]] = {channel: [] for channel in self.channels}
         self.ids: set[str] = set()
         self.closes: list[int | None] = []
         """The codes that the independent client's connections ended with; None where there was none."""
@@ -82,7 +82,7 @@ class Subscriber(ABC):
 
     @abstractmethod
     async def drain(self) -> None:
-        """Return when all that had been said to it before has been heard."""
+        """Return when all that was sent to it before has been received."""
 
     @property
     @abstractmethod
@@ -94,8 +94,8 @@ class Subscriber(ABC):
         times = [begin, *(at for at in self._times if begin < at < end), end]
         return max(after - before for before, after in itertools.pairwise(times))
 
-    def hear(self, message: Message) -> None:
-        self.heard.setdefault(message["channel"], []).append(message)
+    def receive(self, message: Message) -> None:
+        self.received.setdefault(message["channel"], []).append(message)
         self._times.append(time.monotonic())
         if message["type"] not in ("gap", "snapshot"):
             self.ids.add(identity(message))
@@ -126,7 +126,7 @@ class PackageSubscriber(Subscriber):
                     for channel in self.channels:
                         await self.session.subscribe(channel, snapshot=self.snapshot)
                     async for event in self.session:
-                        self.hear(
+                        self.receive(
                             {
                                 "channel": event.channel,
                                 "type": event.type,
@@ -150,7 +150,7 @@ class PackageSubscriber(Subscriber):
         channel = f"restaurant:echo-{next(self._echoes)}:menu"
         assert self.session is not None
         await self.session.subscribe(channel, snapshot=True)
-        while channel not in self.heard:  # noqa: ASYNC110 - another task hears it
+        while channel not in self.received:  # noqa: ASYNC110 - another task receives it
             await trio.sleep(0.02)
         await self.session.unsubscribe(channel)
 
@@ -194,7 +194,7 @@ class PlainSubscriber(Subscriber):
     async def drain(self) -> None:
         # A pong comes after all that was said before; the next ping may have been sent already.
         wanted = self.pongs + 2
-        while self.pongs < wanted:  # noqa: ASYNC110 - a thread hears them
+        while self.pongs < wanted:  # noqa: ASYNC110 - a thread receives them
             await trio.sleep(0.02)
 
     def _run(self) -> None:
@@ -215,7 +215,7 @@ class PlainSubscriber(Subscriber):
             self.connections += 1
             for channel in self.channels:
                 self._subscribe(channel)
-            heard_at = pinged_at = time.monotonic()
+            received_at = pinged_at = time.monotonic()
             while not self._stopped.is_set():
                 now = time.monotonic()
                 if now - pinged_at > TICK:
@@ -223,11 +223,11 @@ class PlainSubscriber(Subscriber):
                     self._client.send(type="ping")
                 with suppress(TimeoutError):
                     self._take(json.loads(self._client.socket.recv(timeout=TICK)))
-                    heard_at = time.monotonic()
+                    received_at = time.monotonic()
                 while self.paused:
                     time.sleep(0.05)
-                    heard_at = time.monotonic()
-                if time.monotonic() - heard_at > SILENCE:
+                    received_at = time.monotonic()
+                if time.monotonic() - received_at > SILENCE:
                     # Without a farewell: it would wait for the answer.
                     self.drop()
 
@@ -246,7 +246,7 @@ class PlainSubscriber(Subscriber):
                 self.positions |= message["positions"]
             case "subscribed":
                 if message.get("recovered") is False:
-                    self.hear({"channel": channel, "type": "gap", "data": message["reason"]})
+                    self.receive({"channel": channel, "type": "gap", "data": message["reason"]})
                 elif "recovered" not in message and not self.snapshot:
                     self.positions[channel] = message["position"]
             case "error":
@@ -255,8 +255,8 @@ class PlainSubscriber(Subscriber):
                 pass
             case _:
                 if message.get("recovered") is False:
-                    self.hear({"channel": channel, "type": "gap", "data": message["reason"]})
-                self.hear(message)
+                    self.receive({"channel": channel, "type": "gap", "data": message["reason"]})
+                self.receive(message)
                 self.positions[channel] = message["position"]
 
 

@@ -100,8 +100,8 @@ def has_received_all(talker: Talker, said: dict[str, list[tuple[str, str]]]) -> 
     return all(len(talker.received[channel]) >= len(said[channel]) for channel in talker.channels)
 
 
-def judge(talker: Talker, said: dict[str, list[tuple[str, str]]]) -> Verdict:
-    """Judge what a talker has received, and what it was answered."""
+def check(talker: Talker, said: dict[str, list[tuple[str, str]]]) -> Verdict:
+    """Compare what a talker has received, and what it was answered, with what was said."""
     verdict = Verdict()
     for channel in talker.channels:
         came = [(id, text) for id, text, _ in talker.received[channel]]

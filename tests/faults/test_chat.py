@@ -18,7 +18,7 @@ from tests.support.gateway import Gateway
 
 from .proxy import Proxy
 from .results import Row
-from .talkers import Talker, has_received_all, judge, longest_wait, messages
+from .talkers import Talker, check, has_received_all, longest_wait, messages
 from .verdict import Verdict
 from .world import World, address, until
 
@@ -105,7 +105,7 @@ async def test_conversations_while_gateways_are_killed_and_readers_are_slow(any_
             ("chat: kill -9 of gateways", f"{KILLS} killed while messages are under way", [owner, *talkers]),
             ("chat: slow reader", "behind 4 KiB of buffers, with a queue of 8 messages", [slow]),
         ):
-            verdict = sum((judge(one, said) for one in some), Verdict())
-            owned = sum(len(one.gaps) for one in some)
-            world.enter(Row(fault, world.log.name, done, len(some), verdict, owned, waited))
-            assert not owned
+            verdict = sum((check(one, said) for one in some), Verdict())
+            gaps = sum(len(one.gaps) for one in some)
+            world.enter(Row(fault, world.log.name, done, len(some), verdict, gaps, waited))
+            assert not gaps

@@ -31,7 +31,7 @@ async def test_clients_and_connections(any_world):
         late = []
         async with world.writing():
             for turn in range(3):
-                await world.heard(own)
+                await world.received_more(own)
                 for one in own:
                     one.drop()
                 cut.cut()
@@ -49,11 +49,11 @@ async def test_clients_and_connections(any_world):
             await until(lambda: closes(gateway, 4008) >= 2, "slow clients have been sent away")
             for one in slow:
                 one.paused = False
-            await world.heard([*cut_off, *left_alone, *turned_away, *afar])
+            await world.received_more([*cut_off, *left_alone, *turned_away, *afar])
         truth = await world.finish()
         world.report("own disconnect", "dropped 3 times", truth, own)
         world.report("TCP cut in mid-frame", "cut 3 times", truth, cut_off)
-        world.report("half-open peer", "both directions silent, nobody told", truth, left_alone)
+        world.report("half-open peer", "both directions silent, nobody notified", truth, left_alone)
         world.report("refused", "cut, and refused for some seconds", truth, turned_away)
         world.report("slow network", "30 kB a second", truth, afar)
         world.report("slow reader", "stopped reading, was closed with 4008", truth, slow)

@@ -55,7 +55,7 @@ async def away_and_back(world: World, gateway: Gateway, fault: str, done: str) -
     """Have clients that are away for the time of the context, and others that come back in it, while all is written.
 
     Who was away comes back when what was published before has left the window; and again, what was published is to be
-    heard once and in order.
+    received once and in order.
     """
     proxy = await world.serve(Proxy(lambda: address(gateway)))
     away = await world.subscribe(proxy.url)
@@ -64,15 +64,15 @@ async def away_and_back(world: World, gateway: Gateway, fault: str, done: str) -
     proxy.refusing = True
     proxy.cut()
     async with world.writing():
-        await world.heard(coming)
+        await world.received_more(coming)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_cut_now_and_then, others)
             yield
             nursery.cancel_scope.cancel()
         await trio.sleep(float(WINDOW) + 2)  # and one commit
         proxy.refusing = False
-        await world.heard(away)
-        await world.heard(coming)
+        await world.received_more(away)
+        await world.received_more(coming)
     truth = await world.finish()
     world.report(fault, done, truth, away, snapshots=without_history(away))
     # By a clock that has gone ahead, what has just been written has left the window.
@@ -134,12 +134,12 @@ async def test_a_state_directory_that_is_removed_is_made_anew(sqlite_world, tmp_
         proxy = await world.proxy(gateway)
         clients = await world.subscribe(proxy.url)
         async with world.writing():
-            await world.heard(clients)
+            await world.received_more(clients)
             shutil.rmtree(state)
             await says_so(gateway)
             await recovers(gateway)
             proxy.cut()
-            await world.heard(clients)
+            await world.received_more(clients)
             # It is this process's again.
             second = await world.gateway(ready=False, STATE_DIR=str(state))
             assert await trio.to_thread.run_sync(second.wait)

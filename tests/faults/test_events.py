@@ -17,14 +17,14 @@ KINDS = [EventSubscriber]
 
 async def cut_and_strand(world, own, cut, cut_off, stranded, left_alone):
     """End some streams, cut others in the middle of an event, three times each, and leave others half open."""
-    await world.heard(left_alone)
+    await world.received_more(left_alone)
     stranded.strand()
     for _ in range(3):
-        await world.heard([*own, *cut_off])
+        await world.received_more([*own, *cut_off])
         for one in own:
             one.drop()
         cut.cut()
-    await world.heard([*own, *cut_off, *left_alone])
+    await world.received_more([*own, *cut_off, *left_alone])
 
 
 async def test_streams_of_events_under_faults(any_world):
@@ -60,14 +60,14 @@ async def test_streams_of_events_under_faults(any_world):
                 nursery.start_soon(roll, world, balancer, replicas, moved)
                 nursery.start_soon(kill_and_restart, world, proxied, bereft)
                 for _ in range(6):
-                    await world.heard(changing)
+                    await world.received_more(changing)
                     for one in changing:
                         one.drop()
         truth = await world.finish()
         where = "GET /events: "
         world.report(where + "own disconnect", "dropped 3 times", truth, own)
         world.report(where + "TCP cut in mid-event", "cut 3 times", truth, cut_off)
-        world.report(where + "half-open peer", "both directions silent, nobody told", truth, left_alone)
+        world.report(where + "half-open peer", "both directions silent, nobody notified", truth, left_alone)
         world.report(where + "resume on the other replica", "changed 6 times between two", truth, changing)
         world.report(where + "rolling restart", "two replicas, each replaced while it drains", truth, moved)
         world.report(where + "kill -9 of the gateway", "killed and started again, twice", truth, bereft)

@@ -14,33 +14,33 @@ pytestmark = pytest.mark.faults
 
 
 async def kill_and_restart(world: World, proxied: list, subscribers: list) -> None:
-    """Kill the gateway behind a proxy twice, each time when its clients hear from it, and start another."""
+    """Kill the gateway behind a proxy twice, each time once its clients receive from it, and start another."""
     for _ in range(2):
-        await world.heard(subscribers)
+        await world.received_more(subscribers)
         gateway = proxied.pop()
         await trio.to_thread.run_sync(gateway.kill)
         proxied.append(await world.gateway())
-    await world.heard(subscribers)
+    await world.received_more(subscribers)
 
 
 async def roll(world: World, balancer: Balancer, replicas: list, subscribers: list) -> None:
     """Replace each of the replicas behind a balancer, as a deployment does: one after the other, never none."""
     for gateway in list(replicas):
-        await world.heard(subscribers)
+        await world.received_more(subscribers)
         successor = await world.gateway(DRAIN_SECONDS="2")
         balancer.addresses.add(address(successor))
         await world.stop(gateway)
         balancer.addresses.discard(address(gateway))
-    await world.heard(subscribers)
+    await world.received_more(subscribers)
 
 
 def without_history(subscribers: list) -> int:
-    """Return how often clients were told that something is lost: nowhere where there is a history."""
+    """Return how often clients were sent a gap: never where there is a history."""
     gaps = [
         channel
         for one in subscribers
-        for channel, heard in one.heard.items()
-        for message in heard
+        for channel, received in one.received.items()
+        for message in received
         if message["type"] == "gap"
     ]
     assert not any(kind_of(channel).has_history for channel in gaps), gaps
@@ -79,30 +79,30 @@ async def test_clients_that_go_to_another_replica(any_world):
         world.platform.moving = True
         async with world.writing():
             for _ in range(6):
-                await world.heard(changing)
+                await world.received_more(changing)
                 for client in changing:
                     client.drop()
             proxy.refusing = True
             proxy.cut()
-            # The other one has not read what these have heard already: it was frozen.
+            # The other one has not read what these have received already: it was frozen.
             other.send_signal(signal.SIGSTOP)
-            await world.heard(ahead, 100)
+            await world.received_more(ahead, 100)
             for client in ahead:
                 client.drop()
             other.send_signal(signal.SIGCONT)
             # Its window is full of other things now.
             for restaurant in 10 * world.platform.restaurants:
                 await world.log.write([world.platform.menu(restaurant, 30_000)])
-            await world.heard(ahead)
+            await world.received_more(ahead)
             proxy.refusing = False
-            await world.heard([*ahead, *changing, *long_away])
+            await world.received_more([*ahead, *changing, *long_away])
         truth = await world.finish()
         moved = "; sections move between restaurants"
         world.report("resume on the other replica", f"changed 6 times between two{moved}", truth, changing)
         # In the end, the window holds nothing of what either of these has missed.
         for name, done, clients in (
             ("resume on a replica that lags", "the other one was frozen meanwhile", ahead),
-            ("resume from behind the window", "away for longer", long_away),
+            ("resume from before the window", "away for longer", long_away),
         ):
             gaps = without_history(clients)
             done = f"{done}; what has no history began anew{moved}"

@@ -1,7 +1,7 @@
 """Table holds, while many want one table, and while gateways, their clocks and the broker fail.
 
-The judge is `hold_page`, a second reading of the rules; it reads the log when all is over. What guests were answered,
-and what watchers of each gateway heard, must be what the log means; and no two ever had the same table.
+The reference is `hold_page`, a second reading of the rules; it reads the log when all is over. What guests were
+answered, and what watchers of each gateway received, must be what the log means; and no two ever had the same table.
 """
 
 import json
@@ -72,17 +72,17 @@ class Scene:
         self.answers.append((hold, answer))
         return answer
 
-    async def judge(self) -> Reading:
+    async def verify(self) -> Reading:
         """Compare what was said with what the log means."""
         reading = Reading()
 
-        def is_heard() -> bool:
+        def is_received() -> bool:
             return all(watcher.events == reading.events for watcher in self.watchers)
 
         with trio.move_on_after(PATIENCE):
             while True:
                 reading = read(await self.world.log.read_back())
-                if is_heard():
+                if is_received():
                     break
                 await trio.sleep(0.2)
         for watcher in self.watchers:
@@ -153,7 +153,7 @@ async def test_of_two_hundred_guests_on_two_gateways_one_has_the_table_in_each_r
             tokens.append(answers[winner]["token"])
             assert (await winner.release(answers[winner]["holdId"]))["reason"] == "released", number
         assert tokens == sorted(set(tokens))
-        reading = await scene.judge()
+        reading = await scene.verify()
         assert len(reading.granted) == ROUNDS
         assert reading.claims < GUESTS * ROUNDS, "some were refused before the log"
 
@@ -168,16 +168,16 @@ async def test_gateway_that_is_frozen_past_the_end_of_its_guests_hold_ends_nothi
         os.kill(frozen.pid, signal.SIGSTOP)
         refused = await scene.select(rival, "t1")
         assert (refused["code"], refused["expiresIn"] <= SECONDS) == ("conflict", True)
-        await scene.watchers[1].hears("table.released")
+        await scene.watchers[1].receives("table.released")
         taken = await scene.select(rival, "t1")
         assert taken["type"] == "selected"
         await trio.sleep(1)
         os.kill(frozen.pid, signal.SIGCONT)
-        assert (await holder.hears("released"))["reason"] == "expired"
+        assert (await holder.receives("released"))["reason"] == "expired"
         late = await scene.select(holder, "t1")
         assert (late["code"], late["until"]) == ("conflict", taken["expiresAt"])
-        await rival.hears("released", reason="expired")
-        reading = await scene.judge()
+        await rival.receives("released", reason="expired")
+        reading = await scene.verify()
         assert [one.user for one in reading.granted] == ["u1", "u2"]
 
     await any_scene(play)
@@ -199,10 +199,10 @@ async def test_hold_of_a_gateway_that_is_killed_lasts_to_its_end_and_its_user_ma
         assert (again["type"], again["token"]) == ("selected", mine["token"])
         assert (await back.release(mine["holdId"]))["reason"] == "released"
         assert (await scene.select(rival, "t1"))["type"] == "selected"
-        await scene.watchers[0].hears("table.released")
+        await scene.watchers[0].receives("table.released")
         await until(lambda: ("released", ("t2",), "expired") in scene.watchers[0].events, "the other hold has expired")
         assert (await scene.select(rival, "t2"))["type"] == "selected"
-        await scene.judge()
+        await scene.verify()
 
     await any_scene(play)
 
@@ -239,7 +239,7 @@ async def test_holds_end_in_time_on_gateways_whose_clocks_are_minutes_wrong(kafk
                 await until(lambda: ("selecting", (table,), None) in watcher.events, "its gateway has read the claim")
                 [held] = [each for each in await late.watch() if each["tableIds"] == [table]]
                 assert is_right(held["expiresIn"], began), held
-            assert (await holder.hears("released", holdId=mine["holdId"]))["reason"] == "expired"
+            assert (await holder.receives("released", holdId=mine["holdId"]))["reason"] == "expired"
             # In minutes, clocks differ.
             assert SECONDS <= trio.current_time() - began <= SECONDS + PATIENCE
 
@@ -248,9 +248,9 @@ async def test_holds_end_in_time_on_gateways_whose_clocks_are_minutes_wrong(kafk
                 nursery.start_soon(hold, number)
         async with guest(gateways[0].port, "v") as leaver:
             assert (await scene.select(leaver, "t2"))["type"] == "selected"
-        await scene.watchers[1].hears("table.selecting")
+        await scene.watchers[1].receives("table.selecting")
         await until(lambda: ("released", ("t2",), "disconnected") in scene.watchers[1].events, "it was noticed")
-        await scene.judge()
+        await scene.verify()
 
     await kafka_scene(play)
 
@@ -277,7 +277,7 @@ async def test_claims_in_an_outage_are_unavailable_and_each_retry_is_one_hold(ka
             if answer["type"] == "released":
                 assert answer["reason"] == "abandoned"
                 assert (await scene.select(who, "t1")).get("code") in (None, "conflict")
-        reading = await scene.judge()
+        reading = await scene.verify()
         assert sum("t1" in one.tables and one.end is None for one in reading.granted) == 1
 
     await kafka_scene(play)

@@ -19,7 +19,7 @@ async def test_outages(kafka_world, kafka_broker, fault, seconds):
         await world.found()
         loyal, returning = await world.subscribe(gateway.url), await world.subscribe(gateway.url)
         async with world.writing():
-            await world.heard([*loyal, *returning])
+            await world.received_more([*loyal, *returning])
             await trio.to_thread.run_sync(getattr(kafka_broker, fault))
             over_at = trio.current_time() + seconds
             try:
@@ -33,7 +33,7 @@ async def test_outages(kafka_world, kafka_broker, fault, seconds):
             finally:
                 await trio.to_thread.run_sync(kafka_broker.thaw if fault == "freeze" else kafka_broker.start)
             await until(lambda: all(one.subscribed for one in held), "who came in the outage is answered")
-            await world.heard([*loyal, *returning, *newcomers, *held])
+            await world.received_more([*loyal, *returning, *newcomers, *held])
         truth = await world.finish()
         done = {"stop": "stopped", "kill": "killed (-9)", "freeze": "frozen (SIGSTOP)"}[fault]
         world.report(f"broker {done}", f"for {seconds} s", truth, loyal)
@@ -53,7 +53,7 @@ async def test_a_topic_that_is_created_late(kafka_world):
         await world.log.create(tables)
         await world.log.write([record for record in founding if record.topic == tables])
         async with world.writing():
-            await world.heard(early)
+            await world.received_more(early)
         truth = await world.finish()
         world.report("topic created late", "after gateway and clients had begun", truth, early)
 
@@ -64,11 +64,11 @@ async def test_partitions_that_are_added(kafka_world):
         await world.found()
         clients, returning = await world.subscribe(gateway.url), await world.subscribe(gateway.url)
         async with world.writing():
-            await world.heard(clients)
+            await world.received_more(clients)
             more = {topic_of(domain): 3 for domain in ("tables", "reservations", "announcements")}
             await world.log.administer(lambda admin: admin.create_partitions(more))
             for _ in range(3):
-                await world.heard([*clients, *returning])
+                await world.received_more([*clients, *returning])
                 for one in returning:
                     one.drop()
         truth = await world.finish()

@@ -49,7 +49,7 @@ async def test_a_writer_of_the_state_that_is_killed_again_and_again(sqlite_world
             # By now, what they have missed has left the window.
             await trio.sleep(2.0)
             proxy.refusing = False
-            await world.heard(away)
+            await world.received_more(away)
         truth = await world.finish()
         done = f"{KILLS} times under load; clients were away meanwhile"
         world.report("writer of the state killed", done, truth, away, snapshots=without_history(away))
@@ -68,13 +68,13 @@ async def test_clients_of_a_gateway_that_is_killed_get_what_they_missed_on_every
         clients = await world.subscribe(proxy.url)
         async with world.writing():
             for _ in range(2):
-                await world.heard(clients)
+                await world.received_more(clients)
                 proxy.refusing = True
                 proxy.cut()
                 await trio.sleep(3.0)  # it commits every 2 s: what they miss is in the store, but for the end of it
                 await restart(world, proxied, **settings)
                 proxy.refusing = False
-                await world.heard(clients)
+                await world.received_more(clients)
             restarted = proxied[0]
         truth = await world.finish()
         done = "twice, with its state; clients had been away, and had everything on every channel"
@@ -92,10 +92,10 @@ async def test_clients_of_a_gateway_that_is_reloaded_get_what_they_missed_on_eve
         clients = await world.subscribe(proxy.url)
         async with world.writing():
             for reloads in range(1, 4):
-                await world.heard(clients)
+                await world.received_more(clients)
                 gateway.send_signal(signal.SIGHUP)
                 await until(lambda reloads=reloads: len(gateway.logged("reloaded")) == reloads, "it is reloaded")
-                await world.heard(clients)
+                await world.received_more(clients)
         truth = await world.finish()
         world.report("reload (SIGHUP) of a gateway with a state", "3 times, under load", truth, clients)
         # Each second worker takes the folder of the one before the last.
@@ -142,11 +142,13 @@ async def test_a_writer_of_checkpoints_that_is_killed_again_and_again(sqlite_wor
                 changelog, _ = written(world.log.file)
                 if (newest := changelog.newest()) is not None:
                     lengths.add(len(newest.after))
-            await world.heard(clients)
+            await world.received_more(clients)
         truth = await world.finish()
-        told = sum(message["type"] == "gap" for one in clients for heard in one.heard.values() for message in heard)
+        gaps = sum(
+            message["type"] == "gap" for one in clients for received in one.received.values() for message in received
+        )
         done = f"{CHECKPOINT_KILLS} times under load, each time with an empty disk"
-        world.report("writer of checkpoints killed", done, truth, clients, snapshots=told)
+        world.report("writer of checkpoints killed", done, truth, clients, snapshots=gaps)
         assert sum(bool(gateway.logged("restored from a checkpoint")) for gateway in world.gateways) > 5
         assert max(lengths) > 0, "what has changed is written by itself"
         changelog, rows = written(world.log.file)
@@ -182,6 +184,6 @@ async def test_a_state_that_is_of_no_use_is_built_anew_from_the_log(sqlite_world
             proxied.append(await world.gateway(**settings))
             await trio.sleep(2.0)
             proxy.refusing = False
-            await world.heard(away)
+            await world.received_more(away)
         truth = await world.finish()
         world.report(f"state {fault}", "while clients were away", truth, away, snapshots=without_history(away))

@@ -43,13 +43,13 @@ def channel(platform: Platform) -> str:
 
 
 def messages(truth: Truth, channel: str, begin: int = FOUNDED) -> list[dict]:
-    """What a subscriber hears who comes after the first records."""
+    """What a subscriber receives that comes after the first records."""
     known = truth.records[:begin]
     return [due.message | {"position": "opaque"} for due in truth.due[channel] if due.record not in known]
 
 
-def judge(truth: Truth, channel: str, heard: Sequence[dict]) -> Verdict:
-    return truth.judge(channel, heard, frozenset(truth.records[:FOUNDED]))
+def check(truth: Truth, channel: str, received: Sequence[dict]) -> Verdict:
+    return truth.check(channel, received, frozenset(truth.records[:FOUNDED]))
 
 
 def snapshot(truth: Truth, channel: str, count: int) -> dict:
@@ -58,40 +58,40 @@ def snapshot(truth: Truth, channel: str, count: int) -> dict:
 
 
 def test_all_is_as_it_must_be(truth, channel):
-    heard = messages(truth, channel)
-    assert judge(truth, channel, heard) == Verdict(events=len(heard))
-    assert len(heard) > 10
+    received = messages(truth, channel)
+    assert check(truth, channel, received) == Verdict(events=len(received))
+    assert len(received) > 10
 
 
 @pytest.mark.parametrize("at", [0, 5, -1])
 def test_a_message_that_is_missing(truth, channel, at):
-    heard = messages(truth, channel)
-    missing = heard.pop(at)
-    verdict = judge(truth, channel, heard)
+    received = messages(truth, channel)
+    missing = received.pop(at)
+    verdict = check(truth, channel, received)
     assert verdict.lost == 1
     assert missing["data"]["updatedAt"] in verdict.wrong[0]
 
 
 def test_a_message_that_comes_twice(truth, channel):
-    heard = messages(truth, channel)
-    verdict = judge(truth, channel, [*heard[:4], *heard[2:]])
+    received = messages(truth, channel)
+    verdict = check(truth, channel, [*received[:4], *received[2:]])
     assert verdict.repeated == 2
     assert len(verdict.wrong) == 2
 
 
 def test_messages_in_another_order(truth, channel):
-    heard = messages(truth, channel)
-    heard[3], heard[4] = heard[4], heard[3]
-    verdict = judge(truth, channel, heard)
+    received = messages(truth, channel)
+    received[3], received[4] = received[4], received[3]
+    verdict = check(truth, channel, received)
     assert (verdict.disordered, verdict.lost, verdict.repeated) == (1, 0, 0)
     assert verdict.wrong
 
 
 @pytest.mark.parametrize("change", [{"type": "table.deleted"}, {"timestamp": None}, {"data": {}}], ids=str)
 def test_another_message_than_the_log_gives(truth, channel, change):
-    heard = messages(truth, channel)
-    heard[3] |= change
-    verdict = judge(truth, channel, heard)
+    received = messages(truth, channel)
+    received[3] |= change
+    verdict = check(truth, channel, received)
     assert verdict.lost == 1
     assert any("never in the log" in words for words in verdict.wrong)
 
@@ -100,58 +100,58 @@ def test_the_same_message_as_often_as_the_log_holds_it(records, channel):
     again = records[FOUNDED + 2]
     records.append(again._replace(offset=1000, timestamp=1000))
     truth = Truth(records)
-    heard = messages(truth, channel)
-    assert judge(truth, channel, heard).wrong == ()
-    assert judge(truth, channel, heard[:-1]).lost + judge(truth, channel, heard[:-1]).disordered == 1
-    assert judge(truth, channel, [*heard, heard[-1]]).repeated == 1
+    received = messages(truth, channel)
+    assert check(truth, channel, received).wrong == ()
+    assert check(truth, channel, received[:-1]).lost + check(truth, channel, received[:-1]).disordered == 1
+    assert check(truth, channel, [*received, received[-1]]).repeated == 1
 
 
 def test_a_snapshot_makes_up_for_what_is_missing_before_it(truth, channel):
-    heard = messages(truth, channel)
+    received = messages(truth, channel)
     state, after = snapshot(truth, channel, 40), messages(truth, channel, 40)
     lost = {"type": "gap", "channel": channel, "data": "expired"}
-    verdict = judge(truth, channel, [*heard[:3], lost, state, *after])
+    verdict = check(truth, channel, [*received[:3], lost, state, *after])
     assert verdict == Verdict(events=3 + len(after), snapshots=1)
-    assert truth.judge(channel, [state, *after], None).wrong == ()
+    assert truth.check(channel, [state, *after], None).wrong == ()
 
 
 def test_a_snapshot_does_not_make_up_for_what_comes_after_it(truth, channel):
     state, after = snapshot(truth, channel, 40), messages(truth, channel, 40)
-    assert truth.judge(channel, [state, *after[1:]], None).wrong
-    assert truth.judge(channel, [state, *after[:2], *after[3:]], None).lost == 1
-    assert truth.judge(channel, [state, after[0], *after], None).repeated == 1
-    assert truth.judge(channel, [state], None).wrong
+    assert truth.check(channel, [state, *after[1:]], None).wrong
+    assert truth.check(channel, [state, *after[:2], *after[3:]], None).lost == 1
+    assert truth.check(channel, [state, after[0], *after], None).repeated == 1
+    assert truth.check(channel, [state], None).wrong
 
 
 def test_without_a_snapshot_nothing_makes_up_for_what_is_missing(truth, channel):
-    heard = messages(truth, channel)
+    received = messages(truth, channel)
     lost = {"type": "gap", "channel": channel, "data": "expired"}
-    assert judge(truth, channel, [*heard[:3], lost, *heard[6:]]).lost == 3
+    assert check(truth, channel, [*received[:3], lost, *received[6:]]).lost == 3
 
 
 def test_a_snapshot_of_another_state(truth, channel):
     state, after = snapshot(truth, channel, 40), messages(truth, channel, 40)
     state["data"]["tables"][0]["status"] = "exploded"
-    (wrong,) = truth.judge(channel, [state, *after], None).wrong
+    (wrong,) = truth.check(channel, [state, *after], None).wrong
     assert "another state" in wrong
 
 
 def test_a_snapshot_that_another_one_follows_must_have_been_the_state_somewhere(truth, channel):
     first, second, after = snapshot(truth, channel, 30), snapshot(truth, channel, 40), messages(truth, channel, 40)
     gap = {"type": "gap", "channel": channel, "data": "expired"}
-    heard = [*messages(truth, channel)[:2], gap, first, gap, second, *after]
-    assert judge(truth, channel, heard).wrong == ()
+    received = [*messages(truth, channel)[:2], gap, first, gap, second, *after]
+    assert check(truth, channel, received).wrong == ()
     first["data"]["tables"][0]["status"] = "exploded"
     has_one_order = len({record.source for record in truth.records}) == 1
-    assert bool(judge(truth, channel, heard).wrong) == has_one_order
+    assert bool(check(truth, channel, received).wrong) == has_one_order
 
 
 def test_the_order_between_partitions_does_not_bind(truth, channel, records):
     """The reading of one order, of several: founding a section and its tables are records of two topics."""
-    heard = messages(truth, channel, 0)
+    received = messages(truth, channel, 0)
     topics = [due.record.topic for due in truth.due[channel]]
     assert len(set(topics)) == 2
-    swapped = sorted(heard, key=lambda message: message["type"].startswith("section"))
-    verdict = truth.judge(channel, swapped, frozenset())
+    swapped = sorted(received, key=lambda message: message["type"].startswith("section"))
+    verdict = truth.check(channel, swapped, frozenset())
     assert bool(verdict.disordered) == (records[0].source is None)
     assert bool(verdict.wrong) == (records[0].source is None)

@@ -20,24 +20,24 @@ SECRET = "a secret of thirty-two bytes or more"
 
 async def cut_and_strand(world, cut, cut_off, stranded, left_alone):
     """Cut some connections in the middle of a frame, three times, and leave others half open."""
-    await world.heard(left_alone)
+    await world.received_more(left_alone)
     stranded.strand()
     for _ in range(3):
-        await world.heard(cut_off)
+        await world.received_more(cut_off)
         cut.cut()
     # The client asks after 30 s of silence, and waits for 5 s.
-    await world.heard([*cut_off, *left_alone])
+    await world.received_more([*cut_off, *left_alone])
 
 
 async def lose_and_find_tokens(world, signed_in):
     """Let tokens run out, and their source fail until the gateway has closed the connection."""
-    await world.heard(signed_in, 100)  # several tokens
+    await world.received_more(signed_in, 100)  # several tokens
     for one in signed_in:
         await one.sign(is_signing=False)
     await until(lambda: all(4401 in one.closes for one in signed_in), "clients are closed with 4401")
     for one in signed_in:
         await one.sign(is_signing=True)
-    await world.heard(signed_in)
+    await world.received_more(signed_in)
 
 
 @ON_EITHER_LOG
@@ -70,11 +70,11 @@ async def test_javascript_client_under_faults_of_the_network_and_of_gateways(any
         truth = await world.finish()
         where = f"{host.kind}: "
         world.report(where + "TCP cut in mid-frame", "cut 3 times", truth, cut_off)
-        world.report(where + "half-open peer", "both directions silent, nobody told", truth, left_alone)
+        world.report(where + "half-open peer", "both directions silent, nobody notified", truth, left_alone)
         world.report(where + "rolling restart", "two replicas, each replaced while it drains", truth, moved)
         world.report(where + "kill -9 of the gateway", "killed and started again, twice", truth, bereft)
         world.report(where + "expired token", "no token to be had; closed with 4401", truth, signed_in)
-        # Who moves when it is told that its gateway is going away has no interruption.
+        # Who moves when its gateway says that it is going away has no interruption.
         assert [one.closes for one in moved] == [[]]
         assert {reason for one in signed_in for reason in one.signed_out} == {"expired"}
 
@@ -91,7 +91,7 @@ async def test_javascript_client_that_is_stopped(sqlite_world, browser):
         slow = await world.subscribe(narrow.url, menus, kinds=kinds)
         asleep = await world.subscribe(stranded.url, kinds=kinds)
         async with world.writing():
-            await world.heard(asleep)
+            await world.received_more(asleep)
             host.send_signal(signal.SIGSTOP)
             stranded.strand()
             for restaurant in 30 * world.platform.restaurants:
@@ -100,7 +100,7 @@ async def test_javascript_client_that_is_stopped(sqlite_world, browser):
             await trio.sleep(20)  # as long as a machine sleeps at the least, for its client to notice
             host.send_signal(signal.SIGCONT)
             woken = trio.current_time()
-            await world.heard(asleep)
+            await world.received_more(asleep)
             assert trio.current_time() - woken < 29, "a client that wakes does not wait for 30 s of silence"
         for restaurant in world.platform.restaurants:
             await world.log.write([world.platform.menu(restaurant, 1)])
@@ -119,7 +119,7 @@ async def test_page_that_has_no_network_for_a_while(sqlite_world, browser):
         proxy = await world.serve(Proxy(partial(address, gateway)))
         offline = await world.subscribe(proxy.url, kinds=[partial(WebSubscriber, host)])
         async with world.writing():
-            await world.heard(offline)
+            await world.received_more(offline)
             for one in offline:
                 await one.disconnect(is_offline=True)
             proxy.refusing = True
@@ -130,7 +130,7 @@ async def test_page_that_has_no_network_for_a_while(sqlite_world, browser):
             for one in offline:
                 await one.disconnect(is_offline=False)
             back = trio.current_time()
-            await world.heard(offline)
+            await world.received_more(offline)
             assert trio.current_time() - back < 15, "the pause is over when there is a network"
         truth = await world.finish()
         world.report(f"{host.kind}: no network", "for some seconds, as the browser says", truth, offline)

@@ -25,7 +25,7 @@ async def without_websockets(world, proxy):
 async def let_websockets_pass_and_not(world, proxy, gateway, switching):
     """Let WebSockets pass, and not, in turn, until the client has gone to and fro."""
     for passing in (True, False, True):
-        await world.heard(switching)
+        await world.received_more(switching)
         before = len(switching[0].closes)
         proxy.pass_websockets(passing=passing)
         if passing:
@@ -33,7 +33,7 @@ async def let_websockets_pass_and_not(world, proxy, gateway, switching):
         else:
             await until(lambda before=before: len(switching[0].closes) > before, "the WebSocket is cut")
             await until(lambda: gateway.metric("mesaya_event_clients") == 1, "the client reads events by HTTP")
-    await world.heard(switching)
+    await world.received_more(switching)
 
 
 @ON_EITHER_LOG
@@ -70,16 +70,16 @@ async def test_javascript_client_that_reads_by_http_under_faults(any_world, brow
             nursery.start_soon(roll, world, balancer, replicas, moved)
             nursery.start_soon(kill_and_restart, world, proxied, bereft)
             nursery.start_soon(let_websockets_pass_and_not, world, fickle, other, switching)
-            nursery.start_soon(world.heard, signed_in, 600)  # several tokens
+            nursery.start_soon(world.received_more, signed_in, 600)  # several tokens
         truth = await world.finish()
         where = f"{host.kind} by HTTP: "
         world.report(where + "TCP cut in mid-event", "cut 3 times", truth, cut_off)
-        world.report(where + "half-open peer", "both directions silent, nobody told", truth, left_alone)
+        world.report(where + "half-open peer", "both directions silent, nobody notified", truth, left_alone)
         world.report(where + "rolling restart", "two replicas, each replaced while it drains", truth, moved)
         world.report(where + "kill -9 of the gateway", "killed and started again, twice", truth, bereft)
         world.report(where + "to a WebSocket and back", "which passed, did not, and passed again", truth, switching)
         world.report(where + "renewed token", "several times, each on another stream", truth, signed_in)
-        # Who moves when it is told that its gateway is going away has no interruption.
+        # Who moves when its gateway says that it is going away has no interruption.
         assert [len(one.closes) for one in moved] == closed
         assert [one.signed_out for one in signed_in] == [[]]
 
@@ -97,7 +97,7 @@ async def test_javascript_client_that_is_stopped_while_it_reads_by_http(sqlite_w
         slow = await world.subscribe(narrow.url, menus, kinds=kinds)
         asleep = await world.subscribe(stranded.url, kinds=kinds)
         async with world.writing():
-            await world.heard(asleep)
+            await world.received_more(asleep)
             host.send_signal(signal.SIGSTOP)
             stranded.strand()
             for restaurant in 30 * world.platform.restaurants:
@@ -106,7 +106,7 @@ async def test_javascript_client_that_is_stopped_while_it_reads_by_http(sqlite_w
             await trio.sleep(20)  # as long as a machine sleeps at the least, for its client to notice
             host.send_signal(signal.SIGCONT)
             woken = trio.current_time()
-            await world.heard(asleep)
+            await world.received_more(asleep)
             assert trio.current_time() - woken < 29, "a client that wakes does not wait for 30 s of silence"
         for restaurant in world.platform.restaurants:
             await world.log.write([world.platform.menu(restaurant, 1)])

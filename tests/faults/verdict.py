@@ -1,7 +1,7 @@
-"""Whether a subscriber was told what the log holds: every message once, in the log's order.
+"""Whether a subscriber received what the log holds: every message once, in the log's order.
 
-Nothing here knows the gateway. What must have been told comes from the log itself, read back after the fact, and from
-`tests.oracle`, which reads the rules. What may differ is only this:
+Nothing here knows the gateway. What must have been received comes from the log itself, read back after the fact, and
+from `tests.oracle`, which reads the rules. What may differ is only this:
 
 - On the embedded log, which has one order over all topics, the order on a channel must be that order. On Kafka, every
   partition is in its order; how those of several partitions that feed one channel lie between one another is decided by
@@ -9,7 +9,7 @@ Nothing here knows the gateway. What must have been told comes from the log itse
   end is not waited for"). So that order binds only as far as the messages themselves show it: each message must be the
   one that the log in the order of timestamps gives.
 - Messages may be missing only in front of a snapshot, which must hold the state that they have led to. A subscriber
-  that began with a snapshot is told nothing from before it.
+  that began with a snapshot receives nothing from before it.
 """
 
 import json
@@ -23,7 +23,7 @@ from .log import Held
 from .subscribers import Message, identity
 
 SHOWN = 3
-"""How many examples of what is wrong are told."""
+"""How many examples of what is wrong are shown."""
 
 
 class Verdict(NamedTuple):
@@ -41,16 +41,16 @@ class Verdict(NamedTuple):
 
 
 class Due(NamedTuple):
-    """A message that somebody must be told, and the record that it comes from."""
+    """A message that somebody must receive, and the record that it comes from."""
 
     message: Message
     record: Held
 
 
 class Truth:
-    """What `records`, all that the log has held, in its order, mean for whoever listens.
+    """What `records`, all that the log has held, in its order, mean for a subscriber.
 
-    The `forgotten` ones have been removed before the gateways began that tell the state.
+    The `forgotten` ones have been removed before the gateways began that send the state.
     """
 
     def __init__(self, records: Sequence[Held], forgotten: Iterable[Held] = ()) -> None:
@@ -61,19 +61,19 @@ class Truth:
             for message in messages:
                 self.due[message["channel"]].append(Due(message, record))
 
-    def judge(self, channel: str, heard: Sequence[Message], begin: Collection[object] | None) -> Verdict:
-        """Judge what was `heard` on a channel.
+    def check(self, channel: str, received: Sequence[Message], begin: Collection[object] | None) -> Verdict:
+        """Compare what was `received` on a channel with what was due.
 
         The records of `begin` lay before the beginning; None: it began with a snapshot.
         """
         due = self.due[channel]
-        places = _places(heard, due)
+        places = _places(received, due)
         wrong: list[str] = []
 
-        told = [place for place in places if isinstance(place, int)]
-        repeated = [message for message, place in zip(heard, places, strict=True) if place == "repeated"]
-        invented = [message for message, place in zip(heard, places, strict=True) if place == "invented"]
-        disordered = _disordered(told, due)
+        delivered = [place for place in places if isinstance(place, int)]
+        repeated = [message for message, place in zip(received, places, strict=True) if place == "repeated"]
+        invented = [message for message, place in zip(received, places, strict=True) if place == "invented"]
+        disordered = _disordered(delivered, due)
         lost = self._lost(channel, places, begin)
         for what, found in (
             ("lost", [due[place].message for place in lost]),
@@ -83,25 +83,27 @@ class Truth:
         ):
             wrong += [f"{channel}: {what}: {_shown(message)}" for message in found[:SHOWN]]
 
-        snapshots = [at for at, message in enumerate(heard) if message["type"] == "snapshot"]
+        snapshots = [at for at, message in enumerate(received) if message["type"] == "snapshot"]
         for at in snapshots:
-            was_replaced = at > 0 and heard[at - 1]["type"] == "gap" and heard[at - 1]["data"] == "topic_recreated"
+            was_replaced = (
+                at > 0 and received[at - 1]["type"] == "gap" and received[at - 1]["data"] == "topic_recreated"
+            )
             after = places[at + 1 :]
             if _is_superseded(after, due):
-                wrong += self._no_state(channel, heard[at], places[:at], after)
+                wrong += self._no_state(channel, received[at], places[:at], after)
             else:
-                wrong += self._wrong_state(channel, heard[at], after, was_replaced=was_replaced)
-        return Verdict(len(told), len(lost), len(repeated), len(disordered), len(snapshots), tuple(wrong))
+                wrong += self._wrong_state(channel, received[at], after, was_replaced=was_replaced)
+        return Verdict(len(delivered), len(lost), len(repeated), len(disordered), len(snapshots), tuple(wrong))
 
-    def lost(self, channel: str, heard: Sequence[Message], begin: Collection[object] | None) -> list[Message]:
-        """Return what must have been heard on a channel, and was not (see `judge`)."""
+    def lost(self, channel: str, received: Sequence[Message], begin: Collection[object] | None) -> list[Message]:
+        """Return what must have been received on a channel, and was not (see `check`)."""
         due = self.due[channel]
-        return [due[place].message for place in self._lost(channel, _places(heard, due), begin)]
+        return [due[place].message for place in self._lost(channel, _places(received, due), begin)]
 
     def _lost(self, channel: str, places: Sequence[object], begin: Collection[object] | None) -> list[int]:
-        """Return the places of what was not told, and is not owned to by a snapshot that comes instead."""
+        """Return the places of what was not delivered, and is not made up for by a snapshot."""
         due = self.due[channel]
-        told = set(places)
+        delivered = set(places)
         lost = []
         for source in {one.record.source for one in due}:
             own = [place for place, one in enumerate(due) if one.record.source == source]
@@ -122,7 +124,7 @@ class Truth:
             lost += [
                 place
                 for place in own
-                if place not in told and place not in excused and (begin is None or due[place].record not in begin)
+                if place not in delivered and place not in excused and (begin is None or due[place].record not in begin)
             ]
         return sorted(lost)
 
@@ -138,17 +140,17 @@ class Truth:
             return []
         first = max((self.records.index(due[place].record) for place in before if isinstance(place, int)), default=0)
         last = min((self.records.index(due[place].record) for place in after if isinstance(place, int)), default=None)
-        told = oracle.comparable(snapshot["data"])
+        sent = oracle.comparable(snapshot["data"])
         for end in range(first + 1, (len(self.records) if last is None else last) + 1):
             state = oracle.state([each for each in self.records[:end] if each not in self._forgotten], channel)
-            if state is not None and "events" in told:
-                state["events"] = state["events"][len(state["events"]) - len(told["events"]) :]
-            if state is None or state == told:
+            if state is not None and "events" in sent:
+                state["events"] = state["events"][len(state["events"]) - len(sent["events"]) :]
+            if state is None or state == sent:
                 return []
         return [f"{channel}: a snapshot of no state that there was: {_shown(snapshot)}"]
 
     def _wrong_state(self, channel: str, snapshot: Message, then: Sequence[object], *, was_replaced: bool) -> list[str]:
-        """Compare a snapshot with the state that all records have led to which are not told of after it."""
+        """Compare a snapshot with the state that all records have led to which are not delivered after it."""
         due = self.due[channel]
         first: dict[object, Held] = {}
         for place in then:
@@ -160,18 +162,18 @@ class Truth:
                 ended.add(record.source)
             if record.source not in ended and record not in self._forgotten:
                 before.append(record)
-        # Where a topic was created again, what it had told before is forgotten, though nothing new may be told yet.
+        # Where a topic was created again, what it had said before is forgotten, though nothing new may have come yet.
         lives: dict[object, int] = {}
         for record in self.records:
             lives[_scope(record)] = max(record.life, lives.get(_scope(record), 0))
         anew = [record for record in before if record.life == lives[_scope(record)]]
-        told = oracle.comparable(snapshot["data"])
+        sent = oracle.comparable(snapshot["data"])
         for known in [anew] if was_replaced else [before, anew] if len(anew) < len(before) else [before]:
             state = oracle.state(known, channel)
-            if state is not None and "events" in told:
+            if state is not None and "events" in sent:
                 # "The last notifications that are still at hand."
-                state["events"] = state["events"][len(state["events"]) - len(told["events"]) :]
-            if state is None or state == told:
+                state["events"] = state["events"][len(state["events"]) - len(sent["events"]) :]
+            if state is None or state == sent:
                 return []
         return [f"{channel}: a snapshot of another state: {_shown(snapshot)}; it is {json.dumps(state)[:600]}"]
 
@@ -181,14 +183,14 @@ def _scope(record: Held) -> str | None:
     return None if record.source is None else record.topic
 
 
-def _places(heard: Sequence[Message], due: Sequence[Due]) -> list[int | str]:
+def _places(received: Sequence[Message], due: Sequence[Due]) -> list[int | str]:
     """Return for each message which of those that are due it is: its place, or what else it is."""
-    # The same message may be due more than once: a producer that heard of no acknowledgement writes it again.
+    # The same message may be due more than once: a producer that received no acknowledgement writes it again.
     open_: dict[str, deque[int]] = defaultdict(deque)
     for place, one in enumerate(due):
         open_[identity(one.message)].append(place)
     places: list[int | str] = []
-    for message in heard:
+    for message in received:
         if message["type"] in ("gap", "snapshot"):
             places.append(message["type"])
             continue
@@ -208,10 +210,10 @@ def _is_superseded(after: Sequence[object], due: Sequence[Due]) -> bool:
     return bool(later - known) or not known
 
 
-def _disordered(told: Sequence[int], due: Sequence[Due]) -> list[int]:
+def _disordered(delivered: Sequence[int], due: Sequence[Due]) -> list[int]:
     reached: dict[object, int] = {}
     found = []
-    for place in told:
+    for place in delivered:
         source = due[place].record.source
         if place < reached.get(source, -1):
             found.append(place)

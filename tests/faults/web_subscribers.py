@@ -41,13 +41,13 @@ class Host:
         self._groups.append(self._process.pid)
         task_status.started()
         try:
-            await self._hear()
+            await self._receive()
         finally:
             self.send_signal(signal.SIGKILL)
             with trio.CancelScope(shield=True):
                 await self._process.wait()
 
-    async def _hear(self) -> None:
+    async def _receive(self) -> None:
         assert self._process.stdout is not None
         rest = b""
         async for data in self._process.stdout:
@@ -132,7 +132,7 @@ class WebSubscriber(Subscriber):
     async def drain(self) -> None:
         wanted = self._drained + 1
         await self._host.say(client=self._number, drain=wanted)
-        while self._drained < wanted:  # noqa: ASYNC110 - another task hears it
+        while self._drained < wanted:  # noqa: ASYNC110 - another task receives it
             await trio.sleep(0.02)
 
     async def sign(self, *, is_signing: bool) -> None:
@@ -144,12 +144,12 @@ class WebSubscriber(Subscriber):
         await self._host.say(client=self._number, offline=is_offline)
 
     def take(self, said: Message) -> None:
-        """Take what the process tells of this subscriber."""
+        """Take what the process reports of this subscriber."""
         match said:
             case {"message": {"type": "gap", "channel": channel, "reason": reason}}:
-                self.hear({"type": "gap", "channel": channel, "data": reason})
+                self.receive({"type": "gap", "channel": channel, "data": reason})
             case {"message": message}:
-                self.hear(message)
+                self.receive(message)
                 self._places[message["channel"]] = message["position"]
             case {"subscribed": channel}:
                 self._places[channel] = said.get("position", "")

@@ -170,17 +170,17 @@ class World:
         await self.log.settle()
         await trio.sleep(APART)
 
-    async def heard(self, subscribers: Sequence[Subscriber], more: int = 30) -> None:
-        """Return when each of the subscribers has heard some more."""
+    async def received_more(self, subscribers: Sequence[Subscriber], more: int = 30) -> None:
+        """Return when each of the subscribers has received some more."""
         before = {one: len(one.ids) for one in subscribers}
         await until(lambda: all(len(one.ids) >= before[one] + more for one in subscribers), f"{more} more events")
 
-    async def all_heard(self, subscribers: Sequence[Subscriber]) -> None:
-        """Return when the subscribers have heard all that there is; nobody may be writing."""
+    async def all_received(self, subscribers: Sequence[Subscriber]) -> None:
+        """Return when the subscribers have received all that there is; nobody may be writing."""
         truth = await trio.to_thread.run_sync(Truth, await self.log.read_back())
         for one in subscribers:
             for channel in one.channels:
-                await until(partial(_has_heard, one, channel, truth), f"{one.kind} has heard all of {channel}")
+                await until(partial(_has_received, one, channel, truth), f"{one.kind} has received all of {channel}")
 
     async def all_in_place(self, url: str, subscribers: Sequence[Subscriber]) -> None:
         """Return when the positions of the subscribers are the present ones of a gateway, on quiet channels, too."""
@@ -197,9 +197,9 @@ class World:
     # The end
 
     async def finish(self, forgotten: Iterable[Held] = ()) -> Truth:
-        """Write the last words, and end the clients when they have heard them, and whatever else comes.
+        """Write the last words, and end the clients when they have received them, and whatever else comes.
 
-        Return the truth, by which they are to be judged; see there for what is `forgotten`.
+        Return the truth, with which they are to be compared; see there for what is `forgotten`.
         """
         words = self.platform.last_words()
         await self.log.write(words)
@@ -208,7 +208,9 @@ class World:
         last = {word.value for word in words}
         for one in self.subscribers:
             for channel in one.channels:
-                await until(partial(_has_heard, one, channel, truth, last), f"{one.kind} has heard all of {channel}")
+                await until(
+                    partial(_has_received, one, channel, truth, last), f"{one.kind} has received all of {channel}"
+                )
         with trio.fail_after(PATIENCE):
             async with trio.open_nursery() as nursery:
                 for one in self.subscribers:
@@ -222,20 +224,23 @@ class World:
     ) -> None:
         """Enter a fault into the results, and fail if it has broken a promise.
 
-        `snapshots` is how many channels may have been told that something is lost; without that, there must be none.
+        `snapshots` is how many channels may have been sent a gap; without that, there must be none.
         """
         verdict = Verdict()
         for one in subscribers:
             for channel in one.channels:
-                found = truth.judge(channel, one.heard[channel], one.begin)
+                found = truth.check(channel, one.received[channel], one.begin)
                 verdict += found._replace(wrong=tuple(f"{one.kind}: {words}" for words in found.wrong))
-        owned = sum(
-            message["type"] == "gap" for one in subscribers for heard in one.heard.values() for message in heard
+        gaps = sum(
+            message["type"] == "gap"
+            for one in subscribers
+            for received in one.received.values()
+            for message in received
         )
-        if owned > snapshots:
-            verdict += Verdict(wrong=(f"{owned} times, events were given up as lost",))
+        if gaps > snapshots:
+            verdict += Verdict(wrong=(f"{gaps} times, events were given up as lost",))
         silence = max(one.longest_silence(self.began, self.ended) for one in subscribers)
-        self.enter(Row(fault, self.log.name, done, len(subscribers), verdict, owned, silence))
+        self.enter(Row(fault, self.log.name, done, len(subscribers), verdict, gaps, silence))
 
     def enter(self, row: Row) -> None:
         """Enter a line into the results, and fail if a promise was broken."""
@@ -248,10 +253,10 @@ def address(gateway: Gateway) -> Address:
     return "127.0.0.1", gateway.port
 
 
-def _has_heard(one: Subscriber, channel: str, truth: Truth, last: Collection[bytes | None] = ()) -> bool:
-    """Return whether a subscriber has heard the last words on a channel, if any are given, and misses nothing."""
+def _has_received(one: Subscriber, channel: str, truth: Truth, last: Collection[bytes | None] = ()) -> bool:
+    """Return whether a subscriber has received the last words on a channel, if any are given, and misses nothing."""
     ids = {identity(due.message) for due in truth.due[channel] if due.record.value in last}
-    return ids <= one.ids and not truth.lost(channel, one.heard[channel], one.begin)
+    return ids <= one.ids and not truth.lost(channel, one.received[channel], one.begin)
 
 
 @asynccontextmanager

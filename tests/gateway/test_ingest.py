@@ -170,7 +170,7 @@ async def test_record_that_takes_a_right_away_is_the_last_one_that_is_written_by
     log, identities = Log(), SessionIdentities()
     feed = a_feed(parent_timeout=0.0)
     log.says("restaurant.created", "R", ownerId="u")
-    log.tell(feed)
+    log.feed_into(feed)
     session = Session("c", feed, FakeSendQueue(), Limits(True, 10), FakeServices(), identities=identities)
     identify(session, Identity("u"), 0)
     ask(session, channel="restaurant:R:reservations")

@@ -36,8 +36,8 @@ class Page:
         if identity is None:
             return False
         scope, subject, _, *guest = channel.split(":")
-        told, roles = self.roles.get(identity.user, (-inf, ()))
-        if (identity.issued_at is not None and told <= identity.issued_at * 1000) or told == -inf:
+        changed, roles = self.roles.get(identity.user, (-inf, ()))
+        if (identity.issued_at is not None and changed <= identity.issued_at * 1000) or changed == -inf:
             roles = identity.roles
         if "ADMIN" in roles:
             return True
@@ -56,7 +56,7 @@ class Platform:
         self.now, self.number = NOW, 0
         self.sessions = []
         self.log.ends[CHATS] = 0
-        self.log.tell(self.feed)
+        self.log.feed_into(self.feed)
         self.commit()
 
     def client(self, identity=None, most=20):
@@ -153,7 +153,7 @@ class Platform:
     def ahead(self):
         """Return another instance, which has read all of the log."""
         feed = a_feed(seconds=inf, max_bytes=1 << 24, parent_timeout=0.0)
-        return self.log.tell(feed)
+        return self.log.feed_into(feed)
 
     def read_page(self, session):
         """Read what a session asks for next; return what it is to be answered with."""

@@ -17,7 +17,7 @@ class Clients:
     """One client after the other, of which each knows what the one before it knew.
 
     `log` is what was published on each channel, with its offset; what was lost is a None on all of them, which nobody
-    can be told, or pass without being told the state. `told` is how much of it the client has been told, on the
+    can receive, or pass without receiving the state. `reached` is how much of it the client has received, on the
     channels that it has been answered about. `places` are all positions that were ever seen.
     """
 
@@ -36,7 +36,7 @@ class Clients:
         vector = self.world.feed.cursor.read(position, parse_channel(name))
         return sum(offset < vector[RESERVATIONS] for offset, _ in self.log[name])
 
-    def hear(self, messages):
+    def receive(self, messages):
         for message in messages:
             name, kind = message.get("channel"), message["type"]
             if kind == "subscribed" and message.get("recovered"):
@@ -63,7 +63,7 @@ class Clients:
                 assert kind in ("snapshot", "unsubscribed")
 
     def say(self, **fields):
-        self.hear(ask(self.session, **fields))
+        self.receive(ask(self.session, **fields))
 
     def publish(self):
         restaurant = self.random.choice("abcd")
@@ -74,13 +74,13 @@ class Clients:
         size = self.random.choice([0, 0, PAGE_BYTES // 3, PAGE_BYTES])
         self.world.review(self.number, restaurant=restaurant, size=size)
         self.number += 1
-        self.hear(self.session.send_queue.said())
+        self.receive(self.session.send_queue.said())
 
     def lose(self):
         for log in self.log.values():
             log.append((self.world.offsets[RESERVATIONS], None))
         self.world.lose()
-        self.hear(self.session.send_queue.said())
+        self.receive(self.session.send_queue.said())
 
     def subscribe(self):
         name = self.random.choice(CHANNELS)
@@ -102,7 +102,7 @@ class Clients:
     def end(self):
         """Let the server end a subscription, in whatever state that is."""
         self.session.end(self.random.choice(CHANNELS), "rights_changed")
-        self.hear(self.session.send_queue.said())
+        self.receive(self.session.send_queue.said())
 
     def ping(self):
         self.say(kind="ping")
@@ -127,7 +127,7 @@ class Clients:
         except PositionEvicted:
             self.leave()
         send_queue.offer = offer
-        self.hear(send_queue.said())
+        self.receive(send_queue.said())
 
     def read_all(self):
         self.read_some(1000)
@@ -137,7 +137,7 @@ class Clients:
 
     def leave(self):
         self.session.leave()
-        self.hear(self.session.send_queue.said())
+        self.receive(self.session.send_queue.said())
         self.reached.clear()
         self.session = self.world.client(auth=False)
 
@@ -156,7 +156,7 @@ class Clients:
         if self.reading:
             reader, subscription, page = self.reading.pop(0)
             reader.on_history(subscription, page if self.random.random() < 0.95 else None)
-            self.hear(self.session.send_queue.said())
+            self.receive(self.session.send_queue.said())
 
     def write_the_state(self):
         """Begin to write the state that is waited for, or hand it over."""
@@ -169,7 +169,7 @@ class Clients:
         elif self.writing is not None:
             self.session.delivery.on_rendered(self.writing)
             self.writing = None
-            self.hear(self.session.send_queue.said())
+            self.receive(self.session.send_queue.said())
 
 
 ACTIONS = {

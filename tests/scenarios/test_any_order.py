@@ -34,12 +34,12 @@ SINGULARS = {PLURALS.get(kind, f"{kind}s"): kind for kind in oracle.ID_NAMES}
 
 
 class Screen:
-    """What a client of a channel shows, of all that it has heard from the beginning."""
+    """What a client of a channel shows, of all that it has received from the beginning."""
 
     def __init__(self):
         self.shown = {}
 
-    def hear(self, message):
+    def receive(self, message):
         entity, _, what = message["type"].partition(".")
         data = message["data"]
         for name in ("newStatus", "previousStatus"):
@@ -78,7 +78,7 @@ class Screen:
                 self.show(kind, item)
 
     def show(self, kind, item):
-        # What users are called may be told by others than reservations; `sections` is said when a restaurant ends.
+        # What users are called is not only said by reservations; `sections` is said when a restaurant ends.
         known = {name: value for name, value in item.items() if name not in ("clientName", "sections")}
         self.shown[kind, item[oracle.ID_NAMES[kind]]] = known
 
@@ -129,7 +129,7 @@ class Instance:
         for channel in CHANNELS:
             screen = found[channel.name] = Screen()
             for publication in self.feed.window.after(channel.name, {}):
-                screen.hear(orjson.loads(payload_of(publication.frame)))
+                screen.receive(orjson.loads(payload_of(publication.frame)))
         return {name: screen.shown for name, screen in found.items()}
 
 
@@ -142,7 +142,7 @@ def whole(kind, **known):
 
 
 def story(log, random, length):
-    """Let a log tell of two restaurants; clocks differ by more than what lies between."""
+    """Let a log hold two restaurants; clocks differ by more than what lies between."""
     times = iter(sorted(random.sample(range(10**6), 6 * length)))
     pending = []
 
@@ -240,33 +240,33 @@ def test_any_order_of_arrival_ends_in_the_same_state(seed):
 
 
 class Follower:
-    """A client of one channel: what it shows, and which records it has been told of."""
+    """A client of one channel: what it shows, and which records it has received."""
 
     def __init__(self, channel):
         self.channel = channel
         self.screen = Screen()
-        self.heard = set()
+        self.received = set()
 
-    def hear(self, publications):
+    def receive(self, publications):
         for publication in publications:
             place = publication.partition, publication.offset
-            assert place not in self.heard, "told twice"
-            self.heard.add(place)
-            self.screen.hear(orjson.loads(payload_of(publication.frame)))
+            assert place not in self.received, "received twice"
+            self.received.add(place)
+            self.screen.receive(orjson.loads(payload_of(publication.frame)))
 
     def copy(self):
         other = Follower(self.channel)
-        other.heard = set(self.heard)
+        other.received = set(self.received)
         other.screen.shown = dict(self.screen.shown)
         return other
 
 
-def told_of(feed, channel):
+def published(feed, channel):
     return {(one.partition, one.offset) for one in feed.window.after(channel.name, {})}
 
 
 def more(log, random, records):
-    """Let a log tell of what concerns users, too."""
+    """Let a log hold what concerns users, too."""
     for _ in range(records):
         time = random.randrange(10**6) + random.choice([0, 0, -3_000_000, 3_000_000])
 
@@ -303,7 +303,7 @@ def test_client_that_moves_misses_nothing_or_gets_the_reason(seed):
         if record is not None:
             here.take([record])
         for follower in followers:
-            follower.hear(here.feed.window.after(follower.channel.name, {}, serial))
+            follower.receive(here.feed.window.after(follower.channel.name, {}, serial))
             places.append((follower.copy(), here.feed.position(follower.channel)))
         serial = here.feed.window.serial
     everything = there.states()
@@ -312,7 +312,7 @@ def test_client_that_moves_misses_nothing_or_gets_the_reason(seed):
         verdict = there.feed.coverage.check(channel, position)
         if verdict == Unrecoverable.INCONSISTENT_POSITION:
             continue
-        follower.hear(there.feed.window.after(channel.name, verdict.vector))
+        follower.receive(there.feed.window.after(channel.name, verdict.vector))
         if channel.name in everything:
             assert follower.screen.shown == everything[channel.name]
     assert all(
@@ -333,7 +333,7 @@ def test_records_waiting_in_several_partitions_are_published_with_their_parent()
     other = Instance(log).begin().take([restaurant, elsewhere, first, last, section])
     assert {("table", "t"), ("table", "u")} <= other.states()[channel.name].keys()
     position = one.feed.position(channel)
-    assert other.feed.coverage.check(channel, position) == Unrecoverable.INCONSISTENT_POSITION, "`t` is not told again"
+    assert other.feed.coverage.check(channel, position) == Unrecoverable.INCONSISTENT_POSITION, "`t` is not sent again"
     one.take([first])
     assert isinstance(other.feed.coverage.check(channel, one.feed.position(channel)), Recoverable)
 
@@ -348,7 +348,7 @@ def test_what_moved_away_elsewhere_and_stays_here_has_images_that_may_be_missing
     channel = parse_channel("restaurant:Q:info")
     one = Instance(log).begin().take([*known, away])
     follower = Follower(channel)
-    follower.hear(one.feed.window.after(channel.name, {}))
+    follower.receive(one.feed.window.after(channel.name, {}))
     assert ("image", "i") not in follower.screen.shown
     other = Instance(log).begin().take([*known, back, away])
     assert other.late
@@ -427,7 +427,7 @@ def test_the_latest_notifications_are_the_same_in_any_order_of_arrival(seed):
     random = Random(seed)
     log = Log(partitions=PARTITIONS)
     for number in range(60):
-        # Of a reservation each, so that all of them are told whatever came before.
+        # Of a reservation each, so that all of them are sent whatever came before.
         time, partition = NOW + random.randrange(40), random.randrange(PARTITIONS)
         if random.randrange(2):
             booked = whole("reservation", restaurantId="R", userId="x")
@@ -455,7 +455,7 @@ def test_late_record_of_an_unknown_place_makes_positions_inconsistent():
     channel = parse_channel("restaurant:Q:tables")
     one = Instance(log).begin().take([*known, late, section])
     follower = Follower(channel)
-    follower.hear(one.feed.window.after(channel.name, {}))
+    follower.receive(one.feed.window.after(channel.name, {}))
     assert ("table", "t") in follower.screen.shown
     other = Instance(log).begin().take([*known, last, late, section])
     assert other.late
@@ -515,7 +515,7 @@ class KeepingInstance(Instance):
         commit(self.feed, self.store, LATER, self.steady)
 
     def read(self, channel, position):
-        """Return what was missed since a position, all of it in the store by now; or why it cannot be told."""
+        """Return what was missed since a position, all of it in the store by now; or why it cannot be sent."""
         self.commit()
         verdict = self.feed.check_position(channel, position, since=0)
         if isinstance(verdict, Recoverable):
@@ -556,13 +556,13 @@ def test_long_absence_is_answered_from_the_store_or_with_a_reason(seed):
         if record is not None:
             here.take([record])
         for follower in followers:
-            follower.hear(here.feed.window.after(follower.channel.name, {}, serial))
+            follower.receive(here.feed.window.after(follower.channel.name, {}, serial))
             missed = there.read(follower.channel, here.feed.position(follower.channel))
             if isinstance(missed, Unrecoverable):
                 assert missed is Unrecoverable.INCONSISTENT_POSITION
                 continue
             then = follower.copy()
-            then.hear(missed)
+            then.receive(missed)
             assert then.screen.shown == expected[follower.channel.name]
         serial = here.feed.window.serial
 
@@ -584,7 +584,7 @@ def test_who_comes_back_to_the_instance_where_it_was_reads_all_of_it_in_the_stor
         missed = here.read(channel, position)
         vector = here.feed.cursor.read(position, channel)
         if missed is Unrecoverable.INCONSISTENT_POSITION:
-            # Only before what was told to nobody here: another instance may have told it.
+            # Only before what was sent to nobody here: another instance may have sent it.
             assert any(b"untold" in note.value for note in here.store.notes(channel.name))
             continue
         everything = here.store.since(channel.name, {}, 1 << 30).publications

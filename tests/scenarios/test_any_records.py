@@ -163,7 +163,7 @@ def take(follower, rows):
 def check(record, message):
     channel = parse_channel(message.channel)
     assert channel is not None
-    assert record.topic in channel.kind.topics, "a position on the channel would not tell that this was seen"
+    assert record.topic in channel.kind.topics, "a position on the channel would not say that this was seen"
     assert record.topic in OF_TOPIC
     encoded = orjson.dumps(message.data).decode()
     assert CANARY not in encoded

@@ -21,11 +21,11 @@ PAGE = 66_000
 
 
 class Client:
-    """Knows how much of each channel it has been told, and asserts that nothing of that was wrong."""
+    """Knows how much of each channel it has received, and asserts that nothing of that was wrong."""
 
     def __init__(self, story, identity):
         self.story, self.session = story, story.platform.client(identity)
-        self.told, self.places = {}, {}
+        self.reached, self.places = {}, {}
         self.rights = set()
 
     def may(self, channel):
@@ -35,7 +35,7 @@ class Client:
         """Note which channels it may see as a step begins."""
         self.rights = {name for name in CHANNELS if self.may(name)}
 
-    def hear(self):
+    def receive(self):
         """Take what has come: on channels that it may see, or might see as the step began."""
         for message in self.session.send_queue.said():
             name, kind = message.get("channel"), message["type"]
@@ -43,33 +43,33 @@ class Client:
             if kind == "error":
                 assert message["code"] == "unauthorized"
                 assert not self.may(name)
-                self.told.pop(name, None)
+                self.reached.pop(name, None)
             elif kind == "unsubscribed":
                 if message.get("reason") == "rights_changed":
                     assert not self.may(name)
                 if (position := message.get("position")) is not None:
                     self.places[name] = position
-                    if self.told.get(name) is not None:
-                        assert self.story.before(name, position) == self.told[name]
-                self.told.pop(name, None)
+                    if self.reached.get(name) is not None:
+                        assert self.story.before(name, position) == self.reached[name]
+                self.reached.pop(name, None)
             elif kind == "subscribed":
                 assert allowed
                 lost = message.get("recovered") is False
-                self.told[name] = None if lost else self.story.before(name, message["position"])
+                self.reached[name] = None if lost else self.story.before(name, message["position"])
             elif kind == "snapshot":
                 assert allowed
-                self.told[name] = self.story.before(name, message["position"])
+                self.reached[name] = self.story.before(name, message["position"])
                 self.places[name] = message["position"]
             elif name is not None and "data" in message:
                 assert allowed
-                assert message["position"] == self.story.log[name][self.told[name]]
-                self.told[name] += 1
+                assert message["position"] == self.story.log[name][self.reached[name]]
+                self.reached[name] += 1
                 self.places[name] = message["position"]
 
     def subscribe(self, random):
         name = random.choice(list(self.places) if self.places and random.random() < 0.7 else CHANNELS)
-        self.hear()
-        self.told.pop(name, None)
+        self.receive()
+        self.reached.pop(name, None)
         asked = {"position": self.places[name]} if name in self.places and random.random() < 0.7 else {}
         if random.random() < 0.3:
             asked["snapshot"] = True
@@ -77,11 +77,11 @@ class Client:
 
     def reconnect(self):
         """End the connection, and begin another one."""
-        self.hear()
+        self.receive()
         identity = self.session.identity
         self.session.leave()
         self.session = self.story.platform.client(identity)
-        self.told.clear()
+        self.reached.clear()
 
 
 def encoded(**fields):
@@ -110,7 +110,7 @@ class Story:
         )
 
     def note(self):
-        """Take what has been published since; it is only asked of the window, which tells it to clients, too."""
+        """Take what has been published since; it is only asked of the window, which serves clients, too."""
         for name in CHANNELS:
             for publication in self.platform.feed.window.after(name, {}, self.noted):
                 frame = publication.frame
@@ -206,7 +206,7 @@ class Story:
         self.random.choice(actions)()
         self.note()
         for client in self.clients:
-            client.hear()
+            client.receive()
         self.check()
 
     def check(self):
@@ -215,7 +215,7 @@ class Story:
             for session in self.platform.identities.directory.sessions_on(name):
                 assert self.platform.page.may(session.identity, name)
         for client in self.clients:
-            for name in client.told:
+            for name in client.reached:
                 assert client.may(name)
 
     def end(self):
@@ -228,9 +228,9 @@ class Story:
                     break
                 except PositionEvicted:
                     client.reconnect()
-            client.hear()
-            for name, told in client.told.items():
-                assert told == len(self.log[name])
+            client.receive()
+            for name, reached in client.reached.items():
+                assert reached == len(self.log[name])
 
 
 @given(st.integers(0, 2**32))

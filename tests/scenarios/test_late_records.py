@@ -21,7 +21,7 @@ class Partitions(Platform):
 
     def at(self, time, kind, id, partition=None, **data):
         partition = time if partition is None else partition
-        return self.hears(event(kind, id, timestamp=time, partition=partition, **data))
+        return self.receives(event(kind, id, timestamp=time, partition=partition, **data))
 
 
 def types(messages):

@@ -143,14 +143,14 @@ def test_any_position_is_resumed_exactly_or_answered_with_the_reason(actions, ma
     session = a_session(log.replica(max_bytes=max_bytes))
     ask(session, channel=QUIET)
     # Each place, how many events had come before it, and the end of the log then.
-    heard, taken = 0, []
+    received, taken = 0, []
     for action in actions:
         match action:
             case "append", restaurant, partition:
                 log.append(restaurant, partition)
             case "ping":
-                heard += len(reviews(session.send_queue.said()))
-                taken.append((places(session)[QUIET], heard))
+                received += len(reviews(session.send_queue.said()))
+                taken.append((places(session)[QUIET], received))
             case "retain nothing":
                 log.retain_nothing()
             case _:

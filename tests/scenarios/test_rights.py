@@ -262,8 +262,8 @@ def test_old_and_new_owner_receive_the_change_on_their_own_channels():
     for channel in (RESERVATIONS, NOTIFICATIONS):
         ask(old, channel=channel)
     platform.owner("R", "v")
-    told, ended = old.send_queue.said()
-    assert (told["type"], told["channel"]) == ("restaurant.owner_changed", NOTIFICATIONS)
+    changed, ended = old.send_queue.said()
+    assert (changed["type"], changed["channel"]) == ("restaurant.owner_changed", NOTIFICATIONS)
     assert (ended["channel"], ended["reason"]) == (RESERVATIONS, "rights_changed")
     platform.reservation("R", "u")
     assert [each["channel"] for each in old.send_queue.said()] == [NOTIFICATIONS]
@@ -371,7 +371,7 @@ def test_right_that_the_log_has_still_to_say_is_waited_for(user, answer):
     session = platform.client(signed(user))
     assert ask(session, channel=RESERVATIONS) == []
     assert ask(platform.client(), channel=RESERVATIONS)[0]["code"] == "unauthorized"
-    platform.log.tell(platform.feed)
+    platform.log.feed_into(platform.feed)
     list(session.retry_waiting())
     [said] = session.send_queue.said()
     assert (said["type"], said.get("code")) == answer
@@ -386,6 +386,6 @@ def test_subscription_that_waits_for_the_log_outlasts_a_renewal_and_no_sign_out(
     assert session.is_waiting_for_feed
     end_identity(session, "signed_out", T)
     assert [each["reason"] for each in session.send_queue.said()] == ["signed_out"]
-    platform.log.tell(platform.feed)
+    platform.log.feed_into(platform.feed)
     list(session.retry_waiting())
     assert session.send_queue.said() == []

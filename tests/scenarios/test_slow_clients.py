@@ -136,7 +136,7 @@ async def test_slow_conflating_client_has_the_newest_tables_and_is_live():
         while ("t1", "199") not in received:
             received += await events(slow, 1)
         assert received[-2:] == [("t0", "198"), ("t1", "199")]
-        assert len(received) < 50, "what it did not read in time was folded"
+        assert len(received) < 50, "what it did not read in time was conflated"
         assert received == sorted(received, key=lambda event: int(event[1]))
         await trio.testing.wait_all_tasks_blocked()
         assert waiting(connection) == 0

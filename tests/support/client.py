@@ -15,7 +15,7 @@ ANSWER = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
 
 
 class Client:
-    """The client's end of a connection; `ended` tells that nobody serves it any more."""
+    """The client's end of a connection; `ended` is set when nobody serves it any more."""
 
     def __init__(self, stream):
         self.stream = stream

@@ -1,4 +1,4 @@
-"""A gateway as an operator runs it: a process of its own, told everything by its environment.
+"""A gateway as an operator runs it: a process of its own, configured by its environment.
 
 Everything here is synchronous; under Trio, what waits belongs into a thread (`trio.to_thread.run_sync`).
 """

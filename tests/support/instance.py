@@ -195,7 +195,7 @@ class World:
         return a_feed(**window)
 
     def look(self, *, begin=None, lag=0):
-        """Let the instance look at the whole log, which holds `lag` more reviews than it was told of."""
+        """Let the instance look at the whole log, which holds `lag` more reviews than it has received."""
         lags = {self.main: lag, TABLES: 0}
         begin = self.begin if begin is None else begin
         extents = {p: OffsetRange(begin, end + lags[p], self.ids[p]) for p, end in self.offsets.items()}
@@ -295,12 +295,12 @@ def reviews(messages):
 
 
 def written(snapshot):
-    """Write a snapshot, and return what it tells."""
+    """Write a snapshot, and return its data."""
     for _ in snapshot.write():
         pass
-    return told_by(snapshot)
+    return data_of(snapshot)
 
 
-def told_by(snapshot):
-    """Return what a snapshot tells that has been written."""
+def data_of(snapshot):
+    """Return the data of a snapshot that has been written."""
     return orjson.loads(b"".join(map(payload_of, snapshot.frames())))["data"]

@@ -18,7 +18,7 @@ TIME = "2026-01-20T15:00:00.000Z"
 NOW = 1_800_000_000_000
 LATER = NOW + 60_000
 OVER = LATER + 1000
-"""When what was heard `LATER` has waited for its parent long enough."""
+"""When what was received `LATER` has waited for its parent long enough."""
 
 _DOMAINS = {
     "restaurant": "restaurants",
@@ -88,9 +88,9 @@ class Platform:
 
     def says(self, kind: str, id: str, metadata: dict[str, Any] | None = None, **data: Any) -> dict[str, Message]:
         """Return the messages that a record becomes, by channel."""
-        return self.hears(event(kind, id, metadata, **data))
+        return self.receives(event(kind, id, metadata, **data))
 
-    def hears(self, understood: Event) -> dict[str, Message]:
+    def receives(self, understood: Event) -> dict[str, Message]:
         self.outcome = process(understood, self.projections)
         messages = {message.channel: message for message in self.outcome.messages}
         assert len(messages) == len(self.outcome.messages), "two messages on one channel"
@@ -98,7 +98,7 @@ class Platform:
 
 
 class Log:
-    """Records in their partitions, and what a follower is told of them; each partition is a source of its own.
+    """Records in their partitions, and what a follower receives of them; each partition is a source of its own.
 
     `records` are in the order in which they came, `begins` is what retention has left.
     """
@@ -127,15 +127,15 @@ class Log:
         return said
 
     def sources(self) -> LogMetadata:
-        """Return a look at the log, by one who has been told of everything."""
+        """Return a look at the log, by a follower that has received everything."""
         extents = {
             place: OffsetRange(self.begins.get(place, 0), end, self.ids.get(place.topic, "id"))
             for place, end in self.ends.items()
         }
         return LogMetadata(extents, dict.fromkeys(extents, 0))
 
-    def tell(self, feed: Feed, records: Iterable[Record] | None = None) -> Feed:
-        """Tell a feed what the log holds, or just some records, one after the other; have it take all of it."""
+    def feed_into(self, feed: Feed, records: Iterable[Record] | None = None) -> Feed:
+        """Give a feed what the log holds, or just some records, one after the other; let it process all of it."""
         feed.ingest(self.sources(), LATER)
         list(feed.process(OVER))
         for said in self.records if records is None else records:

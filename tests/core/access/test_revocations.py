@@ -80,10 +80,10 @@ def test_revocations_are_bounded_and_the_bound_lets_nobody_in():
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(0, 20), st.integers(0, 20)), max_size=30))
-def test_whatever_the_order_what_is_revoked_is_dead_as_long_as_it_counts(told):
+def test_whatever_the_order_what_is_revoked_is_dead_as_long_as_it_counts(revocations):
     revoked, now = RevokedTokens(0.01, most=3), 0
     said = []
-    for user, before, time in told:
+    for user, before, time in revocations:
         now = max(now, time)
         revoked.put(Revocation(user, before), time, now)
         said.append((user, before, max(time, before) + 10))

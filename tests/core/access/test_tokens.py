@@ -169,7 +169,7 @@ def test_name_that_stands_twice_is_found_however_the_text_is_written(text):
     assert (verdict(ISSUER.signed(f'{{"x":{text}}}')) is Flaw.REPEATED) == repeated
 
 
-def test_headers_of_many_keys_are_told_apart():
+def test_headers_of_many_keys_are_kept_apart():
     issuers = [Issuer("Ed25519", f"key {number}", number % 2) for number in range(3 * REMEMBERED_HEADERS)]
     keys = [issuer.key for issuer in issuers]
     for issuer in (*issuers, *issuers):

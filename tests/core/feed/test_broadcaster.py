@@ -22,7 +22,7 @@ INFO, LIST = "restaurant:r:info", "global:restaurants"
 
 
 class PartitionPosition:
-    """A publisher that stands behind `RECORD`, and a client of two channels."""
+    """A publisher that has processed `RECORD`, and a client of two channels."""
 
     def __init__(self):
         self.cursor, self.window, self.hub = Cursor(), a_window(seconds=inf), Hub()

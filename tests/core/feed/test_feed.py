@@ -65,7 +65,7 @@ def test_what_waits_has_not_been_decoded():
 
 
 class Log:
-    """All that a log holds, and how it is told to a feed. The embedded one has one order over all of its topics."""
+    """All that a log holds, and how a feed receives it. The embedded one has one order over all of its topics."""
 
     def __init__(self, values, *, embedded):
         self.embedded = embedded
@@ -77,8 +77,8 @@ class Log:
             self.held[partition].append(record)
             self.order.append(record)
 
-    def tell(self, feed, sizes, start=BEGINNING):
-        """Tell it everything behind `start`, in batches of these `sizes`; yield at every step."""
+    def deliver(self, feed, sizes, start=BEGINNING):
+        """Give it everything after `start`, in batches of these `sizes`; yield at every step."""
         extents = {partition: OffsetRange(0, len(held), partition.topic) for partition, held in self.held.items()}
         waiting = defaultdict(list)
         for record in self.order:
@@ -147,15 +147,15 @@ def test_a_restored_feed_is_the_same_as_one_that_has_read_everything(values, emb
     log = Log(values, embedded=embedded)
     whole = new_feed()
     with mock.patch.object(feed_module, "PROCESS_BATCH", 2):
-        telling = log.tell(whole, iter(sizes))
-        for _ in islice(telling, moment):
+        delivery = log.deliver(whole, iter(sizes))
+        for _ in islice(delivery, moment):
             pass
         cut, parts = captured(whole)
         serial = whole.window.serial
-        for _ in telling:
+        for _ in delivery:
             pass
     feed = restored(cut, parts)
-    for _ in log.tell(feed, iter(reversed(sizes)), cut.places):
+    for _ in log.deliver(feed, iter(reversed(sizes)), cut.places):
         pass
     assert published(feed) == published(whole, serial)
     assert feed.live
@@ -177,9 +177,9 @@ def value(what, id, **data):
 
 
 def fed(*values):
-    """Return a feed that was told all of a log."""
+    """Return a feed that has received all of a log."""
     feed = new_feed()
-    for _ in Log(values, embedded=False).tell(feed, iter(())):
+    for _ in Log(values, embedded=False).deliver(feed, iter(())):
         pass
     return feed
 
@@ -240,10 +240,10 @@ RESTAURANTS, IMAGES, MENUS = (Partition(f"mesa-ya.{domain}.events", 0) for domai
 
 class Reader:
     def __init__(self):
-        self.heard = []
+        self.received = []
 
     def offer(self, data, messages):
-        self.heard.append(data)
+        self.received.append(data)
 
 
 def test_history_is_kept_and_news_are_sent():
@@ -255,11 +255,11 @@ def test_history_is_kept_and_news_are_sent():
         list(feed.process(NOW))
         list(feed.hub.fan_out())
     assert feed.live
-    assert (len(feed.window), reader.heard) == (2, [])
+    assert (len(feed.window), reader.received) == (2, [])
     feed.ingest(Records(SECTIONS, [section(2)], 0), NOW)
     list(feed.process(NOW))
     list(feed.hub.fan_out())
-    assert [orjson.loads(payload_of(frame))["data"]["sectionId"] for frame in reader.heard] == ["s2"]
+    assert [orjson.loads(payload_of(frame))["data"]["sectionId"] for frame in reader.received] == ["s2"]
 
 
 def section(offset, timestamp=NOW):
@@ -382,7 +382,7 @@ def test_notifications_are_complete_as_long_as_none_can_have_left_the_window():
 # What the log has lost
 
 
-def told_of(feed, *records, source=TABLES, lag=0):
+def ingest(feed, *records, source=TABLES, lag=0):
     feed.ingest(Records(source, list(records), lag), NOW)
 
 
@@ -398,7 +398,7 @@ def live():
     """A feed that is live, and knows a section."""
     feed = new_feed()
     feed.ingest(LogMetadata(EXTENTS, dict.fromkeys(EXTENTS, 0)), NOW)
-    told_of(feed, Record(*SECTIONS, 0, 1, None, value("created", "s", restaurantId="r")), source=SECTIONS)
+    ingest(feed, Record(*SECTIONS, 0, 1, None, value("created", "s", restaurantId="r")), source=SECTIONS)
     list(feed.process(NOW))
     assert feed.live
     return feed
@@ -406,7 +406,7 @@ def live():
 
 def test_a_feed_rests_until_something_happens_by_itself(live):
     assert live.next_deadline_in(NOW) == inf
-    told_of(live, Record(*TABLES, 0, NOW, None, value("created", "t", sectionId="unknown")))
+    ingest(live, Record(*TABLES, 0, NOW, None, value("created", "t", sectionId="unknown")))
     list(live.process(NOW))
     assert live.next_deadline_in(NOW) == PARENT_TIMEOUT
     over_at = NOW + round(PARENT_TIMEOUT * 1000)
@@ -453,10 +453,10 @@ def test_truncated_log_continues_and_subscribers_are_informed(live):
     live.ingest(EpochsBegun([(TABLES, 0, 1)]), NOW)
     positions = []
     for offset in range(4):
-        told_of(live, table(offset))
+        ingest(live, table(offset))
         list(live.process(NOW))
         positions.append(live.position(PLAN))
-    told_of(live, table(4)._replace(value=value("created", "t4", sectionId="unknown")))
+    ingest(live, table(4)._replace(value=value("created", "t4", sectionId="unknown")))
     list(live.process(NOW))
     live.ingest(Truncated(TABLES, 2), NOW)
     assert live.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]
@@ -467,7 +467,7 @@ def test_truncated_log_continues_and_subscribers_are_informed(live):
     assert live.coverage.check(PLAN, positions[3]) == Unrecoverable.TOPIC_RECREATED, "it need not be waited for"
     live.ingest(EpochsBegun([(TABLES, 2, 3)]), NOW)
     for offset in (2, 3, 4):
-        told_of(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
+        ingest(live, table(offset)._replace(value=value("created", f"new{offset}", sectionId="s")))
     list(live.process(NOW))
     assert live.cursor.next[TABLES] == 5
     tables = [publication.offset for channel, publication in published(live) if publication.partition == TABLES]
@@ -481,7 +481,7 @@ def test_truncated_log_continues_and_subscribers_are_informed(live):
 
 def test_a_checkpoint_knows_the_epoch_of_its_place(live):
     live.ingest(EpochsBegun([(TABLES, 0, 7)]), NOW)
-    told_of(live, table(0))
+    ingest(live, table(0))
     list(live.process(NOW))
     begun = restored(*captured(live))
     assert begun.position(PLAN) == live.position(PLAN)
@@ -490,27 +490,27 @@ def test_a_checkpoint_knows_the_epoch_of_its_place(live):
 
 
 def test_a_gap_comes_after_the_records_that_were_ingested_before_it(live):
-    """While those wait, no place lies behind the gap: whoever had it would never be told of them."""
+    """While those wait, no place lies after the gap: whoever had it would never receive them."""
     live.ingest(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
-    told_of(live, table(0), table(1))
+    ingest(live, table(0), table(1))
     live.ingest(Gap(TABLES, 2, 5), NOW)
-    told_of(live, table(5))
+    ingest(live, table(5))
     list(live.process(NOW))
     assert live.cursor.next[TABLES] == 0
     assert live.gaps == []
-    told_of(live, Record(*SECTIONS, 1, NOW, None, b"{}"), source=SECTIONS)
+    ingest(live, Record(*SECTIONS, 1, NOW, None, b"{}"), source=SECTIONS)
     places = []
     for _ in live.process(NOW):
         places.append((live.cursor.next[TABLES], live.gaps))
         live.gaps = []
     assert places == [(5, [(TABLES.topic, Unrecoverable.EXPIRED)]), (6, [])], (
-        "it can be told before what comes after it"
+        "it can be sent before what comes after it"
     )
 
 
 def test_across_a_gap_nobody_goes_on(live):
     before = live.position(PLAN)
-    told_of(live, table(0))
+    ingest(live, table(0))
     list(live.process(NOW))
     snapshot = live.snapshot(PLAN)
     live.ingest(Gap(TABLES, 1, 3), NOW)
@@ -533,11 +533,11 @@ def test_before_a_feed_is_live_gaps_concern_nobody():
 def test_what_was_published_of_a_topic_that_is_created_again_is_lost(live, waits):
     if waits:
         live.ingest(LogMetadata(EXTENTS, {TABLES: 0, SECTIONS: 1}), NOW)
-    told_of(live, table(0))
+    ingest(live, table(0))
     list(live.process(NOW))
     live.ingest(TopicRecreated(TABLES.topic, "another"), NOW)
     live.ingest(LogMetadata({TABLES: OffsetRange(0, 1, "another")}, {TABLES: 1}), NOW)
-    told_of(live, Record(*TABLES, 0, NOW, None, value("created", "new", sectionId="s")))
+    ingest(live, Record(*TABLES, 0, NOW, None, value("created", "new", sectionId="s")))
     steps = live.process(NOW)
     next(steps)
     assert live.gaps == [(TABLES.topic, Unrecoverable.TOPIC_RECREATED)]

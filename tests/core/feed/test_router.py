@@ -71,7 +71,7 @@ def test_the_clients_name(platform):
     assert name() is None
     platform.says("review.created", "v", restaurantId="R", userId="guest", userName="Ana")
     assert name() == "Ana"
-    platform.hears(user("guest", "Ana", "Loor"))
+    platform.receives(user("guest", "Ana", "Loor"))
     assert name() == "Ana Loor"
     assert name(userName="Sra. Loor") == "Sra. Loor"
     assert name(numberOfGuests=3) == "Sra. Loor"
@@ -391,7 +391,7 @@ def test_announcements(platform):
 
 
 def test_auth_is_never_sent(platform):
-    assert platform.hears(user("u", "Ana")) == {}
+    assert platform.receives(user("u", "Ana")) == {}
     assert platform.outcome.reason == Disposition.AUTH
 
 

@@ -15,7 +15,7 @@ from mesaya_ws.core.recovery.window import PositionEvicted
 from mesaya_ws.core.views.contents import LATEST, SnapshotRules
 from mesaya_ws.core.wire.frames import FRAGMENT_BYTES, payload_of
 from tests.steps import calls
-from tests.support.instance import a_feed, a_window, told_by, written
+from tests.support.instance import a_feed, a_window, data_of, written
 from tests.support.log import NOW, record
 from tests.timing import is_long
 
@@ -38,7 +38,7 @@ def test_a_floor_plan(platform, state):
     platform.says("section.created", "s2", restaurantId="R")
     platform.says("section.created", "elsewhere", restaurantId="R2")
     platform.says("table.created", "t2", sectionId="s2", status="AVAILABLE")
-    platform.says("table.created", "orphan", sectionId="unheard of")
+    platform.says("table.created", "orphan", sectionId="unknown")
     platform.says("section_object.created", "so", sectionId="s", objectId="o")
     assert state("restaurant:R:tables") == {
         "sections": [
@@ -94,7 +94,7 @@ def test_reservations_from_midnight_at_the_platforms_place(platform, state, zone
 def test_reservations_of_the_past_are_not_looked_at_however_many_they_are():
     feed = a_feed()
     feed.ingest(LogMetadata({}, {}), NOW)
-    tell(feed, record("restaurant.created", "r", name="Bar"))
+    ingest(feed, record("restaurant.created", "r", name="Bar"))
     topic = topic_of("reservations")
 
     def book(name, first, days):
@@ -133,7 +133,7 @@ def test_menus_and_reviews(platform, state):
 def test_a_restaurant_and_the_images_of_all_its_parts(platform, state):
     platform.says("menu.created", "m", restaurantId="R", dishes=[{"dishId": "d"}])
     platform.says("dish.created", "elsewhere", restaurantId="R2")
-    for part in ("R", "s", "t", "m", "d", "elsewhere", "unheard-of"):
+    for part in ("R", "s", "t", "m", "d", "elsewhere", "unknown"):
         platform.says("image.created", f"of-{part}", entityId=part, url="u", storagePath="p")
     said = state("restaurant:R:info")
     assert said["restaurant"] == {"restaurantId": "R", "status": "active"}, "and nothing of its owner's affairs"
@@ -156,7 +156,7 @@ def test_the_latest_announcements(platform, state):
     assert ids == latest
     platform.says("announcement.updated", "a0", offset=LATEST + 3, text="!")
     ids = [one["announcementId"] for one in state("global:announcements")["announcements"]]
-    assert ids == [*latest[1:], "a0"], "what was told of last"
+    assert ids == [*latest[1:], "a0"], "what was named last"
 
 
 @pytest.mark.parametrize("count", [3, 4])
@@ -164,7 +164,7 @@ def test_the_latest_notifications_and_whether_there_are_more(count):
     feed = a_feed(rules=SnapshotRules(inbox_events=3))
     feed.ingest(LogMetadata({}, {}), NOW)
     list(feed.process(NOW))
-    tell(feed, *[record("owner_upgrade.created", f"y{n}", userId="u") for n in range(count)])
+    ingest(feed, *[record("owner_upgrade.created", f"y{n}", userId="u") for n in range(count)])
     shown = state_of(feed, "user:u:notifications")
     assert [event["data"]["requestId"] for event in shown["events"]] == [f"y{n}" for n in range(count)][-3:]
     assert shown["more"] is (count > 3)
@@ -173,7 +173,7 @@ def test_the_latest_notifications_and_whether_there_are_more(count):
 
 @pytest.mark.parametrize("kind", ["tables", "reservations", "menu", "reviews", "info"])
 def test_of_an_unknown_restaurant_there_is_nothing(state, kind):
-    assert not any(state(f"restaurant:unheard-of:{kind}").values())
+    assert not any(state(f"restaurant:unknown:{kind}").values())
 
 
 @pytest.mark.parametrize("kind", ["tables", "reservations", "menu", "reviews", "info"])
@@ -225,11 +225,11 @@ def published():
     ]
     records += [record("announcement.created", f"a{n}", title="Hola") for n in range(MANY)]
     feed.ingest(LogMetadata({}, {}), NOW)
-    tell(feed, *records)
+    ingest(feed, *records)
     return feed
 
 
-def tell(feed, *records):
+def ingest(feed, *records):
     for each in records:
         feed.ingest(Records(Partition(each.topic, 0), [each], 0), NOW)
         list(feed.process(NOW))
@@ -303,10 +303,10 @@ def test_what_happens_while_it_is_written_is_not_in_it():
     steps = snapshot.write()
     next(steps)
     last = MANY - 1
-    tell(feed, record("table.updated", f"t{last}", number=100), record("table.deleted", "t0"))
-    tell(feed, record("table.created", "new", sectionId="s0"))
+    ingest(feed, record("table.updated", f"t{last}", number=100), record("table.deleted", "t0"))
+    ingest(feed, record("table.created", "new", sectionId="s0"))
     list(steps)
-    tables = told_by(snapshot)["tables"]
+    tables = data_of(snapshot)["tables"]
     assert [(table["tableId"], table["number"]) for table in tables] == [(f"t{n}", n) for n in range(MANY)]
 
 
@@ -315,19 +315,19 @@ def test_it_continues_as_long_as_nothing_after_it_has_left_the_window():
     tables = parse_channel("restaurant:r:tables")
     snapshot = feed.snapshot(tables)
     assert snapshot.continues_in(feed.window)
-    tell(feed, record("table.updated", "t0", number=100))
+    ingest(feed, record("table.updated", "t0", number=100))
     assert snapshot.continues_in(feed.window)
-    tell(feed, record("review.created", "large", restaurantId="r", userId="u", comment="x" * (1 << 20)))
+    ingest(feed, record("review.created", "large", restaurantId="r", userId="u", comment="x" * (1 << 20)))
     assert not snapshot.continues_in(feed.window)
     assert feed.snapshot(tables).continues_in(feed.window)
 
 
 def large(number=2000):
-    """Return a feed about a restaurant of which the floor plan is told in several frames, and its snapshot."""
+    """Return a feed about a restaurant of which the floor plan takes several frames, and its snapshot."""
     feed = a_feed(seconds=60)
     sections = [record("section.created", "s0", restaurantId="r")]
     tables = [record("table.created", f"t{n}", sectionId="s0", notes="x" * 100) for n in range(number)]
-    tell(feed, record("restaurant.created", "r"), *sections, *tables)
+    ingest(feed, record("restaurant.created", "r"), *sections, *tables)
     snapshot = feed.snapshot(parse_channel("restaurant:r:tables"))
     list(snapshot.write())
     return snapshot
@@ -361,7 +361,7 @@ def test_a_state_that_is_revoked_is_let_go_at_once_and_goes_no_further():
 
 def test_a_state_that_has_nothing_is_rendered_whole():
     feed = a_feed(seconds=60)
-    tell(feed)
+    ingest(feed)
     assert written(feed.snapshot(parse_channel("restaurant:r:tables"))) == {
         "sections": [],
         "tables": [],
@@ -372,7 +372,7 @@ def test_a_state_that_has_nothing_is_rendered_whole():
 
 def test_the_many_images_of_a_part_are_large():
     feed = published()
-    tell(feed, *(record("image.created", f"n{n}", entityId="m0", url="/i") for n in range(snapshots.WRITTEN_AT_ONCE)))
+    ingest(feed, *(record("image.created", f"n{n}", entityId="m0", url="/i") for n in range(snapshots.WRITTEN_AT_ONCE)))
     assert feed.is_large(parse_channel("restaurant:r:info"))
     assert not feed.is_large(parse_channel("restaurant:r:menu"))
 
@@ -393,8 +393,8 @@ def test_of_many_notifications_the_last_ones_are_known_at_once():
 
 def test_large_entities_are_written_in_short_steps():
     feed = a_feed(seconds=60)
-    tell(feed, record("restaurant.created", "r"))
-    tell(feed, *[record("review.created", f"v{n}", restaurantId="r", comment="x" * 500_000) for n in range(60)])
+    ingest(feed, record("restaurant.created", "r"))
+    ingest(feed, *[record("review.created", f"v{n}", restaurantId="r", comment="x" * 500_000) for n in range(60)])
     steps = feed.snapshot(parse_channel("restaurant:r:reviews")).write()
     longest, began = 0.0, thread_time()
     for _ in steps:
@@ -406,5 +406,5 @@ def test_snapshot_notes_its_entities_in_constant_work():
     feed = published()
     booked = [record("reservation.created", f"n{n}", restaurantId="r", userId="u") for n in range(1000)]
     few = calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations")))
-    tell(feed, *booked)
+    ingest(feed, *booked)
     assert calls(lambda: feed.snapshot(parse_channel("restaurant:r:reservations"))) <= few + 10, "of 1,000"

@@ -30,29 +30,29 @@ MOST_CALLS = 8000
 
 
 class Scene:
-    """What the log has told of a platform, and a feed that has taken it."""
+    """What the log says of a platform, and a feed that has processed it."""
 
     def __init__(self):
         self.log, self.feed = Log(), a_feed(seconds=inf, max_bytes=1 << 30, parent_timeout=0.0)
-        self.log.tell(self.feed)
+        self.log.feed_into(self.feed)
 
     def known(self, *said):
         """Let the feed know what is said."""
         for kind, id, data in said:
             self.log.says(kind, id, **data)
         records, self.log.records = self.log.records, []
-        self._hear(records)
+        self._receive(records)
         list(self.feed.process(OVER))
         list(self.feed.hub.fan_out())
         return self
 
     def steps(self, kind, id, metadata=None, **data):
         """Return the steps in which the feed takes one more record, and what it has published then."""
-        self._hear([self.log.says(kind, id, metadata, **data)])
+        self._receive([self.log.says(kind, id, metadata, **data)])
         self.log.records.clear()
         return self.feed.process(OVER)
 
-    def _hear(self, records):
+    def _receive(self, records):
         for record in records:
             self.feed.ingest(Records(Partition(record.topic, record.partition), [record], 0), LATER)
 
@@ -246,7 +246,7 @@ def test_a_state_that_is_taken_between_records_has_those_before_it_and_no_other(
     scene, count = full_house(), 200
     for n in range(count):
         scene.log.says("image.created", f"later{n}", entityId=f"table{n}", url="u")
-    scene._hear(scene.log.records)
+    scene._receive(scene.log.records)
     steps, before = scene.feed.process(OVER), scene.feed.window.serial
     while scene.feed.window.serial == before:
         next(steps)
@@ -338,7 +338,7 @@ def stools(messages):
 
 @pytest.mark.parametrize("resumes", [False, True])
 def test_who_comes_in_the_middle_of_a_record_is_answered_after_it(midway, resumes):
-    """Or it would be told a place that lies after what it is still to be told."""
+    """Or it would receive a place that lies after what it has still to receive."""
     scene, _, before, steps = midway
     session = a_session(scene.feed)
     for name, position in before.items():

@@ -1,4 +1,4 @@
-"""What clients are told of how fresh their channels are, in every state that the log can be in."""
+"""What clients learn of how fresh their channels are, in every state that the log can be in."""
 
 import orjson
 import pytest
@@ -33,7 +33,7 @@ class Log:
             partition: OffsetRange(0, end + lags[partition] + blocked * (partition == TABLES), "id")
             for partition, end in self.next.items()
         }
-        self.hear(LogMetadata(extents, lags, troubles=troubles), at, steady)
+        self.receive(LogMetadata(extents, lags, troubles=troubles), at, steady)
 
     def batch(self, partition, value, at, *times, lag=0):
         """Let it read records that were appended at such times."""
@@ -43,9 +43,9 @@ class Log:
             Record(*partition, first + number, round(NOW + time * SECOND), None, orjson.dumps(value))
             for number, time in enumerate(times)
         ]
-        self.hear(Records(partition, records, lag), at)
+        self.receive(Records(partition, records, lag), at)
 
-    def hear(self, news, at, steady=None):
+    def receive(self, news, at, steady=None):
         steady = at if steady is None else steady
         self.feed.ingest(news, round(NOW + at * SECOND), round(NOW + steady * SECOND))
         self.work(at, steady)
@@ -56,7 +56,7 @@ class Log:
 
     @property
     def fresh(self):
-        """What clients are told: up to which second the channels are complete, the lag, and whether it is live."""
+        """What clients receive: up to which second the channels are complete, the lag, and whether it is live."""
         fresh = self.feed.freshness()
         as_of = None if fresh["asOf"] is None else (fresh["asOf"] - NOW) / SECOND
         return as_of, fresh["lag"], fresh["live"]
@@ -85,15 +85,15 @@ def test_a_quiet_log_is_complete_as_of_the_last_refresh(log):
 
 
 def test_a_refresh_says_what_there_was_when_it_began(log):
-    log.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}, at=NOW + 3 * SECOND), 5)
+    log.receive(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}, at=NOW + 3 * SECOND), 5)
     assert log.fresh == (3, 0, True)
 
 
 def test_while_the_log_does_not_answer_time_stands_still(log):
-    log.hear(Unavailable("The cable is out."), 5)
+    log.receive(Unavailable("The cable is out."), 5)
     log.work(60)
     assert log.fresh == (0, 0, True)
-    log.hear(Available(), 70)
+    log.receive(Available(), 70)
     assert log.fresh == (0, 0, True)
     log.look(71, tables=1)
     assert log.fresh == (0, 1, True)
@@ -184,16 +184,16 @@ def test_a_clock_that_was_ahead_for_one_refresh_leaves_no_trace(log, back):
     log.look(3)
     log.look(6 + back, steady=6)
     assert log.fresh == (6 + back, 0, True)
-    log.hear(Unavailable("The cable is out."), 8, steady=8)
+    log.receive(Unavailable("The cable is out."), 8, steady=8)
     assert log.fresh == (6, 0, True)
-    log.hear(Available(), 9, steady=9)
+    log.receive(Available(), 9, steady=9)
     log.look(10, steady=10)
     assert log.fresh == (10, 0, True)
 
 
 def test_a_clock_that_is_set_forward_makes_nothing_known(log):
     log.look(3)
-    log.hear(Unavailable("The cable is out."), 304, steady=4)
+    log.receive(Unavailable("The cable is out."), 304, steady=4)
     assert log.fresh == (3, 0, True)
 
 
@@ -238,5 +238,5 @@ class Silent:
 def test_a_topic_that_is_gone_is_not_waited_for(log):
     log.look(3, tables=2)
     assert log.fresh == (0, 2, True)
-    log.hear(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}), 6)
+    log.receive(LogMetadata({SECTIONS: OffsetRange(0, 0, "id")}, {SECTIONS: 0}), 6)
     assert log.fresh == (6, 0, True)

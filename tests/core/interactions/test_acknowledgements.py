@@ -68,7 +68,7 @@ RECORDS = st.one_of(
 
 @given(st.lists(st.tuples(RECORDS, st.sampled_from([0, 1, 100, -50])), max_size=40))
 def test_any_records_acknowledge_once_and_remind_in_order(records):
-    acks, at, seen, told = Acknowledgements(), T, {}, {}
+    acks, at, seen, reminded = Acknowledgements(), T, {}, {}
     for record, step in records:
         at += step
         news = acks.apply(record, at)
@@ -79,8 +79,8 @@ def test_any_records_acknowledge_once_and_remind_in_order(records):
             seen[record.reservation] = record.by
         if isinstance(record, Remind):
             assert record.reservation not in seen
-            assert record.n == told.get(record.reservation, 0) + 1
-            told[record.reservation] = record.n
+            assert record.n == reminded.get(record.reservation, 0) + 1
+            reminded[record.reservation] = record.n
 
 
 @given(RECORDS)

@@ -1,4 +1,4 @@
-"""Up to where two logs, which were one, tell of the same records."""
+"""Up to where two logs, which were one, hold the same records."""
 
 import pytest
 from hypothesis import given

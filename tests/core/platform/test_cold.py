@@ -116,8 +116,8 @@ def test_what_is_known_is_the_same_on_disk_and_in_memory(seed, cache_bytes, reme
         else:
             before = disk.projections.draft()
             process(each, before)
-            told = process(each, memory)
-            assert process(each, disk.projections) == told
+            outcome = process(each, memory)
+            assert process(each, disk.projections) == outcome
             memory.endings.end_all()
             disk.projections.endings.end_all()
         match random.randrange(6):

@@ -29,7 +29,7 @@ def test_children_are_found_by_their_parent(tables):
     tables.apply("t1", (1, 0, 0), {}, ends=True)
     assert list(tables.under("sectionId", "s")) == ["t3"]
     assert list(tables.under("sectionId", "other")) == ["t2"]
-    assert list(tables.under("sectionId", "unheard of")) == []
+    assert list(tables.under("sectionId", "unknown")) == []
 
 
 def test_who_gets_another_parent_is_the_last_that_came(objects):
@@ -88,17 +88,17 @@ def test_entity_without_records_is_not_known(tables):
 
 def test_a_payment_of_a_reservation_is_whole_though_it_is_of_no_subscription():
     payments = EntityTable(ENTITIES["payment"])
-    told = {"amount": 5, "date": "2026-01-20", "createdAt": "", "updatedAt": ""}
-    payments.apply("p", (1, 0, 0), told | {"reservationId": "v", "paymentStatus": "pending", "note": "x"})
-    payments.apply("p", (2, 0, 1), told | {"reservationId": "v", "paymentStatus": "paid"})
+    common = {"amount": 5, "date": "2026-01-20", "createdAt": "", "updatedAt": ""}
+    payments.apply("p", (1, 0, 0), common | {"reservationId": "v", "paymentStatus": "pending", "note": "x"})
+    payments.apply("p", (2, 0, 1), common | {"reservationId": "v", "paymentStatus": "paid"})
     assert "note" not in payments.alive["p"], "a whole record leaves out what has no value"
     payments.apply("p", (3, 0, 2), {"amount": 6, "paymentStatus": "paid"})
     assert payments.alive["p"]["reservationId"] == "v"
 
 
 PARTS = ("number", "capacity", "more")
-told = st.dictionaries(st.sampled_from(PARTS), st.integers(0, 9))
-arrivals = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans(), told), max_size=12)
+fields = st.dictionaries(st.sampled_from(PARTS), st.integers(0, 9))
+arrivals = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.booleans(), fields), max_size=12)
 
 
 @given(arrivals)

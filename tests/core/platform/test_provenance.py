@@ -10,11 +10,11 @@ WHOLE = {"id": "x", "a": 0, "b": 0}
 
 
 def state(*records):
-    """Return what records make of an entity: each `(time, partition, offset, told)`, whole if it tells of `b`."""
+    """Return what records make of an entity: each `(time, partition, offset, fields)`, whole if it has `b`."""
     known, provenance = {}, None
-    for time, partition, offset, told in records:
+    for time, partition, offset, fields in records:
         at = in_order((time, partition, offset), provenance)
-        known, provenance = merge(provenance, known, at, told, (), is_whole="b" in told)
+        known, provenance = merge(provenance, known, at, fields, (), is_whole="b" in fields)
     return known, provenance
 
 

@@ -100,9 +100,9 @@ def test_late_record_of_a_forgotten_reservation_is_one_of_an_unknown_one():
     apply(projections, booked("r", 0, 0), *days)
     apply(never_known, *days)
     late = event("reservation.status_changed", "r", **at(KEEP + 2, 950), restaurantId="R", status="CANCELLED")
-    told, expected = process(late, projections), process(late, never_known)
-    assert told.messages == expected.messages
-    assert [message.data["previousStatus"] for message in told.messages] == [None]
+    outcome, expected = process(late, projections), process(late, never_known)
+    assert outcome.messages == expected.messages
+    assert [message.data["previousStatus"] for message in outcome.messages] == [None]
     assert known(projections) == known(never_known)
 
 

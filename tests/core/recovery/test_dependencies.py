@@ -57,7 +57,7 @@ def test_record_before_its_parent_was_published_to_nobody_here(dependencies):
     assert holds(dependencies, paid=7, booked=5)
     dependencies.note(BOOKED, 5, published(known=("reservation:v",)))
     assert holds(dependencies, paid=8, booked=5)
-    assert not holds(dependencies, paid=7, booked=5), "others may have told it"
+    assert not holds(dependencies, paid=7, booked=5), "others may have sent it"
     assert not holds(dependencies, paid=7, booked=6)
 
 
@@ -136,7 +136,7 @@ def test_what_a_log_has_lost_the_end_of_is_forgotten_from_there_on(dependencies)
     for partition in (BOOKED, PAID):
         list(dependencies.truncated(partition, 1))
     assert not holds(dependencies, booked=0, paid=1)
-    assert holds(dependencies, booked=1, paid=1), "what others may have been told is no more"
+    assert holds(dependencies, booked=1, paid=1), "what others may have sent is no more"
     dependencies.note(BOOKED, 1, published(known=("reservation:new",)))
     dependencies.note(PAID, 1, published(parents=("reservation:2",)))
     assert holds(dependencies, booked=1, paid=2), "the reservation of that name was lost"

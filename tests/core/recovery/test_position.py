@@ -113,7 +113,7 @@ def test_a_topic_that_was_created_again_is_noticed():
 
 
 def test_a_place_in_an_epoch_that_ended_before_it_is_noticed():
-    """A log loses its end, and gives out the same offsets again: who has the old ones hears of it."""
+    """A log loses its end, and gives out the same offsets again: who has the old ones learns of it."""
     old, new = cursor(), cursor()
     for made in (old, new):
         made.epochs_begin([(FEED[0], 0, 4)])
@@ -149,7 +149,7 @@ def test_a_place_that_is_ahead_is_noticed_if_its_epoch_is_known_to_be_over():
 
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_instances_agree_where_the_one_has_not_seen_what_the_other_has(partitions):
-    """A new epoch begins with its first record, in every place, whoever has heard of it; and retention says nothing."""
+    """A new epoch begins with its first record, in every place, whoever knows of it; and retention says nothing."""
     one, other = cursor(partitions), cursor(partitions)
     one.advance(FEED[0], 10)
     other.advance(FEED[0], 10)
@@ -204,17 +204,17 @@ def test_of_an_epoch_without_a_number_like_those_of_kafka_all_is_checked():
 
 
 def test_in_a_log_with_lives_a_place_that_is_ahead_is_in_the_last_one():
-    """Two processes read one file, and the one is a record ahead, in a life that the other has only heard of."""
-    ahead, behind = cursor(), cursor()
-    for made in (ahead, behind):
+    """Two processes read one file, and the one is a record ahead, in a life that the other has only learned of."""
+    ahead, late = cursor(), cursor()
+    for made in (ahead, late):
         made.epochs_begin([(FEED[0], 0, 1 << 40)])
         made.advance(FEED[0], 5)
         made.epochs_begin([(FEED[0], 5, 9 << 40)])
     ahead.advance(FEED[0], 6)
-    assert behind.read(place(ahead), TABLES)[FEED[0]] == 6
-    behind.advance(FEED[0], 6)
-    assert behind.read(place(ahead), TABLES)[FEED[0]] == 6
-    assert place(ahead) == place(behind)
+    assert late.read(place(ahead), TABLES)[FEED[0]] == 6
+    late.advance(FEED[0], 6)
+    assert late.read(place(ahead), TABLES)[FEED[0]] == 6
+    assert place(ahead) == place(late)
 
 
 def test_where_it_begins_the_epoch_is_that_of_the_place():
@@ -292,7 +292,7 @@ def forged(numbers, version=0x20):
     [
         b"\xff" * 9 + b"\x7f" + b"\x01" * 2000,  # more partitions than there are atoms, few of which follow
         b"\xff" * 3000,  # a number without an end
-        b"\x00" * 7 + b"\x01",  # something behind it
+        b"\x00" * 7 + b"\x01",  # something after it
         b"\x01\x80",  # cut off in a number
     ],
 )
@@ -328,7 +328,7 @@ def test_positions_of_many_partitions_are_read(kind):
 
 @pytest.mark.parametrize("partitions", [1, 2])
 @pytest.mark.parametrize("existing", [(), (PARENTS_TOPIC,), (HOLDS,), (PARENTS_TOPIC, HOLDS)])
-def test_topics_of_our_own_are_told_apart_whichever_of_them_exist(partitions, existing):
+def test_topics_of_our_own_are_kept_apart_whichever_of_them_exist(partitions, existing):
     made = cursor(partitions, topics=(*TOPICS, *existing))
     for offset, topic in enumerate(existing, 7):
         made.advance(Partition(topic, 0), offset)

@@ -26,7 +26,7 @@ CHANNELS = [TABLES, *map(parse_channel, ("restaurant:R2:tables", "restaurant:R3:
 
 
 class Instance:
-    """An instance, and the ids of things that it could not place at some time, so that it told nobody."""
+    """An instance, and the ids of things that it could not place at some time, so that it sent nothing."""
 
     def __init__(self, log, max_bytes=1 << 20):
         self.orphans = set()
@@ -44,13 +44,13 @@ class Instance:
 
 
 class Picture:
-    """What a client knows of a restaurant from what it was told: entities by kind and id."""
+    """What a client knows of a restaurant from what it received: entities by kind and id."""
 
     def __init__(self):
         self.known = {"section": {}, "table": {}, "section_object": {}, "review": {}}
         self.over = False
 
-    def hear(self, message):
+    def receive(self, message):
         entity, _, what = message["type"].partition(".")
         data = message["data"]
         if entity == "restaurant":
@@ -109,14 +109,14 @@ def places(here, records):
             here.take(record)
         for channel, picture in pictures.items():
             for message in messages(feed.window.after(channel.name, {}, serial)):
-                picture.hear(message)
+                picture.receive(message)
             found.append((channel, feed.position(channel), picture.copy()))
         serial = feed.window.serial
     return found
 
 
 def story(log, random, length):
-    """Let a log tell of the floor plans of two restaurants, and of the reviews of a third one.
+    """Let a log hold the floor plans of two restaurants, and the reviews of a third one.
 
     What it says of one thing is all in one partition. What is deleted does not come back, and takes nothing with it
     that could have gone elsewhere: of that, two instances may think differently for ever.
@@ -185,7 +185,7 @@ def test_client_that_moves_ends_with_the_logs_state_or_a_reason(seed, disorder):
         outcomes[type(verdict)] += 1
         if isinstance(verdict, Recoverable):
             for message in messages(there.feed.window.after(channel.name, verdict.vector)):
-                picture.hear(message)
+                picture.receive(message)
             assert picture.without(unplaced) == picture_of(there.feed, channel).without(unplaced)
         else:
             assert verdict == Unrecoverable.INCONSISTENT_POSITION
@@ -233,7 +233,7 @@ def test_section_that_arrives_brings_what_was_not_published_before():
     there.take(table)
     there.take(section)
     assert there.feed.coverage.check(TABLES, position) == Unrecoverable.INCONSISTENT_POSITION, (
-        "the table came with the section, which is told already"
+        "the table came with the section, which is sent already"
     )
 
 

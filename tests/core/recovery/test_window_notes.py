@@ -47,7 +47,7 @@ def test_a_row_matters_to_positions_before_its_places():
     assert places_of(REPLACED) == {TABLES: 3}
 
 
-def test_positions_are_judged_as_when_it_was_written():
+def test_positions_are_checked_as_when_it_was_written():
     instance = Instance().apply(PAIR, MOVED)
     assert instance.dependencies.clean(PLAN, {SECTIONS: 5, TABLES: 8})
     assert not instance.dependencies.clean(PLAN, {SECTIONS: 4, TABLES: 8})

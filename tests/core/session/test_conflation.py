@@ -22,7 +22,7 @@ class Restaurant(Instance):
         super().__init__(*(Partition(topic_of(domain), 0) for domain in DOMAINS.values()), max_bytes=max_bytes)
         self.says("section.created", "s1", restaurantId="r1")
 
-    def hears(self, *events):
+    def receives(self, *events):
         """Take several records in one go, so that they are written together."""
         records = []
         for kind, id, data in events:
@@ -32,7 +32,7 @@ class Restaurant(Instance):
         self.take(*records)
 
     def says(self, kind, id, **data):
-        self.hears((kind, id, data))
+        self.receives((kind, id, data))
 
     def table(self, id, status, what="updated", **data):
         self.says(f"table.{what}", id, sectionId="s1", status=status, **data)
@@ -149,9 +149,9 @@ def test_event_being_written_when_the_backlog_begins_is_sent_once(restaurant):
     for client in (session, other):
         ask(client, channel=CHANNEL)
     offer = falls_behind_with_every_write(session)
-    restaurant.hears(("table.updated", "t1", {"status": "a"}), ("table.updated", "t2", {"status": "a"}))
+    restaurant.receives(("table.updated", "t1", {"status": "a"}), ("table.updated", "t2", {"status": "a"}))
     session.send_queue.offer = offer
-    restaurant.hears(("table.updated", "t1", {"status": "b"}), ("table.updated", "t1", {"status": "c"}))
+    restaurant.receives(("table.updated", "t1", {"status": "b"}), ("table.updated", "t1", {"status": "c"}))
     restaurant.table("t2", "b")
     assert in_short(session.send_queue.said()) == [("table.updated", "t1", "a"), ("table.updated", "t2", "a")]
     assert in_short(catches_up(session)) == [("table.updated", "t1", "c"), ("table.updated", "t2", "b")]

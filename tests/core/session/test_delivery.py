@@ -7,7 +7,7 @@ from mesaya_ws.core.session.delivery import SENT_AT_ONCE
 from tests.support.instance import CHANNEL, World, ask, read_on, reviews, written
 
 
-def test_a_long_replay_waits_for_the_outbox_and_then_goes_live():
+def test_a_long_replay_waits_for_the_send_queue_and_then_goes_live():
     world = World(max_bytes=10 * PAGE_BYTES)
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
     for number in range(20):
@@ -79,8 +79,8 @@ def test_a_replay_is_not_overtaken_by_what_leaves_the_window_on_other_channels()
     assert reviews(session.send_queue.said()) == ["v1", "v2", "v5"]
 
 
-def replaying_while_behind():
-    """Return a world, and a client that has missed something there and cannot be told yet."""
+def replaying_while_slow():
+    """Return a world, and a client that has missed something there, and is too slow to receive it yet."""
     world = World(max_bytes=2 * PAGE_BYTES)
     start = ask(world.client(), channel=CHANNEL)[0]["position"]
     world.review(1, size=PAGE_BYTES)
@@ -91,7 +91,7 @@ def replaying_while_behind():
 
 
 def overtake(world, session):
-    """Let what the client has missed leave the window before it is told."""
+    """Let what the client has missed leave the window before it is sent."""
     for number in range(2, 5):
         world.review(number, size=PAGE_BYTES)
     session.send_queue.backlogged = False
@@ -100,12 +100,12 @@ def overtake(world, session):
 
 
 def test_a_replay_that_is_overtaken_by_the_window_is_not_continued_with_a_gap():
-    world, session = replaying_while_behind()
+    world, session = replaying_while_slow()
     overtake(world, session)
 
 
 def test_evicted_client_receives_nothing_while_its_connection_closes():
-    world, session = replaying_while_behind()
+    world, session = replaying_while_slow()
     ahead = World()
     for number in range(9):
         ahead.review(number)

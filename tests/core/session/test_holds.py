@@ -58,7 +58,7 @@ def select(session, hold="h1", tables=("t1",), **fields):
     send(session, "table.select", restaurantId="r1", tableIds=list(tables), holdId=hold, id=hold, **fields)
 
 
-def heard(session):
+def received(session):
     """Return what a client has received, all of which is described."""
     messages = said(session)
     assert [problem(each) for each in messages] == [None] * len(messages)
@@ -74,7 +74,7 @@ def test_first_claim_is_selected_and_others_learn_until_when(place):
     select(other, "h2")
     assert said(one) == said(other) == []
     place.settle()
-    [answer] = heard(one)
+    [answer] = received(one)
     ends = answer["expiresAt"]
     assert 299 <= answer.pop("expiresIn") <= 300
     assert answer == {
@@ -87,10 +87,10 @@ def test_first_claim_is_selected_and_others_learn_until_when(place):
         "token": 0,
         "expiresAt": ends,
     }
-    [refused] = heard(other)
+    [refused] = received(other)
     assert (refused["type"], refused["code"], refused["id"]) == ("error", "conflict", "h2")
     assert (refused["until"], 299 <= refused["expiresIn"] <= 300) == (ends, True)
-    [event] = heard(watcher)
+    [event] = received(watcher)
     assert (event["type"], event["data"]["tableIds"]) == ("table.selecting", ["t1"])
     assert "u1" not in str(event)
     assert "h1" not in str(event)
@@ -103,11 +103,11 @@ def test_restaurant_sees_who_holds_and_may_release(place):
     select(guest)
     place.settle()
     said(guest)
-    [event] = heard(owner)
+    [event] = received(owner)
     assert (event["type"], event["data"]["holdId"], event["data"]["userId"]) == ("hold.created", "h1", "u1")
     send(owner, "table.release", holdId="h1", id=7)
     place.settle()
-    event, answer = heard(owner)
+    event, answer = received(owner)
     assert (event["type"], event["data"]["reason"]) == ("hold.ended", "released")
     assert answer == {
         "type": "released",
@@ -138,7 +138,7 @@ def test_id_of_somebody_else_says_nothing_of_the_hold(place):
     select(one)
     place.settle()
     select(other, "h1", ["t5"])
-    [answer] = heard(other)
+    [answer] = received(other)
     assert answer == {
         "type": "error",
         "code": "conflict",
@@ -163,7 +163,7 @@ def test_third_hold_in_a_restaurant_is_one_too_many(place):
     for number in range(3):
         select(session, f"h{number}", [f"x{number}"])
     place.settle()
-    first, _, third = heard(session)
+    first, _, third = received(session)
     assert (third["code"], third["until"]) == ("too_many", first["expiresAt"])
 
 
@@ -191,7 +191,7 @@ def test_third_hold_in_a_restaurant_is_one_too_many(place):
 def test_claim_that_cannot_be_made_is_refused_before_it_is_in_the_log(place, user, fields, code):
     session = place.replicas[0].client(user)
     send(session, "table.select", **({"restaurantId": "r1", "tableIds": ["t1"], "holdId": "h1", "id": 1} | fields))
-    [error] = heard(session)
+    [error] = received(session)
     assert (error["code"], error["id"]) == (code, 1)
     assert not place.replicas[0].services.commands
 
@@ -210,7 +210,7 @@ def test_sixth_claim_in_a_second_is_too_often(place):
     session = place.replicas[0].client("u1")
     for number in range(6):
         select(session, f"h{number}", [f"x{number}"])
-    assert [each["code"] for each in heard(session)] == ["rate_limited"]
+    assert [each["code"] for each in received(session)] == ["rate_limited"]
 
 
 def test_release_of_ones_own_hold_is_answered_and_so_is_its_retry(place):
@@ -218,12 +218,12 @@ def test_release_of_ones_own_hold_is_answered_and_so_is_its_retry(place):
     select(session)
     send(session, "table.release", holdId="h1", id=1)
     place.settle()
-    _, answer = heard(session)
+    _, answer = received(session)
     assert (answer["type"], answer["reason"]) == ("released", "released")
     send(session, "table.release", holdId="h1", id=1)
-    assert heard(session) == [answer]
+    assert received(session) == [answer]
     select(session)
-    assert heard(session) == [{**answer, "id": "h1"}], "a claim that has ended is not made again"
+    assert received(session) == [{**answer, "id": "h1"}], "a claim that has ended is not made again"
 
 
 @pytest.mark.parametrize("hold", ["h1", "h9"])
@@ -233,7 +233,7 @@ def test_hold_of_another_guest_and_unknown_one_are_not_found(place, hold):
     place.settle()
     send(other, "table.release", holdId=hold, id=1)
     place.settle()
-    [error] = heard(other)
+    [error] = received(other)
     assert error["code"] == "not_found"
     assert place.replicas[0].feed.holds.outcome("h1").hold.ended is None
 
@@ -245,7 +245,7 @@ def test_refused_claim_can_be_released_no_more_than_an_unknown_one(place):
     place.settle()
     said(other)
     send(other, "table.release", holdId="h2")
-    assert heard(other)[0]["code"] == "not_found"
+    assert received(other)[0]["code"] == "not_found"
 
 
 def knows_time(replica):
@@ -261,7 +261,7 @@ def test_others_are_refused_before_the_log_where_a_hold_surely_stands(place):
     place.settle()
     knows_time(replica)
     select(other, "h2")
-    [error] = heard(other)
+    [error] = received(other)
     assert error["code"] == "conflict"
     assert 299 <= error["expiresIn"] <= 300
     assert not replica.services.commands
@@ -286,12 +286,12 @@ def test_nobody_is_refused_before_the_log_by_an_instance_that_is_late_or_knows_n
     assert len(replica.services.commands) == 2
 
 
-def test_claim_whose_asker_was_told_unavailable_is_taken_back_when_it_turns_up(place):
+def test_claim_answered_unavailable_is_taken_back_when_it_turns_up(place):
     replica, session = place.replicas[0], place.replicas[0].client("u1")
     select(session)
     [(_, command)] = replica.services.commands
     replica.fail()
-    assert heard(session)[0]["code"] == "unavailable"
+    assert received(session)[0]["code"] == "unavailable"
     place.log.append(command.record.topic, command.record.value, command.record.key)
     replica.read()
     replica.holds.on_claim(place.records()[0], replica.feed)
@@ -328,7 +328,7 @@ def test_retry_is_answered_with_the_hold_and_keeps_it_whatever_the_first_instanc
     first.holds.on_claim(place.records()[0], first.feed)
     first.append_proposed()
     place.settle()
-    assert [each["type"] for each in heard(again)] == ["selected"]
+    assert [each["type"] for each in received(again)] == ["selected"]
     assert all(replica.feed.holds.outcome("h1").hold.ended is None for replica in place.replicas)
 
 
@@ -344,7 +344,7 @@ def test_retry_to_the_same_instance_waits_again(place):
     replica.holds.on_claim(place.records()[0], replica.feed)
     assert replica.proposed == []
     place.settle()
-    assert heard(session)[0]["type"] == "selected"
+    assert received(session)[0]["type"] == "selected"
 
 
 def test_claims_that_nobody_waits_for_are_remembered_within_a_bound(place):
@@ -366,7 +366,7 @@ def test_hold_whose_time_has_come_is_no_answer_to_a_retry(place):
     place.log.now += LEASE
     select(session)
     place.settle()
-    [answer] = heard(session)
+    [answer] = received(session)
     assert (answer["type"], answer["reason"]) == ("released", "expired")
 
 
@@ -401,7 +401,7 @@ def test_of_any_rush_on_instances_at_any_pace_one_wins_and_its_retries_with_it(d
         hold
         for hold, sessions in answers.items()
         for session in sessions
-        for answer in heard(session)
+        for answer in received(session)
         if answer["type"] == "selected"
     }
     live = [[hold.id for hold in replica.feed.holds.live("r1")] for replica in place.replicas]
@@ -413,7 +413,7 @@ def test_of_any_rush_on_instances_at_any_pace_one_wins_and_its_retries_with_it(d
 def test_message_with_a_field_of_a_wrong_type_is_refused_by_the_name_on_the_wire(place):
     session = place.replicas[0].client("u1")
     select(session, **{"from": 5})
-    [error] = heard(session)
+    [error] = received(session)
     assert error["message"].startswith("In 'table.select', from must be text")
 
 
@@ -427,9 +427,9 @@ def test_expire_that_is_proposed_ends_a_hold_for_all_that_look(place):
     place.log.now += LEASE
     place.propose(Expire("h1"))
     place.settle()
-    assert [each["type"] for each in heard(watcher)] == ["table.selecting", "table.released"]
+    assert [each["type"] for each in received(watcher)] == ["table.selecting", "table.released"]
     send(watcher, channel=PLAN, snapshot=True)
-    assert heard(watcher)[-1]["data"]["holds"] == []
+    assert received(watcher)[-1]["data"]["holds"] == []
 
 
 def test_records_of_clients_are_what_the_page_says(place):

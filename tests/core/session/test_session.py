@@ -373,7 +373,7 @@ def test_position_is_withheld_until_a_gap_is_announced():
     [(topic, lost)], world.feed.gaps = world.feed.gaps, []
     session.resync(topic, lost)
     [pong] = ask(session, "ping")
-    assert pong["positions"].keys() == {"restaurant:r1:tables"}, "the state is still to be told"
+    assert pong["positions"].keys() == {"restaurant:r1:tables"}, "the state is still to be sent"
 
 
 def test_a_client_that_is_ahead_of_this_instance_is_waited_for():
@@ -555,12 +555,12 @@ def test_position_ahead_is_checked_again_only_after_a_change():
     lagging.offsets[REVIEWS] = 2
     session = lagging.client()
     ask(session, channel=CHANNEL, position=position)
-    checked, judge = 0, lagging.feed.coverage.check
+    checked, check = 0, lagging.feed.coverage.check
 
     def counted(*args):
         nonlocal checked
         checked += 1
-        return judge(*args)
+        return check(*args)
 
     lagging.feed.coverage.check = counted
     for _ in range(5):

@@ -71,7 +71,7 @@ def test_position_of_an_event_is_read_from_its_frame():
 
 
 def ended(session, channel=CHANNEL):
-    """End a subscription; return what the client is told, and that nothing follows."""
+    """End a subscription; return what the client receives, and that nothing follows."""
     session.end(channel, "rights_changed")
     *before, last = session.send_queue.said()
     assert (last["type"], last["channel"], last["reason"]) == ("unsubscribed", channel, "rights_changed")
@@ -222,7 +222,7 @@ def test_a_replay_that_the_log_interrupted_ends_without_a_position():
     ask(session, channel=CHANNEL, position=start)
     session.resync(REVIEWS.topic, Unrecoverable.EXPIRED)
     _, position = ended(session)
-    assert position is None, "the client would go on before the gap, and nobody would tell it of that"
+    assert position is None, "the client would go on before the gap, and would not learn of it"
 
 
 @pytest.mark.parametrize("reported", [False, True])

@@ -162,13 +162,13 @@ def test_what_stood_in_it_already_is_published_and_records_know_better(platform)
 def test_what_records_have_spoken_of_is_not_backfilled(platform, decoded):
     for kind, id, data in decoded:
         platform.says(kind, id, **data)
-    before = told_rows(platform)
+    before = sent_rows(platform)
     assert platform.says("section.found", "s", restaurantId="R", name="x", tables=[{"id": "t"}]) == {}
     assert platform.outcome.reason == Disposition.BACKFILLED
-    assert told_rows(platform) == before
+    assert sent_rows(platform) == before
 
 
-def told_rows(platform):
+def sent_rows(platform):
     return [row for row in platform.projections.rows() if not row[0].startswith("found")]
 
 
@@ -186,7 +186,7 @@ def test_what_is_new_of_a_known_section_is_published(platform):
         "width": 5,
         "tables": [{"tableId": "t2", "sectionId": "s"}],
     }
-    assert platform.outcome.reparented == (PLAN, "restaurant:elsewhere:tables"), "where others may have told of it"
+    assert platform.outcome.reparented == (PLAN, "restaurant:elsewhere:tables"), "where others may have sent it"
     assert platform.says("section.found", "s", **found) == {}
     assert len(platform.outcome.reparented) == 2
 
@@ -222,8 +222,8 @@ def test_who_owns_a_restaurant_is_found_and_said_to_nobody(platform):
     assert platform.says("restaurant.found", "R", ownerId="u", name="x") == {}
     assert platform.outcome.reason == Disposition.BACKFILLED
     assert missing_parent(subscription, platform.projections) is None
-    assert list(platform.hears(subscription)) == ["user:u:notifications"]
-    assert not platform.projections.entities["restaurant"].knows("R"), "no record has told of it"
+    assert list(platform.receives(subscription)) == ["user:u:notifications"]
+    assert not platform.projections.entities["restaurant"].knows("R"), "no record has named it"
 
 
 def test_records_know_better_who_owns_a_restaurant(platform):
@@ -255,7 +255,7 @@ class Stream:
         self.feed.ingest(LogMetadata(extents, {None: 0} if embedded else dict.fromkeys(extents, 0)), NOW)
         self.take(NOW)
 
-    def hear(self, kind, id, *, after=0, **data):
+    def receive(self, kind, id, *, after=0, **data):
         one = record(kind, id, timestamp=NOW + after, **data)
         self.feed.ingest(Records(None if self._embedded else Partition(one.topic, 0), [one], 0), NOW + after)
         self.take(NOW + after)
@@ -271,10 +271,10 @@ class Stream:
 
 def test_who_waits_for_a_section_is_released_by_it():
     stream = Stream(embedded=False)
-    stream.hear("table.updated", "t", sectionId="s", number=5)
+    stream.receive("table.updated", "t", sectionId="s", number=5)
     assert (set(stream.wanted), stream.decoded()) == ({"section:s"}, [])
     assert stream.feed.is_missing("section:s")
-    stream.hear("section.found", "s", after=200, restaurantId="R", tables=[{"id": "t2"}])
+    stream.receive("section.found", "s", after=200, restaurantId="R", tables=[{"id": "t2"}])
     assert stream.decoded() == [("section.created", PLAN), ("table.updated", PLAN)]
     assert not stream.feed.is_missing("section:s")
 
@@ -282,20 +282,20 @@ def test_who_waits_for_a_section_is_released_by_it():
 @pytest.mark.parametrize("embedded", [False, True])
 def test_who_could_not_wait_is_published_with_it(embedded):
     stream = Stream(embedded=embedded)
-    stream.hear("table.updated", "t", sectionId="s", number=5)
+    stream.receive("table.updated", "t", sectionId="s", number=5)
     stream.take(NOW + 2000)
     assert (set(stream.wanted), stream.decoded()) == ({"section:s"}, [])
-    stream.hear("section.found", "s", after=3000, restaurantId="R", tables=[{"id": "t2"}])
+    stream.receive("section.found", "s", after=3000, restaurantId="R", tables=[{"id": "t2"}])
     assert stream.decoded() == [("section.created", PLAN)]
     snapshot = stream.feed.snapshot(parse_channel(PLAN))
     assert [table["tableId"] for table in written(snapshot)["tables"]] == ["t", "t2"]
-    assert not snapshot.complete, "no record has told of the restaurant"
-    stream.hear("section.found", "s", after=3001, restaurantId="R", tables=[{"id": "t2"}])
+    assert not snapshot.complete, "no record has named the restaurant"
+    stream.receive("section.found", "s", after=3001, restaurantId="R", tables=[{"id": "t2"}])
     assert len(stream.decoded()) == 1, "other instances may have asked, too"
 
 
 def test_those_without_a_parent_that_can_be_named_want_none():
     stream = Stream(embedded=True)
-    stream.hear("table.updated", "t", number=5)
-    stream.hear("image.created", "i", entityId="unknown")
+    stream.receive("table.updated", "t", number=5)
+    stream.receive("image.created", "i", entityId="unknown")
     assert stream.wanted == ["part:unknown"], "which nobody can be asked for"

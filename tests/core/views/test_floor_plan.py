@@ -128,7 +128,7 @@ def test_a_section_that_moves_takes_its_furniture_along(platform):
 
 def test_furniture_of_several_floor_plans(platform):
     platform.says("section.created", "s2", restaurantId="R2")
-    for id, section in (("so1", "s"), ("so2", "s2"), ("so3", "unheard of")):
+    for id, section in (("so1", "s"), ("so2", "s2"), ("so3", "unknown")):
         platform.says("section_object.created", id, sectionId=section, objectId="o")
     assert {channel: message.type for channel, message in platform.says("object.updated", "o", width=2).items()} == {
         TABLES: "object.updated",

@@ -30,7 +30,7 @@ class Place:
         process(event("restaurant.created", "R", ownerId="o1"), self.projections)
         process(user("u1", "Ana", "Diaz"), self.projections)
 
-    def hears(self, said, at=T, partition=0):
+    def receives(self, said, at=T, partition=0):
         new = hold_record(said)
         read = decode(Record(HOLDS, partition, self.offset, at, new.key, new.value))
         self.offset += 1
@@ -51,7 +51,7 @@ def claim(id="h1", tables=("t1",), slot=None, user="u1"):
 
 
 def test_hold_that_begins_names_its_holder_to_the_restaurant_alone():
-    messages = Place().hears(claim(slot=SLOT))
+    messages = Place().receives(claim(slot=SLOT))
     held = {"tableIds": ("t1",), "from": "2026-09-21T15:13:20.000Z", "to": "2026-09-21T16:43:20.000Z"}
     held |= {"expiresAt": "2026-09-21T14:18:20.000Z", "expiresIn": 300}
     holder = {"holdId": "h1", "userId": "u1", "clientName": "Ana Diaz", "token": 0}
@@ -61,8 +61,8 @@ def test_hold_that_begins_names_its_holder_to_the_restaurant_alone():
 
 def test_hold_that_ends_says_why_on_both_channels():
     place = Place()
-    place.hears(claim())
-    messages = place.hears(Convert("h1", "x1"))
+    place.receives(claim())
+    messages = place.receives(Convert("h1", "x1"))
     ended = {"tableIds": ("t1",), "from": None, "to": None, "reason": "reserved"}
     assert messages[PLAN] == ("table.released", ended)
     holder = {"holdId": "h1", "userId": "u1", "clientName": "Ana Diaz", "reservationId": "x1"}
@@ -71,9 +71,9 @@ def test_hold_that_ends_says_why_on_both_channels():
 
 def test_claim_that_finds_others_at_their_end_is_one_message_on_each_channel():
     place = Place()
-    place.hears(claim())
-    place.hears(claim("h2", ("t2",), user="u2"))
-    messages = place.hears(claim("h3", ("t1", "t2"), user="u3"), T + LEASE)
+    place.receives(claim())
+    place.receives(claim("h2", ("t2",), user="u2"))
+    messages = place.receives(claim("h3", ("t1", "t2"), user="u3"), T + LEASE)
     kind, data = messages[PLAN]
     assert (kind, data["tableIds"]) == ("table.selecting", ("t1", "t2"))
     assert [(each["tableIds"], each["reason"]) for each in data["released"]] == [
@@ -89,17 +89,17 @@ def test_claim_that_finds_others_at_their_end_is_one_message_on_each_channel():
 
 def test_void_proposals_become_no_message():
     place = Place()
-    place.hears(claim())
+    place.receives(claim())
     for said in (Expire("h1"), Release("h1", "u2", "released"), claim(), claim("h2", user="u2"), Expire("h9")):
-        assert place.hears(said) == {}
+        assert place.receives(said) == {}
         assert place.outcome.reason is Disposition.VOID
-    assert place.hears(Attach("h1", "u1", "b", 1)) == {}
+    assert place.receives(Attach("h1", "u1", "b", 1)) == {}
     assert place.outcome.reason is Disposition.PUBLISHED
 
 
 def test_other_partition_than_the_first_decides_nothing():
     place = Place()
-    assert place.hears(claim(), partition=1) == {}
+    assert place.receives(claim(), partition=1) == {}
     assert place.outcome.reason is Disposition.VOID
     assert len(place.projections.holds) == 0
 
@@ -107,9 +107,9 @@ def test_other_partition_than_the_first_decides_nothing():
 def test_snapshots_have_the_live_holds_by_the_time_of_the_log():
     place = Place()
     assert (place.shows(PLAN), place.shows(DESK)) == ([], None)
-    place.hears(claim())
-    place.hears(claim("h2", ("t2",), user="u2"), T + 1000)
-    place.hears(Release("h2", "u2", "released"), T + 2000)
+    place.receives(claim())
+    place.receives(claim("h2", ("t2",), user="u2"), T + 1000)
+    place.receives(Release("h2", "u2", "released"), T + 2000)
     [held] = place.shows(PLAN, T + 100_500)
     assert held == {
         "tableIds": ("t1",),
@@ -125,16 +125,16 @@ def test_snapshots_have_the_live_holds_by_the_time_of_the_log():
 
 def test_deleted_restaurant_shows_and_says_nothing_of_its_holds():
     place = Place()
-    place.hears(claim())
+    place.receives(claim())
     process(event("restaurant.deleted", "R"), place.projections)
-    assert place.hears(Release("h1", "u1", "released")) == {}
+    assert place.receives(Release("h1", "u1", "released")) == {}
     assert place.shows(PLAN) == []
 
 
 def test_holds_are_among_what_a_checkpoint_keeps():
     place, other = Place(), Projections()
-    place.hears(claim(slot=SLOT))
-    place.hears(claim("h2", user="u2"))
+    place.receives(claim(slot=SLOT))
+    place.receives(claim("h2", user="u2"))
     for row in place.projections.rows():
         other.load(*row)
     assert list(other.rows()) == list(place.projections.rows())

@@ -8,7 +8,7 @@ INFO, THERE = "restaurant:R:info", "restaurant:R2:info"
 
 
 def info(messages):
-    """Return what is told on `:info`, by channel."""
+    """Return what is published on `:info`, by channel."""
     return {channel: (message.type, message.data) for channel, message in messages.items() if channel.endswith(":info")}
 
 

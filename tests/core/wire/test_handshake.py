@@ -249,7 +249,7 @@ LARGEST = 65_536
 @pytest.mark.parametrize("line", [HANDSHAKE, b"POST /publish HTTP/1.1\r\nHost: x"], ids=["handshake", "request"])
 def test_no_head_takes_long(line, before, repeated, after):
     head = line + b"\r\n" + before + repeated * ((LARGEST - len(line) - 100) // len(repeated)) + after
-    assert take(judge, head) <= LONGEST
+    assert take(verify, head) <= LONGEST
 
 
 @pytest.mark.parametrize("letter", [b"a", b"/", b"%", b"%41", b"%ff", b"?", b"://", b"#", b" ", b"*"])
@@ -258,10 +258,10 @@ def test_no_target_takes_long(start, letter):
     for most in (LARGEST, MOST_TARGET_BYTES):
         target = start + letter * ((most - len(start)) // len(letter))
         head = b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nUpgrade: websocket"
-        assert take(judge, head) <= LONGEST
+        assert take(verify, head) <= LONGEST
 
 
-def judge(data):
+def verify(data):
     """Do all that is ever done with a head."""
     with suppress(HeadError):
         head = parse_head(data)

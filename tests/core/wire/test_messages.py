@@ -73,7 +73,7 @@ def test_a_refusal_echoes_what_the_message_held():
 
 @pytest.mark.parametrize("id", ["true", "[]", '{"a":[1]}', "0", '""'])
 def test_an_id_of_a_wrong_type_is_echoed_too(id):
-    """Nothing else tells a client which of its messages was refused."""
+    """Nothing else says to a client which of its messages was refused."""
     with pytest.raises(MessageError) as caught:
         parse(f'{{"type":"subscribe","channel":3,"id":{id}}}')
     assert orjson.dumps(caught.value.id).decode() == id

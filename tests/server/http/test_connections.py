@@ -42,7 +42,7 @@ def client(number, *, user=None, channels=(), waiting=0, opened_at=10.0, **more)
 
 def app_of(clients, *, publish_token=TOKEN, authentication=None, auth=True):
     settings = Settings(publish_token=publish_token, auth=auth)
-    route = connections_route(settings, clients, Log().tell(a_feed()), authentication, lambda: 15.25)
+    route = connections_route(settings, clients, Log().feed_into(a_feed()), authentication, lambda: 15.25)
     return Starlette(routes=[route], exception_handlers={ApiError: answer_api_error})
 
 

@@ -31,7 +31,7 @@ def feed():
     log = Log()
     log.says("restaurant.created", "R", name="La Mesa", ownerId="o")
     log.says("section.created", "s", restaurantId="R")
-    return log.tell(a_feed())
+    return log.feed_into(a_feed())
 
 
 def app_of(feed, *, publish_token=TOKEN, authentication=None, auth=True, **options):
