@@ -98,13 +98,13 @@ def started(command, **options):
 
 
 def say(sentence):
-    """Tell whoever waits."""
+    """Inform whoever waits."""
     print(sentence, file=sys.stderr, flush=True)
 
 
 def show_progress(lines, period=PERIOD):
     """Show how far pip is, by what it prints: in one line of a terminal, elsewhere now and then."""
-    count, told_at = 0, monotonic()
+    count, shown_at = 0, monotonic()
     for line in lines:
         if package := re.match(r"Collecting ([\w.-]+)", line.strip()):
             count, now = count + 1, package[1]
@@ -114,8 +114,8 @@ def show_progress(lines, period=PERIOD):
             continue
         if sys.stderr.isatty():
             print(f"\r\033[K  {count} packages: {now}"[:100], end="", file=sys.stderr, flush=True)
-        elif monotonic() - told_at > period:
-            told_at = monotonic()
+        elif monotonic() - shown_at > period:
+            shown_at = monotonic()
             say(f"  {count} packages: {now}")
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)

@@ -71,7 +71,7 @@ def test_words_are_understood_in_any_case(tmp_path, name, value, meant):
 
 
 def words_of(field):
-    """Return the words that a setting may have, as the sentence about a wrong one tells them."""
+    """Return the words that a setting may have, as the sentence about a wrong one names them."""
     try:
         load_settings({field.name.upper(): "none of them"})
     except SettingsError as error:
@@ -214,11 +214,11 @@ def test_an_env_file_that_cannot_be_read(tmp_path):
 
 def test_fingerprints_show_which_settings_differ_but_no_values():
     ours, theirs = Settings(), Settings(auth=False, kafka_brokers=("a:1",), publish_token=ts.SecretStr("x"))
-    ours_told, theirs_told = fingerprints(ours, "salt"), fingerprints(theirs, "salt")
-    assert {name for name in ours_told if ours_told[name] != theirs_told[name]} == {"AUTH", "KAFKA_BROKERS"}
-    assert not {"PUBLISH_TOKEN", "KAFKA_SASL_PASSWORD"} & ours_told.keys(), "not even a trace of what is secret"
-    assert "a:1" not in str(theirs_told)
-    assert fingerprints(ours, "another salt")["AUTH"] != ours_told["AUTH"]
+    our_prints, their_prints = fingerprints(ours, "salt"), fingerprints(theirs, "salt")
+    assert {name for name in our_prints if our_prints[name] != their_prints[name]} == {"AUTH", "KAFKA_BROKERS"}
+    assert not {"PUBLISH_TOKEN", "KAFKA_SASL_PASSWORD"} & our_prints.keys(), "not even a trace of what is secret"
+    assert "a:1" not in str(their_prints)
+    assert fingerprints(ours, "another salt")["AUTH"] != our_prints["AUTH"]
 
 
 @pytest.mark.parametrize(

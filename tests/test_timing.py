@@ -1,4 +1,4 @@
-"""By what steps are judged: a slower machine may take longer, and what takes long is noticed on every machine."""
+"""How steps are measured: a slower machine may take longer, and what takes long is noticed on every machine."""
 
 import gc
 from itertools import repeat

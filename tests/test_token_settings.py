@@ -87,9 +87,9 @@ def test_key_set_is_read_from_https_or_from_this_machine(tmp_path, url):
 def test_secrets_of_tokens_are_never_shown(tmp_path):
     settings = load_settings({"JWT_SECRET": SECRET, "JWT_SECRET_PREVIOUS": SECRET + "2"}, tmp_path)
     assert settings.jwt_secret == SECRET
-    told = dict(shown(settings))
-    assert told["JWT_SECRET"] == told["JWT_SECRET_PREVIOUS"] == "(hidden)"
-    assert SECRET not in f"{settings!r} {settings} {told} {fingerprints(settings, 'salt')}"
+    values = dict(shown(settings))
+    assert values["JWT_SECRET"] == values["JWT_SECRET_PREVIOUS"] == "(hidden)"
+    assert SECRET not in f"{settings!r} {settings} {values} {fingerprints(settings, 'salt')}"
     assert not {"JWT_SECRET", "JWT_SECRET_PREVIOUS"} & fingerprints(settings, "salt").keys()
 
 

@@ -75,7 +75,7 @@ async def _chat(
 ) -> None:
     console = Console(highlight=False)
     async with opening(notify=reporter.report) as session, trio.open_nursery() as nursery:
-        nursery.start_soon(reporter.tell_of_silence)
+        nursery.start_soon(reporter.report_silence)
         conversation = session.chat(restaurant, user)
         await session.subscribe(conversation.channel, snapshot=True, presence=True)
         nursery.start_soon(_write, conversation, nursery.cancel_scope)

@@ -77,7 +77,7 @@ class ConnectionReporter:
             case Disconnected(reason):
                 self._say(f"not connected to {self._url}: {reason}; trying again")
 
-    async def tell_of_silence(self) -> None:
+    async def report_silence(self) -> None:
         """Print that nothing has answered, after SILENCE."""
         await trio.sleep(SILENCE)
         if not self._said:

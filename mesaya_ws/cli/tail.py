@@ -78,7 +78,7 @@ async def _tail(
 ) -> None:
     console, reporter = Console(), ConnectionReporter(url)
     async with opening(notify=reporter.report) as session, trio.open_nursery() as nursery:
-        nursery.start_soon(reporter.tell_of_silence)
+        nursery.start_soon(reporter.report_silence)
         for channel in channels:
             await session.subscribe(channel, snapshot=snapshot)
         async for event in session:

@@ -35,7 +35,7 @@ class Plan:
     `nap` look only that often at what has come: they take less of the processor, and their latencies count the wait.
 
     With a `secret`, which is the service's JWT_SECRET, each client signs in as the user whom its channel is about. With
-    `expiring`, all tokens end within the same minute; who is told so renews its own, but the `lapsing`, who do not.
+    `expiring`, all tokens end within the same minute; clients renew them when warned, except the `lapsing` ones.
     """
 
     run: str

@@ -45,7 +45,7 @@ class Processes:
             process.join()
 
     def order(self, command: str, *arguments: object) -> None:
-        """Tell all swarms what to do; the name of a method of theirs, and its arguments."""
+        """Call all swarms; the name of a method of theirs, and its arguments."""
         for pipe in self._swarms:
             pipe.send((command, *arguments))
 

@@ -96,7 +96,7 @@ def table(plan: Plan, result: Result) -> Table:
         row("p99 as tokens end", expiring, f"before {calm}")
         calm, expiring = (milliseconds(it.percentile(99)) for it in (result.calm_lag, result.expiring_lag))
         row("lag meanwhile", expiring, f"before {calm}; how late the load test itself was")
-        row("renewed", f"{result.renewed:,}", f"{result.lapsed:,} of {plan.lapsing:,} lapsed, and heard no more")
+        row("renewed", f"{result.renewed:,}", f"{result.lapsed:,} of {plan.lapsing:,} lapsed, and received no more")
     if result.memory_per_stopped is not None:
         row("memory per stopped", f"{result.memory_per_stopped / 1000:,.0f} kB", "of the server, with what waits")
     if result.cpu_share is not None:

@@ -30,7 +30,7 @@ Who is too busy with what has come to report it takes no sample meanwhile.
 SETTLED_AFTER = 15.0
 """Seconds in which all clients have been given tokens that end soon."""
 
-TOLD_BEFORE, MINUTE = 90.0, 60.0
+WARNED_BEFORE, MINUTE = 90.0, 60.0
 """Seconds before its end at which a token may be renewed first, and in which all of them end."""
 
 LEEWAY = 10.0
@@ -228,13 +228,13 @@ class Run:
         return took if totals.open_now >= plan.connections else None
 
     def _let_tokens_end(self) -> None:
-        """Have all tokens end within one minute; before it, the clients are told so, and renew them."""
+        """Have all tokens end within one minute; before it, the clients are warned, and renew them."""
         plan, totals = self._plan, self.totals
         self._pass("settling", 1.0)
         totals.part = "calm"
         self._pass("calm", plan.duration)
         totals.part = None
-        first = time.time() + SETTLED_AFTER + TOLD_BEFORE
+        first = time.time() + SETTLED_AFTER + WARNED_BEFORE
         self._processes.order("let_tokens_end", first, first + MINUTE)
         self._pass("shorter tokens", SETTLED_AFTER)
         totals.part = "expiring"

@@ -1,4 +1,4 @@
-"""What goes wrong with any command is told in sentences."""
+"""What goes wrong with any command is said in sentences."""
 
 import pytest
 

@@ -25,21 +25,21 @@ from mesaya_ws.cli.probes import (
 from mesaya_ws.settings import Settings
 from mesaya_ws.settings.display import fingerprints
 
-heard = []
+requests = []
 
 
 @contextmanager
 def serving(pages, ahead=0.0):
     """Answer with `pages`, of status and body by path, at a time so many seconds ahead; give the port.
 
-    What is asked is in `heard`, each with its credentials.
+    What is asked is in `requests`, each with its credentials.
     """
-    heard.clear()
+    requests.clear()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             status, body = pages.get(self.path, (404, b"nothing"))
-            heard.append((self.path, self.headers.get("Authorization")))
+            requests.append((self.path, self.headers.get("Authorization")))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
@@ -77,14 +77,14 @@ def sentences(findings):
     return [(finding.is_error, finding.sentence) for finding in findings]
 
 
-def told_of_service(settings):
+def reported(settings):
     return sentences(service_findings(find_service(settings), settings))
 
 
 def test_no_service_gives_no_finding():
     with serving({}) as port:
         pass
-    assert told_of_service(Settings(host="127.0.0.1", port=port)) == []
+    assert reported(Settings(host="127.0.0.1", port=port)) == []
 
 
 def test_service_is_distinguished_from_none_and_from_silence():
@@ -107,7 +107,7 @@ def test_service_with_the_same_settings_is_fine():
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
         pages.update(gateway(settings))
-        assert told_of_service(settings) == []
+        assert reported(settings) == []
 
 
 def test_service_with_other_settings_is_reported_with_their_names():
@@ -115,7 +115,7 @@ def test_service_with_other_settings_is_reported_with_their_names():
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
         pages.update(gateway(Settings(host="127.0.0.1", port=port, auth=False, send_queue_messages=7)))
-        [(is_error, sentence)] = told_of_service(settings)
+        [(is_error, sentence)] = reported(settings)
     assert not is_error
     assert "runs with other settings than those here: AUTH, SEND_QUEUE_MESSAGES." in sentence
 
@@ -125,7 +125,7 @@ def test_service_of_another_version_that_is_not_ready_is_reported():
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port)
         pages.update(gateway(settings, version="0.0.9", reasons=["The history is being read."]))
-        found = [sentence for _, sentence in told_of_service(settings)]
+        found = [sentence for _, sentence in reported(settings)]
     assert found == [
         f"the service at 127.0.0.1:{port} is of version 0.0.9, and this is {__version__}: restart it.",
         f"the service at 127.0.0.1:{port} says: The history is being read.",
@@ -135,7 +135,7 @@ def test_service_of_another_version_that_is_not_ready_is_reported():
 @pytest.mark.parametrize("health", [(200, b"<html>"), page([]), page({"status": "ok"}), page({}, 404)])
 def test_somebody_else_on_the_port_is_reported(health):
     with serving({"/health": health}) as port:
-        [(_, sentence)] = told_of_service(Settings(host="127.0.0.1", port=port))
+        [(_, sentence)] = reported(Settings(host="127.0.0.1", port=port))
     assert sentence == f"what listens at 127.0.0.1:{port} is not this service: choose another PORT, or end it."
 
 
@@ -143,13 +143,13 @@ def test_token_is_shown_to_the_service_and_to_nobody_else():
     pages = {}
     with serving(pages) as port:
         settings = Settings(host="127.0.0.1", port=port, publish_token=ts.SecretStr("a token"))
-        assert len(told_of_service(settings)) == 1
-        assert heard == [("/health", None)]
+        assert len(reported(settings)) == 1
+        assert requests == [("/health", None)]
         pages.update(gateway(settings))
-        assert told_of_service(settings) == []
-        assert heard[1:] == [("/health", None), ("/configuration", "Bearer a token")]
+        assert reported(settings) == []
+        assert requests[1:] == [("/health", None), ("/configuration", "Bearer a token")]
         pages["/configuration"] = page({"error": {}}, 401)
-        [(is_error, sentence)] = told_of_service(settings)
+        [(is_error, sentence)] = reported(settings)
     assert not is_error
     assert sentence == f"the service at 127.0.0.1:{port} runs with another PUBLISH_TOKEN than the one here."
 

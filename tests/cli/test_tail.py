@@ -55,15 +55,15 @@ def test_what_may_be_secret_in_a_url_is_not_repeated(capsys):
     assert capsys.readouterr().err == "mesaya-ws: not connected to wss://h:9/ws: nothing listens there; trying again.\n"
 
 
-async def test_silence_is_told_when_nothing_else_was(capsys, autojump_clock):
+async def test_silence_is_reported_when_nothing_else_was(capsys, autojump_clock):
     teller = ConnectionReporter("ws://h/ws")
-    await teller.tell_of_silence()
+    await teller.report_silence()
     assert capsys.readouterr().err == "mesaya-ws: nothing answers at ws://h/ws yet; trying again.\n"
-    await teller.tell_of_silence()
+    await teller.report_silence()
     assert capsys.readouterr().err == ""
 
 
-def test_tail_is_told_once_who_one_is(run, tmp_path):
+def test_tail_says_once_who_one_is(run, tmp_path):
     answer = run("tail", "global:restaurants", "--user", "u1", "--token-file", str(tmp_path / "token"))
     assert (answer.exit_code, "leave one out" in answer.stderr) == (2, True)
 

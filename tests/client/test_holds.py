@@ -136,7 +136,7 @@ async def test_end_that_was_announced_on_no_connection_is_asked_for_on_the_next_
     assert len({received[0]["holdId"] for received in gateway.received}) == 1
 
 
-async def test_end_is_heard_though_nobody_takes_the_events():
+async def test_end_is_known_though_nobody_takes_the_events():
     async def script(websocket, received):
         await say(websocket, type="welcome")
         asked = await receive(websocket, received)
@@ -161,7 +161,7 @@ def a_hold(left=300.0, ask=None):
     return Hold("h1", ("t1",), None, None, 7, {"type": "table.select"}, ask, trio.current_time() + left)
 
 
-async def test_hold_of_which_nothing_is_heard_any_more_has_expired_after_its_time(autojump_clock):
+async def test_hold_of_which_nothing_more_is_received_has_expired_after_its_time(autojump_clock):
     hold = a_hold()
     began = trio.current_time()
     await trio.sleep(100)

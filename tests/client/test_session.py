@@ -66,7 +66,7 @@ async def answering(*answers):
     async def answer(stream):
         await stream.receive_some()
         if answers:
-            with suppress(trio.BrokenResourceError):  # who connects need not hear all of it
+            with suppress(trio.BrokenResourceError):  # who connects need not receive all of it
                 await stream.send_all(answers.pop(0))
         else:
             out_of_answers.set()

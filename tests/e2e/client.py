@@ -15,7 +15,7 @@ Message = dict[str, Any]
 
 
 class Client:
-    """One WebSocket; answers are told from events by their types."""
+    """One WebSocket; their types say which messages are answers, and which are events."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket

@@ -27,7 +27,7 @@ def start_gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
 def bystander(gateway: Gateway) -> Iterator[Client]:
     """A client of the module's `gateway`, which needs a PUBLISH_TOKEN.
 
-    Whatever a test does there, this one hears afterwards what is said, and has heard nothing else.
+    Whatever a test does there, this one receives afterwards what is said, and has received nothing else.
     """
     with connected(gateway.url) as client:
         client.subscribe("global:announcements")

@@ -31,7 +31,7 @@ class Member:
         """Send a message."""
         self.socket.send(frame(json.dumps(message).encode()))
 
-    def hear(self) -> bool:
+    def receive(self) -> bool:
         """Take what has come; return whether more can come."""
         try:
             data = self.socket.recv(1 << 20)
@@ -65,14 +65,14 @@ class Crowd:
             self._epoll.register(number, EPOLLIN)
 
     def until(self, is_so: Callable[[Member], bool], what: str) -> None:
-        """Listen until something is so of every member, which is so by what it has heard."""
+        """Listen until something is so of every member, which is so by what it has received."""
         deadline = time.monotonic() + PATIENCE
         waiting = {member for member in self.members if not is_so(member)}
         while waiting:
             assert time.monotonic() < deadline, f"of {len(waiting)} it is not so that {what}"
             for number, _ in self._epoll.poll(1.0):
                 member = self._open[number]
-                if not member.hear():
+                if not member.receive():
                     self._leave(number)
                 if is_so(member):
                     waiting.discard(member)

@@ -48,11 +48,11 @@ def install() -> str:
 
 
 class Program:
-    """A running program that tells what happens in lines of JSON."""
+    """A running program that reports what happens in lines of JSON."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self._told: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._reported: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
@@ -60,23 +60,23 @@ class Program:
         assert self.process.stdout is not None
         with contextlib.suppress(ValueError):
             for line in self.process.stdout:
-                self._told.put(json.loads(line))
-        self._told.put(None)
+                self._reported.put(json.loads(line))
+        self._reported.put(None)
 
     def next(self, name: str) -> Any:
-        """Return what it tells next under that name; what it tells before is passed over."""
+        """Return what it reports next under that name; what it reports before is passed over."""
         return self.next_of({name})[name]
 
     def next_of(self, names: Set[str]) -> dict[str, Any]:
-        """Return the next line that has one of these names; what it tells before is passed over."""
+        """Return the next line that has one of these names; what it reports before is passed over."""
         passed = []
         while True:
             try:
-                message = self._told.get(timeout=PATIENCE)
+                message = self._reported.get(timeout=PATIENCE)
             except queue.Empty:
-                pytest.fail(f"Nothing called {names} within {PATIENCE} s; told was {passed}")
+                pytest.fail(f"Nothing called {names} within {PATIENCE} s; reported was {passed}")
             if message is None:
-                pytest.fail(f"The program has ended without {names}; told was {passed}")
+                pytest.fail(f"The program has ended without {names}; reported was {passed}")
             if names & message.keys():
                 return message
             passed.append(message)

@@ -56,7 +56,7 @@ class RawClient:
         return self._frames.pop(0)
 
     def closed_with(self) -> tuple[int, str]:
-        """Return code and reason of the close frame; what comes before is passed over, and nothing comes behind it."""
+        """Return code and reason of the close frame; what comes before is passed over, and nothing comes after it."""
         while frame := self.frame():
             opcode, payload = frame
             if opcode == CLOSE:

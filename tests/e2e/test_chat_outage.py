@@ -1,4 +1,4 @@
-"""A message that is written while the broker does not answer: its sender is told, and the retry is delivered once."""
+"""A message written while the broker does not answer: its sender is answered, and the retry is delivered once."""
 
 import time
 

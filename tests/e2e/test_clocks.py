@@ -1,4 +1,4 @@
-"""Clocks that are wrong, and are set while it runs, change nothing of what clients are told.
+"""Clocks that are wrong, and are set while it runs, change nothing of what clients receive.
 
 The gateway runs under libfaketime, which lies about the time of day and not about how time passes; its producers bear
 the times that they like.
@@ -51,7 +51,7 @@ class Clock:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process is to be told that goes by this clock."""
+        """The environment of a process that goes by this clock."""
         return {
             "LD_PRELOAD": str(LIBRARIES[0]),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
@@ -71,15 +71,15 @@ def clock(tmp_path: Path) -> Clock:
 
 
 def as_of(client: Client, clock: Clock) -> float:
-    """Return by how many seconds what a client is told to be complete lies before the present."""
+    """Return by how many seconds what a client is answered to be complete lies before the present."""
     return (clock.now() - client.ask(type="ping")["asOf"]) / 1000
 
 
 def is_right(client: Client, clock: Clock) -> None:
     """Up to when the channels are complete is recent, and not in the future, after the next look at the latest."""
     deadline = time.monotonic() + PATIENCE
-    while not -0.05 < (behind := as_of(client, clock)) < 5:
-        assert time.monotonic() < deadline, f"asOf lies {behind} s back"
+    while not -0.05 < (lag := as_of(client, clock)) < 5:
+        assert time.monotonic() < deadline, f"asOf lies {lag} s back"
         time.sleep(0.1)
 
 

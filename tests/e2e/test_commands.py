@@ -25,7 +25,7 @@ ANNOUNCEMENTS = "global:announcements"
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory):
-    """One for all tests here, which tell their own announcements from those of others."""
+    """One for all tests here, which know their own announcements by their names."""
     with running(tmp_path_factory.mktemp("commands"), AUTH="on", PUBLISH_TOKEN="a token of the tests") as gateway:
         yield gateway
 
@@ -58,12 +58,12 @@ def test_produce_ends_at_once_when_it_is_interrupted(tmp_path):
     with started(tmp_path, "produce", "--sample", "--rate", "0.01") as process:
         until((tmp_path / "mesaya-ws.sqlite3").exists, PATIENCE, "it has begun")
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate()
+        _, errors = process.communicate()
     assert process.returncode == 1
     name = tmp_path / "mesaya-ws.sqlite3"
-    assert told.splitlines()[-1].startswith("mesaya-ws: interrupted. ")
-    assert f" records were appended to {name}" in told.splitlines()[-1]
-    assert "Traceback" not in told
+    assert errors.splitlines()[-1].startswith("mesaya-ws: interrupted. ")
+    assert f" records were appended to {name}" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("command", [("serve",), ("check",), ("produce", "--sample"), ("tail", ANNOUNCEMENTS)])
@@ -117,9 +117,9 @@ def test_tail_without_a_terminal_prints_json_until_interrupted(gateway):
             assert event["data"]["title"] == title
             assert event["position"]
         process.send_signal(signal.SIGINT)
-        printed, told = process.communicate()
+        printed, errors = process.communicate()
         assert (process.returncode, printed) == (0, "")
-        connected, subscribed = told.splitlines()
+        connected, subscribed = errors.splitlines()
         assert connected.startswith(f"mesaya-ws: connected to {gateway.url}, as ")
         assert subscribed == f"mesaya-ws: subscribed to {ANNOUNCEMENTS}."
 

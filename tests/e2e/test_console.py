@@ -76,7 +76,7 @@ LONGEST_FRAME, LONGEST_CLICK = 2000, 1000
 
 @pytest.mark.slow
 def test_watching_a_lot_leaves_the_page_responsive_and_its_memory_flat(start_gateway):
-    """A demo of 330 records a second, and all channels of its restaurants; docs/console.md tells of ten minutes."""
+    """A demo of 330 records a second, and all channels of its restaurants; docs/console.md speaks of ten minutes."""
     gateway = start_gateway(PUBLISH_TOKEN=TOKEN)
     node, chromium = install(), required("chromium")
     seconds = os.environ.get("CONSOLE_SECONDS", "30")

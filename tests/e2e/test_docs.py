@@ -136,8 +136,8 @@ def test_readme_start_serves(tmp_path):
     assert (ROOT / test).exists()
     serving = Serving(tmp_path, None, {}, *arguments)
     try:
-        until(lambda: '"event":"listening"' in serving.told.read_text(), 60, "it says where it listens")
-        until(lambda: "playing a demo" in serving.told.read_text(), 60, "the demo plays")
+        until(lambda: '"event":"listening"' in serving.output.read_text(), 60, "it says where it listens")
+        until(lambda: "playing a demo" in serving.output.read_text(), 60, "the demo plays")
         with connected(f"ws://127.0.0.1:{serving.port}/ws") as client:
             assert client.ask(type="ping")["type"] == "pong"
         serving.process.send_signal(signal.SIGTERM)
@@ -426,7 +426,7 @@ def test_javascript_client_logs_what_arrives(start_gateway, tmp_path):
         assert program.next("log") == ["announcement.created", "The terrace is open"]
 
 
-def test_javascript_client_signs_in_and_hears_of_the_end(start_gateway, tmp_path):
+def test_javascript_client_signs_in_and_learns_of_the_end(start_gateway, tmp_path):
     secret = "a secret of thirty-two bytes or more"
     settings = {"AUTH": "on", "JWT_SECRET": secret, "JWT_LEEWAY": "0", "ALLOWED_ORIGINS": "http://localhost:4200"}
     gateway = start_gateway(**settings)
@@ -507,8 +507,8 @@ def test_subscription_that_ends_with_its_token_is_reported_as_shown(start_gatewa
     with connected(gateway.url, additional_headers={"Authorization": f"Bearer {token(user, seconds=2)}"}) as client:
         assert client.receive()["type"] == "token_expiring"
         client.subscribe(shown["channel"])
-        told = client.receive()
-    assert told | {"position": ""} == shown | {"position": ""}
+        answer = client.receive()
+    assert answer | {"position": ""} == shown | {"position": ""}
 
 
 def test_python_client_takes_part_in_a_chat(start_gateway, tmp_path):

@@ -1,4 +1,4 @@
-"""A gateway that is stopped under load: what its clients hear up to their close, and what they find elsewhere."""
+"""A gateway that is stopped under load: what its clients receive up to their close, and what they find elsewhere."""
 
 import json
 import signal
@@ -22,25 +22,25 @@ DRAIN_SECONDS = 4.0
 
 
 class Listener:
-    """A client that only listens; it knows when it was told to move and when it was closed."""
+    """A client that only listens; it knows when it was asked to move and when it was closed."""
 
     def __init__(self, client, place):
         self.client = client
         self.place = place
         self.numbers = []
-        self.heard = trio.Event()
-        self.told_at = self.closed_at = self.code = None
+        self.moved = trio.Event()
+        self.warned_at = self.closed_at = self.code = None
 
     async def listen(self):
         while (got := await self.client.frame()) is not None and got[0] == TEXT:
             message = orjson.loads(got[1])
             if message["type"] == "going_away":
                 assert message["closeIn"] == pytest.approx(DRAIN_SECONDS / 4)
-                self.told_at = time.monotonic()
+                self.warned_at = time.monotonic()
             else:
                 self.numbers.append(message["data"]["number"])
                 self.place = message["position"]
-                self.heard.set()
+                self.moved.set()
         assert got is not None, "the connection ended without a close"
         assert got[0] == CLOSE
         self.code, self.closed_at = int.from_bytes(got[1][:2]), time.monotonic()
@@ -80,14 +80,14 @@ async def test_clients_under_load_resume_elsewhere_without_a_gap(start_gateway, 
             async with trio.open_nursery() as listening:
                 for listener in listeners:
                     listening.start_soon(listener.listen)
-                await listeners[0].heard.wait()
+                await listeners[0].moved.wait()
                 leaving.send_signal(signal.SIGTERM)
             assert await trio.to_thread.run_sync(leaving.wait) == 0
             stopped = True
 
         for listener in listeners:
             assert listener.code == 1012
-            assert listener.told_at < listener.closed_at
+            assert listener.warned_at < listener.closed_at
             assert listener.numbers == list(range(len(listener.numbers))), "once each, in order, up to the close"
         # They did not all go at once.
         assert len({len(listener.numbers) for listener in listeners}) > 1

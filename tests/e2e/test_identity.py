@@ -209,7 +209,7 @@ def test_token_that_ends_takes_what_is_private_and_a_later_one_goes_on_from_ther
         gateway = deployment.gateways[0]
         headers = {"Authorization": f"Bearer {token('u', seconds=10)}"}
         client = stack.enter_context(connected(gateway.url, additional_headers=headers))
-        # Before anything else: less is left than the time in which it is told.
+        # Before anything else: less is left than the time of the warning.
         expiring = client.receive()
         assert (expiring["type"], expiring["expiresIn"] <= 10) == ("token_expiring", True)
         client.subscribe(RESERVATIONS, "global:restaurants")

@@ -155,7 +155,7 @@ def test_workers_are_not_ready_before_they_have_read_the_key_set_and_serve_what_
             assert (status, b"The keys of JWT_JWKS_URL are still being read." in body) == (503, True)
             with connected(gateway.url) as client:
                 client.subscribe("global:restaurants")
-                # It may be good: a page that were told otherwise would ask its user to sign in again.
+                # It may be good: a page that is answered otherwise would ask its user to sign in again.
                 assert client.ask(type="auth", token=token(issuer))["code"] == "unavailable"
             server.release()
             gateway.until(lambda: gateway.metric("mesaya_keys") == 2, START_TIMEOUT, "both have the key")

@@ -1,4 +1,4 @@
-"""A log that has lost its end is noticed: nobody who comes from there is told that nothing is missing."""
+"""A log that has lost its end is noticed: nobody who comes from there is answered that nothing is missing."""
 
 import sqlite3
 from contextlib import closing
@@ -30,14 +30,14 @@ def positions(gateway, *titles: str) -> list[str]:
 
 
 def resumed(gateway, position: str) -> tuple[dict, list[dict]]:
-    """Return the answer to a client that comes back, and what it is told of what it missed."""
+    """Return the answer to a client that comes back, and what it receives of what it missed."""
     with connected(gateway.url) as client:
         answer = client.ask(type="subscribe", channel=CHANNEL, position=position)
         return answer, [client.receive() for _ in range(answer.get("replayed", 1))]
 
 
 def noticed(gateway, kept: str, lost: str, missed: list[str]) -> None:
-    """Somebody who has seen what was lost hears so; somebody who has not misses nothing."""
+    """Somebody who has seen what was lost is answered so; somebody who has not misses nothing."""
     answer, events = resumed(gateway, lost)
     assert (answer["recovered"], answer["reason"]) == (False, "topic_recreated"), answer
     assert events[0]["type"] == "snapshot"
@@ -71,20 +71,20 @@ def test_an_embedded_log_that_was_put_back_from_a_backup(start_gateway, tmp_path
 
 
 def test_an_embedded_log_that_is_put_back_while_a_gateway_runs(start_gateway, tmp_path):
-    """Whoever is subscribed begins anew, and hears what comes."""
+    """Whoever is subscribed begins anew, and receives what comes."""
     gateway, log = start_gateway(**TOKEN), tmp_path / "mesaya-ws.sqlite3"
     with connected(gateway.url) as subscriber:
         subscriber.subscribe(CHANNEL)
         *_, kept = positions(gateway, "1", "2", "3")
         back_up(log, tmp_path / "copy")
         *_, lost = positions(gateway, "4", "5")
-        heard = [subscriber.receive()["data"]["title"] for _ in range(5)]
+        received = [subscriber.receive()["data"]["title"] for _ in range(5)]
         put_back(tmp_path / "copy", log)
         snapshot = subscriber.receive()
         assert (snapshot["type"], snapshot["recovered"], snapshot["reason"]) == ("snapshot", False, "topic_recreated")
         announce(gateway, "6", "7", "8")
-        heard += [subscriber.receive()["data"]["title"] for _ in "678"]
-    assert heard == list("12345678")
+        received += [subscriber.receive()["data"]["title"] for _ in "678"]
+    assert received == list("12345678")
     assert gateway.metric("mesaya_log_truncations_total", topic=TOPIC) == 1
     assert gateway.health()["status"] == "ok"
     noticed(gateway, kept, lost, ["6", "7", "8"])
@@ -103,7 +103,7 @@ def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
             subscriber.subscribe(CHANNEL)
             *_, kept = positions(witness, "1", "2", "3")
             *_, lost = positions(witness, "4", "5")
-            heard = [subscriber.receive()["data"]["title"] for _ in range(5)]
+            received = [subscriber.receive()["data"]["title"] for _ in range(5)]
             writer = start_gateway(**kafka, **STATE)
             writer.until(
                 lambda: writer.metric("mesaya_checkpoint_age_seconds") > 0, PATIENCE, "a checkpoint has been written"
@@ -120,8 +120,8 @@ def test_a_kafka_that_has_lost_acknowledged_records(start_gateway, tmp_path):
             )
             witness.until(lambda: witness.announce("6") == 201, 60, "the log takes something again")
             announce(witness, "7", "8")
-            heard += [subscriber.receive()["data"]["title"] for _ in "678"]
-        assert heard == list("12345678")
+            received += [subscriber.receive()["data"]["title"] for _ in "678"]
+        assert received == list("12345678")
         assert witness.metric("mesaya_log_truncations_total", topic=TOPIC) == 1
         noticed(witness, kept, lost, ["6", "7", "8"])
         late = start_gateway(**kafka, **STATE, STATE_DIR=str(tmp_path / "late"))

@@ -1,4 +1,4 @@
-"""What no record has told of is asked from the platform's API, and told to clients, from either log."""
+"""What no record has named is asked from the platform's API, and sent to clients, from either log."""
 
 from contextlib import closing
 
@@ -17,7 +17,7 @@ def occupied(table: str, section: str) -> dict:
     return {"topic": topic_of("tables"), "value": {"timestamp": "2026-01-20T18:00:00.000Z", **value}}
 
 
-def seeded_rows_are_told(start_gateway, folder, **log: str) -> None:
+def seeded_rows_are_sent(start_gateway, folder, **log: str) -> None:
     with serving(restaurant("other", "o"), restaurant("R", "s", tables=2)) as backend:
         # However slow this machine is, both wait for the answer, and so take the records in the same order.
         settings = {**log, "PLATFORM_API_URL": backend.url, "PARENT_TIMEOUT": "60"}
@@ -56,7 +56,7 @@ def seeded_rows_are_told(start_gateway, folder, **log: str) -> None:
 def who_waited_is_not_believed_by_who_did_not(start_gateway, folder, **log: str) -> None:
     """Move from an instance that waited for a section to one that gave up: they took two records in another order.
 
-    A position between the two is no place in the history of the other instance; it says so, and tells the state.
+    A position between the two is no place in the history of the other instance; it says so, and sends the state.
     """
     plan = "restaurant:R2:tables"
     with serving(restaurant("R2", "z", tables=2)) as backend:
@@ -76,7 +76,7 @@ def who_waited_is_not_believed_by_who_did_not(start_gateway, folder, **log: str)
 
 
 def test_with_the_embedded_log(start_gateway, tmp_path):
-    seeded_rows_are_told(start_gateway, tmp_path)
+    seeded_rows_are_sent(start_gateway, tmp_path)
 
 
 @pytest.mark.kafka
@@ -88,7 +88,7 @@ def test_with_kafka(start_gateway, tmp_path, platform_kafka):
 
     with closing(KafkaAdminClient(bootstrap_servers=platform_kafka)) as admin:
         admin.create_topics({topic: {"num_partitions": 1} for topic in TOPICS}, wait_for_metadata=True)
-        seeded_rows_are_told(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
+        seeded_rows_are_sent(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
         who_waited_is_not_believed_by_who_did_not(start_gateway, tmp_path, KAFKA_BROKERS=platform_kafka)
         configs = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, PARENTS_TOPIC)])
     assert configs["topic"][PARENTS_TOPIC]["retention.ms"]["value"] == "-1", "what was found stays"

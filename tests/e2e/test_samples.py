@@ -54,7 +54,7 @@ def test_samples_through_the_embedded_log(start_gateway, tmp_path, sample):
         produce(tmp_path, sample.records)
         received = [client.receive() for messages in sample.messages for _ in messages]
         produce(tmp_path, [LAST])
-        hears_the_last_word(client)
+        receives_the_last_word(client)
     # The order holds on each channel; between channels, there is none.
     for channel in sample.channels:
         assert [without_position(message) for message in received if message["channel"] == channel] == [
@@ -68,7 +68,7 @@ def test_samples_through_kafka(start_gateway, platform_kafka, sample):
     # A topic is a source of its own: only what arrives before the next record is produced is sure to be taken in the
     # order of the file, and a record whose parent comes late in the file must not wait for it.
     settings = {"KAFKA_BROKERS": platform_kafka, "PARENT_TIMEOUT": "0", **ONE_SEES_ALL}
-    # Two instances, and both hear everything; they run before there is any topic.
+    # Two instances, and both receive everything; they run before there is any topic.
     gateways = [start_gateway(**settings), start_gateway(**settings)]
     with (
         connected(gateways[0].url) as one,
@@ -87,7 +87,7 @@ def test_samples_through_kafka(start_gateway, platform_kafka, sample):
                     has_read(gateway, number)
         emit(producer, LAST)
         for client in (one, other):
-            hears_the_last_word(client)
+            receives_the_last_word(client)
 
 
 def emit(producer: Program, record: dict) -> None:
@@ -101,7 +101,7 @@ def has_read(gateway, count: int) -> None:
     gateway.until(lambda: gateway.metric("mesaya_records_total") == count, PATIENCE, f"it has read record {count}")
 
 
-def hears_the_last_word(client: Client) -> None:
+def receives_the_last_word(client: Client) -> None:
     """See that the next message is what was produced last: none that came before it were too many."""
     message = client.receive()
     assert (message["type"], message["data"]["announcementId"]) == ("announcement.created", "the-end")

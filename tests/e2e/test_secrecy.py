@@ -80,7 +80,7 @@ def test_with_the_embedded_log(start_gateway):
     is_silent(gateway)
     ids = [event["connection"] for event in gateway.logged("connection closed") + gateway.logged("request refused")]
     assert len(set(ids)) == len(ids), "every event about a connection says which"
-    # It is what the client was told.
+    # It is what the client was answered.
     with connected(gateway.url) as client:
         pass
     [event] = gateway.until(

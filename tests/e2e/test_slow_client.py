@@ -28,8 +28,8 @@ def test_a_client_that_does_not_read(start_gateway):
         others.until(lambda member: len(member.frames) == 2, "it has subscribed")
         for count in range(COUNT):
             assert gateway.publish(reviewed(count, SIZE))[0] == 201
-            # However slow this machine is: nobody else is ever behind by more than this one.
-            others.until(lambda member: len(member.frames) == 3, "it has heard of the latest")
+            # However slow this machine is: nobody else ever lags by more than this one.
+            others.until(lambda member: len(member.frames) == 3, "it has received the latest")
             for member in others.members:
                 assert number(json.loads(member.frames.pop())) == count
 

@@ -47,8 +47,8 @@ def message(program: Program, kind: str):
             return data
 
 
-def hears_of_a_reservation(program: Program, gateway) -> None:
-    """See the snippet through: subscribed, told of a reservation, and told of the end."""
+def receives_a_reservation(program: Program, gateway) -> None:
+    """See the snippet through: subscribed, a reservation received, and the end received."""
     assert gateway.until(lambda: gateway.metric("mesaya_subscriptions") == 1, PATIENCE, "the snippet has subscribed")
     status, _, answer = gateway.request("/publish", method="POST", body=RECORD, Authorization=f"Bearer {TOKEN}")
     assert status == 201, answer
@@ -71,7 +71,7 @@ def hears_of_a_reservation(program: Program, gateway) -> None:
 def test_snippet_works_in_node(gateway):
     with running_node("paste_in_node.js", SNIPPET, str(gateway.port)) as program:
         assert program.next("pasted") == OPEN
-        hears_of_a_reservation(program, gateway)
+        receives_a_reservation(program, gateway)
 
 
 def test_snippet_works_in_a_browser(gateway):
@@ -80,7 +80,7 @@ def test_snippet_works_in_a_browser(gateway):
         assert program.next("pasted") == OPEN
         # What it may open a WebSocket to, it may also ask over HTTP.
         assert program.next("fetched") == {"/health": 200, "/metrics": 200}
-        hears_of_a_reservation(program, gateway)
+        receives_a_reservation(program, gateway)
 
 
 def test_a_page_of_another_origin_is_kept_out(start_gateway):

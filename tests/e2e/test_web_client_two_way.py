@@ -25,11 +25,11 @@ def found(gateway):
 
 
 class People:
-    """Those who use the client in `two_way.mjs`, and the last that each has told under each name."""
+    """Those who use the client in `two_way.mjs`, and the last that each has reported under each name."""
 
     def __init__(self, program, **roles):
         self._program = program
-        self._told = {who: {} for who in roles}
+        self._reported = {who: {} for who in roles}
         program.say([{"who": who, "token": token(who, *roles)} for who, roles in roles.items()])
         for who in roles:
             self.until(who, state="live")
@@ -39,13 +39,15 @@ class People:
         self._program.say([said if on is None else {**said, "on": on}])
 
     def until(self, who, **wanted):
-        """Return what one has told, as soon as that is among it."""
-        while any(self._told[who].get(name) != value for name, value in wanted.items()):
-            told = self._program.next_of({"who"})
+        """Return what one has reported, as soon as that is among it."""
+        while any(self._reported[who].get(name) != value for name, value in wanted.items()):
+            reported = self._program.next_of({"who"})
             # What comes of a call is known by its word.
-            word = told.pop("as", None)
-            self._told[told.pop("who")].update(told if word is None else {word: told.get("failed", "done")})
-        return self._told[who]
+            word = reported.pop("as", None)
+            self._reported[reported.pop("who")].update(
+                reported if word is None else {word: reported.get("failed", "done")}
+            )
+        return self._reported[who]
 
 
 def test_both_sides_chat_and_nothing_is_lost_or_doubled_when_the_gateway_is_killed(start):
@@ -94,9 +96,9 @@ def test_table_is_held_by_one_across_a_restart_and_free_when_it_is_released(star
                 people.call("u1", "release", on="hold", as_="release")
                 people.until("u1", ended="released")
                 people.call("u2", "hold", "r1", ["t1"], as_="last")
-                told = people.until("u2", last="done")
-                assert told["held"]["tables"] == ["t1"]
-                assert 200 < told["held"]["remaining"] <= 300
+                reported = people.until("u2", last="done")
+                assert reported["held"]["tables"] == ["t1"]
+                assert 200 < reported["held"]["remaining"] <= 300
 
 
 def test_who_looks_at_a_floor_plan_is_counted(start):

@@ -23,7 +23,7 @@ from tests.timing import PATIENCE
 CHANNEL = "global:announcements"
 
 
-def heard(client: Client, count: int) -> list[str]:
+def titles(client: Client, count: int) -> list[str]:
     """Return the ids of the next announcements."""
     return [client.receive()["data"]["announcementId"] for _ in range(count)]
 
@@ -73,7 +73,7 @@ def gateway(start_gateway) -> Gateway:
 
 @contextmanager
 def clients_of_both(gateway: Gateway) -> Iterator[dict[int, list[Client]]]:
-    """Connect until both workers have a client that hears announcements; yield the clients by worker."""
+    """Connect until both workers have a client that receives announcements; yield the clients by worker."""
     clients: dict[int, list[Client]] = {1: [], 2: []}
 
     def open_now(number: int) -> float:
@@ -100,7 +100,7 @@ def test_all_workers_show_everything_and_their_metrics_add_up(gateway, tmp_path)
     with clients_of_both(gateway) as by_worker:
         clients = [client for some in by_worker.values() for client in some]
         produce(tmp_path, map(announced, range(3)))
-        assert [heard(client, 3) for client in clients] == [["a0", "a1", "a2"]] * len(clients)
+        assert [titles(client, 3) for client in clients] == [["a0", "a1", "a2"]] * len(clients)
         sent = 3 * len(clients)
         gateway.until(
             lambda: gateway.metric("mesaya_messages_sent_total") == sent, PATIENCE, "all messages are counted"
@@ -116,7 +116,7 @@ def test_killed_worker_is_replaced_and_other_workers_clients_stay(gateway, tmp_p
         os.kill(first[1], signal.SIGKILL)
         assert [client.closed_with() for client in by_worker[1]] == [1006] * len(by_worker[1])
         produce(tmp_path, [announced(1)])
-        assert [heard(client, 1) for client in by_worker[2]] == [["a1"]] * len(by_worker[2])
+        assert [titles(client, 1) for client in by_worker[2]] == [["a1"]] * len(by_worker[2])
         second = wait_for_workers(gateway, 2)
         assert second[1] != first[1]
         assert second[2] == first[2]
@@ -175,7 +175,7 @@ def test_when_it_is_killed_the_port_is_free_though_clients_still_leave(start_gat
         client = stack.enter_context(connected(killed.url))
         client.subscribe(CHANNEL)
         killed.kill()
-        until(lambda: len(killed.logged("draining")) == 2, START_TIMEOUT, "both workers have heard of it")
+        until(lambda: len(killed.logged("draining")) == 2, START_TIMEOUT, "both workers have received it")
         start_gateway(PORT=str(killed.port))
         assert client.ask(type="ping")["type"] == "pong"
 

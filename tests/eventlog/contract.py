@@ -50,13 +50,13 @@ class Store(Protocol):
 
 
 class Ear:
-    """A follower that keeps what it is told."""
+    """A follower that keeps what it receives."""
 
     def __init__(self) -> None:
         self.news: list[LogEvent] = []
         self.records: list[Record] = []
         self.lags: dict[Source, int] = {}
-        self._heard = trio.Event()
+        self._received = trio.Event()
 
     async def deliver(self, news: LogEvent) -> None:
         for one in news.batches if isinstance(news, PollResult) else [news]:
@@ -66,14 +66,14 @@ class Ear:
                 self.lags[one.source] = one.lag
             elif isinstance(one, LogMetadata):
                 self.lags.update(one.lags)
-        self._heard.set()
+        self._received.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition` holds after something was heard."""
+        """Wait until `condition` holds after something was received."""
         with trio.fail_after(PATIENCE):
             while not condition():
-                self._heard = trio.Event()
-                await self._heard.wait()
+                self._received = trio.Event()
+                await self._received.wait()
 
     async def until_held(self, count: int) -> None:
         """Wait until at least `count` records have come, all of those that are known of."""
@@ -155,7 +155,7 @@ def is_before(record: Record, cut: Mapping[Partition, PartitionPosition]) -> boo
 
 
 def numbered(topic: str, count: int, key: bytes | None = b"one") -> list[NewRecord]:
-    """Make records that tell their number; the same key keeps them in one partition."""
+    """Make records that have their number as value; the same key keeps them in one partition."""
     return [NewRecord(topic, b"%d" % number, key) for number in range(count)]
 
 
@@ -342,11 +342,11 @@ class LogContract:
             slow = SlowEar()
             nursery.start_soon(log.follow, slow.deliver)
             await slow.until(lambda: bool(slow.records))
-            heard = len(slow.news)
+            received = len(slow.news)
             async with following(log) as other:
                 await log.append(numbered(store.topics[1], 10))
                 await other.until_held(1510)
-            assert len(slow.news) == heard
+            assert len(slow.news) == received
             slow.gate.set()
             await slow.until_held(1510)
             nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""What followers hear of a log that does not answer."""
+"""What followers receive of a log that does not answer."""
 
 from mesaya_ws.core.log.events import Available, Unavailable
 from mesaya_ws.eventlog.availability import Availability

@@ -127,7 +127,7 @@ async def test_what_is_on_a_broker_that_is_away_is_not_known_and_the_rest_goes_o
 
             # Who starts meanwhile reads what can be read, and knows what it does not know.
             async with store.open() as later, following(later) as newcomer:
-                # A fetch tells the end, too: how far the new leader knows that records were acknowledged.
+                # A fetch says the end, too: how far the new leader knows that records were acknowledged.
                 await newcomer.until(lambda: topics_seen(newcomer) == {here, both} and not any(newcomer.lags.values()))
                 assert values(newcomer, here) == [b"1", b"2", b"3"]
                 so_far = values(newcomer, both)

@@ -1,4 +1,4 @@
-"""A broker that is not where Kafka says: told with the address that fails, and with who named it."""
+"""A broker that is not where Kafka says: reported with the address that fails, and with who named it."""
 
 from collections.abc import Iterator
 from time import monotonic
@@ -100,11 +100,11 @@ async def test_a_broker_that_names_a_wrong_address_is_reported(broker: Broker):
             why = cases[advertised]
             said = f"Kafka names {advertised} as the address of a broker, but {why}. {address} answers, and gave it:"
             assert str(caught.value).startswith(said)
-            hear, heard = trio.open_memory_channel[object](10)
+            sender, receiver = trio.open_memory_channel[object](10)
             with trio.fail_after(PATIENCE):
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(log.follow, hear.send)
-                    news = await heard.receive()
+                    nursery.start_soon(log.follow, sender.send)
+                    news = await receiver.receive()
                     nursery.cancel_scope.cancel()
             assert isinstance(news, Unavailable)
             assert news.reason.startswith(said)

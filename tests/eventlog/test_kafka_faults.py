@@ -1,4 +1,4 @@
-"""What happens to Kafka, and what a follower is told of it; on a broker that these tests have for themselves."""
+"""What happens to Kafka, and what a follower receives of it; on a broker that these tests have for themselves."""
 
 import socket
 import threading
@@ -250,18 +250,18 @@ async def test_what_is_paused_and_resumed_in_the_midst_of_it_comes_once_and_in_o
         values = [b"%d" % number + bytes(500) for number in range(2000)]
         await hasty.produce(at.topic, values, partition=at.number, compression_type="gzip")
     paused: set[Partition] = set()
-    heard = Counter[Partition]()
+    received = Counter[Partition]()
 
     class Pausing(Ear):
-        """A follower that pauses what it has just heard of, as long as there is more of others."""
+        """A follower that pauses what it has just received, as long as there is more of others."""
 
         async def deliver(self, news: LogEvent) -> None:
             known = len(self.records)
             await super().deliver(news)
             new = [Partition(record.topic, record.partition) for record in self.records[known:]]
-            heard.update(new)
+            received.update(new)
             paused.clear()
-            if any(heard[at] < 2000 for at in places if at not in new):
+            if any(received[at] < 2000 for at in places if at not in new):
                 paused.update(new)
 
     async with hasty.open() as log, trio.open_nursery() as nursery:
@@ -678,7 +678,7 @@ async def test_a_topic_of_our_own_is_made_with_the_first_record(kafka_broker: Br
 
 
 async def first_reason(store: KafkaStore, **others: object) -> str:
-    """Return why a follower with other settings than it needs is told that there is an outage."""
+    """Return why a follower with other settings than it needs reports an outage."""
     ear = Ear()
     async with open_kafka_log(store.settings(**others)) as log, trio.open_nursery() as nursery:
         nursery.start_soon(log.follow, ear.deliver)

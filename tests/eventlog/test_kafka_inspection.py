@@ -1,4 +1,4 @@
-"""What is told of topics before something happens: rules without a broker, and that a real one is asked for them."""
+"""What is reported of topics before anything happens: rules without a broker, and that a real one is asked."""
 
 from uuid import uuid4
 
@@ -88,7 +88,7 @@ def test_rights_that_are_missing_are_named():
     [finding] = reported(topic(operations=("READ",)), settings=publishing)
     assert not finding.is_error
     assert "POST /publish will be refused" in finding.sentence
-    assert reported(topic(operations=None)) == [], "a broker that does not tell is no reason to worry"
+    assert reported(topic(operations=None)) == [], "a broker that does not say so is no reason to worry"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ ALL = ["READ", "DESCRIBE"]
 
 @attrs.define
 class Part:
-    """A partition as its leader tells of it: offsets, or the errors that it answers with."""
+    """A partition as its leader answers: offsets, or the errors that it answers with."""
 
     begin: Any = 0
     end: Any = 0
@@ -177,7 +177,7 @@ def test_a_leader_that_does_not_answer_hides_only_what_it_leads(failure: Excepti
     assert kinds(found) == [("a", 1, Hindrance.UNKNOWN), ("b", 0, Hindrance.UNKNOWN)]
 
 
-def test_a_leader_that_the_client_has_never_heard_of_is_asked_about():
+def test_a_leader_unknown_to_the_client_is_asked_about():
     admin = Admin({"a": [Part()]}, away={1: UnknownBrokerIdError(1)})
     assert fetch_metadata(admin, ["a"]).is_partial
     assert admin.updates > 0

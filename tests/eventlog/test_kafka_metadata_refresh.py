@@ -1,4 +1,4 @@
-"""When a follower of Kafka looks at the whole log, and what it tells when nobody answers; without a broker."""
+"""When a follower of Kafka looks at the whole log, and what it reports when nobody answers; without a broker."""
 
 from collections.abc import Generator
 from concurrent.futures import Future
@@ -16,7 +16,7 @@ SURVEY = Metadata()
 
 
 class Brokers:
-    """Looks at brokers that answer when they are told to."""
+    """Looks at brokers that answer when the test lets them."""
 
     def __init__(self) -> None:
         self.asked: list[Future[Metadata]] = []
@@ -34,7 +34,7 @@ def brokers() -> Brokers:
 
 
 def outcome(found: Generator[LogEvent, None, Metadata | None]) -> tuple[list[LogEvent], Metadata | None]:
-    """Return what is told, and what is returned."""
+    """Return what is reported, and what is returned."""
     reported = []
     while True:
         try:

@@ -49,7 +49,7 @@ class Client:
 
 @pytest.fixture
 def session() -> _Session:
-    """A client that produces, with nothing behind it."""
+    """A client that produces, with no broker."""
     session = _Session(connection_options(Settings(kafka_brokers=("127.0.0.1:1",))), {})
     session._producer = Client()
     return session

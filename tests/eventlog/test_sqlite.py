@@ -101,8 +101,8 @@ async def test_going_on_from_a_place_keeps_the_order(store: SqliteStore):
         await log.append([NewRecord(TOPICS[number % 2], b"%d" % number) for number in range(300, 1300)])
         async with following(log, cut) as ear:
             await ear.until_held(1000)
-        behind = cut | {A: cut[A]._replace(next=0)}
-        async with following(log, behind) as other:
+        earlier = cut | {A: cut[A]._replace(next=0)}
+        async with following(log, earlier) as other:
             await other.until_held(1100)
     assert [int(record.value) for record in ear.records] == list(range(300, 1300))
     assert [int(record.value) for record in other.records] == [*range(0, 300, 3), *range(300, 1300)]
@@ -643,13 +643,13 @@ async def test_an_older_copy_is_followed_on_from_where_it_agrees(
         for at, first, _ in news.begun
         if at == A and ear.news.index(news) > lost
     ]
-    assert begun[0] == 3, "only the epochs that are new are told again"
+    assert begun[0] == 3, "only the epochs that are new are repeated"
     assert begun[1] < next(n for n, news in enumerate(ear.news) if n > lost and isinstance(news, Records))
     assert next(news for news in ear.news[lost:] if isinstance(news, LogMetadata)).extents[A].end == 3 + more
 
 
 async def test_an_older_copy_that_lacks_records_of_others_alone_is_followed_on(store: SqliteStore, tmp_path: Path):
-    """It gives out again the numbers of the order that those had, to records that are to be told."""
+    """It gives out again the numbers of the order that those had, to records that are to be delivered."""
     async with store.open() as others, open_sqlite_log(store.path, TOPICS[:1]) as log, following(log) as ear:
         await log.append(numbered(A.topic, 1))
         back_up(store, tmp_path / "copy")

@@ -157,7 +157,7 @@ async def test_no_token_is_good_before_the_revocations_have_been_read(fixed, aut
     assert fixed.metrics.tokens == {"expired": 1, "unavailable": 1}
 
 
-async def test_token_waits_for_the_revocations_and_is_judged_by_them(fixed, autojump_clock):
+async def test_token_waits_for_the_revocations_and_is_checked_against_them(fixed, autojump_clock):
     fixed.revoked.ready = trio.Event()
     answers = {}
 

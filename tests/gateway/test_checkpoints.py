@@ -77,7 +77,7 @@ class Instance:
     ) -> None:
         self.feed = a_feed(seconds=math.inf, max_bytes=1 << 30)
         self.metrics = Metrics()
-        self.heard: list[LogEvent] = []
+        self.received: list[LogEvent] = []
         settings = Settings(checkpoint_topic=STATE, window_seconds=WINDOW, kafka_topics=topics)
         self._log = log
         self._checkpoints = Checkpoints(state, log, self.feed, settings, self.metrics, time_ms=CLOCK, **options)
@@ -86,24 +86,24 @@ class Instance:
     @property
     def records(self) -> int:
         """How many records it has read."""
-        return sum(len(news.records) for news in self.heard if isinstance(news, Records))
+        return sum(len(news.records) for news in self.received if isinstance(news, Records))
 
     @property
     def tables(self) -> list[str]:
         return [table["tableId"] for table in written(self.feed.snapshot(PLAN))["tables"]]
 
     async def run(self) -> None:
-        start = await self._checkpoints.restore(self.hear)
+        start = await self._checkpoints.restore(self.receive)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._checkpoints.run)
-            nursery.start_soon(self._log.follow, self.hear, start)
+            nursery.start_soon(self._log.follow, self.receive, start)
             # News comes every few seconds, as of a real log.
             while True:
                 await trio.sleep(3)
                 await self._checkpoints.capture()
 
-    async def hear(self, news: LogEvent) -> None:
-        self.heard.append(news)
+    async def receive(self, news: LogEvent) -> None:
+        self.received.append(news)
         if not isinstance(news, Unavailable | Available):
             now = round(trio.current_time() * 1000)
             self.feed.ingest(news, now)
@@ -513,10 +513,10 @@ async def test_a_log_that_does_not_answer_is_waited_for(clock: MockClock, log: F
     async with trio.open_nursery() as nursery:
         nursery.start_soon(instance.run)
         await trio.sleep(60)
-        assert instance.heard == [Unavailable("the cable is out")]
+        assert instance.received == [Unavailable("the cable is out")]
         state.recover()
         await instance.until(lambda: instance.feed.live)
-        assert instance.heard[1] == Available()
+        assert instance.received[1] == Available()
         assert instance.records == 0
         nursery.cancel_scope.cancel()
 
@@ -583,7 +583,7 @@ async def test_unknown_state_topic_is_waited_for_and_never_overwritten(
             await fill(log, f"n{number}")
             await trio.sleep(WINDOW * 1.3)
         assert not instance.feed.live, "only the checkpoint knows all tables"
-        assert instance.heard == [Unavailable(f"{STATE} is unknown.")]
+        assert instance.received == [Unavailable(f"{STATE} is unknown.")]
         state.show(STATE)
         await instance.until(lambda: instance.feed.live)
         await trio.sleep(WINDOW * 1.3)

@@ -1,4 +1,4 @@
-"""However a server answers, nothing of it takes long to parse; the server is a socket that says what it is told to."""
+"""However a server answers, nothing of it takes long to parse; the server is a socket that sends what a test gives."""
 
 import ssl
 from contextlib import asynccontextmanager

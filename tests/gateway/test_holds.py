@@ -1,4 +1,4 @@
-"""What instances propose of table holds, by their own clocks; the log judges by its own."""
+"""What instances propose of table holds, by their own clocks; the log decides by its own."""
 
 import random
 
@@ -152,7 +152,7 @@ async def test_hold_ends_in_time_by_an_instance_whose_clock_is_minutes_wrong(log
     assert instance.hold().ended is Ended.EXPIRED
 
 
-async def test_expire_is_proposed_again_while_the_log_judges_it_too_early(log, nursery, autojump_clock):
+async def test_expire_is_proposed_again_while_it_is_too_early_for_the_log(log, nursery, autojump_clock):
     instance = Instance(log)
     await nursery.start(instance.run)
     write(log, claim())

@@ -126,20 +126,20 @@ class Steps(trio.abc.Instrument):
 
 
 async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
-    feed, steps, heard = a_feed(max_bytes=1000), Steps(), []
+    feed, steps, ingested = a_feed(max_bytes=1000), Steps(), []
 
-    def hear(news, now, steady):
-        heard.append((steps.taken, len(news.records)))
+    def ingest(news, now, steady):
+        ingested.append((steps.taken, len(news.records)))
 
-    monkeypatch.setattr(feed, "ingest", hear)
+    monkeypatch.setattr(feed, "ingest", ingest)
     trio.lowlevel.add_instrument(steps)
     deliver, news = trio.open_memory_channel(10)
     for source, count in ((STAYS, 2 * INGEST_BATCH + 1), (GOES, INGEST_BATCH - 2), (GOES, 1)):
         deliver.send_nowait(Records(source, [Record(*source, 0, 0, None, None)] * count, 0))
     nursery.start_soon(ingest, news, feed, SessionRegistry(), Metrics(), Status(), trio.Event())
     await wait_all_tasks_blocked()
-    assert [size for _, size in heard] == [INGEST_BATCH, INGEST_BATCH, 1, INGEST_BATCH - 2, 1]
-    first, second, *rest = [step for step, _ in heard]
+    assert [size for _, size in ingested] == [INGEST_BATCH, INGEST_BATCH, 1, INGEST_BATCH - 2, 1]
+    first, second, *rest = [step for step, _ in ingested]
     assert first < second < rest[0], "a step for each of the full pieces"
     assert len(set(rest)) == 1, "and one for what is together less than one of them"
 

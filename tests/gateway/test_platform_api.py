@@ -1,4 +1,4 @@
-"""The platform's API is asked for parents that nobody has told of; it may be down, slow or wrong."""
+"""The platform's API is asked for parents that no record has named; it may be down, slow or wrong."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -40,26 +40,26 @@ class Instance:
         self.api = PlatformApi(log, Settings(platform_api_url=url), self.metrics, transport, **options)
         self.feed = a_feed(seconds=1e9, max_bytes=1 << 30, request_parent=self.api.request_parent)
         self.live = trio.Event()
-        self._heard = trio.Event()
+        self._received = trio.Event()
 
     def is_missing(self, parent: str) -> bool:
         return self.feed.is_missing(parent)
 
-    async def hear(self, news: LogEvent) -> None:
+    async def receive(self, news: LogEvent) -> None:
         self.feed.ingest(news, 0)
         for _ in self.feed.process(0):
             pass
         if self.feed.live:
             self.live.set()
-        self._heard.set()
-        self._heard = trio.Event()
+        self._received.set()
+        self._received = trio.Event()
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until `condition` holds after the log has said something, or a tick has passed."""
         with trio.fail_after(PATIENCE):
             while not condition():
                 with trio.move_on_after(0.01):
-                    await self._heard.wait()
+                    await self._received.wait()
 
     def published(self) -> list[str]:
         """Return the types of all messages so far."""
@@ -85,7 +85,7 @@ async def running(
 ) -> AsyncIterator[Instance]:
     instance = Instance(log or FakeLog((*TOPICS, PARENTS_TOPIC)), url, transport, **options)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(instance.log.follow, instance.hear)
+        nursery.start_soon(instance.log.follow, instance.receive)
         nursery.start_soon(instance.api.run, instance.live, instance.is_missing)
         await instance.live.wait()
         yield instance
@@ -148,7 +148,7 @@ async def test_nothing_is_asked_while_the_history_is_read(backend: Backend):
     instance = Instance(log, backend.url)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(instance.api.run, trio.Event(), instance.is_missing)
-        nursery.start_soon(log.follow, instance.hear)
+        nursery.start_soon(log.follow, instance.receive)
         await instance.live.wait()
         assert instance.feed.is_missing("section:s")
         nursery.cancel_scope.cancel()

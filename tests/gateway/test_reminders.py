@@ -1,4 +1,4 @@
-"""Reservations that nobody acknowledges are told again, by the log's times, whoever proposes how often."""
+"""Reservations that nobody acknowledges are repeated, by the log's times, whoever proposes how often."""
 
 import pytest
 import trio
@@ -62,7 +62,7 @@ async def passes(log, seconds, *instances):
     await wait_all_tasks_blocked()
 
 
-async def test_reservation_is_told_again_three_times_whoever_proposes(log, nursery, autojump_clock):
+async def test_reservation_is_repeated_three_times_whoever_proposes(log, nursery, autojump_clock):
     instances = [Instance(log), Instance(log)]
     for instance in instances:
         nursery.start_soon(instance.reminders.run, instance.live)
@@ -80,7 +80,7 @@ async def test_reservation_is_told_again_three_times_whoever_proposes(log, nurse
     assert len(proposed(log)) == count, "then it rests"
 
 
-async def test_acknowledged_reservation_is_not_told_again(log, nursery, autojump_clock):
+async def test_acknowledged_reservation_is_not_repeated(log, nursery, autojump_clock):
     instance = Instance(log)
     nursery.start_soon(instance.reminders.run, instance.live)
     created(log)
@@ -92,7 +92,7 @@ async def test_acknowledged_reservation_is_not_told_again(log, nursery, autojump
     assert [type(each) for each in proposed(log)] == [Open, Ack]
 
 
-async def test_proposal_that_the_log_judges_too_early_is_made_again(log, nursery, autojump_clock):
+async def test_proposal_too_early_for_the_log_is_made_again(log, nursery, autojump_clock):
     instance = Instance(log)
     nursery.start_soon(instance.reminders.run, instance.live)
     created(log)

@@ -338,18 +338,18 @@ async def test_an_instance_that_is_full_is_alive_and_not_ready(log):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "possible", "is_told"),
+    ("wanted", "possible", "is_logged"),
     [(3000, 860, True), (3000, 3000, False), (50_000, 860, False)],
     ids=["somebody set it", "it can be had", "nobody set it"],
 )
 async def test_a_limit_that_cannot_be_had_is_reported_to_who_has_set_it(
-    log, logged, monkeypatch, wanted, possible, is_told
+    log, logged, monkeypatch, wanted, possible, is_logged
 ):
     monkeypatch.setattr(gateway, "allow_connections", lambda _: possible)
     async with running(max_connections=wanted) as instance:
         await instance.get("/health")
     lines = [event for event in logged() if "MAX_CONNECTIONS" in event["event"]]
-    assert bool(lines) is is_told
-    if is_told:
+    assert bool(lines) is is_logged
+    if is_logged:
         assert (lines[0]["level"], lines[0]["wanted"], lines[0]["possible"]) == ("warning", 3000, 860)
         assert "ulimit -Hn" in lines[0]["event"]

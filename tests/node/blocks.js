@@ -12,5 +12,5 @@ exports.until = async (probe) => {
   while (!(await probe())) await new Promise((resolve) => setTimeout(resolve, 10));
 };
 
-// What happens is told in lines of JSON.
-exports.tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+// What happens is reported in lines of JSON.
+exports.report = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);

@@ -4,7 +4,7 @@
 // {"client": number, "drain": number}, {"client": number, "reconnect": true}. With `token`: {secret, seconds}, the client has a
 // token source, of an ADMIN; {"client": number, "signing": false} lets it fail, true lets it work again;
 // {"client": number, "offline": true} takes the network of a page away.
-// What subscriber.mjs tells is told with the number of the client; before all, {"browser": pid}. It ends when its standard input does.
+// Each line of subscriber.mjs comes with the number of the client; before all, {"browser": pid}. It ends when its standard input does.
 
 import { createHmac } from 'node:crypto';
 import { readFile, readdir } from 'node:fs/promises';
@@ -62,16 +62,16 @@ async function inChromium() {
   const browser = await chromium.connect(process_.wsEndpoint());
   process.stdin.on('end', () => process_.close().then(() => process.exit(0)));
 
-  return async ({ tell, token, ...rest }) => {
+  return async ({ report, token, ...rest }) => {
     const page = await browser.newPage({ ignoreHTTPSErrors: true });
-    page.on('pageerror', (error) => tell({ pageerror: String(error) }));
+    page.on('pageerror', (error) => report({ pageerror: String(error) }));
     await page.goto(`http://127.0.0.1:${server.address().port}/`);
-    await page.exposeFunction('tell', tell);
+    await page.exposeFunction('report', report);
     if (token) await page.exposeFunction('token', token);
     await page.evaluate(async (given) => {
       const { MesaYA } = await import('/mesaya-ws.js');
       const { subscribe } = await import('/subscriber.mjs');
-      window.subscriber = subscribe({ MesaYA, ...given, token: window.token, tell: window.tell });
+      window.subscriber = subscribe({ MesaYA, ...given, token: window.token, report: window.report });
     }, rest);
     const call = (name, ...values) => page.evaluate(([one, all]) => void window.subscriber[one](...all), [name, values]);
     const offline = (isOffline) => page.context().setOffline(isOffline);
@@ -88,8 +88,8 @@ for await (const line of readline.createInterface({ input: process.stdin })) {
   if (command.open) {
     const { token, ...rest } = command.open;
     const tokens = token && new Tokens(token);
-    const tell = (what) => process.stdout.write(`${JSON.stringify({ client, ...what })}\n`);
-    const subscriber = await open({ ...rest, token: tokens?.source, tell });
+    const report = (what) => process.stdout.write(`${JSON.stringify({ client, ...what })}\n`);
+    const subscriber = await open({ ...rest, token: tokens?.source, report });
     clients.set(client, { subscriber, tokens });
   }
   if (command.drain !== undefined) known.subscriber.drain(command.drain);

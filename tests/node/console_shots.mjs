@@ -1,6 +1,6 @@
 // node console_shots.mjs CHROMIUM URL FOLDER [PAGE…]: pictures of the console's pages at URL, in FOLDER: light, dark, and at the
 // width of a phone. A PAGE is the part of the address after `#/`, perhaps with a query; by default, each page as it opens.
-// What the browser complains of is told on standard error.
+// What the browser complains of is reported on standard error.
 
 import { mkdir } from 'node:fs/promises';
 import { chromium } from 'playwright-core';

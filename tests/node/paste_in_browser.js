@@ -2,13 +2,13 @@
 
 // node paste_in_browser.js CHROMIUM SNIPPET PORT ORIGIN: the snippet in the console of a page of ORIGIN, in a real browser.
 // The browser finds the service, which listens on PORT, at localhost:8080, and the page wherever ORIGIN says.
-// Told are what the console shows ({"log": [...]}, {"error": [...]}), how the socket is when all is pasted
+// Reported are what the console shows ({"log": [...]}, {"error": [...]}), how the socket is when all is pasted
 // ({"pasted": readyState}), and the answers of the service to requests of the page ({"fetched": {path: status or error}}).
 // It ends when its standard input does.
 
 const http = require('node:http');
 const { chromium } = require('playwright-core');
-const { readBlocks, sends, tell, until } = require('./blocks.js');
+const { readBlocks, sends, report, until } = require('./blocks.js');
 const { FLAGS } = require('./chromium.js');
 
 const [executablePath, snippet, port, origin] = process.argv.slice(2);
@@ -23,7 +23,7 @@ async function main() {
   process.stdin.resume().on('end', () => browser.close().then(() => process.exit(0)));
   const page = await browser.newPage();
   page.on('console', async (said) => {
-    tell({ [said.type()]: said.args().length ? await Promise.all(said.args().map((it) => it.jsonValue())) : [said.text()] });
+    report({ [said.type()]: said.args().length ? await Promise.all(said.args().map((it) => it.jsonValue())) : [said.text()] });
   });
   await page.goto(origin);
 
@@ -42,13 +42,13 @@ async function main() {
     if (sends(block)) await until(() => enter('ws.readyState !== WebSocket.CONNECTING'));
     await enter(`${block}\nundefined`);
   }
-  tell({ pasted: await enter('ws.readyState') });
+  report({ pasted: await enter('ws.readyState') });
 
   const fetched = {};
   for (const path of ['/health', '/metrics']) {
     fetched[path] = await enter(`await fetch('http://localhost:8080${path}').then((it) => it.status, (error) => error.message)`);
   }
-  tell({ fetched });
+  report({ fetched });
 }
 
 main();

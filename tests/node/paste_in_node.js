@@ -1,13 +1,13 @@
 'use strict';
 
 // node paste_in_node.js SNIPPET PORT: the snippet in Node, with the package `ws` as the global WebSocket.
-// Whatever it connects to, it reaches the service on PORT. What it logs is told: {"log": [...]}. It ends when its standard
+// Whatever it connects to, it reaches the service on PORT. What it logs is reported: {"log": [...]}. It ends when its standard
 // input does.
 
 const net = require('node:net');
 const vm = require('node:vm');
 const WebSocket = require('ws');
-const { readBlocks, sends, tell, until } = require('./blocks.js');
+const { readBlocks, sends, report, until } = require('./blocks.js');
 
 const [snippet, port] = process.argv.slice(2);
 
@@ -16,7 +16,7 @@ globalThis.WebSocket = class extends WebSocket {
     super(url, { createConnection: () => net.connect(Number(port), '127.0.0.1') });
   }
 };
-for (const level of ['log', 'error']) console[level] = (...said) => tell({ [level]: said });
+for (const level of ['log', 'error']) console[level] = (...said) => report({ [level]: said });
 
 process.stdin.resume().on('end', () => process.exit(0));
 
@@ -25,5 +25,5 @@ process.stdin.resume().on('end', () => process.exit(0));
     if (sends(block)) await until(() => vm.runInThisContext('ws.readyState !== WebSocket.CONNECTING'));
     vm.runInThisContext(block);
   }
-  tell({ pasted: vm.runInThisContext('ws.readyState') });
+  report({ pasted: vm.runInThisContext('ws.readyState') });
 })();

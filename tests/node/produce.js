@@ -4,11 +4,11 @@
 // whose messages have no key and a JSON text for a value, and its legacy partitioner. As at the backend's start, topics
 // that do not exist are created first, with one partition.
 // Standard input holds lines {"topic", "key"?, "value"}; a value that is a string stands for itself, null is a tombstone.
-// Each is acknowledged before the next is sent, and told: {"acknowledged": offset}. It ends when its standard input does.
+// Each is acknowledged before the next is sent, and then reported: {"acknowledged": offset}. It ends when its standard input does.
 
 const readline = require('node:readline');
 const { Kafka, Partitioners, logLevel } = require('kafkajs');
-const { tell } = require('./blocks.js');
+const { report } = require('./blocks.js');
 
 const [broker, ...topics] = process.argv.slice(2);
 
@@ -40,7 +40,7 @@ async function main() {
     latest = Math.max(Date.now(), latest + 1);
     const message = { key, value: encode(value), headers: {}, timestamp: String(latest) };
     const [{ baseOffset }] = await producer.send({ topic, messages: [message] });
-    tell({ acknowledged: Number(baseOffset) });
+    report({ acknowledged: Number(baseOffset) });
   }
   await Promise.all([admin.disconnect(), producer.disconnect()]);
 }

@@ -1,6 +1,6 @@
 // node show_page.mjs CHROMIUM PAGE QUERY PORT [POLICY]: a page of http://localhost:4200 in a real browser, with QUERY.
 // PAGE is a file of HTML, or a program that is bundled into one. The page finds the service, which listens on PORT, at
-// localhost:8080; POLICY is its Content Security Policy. What it shows is told whenever it changes: {"shown": texts of what is
+// localhost:8080; POLICY is its Content Security Policy. What it shows is reported whenever it changes: {"shown": texts of what is
 // in <main>, "state": text of <output>}; {"log": texts}; and {"failed": error}, for errors and what the policy forbids. At
 // /api/token, the page finds the token that the environment holds. It ends when its standard input does.
 
@@ -49,17 +49,17 @@ const browser = await chromium.launch({ executablePath, args: [...FLAGS, `--host
 process.stdin.resume().on('end', () => browser.close().then(() => process.exit(0)));
 
 const tab = await browser.newPage();
-const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
-tab.on('pageerror', (error) => tell({ failed: String(error) }));
+const report = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+tab.on('pageerror', (error) => report({ failed: String(error) }));
 tab.on('console', async (said) => {
-  if (said.type() === 'error') tell({ failed: said.text() });
-  else tell({ log: await Promise.all(said.args().map((it) => it.jsonValue())) });
+  if (said.type() === 'error') report({ failed: said.text() });
+  else report({ log: await Promise.all(said.args().map((it) => it.jsonValue())) });
 });
-await tab.exposeFunction('tell', tell);
+await tab.exposeFunction('report', report);
 await tab.addInitScript(() => {
   const look = () => {
     const shown = Array.from(document.querySelectorAll('main > *'), (one) => one.textContent.trim());
-    window.tell({ shown, state: document.querySelector('output')?.textContent });
+    window.report({ shown, state: document.querySelector('output')?.textContent });
   };
   document.addEventListener('DOMContentLoaded', () => {
     new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true, attributes: true });

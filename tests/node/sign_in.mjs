@@ -1,6 +1,6 @@
 // node sign_in.mjs URL: a client of the service at URL, with the JavaScript client; its token source is standard input.
 // Lines there: {"token": text or null} is what the source returns from now on, {"subscribe": channel}, {"call": "authenticate"}
-// and the like, {"publish": [channel, text]}. Told are {"asked": why}, {"state", "user": name or null}, {"live": channel, "recovered"}, {"ended": {channel, reason,
+// and the like, {"publish": [channel, text]}. Reported are {"asked": why}, {"state", "user": name or null}, {"live": channel, "recovered"}, {"ended": {channel, reason,
 // again}}, {"received": [channel, type]}, {"signedOut": reason}, {"done": "authenticate"}, {"published": position}, {"rejected": code}. It ends when its
 // standard input does.
 
@@ -8,37 +8,37 @@ import readline from 'node:readline';
 import WebSocket from 'ws';
 import { MesaYA } from '../../mesaya_ws/web/client/mesaya-ws.js';
 
-const tell = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+const report = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 
 let token = null;
 const client = new MesaYA(process.argv[2], {
   WebSocket,
   token: async (why) => {
-    tell({ asked: why });
+    report({ asked: why });
     return token;
   },
 });
 
-client.on('status', ({ state, user }) => tell({ state, user: user ?? null }));
-client.on('signedOut', ({ reason }) => tell({ signedOut: reason }));
+client.on('status', ({ state, user }) => report({ state, user: user ?? null }));
+client.on('signedOut', ({ reason }) => report({ signedOut: reason }));
 client.on('message', (message) => {
-  if (message.type === 'subscribed') tell({ live: message.channel, recovered: message.recovered ?? null });
+  if (message.type === 'subscribed') report({ live: message.channel, recovered: message.recovered ?? null });
 });
 
 const acts = {
   token: (value) => (token = value),
   subscribe(channel) {
     const subscription = client.subscribe(channel);
-    subscription.on('message', ({ type, position }) => tell({ received: [channel, type], position }));
-    subscription.on('ended', (why) => tell({ ended: { channel, ...why } }));
+    subscription.on('message', ({ type, position }) => report({ received: [channel, type], position }));
+    subscription.on('ended', (why) => report({ ended: { channel, ...why } }));
   },
-  publish: async ([channel, text]) => tell({ published: (await client.publish(channel, { text })).position }),
+  publish: async ([channel, text]) => report({ published: (await client.publish(channel, { text })).position }),
   call: async (name) => {
     try {
       await client[name]();
-      tell({ done: name });
+      report({ done: name });
     } catch (error) {
-      tell({ rejected: error.code });
+      report({ rejected: error.code });
     }
   },
 };

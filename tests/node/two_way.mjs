@@ -1,6 +1,6 @@
 // node two_way.mjs URL: people with the JavaScript client at the service at URL, who chat, hold tables and look on.
 // Lines there: {"who": name, "token": text} lets somebody in; then {"who", "call": [name, ...arguments], "as": word}, of the client,
-// or with "on": word of what an earlier call has returned. Told are {"who", "as", "done"} or {"who", "as", "failed": code}; of a chat also
+// or with "on": word of what an earlier call has returned. Reported are {"who", "as", "done"} or {"who", "as", "failed": code}; of a chat also
 // {"who", "messages": [[from, text, status]]}, {"who", "unread"}, {"who", "typing"}; of a hold {"who", "held": {tables, remaining}}
 // and {"who", "ended": reason}; {"who", "viewers"}; {"who", "state"}. It ends when its standard input does.
 
@@ -14,9 +14,9 @@ class Person {
   #results = new Map();
 
   constructor(name, token) {
-    this.tell = (what) => process.stdout.write(`${JSON.stringify({ who: name, ...what })}\n`);
+    this.report = (what) => process.stdout.write(`${JSON.stringify({ who: name, ...what })}\n`);
     this.client = new MesaYA(process.argv[2], { WebSocket, token });
-    this.client.on('status', ({ state }) => this.tell({ state }));
+    this.client.on('status', ({ state }) => this.report({ state }));
   }
 
   async call([name, ...given], on, as) {
@@ -24,9 +24,9 @@ class Person {
     try {
       const result = await this.#watched(name, target[name](...given));
       this.#results.set(as, result);
-      this.tell({ as, done: true });
+      this.report({ as, done: true });
     } catch (error) {
-      this.tell({ as, failed: error.code ?? error.name });
+      this.report({ as, failed: error.code ?? error.name });
     }
   }
 
@@ -34,16 +34,16 @@ class Person {
     if (name === 'chat') {
       const shown = { messages: (all) => all.map((it) => [it.from, it.text, it.status]), unread: (it) => it, typing: (it) => it };
       for (const [store, of] of Object.entries(shown)) {
-        result[store].subscribe(() => this.tell({ [store]: of(result[store].get()) }));
+        result[store].subscribe(() => this.report({ [store]: of(result[store].get()) }));
       }
     } else if (name === 'send') {
       await result.done;
     } else if (name === 'subscribe') {
-      result.on('presence', ({ viewers, guest, restaurant }) => this.tell({ viewers: viewers ?? { guest, restaurant } }));
+      result.on('presence', ({ viewers, guest, restaurant }) => this.report({ viewers: viewers ?? { guest, restaurant } }));
     } else if (name === 'hold') {
       const hold = await result;
-      this.tell({ held: { tables: hold.tables, remaining: hold.remaining() } });
-      hold.ended.then((ended) => this.tell({ ended }));
+      this.report({ held: { tables: hold.tables, remaining: hold.remaining() } });
+      hold.ended.then((ended) => this.report({ ended }));
       return hold;
     }
     return result;

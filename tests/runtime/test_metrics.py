@@ -172,7 +172,7 @@ def test_histogram_bucket_includes_its_bound():
 
 
 def test_implausible_durations_are_counted_apart():
-    """A record without a time, or of a producer whose clock is a day off, would be most of what a mean tells."""
+    """A record without a time, or of a producer whose clock is a day off, would be most of a mean."""
     metrics = Metrics()
     metrics.delivery.observe(0.004, 1000)
     for seconds in (1_800_000_000.001, 86_400.0, LONGEST + 1, -DIFFERENCE - 0.1, -86_400.0):

@@ -31,9 +31,9 @@ class Serving:
         (scripts / "environment").write_text(f"root={ROOT}\n. {ROOT}/scripts/environment\nroot={folder}\n")
         if env_file is not None:
             (folder / ".env").write_bytes(env_file)
-        self.told = folder / "told"
+        self.output = folder / "output"
         chosen = {"PORT": "0", "HOST": "127.0.0.1", "EVENT_LOG_FILE": str(folder / "log.sqlite3"), **settings}
-        with self.told.open("wb") as output:
+        with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [scripts / "serve", *arguments],
                 cwd="/",
@@ -45,7 +45,7 @@ class Serving:
 
     @property
     def port(self):
-        [line] = [line for line in self.told.read_text().splitlines() if '"event":"listening"' in line]
+        [line] = [line for line in self.output.read_text().splitlines() if '"event":"listening"' in line]
         return int(line.split('"port":')[1].split(",")[0])
 
 
@@ -56,7 +56,7 @@ def serving(tmp_path):
     def start(env_file=None, *arguments, **settings):
         serving = Serving(tmp_path, env_file, settings, *arguments)
         started.append(serving.process)
-        until(lambda: '"event":"listening"' in serving.told.read_text(), 60, "it says where it listens")
+        until(lambda: '"event":"listening"' in serving.output.read_text(), 60, "it says where it listens")
         return serving
 
     yield start
@@ -70,7 +70,7 @@ def test_it_serves_and_says_what_to_try(serving, settings, is_loud):
     running = serving(**settings)
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(20) == 0
-    shown = running.told.read_text()
+    shown = running.output.read_text()
     assert (LOUD in shown) is is_loud
     assert ".venv/bin/mesaya-ws tail --url ws://127.0.0.1:<port>/ws --snapshot global:restaurants" in shown
     assert ".venv/bin/mesaya-ws produce --sample" in shown
@@ -88,20 +88,20 @@ def test_it_serves_and_says_what_to_try(serving, settings, is_loud):
 )
 def test_private_channels_stay_private_however_env_is_written(serving, env_file):
     running = serving(env_file)
-    assert LOUD not in running.told.read_text()
+    assert LOUD not in running.output.read_text()
     with connected(f"ws://127.0.0.1:{running.port}/ws") as client:
         assert client.ask(type="subscribe", channel=PRIVATE)["code"] == "unauthorized"
 
 
 def test_name_similar_to_a_setting_is_none(serving):
     running = serving(b"# AUTH=on\nX='\nAUTH=on\n'\n")
-    assert LOUD in running.told.read_text()
+    assert LOUD in running.output.read_text()
 
 
 def test_demo_plays_while_the_service_runs_and_ends_with_it_at_ctrl_c(serving):
     running = serving(None, "--demo")
-    until(lambda: "playing a demo" in running.told.read_text(), PATIENCE, "the demo says that it plays")
-    [channel] = re.findall(r"restaurant:\S+:tables(?=  La Mesa del Puerto)", running.told.read_text())
+    until(lambda: "playing a demo" in running.output.read_text(), PATIENCE, "the demo says that it plays")
+    [channel] = re.findall(r"restaurant:\S+:tables(?=  La Mesa del Puerto)", running.output.read_text())
     with connected(f"ws://127.0.0.1:{running.port}/ws") as client:
         assert client.ask(type="subscribe", channel=channel)["type"] == "subscribed"
         changed = client.receive()
@@ -109,7 +109,7 @@ def test_demo_plays_while_the_service_runs_and_ends_with_it_at_ctrl_c(serving):
     os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does
     assert running.process.wait(20) == 0
     until(lambda: not group_exists(running.process.pid), PATIENCE, "the demo has ended, too")
-    assert "Traceback" not in running.told.read_text()
+    assert "Traceback" not in running.output.read_text()
 
 
 def group_exists(group):

@@ -60,7 +60,7 @@ class HonestClient:
                     if not self._may_be_cut:
                         raise
                     self.cuts += 1
-        except BaseException as fault:  # noqa: BLE001 - the test tells of it
+        except BaseException as fault:  # noqa: BLE001 - the test reports it
             self.fault = fault
 
     def _ask_for_ever(self) -> None:

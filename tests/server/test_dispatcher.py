@@ -44,7 +44,7 @@ class World:
     def connect(self, host=None):
         """Return the client's end of an accepted connection, which comes from port 4711 of a `host`, or of this one.
 
-        `ended` tells that it has been served.
+        `ended` is set when it has been served.
         """
         client, ours = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in socket.socketpair())
         client.ended = trio.Event()
@@ -188,7 +188,7 @@ async def test_a_head_that_is_too_large_is_refused_even_if_it_comes_at_once(nurs
     world = World(nursery, max_head_bytes=1024)
     assert await world.refusal(b"GET / HTTP/1.1\r\nX: " + b"x" * 1022 + END) == (431, "head_too_large")
     await world.send(GET + b"x" * 2000)
-    assert len(world.requests) == 1, "what comes behind a head does not belong to it"
+    assert len(world.requests) == 1, "what comes after a head does not belong to it"
 
 
 async def test_a_head_may_be_as_large_as_the_limit(nursery):

@@ -1,4 +1,4 @@
-"""The metrics of several workers, told as one."""
+"""The metrics of several workers, rendered as one."""
 
 import os
 
@@ -82,7 +82,7 @@ async def test_rendered_metrics_are_current_for_this_worker_only(tmp_path):
     assert scraped[of("mesaya_messages_sent_total", "1")] == 2
     assert scraped[of("mesaya_messages_sent_total", "2")] == 10
     scraped = samples((await directories[1].render(lambda: page(second))).decode())
-    assert scraped[of("mesaya_messages_sent_total", "1")] == 2, "what was told once is never taken back"
+    assert scraped[of("mesaya_messages_sent_total", "1")] == 2, "what was shown once is never taken back"
     assert scraped[of("mesaya_messages_sent_total", "2")] == 20
 
 

@@ -11,7 +11,7 @@ from mesaya_ws.workers.resident import Resident, ResidentRole
 
 
 class Served:
-    """What the parent's process serves: when it began and was told to go, and on which port."""
+    """What the parent's process serves: when it began and was asked to go, and on which port."""
 
     def __init__(self):
         self.begun, self.going, self.ended = trio.Event(), trio.Event(), trio.Event()

@@ -73,7 +73,7 @@ def fetch_metadata(admin: KafkaAdminClient, topics: Collection[str]) -> Metadata
     existing: list[Partition] = []
     findings: list[Finding] = []
     for topic in admin.describe_topics(list(topics)):
-        findings += _judge(topic)
+        findings += _check(topic)
         for described in topic["partitions"]:
             partition = Partition(topic["name"], described["partition_index"])
             existing.append(partition)
@@ -109,7 +109,7 @@ def not_allowed(topic: str) -> str:
     return f"Kafka does not let us read {topic}: allow our user READ and DESCRIBE, or leave it out of KAFKA_TOPICS."
 
 
-def _judge(topic: Mapping[str, Any]) -> Iterator[Finding]:
+def _check(topic: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the findings that concern a whole topic."""
     name, error = topic["name"], for_code(topic["error_code"])
     allowed = topic.get("authorized_operations") or ()

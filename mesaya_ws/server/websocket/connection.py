@@ -178,17 +178,17 @@ class Connection:
         A client that takes nothing of what waits for it is given up as well, whatever it sends. One that takes some is
         there: the ping may be on its way to it, after much else. One that waits for an answer is sent `pending`.
         """
-        config, heard_at, send_queue = self._config, self._stream.heard_at, self._send_queue
+        config, received_at, send_queue = self._config, self._stream.received_at, self._send_queue
         if self.session.has_unanswered:
             self.session.send_pending()
         if send_queue.backlogged and now - send_queue.took_at(now) >= config.ping_timeout:
             self.close(codes.SLOW)
-        elif self._pinged_at > heard_at:
+        elif self._pinged_at > received_at:
             if now - max(self._pinged_at, send_queue.took_at(now)) >= config.ping_timeout:
                 self.close(codes.PING_TIMEOUT)
         elif (began_at := self._stream.incomplete_since) is not None and now - began_at >= config.message_timeout:
             self.on_violation(Violation.MESSAGE_TIME)
-        elif now - heard_at >= config.ping_interval:
+        elif now - received_at >= config.ping_interval:
             self._pinged_at = now
             send_queue.offer(PING, 1)
             send_queue.took_at(now)

@@ -7,11 +7,11 @@ import trio
 
 from mesaya_ws.server.fairness import LONG_TURN, AdaptiveBatch
 
-HEARD_AT_ONCE = 32
+RECEIVE_BATCH = 32
 """Clients that are served in one turn of the event loop, at most: to answer one, or to end its connection, takes some
 0.3 ms."""
 
-HEARD_AT_LEAST = 16
+MIN_RECEIVE_BATCH = 16
 """How many it is at least: however busy the loop is, pongs must be received in time."""
 
 RECEIVE = 65_536
@@ -35,7 +35,7 @@ class ReadPoller:
 
     async def run(self) -> None:
         """Wake up those who can receive something, until cancelled; who waits then can only be cancelled, too."""
-        share = AdaptiveBatch(HEARD_AT_ONCE, HEARD_AT_LEAST, self._long_turn)
+        share = AdaptiveBatch(RECEIVE_BATCH, MIN_RECEIVE_BATCH, self._long_turn)
         more = False
         while True:
             await trio.lowlevel.wait_readable(self._poll)

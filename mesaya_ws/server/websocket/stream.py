@@ -39,7 +39,7 @@ class ClientStream(trio.abc.Stream):
         "_socket",
         "_trailing_data",
         "close_sent",
-        "heard_at",
+        "received_at",
     )
 
     def __init__(
@@ -59,7 +59,7 @@ class ClientStream(trio.abc.Stream):
         self._owner: Owner | None = owner
         self._closed = False
         self.close_sent = False
-        self.heard_at = trio.current_time()
+        self.received_at = trio.current_time()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return the next bytes of the client, however many; `b""` at their end."""
@@ -67,10 +67,10 @@ class ClientStream(trio.abc.Stream):
             raise trio.ClosedResourceError
         while data := self._trailing_data or await self._receive(self._socket):
             self._trailing_data = b""
-            self.heard_at = trio.current_time()
+            self.received_at = trio.current_time()
             if self._limiter is None:
                 continue
-            violation = self._limiter.feed(data, self.heard_at)
+            violation = self._limiter.feed(data, self.received_at)
             if violation is None:
                 return data
             self._limiter = None

@@ -45,8 +45,8 @@ def test_parent_follows_from_what_was_applied(platform):
 
 def test_parent_that_waits_is_waited_for_however_often_it_is_repeated(platform):
     for _ in range(2):
-        platform.says("subscription.created", "b", restaurantId="unheard")
-        assert platform.outcome.awaits == ("restaurant:unheard",)
+        platform.says("subscription.created", "b", restaurantId="unknown")
+        assert platform.outcome.awaits == ("restaurant:unknown",)
         assert platform.outcome.known == ("subscription:b",)
 
 

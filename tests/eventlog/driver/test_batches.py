@@ -260,7 +260,7 @@ def sealed(batch):
 
 def with_a_poisoned_one(good, bad, first=0):
     """Return a batch of `good` records, one that cannot be read, though the checksum is right, and `bad` others."""
-    rows = [(1, b"k", b"good", [])] * good + [(1, b"k", b"poison", [])] + [(1, b"k", b"behind", [])] * bad
+    rows = [(1, b"k", b"good", [])] * good + [(1, b"k", b"poison", [])] + [(1, b"k", b"after", [])] * bad
     batch = batch_of(rows, first=first)
     # The length of the value; it is doubled, as a number with a sign is written.
     return sealed(batch.replace(b"\x0cpoison", b"\x7epoison"))
@@ -313,7 +313,7 @@ def test_marks_and_aborted_transactions_are_hidden():
 
 def test_of_a_mark_compaction_may_leave_no_more_than_the_head():
     empty = bytearray(batch_of([(1, None, None, [])], first=4)[: DefaultRecordBatch.HEADER_STRUCT.size])
-    empty[8:12] = (len(empty) - 12).to_bytes(4)  # its length, behind the offset
+    empty[8:12] = (len(empty) - 12).to_bytes(4)  # its length, after the offset
     empty[-4:] = bytes(4)  # and its number of records
     empty[DefaultRecordBatch.ATTRIBUTES_OFFSET + 1] |= DefaultRecordBatch.CONTROL_MASK
     empty[43:51] = (7).to_bytes(8)  # the producer

@@ -50,7 +50,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> Consumer:
 
 
 def answer(consumer: Consumer, at: TopicPartition, end: int, *, stable: int | None = None, error: int = 0) -> None:
-    """Let an answer arrive that tells the end of a partition, and how far transactions are done; or an error."""
+    """Let an answer arrive that says the end of a partition, and how far transactions are done; or an error."""
     part = SimpleNamespace(
         partition_index=at.partition,
         high_watermark=end,
@@ -138,15 +138,15 @@ def test_what_the_broker_hands_nothing_out_of_is_failing_until_it_does(consumer:
     assert consumer.failing == {}
 
 
-@pytest.mark.parametrize("heard", [False, True])
-def test_metadata_of_a_recreated_topic_are_forgotten(consumer: Consumer, heard: bool):
+@pytest.mark.parametrize("announced", [False, True])
+def test_metadata_of_a_recreated_topic_are_forgotten(consumer: Consumer, announced: bool):
     consumer.begin_refresh()
     for at in (A, B):
         answer(consumer, at, 8)
-    if heard:
+    if announced:
         consumer.updated()
     consumer.end_refresh({A: 4, B: 4}, {A})
-    assert consumer.updated() == (set() if heard else {B})
+    assert consumer.updated() == (set() if announced else {B})
     assert (consumer.lag(A), consumer.lag(B)) == (1, 5)
 
 
@@ -191,7 +191,7 @@ def test_nothing_is_paused_while_an_error_is_to_be_reported(consumer: Consumer):
 
 
 def test_transient_error_is_forgotten_of_a_partition_that_is_not_fetched(consumer: Consumer):
-    """A leader moves while the last answer before the pause is on its way: nobody would tell that it has moved."""
+    """A leader moves while the last answer before the pause is on its way: nobody would say that it has moved."""
     consumer.pause({A, B})
     answer(consumer, A, -1, error=NotLeaderForPartitionError.errno)
     answer(consumer, B, -1, error=TopicAuthorizationFailedError.errno)

@@ -21,7 +21,7 @@ END = 10
 
 @pytest.fixture
 def consumer() -> Iterator[Consumer]:
-    """A consumer of three partitions, from their beginning; it has no connection, and is told the broker's version."""
+    """A consumer of three partitions, from their beginning; it has no connection, and is given the broker's version."""
     options = {**connection_options(Settings(kafka_brokers=("127.0.0.1:1",))), "api_version": (4, 1)}
     with closing(Clients(options)) as clients:
         consumer = clients.consumer()

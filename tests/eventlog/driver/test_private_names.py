@@ -280,7 +280,7 @@ def listed(file):
 
 @pytest.mark.parametrize("path", sorted(DRIVER.glob("*.py")), ids=lambda path: path.stem)
 def test_all_private_names_that_the_driver_uses_are_listed_here(path):
-    assert used(path) <= listed(path.stem), "tell here what they rest on"
+    assert used(path) <= listed(path.stem), "list here what they rest on"
 
 
 @pytest.mark.parametrize("file", sorted(ATTRIBUTES.keys() | METHODS.keys()))

@@ -49,7 +49,7 @@ test('many are on pages', 'connections', { storage }, async (page) => {
   await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 50);
 });
 
-test('who may not know is told so, and nothing else', 'connections', { storage: named('ana', ['ADMIN']) }, async (page) => {
+test('who may not know is answered so, and nothing else', 'connections', { storage: named('ana', ['ADMIN']) }, async (page) => {
   await page.getByRole('alert').filter({ hasText: 'This needs PUBLISH_TOKEN' }).waitFor();
   assert.equal(await page.getByRole('row').count(), 0);
 });

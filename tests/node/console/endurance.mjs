@@ -1,5 +1,5 @@
 // node endurance.mjs CHROMIUM URL SECONDS: the console's page Watch for so long, with all channels of all restaurants, while a lot
-// happens. Told is {"rows", "perSecond", "heap": MB after a collection, at the times when it was measured, "nodes": elements,
+// happens. Reported is {"rows", "perSecond", "heap": MB after a collection, at the times when it was measured, "nodes": elements,
 // "frames": {"p50", "p99", "longest"}: ms from frame to frame, "longTasks": ms of tasks of more than 50 ms, "click": ms until a click shows}.
 
 import { chromium } from 'playwright-core';

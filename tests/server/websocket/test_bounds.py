@@ -90,7 +90,7 @@ async def test_no_run_of_frames_takes_long(world, data):
         await trio.testing.wait_all_tasks_blocked(0.01)
         await client.stream.aclose()
         await client.ended.wait()
-        assert [code for code, _ in world.metrics.closes if code == "4029"] == [], "all of them were heard"
+        assert [code for code, _ in world.metrics.closes if code == "4029"] == [], "all of them were received"
 
     await check_best_of(send)
 
@@ -115,13 +115,13 @@ async def test_message_sent_byte_by_byte_ends_the_connection():
     async with gateway(messages_per_second=1) as world:
         client = await world.client()
         sent = frame(MESSAGES["escapes"])
-        heard = 0
-        while world.registry.connections and heard < len(sent):
-            await client.stream.send_all(sent[heard : heard + 1])
+        received = 0
+        while world.registry.connections and received < len(sent):
+            await client.stream.send_all(sent[received : received + 1])
             await trio.testing.wait_all_tasks_blocked()
-            heard += 1
+            received += 1
         assert await client.closed_with() == (4029, "rate_limited")
-        assert heard >= 10 * PIECES_PER_FRAME
+        assert received >= 10 * PIECES_PER_FRAME
         await client.stream.aclose()
         await world.until_nobody_is_left()
         assert world.metrics.closes == {("4029", "service"): 1}

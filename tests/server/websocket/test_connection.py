@@ -28,7 +28,7 @@ from mesaya_ws.gateway.sign_in import SignIn
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.server.websocket.connection import Connection, connection_config
 from mesaya_ws.server.websocket.keepalive import keep_alive
-from mesaya_ws.server.websocket.receiver import HEARD_AT_ONCE
+from mesaya_ws.server.websocket.receiver import RECEIVE_BATCH
 from mesaya_ws.server.websocket.serving import WebSocketServer
 from mesaya_ws.settings import Settings
 from tests.gateway.test_sign_in import StubKeys
@@ -475,7 +475,7 @@ async def test_a_client_that_vanishes(world):
 
 
 async def test_many_that_vanish_at_once(world):
-    clients = [await world.subscribed() for _ in range(2 * HEARD_AT_ONCE)]
+    clients = [await world.subscribed() for _ in range(2 * RECEIVE_BATCH)]
     for client in clients:
         client.stream.socket.close()
     await world.until_nobody_is_left()

@@ -7,7 +7,7 @@ from mesaya_ws.server.websocket.drain import GRACE, drain
 
 
 class Connection:
-    """Notes when it is told what; with `moves`, it leaves as soon as it is announced."""
+    """Notes when it is asked what; with `moves`, it leaves as soon as it is announced."""
 
     def __init__(self, connections, *, moves=False):
         self.connections = connections

@@ -1,4 +1,4 @@
-"""What receives for all connections, and how many are heard together."""
+"""What receives for all connections, and how many are served together."""
 
 from math import inf
 
@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from mesaya_ws.server.websocket.receiver import HEARD_AT_LEAST, HEARD_AT_ONCE, ReadPoller
+from mesaya_ws.server.websocket.receiver import MIN_RECEIVE_BATCH, RECEIVE_BATCH, ReadPoller
 from tests.timing import PATIENCE
 
 
@@ -73,7 +73,7 @@ async def test_who_comes_after_its_end_can_still_be_cancelled():
         nursery.cancel_scope.cancel()
     ours, theirs = trio.socket.socketpair()
     with ours, theirs:
-        await theirs.send(b"unheard")
+        await theirs.send(b"unread")
         with trio.move_on_after(0) as scope:
             await receiver.receive(ours)
         assert scope.cancelled_caught
@@ -93,22 +93,22 @@ async def test_a_descriptor_may_become_another_socket(receiver):
             assert await receiver.receive(end) == b"two"
 
 
-@pytest.mark.parametrize(("long_turn", "most"), [(inf, HEARD_AT_ONCE), (-1, HEARD_AT_LEAST)])
+@pytest.mark.parametrize(("long_turn", "most"), [(inf, RECEIVE_BATCH), (-1, MIN_RECEIVE_BATCH)])
 async def test_many_lost_connections_are_noticed_a_few_in_each_turn(nursery, long_turn, most):
     receiver = ReadPoller(long_turn)
     nursery.start_soon(receiver.run)
-    pairs = [trio.socket.socketpair() for _ in range(5 * HEARD_AT_ONCE)]
-    heard, by_turn = 0, []
+    pairs = [trio.socket.socketpair() for _ in range(5 * RECEIVE_BATCH)]
+    received, by_turn = 0, []
 
     async def receive(socket):
-        nonlocal heard
+        nonlocal received
         with socket:
             assert await receiver.receive(socket) == b""
-            heard += 1
+            received += 1
 
     class Watch(trio.abc.Instrument):
         def after_io_wait(self, timeout):
-            by_turn.append(heard - sum(by_turn))
+            by_turn.append(received - sum(by_turn))
 
     async with trio.open_nursery() as clients:
         for ours, _ in pairs:
@@ -118,6 +118,6 @@ async def test_many_lost_connections_are_noticed_a_few_in_each_turn(nursery, lon
             theirs.close()
         trio.lowlevel.add_instrument(watch := Watch())
     trio.lowlevel.remove_instrument(watch)
-    heard_at_once = [number for number in by_turn if number]
-    assert max(heard_at_once) <= HEARD_AT_ONCE
-    assert set(heard_at_once[2:-1]) <= {most}, "at first they are as many as ever"
+    turns = [number for number in by_turn if number]
+    assert max(turns) <= RECEIVE_BATCH
+    assert set(turns[2:-1]) <= {most}, "at first they are as many as ever"

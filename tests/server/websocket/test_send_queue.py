@@ -11,7 +11,7 @@ from tests.timing import PATIENCE
 
 
 class Owner:
-    """Whoever the send queue works for: keeps what it is told."""
+    """Whoever the send queue works for: keeps what it is called with."""
 
     def __init__(self):
         self.events = []
@@ -262,7 +262,7 @@ async def test_a_client_that_is_gone_before_a_direct_write(wire, nursery):
     assert send_queue.broken
 
 
-async def test_a_closed_outbox_touches_no_descriptor(wire, nursery):
+async def test_a_closed_send_queue_touches_no_descriptor(wire, nursery):
     ours, theirs = wire
     send_queue = SendQueue(ours, nursery, Owner(), max_messages=1000, max_bytes=1_000_000)
     send_queue.close()
@@ -419,18 +419,18 @@ async def test_what_a_client_once_was_slow_to_take_does_not_count_in_a_pause(wir
 
 
 async def test_a_large_frame_that_many_wait_for_is_there_once(nursery):
-    frame, outboxes = b"x" * 500_000, []
+    frame, queues = b"x" * 500_000, []
     pairs = [trio.socket.socketpair() for _ in range(20)]
     for ours, _ in pairs:
-        outboxes.append(SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=1_000_000))
-        fill(outboxes[-1])
+        queues.append(SendQueue(ours, nursery, Owner(), max_messages=10, max_bytes=1_000_000))
+        fill(queues[-1])
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        for send_queue in outboxes:
+        for send_queue in queues:
             send_queue.offer(b"small", 1)
             send_queue.offer(frame, 1)
-        for send_queue, (_, theirs) in zip(outboxes, pairs, strict=True):
+        for send_queue, (_, theirs) in zip(queues, pairs, strict=True):
             while send_queue.waiting_bytes > len(frame) - 10:
                 await theirs.recv(10_000)
                 await trio.testing.wait_all_tasks_blocked()

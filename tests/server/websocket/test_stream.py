@@ -55,11 +55,11 @@ async def test_what_came_early_is_received_first():
 
 async def test_stream_knows_when_it_last_received(autojump_clock):
     world = World()
-    assert world.stream.heard_at == trio.current_time()
+    assert world.stream.received_at == trio.current_time()
     await trio.sleep(5)
     await world.client.send_all(b"x")
     await world.stream.receive_some()
-    assert world.stream.heard_at == trio.current_time()
+    assert world.stream.received_at == trio.current_time()
 
 
 @pytest.mark.parametrize("early", [True, False])
@@ -81,7 +81,7 @@ async def test_who_breaks_a_limit_is_reported_once_and_not_listened_to_any_more(
     assert world.violations == [Violation.BINARY]
 
 
-async def test_what_it_sends_goes_to_the_outbox():
+async def test_what_it_sends_goes_to_the_send_queue():
     world = World()
     await world.stream.send_all(bytearray(b"pong"))
     await world.stream.wait_send_all_might_not_block()

@@ -15,12 +15,12 @@ from tests.timing import PATIENCE
 
 
 class Client:
-    """The client of an open WebSocket; the service's end is `websocket`, and `heard` is what arrived there."""
+    """The client of an open WebSocket; the service's end is `websocket`, and `received` is what arrived there."""
 
     def __init__(self, nursery):
         self._to, self._from = trio.testing.MemoryReceiveStream(), trio.testing.MemorySendStream()
-        self.heard = []
-        self.websocket = WebSocket(trio.StapledStream(self._from, self._to), self.heard.append)
+        self.received = []
+        self.websocket = WebSocket(trio.StapledStream(self._from, self._to), self.received.append)
         self.ended = trio.Event()
         nursery.start_soon(self._serve)
 
@@ -72,7 +72,7 @@ async def test_no_handshake_is_made(client):
 async def test_messages_arrive_whole_and_in_order(client):
     client.send(frame(b"one") + frame(b"tw", final=False) + frame(b"o", 0) + frame(b"three"))
     assert await client.answers() == []
-    assert client.heard == ["one", "two", "three"]
+    assert client.received == ["one", "two", "three"]
 
 
 async def test_the_pieces_of_a_frame_are_put_together(client):
@@ -80,15 +80,15 @@ async def test_the_pieces_of_a_frame_are_put_together(client):
     for at in range(len(whole)):
         client.send(whole[at : at + 1])
         assert await client.answers() == []
-    assert client.heard == ["ñandú" * 3]
+    assert client.received == ["ñandú" * 3]
 
 
 async def test_others_have_their_turn_between_the_messages_of_one_client(client, nursery):
     turns = []
 
     async def other():
-        while len(client.heard) < 9:
-            turns.append(len(client.heard))
+        while len(client.received) < 9:
+            turns.append(len(client.received))
             await trio.lowlevel.checkpoint()
 
     nursery.start_soon(other)
@@ -98,17 +98,17 @@ async def test_others_have_their_turn_between_the_messages_of_one_client(client,
 
 
 async def test_who_is_cancelled_while_it_heeds_a_message_is_given_no_other():
-    heard = []
+    received = []
     with trio.fail_after(PATIENCE), trio.CancelScope() as scope:
 
         def on_message(text):
-            heard.append(text)
+            received.append(text)
             scope.cancel()
 
         stream = trio.StapledStream(trio.testing.MemorySendStream(), trio.testing.MemoryReceiveStream())
         stream.receive_stream.put_data(frame(b"1") + frame(b"2"))
         await WebSocket(stream, on_message).run()
-    assert heard == ["1"]
+    assert received == ["1"]
 
 
 @pytest.mark.parametrize("fault", [KeyError("x"), ValueError("x")])

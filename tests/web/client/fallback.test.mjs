@@ -17,7 +17,7 @@ const event = (number, channel = TABLES) => ({ type: 'table.updated', channel, p
 const subscribed = (channel, fields) => ({ type: 'subscribed', channel, position: 'p0', ...fields });
 const snapshot = (number, channel = TABLES) => ({ type: 'snapshot', channel, position: `p${number}`, complete: true, data: { up: number } });
 
-/** A client, of which every WebSocket is cut before the gateway is heard. */
+/** A client, of which every WebSocket is cut before the gateway has answered. */
 async function connect(options = {}) {
   client = new MesaYA('wss://gateway.example/ws', { WebSocket: FakeSocket, fetch: fakeFetch, fallback: 'sse', ...options });
   client.failures = [];
@@ -33,7 +33,7 @@ async function fail(times) {
   }
 }
 
-function heard(subscription) {
+function receivedBy(subscription) {
   const all = [];
   subscription.on('message', (it) => all.push(it.data?.number ?? it.type));
   subscription.on('snapshot', (data) => all.push([data.up]));
@@ -59,7 +59,7 @@ afterEach(() => {
 describe('falling back', () => {
   test('after two WebSockets that are cut, events are read by HTTP', async () => {
     await connect({ token: async () => 'abc.d' });
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     await fail(1);
     assert.deepEqual([sockets.length, streams.length], [2, 0]);
     await fail(1);
@@ -128,7 +128,7 @@ describe('falling back', () => {
 describe('exactness', () => {
   test('what a WebSocket has brought is not brought again, and nothing is missed on the way back', async () => {
     await connect();
-    const all = heard(client.subscribe(TABLES, { snapshot: true }));
+    const all = receivedBy(client.subscribe(TABLES, { snapshot: true }));
     sockets[0].welcome().answer(TABLES, { position: 'p1' });
     sockets[0].receive(snapshot(1), event(2));
     while (!streams.length) await fail(1);
@@ -154,12 +154,12 @@ describe('exactness', () => {
 
   test('a channel more is another stream, from where each channel is', async () => {
     await fallen();
-    const tables = heard(client.subscribe(TABLES));
+    const tables = receivedBy(client.subscribe(TABLES));
     await advance(0.1);
     await last().open();
     await last().receive([subscribed(TABLES), 'p0'], [event(1), 'p1'], event(2)); // of which the id was lost
     const before = last();
-    const news = heard(client.subscribe(NEWS, { snapshot: true }));
+    const news = receivedBy(client.subscribe(NEWS, { snapshot: true }));
     await before.receive([event(3), 'p3']);
     await advance(0.1);
     assert.deepEqual([last().channels, last().headers['Last-Event-ID']], [[TABLES, NEWS], 'p3.']);
@@ -180,7 +180,7 @@ describe('exactness', () => {
 
   test('a state that nobody here asked for is not shown', async () => {
     await fallen();
-    const [plain, full] = [heard(client.subscribe(TABLES)), heard(client.subscribe(NEWS, { snapshot: true }))];
+    const [plain, full] = [receivedBy(client.subscribe(TABLES)), receivedBy(client.subscribe(NEWS, { snapshot: true }))];
     await advance(0.1);
     await last().open();
     await last().receive(subscribed(TABLES), [snapshot(1), 'p1.'], subscribed(NEWS), [snapshot(1, NEWS), 'p1.p1']);
@@ -190,7 +190,7 @@ describe('exactness', () => {
   test('a position without meaning is a gap, then the state', async () => {
     await fallen();
     const subscription = client.subscribe(TABLES, { position: 'old' });
-    const all = heard(subscription);
+    const all = receivedBy(subscription);
     await advance(0.1);
     await last().open();
     await last().receive(subscribed(TABLES, { recovered: false, reason: 'expired' }), [snapshot(5), 'p5'], [event(6), 'p6']);
@@ -208,7 +208,7 @@ describe('exactness', () => {
     client.subscribe(TABLES).close();
     await advance(0.2);
     await last().open();
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     await last().receive([event(1), 'p1']); // of the one before
     await advance(0.1);
     assert.equal(last().headers['Last-Event-ID'], undefined);
@@ -219,7 +219,7 @@ describe('exactness', () => {
 
   test('events come whole, however they are cut', async () => {
     await fallen();
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     await advance(0.1);
     await last().open();
     await last().receive([subscribed(TABLES), 'p0']);
@@ -239,7 +239,7 @@ describe('a stream', () => {
     globalThis.addEventListener = page.addEventListener.bind(page);
     await fallen();
     delete globalThis.addEventListener;
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     await advance(0.1);
     await last().open();
     await last().receive([subscribed(TABLES), 'p0'], [event(1), 'p1']);
@@ -273,7 +273,7 @@ describe('a stream', () => {
 
   test('one that goes away is left for another one, without an interruption', async () => {
     await fallen();
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     await advance(0.1);
     const first = await last().open();
     await first.receive([subscribed(TABLES), 'p0'], { type: 'going_away', closeIn: 5 });
@@ -309,7 +309,7 @@ describe('a stream', () => {
   test('a channel that is refused is no reason to lose the others', async () => {
     await fallen();
     const subscription = client.subscribe('user:u1:notifications');
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     await advance(0.1);
     await last().open();
     await last().receive(

@@ -35,7 +35,7 @@ async function nextSocket() {
 }
 
 /** Keep what a subscription receives: numbers of messages, [number] of snapshots, reasons of gaps. */
-function heard(subscription) {
+function receivedBy(subscription) {
   const all = [];
   subscription.on('message', (it) => all.push(it.data.number));
   subscription.on('snapshot', (data) => all.push([data.up]));
@@ -58,7 +58,7 @@ afterEach(() => {
 describe('subscriptions', () => {
   test('a subscription is sent once there is a connection, and receives what follows', async () => {
     const client = await connect();
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     last().welcome();
     assert.deepEqual(last().sent, [{ type: 'subscribe', channel: TABLES, id: 1 }]);
     last().answer(TABLES, { position: 'p0' });
@@ -70,7 +70,7 @@ describe('subscriptions', () => {
   test('a new connection resumes from the last position', async () => {
     const client = await connect();
     const subscription = client.subscribe(TABLES, { snapshot: true });
-    const all = heard(subscription);
+    const all = receivedBy(subscription);
     last().welcome();
     assert.equal(last().sent[0].snapshot, true);
     last().answer(TABLES, { position: 'p1' });
@@ -88,7 +88,7 @@ describe('subscriptions', () => {
 
   test('a subscription may begin with the last events, until it has a position', async () => {
     const client = await connect();
-    const all = heard(client.subscribe(TABLES, { history: 2 }));
+    const all = receivedBy(client.subscribe(TABLES, { history: 2 }));
     assert.deepEqual(last().welcome().sent, [{ type: 'subscribe', channel: TABLES, id: 1, history: 2 }]);
     last().answer(TABLES, { position: 'p0', recovered: true, replayed: 2 });
     last().receive(event(1), event(2));
@@ -110,7 +110,7 @@ describe('subscriptions', () => {
   test('a position without meaning is a gap, then a snapshot, again if the connection breaks between them', async () => {
     const client = await connect();
     const subscription = client.subscribe(TABLES, { position: 'p3' });
-    const all = heard(subscription);
+    const all = receivedBy(subscription);
     const lost = { position: 'p7', recovered: false, reason: 'expired' };
     last().welcome().answer(TABLES, lost);
     assert.deepEqual(await subscription.ready, { recovered: false, replayed: 0, reason: 'expired' });
@@ -136,7 +136,7 @@ describe('subscriptions', () => {
     const client = await connect();
     last().welcome();
     const [first, second] = [client.subscribe(TABLES), client.subscribe(TABLES)];
-    const all = heard(second);
+    const all = receivedBy(second);
     last().answer(TABLES, { position: 'p0' });
     first.close();
     first.close();
@@ -157,7 +157,7 @@ describe('subscriptions', () => {
     last().welcome();
     client.subscribe(TABLES).close();
     await advance(0.2);
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     last().receive({ type: 'subscribed', channel: TABLES, id: 1, position: 'p0' }, event(1));
     assert.deepEqual(all, []);
     last().answer(TABLES, { position: 'p1' });
@@ -168,25 +168,25 @@ describe('subscriptions', () => {
   test('a second subscription begins with the state that the first one has received', async () => {
     const client = await connect();
     last().welcome();
-    const first = heard(client.subscribe(TABLES, { snapshot: true }));
+    const first = receivedBy(client.subscribe(TABLES, { snapshot: true }));
     last().answer(TABLES, { position: 'p1' });
     last().receive(snapshot(1), event(2));
     const second = client.subscribe(TABLES, { snapshot: true });
     assert.deepEqual(await second.ready, { recovered: false, replayed: 0, reason: undefined });
-    const late = heard(second);
+    const late = receivedBy(second);
     await settle();
     last().receive(event(3));
     assert.deepEqual([first, late], [[[1], 2, 3], [[1], 2, 3]]);
     assert.equal(last().of('subscribe').length, 1);
   });
 
-  test('a subscription that needs a state which nobody has received asks for it, and the others are told', async () => {
+  test('a subscription that needs a state which nobody has received asks for it, and the others receive it', async () => {
     const client = await connect();
     last().welcome();
-    const first = heard(client.subscribe(TABLES));
+    const first = receivedBy(client.subscribe(TABLES));
     last().answer(TABLES, { position: 'p1' });
     last().receive(event(2));
-    const second = heard(client.subscribe(TABLES, { snapshot: true }));
+    const second = receivedBy(client.subscribe(TABLES, { snapshot: true }));
     last().receive(event(3));
     last().answer(TABLES, { position: 'p3' });
     last().receive(snapshot(3), event(4));
@@ -196,15 +196,15 @@ describe('subscriptions', () => {
   test('what is kept of a channel is bounded', async () => {
     const client = await connect();
     last().welcome();
-    const first = heard(client.subscribe(TABLES, { snapshot: true }));
+    const first = receivedBy(client.subscribe(TABLES, { snapshot: true }));
     last().answer(TABLES, { position: 'p0' });
     last().receive(snapshot(0), ...Array.from({ length: 500 }, (_, number) => event(number)));
-    const second = heard(client.subscribe(TABLES, { snapshot: true }));
+    const second = receivedBy(client.subscribe(TABLES, { snapshot: true }));
     await settle();
     assert.deepEqual([first.length, first.at(-1), second], [502, 'resubscribed', []]);
     last().answer(TABLES, { position: 'p500' });
     last().receive(snapshot(500), { ...event(1), data: { number: 1, text: 'x'.repeat(2 ** 21) } });
-    const third = heard(client.subscribe(TABLES, { snapshot: true }));
+    const third = receivedBy(client.subscribe(TABLES, { snapshot: true }));
     await settle();
     assert.deepEqual([second.at(-1), third], ['resubscribed', []]);
   });
@@ -244,7 +244,7 @@ describe('subscriptions', () => {
     const client = await connect();
     last().welcome();
     const subscription = client.subscribe('nonsense');
-    const all = heard(subscription);
+    const all = receivedBy(subscription);
     last().receive({ type: 'error', code: 'bad_channel', message: 'No.', id: 1, channel: 'nonsense' });
     await assert.rejects(subscription.ready, { code: 'bad_channel', channel: 'nonsense' });
     assert.deepEqual([all, subscription.state], [[{ reason: 'bad_channel', again: false }], 'ended']);
@@ -356,7 +356,7 @@ describe('connections', () => {
 
   test('a client that moves uses the next connection once it is welcome there, and repeats nothing', async () => {
     const client = await connect();
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     const states = [];
     client.on('status', ({ state }) => states.push(state));
     const old = last().welcome();
@@ -393,7 +393,7 @@ describe('connections', () => {
   });
 
   for (const code of [1002, 1003, 1007, 1009, 4029, 4429]) {
-    test(`a client that is closed with ${code} stays away until it is told otherwise`, async () => {
+    test(`a client that is closed with ${code} stays away until it is asked to connect`, async () => {
       const client = await connect();
       last().welcome().end(code, 'no');
       assert.deepEqual([client.status.state, client.status.reason.code], ['refused', code]);
@@ -417,7 +417,7 @@ describe('connections', () => {
   test('a closed client stays closed, and all of it ends', async () => {
     const client = await connect();
     const subscription = client.subscribe(TABLES);
-    const all = heard(subscription);
+    const all = receivedBy(subscription);
     last().welcome();
     client.close();
     client.close();
@@ -455,7 +455,7 @@ describe('connections', () => {
     assert.throws(() => new MesaYA('host'), TypeError);
   });
 
-  test('debug lines tell what happens, and no token', async () => {
+  test('debug lines say what happens, and no token', async () => {
     const lines = [];
     await connect({ debug: (line) => lines.push(line), token: 'secret' });
     last().welcome().end(1012, 'service_restart');
@@ -839,7 +839,7 @@ describe('tokens', () => {
     let token = 'old';
     const client = await connect({ token: async () => token });
     const own = 'user:u1:notifications';
-    const [all, open] = [heard(client.subscribe(own)), heard(client.subscribe(NEWS))];
+    const [all, open] = [receivedBy(client.subscribe(own)), receivedBy(client.subscribe(NEWS))];
     last().welcome({ user: 'u1' }).answer(own, { position: 'p0' });
     last().answer(NEWS, { position: 'p0' });
     last().receive(event(1, own), { type: 'unsubscribed', channel: own, reason: 'token_expired', position: 'p4' });
@@ -859,7 +859,7 @@ describe('tokens', () => {
 
   test('a right that is taken away ends a subscription for good', async () => {
     const client = await connect({ token: 't' });
-    const all = heard(client.subscribe('restaurant:1:reservations'));
+    const all = receivedBy(client.subscribe('restaurant:1:reservations'));
     last().welcome({ user: 'u1' }).answer('restaurant:1:reservations', { position: 'p0' });
     last().receive({ type: 'unsubscribed', channel: 'restaurant:1:reservations', reason: 'rights_changed', position: 'p1' });
     assert.deepEqual(all, [{ reason: 'rights_changed', again: false }]);
@@ -873,7 +873,7 @@ describe('tokens', () => {
     const client = await connect({ token: async () => token });
     const own = 'user:u1:notifications';
     const subscription = client.subscribe(own);
-    const all = heard(subscription);
+    const all = receivedBy(subscription);
     last().welcome();
     last().receive({ type: 'error', code: 'unauthorized', message: 'Private.', id: 1, channel: own });
     await assert.rejects(subscription.ready, { code: 'unauthorized' });
@@ -891,7 +891,7 @@ describe('tokens', () => {
     test(`a token that this connection cannot take (${code}) is shown on another one`, async () => {
       let token = 'a';
       const client = await connect({ token: async () => token });
-      const all = heard(client.subscribe(NEWS));
+      const all = receivedBy(client.subscribe(NEWS));
       const old = last().welcome({ user: 'u1' });
       old.answer(NEWS, { position: 'p0' });
       token = 'b';
@@ -984,7 +984,7 @@ describe('kept positions', () => {
   test('a storage that throws is passed over', async () => {
     const no = () => { throw new Error('full'); };
     const client = await connect({ positions: { getItem: no, setItem: no } });
-    const all = heard(client.subscribe(TABLES));
+    const all = receivedBy(client.subscribe(TABLES));
     last().welcome().answer(TABLES, { position: 'p0' });
     last().receive(event(1));
     assert.deepEqual(all, [1]);

@@ -38,10 +38,10 @@ def run(*command, **options):
 
 @pytest.mark.parametrize(("name", "least"), [("rules", 80), ("two_way", 30), ("fallback", 20)])
 def test_rules_hold_in_node(name, least):
-    told = run(required("node"), "--test", "--test-reporter=tap", str(HERE / f"{name}.test.mjs"))
-    counts = dict(re.findall(r"^# (tests|pass|skipped) (\d+)$", told, re.MULTILINE))
+    output = run(required("node"), "--test", "--test-reporter=tap", str(HERE / f"{name}.test.mjs"))
+    counts = dict(re.findall(r"^# (tests|pass|skipped) (\d+)$", output, re.MULTILINE))
     assert int(counts["tests"]) >= least
-    assert counts["pass"] == counts["tests"], told
+    assert counts["pass"] == counts["tests"], output
 
 
 def tsc(*arguments):

@@ -328,7 +328,7 @@ describe('chat', () => {
 describe('presence', () => {
   const there = (viewers) => ({ type: 'presence', channel: TABLES, viewers });
 
-  test('who asks is told at once, and others are not', async () => {
+  test('who asks is answered at once, and others are not', async () => {
     await connect();
     const [plain, watching] = [client.subscribe(TABLES), client.subscribe(TABLES, { presence: true })];
     const [seen, others, iterated] = [[], [], []];
@@ -429,7 +429,7 @@ describe('holds', () => {
   });
 
   for (const reason of ['released', 'expired', 'reserved', 'disconnected']) {
-    test(`its end is told: ${reason}`, async () => {
+    test(`its end is reported: ${reason}`, async () => {
       await connect();
       const [hold] = await held();
       end('another', 'expired');
