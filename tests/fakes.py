@@ -50,6 +50,7 @@ class FakeLog:
         self.appended: list[Record] = []
         self.outage: str | None = None
         self._loses_acknowledgements = False
+        self._hangs = False
         self._clock = clock
         self._held: list[tuple[int, Record]] = []
         self._skipped: list[Corrupt] = []
@@ -98,6 +99,10 @@ class FakeLog:
         self._loses_acknowledgements = True
         yield
         self._loses_acknowledgements = False
+
+    def hang(self) -> None:
+        """Never answer what is asked from now on."""
+        self._hangs = True
 
     async def remove_before(self, partition: Partition, offset: int) -> None:
         """Remove the records of `partition` before `offset`, as retention does."""
@@ -285,6 +290,8 @@ class FakeLog:
 
     async def _answer(self) -> None:
         await trio.lowlevel.checkpoint()
+        if self._hangs:
+            await trio.sleep_forever()
         if self.outage is not None:
             raise LogUnavailableError(self.outage)
 

@@ -69,6 +69,9 @@ async def _demo(
     interval: float,
     begun: Callable[[], None],
     with_parent: bool,
+    *,
+    read_back: int = READ_BACK,
+    parent: Callable[[], int] = os.getppid,
 ) -> None:
     """Play an evening into a log, one record every `interval` seconds, until cancelled.
 
@@ -76,8 +79,8 @@ async def _demo(
     """
     async with open_log() as event_log, trio.open_nursery() as nursery:
         if with_parent:
-            nursery.start_soon(_wait_for_end_of_parent, os.getppid(), nursery.cancel_scope)
-        await _answered(partial(_adopt, event_log, evening))
+            nursery.start_soon(_wait_for_end_of_parent, parent(), parent, nursery.cancel_scope)
+        await _answered(partial(_adopt, event_log, evening, read_back))
         beginning = list(evening.beginning(now_ms()))
         for first in range(0, len(beginning), CHUNK):
             await _append(event_log, beginning[first : first + CHUNK])
@@ -90,17 +93,19 @@ async def _demo(
             await _append(event_log, [evening.step(now_ms())])
 
 
-async def _adopt(event_log: EventLog, evening: Evening) -> None:
+async def _adopt(event_log: EventLog, evening: Evening, read_back: int) -> None:
     """Read what a demo has already played into the log."""
     extents = await event_log.extents(skip_refused=True)
     for domain in DOMAINS:
         for partition in sorted(one for one in extents if one.topic == topic_of(domain)):
-            await _adopt_partition(event_log, evening, partition, extents[partition])
+            await _adopt_partition(event_log, evening, partition, extents[partition], read_back)
     evening.resume(":".join(f"{name.topic}/{name.number}/{extents[name].end}" for name in sorted(_filled(extents))))
 
 
-async def _adopt_partition(event_log: EventLog, evening: Evening, partition: Partition, extent: OffsetRange) -> None:
-    next_offset = max(extent.begin, extent.end - READ_BACK)
+async def _adopt_partition(
+    event_log: EventLog, evening: Evening, partition: Partition, extent: OffsetRange, read_back: int
+) -> None:
+    next_offset = max(extent.begin, extent.end - read_back)
     while next_offset < extent.end and (records := await _read(event_log, partition, next_offset)):
         for record in records:
             if isinstance(event := decode(record), Event):
@@ -141,8 +146,8 @@ async def _answered(ask: Callable[[], Awaitable[object]]) -> None:
             return
 
 
-async def _wait_for_end_of_parent(parent: int, everything: trio.CancelScope) -> None:
-    """Cancel `everything` once this process has another parent than it had."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel informs only the parent of an end
+async def _wait_for_end_of_parent(first: int, parent: Callable[[], int], everything: trio.CancelScope) -> None:
+    """Cancel `everything` once this process has another `parent` than the `first`."""
+    while parent() == first:  # noqa: ASYNC110 - the kernel informs only the parent of an end
         await trio.sleep(PARENT_CHECK)
     everything.cancel()

@@ -1,7 +1,7 @@
 """`mesaya-ws produce`: appends the records of a file to the log."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from itertools import islice
 from time import monotonic
@@ -17,7 +17,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from mesaya_ws.cli.failure import fail, usable_settings
 from mesaya_ws.cli.running import run
 from mesaya_ws.cli.sample import sample_lines
-from mesaya_ws.core.log.interface import LogUnavailableError, RecordRejectedError
+from mesaya_ws.core.log.interface import EventLog, LogUnavailableError, RecordRejectedError
 from mesaya_ws.core.log.records import NewRecord, Record
 from mesaya_ws.core.platform.envelope import Rejected, decode
 from mesaya_ws.eventlog import open_event_log, why_silent
@@ -52,7 +52,7 @@ def produce(source: IO[bytes] | None, sample: bool, rate: float | None) -> None:
     lines: Iterable[bytes] = sample_lines() if source is None else source
     progress = _Progress(_log_name(settings))
     try:
-        run(_produce, settings, _records(lines, progress.warn), rate, progress)
+        run(_produce, settings, _records(lines, progress.warn), rate, progress, open_event_log)
     except BaseException as error:
         if only(error, KeyboardInterrupt):
             fail(f"interrupted. {progress.summary()}")
@@ -123,12 +123,18 @@ def _records(lines: Iterable[bytes], warn: Callable[[int, NewRecord], None]) -> 
         yield record
 
 
-async def _produce(settings: Settings, records: Iterator[NewRecord], rate: float | None, progress: _Progress) -> None:
+async def _produce(
+    settings: Settings,
+    records: Iterator[NewRecord],
+    rate: float | None,
+    progress: _Progress,
+    open_log: Callable[[Settings], AbstractAsyncContextManager[EventLog]],
+) -> None:
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed} records"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
         shown = display.add_task("", total=None)
-        async with open_event_log(settings) as event_log, trio.open_nursery() as nursery:
+        async with open_log(settings) as event_log, trio.open_nursery() as nursery:
             start = trio.current_time()
             while chunk := list(islice(records, CHUNK if rate is None else 1)):
                 if rate is not None:

@@ -50,6 +50,7 @@ async def ingest(
     checkpoints: Checkpoints | None = None,
     identities: SessionIdentities | None = None,
     progressed: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time,
 ) -> None:
     """Carry what the log says to the feed, and what the feed publishes to the clients, until cancelled.
 
@@ -58,7 +59,8 @@ async def ingest(
     `progressed` is called whenever records may have been processed.
     A record that takes a right away is the last one that is sent by it: `identities` know to whom.
     """
-    driver = Driver(feed, events, _Ingest(feed, registry, identities or SessionIdentities(), metrics, status, state))
+    rights = identities or SessionIdentities()
+    driver = Driver(feed, events, _Ingest(feed, registry, rights, metrics, status, clock, state))
     while True:
         was_live = feed.live
         await driver.advance()
@@ -88,6 +90,7 @@ class _Ingest:
     identities: SessionIdentities
     metrics: Metrics
     status: Status
+    clock: Callable[[], float]
     state: State | None = None
 
     def received(self, event: LogEvent) -> None:
@@ -96,12 +99,12 @@ class _Ingest:
         match event:
             case Unavailable(reason):
                 if status.outage is None:
-                    status.since = time()
+                    status.since = self.clock()
                 status.outage = reason
                 metrics.log_up = False
                 log.warning("the event log does not answer", reason=reason)
             case Available():
-                status.outage, status.since = None, time()
+                status.outage, status.since = None, self.clock()
                 metrics.log_up = True
                 log.info("the event log answers again")
             case Records():

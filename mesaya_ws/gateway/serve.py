@@ -14,6 +14,7 @@ A second signal cancels everything at once.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -60,18 +61,24 @@ log = get_logger(__name__)
 
 
 async def serve(
-    settings: Settings, role: Role | None = None, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
+    settings: Settings,
+    role: Role | None = None,
+    *,
+    open_log: Callable[[Settings], AbstractAsyncContextManager[EventLog]] = open_event_log,
+    allow: Callable[[int], int] = allow_connections,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run the gateway until its `role` says that it must stop, which by default is at SIGTERM or SIGINT.
 
-    Reports the port that it listens on. Raises `OSError` when it cannot listen there.
+    `allow` returns how many of the wanted connections open files allow. Reports the port that it listens on. Raises
+    `OSError` when it cannot listen there.
     """
     salt = token_hex(8)
     configuration = {"salt": salt, "fingerprints": fingerprints(settings, salt)}
-    settings, bound = _within_file_limits(settings)
+    settings, bound = _within_file_limits(settings, allow)
     async with (
         tuned_gc(),
-        open_event_log(settings) as event_log,
+        open_log(settings) as event_log,
         open_state_log(settings) as state_log,
         open_revocation_log(settings) as revocation_log,
         open_presence_log(settings) as presence_log,
@@ -274,13 +281,13 @@ async def _follow(
         await event_log.follow(deliver, start, lambda: feed.paused)
 
 
-def _within_file_limits(settings: Settings) -> tuple[Settings, str]:
+def _within_file_limits(settings: Settings, allow: Callable[[int], int]) -> tuple[Settings, str]:
     """Return the settings with as many connections as open files allow, and the name of the bound that applies.
 
     A lower bound is logged only if MAX_CONNECTIONS was set: its default is more than many systems allow.
     """
     wanted = settings.max_connections
-    possible = allow_connections(wanted)
+    possible = allow(wanted)
     if possible >= wanted:
         return settings, "MAX_CONNECTIONS"
     if wanted != attrs.fields(Settings).max_connections.default:

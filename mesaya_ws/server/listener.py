@@ -46,6 +46,20 @@ Serve = Callable[[trio.SocketStream, str, int], Awaitable[None]]
 _Accepted = tuple[socket.socket, tuple[Any, ...]]
 
 
+def accept(listening: socket.socket, waiting: deque[_Accepted], most: float) -> None:
+    """Take some of the connections that the kernel holds. Raises `OSError`."""
+    for _ in range(int(min(ACCEPT_BATCH, most))):
+        try:
+            accepted = listening.accept()
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno not in HUNG_UP:
+                raise
+        else:
+            waiting.append(accepted)
+
+
 async def serve_listeners(
     listener: trio.SocketListener,
     serve: Serve,
@@ -55,6 +69,7 @@ async def serve_listeners(
     is_shared: bool = False,
     long_turn: float = LONG_TURN,
     pause: float = PAUSE,
+    accept: Callable[[socket.socket, deque[_Accepted], float], None] = accept,
 ) -> None:
     """Take connections from `listener` until cancelled, and close it; `serve` serves each in `clients`, and closes it.
 
@@ -88,7 +103,7 @@ async def serve_listeners(
                     await trio.sleep(DEFERENCE)
                 begin_now = share.next(follows=follows)
                 try:
-                    _take(listening, waiting, max(START_BATCH, free_slots()) - len(waiting))
+                    accept(listening, waiting, max(START_BATCH, free_slots()) - len(waiting))
                 except OSError as error:
                     if error.errno not in OVERLOADED:
                         raise
@@ -103,17 +118,3 @@ async def serve_listeners(
             # They have been taken from the kernel, which would have kept them for another worker, or refused them.
             for accepted in waiting:
                 begin(*accepted)
-
-
-def _take(listening: socket.socket, waiting: deque[_Accepted], most: float) -> None:
-    """Take some of the connections that the kernel holds. Raises `OSError`."""
-    for _ in range(int(min(ACCEPT_BATCH, most))):
-        try:
-            accepted = listening.accept()
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno not in HUNG_UP:
-                raise
-        else:
-            waiting.append(accepted)

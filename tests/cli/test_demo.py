@@ -12,13 +12,17 @@ from mesaya_ws.demo.town import build_town
 from tests.fakes import FakeLog
 
 
-async def play(log, seconds, interval=0.5):
+async def play(log, seconds, interval=0.5, **options):
     """Play a demo into a log for some seconds of the test's clock; return after how many it had begun."""
     began = []
     with trio.move_on_after(seconds):
         start = trio.current_time()
         evening = Evening(build_town(1, 3))
-        await demo._demo(log.open, evening, interval, lambda: began.append(trio.current_time() - start), False)
+
+        def begin():
+            began.append(trio.current_time() - start)
+
+        await demo._demo(log.open, evening, interval, begin, False, **options)
     return began
 
 
@@ -62,8 +66,7 @@ async def test_demo_waits_for_a_log_that_does_not_answer_and_does_not_hurry_afte
     assert capsys.readouterr().err == "mesaya-ws: the log is away; still trying.\n"
 
 
-async def test_demo_reads_back_the_end_of_a_long_log_only(autojump_clock, monkeypatch):
-    monkeypatch.setattr(demo, "READ_BACK", 3)
+async def test_demo_reads_back_the_end_of_a_long_log_only(autojump_clock):
     log = FakeLog((*TOPICS, CHAT), clock=trio.current_time)
     await log.append([NewRecord(topic_of("restaurants"), b"not of the demo")] * 10)
     offsets = []
@@ -74,17 +77,15 @@ async def test_demo_reads_back_the_end_of_a_long_log_only(autojump_clock, monkey
         return await read(partition, start, limit)
 
     log.read = noting
-    await play(log, 1)
+    await play(log, 1, read_back=3)
     assert offsets == [7]
 
 
-async def test_demo_ends_when_its_parent_has_ended(autojump_clock, monkeypatch):
-    parents = iter([10, 10, 10, 1])
-    monkeypatch.setattr(demo.os, "getppid", lambda: next(parents))
+async def test_demo_ends_when_its_parent_has_ended(autojump_clock):
+    log, parents = FakeLog((*TOPICS, CHAT), clock=trio.current_time), iter([10, 10, 10, 1])
     with trio.fail_after(math.inf):
-        await demo._demo(
-            FakeLog((*TOPICS, CHAT), clock=trio.current_time).open, Evening(build_town(1, 1)), 1, lambda: None, True
-        )
+        await demo._demo(log.open, Evening(build_town(1, 1)), 1, lambda: None, True, parent=lambda: next(parents))
+    assert next(parents, None) is None
 
 
 def test_demo_names_what_it_cannot_do(run):

@@ -52,13 +52,12 @@ def test_bad_lines_get_one_sentence(run, stdin, sentence):
     assert all(text.startswith("mesaya-ws: warning: ") for text in warnings)
 
 
-def test_produce_keeps_the_rate_that_is_asked_for(monkeypatch):
+def test_produce_keeps_the_rate_that_is_asked_for():
     log = FakeLog(clock=trio.current_time)
-    monkeypatch.setattr(produce, "open_event_log", lambda settings: log.open())
     records = [NewRecord("mesa-ya.reviews.events", b"x")] * 5
     clock = trio.testing.MockClock(autojump_threshold=0)
     progress = produce._Progress("the log")
-    trio.run(produce._produce, Settings(), iter(records), 2.0, progress, clock=clock)
+    trio.run(produce._produce, Settings(), iter(records), 2.0, progress, lambda _: log.open(), clock=clock)
     assert (progress.appended, progress.under_way) == (5, 0)
     first, *others = (record.timestamp for record in log.appended)
     assert [time - first for time in others] == pytest.approx([500, 1000, 1500, 2000], abs=1)
@@ -86,13 +85,12 @@ class SlowLog(FakeLog):
         ),
     ],
 )
-def test_produce_says_once_why_it_waits(monkeypatch, capsys, settings, sentence):
+def test_produce_says_once_why_it_waits(capsys, settings, sentence):
     log = SlowLog(clock=trio.current_time)
-    monkeypatch.setattr(produce, "open_event_log", lambda settings: log.open())
     records = [NewRecord("mesa-ya.reviews.events", b"x")] * 450
     progress = produce._Progress("the log")
     clock = trio.testing.MockClock(autojump_threshold=0)
-    trio.run(produce._produce, settings, iter(records), None, progress, clock=clock)
+    trio.run(produce._produce, settings, iter(records), None, progress, lambda _: log.open(), clock=clock)
     assert progress.appended == 450
     assert capsys.readouterr().err == f"mesaya-ws: {sentence}\n"
 

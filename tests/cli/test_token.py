@@ -5,9 +5,9 @@ import jwt
 import pytest
 import typed_settings as ts
 
-from mesaya_ws.cli import probes
-from mesaya_ws.cli.probes import Answer, NoAnswerError, issuer_findings
+from mesaya_ws.cli.probes import issuer_findings
 from mesaya_ws.settings import Settings
+from tests.cli.server import page, serving
 from tests.issuer import SECRET, Issuer
 
 URL = "https://auth.example/keys"
@@ -79,29 +79,27 @@ def test_check_says_what_is_wrong_and_nothing_of_the_token(run, monkeypatch):
 
 
 def test_check_reads_the_keys_of_the_issuer(run, monkeypatch):
-    monkeypatch.setenv("JWT_JWKS_URL", URL)
     issuer = Issuer("Ed25519", "k")
     now = time()
     token = issuer.token(iat=now, exp=now + 60)
-    monkeypatch.setattr(probes, "ask", lambda _: Answer(200, {"keys": [issuer.jwk]}, None))
-    assert run("token", "--check", stdin=token).exit_code == 0
-    monkeypatch.setattr(probes, "ask", lambda _: Answer(404, None, None))
-    assert f"JWT_JWKS_URL: {URL}: it answers 404, not 200." in run("token", "--check", stdin=token).stderr
+    with serving({"/keys": page({"keys": [issuer.jwk]})}) as port:
+        monkeypatch.setenv("JWT_JWKS_URL", f"http://127.0.0.1:{port}/keys")
+        assert run("token", "--check", stdin=token).exit_code == 0
+    with serving({}) as port:
+        monkeypatch.setenv("JWT_JWKS_URL", url := f"http://127.0.0.1:{port}/keys")
+        assert f"JWT_JWKS_URL: {url}: it answers 404, not 200." in run("token", "--check", stdin=token).stderr
 
 
-def test_issuer_without_keys_is_a_finding(monkeypatch):
+def test_issuer_without_keys_is_a_finding():
     def findings(**settings):
-        return [finding.sentence for finding in issuer_findings(Settings(jwt_jwks_url=URL, **settings))]
-
-    def fail(_):
-        raise NoAnswerError("it does not answer: no route")
+        return [finding.sentence for finding in issuer_findings(Settings(jwt_jwks_url=url, **settings))]
 
     assert list(issuer_findings(Settings(jwt_secret=ts.SecretStr(SECRET)))) == []
-    monkeypatch.setattr(probes, "ask", lambda _: Answer(200, {"keys": []}, None))
-    assert findings() == [f"JWT_JWKS_URL: {URL}: it holds no key that tokens can be verified with."]
-    assert findings(auth=False) == []
-    monkeypatch.setattr(probes, "ask", fail)
-    assert findings() == [f"JWT_JWKS_URL: {URL}: it does not answer: no route."]
+    with serving({"/keys": page({"keys": []})}) as port:
+        url = f"http://127.0.0.1:{port}/keys"
+        assert findings() == [f"JWT_JWKS_URL: {url}: it holds no key that tokens can be verified with."]
+        assert findings(auth=False) == []
+    assert findings() == [f"JWT_JWKS_URL: {url}: it does not answer: Connection refused."]
 
 
 def test_commands_refuse_a_bad_secret_without_showing_it(run, monkeypatch):

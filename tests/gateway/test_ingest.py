@@ -71,11 +71,11 @@ async def test_what_cannot_be_read_is_logged_when_it_begins_and_when_it_ends(nur
     )
 
 
-async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery, logged, monkeypatch):
+async def test_an_outage_has_its_present_reason_and_lasts_since_it_began(nursery, logged):
     feed, metrics, status, clock = a_feed(max_bytes=1000), Metrics(), Status(), iter((10.0, 30.0))
-    monkeypatch.setattr("mesaya_ws.gateway.ingest.time", lambda: next(clock))
     deliver, news = trio.open_memory_channel(1)
-    nursery.start_soon(ingest, news, feed, SessionRegistry(), metrics, status, trio.Event())
+    run = partial(ingest, clock=lambda: next(clock))
+    nursery.start_soon(run, news, feed, SessionRegistry(), metrics, status, trio.Event())
     said = []
     for event in (Unavailable("nothing listens there."), Unavailable("its certificate has expired."), Available()):
         await deliver.send(event)
@@ -128,10 +128,10 @@ class Steps(trio.abc.Instrument):
 async def test_others_run_while_many_records_are_ingested(nursery, monkeypatch):
     feed, steps, ingested = a_feed(max_bytes=1000), Steps(), []
 
-    def ingest(news, now, steady):
+    def note(news, now, steady):
         ingested.append((steps.taken, len(news.records)))
 
-    monkeypatch.setattr(feed, "ingest", ingest)
+    monkeypatch.setattr(feed, "ingest", note)
     trio.lowlevel.add_instrument(steps)
     deliver, news = trio.open_memory_channel(10)
     for source, count in ((STAYS, 2 * INGEST_BATCH + 1), (GOES, INGEST_BATCH - 2), (GOES, 1)):

@@ -12,6 +12,7 @@ from mesaya_ws.core.platform.topics import topic_of
 from mesaya_ws.core.wire import codes
 from mesaya_ws.gateway import serve as gateway
 from mesaya_ws.gateway.serve import serve
+from mesaya_ws.runtime.file_limits import allow_connections
 from mesaya_ws.settings import Settings
 from tests.fakes import FakeLog
 from tests.server.http.client import read_answer, request
@@ -68,18 +69,16 @@ class Running:
 @pytest.fixture
 def log(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    log = FakeLog()
-    monkeypatch.setattr(gateway, "open_event_log", lambda settings: log.open())
-    return log
+    return FakeLog()
 
 
 @asynccontextmanager
-async def running(**settings):
-    """Run a gateway; it is cancelled at the end, unless it has ended before."""
+async def running(log, allow=allow_connections, **settings):
+    """Run a gateway on a log; it is cancelled at the end, unless it has ended before."""
     chosen = Settings(**{"host": "127.0.0.1", "port": 0, "drain_seconds": 0} | settings)
 
     async def run(*, task_status):
-        await serve(chosen, task_status=task_status)
+        await serve(chosen, open_log=lambda _: log.open(), allow=allow, task_status=task_status)
         running.ended.set()
 
     async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
@@ -90,7 +89,7 @@ async def running(**settings):
 
 async def test_what_the_log_holds_and_gets_arrives(log):
     await log.append([announced(1)])
-    async with running() as gateway:
+    async with running(log) as gateway:
         client = await gateway.client()
         answer, snapshot = await client.ask(type="subscribe", channel=CHANNEL, snapshot=True), await client.message()
         assert answer["type"] == "subscribed"
@@ -101,7 +100,7 @@ async def test_what_the_log_holds_and_gets_arrives(log):
 
 
 async def test_http_is_served_on_the_same_port(log):
-    async with running() as gateway:
+    async with running(log) as gateway:
         assert (await gateway.until("/health/ready", lambda answer: answer.status == 200)).json["ready"]
         await gateway.subscribed()
         assert (await gateway.get("/health")).json["connections"] == 1
@@ -111,7 +110,7 @@ async def test_http_is_served_on_the_same_port(log):
 
 async def test_undecodable_records_are_logged_and_counted_and_the_stream_continues(log, logged):
     topic = "mesa-ya.reviews.events"
-    async with running() as gateway:
+    async with running(log) as gateway:
         client = await gateway.subscribed()
         await log.append([NewRecord(topic, b"nonsense"), NewRecord(topic, None), announced(1)])
         assert (await client.message())["data"]["announcementId"] == "a1"
@@ -127,7 +126,7 @@ async def test_records_that_cannot_be_read_are_logged_and_counted_and_the_stream
     log, logged, too_large, reason
 ):
     topic = "mesa-ya.announcements.events"
-    async with running() as gateway:
+    async with running(log) as gateway:
         client = await gateway.subscribed()
         await log.append([announced(1)])
         log.damage(topic, too_large=too_large)
@@ -141,7 +140,7 @@ async def test_records_that_cannot_be_read_are_logged_and_counted_and_the_stream
 
 async def test_a_topic_that_is_created_again_is_logged_and_goes_on(log, logged):
     topic = "mesa-ya.announcements.events"
-    async with running() as gateway:
+    async with running(log) as gateway:
         client = await gateway.subscribed()
         log.replace(topic)
         snapshot = await client.message()
@@ -154,7 +153,7 @@ async def test_a_topic_that_is_created_again_is_logged_and_goes_on(log, logged):
 
 
 async def test_what_the_log_loses_before_it_was_read_is_announced_to_subscribers(log, logged):
-    async with running() as gateway:
+    async with running(log) as gateway:
         client, other = await gateway.subscribed(), await gateway.client()
         await other.ask(type="subscribe", channel="restaurant:r:menu")
         await log.append([announced(1)])
@@ -171,7 +170,7 @@ async def test_what_the_log_loses_before_it_was_read_is_announced_to_subscribers
 
 
 async def test_a_log_that_does_not_answer_is_reported_and_waited_for(log, logged):
-    async with running() as gateway:
+    async with running(log) as gateway:
         client = await gateway.subscribed()
         log.fail("The cable is out.")
         answer = await gateway.until("/health", lambda answer: answer.json["reasons"])
@@ -191,7 +190,7 @@ async def test_a_log_that_does_not_answer_is_reported_and_waited_for(log, logged
 
 async def test_a_part_of_the_log_that_is_not_known_at_the_start_is_waited_for_and_named(log):
     log.hide(topic_of("menus"))
-    async with running() as gateway:
+    async with running(log) as gateway:
         answer = await gateway.until("/health/ready", lambda answer: len(answer.json["reasons"]) == 2)
         assert (answer.status, answer.json["log"]["up"]) == (503, True)
         assert f"{topic_of('menus')} is unknown." in answer.json["reasons"][1]
@@ -204,7 +203,7 @@ async def test_a_part_of_the_log_that_is_not_known_at_the_start_is_waited_for_an
 
 
 async def test_partition_that_becomes_unreadable_is_named_and_others_continue(log):
-    async with running() as gateway:
+    async with running(log) as gateway:
         client = await gateway.subscribed()
         log.hide(topic_of("menus"))
         await log.append([announced(1)])
@@ -216,7 +215,7 @@ async def test_partition_that_becomes_unreadable_is_named_and_others_continue(lo
 
 async def test_at_the_start_it_is_not_ready_and_subscriptions_wait(log):
     log.fail()
-    async with running() as gateway:
+    async with running(log) as gateway:
         assert (await gateway.get("/health/ready")).status == 503
         client = await gateway.client()
         await client.send(frame(json.dumps({"type": "subscribe", "channel": CHANNEL}).encode()))
@@ -227,7 +226,7 @@ async def test_at_the_start_it_is_not_ready_and_subscriptions_wait(log):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_sends_clients_away_and_ends_it(log, number):
-    async with running(close_timeout=PATIENCE) as gateway:
+    async with running(log, close_timeout=PATIENCE) as gateway:
         clients = [await gateway.subscribed() for _ in range(5)]
         signal.raise_signal(number)
         for client in clients:
@@ -241,7 +240,7 @@ async def test_a_signal_sends_clients_away_and_ends_it(log, number):
 
 
 async def test_while_clients_are_sent_away_health_can_be_asked_and_nobody_is_let_in(log):
-    async with running(drain_seconds=3600) as gateway:
+    async with running(log, drain_seconds=3600) as gateway:
         await gateway.subscribed()
         await gateway.subscribed()
         signal.raise_signal(signal.SIGTERM)
@@ -264,7 +263,7 @@ async def test_events_arrive_up_to_the_close(log, monkeypatch):
             connection.close(codes.SERVICE_RESTART)
 
     monkeypatch.setattr(gateway, "drain", drain)
-    async with running(close_timeout=PATIENCE, drain_seconds=7) as gateway_:
+    async with running(log, close_timeout=PATIENCE, drain_seconds=7) as gateway_:
         clients = [await gateway_.subscribed() for _ in range(5)]
         signal.raise_signal(signal.SIGTERM)
         await leaving.wait()
@@ -283,7 +282,7 @@ async def test_events_arrive_up_to_the_close(log, monkeypatch):
 
 
 async def test_a_second_signal_ends_it_without_farewell(log):
-    async with running(drain_seconds=3600) as gateway:
+    async with running(log, drain_seconds=3600) as gateway:
         clients = [await gateway.subscribed() for _ in range(3)]
         signal.raise_signal(signal.SIGTERM)
         await gateway.until("/health/ready", lambda answer: answer.status == 503)
@@ -295,7 +294,7 @@ async def test_a_second_signal_ends_it_without_farewell(log):
 
 
 async def test_a_client_that_does_not_hang_up_does_not_hold_up_the_end(log):
-    async with running(close_timeout=0.1) as gateway:
+    async with running(log, close_timeout=0.1) as gateway:
         client = await gateway.subscribed()
         stream = await gateway.connect()
         await stream.send_all(b"half a head")
@@ -307,15 +306,15 @@ async def test_a_client_that_does_not_hang_up_does_not_hold_up_the_end(log):
 
 
 async def test_a_port_that_is_taken_is_an_error(log, tmp_path):
-    async with running() as gateway:
+    async with running(log) as gateway:
+        taken = Settings(host="127.0.0.1", port=gateway.port, state_dir=str(tmp_path / "other"))
         with pytest.raises(ExceptionGroup) as caught:
-            await serve(Settings(host="127.0.0.1", port=gateway.port, state_dir=str(tmp_path / "other")))
+            await serve(taken, open_log=lambda _: log.open())
         assert caught.group_contains(OSError, match="in use")
 
 
-async def test_more_connections_than_files_can_be_open_are_not_promised(log, monkeypatch):
-    monkeypatch.setattr(gateway, "allow_connections", lambda wanted: 1)
-    async with running() as running_gateway:
+async def test_more_connections_than_files_can_be_open_are_not_promised(log):
+    async with running(log, allow=lambda wanted: 1) as running_gateway:
         await running_gateway.client()
         answer = await running_gateway.get("/")
         assert answer.error == "too_many_connections"
@@ -323,7 +322,7 @@ async def test_more_connections_than_files_can_be_open_are_not_promised(log, mon
 
 
 async def test_an_instance_that_is_full_is_alive_and_not_ready(log):
-    async with running(max_connections=2) as instance:
+    async with running(log, max_connections=2) as instance:
         clients = [await instance.client(), await instance.client()]
         await instance.until("/health", lambda answer: answer.json["live"])
         health, ready, metrics = [await instance.get(path) for path in ("/health", "/health/ready", "/metrics")]
@@ -342,11 +341,8 @@ async def test_an_instance_that_is_full_is_alive_and_not_ready(log):
     [(3000, 860, True), (3000, 3000, False), (50_000, 860, False)],
     ids=["somebody set it", "it can be had", "nobody set it"],
 )
-async def test_a_limit_that_cannot_be_had_is_reported_to_who_has_set_it(
-    log, logged, monkeypatch, wanted, possible, is_logged
-):
-    monkeypatch.setattr(gateway, "allow_connections", lambda _: possible)
-    async with running(max_connections=wanted) as instance:
+async def test_a_limit_that_cannot_be_had_is_reported_to_who_has_set_it(log, logged, wanted, possible, is_logged):
+    async with running(log, allow=lambda _: possible, max_connections=wanted) as instance:
         await instance.get("/health")
     lines = [event for event in logged() if "MAX_CONNECTIONS" in event["event"]]
     assert bool(lines) is is_logged

@@ -1,13 +1,14 @@
 """What is in the state topic, as several instances write and read it."""
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
 from mesaya_ws.core.feed.changelog import Mark, make_mark, part_record, rows_of
 from mesaya_ws.core.feed.checkpoint import PART_BYTES, CorruptCheckpointError, pack
 from mesaya_ws.core.log.interface import LogUnavailableError
-from mesaya_ws.core.log.records import Partition
+from mesaya_ws.core.log.records import Partition, Record
 from mesaya_ws.core.platform.rows import Row
 from mesaya_ws.core.recovery.coverage import Cut
 from mesaya_ws.gateway.state_topic import PAGE, Checkpoint, StateTopic, is_full
@@ -130,18 +131,25 @@ async def test_reading_marks_keeps_no_contents(log: FakeLog):
     assert {part.content for part in topic.changelog.parts(mark)} == {None}
 
 
-async def test_what_has_been_read_is_not_read_again(log: FakeLog, monkeypatch: pytest.MonkeyPatch):
-    topic, read, places = StateTopic(log, STATE), log.read, []
+class NotingLog(FakeLog):
+    """Notes from where it is read."""
 
-    async def noted(partition, start, limit):
-        places.append(start)
-        return await read(partition, start, limit)
+    def __init__(self, topics: Sequence[str]) -> None:
+        super().__init__(topics)
+        self.places: list[int] = []
 
-    monkeypatch.setattr(log, "read", noted)
+    async def read(self, partition: Partition, start: int, limit: int = 500) -> list[Record]:
+        self.places.append(start)
+        return await super().read(partition, start, limit)
+
+
+async def test_what_has_been_read_is_not_read_again():
+    log = NotingLog((STATE,))
+    topic = StateTopic(log, STATE)
     for taken in range(3):
         await topic.write(whole([], taken))
         await topic.read_on()
-    assert places == [0, 1, 2, 3, 4], "but for the last record that was read before"
+    assert log.places == [0, 1, 2, 3, 4], "but for the last record that was read before"
 
 
 async def test_a_topic_that_was_created_anew_is_read_from_its_beginning(log: FakeLog):

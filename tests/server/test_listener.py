@@ -14,8 +14,7 @@ import trio
 import trio.testing
 
 from mesaya_ws.runtime.log_limiter import INTERVAL
-from mesaya_ws.server import listener as listener_module
-from mesaya_ws.server.listener import ACCEPT_BATCH, HUNG_UP, PAUSE, START_BATCH, serve_listeners
+from mesaya_ws.server.listener import ACCEPT_BATCH, HUNG_UP, PAUSE, START_BATCH, accept, serve_listeners
 from tests.timing import PATIENCE
 
 
@@ -140,16 +139,15 @@ async def test_who_has_been_taken_is_served_even_if_the_door_closes(nursery):
         assert sorted(port.served) == sorted(connected)
 
 
-async def test_past_the_limit_only_those_are_taken_who_are_begun_with(nursery, monkeypatch):
-    take, wanted = listener_module._take, []
+async def test_past_the_limit_only_those_are_taken_who_are_begun_with(nursery):
+    wanted = []
 
-    def watched_take(port, waiting, most):
+    def watched(port, waiting, most):
         wanted.append(most)
-        take(port, waiting, most)
+        accept(port, waiting, most)
         assert len(waiting) <= START_BATCH
 
-    monkeypatch.setattr(listener_module, "_take", watched_take)
-    async with opened(nursery, free_slots=lambda: 0) as (port, _):
+    async with opened(nursery, free_slots=lambda: 0, accept=watched) as (port, _):
         connected = port.connect(3 * START_BATCH)
         await port.until_served(len(connected))
         assert sorted(port.served) == sorted(connected)
@@ -168,7 +166,7 @@ async def test_a_connection_that_has_failed_already_is_passed_by(reason):
             return answer
 
     waiting = deque()
-    listener_module._take(Listening(), waiting, 10)
+    accept(Listening(), waiting, 10)
     assert list(waiting) == [("a connection", None)]
 
 
@@ -208,39 +206,36 @@ async def test_a_process_without_room_takes_whom_nobody_else_takes(nursery):
     port.close()
 
 
-async def test_who_waits_is_begun_with_while_the_system_gives_no_more(nursery, monkeypatch):
-    take, taken = listener_module._take, []
+async def test_who_waits_is_begun_with_while_the_system_gives_no_more(nursery):
+    taken = []
 
-    def take_once(*args):
+    def accept_once(*args):
         if taken:
             raise OSError(errno.EMFILE, "Too many open files")
-        taken.append(take(*args))
+        taken.append(accept(*args))
 
-    monkeypatch.setattr(listener_module, "_take", take_once)
-    async with opened(nursery, pause=3600) as (port, _):
+    async with opened(nursery, pause=3600, accept=accept_once) as (port, _):
         connected = port.connect(ACCEPT_BATCH)
         await port.until_served(len(connected))
         assert sorted(port.served) == sorted(connected)
 
 
-async def test_a_system_that_gives_no_more_connections_is_asked_again(nursery, monkeypatch, autojump_clock):
+async def test_a_system_that_gives_no_more_connections_is_asked_again(nursery, autojump_clock):
     refusals = [OSError(errno.EMFILE, "Too many open files"), None]
-    take = listener_module._take
 
     def refuse(*args):
         if refusal := refusals.pop(0) if refusals else None:
             raise refusal
-        take(*args)
+        accept(*args)
 
-    monkeypatch.setattr(listener_module, "_take", refuse)
-    async with opened(nursery) as (port, _):
+    async with opened(nursery, accept=refuse) as (port, _):
         connected = port.connect(2)
         await port.until_served(2)
         assert sorted(port.served) == sorted(connected)
         assert refusals == []
 
 
-async def test_a_log_is_not_filled_by_a_system_that_gives_no_more(nursery, monkeypatch, autojump_clock, logged):
+async def test_a_log_is_not_filled_by_a_system_that_gives_no_more(nursery, autojump_clock, logged):
     left, given = int(2.5 * INTERVAL / PAUSE), trio.Event()
 
     def refuse(*_):
@@ -250,8 +245,7 @@ async def test_a_log_is_not_filled_by_a_system_that_gives_no_more(nursery, monke
             given.set()
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(listener_module, "_take", refuse)
-    async with opened(nursery) as (port, _):
+    async with opened(nursery, accept=refuse) as (port, _):
         port.connect(1)
         await given.wait()
     assert [event["event"] for event in logged()] == ["the system gives no more connections"] * 3

@@ -55,11 +55,8 @@ def test_whatever_is_refused_is_a_record_rejected():
     assert issubclass(UnusableRecordError, RecordRejectedError)
 
 
-async def test_log_that_does_not_acknowledge_is_unavailable_in_time(log, monkeypatch, autojump_clock):
-    async def append(records):
-        await trio.sleep_forever()
-
-    monkeypatch.setattr(log, "append", append)
+async def test_log_that_does_not_acknowledge_is_unavailable_in_time(log, autojump_clock):
+    log.hang()
     with pytest.raises(LogUnavailableError, match=r"may or may not have been appended\.$"):
         await Publisher(log, TOPICS, timeout=5).publish(record())
     assert trio.current_time() == pytest.approx(5)

@@ -58,10 +58,8 @@ class Parent:
 
 
 @pytest.fixture
-def log(monkeypatch):
-    log = FakeLog()
-    monkeypatch.setattr(gateway, "open_event_log", lambda settings: log.open())
-    return log
+def log():
+    return FakeLog()
 
 
 @pytest.fixture
@@ -87,7 +85,7 @@ def worker(log, logged, tmp_path):
             )
 
             async def work():
-                await serve(Settings(**{"drain_seconds": 0} | settings), role)
+                await serve(Settings(**{"drain_seconds": 0} | settings), role, open_log=lambda _: log.open())
                 parent.ended.set()
 
             async with parent.ready_pipe, trio.open_nursery() as nursery:
