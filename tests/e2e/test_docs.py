@@ -115,6 +115,12 @@ def test_every_block_is_run_or_listed_with_a_reason():
     assert [(name, text) for name, _, text in SHOWN if text not in RUN and text not in NOT_RUN] == []
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_fence_begins_or_ends_a_block(page):
+    """Or a block that is indented, or has more than its language, would be overlooked above."""
+    assert len(re.findall(r"```|~~~", PAGES[page])) == 2 * len(FENCED.findall(PAGES[page]))
+
+
 def commands(text: str) -> list[list[str]]:
     """Return the commands of a block, each as its words."""
     return [words for line in text.splitlines() if (words := shlex.split(line, comments=True))]

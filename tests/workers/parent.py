@@ -1,5 +1,6 @@
 """A parent whose workers are small scripts; real ones are in `tests/e2e`."""
 
+import pytest
 import trio
 
 from tests.timing import PATIENCE
@@ -41,17 +42,21 @@ class Parent:
 
     async def until(self, event, count=1):
         """Return what has been logged under that name, once it is so much."""
-        await self.until_true(lambda: len(self.events(event)) >= count)
+        await self.until_true(lambda: len(self.events(event)) >= count, f"{event!r} is logged {count} times")
         return self.events(event)
 
-    async def until_true(self, condition):
-        with trio.fail_after(PATIENCE):
+    async def until_true(self, condition, what):
+        with trio.move_on_after(PATIENCE):
             while not condition():  # noqa: ASYNC110 - the log sets no events
                 await trio.sleep(0.005)
+            return
+        pytest.fail(f"not within {PATIENCE} s: {what}; logged was {self.story()}")
 
     async def until_ended(self):
-        with trio.fail_after(PATIENCE):
+        with trio.move_on_after(PATIENCE):
             await self.ended.wait()
+            return
+        pytest.fail(f"it has not ended within {PATIENCE} s; logged was {self.story()}")
 
     def story(self):
         """Return the names of all events, each with the worker that it is about."""

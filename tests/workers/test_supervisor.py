@@ -159,11 +159,12 @@ async def test_reload_whose_candidate_is_not_ready_in_time_changes_nothing(super
     async with supervised(workers=2) as parent:
         await parent.until("worker ready", 2)
         workers(behaviour)
-        parent.settings = attrs.evolve(parent.settings, reload_timeout=seconds)
+        patient, parent.settings = parent.settings, attrs.evolve(parent.settings, reload_timeout=seconds)
         signal.raise_signal(signal.SIGHUP)
         await parent.until("reload given up: the new worker did not get ready, the others stay")
-        await parent.until_true(lambda: parent.numbers == [1, 2])
+        await parent.until_true(lambda: parent.numbers == [1, 2], "only the first two workers live")
         workers("serves")
+        parent.settings = patient
         signal.raise_signal(signal.SIGHUP)
         await parent.until("reloaded")
 
