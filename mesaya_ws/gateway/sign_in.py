@@ -4,6 +4,7 @@ One task does all that is due: it sleeps until the first token of all ends, or s
 """
 
 from collections.abc import Callable
+from math import inf
 from time import time
 from typing import TYPE_CHECKING
 
@@ -49,12 +50,13 @@ class SignIn:
         self._revocations = revocations
         self._clock = clock
         self._woken = trio.Event()
+        self._sleeps_until = inf
         # Users who are signed in here, and so as many at most: whose identities are to be asked about, and are now.
         self._revoked: dict[str, None] = {}
         self._ending: dict[str, None] = {}
         self._ended = trio.Event()
         self._floor = 0
-        identities.deadlines.on_earlier = self._wake
+        identities.deadlines.on_earlier = self._on_earlier
         if revocations is not None:
             revocations.on_revoked = self.on_revoked
 
@@ -119,9 +121,16 @@ class SignIn:
                 self._ending = {}
                 self._ended.set()
                 self._ended = trio.Event()
-            seconds = min(LONGEST_SLEEP, max(0.0, identities.deadlines.next - self._clock()))
+            now = self._clock()
+            seconds = min(LONGEST_SLEEP, max(0.0, identities.deadlines.next - now))
+            self._sleeps_until = now + seconds
             with trio.move_on_after(seconds):
                 await self._woken.wait()
+
+    def _on_earlier(self) -> None:
+        # Most tokens end long after it wakes up anyway: to wake up for them would make handshakes dearer.
+        if self._identities.deadlines.next < self._sleeps_until:
+            self._wake()
 
     def _wake(self) -> None:
         self._woken.set()

@@ -30,8 +30,9 @@ ORIGINS = 100
 LONGEST_ORIGIN = 300
 """Characters of an origin, and of a host, that are logged; the longest names have some 260."""
 
-ServeWebSocket = Callable[[str, trio.SocketStream, Admitted, bytes], Awaitable[None]]
-"""Serves a client, given an id for the connection, its stream, how it is let in, and what it said already."""
+ServeWebSocket = Callable[[str, trio.SocketStream, Admitted, bytes, str], Awaitable[None]]
+"""Serves a client, given an id for the connection, its stream, how it is let in, what it said already, and where it is,
+as the log says it."""
 
 ServeHttp = Callable[[Head, trio.SocketStream, bytes], Awaitable[None]]
 """Answers a request, given its head, its stream, and what came after the head already."""
@@ -52,13 +53,15 @@ SPARE_HEAD_SECONDS = 1.0
 
 @define(eq=False)
 class _Visit:
-    """One connection. `address` is what its limits count by, as far as it is known and counted.
+    """One connection. The log says that its client is at `shown`.
 
-    In a spare place, only probes are answered; all others are `refused`.
+    `address` is what its limits count by, as far as it is known and counted. In a spare place, only probes are
+    answered; all others are `refused`.
     """
 
     id: str
     stream: trio.SocketStream
+    shown: str
     address: str | None = None
     refused: HeadError | None = None
 
@@ -113,8 +116,8 @@ class Dispatcher:
 
     async def handle(self, stream: trio.SocketStream, host: str, port: int) -> None:
         """Serve a client, or a proxy of one, from `host` to the end of its connection; raises only when cancelled."""
-        visit = _Visit(f"{self._instance}-{next(self._serial):x}", stream)
-        bind_context(connection=visit.id, address=_shown(host, port))
+        visit = _Visit(f"{self._instance}-{next(self._serial):x}", stream, _shown(host, port))
+        bind_context(connection=visit.id, address=visit.shown)
         is_proxy = self._proxies.trusts(host)
         try:
             if self.free_slots() <= 0:
@@ -205,7 +208,7 @@ class Dispatcher:
             await self._refuse(visit.stream, error.with_traceback(None).response(time(), has_content=has_content))
         else:
             if admitted is not None:
-                serving = self._serve_websocket(visit.id, visit.stream, admitted, rest)
+                serving = self._serve_websocket(visit.id, visit.stream, admitted, rest, visit.shown)
                 del head, request, admitted, rest  # a connection may last for days
                 await serving
             else:
@@ -214,6 +217,7 @@ class Dispatcher:
     def _identify(self, visit: _Visit, proxy: str, head: Head) -> None:
         """Take from a proxy where its client is, and count the connection for that address."""
         client = self._proxies.client_of(proxy, head.headers.get("x-forwarded-for", ""))
+        visit.shown = client
         bind_context(address=client)
         if not self._enter(visit, client):
             visit.refused = _TOO_MANY_OF_ADDRESS

@@ -121,6 +121,24 @@ async def test_tokens_end_when_they_do_also_those_that_come_later_and_end_earlie
     assert long.identity is None
 
 
+async def test_token_that_ends_late_wakes_nobody_and_one_that_ends_soon_does(autojump_clock, nursery):
+    scene, readings = Scene(None), []
+
+    def clock():
+        readings.append(trio.current_time())
+        return readings[-1]
+
+    nursery.start_soon(SignIn(scene.identities, None, scene.metrics, clock=clock).run)
+    await trio.testing.wait_all_tasks_blocked()
+    asleep = len(readings)
+    scene.signed_in(seconds=1000)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(readings) == asleep
+    scene.signed_in(seconds=40)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(readings) > asleep
+
+
 async def test_revoked_user_is_signed_out_and_others_are_not(autojump_clock, nursery):
     scene = Scene(None)
     nursery.start_soon(scene.sign_in.run)

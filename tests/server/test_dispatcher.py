@@ -32,7 +32,7 @@ class World:
     def __init__(self, nursery, serving=None, bound="MAX_CONNECTIONS", authentication=None, **changed):
         self.settings = Settings(**changed)
         self.metrics = Metrics()
-        self.websockets, self.requests, self.callers = [], [], []
+        self.websockets, self.requests, self.callers, self.addresses = [], [], [], []
         self.status = Status(caught_up=True)
         self.dispatcher = Dispatcher(
             self.settings, self.metrics, self.status, self._serve_websocket, self._serve_http, bound, authentication
@@ -94,8 +94,9 @@ class World:
         """Have both protocols served by `serve`, instead of only taking note."""
         self._serve = serve
 
-    async def _serve_websocket(self, id, stream, admitted, early):
+    async def _serve_websocket(self, id, stream, admitted, early, address):
         self.websockets.append((id, admitted.answer, early))
+        self.addresses.append(address)
         self.callers.append(admitted.caller)
         if self._serve:
             await self._serve(stream)
@@ -389,7 +390,7 @@ async def test_client_of_a_trusted_proxy_is_where_the_proxy_says(nursery, logged
     await world.hold(through(b"6.6.6.6, 192.0.2.1"), host="10.0.0.1")
     assert await world.refusal(through(b"192.0.2.1, 10.0.0.7"), host="10.0.0.2") == (429, "too_many_of_address")
     await world.hold(through(b"192.0.2.2"), host="10.0.0.1")
-    assert len(world.websockets) == 2
+    assert world.addresses == ["192.0.2.1", "192.0.2.2"]
     [event] = [event for event in logged() if event["event"] == "request refused"]
     assert event["address"] == "192.0.2.1"
 
@@ -399,7 +400,7 @@ async def test_who_is_no_trusted_proxy_says_nothing_of_where_it_is(nursery, logg
     await world.hold(through(b"192.0.2.1"), host="11.0.0.1")
     assert await world.refusal(through(b"192.0.2.2"), host="11.0.0.1") == (429, "too_many_of_address")
     [event] = [event for event in logged() if event["event"] == "request refused"]
-    assert event["address"] == "11.0.0.1:4711"
+    assert world.addresses == [event["address"]] == ["11.0.0.1:4711"]
 
 
 async def test_clients_of_a_proxy_that_have_not_said_where_they_are_count_for_nobody(nursery):

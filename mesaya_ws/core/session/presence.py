@@ -120,12 +120,12 @@ class Presence:
         """Note that a session has become another user's, or nobody's; `channels` are those that it is subscribed to."""
         if session.send_queue.viewer != LEAVING:
             session.send_queue.viewer = None if session.identity is None else session.identity.user
-        self._typists.end(session, self._clock())
+        self._end_typing(session)
         self._all_changed(channels)
 
     def left(self, session: Session) -> None:
         """Note that a session has ended, and all of its subscriptions before."""
-        if self._typists.end(session, self._clock()):
+        if self._end_typing(session):
             self.on_due()
 
     def typing(self, session: Session, channel: str, side: str, *, is_typing: bool) -> None:
@@ -236,6 +236,10 @@ class Presence:
         """Return whether others' silence says anything: this process reads what it says, or says nothing itself."""
         return self._own_read_at is None or self._own.is_silent or now <= self._own_read_at + HEARS_FOR
 
+    def _end_typing(self, session: Session) -> bool:
+        """Note that a client is not typing any more; return whether it was: of most, not even the time is needed."""
+        return self._typists.is_typing(session) and self._typists.end(session, self._clock())
+
     def _changed(self, channel: str, now: int) -> None:
         """Note that a channel that is followed may have other viewers here than before."""
         self._watches.changed(channel, now)
@@ -244,10 +248,9 @@ class Presence:
         self.on_due()
 
     def _all_changed(self, channels: Iterable[str]) -> None:
-        now = self._clock()
         for channel in channels:
             if channel in self._followed:
-                self._changed(channel, now)
+                self._changed(channel, self._clock())
 
     def _changed_elsewhere(self, channels: Iterable[str], now: int, *, is_urgent: bool = False) -> None:
         """Note that other processes say something else of these channels than before."""

@@ -99,6 +99,10 @@ class Typists:
         """Return whether somebody is typing in a conversation, or somebody has still to be informed of it."""
         return channel in self._conversations
 
+    def is_typing(self, session: Session) -> bool:
+        """Return whether a client is typing anywhere."""
+        return session in self._typing
+
     def end(self, session: Session, now: int, channel: str | None = None) -> bool:
         """Note that a client is not typing any more, in that conversation or in any; return whether it was."""
         before = self._typing.get(session)

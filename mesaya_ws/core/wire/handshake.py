@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from collections.abc import Collection, Iterable
 from email.utils import formatdate
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha1
 from urllib.parse import unquote
 
@@ -114,11 +114,12 @@ def parse_head(data: bytes) -> Head:
         raise HeadError(http_errors.HEAD_TOO_LARGE, f"The request has more than {MOST_FIELDS} header fields.")
     headers: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
+        written, colon, value = line.partition(":")
+        name = _field_name(written) if colon else None
         # What must not be in a value at all (RFC 9110, 5.5) is looked for in all of them at once: tokens are long.
-        if has_stray or not colon or _NAME.fullmatch(name) is None:
+        if has_stray or name is None:
             raise _bad_request("The request has a line that is no header field.")
-        name, value = name.lower(), value.strip(" \t")
+        value = value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     method, target, minor = match[1], match[2], int(match[3])
     if not _HOST.fullmatch(headers.get("host", "")) or (minor and "host" not in headers):
@@ -132,6 +133,12 @@ def parse_head(data: bytes) -> Head:
     if "transfer-encoding" in headers or "content-length" in headers:
         return evolve(head, body_bytes=_body_bytes(head))
     return head
+
+
+@lru_cache(256)
+def _field_name(name: str) -> str | None:
+    """Return a header field's name in lower case, None if it is none; clients have some dozens of them in common."""
+    return name.lower() if _NAME.fullmatch(name) else None
 
 
 def _origin_form(method: str, target: str, headers: dict[str, str]) -> str:

@@ -29,7 +29,7 @@ from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
 from mesaya_ws.core.wire.frame_limits import FrameLimiter, FrameLimits, Violation
 from mesaya_ws.core.wire.frames import PING, close_frame
-from mesaya_ws.runtime.logs import get_logger
+from mesaya_ws.runtime.logs import get_logger, level_check
 from mesaya_ws.server.clients import Client
 from mesaya_ws.server.websocket.send_queue import SendQueue
 from mesaya_ws.server.websocket.stream import ClientStream, Receive
@@ -37,6 +37,7 @@ from mesaya_ws.server.websocket.trio_websocket import WebSocket
 from mesaya_ws.settings import Settings
 
 log = get_logger(__name__)
+is_logged = level_check(__name__)
 
 ABNORMAL = 1006
 """What RFC 6455, 7.1.5 calls a connection that broke without a close frame."""
@@ -223,7 +224,7 @@ class Connection:
         counts[kind] += 1
         if kind in codes.ERROR_CODES:
             log.info("message refused", code=kind)
-        elif kind == "subscribe" and log.is_enabled_for(DEBUG):
+        elif kind == "subscribe" and is_logged(DEBUG):
             log.debug("subscribed", channel=json.loads(text)["channel"])
         return None if session.unfinished is None else session.take_unfinished()
 

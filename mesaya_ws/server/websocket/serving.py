@@ -17,7 +17,7 @@ from mesaya_ws.core.session.registry import SessionRegistry
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.messages import error_frame
-from mesaya_ws.runtime.logs import bind_context, bound_in_context, get_logger
+from mesaya_ws.runtime.logs import bind_context, get_logger, level_check
 from mesaya_ws.runtime.metrics import Metrics
 from mesaya_ws.runtime.readiness import Status
 from mesaya_ws.server.admission import Admitted, Caller
@@ -27,6 +27,7 @@ from mesaya_ws.server.websocket.receiver import ReadPoller
 from mesaya_ws.server.websocket.traffic import carried
 
 log = get_logger(__name__)
+is_logged = level_check(__name__)
 
 
 @frozen
@@ -45,13 +46,19 @@ class WebSocketServer:
     receiver: ReadPoller = field(factory=ReadPoller)
 
     async def serve(
-        self, writers: trio.Nursery, id: str, stream: trio.SocketStream, admitted: Admitted, trailing_data: bytes
+        self,
+        writers: trio.Nursery,
+        id: str,
+        stream: trio.SocketStream,
+        admitted: Admitted,
+        trailing_data: bytes,
+        address: str | None = None,
     ) -> None:
         """Serve a client on `stream` until either side ends the connection; to close the stream is up to the caller.
 
-        `admitted` is the result of its handshake, and `trailing_data` what the client sent after that. A client whose
-        token is bad receives an error, and is closed. The task that this runs in is the receiving one; while the
-        client lags, there is a writer task in `writers`, which ends with the stream.
+        It is at `address`, as the log says it. `admitted` is the result of its handshake, and `trailing_data` what it
+        sent after that. A client whose token is bad receives an error, and is closed. The task that this runs in is the
+        receiving one; while the client lags, there is a writer task in `writers`, which ends with the stream.
         """
         metrics = self.metrics
         began_at = trio.current_time()
@@ -66,7 +73,7 @@ class WebSocketServer:
             registry=self.registry,
             counts=metrics.client_messages,
             violations=metrics.violations,
-            address=bound_in_context("address"),
+            address=address,
         )
         self.registry.add(connection)
         metrics.connections_open += 1
@@ -106,7 +113,7 @@ class WebSocketServer:
 
 def _log_end(stream: trio.SocketStream, code: int, by: str, seconds: float) -> None:
     """Log how a connection ended; at INFO unless the client wished it."""
-    if not log.is_enabled_for(DEBUG if by == CLIENT else INFO):
+    if not is_logged(DEBUG if by == CLIENT else INFO):
         return
     meaning = codes.CLOSE_CODES.get(code)
     sent, received = carried(stream.socket) or (None, None)
