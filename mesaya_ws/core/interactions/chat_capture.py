@@ -24,7 +24,8 @@ class ChatCapture:
         self.emptied: tuple[str, ...] = ()
         if conversations.anew:
             names = (each.name for each in inboxes)
-            self.emptied = (conversations.table, messages.rows.table, IDS, quiet.index.name, *names)
+            tables = conversations.table, messages.rows.table, messages.counts.rows.table
+            self.emptied = (*tables, IDS, quiet.index.name, *names)
         conversations.capture()
         messages.capture()
         for each in inboxes:

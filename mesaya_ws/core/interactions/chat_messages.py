@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 from mesaya_ws.core.interactions.chat_message import ChatMessage, message_in, message_row
+from mesaya_ws.core.interactions.chat_records import GUEST
+from mesaya_ws.core.interactions.message_counts import COUNTS, Count, MessageCounts
 from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.stored_rows import StoredRows, let_go
-from mesaya_ws.core.state.tracking import Tracked
+from mesaya_ws.core.state.tracking import Tracking
 
 MESSAGES = "chat/message"
 """The table of the rows."""
@@ -24,21 +26,23 @@ _DIGEST = 8
 
 
 class ChatMessages:
-    """Messages by the number of their conversation, and their own number in it."""
+    """Messages by the number of their conversation, and their own number in it, and their `counts`."""
 
     def __init__(
-        self, stored: Stored, tracked: Tracked, *, anew: bool = False, under: "ChatMessages | None" = None
+        self, stored: Stored, tracking: Tracking, *, anew: bool = False, under: "ChatMessages | None" = None
     ) -> None:
         self.rows: StoredRows[ChatMessage] = StoredRows(
             MESSAGES,
             stored,
-            tracked,
+            tracking.table(MESSAGES),
             lambda _, row: message_in(row),
             message_row,
             lambda message: message.bytes,
             anew=anew,
             under=None if under is None else under.rows,
         )
+        counts = None if under is None else under.counts
+        self.counts: MessageCounts = MessageCounts(stored, tracking.table(COUNTS), self._count, anew=anew, under=counts)
         self._under = under
         self._stored = stored
         # By conversation and id, the numbers of those that the store does not have yet.
@@ -54,6 +58,12 @@ class ChatMessages:
         if message is None:
             raise self._stored.corrupt("The state does not have a message that it should.")
         return message
+
+    def _count(self, conversation: int, number: int) -> Count:
+        message = self.get(conversation, number)
+        if message.deleted_by is not None:
+            return Count()
+        return Count(guest=1) if message.side == GUEST else Count(restaurant=1)
 
     def find(self, conversation: int, id: str, numbers: range) -> tuple[int, ChatMessage] | None:
         """Return the message with an id, and its number, if that is one of the `numbers`."""
@@ -78,9 +88,15 @@ class ChatMessages:
                     break
                 yield _NUMBER.unpack_from(member, _DIGEST)[0]
 
-    def add(self, conversation: int, number: int, message: ChatMessage) -> None:
-        """Take in a new message."""
+    @property
+    def size(self) -> int:
+        """About how much memory is taken by what is not only in the store."""
+        return self.rows.size + self.counts.rows.size
+
+    def add(self, conversation: int, number: int, message: ChatMessage, first: int) -> None:
+        """Take in a new message of a conversation whose `first` number is known."""
         self.put(conversation, number, message)
+        self.counts.added(conversation, number, first)
         self._recent[conversation, message.id] = number
         if self._gone:
             self._gone.get(_parent(conversation), {}).pop(_member(message.id, number), None)
@@ -96,6 +112,7 @@ class ChatMessages:
         if message is None:
             return
         self.rows.put(name, None)
+        self.counts.removed(conversation, number)
         key = conversation, message.id
         if self._recent.get(key) == number:
             del self._recent[key]
@@ -105,6 +122,7 @@ class ChatMessages:
     def capture(self) -> None:
         """Take note that what has changed is about to be committed; see `StoredRows`."""
         self.rows.capture()
+        self.counts.rows.capture()
         if self._flushing:
             # The last commit has failed, and some may have been removed since.
             both = {**self._flushing, **self._recent}.items()
@@ -125,12 +143,14 @@ class ChatMessages:
     def committed(self) -> Iterator[None]:
         """Take note that what was captured has been committed; yields after some of it."""
         yield from self.rows.committed()
+        yield from self.counts.rows.committed()
         self._flushing_gone = {}
         yield from let_go(self._flushing)
 
     def discard(self) -> Iterator[None]:
         """Forget what is in memory, for good, yielding after some of it; what the store has is to be emptied."""
         yield from self.rows.discard()
+        yield from self.counts.rows.discard()
         yield from let_go(self._recent)
         yield from let_go(self._flushing)
 

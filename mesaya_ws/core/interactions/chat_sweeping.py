@@ -9,7 +9,7 @@ from mesaya_ws.core.state.tracking import Tracked
 SWEEPING = "chat/sweeping"
 """The table that says which rows."""
 
-SWEPT_AT_ONCE = 200
+SWEPT_AT_ONCE = 100
 """Rows that are swept up with one record: a millisecond of work."""
 
 
@@ -35,8 +35,8 @@ class Sweeping:
         self._numbers[conversation] = start, end
         self._tracked.note(str(conversation), (start, end))
 
-    def sweep(self, most: int) -> None:
-        """Remove rows, at most so many."""
+    def sweep(self, most: int) -> int:
+        """Remove rows, at most so many; return how many more might have been removed."""
         while self._numbers and most > 0:
             conversation, (start, end) = next(iter(self._numbers.items()))
             until = min(end, start + most)
@@ -48,6 +48,7 @@ class Sweeping:
             else:
                 del self._numbers[conversation]
                 self._tracked.note(str(conversation), None)
+        return most
 
     def discard(self) -> Iterator[None]:
         """Let go of all, yielding after some."""

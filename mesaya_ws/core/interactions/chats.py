@@ -33,19 +33,20 @@ from mesaya_ws.core.interactions.chat_sweeping import SWEEPING, SWEPT_AT_ONCE, S
 from mesaya_ws.core.interactions.conversation import KEPT, Conversation
 from mesaya_ws.core.interactions.conversation_table import CONVERSATIONS, HOT, ConversationTable
 from mesaya_ws.core.interactions.erased_users import ERASED, ErasedUsers
+from mesaya_ws.core.interactions.message_counts import COUNTS
 from mesaya_ws.core.state.stored import Stored
 from mesaya_ws.core.state.tracking import Tracked, Tracking
 
 MAX_BYTES = 256 * 1024 * 1024
 """Memory for what the store does not have, as estimated by `ChatMessage.bytes`."""
 
-LOOKED_AT_AT_ONCE = 200
+LOOKED_AT_AT_ONCE = 100
 """Conversations and messages that are looked at in one step after the log has lost its end."""
 
 CLOCK = "chat/clock"
 """The table of one row: the latest append time, and what is given out next."""
 
-ON_DISK = frozenset({CONVERSATIONS, MESSAGES})
+ON_DISK = frozenset({CONVERSATIONS, MESSAGES, COUNTS})
 """Tables whose rows are read when they are needed."""
 
 TABLES = frozenset({*ON_DISK, ERASED, SWEEPING, CLOCK})
@@ -210,7 +211,8 @@ class Chats:
         """Forget conversations that are quiet for too long, or too much, and sweep up after them, a few at a time."""
         if self._original is not None:
             return
-        conversations = 1 + self._at_once // 10  # each is as much work as ten rows
+        rows = self._at_once
+        conversations = 1 + rows // 10  # each is as much work as ten rows
         for known in self.conversations.take_quiet(self._since, conversations):
             self._forget(known)
         for _ in range(conversations):
@@ -224,8 +226,8 @@ class Chats:
                 self._keep(oldest)
             else:
                 self._forget(oldest)
-            self._sweeping.sweep(self._at_once)
-        self._sweeping.sweep(self._at_once)
+            rows = self._sweeping.sweep(rows)
+        self._sweeping.sweep(rows)
 
     def _forget(self, conversation: Conversation) -> None:
         self.conversations.remove(conversation)
@@ -240,11 +242,16 @@ class Chats:
         for key in self.conversations.keys():  # noqa: SIM118 - no mapping
             conversation = self.get(key)
             looked_at += 1
-            if conversation is not None and conversation.partition == partition:
-                lost = conversation.truncate(next_offset)
-                if lost:
-                    self._keep(conversation)
+            while conversation is not None and conversation.partition == partition:
+                lost = conversation.truncate(next_offset, LOOKED_AT_AT_ONCE)
+                if lost is None:
+                    break
+                # As it is now: others may look it up before the next step.
+                self._keep(conversation)
                 looked_at += lost
+                if looked_at >= LOOKED_AT_AT_ONCE:
+                    looked_at = 0
+                    yield
             if looked_at >= LOOKED_AT_AT_ONCE:
                 looked_at = 0
                 yield

@@ -43,7 +43,7 @@ KEPT = 30 * 24 * 60 * 60 * 1000
 OVERHEAD = 1000
 """Bytes that a conversation takes in memory beside its messages."""
 
-CLEARED_AT_ONCE = 200
+CLEARED_AT_ONCE = 100
 """Messages that are looked at in one step when a user is erased."""
 
 
@@ -91,7 +91,7 @@ class Conversation:
         message = ChatMessage(said.id, offset, said.side, said.author, said.text, said.attachments, said.reply_to, at)
         if self.next == self.first:
             self.oldest_at = at
-        self.messages.add(self.number, self.next, message)
+        self.messages.add(self.number, self.next, message, self.first)
         self.next += 1
         if offset > self.marks.of(other(said.side)):
             self.marks.add_unread(other(said.side), 1)
@@ -122,20 +122,16 @@ class Conversation:
             self.marks.add_unread(other(message.side), -1)
         cleared = message.cleared(by)
         self.messages.put(self.number, number, cleared)
+        self.messages.counts.deleted(self.number, number, message.side, self.next)
         return cleared
 
     def read(self, read: ReadUpTo, offset: int) -> bool:
         """Apply a `read`; return whether the mark has moved."""
-        before = self._number_at(self.marks.of(read.by) + 1) if self.marks.unread(read.by) else self.next
         if not self.marks.move(read.by, read.up_to, offset):
             return False
         if unread := self.marks.unread(read.by):
-            # What lies between the marks is looked at, or what is still to be read, whichever is less.
-            now = self._number_at(self.marks.of(read.by) + 1)
-            if self.next - now <= now - before:
-                self.marks.add_unread(read.by, self._count_of(other(read.by), now, self.next) - unread)
-            else:
-                self.marks.add_unread(read.by, -self._count_of(other(read.by), before, now))
+            start = self._number_at(self.marks.of(read.by) + 1)
+            self.marks.add_unread(read.by, self._count_of(other(read.by), start, self.next) - unread)
         return True
 
     def block(self, blocked: Blocked, at: int) -> bool:
@@ -178,20 +174,20 @@ class Conversation:
             self.oldest_at = self.messages.get(self.number, self.first).sent_at
         self.forgot = self.forgot or count > 0
 
-    def truncate(self, next_offset: int) -> int:
-        """Forget the messages whose records the log has lost, from an offset on; return how many those are."""
-        count = 0
-        while self.next > self.first:
-            message = self.messages.get(self.number, self.next - 1)
-            if message.offset < next_offset:
-                break
+    def truncate(self, next_offset: int, most: int) -> int | None:
+        """Forget messages whose records the log has lost, from an offset on, the latest ones and at most so many.
+
+        Return how many those are; None if there is nothing to be forgotten.
+        """
+        for count in range(most):
+            message = self.last
+            if message is None or message.offset < next_offset:
+                return count if self.marks.move_back(next_offset) or count else None
             if self._is_unread(message):
                 self.marks.add_unread(other(message.side), -1)
             self.next -= 1
             self.messages.remove(self.number, self.next)
-            count += 1
-        self.marks.move_back(next_offset)
-        return count
+        return most
 
     # What is asked
 
@@ -207,6 +203,10 @@ class Conversation:
     def last(self) -> ChatMessage | None:
         """The latest message; None where all that is known has been forgotten."""
         return self.messages.get(self.number, self.next - 1) if self.next > self.first else None
+
+    def latest(self) -> Iterator[ChatMessage]:
+        """Iterate over all messages, the latest one first."""
+        return (self.messages.get(self.number, each) for each in reversed(range(self.first, self.next)))
 
     def unread(self, side: str) -> int:
         """Return how many messages of the other side a side has not read, without the deleted ones."""
@@ -229,8 +229,7 @@ class Conversation:
 
     def _count_of(self, side: str, start: int, end: int) -> int:
         """Return how many messages of a side have some numbers, without the deleted ones."""
-        known = (self.messages.get(self.number, number) for number in range(start, end))
-        return sum(message.side == side and message.deleted_by is None for message in known)
+        return self.messages.counts.count(self.number, start, end).of(side)
 
     def _is_unread(self, message: ChatMessage) -> bool:
         return message.deleted_by is None and message.offset > self.marks.of(other(message.side))

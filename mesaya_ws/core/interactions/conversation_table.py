@@ -6,7 +6,7 @@ from typing import Any
 
 from mesaya_ws.core.interactions.chat_capture import ChatCapture
 from mesaya_ws.core.interactions.chat_inboxes import Inboxes
-from mesaya_ws.core.interactions.chat_messages import MESSAGES, ChatMessages
+from mesaya_ws.core.interactions.chat_messages import ChatMessages
 from mesaya_ws.core.interactions.chat_records import ConversationKey
 from mesaya_ws.core.interactions.conversation import OVERHEAD, Conversation, conversation_in
 from mesaya_ws.core.interactions.quiet_conversations import QuietConversations
@@ -39,9 +39,8 @@ class ConversationTable:
         self._is_on_disk = stored is not None
         self._is_draft = original is not None
         stored = stored or Stored()
-        self.messages: ChatMessages = ChatMessages(
-            stored, tracking.table(MESSAGES), anew=anew, under=None if original is None else original.messages
-        )
+        messages = None if original is None else original.messages
+        self.messages: ChatMessages = ChatMessages(stored, tracking, anew=anew, under=messages)
         self._rows: StoredRows[Conversation] = StoredRows(
             CONVERSATIONS,
             stored,
@@ -60,7 +59,7 @@ class ConversationTable:
     @property
     def bytes(self) -> int:
         """About how much memory is taken by what is not only in the store."""
-        return self._rows.size + self.messages.rows.size
+        return self._rows.size + self.messages.size
 
     def get(self, key: ConversationKey) -> Conversation | None:
         """Return a conversation."""
@@ -127,6 +126,7 @@ class ConversationTable:
         """Yield all rows."""
         yield from self._rows.rows()
         yield from self.messages.rows.rows()
+        yield from self.messages.counts.rows.rows()
 
 
 def _id(key: ConversationKey) -> str:

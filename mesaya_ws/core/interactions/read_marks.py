@@ -50,9 +50,11 @@ class ReadMarks:
             self.restaurant = up_to
         return True
 
-    def move_back(self, next_offset: int) -> None:
-        """Take marks back to the end of a partition that has lost what came after it."""
+    def move_back(self, next_offset: int) -> bool:
+        """Take marks back to the end of a partition that has lost what came after it; return whether any was there."""
+        former = self.guest, self.restaurant
         self.guest, self.restaurant = min(self.guest, next_offset - 1), min(self.restaurant, next_offset - 1)
+        return former != (self.guest, self.restaurant)
 
 
 def other(side: str) -> str:

@@ -166,11 +166,15 @@ class Window:
         for redaction in redactions:
             concerned = redaction.channel
             channels = [concerned] if isinstance(concerned, str) else list(self._channels)
-            for number, channel in enumerate(channels):
+            looked_at = 0
+            for channel in channels:
+                looked_at += 1
                 if isinstance(concerned, str) or concerned(channel):
                     for line in list(self._lines(channel).values()):
+                        looked_at += min(len(line.entries) - line.start, REDACTED_AT_ONCE)
                         yield from self._redact(channel, line, redaction, changed)
-                if number % REDACTED_AT_ONCE == 0:
+                if looked_at >= REDACTED_AT_ONCE:
+                    looked_at = 0
                     yield
             yield
 

@@ -173,10 +173,10 @@ def conversation_shown(conversation: Conversation, side: str, projections: Proje
 
 def _name(conversation: Conversation, user: str, projections: Projections) -> str | None:
     """Return what a guest is called; after an erasure, by name if one of the latest messages is one written since."""
-    erased = projections.chats.erased
-    if erased.is_erased(user, conversation.partition, -1, 0):
-        own = [message for message in conversation.before(None, SHOWN) if message.author == user]
-        if not own or _is_erased(user, conversation, own[-1], projections):
+    if projections.chats.erased.is_erased(user, conversation.partition, -1, 0):
+        latest = islice(conversation.latest(), SHOWN)
+        since = takewhile(lambda message: not _is_erased(user, conversation, message, projections), latest)
+        if not any(message.author == user for message in since):
             return DELETED_USER
     return projections.names.get(user)
 

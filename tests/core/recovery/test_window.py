@@ -348,6 +348,15 @@ def test_what_is_taken_back_again_before_all_of_it_has_gone(first):
     assert frames(window.after("a", {})) == [b"0", b"1", b"new"]
 
 
+def test_many_channels_that_are_concerned_are_looked_through_bit_by_bit():
+    window = Window(inf, 1 << 30)
+    for offset in range(30 * REDACTED_AT_ONCE):
+        window.add(f"{offset % (5 * REDACTED_AT_ONCE)}:chat", P, offset, 0, b"frame")
+    most = most_calls_in_a_step(window.redact([Redaction(lambda channel: True, b"frame", lambda frame: b"gone")]))
+    assert most < 50 * REDACTED_AT_ONCE
+    assert {publication.frame for _, publication in window._order} == {b"gone"}
+
+
 def test_channels_that_may_be_concerned_are_looked_for_bit_by_bit():
     window = Window(inf, 1 << 30)
     for offset in range(30 * REDACTED_AT_ONCE):
