@@ -64,9 +64,9 @@ class Chat:
     async def typing(self, *, typing: bool = True) -> None:
         """Let the others know that one is typing, or not any more; to be said again every few seconds.
 
-        There is no answer, and without a connection it is not sent.
+        There is no answer, a refusal is passed over, and without a connection it is not sent.
         """
-        await self._send({"type": "typing", "channel": self.channel, "typing": typing})
+        await self._send({"type": "typing", "channel": self.channel, "typing": typing, "id": "typing"})
 
     async def history(self, before: str | None = None, limit: int = 50) -> Page:
         """Return messages before a position, or the latest ones."""

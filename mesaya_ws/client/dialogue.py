@@ -65,10 +65,11 @@ class Dialogue:
 
     async def _introduce(self) -> None:
         """Say who the client is, what it is subscribed to, and what it has asked for already."""
+        # `subscribe` and `unsubscribe` may be called from now on; they send for themselves.
+        channels = list(self.channels.subscribed)
         if self.credentials.user is not None:
             await self.link.send({"type": "auth", "user": self.credentials.user, "roles": self.credentials.roles})
-        # `subscribe` and `unsubscribe` may be called meanwhile; they send for themselves.
-        await self._subscribe(list(self.channels.subscribed))
+        await self._subscribe(channels)
         await self.requests.send_again()
         for question in list(self.holds.questions()):
             await self.link.send(question)
@@ -116,6 +117,8 @@ class Dialogue:
                 self.credentials.accepted()
                 ended, self._ended = self._ended, set()
                 await self._subscribe(list(ended))
+            case {"type": "error", "id": str()}:
+                pass  # the answer to what nobody waits for any more
             case {"type": "error", "code": str(code), "message": str(sentence)}:
                 self._on_error(code, sentence, of_channel="channel" in message)
             case {"channel": str(channel)} if channel not in self.channels.subscribed:
@@ -137,7 +140,7 @@ class Dialogue:
                 pass  # an answer that is out of date, or a message of a newer gateway
 
     def _on_error(self, code: str, sentence: str, *, of_channel: bool) -> None:
-        """Act on an error that answers none of the `requests`. Raises `RefusedError` where it would come again."""
+        """Act on an error that answers what was sent without an id. Raises `RefusedError` where it would come again."""
         if code == UNAVAILABLE.name and not of_channel:
             self._renewal.set()  # whether the token is good could not be said
         elif code == BAD_TOKEN.name and not self.credentials.is_final(RefusedError(code, sentence)):

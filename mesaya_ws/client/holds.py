@@ -1,19 +1,24 @@
 """Tables that are held for the user, for as long as it takes to fill in a form."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from math import inf
 from typing import Any
 from uuid import uuid4
 
 import trio
 from attrs import Factory, define
 
+from mesaya_ws.client.connection import RefusedError
 from mesaya_ws.client.requests import Ask, RequestError
 from mesaya_ws.core.interactions.hold import Ended
 
 RELEASE_TIMEOUT = 5.0
 """Seconds that the release of a hold may take at the end of its context; else the hold ends with its time."""
+
+CANCELLED_RELEASE_TIMEOUT = 0.1
+"""The same where the context is cancelled: what is sent by then counts, and its answer is not awaited."""
 
 GRACE = 10.0
 """Seconds after its time in which the gateway says why a hold has ended; else it has expired."""
@@ -125,15 +130,23 @@ class Holds:
         try:
             yield hold
         finally:
-            with trio.move_on_after(RELEASE_TIMEOUT, shield=True):
-                await hold.release()
             self._live.remove(hold)
+            is_cancelled = trio.current_effective_deadline() == -inf
+            with trio.move_on_after(CANCELLED_RELEASE_TIMEOUT if is_cancelled else RELEASE_TIMEOUT, shield=True):
+                await hold.release()
 
 
 async def _claim(ask: Ask, request: dict[str, Any]) -> Hold:
     """Return a hold, once it is granted; one that was taken back since its answer was too late is asked for anew."""
     while True:
-        answer = await ask({**request, "holdId": str(uuid4())})
+        id = str(uuid4())
+        try:
+            answer = await ask({**request, "holdId": id})
+        except trio.Cancelled:
+            # It may be granted all the same.
+            with trio.move_on_after(CANCELLED_RELEASE_TIMEOUT, shield=True), suppress(RequestError, RefusedError):
+                await ask({"type": "table.release", "holdId": id})
+            raise
         if answer["type"] == "selected":
             tables, ends_at = tuple(answer["tableIds"]), trio.current_time() + answer["expiresIn"]
             return Hold(answer["holdId"], tables, answer["from"], answer["to"], answer["token"], request, ask, ends_at)

@@ -203,3 +203,41 @@ async def test_time_without_a_zone_is_refused():
     with pytest.raises(ValueError, match="time zone"):
         async with Holds().hold(None, "r1", ["t1"], datetime(2027, 1, 22), None):
             raise AssertionError
+
+
+async def test_claim_that_is_cancelled_is_released_as_it_may_be_granted_all_the_same():
+    async def script(websocket, received):
+        await say(websocket, type="welcome")
+        await receive(websocket, received)
+        claiming.cancel()
+        await receive(websocket, received)
+        done.set()
+        await trio.sleep_forever()
+
+    gateway, done = Gateway(script), trio.Event()
+    async with gateway.serving() as url, connect(url) as session:
+        with trio.fail_after(PATIENCE):
+            with trio.CancelScope() as claiming:
+                async with session.hold("r1", ["t1"]):
+                    pytest.fail("nothing has been granted")
+            await done.wait()
+    [[claim, release]] = gateway.received
+    assert (release["type"], release["holdId"]) == ("table.release", claim["holdId"])
+
+
+async def test_hold_whose_context_is_cancelled_is_released_and_the_answer_is_not_awaited(autojump_clock):
+    asked = []
+
+    async def ask(message):
+        asked.append(message["type"])
+        if message["type"] == "table.release":
+            await trio.sleep_forever()
+        return selected({**message, "id": "1"})
+
+    with trio.CancelScope() as holding:
+        async with Holds().hold(ask, "r1", ["t1"], None, None):
+            holding.cancel()
+            began_at = trio.current_time()
+            await trio.sleep_forever()
+    assert asked == ["table.select", "table.release"]
+    assert trio.current_time() - began_at < 1

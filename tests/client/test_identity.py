@@ -232,3 +232,23 @@ async def test_credentials_without_a_token_have_none():
     assert await Credentials().token_now() is None
     with pytest.raises(NotConnectedError):
         await Credentials(Issuer(OSError("no route"))).token_now()
+
+
+async def test_channel_that_is_subscribed_while_the_client_says_who_it_is_is_subscribed_once():
+    async def script(websocket, received):
+        await say(websocket, type="welcome")
+        while (await receive(websocket, received))["type"] != "unsubscribe":
+            pass
+        done.set()
+        await trio.sleep_forever()
+
+    gateway, done = Gateway(script), trio.Event()
+    async with gateway.serving() as url, connect(url, user="u1") as session:
+        with trio.fail_after(PATIENCE):
+            while not session.connected:
+                await trio.lowlevel.checkpoint()
+            await session.subscribe(CHANNEL)
+            await session.unsubscribe(CHANNEL)
+            await done.wait()
+    [received] = gateway.received
+    assert [message["type"] for message in received] == ["auth", "subscribe", "unsubscribe"]

@@ -159,3 +159,29 @@ async def test_acknowledgement_says_who_was_first():
             assert await session.ack("x1") == Acknowledged("x1", "o1", "t")
     [[asked]] = gateway.received
     assert (asked["type"], asked["reservationId"]) == ("reservation.ack", "x1")
+
+
+async def test_refusal_of_what_nobody_waits_for_any_more_does_not_end_the_session():
+    given_up = trio.Event()
+
+    async def script(websocket, received):
+        await say(websocket, type="welcome")
+        asked = await receive(websocket, received)
+        publishing.cancel()
+        await given_up.wait()
+        refused = {"type": "error", "id": asked["id"], "channel": CHANNEL, "message": "Too many."}
+        await say(websocket, **refused, code="rate_limited", retryIn=5.0)
+        typing = await receive(websocket, received)
+        await say(websocket, **{**refused, "id": typing["id"]}, code="unauthorized")
+        await say(websocket, **published(await receive(websocket, received)))
+        await trio.sleep_forever()
+
+    gateway = Gateway(script)
+    async with gateway.serving() as url, connect(url) as session:
+        chat = session.chat("r1", "u1")
+        with trio.fail_after(PATIENCE):
+            with trio.CancelScope() as publishing:
+                await chat.publish("Hello")
+            given_up.set()
+            await chat.typing()
+            assert await chat.publish("Hello again") == "p1"

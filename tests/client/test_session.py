@@ -783,5 +783,5 @@ async def test_who_is_there_and_who_types_are_events_without_a_position():
         ("chat.typing", {"by": "restaurant", "typing": True}, None),
     ]
     subscribe = {"type": "subscribe", "channel": CHAT, "presence": True}
-    assert gateway.received[0] == [subscribe, {"type": "typing", "channel": CHAT, "typing": True}]
+    assert gateway.received[0] == [subscribe, {"type": "typing", "channel": CHAT, "typing": True, "id": "typing"}]
     assert gateway.received[1][0] == {**subscribe, "position": "p0"}
