@@ -323,7 +323,7 @@ class Subscription {
       try {
         for (;;) {
           while (queue.length && !isSlow) yield queue.shift();
-          if (isSlow) throw new MesaYAError("slow", "The iteration has left too much waiting.");
+          if (isSlow) throw new MesaYAError("slow", "The iteration was too slow.");
           if (isOver()) return;
           await new Promise((resolve) => (wake = () => resolve(undefined)));
         }
@@ -570,13 +570,15 @@ export class MesaYA {
     const { promise } = (this.#signingIn ??= new Deferred());
     this.#isSignedOut = false;
     this.#rejected = undefined;
-    if (this.#link) this.#renew("connect");
+    if (this.#link && !this.#options.user) this.#renew("connect");
     else this.reconnect();
     return promise;
   }
 
   signOut() {
     this.#isSignedOut = true;
+    this.#signingIn?.reject(new MesaYAError("signed_out", REJECTED));
+    this.#signingIn = undefined;
     if (this.#attempt) this.reconnect();
     else if (this.#link && this.#user !== undefined) this.#sendToken(this.#link, null, "connect");
     this.#onSignedOut("signed-out");
@@ -957,7 +959,7 @@ export class MesaYA {
     while (this.#asking && this.#asking.why !== why) await this.#asking.promise.catch(() => {});
     if (!this.#asking) {
       const { promise, resolve, reject } = new Deferred();
-      const timeout = setTimeout(reject, TOKEN_TIMEOUT, new Error("The token source has not answered."));
+      const timeout = setTimeout(reject, TOKEN_TIMEOUT, "no answer");
       inTurn(async () => token(why)).then(resolve, reject);
       this.#asking = { why, promise };
       const over = () => {
@@ -981,7 +983,8 @@ export class MesaYA {
       if (link === this.#link) this.#renewLater(why, failures);
       return;
     }
-    if (!link || link !== this.#link) return; // the next one was opened with a token of its own
+    // The next one was opened with a token of its own, and who has signed out meanwhile stays so.
+    if (!link || link !== this.#link || this.#isSignedOut) return;
     if (why !== "rejected" || token !== this.#rejected) {
       this.#sendToken(link, token, why);
       return;

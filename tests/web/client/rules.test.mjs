@@ -946,6 +946,40 @@ describe('tokens', () => {
     assert.equal(last().of('auth')[0].token, 't');
   });
 
+  test('who signs out while a token is asked for stays signed out', async () => {
+    const given = [];
+    const client = await connect({ token: () => new Promise((resolve) => given.push(resolve)) });
+    given[0]('t1');
+    await settle();
+    const socket = last().welcome({ user: 'u1' });
+    socket.receive({ type: 'token_expiring', expiresIn: 1 });
+    await advance(1.5);
+    client.signOut();
+    given[1]('t2');
+    await settle();
+    socket.receive({ type: 'authenticated', id: socket.of('auth')[0].id });
+    const signedIn = client.authenticate();
+    client.signOut();
+    await assert.rejects(signedIn, { code: 'signed_out' });
+    await settle();
+    given[2]('t3');
+    await settle();
+    assert.deepEqual([socket.of('auth').map(({ token }) => token), client.status.user], [[null], undefined]);
+  });
+
+  test('who is believed is that user again by authenticate', async () => {
+    const client = await connect({ user: 'u1' });
+    last().welcome().receive({ type: 'authenticated', user: 'u1', roles: [] });
+    client.signOut();
+    last().receive({ type: 'authenticated', id: last().of('auth')[1].id });
+    assert.equal(client.status.user, undefined);
+    client.authenticate();
+    await settle();
+    assert.deepEqual(last().welcome().of('auth'), [{ type: 'auth', user: 'u1' }]);
+    last().receive({ type: 'authenticated', user: 'u1', roles: [] });
+    assert.equal(client.status.user, 'u1');
+  });
+
   test('one tab at a time asks for a token, but not for ever', async () => {
     const requests = [];
     const fake = navigator_();
