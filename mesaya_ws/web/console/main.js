@@ -33,7 +33,7 @@ const FIRST = "floor";
 function Console() {
   useStore(language);
   const { page: asked, query } = useStore(place);
-  const page = asked in PAGES ? asked : FIRST;
+  const page = Object.hasOwn(PAGES, asked) ? asked : FIRST;
   const heading = useRef(null);
   const [before, setBefore] = useState(page);
   useEffect(() => {

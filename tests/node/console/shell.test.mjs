@@ -14,6 +14,10 @@ test('a first look shows the plan of a restaurant, and that it is live', '', {},
   assert.equal(await page.title(), 'Floor · MesaYA');
 });
 
+test('a page that there is not is the first one, whatever objects have of that name', 'constructor', {}, async (page) => {
+  await page.getByRole('heading', { level: 1, name: 'Floor' }).waitFor();
+});
+
 test('a page is reached by the keyboard alone, and its heading is read', '', {}, async (page) => {
   await page.keyboard.press('Tab');
   assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');

@@ -1,11 +1,12 @@
 // What the console's pages are computed from, without a browser: the floor plan, and the rows of Watch.
 
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 import { EMPTY, boxOf, chairsOf, heldTables, layoutOf, neighbour, planAfter, roomsOf, stateOf } from '../../../mesaya_ws/web/console/plan.js';
 import { History, digest, lags, parseMetrics, recordsByTopic } from '../../../mesaya_ws/web/console/metrics.js';
 import { recordOf } from '../../../mesaya_ws/web/console/record.js';
 import { WatchRows, lineOf } from '../../../mesaya_ws/web/console/watch-rows.js';
+import { WatchedChannels } from '../../../mesaya_ws/web/console/watched-channels.js';
 
 const message = (type, data, more = {}) => ({ type, data, timestamp: '2026-01-20T18:00:00.000Z', ...more });
 const section = (id, more = {}) => ({ sectionId: id, name: id, width: 400, height: 300, posX: 0, posY: 0, ...more });
@@ -171,6 +172,47 @@ describe('rows', () => {
     assert.equal(lineOf({ tables: [1, 2], name: 'Salón' }), 'Salón · tables: 2');
     assert.ok(lineOf({ text: 'x'.repeat(9999) }).length <= 160);
     assert.equal(lineOf(null), '');
+  });
+});
+
+describe('watched channels', () => {
+  let names, begun, left, watched;
+  const follow = () => watched.follow(names, (name, position) => (begun.push([name, position]), () => left.push(name)));
+
+  beforeEach(() => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    [names, begun, left, watched] = [['a', 'b'], [], [], new WatchedChannels()];
+    follow();
+  });
+  afterEach(() => mock.timers.reset());
+
+  test('one that goes is left, and one that is followed already goes on', () => {
+    names = ['b', 'c'];
+    follow();
+    assert.deepEqual([begun, left], [[['a', undefined], ['b', undefined], ['c', undefined]], ['a']]);
+    watched.leaveAll();
+    assert.deepEqual(left, ['a', 'b', 'c']);
+  });
+
+  test('one that is resumed twice is left and followed again once, from the last position', () => {
+    assert.equal(watched.resume('a', 'p1', follow), true);
+    mock.timers.tick(100);
+    assert.equal(watched.resume('a', 'p2', follow), true);
+    follow();
+    assert.deepEqual([begun.length, left], [2, ['a']], 'it cannot be followed yet');
+    mock.timers.tick(1000);
+    assert.deepEqual([begun.slice(2), left], [[['a', 'p2']], ['a']]);
+  });
+
+  test('one that goes while it is to be resumed is forgotten, and begins without a position when it comes back', () => {
+    watched.resume('a', 'p1', follow);
+    names = ['b'];
+    follow();
+    names = ['a', 'b'];
+    follow();
+    mock.timers.tick(1000);
+    assert.deepEqual(begun.slice(2), [['a', undefined]]);
+    assert.equal(watched.resume('c', 'p1', follow), false, 'nobody follows that');
   });
 });
 

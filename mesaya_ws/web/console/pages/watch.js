@@ -12,15 +12,13 @@ import { Age, CopyButton, Empty, Json } from "../parts.js";
 import { shortName, useRestaurants } from "../restaurants.js";
 import { goTo } from "../router.js";
 import { WatchRows } from "../watch-rows.js";
+import { WatchedChannels } from "../watched-channels.js";
 import { RowList } from "./watch-list.js";
 
 const OF_ALL = ["global:restaurants", "global:announcements"];
 const OF_RESTAURANT = ["tables", "menu", "reviews", "info", "reservations", "chats"];
 const PUBLIC = ["tables", "menu", "reviews", "info"];
 const MOST_CHANNELS = 30;
-
-/** ms until a channel that was left may be subscribed from another position: the client lingers for a moment. */
-const LINGER = 200;
 
 export function WatchPage({ query }) {
   const channels = useMemo(() => [...new Set(query.getAll("channel"))].slice(0, MOST_CHANNELS), [query.toString()]);
@@ -99,41 +97,26 @@ function useRows(channels) {
   const rows = useMemo(() => new WatchRows(), []);
   const states = useRef(new Map()).current;
   const redraw = useMemo(() => oncePerFrame(() => setVersion((count) => count + 1)), []);
-  const watching = useRef(new Map()).current;
-  const positions = useRef(new Map()).current; // from where channels are to be subscribed, once
+  const watched = useMemo(() => new WatchedChannels(), []);
 
   useEffect(() => {
-    for (const [name, leave] of watching) {
-      if (channels.includes(name)) continue;
-      leave();
-      watching.delete(name);
-      states.delete(name);
-    }
-    for (const name of channels) {
-      if (!watching.has(name)) watching.set(name, follow(own, name, rows, states, redraw, positions.get(name)));
-      positions.delete(name);
-    }
+    watched.follow(channels, (name, position) => follow(own, name, rows, states, redraw, position));
+    for (const name of [...states.keys()]) if (!channels.includes(name)) states.delete(name);
     redraw();
   }, [own, channels, turn]);
   useEffect(
     () => () => {
-      for (const leave of watching.values()) leave();
-      watching.clear();
+      watched.leaveAll();
       states.clear();
     },
     [own],
   );
   useEffect(() => redraw.cancel, []);
 
-  const resume = (row) => {
-    watching.get(row.channel)?.();
-    states.set(row.channel, { name: "waiting" });
+  const resume = ({ channel, position }) => {
+    if (!watched.resume(channel, position, () => setTurn((count) => count + 1))) return;
+    states.set(channel, { name: "waiting" });
     redraw();
-    setTimeout(() => {
-      watching.delete(row.channel);
-      positions.set(row.channel, row.position);
-      setTurn((count) => count + 1);
-    }, LINGER);
   };
   return { rows, states, from: { version, redraw, resume } };
 }
