@@ -111,7 +111,7 @@ def create_app(
     )
     # A redirection would name the wrong scheme behind a proxy that speaks TLS.
     app.router.redirect_slashes = False
-    return RequestLog(app, metrics, frozenset(route.path for route in app.routes if isinstance(route, Route)))
+    return RequestLog(app, metrics, [route for route in app.routes if isinstance(route, Route)])
 
 
 class _Pages(CORSMiddleware):

@@ -1,5 +1,10 @@
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
+from mesaya_ws.runtime.metrics import Metrics
+from mesaya_ws.server.http.request_log import RequestLog
 from tests.server.http.client import ask, post, request
 from tests.server.http.service import TOKEN
 
@@ -47,6 +52,19 @@ async def test_paths_of_strangers_make_no_series_and_no_long_lines(service, logg
     await service.get(target)
     assert service.metrics.requests == {("other", "GET", "404"): 1}
     assert line(logged)["path"] == "other"
+
+
+async def test_what_changes_something_is_logged_by_the_path_of_its_route_whatever_its_id(logged):
+    async def release(_):
+        return Response()
+
+    routes, metrics = [Route("/holds/{holdId}", release, methods=["DELETE"])], Metrics()
+    app = RequestLog(Starlette(routes=routes), metrics, routes)
+    for id in ("h1", "h2"):
+        assert (await ask(app, request("DELETE", f"/holds/{id}"), method="DELETE")).status == 200
+    assert metrics.requests == {("/holds/{holdId}", "DELETE", "200"): 2}
+    first, _ = (event for event in logged() if event["event"] == "request answered")
+    assert (first["level"], first["method"], first["path"]) == ("info", "DELETE", "/holds/{holdId}")
 
 
 async def test_requests_are_counted_by_path_method_and_status(service):
