@@ -25,6 +25,7 @@ from mesaya_ws.eventlog import open_event_log
 from mesaya_ws.gateway.driver import EVENTS_AHEAD, Driver
 from mesaya_ws.runtime.clocks import now_ms
 from mesaya_ws.runtime.exceptions import only
+from mesaya_ws.runtime.harmless_json import harmless
 from mesaya_ws.settings import Settings, SettingsError
 
 
@@ -78,7 +79,7 @@ def explain(
         raise
     if search.found is None:
         fail("the log holds no such record.")
-    click.echo(orjson.dumps(search.found, option=orjson.OPT_INDENT_2).decode())
+    click.echo(harmless(orjson.dumps(search.found, option=orjson.OPT_INDENT_2).decode()))
 
 
 def _record_in(text: bytes) -> Record:

@@ -13,6 +13,7 @@ import attrs
 import click
 import trio
 from rich.console import Console
+from rich.highlighter import JSONHighlighter
 from rich.text import Text
 
 from mesaya_ws.cli.address import service_address
@@ -26,6 +27,7 @@ from mesaya_ws.client.session import (
     connect,
 )
 from mesaya_ws.runtime.exceptions import only
+from mesaya_ws.runtime.harmless_json import harmless
 
 
 @click.command()
@@ -83,12 +85,14 @@ async def _tail(
             await session.subscribe(channel, snapshot=snapshot)
         async for event in session:
             if as_json or not console.is_terminal:
-                click.echo(json.dumps(attrs.asdict(event), ensure_ascii=False))
+                click.echo(harmless(json.dumps(attrs.asdict(event), ensure_ascii=False)))
             else:
-                _print(console, event)
+                print_event(console, event)
 
 
-def _print(console: Console, event: Event) -> None:
+def print_event(console: Console, event: Event) -> None:
+    """Print an event for people."""
     head = ((event.timestamp or "", "dim"), " ", (event.type, "bold"), " ", (event.channel, "cyan"))
     console.print(Text.assemble(*head))
-    console.print_json(data=event.data)
+    data = harmless(json.dumps(event.data, indent=2, ensure_ascii=False))
+    console.print(JSONHighlighter()(data), soft_wrap=True)

@@ -15,6 +15,7 @@ import structlog
 from structlog.contextvars import bind_contextvars, get_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from mesaya_ws.runtime.harmless_json import harmless
 from mesaya_ws.runtime.log_limiter import LogLimiter
 
 __all__ = ["LEVELS", "bind_context", "bound_in_context", "configure", "get_logger", "level_check"]
@@ -150,8 +151,4 @@ def _json() -> list[Processor]:
 
 
 def _dumps(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode().translate(_ESCAPED)
-
-
-_ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029)}
-"""What JSON may hold as it is, but some readers take for the end of a line, and terminals for a command."""
+    return harmless(orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode())

@@ -1,7 +1,12 @@
+import io
+import json
+
 import pytest
+from rich.console import Console
 
 from mesaya_ws.cli.connecting import ConnectionReporter, read_token
-from mesaya_ws.client.session import Connected, Disconnected, Subscribed
+from mesaya_ws.cli.tail import print_event
+from mesaya_ws.client.session import Connected, Disconnected, Event, Subscribed
 
 
 @pytest.mark.parametrize(
@@ -84,3 +89,13 @@ async def test_token_is_read_anew_each_time(tmp_path):
     for token in ("a.b.c", "d.e.f"):
         path.write_text(f"{token}\n")
         assert await read_token(path) == token
+
+
+def test_what_others_have_written_commands_no_terminal():
+    shown = io.StringIO()
+    text = "a\x9b2J\x1b[2J\u2028\x7fé"
+    print_event(Console(file=shown, force_terminal=False), Event("c", "chat.message", {"text": text}, "t", "p"))
+    head, data = shown.getvalue().split("\n", 1)
+    assert head == "t chat.message c"
+    assert json.loads(data) == {"text": text}
+    assert data.replace("\n", "").isprintable()
