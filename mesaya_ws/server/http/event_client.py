@@ -5,6 +5,7 @@ serving ── `close` (a limit, a timeout, a fault, a shutdown) ──▶ what 
    └── the client hangs up ──▶ the task is cancelled, and the session leaves
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from time import time
@@ -20,7 +21,7 @@ from mesaya_ws.core.session.authenticating import identify
 from mesaya_ws.core.session.session import Session
 from mesaya_ws.core.wire import codes
 from mesaya_ws.core.wire.codes import CloseCode
-from mesaya_ws.core.wire.event_stream import COMMENT, MOST_ID_BYTES, Places, event, mark
+from mesaya_ws.core.wire.event_stream import COMMENT, MOST_ID_BYTES, UNREADABLE, Places, event, mark
 from mesaya_ws.core.wire.messages import encode
 from mesaya_ws.server.http.event_queue import EventQueue
 
@@ -30,6 +31,10 @@ channels, and how fresh all are."""
 
 WRITE_BYTES = 16_384
 """Bytes that are written at once; a client that does not take them within PING_TIMEOUT has gone."""
+
+_ID = re.compile(r"[A-Za-z0-9._-]*")
+"""What an id consists of. It stands in the stream until the positions of the client are others, so no other one may: a
+line end in it would begin an event of whoever has chosen it."""
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -70,6 +75,8 @@ class EventClient:
         self.opened_at = opened_at
         self._channels = channels
         self._wants_snapshot = snapshot
+        if since is not None and not _ID.fullmatch(since):
+            since = UNREADABLE
         self._places = Places(channels, since, snapshot=snapshot)
         self._queue = EventQueue(self, max_messages=most_messages, max_bytes=most_bytes)
         self._write_timeout = write_timeout

@@ -132,6 +132,13 @@ async def test_id_of_another_stream_is_answered_with_a_snapshot(reading):
     assert [message["reason"] for message in messages[::2]] == ["invalid_position"] * 2
 
 
+async def test_id_that_none_can_be_adds_no_event_to_the_stream(reading):
+    reader = await reading(client_of(World(), CHANNEL, OTHER, since='IVYD\ndata: {"type":"of a stranger"}\n\n.'))
+    messages, _ = reader.events()
+    assert [message["type"] for message in messages] == ["subscribed", "snapshot"] * 2
+    assert [message["reason"] for message in messages[::2]] == ["invalid_position"] * 2
+
+
 async def test_silent_stream_says_every_15_seconds_that_it_lives_and_where_it_is(reading, autojump_clock):
     world = World()
     client = client_of(world)
