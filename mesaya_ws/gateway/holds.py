@@ -28,6 +28,7 @@ from mesaya_ws.core.interactions.hold_records import (
     Convert,
     Detach,
     Expire,
+    Release,
     hold_record,
     read_hold_record,
 )
@@ -72,8 +73,6 @@ class Holds:
         self._ended: list[Hold] = []
         # By user that has left, the number of the timer that counts.
         self._leaving: dict[str, int] = {}
-        # By hold, the number of this replica that is being detached.
-        self._detaching: dict[str, int] = {}
         rules.propose = self._proposals.propose
         feed.log_time = rules.log_time
         directory.appeared, directory.vanished = self._appeared, self._vanished
@@ -105,15 +104,15 @@ class Holds:
                         self._await_end(hold)
                     if hold is not None:
                         self._follow_user(hold)
-                case Attach() if hold is not None:
+                case Attach() | Release() if hold is not None:
                     self._follow_user(hold)
-                case Detach(id, replica, n) if replica == self._rules.replica and self._detaching.get(id) == n:
-                    del self._detaching[id]
+                case Detach(id, replica, n) if replica == self._rules.replica and self._rules.detaching.get(id) == n:
+                    del self._rules.detaching[id]
         for id in _ended_in(outcome):
             known = self._feed.holds.outcome(id)
             if isinstance(known, Granted):
                 self._ended.append(known.hold)
-            self._detaching.pop(id, None)
+            self._rules.detaching.pop(id, None)
 
     def _on_reservation(self, outcome: Outcome) -> None:
         for message in outcome.messages:
@@ -183,8 +182,7 @@ class Holds:
         """Have a live hold say whether its user is connected here."""
         n = hold.attached.get(self._rules.replica)
         if self._directory.has_user(hold.user):
-            if n is None or self._detaching.get(hold.id) == n:
-                self._detaching.pop(hold.id, None)
+            if n is None or self._rules.detaching.get(hold.id) == n:
                 attach = Attach(hold.id, hold.user, self._rules.replica, self._rules.next_n())
                 self._proposals.propose(hold_record(attach))
         elif n is not None and hold.user not in self._leaving:
@@ -201,7 +199,7 @@ class Holds:
         del self._leaving[user]
         for hold in self._feed.holds.of_user(user):
             if (n := hold.attached.get(self._rules.replica)) is not None:
-                self._detaching[hold.id] = n
+                self._rules.detaching[hold.id] = n
                 self._proposals.propose(hold_record(Detach(hold.id, self._rules.replica, n)))
 
     def _live(self, id: str) -> Hold | None:

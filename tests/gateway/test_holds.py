@@ -252,6 +252,34 @@ async def test_detach_that_is_on_its_way_is_followed_by_an_attach_of_a_user_who_
     assert one.hold().ended is None
 
 
+async def test_user_who_is_back_is_not_told_of_a_hold_that_a_detach_on_its_way_ends(log, nursery, autojump_clock):
+    instance = Instance(log)
+    await nursery.start(instance.run)
+    session = instance.replica.client("u1")
+    send(session, "table.select", restaurantId="r1", tableIds=["t1"], holdId="h1")
+    await passes(log, 0, instance)
+    session.leave()
+    await trio.sleep(RECONNECT + 1)  # the detach is appended, and not read
+    back = instance.replica.client("u1")
+    send(back, "table.select", restaurantId="r1", tableIds=["t1"], holdId="h1", id=1)
+    assert said(back) == []
+    await passes(log, 0, instance)
+    [answer] = [each for each in said(back) if "id" in each]
+    assert (answer["type"], answer["reason"]) == ("released", "disconnected")
+
+
+async def test_user_whose_claim_is_taken_back_from_a_hold_that_stays_is_attached_anew(log, nursery, autojump_clock):
+    instance = Instance(log)
+    await nursery.start(instance.run)
+    for each in (claim(replica="b"), claim(replica="a", n=900)):
+        write(log, each)
+    await passes(log, 0, instance)
+    instance.replica.client("u1")
+    write(log, Release("h1", None, "abandoned", "a", 900))
+    await passes(log, 0, instance)
+    assert instance.hold().attached.keys() == {"b", "a"}
+
+
 async def test_claim_that_is_read_after_its_user_has_left_for_good_ends_too(log, nursery, autojump_clock):
     instance = Instance(log)
     await nursery.start(instance.run)

@@ -50,6 +50,9 @@ _YEAR_9999 = 253_370_764_800_000
 MAX_UNANSWERED = 10_000
 """Claims whose askers do not wait any more, and that may still turn up in the log; past that the oldest give way."""
 
+_Key = tuple[str, str, str]
+"""Which claims are for the same hold, with us: the replica's name, the hold's id and the user."""
+
 
 class Answer(NamedTuple):
     """What a claim or a release has come to: a message, or (with an `error`) why there is none; and its fields."""
@@ -81,8 +84,13 @@ class HoldRules:
     log_clock: LogClock = field(factory=LogClock)
     releasing: dict[str, set[Session]] = field(factory=dict)
     """By hold, the sessions that are to be answered that it has ended."""
+    detaching: dict[str, int] = field(factory=dict)
+    """By hold, the number of this replica that is proposed to be detached."""
     _n: int = 0
-    _unanswered: dict[str, tuple[str, int]] = field(factory=dict)
+    # By number, the claims that somebody waits for, each with whether its hold was there already.
+    _waiting: dict[_Key, dict[int, bool]] = field(factory=dict)
+    # Up to which number nobody waits; what has won of that is taken back.
+    _unanswered: dict[_Key, int] = field(factory=dict)
 
     def log_time(self) -> int:
         """Return what time it is for the log (ms since 1970): by its records, or else by our clock."""
@@ -133,17 +141,27 @@ class HoldRules:
         Others would be refused anyway, so that a rush for one table is a few records. It takes an instance that has
         read all there is, and knows the time of the log from both sides: one that is late can only be late to grant.
         """
-        outcome = feed.holds.outcome(claim.id)
-        if outcome is not None:
-            hold = outcome.hold if isinstance(outcome, Granted) else None
-            is_due = hold is not None and hold.ended is None and self.log_time() >= hold.until
-            return None if is_due else self.outcome(claim.id, claim.user, feed)
+        match feed.holds.outcome(claim.id):
+            case Granted(hold) if hold.user == claim.user and hold.ended is None and not self._is_sure(hold, claim):
+                return None
+            case Granted() | Refused():
+                return self.outcome(claim.id, claim.user, feed)
         latest = self.log_clock.latest(round(self.clock() * 1000))
         if latest is None or feed.freshness()["lag"]:
             return None
         foreign = [hold for hold in feed.holds.in_the_way(claim.tables, claim.slot) if hold.user != claim.user]
         until = max((hold.until for hold in foreign), default=0)
         return self._conflict(until) if until - latest > SURE_MS else None
+
+    def _is_sure(self, hold: Hold, claim: Claim) -> bool:
+        """Return whether a live hold of the claim's user stays: neither its time nor a proposal of ours ends it."""
+        n = hold.attached.get(claim.replica)
+        return (
+            n is not None
+            and n > self._unanswered.get((claim.replica, hold.id, hold.user), -1)
+            and n != self.detaching.get(hold.id)
+            and self.log_time() < hold.until
+        )
 
     def outcome(self, id: str, user: str, feed: Published) -> Answer | None:
         """Return what the first claim with that id has come to; None if nothing is known of it."""
@@ -170,34 +188,58 @@ class HoldRules:
         shown = end_shown(until, self.log_time())
         return {"until": shown["expiresAt"], "expiresIn": shown["expiresIn"]}
 
-    # Claims whose askers do not wait any more
+    # Claims whose askers wait, or do not wait any more
 
-    def unanswered(self, claim: Claim) -> None:
-        """Note that the asker of a claim does not wait for its outcome any more."""
-        self._unanswered.pop(claim.id, None)
-        self._unanswered[claim.id] = claim.replica, claim.n
-        if len(self._unanswered) > MAX_UNANSWERED:
-            del self._unanswered[next(iter(self._unanswered))]
+    def asked(self, claim: Claim, feed: Published) -> None:
+        """Note that somebody waits for the outcome of a claim; `answered` or `unanswered` is called when that ends."""
+        key = _key(claim)
+        is_held = _live(claim, feed) is not None and key not in self._unanswered
+        self._waiting.setdefault(key, {})[claim.n] = is_held
 
-    def asked_again(self, id: str) -> None:
-        """Note that somebody waits for the outcome of a claim again."""
-        self._unanswered.pop(id, None)
+    def answered(self, claim: Claim) -> None:
+        """Note that its asker has the outcome; what of this claim has not been read before was sent in vain."""
+        self._wait_no_more(claim)
+        self._unanswered.pop(_key(claim), None)
+
+    def unanswered(self, claim: Claim, feed: Published) -> None:
+        """Note that the asker does not wait any more; who had the hold before keeps it."""
+        key = _key(claim)
+        if not self._wait_no_more(claim):
+            self._unanswered[key] = max(claim.n, self._unanswered.pop(key, -1))
+            if len(self._unanswered) > MAX_UNANSWERED:
+                del self._unanswered[next(iter(self._unanswered))]
+        self.on_claim(claim, feed)
 
     def on_claim(self, claim: Claim, feed: Published) -> None:
-        """Take a claim of this replica back that has been read, if nobody waits for it."""
-        if self._unanswered.get(claim.id) == (claim.replica, claim.n):
-            del self._unanswered[claim.id]
-            self.take_back(claim, feed)
+        """Take a claim back that has been read, if it is of this replica, has won, and nobody waits for it."""
+        key = _key(claim)
+        unanswered, hold = self._unanswered.get(key), _live(claim, feed)
+        if unanswered is None or hold is None or key in self._waiting:
+            return
+        n = hold.attached.get(claim.replica)
+        if n is not None and n <= unanswered:
+            self.propose(hold_record(Release(claim.id, None, ABANDONED, claim.replica, n)))
 
-    def take_back(self, claim: Claim, feed: Published) -> None:
-        """Have a claim taken back that has won, and that its asker does not know of."""
-        outcome = feed.holds.outcome(claim.id)
-        if (
-            isinstance(outcome, Granted)
-            and outcome.hold.id == claim.id
-            and outcome.hold.attached.get(claim.replica) == claim.n
-        ):
-            self.propose(hold_record(Release(claim.id, None, ABANDONED, claim.replica, claim.n)))
+    def _wait_no_more(self, claim: Claim) -> bool:
+        """Return whether the hold was there before the claim was made."""
+        key = _key(claim)
+        waiting = self._waiting.get(key, {})
+        is_held = waiting.pop(claim.n, False)
+        if not waiting:
+            self._waiting.pop(key, None)
+        return is_held
+
+
+def _key(claim: Claim) -> _Key:
+    return claim.replica, claim.id, claim.user
+
+
+def _live(claim: Claim, feed: Published) -> Hold | None:
+    """Return the live hold of that id, if it is the user's."""
+    match feed.holds.outcome(claim.id):
+        case Granted(hold) if hold.id == claim.id and hold.user == claim.user and hold.ended is None:
+            return hold
+    return None
 
 
 def released(hold: Hold) -> Answer:

@@ -34,18 +34,15 @@ def select_tables(session: Session, message: SelectTables) -> Command | bytes:
     if (known := rules.answer_at_once(claim, feed)) is not None:
         return frame(known, message.id)
     _count(session, identity, message.id)
-    rules.asked_again(claim.id)
+    rules.asked(claim, feed)
 
     def answer(result: AppendResult) -> bytes:
-        if not isinstance(result, Appended):
-            rules.unanswered(claim)
-            return _failed(result, message.id)
-        outcome = rules.outcome(claim.id, claim.user, feed)
-        if outcome is None:
-            return _failed(None, message.id)
-        if not session.is_of(claim.user):
-            rules.take_back(claim, feed)
-        return frame(outcome, message.id)
+        outcome = rules.outcome(claim.id, claim.user, feed) if isinstance(result, Appended) else None
+        if outcome is None or not session.is_of(claim.user):
+            rules.unanswered(claim, feed)
+        else:
+            rules.answered(claim)
+        return _failed(result, message.id) if outcome is None else frame(outcome, message.id)
 
     return Command(hold_record(claim), answer, is_read_back=True)
 

@@ -85,7 +85,7 @@ class _Desk:
         """Return what a claim has come to, once it is read back; one that nobody learns of is taken back."""
         if (known := self.rules.answer_at_once(claim, self.feed)) is not None:
             return known
-        self.rules.asked_again(claim.id)
+        self.rules.asked(claim, self.feed)
         outcome = None
         try:
             result = await self._append(hold_record(claim))
@@ -93,9 +93,9 @@ class _Desk:
                 outcome = self.rules.outcome(claim.id, claim.user, self.feed)
         finally:
             if outcome is None:
-                self.rules.unanswered(claim)
-                if self.feed.holds.outcome(claim.id) is not None:  # it has been read already
-                    self.rules.on_claim(claim, self.feed)
+                self.rules.unanswered(claim, self.feed)
+            else:
+                self.rules.answered(claim)
         if outcome is None:
             raise _error(result)
         return outcome

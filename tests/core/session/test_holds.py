@@ -303,6 +303,127 @@ def test_claim_answered_unavailable_is_taken_back_when_it_turns_up(place):
     assert replica.proposed == [], "once"
 
 
+def turn_up(place, replica, command):
+    """Let the log show a claim that its instance has given up, and the instance see that it has."""
+    place.log.append(command.record.topic, command.record.value, command.record.key)
+    replica.read()
+    replica.holds.on_claim(place.records()[-1], replica.feed)
+
+
+@pytest.fixture
+def abandoned(place):
+    """Let a claim of the first instance be read that was answered as unavailable, and its end be proposed there."""
+    replica, session = place.replicas[0], place.replicas[0].client("u1")
+    select(session)
+    [(_, command)] = replica.services.commands
+    replica.fail()
+    assert heard(session)[0]["code"] == "unavailable"
+    turn_up(place, replica, command)
+    place.replicas[1].read()
+    assert len(replica.proposed) == 1
+    return session
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_retry_of_what_is_being_taken_back_is_decided_by_the_log(place, abandoned, number, is_first):
+    """An answer at once would be `selected`, and the hold would end right after it, if the release is first."""
+    replica = place.replicas[number]
+    session = abandoned if number == 0 else replica.client("u1")
+    select(session)
+    assert heard(session) == []
+    if is_first:
+        replica.append()
+    place.replicas[0].append_proposed()
+    place.settle()
+    [answer] = heard(session)
+    hold = place.replicas[1].feed.holds.outcome("h1").hold
+    if is_first:
+        assert (answer["type"], hold.ended) == ("selected", None)
+        select(session)
+        assert heard(session)[0]["type"] == "selected", "at once: what was proposed is void"
+    else:
+        assert (answer["type"], answer["reason"], hold.ended) == ("released", "abandoned", Ended.ABANDONED)
+        select(session, "h2")
+        place.settle()
+        assert heard(session)[0]["type"] == "selected"
+
+
+def test_retry_that_is_given_up_too_is_taken_back_though_its_record_is_never_read(place):
+    replica, session = place.replicas[0], place.replicas[0].client("u1")
+    select(session)
+    [(_, command)] = replica.services.commands
+    replica.fail()
+    select(session)
+    turn_up(place, replica, command)
+    assert replica.proposed == [], "the retry waits"
+    replica.fail()
+    assert [each["code"] for each in heard(session)] == ["unavailable"] * 2
+    replica.append_proposed()
+    place.settle()
+    assert place.records()[1:] == [Release("h1", None, "abandoned", "a", 1)]
+
+
+def test_retry_that_is_read_after_the_first_claim_was_taken_back_is_taken_back_too(place):
+    replica, session = place.replicas[0], place.replicas[0].client("u1")
+    commands = []
+    for _ in range(2):
+        select(session)
+        commands += [command for _, command in replica.services.commands]
+        replica.fail()
+    for command in commands:
+        turn_up(place, replica, command)
+    replica.append_proposed()
+    place.settle()
+    assert replica.feed.holds.outcome("h1").hold.ended is Ended.ABANDONED
+
+
+def test_retry_that_was_read_keeps_the_hold_from_another_that_was_given_up(place):
+    replica = place.replicas[0]
+    one, other = replica.client("u1"), replica.client("u1")
+    select(one)
+    [(_, first)] = replica.services.commands
+    replica.services.commands.clear()
+    select(other)
+    [(_, second)] = replica.services.commands
+    replica.fail()
+    assert heard(other)[0]["code"] == "unavailable"
+    replica.services.commands.append((one, first))
+    place.settle()
+    assert heard(one)[0]["type"] == "selected"
+    turn_up(place, replica, second)
+    assert replica.proposed == []
+
+
+def test_hold_that_its_user_has_is_not_taken_back_for_a_retry_that_was_unavailable(place):
+    """A client that has moved to another instance asks for its hold again; that it has, it was told before."""
+    there, session = place.replicas[1], place.replicas[0].client("u1")
+    select(session)
+    place.settle()
+    assert heard(session)[0]["type"] == "selected"
+    back = there.client("u1")
+    select(back)
+    [(_, command)] = there.services.commands
+    there.fail()
+    assert heard(back)[0]["code"] == "unavailable"
+    turn_up(place, there, command)
+    assert there.proposed == []
+
+
+def test_hold_of_another_user_is_not_taken_back_for_a_claim_with_its_id(place):
+    replica = place.replicas[0]
+    one, other = replica.client("u1"), replica.client("u2")
+    select(one)
+    replica.append()
+    select(other)
+    [(_, command)] = replica.services.commands
+    replica.fail()
+    replica.read()
+    turn_up(place, replica, command)
+    assert replica.proposed == []
+    assert heard(one)[0]["type"] == "selected"
+
+
 def test_claim_whose_asker_has_left_is_taken_back(place):
     replica, session = place.replicas[0], place.replicas[0].client("u1")
     select(session)
@@ -353,9 +474,9 @@ def test_claims_that_nobody_waits_for_are_remembered_within_a_bound(place):
     [(_, command)] = place.replicas[0].services.commands
     claim = read_hold_record(Record(HOLDS, 0, 0, 0, None, command.record.value))
     for number in range(MAX_UNANSWERED + 2):
-        rules.unanswered(claim._replace(id=f"h{number}"))
+        rules.unanswered(claim._replace(id=f"n{number}"), place.replicas[0].feed)
     assert len(rules._unanswered) == MAX_UNANSWERED
-    assert "h1" not in rules._unanswered
+    assert [("a", id, "u1") in rules._unanswered for id in ("n1", "n2")] == [False, True]
 
 
 def test_hold_whose_time_has_come_is_no_answer_to_a_retry(place):
