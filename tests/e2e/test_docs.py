@@ -399,6 +399,7 @@ def test_statement_refuses_tokens_that_are_too_old():
 
         assert [passes(token) for token in (7, 7, 6, 9, 8, 10)] == [True, True, False, True, False, True]
         assert passes(1, "t2")
+        assert [passes(token, "t3") for token in (0, 0, 1, 0)] == [True, True, True, False], "the first token is 0"
 
 
 def test_python_holds_a_table(start_gateway, tmp_path):
